@@ -1,0 +1,48 @@
+# Two commands matter: `make run` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+
+help: ## what can be done here
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=…")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/.runtime ## start everything; Ctrl-C stops everything; data stays in .data
+	@exec $(BIN)/gospablik up
+
+test: $(VENV)/.dev ## unit, integration, contract and end-to-end tests (10 minutes at most)
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: $(VENV)/.dev ## seeded kill and fault runs, API fuzzing, short benchmarks (40 minutes at most)
+	$(BIN)/python -m pytest -m long --timeout 1800
+
+lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## write the canonical format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev ## every benchmark, each with its ratio to a floor
+	$(BIN)/python -m bench
+
+lock: ## resolve requirements*.in into hashed locks (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements.in -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -c requirements.lock requirements-dev.in -o requirements-dev.lock
+
+.PHONY: help run test test-long lint format bench lock
