@@ -1,0 +1,71 @@
+"""The shared Postgres schema: every table, one module per owning service.
+
+`OWNERS` names who writes each table; `events` is inserted into by every service. `GUARDED` lists the columns
+that only the owner may even read. Migrations grant exactly this, and a test tries every forbidden pair.
+"""
+
+from shared.tables import appeals, events, ingest, registry, webhooks
+from shared.tables.base import Base
+
+OWNERS: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "municipalities",
+            "calendars",
+            "calendar_days",
+            "organisations",
+            "pages",
+            "people",
+            "api_clients",
+            "refresh_tokens",
+            "registry_idempotency",
+        ),
+        "registry",
+    ),
+    **dict.fromkeys(
+        (
+            "messages",
+            "message_versions",
+            "authors",
+            "sources",
+            "set_aside",
+            "network_tokens",
+            "publications",
+            "ingest_cursors",
+            "ingest_idempotency",
+        ),
+        "ingest",
+    ),
+    **dict.fromkeys(
+        (
+            "topics",
+            "sla_policies",
+            "appeals",
+            "appeal_messages",
+            "triage",
+            "replies",
+            "timeline",
+            "routing_rules",
+            "appeals_cursors",
+            "appeals_idempotency",
+        ),
+        "appeals",
+    ),
+    **dict.fromkeys(
+        ("webhook_endpoints", "webhook_deliveries", "webhooks_cursors", "webhooks_idempotency"), "webhooks"
+    ),
+}
+
+GUARDED: dict[str, set[str]] = {
+    "people": {"username", "full_name", "password_hash"},
+    "api_clients": {"secret_hash"},
+    "refresh_tokens": {"digest"},
+    "messages": {"raw"},
+    "message_versions": {"raw"},
+    "authors": {"identity"},
+    "set_aside": {"raw"},
+    "network_tokens": {"secret", "digest"},
+    "webhook_endpoints": {"secret"},
+}
+
+__all__ = ["GUARDED", "OWNERS", "Base", "appeals", "events", "ingest", "registry", "webhooks"]

@@ -1,0 +1,14 @@
+"""The one clock. Code asks `now()`; nothing else reads the time of day."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+REGION_ZONE = ZoneInfo("Asia/Irkutsk")
+
+_shift = timedelta(seconds=float(os.environ.get("GOSPABLIK_CLOCK_SHIFT_SECONDS", "0")))
+
+
+def now() -> datetime:
+    """The present moment in UTC, moved by `GOSPABLIK_CLOCK_SHIFT_SECONDS`."""
+    return datetime.now(UTC) + _shift

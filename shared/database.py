@@ -1,0 +1,90 @@
+"""Sessions: one for reading, one for writing, and one commit at the edge.
+
+A request, a job or a batch is one transaction: `Database.write()` commits when its block ends well and rolls
+back when it raises; code inside never commits. A read handler gets a `ReadSession`, which the database itself
+refuses to write with.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+# Connections per service process: pool of sessions, jobs, wake-ups. The sum stays below max_connections (100)
+# also when Compose runs API and worker of each service apart.
+POOL_SIZES = {"registry": 6, "ingest": 8, "appeals": 8, "metrics": 4, "webhooks": 5}
+JOB_CONNECTIONS = 2
+WAKE_UP_CONNECTIONS = 1
+
+
+class ReadSession(AsyncSession):
+    """A session whose transaction is read-only in the database."""
+
+
+class WriteSession(AsyncSession):
+    """A session that commits at the edge, never inside domain code."""
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The same database for SQLAlchemy's asyncpg dialect."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(scheme="postgresql+asyncpg"))
+
+
+class Database:
+    """One pool of one service's role."""
+
+    def __init__(self, url: str, pool_size: int, *, name: str) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            connect_args={
+                "timeout": 5,
+                "command_timeout": 30,
+                "server_settings": {"application_name": f"gospablik-{name}", "timezone": "UTC"},
+            },
+        )
+        self._writers = async_sessionmaker(self.engine, class_=WriteSession, expire_on_commit=False)
+        readonly = self.engine.execution_options(postgresql_readonly=True)
+        self._readers = async_sessionmaker(readonly, class_=ReadSession, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadSession]:
+        """A read-only transaction."""
+        async with self._readers() as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[WriteSession]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        async with self._writers() as session, session.begin():
+            yield session
+
+    async def ping(self) -> None:
+        """Raise when the database does not answer."""
+        async with self.read() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self.engine.dispose()
+
+
+async def driver_connection(session: AsyncSession) -> asyncpg.Connection:
+    """The asyncpg connection of a session, inside the session's transaction.
+
+    SQLAlchemy opens the transaction with its first own statement: used before that, the raw connection would
+    be in autocommit and what it wrote would survive a rollback. So a statement goes first.
+    """
+    await session.execute(text("SELECT 1"))
+    connection = await (await session.connection()).get_raw_connection()
+    driver = connection.driver_connection
+    if driver is None or not driver.is_in_transaction():
+        raise RuntimeError("the session has no open transaction on its driver connection")
+    return driver

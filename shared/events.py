@@ -1,0 +1,179 @@
+"""The outbox: every change that others care about, numbered after commit, read by position.
+
+A writer inserts with `position` null, in the transaction of the change. The relay, one at a time under an
+advisory lock, numbers committed rows without gaps. A reader asks for `position > cursor` and moves its cursor in
+the transaction of what it did. A sequence, a time or a UUIDv7 given before commit would let a reader step over
+rows that commit late; a number given after commit cannot.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.database import Database, WriteSession
+from shared.ids import new_id
+from shared.logs import logger
+from shared.tables.events import CursorMixin, Event
+from shared.wakeups import EVENTS, OUTBOX, WakeUps, wait
+
+log = logger(__name__)
+
+RELAY_LOCK = 0x676F7370  # "gosp"
+BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewEvent:
+    """An event about to be written. `type` is `<subject>.<what happened>`."""
+
+    type: str
+    subject_id: UUID
+    organisation_id: UUID | None
+    actor: str
+    data: dict[str, Any] = field(default_factory=dict)
+    occurred_at: datetime = field(default_factory=clock.now)
+
+
+async def emit(session: WriteSession, *events: NewEvent) -> None:
+    """Write events in the session's transaction; the relay wakes when it commits."""
+    if not events:
+        return
+    created_at = clock.now()
+    await session.execute(
+        insert(Event),
+        [
+            {
+                "id": new_id(),
+                "type": event.type,
+                "subject_id": event.subject_id,
+                "organisation_id": event.organisation_id,
+                "actor": event.actor,
+                "occurred_at": event.occurred_at,
+                "created_at": created_at,
+                "data": event.data,
+            }
+            for event in events
+        ],
+    )
+    if not session.info.get("outbox_rung"):
+        await session.execute(select(func.pg_notify(OUTBOX, "")))
+        session.info["outbox_rung"] = True
+
+
+async def number_committed(database: Database, limit: int = 5_000) -> int:
+    """Give the next positions to committed events, in order of writing; returns how many.
+
+    Returns 0 when another relay holds the lock.
+    """
+    async with database.write() as session:
+        if not await session.scalar(select(func.pg_try_advisory_xact_lock(RELAY_LOCK))):
+            return 0
+        last = await session.scalar(select(func.coalesce(func.max(Event.position), 0)))
+        waiting = (
+            select(Event.id, func.row_number().over(order_by=(Event.created_at, Event.id)).label("nth"))
+            .where(Event.position.is_(None))
+            .order_by(Event.created_at, Event.id)
+            .limit(limit)
+            .subquery()
+        )
+        numbered = await session.execute(
+            update(Event).where(Event.id == waiting.c.id).values(position=last + waiting.c.nth)
+        )
+        count: int = numbered.rowcount  # type: ignore[attr-defined]
+        if count:
+            await session.execute(select(func.pg_notify(EVENTS, "")))
+    return count
+
+
+async def relay(database: Database, wakeups: WakeUps) -> None:
+    """Number events for ever. Every worker runs one; the lock lets one at a time through."""
+    async with wakeups.subscribed(OUTBOX) as woken:
+        while True:
+            await wait(woken, seconds=1)
+            while await number_committed(database):
+                pass
+
+
+Handler = Callable[[WriteSession, Sequence[Event]], Awaitable[None]]
+
+
+async def read_after(
+    session: AsyncSession,
+    position: int,
+    *,
+    upto: int | None = None,
+    types: Sequence[str] | None = None,
+    limit: int = BATCH,
+) -> list[Event]:
+    """Numbered events after a position (and not beyond `upto`), in order; `types` keeps only these."""
+    query = select(Event).where(Event.position > position).order_by(Event.position).limit(limit)
+    if upto is not None:
+        query = query.where(Event.position <= upto)
+    if types is not None:
+        query = query.where(Event.type.in_(types))
+    return list(await session.scalars(query))
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Reads events in order, exactly once: the cursor moves in the transaction of the handler's work.
+
+    A batch that raises is tried again one by one, so that one bad event cannot hide behind others; the bad one
+    is kept and tried for ever with a growing pause, and the consumer's failure shows in `/health/ready`.
+    """
+
+    name: str
+    cursors: type[CursorMixin]
+    types: tuple[str, ...]
+    handler: Handler
+
+    async def step(self, database: Database, limit: int = BATCH) -> int:
+        """Handle the next events in one transaction; returns how many events were handled."""
+        async with database.write() as session:
+            cursors = self.cursors
+            await session.execute(upsert(cursors).values(consumer=self.name, position=0).on_conflict_do_nothing())
+            position = await session.scalar(
+                select(cursors.position).where(cursors.consumer == self.name).with_for_update()
+            )
+            events = await read_after(session, position or 0, types=self.types, limit=limit)
+            if events:
+                await self.handler(session, events)
+                await session.execute(
+                    update(cursors).where(cursors.consumer == self.name).values(position=events[-1].position)
+                )
+            return len(events)
+
+    async def run(self, database: Database, wakeups: WakeUps, report: Callable[[str, str | None], None]) -> None:
+        """Handle events for ever; `report(name, error or None)` feeds the readiness check."""
+        delay = 0.2
+        limit = BATCH
+        async with wakeups.subscribed(EVENTS) as woken:
+            while True:
+                await wait(woken, seconds=2)
+                try:
+                    while await self.step(database, limit):
+                        delay = 0.2
+                        limit = min(limit * 4, BATCH)
+                    report(self.name, None)
+                except Exception as error:  # kept, reported, tried again
+                    log.exception("consumer failed", consumer=self.name, limit=limit)
+                    report(self.name, repr(error))
+                    if limit == 1:
+                        await wait(woken, seconds=delay)
+                        delay = min(delay * 2, 30)
+                    limit = 1
+                    woken.set()
+
+
+async def lag(session: AsyncSession, cursors: type[CursorMixin]) -> dict[str, int]:
+    """How many numbered events each consumer has not looked at yet."""
+    last = await session.scalar(text("SELECT coalesce(max(position), 0) FROM events")) or 0
+    rows = await session.execute(select(cursors.consumer, cursors.position))
+    return {consumer: last - position for consumer, position in rows}

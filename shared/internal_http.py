@@ -1,0 +1,70 @@
+"""Commands between services: a 60-second token, an idempotency key, a timeout, a bounded retry."""
+
+from typing import Any
+
+import aiohttp
+import stamina
+
+from shared.logs import logger
+from shared.settings import ServiceName, Settings
+from shared.tokens import SERVICE_TOKEN_LIFETIME, Signer
+
+log = logger(__name__)
+
+TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
+
+
+class ServiceUnavailable(Exception):  # noqa: N818
+    """The other service did not answer, or answered 5xx: worth another try."""
+
+
+class ServiceRefused(Exception):  # noqa: N818
+    """The other service understood and refused; `problem` is its problem document."""
+
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        super().__init__(f"{status}: {problem.get('detail', '')}")
+        self.status = status
+        self.problem = problem
+
+
+class ServiceClient:
+    """Calls other services' `/internal` routes as this service."""
+
+    def __init__(self, name: str, signer: Signer, settings: Settings, http: aiohttp.ClientSession) -> None:
+        self._name = name
+        self._signer = signer
+        self._settings = settings
+        self._http = http
+
+    async def post(
+        self,
+        callee: ServiceName,
+        path: str,
+        body: dict[str, Any],
+        *,
+        act: str,
+        idempotency_key: str,
+        attempts: int = 3,
+    ) -> dict[str, Any]:
+        """Send a command for the person `act`.
+
+        Raises `ServiceRefused` on a 4xx, `ServiceUnavailable` when all attempts failed.
+        """
+        url = f"{self._settings.service_url(callee)}{path}"
+        async for attempt in stamina.retry_context(
+            on=ServiceUnavailable, attempts=attempts, timeout=30, wait_initial=0.2, wait_max=2
+        ):
+            with attempt:
+                token = self._signer.sign(self._name, callee, SERVICE_TOKEN_LIFETIME, act=act)
+                headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": idempotency_key}
+                try:
+                    async with self._http.post(url, json=body, headers=headers, timeout=TIMEOUT) as response:
+                        if response.status >= 500 or response.status == 409:
+                            raise ServiceUnavailable(f"{callee} answered {response.status}")
+                        answer: dict[str, Any] = await response.json(content_type=None)
+                        if response.status >= 400:
+                            raise ServiceRefused(response.status, answer)
+                        return answer
+                except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                    raise ServiceUnavailable(f"{callee}: {error!r}") from error
+        raise AssertionError("unreachable: the retry either returns or raises")

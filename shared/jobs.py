@@ -1,0 +1,190 @@
+"""Single jobs and schedules on PgQueuer; the only door to it.
+
+Each service has its own queue schema (`<service>_jobs`) and enqueues into no other's. A job is enqueued in the
+transaction of the change that wants it. A job that raises is tried again with back-off, then held as failed: the
+dead letter, which an operator can look at and put back. Nothing is deleted for having failed.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+from pgqueuer import PgQueuer
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver, AsyncpgPoolDriver
+from pgqueuer.adapters.persistence.qb import (
+    QueryBuilderEnvironment,
+    QueryQueueBuilder,
+    QuerySchedulerBuilder,
+)
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.executors import DatabaseRetryEntrypointExecutor, EntrypointExecutorParameters
+from pgqueuer.domain.models import Job, Schedule
+from pgqueuer.domain.settings import DBSettings
+from pgqueuer.domain.types import Channel, JobId
+from pgqueuer.errors import PgqException, RetryRequested
+from pgqueuer.ports.driver import Driver
+
+from shared.database import JOB_CONNECTIONS, WriteSession, driver_connection
+from shared.logs import logger
+
+log = logger(__name__)
+
+JobHandler = Callable[[dict[str, Any]], Awaitable[None]]
+ScheduleHandler = Callable[[], Awaitable[None]]
+
+
+def queue_settings(service: str) -> DBSettings:
+    """Names of a service's queue objects."""
+    return DBSettings(db_schema=f"{service}_jobs", channel=Channel(f"{service}_jobs"))
+
+
+def _queries(driver: Driver, service: str) -> Queries:
+    settings = queue_settings(service)
+    return Queries(
+        driver,
+        qbe=QueryBuilderEnvironment(settings=settings),
+        qbq=QueryQueueBuilder(settings=settings),
+        qbs=QuerySchedulerBuilder(settings=settings),
+    )
+
+
+def install_sql(service: str) -> str:
+    """DDL of a service's queue schema, for the migrations."""
+    return QueryBuilderEnvironment(settings=queue_settings(service)).build_install_query()
+
+
+class TryLater(Exception):  # noqa: N818 — a request, not an error
+    """Raised by a job to be run again after `delay` without counting as a failure."""
+
+    def __init__(self, delay: timedelta, reason: str) -> None:
+        super().__init__(reason)
+        self.delay = delay
+        self.reason = reason
+
+
+@dataclass
+class Jobs:
+    """A service's jobs and schedules. Handlers are idempotent: a job may run twice, never zero times."""
+
+    service: str
+    max_attempts: int = 8
+    initial_delay: timedelta = timedelta(seconds=1)
+    handlers: dict[str, JobHandler] = field(default_factory=dict)
+    schedules: dict[str, tuple[str, ScheduleHandler]] = field(default_factory=dict)
+
+    def job(self, name: str) -> Callable[[JobHandler], JobHandler]:
+        """Decorator: the handler of jobs of this name; it gets the payload that was enqueued."""
+
+        def register(handler: JobHandler) -> JobHandler:
+            self.handlers[name] = handler
+            return handler
+
+        return register
+
+    def every(self, name: str, cron: str) -> Callable[[ScheduleHandler], ScheduleHandler]:
+        """Decorator: run at each tick of a cron expression, once among all workers."""
+
+        def register(handler: ScheduleHandler) -> ScheduleHandler:
+            self.schedules[name] = (cron, handler)
+            return handler
+
+        return register
+
+    async def enqueue(
+        self,
+        session: WriteSession,
+        name: str,
+        payload: dict[str, Any],
+        *,
+        delay: timedelta | None = None,
+        dedupe_key: str | None = None,
+    ) -> None:
+        """Put a job into the queue in the session's transaction.
+
+        With `dedupe_key`, a job of that key that still waits is left as it is.
+        """
+        connection = await driver_connection(session)
+        await _queries(AsyncpgDriver(connection), self.service).enqueue(
+            name,
+            json.dumps(payload).encode(),
+            execute_after=delay,
+            dedupe_key=dedupe_key,
+            on_conflict="skip",
+        )
+
+    async def run(self, url: str) -> None:
+        """Work until cancelled; a lost database is waited for with a bounded pause."""
+        delay = 0.5
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await self._run_once(url)
+            except* (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, PgqException) as error:
+                log.warning("jobs: the database went away", error=repr(error), retry_in=delay)
+            if asyncio.get_running_loop().time() - started > 30:
+                delay = 0.5
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 5)
+
+    async def _run_once(self, url: str) -> None:
+        async with asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=JOB_CONNECTIONS,
+            timeout=5,
+            command_timeout=30,
+            server_settings={"application_name": f"gospablik-{self.service}-jobs"},
+        ) as pool:
+            driver = AsyncpgPoolDriver(pool)
+            queries = _queries(driver, self.service)
+            queuer = PgQueuer(connection=driver, channel=queries.qbe.settings.channel, queries=queries)
+            for name, handler in self.handlers.items():
+                self._register(queuer, name, handler)
+            for name, (cron, scheduled) in self.schedules.items():
+                self._schedule(queuer, name, cron, scheduled)
+            # A job whose worker was killed is picked up again after the heartbeat timeout.
+            work = queuer.qm.run(
+                dequeue_timeout=timedelta(seconds=5),
+                heartbeat_timeout=timedelta(seconds=10),
+                shutdown_on_listener_failure=True,
+            )
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(work)
+                if self.schedules:
+                    tasks.create_task(queuer.sm.run())
+
+    def _register(self, queuer: PgQueuer, name: str, handler: JobHandler) -> None:
+        async def run(job: Job) -> None:
+            payload = json.loads(job.payload or b"{}")
+            try:
+                await handler(payload)
+            except TryLater as later:
+                raise RetryRequested(delay=later.delay, reason=later.reason) from later
+
+        def executor(parameters: EntrypointExecutorParameters) -> DatabaseRetryEntrypointExecutor:
+            return DatabaseRetryEntrypointExecutor(
+                parameters, max_attempts=self.max_attempts, initial_delay=self.initial_delay
+            )
+
+        queuer.entrypoint(name, on_failure="hold", executor_factory=executor, accepts_context=False)(run)
+
+    def _schedule(self, queuer: PgQueuer, name: str, cron: str, handler: ScheduleHandler) -> None:
+        async def run(_schedule: Schedule) -> None:
+            try:
+                await handler()
+            except Exception:  # the next tick comes; the failure is logged
+                log.exception("schedule failed", schedule=name)
+
+        queuer.schedule(name, cron, clean_old=True, accepts_context=False)(run)
+
+    async def held(self, connection: asyncpg.Connection, limit: int = 100) -> list[Job]:
+        """Jobs that failed for good and wait for a person, newest first."""
+        return await _queries(AsyncpgDriver(connection), self.service).list_failed_jobs(limit)
+
+    async def put_back(self, connection: asyncpg.Connection, ids: list[int]) -> None:
+        """Run held jobs again from their first attempt."""
+        await _queries(AsyncpgDriver(connection), self.service).requeue_jobs([JobId(i) for i in ids])

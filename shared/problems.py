@@ -1,0 +1,261 @@
+"""Errors as RFC 9457 problem documents. Each is a class that knows its status and its stable type."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from shared.logs import logger
+
+log = logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field; `pointer` is a JSON pointer into the body, or `query/…`, `header/…`."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """The body of every error."""
+
+    type: str = Field(examples=["/problems/not-found"])
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    errors: list[FieldError] | None = None
+
+
+class Problem(Exception):  # noqa: N818 — RFC 9457 calls it so
+    """An error that answers for itself. Subclasses set `status`, `slug` and `title`."""
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something went wrong on our side"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: dict[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = list(errors)
+        self.headers = headers
+        self.extra = extra
+
+    @classmethod
+    def field(cls, pointer: str, detail: str) -> "Problem":
+        """A problem with one named field."""
+        return cls(detail, errors=[FieldError(pointer=pointer, detail=detail)])
+
+    def response(self, instance: str) -> JSONResponse:
+        """The problem as an HTTP response."""
+        document = ProblemDocument(
+            type=f"/problems/{self.slug}",
+            title=self.title,
+            status=self.status,
+            detail=self.detail,
+            instance=instance,
+            errors=self.errors or None,
+        ).model_dump(exclude_none=True)
+        return JSONResponse(
+            jsonable_encoder(document | self.extra),
+            status_code=self.status,
+            media_type=MEDIA_TYPE,
+            headers=self.headers,
+        )
+
+
+class BadRequest(Problem):
+    """The request cannot be read."""
+
+    status, slug, title = 400, "bad-request", "The request cannot be read"
+
+
+class Unauthenticated(Problem):
+    """No valid token."""
+
+    status, slug, title = 401, "unauthenticated", "Sign in first"
+
+    def __init__(self, detail: str, **kwargs: Any) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="gospablik"'}, **kwargs)
+
+
+class Forbidden(Problem):
+    """The caller's role does not allow this."""
+
+    status, slug, title = 403, "forbidden", "Not allowed"
+
+
+class NotFound(Problem):
+    """No such thing, or none that the caller may see."""
+
+    status, slug, title = 404, "not-found", "Not found"
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, the method does not."""
+
+    status, slug, title = 405, "method-not-allowed", "Method not allowed"
+
+
+class Conflict(Problem):
+    """The state of the thing does not allow this now."""
+
+    status, slug, title = 409, "conflict", "Conflict"
+
+
+class Duplicate(Conflict):
+    """Such a thing exists already."""
+
+    slug, title = "duplicate", "Exists already"
+
+
+class InFlight(Conflict):
+    """A request with this idempotency key is being carried out."""
+
+    slug, title = "in-flight", "The first request with this key is still running"
+
+
+class PreconditionFailed(Problem):
+    """`If-Match` names a version that is no longer current."""
+
+    status, slug, title = 412, "precondition-failed", "Changed in the meantime"
+
+
+class TooLarge(Problem):
+    """The body is larger than this route takes."""
+
+    status, slug, title = 413, "too-large", "Too large"
+
+
+class Invalid(Problem):
+    """The payload is readable but wrong; `errors` names each field."""
+
+    status, slug, title = 422, "invalid", "Some fields are wrong"
+
+
+class KeyReused(Invalid):
+    """The idempotency key was used with another payload."""
+
+    slug, title = "key-reused", "Idempotency key used with another payload"
+
+
+class PreconditionRequired(Problem):
+    """This change needs `If-Match`."""
+
+    status, slug, title = 428, "precondition-required", "Send If-Match with the version you saw"
+
+
+class TooManyRequests(Problem):
+    """Slow down."""
+
+    status, slug, title = 429, "too-many-requests", "Too many requests"
+
+
+class UpstreamFailed(Problem):
+    """Another service did not answer as it should."""
+
+    status, slug, title = 502, "upstream-failed", "Another service failed"
+
+
+class Unavailable(Problem):
+    """Not possible right now; try again."""
+
+    status, slug, title = 503, "unavailable", "Not available right now"
+
+
+def catalogue() -> dict[str, dict[str, Any]]:
+    """Every kind of problem by slug, made from the classes."""
+
+    def walk(kind: type[Problem]) -> list[type[Problem]]:
+        return [kind, *(found for child in kind.__subclasses__() for found in walk(child))]
+
+    return {
+        kind.slug: {"status": kind.status, "title": kind.title, "description": (kind.__doc__ or "").strip()}
+        for kind in walk(Problem)
+    }
+
+
+def responses(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` for the problems a route may answer with."""
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        entry = by_status.setdefault(
+            kind.status,
+            {"model": ProblemDocument, "description": HTTPStatus(kind.status).phrase, "content": {MEDIA_TYPE: {}}},
+        )
+        entry["content"][MEDIA_TYPE].setdefault("examples", {})[kind.slug] = {
+            "value": {
+                "type": f"/problems/{kind.slug}",
+                "title": kind.title,
+                "status": kind.status,
+                "detail": (kind.__doc__ or "").strip(),
+            }
+        }
+    return by_status
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    where, *path = location
+    prefix = "" if where == "body" else str(where)
+    return prefix + "".join(f"/{part}" for part in path) if path or prefix else "/"
+
+
+_BY_STATUS: dict[int, type[Problem]] = {
+    400: BadRequest,
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: TooLarge,
+    429: TooManyRequests,
+    503: Unavailable,
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the app a problem document."""
+
+    @app.exception_handler(Problem)
+    async def problem(request: Request, error: Problem) -> JSONResponse:
+        return error.response(request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    async def validation(request: Request, error: RequestValidationError) -> JSONResponse:
+        found = error.errors()
+        if any(item["type"] == "json_invalid" for item in found):
+            position = found[0]["loc"][-1]
+            return BadRequest(f"The body is not JSON: error at character {position}").response(request.url.path)
+        fields = [FieldError(pointer=_pointer(item["loc"]), detail=item["msg"]) for item in found]
+        names = ", ".join(field.pointer for field in fields)
+        return Invalid(f"Wrong: {names}", errors=fields).response(request.url.path)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        kind = _BY_STATUS.get(error.status_code, BadRequest)
+        detail = str(error.detail)
+        if error.status_code == 404:
+            detail = f"No such path: {request.url.path}"
+        answer = kind(detail)
+        answer.headers = {**(answer.headers or {}), **(error.headers or {})}
+        return answer.response(request.url.path)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("unexpected error", path=request.url.path, exc_info=error)
+        return Problem("The error is logged; the request changed nothing").response(request.url.path)

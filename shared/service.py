@@ -1,0 +1,280 @@
+"""A service: one FastAPI app and its workers, wired the same way in every `services/<name>/app.py`.
+
+In the embedded run API and worker share one process and loop; Compose starts them apart (`--process api|worker`).
+"""
+
+import asyncio
+import importlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import aiohttp
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from joserfc.jwk import KeySet
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+from shared import logs, problems, tokens
+from shared.database import POOL_SIZES, Database, ReadSession, WriteSession
+from shared.events import Consumer, relay
+from shared.ids import new_id
+from shared.internal_http import ServiceClient
+from shared.jobs import Jobs
+from shared.settings import ServiceName, Settings, settings
+from shared.wakeups import WakeUps
+
+Process = Literal["all", "api", "worker"]
+Work = Callable[["Service"], Awaitable[None]]
+
+REQUESTS = Histogram("gospablik_request_seconds", "Time to answer", ["service", "method", "route", "status"])
+FAILURES = Counter("gospablik_worker_failures_total", "Times a worker loop raised", ["service", "worker"])
+WORKER_UP = Gauge("gospablik_worker_ok", "1 while a worker loop is well", ["service", "worker"])
+
+
+class Service:
+    """What a service is made of. Domain code reaches it through its session and arguments, never globally."""
+
+    def __init__(
+        self,
+        name: ServiceName,
+        title: str,
+        *,
+        routers: Sequence[APIRouter],
+        public: Sequence[APIRouter] = (),
+        root: Sequence[APIRouter] = (),
+        jobs: Jobs | None = None,
+        consumers: Sequence[Consumer] = (),
+        workers: dict[str, Work] | None = None,
+        with_relay: bool = True,
+    ) -> None:
+        """`routers` and `public` hang under /api/v1; `root` at the root. `workers` run for ever, by name."""
+        self.name = name
+        self.title = title
+        self._routers = [*routers, *public]
+        self._root = root
+        self.jobs = jobs
+        self._consumers = consumers
+        self._workers = workers or {}
+        self._with_relay = with_relay
+        self.wakeups = WakeUps()
+        self.trouble: dict[str, str] = {}
+        self._database: Database | None = None
+        self._http: aiohttp.ClientSession | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The process's settings."""
+        return settings()
+
+    @property
+    def database(self) -> Database:
+        """The service's pool, as its own role."""
+        if self._database is None:
+            url = self.settings.database_url.get_secret_value()
+            self._database = Database(url, POOL_SIZES[self.name], name=self.name)
+        return self._database
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        """One HTTP client for the process; callers give each call its timeout."""
+        if self._http is None:
+            self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        return self._http
+
+    @cached_property
+    def people_keys(self) -> KeySet:
+        """Public keys of the issuer of people's tokens."""
+        return tokens.read_key_set(self.settings.keys_dir / "people.jwks")
+
+    @cached_property
+    def service_keys(self) -> KeySet:
+        """Public keys of all services."""
+        return tokens.read_key_set(self.settings.keys_dir / "services.jwks")
+
+    @cached_property
+    def signer(self) -> tokens.Signer:
+        """Signs tokens as this service."""
+        return tokens.Signer(self.name, tokens.read_key(self.settings.keys_dir / f"{self.name}.jwk"))
+
+    def client(self) -> ServiceClient:
+        """Calls other services as this one."""
+        return ServiceClient(self.name, self.signer, self.settings, self.http)
+
+    def report(self, worker: str, error: str | None) -> None:
+        """Remember whether a worker is well: `/health/ready` and `/metrics` show it."""
+        if error is None:
+            self.trouble.pop(worker, None)
+        else:
+            self.trouble[worker] = error
+            FAILURES.labels(self.name, worker).inc()
+        WORKER_UP.labels(self.name, worker).set(1 if error is None else 0)
+
+    def build(self, process: Process = "all") -> FastAPI:
+        """The ASGI app. `process` says whether it serves the API, does the work, or both."""
+
+        @asynccontextmanager
+        async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+            tasks = [asyncio.create_task(self._forever(n, w)) for n, w in self._work(process).items()]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                if self._http is not None:
+                    await self._http.close()
+                if self._database is not None:
+                    await self._database.close()
+
+        app = FastAPI(
+            title=self.title,
+            version="1",
+            lifespan=lifespan,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url="/openapi.json",
+            responses=problems.responses(problems.Problem),
+            generate_unique_id_function=lambda route: f"{self.name}_{route.name}",
+        )
+        app.state.service = self
+        problems.install(app)
+        app.add_middleware(_Observe, service=self.name)
+        app.include_router(self._health_routes())
+        if process != "worker":
+            for router in self._routers:
+                app.include_router(router, prefix="/api/v1")
+            for router in self._root:
+                app.include_router(router)
+        return app
+
+    def _work(self, process: Process) -> dict[str, Work]:
+        if process == "api":
+            return {}
+        work: dict[str, Work] = {"wake-ups": lambda s: s.wakeups.run(s.settings.direct_url)}
+        if self._with_relay:
+            work["relay"] = lambda s: relay(s.database, s.wakeups)
+        if (jobs := self.jobs) is not None:
+            work["jobs"] = lambda s: jobs.run(s.settings.direct_url)
+        for consumer in self._consumers:
+            work[consumer.name] = lambda s, c=consumer: c.run(s.database, s.wakeups, s.report)  # type: ignore[misc]
+        return work | self._workers
+
+    async def _forever(self, name: str, work: Work) -> None:
+        log = logs.logger(name)
+        delay = 0.5
+        while True:
+            started = time.monotonic()
+            self.report(name, None)
+            try:
+                await work(self)
+                error = "the worker ended"
+            except Exception as failure:  # reported, and started again below
+                error = repr(failure)
+                log.exception("worker failed", worker=name, retry_in=delay)
+            self.report(name, error)
+            if time.monotonic() - started > 60:
+                delay = 0.5
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 15)
+
+    def _health_routes(self) -> APIRouter:
+        router = APIRouter(tags=["health"], include_in_schema=False)
+
+        @router.get("/health/live")
+        async def live() -> dict[str, str]:
+            return {"status": "pass"}
+
+        @router.get("/health/ready")
+        async def ready() -> JSONResponse:
+            checks = {f"worker:{name}": error for name, error in self.trouble.items()}
+            try:
+                async with asyncio.timeout(3):
+                    await self.database.ping()
+            except Exception as error:  # noqa: BLE001 — any failure to reach the database is the answer
+                checks["database"] = repr(error)
+            status = "fail" if checks else "pass"
+            return JSONResponse({"status": status, "checks": checks}, status_code=503 if checks else 200)
+
+        @router.get("/metrics")
+        async def metrics() -> Response:
+            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+        return router
+
+
+class _Observe:
+    """Gives each request an id, measures it, and keeps the id in every log line of it."""
+
+    def __init__(self, app: ASGIApp, service: str) -> None:
+        self.app = app
+        self.service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if 0 < len(given) <= 64 and given.isprintable() else str(new_id())
+        started = time.perf_counter()
+        status = 500
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode("latin-1"))]
+            await send(message)
+
+        with bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, observed)
+            finally:
+                route = getattr(scope.get("route"), "path", "unknown")
+                REQUESTS.labels(self.service, scope["method"], route, status).observe(
+                    time.perf_counter() - started
+                )
+
+
+def service_of(request: Request) -> Service:
+    """The service that answers this request."""
+    service: Service = request.app.state.service
+    return service
+
+
+async def _reading(request: Request) -> AsyncIterator[ReadSession]:
+    async with service_of(request).database.read() as session:
+        yield session
+
+
+async def _writing(request: Request) -> AsyncIterator[WriteSession]:
+    async with service_of(request).database.write() as session:
+        yield session
+
+
+# scope="function": the transaction ends before the answer is sent, so what is answered is committed.
+Reading = Annotated[ReadSession, Depends(_reading, scope="function")]
+Writing = Annotated[WriteSession, Depends(_writing, scope="function")]
+ServiceDep = Annotated[Service, Depends(service_of)]
+
+
+def run(name: str, process: Process = "all") -> None:
+    """Serve `services.<name>.app:service` until a signal ends it."""
+    logs.configure(name, settings().log_level)
+    service: Any = importlib.import_module(f"services.{name}.app").service
+    uvicorn.run(
+        service.build(process),
+        host=settings().host,
+        port=settings().port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        server_header=False,
+    )

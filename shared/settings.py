@@ -1,0 +1,51 @@
+"""Settings every process stands on; a service adds its own in `services/<name>/settings.py`."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ServiceName = Literal["registry", "ingest", "appeals", "metrics", "webhooks"]
+
+
+class Settings(BaseSettings):
+    """Read from `GOSPABLIK_*`; a missing required value stops the process with the field's name."""
+
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
+
+    environment: Literal["embedded", "production"] = "production"
+    database_url: SecretStr
+    database_direct_url: SecretStr | None = Field(
+        default=None, description="Session-level connection for LISTEN, jobs and migrations behind a pooler"
+    )
+    keys_dir: Path
+    cursor_key: SecretStr = Field(description="Signs list cursors")
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str = "http://127.0.0.1:8080"
+    registry_url: str = "http://127.0.0.1:8101"
+    ingest_url: str = "http://127.0.0.1:8102"
+    appeals_url: str = "http://127.0.0.1:8103"
+    metrics_url: str = "http://127.0.0.1:8104"
+    webhooks_url: str = "http://127.0.0.1:8105"
+    clock_shift_seconds: float = Field(
+        default=0.0, description="Moves this process's clock; tests give all processes the same shift"
+    )
+    log_level: str = "INFO"
+
+    @property
+    def direct_url(self) -> str:
+        """Where LISTEN, jobs and migrations connect."""
+        return (self.database_direct_url or self.database_url).get_secret_value()
+
+    def service_url(self, name: ServiceName) -> str:
+        """Internal base URL of a service."""
+        return str(getattr(self, f"{name}_url"))
+
+
+@lru_cache
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

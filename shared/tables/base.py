@@ -1,0 +1,72 @@
+"""What all tables share: naming of constraints, id and time columns, exact text."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, MetaData, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from shared import clock
+from shared.ids import new_id
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# Postgres text cannot hold NUL. A private-use escape keeps the citizen's text exact and still searchable.
+_ESCAPE = "\ue000"
+
+
+def encode_text(value: str) -> str:
+    """Text as it is stored: NUL and the escape itself are escaped, all else stays as it is."""
+    if "\x00" not in value and _ESCAPE not in value:
+        return value
+    return value.replace(_ESCAPE, _ESCAPE + "e").replace("\x00", _ESCAPE + "0")
+
+
+def decode_text(value: str) -> str:
+    """The inverse of `encode_text`."""
+    if _ESCAPE not in value:
+        return value
+    return value.replace(_ESCAPE + "0", "\x00").replace(_ESCAPE + "e", _ESCAPE)
+
+
+class ExactText(TypeDecorator[str]):
+    """Text that comes back byte for byte, NUL included."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else encode_text(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else decode_text(value)
+
+
+class Base(DeclarativeBase):
+    """All tables of the shared schema."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 — SQLAlchemy reads it as a class attribute
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+        list[str]: JSONB,
+        UUID: Uuid,
+        str: Text,
+    }
+
+
+Id = Annotated[UUID, mapped_column(Uuid, primary_key=True, default=new_id)]
+Exact = Annotated[str, mapped_column(ExactText)]
+CreatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), default=clock.now)]
+UpdatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), default=clock.now, onupdate=clock.now)]

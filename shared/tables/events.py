@@ -1,0 +1,81 @@
+"""The outbox. Every service inserts; the relay alone gives positions; anyone reads."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.tables.base import Base, CreatedAt, Id
+
+
+class Event(Base):
+    """A change others care about, written in the transaction that made it.
+
+    `position` stays null until the relay numbers the committed row: readers page by position only.
+    `organisation_id` scopes who may see it; null is for the centre alone.
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("ix_events_position", "position", unique=True),
+        Index("ix_events_unnumbered", "created_at", "id", postgresql_where=text("position IS NULL")),
+        Index("ix_events_subject_id", "subject_id", "position"),
+    )
+
+    id: Mapped[Id]
+    position: Mapped[int | None] = mapped_column(BigInteger)
+    type: Mapped[str]
+    subject_id: Mapped[UUID]
+    organisation_id: Mapped[UUID | None]
+    actor: Mapped[str]
+    occurred_at: Mapped[datetime]
+    created_at: Mapped[CreatedAt]
+    data: Mapped[dict[str, Any]]
+
+
+class CursorMixin:
+    """How far a consumer has read the events; moved in the transaction of what it did with them."""
+
+    consumer: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class AppealsCursor(CursorMixin, Base):
+    __tablename__ = "appeals_cursors"
+
+
+class WebhooksCursor(CursorMixin, Base):
+    __tablename__ = "webhooks_cursors"
+
+
+class IngestCursor(CursorMixin, Base):
+    __tablename__ = "ingest_cursors"
+
+
+class IdempotencyMixin:
+    """A remembered answer to a request that carried an `Idempotency-Key`; kept for 24 hours."""
+
+    caller: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    status: Mapped[int | None]
+    body: Mapped[dict[str, Any] | None]
+    created_at: Mapped[CreatedAt]
+
+
+class RegistryIdempotency(IdempotencyMixin, Base):
+    __tablename__ = "registry_idempotency"
+
+
+class IngestIdempotency(IdempotencyMixin, Base):
+    __tablename__ = "ingest_idempotency"
+
+
+class AppealsIdempotency(IdempotencyMixin, Base):
+    __tablename__ = "appeals_idempotency"
+
+
+class WebhooksIdempotency(IdempotencyMixin, Base):
+    __tablename__ = "webhooks_idempotency"

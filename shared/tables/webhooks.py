@@ -1,0 +1,54 @@
+"""To other systems: endpoints and signed deliveries. Written by webhooks."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
+
+
+class WebhookEndpoint(Base):
+    """Where a system wants its events; `secret` is encrypted and readable by webhooks alone."""
+
+    __tablename__ = "webhook_endpoints"
+
+    id: Mapped[Id]
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"), index=True)
+    url: Mapped[str]
+    description: Mapped[str]
+    event_types: Mapped[list[str]]
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    active: Mapped[bool] = mapped_column(default=True)
+    created_by: Mapped[str]
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class WebhookDelivery(Base):
+    """One event on its way to one endpoint; its id is the `webhook-id` of every attempt."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        UniqueConstraint("endpoint_id", "event_id"),
+        Index("ix_webhook_deliveries_due", "next_attempt_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_webhook_deliveries_endpoint_id_created_at", "endpoint_id", "created_at", "id"),
+    )
+
+    id: Mapped[Id]
+    endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoints.id"))
+    event_id: Mapped[UUID] = mapped_column(ForeignKey("events.id"))
+    event_type: Mapped[str]
+    organisation_id: Mapped[UUID | None]
+    payload: Mapped[dict[str, Any]]
+    status: Mapped[str] = mapped_column(default="pending")
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime]
+    last_attempt_at: Mapped[datetime | None]
+    response_status: Mapped[int | None]
+    last_error: Mapped[str | None]
+    delivered_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
