@@ -1,0 +1,1 @@
+"""Odnoklassniki on the wire: REST with signatures, the Bot API, webhooks out, and a control door."""

@@ -1,0 +1,49 @@
+"""Wiring of the Odnoklassniki emulator."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+from emulators.common.citizens import CitizenWriter
+from emulators.common.control import control_router
+from emulators.common.faults import Faults
+from emulators.ok.door import OkDoor
+from emulators.ok.graph import graph_router
+from emulators.ok.rest import rest_router
+from emulators.ok.settings import OkSettings
+from emulators.ok.world import OkWorld
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: OkSettings) -> FastAPI:
+    """The network with its state, its webhooks and its citizens."""
+    faults = Faults(settings.seed, slow_seconds=settings.slow_seconds, timeout_seconds=settings.timeout_seconds)
+    world = OkWorld(settings, faults)
+    door = OkDoor(world)
+    writer = CitizenWriter(
+        door,
+        settings.seed,
+        settings.citizens_per_minute,
+        lambda error: log.info("a citizen was refused: %s", error),
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(world.webhooks.run()), asyncio.create_task(writer.run())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            world.store.close()
+
+    app = FastAPI(title="Odnoklassniki emulator", lifespan=lifespan, openapi_url=None)
+    app.include_router(control_router(door, faults, writer))
+    app.include_router(rest_router(world))
+    app.include_router(graph_router(world))
+    return app

@@ -1,0 +1,304 @@
+"""What the control door does to the network: citizens, staff, pages and credentials."""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from emulators.common.errors import BadInput, Refused, Unknown
+from emulators.common.store import Row
+from emulators.common.world import Actor, MessageKind, TokenKind
+from emulators.ok import views
+from emulators.ok.errors import OkError
+from emulators.ok.ids import rfc3339
+from emulators.ok.world import FIRST_CITIZEN, OkWorld
+
+FIRST_PAGE = 70000000000001
+MISSING = frozenset({106, 300, 700, 702, 705})
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except OkError as error:
+        if error.code in MISSING:
+            raise Unknown(error.message) from error
+        raise Refused(error.code, error.message) from error
+
+
+class OkDoor:
+    """The network's side of `emulators.common.world.World`; all ids are text."""
+
+    def __init__(self, world: OkWorld) -> None:
+        self.world = world
+        self._random = random.Random(world.settings.seed)
+
+    # --- pages and credentials ---------------------------------------------------------------------
+
+    def pages(self) -> list[dict[str, Any]]:
+        """All pages, oldest first."""
+        return [self._page_shown(row) for row in self.world.store.all("SELECT * FROM pages ORDER BY uid")]
+
+    def _page_shown(self, row: Row) -> dict[str, Any]:
+        return {
+            "id": row["uid"],
+            "name": row["name"],
+            "screen_name": row["screen_name"],
+            "description": row["description"],
+            "url": f"https://ok.ru/{row['screen_name']}",
+        }
+
+    def _page(self, page: str) -> Row:
+        row = self.world.page_row(page.removeprefix("group:")) or self.world.page_by_name(page)
+        if row is None:
+            raise Unknown(f"no page {page}")
+        return row
+
+    def create_page(self, *, name: str, screen_name: str, description: str = "") -> dict[str, Any]:
+        """A group with a bot token and a first topic; the group of that short name, if there is one."""
+        found = self.world.page_by_name(screen_name)
+        if found is not None:
+            return self._page_shown(found)
+        if screen_name.isdigit():
+            raise BadInput("screen_name", "must not be a number alone")
+        with self.world.store.transaction():
+            uid = str(FIRST_PAGE + self.world.store.value("SELECT count(*) FROM pages"))
+            self.world.store.run(
+                "INSERT INTO pages (uid, name, screen_name, description, members_count, created_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (uid, name, screen_name, description, self._random.randint(150, 9_000), self.world.clock.now_ms()),
+            )
+            self.world.tokens.issue_group(uid)
+            self.world.discussions.add_topic(
+                uid, f"group:{uid}", f"Здравствуйте! Это официальная страница: {name}."
+            )
+        return self._page_shown(self._page(uid))
+
+    def tokens(self) -> list[dict[str, Any]]:
+        """Credentials that work now."""
+        return self.world.tokens.items()
+
+    def create_token(self, *, kind: TokenKind, page: str | None = None) -> dict[str, Any]:
+        """A fresh credential.
+
+        A group's new bot token ends its earlier one, as in the network. A user's token with a page
+        belongs to someone who administers that page alone.
+        """
+        row = None if page is None else self._page(page)
+        if kind == "group":
+            if row is None:
+                raise BadInput("page", "a group token belongs to a page")
+            return self.world.tokens.issue_group(row["uid"])
+        if kind == "user":
+            return self.world.tokens.issue_user(None if row is None else row["uid"])
+        raise BadInput("kind", "this network has no service tokens")
+
+    def revoke_token(self, token: str) -> None:
+        """From now on the network calls the token expired."""
+        self.world.tokens.revoke(token)
+
+    # --- people and staff --------------------------------------------------------------------------
+
+    def _author(self, author: str | None) -> str:
+        if author is None:
+            return str(FIRST_CITIZEN + self._random.randrange(self.world.settings.population))
+        uid = author.removeprefix("user:")
+        if not uid.isascii() or not uid.isdigit() or len(uid) > 18:
+            raise BadInput("author", "must be the id of a user")
+        if self.world.person(uid) is None:
+            with self.world.store.transaction():
+                self.world.store.run(
+                    "INSERT INTO people (uid, first_name, last_name) VALUES (?, 'Житель', ?)",
+                    (uid, f"№{int(uid) % 10_000}"),
+                )
+        return uid
+
+    def _writer(self, page: Row, kind: MessageKind, author: str | None, thread: str | None) -> str:
+        """The person who writes: in a chat, none but the one it belongs to."""
+        if kind != "message" or thread is None:
+            return self._author(author)
+        owner = str(self.world.chats.chat(page["uid"], thread)["uid"])
+        if author is not None and author.removeprefix("user:") != owner:
+            raise BadInput("author", "the chat belongs to another person")
+        return owner
+
+    def _topic(self, page: Row, thread: str | None) -> Row:
+        if thread is None:
+            newest = self.world.discussions.newest_topic(page["uid"])
+            if newest is None:
+                raise Unknown("the community has published nothing")
+            return newest
+        topic = self.world.discussions.topic(thread)
+        if topic["page"] != page["uid"]:
+            raise Unknown(f"no topic {thread} on this page")
+        return topic
+
+    def citizen(
+        self,
+        *,
+        page: str,
+        kind: MessageKind,
+        text: str,
+        author: str | None = None,
+        thread: str | None = None,
+        in_reply_to: str | None = None,
+        attachments: Sequence[Any] = (),
+    ) -> dict[str, Any]:
+        """A citizen writes a comment, a topic of their own or a message; answers id, thread and author."""
+        row = self._page(page)
+        with _refusing():
+            uid = self._writer(row, kind, author, thread)
+            if kind == "wall_post":
+                topic = self.world.discussions.add_topic(row["uid"], f"user:{uid}", text, list(attachments))
+                return {"id": topic, "thread": topic, "author": uid}
+            if kind == "comment":
+                found = self._topic(row, thread)
+                comment = self.world.discussions.add_comment(
+                    found, f"user:{uid}", text, reply_to=in_reply_to, attachments=list(attachments)
+                )
+                return {"id": comment, "thread": str(found["id"]), "author": uid}
+            return self._message(row, uid, text, reply_to=in_reply_to, attachments=attachments)
+
+    def _message(
+        self,
+        page: Row,
+        uid: str,
+        text: str,
+        *,
+        reply_to: str | None,
+        attachments: Sequence[Any],
+    ) -> dict[str, Any]:
+        world = self.world
+        with world.store.transaction():
+            chat = world.chats.open(page["uid"], uid, str(views.user(world, uid)["name"]))
+            message = world.chats.add(chat, f"user:{uid}", text, reply_to=reply_to, attachments=list(attachments))
+            world.webhooks.publish(page["uid"], "MESSAGE_CREATED", views.message(world, message))
+        return {"id": message["id"], "thread": f"chat:{chat['id']}", "author": uid}
+
+    def post(self, *, page: str, text: str) -> dict[str, Any]:
+        """The group publishes a topic."""
+        row = self._page(page)
+        with _refusing():
+            topic = self.world.discussions.add_topic(row["uid"], f"group:{row['uid']}", text)
+        return {"id": topic, "thread": topic}
+
+    def community(
+        self,
+        *,
+        page: str,
+        thread: str,
+        text: str,
+        in_reply_to: str | None = None,
+        kind: MessageKind | None = None,
+    ) -> dict[str, Any]:
+        """The staff write by hand, in the group's name, into a chat or under a topic."""
+        row = self._page(page)
+        author = f"group:{row['uid']}"
+        message = kind == "message" if kind is not None else thread.startswith("chat:")
+        with _refusing():
+            if message:
+                chat = self.world.chats.chat(row["uid"], thread)
+                return {"id": self.world.chats.add(chat, author, text, reply_to=in_reply_to)["id"]}
+            topic = self._topic(row, thread)
+            return {"id": self.world.discussions.add_comment(topic, author, text, reply_to=in_reply_to)}
+
+    # --- changes -----------------------------------------------------------------------------------
+
+    def _target(self, page: str, ident: str, kind: MessageKind | None, by: Actor) -> tuple[MessageKind, Row]:
+        """A text of the page that is still there; its author edits and deletes, the community deletes all."""
+        uid = self._page(page)["uid"]
+        if kind is None:
+            kind = "message" if ident.startswith("mid:") else "wall_post" if ident.isdigit() else "comment"
+        row: Row | None
+        if kind == "message":
+            row = self.world.chats.message_by_id(ident)
+        elif kind == "wall_post":
+            row = self.world.discussions.topic(ident)
+        else:
+            row = self.world.discussions.comment_by_id(ident)
+        if row is None or row["page"] != uid or row["deleted_by"] is not None:
+            raise Unknown(f"no {kind} {ident} on this page")
+        return kind, row
+
+    def edit(
+        self, *, page: str, id: str, text: str, kind: MessageKind | None = None, by: Actor = "author"
+    ) -> dict[str, Any]:
+        """A text is changed by whoever wrote it."""
+        with _refusing():
+            kind, row = self._target(page, id, kind, by)
+            writer = row["sender"] if kind == "message" else row["author"]
+            if by == "community" and not writer.startswith("group:"):
+                raise OkError(701)
+            if kind == "message":
+                self.world.chats.edit(row, text)
+            elif kind == "wall_post":
+                self.world.discussions.edit_topic(row, text)
+            else:
+                self.world.discussions.edit_comment(row, text)
+        return {"id": id, "kind": kind}
+
+    def delete(
+        self, *, page: str, id: str, kind: MessageKind | None = None, by: Actor = "author"
+    ) -> dict[str, Any]:
+        """A message, comment or topic disappears."""
+        with _refusing():
+            kind, row = self._target(page, id, kind, by)
+            if kind == "message":
+                self.world.chats.delete(row, by)
+            elif kind == "wall_post":
+                self.world.discussions.delete_topic(row, by)
+            else:
+                self.world.discussions.delete_comment(row, by)
+        return {"id": id, "kind": kind}
+
+    # --- what happened -----------------------------------------------------------------------------
+
+    def answers(self, page: str | None = None) -> list[dict[str, Any]]:
+        """Comments and messages in the groups' names that are still there, oldest first."""
+        uid = None if page is None else self._page(page)["uid"]
+        rows = self.world.store.all(
+            "SELECT id, CAST(topic AS TEXT) AS thread, reply_to, text, created_ms, via, page, number FROM comments"
+            " WHERE author >= 'group:' AND author < 'group;' AND deleted_by IS NULL"
+            " AND (?1 IS NULL OR page = ?1)"
+            " UNION ALL"
+            " SELECT id, 'chat:' || chat, reply_to, text, created_ms, via, page, number FROM messages"
+            " WHERE sender >= 'group:' AND sender < 'group;' AND deleted_by IS NULL"
+            " AND (?1 IS NULL OR page = ?1)"
+            " ORDER BY created_ms, number",
+            (uid,),
+        )
+        return [
+            {
+                "id": row["id"],
+                "thread": row["thread"],
+                "in_reply_to": row["reply_to"],
+                "text": row["text"],
+                "at": rfc3339(row["created_ms"]),
+                "by": row["via"],
+                "page": row["page"],
+            }
+            for row in rows
+        ]
+
+    def calls(self) -> list[dict[str, Any]]:
+        """API calls by method and token kind."""
+        return self.world.calls.totals()
+
+    def counts(self) -> list[dict[str, Any]]:
+        """Stored texts by page and kind; `post` and `answer` are the community's own."""
+        rows = self.world.store.all(
+            "SELECT page, CASE WHEN author < 'group;' THEN 'post' ELSE 'wall_post' END AS kind, count(*) AS count"
+            " FROM topics WHERE deleted_by IS NULL GROUP BY 1, 2"
+            " UNION ALL"
+            " SELECT page, CASE WHEN author < 'group;' THEN 'answer' ELSE 'comment' END, count(*)"
+            " FROM comments WHERE deleted_by IS NULL GROUP BY 1, 2"
+            " UNION ALL"
+            " SELECT page, CASE WHEN sender < 'group;' THEN 'answer' ELSE 'message' END, count(*)"
+            " FROM messages WHERE deleted_by IS NULL GROUP BY 1, 2"
+        )
+        totals: dict[tuple[str, str], int] = {}
+        for row in rows:
+            key = (row["page"], row["kind"])
+            totals[key] = totals.get(key, 0) + row["count"]
+        return [{"page": page, "kind": kind, "count": count} for (page, kind), count in sorted(totals.items())]

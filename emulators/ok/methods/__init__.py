@@ -1,0 +1,1 @@
+"""The REST methods, one module per section of the API."""

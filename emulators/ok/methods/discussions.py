@@ -1,0 +1,238 @@
+"""discussions.*: discussions of topics and the comments in them."""
+
+import json
+from typing import Any
+
+from emulators.common.store import Row
+from emulators.ok import ids, views
+from emulators.ok.call import Call, method
+from emulators.ok.errors import OkError
+
+CATEGORIES = frozenset({"GROUP", "MY"})
+DIRECTIONS = frozenset({"FORWARD", "BACKWARD", "AROUND"})
+TYPES = frozenset(
+    {
+        "GROUP_TOPIC",
+        "GROUP_PHOTO",
+        "GROUP_MOVIE",
+        "USER_STATUS",
+        "USER_PHOTO",
+        "USER_FORUM",
+        "USER_ALBUM",
+        "USER_2LVL_FORUM",
+        "MOVIE",
+        "SCHOOL_FORUM",
+        "HAPPENING_TOPIC",
+        "CITY_NEWS",
+        "CHAT",
+        "SHARE",
+    }
+)
+
+
+def _topic(call: Call, id_name: str = "discussionId", type_name: str = "discussionType") -> Row:
+    ident = call.text(id_name)
+    kind = call.text(type_name)
+    if kind not in TYPES:
+        raise OkError(100, f"Invalid parameter {type_name}", type_name)
+    if kind != views.GROUP_TOPIC:
+        raise OkError(300)
+    return call.world.discussions.topic(ident)
+
+
+def _administrator(call: Call, page: str) -> None:
+    if not call.world.discussions.administers(call.user, page):
+        raise OkError(50)
+
+
+@method("discussions.getList")
+def get_list(call: Call) -> dict[str, Any]:
+    """Discussions by freshest activity.
+
+    `anchor` walks on to older ones (FORWARD) or back to fresher ones (BACKWARD); a page with no
+    discussions carries no anchor.
+    """
+    world, uid = call.world, call.user
+    category = call.choice("category", CATEGORIES, "MY")
+    direction = call.choice("direction", DIRECTIONS, "FORWARD")
+    types = set(call.values("types"))
+    if types - TYPES:
+        raise OkError(100, "Invalid parameter types", "types")
+    count = call.count(20)
+    anchor = call.optional("anchor")
+    position: tuple[int, int] | None = None
+    if anchor is not None:
+        ms, topic = ids.decode_anchor(anchor, 2)
+        position = (ms, topic)
+    if types and views.GROUP_TOPIC not in types:
+        return {"discussions": []}
+    newer = direction == "BACKWARD"
+    rows = world.discussions.by_activity(uid, category, position, count, newer=newer)
+    answer: dict[str, Any] = {"discussions": [views.discussion(world, row, uid) for row in rows]}
+    if rows:
+        edge = rows[0] if newer else rows[-1]
+        answer["anchor"] = ids.encode_anchor(edge["activity_ms"], edge["id"])
+        refs = [ref for row in rows for ref in (f"group:{row['page']}", row["author"])]
+        answer["entities"] = views.entities(world, refs)
+    return answer
+
+
+@method("discussions.get")
+def get(call: Call) -> dict[str, Any]:
+    """One discussion with the objects it mentions."""
+    row = _topic(call)
+    world = call.world
+    return {
+        "discussion": views.discussion(world, row, call.user),
+        "entities": {
+            **views.entities(world, [f"group:{row['page']}", row["author"]]),
+            "themes": [{"id": str(row["id"]), "title": row["text"][: views.TITLE_LENGTH]}],
+            "media_topics": [views.topic(row)],
+            "polls": [],
+        },
+    }
+
+
+@method("discussions.getComments")
+def get_comments(call: Call) -> dict[str, Any]:
+    """Comments from an anchor on: FORWARD oldest first, BACKWARD newest first, AROUND in order of time.
+
+    The answer's `anchor` stands at the last comment given, so that the same walk goes on from it, also
+    later when new comments have come.
+    """
+    world, uid = call.world, call.user
+    topic = _topic(call)
+    anchor = call.optional("anchor")
+    backward = "BACKWARD" if anchor == "LAST" else "FORWARD"
+    direction = call.choice("direction", DIRECTIONS, backward)
+    count = call.count(20)
+    removed = call.flag("includeRemoved")
+    state = world.discussions
+    if anchor is None:
+        anchor = "LAST" if direction == "BACKWARD" else "FIRST"
+    if anchor == "FIRST":
+        number = 0
+    elif anchor == "LAST":
+        number = state.last_number(topic["id"]) + (0 if direction == "FORWARD" else 1)
+    elif anchor == "UNREAD":
+        number = state.mark(uid, topic["id"])[0]
+    else:
+        (number,) = ids.decode_anchor(anchor, 1)
+    if direction == "FORWARD":
+        rows, more = state.comments_after(topic["id"], number, count, removed=removed)
+    elif direction == "BACKWARD":
+        rows, more = state.comments_before(topic["id"], number, count, removed=removed)
+    else:
+        before, _ = state.comments_before(topic["id"], number, count // 2, removed=removed)
+        after, more = state.comments_after(topic["id"], number - 1, count - len(before), removed=removed)
+        rows = [*before[::-1], *after]
+    if call.flag("mark_as_read"):
+        state.mark_read(uid, topic["id"])
+    position = rows[-1]["number"] if rows else number
+    return {
+        "comments": [views.comment(world, row, call.values("fields")) for row in rows],
+        "has_more": more,
+        "anchor": ids.encode_anchor(position),
+        "discussionId": str(topic["id"]),
+        "discussionType": views.GROUP_TOPIC,
+        "entities": views.entities(world, [f"group:{topic['page']}", *(row["author"] for row in rows)]),
+    }
+
+
+@method("discussions.getComment")
+def get_comment(call: Call) -> dict[str, Any]:
+    """One comment; error 700 when it never was, 702 when it was removed."""
+    topic = _topic(call)
+    row = call.world.discussions.comment(topic, call.text("comment_id"))
+    return {
+        "comment": views.comment(call.world, row, call.values("fields")),
+        "entities": views.entities(call.world, [f"group:{topic['page']}", row["author"]]),
+    }
+
+
+@method("discussions.getDiscussionComments")
+def get_discussion_comments(call: Call) -> list[dict[str, Any]]:
+    """Comments by offset, oldest first: the older form of getComments."""
+    topic = _topic(call, "entityId", "entityType")
+    offset = call.params.get("offset") or "0"
+    if not offset.isascii() or not offset.isdigit() or len(offset) > 9:
+        raise OkError(100, "Invalid parameter offset", "offset")
+    rows = call.world.discussions.comments_at(topic["id"], int(offset), call.count(20))
+    return [views.comment(call.world, row, call.values("fields")) for row in rows]
+
+
+@method("discussions.getDiscussionCommentsCount")
+def get_discussion_comments_count(call: Call) -> int:
+    """How many comments a discussion has."""
+    return int(_topic(call, "entityId", "entityType")["comments"])
+
+
+@method("discussions.addDiscussionComment")
+def add_comment(call: Call) -> Any:
+    """Write a comment, as the group with `as_admin`.
+
+    What the network answers is not published: a bare id by default, by a setting the comment as object.
+    """
+    topic = _topic(call, "entityId", "entityType")
+    as_admin = call.flag("as_admin")
+    if as_admin:
+        _administrator(call, topic["page"])
+    comment = call.world.answer_topic(
+        topic,
+        f"group:{topic['page']}" if as_admin else f"user:{call.user}",
+        call.params.get("comment", ""),
+        reply_to=call.optional("reply_to_comment_id"),
+        attachments=_attachments(call),
+    )
+    if call.world.settings.comment_answer == "id":
+        return comment
+    row = call.world.discussions.comment(topic, comment)
+    return {"comment": views.comment(call.world, row, ["*"])}
+
+
+def _attachments(call: Call) -> list[Any]:
+    given = call.optional("attachments")
+    if given is None:
+        return []
+    try:
+        parsed = json.loads(given)
+    except ValueError:
+        raise OkError(100, "Invalid parameter attachments", "attachments") from None
+    if isinstance(parsed, dict):
+        parsed = parsed.get("attachments", [])
+    if not isinstance(parsed, list):
+        raise OkError(100, "Invalid parameter attachments", "attachments")
+    return parsed
+
+
+@method("discussions.editDiscussionComment")
+def edit_comment(call: Call) -> bool:
+    """Change a comment of one's own, or of the group one administers; error 704 after the edit window."""
+    world = call.world
+    topic = _topic(call)
+    row = world.discussions.comment(topic, call.text("comment_id"))
+    kind, ident = views.split_ref(row["author"])
+    own = ident == call.user if kind == "user" else world.discussions.administers(call.user, ident)
+    if not own:
+        raise OkError(701)
+    if world.clock.now_ms() - row["created_ms"] > world.settings.edit_window_seconds * 1000:
+        raise OkError(704)
+    world.discussions.edit_comment(row, call.params.get("comment", ""))
+    return True
+
+
+@method("discussions.deleteDiscussionComment")
+def delete_comment(call: Call) -> bool:
+    """Remove a comment, for the owner of the discussed object."""
+    topic = _topic(call)
+    _administrator(call, topic["page"])
+    row = call.world.discussions.comment(topic, call.text("comment_id"))
+    call.world.discussions.delete_comment(row, "community")
+    return True
+
+
+@method("discussions.markAsRead")
+def mark_as_read(call: Call) -> bool:
+    """Count everything in a discussion as read."""
+    call.world.discussions.mark_read(call.user, _topic(call)["id"])
+    return True

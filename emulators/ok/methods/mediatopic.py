@@ -1,0 +1,59 @@
+"""mediatopic.*: what is published in groups."""
+
+from typing import Any
+
+from emulators.ok import ids, views
+from emulators.ok.call import Call, method
+from emulators.ok.errors import OkError
+
+
+@method("mediatopic.getTopics")
+def get_topics(call: Call) -> dict[str, Any]:
+    """Topics of a group, newest first, people's posts among them; an anchor where older ones remain."""
+    world = call.world
+    page = call.text("gid").removeprefix("group:")
+    if world.page_row(page) is None:
+        raise OkError(160)
+    anchor = call.optional("anchor")
+    before: tuple[int, int] | None = None
+    if anchor is not None:
+        ms, topic = ids.decode_anchor(anchor, 2)
+        before = (ms, topic)
+    rows, more = world.discussions.topics_of(page, before, call.count(20))
+    answer: dict[str, Any] = {
+        "media_topics": [views.topic(row) for row in rows],
+        "entities": views.entities(world, [f"group:{page}", *(row["author"] for row in rows)]),
+        "has_more": more,
+    }
+    if rows and more:
+        answer["anchor"] = ids.encode_anchor(rows[-1]["created_ms"], rows[-1]["id"])
+    return answer
+
+
+@method("mediatopic.getByIds")
+def get_by_ids(call: Call) -> dict[str, Any]:
+    """Topics by their ids; several of them want `media_limit` of 1 to 3. Missing ones are left out."""
+    world = call.world
+    asked = call.values("topic_ids")
+    if not asked:
+        raise OkError(100, "Missing required parameter topic_ids", "topic_ids")
+    limit = call.optional("media_limit")
+    if limit is not None and limit not in {"1", "2", "3"}:
+        raise OkError(100, "Invalid parameter media_limit", "media_limit")
+    if len(asked) > 1 and limit is None:
+        raise OkError(100, "Missing required parameter media_limit", "media_limit")
+    if len(asked) > world.settings.page_size_max:
+        raise OkError(100, "Too many topic_ids", "topic_ids")
+    rows = []
+    for topic in asked:
+        try:
+            rows.append(world.discussions.topic(topic))
+        except OkError as error:
+            if error.code != 300:
+                raise
+    topics = [views.topic(row) for row in rows]
+    if limit is not None:
+        for topic_view in topics:
+            topic_view["media"] = topic_view["media"][: int(limit)]
+    refs = [ref for row in rows for ref in (f"group:{row['page']}", row["author"])]
+    return {"media_topics": topics, "entities": views.entities(world, refs)}

@@ -1,0 +1,24 @@
+"""users.*: who is calling and how much may still be called."""
+
+from typing import Any
+
+from emulators.ok import views
+from emulators.ok.call import METHODS, Call, method
+
+
+@method("users.getCurrentUser")
+def get_current_user(call: Call) -> dict[str, Any]:
+    """The user the session belongs to."""
+    return {**views.user(call.world, call.user), "locale": "ru", "gender": "female", "has_email": False}
+
+
+@method("users.getCallsLeft")
+def get_calls_left(call: Call) -> list[dict[str, Any]]:
+    """What the day still allows of the methods asked for, as `{name, callsLeft, available}`."""
+    call.text("uid")
+    call.text("methods")
+    answer = []
+    for name in call.values("methods"):
+        left = call.world.calls_left(call.session.key, name) if name in METHODS else 0
+        answer.append({"name": name, "callsLeft": left, "available": left > 0})
+    return answer

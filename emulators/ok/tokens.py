@@ -1,0 +1,132 @@
+"""Credentials: the application, sessions of users, bots of groups."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from emulators.common.errors import Unknown
+from emulators.common.store import Row, Store
+from emulators.ok.errors import OkError
+from emulators.ok.signature import token_secret, verify
+
+FIRST_ADMIN = 560000000001
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who makes a REST call: the key its limits are counted under, and the user, if any."""
+
+    key: str
+    kind: str
+    uid: str | None
+
+
+class Tokens:
+    """Issues, lists, revokes and checks credentials."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        with store.transaction():
+            if store.one("SELECT 1 FROM application") is None:
+                key = f"C{secrets.token_hex(8).upper()}"
+                store.run(
+                    "INSERT INTO application (key, secret) VALUES (?, ?)", (key, secrets.token_hex(12).upper())
+                )
+                store.run(
+                    "INSERT INTO people (uid, first_name, last_name, administers_all) VALUES (?, ?, ?, 1)",
+                    (str(FIRST_ADMIN), "Администратор", "Страниц"),
+                )
+                self.issue_user(None)
+        row = store.one("SELECT key, secret FROM application")
+        assert row is not None
+        self.application_key: str = row["key"]
+        self.application_secret: str = row["secret"]
+
+    def issue_user(self, page: str | None) -> dict[str, Any]:
+        """A session of the administrator of every group or, with a page, of one who has only that group."""
+        token = f"-s-{secrets.token_urlsafe(24)}"
+        with self.store.transaction():
+            uid = str(FIRST_ADMIN)
+            if page is not None:
+                uid = str(FIRST_ADMIN + self.store.value("SELECT count(*) FROM tokens WHERE kind = 'user'"))
+                self.store.run(
+                    "INSERT INTO people (uid, first_name, last_name) VALUES (?, ?, ?)",
+                    (uid, "Сотрудник", f"Страницы {page}"),
+                )
+                self.store.run("INSERT INTO admins (uid, page) VALUES (?, ?)", (uid, page))
+            self.store.run(
+                "INSERT INTO tokens (token, kind, uid, session_secret) VALUES (?, 'user', ?, ?)",
+                (token, uid, secrets.token_hex(16)),
+            )
+        return self._shown(token)
+
+    def issue_group(self, page: str) -> dict[str, Any]:
+        """A bot token of a group; as in the network, the group's earlier one dies."""
+        token = f"tkn{secrets.token_urlsafe(16)}:{secrets.token_hex(8).upper()}"
+        with self.store.transaction():
+            self.store.run("UPDATE tokens SET revoked = 1 WHERE kind = 'group' AND page = ?", (page,))
+            self.store.run("INSERT INTO tokens (token, kind, page) VALUES (?, 'group', ?)", (token, page))
+        return self._shown(token)
+
+    def revoke(self, token: str) -> None:
+        """End a credential; the network calls it expired from then on."""
+        with self.store.transaction():
+            if not self.store.changed("UPDATE tokens SET revoked = 1 WHERE token = ?", (token,)):
+                raise Unknown("no such token")
+
+    def items(self) -> list[dict[str, Any]]:
+        """Credentials that work, users first."""
+        rows = self.store.all("SELECT token FROM tokens WHERE revoked = 0 ORDER BY kind DESC, rowid")
+        return [self._shown(row["token"]) for row in rows]
+
+    def _shown(self, token: str) -> dict[str, Any]:
+        row = self._find(token)
+        assert row is not None
+        if row["kind"] == "group":
+            return {"kind": "group", "token": token, "page": row["page"]}
+        application = self.store.one("SELECT key, secret FROM application")
+        assert application is not None
+        return {
+            "kind": "user",
+            "token": token,
+            "application_key": application["key"],
+            "application_secret_key": application["secret"],
+            "session_secret_key": row["session_secret"],
+            "uid": row["uid"],
+        }
+
+    def _find(self, token: str) -> Row | None:
+        return self.store.one("SELECT * FROM tokens WHERE token = ?", (token,))
+
+    def session(self, params: dict[str, str]) -> Session:
+        """Check application, session and signature of a REST call, in this order: errors 101, 103, 102, 104."""
+        if not params.get("application_key"):
+            raise OkError(101, "Missing application key", "application_key")
+        if params["application_key"] != self.application_key:
+            raise OkError(101)
+        access, session = params.get("access_token"), params.get("session_key")
+        token = access or session
+        if not token:
+            if not verify(params, (self.application_secret,)):
+                raise OkError(104)
+            return Session(self.application_key, "application", None)
+        row = self._find(token)
+        if row is None or row["kind"] != "user":
+            raise OkError(103)
+        if row["revoked"]:
+            raise OkError(102)
+        allowed: tuple[str, ...] = (row["session_secret"],)
+        if access:
+            allowed += (token_secret(access, self.application_secret),)
+        if not verify(params, allowed):
+            raise OkError(104)
+        return Session(token, "user", row["uid"])
+
+    def bot(self, token: str) -> str:
+        """The group a bot token belongs to; errors 103 and 102."""
+        row = self._find(token) if token else None
+        if row is None or row["kind"] != "group":
+            raise OkError(103)
+        if row["revoked"]:
+            raise OkError(102)
+        return str(row["page"])

@@ -1,0 +1,161 @@
+"""Webhooks out: what the Bot API sends to the addresses that groups have subscribed."""
+
+import asyncio
+import functools
+import json
+import logging
+from typing import Any
+
+import aiohttp
+
+from emulators.common.clock import Clock
+from emulators.common.faults import Faults
+from emulators.common.store import Row, Store
+from emulators.ok.settings import OkSettings
+
+log = logging.getLogger(__name__)
+EVENT_TYPES = frozenset({"MESSAGE_CREATED", "MESSAGE_CALLBACK", "CHAT_SYSTEM"})
+FAULT_METHOD = "webhook"
+IDLE_SECONDS = 1.0
+
+
+class Webhooks:
+    """Subscriptions and the deliveries that are due; both live in the store and outlast a crash."""
+
+    def __init__(self, store: Store, settings: OkSettings, clock: Clock, faults: Faults) -> None:
+        self.store = store
+        self.settings = settings
+        self.clock = clock
+        self.faults = faults
+        self._wake = asyncio.Event()
+        self._in_flight: dict[int, asyncio.Task[None]] = {}
+
+    def subscribe(self, page: str, url: str, types: list[str]) -> None:
+        """Send events of a group to an address; a known address gets the new list of types."""
+        with self.store.transaction():
+            self.store.run(
+                "INSERT INTO subscriptions (page, url, types, created_ms) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (page, url) DO UPDATE SET types = excluded.types",
+                (page, url, ",".join(types), self.clock.now_ms()),
+            )
+
+    def unsubscribe(self, page: str, url: str) -> bool:
+        """Stop sending to an address; whether it was subscribed."""
+        row = self.store.one("SELECT id FROM subscriptions WHERE page = ? AND url = ?", (page, url))
+        if row is None:
+            return False
+        self._remove(row["id"])
+        return True
+
+    def subscriptions(self, page: str) -> list[dict[str, Any]]:
+        """Addresses of a group as `{url, time}`."""
+        rows = self.store.all("SELECT url, created_ms FROM subscriptions WHERE page = ? ORDER BY id", (page,))
+        return [{"url": row["url"], "time": row["created_ms"]} for row in rows]
+
+    def publish(self, page: str, kind: str, event: dict[str, Any]) -> None:
+        """Queue an event for every address of the group; committed before it returns."""
+        body = {"webhookType": kind, **event} if self.settings.webhook_type_field else event
+        text = json.dumps(body, ensure_ascii=False)
+        now = self.clock.now_ms()
+        with self.store.transaction():
+            for row in self.store.all("SELECT id, types FROM subscriptions WHERE page = ?", (page,)):
+                if kind not in row["types"].split(","):
+                    continue
+                faults = self._drawn()
+                copies = 0 if "drop" in faults else 2 if "duplicate" in faults else 1
+                due = now + (self.settings.webhook_reorder_ms if "reorder" in faults else 0)
+                for _ in range(copies):
+                    self.store.run(
+                        "INSERT INTO deliveries (subscription, body, due_ms) VALUES (?, ?, ?)",
+                        (row["id"], text, due),
+                    )
+        self._wake.set()
+
+    def _drawn(self) -> set[str]:
+        # Faults armed for no method in particular are meant for calls and must not be used up here.
+        if not any(fault["method"] == FAULT_METHOD for fault in self.faults.armed()):
+            return set()
+        return {fault.kind for fault in self.faults.draw(FAULT_METHOD)}
+
+    async def run(self) -> None:
+        """Deliver what is due until cancelled."""
+        timeout = aiohttp.ClientTimeout(total=self.settings.webhook_timeout_seconds)
+        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as client:
+            try:
+                while True:
+                    self._wake.clear()
+                    self._start_due(client)
+                    try:
+                        await asyncio.wait_for(self._wake.wait(), self._pause())
+                    except TimeoutError:
+                        continue
+            finally:
+                for task in self._in_flight.values():
+                    task.cancel()
+                await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+
+    def _pause(self) -> float:
+        due = self.store.value("SELECT min(due_ms) FROM deliveries")
+        if due is None or self._in_flight:
+            return IDLE_SECONDS
+        return min(IDLE_SECONDS, max(0.0, (int(due) - self.clock.now_ms()) / 1000))
+
+    def _start_due(self, client: aiohttp.ClientSession) -> None:
+        room = self.settings.webhook_parallel - len(self._in_flight)
+        if room <= 0:
+            return
+        rows = self.store.all(
+            "SELECT d.id, d.body, d.attempts, d.subscription, s.url FROM deliveries d"
+            " JOIN subscriptions s ON s.id = d.subscription WHERE d.due_ms <= ? ORDER BY d.due_ms, d.id LIMIT ?",
+            (self.clock.now_ms(), room + len(self._in_flight)),
+        )
+        for row in rows:
+            if row["id"] in self._in_flight or len(self._in_flight) >= self.settings.webhook_parallel:
+                continue
+            task = asyncio.create_task(self._deliver(client, row))
+            self._in_flight[row["id"]] = task
+            task.add_done_callback(functools.partial(self._finished, row["id"]))
+
+    def _finished(self, ident: int, task: asyncio.Task[None]) -> None:
+        del self._in_flight[ident]
+        self._wake.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("delivery failed", exc_info=task.exception())
+
+    async def _deliver(self, client: aiohttp.ClientSession, row: Row) -> None:
+        try:
+            async with client.post(
+                row["url"],
+                data=row["body"].encode("utf-8"),
+                headers={"Content-Type": "application/json;charset=utf-8"},
+                allow_redirects=False,
+            ) as response:
+                delivered = response.status == 200
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            delivered = False
+        if delivered:
+            with self.store.transaction():
+                self.store.run("DELETE FROM deliveries WHERE id = ?", (row["id"],))
+                self.store.run("UPDATE subscriptions SET failing_ms = NULL WHERE id = ?", (row["subscription"],))
+            return
+        now = self.clock.now_ms()
+        failing = self.store.value("SELECT failing_ms FROM subscriptions WHERE id = ?", (row["subscription"],))
+        if failing is not None and now - failing > self.settings.webhook_removed_after_seconds * 1000:
+            self._remove(row["subscription"])
+            return
+        schedule = self.settings.webhook_retry_seconds
+        delay = schedule[min(row["attempts"], len(schedule) - 1)]
+        with self.store.transaction():
+            self.store.run(
+                "UPDATE deliveries SET attempts = attempts + 1, due_ms = ? WHERE id = ?",
+                (now + int(delay * 1000), row["id"]),
+            )
+            self.store.run(
+                "UPDATE subscriptions SET failing_ms = coalesce(failing_ms, ?) WHERE id = ?",
+                (now, row["subscription"]),
+            )
+
+    def _remove(self, subscription: int) -> None:
+        with self.store.transaction():
+            self.store.run("DELETE FROM deliveries WHERE subscription = ?", (subscription,))
+            self.store.run("DELETE FROM subscriptions WHERE id = ?", (subscription,))

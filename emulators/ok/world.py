@@ -1,0 +1,94 @@
+"""The state of the emulated network, behind one object."""
+
+from typing import Any
+
+from emulators.common.citizens import population
+from emulators.common.clock import Clock
+from emulators.common.faults import Faults
+from emulators.common.limits import Calls, SecondLimit
+from emulators.common.store import Row, Store
+from emulators.ok.chats import Chats
+from emulators.ok.discussions import Discussions
+from emulators.ok.schema import SCHEMA
+from emulators.ok.settings import OkSettings
+from emulators.ok.tokens import Tokens
+from emulators.ok.webhooks import Webhooks
+
+FIRST_CITIZEN = 570000000001
+NO_LIMIT = 1_000_000
+
+
+class OkWorld:
+    """People, groups, topics, comments, chats, credentials and counters, all in one store."""
+
+    def __init__(self, settings: OkSettings, faults: Faults) -> None:
+        self.settings = settings
+        self.faults = faults
+        self.clock = Clock(settings.clock_shift_seconds, settings.day_seconds)
+        self.store = Store(settings.data, SCHEMA)
+        self.tokens = Tokens(self.store)
+        self.discussions = Discussions(self.store, settings, self.clock)
+        self.chats = Chats(self.store, settings, self.clock)
+        self.webhooks = Webhooks(self.store, settings, self.clock, faults)
+        self.calls = Calls(self.store, self.clock)
+        self.second = SecondLimit(settings.rate_window_seconds)
+        self._settle()
+
+    def _settle(self) -> None:
+        with self.store.transaction():
+            for citizen in population(self.settings.population, self.settings.seed):
+                self.store.run(
+                    "INSERT OR IGNORE INTO people (uid, first_name, last_name) VALUES (?, ?, ?)",
+                    (str(FIRST_CITIZEN + citizen.number), citizen.first_name, citizen.last_name),
+                )
+
+    def person(self, uid: str) -> Row | None:
+        """A person by id."""
+        return self.store.one("SELECT * FROM people WHERE uid = ?", (uid,))
+
+    def page_row(self, uid: str) -> Row | None:
+        """A group by id."""
+        return self.store.one("SELECT * FROM pages WHERE uid = ?", (uid,))
+
+    def page_by_name(self, name: str) -> Row | None:
+        """A group by its short name."""
+        return self.store.one("SELECT * FROM pages WHERE screen_name = ?", (name,))
+
+    def pages_of_admin(self, uid: str, after: str, count: int) -> list[Row]:
+        """Groups that a user administers, by id, those behind `after`."""
+        scope = "?1 IS NOT NULL"
+        if not self.discussions.administers_all(uid):
+            scope = "uid IN (SELECT page FROM admins WHERE uid = ?1)"
+        return self.store.all(
+            f"SELECT * FROM pages WHERE {scope} AND uid > ?2 ORDER BY uid LIMIT ?3",  # noqa: S608
+            (uid, after, count),
+        )
+
+    def topic_count(self, page: str) -> int:
+        """How many topics a group shows."""
+        return int(self.store.value("SELECT count(*) FROM topics WHERE page = ? AND deleted_by IS NULL", (page,)))
+
+    def calls_left(self, key: str, method: str) -> int:
+        """How often a method may still be called today under a key."""
+        limit = self.settings.calls_per_day
+        if not limit:
+            return NO_LIMIT
+        used = self.store.value(
+            "SELECT sum(accepted) FROM calls WHERE day = ? AND method = ? AND token = ?",
+            (self.clock.day(), method, key),
+        )
+        return max(0, limit - int(used or 0))
+
+    def answer_topic(
+        self, topic: Row, author: str, text: str, *, reply_to: str | None, attachments: list[Any]
+    ) -> str:
+        """A comment written through the API; answers its id."""
+        return self.discussions.add_comment(
+            topic, author, text, reply_to=reply_to, attachments=attachments, via="api"
+        )
+
+    def answer_chat(self, chat: Row, text: str, *, reply_to: str | None, attachments: list[Any]) -> Row:
+        """A message that the group's bot writes."""
+        return self.chats.add(
+            chat, f"group:{chat['page']}", text, reply_to=reply_to, attachments=attachments, via="api"
+        )
