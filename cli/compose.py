@@ -1,0 +1,29 @@
+"""The one-shot before a deployment's services start."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cli import migrations
+from cli.database import DATABASE, OWNER, ensure_database, ensure_logins, wait_until_ready, with_login
+from cli.embedded.settings import SERVICES
+from cli.keys import ensure_keys
+
+
+async def prepare(environment: Mapping[str, str]) -> None:
+    """Owner, database, schema, login roles and signing keys; every step leaves what is there.
+
+    Raises KeyError naming the variable that is missing, before anything is changed.
+    """
+    admin_url = environment["GOSPABLIK_DATABASE_ADMIN_URL"]
+    owner_password = environment["GOSPABLIK_OWNER_PASSWORD"]
+    passwords = {name: environment[f"GOSPABLIK_{name.upper()}_PASSWORD"] for name in SERVICES}
+    keys_folder = Path(environment["GOSPABLIK_KEYS_DIR"])
+    await wait_until_ready(admin_url, alive=lambda: True, progress=print)
+    await ensure_database(admin_url, owner_password)
+    os.environ["GOSPABLIK_DATABASE_DIRECT_URL"] = with_login(admin_url, OWNER, owner_password, DATABASE)
+    # Alembic's environment runs a loop of its own.
+    await asyncio.to_thread(migrations.upgrade, "head")
+    await ensure_logins(admin_url, passwords)
+    ensure_keys(keys_folder)

@@ -1,0 +1,134 @@
+"""The database before and after the migrations: its locale, its owner, the services' login roles."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+
+DATABASE = "gospablik"
+OWNER = "gospablik_owner"
+
+# The builtin provider folds Cyrillic the same way everywhere, but pg_trgm and the full-text parser
+# still ask LC_CTYPE what a letter is, so that must be UTF-8 too; its name differs between systems.
+_CTYPES = ("C.UTF-8", "C.utf8", "en_US.UTF-8", "ru_RU.UTF-8", "UTF-8")
+
+
+class DatabaseError(Exception):
+    """The database cannot be used as it is; the message says what to do."""
+
+
+def with_login(url: str, role: str, password: str, database: str = DATABASE) -> str:
+    """The URL of the same server for another role and database."""
+    parts = urlsplit(url)
+    host = f"{parts.hostname}:{parts.port or 5432}"
+    netloc = f"{quote(role, safe='')}:{quote(password, safe='')}@{host}"
+    return urlunsplit((parts.scheme, netloc, f"/{database}", parts.query, ""))
+
+
+async def wait_until_ready(
+    admin_url: str, *, alive: Callable[[], bool], progress: Callable[[str], None], every: float = 5.0
+) -> None:
+    """Wait as long as the server lives: a recovery after a crash may take minutes.
+
+    `progress` gets the server's own words every few seconds; raises DatabaseError once `alive` says no.
+    """
+    said = time.monotonic()
+    while True:
+        try:
+            connection = await asyncpg.connect(admin_url, timeout=10)
+        except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
+            if not alive():
+                raise DatabaseError("Postgres stopped before it answered") from error
+            if time.monotonic() - said >= every:
+                said = time.monotonic()
+                progress(str(error) or type(error).__name__)
+            await asyncio.sleep(0.1)
+        else:
+            await connection.close()
+            return
+
+
+async def ensure_database(admin_url: str, owner_password: str) -> bool:
+    """Make the owner role and the database; answers whether the database was made now.
+
+    Raises DatabaseError for a database whose locale cannot treat Cyrillic.
+    """
+    connection = await asyncpg.connect(admin_url)
+    try:
+        await _ensure_login(connection, OWNER, owner_password, "CREATEROLE")
+        known = await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE)
+        if not known:
+            await _create_database(connection)
+    finally:
+        await connection.close()
+    owner = await asyncpg.connect(with_login(admin_url, OWNER, owner_password))
+    try:
+        await check_text(owner)
+    finally:
+        await owner.close()
+    return not known
+
+
+async def check_text(connection: asyncpg.Connection) -> None:
+    """Raise DatabaseError unless case, ILIKE, full text and trigrams work on Cyrillic."""
+    row = await connection.fetchrow(
+        "SELECT getdatabaseencoding() = 'UTF8' AS encoding, lower('ЁЖӨ') = 'ёжө' AS folds,"
+        " 'Ёж' ILIKE 'ёж' AS matches, to_tsvector('simple', 'Дорога') @@ to_tsquery('simple', 'дорога') AS finds,"
+        " datctype NOT IN ('C', 'POSIX') AS letters FROM pg_database WHERE datname = current_database()"
+    )
+    failed = [name for name, passed in row.items() if not passed]
+    if failed:
+        raise DatabaseError(
+            f"The database {DATABASE} cannot treat Cyrillic ({', '.join(failed)}): create it with "
+            "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' "
+            "LC_CTYPE 'C.UTF-8' TEMPLATE template0"
+        )
+
+
+async def ensure_logins(admin_url: str, passwords: Mapping[str, str]) -> None:
+    """Give each service its login role, a member of the group role that the migrations made."""
+    connection = await asyncpg.connect(with_database(admin_url, DATABASE))
+    try:
+        async with connection.transaction():
+            for service, password in passwords.items():
+                await _ensure_login(connection, service, password, "")
+                grant = await connection.fetchval(
+                    "SELECT format('GRANT %I TO %I', $1::text, $2::text)", f"gospablik_{service}", service
+                )
+                await connection.execute(grant)
+    finally:
+        await connection.close()
+
+
+def with_database(url: str, database: str) -> str:
+    """The same URL for another database of the server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+async def _create_database(connection: asyncpg.Connection) -> None:
+    refusals = []
+    for ctype in _CTYPES:
+        try:
+            await connection.execute(
+                f"CREATE DATABASE {DATABASE} OWNER {OWNER} TEMPLATE template0 ENCODING 'UTF8' "
+                f"LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE '{ctype}'"
+            )
+        except (asyncpg.WrongObjectTypeError, asyncpg.InvalidParameterValueError) as error:
+            refusals.append(str(error))
+        else:
+            return
+    raise DatabaseError("This server offers no UTF-8 LC_CTYPE: " + "; ".join(refusals))
+
+
+async def _ensure_login(connection: asyncpg.Connection, role: str, password: str, options: str) -> None:
+    exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
+    statement = await connection.fetchval(
+        "SELECT format('%s ROLE %I LOGIN %s PASSWORD %L', $1::text, $2::text, $3::text, $4::text)",
+        "ALTER" if exists else "CREATE",
+        role,
+        options,
+        password,
+    )
+    await connection.execute(statement)

@@ -1,0 +1,17 @@
+"""The people who sign in to the demo."""
+
+from uuid import UUID
+
+from services.registry import people
+from shared.database import Database
+from shared.settings import settings
+
+
+async def ensure_people(organisation: str | None) -> None:
+    """Make centre, head and ops, and `org` of the given organisation; refused in production."""
+    database = Database(settings().database_url.get_secret_value(), 1, name="demo-people")
+    try:
+        async with database.write() as session:
+            await people.ensure_demo_people(session, organisation_id=UUID(organisation) if organisation else None)
+    finally:
+        await database.close()

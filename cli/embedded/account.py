@@ -1,0 +1,53 @@
+"""The system account Postgres runs under: it refuses root."""
+
+import os
+import pwd
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Account:
+    """A system user that a root process can become."""
+
+    name: str
+    uid: int
+    gid: int
+
+    def run(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command as this user, from the root folder; the caller reads the return code."""
+        return subprocess.run(  # noqa: S603 - our own commands
+            arguments,
+            user=self.uid,
+            group=self.gid,
+            extra_groups=[],
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def can_enter(self, folder: Path) -> bool:
+        """Whether this user can pass through every parent down to the folder."""
+        return self.run(["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)]).returncode == 0
+
+    def can_execute(self, program: Path) -> bool:
+        """Whether this user can read and start the program."""
+        try:
+            return self.run([str(program), "--version"]).returncode == 0
+        except PermissionError:
+            return False
+
+
+def postgres_account() -> Account | None:
+    """The user for Postgres when we are root, else None: then it runs as ourselves."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name, entry.pw_uid, entry.pw_gid)
+    raise LookupError("Postgres cannot run as root, and this system has neither a user postgres nor nobody")

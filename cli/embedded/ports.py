@@ -1,0 +1,43 @@
+"""A taken port is found before anything starts."""
+
+import errno
+import socket
+
+from cli.embedded.settings import EmbeddedSettings
+
+
+class PortTakenError(Exception):
+    """Ports of this run are in use; the message names the settings that move them."""
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # A port of a run that has just ended lingers in TIME_WAIT and is no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise
+        return True
+
+
+def check_ports(settings: EmbeddedSettings) -> None:
+    """Raise PortTakenError naming every port that is in use, or asked for twice."""
+    ports = settings.ports()
+    lines = []
+    seen: dict[int, str] = {}
+    for name, port in ports.items():
+        if port in seen:
+            lines.append(f"Port {port} is given to both {seen[port]} and {name}. {_advice(name, port)}")
+        elif not _is_free(settings.host, port):
+            lines.append(f"Port {port} ({name}) is already in use on {settings.host}. {_advice(name, port)}")
+        seen.setdefault(port, name)
+    if lines:
+        raise PortTakenError("\n".join(lines))
+
+
+def _advice(name: str, port: int) -> str:
+    other = port + 10000 if port + 10000 < 65536 else port - 10000
+    return f"Free it, or move it: GOSPABLIK_PORT_{name.upper()}={other}"

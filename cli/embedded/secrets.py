@@ -1,0 +1,38 @@
+"""Passwords and symmetric keys of the embedded run, generated once."""
+
+import json
+import secrets
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+from pydantic import BaseModel, Field
+
+from cli.embedded.layout import write_private
+from cli.embedded.settings import SERVICES
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(24)
+
+
+class Secrets(BaseModel):
+    """What `secrets.json` holds; a field added later is generated on the next start."""
+
+    superuser_password: str = Field(default_factory=_password)
+    owner_password: str = Field(default_factory=_password)
+    service_passwords: dict[str, str] = Field(default_factory=dict)
+    encryption_key: str = Field(default_factory=lambda: Fernet.generate_key().decode())
+    pseudonym_key: str = Field(default_factory=_password)
+    cursor_key: str = Field(default_factory=_password)
+
+
+def load_secrets(folder: Path) -> Secrets:
+    """Read the secrets of a data folder, making those that are missing."""
+    path = folder / "secrets.json"
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = Secrets.model_validate(stored)
+    for service in SERVICES:
+        found.service_passwords.setdefault(service, _password())
+    if found.model_dump() != stored:
+        write_private(path, found.model_dump_json(indent=2))
+    return found

@@ -1,0 +1,52 @@
+"""Where the embedded run keeps its data and which ports it takes."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
+NETWORKS = ("vk", "ok")
+
+
+class EmbeddedSettings(BaseSettings):
+    """Read from `GOSPABLIK_*`; every port of the run can be moved."""
+
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
+
+    data_dir: Path = Field(default=Path(".data"), description="Everything the run writes lies here")
+    host: str = Field(default="127.0.0.1", description="Address all processes of the run listen on")
+    citizens_per_minute: float = Field(
+        default=12, description="How many messages the invented citizens of each network write in a minute"
+    )
+    clock_shift_seconds: float = Field(default=0, description="Moves the clock of every process of the run")
+    database_admin_url: str | None = Field(
+        default=None, description="Superuser URL of a Postgres to use in place of the embedded one"
+    )
+    port_gateway: int = 8080
+    port_vk: int = 8090
+    port_ok: int = 8091
+    port_desk: int = 8100
+    port_registry: int = 8101
+    port_ingest: int = 8102
+    port_appeals: int = 8103
+    port_metrics: int = 8104
+    port_webhooks: int = 8105
+    port_traefik: int = 8107
+    port_postgres: int = 8132
+
+    def port(self, name: str) -> int:
+        """The port of one part of the run: a service, `gateway`, `desk`, `traefik`, `vk`, `ok`, `postgres`."""
+        return int(getattr(self, f"port_{name}"))
+
+    def ports(self) -> dict[str, int]:
+        """Every port this run will take, by the name of the part."""
+        names = ("gateway", *NETWORKS, "desk", *SERVICES, "traefik")
+        taken = {name: self.port(name) for name in names}
+        if self.database_admin_url is None:
+            taken["postgres"] = self.port_postgres
+        return taken
+
+    def url(self, name: str) -> str:
+        """The HTTP base of one part of the run, without a final slash."""
+        return f"http://{self.host}:{self.port(name)}"

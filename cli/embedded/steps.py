@@ -1,0 +1,55 @@
+"""What the person at the terminal sees: a line for each step, and the closing table."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.table import Table
+
+from cli.embedded.settings import EmbeddedSettings
+
+
+class Steps:
+    """Prints the progress of a start."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """One step: a line with its duration when it is done."""
+        began = time.monotonic()
+        yield
+        self._console.print(f"[green]✓[/] {title} [dim]{time.monotonic() - began:.1f} s[/]", highlight=False)
+
+    def note(self, text: str) -> None:
+        """Something worth knowing that is no failure."""
+        self._console.print(f"[yellow]•[/] {text}", highlight=False)
+
+    def fail(self, text: str) -> None:
+        """Why the run cannot go on."""
+        self._console.print("[bold red]✗[/]", end=" ")
+        self._console.print(text, markup=False, highlight=False)
+
+    def closing_table(self, settings: EmbeddedSettings, *, demo: bool, logs: str) -> None:
+        """Where to look and who can sign in."""
+        table = Table(title="Gospablik is running", title_justify="left", show_header=False)
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        base = settings.url("gateway")
+        table.add_row("API", f"{base}/api/v1")
+        table.add_row("Documentation", f"{base}/docs")
+        table.add_row("Health", f"{base}/health")
+        table.add_row("VK emulator", settings.url("vk"))
+        table.add_row("OK emulator", settings.url("ok"))
+        table.add_row("Logs", logs)
+        if demo:
+            table.add_section()
+            table.add_row("Sign in", f"POST {base}/api/v1/auth/token, password demo, as one of")
+            table.add_row("  centre", "moderator of the centre, sees everything")
+            table.add_row("  head", "reads reports")
+            table.add_row("  ops", "health and keys")
+            table.add_row("  org", "staff of one organisation")
+        self._console.print(table)
+        self._console.print("Ctrl-C stops everything; the data stays.", highlight=False)

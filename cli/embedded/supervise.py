@@ -1,0 +1,231 @@
+"""Supervisor: its configuration, its process, and the few calls we make to it."""
+
+import http.client
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+from xmlrpc.client import Fault, ServerProxy
+
+from supervisor.xmlrpc import Faults, SupervisorTransport
+
+from cli.embedded.layout import Layout, write_private
+from cli.embedded.leftovers import MARKER
+
+# A unix socket's path holds 107 bytes, and supervisor appends its pid while it makes the socket.
+_LONGEST_SOCKET = 90
+
+STOPPED_STATES = {"STOPPED", "EXITED", "FATAL"}
+
+
+class SupervisorError(Exception):
+    """Supervisor did not start, or is gone."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One supervised process."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    stop_signal: str = "TERM"
+    stop_seconds: int = 20
+    # A server that spreads its own stop to its children must be the only one that gets the signal.
+    signal_group: bool = True
+
+
+@dataclass(frozen=True)
+class ProcessState:
+    """What supervisor knows of one process."""
+
+    name: str
+    state: str
+    pid: int
+    exit_status: int
+    started: int
+    problem: str
+
+
+def _escape(text: str) -> str:
+    if '"' in text or "\n" in text:
+        raise ValueError(f"supervisor's configuration cannot hold a quote or line break: {text!r}")
+    return text.replace("%", "%%")
+
+
+def render(programs: Sequence[Program], layout: Layout, socket: Path) -> str:
+    """Supervisor's configuration; every program is started by us, in order, and restarted by supervisor."""
+    lines = [
+        "[supervisord]",
+        "nodaemon=true",
+        "silent=true",
+        f"logfile={_escape(str(layout.logs / 'supervisor.log'))}",
+        "logfile_maxbytes=5MB",
+        "logfile_backups=2",
+        f"pidfile={_escape(str(layout.run / 'supervisor.pid'))}",
+        f"childlogdir={_escape(str(layout.logs))}",
+        *(["user=root"] if os.geteuid() == 0 else []),
+        "[unix_http_server]",
+        f"file={_escape(str(socket))}",
+        "chmod=0700",
+        "[rpcinterface:supervisor]",
+        "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+    ]
+    for program in programs:
+        environment = ",".join(f'{key}="{_escape(value)}"' for key, value in program.environment.items())
+        lines += [
+            f"[program:{program.name}]",
+            f"command={_escape_command(program.command)}",
+            f"environment={environment}",
+            *([f"user={program.user}", "directory=/"] if program.user else []),
+            "autostart=false",
+            "autorestart=true",
+            "startsecs=1",
+            # Each retry waits a second longer: a port or a dead server's children may take a while to go.
+            "startretries=10",
+            f"stopsignal={program.stop_signal}",
+            f"stopwaitsecs={program.stop_seconds}",
+            f"stopasgroup={str(program.signal_group).lower()}",
+            "killasgroup=true",
+            "redirect_stderr=true",
+            f"stdout_logfile={_escape(str(layout.logs / program.name))}.log",
+            "stdout_logfile_maxbytes=10MB",
+            "stdout_logfile_backups=3",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _escape_command(command: Sequence[str]) -> str:
+    return shlex.join(command).replace("%", "%%")
+
+
+class Supervisor:
+    """A running supervisord, reached over its unix socket."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self._process: subprocess.Popen[bytes] | None = None
+        self._temporary: Path | None = None
+        self._transport = SupervisorTransport(None, None, serverurl=f"unix://{socket}")
+        self._proxy = ServerProxy("http://127.0.0.1", transport=self._transport)
+
+    @classmethod
+    def start(cls, layout: Layout, programs: Sequence[Program], wait_seconds: float = 20) -> "Supervisor":
+        """Start supervisord with its programs at rest; raises SupervisorError with its words."""
+        socket = layout.run / "supervisor.sock"
+        temporary = None
+        if len(os.fsencode(socket)) > _LONGEST_SOCKET:
+            temporary = Path(tempfile.mkdtemp(prefix="gospablik-"))
+            socket = temporary / "s"
+        socket.unlink(missing_ok=True)
+        configuration = layout.run / "supervisor.conf"
+        write_private(configuration, render(programs, layout, socket))
+        self = cls(socket)
+        self._temporary = temporary
+        output = layout.logs / "supervisor.start.log"
+        with output.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {MARKER: str(layout.root)},
+                # Ctrl-C reaches us alone: we stop the processes in order.
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + wait_seconds
+        while not self.answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise SupervisorError(f"supervisor did not start:\n{output.read_text(errors='replace')}")
+            time.sleep(0.05)
+        return self
+
+    def answers(self) -> bool:
+        """Whether supervisord is there."""
+        try:
+            self._call("supervisor.getState")
+        except SupervisorError:
+            return False
+        return True
+
+    def states(self) -> dict[str, ProcessState]:
+        """Every process by name."""
+        rows = cast(list[dict[str, Any]], self._call("supervisor.getAllProcessInfo"))
+        return {
+            row["name"]: ProcessState(
+                row["name"],
+                row["statename"],
+                row["pid"],
+                row["exitstatus"],
+                row["start"],
+                row["spawnerr"] or row["description"],
+            )
+            for row in rows
+        }
+
+    def run(self, name: str) -> None:
+        """Start one process without waiting; one that already runs is left alone."""
+        self._call("supervisor.startProcess", name, False, tolerate=Faults.ALREADY_STARTED)
+
+    def stop(self, name: str, wait_seconds: float = 60) -> None:
+        """Stop one process and wait until it is gone."""
+        self._stop([name], wait_seconds)
+
+    def kill_process(self, name: str) -> int:
+        """SIGKILL one process, as a crash would; answers the pid it had."""
+        pid = self.states()[name].pid
+        self._call("supervisor.signalProcess", name, "KILL")
+        return pid
+
+    def shut_down(self, last: Sequence[str] = ()) -> None:
+        """Stop all processes together, those in `last` after the others, then supervisord itself."""
+        try:
+            names = set(self.states())
+            self._stop(sorted(names - set(last)), 60)
+            self._stop([name for name in last if name in names], 120)
+            self._call("supervisor.shutdown")
+        except SupervisorError:
+            self.kill()
+        if self._process is not None:
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def kill(self) -> None:
+        """End supervisord at once; its processes are ended by `leftovers.end`."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def _stop(self, names: Sequence[str], wait_seconds: float) -> None:
+        deadline = time.monotonic() + wait_seconds
+        for name in names:
+            self._call("supervisor.stopProcess", name, False, tolerate=Faults.NOT_RUNNING)
+        while any(self.states()[name].state not in STOPPED_STATES for name in names):
+            if time.monotonic() > deadline:
+                raise SupervisorError(f"processes did not stop within {wait_seconds:.0f} s")
+            time.sleep(0.05)
+
+    def _call(self, method: str, *arguments: Any, tolerate: int | None = None) -> Any:
+        try:
+            return getattr(self._proxy, method)(*arguments)
+        except Fault as fault:
+            if fault.faultCode == tolerate:
+                return None
+            raise SupervisorError(f"supervisor refused {method}{arguments}: {fault.faultString}") from fault
+        except (OSError, http.client.HTTPException) as error:
+            # The transport would go on using the connection that failed.
+            self._transport.close()
+            raise SupervisorError(f"supervisor does not answer: {error}") from error

@@ -1,0 +1,52 @@
+"""Ed25519 signing keys: one for each service, one for people's tokens."""
+
+import json
+import secrets
+from pathlib import Path
+
+from joserfc.jwk import KeySet, KeySetSerialization, OKPKey
+
+from cli.embedded.layout import write_private
+from shared import tokens
+
+SIGNERS = ("registry", "ingest", "appeals", "metrics", "webhooks")
+
+
+def ensure_keys(folder: Path) -> list[str]:
+    """Make the keys that are missing and publish the public halves; answers the names of files made.
+
+    `<service>.jwk` and `people.jwk` are private (0600). `services.jwks` and `people.jwks` hold the
+    public keys, those of former private keys included, so that a token signed before a change of
+    keys is still accepted.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = [name for name in (*SIGNERS, "people") if _ensure_private(folder, name)]
+    _publish(folder, "services", SIGNERS)
+    _publish(folder, "people", ("people",))
+    return made
+
+
+def _ensure_private(folder: Path, name: str) -> bool:
+    path = folder / f"{name}.jwk"
+    if path.exists():
+        return False
+    # A key id starts with its owner's name: a verifier holds a key to its owner by it.
+    owner = tokens.PEOPLE_ISSUER if name == "people" else name
+    key = tokens.new_key(f"{owner}.{secrets.token_hex(8)}")
+    write_private(path, json.dumps(key.as_dict(private=True)))
+    return True
+
+
+def _publish(folder: Path, name: str, signers: tuple[str, ...]) -> None:
+    path = folder / f"{name}.jwks"
+    known = json.loads(path.read_text(encoding="utf-8"))["keys"] if path.exists() else []
+    by_id = {key["kid"]: key for key in known}
+    for signer in signers:
+        private = OKPKey.import_key(json.loads((folder / f"{signer}.jwk").read_text(encoding="utf-8")))
+        public = private.as_dict(private=False)
+        by_id[public["kid"]] = public
+    document: KeySetSerialization = {"keys": list(by_id.values())}
+    KeySet.import_key_set(document)  # refuses a damaged file before anything relies on it
+    text = json.dumps(document, indent=2)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_private(path, text)

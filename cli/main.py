@@ -1,0 +1,105 @@
+"""`gospablik`: one command for running, preparing and looking after the system."""
+
+# ruff: noqa: PLC0415 - each command loads only what it needs: five services start through here at once
+
+import asyncio
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Gospablik: citizens' words in official pages, and the answers to them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+class Process(StrEnum):
+    """Which half of a service a process runs."""
+
+    ALL = "all"
+    API = "api"
+    WORKER = "worker"
+
+
+@app.command()
+def up(
+    demo: Annotated[bool, typer.Option(help="Fill the registry with a region and let citizens write")] = True,
+) -> None:
+    """Run everything on this machine; Ctrl-C stops it, the data stays in .data."""
+    from rich.console import Console
+
+    from cli.embedded.settings import EmbeddedSettings
+    from cli.embedded.up import EmbeddedRun
+
+    raise typer.Exit(EmbeddedRun(EmbeddedSettings(), with_demo=demo, console=Console()).run())
+
+
+@app.command()
+def serve(
+    name: Annotated[str, typer.Argument(help="registry, ingest, appeals, metrics, webhooks or gateway")],
+    process: Annotated[Process, typer.Option(help="API and worker together, or one of them")] = Process.ALL,
+) -> None:
+    """Serve one service, or the gateway's desk."""
+    from cli import serving
+
+    serving.serve(name, process.value)
+
+
+@app.command()
+def migrate(revision: Annotated[str, typer.Argument(help="Where to go")] = "head") -> None:
+    """Bring the database's schema up to date."""
+    from cli import migrations
+
+    migrations.upgrade(revision)
+
+
+@app.command()
+def keys(
+    folder: Annotated[Path, typer.Argument(help="Where the keys lie", envvar="GOSPABLIK_KEYS_DIR")],
+) -> None:
+    """Make the signing keys that are missing; those that are there stay."""
+    from cli.keys import ensure_keys
+
+    made = ensure_keys(folder)
+    typer.echo(f"made: {', '.join(made)}" if made else "nothing was missing")
+
+
+@app.command()
+def prepare() -> None:
+    """Prepare the database for a deployment: owner, database, migrations, login roles, keys.
+
+    Reads GOSPABLIK_DATABASE_ADMIN_URL and the passwords GOSPABLIK_<SERVICE>_PASSWORD.
+    """
+    from cli import compose
+
+    asyncio.run(compose.prepare(os.environ))
+
+
+@app.command()
+def status() -> None:
+    """Show the processes of the run in this data folder."""
+    from rich.console import Console
+
+    from cli import status as run_status
+    from cli.embedded.settings import EmbeddedSettings
+
+    raise typer.Exit(run_status.show(EmbeddedSettings(), Console()))
+
+
+@app.command(name="demo-people")
+def demo_people(
+    organisation: Annotated[str | None, typer.Option(help="Organisation the person `org` belongs to")] = None,
+) -> None:
+    """Make the people of the demo; refused in production."""
+    from cli.demo.people import ensure_people
+
+    asyncio.run(ensure_people(organisation))
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,33 @@
+"""Starting one service, or the gateway's desk, in this process."""
+
+import typer
+import uvicorn
+
+from cli.embedded.settings import SERVICES
+from services.gateway.settings import DeskSettings
+from shared import service
+
+
+def serve(name: str, process: service.Process) -> None:
+    """Serve until a signal ends it; raises typer.BadParameter for an unknown name."""
+    if name == "gateway":
+        serve_desk()
+    elif name in SERVICES:
+        service.run(name, process)
+    else:
+        raise typer.BadParameter(f"no service {name!r}; there are {', '.join((*SERVICES, 'gateway'))}")
+
+
+def serve_desk() -> None:
+    """Serve the gateway's desk at GOSPABLIK_HOST and GOSPABLIK_PORT."""
+    settings = DeskSettings()
+    uvicorn.run(
+        "services.gateway.app:app",
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        server_header=False,
+    )

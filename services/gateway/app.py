@@ -1,0 +1,101 @@
+"""The gateway's desk: health of the whole, the one OpenAPI document and its page, the gateway's own refusals."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import aiohttp
+from fastapi import FastAPI, Header, Request, Response
+from fastapi.responses import JSONResponse
+
+from services.gateway import docs, health
+from services.gateway.documents import Documents
+from services.gateway.refusals import refusal
+from services.gateway.settings import DeskSettings
+from shared import logs, problems
+
+_DESCRIPTION = """
+Feedback from citizens in official pages, the cases it opens, and the answers to them.
+
+Sign in with `POST /api/v1/auth/token` and send the token as `Authorization: Bearer …`. Times are RFC 3339 with
+offset; errors are `application/problem+json` (RFC 9457) and listed at `/problems`; lists are paged by `cursor`.
+"""
+
+
+def build(settings: DeskSettings) -> FastAPI:
+    """The desk as an ASGI application."""
+    services = settings.service_urls()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        logs.configure("desk", "INFO")
+        async with aiohttp.ClientSession() as http:
+            app.state.http = http
+            app.state.documents = Documents(http, services, settings.documents_fresh_seconds)
+            yield
+
+    desk = FastAPI(
+        title="Gospablik API",
+        version="1",
+        description=_DESCRIPTION.strip(),
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: f"gateway_{route.name}",
+    )
+    problems.install(desk)
+    desk.include_router(docs.router)
+
+    @desk.get(
+        "/health",
+        tags=["health"],
+        response_class=JSONResponse,
+        responses={
+            200: {"content": {health.MEDIA_TYPE: {"example": {"status": "pass", "checks": {}}}}},
+            503: {"description": "A service is not ready; `output` names it", "content": {health.MEDIA_TYPE: {}}},
+        },
+    )
+    async def overall_health(request: Request) -> JSONResponse:
+        """Whether every service is ready."""
+        document = await health.roll_up(request.app.state.http, services, settings.health_timeout_seconds)
+        return JSONResponse(
+            document,
+            status_code=200 if document["status"] == "pass" else 503,
+            media_type=health.MEDIA_TYPE,
+            headers={"Cache-Control": "no-store"},
+        )
+
+    @desk.get("/openapi.json", include_in_schema=False)
+    async def openapi(
+        request: Request, if_none_match: Annotated[str | None, Header(include_in_schema=False)] = None
+    ) -> Response:
+        """The one document of all services."""
+        published = await request.app.state.documents.published(desk.openapi())
+        headers = {"ETag": published.etag, "Cache-Control": "no-cache"}
+        if if_none_match and published.etag in if_none_match:
+            return Response(status_code=304, headers=headers)
+        return Response(published.body, media_type="application/json", headers=headers)
+
+    @desk.get("/problems", tags=["errors"])
+    async def problem_catalogue() -> dict[str, dict[str, Any]]:
+        """Every kind of error by the last part of its `type`."""
+        return problems.catalogue()
+
+    @desk.get("/problems/{slug}", tags=["errors"], responses={404: {"model": problems.ProblemDocument}})
+    async def problem(slug: str) -> dict[str, Any]:
+        """One kind of error: `type` of a problem document leads here."""
+        known = problems.catalogue()
+        if slug not in known:
+            raise problems.NotFound(f"No such kind of error: {slug}")
+        return known[slug]
+
+    @desk.get("/errors/{status}", include_in_schema=False)
+    async def gateway_refusal(status: int, instance: str = "/") -> JSONResponse:
+        """What Traefik shows in place of its own page."""
+        return refusal(status, instance, body_bytes=settings.gateway_body_bytes)
+
+    return desk
+
+
+app = build(DeskSettings())

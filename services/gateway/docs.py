@@ -1,0 +1,88 @@
+"""The documentation page: Swagger UI from its wheel, so that it works in a closed network."""
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+from starlette.responses import FileResponse
+from swagger_ui_bundle import swagger_ui_path
+
+from shared.problems import NotFound
+
+router = APIRouter(include_in_schema=False)
+
+_ASSETS = Path(swagger_ui_path)
+_SERVED = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "favicon-32x32.png": "image/png",
+}
+
+# Nothing may come from outside; Swagger UI writes inline styles and keeps its icons in data URLs.
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Gospablik API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="icon" href="/docs/favicon-32x32.png">
+</head>
+<body>
+<div id="docs"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"""
+
+# The bundled Swagger UI draws OpenAPI 3.1 documents but refuses their version number.
+_START = """fetch("/openapi.json")
+  .then((response) => response.json())
+  .then((spec) => {
+    spec.openapi = "3.0.3";
+    window.ui = SwaggerUIBundle({
+      spec,
+      dom_id: "#docs",
+      deepLinking: true,
+      docExpansion: "list",
+      defaultModelsExpandDepth: 0,
+      filter: true,
+      persistAuthorization: true,
+      tryItOutEnabled: true,
+      validatorUrl: null,
+    });
+  });
+"""
+
+
+@router.get("/docs")
+async def page() -> HTMLResponse:
+    """The page."""
+    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"})
+
+
+@router.get("/docs/start.js")
+async def start() -> Response:
+    """What starts Swagger UI."""
+    return Response(_START, media_type="text/javascript")
+
+
+@router.get("/docs/{name}")
+async def asset(name: str) -> FileResponse:
+    """One file of Swagger UI; only those the page names."""
+    if name not in _SERVED:
+        raise NotFound(f"No such file: {name}")
+    return FileResponse(_ASSETS / name, media_type=_SERVED[name], headers={"Cache-Control": "max-age=86400"})

@@ -1,0 +1,70 @@
+"""Keeping the services' OpenAPI documents at hand, longer than usual when a service is down."""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from services.gateway.openapi import Document, merge
+from shared.logs import logger
+
+log = logger(__name__)
+
+_FETCH_SECONDS = 3.0
+_RETRY_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Published:
+    """The merged document as it is sent."""
+
+    body: bytes
+    etag: str
+
+
+class Documents:
+    """The services' documents and the one merged out of them."""
+
+    def __init__(self, http: aiohttp.ClientSession, services: Mapping[str, str], fresh_seconds: float) -> None:
+        self._http = http
+        self._services = services
+        self._fresh_seconds = fresh_seconds
+        self._known: dict[str, Document] = {}
+        self._published: Published | None = None
+        self._due = 0.0
+        self._lock = asyncio.Lock()
+
+    async def published(self, own: Document) -> Published:
+        """The merged document, at most `fresh_seconds` old where the services answer."""
+        async with self._lock:
+            if self._published is None or time.monotonic() >= self._due:
+                complete = await self._refresh()
+                missing = [name for name in self._services if name not in self._known]
+                in_order = {name: self._known[name] for name in self._services if name in self._known}
+                body = json.dumps(merge(in_order, own, missing=missing), ensure_ascii=False).encode()
+                self._published = Published(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+                self._due = time.monotonic() + (self._fresh_seconds if complete else _RETRY_SECONDS)
+            return self._published
+
+    async def _refresh(self) -> bool:
+        fetched = await asyncio.gather(*(self._fetch(name, url) for name, url in self._services.items()))
+        self._known |= {name: document for name, document in fetched if document is not None}
+        return all(document is not None for _, document in fetched)
+
+    async def _fetch(self, name: str, url: str) -> tuple[str, Document | None]:
+        try:
+            timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
+            async with self._http.get(f"{url}/openapi.json", timeout=timeout) as response:
+                response.raise_for_status()
+                document = await response.json(content_type=None)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            log.warning("a service's document is not to be had", callee=name, error=type(error).__name__)
+            return name, None
+        if not isinstance(document, dict) or "paths" not in document:
+            log.warning("a service's document is none", callee=name)
+            return name, None
+        return name, document

@@ -1,0 +1,150 @@
+"""Merging the services' OpenAPI documents into one."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shared.logs import logger
+
+Document = dict[str, Any]
+
+log = logger(__name__)
+
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+# What the gateway never routes has no place in what it publishes.
+_PUBLIC = ("/api/v1/", "/callbacks/", "/.well-known/")
+
+
+def merge(documents: Mapping[str, Document], own: Document, *, missing: list[str]) -> Document:
+    """One document out of the services' (by name) and the desk's own.
+
+    Components of one name are shared when they mean the same; otherwise each gets its service's name in
+    front. `missing` lists the services whose routes are absent and appears as `x-missing`.
+    """
+    renamed = _rename_clashes(documents)
+    paths: dict[str, Document] = {}
+    components: dict[str, Document] = {}
+    tags: dict[str, Document] = {}
+    for service, document in renamed.items():
+        for path, item in document.get("paths", {}).items():
+            if path.startswith(_PUBLIC):
+                _add_path(paths, path, item, service, document)
+        for section, entries in document.get("components", {}).items():
+            components.setdefault(section, {}).update(entries)
+        tags |= {tag["name"]: tag for tag in document.get("tags", [])}
+    for path, item in own.get("paths", {}).items():
+        _add_path(paths, path, item, "gateway", own)
+    for section, entries in own.get("components", {}).items():
+        for name, entry in entries.items():
+            components.setdefault(section, {}).setdefault(name, entry)
+    for operation in (operation for item in paths.values() for operation in _operations(item)):
+        for name in operation.get("tags", []):
+            tags.setdefault(name, {"name": name})
+    merged: Document = {
+        "openapi": own["openapi"],
+        "info": own["info"],
+        "servers": [{"url": "/", "description": "This gateway"}],
+        "tags": [tags[name] for name in sorted(tags)],
+        "paths": dict(sorted(paths.items())),
+        "components": {section: dict(sorted(entries.items())) for section, entries in sorted(components.items())},
+    }
+    if missing:
+        merged["x-missing"] = missing
+    return merged
+
+
+def _operations(item: Document) -> list[Document]:
+    return [item[method] for method in _METHODS if method in item]
+
+
+def _add_path(paths: dict[str, Document], path: str, item: Document, service: str, document: Document) -> None:
+    target = paths.setdefault(path, {})
+    for key, value in item.items():
+        if key in target:
+            log.warning("two services describe one route", path=path, method=key, ignored=service)
+            continue
+        if key not in _METHODS:
+            target[key] = value
+            continue
+        operation = dict(value)
+        operation.setdefault("tags", [service])
+        if "security" in document:
+            operation.setdefault("security", document["security"])
+        target[key] = operation
+
+
+def _rename_clashes(documents: Mapping[str, Document]) -> dict[str, Document]:
+    clashes = _clashes(documents)
+    renamed = {}
+    for service, document in documents.items():
+        mapping = {
+            f"#/components/{section}/{name}": f"#/components/{section}/{_own_name(service, name)}"
+            for section, name in clashes
+            if name in document.get("components", {}).get(section, {})
+        }
+        result = _rewrite(document, mapping)
+        for section, name in clashes:
+            entries = result.get("components", {}).get(section, {})
+            if name in entries:
+                entries[_own_name(service, name)] = entries.pop(name)
+                if section == "securitySchemes":
+                    _rename_security(result, name, _own_name(service, name))
+        renamed[service] = result
+    return renamed
+
+
+def _own_name(service: str, name: str) -> str:
+    return f"{service.capitalize()}{name}"
+
+
+def _clashes(documents: Mapping[str, Document]) -> set[tuple[str, str]]:
+    """Names that mean different things in different services, directly or through what they refer to."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    for document in documents.values():
+        for section, entries in document.get("components", {}).items():
+            for name, entry in entries.items():
+                found.setdefault((section, name), []).append(entry)
+    shared = {key: entries for key, entries in found.items() if len(entries) > 1}
+    clashes = {key for key, entries in shared.items() if len({_canonical(entry) for entry in entries}) > 1}
+    while True:
+        through = {
+            key
+            for key, entries in shared.items()
+            if key not in clashes and any(reference in clashes for reference in _references(entries))
+        }
+        if not through:
+            return clashes
+        clashes |= through
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _references(value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for child in value.values():
+            yield from _references(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _references(child)
+    elif isinstance(value, str) and value.startswith("#/components/"):
+        _, _, section, name = value.split("/", 3)
+        yield section, name
+
+
+def _rewrite(value: Any, mapping: Mapping[str, str]) -> Any:
+    """A copy with every pointer in `mapping` replaced, in `$ref` and in discriminators alike."""
+    if isinstance(value, dict):
+        return {key: _rewrite(child, mapping) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_rewrite(child, mapping) for child in value]
+    return mapping.get(value, value) if isinstance(value, str) else value
+
+
+def _rename_security(document: Document, old: str, new: str) -> None:
+    operations = [operation for item in document.get("paths", {}).values() for operation in _operations(item)]
+    for holder in (document, *operations):
+        for requirement in holder.get("security", []):
+            if old in requirement:
+                requirement[new] = requirement.pop(old)

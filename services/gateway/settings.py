@@ -1,0 +1,27 @@
+"""Settings of the gateway's desk."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
+
+
+class DeskSettings(BaseSettings):
+    """Read from `GOSPABLIK_*`; the desk holds no secret and has no database."""
+
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: int = 8100
+    registry_url: str = "http://127.0.0.1:8101"
+    ingest_url: str = "http://127.0.0.1:8102"
+    appeals_url: str = "http://127.0.0.1:8103"
+    metrics_url: str = "http://127.0.0.1:8104"
+    webhooks_url: str = "http://127.0.0.1:8105"
+    gateway_body_bytes: int = Field(default=20 * 1024 * 1024, description="The gateway's limit, told in a 413")
+    health_timeout_seconds: float = 3.0
+    documents_fresh_seconds: float = Field(default=15.0, description="How long a service's document is kept")
+
+    def service_urls(self) -> dict[str, str]:
+        """Internal base URL of each service."""
+        return {name: str(getattr(self, f"{name}_url")).rstrip("/") for name in SERVICES}
