@@ -1,0 +1,1 @@
+"""What both network emulators stand on: settings, clock, storage, limits, faults and the control door."""

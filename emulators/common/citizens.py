@@ -1,0 +1,81 @@
+"""Invented citizens: a stable population, and those of them who write by themselves."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from emulators.common.errors import RefusedError, UnknownError
+from emulators.common.sentences import invent
+from emulators.common.world import KINDS, World
+
+_MEN = "Артём Баир Борис Виктор Геннадий Даши Доржи Егор Жаргал Зорикто Игорь Кирилл Леонид Матвей Никита Олег"
+_WOMEN = "Алтана Валентина Галина Дарима Ева Жанна Зоя Инна Кира Лидия Марина Нина Оюна Полина Сэсэг Туяна"
+_MEN_LAST = "Багров Ветлугин Гармажапов Дальнев Ершинин Жигалин Зарубов Ивняков Кедрин Лапшаков Мохов Нартов"
+_WOMEN_LAST = "Багрова Ветлугина Гармажапова Дальнева Ершинина Жигалина Зарубова Ивнякова Кедрина Мохова Нартова"
+
+
+@dataclass(frozen=True)
+class Citizen:
+    """An invented person; `number` counts from zero and never changes for a seed."""
+
+    number: int
+    first_name: str
+    last_name: str
+    female: bool
+
+
+def population(size: int, seed: int) -> list[Citizen]:
+    """The same `size` persons for the same seed."""
+    source = random.Random(seed)
+    people = []
+    for number in range(size):
+        female = source.random() < 0.6
+        first = source.choice((_WOMEN if female else _MEN).split())
+        last = source.choice((_WOMEN_LAST if female else _MEN_LAST).split())
+        people.append(Citizen(number, first, last, female))
+    return people
+
+
+class CitizenWriter:
+    """Lets citizens write at a given rate, spread at random over pages and kinds of message."""
+
+    def __init__(self, world: World, seed: int, per_minute: float, on_error: Callable[[Exception], None]) -> None:
+        self._world = world
+        self._random = random.Random(seed + 1)
+        self._per_minute = per_minute
+        self._changed = asyncio.Event()
+        self._on_error = on_error
+
+    @property
+    def per_minute(self) -> float:
+        """Messages a minute over all pages."""
+        return self._per_minute
+
+    def set_rate(self, per_minute: float) -> None:
+        """Change the rate at once; 0 stops the writing."""
+        self._per_minute = per_minute
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            self._changed.clear()
+            pause = self._random.expovariate(self._per_minute / 60) if self._per_minute > 0 else None
+            try:
+                await asyncio.wait_for(self._changed.wait(), pause)
+            except TimeoutError:
+                self.write_one()
+
+    def write_one(self) -> None:
+        """One citizen writes one message now, if there is a page to write to."""
+        pages = self._world.pages()
+        if not pages:
+            return
+        page = str(self._random.choice(pages)["id"])
+        kind = self._random.choices(KINDS, weights=(6, 2, 2))[0]
+        try:
+            self._world.citizen(page=page, kind=kind, text=invent(self._random))
+        except (RefusedError, UnknownError) as error:
+            # A closed wall or a page without posts refuses people in life too.
+            self._on_error(error)

@@ -1,0 +1,88 @@
+"""The HTTP server of an emulator, with a way to hang up on a client as a broken network does."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+JSON_UTF8 = "application/json; charset=utf-8"
+
+
+class Protocol(HttpToolsProtocol):
+    """Hands its transport to the application, which may then drop the connection."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {"emulator.transport": {"transport": self.transport}}
+
+
+def json_bytes(content: Any) -> bytes:
+    """JSON as the networks write it: UTF-8, no needless spaces."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def json_response(content: Any, headers: dict[str, str] | None = None, status: int = 200) -> Response:
+    """A response with the content type that clients of both networks insist on."""
+    return Response(json_bytes(content), status, headers=headers, media_type=JSON_UTF8)
+
+
+def _transport(scope: Scope) -> asyncio.Transport:
+    transport: asyncio.Transport = scope["extensions"]["emulator.transport"]["transport"]
+    return transport
+
+
+class DroppedConnection(Response):
+    """Closes the connection without a byte of answer."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _transport(scope).abort()
+        await asyncio.sleep(0)
+
+
+class TruncatedResponse(Response):
+    """Promises the whole body, sends half of it and hangs up."""
+
+    def __init__(self, whole: Response) -> None:
+        super().__init__(status_code=whole.status_code)
+        self._whole = whole
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = bytes(self._whole.body)
+        await send({"type": "http.response.start", "status": 200, "headers": self._whole.raw_headers})
+        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        _transport(scope).close()
+        await asyncio.sleep(0)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_exit = on_exit
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._on_exit()
+
+
+def serve(app: FastAPI, host: str, port: int, on_exit: Callable[[], None] = lambda: None) -> None:
+    """Serve until a signal; `on_exit` runs at the signal, to let go of the calls being held."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=Protocol,
+        loop="uvloop",
+        ws="none",
+        access_log=False,
+        log_level="warning",
+        backlog=4096,
+        timeout_graceful_shutdown=2,
+    )
+    _Server(config, on_exit).run()

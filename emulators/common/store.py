@@ -1,0 +1,81 @@
+"""SQLite storage: one file per network, nothing acknowledged before it is committed."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+Row = sqlite3.Row
+
+COMMON_SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls (
+    day INTEGER NOT NULL, method TEXT NOT NULL, kind TEXT NOT NULL, token TEXT NOT NULL,
+    accepted INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, method, kind, token)
+) WITHOUT ROWID;
+"""
+
+
+class Store:
+    """One connection, used from the event loop's thread only."""
+
+    def __init__(self, path: Path, schema: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+        # In WAL mode NORMAL loses nothing when the process dies; only a power cut may take the last commits.
+        self._connection.executescript(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
+            + COMMON_SCHEMA
+            + schema
+        )
+        self._depth = 0
+
+    def close(self) -> None:
+        """Close the file; what was committed stays."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit all that happens inside, or nothing; an inner transaction joins the outer one."""
+        if self._depth:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._depth = 1
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        else:
+            self._connection.execute("COMMIT")
+        finally:
+            self._depth = 0
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Carry out one statement; answers the id of the row it inserted."""
+        return self._connection.execute(sql, values).lastrowid or 0
+
+    def changed(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Carry out one statement; answers how many rows it touched."""
+        return self._connection.execute(sql, values).rowcount
+
+    def all(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """All rows of a query."""
+        return self._connection.execute(sql, values).fetchall()
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        """First row of a query, or none."""
+        row: Row | None = self._connection.execute(sql, values).fetchone()
+        return row
+
+    def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """First column of the first row, or none."""
+        row = self.one(sql, values)
+        return None if row is None else row[0]
