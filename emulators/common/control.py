@@ -1,5 +1,6 @@
 """The control door: through it tests and demonstrations move citizens, staff, tokens and faults."""
 
+import json
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Literal, get_args
 
@@ -28,6 +29,16 @@ Reference = Annotated[str, BeforeValidator(_reference), Field(min_length=1, max_
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, data: object) -> object:
+        # JSON can spell half of a surrogate pair, which no network and no database can hold.
+        try:
+            json.dumps(data, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("holds a lone surrogate, which is no text") from None
+        return data
 
 
 class PageIn(_Body):

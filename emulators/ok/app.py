@@ -43,6 +43,7 @@ def create_app(settings: OkSettings) -> FastAPI:
             world.store.close()
 
     app = FastAPI(title="Odnoklassniki emulator", lifespan=lifespan, openapi_url=None)
+    app.state.world = world
     app.include_router(control_router(door, faults, writer))
     app.include_router(rest_router(world))
     app.include_router(graph_router(world))
