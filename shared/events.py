@@ -6,6 +6,7 @@ the transaction of what it did. A sequence, a time or a UUIDv7 given before comm
 rows that commit late; a number given after commit cannot.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -142,12 +143,15 @@ class Consumer:
             position = await session.scalar(
                 select(cursors.position).where(cursors.consumer == self.name).with_for_update()
             )
-            events = await read_after(session, position or 0, types=self.types, limit=limit)
+            # The last position is read before the events: those after it belong to the next step.
+            last = await session.scalar(select(func.coalesce(func.max(Event.position), 0)))
+            if last == position:
+                return 0
+            events = await read_after(session, position or 0, upto=last, types=self.types, limit=limit)
             if events:
                 await self.handler(session, events)
-                await session.execute(
-                    update(cursors).where(cursors.consumer == self.name).values(position=events[-1].position)
-                )
+            reached = events[-1].position if len(events) == limit else last
+            await session.execute(update(cursors).where(cursors.consumer == self.name).values(position=reached))
             return len(events)
 
     async def run(self, database: Database, wakeups: WakeUps, report: Callable[[str, str | None], None]) -> None:
@@ -166,7 +170,7 @@ class Consumer:
                     log.exception("consumer failed", consumer=self.name, limit=limit)
                     report(self.name, repr(error))
                     if limit == 1:
-                        await wait(woken, seconds=delay)
+                        await asyncio.sleep(delay)
                         delay = min(delay * 2, 30)
                     limit = 1
                     woken.set()

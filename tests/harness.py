@@ -1,0 +1,169 @@
+"""One service under test: the real app in this process, on a real Postgres, spoken to over ASGI.
+
+async with service_under_test("appeals", database, keys_dir) as appeals:
+    answer = await appeals.client.get("/api/v1/appeals", headers=appeals.headers("moderator"))
+"""
+
+import importlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from uuid import UUID, uuid4
+
+import httpx
+from cryptography.fernet import Fernet
+
+from shared import tokens
+from shared.service import Process, Service
+from shared.settings import ServiceName, settings
+from tests.conftest import TestDatabase
+
+CENTRE_SUBJECT = str(UUID(int=1))
+
+
+@dataclass(frozen=True)
+class ServiceUnderTest:
+    """The running app and what a test needs around it."""
+
+    service: Service
+    client: httpx.AsyncClient
+    keys_dir: Path
+
+    def token(
+        self,
+        role: str,
+        organisation_id: UUID | str | None = None,
+        *,
+        subject: str = CENTRE_SUBJECT,
+        lifetime: timedelta = timedelta(minutes=5),
+    ) -> str:
+        """A person's access token as the issuer would sign it."""
+        signer = tokens.Signer(tokens.PEOPLE_ISSUER, tokens.read_key(self.keys_dir / "people.jwk"))
+        return signer.sign(
+            subject,
+            tokens.PEOPLE_AUDIENCE,
+            lifetime,
+            name="Test",
+            role=role,
+            org=str(organisation_id) if organisation_id else None,
+        )
+
+    def headers(self, role: str, organisation_id: UUID | str | None = None, **more: str) -> dict[str, str]:
+        """Request headers of a signed-in person."""
+        return {"Authorization": f"Bearer {self.token(role, organisation_id)}", **more}
+
+    def service_headers(self, caller: ServiceName, act: str = CENTRE_SUBJECT, **more: str) -> dict[str, str]:
+        """Request headers of another service on this one's `/internal` routes."""
+        signer = tokens.Signer(caller, tokens.read_key(self.keys_dir / f"{caller}.jwk"))
+        token = signer.sign(caller, self.service.name, tokens.SERVICE_TOKEN_LIFETIME, act=act)
+        return {"Authorization": f"Bearer {token}", **more}
+
+
+def environment(name: str, database: TestDatabase, keys_dir: Path, **more: str) -> dict[str, str]:
+    """Settings of a service's process in tests."""
+    return {
+        "GOSPABLIK_ENVIRONMENT": "embedded",
+        "GOSPABLIK_DATABASE_URL": database.url(name),
+        "GOSPABLIK_KEYS_DIR": str(keys_dir),
+        "GOSPABLIK_CURSOR_KEY": "cursor-key-of-the-tests",
+        "GOSPABLIK_PSEUDONYM_KEY": "pseudonym-key-of-the-tests",
+        "GOSPABLIK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8",
+    } | {f"GOSPABLIK_{key.upper()}": value for key, value in more.items()}
+
+
+def _forget(service: Service) -> None:
+    # The Service object lives as long as the module; each test gives it a database of its own.
+    service._database = None
+    service._http = None
+    service.trouble.clear()
+    for cached in ("people_keys", "service_keys", "signer"):
+        service.__dict__.pop(cached, None)
+
+
+@asynccontextmanager
+async def service_under_test(
+    name: ServiceName,
+    database: TestDatabase,
+    keys_dir: Path,
+    *,
+    process: Process = "api",
+    **env: str,
+) -> AsyncIterator[ServiceUnderTest]:
+    """Run a service in this process; `env` are settings without their prefix. `process="all"` works too."""
+    with mock.patch.dict(os.environ, environment(name, database, keys_dir, **env)):
+        settings.cache_clear()
+        module = importlib.import_module(f"services.{name}.app")
+        for cached in _cached_settings(name):
+            cached.cache_clear()
+        service: Service = module.service
+        _forget(service)
+        app = service.build(process)
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client,
+        ):
+            yield ServiceUnderTest(service, client, keys_dir)
+        _forget(service)
+    settings.cache_clear()
+
+
+def _cached_settings(name: str) -> list[Any]:
+    try:
+        module = importlib.import_module(f"services.{name}.settings")
+    except ModuleNotFoundError:
+        return []
+    return [value for value in vars(module).values() if hasattr(value, "cache_clear")]
+
+
+async def insert_organisation(
+    database: TestDatabase, *, name: str = "Школа № 1", municipality: str | None = None
+) -> UUID:
+    """An organisation as registry would write it."""
+    connection = await database.connect("registry")
+    try:
+        organisation_id = uuid4()
+        await connection.execute(
+            """INSERT INTO organisations (id, name, sort_key, kind, municipality, active, version, created_at,
+               updated_at) VALUES ($1, $2, lower($2), 'institution', $3, true, 1, now(), now())""",
+            organisation_id,
+            name,
+            municipality,
+        )
+        return organisation_id
+    finally:
+        await connection.close()
+
+
+async def insert_page(
+    database: TestDatabase,
+    organisation_id: UUID,
+    *,
+    network: str = "vk",
+    external_id: str = "101",
+    live_from: str = "2020-01-01T00:00:00+00:00",
+) -> UUID:
+    """A page as registry would write it."""
+    connection = await database.connect("registry")
+    try:
+        page_id = uuid4()
+        await connection.execute(
+            """INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, live_from,
+               active, version, created_at, updated_at)
+               VALUES ($1, $2, $3, $4, 'Страница', 'страница', 'https://example.invalid/' || $4,
+                       $5::text::timestamptz, true, 1, now(), now())""",
+            page_id,
+            organisation_id,
+            network,
+            external_id,
+            live_from,
+        )
+        return page_id
+    finally:
+        await connection.close()

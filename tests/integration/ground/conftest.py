@@ -1,0 +1,16 @@
+"""Databases of the services, as their own roles."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.database import Database
+from tests.conftest import TestDatabase
+
+
+@pytest.fixture
+async def appeals_database(database: TestDatabase) -> AsyncIterator[Database]:
+    """A pool of the appeals role."""
+    pool = Database(database.url("appeals"), 12, name="test")
+    yield pool
+    await pool.close()

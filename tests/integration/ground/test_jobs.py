@@ -1,0 +1,124 @@
+"""Jobs cannot vanish: neither by raising, nor by a rollback, nor with their worker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.database import Database
+from shared.jobs import Jobs, TryLater
+from tests.conftest import TestDatabase
+
+
+@asynccontextmanager
+async def working(jobs: Jobs, url: str) -> AsyncIterator[None]:
+    task = asyncio.create_task(jobs.run(url))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def waiting_jobs(database: TestDatabase) -> list[tuple[str, str]]:
+    connection = await database.connect()
+    try:
+        rows = await connection.fetch("SELECT entrypoint, status::text FROM appeals_jobs.pgqueuer ORDER BY id")
+        return [(row["entrypoint"], row["status"]) for row in rows]
+    finally:
+        await connection.close()
+
+
+async def enqueue(pool: Database, jobs: Jobs, name: str, **payload: Any) -> None:
+    async with pool.write() as session:
+        await jobs.enqueue(session, name, payload)
+
+
+async def test_an_enqueue_as_first_statement_goes_with_the_rollback(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    jobs = Jobs("appeals")
+    with pytest.raises(RuntimeError):
+        async with appeals_database.write() as session:
+            await jobs.enqueue(session, "greet", {})
+            raise RuntimeError
+    assert await waiting_jobs(database) == []
+
+
+async def test_a_job_runs_with_its_payload(appeals_database: Database, database: TestDatabase) -> None:
+    jobs = Jobs("appeals")
+    done: list[dict[str, Any]] = []
+
+    @jobs.job("greet")
+    async def greet(payload: dict[str, Any]) -> None:
+        done.append(payload)
+
+    await enqueue(appeals_database, jobs, "greet", who="Баир")
+    async with working(jobs, database.url("appeals")), asyncio.timeout(15):
+        while not done:
+            await asyncio.sleep(0.02)
+    assert done == [{"who": "Баир"}]
+
+
+async def test_a_job_that_raises_is_still_there_and_can_be_put_back(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    jobs = Jobs("appeals", max_attempts=1, initial_delay=timedelta(milliseconds=50))
+    broken = True
+    done = asyncio.Event()
+
+    @jobs.job("fragile")
+    async def fragile(_payload: dict[str, Any]) -> None:
+        if broken:
+            raise RuntimeError("the other side is down")
+        done.set()
+
+    await enqueue(appeals_database, jobs, "fragile")
+    async with working(jobs, database.url("appeals")), asyncio.timeout(20):
+        while await waiting_jobs(database) != [("fragile", "failed")]:
+            await asyncio.sleep(0.05)
+        broken = False
+        connection = await database.connect("appeals")
+        try:
+            held = await jobs.held(connection)
+            assert [job.entrypoint for job in held] == ["fragile"]
+            await jobs.put_back(connection, [int(job.id) for job in held])
+        finally:
+            await connection.close()
+        await done.wait()
+
+
+async def test_a_job_that_asks_for_later_is_not_a_failure(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    jobs = Jobs("appeals", max_attempts=1)
+    tries = 0
+    done = asyncio.Event()
+
+    @jobs.job("patient")
+    async def patient(_payload: dict[str, Any]) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise TryLater(timedelta(milliseconds=20), "not yet")
+        done.set()
+
+    await enqueue(appeals_database, jobs, "patient")
+    async with working(jobs, database.url("appeals")), asyncio.timeout(20):
+        await done.wait()
+    assert tries == 4
+
+
+async def test_a_service_cannot_enqueue_into_anothers_queue(database: TestDatabase) -> None:
+    connection = await database.connect("ingest")
+    try:
+        with pytest.raises(Exception, match="permission denied"):
+            await connection.execute(
+                "INSERT INTO appeals_jobs.pgqueuer (priority, entrypoint, status) VALUES (0, 'x', 'queued')"
+            )
+    finally:
+        await connection.close()

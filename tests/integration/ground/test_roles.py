@@ -1,0 +1,75 @@
+"""One owner per table: each service's database role is refused every other's table."""
+
+import asyncpg
+import pytest
+
+from shared.tables import GUARDED, OWNERS, Base
+from tests.conftest import SERVICES, TestDatabase
+
+PAIRS = [(role, table) for role in SERVICES for table in sorted(OWNERS) if OWNERS[table] != role]
+
+
+def test_every_table_has_an_owner() -> None:
+    assert set(Base.metadata.tables) == set(OWNERS) | {"events"}
+
+
+async def test_no_role_writes_anothers_table(database: TestDatabase) -> None:
+    for role in SERVICES:
+        connection = await database.connect(role)
+        try:
+            for other, table in PAIRS:
+                if other != role:
+                    continue
+                column = next(iter(Base.metadata.tables[table].columns)).name
+                for statement in (
+                    f"INSERT INTO {table} DEFAULT VALUES",
+                    f"UPDATE {table} SET {column} = {column}",
+                    f"DELETE FROM {table}",
+                    f"TRUNCATE {table}",
+                ):
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                        await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+async def test_guarded_columns_are_read_by_their_owner_alone(database: TestDatabase) -> None:
+    for role in SERVICES:
+        connection = await database.connect(role)
+        try:
+            for table, columns in GUARDED.items():
+                shown = [c.name for c in Base.metadata.tables[table].columns if c.name not in columns]
+                await connection.execute(f"SELECT {', '.join(shown)} FROM {table}")
+                for column in columns:
+                    statement = f"SELECT {column} FROM {table}"
+                    if OWNERS[table] == role:
+                        await connection.execute(statement)
+                        continue
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                        await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+async def test_an_event_once_written_cannot_be_changed_or_deleted(database: TestDatabase) -> None:
+    for role in SERVICES:
+        connection = await database.connect(role)
+        try:
+            for statement in ("UPDATE events SET type = 'x'", "DELETE FROM events", "TRUNCATE events"):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+async def test_migrations_make_the_tables_that_the_code_declares(database: TestDatabase) -> None:
+    connection = await database.connect()
+    try:
+        rows = await connection.fetch(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+        )
+    finally:
+        await connection.close()
+    found = {(row["table_name"], row["column_name"]) for row in rows if row["table_name"] != "alembic_version"}
+    declared = {(table.name, column.name) for table in Base.metadata.tables.values() for column in table.columns}
+    assert found == declared

@@ -1,0 +1,55 @@
+"""Tokens: accepted from their owner, for their audience, in their time; refused otherwise."""
+
+import base64
+import json
+from datetime import timedelta
+
+import pytest
+from joserfc.jwk import KeySet
+
+from shared import tokens
+from shared.tokens import BadToken, Signer
+
+PEOPLE = tokens.new_key("gospablik.1")
+APPEALS = tokens.new_key("appeals.1")
+KEYS = KeySet([PEOPLE, APPEALS])
+
+
+def signed(issuer: str = "appeals", audience: str = "ingest", seconds: int = 60, **claims: object) -> str:
+    return Signer(issuer, APPEALS).sign("appeals", audience, timedelta(seconds=seconds), **claims)
+
+
+def test_a_good_token_gives_its_claims() -> None:
+    claims = tokens.verify(signed(act="person"), KEYS, audience="ingest")
+    assert (claims["sub"], claims["act"]) == ("appeals", "person")
+
+
+@pytest.mark.parametrize(
+    ("token", "audience"),
+    [
+        (signed(audience="registry"), "ingest"),
+        (signed(seconds=-60), "ingest"),
+        (signed(issuer="gospablik"), "ingest"),
+        (signed()[:-4] + "AAAA", "ingest"),
+        ("nonsense", "ingest"),
+        ("", "ingest"),
+    ],
+)
+def test_a_bad_token_is_refused(token: str, audience: str) -> None:
+    with pytest.raises(BadToken):
+        tokens.verify(token, KEYS, audience=audience)
+
+
+def test_a_token_of_an_unknown_key_is_refused() -> None:
+    stranger = Signer("appeals", tokens.new_key("appeals.9"))
+    with pytest.raises(BadToken):
+        tokens.verify(stranger.sign("a", "ingest", timedelta(seconds=60)), KEYS, audience="ingest")
+
+
+def test_an_unsigned_token_is_refused() -> None:
+    def part(value: dict[str, object]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    forged = f"{part({'alg': 'none'})}.{part({'iss': 'appeals', 'sub': 'a', 'aud': 'ingest', 'exp': 9999999999})}."
+    with pytest.raises(BadToken):
+        tokens.verify(forged, KEYS, audience="ingest")
