@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from emulators.common.errors import BadInput, Refused, Unknown
+from emulators.common.errors import BadInputError, RefusedError, UnknownError
 from emulators.common.store import Row
 from emulators.common.world import Actor, MessageKind, TokenKind
 from emulators.ok import views
@@ -23,8 +23,8 @@ def _refusing() -> Iterator[None]:
         yield
     except OkError as error:
         if error.code in MISSING:
-            raise Unknown(error.message) from error
-        raise Refused(error.code, error.message) from error
+            raise UnknownError(error.message) from error
+        raise RefusedError(error.code, error.message) from error
 
 
 class OkDoor:
@@ -52,7 +52,7 @@ class OkDoor:
     def _page(self, page: str) -> Row:
         row = self.world.page_row(page.removeprefix("group:")) or self.world.page_by_name(page)
         if row is None:
-            raise Unknown(f"no page {page}")
+            raise UnknownError(f"no page {page}")
         return row
 
     def create_page(self, *, name: str, screen_name: str, description: str = "") -> dict[str, Any]:
@@ -61,7 +61,7 @@ class OkDoor:
         if found is not None:
             return self._page_shown(found)
         if screen_name.isdigit():
-            raise BadInput("screen_name", "must not be a number alone")
+            raise BadInputError("screen_name", "must not be a number alone")
         with self.world.store.transaction():
             uid = str(FIRST_PAGE + self.world.store.value("SELECT count(*) FROM pages"))
             self.world.store.run(
@@ -88,11 +88,11 @@ class OkDoor:
         row = None if page is None else self._page(page)
         if kind == "group":
             if row is None:
-                raise BadInput("page", "a group token belongs to a page")
+                raise BadInputError("page", "a group token belongs to a page")
             return self.world.tokens.issue_group(row["uid"])
         if kind == "user":
             return self.world.tokens.issue_user(None if row is None else row["uid"])
-        raise BadInput("kind", "this network has no service tokens")
+        raise BadInputError("kind", "this network has no service tokens")
 
     def revoke_token(self, token: str) -> None:
         """From now on the network calls the token expired."""
@@ -105,7 +105,7 @@ class OkDoor:
             return str(FIRST_CITIZEN + self._random.randrange(self.world.settings.population))
         uid = author.removeprefix("user:")
         if not uid.isascii() or not uid.isdigit() or len(uid) > 18:
-            raise BadInput("author", "must be the id of a user")
+            raise BadInputError("author", "must be the id of a user")
         if self.world.person(uid) is None:
             with self.world.store.transaction():
                 self.world.store.run(
@@ -120,18 +120,18 @@ class OkDoor:
             return self._author(author)
         owner = str(self.world.chats.chat(page["uid"], thread)["uid"])
         if author is not None and author.removeprefix("user:") != owner:
-            raise BadInput("author", "the chat belongs to another person")
+            raise BadInputError("author", "the chat belongs to another person")
         return owner
 
     def _topic(self, page: Row, thread: str | None) -> Row:
         if thread is None:
             newest = self.world.discussions.newest_topic(page["uid"])
             if newest is None:
-                raise Unknown("the community has published nothing")
+                raise UnknownError("the community has published nothing")
             return newest
         topic = self.world.discussions.topic(thread)
         if topic["page"] != page["uid"]:
-            raise Unknown(f"no topic {thread} on this page")
+            raise UnknownError(f"no topic {thread} on this page")
         return topic
 
     def citizen(
@@ -218,7 +218,7 @@ class OkDoor:
         else:
             row = self.world.discussions.comment_by_id(ident)
         if row is None or row["page"] != uid or row["deleted_by"] is not None:
-            raise Unknown(f"no {kind} {ident} on this page")
+            raise UnknownError(f"no {kind} {ident} on this page")
         return kind, row
 
     def edit(

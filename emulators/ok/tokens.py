@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from emulators.common.errors import Unknown
+from emulators.common.errors import UnknownError
 from emulators.common.store import Row, Store
 from emulators.ok.errors import OkError
 from emulators.ok.signature import token_secret, verify
@@ -72,7 +72,7 @@ class Tokens:
         """End a credential; the network calls it expired from then on."""
         with self.store.transaction():
             if not self.store.changed("UPDATE tokens SET revoked = 1 WHERE token = ?", (token,)):
-                raise Unknown("no such token")
+                raise UnknownError("no such token")
 
     def items(self) -> list[dict[str, Any]]:
         """Credentials that work, users first."""
