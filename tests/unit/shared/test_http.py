@@ -1,0 +1,202 @@
+"""What every service's routes share: problems, cursors, preconditions, rights."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI, Response
+from joserfc.jwk import KeySet
+from pydantic import BaseModel, Field
+
+from shared import problems, tokens
+from shared.access import Caller, Right, allowed
+from shared.pagination import Page, PagingDep, decode_cursor, encode_cursor
+from shared.preconditions import RequiredVersion, check_version, set_etag
+from shared.problems import Conflict, Problem
+from shared.settings import settings
+
+PEOPLE = tokens.new_key("gospablik.1")
+ORGANISATION = uuid4()
+
+
+class Letter(BaseModel):
+    text: str = Field(min_length=1)
+
+
+class FakeService:
+    people_keys = KeySet([PEOPLE])
+
+
+def routes() -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/letters")
+    async def write(letter: Letter) -> Letter:
+        return letter
+
+    @router.get("/numbers")
+    async def numbers(
+        caller: Annotated[Caller, allowed(Right.APPEALS_READ)],
+        paging: PagingDep,
+        response: Response,
+        odd: bool = False,
+    ) -> Page[int]:
+        start = decode_cursor(paging.cursor, paging.binding)[0] if paging.cursor else 100
+        rows = list(range(start - 1, max(start - 2 - paging.limit, -1), -1))
+        items, cursor = paging.page(rows, lambda n: [n], response)
+        return Page(items=items, next_cursor=cursor)
+
+    @router.put("/thing")
+    async def change(version: RequiredVersion, response: Response) -> str:
+        check_version(3, version)
+        set_etag(response, 4)
+        return "changed"
+
+    @router.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError("a secret detail")
+
+    @router.get("/busy")
+    async def busy() -> None:
+        raise Conflict("Not now")
+
+    return router
+
+
+@pytest.fixture
+async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
+    monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    monkeypatch.setenv("GOSPABLIK_KEYS_DIR", "/nonexistent")
+    monkeypatch.setenv("GOSPABLIK_CURSOR_KEY", "key")
+    settings.cache_clear()
+    app = FastAPI()
+    app.state.service = FakeService()
+    problems.install(app)
+    app.include_router(routes())
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as found:
+        yield found
+    settings.cache_clear()
+
+
+def token(role: str, organisation: UUID | None = None, subject: str = "a", seconds: int = 60) -> dict[str, str]:
+    signed = tokens.Signer(tokens.PEOPLE_ISSUER, PEOPLE).sign(
+        subject,
+        tokens.PEOPLE_AUDIENCE,
+        timedelta(seconds=seconds),
+        role=role,
+        org=str(organisation) if organisation else None,
+    )
+    return {"Authorization": f"Bearer {signed}"}
+
+
+def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert (body["type"], body["status"]) == (f"/problems/{slug}", status)
+    return body
+
+
+async def test_a_wrong_field_is_named(client: httpx.AsyncClient) -> None:
+    body = problem(await client.post("/letters", json={"text": ""}), 422, "invalid")
+    assert [error["pointer"] for error in body["errors"]] == ["/text"]
+    body = problem(await client.post("/letters", json={}), 422, "invalid")
+    assert [error["pointer"] for error in body["errors"]] == ["/text"]
+
+
+async def test_malformed_json_is_a_bad_request(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/letters", content=b'{"text": ', headers={"content-type": "application/json"})
+    assert "JSON" in problem(answer, 400, "bad-request")["detail"]
+
+
+async def test_unknown_paths_and_methods(client: httpx.AsyncClient) -> None:
+    assert "/nowhere" in problem(await client.get("/nowhere"), 404, "not-found")["detail"]
+    problem(await client.delete("/letters"), 405, "method-not-allowed")
+
+
+async def test_an_unexpected_error_tells_nothing_of_itself(client: httpx.AsyncClient) -> None:
+    assert "secret" not in str(problem(await client.get("/broken"), 500, "internal"))
+    problem(await client.get("/busy"), 409, "conflict")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": "Basic YTpi"},
+        token("moderator", seconds=-60),
+        token("executor"),  # staff of no organisation
+        token("king"),
+    ],
+)
+async def test_without_a_good_token_there_is_nothing(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    answer = await client.get("/numbers", headers=headers)
+    problem(answer, 401, "unauthenticated")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_right_is_asked_for(client: httpx.AsyncClient) -> None:
+    problem(await client.get("/numbers", headers=token("operations")), 403, "forbidden")
+    assert (await client.get("/numbers", headers=token("executor", ORGANISATION))).status_code == 200
+
+
+async def test_pages_follow_each_other_without_gap_or_overlap(client: httpx.AsyncClient) -> None:
+    seen: list[int] = []
+    cursor: str | None = None
+    while True:
+        params = {"limit": "30"} | ({"cursor": cursor} if cursor else {})
+        answer = await client.get("/numbers", params=params, headers=token("moderator"))
+        seen += answer.json()["items"]
+        cursor = answer.json()["next_cursor"]
+        if cursor is None:
+            assert "link" not in answer.headers
+            break
+        assert f"cursor={cursor}" in answer.headers["link"]
+    assert seen == list(range(99, -1, -1))
+
+
+async def test_a_cursor_is_bound_to_filter_and_caller(client: httpx.AsyncClient) -> None:
+    first = await client.get("/numbers", params={"limit": 10}, headers=token("moderator"))
+    cursor = first.json()["next_cursor"]
+    for params, headers in (
+        ({"cursor": cursor, "odd": "true"}, token("moderator")),
+        ({"cursor": cursor}, token("moderator", subject="b")),
+        ({"cursor": cursor[:-2] + "zz"}, token("moderator")),
+        ({"cursor": "nonsense"}, token("moderator")),
+    ):
+        body = problem(await client.get("/numbers", params=params, headers=headers), 422, "invalid")
+        assert body["errors"][0]["pointer"] == "query/cursor"
+
+
+async def test_limits_are_capped(client: httpx.AsyncClient) -> None:
+    for limit in ("0", "201", "many"):
+        body = problem(
+            await client.get("/numbers", params={"limit": limit}, headers=token("moderator")), 422, "invalid"
+        )
+        assert body["errors"][0]["pointer"] == "query/limit"
+
+
+async def test_a_change_needs_the_version_it_saw(client: httpx.AsyncClient) -> None:
+    problem(await client.put("/thing"), 428, "precondition-required")
+    problem(await client.put("/thing", headers={"If-Match": '"2"'}), 412, "precondition-failed")
+    body = problem(await client.put("/thing", headers={"If-Match": '"new"'}), 422, "invalid")
+    assert body["errors"][0]["pointer"] == "header/If-Match"
+    answer = await client.put("/thing", headers={"If-Match": '"3"'})
+    assert (answer.status_code, answer.headers["etag"]) == (200, '"4"')
+
+
+async def test_cursors_keep_the_types_that_lists_sort_by(client: httpx.AsyncClient) -> None:
+    some = uuid4()
+    assert decode_cursor(encode_cursor([some, 5, "я"], "list"), "list") == [str(some), 5, "я"]
+
+
+def test_the_catalogue_names_every_problem_once() -> None:
+    found = problems.catalogue()
+    assert {"not-found", "conflict", "invalid", "unauthenticated", "too-large"} <= set(found)
+    assert all(entry["description"] for entry in found.values())
+    assert found[Problem.slug]["status"] == 500
