@@ -1,0 +1,37 @@
+"""A running emulator for the clients of other people."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.ok.process import OkProcess
+
+
+@pytest.fixture(scope="module")
+async def network(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OkProcess]:
+    """One network per test module, with one page."""
+    process = OkProcess(
+        tmp_path_factory.mktemp("ok") / "ok.sqlite3",
+        calls_per_second=0,
+        bot_calls_per_second=0,
+        webhook_retry_seconds="[0.2, 0.2, 0.2]",
+    )
+    try:
+        await process.start()
+        await process.open_page("Школа № 1", "school1")
+        yield process
+    finally:
+        await process.close()
+
+
+@pytest.fixture
+async def lone_network(tmp_path: Path) -> AsyncIterator[OkProcess]:
+    """A network of the test's own, with tight limits, not yet started."""
+    process = OkProcess(
+        tmp_path / "ok.sqlite3", calls_per_second=2, calls_per_day=5, rate_window_seconds=0.4, day_seconds=86_400
+    )
+    try:
+        yield process
+    finally:
+        await process.close()
