@@ -302,6 +302,7 @@ def upgrade() -> None:
         sa.Column("first_response_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("first_response_working_seconds", sa.Integer(), nullable=True),
         sa.Column("deadline", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("next_response_due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("overdue_noted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("resolution_due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("promised_at", sa.DateTime(timezone=True), nullable=True),
@@ -317,6 +318,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["topic_id"], ["topics.id"], name=op.f("fk_appeals_topic_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_appeals")),
         sa.UniqueConstraint("number", name=op.f("uq_appeals_number")),
+    )
+    op.create_index(
+        "ix_appeals_next_response_due_at",
+        "appeals",
+        ["next_response_due_at"],
+        unique=False,
+        postgresql_where=sa.text("next_response_due_at IS NOT NULL"),
     )
     op.create_index("ix_appeals_opened_at", "appeals", ["opened_at", "id"], unique=False)
     op.create_index(
@@ -658,6 +666,11 @@ def downgrade() -> None:
     op.drop_index("ix_appeals_status_opened_at", table_name="appeals")
     op.drop_index("ix_appeals_organisation_id_opened_at", table_name="appeals")
     op.drop_index("ix_appeals_opened_at", table_name="appeals")
+    op.drop_index(
+        "ix_appeals_next_response_due_at",
+        table_name="appeals",
+        postgresql_where=sa.text("next_response_due_at IS NOT NULL"),
+    )
     op.drop_table("appeals")
     op.drop_index(op.f("ix_webhook_endpoints_organisation_id"), table_name="webhook_endpoints")
     op.drop_table("webhook_endpoints")

@@ -44,7 +44,11 @@ class SlaPolicy(Base):
 
 
 class Appeal(Base):
-    """A citizen's case, from the message that opened it to its outcome."""
+    """A citizen's case, from the message that opened it to its outcome.
+
+    `first_response_*` are facts of the first answer and stay; `next_response_due_at` is the deadline of the answer
+    to a message that reopened the case, null while none is awaited. `deadline` explains both.
+    """
 
     __tablename__ = "appeals"
     __table_args__ = (
@@ -65,6 +69,11 @@ class Appeal(Base):
             "first_response_due_at",
             "id",
             postgresql_where=text("first_response_at IS NULL AND closed_at IS NULL"),
+        ),
+        Index(
+            "ix_appeals_next_response_due_at",
+            "next_response_due_at",
+            postgresql_where=text("next_response_due_at IS NOT NULL"),
         ),
     )
 
@@ -90,6 +99,7 @@ class Appeal(Base):
     first_response_at: Mapped[datetime | None]
     first_response_working_seconds: Mapped[int | None]
     deadline: Mapped[dict[str, Any] | None]
+    next_response_due_at: Mapped[datetime | None]
     overdue_noted_at: Mapped[datetime | None]
     resolution_due_at: Mapped[datetime | None]
     promised_at: Mapped[datetime | None]
