@@ -1,0 +1,108 @@
+"""Routes of metrics: parse, authorise, ask for the figures, answer."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics import sla
+from services.metrics.period import parse_period
+from services.metrics.schemas import Case, Figure, GroupBy, Sla
+from shared import clock, problems
+from shared.access import Caller, Right, allowed
+from shared.clock import REGION_ZONE
+from shared.pagination import Page, PagingDep
+from shared.problems import Forbidden, Invalid, Unauthenticated, Unavailable
+from shared.service import Reading
+
+router = APIRouter(prefix="/metrics", tags=["metrics"])
+
+STATEMENT_TIMEOUT_MS = 10_000
+QUERY_CANCELED = "57014"
+
+Reader = Annotated[Caller, allowed(Right.METRICS_READ)]
+From = Annotated[
+    str | None,
+    Query(
+        alias="from",
+        description="A date or a moment with offset; dates are the region's. Default: Monday of the week of `to`",
+        examples=["2026-11-23"],
+    ),
+]
+To = Annotated[
+    str | None,
+    Query(
+        alias="to",
+        description="A date (included) or a moment (not included). Default: the end of the current week",
+        examples=["2026-11-29"],
+    ),
+]
+ANSWERS = problems.responses(Unauthenticated, Forbidden, Invalid, Unavailable)
+
+
+@asynccontextmanager
+async def _bounded(session: AsyncSession) -> AsyncIterator[None]:
+    """Statements of the block end after `STATEMENT_TIMEOUT_MS`; raises `Unavailable` then."""
+    await session.execute(select(func.set_config("statement_timeout", str(STATEMENT_TIMEOUT_MS), True)))
+    try:
+        yield
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == QUERY_CANCELED:
+            raise Unavailable("The period holds too many cases to count in time: ask for a shorter one") from error
+        raise
+
+
+@router.get("/sla", responses=ANSWERS, summary="SLA figures of cases opened in a period")
+async def sla_figures(
+    session: Reading, caller: Reader, from_: From = None, to: To = None, group_by: GroupBy | None = None
+) -> Sla:
+    """How many cases were opened, answered, in time or not, and how soon, computed from the cases' rows.
+
+    Organisation staff get the figures of their own organisation.
+    """
+    now = clock.now()
+    period = parse_period(from_, to, now)
+    async with _bounded(session):
+        totals, groups = await sla.figures(session, period, group_by, caller, now)
+    return Sla(
+        start=period.start,
+        end=period.end,
+        zone=REGION_ZONE.key,
+        computed_at=now.astimezone(REGION_ZONE),
+        group_by=group_by,
+        totals=totals,
+        groups=groups,
+    )
+
+
+@router.get("/sla/cases", responses=ANSWERS, summary="The cases behind a figure")
+async def sla_cases(
+    *,
+    session: Reading,
+    caller: Reader,
+    paging: PagingDep,
+    response: Response,
+    figure: Annotated[Figure, Query(description="The figure whose cases to list")],
+    from_: From = None,
+    to: To = None,
+    group_by: Annotated[GroupBy | None, Query(description="With `key`: keep to one group of the figures")] = None,
+    key: Annotated[
+        str | None, Query(max_length=100, description="`key` of the group; `none` for cases without one")
+    ] = None,
+) -> Page[Case]:
+    """Each case that the figure of the same period counted, newest first."""
+    now = clock.now()
+    period = parse_period(from_, to, now)
+    if (group_by is None) != (key is None):
+        missing = "key" if key is None else "group_by"
+        raise Invalid.field(f"query/{missing}", "«group_by» and «key» go together")
+    async with _bounded(session):
+        rows = await sla.cases_behind(
+            session, period, figure, caller, now, paging=paging, group_by=group_by, key=key
+        )
+    kept, cursor = paging.page(rows, lambda row: (row.opened_at, row.id), response)
+    return Page(items=[Case.model_validate(row, from_attributes=True) for row in kept], next_cursor=cursor)

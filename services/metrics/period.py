@@ -1,0 +1,82 @@
+"""Periods as people name them: dates or moments, in the region's zone, weeks from Monday to Sunday."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from shared.clock import REGION_ZONE
+from shared.problems import FieldError, Invalid
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})")
+# A «+» sent unescaped in a query arrives as a space; nothing else can stand there.
+_LOST_PLUS = re.compile(r" (?=\d{2}:\d{2}$)")
+_YEARS = range(2000, 2100)
+
+
+@dataclass(frozen=True)
+class Period:
+    """From `start` up to, not including, `end`; both in the region's zone."""
+
+    start: datetime
+    end: datetime
+
+
+def midnight(day: date) -> datetime:
+    """The start of a date in the region."""
+    return datetime.combine(day, time.min, REGION_ZONE)
+
+
+def week_of(moment: datetime) -> Period:
+    """The region's week, Monday to Sunday, that holds the moment."""
+    day = moment.astimezone(REGION_ZONE).date()
+    monday = day - timedelta(days=day.weekday())
+    return Period(midnight(monday), midnight(monday + timedelta(days=7)))
+
+
+def parse_period(start: str | None, end: str | None, now: datetime) -> Period:
+    """The period that a request means.
+
+    A date stands for the whole day, so a period up to a date includes it; a moment ends the period exactly.
+    Without `end` the period ends with the current week; without `start` it begins on the Monday of the week
+    that it ends in. Raises `Invalid` naming `query/from` or `query/to`.
+    """
+    errors: list[FieldError] = []
+    first = _boundary("from", start, errors, whole_day=False)
+    last = _boundary("to", end, errors, whole_day=True)
+    if errors:
+        raise Invalid("; ".join(error.detail for error in errors), errors=errors)
+    last = last or week_of(now).end
+    first = first or week_of(last.astimezone(UTC) - timedelta(microseconds=1)).start
+    # A date «to» has become the next midnight: the day before «from» meets it there.
+    backwards = first == last and end is not None and _DATE.fullmatch(end) is not None
+    if first > last or backwards:
+        detail = f"«from» is later than «to»: the period would be {first.isoformat()} to {last.isoformat()}"
+        raise Invalid(detail, errors=[FieldError(pointer="query/from", detail=detail)])
+    return Period(first, last)
+
+
+def _boundary(name: str, value: str | None, errors: list[FieldError], *, whole_day: bool) -> datetime | None:
+    if value is None:
+        return None
+    value = _LOST_PLUS.sub("+", value)
+    try:
+        if _DATE.fullmatch(value):
+            day = date.fromisoformat(value)
+            _check_year(day.year)
+            return midnight(day + timedelta(days=1) if whole_day else day)
+        if _MOMENT.fullmatch(value):
+            moment = datetime.fromisoformat(value.upper())
+            _check_year(moment.year)
+            return moment.astimezone(REGION_ZONE)
+    except ValueError as error:
+        errors.append(FieldError(pointer=f"query/{name}", detail=f"«{name}»: {error}"))
+        return None
+    detail = f"«{name}»: expected a date (2026-11-23) or a moment with offset (2026-11-23T09:00:00+08:00)"
+    errors.append(FieldError(pointer=f"query/{name}", detail=detail))
+    return None
+
+
+def _check_year(year: int) -> None:
+    if year not in _YEARS:
+        raise ValueError(f"the year must be from {_YEARS.start} to {_YEARS.stop - 1}")

@@ -1,0 +1,95 @@
+"""What crosses the wire of metrics."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+
+class GroupBy(StrEnum):
+    """What the figures may be broken down by."""
+
+    ORGANISATION = "organisation"
+    MUNICIPALITY = "municipality"
+    NETWORK = "network"
+    TOPIC = "topic"
+    DAY = "day"
+    WEEK = "week"
+
+
+class Figure(StrEnum):
+    """Figures that are counts, each of which can show its rows."""
+
+    OPENED = "opened"
+    ANSWERED = "answered"
+    ON_TIME = "on_time"
+    OVERDUE = "overdue"
+    WAITING = "waiting"
+    CLOSED_UNANSWERED = "closed_unanswered"
+    NOT_REQUIRED = "not_required"
+    MERGED = "merged"
+    IN_TRIAGE = "in_triage"
+
+
+class Quantiles(BaseModel):
+    """Median and 90th percentile in seconds; null when there is nothing to measure."""
+
+    median: float | None = Field(examples=[5400.0])
+    p90: float | None = Field(examples=[21600.0])
+
+
+class Figures(BaseModel):
+    """Figures of one set of cases. `opened = on_time + overdue + waiting + closed_unanswered`."""
+
+    opened: int = Field(description="Cases opened in the period that ask for an answer", examples=[120])
+    answered: int = Field(description="Of these, with a first response", examples=[100])
+    on_time: int = Field(description="First response by its deadline", examples=[90])
+    overdue: int = Field(description="Answered late, or unanswered past the deadline", examples=[14])
+    waiting: int = Field(description="Unanswered and still within the deadline", examples=[15])
+    closed_unanswered: int = Field(description="Closed within the deadline without a response", examples=[1])
+    first_response: Quantiles = Field(description="Working time to the first response")
+    delay: Quantiles = Field(description="Clock time from written in the network to received here")
+    not_required: int = Field(description="Counted apart: judged to need no answer", examples=[40])
+    merged: int = Field(description="Counted apart: merged into another case", examples=[3])
+    in_triage: int = Field(description="Counted apart: waiting in the moderators' queue", examples=[5])
+
+
+class Group(Figures):
+    """Figures of one organisation, municipality, network, topic, day or week."""
+
+    key: str = Field(
+        description="Id, OKTMO code, network, date or ISO week; `none` for cases without one",
+        examples=["vk", "2026-11-23", "2026-W48"],
+    )
+    name: str | None = Field(description="Name to show, where the group has one")
+
+
+class Sla(BaseModel):
+    """SLA figures of cases opened in a period."""
+
+    start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
+    end: datetime = Field(
+        serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
+    )
+    zone: str = Field(examples=["Asia/Irkutsk"])
+    computed_at: datetime = Field(description="The moment at which «past the deadline» was judged")
+    group_by: GroupBy | None
+    totals: Figures
+    groups: list[Group]
+
+
+class Case(BaseModel):
+    """One row behind a figure."""
+
+    id: UUID
+    number: int = Field(examples=[1024])
+    status: str = Field(examples=["answered"])
+    organisation_id: UUID | None
+    network: str | None = Field(examples=["vk"])
+    url: str | None
+    opened_at: datetime
+    first_response_due_at: datetime | None
+    first_response_at: datetime | None
+    first_response_working_seconds: int | None = Field(examples=[5400])
+    closed_at: datetime | None

@@ -1,0 +1,214 @@
+"""SLA figures, computed from rows of `appeals`: each figure's definition stands here once.
+
+A figure counts the cases that meet its condition; the list behind the figure is the cases that meet the same
+condition. Docs: docs/metrics.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    and_,
+    cast,
+    extract,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.period import Period
+from services.metrics.schemas import Case, Figure, Figures, Group, GroupBy, Quantiles
+from shared.access import Caller
+from shared.clock import REGION_ZONE
+from shared.pagination import Paging
+from shared.tables.appeals import Appeal, Topic
+from shared.tables.registry import Municipality, Organisation
+
+NO_GROUP = "none"
+APART = ("not_required", "merged", "triage")
+
+_local = func.timezone(REGION_ZONE.key, Appeal.opened_at)
+
+
+@dataclass(frozen=True)
+class _Breakdown:
+    """How a case finds its group: the key, the name to show and what groups are ordered by."""
+
+    key: ColumnElement[Any]
+    name: ColumnElement[Any]
+    order: ColumnElement[Any]
+
+
+_BREAKDOWNS: dict[GroupBy, _Breakdown] = {
+    GroupBy.ORGANISATION: _Breakdown(
+        cast(Appeal.organisation_id, Text), Organisation.name.expression, Organisation.sort_key.expression
+    ),
+    GroupBy.MUNICIPALITY: _Breakdown(
+        Organisation.municipality.expression, Municipality.name.expression, Municipality.sort_key.expression
+    ),
+    GroupBy.NETWORK: _Breakdown(Appeal.network.expression, cast(null(), Text), Appeal.network.expression),
+    GroupBy.TOPIC: _Breakdown(
+        cast(Appeal.topic_id, Text), Topic.name.expression, func.to_char(Topic.position, "0000000000")
+    ),
+    GroupBy.DAY: _Breakdown(
+        func.to_char(_local, "YYYY-MM-DD"), cast(null(), Text), func.to_char(_local, "YYYY-MM-DD")
+    ),
+    GroupBy.WEEK: _Breakdown(
+        func.to_char(_local, 'IYYY-"W"IW'), cast(null(), Text), func.to_char(_local, 'IYYY-"W"IW')
+    ),
+}
+_WHOLE = _Breakdown(cast(null(), Text), cast(null(), Text), cast(null(), Text))
+
+
+def conditions(cases: Any, now: datetime) -> dict[Figure, ColumnElement[bool]]:
+    """Which cases each figure counts. `cases` has the columns of `Appeal`; `now` judges open deadlines.
+
+    An answer given before any deadline was set is on time. A case closed without an answer is judged at the
+    moment it was closed.
+    """
+    counted = cases.status.not_in(APART)
+    answered = and_(counted, cases.first_response_at.is_not(None))
+    unanswered = and_(counted, cases.first_response_at.is_(None))
+    due = cases.first_response_due_at
+    judged_at = func.coalesce(cases.first_response_at, cases.closed_at, literal(now))
+    overdue = and_(counted, due.is_not(None), judged_at > due)
+    in_time = or_(due.is_(None), judged_at <= due)
+    return {
+        Figure.OPENED: counted,
+        Figure.ANSWERED: answered,
+        Figure.ON_TIME: and_(answered, in_time),
+        Figure.OVERDUE: overdue,
+        Figure.WAITING: and_(unanswered, cases.closed_at.is_(None), in_time),
+        Figure.CLOSED_UNANSWERED: and_(unanswered, cases.closed_at.is_not(None), in_time),
+        Figure.NOT_REQUIRED: cases.status == "not_required",
+        Figure.MERGED: cases.status == "merged",
+        Figure.IN_TRIAGE: cases.status == "triage",
+    }
+
+
+def _joined(query: Select[Any], group_by: GroupBy | None) -> Select[Any]:
+    query = query.select_from(Appeal)
+    if group_by in {GroupBy.ORGANISATION, GroupBy.MUNICIPALITY}:
+        query = query.outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
+    if group_by == GroupBy.MUNICIPALITY:
+        query = query.outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
+    if group_by == GroupBy.TOPIC:
+        query = query.outerjoin(Topic, Topic.id == Appeal.topic_id)
+    return query
+
+
+def _opened_in(period: Period, caller: Caller) -> ColumnElement[bool]:
+    return and_(
+        caller.scope(Appeal.organisation_id), Appeal.opened_at >= period.start, Appeal.opened_at < period.end
+    )
+
+
+def aggregate(period: Period, group_by: GroupBy | None, caller: Caller, now: datetime) -> Select[Any]:
+    """The one query behind the figures: a row per group, and the row of totals, whose `is_total` is 1."""
+    breakdown = _BREAKDOWNS[group_by] if group_by else _WHOLE
+    # The keys are named in a subquery, so that grouping speaks of columns and not of repeated expressions.
+    cases = (
+        _joined(
+            select(
+                Appeal.status,
+                Appeal.written_at,
+                Appeal.opened_at,
+                Appeal.closed_at,
+                Appeal.first_response_at,
+                Appeal.first_response_due_at,
+                Appeal.first_response_working_seconds,
+                breakdown.key.label("key"),
+                breakdown.name.label("name"),
+                breakdown.order.label("order"),
+            ),
+            group_by,
+        )
+        .where(_opened_in(period, caller))
+        .subquery("cases")
+    )
+    column = cases.c
+    counts = conditions(column, now)
+    counted = counts[Figure.OPENED]
+    worked = column.first_response_working_seconds
+    delay = extract("epoch", column.opened_at - column.written_at)
+
+    def quantile(share: float, measured: ColumnElement[Any], among: ColumnElement[bool]) -> ColumnElement[Any]:
+        return func.percentile_cont(share).within_group(measured).filter(among)
+
+    grouping = (
+        func.grouping_sets(tuple_(column.key, column.name, column.order), tuple_()) if group_by else tuple_()
+    )
+    query = select(
+        (func.grouping(column.key) if group_by else literal(1)).label("is_total"),
+        *([column.key, column.name] if group_by else [cast(null(), Text).label("key")]),
+        *(func.count().filter(condition).label(figure) for figure, condition in counts.items()),
+        quantile(0.5, worked, counts[Figure.ANSWERED]).label("response_median"),
+        quantile(0.9, worked, counts[Figure.ANSWERED]).label("response_p90"),
+        quantile(0.5, delay, counted).label("delay_median"),
+        quantile(0.9, delay, counted).label("delay_p90"),
+    ).select_from(cases)
+    if group_by:
+        query = query.group_by(grouping).order_by(column.order.nulls_last(), column.key)
+    return query
+
+
+async def figures(
+    session: AsyncSession, period: Period, group_by: GroupBy | None, caller: Caller, now: datetime
+) -> tuple[Figures, list[Group]]:
+    """Totals and groups of the cases that the caller may see."""
+    rows = (await session.execute(aggregate(period, group_by, caller, now))).all()
+    total = next(row for row in rows if row.is_total)
+    groups = [
+        Group(key=row.key if row.key is not None else NO_GROUP, name=row.name, **_figures(row))
+        for row in rows
+        if not row.is_total
+    ]
+    return Figures(**_figures(total)), groups
+
+
+def _figures(row: Row[Any]) -> dict[str, Any]:
+    values = row._mapping
+    return {figure.value: values[figure.value] for figure in Figure} | {
+        "first_response": Quantiles(median=row.response_median, p90=row.response_p90),
+        "delay": Quantiles(median=row.delay_median, p90=row.delay_p90),
+    }
+
+
+async def cases_behind(
+    session: AsyncSession,
+    period: Period,
+    figure: Figure,
+    caller: Caller,
+    now: datetime,
+    *,
+    paging: Paging,
+    group_by: GroupBy | None = None,
+    key: str | None = None,
+) -> Sequence[Row[Any]]:
+    """The rows that a figure counted, newest first, one more than the page holds; `key` keeps to one group."""
+    query = _joined(select(*(getattr(Appeal, name) for name in Case.model_fields)), group_by).where(
+        _opened_in(period, caller), conditions(Appeal, now)[figure]
+    )
+    if group_by is not None:
+        of = _BREAKDOWNS[group_by].key
+        query = query.where(of.is_(None) if key == NO_GROUP else of == key)
+    rows: Sequence[Row[Any]] = (await session.execute(_paged(query, paging))).all()
+    return rows
+
+
+def _paged(query: Select[Any], paging: Paging) -> Select[Any]:
+    after = paging.after((Appeal.opened_at, Appeal.id), (datetime.fromisoformat, UUID))
+    if after is not None:
+        query = query.where(after)
+    return query.order_by(Appeal.opened_at.desc(), Appeal.id.desc()).limit(paging.limit + 1)
