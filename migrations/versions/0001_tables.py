@@ -390,6 +390,17 @@ def upgrade() -> None:
     op.create_index("ix_messages_received_at_id", "messages", ["received_at", "id"], unique=False)
     op.create_index("ix_messages_thread_key", "messages", ["thread_key", "written_at"], unique=False)
     op.create_table(
+        "threads",
+        sa.Column("thread_key", sa.Text(), nullable=False),
+        sa.Column("page_id", sa.Uuid(), nullable=False),
+        sa.Column("marker", sa.Text(), nullable=True),
+        sa.Column("anchor", sa.Text(), nullable=True),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["page_id"], ["pages.id"], name=op.f("fk_threads_page_id")),
+        sa.PrimaryKeyConstraint("thread_key", name=op.f("pk_threads")),
+    )
+    op.create_index("ix_threads_page_id_read_at", "threads", ["page_id", "read_at"], unique=False)
+    op.create_table(
         "network_tokens",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("network", sa.Text(), nullable=False),
@@ -400,6 +411,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("limited_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("usage", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["page_id"], ["pages.id"], name=op.f("fk_network_tokens_page_id")),
@@ -645,6 +657,8 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_network_tokens_page_id"), table_name="network_tokens")
     op.drop_index("ix_network_tokens_network_kind", table_name="network_tokens")
     op.drop_table("network_tokens")
+    op.drop_index("ix_threads_page_id_read_at", table_name="threads")
+    op.drop_table("threads")
     op.drop_index("ix_messages_thread_key", table_name="messages")
     op.drop_index("ix_messages_received_at_id", table_name="messages")
     op.drop_index("ix_messages_page_id_received_at", table_name="messages")

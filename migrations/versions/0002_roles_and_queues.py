@@ -23,8 +23,8 @@ OWNED = {
         "refresh_tokens", "registry_idempotency",
     ),
     "ingest": (
-        "messages", "message_versions", "authors", "sources", "set_aside", "network_tokens", "publications",
-        "ingest_cursors", "ingest_idempotency",
+        "messages", "message_versions", "authors", "sources", "threads", "set_aside", "network_tokens",
+        "publications", "ingest_cursors", "ingest_idempotency",
     ),
     "appeals": (
         "topics", "sla_policies", "appeals", "appeal_messages", "triage", "replies", "timeline", "routing_rules",

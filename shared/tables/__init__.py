@@ -28,6 +28,7 @@ OWNERS: dict[str, str] = {
             "message_versions",
             "authors",
             "sources",
+            "threads",
             "set_aside",
             "network_tokens",
             "publications",

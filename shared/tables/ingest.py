@@ -96,6 +96,23 @@ class Source(Base):
     updated_at: Mapped[UpdatedAt]
 
 
+class Thread(Base):
+    """How far one thread of a page is read.
+
+    `marker` is what the network said of the thread when it was last read completely (a count, a last id, a time
+    of activity): the thread is read again when the network says something else. `anchor`: where reading goes on.
+    """
+
+    __tablename__ = "threads"
+    __table_args__ = (Index("ix_threads_page_id_read_at", "page_id", "read_at"),)
+
+    thread_key: Mapped[str] = mapped_column(primary_key=True)
+    page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"))
+    marker: Mapped[str | None]
+    anchor: Mapped[str | None]
+    read_at: Mapped[datetime]
+
+
 class SetAside(Base):
     """A payload that could not be read, with the reason: nothing that came is thrown away."""
 
@@ -111,7 +128,10 @@ class SetAside(Base):
 
 
 class NetworkToken(Base):
-    """A credential of a network, encrypted; ingest alone may read `secret`."""
+    """A credential of a network, encrypted; ingest alone may read `secret`.
+
+    `state`: healthy | limited | captcha | revoked | blocked. `usage` counts the day's calls of budgeted methods.
+    """
 
     __tablename__ = "network_tokens"
     __table_args__ = (Index("ix_network_tokens_network_kind", "network", "kind"),)
@@ -125,6 +145,7 @@ class NetworkToken(Base):
     state: Mapped[str] = mapped_column(default="healthy")
     reason: Mapped[str | None]
     limited_until: Mapped[datetime | None]
+    usage: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
