@@ -31,12 +31,20 @@ def up(
     demo: Annotated[bool, typer.Option(help="Fill the registry with a region and let citizens write")] = True,
 ) -> None:
     """Run everything on this machine; Ctrl-C stops it, the data stays in .data."""
+    from pydantic import ValidationError
     from rich.console import Console
 
     from cli.embedded.settings import EmbeddedSettings
     from cli.embedded.up import EmbeddedRun
 
-    raise typer.Exit(EmbeddedRun(EmbeddedSettings(), with_demo=demo, console=Console()).run())
+    try:
+        settings = EmbeddedSettings()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            typer.echo(f"GOSPABLIK_{name}: {problem['msg']}", err=True)
+        raise typer.Exit(1) from error
+    raise typer.Exit(EmbeddedRun(settings, with_demo=demo, console=Console()).run())
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
@@ -34,6 +34,14 @@ class EmbeddedSettings(BaseSettings):
     port_webhooks: int = 8105
     port_traefik: int = 8107
     port_postgres: int = 8132
+
+    @field_validator("data_dir")
+    @classmethod
+    def _supervisor_can_name_it(cls, value: Path) -> Path:
+        """Supervisor's configuration gives these characters a meaning of their own, in paths too."""
+        if found := sorted({"%", '"', ";", "\n"} & set(str(value.absolute()))):
+            raise ValueError(f"the data folder's path must not contain {' '.join(found)!r}")
+        return value
 
     def port(self, name: str) -> int:
         """The port of one part of the run: a service, `gateway`, `desk`, `traefik`, `vk`, `ok`, `postgres`."""

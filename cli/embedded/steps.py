@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cli.embedded.settings import EmbeddedSettings
@@ -25,12 +26,12 @@ class Steps:
 
     def note(self, text: str) -> None:
         """Something worth knowing that is no failure."""
-        self._console.print(f"[yellow]•[/] {text}", highlight=False)
+        self._console.print(f"[yellow]•[/] {escape(text)}", highlight=False, soft_wrap=True)
 
     def fail(self, text: str) -> None:
         """Why the run cannot go on."""
         self._console.print("[bold red]✗[/]", end=" ")
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def closing_table(self, settings: EmbeddedSettings, *, demo: bool, logs: str) -> None:
         """Where to look and who can sign in."""

@@ -51,7 +51,7 @@ class EmbeddedRun:
 
     def run(self) -> int:
         """Start everything, watch it until Ctrl-C or SIGTERM, stop everything; answers the exit code."""
-        with _sigterm_as_ctrl_c():
+        with _every_stop_is_ctrl_c():
             try:
                 with self._layout.lock():
                     return self._run_locked()
@@ -185,7 +185,7 @@ class EmbeddedRun:
 
     def _stop(self) -> None:
         """Stop every process; a second Ctrl-C does not interrupt it, for each part has its own limit."""
-        former = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        former = {number: signal.signal(number, signal.SIG_IGN) for number in _STOP_SIGNALS}
         try:
             self._layout.stack.unlink(missing_ok=True)
             if self._supervisor is None:
@@ -198,12 +198,16 @@ class EmbeddedRun:
                 signal.signal(number, handler)
 
 
+# A closed terminal (SIGHUP) must leave nothing behind either.
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
+def _every_stop_is_ctrl_c() -> Iterator[None]:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    former = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, interrupt) for number in _STOP_SIGNALS}
     try:
         yield
     finally:
