@@ -1,0 +1,124 @@
+"""Wiring of the VK emulator: API calls, Bots Long Poll and the control door."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI, Request, Response
+
+from emulators.common.citizens import CitizenWriter
+from emulators.common.control import control_router
+from emulators.common.errors import RefusedError
+from emulators.common.faults import Answer, Faults
+from emulators.common.limits import SecondLimit
+from emulators.common.params import merged_params
+from emulators.vk.control import own_control
+from emulators.vk.errors import MESSAGES, envelope, vk_error
+from emulators.vk.methods import METHODS, Call, Method
+from emulators.vk.settings import VkSettings
+from emulators.vk.tokens import Token, check_kind
+from emulators.vk.world import VkWorld
+
+log = logging.getLogger("emulators.vk")
+POLL_METHOD = "a_check"
+
+
+def create_app(settings: VkSettings) -> tuple[FastAPI, VkWorld]:
+    """The application and its world; the world's file stays open until the application ends."""
+    world = VkWorld(settings)
+    faults = Faults(settings.seed, slow_seconds=settings.slow_seconds, timeout_seconds=settings.timeout_seconds)
+    writer = CitizenWriter(
+        world, settings.seed, settings.citizens_per_minute, lambda error: log.info("not written: %s", error)
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        writing = asyncio.create_task(writer.run())
+        yield
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        world.store.close()
+
+    app = FastAPI(title="VK emulator", lifespan=lifespan)
+    app.include_router(control_router(world, faults, writer))
+    app.include_router(own_control(world))
+    Door(world, faults).mount(app)
+    return app, world
+
+
+class Door:
+    """The network's public side: `/method/…` and the long poll."""
+
+    def __init__(self, world: VkWorld, faults: Faults) -> None:
+        self._world = world
+        self._faults = faults
+        self._seconds = SecondLimit(world.settings.rate_window_seconds)
+
+    def mount(self, app: FastAPI) -> None:
+        """Add the routes; both take GET and POST alike."""
+        app.add_api_route("/method/{name}", self.method, methods=["GET", "POST"])
+        app.add_api_route("/whp/{page}", self.poll, methods=["GET", "POST"])
+
+    async def method(self, name: str, request: Request) -> Response:
+        """One API call; whatever happens, HTTP 200 with an envelope."""
+        params = await merged_params(request)
+
+        def refuse(code: int | None) -> Answer:
+            return self._refusal(vk_error(10 if code is None else code), name, params)
+
+        try:
+            method, token = self._admit(name, params)
+        except RefusedError as error:
+            return self._refusal(error, name, params).response()
+
+        async def carry_out() -> Answer:
+            try:
+                return Answer({"response": method.handler(Call(self._world, token, params))})
+            except RefusedError as error:
+                return self._refusal(error, name, params)
+
+        return await self._faults.around(self._faults.draw(name), refuse, carry_out)
+
+    async def poll(self, page: int, request: Request) -> Response:
+        """One `a_check`; the fault `error` answers `failed` with the fault's code (2 by default)."""
+        params = await merged_params(request)
+        wait = params.get("wait", "25")
+        seconds = float(wait) if wait.isascii() and wait.isdigit() else 25.0
+
+        async def carry_out() -> Answer:
+            longpoll = self._world.longpoll
+            return Answer(await longpoll.check(page, params.get("key", ""), params.get("ts", ""), seconds))
+
+        def refuse(code: int | None) -> Answer:
+            return Answer({"failed": code or 2})
+
+        return await self._faults.around(self._faults.draw(POLL_METHOD), refuse, carry_out)
+
+    def _admit(self, name: str, params: dict[str, str]) -> tuple[Method, Token]:
+        """Check version, token, rights and limits, and count the call."""
+        world, settings = self._world, self._world.settings
+        method = METHODS.get(name)
+        if method is None:
+            raise vk_error(3)
+        if not params.get("v"):
+            raise vk_error(8, "v (version) is required")
+        token = world.token_list.authorise(params.get("access_token"))
+        per_second = settings.group_per_second if token.kind == "group" else settings.user_per_second
+        key = f"group:{token.page}" if token.kind == "group" else token.token
+        try:
+            if not self._seconds.allow(key, per_second):
+                raise vk_error(6)
+            check_kind(token, method.kinds)
+            if not world.call_counts.within_day(token.token, name, settings.daily_limits.get(name)):
+                raise vk_error(29)
+        except RefusedError:
+            world.call_counts.count(name, token.kind, token.token, accepted=False)
+            raise
+        world.call_counts.count(name, token.kind, token.token, accepted=True)
+        return method, token
+
+    def _refusal(self, error: RefusedError, name: str, params: dict[str, str]) -> Answer:
+        base_url = self._world.settings.base_url
+        return Answer(envelope(error.code, error.message or MESSAGES[1], name, params, base_url))

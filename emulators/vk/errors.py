@@ -1,0 +1,62 @@
+"""Errors of the VK API: codes, fixed texts and the envelope."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from emulators.common.errors import RefusedError
+
+MESSAGES = {
+    1: "Unknown error occurred",
+    2: "Application is disabled. Enable your application or use test mode",
+    3: "Unknown method passed",
+    5: "User authorization failed",
+    6: "Too many requests per second",
+    7: "Permission to perform this action is denied",
+    8: "Invalid request",
+    9: "Flood control",
+    10: "Internal server error",
+    14: "Captcha needed",
+    15: "Access denied",
+    17: "Validation required",
+    18: "User was deleted or banned",
+    27: "Group authorization failed",
+    28: "Application authorization failed",
+    29: "Rate limit reached",
+    30: "This profile is private",
+    100: "One of the parameters specified was missing or invalid",
+    104: "Not found",
+    113: "Invalid user id",
+    125: "Invalid group id",
+    203: "Access to group denied",
+    210: "Access to wall's post denied",
+    211: "Access to wall's comment denied",
+    212: "Access to post comments denied",
+    213: "Access to status replies denied",
+    214: "Access to adding post denied",
+    901: "Can't send messages for users without permission",
+    914: "Message is too long",
+}
+
+
+def vk_error(code: int, detail: str = "") -> RefusedError:
+    """The error to raise; the detail follows the fixed text after a colon."""
+    message = MESSAGES.get(code, "Unknown error occurred")
+    return RefusedError(code, f"{message}: {detail}" if detail else message)
+
+
+def envelope(code: int, message: str, method: str, params: Mapping[str, str], base_url: str) -> dict[str, Any]:
+    """Body of a failed call; the token is not echoed."""
+    echoed = [{"key": "oauth", "value": "1"}, {"key": "method", "value": method}]
+    echoed += [{"key": key, "value": value} for key, value in params.items() if key != "access_token"]
+    error: dict[str, Any] = {"error_code": code, "error_msg": message, "request_params": echoed}
+    if code == 14:
+        # Both shapes at once: the older clients know the picture, the newer ones the redirect.
+        error |= {
+            "captcha_sid": "100000000001",
+            "captcha_img": f"{base_url}/captcha.php?sid=100000000001",
+            "redirect_uri": f"{base_url}/not_robot?session_token=emulated",
+            "remixstlid": 9_007_199_254_740_997,
+        }
+    if code == 17:
+        error["redirect_uri"] = f"{base_url}/security_check"
+    return {"error": error}

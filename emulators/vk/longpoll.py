@@ -1,0 +1,199 @@
+"""Bots Long Poll: a stored queue of events per community, and the calls that wait on it."""
+
+import asyncio
+import json
+import secrets
+from collections import defaultdict
+from typing import Any
+
+from emulators.common.clock import Clock
+from emulators.common.store import Row, Store
+from emulators.vk.settings import VkSettings
+
+EVENT_TYPES = (
+    "audio_new",
+    "board_post_delete",
+    "board_post_edit",
+    "board_post_new",
+    "board_post_restore",
+    "donut_money_withdraw",
+    "donut_money_withdraw_error",
+    "donut_subscription_cancelled",
+    "donut_subscription_create",
+    "donut_subscription_expired",
+    "donut_subscription_price_changed",
+    "donut_subscription_prolonged",
+    "group_change_photo",
+    "group_change_settings",
+    "group_join",
+    "group_leave",
+    "group_officers_edit",
+    "like_add",
+    "like_remove",
+    "market_comment_delete",
+    "market_comment_edit",
+    "market_comment_new",
+    "market_comment_restore",
+    "message_allow",
+    "message_deny",
+    "message_edit",
+    "message_event",
+    "message_new",
+    "message_reaction_event",
+    "message_read",
+    "message_reply",
+    "message_typing_state",
+    "photo_comment_delete",
+    "photo_comment_edit",
+    "photo_comment_new",
+    "photo_comment_restore",
+    "photo_new",
+    "poll_vote_new",
+    "user_block",
+    "user_unblock",
+    "video_comment_delete",
+    "video_comment_edit",
+    "video_comment_new",
+    "video_comment_restore",
+    "video_new",
+    "wall_post_new",
+    "wall_reply_delete",
+    "wall_reply_edit",
+    "wall_reply_new",
+    "wall_reply_restore",
+    "wall_repost",
+    "wall_schedule_post_delete",
+    "wall_schedule_post_new",
+)
+MAX_WAIT = 90
+
+
+class LongPoll:
+    """Queues of all communities; a held call costs one future and no look at the database."""
+
+    def __init__(self, store: Store, clock: Clock, settings: VkSettings) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._waiting: defaultdict[int, set[asyncio.Future[None]]] = defaultdict(set)
+        self._closing = False
+
+    def publish(self, page: int, kind: str, content: dict[str, Any]) -> None:
+        """Put an event on the community's queue, in the caller's transaction, and wake who waits."""
+        row = self._page(page)
+        if row is None or not row["lp_enabled"] or not json.loads(row["lp_events"]).get(kind):
+            return
+        ts = row["lp_ts"] + 1
+        body = {
+            "group_id": page,
+            "type": kind,
+            "event_id": secrets.token_hex(20),
+            "v": row["lp_version"],
+            "object": content,
+        }
+        self._store.run("UPDATE pages SET lp_ts = ? WHERE id = ?", (ts, page))
+        self._store.run(
+            "INSERT INTO events (page, ts, body) VALUES (?, ?, ?)",
+            (page, ts, json.dumps(body, ensure_ascii=False)),
+        )
+        if ts % 100 == 0:
+            self._trim(page, ts - self._settings.longpoll_depth)
+        self._wake(page)
+
+    def server(self, page: int) -> dict[str, str]:
+        """Answer of groups.getLongPollServer; a new key when the present one is too old."""
+        row = self._page(page)
+        assert row is not None
+        age = self._clock.now() - row["lp_key_at"]
+        key = row["lp_key"]
+        if self._settings.longpoll_key_seconds and age >= self._settings.longpoll_key_seconds:
+            key = self._new_key(page)
+        server = f"{self._settings.base_url}/whp/{page}"
+        return {"key": key, "server": server, "ts": str(row["lp_ts"])}
+
+    async def check(self, page: int, key: str, ts: str, wait: float) -> dict[str, Any]:
+        """Answer of `a_check`: events after `ts`, waiting up to `wait` seconds for the first one."""
+        deadline = asyncio.get_running_loop().time() + min(max(wait, 0), MAX_WAIT)
+        while True:
+            row = self._page(page)
+            failed = self._failed(row, key, ts)
+            if failed is not None or row is None:
+                return failed or {"failed": 3}
+            after = int(ts)
+            left = deadline - asyncio.get_running_loop().time()
+            if row["lp_ts"] > after or left <= 0 or self._closing:
+                return self._updates(page, after)
+            await self._wait(page, left)
+
+    def expire_key(self, page: int) -> None:
+        """The key dies: clients that wait or come with it get failed 2."""
+        self._new_key(page)
+        self._wake(page)
+
+    def lose_history(self, page: int) -> None:
+        """Everything is lost, the key too: clients get failed 3."""
+        with self._store.transaction():
+            row = self._page(page)
+            assert row is not None
+            self._new_key(page)
+            self._store.run("UPDATE pages SET lp_lost_key = ? WHERE id = ?", (row["lp_key"], page))
+            self._trim(page, row["lp_ts"])
+        self._wake(page)
+
+    def trim_history(self, page: int) -> None:
+        """What is queued is lost: a client behind it gets failed 1 and the number to go on from."""
+        row = self._page(page)
+        assert row is not None
+        self._trim(page, row["lp_ts"])
+
+    def close(self) -> None:
+        """Let go of all held calls: the process is about to end."""
+        self._closing = True
+        for page in list(self._waiting):
+            self._wake(page)
+
+    def _failed(self, row: Row | None, key: str, ts: str) -> dict[str, Any] | None:
+        if row is None or not row["lp_enabled"] or key == row["lp_lost_key"]:
+            return {"failed": 3}
+        limit = self._settings.longpoll_key_seconds
+        if key != row["lp_key"] or (limit and self._clock.now() - row["lp_key_at"] >= limit):
+            return {"failed": 2}
+        if not (ts.isascii() and ts.isdigit()) or int(ts) > row["lp_ts"]:
+            return {"failed": 1, "ts": row["lp_ts"]}
+        if int(ts) < row["lp_floor"]:
+            return {"failed": 1, "ts": row["lp_floor"]}
+        return None
+
+    def _updates(self, page: int, after: int) -> dict[str, Any]:
+        rows = self._store.all(
+            "SELECT ts, body FROM events WHERE page = ? AND ts > ? ORDER BY ts LIMIT ?",
+            (page, after, self._settings.longpoll_batch),
+        )
+        last = rows[-1]["ts"] if rows else after
+        return {"ts": str(last), "updates": [json.loads(row["body"]) for row in rows]}
+
+    async def _wait(self, page: int, seconds: float) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[page].add(waiter)
+        try:
+            await asyncio.wait((waiter,), timeout=seconds)
+        finally:
+            self._waiting[page].discard(waiter)
+
+    def _wake(self, page: int) -> None:
+        # Waiters run after the present transaction: they look at the committed state, whatever it is.
+        for waiter in self._waiting.pop(page, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _new_key(self, page: int) -> str:
+        key = secrets.token_hex(20)
+        self._store.run("UPDATE pages SET lp_key = ?, lp_key_at = ? WHERE id = ?", (key, self._clock.now(), page))
+        return key
+
+    def _trim(self, page: int, up_to: int) -> None:
+        self._store.run("DELETE FROM events WHERE page = ? AND ts <= ?", (page, up_to))
+        self._store.run("UPDATE pages SET lp_floor = max(lp_floor, ?) WHERE id = ?", (up_to, page))
+
+    def _page(self, page: int) -> Row | None:
+        return self._store.one("SELECT * FROM pages WHERE id = ?", (page,))

@@ -1,0 +1,79 @@
+"""Section groups: communities and their Bots Long Poll."""
+
+import json
+from typing import Any
+
+from emulators.vk.errors import vk_error
+from emulators.vk.longpoll import EVENT_TYPES
+from emulators.vk.methods.registry import Call, method
+
+_PERMISSIONS = {"photos": 4, "messages": 4_096, "wall": 8_192, "docs": 131_072, "manage": 262_144}
+
+
+@method("groups.getById", "UGS")
+def get_by_id(call: Call) -> dict[str, Any]:
+    """Communities by id or short name; without any, the token's own."""
+    names = call.words("group_ids") or call.words("group_id")
+    if not names:
+        if call.token.page is None:
+            raise vk_error(100, "group_ids is undefined")
+        names = [str(call.token.page)]
+    fields = frozenset(call.words("fields"))
+    groups = []
+    for name in names[:500]:
+        row = call.world.store.one("SELECT * FROM pages WHERE screen_name = ?", (name,))
+        for prefix in ("", "club", "public"):
+            number = name.removeprefix(prefix)
+            if row is None and number.isascii() and number.isdigit():
+                row = call.page(int(number[:18]))
+        if row is not None:
+            groups.append(call.world.views.group(row, fields))
+    if not groups:
+        raise vk_error(100, "group_ids is invalid")
+    return {"groups": groups, "profiles": []}
+
+
+@method("groups.getLongPollServer", "UG")
+def get_long_poll_server(call: Call) -> dict[str, str]:
+    """Where and from which number to poll."""
+    page = call.managed_page()
+    row = call.page(page)
+    if row is None or not row["lp_enabled"]:
+        raise vk_error(100, "longpoll for this group is not enabled")
+    return call.world.longpoll.server(page)
+
+
+@method("groups.getLongPollSettings", "UG")
+def get_long_poll_settings(call: Call) -> dict[str, Any]:
+    """Whether long poll is on, and which events it brings."""
+    row = call.page(call.managed_page())
+    assert row is not None
+    return {
+        "is_enabled": bool(row["lp_enabled"]),
+        "api_version": row["lp_version"],
+        "events": json.loads(row["lp_events"]),
+    }
+
+
+@method("groups.setLongPollSettings", "UG")
+def set_long_poll_settings(call: Call) -> int:
+    """Switch long poll and its single events; what is not named stays."""
+    page = call.managed_page()
+    row = call.page(page)
+    assert row is not None
+    events = json.loads(row["lp_events"])
+    events |= {name: int(call.flag(name)) for name in EVENT_TYPES if name in call.params}
+    enabled = int(call.flag("enabled")) if "enabled" in call.params else row["lp_enabled"]
+    version = call.text("api_version") or row["lp_version"]
+    call.world.store.run(
+        "UPDATE pages SET lp_enabled = ?, lp_version = ?, lp_events = ? WHERE id = ?",
+        (enabled, version, json.dumps(events), page),
+    )
+    return 1
+
+
+@method("groups.getTokenPermissions", "G")
+def get_token_permissions(call: Call) -> dict[str, Any]:
+    """Rights of the community's token."""
+    permissions = [{"setting": setting, "name": name} for name, setting in _PERMISSIONS.items()]
+    return {"mask": sum(_PERMISSIONS.values()), "permissions": permissions}

@@ -1,0 +1,107 @@
+"""Table of API methods, and what each is given to work with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from emulators.common.store import Row
+from emulators.common.world import TokenKind
+from emulators.vk.errors import vk_error
+from emulators.vk.tokens import Token
+from emulators.vk.world import VkWorld
+
+_KINDS: dict[str, TokenKind] = {"U": "user", "G": "group", "S": "service"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: the world, who calls, and the parameters as text."""
+
+    world: VkWorld
+    token: Token
+    params: dict[str, str]
+
+    def text(self, name: str, default: str = "") -> str:
+        """Parameter as it came."""
+        return self.params.get(name, default)
+
+    def flag(self, name: str) -> bool:
+        """Boolean parameter: `1` or `true`."""
+        return self.params.get(name, "").lower() in {"1", "true"}
+
+    def optional(self, name: str) -> int | None:
+        """Whole number, or none when absent; raises error 100 for anything else."""
+        value = self.params.get(name, "").strip()
+        if not value:
+            return None
+        try:
+            number = int(value)
+        except ValueError as error:
+            raise vk_error(100, f"{name} not integer") from error
+        if abs(number) >= 1 << 62:
+            raise vk_error(100, f"{name} is invalid")
+        return number
+
+    def number(self, name: str, default: int | None = None, *, least: int | None = None) -> int:
+        """Whole number; raises error 100 when it is absent without a default, or too small."""
+        number = self.optional(name)
+        if number is None:
+            number = default
+        if number is None:
+            raise vk_error(100, f"{name} is undefined")
+        if least is not None and number < least:
+            raise vk_error(100, f"{name} should be greater or equal to {least}")
+        return number
+
+    def words(self, name: str) -> list[str]:
+        """List parameter, joined by commas."""
+        return [word.strip() for word in self.params.get(name, "").split(",") if word.strip()]
+
+    def integers(self, name: str) -> list[int]:
+        """List of whole numbers; raises error 100 for anything else."""
+        try:
+            return [int(word) for word in self.words(name)]
+        except ValueError as error:
+            raise vk_error(100, f"{name} is invalid") from error
+
+    def page(self, number: int) -> Row | None:
+        """Community by its positive id."""
+        return self.world.store.one("SELECT * FROM pages WHERE id = ?", (number,))
+
+    def managed_page(self, name: str = "group_id") -> int:
+        """Community that the call is about: the token's own, or the one named, if the token acts for it."""
+        number = self.optional(name)
+        if number is None:
+            if self.token.page is None:
+                raise vk_error(100, f"{name} is undefined")
+            return self.token.page
+        if self.page(number) is None:
+            raise vk_error(125)
+        if not self.token.manages(number):
+            raise vk_error(15, "no access to this group")
+        return number
+
+
+Handler = Callable[[Call], Any]
+
+
+@dataclass(frozen=True)
+class Method:
+    """An API method: its handler and the kinds of token it takes."""
+
+    name: str
+    kinds: frozenset[TokenKind]
+    handler: Handler
+
+
+METHODS: dict[str, Method] = {}
+
+
+def method(name: str, kinds: str) -> Callable[[Handler], Handler]:
+    """Register a handler; `kinds` as letters: U user, G community, S service."""
+
+    def register(handler: Handler) -> Handler:
+        METHODS[name] = Method(name, frozenset(_KINDS[letter] for letter in kinds), handler)
+        return handler
+
+    return register

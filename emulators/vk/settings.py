@@ -1,0 +1,36 @@
+"""Settings and limits of the VK emulator."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from emulators.common.settings import EmulatorSettings
+
+
+class VkSettings(EmulatorSettings):
+    """Read from the environment with the prefix `EMULATOR_`; 0 in a limit means none."""
+
+    port: int = Field(default=8090, ge=1, le=65535)
+    data: Path = Path(".data/vk.sqlite3")
+
+    user_per_second: int = 3
+    """Calls a second of one user or service token."""
+    group_per_second: int = 20
+    """Calls a second of one community, over all its tokens."""
+    daily_limits: dict[str, int] = Field(default={"wall.get": 5_000})
+    """Calls a day of one token, by method."""
+
+    comment_length: int = 4_096
+    post_length: int = 16_384
+    message_length: int = 4_096
+    comments_default_count: int = 10
+    """Size of a page of wall.getComments when `count` is absent."""
+
+    longpoll_depth: int = 10_000
+    """Events kept per community; an older `ts` is answered with failed 1."""
+    longpoll_batch: int = 1_000
+    """Events in one answer at most."""
+    longpoll_key_seconds: float = 0
+    """Age at which a key expires (failed 2); 0: never."""
+    longpoll_enabled: bool = True
+    """Whether a new community has Bots Long Poll switched on, with all its events."""

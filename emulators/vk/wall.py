@@ -1,0 +1,171 @@
+"""Walls: posts and comments, their storage and the events they cause."""
+
+from collections.abc import Sequence
+
+from emulators.common.clock import Clock
+from emulators.common.errors import UnknownError
+from emulators.common.store import Row, Store
+from emulators.vk.attachments import stored
+from emulators.vk.errors import vk_error
+from emulators.vk.longpoll import LongPoll
+from emulators.vk.settings import VkSettings
+from emulators.vk.views import Views
+
+WALL_OFF, WALL_OPEN, WALL_LIMITED, WALL_CLOSED = 0, 1, 2, 3
+
+
+class Wall:
+    """Posts and comments of all pages; numbers of both come from one sequence per wall, as in VK."""
+
+    def __init__(self, store: Store, clock: Clock, settings: VkSettings, views: Views, longpoll: LongPoll) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._views = views
+        self._longpoll = longpoll
+
+    def post(self, page: int, post_id: int) -> Row | None:
+        """A post that is not deleted."""
+        return self._store.one("SELECT * FROM posts WHERE page = ? AND id = ? AND NOT deleted", (page, post_id))
+
+    def comment(self, page: int, comment_id: int) -> Row | None:
+        """A comment, deleted or not."""
+        return self._store.one("SELECT * FROM comments WHERE page = ? AND id = ?", (page, comment_id))
+
+    def newest_post(self, page: int) -> int | None:
+        """Id of the community's own newest post."""
+        value: int | None = self._store.value(
+            "SELECT max(id) FROM posts WHERE page = ? AND from_id < 0 AND NOT deleted", (page,)
+        )
+        return value
+
+    def add_post(self, page: Row, from_id: int, text: str, attachments: Sequence[object] = ()) -> int:
+        """Publish on the wall; a citizen's text on a limited wall becomes a suggestion.
+
+        Raises error 100 for an empty or too long text, 214 where the wall takes no posts.
+        """
+        self._check(text, attachments, self._settings.post_length, 100, "message is too long")
+        if page["wall"] == WALL_OFF or (from_id > 0 and page["wall"] == WALL_CLOSED):
+            raise vk_error(214, "wall is closed")
+        kind = "suggest" if from_id > 0 and page["wall"] == WALL_LIMITED else "post"
+        now = self._clock.now()
+        media = stored(attachments, self._settings.base_url, int(now))
+        with self._store.transaction():
+            number = self._next_id(page["id"])
+            self._store.run(
+                "INSERT INTO posts (page, id, from_id, at, text, attachments, post_type)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (page["id"], number, from_id, now, text, media, kind),
+            )
+            row = self.post(page["id"], number)
+            assert row is not None
+            self._longpoll.publish(page["id"], "wall_post_new", self._views.post(row))
+        return number
+
+    def add_comment(
+        self,
+        page: int,
+        post_id: int,
+        from_id: int,
+        text: str,
+        *,
+        reply_to: int | None = None,
+        attachments: Sequence[object] = (),
+        by_api: bool = False,
+    ) -> Row:
+        """Comment a post or answer a comment under it; threads are one level deep.
+
+        Raises error 100 for a text the network refuses, 15 for a missing post or comment, 213 where
+        comments are closed.
+        """
+        self._check(text, attachments, self._settings.comment_length, 100, "message is too long")
+        post = self.post(page, post_id)
+        if post is None:
+            raise vk_error(15, "post or comment deleted")
+        if post["closed"]:
+            raise vk_error(213, "comments are closed")
+        root = None
+        if reply_to is not None:
+            target = self.comment(page, reply_to)
+            if target is None or target["deleted"] or target["post_id"] != post_id:
+                raise vk_error(15, "reply comment not found")
+            root = target["root_id"] or target["id"]
+        now = self._clock.now()
+        media = stored(attachments, self._settings.base_url, int(now))
+        with self._store.transaction():
+            number = self._next_id(page)
+            self._store.run(
+                "INSERT INTO comments (page, id, post_id, root_id, reply_to, from_id, at, text, attachments,"
+                " by_api) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (page, number, post_id, root, reply_to, from_id, now, text, media, by_api),
+            )
+            row = self.comment(page, number)
+            assert row is not None
+            self._longpoll.publish(page, "wall_reply_new", self._views.comment_event(row))
+        return row
+
+    def edit(self, page: int, number: int, text: str) -> None:
+        """Change a post or a comment; only a comment causes an event, as in VK."""
+        post, comment = self.post(page, number), self.comment(page, number)
+        if post is None and (comment is None or comment["deleted"]):
+            raise UnknownError(f"no post or comment {number} on this wall")
+        length = self._settings.comment_length if post is None else self._settings.post_length
+        self._check(text, (), length, 100, "message is too long")
+        table = "comments" if post is None else "posts"
+        with self._store.transaction():
+            self._store.run(
+                f"UPDATE {table} SET text = ?, edited = ? WHERE page = ? AND id = ?",  # noqa: S608
+                (text, self._clock.now(), page, number),
+            )
+            self._comment_event(page, number, "wall_reply_edit")
+
+    def delete(self, page: int, number: int, deleter: int) -> None:
+        """Delete a post or a comment; only a comment causes an event, as in VK."""
+        post, comment = self.post(page, number), self.comment(page, number)
+        if post is None and (comment is None or comment["deleted"]):
+            raise UnknownError(f"no post or comment {number} on this wall")
+        table = "comments" if post is None else "posts"
+        with self._store.transaction():
+            self._store.run(f"UPDATE {table} SET deleted = 1 WHERE page = ? AND id = ?", (page, number))  # noqa: S608
+            if comment is not None:
+                content = {
+                    "owner_id": -page,
+                    "id": number,
+                    "deleter_id": deleter,
+                    "post_id": comment["post_id"],
+                }
+                self._longpoll.publish(page, "wall_reply_delete", content)
+
+    def restore(self, page: int, number: int) -> None:
+        """Bring a deleted comment back."""
+        row = self.comment(page, number)
+        if row is None or not row["deleted"]:
+            raise UnknownError(f"no deleted comment {number} on this wall")
+        with self._store.transaction():
+            self._store.run("UPDATE comments SET deleted = 0 WHERE page = ? AND id = ?", (page, number))
+            self._comment_event(page, number, "wall_reply_restore")
+
+    def close_comments(self, page: int, post_id: int, *, closed: bool) -> None:
+        """Close or open commenting under a post."""
+        done = self._store.changed(
+            "UPDATE posts SET closed = ? WHERE page = ? AND id = ? AND NOT deleted", (closed, page, post_id)
+        )
+        if not done:
+            raise UnknownError(f"no post {post_id} on this wall")
+
+    def _comment_event(self, page: int, number: int, kind: str) -> None:
+        row = self.comment(page, number)
+        if row is not None:
+            self._longpoll.publish(page, kind, self._views.comment_event(row))
+
+    def _next_id(self, page: int) -> int:
+        self._store.run("UPDATE pages SET last_wall_id = last_wall_id + 1 WHERE id = ?", (page,))
+        number: int = self._store.value("SELECT last_wall_id FROM pages WHERE id = ?", (page,))
+        return number
+
+    @staticmethod
+    def _check(text: str, attachments: Sequence[object], limit: int, code: int, too_long: str) -> None:
+        if not text and not attachments:
+            raise vk_error(100, "message is empty or invalid")
+        if len(text) > limit:
+            raise vk_error(code, too_long)
