@@ -1,29 +1,45 @@
 """Processes that a killed run left behind, found by the mark in their environment and ended."""
 
 import os
+import signal
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
+
+from cli.embedded.layout import Layout
 
 MARKER = "GOSPABLIK_STACK"
 
 _FOREIGN = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
 
 
-def find(root: Path, postmaster: int | None = None) -> list[psutil.Process]:
+def postmaster(layout: Layout) -> int | None:
+    """The process id that a running or killed server left in its data folder."""
+    home = layout.remembered().get("postgres_home")
+    if home is None:
+        return None
+    try:
+        first, *_ = (Path(home) / "data" / "postmaster.pid").read_text(encoding="ascii").splitlines()
+    except (FileNotFoundError, ValueError):
+        return None
+    return int(first)
+
+
+def find(layout: Layout) -> list[psutil.Process]:
     """Processes of the run that owns this data folder, supervisord first.
 
     Postgres overwrites its own environment, so it is recognised by the pid in its data folder
     together with its program's name: a pid alone may have passed to somebody else.
     """
+    server_pid = postmaster(layout)
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
         if process.pid in own:
             continue
         try:
-            marked = process.environ().get(MARKER) == str(root)
-            server = process.pid == postmaster and "postgres" in process.name()
+            marked = process.environ().get(MARKER) == str(layout.root)
+            server = process.pid == server_pid and "postgres" in process.name()
         except _FOREIGN:
             continue
         if marked or server:
@@ -38,18 +54,19 @@ def _is_supervisor(process: psutil.Process) -> bool:
         return False
 
 
-def end(root: Path, postmaster: int | None = None, patience: float = 15) -> int:
+def end(layout: Layout, patience: float = 15) -> int:
     """End what `find` finds, gently first; answers how many there were.
 
     Supervisord is killed first, so that it restarts nothing; Postgres gets its fast shutdown.
     """
-    processes = find(root, postmaster)
+    server_pid = postmaster(layout)
+    processes = find(layout)
     for process in processes:
         try:
             if _is_supervisor(process):
                 process.kill()
-            elif process.pid == postmaster:
-                process.send_signal(2)
+            elif process.pid == server_pid:
+                process.send_signal(signal.SIGINT)
             else:
                 process.terminate()
         except psutil.NoSuchProcess:

@@ -95,14 +95,6 @@ class Postgres:
             return self.account.run(arguments)
         return subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603 - our own commands
 
-    def postmaster(self) -> int | None:
-        """The process id that a running or killed server left in its data folder."""
-        try:
-            first, *_ = (self.data / "postmaster.pid").read_text().splitlines()
-        except (FileNotFoundError, ValueError):
-            return None
-        return int(first)
-
 
 def locate(layout: Layout) -> Postgres:
     """Find or choose the place of the embedded server for this data folder.

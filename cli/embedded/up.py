@@ -93,6 +93,7 @@ class EmbeddedRun:
             self._steps.note(f"a new database in {self._server.home}")
         processes = Processes(settings, layout, secrets)
         supervisor = self._supervisor = Supervisor.start(layout, processes.all(self._server))
+        self._write_stack(processes, ready=False)
         for name in (*(["postgres"] if self._server else []), *NETWORKS, "desk", "traefik"):
             supervisor.run(name)
         self._prepare_database(processes, secrets)
@@ -106,16 +107,15 @@ class EmbeddedRun:
                 self._wait_http(name, f"{settings.url(name)}/health/ready")
         with self._steps.step(f"gateway on {settings.url('gateway')}"):
             self._wait_http("traefik", f"{settings.url('gateway')}/health")
-        self._write_stack(secrets)
         if self._with_demo:
             with self._steps.step("a region with its organisations and pages"):
                 summary = fill.prepare(settings, layout, processes)
             self._steps.note(summary)
+        self._write_stack(processes, ready=True)
         self._steps.closing_table(settings, demo=self._with_demo, logs=str(layout.logs))
 
     def _end_leftovers(self) -> None:
-        postmaster = self._server.postmaster() if self._server else None
-        if count := leftovers.end(self._layout.root, postmaster):
+        if count := leftovers.end(self._layout):
             self._steps.note(f"ended {count} processes of a run that was killed")
 
     def _prepare_database(self, processes: Processes, secrets: Secrets) -> None:
@@ -166,13 +166,15 @@ class EmbeddedRun:
             return "(no log)"
         return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:])
 
-    def _write_stack(self, secrets: Secrets) -> None:
+    def _write_stack(self, processes: Processes, *, ready: bool) -> None:
         assert self._supervisor is not None
         document: dict[str, Any] = {
             "pid": os.getpid(),
+            "ready": ready,
             "supervisor_socket": str(self._supervisor.socket),
             "urls": {name: self._settings.url(name) for name in self._settings.ports() if name != "postgres"},
-            "admin_url": Processes(self._settings, self._layout, secrets).admin_url,
+            "admin_url": processes.admin_url,
+            "owner_url": processes.owner_url,
         }
         write_private(self._layout.stack, json.dumps(document, indent=2))
 
@@ -192,7 +194,7 @@ class EmbeddedRun:
                 return
             with self._steps.step("stopped"):
                 self._supervisor.shut_down(last=("postgres",))
-                leftovers.end(self._layout.root, self._server.postmaster() if self._server else None)
+                leftovers.end(self._layout)
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
