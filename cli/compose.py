@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cli import migrations
 from cli.database import DATABASE, OWNER, ensure_database, ensure_logins, wait_until_ready, with_login
+from cli.embedded.secrets import Secrets, new_password
 from cli.embedded.settings import SERVICES
 from cli.keys import ensure_keys
 
@@ -27,3 +28,17 @@ async def prepare(environment: Mapping[str, str]) -> None:
     await asyncio.to_thread(migrations.upgrade, "head")
     await ensure_logins(admin_url, passwords)
     ensure_keys(keys_folder)
+
+
+def new_environment() -> str:
+    """Lines of an `.env` with freshly generated secrets for a deployment."""
+    found = Secrets()
+    lines = {
+        "GOSPABLIK_SUPERUSER_PASSWORD": found.superuser_password,
+        "GOSPABLIK_OWNER_PASSWORD": found.owner_password,
+        **{f"GOSPABLIK_{name.upper()}_PASSWORD": new_password() for name in SERVICES},
+        "GOSPABLIK_ENCRYPTION_KEYS": found.encryption_key,
+        "GOSPABLIK_PSEUDONYM_KEY": found.pseudonym_key,
+        "GOSPABLIK_CURSOR_KEY": found.cursor_key,
+    }
+    return "".join(f"{name}={value}\n" for name, value in lines.items())

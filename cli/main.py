@@ -89,6 +89,14 @@ def prepare() -> None:
 
 
 @app.command()
+def new_env() -> None:
+    """Print an .env with fresh secrets for docker-compose.yml."""
+    from cli import compose
+
+    typer.echo(compose.new_environment(), nl=False)
+
+
+@app.command()
 def status() -> None:
     """Show the processes of the run in this data folder."""
     from rich.console import Console

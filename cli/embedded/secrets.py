@@ -11,19 +11,20 @@ from cli.embedded.layout import write_private
 from cli.embedded.settings import SERVICES
 
 
-def _password() -> str:
+def new_password() -> str:
+    """A password that needs no escaping in URLs and configuration files."""
     return secrets.token_urlsafe(24)
 
 
 class Secrets(BaseModel):
     """What `secrets.json` holds; a field added later is generated on the next start."""
 
-    superuser_password: str = Field(default_factory=_password)
-    owner_password: str = Field(default_factory=_password)
+    superuser_password: str = Field(default_factory=new_password)
+    owner_password: str = Field(default_factory=new_password)
     service_passwords: dict[str, str] = Field(default_factory=dict)
     encryption_key: str = Field(default_factory=lambda: Fernet.generate_key().decode())
-    pseudonym_key: str = Field(default_factory=_password)
-    cursor_key: str = Field(default_factory=_password)
+    pseudonym_key: str = Field(default_factory=new_password)
+    cursor_key: str = Field(default_factory=new_password)
 
 
 def load_secrets(folder: Path) -> Secrets:
@@ -32,7 +33,7 @@ def load_secrets(folder: Path) -> Secrets:
     stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     found = Secrets.model_validate(stored)
     for service in SERVICES:
-        found.service_passwords.setdefault(service, _password())
+        found.service_passwords.setdefault(service, new_password())
     if found.model_dump() != stored:
         write_private(path, found.model_dump_json(indent=2))
     return found
