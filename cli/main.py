@@ -117,5 +117,16 @@ def demo_people(
     asyncio.run(ensure_people(organisation))
 
 
+@app.command()
+def listen(
+    port: Annotated[int, typer.Option(help="Where to receive, on 127.0.0.1")] = 9099,
+    secret: Annotated[str | None, typer.Option(help="The endpoint's secret, whsec_…")] = None,
+) -> None:
+    """Receive webhooks and say whether their signatures are good: for trying an integration."""
+    from cli.listen import listen as run
+
+    run(port, secret)
+
+
 if __name__ == "__main__":
     sys.exit(app())

@@ -1,0 +1,71 @@
+"""Texts that citizens may send: invented ordinary ones, hostile ones, and real ones when they are at hand."""
+
+import csv
+import random
+from pathlib import Path
+
+REAL = Path(__file__).parents[2].parent / "shared" / "data" / "appeals" / "kursk2022-train.csv"
+
+_PLACES = ("в Кабанске", "на Левом берегу", "в Гусиноозёрске", "у школы", "во дворе", "на остановке", "в Хоринске")
+_TROUBLES = (
+    "третий день нет горячей воды",
+    "не вывозят мусор",
+    "не горят фонари",
+    "разбита дорога",
+    "нет записи к педиатру",
+    "автобус не пришёл",
+    "холодно в группе",
+    "течёт крыша",
+)
+_ASKS = ("Когда исправят?", "Примите меры.", "К кому обратиться?", "Сколько ещё ждать?", "")
+
+_HOSTILE_PARTS = (
+    "строка\nстрока\r\nстрока\rстрока",
+    "\ttab\tи  двойные   пробелы ",
+    " пробел в начале",
+    "конец с пробелом ",
+    "эмодзи 😀👨‍👩‍👧‍👦🏳️‍🌈🇷🇺",
+    "разметка <br> <script>alert(1)</script> <b>",
+    "сущности &lt;br&gt; &amp;amp; &#128516; &nbsp;",
+    "и\u0306о\u0301е\u0308 combining Z\u0335\u0322\u0321a\u0334l\u0334g\u0334o\u0334",
+    "до\x00после и ещё \x00\x00",
+    "обращение [id123|Имя] и [club1|Группа] и @durov",
+    "{group:12345}группа{group} {media_topic:77}",
+    "кавычки \" ' ` « » и \\ обратная черта \\n \\u0000",
+    "'; DROP TABLE messages; --",
+    "%s %d {0} {} $1 :name %(x)s",
+    "справа налево \u202eабв\u202c и нулевая ширина a\u200bb\ufeffc",
+    "өдэр бүри һайн, үхибүүд",
+    "управляющие \x01\x02\x1b[31m\x7f",
+    "частная область \ue000 \ue0000 \uf8ff",
+    "вне плоскости 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 𐍈 𠜎",
+    "\u2028разделители\u2029 и неразрывный\u00a0пробел",
+)
+
+
+def hostile(count: int = 200, seed: int = 1) -> list[str]:
+    """Texts that break careless software, each once: line breaks, markup, NUL, combining marks, mentions."""
+    chance = random.Random(seed)
+    texts = list(_HOSTILE_PARTS)
+    while len(texts) < count:
+        parts = chance.sample(_HOSTILE_PARTS, chance.randint(2, 4))
+        texts.append(chance.choice(["", " ", "\n"]).join(parts) + f" №{len(texts)}")
+    return texts[:count]
+
+
+def ordinary(count: int, seed: int = 1) -> list[str]:
+    """Invented complaints and questions, each different."""
+    chance = random.Random(seed)
+    return [
+        f"{chance.choice(_PLACES).capitalize()} {chance.choice(_TROUBLES)}, обращаюсь {n}-й раз. "
+        f"{chance.choice(_ASKS)} {'Подробности. ' * chance.randint(0, 40)}".strip()
+        for n in range(count)
+    ]
+
+
+def real() -> list[str] | None:
+    """The real appeals when the reference data lies beside the project, else None."""
+    if not REAL.exists():
+        return None
+    with REAL.open(encoding="utf-8", newline="") as file:
+        return [row["text"] for row in csv.DictReader(file)]

@@ -1,0 +1,72 @@
+"""One running stack for all end-to-end tests: the real processes, as `make run` starts them, on free ports."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.people import Network, Person
+from tests.stack import Stack, running_stack
+
+
+@dataclass
+class World:
+    """The stack, and the people around it."""
+
+    stack: Stack
+    vk: Network
+    ok: Network
+    centre: Person
+    org: Person
+    anyone: httpx.AsyncClient
+    pages: list[dict[str, Any]]
+    organisation_id: str
+
+    def network(self, name: str) -> Network:
+        """The emulated network of that name."""
+        return self.vk if name == "vk" else self.ok
+
+    def page(self, network: str) -> dict[str, Any]:
+        """A page of the organisation whose staff is signed in."""
+        return next(
+            p for p in self.pages if p["network"] == network and p["organisation_id"] == self.organisation_id
+        )
+
+    def foreign_page(self, network: str) -> dict[str, Any]:
+        """A page of another organisation."""
+        return next(
+            p for p in self.pages if p["network"] == network and p["organisation_id"] != self.organisation_id
+        )
+
+
+async def enter_world(stack: Stack, exits: AsyncExitStack) -> World:
+    """Sign everyone in at a running stack."""
+
+    async def at(url: str) -> httpx.AsyncClient:
+        return await exits.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
+
+    gateway = await at(stack.gateway)
+    centre = await Person.sign_in(gateway, "centre")
+    org = await Person.sign_in(gateway, "org")
+    return World(
+        stack=stack,
+        vk=Network("vk", await at(stack.vk)),
+        ok=Network("ok", await at(stack.ok)),
+        centre=centre,
+        org=org,
+        anyone=gateway,
+        pages=await centre.every("/pages"),
+        organisation_id=(await org.get("/me"))["organisation"]["id"],
+    )
+
+
+@pytest.fixture(scope="session")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """The stack with the demo registry and silent citizens: they write when a test says so."""
+    folder: Path = tmp_path_factory.mktemp("stack")
+    async with running_stack(folder, seed_demo=True) as stack, AsyncExitStack() as exits:
+        yield await enter_world(stack, exits)

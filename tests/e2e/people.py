@@ -1,0 +1,170 @@
+"""Those who use the system, as a test sees them: citizens at the networks, staff at the API, another system."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx
+from aiohttp import web
+
+T = TypeVar("T")
+
+PASSWORD = "demo"
+
+
+async def eventually(
+    check: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = 20, every: float = 0.2
+) -> T:
+    """Ask again until there is an answer; fails naming what was waited for."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        found = await check()
+        if found:
+            return found
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+        await asyncio.sleep(every)
+
+
+@dataclass
+class Network:
+    """An emulated network and the people on it, through its control door."""
+
+    name: str
+    http: httpx.AsyncClient
+
+    async def _post(self, call: str, **body: Any) -> dict[str, Any]:
+        answer = await self.http.post(f"/_control/{call}", json=body)
+        assert answer.status_code < 300, f"{call}: {answer.status_code} {answer.text}"
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def citizen(self, page: Any, kind: str, text: str, **more: Any) -> dict[str, Any]:
+        """A citizen writes; gives the network's own id, thread and author."""
+        return await self._post("citizen", page=page, kind=kind, text=text, **more)
+
+    async def staff(self, page: Any, thread: Any, text: str, **more: Any) -> dict[str, Any]:
+        """The page's staff write by hand in the network."""
+        return await self._post("community", page=page, thread=thread, text=text, **more)
+
+    async def fault(self, **body: Any) -> None:
+        """Arm a fault of the network."""
+        await self._post("faults", **body)
+
+    async def clear_faults(self) -> None:
+        """The network is well again."""
+        (await self.http.delete("/_control/faults")).raise_for_status()
+
+    async def answers(self, page: Any, text: str) -> list[dict[str, Any]]:
+        """What stands published under this page with exactly this text."""
+        answer = await self.http.get("/_control/answers", params={"page": page})
+        answer.raise_for_status()
+        return [item for item in answer.json()["items"] if item["text"] == text]
+
+
+@dataclass
+class Person:
+    """Someone signed in at the gateway."""
+
+    http: httpx.AsyncClient
+    token: str = ""
+
+    @classmethod
+    async def sign_in(cls, http: httpx.AsyncClient, username: str, password: str = PASSWORD) -> "Person":
+        """Sign in as one of the demo people."""
+        form = {"grant_type": "password", "username": username, "password": password}
+        answer = await http.post("/api/v1/auth/token", data=form)
+        assert answer.status_code == 200, answer.text
+        return cls(http, answer.json()["access_token"])
+
+    async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """A request under /api/v1 with this person's token."""
+        headers = {"Authorization": f"Bearer {self.token}", **more.pop("headers", {})}
+        return await self.http.request(method, f"/api/v1{path}", headers=headers, **more)
+
+    async def get(self, path: str, **params: Any) -> dict[str, Any]:
+        """A good answer to a GET."""
+        answer = await self.ask("GET", path, params=params)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def post(self, path: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
+        """A good answer to a POST."""
+        answer = await self.ask("POST", path, json=body, headers=headers)
+        assert answer.status_code in {200, 201, 202}, f"{path}: {answer.status_code} {answer.text}"
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def every(self, path: str, **params: Any) -> list[dict[str, Any]]:
+        """All items of a list, page by page."""
+        items: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = await self.get(path, limit=200, **params, **({"cursor": cursor} if cursor else {}))
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return items
+
+    async def appeal_about(self, text: str, *, seconds: float = 10) -> dict[str, Any]:
+        """The appeal whose words are exactly these, as soon as it stands in the list."""
+
+        async def look() -> dict[str, Any] | None:
+            listed = await self.get("/appeals", limit=100)
+            return next((item for item in listed["items"] if item["text"] == text), None)
+
+        return await eventually(look, f"an appeal about «{text}»", seconds=seconds)
+
+    async def appeal(self, appeal_id: str) -> dict[str, Any]:
+        """One appeal, whole."""
+        return await self.get(f"/appeals/{appeal_id}")
+
+
+@dataclass
+class Receiver:
+    """Another system that gets our webhooks."""
+
+    url: str
+    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    async def got(self, event_type: str, appeal_id: str, *, seconds: float = 15) -> tuple[dict[str, str], bytes]:
+        """Headers and body of the first delivery of this event about this appeal."""
+
+        async def look() -> tuple[dict[str, str], bytes] | None:
+            return next(
+                (
+                    (headers, body)
+                    for headers, body in self.received
+                    if f'"{event_type}"'.encode() in body and appeal_id.encode() in body
+                ),
+                None,
+            )
+
+        return await eventually(look, f"a webhook {event_type} about {appeal_id}", seconds=seconds)
+
+
+@asynccontextmanager
+async def receiver() -> AsyncIterator[Receiver]:
+    """A real HTTP server on loopback that keeps what it is sent."""
+    found = Receiver("")
+
+    async def hook(request: web.Request) -> web.Response:
+        found.received.append(({k.lower(): v for k, v in request.headers.items()}, await request.read()))
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/hook", hook)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    found.url = f"{site.name}/hook"
+    host, port = runner.addresses[0][:2]
+    found.url = f"http://{host}:{port}/hook"
+    try:
+        yield found
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,148 @@
+"""Bad input gets its own problem document with the right status, names the field, and changes nothing."""
+
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from tests.e2e.conftest import World
+
+
+def problem(answer: httpx.Response, status: int, slug: str, pointer: str | None = None) -> dict[str, Any]:
+    assert answer.status_code == status, f"{answer.status_code} {answer.text[:500]}"
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    body: dict[str, Any] = answer.json()
+    assert body["type"].endswith(f"/problems/{slug}"), body
+    assert body["status"] == status
+    assert body["detail"]
+    if pointer is not None:
+        assert pointer in [error["pointer"] for error in body["errors"]], body
+    return body
+
+
+async def an_appeal(world: World, network: str = "vk", *, foreign: bool = False) -> dict[str, Any]:
+    page = world.foreign_page(network) if foreign else world.page(network)
+    question = f"Когда отремонтируют крыльцо? {uuid4().hex[:8]}"
+    await world.network(network).citizen(page["external_id"], "comment", question)
+    listed = await world.centre.appeal_about(question)
+    return await world.centre.appeal(listed["id"])
+
+
+async def test_an_unknown_organisation(world: World) -> None:
+    appeal = await an_appeal(world)
+    answer = await world.centre.ask(
+        "POST",
+        f"/appeals/{appeal['id']}/moves",
+        json={"to": "assigned", "organisation_id": str(uuid4()), "reason": "не наше"},
+        headers={"If-Match": f'"{appeal["version"]}"'},
+    )
+    problem(answer, 422, "invalid", "/organisation_id")
+    after = await world.centre.appeal(appeal["id"])
+    assert (after["version"], after["organisation"]) == (appeal["version"], appeal["organisation"])
+
+
+async def test_an_empty_or_over_long_answer(world: World) -> None:
+    appeal = await an_appeal(world)
+    for text in ("", "   ", "а" * 4097):
+        answer = await world.org.ask(
+            "POST", f"/appeals/{appeal['id']}/replies", json={"text": text, "kind": "final"}
+        )
+        problem(answer, 422, "invalid", "/text")
+    after = await world.centre.appeal(appeal["id"])
+    assert (after["replies"], after["version"]) == ([], appeal["version"])
+
+
+async def test_a_reply_to_a_closed_case(world: World) -> None:
+    appeal = await an_appeal(world)
+    moved = await world.centre.ask(
+        "POST",
+        f"/appeals/{appeal['id']}/moves",
+        json={"to": "not_required", "reason": "проверка"},
+        headers={"If-Match": f'"{appeal["version"]}"'},
+    )
+    assert moved.status_code == 200, moved.text
+    answer = await world.org.ask(
+        "POST", f"/appeals/{appeal['id']}/replies", json={"text": "Здравствуйте!", "kind": "final"}
+    )
+    problem(answer, 409, "conflict")
+    assert (await world.centre.appeal(appeal["id"]))["replies"] == []
+
+
+async def test_a_stale_version(world: World) -> None:
+    appeal = await an_appeal(world)
+    body = {"to": "in_progress"}
+    path = f"/appeals/{appeal['id']}/moves"
+    problem(await world.org.ask("POST", path, json=body), 428, "precondition-required")
+    stale = {"If-Match": f'"{appeal["version"] + 7}"'}
+    problem(await world.org.ask("POST", path, json=body, headers=stale), 412, "precondition-failed")
+
+
+async def test_a_broken_token(world: World) -> None:
+    for header in ("Bearer nonsense", f"Bearer {world.org.token[:-6]}AAAAAA", "Basic b3JnOmRlbW8=", ""):
+        for path in ("/appeals", "/messages", "/organisations", "/metrics/sla", "/webhooks/endpoints", "/me"):
+            answer = await world.anyone.get(f"/api/v1{path}", headers={"Authorization": header} if header else {})
+            problem(answer, 401, "unauthenticated")
+
+
+async def test_a_foreign_organisations_case(world: World) -> None:
+    appeal = await an_appeal(world, foreign=True)
+    path = f"/appeals/{appeal['id']}"
+    problem(await world.org.ask("GET", path), 404, "not-found")
+    reply = {"text": "Здравствуйте!", "kind": "final"}
+    problem(await world.org.ask("POST", f"{path}/replies", json=reply), 404, "not-found")
+    move = await world.org.ask("POST", f"{path}/moves", json={"to": "in_progress"}, headers={"If-Match": "*"})
+    problem(move, 404, "not-found")
+    after = await world.centre.appeal(appeal["id"])
+    assert (after["version"], after["replies"]) == (appeal["version"], [])
+
+
+async def test_malformed_json(world: World) -> None:
+    appeal = await an_appeal(world)
+    answer = await world.org.ask(
+        "POST",
+        f"/appeals/{appeal['id']}/replies",
+        content=b'{"text": "no end',
+        headers={"content-type": "application/json"},
+    )
+    problem(answer, 400, "bad-request")
+
+
+async def test_a_cursor_from_another_list(world: World) -> None:
+    await an_appeal(world)
+    await an_appeal(world)
+    cursor = (await world.centre.get("/appeals", limit=1))["next_cursor"]
+    assert cursor
+    for path, params in (("/messages", {}), ("/appeals", {"status": "assigned"})):
+        answer = await world.centre.ask("GET", path, params={"cursor": cursor, **params})
+        problem(answer, 422, "invalid", "query/cursor")
+    problem(
+        await world.org.ask("GET", "/appeals", params={"cursor": cursor, "limit": 1}),
+        422,
+        "invalid",
+        "query/cursor",
+    )
+
+
+async def test_unknown_paths(world: World) -> None:
+    for path in ("/nowhere", "/api/v1/nowhere", "/api/v2/appeals", "/internal/publications"):
+        problem(await world.anyone.get(path), 404, "not-found")
+    problem(await world.anyone.post("/internal/publications", json={}), 404, "not-found")
+    problem(await world.centre.ask("GET", f"/appeals/{uuid4()}"), 404, "not-found")
+    problem(await world.centre.ask("GET", "/appeals/none"), 422, "invalid", "path/appeal_id")
+
+
+async def test_a_body_of_50_megabytes(world: World) -> None:
+    appeal = await an_appeal(world)
+    body = b'{"kind": "final", "text": "' + b"a" * (50 * 1024 * 1024) + b'"}'
+    answer = await world.org.ask(
+        "POST", f"/appeals/{appeal['id']}/replies", content=body, headers={"content-type": "application/json"}
+    )
+    problem(answer, 413, "too-large")
+    assert (await world.centre.appeal(appeal["id"]))["replies"] == []
+
+
+async def test_a_wrong_password(world: World) -> None:
+    form = {"grant_type": "password", "username": "centre", "password": "wrong"}
+    answer = await world.anyone.post("/api/v1/auth/token", data=form)
+    assert answer.status_code in {400, 401}
+    assert answer.json()["error"] == "invalid_grant"

@@ -1,0 +1,76 @@
+"""One OpenAPI document and its page; health that says what it is made of."""
+
+import re
+from typing import Any
+
+from tests.e2e.conftest import World
+
+OPEN = {"/health", "/docs", "/openapi.json"}
+
+
+async def test_health_passes_and_names_every_service(world: World) -> None:
+    answer = await world.anyone.get("/health")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["status"] == "pass"
+    assert {"registry", "ingest", "appeals", "metrics", "webhooks"} <= set(str(body).replace("'", " ").split())
+
+
+async def test_one_document_holds_every_route_of_every_service(world: World) -> None:
+    document = (await world.anyone.get("/openapi.json")).json()
+    assert document["openapi"].startswith("3.")
+    paths: dict[str, Any] = document["paths"]
+    own = 0
+    for name in ("registry", "ingest", "appeals", "metrics", "webhooks"):
+        service = (await world.anyone.get(f"{world.stack.url(name)}/openapi.json")).json()
+        assert service["paths"], name
+        own += len(service["paths"])
+        for path, operations in service["paths"].items():
+            assert set(operations) <= set(paths[path]), f"{name} {path}"
+    assert len(paths) >= own
+    assert not [path for path in paths if path.startswith("/internal")]
+    text = str(document)
+    for reference in set(re.findall(r"#/components/schemas/([\w.\-]+)", text)):
+        assert reference in document["components"]["schemas"], reference
+
+
+async def test_every_operation_is_described_with_examples(world: World) -> None:
+    document = (await world.anyone.get("/openapi.json")).json()
+    bare = []
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if not operation.get("summary") or not operation.get("tags"):
+                bare.append(f"{method} {path}")
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body and "example" not in str(body) and "example" not in str(_resolve(document, body["schema"])):
+                bare.append(f"{method} {path}: body without example")
+    assert bare == []
+
+
+def _resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    reference = schema.get("$ref", "").removeprefix("#/components/schemas/")
+    found: dict[str, Any] = document["components"]["schemas"].get(reference, schema)
+    return found
+
+
+async def test_the_docs_page_needs_no_outside_host(world: World) -> None:
+    page = await world.anyone.get("/docs")
+    assert page.status_code == 200
+    addresses = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
+    assert addresses
+    for address in addresses:
+        assert not address.startswith(("http:", "https:", "//")), address
+        if not address.startswith("data:"):
+            assert (await world.anyone.get(address)).status_code == 200, address
+
+
+async def test_every_route_but_the_open_ones_asks_for_a_token(world: World) -> None:
+    document = (await world.anyone.get("/openapi.json")).json()
+    open_routes = {"/api/v1/auth/token", "/api/v1/auth/revoke", "/.well-known/jwks.json", *OPEN}
+    for path, operations in document["paths"].items():
+        if path in open_routes or path.startswith("/callbacks"):
+            continue
+        concrete = re.sub(r"\{[^}]+\}", "019a0000-0000-7000-8000-000000000000", path)
+        for method in operations:
+            answer = await world.anyone.request(method.upper(), concrete, json={})
+            assert answer.status_code == 401, f"{method} {path}: {answer.status_code}"
