@@ -17,6 +17,21 @@ FIRST_PAGE = 70000000000001
 MISSING = frozenset({106, 300, 700, 702, 705})
 
 
+def _attachments(given: Sequence[Any]) -> list[dict[str, Any]]:
+    """Attachments in the network's form; an address alone is an image."""
+    made: list[dict[str, Any]] = []
+    for item in given:
+        attachment = {"url": item} if isinstance(item, str) else item
+        if not isinstance(attachment, dict):
+            raise BadInputError("attachments", "must be addresses or objects")
+        if "payload" not in attachment:
+            attachment = {"type": attachment.get("type", "IMAGE"), "payload": {"url": attachment.get("url")}}
+        if not isinstance(attachment["payload"], dict) or not isinstance(attachment["payload"].get("url"), str):
+            raise BadInputError("attachments", "an attachment has no address")
+        made.append({"type": str(attachment.get("type", "IMAGE")).upper(), "payload": attachment["payload"]})
+    return made
+
+
 @contextmanager
 def _refusing() -> Iterator[None]:
     try:
@@ -150,12 +165,14 @@ class OkDoor:
         with _refusing():
             uid = self._writer(row, kind, author, thread)
             if kind == "wall_post":
-                topic = self.world.discussions.add_topic(row["uid"], f"user:{uid}", text, list(attachments))
+                topic = self.world.discussions.add_topic(
+                    row["uid"], f"user:{uid}", text, _attachments(attachments)
+                )
                 return {"id": topic, "thread": topic, "author": uid}
             if kind == "comment":
                 found = self._topic(row, thread)
                 comment = self.world.discussions.add_comment(
-                    found, f"user:{uid}", text, reply_to=in_reply_to, attachments=list(attachments)
+                    found, f"user:{uid}", text, reply_to=in_reply_to, attachments=_attachments(attachments)
                 )
                 return {"id": comment, "thread": str(found["id"]), "author": uid}
             return self._message(row, uid, text, reply_to=in_reply_to, attachments=attachments)
@@ -172,7 +189,9 @@ class OkDoor:
         world = self.world
         with world.store.transaction():
             chat = world.chats.open(page["uid"], uid, str(views.user(world, uid)["name"]))
-            message = world.chats.add(chat, f"user:{uid}", text, reply_to=reply_to, attachments=list(attachments))
+            message = world.chats.add(
+                chat, f"user:{uid}", text, reply_to=reply_to, attachments=_attachments(attachments)
+            )
             world.webhooks.publish(page["uid"], "MESSAGE_CREATED", views.message(world, message))
         return {"id": message["id"], "thread": f"chat:{chat['id']}", "author": uid}
 
@@ -205,8 +224,8 @@ class OkDoor:
 
     # --- changes -----------------------------------------------------------------------------------
 
-    def _target(self, page: str, ident: str, kind: MessageKind | None, by: Actor) -> tuple[MessageKind, Row]:
-        """A text of the page that is still there; its author edits and deletes, the community deletes all."""
+    def _target(self, page: str, ident: str, kind: MessageKind | None) -> tuple[MessageKind, Row]:
+        """A text of the page that is still there, and its kind, guessed from the id where none is given."""
         uid = self._page(page)["uid"]
         if kind is None:
             kind = "message" if ident.startswith("mid:") else "wall_post" if ident.isdigit() else "comment"
@@ -226,7 +245,7 @@ class OkDoor:
     ) -> dict[str, Any]:
         """A text is changed by whoever wrote it."""
         with _refusing():
-            kind, row = self._target(page, id, kind, by)
+            kind, row = self._target(page, id, kind)
             writer = row["sender"] if kind == "message" else row["author"]
             if by == "community" and not writer.startswith("group:"):
                 raise OkError(701)
@@ -243,7 +262,7 @@ class OkDoor:
     ) -> dict[str, Any]:
         """A message, comment or topic disappears."""
         with _refusing():
-            kind, row = self._target(page, id, kind, by)
+            kind, row = self._target(page, id, kind)
             if kind == "message":
                 self.world.chats.delete(row, by)
             elif kind == "wall_post":

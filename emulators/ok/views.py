@@ -86,7 +86,7 @@ def media(row: Row) -> list[dict[str, Any]]:
     if row["text"]:
         blocks.append({"type": "text", "text": row["text"], "text_tokens": [{"text": row["text"]}]})
     for number, item in enumerate(json.loads(row["attachments"])):
-        url = (item.get("payload") or {}).get("url") or item.get("url") if isinstance(item, dict) else item
+        url = item["payload"]["url"]
         photo = {"id": f"{row['id']}{number:02d}", "pic640x480": url}
         blocks.append({"type": "photo", "photos": [photo]})
     return blocks

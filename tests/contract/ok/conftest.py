@@ -15,6 +15,7 @@ async def network(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OkP
         tmp_path_factory.mktemp("ok") / "ok.sqlite3",
         calls_per_second=0,
         bot_calls_per_second=0,
+        webhook_timeout_seconds=0.5,
         webhook_retry_seconds="[0.2, 0.2, 0.2]",
     )
     try:
@@ -29,7 +30,11 @@ async def network(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OkP
 async def lone_network(tmp_path: Path) -> AsyncIterator[OkProcess]:
     """A network of the test's own, with tight limits, not yet started."""
     process = OkProcess(
-        tmp_path / "ok.sqlite3", calls_per_second=2, calls_per_day=5, rate_window_seconds=0.4, day_seconds=86_400
+        tmp_path / "ok.sqlite3",
+        calls_per_second=2,
+        calls_per_day=5,
+        rate_window_seconds=1.0,
+        day_seconds=10_000_000_000,
     )
     try:
         yield process

@@ -114,3 +114,21 @@ async def test_errors_and_broken_answers_on_demand(network: OkProcess) -> None:
 async def test_it_ends_at_a_signal(lone_network: OkProcess) -> None:
     await lone_network.start()
     assert await lone_network.end() in {0, -signal.SIGTERM}
+
+
+async def test_citizens_write_by_themselves_at_the_asked_rate(network: OkProcess) -> None:
+    async def written() -> int:
+        items = (await network.door("counts"))["items"]
+        return sum(item["count"] for item in items if item["kind"] in {"comment", "wall_post", "message"})
+
+    before = await written()
+    await network.door("citizens", {"per_minute": 6000})
+    for _ in range(100):
+        if await written() >= before + 10:
+            break
+        await asyncio.sleep(0.05)
+    await network.door("citizens", {"per_minute": 0})
+    after = await written()
+    assert after >= before + 10
+    await asyncio.sleep(0.3)
+    assert await written() == after

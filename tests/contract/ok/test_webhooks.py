@@ -1,7 +1,9 @@
 """Private messages over HTTP, and webhooks received by a server of our own."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ class Receiver:
     def __init__(self) -> None:
         self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.statuses: list[int] = []
+        self.pauses: list[float] = []
         self.types: list[str] = []
         self.url = ""
 
@@ -23,6 +26,8 @@ class Receiver:
         """One webhook."""
         self.types.append(request.headers["Content-Type"])
         await self.events.put(await request.json())
+        if self.pauses:
+            await asyncio.sleep(self.pauses.pop(0))
         return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
 
     async def next(self, seconds: float = 5) -> dict[str, Any]:
@@ -86,6 +91,49 @@ async def test_a_refused_event_comes_again_until_accepted(network: OkProcess, re
     events = [await receiver.next() for _ in range(3)]
     assert [event["message"]["mid"] for event in events] == [private["id"]] * 3
     assert await receiver.silent()
+
+
+async def test_a_slow_receiver_gets_the_event_again(network: OkProcess, receiver: Receiver) -> None:
+    receiver.pauses = [0.8]
+    private = await network.citizen("Долго", "message")
+    events = [await receiver.next() for _ in range(2)]
+    assert [event["message"]["mid"] for event in events] == [private["id"]] * 2
+    assert await receiver.silent()
+
+
+async def test_an_event_outlives_a_kill_of_the_network(receiver: Receiver, tmp_path: Path) -> None:
+    network = OkProcess(tmp_path / "ok.sqlite3", webhook_retry_seconds="[1.0]")
+    try:
+        await network.start()
+        await network.open_page("Школа № 1", "school1")
+        await network.graph("subscribe", {"url": receiver.url})
+        receiver.statuses = [503]
+        private = await network.citizen("Переживёт", "message")
+        await receiver.next()
+        await network.end(signal.SIGKILL)
+        await network.start()
+        assert (await receiver.next())["message"]["mid"] == private["id"]
+    finally:
+        await network.close()
+
+
+async def test_a_subscription_that_always_fails_is_removed(receiver: Receiver, tmp_path: Path) -> None:
+    network = OkProcess(tmp_path / "ok.sqlite3", webhook_retry_seconds="[0.1]", webhook_removed_after_seconds=0.3)
+    try:
+        await network.start()
+        await network.open_page("Школа № 1", "school1")
+        await network.graph("subscribe", {"url": receiver.url})
+        receiver.statuses = [500] * 1000
+        await network.citizen("Не дойдёт", "message")
+        for _ in range(100):
+            if not (await network.graph("subscriptions"))["subscriptions"]:
+                break
+            await asyncio.sleep(0.1)
+        else:
+            pytest.fail("the subscription stays")
+        assert 2 <= receiver.events.qsize() < 100
+    finally:
+        await network.close()
 
 
 async def test_faults_repeat_and_drop_events(network: OkProcess, receiver: Receiver) -> None:

@@ -14,7 +14,14 @@ from tests.unit.emulators.ok.network import Network
 @pytest.fixture
 async def network(tmp_path: Path) -> AsyncIterator[Network]:
     """A fresh network with one page."""
-    app = create_app(OkSettings(data=tmp_path / "ok.sqlite3", calls_per_second=0, bot_calls_per_second=0))
+    settings = OkSettings(
+        data=tmp_path / "ok.sqlite3",
+        calls_per_second=0,
+        bot_calls_per_second=0,
+        # A day that does not end while a test counts calls.
+        day_seconds=10_000_000_000,
+    )
+    app = create_app(settings)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://ok.invalid") as http:
         network = Network(http, app.state.world)

@@ -146,3 +146,18 @@ async def test_lone_surrogate_is_refused(network: Network) -> None:
         "/_control/citizen", content=body, headers={"Content-Type": "application/json"}
     )
     assert response.status_code == 422
+
+
+async def test_attachments_take_the_form_of_the_network(network: Network) -> None:
+    url = "https://example.invalid/1.jpg"
+    image = {"type": "IMAGE", "payload": {"url": url}}
+    for given in ([url], [{"type": "image", "url": url}], [image]):
+        private = await network.citizen("", "message", attachments=given)
+        shown = (await network.graph(f"messages/{private['thread']}"))["messages"][0]["message"]
+        assert shown["attachments"] == [image]
+        wall = await network.citizen("Фото", "wall_post", attachments=given)
+        topic = (await network.call("mediatopic.getByIds", topic_ids=wall["id"]))["media_topics"][0]
+        assert topic["media"][1]["photos"][0]["pic640x480"] == url
+    for bad in ([1], [{"type": "IMAGE"}], [{"payload": url}]):
+        body = {"page": network.page, "kind": "message", "text": "x", "attachments": bad}
+        await network.door("citizen", body, status=422)
