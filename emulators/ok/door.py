@@ -305,19 +305,15 @@ class OkDoor:
         return self.world.calls.totals()
 
     def counts(self) -> list[dict[str, Any]]:
-        """Stored texts by page and kind; `post` and `answer` are the community's own."""
+        """Stored texts by page, kind and side: the citizens' and the community's own."""
         rows = self.world.store.all(
-            "SELECT page, CASE WHEN author < 'group;' THEN 'post' ELSE 'wall_post' END AS kind, count(*) AS count"
-            " FROM topics WHERE deleted_by IS NULL GROUP BY 1, 2"
-            " UNION ALL"
-            " SELECT page, CASE WHEN author < 'group;' THEN 'answer' ELSE 'comment' END, count(*)"
-            " FROM comments WHERE deleted_by IS NULL GROUP BY 1, 2"
-            " UNION ALL"
-            " SELECT page, CASE WHEN sender < 'group;' THEN 'answer' ELSE 'message' END, count(*)"
-            " FROM messages WHERE deleted_by IS NULL GROUP BY 1, 2"
+            "SELECT page, kind, CASE WHEN writer < 'group;' THEN 'community' ELSE 'citizens' END AS side,"
+            " count(*) AS count FROM ("
+            " SELECT page, 'wall_post' AS kind, author AS writer FROM topics WHERE deleted_by IS NULL"
+            " UNION ALL SELECT page, 'comment', author FROM comments WHERE deleted_by IS NULL"
+            " UNION ALL SELECT page, 'message', sender FROM messages WHERE deleted_by IS NULL"
+            ") GROUP BY page, kind, side ORDER BY page, kind, side"
         )
-        totals: dict[tuple[str, str], int] = {}
-        for row in rows:
-            key = (row["page"], row["kind"])
-            totals[key] = totals.get(key, 0) + row["count"]
-        return [{"page": page, "kind": kind, "count": count} for (page, kind), count in sorted(totals.items())]
+        return [
+            {"page": row["page"], "kind": row["kind"], "by": row["side"], "count": row["count"]} for row in rows
+        ]

@@ -94,8 +94,14 @@ async def test_staff_write_by_hand_and_the_api_answers(network: Network) -> None
         (asked["thread"], asked["id"], "api"),
     ]
     assert all(datetime.fromisoformat(item["at"]).tzinfo is not None for item in items)
-    kinds = {item["kind"]: item["count"] for item in (await network.door("counts"))["items"]}
-    assert kinds == {"answer": 3, "comment": 1, "message": 1, "post": 1}
+    counts = {(item["kind"], item["by"]): item["count"] for item in (await network.door("counts"))["items"]}
+    assert counts == {
+        ("wall_post", "community"): 1,
+        ("comment", "citizens"): 1,
+        ("comment", "community"): 2,
+        ("message", "citizens"): 1,
+        ("message", "community"): 1,
+    }
 
 
 async def test_texts_are_edited_and_deleted(network: Network) -> None:
