@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
-from xmlrpc.client import Fault, ServerProxy
+from xmlrpc.client import Fault, ProtocolError, ServerProxy
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
@@ -114,8 +114,6 @@ class Supervisor:
         self.socket = socket
         self._process: subprocess.Popen[bytes] | None = None
         self._temporary: Path | None = None
-        self._transport = SupervisorTransport(None, None, serverurl=f"unix://{socket}")
-        self._proxy = ServerProxy("http://127.0.0.1", transport=self._transport)
 
     @classmethod
     def start(cls, layout: Layout, programs: Sequence[Program], wait_seconds: float = 20) -> "Supervisor":
@@ -219,13 +217,14 @@ class Supervisor:
             time.sleep(0.05)
 
     def _call(self, method: str, *arguments: Any, tolerate: int | None = None) -> Any:
+        # A connection of its own for each call: safe from threads, and none is reused after a failure.
+        transport = SupervisorTransport(None, None, serverurl=f"unix://{self.socket}")
         try:
-            return getattr(self._proxy, method)(*arguments)
+            with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+                return getattr(proxy, method)(*arguments)
         except Fault as fault:
             if fault.faultCode == tolerate:
                 return None
             raise SupervisorError(f"supervisor refused {method}{arguments}: {fault.faultString}") from fault
-        except (OSError, http.client.HTTPException) as error:
-            # The transport would go on using the connection that failed.
-            self._transport.close()
+        except (OSError, http.client.HTTPException, ProtocolError) as error:
             raise SupervisorError(f"supervisor does not answer: {error}") from error

@@ -1,0 +1,45 @@
+"""The demo's region has the size and the shape that are promised."""
+
+from collections import Counter
+
+from cli.demo.fill import ORG_CODE
+from cli.demo.region import load
+
+
+def test_size_and_kinds() -> None:
+    region = load()
+    assert len(region) >= 64
+    kinds = Counter(one.kind for one in region)
+    assert kinds["municipality"] == 23
+    assert kinds["regional"] >= 9
+    spheres = Counter(one.sphere for one in region if one.kind == "institution")
+    for sphere in ("образование", "дошкольное образование", "здравоохранение", "культура"):
+        assert spheres[sphere] >= 5, sphere
+
+
+def test_pages_are_about_half_and_half() -> None:
+    pages = Counter(network for one in load() for network in one.pages)
+    assert pages.total() >= 120
+    assert 0.8 < pages["vk"] / pages["ok"] < 1.25
+    screens = [(network, screen) for one in load() for network, screen in one.pages.items()]
+    assert len(set(screens)) == len(screens)
+
+
+def test_every_parent_stands_before_its_child() -> None:
+    seen: set[str] = set()
+    for one in load():
+        assert one.code not in seen
+        assert one.parent is None or one.parent in seen, one.code
+        seen.add(one.code)
+
+
+def test_each_municipality_has_one_administration_of_its_own() -> None:
+    codes = [one.municipality for one in load() if one.kind == "municipality"]
+    assert len(set(codes)) == 23
+    assert all(code is not None and code.startswith("81") and len(code) == 8 for code in codes)
+
+
+def test_org_belongs_to_a_school_with_both_networks() -> None:
+    (school,) = [one for one in load() if one.code == ORG_CODE]
+    assert school.sphere == "образование"
+    assert set(school.pages) == {"vk", "ok"}
