@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
+
 from tests.e2e.conftest import World
 from tests.e2e.people import Network, eventually
 
@@ -60,12 +62,15 @@ async def wait_until_stored(world: World, expected: int, *, seconds: float) -> l
 
     async def enough() -> bool:
         nonlocal reached
-        connection = await world.stack.connect()
+        try:
+            connection = await asyncpg.connect(world.stack.service_database_url("ingest"), timeout=5)
+        except (OSError, asyncpg.PostgresError):  # a test may have restarted it
+            return False
         try:
             reached = await connection.fetchval("SELECT count(*) FROM messages WHERE NOT from_community")
         finally:
             await connection.close()
-        return reached >= expected
+        return bool(reached >= expected)
 
     try:
         await eventually(enough, f"{expected} messages stored", seconds=seconds, every=1)

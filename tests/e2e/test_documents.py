@@ -22,7 +22,7 @@ async def test_one_document_holds_every_route_of_every_service(world: World) -> 
     paths: dict[str, Any] = document["paths"]
     own = 0
     for name in ("registry", "ingest", "appeals", "metrics", "webhooks"):
-        service = (await world.anyone.get(f"{world.stack.url(name)}/openapi.json")).json()
+        service = (await world.anyone.get(f"{world.stack.urls[name]}/openapi.json")).json()
         assert service["paths"], name
         own += len(service["paths"])
         for path, operations in service["paths"].items():

@@ -82,7 +82,7 @@ async def test_an_answer_written_by_hand_stops_the_clock_once(world: World, netw
         return shown if shown["first_response_at"] else None
 
     shown = await eventually(stopped, "the clock stops for an answer by hand")
-    assert [(r["origin"], r["status"], r["text"]) for r in shown["replies"]] == [("network", "published", by_hand)]  # type: ignore[index, attr-defined]
+    assert [(r["origin"], r["status"], r["text"]) for r in shown["replies"]] == [("network", "published", by_hand)]  # type: ignore[attr-defined]
     publications = await world.centre.get("/publications", organisation_id=page["organisation_id"])
     assert all(found["text"] != by_hand for found in publications["items"]), "nothing is published by us"
     assert len(await network.answers(page["external_id"], by_hand)) == 1

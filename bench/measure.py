@@ -1,0 +1,53 @@
+"""How a benchmark measures and reports: ours beside a floor measured in the same run, medians of several runs."""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Result:
+    """One benchmark's outcome. `ratio` = ours / floor when more is better; `ok` when it reaches the bar."""
+
+    name: str
+    ratio: float
+    bar: float
+    ok: bool
+    floor: float
+    ours: float
+    unit: str
+    runs: int
+
+
+Run = Callable[[int], Awaitable[tuple[float, float]]]
+
+
+async def measure(name: str, *, bar: float, unit: str, size: int, runs: int, run: Run) -> Result:
+    """Measure `runs` times; `run(size)` gives (floor, ours) in `unit`, more being better."""
+    measured = [await run(size) for _ in range(runs)]
+    floor = statistics.median(floor for floor, _ in measured)
+    ours = statistics.median(ours for _, ours in measured)
+    ratio = statistics.median(ours / floor for floor, ours in measured)
+    return Result(name, round(ratio, 3), bar, ratio >= bar, round(floor, 1), round(ours, 1), unit, runs)
+
+
+def main(name: str, *, bar: float, unit: str, full: int, quick: int, run: Run) -> None:
+    """Command line of a benchmark: `python -m bench.NAME [--quick] [--json]`; exit 1 below the bar."""
+    parser = argparse.ArgumentParser(prog=f"python -m bench.{name}")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work, one run")
+    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    asked = parser.parse_args()
+    size, runs = (quick, 1) if asked.quick else (full, 3)
+    result = asyncio.run(measure(name, bar=bar, unit=unit, size=size, runs=runs, run=run))
+    print(
+        f"{result.name}: {result.ours:,.0f} {unit}, floor {result.floor:,.0f} {unit}, "
+        f"ratio {result.ratio} (bar {bar}), {'ok' if result.ok else 'BELOW THE BAR'}"
+    )
+    if asked.json:
+        print(json.dumps(asdict(result)))
+    # A quick run proves that the benchmark works; its figure is too noisy to judge by.
+    sys.exit(0 if result.ok or asked.quick else 1)
