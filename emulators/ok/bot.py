@@ -61,12 +61,12 @@ def chats(call: BotCall) -> dict[str, Any]:
     marker = call.query.get("marker")
     before: tuple[int, int] | None = None
     if marker:
-        ms, number = ids.decode_anchor(marker, 2, "marker")
-        before = (-ms, -number)
+        ms, activity = ids.decode_anchor(marker, 2, "marker")
+        before = (-ms, -activity)
     rows, more = call.world.chats.recent(call.page, before, call.count(50))
     answer: dict[str, Any] = {"chats": [views.chat(row) for row in rows]}
     if more:
-        answer["marker"] = ids.encode_anchor(-rows[-1]["activity_ms"], -rows[-1]["number"])
+        answer["marker"] = ids.encode_anchor(-rows[-1]["activity_ms"], -rows[-1]["activity"])
     return answer
 
 

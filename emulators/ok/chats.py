@@ -7,6 +7,7 @@ from emulators.common.clock import Clock
 from emulators.common.store import Row, Store
 from emulators.ok import ids
 from emulators.ok.errors import OkError
+from emulators.ok.schema import NEXT_ACTIVITY
 from emulators.ok.settings import OkSettings
 
 FIRST_CHAT = 0x3E0000000001
@@ -20,6 +21,15 @@ class Chats:
         self.settings = settings
         self.clock = clock
 
+    def _next_activity(self) -> int:
+        return int(self.store.value(NEXT_ACTIVITY))
+
+    def _active(self, chat: Row, now_ms: int) -> None:
+        self.store.run(
+            "UPDATE chats SET activity_ms = max(activity_ms, ?), activity = ? WHERE id = ?",
+            (now_ms, self._next_activity(), chat["id"]),
+        )
+
     def open(self, page: str, uid: str, title: str) -> Row:
         """The chat of a person with a group, made when the person first writes."""
         found = self.of_user(page, uid)
@@ -29,9 +39,9 @@ class Chats:
         with self.store.transaction():
             number = (self.store.value("SELECT max(number) FROM chats") or FIRST_CHAT - 1) + 1
             self.store.run(
-                "INSERT INTO chats (number, id, page, uid, title, created_ms, activity_ms, seen_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
-                (number, ids.chat_id(number), page, uid, title, now, now),
+                "INSERT INTO chats (number, id, page, uid, title, created_ms, activity_ms, activity, seen_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                (number, ids.chat_id(number), page, uid, title, now, now, self._next_activity()),
             )
         made = self.of_user(page, uid)
         assert made is not None
@@ -51,8 +61,8 @@ class Chats:
     def recent(self, page: str, before: tuple[int, int] | None, count: int) -> tuple[list[Row], bool]:
         """Chats of a group, the freshest event first, and whether older ones remain."""
         rows = self.store.all(
-            "SELECT * FROM chats WHERE page = ? AND (activity_ms, number) < (?, ?)"
-            " ORDER BY activity_ms DESC, number DESC LIMIT ?",
+            "SELECT * FROM chats WHERE page = ? AND (activity_ms, activity) < (?, ?)"
+            " ORDER BY activity_ms DESC, activity DESC LIMIT ?",
             (page, *(before or (2**62, 2**62)), count + 1),
         )
         return rows[:count], len(rows) > count
@@ -96,7 +106,7 @@ class Chats:
                     via,
                 ),
             )
-            self.store.run("UPDATE chats SET activity_ms = max(activity_ms, ?) WHERE id = ?", (now, chat["id"]))
+            self._active(chat, now)
         made = self.message(chat["id"], mid)
         assert made is not None
         return made
@@ -139,7 +149,5 @@ class Chats:
     def set_title(self, chat: Row, title: str) -> None:
         """Rename the chat, which is an event of the chat."""
         with self.store.transaction():
-            self.store.run(
-                "UPDATE chats SET title = ?, activity_ms = ? WHERE id = ?",
-                (title, self.clock.now_ms(), chat["id"]),
-            )
+            self.store.run("UPDATE chats SET title = ? WHERE id = ?", (title, chat["id"]))
+            self._active(chat, self.clock.now_ms())

@@ -7,6 +7,7 @@ from emulators.common.clock import Clock
 from emulators.common.store import Row, Store
 from emulators.ok import ids
 from emulators.ok.errors import OkError
+from emulators.ok.schema import NEXT_ACTIVITY
 from emulators.ok.settings import OkSettings
 
 FIRST_TOPIC = 150000000000001
@@ -19,6 +20,9 @@ class Discussions:
         self.store = store
         self.settings = settings
         self.clock = clock
+
+    def _next_activity(self) -> int:
+        return int(self.store.value(NEXT_ACTIVITY))
 
     # --- writing -----------------------------------------------------------------------------------
 
@@ -33,9 +37,9 @@ class Discussions:
             last = self.store.value("SELECT max(id) FROM topics")
             topic = FIRST_TOPIC if last is None else last + 1
             self.store.run(
-                "INSERT INTO topics (id, page, author, text, attachments, created_ms, activity_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (topic, page, author, text, json.dumps(attachments or []), now, now),
+                "INSERT INTO topics (id, page, author, text, attachments, created_ms, activity_ms, activity)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (topic, page, author, text, json.dumps(attachments or []), now, now, self._next_activity()),
             )
         return str(topic)
 
@@ -77,8 +81,9 @@ class Discussions:
                 ),
             )
             self.store.run(
-                "UPDATE topics SET comments = comments + 1, activity_ms = max(activity_ms, ?) WHERE id = ?",
-                (now, topic["id"]),
+                "UPDATE topics SET comments = comments + 1, activity_ms = max(activity_ms, ?), activity = ?"
+                " WHERE id = ?",
+                (now, self._next_activity(), topic["id"]),
             )
         return comment
 
@@ -150,11 +155,11 @@ class Discussions:
         else:
             scope = "page IN (SELECT page FROM admins WHERE 'user:' || uid = ?1)"
         newer = newer and position is not None
-        bound = f"(activity_ms, id) {'>' if newer else '<'} (?2, ?3)"
+        bound = f"(activity_ms, activity) {'>' if newer else '<'} (?2, ?3)"
         order = "ASC" if newer else "DESC"
         rows = self.store.all(
             f"SELECT * FROM topics WHERE deleted_by IS NULL AND {scope} AND {bound}"  # noqa: S608
-            f" ORDER BY activity_ms {order}, id {order} LIMIT ?4",
+            f" ORDER BY activity_ms {order}, activity {order} LIMIT ?4",
             (f"user:{uid}", *(position or (2**62, 2**62)), count),
         )
         return rows[::-1] if newer else rows

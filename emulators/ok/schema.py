@@ -1,6 +1,10 @@
 """The tables of the emulated network, kept in one SQLite file."""
 
 SCHEMA = """
+CREATE TABLE IF NOT EXISTS counters (
+    name TEXT PRIMARY KEY, value INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO counters (name, value) VALUES ('activity', 0);
 CREATE TABLE IF NOT EXISTS application (
     key TEXT PRIMARY KEY, secret TEXT NOT NULL
 );
@@ -22,10 +26,10 @@ CREATE TABLE IF NOT EXISTS tokens (
 CREATE TABLE IF NOT EXISTS topics (
     id INTEGER PRIMARY KEY, page TEXT NOT NULL, author TEXT NOT NULL, text TEXT NOT NULL,
     attachments TEXT NOT NULL, created_ms INTEGER NOT NULL, activity_ms INTEGER NOT NULL,
-    comments INTEGER NOT NULL DEFAULT 0, deleted_by TEXT
+    activity INTEGER NOT NULL, comments INTEGER NOT NULL DEFAULT 0, deleted_by TEXT
 );
 CREATE INDEX IF NOT EXISTS topics_of_page ON topics (page, created_ms, id);
-CREATE INDEX IF NOT EXISTS topics_by_activity ON topics (activity_ms, id);
+CREATE INDEX IF NOT EXISTS topics_by_activity ON topics (activity_ms, activity);
 CREATE TABLE IF NOT EXISTS comments (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, topic INTEGER NOT NULL, page TEXT NOT NULL,
     author TEXT NOT NULL, text TEXT NOT NULL, attachments TEXT NOT NULL, created_ms INTEGER NOT NULL,
@@ -39,10 +43,11 @@ CREATE TABLE IF NOT EXISTS marks (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS chats (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, page TEXT NOT NULL, uid TEXT NOT NULL,
-    title TEXT NOT NULL, created_ms INTEGER NOT NULL, activity_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL,
+    title TEXT NOT NULL, created_ms INTEGER NOT NULL, activity_ms INTEGER NOT NULL,
+    activity INTEGER NOT NULL, seen_ms INTEGER NOT NULL,
     UNIQUE (page, uid)
 );
-CREATE INDEX IF NOT EXISTS chats_by_activity ON chats (page, activity_ms, number);
+CREATE INDEX IF NOT EXISTS chats_by_activity ON chats (page, activity_ms, activity);
 CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL, chat TEXT NOT NULL,
     page TEXT NOT NULL, sender TEXT NOT NULL, text TEXT NOT NULL, attachments TEXT NOT NULL,
@@ -60,3 +65,6 @@ CREATE TABLE IF NOT EXISTS deliveries (
 );
 CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (due_ms);
 """
+
+# Orders what happens within one millisecond.
+NEXT_ACTIVITY = "UPDATE counters SET value = value + 1 WHERE name = 'activity' RETURNING value"

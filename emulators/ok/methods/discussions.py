@@ -62,8 +62,8 @@ def get_list(call: Call) -> dict[str, Any]:
     anchor = call.optional("anchor")
     position: tuple[int, int] | None = None
     if anchor is not None:
-        ms, topic = ids.decode_anchor(anchor, 2)
-        position = (ms, topic)
+        ms, activity = ids.decode_anchor(anchor, 2)
+        position = (ms, activity)
     if types and views.GROUP_TOPIC not in types:
         return {"discussions": []}
     newer = direction == "BACKWARD"
@@ -71,7 +71,7 @@ def get_list(call: Call) -> dict[str, Any]:
     answer: dict[str, Any] = {"discussions": [views.discussion(world, row, uid) for row in rows]}
     if rows:
         edge = rows[0] if newer else rows[-1]
-        answer["anchor"] = ids.encode_anchor(edge["activity_ms"], edge["id"])
+        answer["anchor"] = ids.encode_anchor(edge["activity_ms"], edge["activity"])
         refs = [ref for row in rows for ref in (f"group:{row['page']}", row["author"])]
         answer["entities"] = views.entities(world, refs)
     return answer

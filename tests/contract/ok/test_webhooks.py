@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.contract.ok.process import OkProcess, free_port
+from tests.contract.ok.process import OkProcess
+from tests.contract.process import free_port
 
 
 class Receiver:
