@@ -539,6 +539,13 @@ def upgrade() -> None:
         ["endpoint_id", "created_at", "id"],
         unique=False,
     )
+    op.create_index(
+        "ix_webhook_deliveries_organisation_id_created_at",
+        "webhook_deliveries",
+        ["organisation_id", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index("ix_webhook_deliveries_created_at", "webhook_deliveries", ["created_at", "id"], unique=False)
     op.create_table(
         "appeal_messages",
         sa.Column("message_id", sa.Uuid(), nullable=False),
@@ -626,6 +633,8 @@ def downgrade() -> None:
     op.drop_table("message_versions")
     op.drop_index(op.f("ix_appeal_messages_appeal_id"), table_name="appeal_messages")
     op.drop_table("appeal_messages")
+    op.drop_index("ix_webhook_deliveries_created_at", table_name="webhook_deliveries")
+    op.drop_index("ix_webhook_deliveries_organisation_id_created_at", table_name="webhook_deliveries")
     op.drop_index("ix_webhook_deliveries_endpoint_id_created_at", table_name="webhook_deliveries")
     op.drop_index(
         "ix_webhook_deliveries_due",

@@ -29,13 +29,18 @@ class WebhookEndpoint(Base):
 
 
 class WebhookDelivery(Base):
-    """One event on its way to one endpoint; its id is the `webhook-id` of every attempt."""
+    """One event on its way to one endpoint; its id is the `webhook-id` of every attempt.
+
+    `organisation_id` is the endpoint's: it says who may see the delivery.
+    """
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
         UniqueConstraint("endpoint_id", "event_id"),
         Index("ix_webhook_deliveries_due", "next_attempt_at", postgresql_where=text("status = 'pending'")),
         Index("ix_webhook_deliveries_endpoint_id_created_at", "endpoint_id", "created_at", "id"),
+        Index("ix_webhook_deliveries_organisation_id_created_at", "organisation_id", "created_at", "id"),
+        Index("ix_webhook_deliveries_created_at", "created_at", "id"),
     )
 
     id: Mapped[Id]
