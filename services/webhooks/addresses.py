@@ -1,0 +1,109 @@
+"""Where a webhook may go: never inside the network, unless the operator allowed that network.
+
+A name is checked when an endpoint is saved, for a clear answer, and every address again when the socket to it is
+made, because a name may resolve to something else by then. Redirects are not followed at all.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+
+from yarl import URL
+
+from services.webhooks.settings import Network
+
+MAX_URL = 2000
+RESOLVE_SECONDS = 5
+_NAT64 = ip_network("64:ff9b::/96")
+_SITE_LOCAL = ip_network("fec0::/10")
+
+Address = IPv4Address | IPv6Address
+AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
+
+
+class Refused(Exception):  # noqa: N818 — reads better where it is raised
+    """The address must not be called; the text says why, for the endpoint's owner."""
+
+
+class AddressRefused(OSError):  # noqa: N818
+    """The same at connection time: an OSError, so that the HTTP client treats it as a failed connection."""
+
+
+def carried(address: Address) -> Address:
+    """The IPv4 address inside an IPv6 one that only carries it (mapped, 6to4, Teredo, NAT64), else itself."""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address.sixtofour is not None:
+            return address.sixtofour
+        if address.teredo is not None:
+            return address.teredo[1]
+        if address in _NAT64:
+            return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+def is_allowed(value: str, allowed: Sequence[Network]) -> bool:
+    """Whether a numeric address may be called: public, or in an allowed network.
+
+    Anything that is not written as a plain address is refused, since the system may read it in its own way.
+    """
+    try:
+        address = carried(ip_address(value))
+    except ValueError:
+        return False
+    if any(address in network for network in allowed):
+        return True
+    site_local = isinstance(address, IPv6Address) and address in _SITE_LOCAL
+    return address.is_global and not (address.is_multicast or address.is_reserved or site_local)
+
+
+def guarded_socket(allowed: Sequence[Network]) -> Callable[[AddressInfo], socket.socket]:
+    """A socket factory for aiohttp's connector: the last gate, which sees the very address to be called."""
+
+    def make(info: AddressInfo) -> socket.socket:
+        family, kind, protocol, _, address = info
+        if not is_allowed(str(address[0]), allowed):
+            raise AddressRefused(f"the address {address[0]} is inside a network that webhooks must not reach")
+        return socket.socket(family, kind, protocol)
+
+    return make
+
+
+def parse_url(value: str, *, https_only: bool) -> URL:
+    """The URL as the HTTP client will read it. Raises `Refused`."""
+    if len(value) > MAX_URL:
+        raise Refused(f"The URL is longer than {MAX_URL} characters")
+    if not value.isprintable() or any(character.isspace() for character in value):
+        raise Refused("The URL holds spaces or control characters")
+    try:
+        url = URL(value)
+        port = url.port
+        host = url.host
+    except ValueError as error:
+        raise Refused(f"The URL cannot be read: {error}") from error
+    if url.scheme not in ({"https"} if https_only else {"https", "http"}):
+        raise Refused("The URL must begin with https://" if https_only else "Expected https:// or http://")
+    if not host or not port:
+        raise Refused("The URL names no host")
+    if url.user is not None or url.password is not None:
+        raise Refused("The URL must not hold a name or password")
+    if url.fragment:
+        raise Refused("The URL must not hold a fragment")
+    return url
+
+
+async def check_url(value: str, allowed: Sequence[Network], *, https_only: bool) -> None:
+    """Raise `Refused` unless the URL is well-formed and its host resolves to addresses that may all be called."""
+    url = parse_url(value, https_only=https_only)
+    host = url.host or ""
+    try:
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(host, url.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, TimeoutError) as error:
+        raise Refused(f"The host {host} is not found") from error
+    for *_, address in found:
+        if not is_allowed(str(address[0]), allowed):
+            raise Refused(f"The host {host} is inside a network that webhooks must not reach")

@@ -1,0 +1,12 @@
+"""The webhooks service's wiring."""
+
+from services.webhooks import api, worker
+from shared.service import Service
+
+service = Service(
+    "webhooks",
+    "Gospablik: webhooks and events",
+    routers=[api.router, api.events],
+    consumers=worker.consumers,
+    workers={"deliveries": worker.deliver},
+)

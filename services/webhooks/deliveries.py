@@ -1,0 +1,74 @@
+"""Deliveries as their owner sees them: the list, one of them, and a retry by hand."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.access import Caller
+from shared.database import WriteSession
+from shared.pagination import Paging
+from shared.problems import Conflict, NotFound
+from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
+
+
+async def listed(
+    session: AsyncSession,
+    caller: Caller,
+    paging: Paging,
+    *,
+    endpoint_id: UUID | None,
+    status: str | None,
+    event_type: str | None,
+) -> Sequence[WebhookDelivery]:
+    """Deliveries to the caller's endpoints, newest first, one more than the page holds."""
+    query = select(WebhookDelivery).where(caller.scope(WebhookDelivery.organisation_id))
+    if endpoint_id is not None:
+        query = query.where(WebhookDelivery.endpoint_id == endpoint_id)
+    if status is not None:
+        query = query.where(WebhookDelivery.status == status)
+    if event_type is not None:
+        query = query.where(WebhookDelivery.event_type == event_type)
+    after = paging.after((WebhookDelivery.created_at, WebhookDelivery.id), (datetime.fromisoformat, UUID))
+    if after is not None:
+        query = query.where(after)
+    newest_first = query.order_by(WebhookDelivery.created_at.desc(), WebhookDelivery.id.desc())
+    return (await session.scalars(newest_first.limit(paging.limit + 1))).all()
+
+
+async def get(session: AsyncSession, caller: Caller, delivery_id: UUID) -> WebhookDelivery:
+    """One delivery. Raises `NotFound` for none or another's."""
+    found = await session.scalar(
+        select(WebhookDelivery).where(
+            WebhookDelivery.id == delivery_id, caller.scope(WebhookDelivery.organisation_id)
+        )
+    )
+    if found is None:
+        raise NotFound(f"No delivery {delivery_id}")
+    return found
+
+
+async def retry(session: WriteSession, caller: Caller, delivery_id: UUID) -> WebhookDelivery:
+    """Send it again now, under the same id, with a fresh round of attempts; delivered ones too.
+
+    Raises `Conflict` for an endpoint that is switched off.
+    """
+    found = await get(session, caller, delivery_id)
+    # The endpoint first, as everywhere: whoever changes it locks it before its deliveries.
+    active = await session.scalar(
+        select(WebhookEndpoint.active).where(WebhookEndpoint.id == found.endpoint_id).with_for_update(read=True)
+    )
+    if active is None:
+        raise NotFound(f"No delivery {delivery_id}")
+    if not active:
+        raise Conflict("The endpoint is switched off: switch it on, then retry")
+    await session.refresh(found, with_for_update=True)
+    found.status = "pending"
+    found.attempts = 0
+    found.next_attempt_at = clock.now()
+    found.delivered_at = None
+    await session.flush()
+    return found

@@ -1,0 +1,225 @@
+"""The delivery loop: claims due deliveries, sends them signed, records what came of it.
+
+Claiming moves `next_attempt_at` past the longest possible attempt and commits, so a worker that dies while
+sending leaves a delivery that becomes due again: it may arrive twice, under one `webhook-id`, never not at all.
+`last_attempt_at` is the stamp of a claim: an outcome is recorded only while the stamp is the claim's own.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+from sqlalchemy import bindparam, select, update
+
+from services.webhooks.addresses import Refused, guarded_socket, parse_url
+from services.webhooks.endpoints import switch_off
+from services.webhooks.settings import WebhooksSettings
+from services.webhooks.signing import Unreadable, Vault, signed_headers
+from shared import clock
+from shared.database import Database
+from shared.logs import logger
+from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
+
+log = logger(__name__)
+
+# Published in docs/webhooks.md. Pauses after the first, second, … failed attempt; then the delivery is failed.
+SCHEDULE = (
+    timedelta(seconds=5),
+    timedelta(seconds=30),
+    timedelta(minutes=2),
+    timedelta(minutes=10),
+    timedelta(hours=1),
+    timedelta(hours=5),
+    timedelta(hours=10),
+    timedelta(hours=24),
+    timedelta(hours=24),
+)
+IDLE_SECONDS = 0.5
+GATHER_SECONDS = 0.02
+EXCERPT_BYTES = 200
+LEASE_MARGIN = timedelta(seconds=30)
+GONE = 410
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A delivery that this worker holds until its lease ends."""
+
+    id: UUID
+    endpoint_id: UUID
+    url: str
+    secret: bytes
+    payload: dict[str, Any]
+    attempts: int
+    claimed_at: datetime
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one attempt; no error means the receiver took it."""
+
+    claim: Claimed
+    response_status: int | None = None
+    error: str | None = None
+
+
+class Dispatcher:
+    """Sends deliveries over one HTTP client that cannot reach inside the network."""
+
+    def __init__(self, database: Database, settings: WebhooksSettings, *, https_only: bool) -> None:
+        self._database = database
+        self._vault = Vault(settings.encryption_keys)
+        self._allowed = settings.webhooks_allowed_networks
+        self._timeout = settings.webhooks_timeout_seconds
+        self._concurrency = settings.webhooks_concurrency
+        self._https_only = https_only
+
+    def client(self) -> aiohttp.ClientSession:
+        """The HTTP client: no proxy, no cookies, every address checked when its socket is made."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._concurrency, socket_factory=guarded_socket(self._allowed), use_dns_cache=False
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=self._timeout, connect=min(5, self._timeout)),
+            headers={"User-Agent": "Gospablik-Webhooks/1", "Content-Type": "application/json"},
+            auto_decompress=False,
+            trust_env=False,
+        )
+
+    async def claim(self, limit: int) -> list[Claimed]:
+        """Take up to `limit` due deliveries, those due longest first; committed when it returns."""
+        now = clock.now()
+        due = (
+            select(WebhookDelivery.id)
+            .where(WebhookDelivery.status == "pending", WebhookDelivery.next_attempt_at <= now)
+            .order_by(WebhookDelivery.next_attempt_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        async with self._database.write() as session:
+            rows = await session.execute(
+                update(WebhookDelivery)
+                .where(WebhookDelivery.id == due.c.id, WebhookEndpoint.id == WebhookDelivery.endpoint_id)
+                .values(
+                    next_attempt_at=now + timedelta(seconds=self._timeout) + LEASE_MARGIN,
+                    last_attempt_at=now,
+                    attempts=WebhookDelivery.attempts + 1,
+                )
+                .returning(
+                    WebhookDelivery.id,
+                    WebhookDelivery.endpoint_id,
+                    WebhookEndpoint.url,
+                    WebhookEndpoint.secret,
+                    WebhookDelivery.payload,
+                    WebhookDelivery.attempts,
+                )
+                .execution_options(synchronize_session=False)
+            )
+            return [Claimed(**row._mapping, claimed_at=now) for row in rows]
+
+    async def attempt(self, http: aiohttp.ClientSession, claim: Claimed) -> Outcome:
+        """Send once. Whatever the receiver or the way to it does becomes an outcome."""
+        body = json.dumps(claim.payload, ensure_ascii=False, separators=(",", ":"))
+        try:
+            keys = self._vault.open(claim.secret).signing(clock.now())
+            url = parse_url(claim.url, https_only=self._https_only)
+            async with http.post(
+                url,
+                data=body.encode(),
+                headers=signed_headers(claim.id, body, keys),
+                allow_redirects=False,
+            ) as response:
+                if 200 <= response.status < 300:
+                    return Outcome(claim, response.status)
+                excerpt = await _excerpt(response)
+                return Outcome(claim, response.status, f"HTTP {response.status}{excerpt}")
+        except TimeoutError:
+            return Outcome(claim, error=f"no answer within {self._timeout:g} s")
+        except (aiohttp.ClientError, OSError, ValueError, Refused, Unreadable) as error:
+            return Outcome(claim, error=_printable(str(error) or type(error).__name__))
+
+    async def record(self, outcomes: Sequence[Outcome]) -> None:
+        """Write outcomes down in one transaction; an endpoint that answered 410 is switched off."""
+        now = clock.now()
+        gone = [outcome.claim.endpoint_id for outcome in outcomes if outcome.response_status == GONE]
+        endpoints = sorted({outcome.claim.endpoint_id for outcome in outcomes})
+        rows = WebhookDelivery.__table__
+        statement = (
+            update(WebhookDelivery)
+            .where(rows.c.id == bindparam("of"), rows.c.last_attempt_at == bindparam("claimed_at"))
+            .values(
+                status=bindparam("new_status"),
+                next_attempt_at=bindparam("next"),
+                response_status=bindparam("response"),
+                last_error=bindparam("error"),
+                delivered_at=bindparam("delivered"),
+            )
+        )
+        async with self._database.write() as session:
+            # Endpoints before deliveries, and in order, as whoever changes an endpoint locks them.
+            await session.execute(
+                select(WebhookEndpoint.id)
+                .where(WebhookEndpoint.id.in_(endpoints))
+                .order_by(WebhookEndpoint.id)
+                .with_for_update(read=not gone)
+            )
+            connection = await session.connection()
+            await connection.execute(statement, [_row(outcome, now) for outcome in outcomes])
+            if gone:
+                await switch_off(session, gone, "the receiver answered 410 Gone: the endpoint was switched off")
+
+    async def run(self) -> None:
+        """Deliver for ever, at most `webhooks_concurrency` attempts at a time."""
+        flying: set[asyncio.Task[Outcome]] = set()
+        async with self.client() as http:
+            try:
+                while True:
+                    room = self._concurrency - len(flying)
+                    claims = await self.claim(room) if room else []
+                    flying |= {asyncio.create_task(self.attempt(http, claim)) for claim in claims}
+                    if not flying:
+                        await asyncio.sleep(IDLE_SECONDS)
+                        continue
+                    done, _ = await asyncio.wait(flying, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                    if done:
+                        # Fast receivers answer together: one transaction then records many.
+                        await asyncio.sleep(GATHER_SECONDS)
+                        done = {task for task in flying if task.done()}
+                        flying -= done
+                        await self.record([task.result() for task in done])
+            finally:
+                for task in flying:
+                    task.cancel()
+                await asyncio.gather(*flying, return_exceptions=True)
+
+
+def _row(outcome: Outcome, now: datetime) -> dict[str, Any]:
+    claim = outcome.claim
+    row = {"of": claim.id, "claimed_at": claim.claimed_at, "response": outcome.response_status}
+    if outcome.error is None:
+        return row | {"new_status": "delivered", "next": now, "error": None, "delivered": now}
+    last = claim.attempts > len(SCHEDULE) or outcome.response_status == GONE
+    return row | {
+        "new_status": "failed" if last else "pending",
+        "next": now if last else now + SCHEDULE[claim.attempts - 1],
+        "error": outcome.error,
+        "delivered": None,
+    }
+
+
+async def _excerpt(response: aiohttp.ClientResponse) -> str:
+    # A few bytes help the receiver's owner; no more of a foreign answer is read or kept.
+    found = await response.content.read(EXCERPT_BYTES)
+    text = _printable(found.decode("utf-8", errors="replace"))
+    return f": {text}" if text else ""
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)[:EXCERPT_BYTES].strip()

@@ -1,0 +1,153 @@
+"""The catalogue of events that webhooks carry: what each says, its schema and an example.
+
+The models are the filter as well: only their fields leave the house, so a citizen's words or name cannot.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.tables.events import Event
+
+
+class EventName(StrEnum):
+    """What an endpoint can subscribe to."""
+
+    OPENED = "appeal.opened"
+    MESSAGE_ADDED = "appeal.message_added"
+    ASSIGNED = "appeal.assigned"
+    MOVED = "appeal.moved"
+    ANSWERED = "appeal.answered"
+    OVERDUE = "appeal.overdue"
+    CLOSED = "appeal.closed"
+    REOPENED = "appeal.reopened"
+
+
+TEST = "webhook.test"
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+
+class OrganisationRef(_Data):
+    """The organisation that answers."""
+
+    id: UUID
+    name: str | None
+
+
+class AppealData(_Data):
+    """The case at the moment of the event."""
+
+    id: UUID
+    number: int | None = None
+    status: str | None = None
+    network: str | None = None
+    url: str | None = Field(default=None, description="The message in the network")
+    organisation: OrganisationRef | None = None
+    written_at: datetime | None = None
+    opened_at: datetime | None = None
+    first_response_due_at: datetime | None = None
+    first_response_at: datetime | None = None
+    resolution_due_at: datetime | None = None
+    closed_at: datetime | None = None
+
+
+class MovedData(AppealData):
+    """Also the statuses it moved between."""
+
+    from_: str | None = Field(default=None, alias="from")
+    to: str | None = None
+
+
+class AnsweredData(AppealData):
+    """Also the answer that was published; `origin` is `gospablik` or `network` (by hand)."""
+
+    reply_id: UUID | None = None
+    origin: str | None = None
+    published_at: datetime | None = None
+    on_time: bool | None = None
+
+
+class ClosedData(AppealData):
+    """Also how it ended."""
+
+    outcome: str | None = None
+
+
+class TestData(_Data):
+    """Sent on request, to try an endpoint."""
+
+    endpoint_id: UUID
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One entry of the catalogue."""
+
+    description: str
+    data: type[_Data]
+    example: Mapping[str, Any]
+
+
+_CASE = {
+    "id": "0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10",
+    "number": 1024,
+    "status": "assigned",
+    "network": "vk",
+    "url": "https://vk.com/wall-101_31",
+    "organisation": {"id": "0198f3a0-0000-7000-8000-000000000001", "name": "Школа № 1"},
+    "written_at": "2026-11-23T10:00:00+08:00",
+    "opened_at": "2026-11-23T10:00:04+08:00",
+    "first_response_due_at": "2026-11-24T10:00:04+08:00",
+}
+_ANSWER = {
+    "status": "answered",
+    "first_response_at": "2026-11-23T11:30:00+08:00",
+    "reply_id": "0198f3a5-1111-7000-8000-000000000002",
+    "origin": "gospablik",
+    "published_at": "2026-11-23T11:30:00+08:00",
+    "on_time": True,
+}
+_CLOSED = {"status": "closed", "closed_at": "2026-11-25T09:00:00+08:00", "outcome": "resolved"}
+
+CATALOGUE: dict[str, Kind] = {
+    EventName.OPENED: Kind("A message that needs an answer opened a case", AppealData, _CASE),
+    EventName.MESSAGE_ADDED: Kind("The citizen wrote again in the open case", AppealData, _CASE),
+    EventName.ASSIGNED: Kind("The case went to an organisation", AppealData, _CASE),
+    EventName.MOVED: Kind(
+        "The case changed its status", MovedData, _CASE | {"from": "assigned", "to": "in_progress"}
+    ),
+    EventName.ANSWERED: Kind("An answer was published in the network", AnsweredData, _CASE | _ANSWER),
+    EventName.OVERDUE: Kind("The first response is past its deadline", AppealData, _CASE),
+    EventName.CLOSED: Kind("The case was closed", ClosedData, _CASE | _CLOSED),
+    EventName.REOPENED: Kind(
+        "A closed or answered case was opened again", AppealData, _CASE | {"status": "reopened"}
+    ),
+    TEST: Kind(
+        "Sent by POST /webhooks/endpoints/{id}/test, whatever the endpoint subscribes to",
+        TestData,
+        {"endpoint_id": "0198f3a0-2222-7000-8000-000000000003"},
+    ),
+}
+
+
+def body_of(event_type: str, occurred_at: datetime, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a delivery: type, time of the event, and the catalogue's fields of its data, no others."""
+    model = CATALOGUE[event_type].data
+    kept = model.model_validate(data).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return {"type": event_type, "timestamp": occurred_at.isoformat(), "data": kept}
+
+
+def body_of_event(event: Event, organisation_names: Mapping[UUID, str]) -> dict[str, Any]:
+    """The body for an event of a case."""
+    found = event.organisation_id
+    organisation = {"id": found, "name": organisation_names.get(found)} if found else None
+    data = {**event.data, "id": event.subject_id, "organisation": organisation}
+    return body_of(event.type, event.occurred_at, data)

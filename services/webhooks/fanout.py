@@ -1,0 +1,79 @@
+"""From events to deliveries: one per event and endpoint, in the transaction that moves the cursor."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from services.webhooks.event_types import EventName, body_of_event
+from shared import clock
+from shared.database import WriteSession
+from shared.events import Consumer
+from shared.ids import new_id
+from shared.tables.events import Event, WebhooksCursor
+from shared.tables.registry import Organisation
+from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
+
+CHUNK = 1000  # rows per INSERT: the protocol takes 32,767 parameters
+
+
+async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
+    """Write a delivery for every event and every active endpoint that asked for it and may see it."""
+    # Shared locks: an endpoint that is being changed or deleted is waited for, so nothing is written beside it.
+    endpoints = (
+        await session.execute(
+            select(WebhookEndpoint.id, WebhookEndpoint.organisation_id, WebhookEndpoint.event_types)
+            .where(WebhookEndpoint.active)
+            .order_by(WebhookEndpoint.id)
+            .with_for_update(read=True)
+        )
+    ).all()
+    if not endpoints:
+        return
+    names = await _names(session, {event.organisation_id for event in events if event.organisation_id})
+    now = clock.now()
+    rows = []
+    for event in events:
+        wanting = [
+            endpoint
+            for endpoint in endpoints
+            if event.type in endpoint.event_types and endpoint.organisation_id in {None, event.organisation_id}
+        ]
+        if not wanting:
+            continue
+        body = body_of_event(event, names)
+        rows += [
+            {
+                "id": new_id(),
+                "endpoint_id": endpoint.id,
+                "event_id": event.id,
+                "event_type": event.type,
+                "organisation_id": endpoint.organisation_id,
+                "payload": body,
+                "status": "pending",
+                "attempts": 0,
+                "next_attempt_at": now,
+                "created_at": now,
+            }
+            for endpoint in wanting
+        ]
+    for start in range(0, len(rows), CHUNK):
+        statement = insert(WebhookDelivery).values(rows[start : start + CHUNK])
+        await session.execute(
+            statement.on_conflict_do_nothing(
+                index_elements=[WebhookDelivery.endpoint_id, WebhookDelivery.event_id]
+            )
+        )
+
+
+async def _names(session: WriteSession, organisations: set[UUID]) -> dict[UUID, str]:
+    if not organisations:
+        return {}
+    found = await session.execute(
+        select(Organisation.id, Organisation.name).where(Organisation.id.in_(organisations))
+    )
+    return {row.id: row.name for row in found}
+
+
+consumer = Consumer("webhooks-fanout", WebhooksCursor, tuple(EventName), fan_out)

@@ -1,0 +1,144 @@
+"""What crosses the wire of webhooks."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from services.webhooks.event_types import TEST, EventName
+
+
+def _no_control_characters(value: str) -> str:
+    if any(character != "\n" and not character.isprintable() for character in value):
+        raise ValueError("control characters are not allowed")
+    return value
+
+
+Line = Annotated[str, AfterValidator(_no_control_characters)]
+Url = Annotated[str, Field(min_length=1, max_length=2000, examples=["https://crm.example.org/hooks/gospablik"])]
+EventTypes = Annotated[
+    list[EventName], Field(min_length=1, max_length=50, examples=[["appeal.opened", "appeal.answered"]])
+]
+Description = Annotated[Line, Field(max_length=500, examples=["Приёмная главы"])]
+
+
+class EndpointNew(BaseModel):
+    """Where a system wants its events."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Url
+    event_types: EventTypes
+    description: Description = ""
+
+
+class EndpointChange(BaseModel):
+    """Fields to change; those left out stay."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Url | None = None
+    event_types: EventTypes | None = None
+    description: Description | None = None
+    active: bool | None = Field(default=None, description="false: nothing is sent, waiting deliveries fail")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _given(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("null is not a value: leave the field out to keep it")
+        return value
+
+
+class Endpoint(BaseModel):
+    """An endpoint; its secret is shown when it is made or rotated, and never again."""
+
+    id: UUID
+    version: int
+    organisation_id: UUID | None = Field(description="Whose events it gets; null: all events of the region")
+    url: str
+    event_types: list[str]
+    description: str
+    active: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class EndpointWithSecret(Endpoint):
+    """An endpoint and its signing secret."""
+
+    secret: str | None = Field(
+        default=None,
+        description="Keep it: it is shown once. Null when a repeated request gets the first answer again",
+        examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="],
+    )
+
+
+class DeliveryStatus(StrEnum):
+    """`pending` waits for its (next) attempt; `failed` is given up and can be retried by hand."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class Delivery(BaseModel):
+    """One event on its way to one endpoint. `id` is the `webhook-id` of every attempt."""
+
+    id: UUID
+    endpoint_id: UUID
+    event_id: UUID
+    event_type: str
+    status: DeliveryStatus
+    attempts: int = Field(description="Attempts made since it was written or last retried by hand")
+    next_attempt_at: datetime | None = Field(description="Null unless pending")
+    last_attempt_at: datetime | None
+    response_status: int | None = Field(description="HTTP status of the last answer", examples=[500])
+    last_error: str | None = Field(description="Why the last attempt failed", examples=["HTTP 500: try later"])
+    delivered_at: datetime | None
+    created_at: datetime
+
+
+class DeliveryWithBody(Delivery):
+    """A delivery and the body that is sent."""
+
+    payload: dict[str, Any]
+
+
+AnyEventType = StrEnum("AnyEventType", {name.name: name.value for name in EventName} | {"TEST": TEST})  # type: ignore[misc]
+
+
+class EventType(BaseModel):
+    """One entry of the catalogue."""
+
+    type: str = Field(examples=["appeal.opened"])
+    description: str
+    json_schema: dict[str, Any] = Field(serialization_alias="schema", description="JSON Schema of the body")
+    example: dict[str, Any] = Field(description="A body as it is sent")
+
+
+class EventTypeList(BaseModel):
+    """The whole catalogue."""
+
+    items: list[EventType]
+
+
+class FeedEvent(BaseModel):
+    """One event of the feed."""
+
+    position: int = Field(examples=[42])
+    id: UUID
+    type: str = Field(examples=["appeal.opened"])
+    subject_id: UUID
+    organisation_id: UUID | None
+    occurred_at: datetime
+    data: dict[str, Any]
+
+
+class Feed(BaseModel):
+    """Events in order. Ask again with `after = next_after`; no items means nothing new."""
+
+    items: list[FeedEvent]
+    next_after: int

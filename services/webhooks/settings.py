@@ -1,0 +1,36 @@
+"""Settings of webhooks: keys of secrets at rest, where deliveries may go, and how patient they are."""
+
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Network = IPv4Network | IPv6Network
+
+
+class WebhooksSettings(BaseSettings):
+    """Read from `GOSPABLIK_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
+
+    encryption_keys: SecretStr = Field(description="Fernet keys of secrets at rest, comma-separated, newest first")
+    webhooks_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(), description="Private networks that deliveries may reach: CIDR, comma-separated"
+    )
+    webhooks_timeout_seconds: float = Field(default=15, gt=0, le=60, description="For one attempt as a whole")
+    webhooks_concurrency: int = Field(default=64, ge=1, le=1000, description="Attempts at the same time")
+
+    @field_validator("webhooks_allowed_networks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+        return value
+
+
+@lru_cache
+def webhooks_settings() -> WebhooksSettings:
+    """The process's settings, read once."""
+    return WebhooksSettings()
