@@ -1,0 +1,186 @@
+"""The desk over stand-in services: health, the one document, its page, the gateway's refusals."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from aiohttp import web
+
+from services.gateway.app import build
+from services.gateway.settings import SERVICES, DeskSettings
+from tests.unit.gateway.conftest import Serve
+
+
+class Fake:
+    """A service that can be made ill, slow, or absent."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ready = True
+        self.delay = 0.0
+        self.documented = True
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(self.delay)
+        if request.path == "/health/ready":
+            status = "pass" if self.ready else "fail"
+            checks = {} if self.ready else {"database": "secret-host refused"}
+            return web.json_response({"status": status, "checks": checks}, status=200 if self.ready else 503)
+        if request.path == "/openapi.json" and self.documented:
+            path = {"get": {"operationId": f"{self.name}_list", "responses": {}}}
+            return web.json_response({"openapi": "3.1.0", "info": {}, "paths": {f"/api/v1/{self.name}": path}})
+        raise web.HTTPNotFound
+
+
+@pytest.fixture
+def services() -> dict[str, Fake]:
+    return {name: Fake(name) for name in SERVICES}
+
+
+@asynccontextmanager
+async def _desk(settings: DeskSettings) -> AsyncIterator[httpx.AsyncClient]:
+    app = build(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://desk") as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def desk(services: dict[str, Fake], serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    urls = {f"{name}_url": await serve(fake) for name, fake in services.items()}
+    settings = DeskSettings.model_validate(
+        urls | {"health_timeout_seconds": 0.3, "documents_fresh_seconds": 0, "gateway_body_bytes": 2048}
+    )
+    async with _desk(settings) as client:
+        yield client
+
+
+async def test_health_passes_when_all_are_ready(desk: httpx.AsyncClient) -> None:
+    answer = await desk.get("/health")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("application/health+json")
+    assert answer.json()["status"] == "pass"
+    assert set(answer.json()["checks"]) == {f"{name}:ready" for name in SERVICES}
+
+
+async def test_health_names_the_service_that_fails_without_its_secrets(
+    desk: httpx.AsyncClient, services: dict[str, Fake]
+) -> None:
+    services["ingest"].ready = False
+    answer = await desk.get("/health")
+    assert answer.status_code == 503
+    document = answer.json()
+    assert document["status"] == "fail"
+    assert document["output"] == "not ready: ingest"
+    assert document["checks"]["ingest:ready"][0]["output"] == "database"
+    assert document["checks"]["appeals:ready"][0]["status"] == "pass"
+    assert "secret-host" not in answer.text
+
+
+async def test_health_does_not_wait_for_a_silent_service(
+    desk: httpx.AsyncClient, services: dict[str, Fake]
+) -> None:
+    services["metrics"].delay = 30
+    async with asyncio.timeout(5):
+        answer = await desk.get("/health")
+    assert answer.status_code == 503
+    assert answer.json()["output"] == "not ready: metrics"
+
+
+async def test_an_unreachable_service_fails_health_and_is_missing_in_the_document() -> None:
+    urls = {f"{name}_url": "http://127.0.0.1:1" for name in SERVICES}
+    async with _desk(DeskSettings.model_validate(urls)) as client:
+        health = await client.get("/health")
+        document = await client.get("/openapi.json")
+    assert health.status_code == 503
+    assert "127.0.0.1:1" not in health.text
+    assert document.status_code == 200
+    assert document.json()["x-missing"] == list(SERVICES)
+    assert "/health" in document.json()["paths"]
+
+
+async def test_the_document_has_an_etag_that_answers_304(desk: httpx.AsyncClient) -> None:
+    answer = await desk.get("/openapi.json")
+    assert {f"/api/v1/{name}" for name in SERVICES} <= set(answer.json()["paths"])
+    etag = answer.headers["etag"]
+    again = await desk.get("/openapi.json", headers={"If-None-Match": etag})
+    assert again.status_code == 304
+    assert again.content == b""
+    other = await desk.get("/openapi.json", headers={"If-None-Match": '"other"'})
+    assert other.status_code == 200
+
+
+async def test_a_service_that_goes_down_keeps_its_last_document(
+    desk: httpx.AsyncClient, services: dict[str, Fake]
+) -> None:
+    before = await desk.get("/openapi.json")
+    services["appeals"].documented = False
+    after = await desk.get("/openapi.json")
+    assert "/api/v1/appeals" in after.json()["paths"]
+    assert after.headers["etag"] == before.headers["etag"]
+
+
+async def test_the_page_needs_no_outside_host(desk: httpx.AsyncClient) -> None:
+    page = await desk.get("/docs")
+    assert page.status_code == 200
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for name, kind in (
+        ("swagger-ui-bundle.js", "javascript"),
+        ("swagger-ui.css", "css"),
+        ("start.js", "javascript"),
+    ):
+        assert f'"/docs/{name}"' in page.text
+        asset = await desk.get(f"/docs/{name}")
+        assert asset.status_code == 200
+        assert kind in asset.headers["content-type"]
+        assert len(asset.content) > 100
+
+
+@pytest.mark.parametrize("name", ["index.html", "..%2f__init__.py", "nothing.js"])
+async def test_other_files_of_the_wheel_are_not_served(desk: httpx.AsyncClient, name: str) -> None:
+    answer = await desk.get(f"/docs/{name}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("status", "slug"),
+    [
+        (404, "not-found"),
+        (413, "too-large"),
+        (429, "too-many-requests"),
+        (502, "upstream-failed"),
+        (503, "unavailable"),
+        (504, "gateway-timeout"),
+    ],
+)
+async def test_refusals_are_problem_documents(desk: httpx.AsyncClient, status: int, slug: str) -> None:
+    answer = await desk.get(f"/errors/{status}", params={"instance": "http://host/api/v1/appeals?secret=1"})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["type"] == f"/problems/{slug}"
+    assert problem["status"] == status
+    assert problem["instance"] == "/api/v1/appeals"
+    kind = await desk.get(problem["type"])
+    assert kind.json()["status"] == status
+
+
+async def test_a_refusal_tells_the_limit_and_hides_a_callbacks_secret(desk: httpx.AsyncClient) -> None:
+    answer = await desk.get("/errors/413", params={"instance": "http://host/callbacks/ok/S3CRET"})
+    assert "2 KiB" in answer.json()["detail"]
+    assert "S3CRET" not in answer.text
+
+
+async def test_an_unknown_path_is_a_problem(desk: httpx.AsyncClient) -> None:
+    answer = await desk.post("/api/v2/nothing", content=b"x")
+    assert answer.status_code == 404
+    assert answer.json()["type"] == "/problems/not-found"
+    assert answer.json()["instance"] == "/api/v2/nothing"
+    assert (await desk.get("/problems/nothing")).status_code == 404

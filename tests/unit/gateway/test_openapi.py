@@ -1,0 +1,110 @@
+"""Merging documents: one set of paths, names that mean one thing."""
+
+from typing import Any
+
+from services.gateway.openapi import Document, merge
+
+OWN: Document = {
+    "openapi": "3.1.0",
+    "info": {"title": "All", "version": "1"},
+    "paths": {"/health": {"get": {"tags": ["health"], "responses": {}}}},
+}
+
+
+def _service(path: str, schemas: dict[str, Any], **operation: Any) -> Document:
+    return {
+        "openapi": "3.1.0",
+        "info": {},
+        "paths": {path: {"get": operation}},
+        "components": {"schemas": schemas},
+    }
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def test_paths_of_all_services_and_of_the_desk_stand_together() -> None:
+    merged = merge(
+        {"registry": _service("/api/v1/pages", {}), "ingest": _service("/callbacks/vk", {})}, OWN, missing=[]
+    )
+    assert list(merged["paths"]) == ["/api/v1/pages", "/callbacks/vk", "/health"]
+    assert merged["info"]["title"] == "All"
+    assert merged["servers"] == [{"url": "/", "description": "This gateway"}]
+    assert "x-missing" not in merged
+    assert [tag["name"] for tag in merged["tags"]] == ["health", "ingest", "registry"]
+
+
+def test_what_the_gateway_does_not_route_is_left_out() -> None:
+    inner = _service("/internal/publications", {}) | {}
+    inner["paths"] |= {"/health/ready": {"get": {}}, "/metrics": {"get": {}}, "/api/v1/metrics/sla": {"get": {}}}
+    assert list(merge({"metrics": inner}, OWN, missing=[])["paths"]) == ["/api/v1/metrics/sla", "/health"]
+
+
+def test_methods_of_one_path_may_come_from_two_services() -> None:
+    first = _service("/api/v1/messages/{id}/triage", {}, operationId="read")
+    second: Document = {"paths": {"/api/v1/messages/{id}/triage": {"post": {"operationId": "write"}}}}
+    item = merge({"ingest": first, "appeals": second}, OWN, missing=[])["paths"]["/api/v1/messages/{id}/triage"]
+    assert item["get"]["operationId"] == "read"
+    assert item["post"]["operationId"] == "write"
+
+
+def test_the_same_component_is_shared() -> None:
+    problem = {"type": "object", "properties": {"title": {"type": "string"}}}
+    documents = {name: _service(f"/api/v1/{name}", {"Problem": dict(problem)}) for name in ("pages", "appeals")}
+    assert merge(documents, OWN, missing=[])["components"]["schemas"] == {"Problem": problem}
+
+
+def test_a_name_that_means_two_things_gets_its_services_name() -> None:
+    registry = _service("/api/v1/pages", {"Item": {"type": "string"}}, responses={"200": {"schema": _ref("Item")}})
+    appeals = _service(
+        "/api/v1/appeals", {"Item": {"type": "integer"}}, responses={"200": {"schema": _ref("Item")}}
+    )
+    merged = merge({"registry": registry, "appeals": appeals}, OWN, missing=[])
+    assert merged["components"]["schemas"] == {
+        "AppealsItem": {"type": "integer"},
+        "RegistryItem": {"type": "string"},
+    }
+    answer = merged["paths"]["/api/v1/appeals"]["get"]["responses"]["200"]
+    assert answer["schema"] == _ref("AppealsItem")
+    assert registry["components"]["schemas"] == {"Item": {"type": "string"}}, (
+        "the service's own document is untouched"
+    )
+
+
+def test_a_clash_spreads_to_what_refers_to_it() -> None:
+    shared = {"List": {"items": _ref("Item")}, "Fine": {"type": "null"}}
+    registry = _service("/api/v1/pages", shared | {"Item": {"type": "string"}})
+    appeals = _service("/api/v1/appeals", shared | {"Item": {"type": "integer"}})
+    schemas = merge({"registry": registry, "appeals": appeals}, OWN, missing=[])["components"]["schemas"]
+    assert set(schemas) == {"Fine", "AppealsItem", "AppealsList", "RegistryItem", "RegistryList"}
+    assert schemas["RegistryList"] == {"items": _ref("RegistryItem")}
+
+
+def test_discriminators_follow_the_new_names() -> None:
+    union = {"discriminator": {"mapping": {"a": "#/components/schemas/Item"}}}
+    registry = _service("/api/v1/pages", {"Item": {"type": "string"}, "Union": union})
+    appeals = _service("/api/v1/appeals", {"Item": {"type": "integer"}})
+    schemas = merge({"registry": registry, "appeals": appeals}, OWN, missing=[])["components"]["schemas"]
+    assert schemas["Union"]["discriminator"]["mapping"] == {"a": "#/components/schemas/RegistryItem"}
+
+
+def test_a_documents_own_security_goes_down_to_its_operations() -> None:
+    bearer = {"type": "http", "scheme": "bearer"}
+    document = _service("/api/v1/pages", {})
+    document["security"] = [{"bearer": []}]
+    document["components"]["securitySchemes"] = {"bearer": bearer}
+    merged = merge({"registry": document}, OWN, missing=["appeals"])
+    assert merged["paths"]["/api/v1/pages"]["get"]["security"] == [{"bearer": []}]
+    assert merged["components"]["securitySchemes"] == {"bearer": bearer}
+    assert merged["x-missing"] == ["appeals"]
+
+
+def test_security_schemes_that_differ_are_told_apart() -> None:
+    first, second = _service("/api/v1/pages", {}), _service("/api/v1/appeals", {})
+    for document, scheme in ((first, "bearer"), (second, "basic")):
+        document["components"]["securitySchemes"] = {"auth": {"type": "http", "scheme": scheme}}
+        next(iter(document["paths"].values()))["get"]["security"] = [{"auth": []}]
+    merged = merge({"registry": first, "appeals": second}, OWN, missing=[])
+    assert merged["paths"]["/api/v1/pages"]["get"]["security"] == [{"Registryauth": []}]
+    assert set(merged["components"]["securitySchemes"]) == {"Registryauth", "Appealsauth"}

@@ -1,0 +1,221 @@
+"""The real Traefik with our configuration over stand-in services."""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from cli.embedded.processes import traefik_program
+from services.gateway.traefik.render import write_static
+from tests.conftest import free_port
+from tests.unit.gateway.conftest import Serve
+
+LIMIT = 1 << 20
+
+
+@dataclass
+class Services:
+    """Answers for every service; says who was asked what."""
+
+    seen: Counter[str] = field(default_factory=Counter)
+
+    def handler(self, name: str) -> "_Handler":
+        return _Handler(name, self.seen)
+
+
+@dataclass
+class _Handler:
+    name: str
+    seen: Counter[str]
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        self.seen[f"{self.name} {request.method} {request.path}"] += 1
+        if self.name == "desk" and request.path.startswith("/errors/"):
+            status = int(request.path.rpartition("/")[2])
+            return web.json_response(
+                {"by": "desk", "instance": request.query["instance"]},
+                status=status,
+                content_type="application/problem+json",
+            )
+        if request.path.endswith("/stream"):
+            return await self._stream(request)
+        if request.path.endswith("/drop"):
+            assert request.transport is not None
+            request.transport.close()
+        last = request.path.rpartition("/")[2]
+        body = {"by": self.name, "length": len(await request.read()), "id": request.headers.get("X-Request-Id")}
+        return web.json_response(body, status=int(last) if last.isdigit() else 200)
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"data: 1\n\n")
+        # Nothing more follows: a gateway that buffers would hold the first event back for ever.
+        await asyncio.sleep(30)
+        return response
+
+
+@dataclass
+class Gateway:
+    base: str
+    http: aiohttp.ClientSession
+    services: Services
+    log: Path
+
+    async def ask(self, method: str, path: str, data: bytes | None = None) -> tuple[int, dict[str, object]]:
+        async with self.http.request(method, self.base + path, data=BytesIO(data or b"")) as response:
+            return response.status, await response.json(content_type=None)
+
+
+@pytest.fixture
+async def gateway(serve: Serve, tmp_path: Path) -> AsyncIterator[Gateway]:
+    services = Services()
+    names = ("registry", "ingest", "appeals", "webhooks", "desk")
+    urls = {f"GOSPABLIK_{name.upper()}_URL": await serve(services.handler(name)) for name in names}
+    urls["GOSPABLIK_METRICS_URL"] = f"http://127.0.0.1:{free_port()}"  # nobody is there
+    limits = {
+        "GOSPABLIK_GATEWAY_BODY_BYTES": str(LIMIT),
+        "GOSPABLIK_GATEWAY_SIGN_IN_RATE": "5",
+        "GOSPABLIK_GATEWAY_SIGN_IN_BURST": "5",
+    }
+    port = free_port()
+    static = write_static(tmp_path / "traefik.yml", web=f"127.0.0.1:{port}", own=f"127.0.0.1:{free_port()}")
+    log = tmp_path / "traefik.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            traefik_program(),
+            f"--configFile={static}",
+            env=os.environ | urls | limits,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        async with aiohttp.ClientSession() as http:
+            found = Gateway(f"http://127.0.0.1:{port}", http, services, log)
+            await _until_routed(found)
+            yield found
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _until_routed(gateway: Gateway) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                status, _ = await gateway.ask("GET", "/health")
+            except (aiohttp.ClientError, ValueError):
+                status = 0
+            if status == 200:
+                return
+            await asyncio.sleep(0.05)
+
+
+_ROUTES = {
+    "/api/v1/auth/revoke": "registry",
+    "/api/v1/me": "registry",
+    "/api/v1/organisations/1/pages": "registry",
+    "/api/v1/municipalities": "registry",
+    "/api/v1/.well-known/jwks.json": "registry",
+    "/.well-known/jwks.json": "registry",
+    "/api/v1/audit": "registry",
+    "/api/v1/messages/5/versions": "ingest",
+    "/api/v1/sources/tokens": "ingest",
+    "/callbacks/vk": "ingest",
+    "/callbacks/ok/secret": "ingest",
+    "/api/v1/messages/5a/triage": "appeals",
+    "/api/v1/appeals/counts": "appeals",
+    "/api/v1/routing-rules": "appeals",
+    "/api/v1/webhooks/endpoints": "webhooks",
+    "/api/v1/events": "webhooks",
+    "/health": "desk",
+    "/openapi.json": "desk",
+    "/docs/start.js": "desk",
+    "/internal/publications": "desk",
+    "/api/v1/internal": "desk",
+    "/api/v1/meetings": "desk",
+    "/api/v1/pagesX": "desk",
+    "/nothing": "desk",
+}
+
+
+async def test_paths_lead_to_their_service(gateway: Gateway) -> None:
+    found = {
+        method: {path: (await gateway.ask(method, path))[1]["by"] for path in _ROUTES}
+        for method in ("GET", "POST")
+    }
+    assert found == {"GET": _ROUTES, "POST": _ROUTES}
+
+
+async def test_a_services_own_refusals_pass_untouched(gateway: Gateway) -> None:
+    for status in (400, 404, 409, 412, 422, 428, 429, 500, 503):
+        assert await gateway.ask("GET", f"/api/v1/appeals/{status}") == (
+            status,
+            {"by": "appeals", "length": 0, "id": None},
+        )
+
+
+async def test_an_absent_service_is_a_problem_at_once(gateway: Gateway) -> None:
+    async with asyncio.timeout(10):
+        answers = [await gateway.ask("GET", "/api/v1/metrics/sla?x=1") for _ in range(5)]
+    assert {status for status, _ in answers} <= {502, 503}
+    assert all(answer["by"] == "desk" for _, answer in answers)
+    assert str(answers[0][1]["instance"]).endswith("/api/v1/metrics/sla?x=1")
+    # The others are not drawn into it.
+    assert (await gateway.ask("GET", "/api/v1/appeals"))[0] == 200
+
+
+async def test_a_body_over_the_limit_is_refused_before_the_service(gateway: Gateway) -> None:
+    path = "/api/v1/appeals/1/replies"
+    status, answer = await gateway.ask("POST", path, b"x" * (LIMIT + 1))
+    assert (status, answer["by"]) == (413, "desk")
+    assert gateway.services.seen[f"appeals POST {path}"] == 0
+    status, answer = await gateway.ask("POST", path, b"x" * LIMIT)
+    assert (status, answer["length"]) == (200, LIMIT)
+
+
+async def test_a_broken_connection_is_never_retried(gateway: Gateway) -> None:
+    status, answer = await gateway.ask("POST", "/api/v1/appeals/drop", b"{}")
+    assert (status, answer["by"]) == (502, "desk")
+    assert gateway.services.seen["appeals POST /api/v1/appeals/drop"] == 1
+
+
+async def test_live_events_are_not_held_back(gateway: Gateway) -> None:
+    async with asyncio.timeout(5), gateway.http.get(f"{gateway.base}/api/v1/stream") as response:
+        assert await response.content.readline() == b"data: 1\n"
+
+
+async def test_sign_in_is_limited_and_nothing_else(gateway: Gateway) -> None:
+    answers = await asyncio.gather(*(gateway.ask("POST", "/api/v1/auth/token", b"x") for _ in range(40)))
+    statuses = Counter(status for status, _ in answers)
+    assert statuses[200] >= 5
+    assert statuses[429] > 0
+    assert {answer["by"] for status, answer in answers if status == 429} == {"desk"}
+    others = await asyncio.gather(*(gateway.ask("POST", "/api/v1/appeals", b"x") for _ in range(40)))
+    assert {status for status, _ in others} == {200}
+
+
+async def test_a_request_id_is_passed_on(gateway: Gateway) -> None:
+    headers = {"X-Request-Id": "abc-1"}
+    async with gateway.http.get(f"{gateway.base}/api/v1/appeals", headers=headers) as response:
+        assert (await response.json())["id"] == "abc-1"
+
+
+async def test_no_secret_reaches_the_access_log(gateway: Gateway) -> None:
+    await gateway.ask("POST", "/callbacks/ok/PATHSECRET", b"{}")
+    await gateway.ask("POST", "/callbacks/ok/PATHSECRET/502", b"{}")
+    await gateway.ask("GET", "/api/v1/events?ticket=QUERYSECRET")
+    await gateway.ask("GET", "/api/v1/appeals/logged")
+    async with asyncio.timeout(10):
+        while "/api/v1/appeals/logged" not in gateway.log.read_text():
+            await asyncio.sleep(0.05)
+    written = gateway.log.read_text()
+    assert "PATHSECRET" not in written
+    assert "QUERYSECRET" not in written
