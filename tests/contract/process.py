@@ -1,0 +1,89 @@
+"""An emulator as a process of its own, and its control door."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+START_SECONDS = 20
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class EmulatorProcess:
+    """`python -m emulators.NETWORK` on a free port, with its state in one file; ended by its own pid."""
+
+    def __init__(self, network: str, data: Path, **settings: object) -> None:
+        self._network = network
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            **os.environ,
+            "EMULATOR_PORT": str(self.port),
+            "EMULATOR_DATA": str(data),
+            **{f"EMULATOR_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        self._process: asyncio.subprocess.Process | None = None
+        self._http: aiohttp.ClientSession | None = None
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        """A client that keeps no connection, so that a restarted server finds no stale one."""
+        if self._http is None:
+            self._http = aiohttp.ClientSession(self.url, connector=aiohttp.TCPConnector(force_close=True, limit=0))
+        return self._http
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running emulator."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start and wait until the control door opens."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", f"emulators.{self._network}", env=self.environment
+        )
+        deadline = asyncio.get_running_loop().time() + START_SECONDS
+        while True:
+            try:
+                await self.door("pages")
+            except aiohttp.ClientConnectorError:
+                assert self._process.returncode is None, "the emulator ended at once"
+                assert asyncio.get_running_loop().time() < deadline, "the emulator does not start"
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+    async def end(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
+        """End the process; answers its exit status."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(with_signal)
+        return await asyncio.wait_for(self._process.wait(), 10)
+
+    async def close(self) -> None:
+        """End the process if it runs, and the client."""
+        try:
+            if self._process is not None and self._process.returncode is None:
+                await self.end(signal.SIGKILL)
+        finally:
+            if self._http is not None:
+                await self._http.close()
+
+    async def door(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
+        """Knock at the control door and expect to be let in."""
+        method = method or ("GET" if body is None else "POST")
+        async with self.http.request(method, f"/_control/{path}", json=body) as response:
+            assert response.status == 200, await response.text()
+            return await response.json()

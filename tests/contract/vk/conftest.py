@@ -1,0 +1,32 @@
+"""A running VK emulator with one page."""
+
+import pytest
+
+from tests.contract.conftest import StartEmulator
+from tests.contract.vk.page import VkPage
+
+
+@pytest.fixture(scope="module")
+async def page(start_emulator: StartEmulator) -> VkPage:
+    """A page of a network without limits a second, and with a wall budget of sixty calls a day."""
+    emulator = await start_emulator(
+        "vk",
+        user_per_second=0,
+        group_per_second=0,
+        daily_limits='{"wall.get": 60, "wall.getById": 1}',
+        day_seconds=10_000_000_000,
+    )
+    return await VkPage.open(emulator)
+
+
+@pytest.fixture(scope="module")
+async def strict_page(start_emulator: StartEmulator) -> VkPage:
+    """A page of a network that allows two calls a second and three calls of wall.get a day."""
+    emulator = await start_emulator(
+        "vk",
+        user_per_second=2,
+        group_per_second=2,
+        daily_limits='{"wall.get": 3}',
+        day_seconds=10_000_000_000,
+    )
+    return await VkPage.open(emulator)

@@ -1,0 +1,24 @@
+"""A VK world without a server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emulators.vk.settings import VkSettings
+from emulators.vk.world import VkWorld
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> VkSettings:
+    """Settings of a world in the test's own folder."""
+    return VkSettings(data=tmp_path / "vk.sqlite3", population=20)
+
+
+@pytest.fixture
+def world(settings: VkSettings) -> Iterator[VkWorld]:
+    """A world with one page, `school1`."""
+    made = VkWorld(settings)
+    made.create_page(name="Школа № 1", screen_name="school1")
+    yield made
+    made.store.close()

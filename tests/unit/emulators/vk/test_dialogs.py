@@ -1,0 +1,88 @@
+"""Messages: numbering, idempotency, permission to write, conversations."""
+
+import pytest
+
+from emulators.common.errors import RefusedError, UnknownError
+from emulators.vk.dialogs import FIRST_MESSAGE
+from emulators.vk.tokens import check_kind
+from emulators.vk.world import VkWorld
+from tests.unit.emulators.vk.test_walls import call
+
+PEER = 700_000_003
+
+
+def write(world: VkWorld, text: str, author: int = PEER) -> int:
+    """A citizen writes to the page; gives the message's id."""
+    number: int = world.citizen(page="school1", kind="message", text=text, author=str(author))["id"]
+    return number
+
+
+def test_the_same_random_id_sends_once(world: VkWorld) -> None:
+    write(world, "Вопрос")
+    first = call(world, "messages.send", "group", peer_id=PEER, random_id=5, message="Ответ")
+    assert call(world, "messages.send", "group", peer_id=PEER, random_id=5, message="Ответ") == first
+    unchecked = [call(world, "messages.send", "group", peer_id=PEER, random_id=0, message="Да") for _ in range(2)]
+    assert len({first, *unchecked}) == 3
+    assert [answer["text"] for answer in world.answers()] == ["Ответ", "Да", "Да"]
+
+
+def test_nobody_is_written_to_who_did_not_write_first(world: VkWorld) -> None:
+    with pytest.raises(RefusedError) as caught:
+        call(world, "messages.send", "group", peer_id=PEER, random_id=1, message="Здравствуйте")
+    assert caught.value.code == 901
+
+
+def test_numbers_in_page_and_conversation(world: VkWorld) -> None:
+    first, second = write(world, "Раз"), write(world, "Два", PEER + 1)
+    third = write(world, "Три")
+    assert [first, second, third] == [FIRST_MESSAGE + 1, FIRST_MESSAGE + 2, FIRST_MESSAGE + 3]
+    items = call(world, "messages.getById", "group", peer_id=PEER, cmids="1,2,9")["items"]
+    assert [(item["id"], item["conversation_message_id"]) for item in items] == [(first, 1), (third, 2)]
+
+
+def test_conversations_unread_and_unanswered(world: VkWorld) -> None:
+    write(world, "Раз")
+    write(world, "Два", PEER + 1)
+    world.community(page="school1", thread=str(PEER), text="Ответ")
+    listed = call(world, "messages.getConversations", "group")
+    assert [item["conversation"]["peer"]["id"] for item in listed["items"]] == [PEER, PEER + 1]
+    assert listed["unread_count"] == 1
+    for name in ("unread", "unanswered"):
+        found = call(world, "messages.getConversations", "group", filter=name)["items"]
+        assert [item["conversation"]["peer"]["id"] for item in found] == [PEER + 1]
+
+
+def test_history_both_ways(world: VkWorld) -> None:
+    numbers = [write(world, f"Текст {number}") for number in range(5)]
+
+    def ids(**params: object) -> list[int]:
+        found = call(world, "messages.getHistory", "group", peer_id=PEER, **params)
+        return [item["id"] for item in found["items"]]
+
+    assert ids() == numbers[::-1]
+    assert ids(rev=1, count=2, offset=1) == numbers[1:3]
+    assert ids(start_message_id=numbers[2], count=2) == [numbers[2], numbers[1]]
+    world.delete(page="school1", id=str(numbers[4]))
+    assert ids(count=1) == [numbers[3]]
+
+
+def test_staff_cannot_write_where_there_is_no_thread(world: VkWorld) -> None:
+    with pytest.raises(UnknownError):
+        world.community(page="school1", thread=str(PEER), text="Кому?")
+
+
+def test_too_long_a_message_is_error_914(world: VkWorld) -> None:
+    with pytest.raises(RefusedError) as caught:
+        write(world, "я" * 4_097)
+    assert caught.value.code == 914
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed", "code"),
+    [("group", "user", 27), ("service", "group", 28), ("user", "group", 27)],
+)
+def test_the_wrong_kind_of_token(world: VkWorld, kind: str, allowed: str, code: int) -> None:
+    token = next(token for token in world.token_list.working() if token.kind == kind)
+    with pytest.raises(RefusedError) as caught:
+        check_kind(token, frozenset([allowed]))  # type: ignore[list-item]
+    assert caught.value.code == code
