@@ -39,7 +39,8 @@ def _people(processes: Processes, organisation: str | None) -> None:
     environment = os.environ | processes.service_environment("registry")
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
-        raise DemoError(f"the demo's people could not be made:\n{done.stderr}")
+        last = "\n".join(done.stderr.splitlines()[-15:])
+        raise DemoError(f"the demo's people could not be made:\n{last}")
 
 
 async def _fill(settings: EmbeddedSettings, layout: Layout, processes: Processes) -> str:

@@ -141,7 +141,7 @@ class EmbeddedRun:
             [*GOSPABLIK, "migrate"], env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            raise StartError(f"the migrations failed:\n{done.stdout}{done.stderr}")
+            raise StartError(f"the migrations failed:\n{_end(done.stdout + done.stderr)}")
 
     def _wait_http(self, name: str, url: str) -> None:
         """Wait until the process answers 200, or raise StartError with the end of its log."""
@@ -164,7 +164,7 @@ class EmbeddedRun:
         path = self._layout.logs / f"{name}.log"
         if not path.exists():
             return "(no log)"
-        return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:])
+        return _end(path.read_text(encoding="utf-8", errors="replace"))
 
     def _write_stack(self, processes: Processes, *, ready: bool) -> None:
         assert self._supervisor is not None
@@ -198,6 +198,10 @@ class EmbeddedRun:
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
+
+
+def _end(text: str) -> str:
+    return "\n".join(text.splitlines()[-_LOG_LINES:])
 
 
 # A closed terminal (SIGHUP) must leave nothing behind either.

@@ -1,0 +1,81 @@
+"""The Compose file agrees with the settings and with itself."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from cli.compose import new_environment, prepare
+from cli.embedded.settings import SERVICES
+from services.gateway.settings import DeskSettings
+from shared.settings import Settings
+
+_ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return (_ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def services(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(text)["services"]
+    return found
+
+
+def test_every_service_has_an_api_and_a_worker_that_wait_for_the_migrations(services: dict[str, Any]) -> None:
+    for name in SERVICES:
+        for container, process in ((name, "api"), (f"{name}-worker", "worker")):
+            found = services[container]
+            assert found["command"] == ["serve", name, "--process", process]
+            assert found["depends_on"]["prepare"]["condition"] == "service_completed_successfully"
+            assert "/health/ready" in found["healthcheck"]["test"][-1]
+            assert f"postgresql://{name}:" in found["environment"]["GOSPABLIK_DATABASE_URL"]
+
+
+def test_required_settings_are_given_and_only_those_who_need_secrets_get_them(services: dict[str, Any]) -> None:
+    image = (_ROOT / "Dockerfile").read_text(encoding="utf-8")
+    in_image = set(re.findall(r"(GOSPABLIK_[A-Z_]+)=", image))
+    required = {
+        f"GOSPABLIK_{name.upper()}" for name, field in Settings.model_fields.items() if field.is_required()
+    }
+    for name in SERVICES:
+        environment = services[name]["environment"]
+        assert required <= {*environment, *in_image}, name
+        assert ("GOSPABLIK_ENCRYPTION_KEYS" in environment) == (name in ("ingest", "webhooks"))
+        assert ("GOSPABLIK_PSEUDONYM_KEY" in environment) == (name == "ingest")
+        assert environment["GOSPABLIK_ENVIRONMENT"] == "${GOSPABLIK_ENVIRONMENT:-production}"
+
+
+def test_addresses_name_containers_that_exist(services: dict[str, Any]) -> None:
+    known = set(DeskSettings.model_fields)
+    for container in (*SERVICES, "desk", "gateway"):
+        environment = services[container]["environment"]
+        for name in SERVICES:
+            assert environment[f"GOSPABLIK_{name.upper()}_URL"] == f"http://{name}:8000"
+            assert f"{name}_url" in known
+    assert services["gateway"]["environment"]["GOSPABLIK_DESK_URL"] == "http://desk:8000"
+
+
+def test_emulators_are_a_profile_and_everything_is_checked(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert (service.get("profiles") == ["emulators"]) == (name in ("vk", "ok")), name
+        if name not in ("vk", "ok", "prepare"):
+            assert service["healthcheck"]["test"], name
+    for path in re.findall(r"\./([\w/.-]+):", (_ROOT / "docker-compose.yml").read_text()):
+        assert (_ROOT / path).exists(), path
+
+
+def test_new_env_makes_all_that_is_asked_for(text: str) -> None:
+    asked = set(re.findall(r"\$\{(GOSPABLIK_\w+):\?", text))
+    first, second = (dict(line.split("=", 1) for line in new_environment().splitlines()) for _ in range(2))
+    assert set(first) == asked
+    assert not set(first.values()) & set(second.values())
+
+
+async def test_prepare_names_the_variable_that_is_missing() -> None:
+    with pytest.raises(KeyError, match="GOSPABLIK_OWNER_PASSWORD"):
+        await prepare({"GOSPABLIK_DATABASE_ADMIN_URL": "postgresql://nobody@127.0.0.1:1/x"})

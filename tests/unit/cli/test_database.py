@@ -1,0 +1,102 @@
+"""The database before and after the migrations, on a real Postgres."""
+
+import secrets
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from cli import database
+
+
+@pytest.fixture
+async def admin(template: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(template)
+    yield connection
+    await connection.close()
+
+
+async def _check(template: str, admin: asyncpg.Connection, options: str) -> None:
+    name = f"locale_{secrets.token_hex(4)}"
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 {options}")
+    try:
+        connection = await asyncpg.connect(database.with_database(template, name))
+        try:
+            await database.check_text(connection)
+        finally:
+            await connection.close()
+    finally:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_our_database_finds_cyrillic_by_trigrams(template: str) -> None:
+    connection = await asyncpg.connect(database.with_database(template, database.DATABASE))
+    try:
+        await database.check_text(connection)
+        async with connection.transaction():
+            await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+            assert await connection.fetchval("SELECT cardinality(show_trgm('Ухабы'))") > 0
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ("ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'", "folds"),
+        # Folding works here, yet trigrams and full text still ask LC_CTYPE what a letter is.
+        (
+            "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C'",
+            "letters",
+        ),
+        ("ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'", "encoding"),
+    ],
+)
+async def test_a_locale_that_cannot_treat_cyrillic_is_refused(
+    template: str, admin: asyncpg.Connection, options: str, fault: str
+) -> None:
+    with pytest.raises(database.DatabaseError, match=fault):
+        await _check(template, admin, options)
+
+
+async def test_preparing_again_changes_nothing_and_keeps_the_password_current(template: str) -> None:
+    assert await database.ensure_database(template, "test") is False
+    url = database.with_login(template, database.OWNER, "test")
+    connection = await asyncpg.connect(url)
+    try:
+        assert await connection.fetchval("SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user")
+        assert not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    finally:
+        await connection.close()
+
+
+async def test_a_wrong_password_is_refused_over_tcp(template: str) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(database.with_login(template, "ingest", "wrong"))
+
+
+async def test_logins_are_members_of_their_own_group_only(admin: asyncpg.Connection) -> None:
+    rows = await admin.fetch(
+        "SELECT member.rolname AS login, owner.rolname AS role FROM pg_auth_members"
+        " JOIN pg_roles member ON member.oid = pg_auth_members.member"
+        " JOIN pg_roles owner ON owner.oid = pg_auth_members.roleid WHERE member.rolcanlogin"
+        " AND member.rolname IN ('registry', 'ingest', 'appeals', 'metrics', 'webhooks')"
+    )
+    assert {(row["login"], row["role"]) for row in rows} == {
+        (name, f"gospablik_{name}") for name in ("registry", "ingest", "appeals", "metrics", "webhooks")
+    }
+
+
+async def test_waiting_ends_when_the_server_dies() -> None:
+    said: list[str] = []
+    lives = iter([True, True, False])
+    with pytest.raises(database.DatabaseError, match="stopped"):
+        await database.wait_until_ready(
+            "postgresql://x@127.0.0.1:1/x", alive=lambda: next(lives), progress=said.append, every=0
+        )
+    assert len(said) == 2
+
+
+def test_passwords_are_escaped_in_urls() -> None:
+    url = database.with_login("postgresql://postgres:old@127.0.0.1:8132/postgres", "ingest", "p@/:?#ss")
+    assert url == "postgresql://ingest:p%40%2F%3A%3F%23ss@127.0.0.1:8132/gospablik"
