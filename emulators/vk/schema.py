@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS comments (
     from_id INTEGER NOT NULL, at REAL NOT NULL, edited REAL, text TEXT NOT NULL, attachments TEXT NOT NULL,
     by_api INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (page, id)
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS comments_level ON comments (page, post_id, root_id, id);
 CREATE TABLE IF NOT EXISTS messages (
     page INTEGER NOT NULL, id INTEGER NOT NULL, peer_id INTEGER NOT NULL, cmid INTEGER NOT NULL,
@@ -31,13 +31,13 @@ CREATE TABLE IF NOT EXISTS messages (
     random_id INTEGER NOT NULL DEFAULT 0, reply_to INTEGER, admin_id INTEGER, by_api INTEGER NOT NULL,
     deleted INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (page, id)
-) WITHOUT ROWID;
+);
 CREATE UNIQUE INDEX IF NOT EXISTS messages_peer ON messages (page, peer_id, cmid);
 CREATE TABLE IF NOT EXISTS dialogs (
     page INTEGER NOT NULL, peer_id INTEGER NOT NULL, last_id INTEGER NOT NULL, last_cmid INTEGER NOT NULL,
     in_read INTEGER NOT NULL DEFAULT 0, out_read INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (page, peer_id)
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS dialogs_last ON dialogs (page, last_id);
 CREATE TABLE IF NOT EXISTS events (
     page INTEGER NOT NULL, ts INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (page, ts)

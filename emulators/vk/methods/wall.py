@@ -82,12 +82,12 @@ def get_comments(call: Call) -> dict[str, Any]:
     level = [row for row in _level(call, page, post["id"], root) if not row["deleted"] or row["replies"]]
     rows, real_offset = _slice(call, level)
     views, closed, likes = call.world.views, bool(post["closed"]), call.flag("need_likes")
-    comments, nested = [], list(rows)
+    comments, authors = [], [row["from_id"] for row in rows if not row["deleted"]]
     for row in rows:
         comment = views.comment(row, likes=likes)
         if root is None:
             comment["thread"] = thread = views.thread(row, items, closed=closed)
-            nested += [call.world.wall.comment(page, reply["id"]) or row for reply in thread["items"]]
+            authors += [reply["from_id"] for reply in thread["items"]]
         comments.append(comment)
     answer: dict[str, Any] = {
         "count": views.comments_count(page, post["id"]),
@@ -100,7 +100,7 @@ def get_comments(call: Call) -> dict[str, Any]:
     if real_offset is not None:
         answer["real_offset"] = real_offset
     if call.flag("extended"):
-        answer |= _extended(call, [row for row in nested if not row["deleted"]], page)
+        answer |= views.owners([*authors, -page])
         answer["post_author_id"] = post["from_id"]
     return answer
 
@@ -197,8 +197,9 @@ def _wall_of(call: Call) -> Row:
 
 def _level(call: Call, page: int, post_id: int, root: int | None) -> list[Row]:
     rows = call.world.store.all(
-        "SELECT c.*, (SELECT count(*) FROM comments r WHERE r.page = c.page AND r.post_id = c.post_id"
-        " AND r.root_id = c.id AND NOT r.deleted) AS replies"
+        # Replies matter only under a deleted comment, which shows as long as it has some.
+        "SELECT c.*, c.deleted AND EXISTS (SELECT 1 FROM comments r WHERE r.page = c.page"
+        " AND r.post_id = c.post_id AND r.root_id = c.id AND NOT r.deleted) AS replies"
         " FROM comments c WHERE c.page = ? AND c.post_id = ? AND c.root_id IS ? ORDER BY c.id",
         (page, post_id, root),
     )

@@ -142,3 +142,49 @@ async def test_version_token_and_method_are_asked_for(page: VkPage) -> None:
     async with page.emulator.http.get(url, params={"v": VERSION}) as response:
         assert (await response.json())["error"]["error_code"] == 5
     assert (await page.api("users.getEverything"))["error"]["error_code"] == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "names"),
+    [
+        ("citizen", {"page": "school1", "kind": "letter", "text": "?"}, 422, "kind"),
+        ("citizen", {"page": "school1", "kind": "comment"}, 422, "text"),
+        ("edit", {"page": "school1", "id": "x", "text": "?"}, 422, "id"),
+        ("faults", {"kind": "slow"}, 422, "rate"),
+        ("citizen", {"page": "nobody", "kind": "comment", "text": "?"}, 404, "nobody"),
+        ("citizen", {"page": "school1", "kind": "comment", "text": ""}, 400, "100"),
+        ("citizen", {"page": "school1", "kind": "message", "text": "я" * 4_097}, 400, "914"),
+    ],
+)
+async def test_the_control_door_says_what_is_wrong(
+    page: VkPage, path: str, body: dict[str, Any], status: int, names: str
+) -> None:
+    async with page.emulator.http.post(f"/_control/{path}", json=body) as response:
+        assert response.status == status
+        answer = await response.json()
+    assert set(answer) == ({"error"} if status == 400 else {"detail"})
+    assert names in str(answer)
+
+
+async def test_citizens_write_by_themselves_at_the_given_rate(start_emulator: StartEmulator) -> None:
+    page = await VkPage.open(await start_emulator("vk", citizens_per_minute=12_000))
+
+    async def written() -> int:
+        counts = (await page.emulator.door("counts"))["items"]
+        return sum(item["count"] for item in counts if item["by"] == "citizens")
+
+    async with asyncio.timeout(10):
+        while await written() < 20:
+            await asyncio.sleep(0.05)
+    await page.emulator.door("citizens", {"per_minute": 0})
+    silent = await written()
+    await asyncio.sleep(0.3)
+    assert await written() == silent
+
+
+async def test_a_hidden_wall_is_closed_to_strangers_only(page: VkPage) -> None:
+    hidden = await VkPage.open(page.emulator, "hidden1")
+    await page.emulator.door("wall", {"page": hidden.id, "state": "members_only"})
+    refused = await page.api("wall.get", page.service, owner_id=-hidden.id)
+    assert refused["error"]["error_code"] == 15
+    assert "response" in await page.api("wall.get", page.user, owner_id=-hidden.id)
