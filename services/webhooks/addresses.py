@@ -5,6 +5,7 @@ made, because a name may resolve to something else by then. Redirects are not fo
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -66,7 +67,8 @@ def guarded_socket(allowed: Sequence[Network]) -> Callable[[AddressInfo], socket
     def make(info: AddressInfo) -> socket.socket:
         family, kind, protocol, _, address = info
         if not is_allowed(str(address[0]), allowed):
-            raise AddressRefused(f"the address {address[0]} is inside a network that webhooks must not reach")
+            # The address itself stays unsaid: it would tell the endpoint's owner about the network.
+            raise AddressRefused(errno.EACCES, "its address is inside a network that webhooks must not reach")
         return socket.socket(family, kind, protocol)
 
     return make

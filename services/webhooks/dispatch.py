@@ -126,7 +126,9 @@ class Dispatcher:
 
     async def attempt(self, http: aiohttp.ClientSession, claim: Claimed) -> Outcome:
         """Send once. Whatever the receiver or the way to it does becomes an outcome."""
-        body = json.dumps(claim.payload, ensure_ascii=False, separators=(",", ":"))
+        # The database keeps objects in an order of its own; people read the type first.
+        ordered = {name: claim.payload[name] for name in ("type", "timestamp", "data")}
+        body = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
         try:
             keys = self._vault.open(claim.secret).signing(clock.now())
             url = parse_url(claim.url, https_only=self._https_only)

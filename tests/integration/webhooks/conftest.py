@@ -1,0 +1,146 @@
+"""The webhooks service, a receiver that is a real server, and events as appeals would write them."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from services.webhooks.dispatch import Dispatcher, Outcome
+from services.webhooks.fanout import consumer
+from services.webhooks.settings import webhooks_settings
+from shared.database import Database
+from shared.events import NewEvent, emit, number_committed
+from tests.conftest import TestDatabase
+from tests.harness import ServiceUnderTest, service_under_test
+
+
+@dataclass
+class Received:
+    """One request as it came."""
+
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+
+@dataclass
+class Receiver:
+    """Answers with the statuses it was told, in turn, then with 200."""
+
+    server: TestServer
+    received: list[Received] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
+
+    @property
+    def url(self) -> str:
+        return str(self.server.make_url("/hook"))
+
+    async def answer(self, request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.received.append(Received(headers, await request.text()))
+        status = self.statuses.pop(0) if self.statuses else 200
+        return web.Response(status=status, text=self.body, headers=self.headers)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    app = web.Application()
+    server = TestServer(app, host="127.0.0.1")
+    found = Receiver(server)
+    app.router.add_post("/hook", found.answer)
+    app.router.add_get("/hook", found.answer)
+    async with server:
+        yield found
+
+
+@dataclass
+class Hooks:
+    """The service under test, worked step by step."""
+
+    app: ServiceUnderTest
+    test_database: TestDatabase
+
+    @property
+    def database(self) -> Database:
+        return self.app.service.database
+
+    async def endpoint(
+        self, url: str, *types: str, organisation_id: UUID | None = None, role: str = "moderator"
+    ) -> dict[str, Any]:
+        answer = await self.app.client.post(
+            "/api/v1/webhooks/endpoints",
+            json={"url": url, "event_types": types or ["appeal.opened"]},
+            headers=self.app.headers(role, organisation_id),
+        )
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def emit(self, kind: str = "appeal.opened", organisation_id: UUID | None = None, **data: Any) -> UUID:
+        """An event of a case; gives the case's id."""
+        appeal_id = uuid4()
+        event = NewEvent(
+            type=kind, subject_id=appeal_id, organisation_id=organisation_id, actor="appeals", data=data
+        )
+        async with self.database.write() as session:
+            await emit(session, event)
+        await number_committed(self.database)
+        return appeal_id
+
+    async def fan_out(self) -> None:
+        while await consumer.step(self.database):
+            pass
+
+    def dispatcher(self, **changes: Any) -> Dispatcher:
+        settings = webhooks_settings().model_copy(update=changes)
+        return Dispatcher(self.database, settings, https_only=False)
+
+    async def deliver(self, **changes: Any) -> list[Outcome]:
+        """One round: claim what is due, send it, record it."""
+        dispatcher = self.dispatcher(**changes)
+        async with dispatcher.client() as http:
+            outcomes = [await dispatcher.attempt(http, claim) for claim in await dispatcher.claim(100)]
+        if outcomes:
+            await dispatcher.record(outcomes)
+        return outcomes
+
+    async def make_due(self) -> None:
+        """As if the pause, or a dead worker's lease, were over."""
+        await self.sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE status = 'pending'")
+
+    async def sql(self, query: str, *arguments: Any) -> list[Any]:
+        connection = await self.test_database.connect()
+        try:
+            return list(await connection.fetch(query, *arguments))
+        finally:
+            await connection.close()
+
+    async def deliveries(self, **query: Any) -> list[dict[str, Any]]:
+        answer = await self.app.client.get(
+            "/api/v1/webhooks/deliveries", params=query, headers=self.app.headers("moderator")
+        )
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+
+@pytest.fixture
+async def hooks(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Hooks]:
+    async with service_under_test("webhooks", database, keys_dir) as app:
+        yield Hooks(app, database)

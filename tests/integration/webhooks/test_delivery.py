@@ -1,0 +1,271 @@
+"""From a committed event to a verified delivery, over failures, replays and dying workers."""
+
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import standardwebhooks
+import svix
+
+from services.webhooks.dispatch import SCHEDULE
+from services.webhooks.fanout import consumer, fan_out
+from shared.events import Consumer
+from shared.tables.events import Event, WebhooksCursor
+from tests.conftest import TestDatabase
+from tests.harness import insert_organisation, service_under_test
+from tests.integration.webhooks.conftest import Hooks, Receiver
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+async def test_an_event_arrives_signed(hooks: Hooks, receiver: Receiver) -> None:
+    school = await insert_organisation(hooks.test_database, name="Школа № 1")
+    endpoint = await hooks.endpoint(receiver.url, "appeal.opened", "appeal.answered")
+    appeal_id = await hooks.emit(
+        "appeal.opened",
+        school,
+        number=7,
+        network="vk",
+        status="assigned",
+        url="https://vk.com/wall-1_2",
+        text="Яма",
+    )
+    await hooks.fan_out()
+    await hooks.deliver()
+    [request] = receiver.received
+    standardwebhooks.Webhook(endpoint["secret"]).verify(request.body, request.headers)
+    svix.Webhook(endpoint["secret"]).verify(request.body, request.headers)
+    assert request.headers["content-type"] == "application/json"
+    assert list(request.json) == ["type", "timestamp", "data"]
+    assert request.json["type"] == "appeal.opened"
+    assert request.json["data"] == {
+        "id": str(appeal_id),
+        "number": 7,
+        "status": "assigned",
+        "network": "vk",
+        "url": "https://vk.com/wall-1_2",
+        "organisation": {"id": str(school), "name": "Школа № 1"},
+    }
+    [delivery] = await hooks.deliveries()
+    assert (delivery["status"], delivery["attempts"], delivery["response_status"]) == ("delivered", 1, 200)
+    assert delivery["id"] == request.id
+    assert delivery["delivered_at"] is not None
+    assert delivery["next_attempt_at"] is None
+    assert await hooks.deliver() == []
+
+
+async def test_one_id_over_all_attempts_with_fresh_signatures(
+    hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = await hooks.endpoint(receiver.url)
+    await hooks.emit()
+    await hooks.fan_out()
+    receiver.statuses = [500, 301, 429]
+    receiver.headers = {"Location": receiver.url}
+    for attempt in range(4):
+        if attempt == 2:
+            await asyncio.sleep(1.1)  # the header counts whole seconds
+        await hooks.deliver()
+        await hooks.make_due()
+    assert len(receiver.received) == 4
+    assert len({request.id for request in receiver.received}) == 1
+    assert len({request.headers["webhook-timestamp"] for request in receiver.received}) > 1
+    assert len({request.headers["webhook-signature"] for request in receiver.received}) > 1
+    for request in receiver.received:
+        svix.Webhook(endpoint["secret"]).verify(request.body, request.headers)
+    [delivery] = await hooks.deliveries()
+    assert (delivery["status"], delivery["attempts"]) == ("delivered", 4)
+
+
+async def test_the_published_schedule_then_failed(hooks: Hooks, receiver: Receiver) -> None:
+    await hooks.endpoint(receiver.url)
+    await hooks.emit()
+    await hooks.fan_out()
+    receiver.statuses = [503] * 20
+    receiver.body = "try\x00 later" + "!" * 5000
+    for pause in SCHEDULE:
+        await hooks.deliver()
+        [delivery] = await hooks.deliveries()
+        assert delivery["status"] == "pending"
+        waits = moment(delivery["next_attempt_at"]) - moment(delivery["last_attempt_at"])
+        assert pause <= waits < pause + timedelta(seconds=5)
+        assert await hooks.deliver() == []
+        await hooks.make_due()
+    await hooks.deliver()
+    [delivery] = await hooks.deliveries()
+    assert (delivery["status"], delivery["attempts"]) == ("failed", len(SCHEDULE) + 1)
+    assert delivery["last_error"].startswith("HTTP 503: try  later!!!")
+    assert len(delivery["last_error"]) < 250
+    await hooks.make_due()
+    assert await hooks.deliver() == []
+
+    receiver.statuses = []
+    again = await hooks.app.client.post(
+        f"/api/v1/webhooks/deliveries/{delivery['id']}/retry", headers=hooks.app.headers("moderator")
+    )
+    assert (again.status_code, again.json()["status"]) == (202, "pending")
+    await hooks.deliver()
+    [delivery] = await hooks.deliveries(status="delivered")
+    assert delivery["attempts"] == 1
+    assert {request.id for request in receiver.received} == {delivery["id"]}
+
+
+async def test_a_receiver_that_is_gone_switches_its_endpoint_off(hooks: Hooks, receiver: Receiver) -> None:
+    endpoint = await hooks.endpoint(receiver.url)
+    for _ in range(3):
+        await hooks.emit()
+    await hooks.fan_out()
+    receiver.statuses = [410]
+    dispatcher = hooks.dispatcher()
+    async with dispatcher.client() as http:
+        [claim] = await dispatcher.claim(1)
+        await dispatcher.record([await dispatcher.attempt(http, claim)])
+    deliveries = await hooks.deliveries()
+    assert [delivery["status"] for delivery in deliveries] == ["failed"] * 3
+    assert all("410" in delivery["last_error"] for delivery in deliveries)
+    path = f"/api/v1/webhooks/endpoints/{endpoint['id']}"
+    headers = hooks.app.headers("moderator")
+    assert (await hooks.app.client.get(path, headers=headers)).json()["active"] is False
+    await hooks.emit()
+    await hooks.fan_out()
+    assert len(await hooks.deliveries()) == 3
+    refused = await hooks.app.client.post(
+        f"/api/v1/webhooks/deliveries/{deliveries[0]['id']}/retry", headers=headers
+    )
+    assert refused.status_code == 409
+
+
+async def test_a_redirect_is_not_followed(hooks: Hooks, receiver: Receiver) -> None:
+    await hooks.endpoint(receiver.url)
+    await hooks.emit()
+    await hooks.fan_out()
+    receiver.statuses = [302]
+    receiver.headers = {"Location": receiver.url + "?inside"}
+    await hooks.deliver()
+    assert len(receiver.received) == 1
+    [delivery] = await hooks.deliveries()
+    assert (delivery["status"], delivery["response_status"]) == ("pending", 302)
+
+
+async def test_a_silent_receiver_is_left_in_time(hooks: Hooks) -> None:
+    async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(5)
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    await hooks.endpoint(f"http://127.0.0.1:{port}/")
+    await hooks.emit()
+    await hooks.fan_out()
+    async with asyncio.timeout(3):
+        [outcome] = await hooks.deliver(webhooks_timeout_seconds=0.3)
+    assert outcome.error == "no answer within 0.3 s"
+    server.close()
+
+
+async def test_inside_addresses_are_refused_at_delivery(hooks: Hooks, receiver: Receiver) -> None:
+    """An endpoint saved while its network was allowed does not reach it afterwards."""
+    await hooks.endpoint(receiver.url)
+    await hooks.emit()
+    await hooks.fan_out()
+    [outcome] = await hooks.deliver(webhooks_allowed_networks=())
+    assert outcome.error is not None
+    assert "inside a network" in outcome.error
+    assert receiver.received == []
+
+
+async def test_exactly_one_delivery_over_replays_and_crashes(hooks: Hooks, receiver: Receiver) -> None:
+    endpoints = [await hooks.endpoint(receiver.url) for _ in range(2)]
+    for number in range(10):
+        await hooks.emit(number=number)
+
+    async def dies(session: object, events: list[Event]) -> None:
+        await fan_out(session, events)  # type: ignore[arg-type]
+        raise ConnectionResetError("killed before the commit")
+
+    dying = Consumer(consumer.name, WebhooksCursor, consumer.types, dies)  # type: ignore[arg-type]
+    with pytest.raises(ConnectionResetError):
+        await dying.step(hooks.database)
+    assert await hooks.deliveries() == []
+    await asyncio.gather(*(consumer.step(hooks.database, 3) for _ in range(4)))
+    await hooks.fan_out()
+    await hooks.sql("UPDATE webhooks_cursors SET position = 0")
+    await hooks.fan_out()
+    rows = await hooks.sql("SELECT endpoint_id, event_id FROM webhook_deliveries")
+    assert len(rows) == len({tuple(row) for row in rows}) == 20
+    assert {row["endpoint_id"] for row in rows} == {UUID(endpoint["id"]) for endpoint in endpoints}
+
+
+async def test_a_worker_that_dies_while_sending_loses_nothing(hooks: Hooks, receiver: Receiver) -> None:
+    await hooks.endpoint(receiver.url)
+    await hooks.emit()
+    await hooks.fan_out()
+    dispatcher = hooks.dispatcher()
+    async with dispatcher.client() as http:
+        [claim] = await dispatcher.claim(10)
+        assert await dispatcher.claim(10) == []
+        outcome = await dispatcher.attempt(http, claim)
+        # It dies here: sent, not recorded. The lease ends, another worker takes over.
+        await hooks.make_due()
+        [second] = await dispatcher.claim(10)
+        # The first comes back to life: its stale outcome changes nothing.
+        await dispatcher.record([outcome])
+        [delivery] = await hooks.deliveries()
+        assert (delivery["status"], delivery["attempts"]) == ("pending", 2)
+        await dispatcher.record([await dispatcher.attempt(http, second)])
+    [delivery] = await hooks.deliveries()
+    assert delivery["status"] == "delivered"
+    assert [request.id for request in receiver.received] == [delivery["id"]] * 2
+
+
+async def test_two_workers_never_claim_the_same(hooks: Hooks, receiver: Receiver) -> None:
+    await hooks.endpoint(receiver.url)
+    for _ in range(30):
+        await hooks.emit()
+    await hooks.fan_out()
+    workers = [hooks.dispatcher() for _ in range(3)]
+    claims = await asyncio.gather(*(worker.claim(10) for worker in workers))
+    ids = [claim.id for found in claims for claim in found]
+    assert len(ids) == len(set(ids)) == 30
+
+
+async def test_who_gets_which_events(hooks: Hooks, receiver: Receiver) -> None:
+    school = await insert_organisation(hooks.test_database, name="Школа")
+    clinic = await insert_organisation(hooks.test_database, name="Больница")
+    centre = await hooks.endpoint(receiver.url, "appeal.opened", "appeal.answered")
+    of_school = await hooks.endpoint(receiver.url, organisation_id=school, role="executor")
+    schools = await hooks.emit("appeal.opened", school)
+    clinics = await hooks.emit("appeal.opened", clinic)
+    nobodys = await hooks.emit("appeal.opened", None)
+    answered = await hooks.emit("appeal.answered", school, on_time=True)
+    await hooks.emit("appeal.closed", school)
+    await hooks.emit("message.received", school)
+    await hooks.fan_out()
+    rows = await hooks.sql(
+        "SELECT endpoint_id, subject_id FROM webhook_deliveries JOIN events ON events.id = event_id"
+    )
+    got: dict[str, set[UUID]] = {centre["id"]: set(), of_school["id"]: set()}
+    for row in rows:
+        got[str(row["endpoint_id"])].add(row["subject_id"])
+    assert got == {centre["id"]: {schools, clinics, nobodys, answered}, of_school["id"]: {schools}}
+
+
+async def test_the_running_service_delivers_by_itself(
+    database: TestDatabase, keys_dir: Path, receiver: Receiver
+) -> None:
+    async with service_under_test("webhooks", database, keys_dir, process="all") as app:
+        hooks = Hooks(app, database)
+        await hooks.endpoint(receiver.url)
+        for number in range(100):
+            await hooks.emit(number=number)
+        async with asyncio.timeout(20):
+            while len(receiver.received) < 100 or await hooks.deliveries(status="pending"):
+                await asyncio.sleep(0.1)
+        assert len({request.id for request in receiver.received}) == len(receiver.received) == 100
+        assert {request.json["data"]["number"] for request in receiver.received} == set(range(100))
+        ready = await app.client.get("/health/ready")
+        assert ready.json()["status"] == "pass", ready.text

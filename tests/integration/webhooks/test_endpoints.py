@@ -1,0 +1,223 @@
+"""Endpoints and deliveries over the API: secrets, versions, scope, bad input."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import standardwebhooks
+
+from tests.harness import insert_organisation
+from tests.integration.webhooks.conftest import Hooks, Receiver
+
+ENDPOINTS = "/api/v1/webhooks/endpoints"
+
+
+async def test_the_secret_is_shown_once_and_stored_sealed(hooks: Hooks, receiver: Receiver) -> None:
+    made = await hooks.endpoint(receiver.url)
+    assert made["secret"].startswith("whsec_")
+    headers = hooks.app.headers("moderator")
+    item = await hooks.app.client.get(f"{ENDPOINTS}/{made['id']}", headers=headers)
+    assert item.headers["etag"] == '"1"'
+    listed = (await hooks.app.client.get(ENDPOINTS, headers=headers)).json()["items"]
+    assert listed == [item.json()]
+    assert "secret" not in item.json()
+    [row] = await hooks.sql("SELECT secret FROM webhook_endpoints")
+    assert made["secret"].encode() not in row["secret"]
+    assert made["secret"].removeprefix("whsec_").encode() not in row["secret"]
+
+
+async def test_a_repeated_request_makes_one_endpoint_and_keeps_no_secret(hooks: Hooks, receiver: Receiver) -> None:
+    headers = hooks.app.headers("moderator", **{"Idempotency-Key": "first"})
+    body = {"url": receiver.url, "event_types": ["appeal.opened"]}
+    first = await hooks.app.client.post(ENDPOINTS, json=body, headers=headers)
+    again = await hooks.app.client.post(ENDPOINTS, json=body, headers=headers)
+    assert first.json() | {"secret": None} == again.json()
+    assert again.headers["idempotent-replay"] == "true"
+    [row] = await hooks.sql("SELECT body::text FROM webhooks_idempotency")
+    assert "whsec_" not in row["body"]
+    other = await hooks.app.client.post(ENDPOINTS, json=body | {"description": "другое"}, headers=headers)
+    assert other.status_code == 422
+    assert len(await hooks.sql("SELECT 1 FROM webhook_endpoints")) == 1
+
+
+async def test_changes_need_the_version_seen(hooks: Hooks, receiver: Receiver) -> None:
+    made = await hooks.endpoint(receiver.url)
+    path = f"{ENDPOINTS}/{made['id']}"
+    headers = hooks.app.headers("moderator")
+    change = {"event_types": ["appeal.answered", "appeal.answered"], "description": "Приёмная"}
+    assert (await hooks.app.client.patch(path, json=change, headers=headers)).status_code == 428
+    changed = await hooks.app.client.patch(path, json=change, headers=headers | {"If-Match": '"1"'})
+    assert (changed.status_code, changed.headers["etag"]) == (200, '"2"')
+    assert changed.json()["event_types"] == ["appeal.answered"]
+    assert changed.json()["url"] == receiver.url
+    for method in ("PATCH", "DELETE"):
+        stale = await hooks.app.client.request(
+            method, path, json={"active": False}, headers=headers | {"If-Match": '"1"'}
+        )
+        assert stale.status_code == 412
+    gone = await hooks.app.client.delete(path, headers=headers | {"If-Match": '"2"'})
+    assert gone.status_code == 204
+    assert (await hooks.app.client.get(path, headers=headers)).status_code == 404
+
+
+async def test_switching_off_gives_up_visibly_and_deleting_takes_deliveries_along(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    made = await hooks.endpoint(receiver.url)
+    await hooks.emit()
+    await hooks.fan_out()
+    path = f"{ENDPOINTS}/{made['id']}"
+    headers = hooks.app.headers("moderator", **{"If-Match": "*"})
+    off = await hooks.app.client.patch(path, json={"active": False}, headers=headers)
+    assert off.json()["active"] is False
+    [delivery] = await hooks.deliveries()
+    assert (delivery["status"], delivery["last_error"]) == ("failed", "the endpoint was switched off")
+    assert (await hooks.app.client.post(f"{path}/test", headers=headers)).status_code == 409
+    assert (await hooks.app.client.delete(path, headers=headers)).status_code == 204
+    assert await hooks.deliveries() == []
+
+
+async def test_a_test_delivery_is_signed_with_old_and_new_secret(hooks: Hooks, receiver: Receiver) -> None:
+    made = await hooks.endpoint(receiver.url)
+    path = f"{ENDPOINTS}/{made['id']}"
+    headers = hooks.app.headers("moderator")
+    rotated = await hooks.app.client.post(f"{path}/rotate-secret", headers=headers)
+    assert rotated.json()["secret"] not in {None, made["secret"]}
+    sent = await hooks.app.client.post(f"{path}/test", headers=headers)
+    assert (sent.status_code, sent.json()["event_type"]) == (202, "webhook.test")
+    await hooks.deliver()
+    [request] = receiver.received
+    assert request.json["data"] == {"endpoint_id": made["id"]}
+    assert request.id == sent.json()["id"]
+    for secret in (made["secret"], rotated.json()["secret"]):
+        standardwebhooks.Webhook(secret).verify(request.body, request.headers)
+    item = await hooks.app.client.get(f"/api/v1/webhooks/deliveries/{request.id}", headers=headers)
+    assert (item.json()["status"], item.json()["payload"]) == ("delivered", request.json)
+
+
+async def test_others_endpoints_do_not_exist(hooks: Hooks, receiver: Receiver) -> None:
+    school = await insert_organisation(hooks.test_database, name="Школа")
+    clinic = await insert_organisation(hooks.test_database, name="Больница")
+    await hooks.endpoint(receiver.url)
+    of_school = await hooks.endpoint(receiver.url, organisation_id=school, role="executor")
+    await hooks.emit("appeal.opened", school)
+    await hooks.fan_out()
+    foreign = hooks.app.headers("executor", clinic, **{"If-Match": "*"})
+    own = hooks.app.headers("executor", school)
+    [delivery] = (await hooks.app.client.get("/api/v1/webhooks/deliveries", headers=own)).json()["items"]
+    assert delivery["endpoint_id"] == of_school["id"]
+    path = f"{ENDPOINTS}/{of_school['id']}"
+    for method, target in (
+        ("GET", path),
+        ("PATCH", path),
+        ("DELETE", path),
+        ("POST", f"{path}/rotate-secret"),
+        ("POST", f"{path}/test"),
+        ("GET", f"/api/v1/webhooks/deliveries/{delivery['id']}"),
+        ("POST", f"/api/v1/webhooks/deliveries/{delivery['id']}/retry"),
+    ):
+        body = {"active": False} if method == "PATCH" else None
+        answer = await hooks.app.client.request(method, target, json=body, headers=foreign)
+        assert answer.status_code == 404, (method, target, answer.text)
+    for target in (ENDPOINTS, "/api/v1/webhooks/deliveries"):
+        assert (await hooks.app.client.get(target, headers=foreign)).json()["items"] == []
+    assert (
+        len((await hooks.app.client.get(ENDPOINTS, headers=hooks.app.headers("moderator"))).json()["items"]) == 2
+    )
+
+
+async def test_lists_are_filtered_and_paged(hooks: Hooks, receiver: Receiver) -> None:
+    endpoint = await hooks.endpoint(receiver.url, "appeal.opened", "appeal.closed")
+    other = await hooks.endpoint(receiver.url, "appeal.opened")
+    for _ in range(3):
+        await hooks.emit("appeal.opened")
+    await hooks.emit("appeal.closed")
+    await hooks.fan_out()
+    assert len(await hooks.deliveries(endpoint_id=endpoint["id"])) == 4
+    assert len(await hooks.deliveries(endpoint_id=other["id"])) == 3
+    assert len(await hooks.deliveries(event_type="appeal.closed")) == 1
+    assert len(await hooks.deliveries(status="failed")) == 0
+    seen: list[str] = []
+    query: dict[str, Any] = {"limit": 3}
+    while True:
+        page = (
+            await hooks.app.client.get(
+                "/api/v1/webhooks/deliveries", params=query, headers=hooks.app.headers("moderator")
+            )
+        ).json()
+        seen += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert len(seen) == len(set(seen)) == 7
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"event_types": ["appeal.opened"]}, "/url"),
+        ({"url": "", "event_types": ["appeal.opened"]}, "/url"),
+        ({"url": "http://10.0.0.1/", "event_types": ["appeal.opened"]}, "/url"),
+        ({"url": "http://0x0a.1/", "event_types": ["appeal.opened"]}, "/url"),
+        ({"url": "http://[::1]/", "event_types": ["appeal.opened"]}, "/url"),
+        ({"url": "http://169.254.169.254/latest", "event_types": ["appeal.opened"]}, "/url"),
+        ({"url": "http://nowhere.invalid/", "event_types": ["appeal.opened"]}, "/url"),
+        ({"url": "ftp://127.0.0.1/", "event_types": ["appeal.opened"]}, "/url"),
+        ({"url": "http://u:p@127.0.0.1/", "event_types": ["appeal.opened"]}, "/url"),
+        ({"url": "http://127.0.0.1/", "event_types": []}, "/event_types"),
+        ({"url": "http://127.0.0.1/", "event_types": ["appeal.lost"]}, "/event_types/0"),
+        ({"url": "http://127.0.0.1/", "event_types": ["appeal.opened"], "description": "\x00"}, "/description"),
+        ({"url": "http://127.0.0.1/", "event_types": ["appeal.opened"], "secret": "x"}, "/secret"),
+    ],
+)
+async def test_bad_endpoints_name_the_field(hooks: Hooks, body: dict[str, Any], pointer: str) -> None:
+    answer = await hooks.app.client.post(ENDPOINTS, json=body, headers=hooks.app.headers("moderator"))
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert await hooks.sql("SELECT 1 FROM webhook_endpoints") == []
+
+
+async def test_bad_changes_change_nothing(hooks: Hooks, receiver: Receiver) -> None:
+    made = await hooks.endpoint(receiver.url)
+    path = f"{ENDPOINTS}/{made['id']}"
+    headers = hooks.app.headers("moderator", **{"If-Match": '"1"'})
+    for body, pointer in (
+        ({"url": "http://192.168.0.1/"}, "/url"),
+        ({"url": None}, "/url"),
+        ({"active": "perhaps"}, "/active"),
+        ({"organisation_id": str(uuid4())}, "/organisation_id"),
+    ):
+        answer = await hooks.app.client.patch(path, json=body, headers=headers)
+        assert answer.status_code == 422, answer.text
+        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    headers["If-Match"] = '"x"'
+    assert (await hooks.app.client.patch(path, json={}, headers=headers)).status_code == 422
+    assert (await hooks.app.client.get(path, headers=headers)).json()["version"] == 1
+
+
+async def test_production_takes_https_only(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks.app.service.settings, "environment", "production")
+    body = {"url": "http://127.0.0.1/", "event_types": ["appeal.opened"]}
+    answer = await hooks.app.client.post(ENDPOINTS, json=body, headers=hooks.app.headers("moderator"))
+    assert answer.status_code == 422
+    assert "https" in answer.json()["errors"][0]["detail"]
+
+
+async def test_rights(hooks: Hooks) -> None:
+    for path in (ENDPOINTS, "/api/v1/webhooks/deliveries", "/api/v1/webhooks/event-types", "/api/v1/events"):
+        assert (await hooks.app.client.get(path)).status_code == 401
+        assert (await hooks.app.client.get(path, headers=hooks.app.headers("head"))).status_code == 403
+    assert (
+        await hooks.app.client.get("/api/v1/events", headers=hooks.app.headers("operations"))
+    ).status_code == 403
+
+
+async def test_the_catalogue_and_the_document(hooks: Hooks) -> None:
+    found = await hooks.app.client.get("/api/v1/webhooks/event-types", headers=hooks.app.headers("operations"))
+    items = {item["type"]: item for item in found.json()["items"]}
+    assert {"appeal.opened", "appeal.answered", "webhook.test"} <= set(items)
+    assert items["appeal.answered"]["schema"]["properties"]["data"]["properties"]["on_time"]
+    assert items["appeal.answered"]["example"]["data"]["on_time"] is True
+    document = (await hooks.app.client.get("/openapi.json")).json()
+    assert "/api/v1/webhooks/endpoints/{endpoint_id}/rotate-secret" in document["paths"]

@@ -1,0 +1,84 @@
+"""The numbered feed: order, scope, filters, and a reader that misses nothing."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.events import NewEvent, emit
+from shared.ids import new_id
+from tests.harness import insert_organisation
+from tests.integration.webhooks.conftest import Hooks
+
+
+async def read(hooks: Hooks, *, organisation_id: UUID | None = None, **query: Any) -> dict[str, Any]:
+    role = "executor" if organisation_id else "moderator"
+    answer = await hooks.app.client.get(
+        "/api/v1/events", params=query, headers=hooks.app.headers(role, organisation_id)
+    )
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def test_events_come_in_order_in_pages(hooks: Hooks) -> None:
+    subjects = [str(await hooks.emit(number=number)) for number in range(5)]
+    seen: list[dict[str, Any]] = []
+    after = 0
+    while (page := await read(hooks, after=after, limit=2))["items"]:
+        seen += page["items"]
+        after = page["next_after"]
+    assert [event["subject_id"] for event in seen] == subjects
+    assert [event["position"] for event in seen] == [1, 2, 3, 4, 5]
+    assert seen[3]["data"] == {"number": 3}
+    assert await read(hooks, after=after) == {"items": [], "next_after": 5}
+
+
+async def test_an_event_without_number_is_not_seen_yet(hooks: Hooks) -> None:
+    async with hooks.database.write() as session:
+        event = NewEvent(type="appeal.opened", subject_id=new_id(), organisation_id=None, actor="appeals")
+        await emit(session, event)
+    assert await read(hooks) == {"items": [], "next_after": 0}
+    second = await hooks.emit()
+    assert [event["subject_id"] for event in (await read(hooks))["items"]][1] == str(second)
+
+
+async def test_an_organisation_sees_its_own(hooks: Hooks) -> None:
+    school = await insert_organisation(hooks.test_database, name="Школа")
+    clinic = await insert_organisation(hooks.test_database, name="Больница")
+    own = await hooks.emit("appeal.opened", school)
+    await hooks.emit("appeal.opened", clinic)
+    await hooks.emit("appeal.opened", None)
+    page = await read(hooks, organisation_id=school)
+    assert [event["subject_id"] for event in page["items"]] == [str(own)]
+    assert page["next_after"] == 3
+    assert (await read(hooks, organisation_id=clinic, after=2))["items"] == []
+
+
+async def test_types_are_filtered(hooks: Hooks) -> None:
+    await hooks.emit("appeal.opened")
+    await hooks.emit("appeal.answered")
+    await hooks.emit("message.received")
+    page = await read(hooks, types="appeal.answered, message.received", limit=1)
+    assert ([event["type"] for event in page["items"]], page["next_after"]) == (["appeal.answered"], 2)
+    page = await read(hooks, types="appeal.answered,message.received", after=2)
+    assert ([event["type"] for event in page["items"]], page["next_after"]) == (["message.received"], 3)
+    assert await read(hooks, types="appeal.closed") == {"items": [], "next_after": 3}
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ({"after": "-1"}, "query/after"),
+        ({"after": "first"}, "query/after"),
+        ({"after": str(2**63)}, "query/after"),
+        ({"limit": "0"}, "query/limit"),
+        ({"limit": "1001"}, "query/limit"),
+        ({"types": ""}, "query/types"),
+        ({"types": "appeal.*"}, "query/types"),
+    ],
+)
+async def test_bad_input_names_the_field(hooks: Hooks, query: dict[str, str], pointer: str) -> None:
+    answer = await hooks.app.client.get("/api/v1/events", params=query, headers=hooks.app.headers("moderator"))
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]

@@ -1,0 +1,128 @@
+"""Where a webhook may go: the list of ways into a network, each refused."""
+
+import socket
+from ipaddress import ip_network
+
+import aiohttp
+import pytest
+
+from services.webhooks.addresses import Refused, check_url, guarded_socket, is_allowed, parse_url
+from services.webhooks.settings import WebhooksSettings
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.255.255.254", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.0.1", "172.31.255.255",
+        "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.127.255.255", "192.0.0.1", "192.0.2.1", "198.18.0.1",
+        "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
+        "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1",
+        "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::1", "2002:7f00:1::", "2002:a00:1::1",
+        "2001:0:4136:e378:8000:63bf:80ff:fffe", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12:3456::1", "fec0::1",
+        "ff02::1", "2001:db8::1", "100::1",
+        "127.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "localhost", "", "1.2.3.4.5",
+    ],
+)  # fmt: skip
+def test_inside_is_refused(address: str) -> None:
+    assert not is_allowed(address, ())
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["8.8.8.8", "77.88.8.8", "2a02:6b8::feed:ff", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::"],
+)
+def test_outside_is_allowed(address: str) -> None:
+    assert is_allowed(address, ())
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [("127.0.0.1", True), ("::ffff:127.0.0.1", True), ("::1", False), ("10.0.0.1", False), ("8.8.8.8", True)],
+)
+def test_an_allowed_network_opens_itself_only(address: str, allowed: bool) -> None:
+    assert is_allowed(address, LOOPBACK) is allowed
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "example.org", "/hooks", "ftp://example.org/", "file:///etc/passwd", "gopher://example.org/", "http://",
+        "https://", "https://user@example.org/", "https://user:password@example.org/", "https://example.org/#part",
+        "https://example.org:99999/", "https://exa mple.org/", "https://example.org/\r\nHost: inside",
+        "https://example.org/\x00", "https://[::1", "https://example.org/" + "a" * 2000, "javascript:alert(1)",
+    ],
+)  # fmt: skip
+def test_malformed_urls_are_refused(url: str) -> None:
+    with pytest.raises(Refused):
+        parse_url(url, https_only=False)
+
+
+def test_production_wants_https() -> None:
+    with pytest.raises(Refused, match="https"):
+        parse_url("http://example.org/", https_only=True)
+    assert parse_url("https://example.org/a?b=c", https_only=True).host == "example.org"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost", "127.1", "0x7f.1", "0x7f000001", "2130706433",
+     "0177.0.0.1", "0", "10.0.0.1", "169.254.169.254", "[fe80::1]", "localhost.", "LOCALHOST", "①②⑦.⓪.⓪.①"],
+)  # fmt: skip
+async def test_hosts_inside_are_refused_when_saved(host: str) -> None:
+    with pytest.raises(Refused):
+        await check_url(f"https://{host}/hook", (), https_only=True)
+
+
+async def test_an_unknown_host_is_named() -> None:
+    with pytest.raises(Refused, match=r"nowhere\.invalid is not found"):
+        await check_url("https://nowhere.invalid/", (), https_only=True)
+
+
+async def test_an_allowed_network_may_be_saved() -> None:
+    await check_url("http://127.0.0.1:8080/hook", LOOPBACK, https_only=False)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "0x7f.1", "2130706433", "[::ffff:127.0.0.1]"])
+async def test_the_socket_is_never_made(host: str) -> None:
+    """The gate at connection time holds by itself, whatever was saved: nobody is connected to."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        port = listener.getsockname()[1]
+        connector = aiohttp.TCPConnector(socket_factory=guarded_socket(()))
+        async with aiohttp.ClientSession(connector=connector) as http:
+            with pytest.raises((aiohttp.ClientError, ValueError)):
+                await http.post(f"http://{host}:{port}/", data=b"")
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+async def test_a_name_that_changes_its_address_is_caught() -> None:
+    """Saved while it pointed outside; at delivery it resolves to loopback."""
+
+    class Rebound(aiohttp.abc.AbstractResolver):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        ) -> list[aiohttp.abc.ResolveResult]:
+            return [
+                {
+                    "hostname": host, "host": "127.0.0.1", "port": port, "family": socket.AF_INET, "proto": 0,
+                    "flags": socket.AI_NUMERICHOST,
+                }
+            ]  # fmt: skip
+
+        async def close(self) -> None:
+            """Nothing to give back."""
+
+    connector = aiohttp.TCPConnector(socket_factory=guarded_socket(()), resolver=Rebound())
+    async with aiohttp.ClientSession(connector=connector) as http:
+        with pytest.raises(aiohttp.ClientConnectorError, match="inside a network"):
+            await http.post("http://crm.example.org/", data=b"")
+
+
+def test_networks_are_read_from_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSPABLIK_ENCRYPTION_KEYS", "unused")
+    monkeypatch.setenv("GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS", "127.0.0.0/8, fd00::/8")
+    networks = WebhooksSettings().webhooks_allowed_networks
+    assert networks == (ip_network("127.0.0.0/8"), ip_network("fd00::/8"))

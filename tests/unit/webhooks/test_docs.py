@@ -1,0 +1,37 @@
+"""docs/webhooks.md: its code verifies what we send, its schedule and types are the real ones."""
+
+import re
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from services.webhooks.dispatch import SCHEDULE
+from services.webhooks.event_types import CATALOGUE
+from services.webhooks.signing import new_secret, signed_headers
+
+TEXT = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+UNITS = {"s": 1, "min": 60, "h": 3600}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_published_code_verifies(number: int) -> None:
+    names: dict[str, Any] = {}
+    exec(SNIPPETS[number], names)
+    secret, body = new_secret(), '{"type":"appeal.opened","data":{"organisation":{"name":"Школа"}}}'
+    headers = signed_headers(uuid4(), body, [secret])
+    assert names["verify"](secret, headers, body.encode())["type"] == "appeal.opened"
+    with pytest.raises(Exception, match="No matching signature"):
+        names["verify"](secret, headers, body.encode() + b" ")
+
+
+def test_the_published_schedule_is_the_one_in_use() -> None:
+    row = next(line for line in TEXT.splitlines() if line.startswith("| pause |"))
+    pauses = [cell.split() for cell in row.strip("|").split("|")[1:]]
+    assert [int(count) * UNITS[unit] for count, unit in pauses] == [pause.total_seconds() for pause in SCHEDULE]
+
+
+def test_every_type_is_described() -> None:
+    assert re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", TEXT, re.MULTILINE) == [str(name) for name in CATALOGUE]

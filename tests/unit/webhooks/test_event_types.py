@@ -1,0 +1,44 @@
+"""The catalogue: only its fields leave, and each example is a body of its schema."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.webhooks.event_types import CATALOGUE, EventName, body_of, body_of_event
+from shared.tables.events import Event
+
+NOW = datetime(2026, 11, 25, 4, tzinfo=UTC)
+SCHOOL = UUID("0198f3a0-0000-7000-8000-000000000001")
+
+
+def event(name: str, **data: Any) -> Event:
+    return Event(id=uuid4(), type=name, subject_id=uuid4(), organisation_id=SCHOOL, occurred_at=NOW, data=data)
+
+
+@pytest.mark.parametrize("name", list(EventName))
+def test_a_citizens_words_and_name_never_leave(name: str) -> None:
+    body = body_of_event(
+        event(name, number=7, network="vk", text="Мой телефон 8-900", author="Иван", author_key="k", raw={"x": 1}),
+        {SCHOOL: "Школа № 1"},
+    )
+    assert body["type"] == name
+    assert body["timestamp"] == "2026-11-25T04:00:00+00:00"
+    assert set(body["data"]) == {"id", "number", "network", "organisation"}
+    assert body["data"]["organisation"] == {"id": str(SCHOOL), "name": "Школа № 1"}
+
+
+def test_the_subject_is_the_id() -> None:
+    moved = event(EventName.MOVED, id=str(uuid4()), **{"from": "assigned", "to": "in_progress"})
+    data = body_of_event(moved, {})["data"]
+    assert data["id"] == str(moved.subject_id)
+    assert (data["from"], data["to"]) == ("assigned", "in_progress")
+    assert data["organisation"] == {"id": str(SCHOOL), "name": None}
+
+
+@pytest.mark.parametrize("name", list(CATALOGUE))
+def test_examples_are_what_is_sent(name: str) -> None:
+    kind = CATALOGUE[name]
+    assert body_of(name, NOW, kind.example)["data"] == dict(kind.example)
+    assert set(kind.example) <= set(kind.data.model_json_schema(by_alias=True)["properties"])

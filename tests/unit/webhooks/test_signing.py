@@ -1,0 +1,58 @@
+"""Secrets and signatures, judged by libraries that are not ours."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import standardwebhooks
+import svix
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from services.webhooks.signing import ROTATION_OVERLAP, Secrets, Unreadable, Vault, new_secret, signed_headers
+
+BODY = '{"type":"appeal.opened","data":{"organisation":{"name":"Школа № 1"}}}'
+NOW = datetime(2026, 11, 25, 4, tzinfo=UTC)
+
+
+def test_both_verifiers_accept_the_signature() -> None:
+    secret = new_secret()
+    headers = signed_headers(uuid4(), BODY, [secret])
+    assert standardwebhooks.Webhook(secret).verify(BODY, headers)["type"] == "appeal.opened"
+    svix.Webhook(secret).verify(BODY, headers)  # raises unless the signature is good
+
+
+def test_a_changed_body_id_or_secret_is_refused() -> None:
+    secret = new_secret()
+    headers = signed_headers(uuid4(), BODY, [secret])
+    for body, changed, key in (
+        (BODY + " ", headers, secret),
+        (BODY, headers | {"webhook-id": str(uuid4())}, secret),
+        (BODY, headers, new_secret()),
+    ):
+        with pytest.raises(WebhookVerificationError):
+            standardwebhooks.Webhook(key).verify(body, changed)
+        with pytest.raises(svix.WebhookVerificationError):
+            svix.Webhook(key).verify(body, changed)
+
+
+def test_after_rotation_both_secrets_verify_for_a_day() -> None:
+    old = Secrets(new_secret())
+    rotated = old.rotated(NOW)
+    headers = signed_headers(uuid4(), BODY, rotated.signing(NOW + ROTATION_OVERLAP - timedelta(seconds=1)))
+    for secret in (old.current, rotated.current):
+        standardwebhooks.Webhook(secret).verify(BODY, headers)
+        svix.Webhook(secret).verify(BODY, headers)
+    assert rotated.signing(NOW + ROTATION_OVERLAP) == [rotated.current]
+    assert rotated.current != old.current
+
+
+def test_what_one_key_sealed_a_newer_set_opens() -> None:
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    value = Secrets(new_secret()).rotated(NOW)
+    sealed = Vault(SecretStr(old)).seal(value)
+    assert value.current.encode() not in sealed
+    assert Vault(SecretStr(f"{new}, {old}")).open(sealed) == value
+    with pytest.raises(Unreadable):
+        Vault(SecretStr(new)).open(sealed)
