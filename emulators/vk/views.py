@@ -171,7 +171,7 @@ class Views:
         """Conversation object of a stored dialog."""
         key = (row["page"], row["peer_id"])
         unread = self._store.value(
-            "SELECT count(*) FROM messages WHERE page = ? AND peer_id = ? AND from_id > 0 AND id > ?"
+            "SELECT count(*) FROM messages WHERE page = ? AND peer_id = ? AND from_id > 0 AND +id > ?"
             " AND NOT deleted",
             (*key, row["in_read"]),
         )

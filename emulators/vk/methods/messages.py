@@ -9,9 +9,10 @@ from emulators.vk.errors import vk_error
 from emulators.vk.methods.registry import Call, method
 
 MAX_COUNT = 200
+# The plus keeps SQLite on the index of the conversation.
 _UNREAD = (
     "EXISTS (SELECT 1 FROM messages m WHERE m.page = d.page AND m.peer_id = d.peer_id"
-    " AND m.from_id > 0 AND m.id > d.in_read AND NOT m.deleted)"
+    " AND m.from_id > 0 AND +m.id > d.in_read AND NOT m.deleted)"
 )
 _UNANSWERED = (
     "(SELECT m.from_id FROM messages m WHERE m.page = d.page AND m.peer_id = d.peer_id AND NOT m.deleted"

@@ -130,7 +130,10 @@ async def test_a_hundred_and_twenty_held_polls_cost_little(start_emulator: Start
     pages = [await VkPage.open(emulator, f"page{number}") for number in range(120)]
     marks = [await page.ts() for page in pages]
     held = [asyncio.create_task(page.poll(ts, wait=30)) for page, ts in zip(pages, marks, strict=True)]
-    await asyncio.sleep(1.5)
+    async with asyncio.timeout(20):
+        while (await emulator.door("calls"))["items"][0]["count"] < 2 * len(pages):
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(0.5)
     process = psutil.Process(emulator.pid)
     before, started = process.cpu_times(), time.monotonic()
     await asyncio.sleep(2)
