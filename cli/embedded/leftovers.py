@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from cli.embedded.layout import Layout
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from tests.contract.conftest import StartEmulator
