@@ -1,0 +1,34 @@
+"""The checked-in days agree with their sources, and say what the law says."""
+
+from datetime import date
+
+import pytest
+
+from migrations.reference import days
+
+
+def test_the_checked_in_file_is_what_the_sources_give() -> None:
+    assert days.read() == days.generate()
+
+
+@pytest.mark.parametrize(
+    ("day", "works", "shorter_by"),
+    [
+        (date(2025, 3, 3), False, 0),  # Сагаалган fell on Saturday, its day off on Monday
+        (date(2025, 11, 1), True, 60),  # a working Saturday, swapped with the eve of 4 November
+        (date(2026, 2, 17), True, 60),
+        (date(2026, 2, 18), False, 0),
+        (date(2026, 5, 8), True, 60),  # the holiday itself is on Saturday
+        (date(2026, 12, 31), False, 0),
+        (date(2027, 2, 20), True, 60),
+    ],
+)
+def test_known_days(day: date, works: bool, shorter_by: int) -> None:
+    found = {row.day: row for row in days.read()}[day]
+    assert (found.works, found.shorter_by) == (works, shorter_by)
+
+
+def test_the_day_before_a_moved_day_off_is_a_usual_one() -> None:
+    known = {row.day for row in days.read()}
+    # Fridays before Mondays that are off only because a holiday met the weekend.
+    assert not known & {date(2026, 3, 6), date(2027, 4, 29), date(2027, 5, 7), date(2025, 10, 31)}
