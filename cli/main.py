@@ -44,7 +44,12 @@ def up(
             name = "_".join(str(part) for part in problem["loc"]).upper()
             typer.echo(f"GOSPABLIK_{name}: {problem['msg']}", err=True)
         raise typer.Exit(1) from error
-    raise typer.Exit(EmbeddedRun(settings, with_demo=demo, console=Console()).run())
+    try:
+        code = EmbeddedRun(settings, with_demo=demo, console=Console()).run()
+    except PermissionError as error:
+        typer.echo(f"{error.strerror}: {error.filename}. Did another user make this data folder?", err=True)
+        code = 1
+    raise typer.Exit(code)
 
 
 @app.command()

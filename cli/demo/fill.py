@@ -30,7 +30,6 @@ def prepare(settings: EmbeddedSettings, layout: Layout, processes: Processes) ->
 
     Answers one line about what stands. A run that was filled before is only looked at.
     """
-    _people(processes, None)
     return asyncio.run(_fill(settings, layout, processes))
 
 
@@ -48,8 +47,10 @@ async def _fill(settings: EmbeddedSettings, layout: Layout, processes: Processes
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout) as http:
         doors = Doors(settings, http)
-        await doors.sign_in("centre", "demo")
-        if await _filled_before(doors, layout):
+        remembered = layout.remembered().get("demo") == _digest()
+        await _enter(doors, processes, known=remembered)
+        # The database may be another one than the one that was filled.
+        if remembered and await doors.organisation(ORG_CODE) is not None:
             await doors.let_citizens_write()
             return "the region stands as it was"
         organisations = await _organisations(doors, region)
@@ -66,9 +67,16 @@ def _digest() -> str:
     return sha256(files("cli.demo").joinpath("region.csv").read_bytes()).hexdigest()
 
 
-async def _filled_before(doors: Doors, layout: Layout) -> bool:
-    """Remembered, and the database is still the one that was filled."""
-    return layout.remembered().get("demo") == _digest() and await doors.organisation(ORG_CODE) is not None
+async def _enter(doors: Doors, processes: Processes, *, known: bool) -> None:
+    """Sign in as `centre`, making the demo's people first where they are not known to exist."""
+    if known:
+        try:
+            await doors.sign_in("centre", "demo")
+        except DemoError:
+            known = False
+    if not known:
+        await asyncio.to_thread(_people, processes, None)
+        await doors.sign_in("centre", "demo")
 
 
 async def _organisations(doors: Doors, region: list[Organisation]) -> dict[str, str]:

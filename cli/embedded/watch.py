@@ -38,6 +38,9 @@ class Watch:
                     self.say(f"{name} crashed and was restarted (process {before} → {now.pid})")
                 self._pids[name] = now.pid
                 self._down.pop(name, None)
+            elif now.state == "STOPPED":
+                # Stopped on purpose: its next process is no sign of a crash.
+                self._pids.pop(name, None)
             elif now.state == "FATAL":
                 self._retry(name)
 

@@ -179,6 +179,8 @@ async def test_the_region_is_filled_once_within_seconds(
     assert await asyncio.to_thread(fill.prepare, settings, layout, processes) == "the region stands as it was"
     assert (gateway.organisations, gateway.pages, gateway.calls["POST /api/v1/organisations"]) == before
 
+    assert len(bound) == 2, "people who exist are not made again"
+
     # A start that was cut short knows nothing of the first one, and finds everything.
     layout.memory.unlink()
     await asyncio.to_thread(fill.prepare, settings, layout, processes)

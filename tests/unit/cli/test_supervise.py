@@ -1,11 +1,12 @@
 """Real supervisord over small programs: restarts, order, and nothing left behind."""
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
 import pytest
 
 from cli.embedded import leftovers
@@ -52,7 +53,7 @@ def test_a_crashed_process_is_restarted_and_told(layout: Layout) -> None:
     _eventually(_running(supervisor, "two"))
     watch.look()
     dead = supervisor.states()["one"].pid
-    psutil.Process(dead).kill()
+    os.kill(dead, signal.SIGKILL)
     _eventually(lambda: supervisor.states()["one"].pid not in (0, dead))
     watch.look()
     assert len(said) == 1
@@ -60,6 +61,22 @@ def test_a_crashed_process_is_restarted_and_told(layout: Layout) -> None:
     supervisor.shut_down(last=("two",))
     assert leftovers.find(layout) == []
     assert (layout.logs / "one.log").read_text().count("up") == 2
+
+
+def test_a_process_stopped_on_purpose_has_not_crashed(layout: Layout) -> None:
+    supervisor = Supervisor.start(layout, [Program("one", _SLEEP)])
+    said: list[str] = []
+    watch = Watch(supervisor, said.append, layout.logs)
+    supervisor.run("one")
+    _eventually(_running(supervisor, "one"))
+    watch.look()
+    supervisor.stop("one")
+    watch.look()
+    supervisor.run("one")
+    _eventually(_running(supervisor, "one"))
+    watch.look()
+    assert said == []
+    supervisor.shut_down()
 
 
 def test_a_process_that_gives_up_is_started_again(layout: Layout) -> None:
