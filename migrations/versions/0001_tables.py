@@ -119,6 +119,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_set_aside")),
     )
     op.create_table(
+        "sign_in_failures",
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("blocked_until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_sign_in_failures")),
+    )
+    op.create_table(
         "sla_policies",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -709,6 +717,7 @@ def downgrade() -> None:
     op.drop_table("webhooks_cursors")
     op.drop_table("topics")
     op.drop_table("sla_policies")
+    op.drop_table("sign_in_failures")
     op.drop_table("set_aside")
     op.drop_table("registry_idempotency")
     op.drop_table("municipalities")

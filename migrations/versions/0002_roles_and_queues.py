@@ -20,7 +20,7 @@ SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 OWNED = {
     "registry": (
         "municipalities", "calendars", "calendar_days", "organisations", "pages", "people", "api_clients",
-        "refresh_tokens", "registry_idempotency",
+        "refresh_tokens", "sign_in_failures", "registry_idempotency",
     ),
     "ingest": (
         "messages", "message_versions", "authors", "sources", "threads", "set_aside", "network_tokens",
@@ -37,6 +37,7 @@ GUARDED = {
     "people": ("username", "full_name", "password_hash"),
     "api_clients": ("secret_hash",),
     "refresh_tokens": ("digest",),
+    "sign_in_failures": ("digest",),
     "messages": ("raw",),
     "message_versions": ("raw",),
     "authors": ("identity",),

@@ -137,3 +137,14 @@ class RefreshToken(Base):
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class SignInFailure(Base):
+    """Wrong passwords in a row for one user name, known or not; the name itself is not kept."""
+
+    __tablename__ = "sign_in_failures"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    failures: Mapped[int]
+    failed_at: Mapped[datetime]
+    blocked_until: Mapped[datetime | None]
