@@ -67,14 +67,14 @@ async def sla_figures(
     now = clock.now()
     period = parse_period(from_, to, now)
     async with _bounded(session):
-        totals, groups = await sla.figures(session, period, group_by, caller, now)
+        total, groups = await sla.figures(session, period, group_by, caller, now)
     return Sla(
         start=period.start,
         end=period.end,
         zone=REGION_ZONE.key,
         computed_at=now.astimezone(REGION_ZONE),
         group_by=group_by,
-        totals=totals,
+        total=total,
         groups=groups,
     )
 

@@ -75,7 +75,7 @@ class Sla(BaseModel):
     zone: str = Field(examples=["Asia/Irkutsk"])
     computed_at: datetime = Field(description="The moment at which «past the deadline» was judged")
     group_by: GroupBy | None
-    totals: Figures
+    total: Figures
     groups: list[Group]
 
 

@@ -176,10 +176,10 @@ async def change_endpoint(
     return _shown(await endpoints.change(session, caller, endpoint_id, version, changes), response)
 
 
-@router.delete("/endpoints/{endpoint_id}", status_code=204, responses=CHANGE, summary="Delete an endpoint")
-async def delete_endpoint(session: Writing, caller: Manager, endpoint_id: UUID, version: RequiredVersion) -> None:
+@router.delete("/endpoints/{endpoint_id}", status_code=204, responses=ONE, summary="Delete an endpoint")
+async def delete_endpoint(session: Writing, caller: Manager, endpoint_id: UUID) -> None:
     """Its deliveries go with it."""
-    await endpoints.remove(session, caller, endpoint_id, version)
+    await endpoints.remove(session, caller, endpoint_id)
 
 
 @router.post(

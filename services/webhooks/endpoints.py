@@ -80,10 +80,9 @@ async def change(
     return endpoint
 
 
-async def remove(session: WriteSession, caller: Caller, endpoint_id: UUID, version: int | None) -> None:
+async def remove(session: WriteSession, caller: Caller, endpoint_id: UUID) -> None:
     """Delete the endpoint with its deliveries."""
     endpoint = await get(session, caller, endpoint_id, lock=True)
-    check_version(endpoint.version, version)
     await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
     await session.delete(endpoint)
     await session.flush()

@@ -160,12 +160,12 @@ async def test_totals_of_the_current_week(region: Region, cases: dict[str, UUID]
     body = await region.get()
     assert (body["from"], body["to"]) == ("2026-11-23T00:00:00+08:00", "2026-11-30T00:00:00+08:00")
     assert (body["zone"], body["group_by"], body["groups"]) == ("Asia/Irkutsk", None, [])
-    totals = body["totals"]
-    assert {name: totals[name] for name in BEHIND} == {name: len(rows) for name, rows in BEHIND.items()}
+    total = body["total"]
+    assert {name: total[name] for name in BEHIND} == {name: len(rows) for name, rows in BEHIND.items()}
     # Between 3600 and 28860: the middle, and nine tenths of the way.
-    assert totals["first_response"] == {"median": 16230.0, "p90": pytest.approx(26334.0)}
+    assert total["first_response"] == {"median": 16230.0, "p90": pytest.approx(26334.0)}
     # Delays of the six counted cases: 600 s, 1740 s and four of 0; nine tenths lie half-way from 600 to 1740.
-    assert totals["delay"] == {"median": 0.0, "p90": pytest.approx(1170.0)}
+    assert total["delay"] == {"median": 0.0, "p90": pytest.approx(1170.0)}
     assert await region.get(**WEEK) == body
 
 
@@ -196,9 +196,9 @@ async def test_rows_come_in_pages_newest_first(region: Region, cases: dict[str, 
 @pytest.mark.parametrize("group_by", ["organisation", "municipality", "network", "topic", "day", "week"])
 async def test_groups_add_up_and_show_their_rows(region: Region, cases: dict[str, UUID], group_by: str) -> None:
     body = await region.get(group_by=group_by, **WEEK)
-    assert body["totals"] == (await region.get(**WEEK))["totals"]
+    assert body["total"] == (await region.get(**WEEK))["total"]
     for figure in BEHIND:
-        assert sum(group[figure] for group in body["groups"]) == body["totals"][figure], figure
+        assert sum(group[figure] for group in body["groups"]) == body["total"][figure], figure
     for group in body["groups"]:
         for figure in BEHIND:
             rows = await region.get(
@@ -240,16 +240,16 @@ async def test_medians_are_each_groups_own(region: Region, cases: dict[str, UUID
 async def test_an_empty_period_is_zeros(region: Region, cases: dict[str, UUID]) -> None:
     body = await region.get(group_by="organisation", **{"from": "2025-01-01", "to": "2025-01-07"})
     assert body["groups"] == []
-    assert {body["totals"][figure] for figure in BEHIND} == {0}
+    assert {body["total"][figure] for figure in BEHIND} == {0}
     nothing = {"median": None, "p90": None}
-    assert (body["totals"]["first_response"], body["totals"]["delay"]) == (nothing, nothing)
+    assert (body["total"]["first_response"], body["total"]["delay"]) == (nothing, nothing)
 
 
 async def test_an_organisation_sees_its_own_cases_only(region: Region, cases: dict[str, UUID]) -> None:
     headers = region.metrics.headers("executor", region.school)
     body = await region.get(headers=headers, group_by="organisation", **WEEK)
     assert [group["key"] for group in body["groups"]] == [str(region.school)]
-    assert body["totals"]["opened"] == 3
+    assert body["total"]["opened"] == 3
     rows = await region.get("/api/v1/metrics/sla/cases", headers=headers, figure="opened", **WEEK)
     assert {item["id"] for item in rows["items"]} == {str(cases[name]) for name in ("exact", "late", "silent")}
     foreign = await region.get(
