@@ -58,9 +58,9 @@ def test_a_crashed_process_is_restarted_and_told(layout: Layout) -> None:
     watch.look()
     assert len(said) == 1
     assert said[0].startswith(f"one crashed and was restarted (process {dead} →")
+    _eventually(lambda: (layout.logs / "one.log").read_text().count("up") == 2)
     supervisor.shut_down(last=("two",))
     assert leftovers.find(layout) == []
-    assert (layout.logs / "one.log").read_text().count("up") == 2
 
 
 def test_a_process_stopped_on_purpose_has_not_crashed(layout: Layout) -> None:
