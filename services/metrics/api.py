@@ -91,7 +91,8 @@ async def sla_cases(
     to: To = None,
     group_by: Annotated[GroupBy | None, Query(description="With `key`: keep to one group of the figures")] = None,
     key: Annotated[
-        str | None, Query(max_length=100, description="`key` of the group; `none` for cases without one")
+        str | None,
+        Query(pattern=r"^[\w-]{1,100}$", description="`key` of the group; `none` for cases without one"),
     ] = None,
 ) -> Page[Case]:
     """Each case that the figure of the same period counted, newest first."""

@@ -7,14 +7,15 @@ sending leaves a delivery that becomes due again: it may arrive twice, under one
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import aiohttp
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import DateTime, Integer, bindparam, select, text, update
 
 from services.webhooks.addresses import Refused, guarded_socket, parse_url
 from services.webhooks.endpoints import switch_off
@@ -44,6 +45,49 @@ GATHER_SECONDS = 0.02
 EXCERPT_BYTES = 200
 LEASE_MARGIN = timedelta(seconds=30)
 GONE = 410
+# An endpoint gets half of all attempts at a time; one whose last attempt failed gets this many, so that a receiver
+# that lets every attempt run into its timeout holds up nobody else.
+FAILING_SHARE = 4
+
+_CLAIM = (
+    text(
+        """
+    WITH due AS (
+        SELECT delivery.id
+        FROM webhook_endpoints AS endpoint
+        LEFT JOIN unnest(CAST(:busy AS uuid[]), CAST(:rooms AS int[])) AS held (id, room) ON held.id = endpoint.id
+        CROSS JOIN LATERAL (
+            SELECT id, next_attempt_at FROM webhook_deliveries
+            WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= :now
+            ORDER BY next_attempt_at
+            LIMIT least(coalesce(held.room, :share), :limit)
+            FOR UPDATE SKIP LOCKED
+        ) AS delivery
+        ORDER BY delivery.next_attempt_at
+        LIMIT :limit
+    )
+    UPDATE webhook_deliveries AS delivery
+    SET next_attempt_at = :lease, last_attempt_at = :now, attempts = delivery.attempts + 1
+    FROM due, webhook_endpoints AS endpoint
+    WHERE delivery.id = due.id AND endpoint.id = delivery.endpoint_id
+    RETURNING delivery.id, delivery.endpoint_id, endpoint.url, endpoint.secret, delivery.payload, delivery.attempts
+    """
+    )
+    .bindparams(
+        bindparam("now", type_=DateTime(timezone=True)),
+        bindparam("lease", type_=DateTime(timezone=True)),
+        bindparam("share", type_=Integer),
+        bindparam("limit", type_=Integer),
+    )
+    .columns(
+        WebhookDelivery.id,
+        WebhookDelivery.endpoint_id,
+        WebhookEndpoint.url,
+        WebhookEndpoint.secret,
+        WebhookDelivery.payload,
+        WebhookDelivery.attempts,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +121,8 @@ class Dispatcher:
         self._allowed = settings.webhooks_allowed_networks
         self._timeout = settings.webhooks_timeout_seconds
         self._concurrency = settings.webhooks_concurrency
+        self._share = max(self._concurrency // 2, 1)
+        self._failing: set[UUID] = set()
         self._https_only = https_only
 
     def client(self) -> aiohttp.ClientSession:
@@ -92,35 +138,26 @@ class Dispatcher:
             trust_env=False,
         )
 
-    async def claim(self, limit: int) -> list[Claimed]:
-        """Take up to `limit` due deliveries, those due longest first; committed when it returns."""
+    async def claim(self, limit: int, flying: Mapping[UUID, int] | None = None) -> list[Claimed]:
+        """Take up to `limit` due deliveries, those due longest first; committed when it returns.
+
+        `flying` counts the attempts of each endpoint that are on their way: none gets more than its share.
+        """
         now = clock.now()
-        due = (
-            select(WebhookDelivery.id)
-            .where(WebhookDelivery.status == "pending", WebhookDelivery.next_attempt_at <= now)
-            .order_by(WebhookDelivery.next_attempt_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("due")
-        )
+        rooms = dict.fromkeys(self._failing, FAILING_SHARE)
+        for endpoint, count in (flying or {}).items():
+            rooms[endpoint] = max(rooms.get(endpoint, self._share) - count, 0)
         async with self._database.write() as session:
             rows = await session.execute(
-                update(WebhookDelivery)
-                .where(WebhookDelivery.id == due.c.id, WebhookEndpoint.id == WebhookDelivery.endpoint_id)
-                .values(
-                    next_attempt_at=now + timedelta(seconds=self._timeout) + LEASE_MARGIN,
-                    last_attempt_at=now,
-                    attempts=WebhookDelivery.attempts + 1,
-                )
-                .returning(
-                    WebhookDelivery.id,
-                    WebhookDelivery.endpoint_id,
-                    WebhookEndpoint.url,
-                    WebhookEndpoint.secret,
-                    WebhookDelivery.payload,
-                    WebhookDelivery.attempts,
-                )
-                .execution_options(synchronize_session=False)
+                _CLAIM,
+                {
+                    "busy": list(rooms),
+                    "rooms": list(rooms.values()),
+                    "share": self._share,
+                    "limit": limit,
+                    "now": now,
+                    "lease": now + timedelta(seconds=self._timeout) + LEASE_MARGIN,
+                },
             )
             return [Claimed(**row._mapping, claimed_at=now) for row in rows]
 
@@ -150,6 +187,9 @@ class Dispatcher:
     async def record(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes down in one transaction; an endpoint that answered 410 is switched off."""
         now = clock.now()
+        for outcome in outcomes:
+            of = outcome.claim.endpoint_id
+            (self._failing.discard if outcome.error is None else self._failing.add)(of)
         gone = [outcome.claim.endpoint_id for outcome in outcomes if outcome.response_status == GONE]
         endpoints = sorted({outcome.claim.endpoint_id for outcome in outcomes})
         rows = WebhookDelivery.__table__
@@ -179,13 +219,14 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Deliver for ever, at most `webhooks_concurrency` attempts at a time."""
-        flying: set[asyncio.Task[Outcome]] = set()
+        flying: dict[asyncio.Task[Outcome], UUID] = {}
         async with self.client() as http:
             try:
                 while True:
                     room = self._concurrency - len(flying)
-                    claims = await self.claim(room) if room else []
-                    flying |= {asyncio.create_task(self.attempt(http, claim)) for claim in claims}
+                    claims = await self.claim(room, Counter(flying.values())) if room else []
+                    for claim in claims:
+                        flying[asyncio.create_task(self.attempt(http, claim))] = claim.endpoint_id
                     if not flying:
                         await asyncio.sleep(IDLE_SECONDS)
                         continue
@@ -194,7 +235,8 @@ class Dispatcher:
                         # Fast receivers answer together: one transaction then records many.
                         await asyncio.sleep(GATHER_SECONDS)
                         done = {task for task in flying if task.done()}
-                        flying -= done
+                        for task in done:
+                            del flying[task]
                         await self.record([task.result() for task in done])
             finally:
                 for task in flying:

@@ -20,7 +20,7 @@ class WebhooksSettings(BaseSettings):
         default=(), description="Private networks that deliveries may reach: CIDR, comma-separated"
     )
     webhooks_timeout_seconds: float = Field(default=15, gt=0, le=60, description="For one attempt as a whole")
-    webhooks_concurrency: int = Field(default=64, ge=1, le=1000, description="Attempts at the same time")
+    webhooks_concurrency: int = Field(default=128, ge=1, le=1000, description="Attempts at the same time")
 
     @field_validator("webhooks_allowed_networks", mode="before")
     @classmethod

@@ -274,6 +274,7 @@ async def test_an_organisation_sees_its_own_cases_only(region: Region, cases: di
         ("/sla/cases", {"figure": "lost"}, "query/figure"),
         ("/sla/cases", {"figure": "opened", "group_by": "day"}, "query/key"),
         ("/sla/cases", {"figure": "opened", "key": "vk"}, "query/group_by"),
+        ("/sla/cases", {"figure": "opened", "group_by": "network", "key": "v\x00k"}, "query/key"),
         ("/sla/cases", {"figure": "opened", "cursor": "AAAA"}, "query/cursor"),
         ("/sla/cases", {"figure": "opened", "limit": "0"}, "query/limit"),
     ],

@@ -9,7 +9,7 @@ import pytest
 import standardwebhooks
 import svix
 
-from services.webhooks.dispatch import SCHEDULE
+from services.webhooks.dispatch import FAILING_SHARE, SCHEDULE
 from services.webhooks.fanout import consumer, fan_out
 from shared.events import Consumer
 from shared.tables.events import Event, WebhooksCursor
@@ -164,6 +164,36 @@ async def test_a_silent_receiver_is_left_in_time(hooks: Hooks) -> None:
     async with asyncio.timeout(3):
         [outcome] = await hooks.deliver(webhooks_timeout_seconds=0.3)
     assert outcome.error == "no answer within 0.3 s"
+    server.close()
+
+
+async def test_a_silent_receiver_holds_up_nobody_else(hooks: Hooks, receiver: Receiver) -> None:
+    async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(20)
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    await hooks.endpoint(f"http://127.0.0.1:{port}/", "appeal.opened")
+    await hooks.endpoint(receiver.url, "appeal.answered")
+    for _ in range(40):
+        await hooks.emit("appeal.opened")
+    await hooks.fan_out()
+    dispatcher = hooks.dispatcher(webhooks_concurrency=16, webhooks_timeout_seconds=1)
+    running = asyncio.create_task(dispatcher.run())
+    await asyncio.sleep(0.3)
+    busy = await hooks.sql("SELECT 1 FROM webhook_deliveries WHERE attempts > 0")
+    assert len(busy) == 8  # half of all, though forty are due
+    await hooks.emit("appeal.answered")
+    await hooks.fan_out()
+    async with asyncio.timeout(0.65):  # before the first of the silent ones is given up
+        while not receiver.received:
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(1)
+    busy = await hooks.sql("SELECT 1 FROM webhook_deliveries WHERE attempts > 0 AND event_type = 'appeal.opened'")
+    assert len(busy) == 8 + FAILING_SHARE
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     server.close()
 
 
