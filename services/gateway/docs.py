@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
+import fastapi_offline
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 from starlette.responses import FileResponse
-from swagger_ui_bundle import swagger_ui_path
 
 from shared.problems import NotFound
 
 router = APIRouter(include_in_schema=False)
 
-_ASSETS = Path(swagger_ui_path)
+_ASSETS = Path(fastapi_offline.__file__).parent / "static"
 _SERVED = {
     "swagger-ui.css": "text/css",
     "swagger-ui-bundle.js": "text/javascript",
-    "favicon-32x32.png": "image/png",
+    "favicon.png": "image/png",
 }
 
 # Nothing may come from outside; Swagger UI writes inline styles and keeps its icons in data URLs.
@@ -38,7 +38,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Gospablik API</title>
 <link rel="stylesheet" href="/docs/swagger-ui.css">
-<link rel="icon" href="/docs/favicon-32x32.png">
+<link rel="icon" href="/docs/favicon.png">
 </head>
 <body>
 <div id="docs"></div>
@@ -48,23 +48,17 @@ _PAGE = """<!doctype html>
 </html>
 """
 
-# The bundled Swagger UI draws OpenAPI 3.1 documents but refuses their version number.
-_START = """fetch("/openapi.json")
-  .then((response) => response.json())
-  .then((spec) => {
-    spec.openapi = "3.0.3";
-    window.ui = SwaggerUIBundle({
-      spec,
-      dom_id: "#docs",
-      deepLinking: true,
-      docExpansion: "list",
-      defaultModelsExpandDepth: 0,
-      filter: true,
-      persistAuthorization: true,
-      tryItOutEnabled: true,
-      validatorUrl: null,
-    });
-  });
+_START = """window.ui = SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#docs",
+  deepLinking: true,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 0,
+  filter: true,
+  persistAuthorization: true,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+});
 """
 
 
