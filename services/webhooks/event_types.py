@@ -48,6 +48,7 @@ class AppealData(_Data):
     id: UUID
     number: int | None = None
     status: str | None = None
+    urgency: str | None = None
     network: str | None = None
     url: str | None = Field(default=None, description="The message in the network")
     organisation: OrganisationRef | None = None
@@ -55,8 +56,8 @@ class AppealData(_Data):
     opened_at: datetime | None = None
     first_response_due_at: datetime | None = None
     first_response_at: datetime | None = None
+    next_response_due_at: datetime | None = Field(default=None, description="Of the answer a reopened case awaits")
     resolution_due_at: datetime | None = None
-    closed_at: datetime | None = None
 
 
 class MovedData(AppealData):
@@ -70,9 +71,17 @@ class AnsweredData(AppealData):
     """Also the answer that was published; `origin` is `gospablik` or `network` (by hand)."""
 
     reply_id: UUID | None = None
+    reply_url: str | None = None
+    kind: str | None = Field(default=None, description="`final` or `interim`")
     origin: str | None = None
     published_at: datetime | None = None
     on_time: bool | None = None
+
+
+class OverdueData(AppealData):
+    """Also the date that an interim answer promised, if one did."""
+
+    promised_at: datetime | None = None
 
 
 class ClosedData(AppealData):
@@ -100,6 +109,7 @@ _CASE = {
     "id": "0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10",
     "number": 1024,
     "status": "assigned",
+    "urgency": "normal",
     "network": "vk",
     "url": "https://vk.com/wall-101_31",
     "organisation": {"id": "0198f3a0-0000-7000-8000-000000000001", "name": "Школа № 1"},
@@ -111,11 +121,13 @@ _ANSWER = {
     "status": "answered",
     "first_response_at": "2026-11-23T11:30:00+08:00",
     "reply_id": "0198f3a5-1111-7000-8000-000000000002",
+    "reply_url": "https://vk.com/wall-101_31?reply=32",
+    "kind": "final",
     "origin": "gospablik",
     "published_at": "2026-11-23T11:30:00+08:00",
     "on_time": True,
 }
-_CLOSED = {"status": "closed", "closed_at": "2026-11-25T09:00:00+08:00", "outcome": "resolved"}
+_CLOSED = {"status": "closed", "outcome": "resolved"}
 
 CATALOGUE: dict[str, Kind] = {
     EventName.OPENED: Kind("A message that needs an answer opened a case", AppealData, _CASE),
@@ -125,8 +137,10 @@ CATALOGUE: dict[str, Kind] = {
         "The case changed its status", MovedData, _CASE | {"from": "assigned", "to": "in_progress"}
     ),
     EventName.ANSWERED: Kind("An answer was published in the network", AnsweredData, _CASE | _ANSWER),
-    EventName.OVERDUE: Kind("The first response is past its deadline", AppealData, _CASE),
-    EventName.CLOSED: Kind("The case was closed", ClosedData, _CASE | _CLOSED),
+    EventName.OVERDUE: Kind("An answer is past its deadline", OverdueData, _CASE),
+    EventName.CLOSED: Kind(
+        "The case ended: closed, merged or found to need no answer", ClosedData, _CASE | _CLOSED
+    ),
     EventName.REOPENED: Kind(
         "A closed or answered case was opened again", AppealData, _CASE | {"status": "reopened"}
     ),
