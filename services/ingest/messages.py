@@ -1,0 +1,77 @@
+"""Reading what was stored."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
+
+from services.ingest.schemas import MessageDetail, MessageOut, VersionOut
+from services.ingest.texts import from_exact_json
+from shared.access import Caller
+from shared.pagination import Paging
+from shared.problems import NotFound
+from shared.tables.ingest import Message, MessageVersion
+
+SHOWN = [getattr(Message, name) for name in MessageOut.model_fields]
+
+
+def shown(row: Message) -> MessageOut:
+    """A row as it crosses the wire."""
+    return MessageOut.model_validate(_values(row))
+
+
+def _values(row: Message) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in MessageOut.model_fields}
+    return {**values, "attachments": from_exact_json(row.attachments)}
+
+
+async def listed(
+    session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
+) -> list[Message]:
+    """Messages, last received first; one more than the page holds."""
+    query = (
+        select(Message)
+        .options(load_only(*SHOWN, raiseload=True))
+        .where(caller.scope(Message.organisation_id), *conditions)
+        .order_by(Message.received_at.desc(), Message.id.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after([Message.received_at, Message.id], [datetime.fromisoformat, UUID])
+    if after is not None:
+        query = query.where(after)
+    return list(await session.scalars(query))
+
+
+async def find(session: AsyncSession, caller: Caller, message_id: UUID) -> MessageDetail:
+    """A message that the caller may see, with its former texts. Raises `NotFound`."""
+    row = await session.scalar(
+        select(Message).options(load_only(*SHOWN, raiseload=True)).where(Message.id == message_id)
+    )
+    if row is None or not caller.sees(row.organisation_id):
+        raise NotFound("No such message")
+    versions = await session.execute(
+        select(
+            MessageVersion.version,
+            MessageVersion.text,
+            MessageVersion.attachments,
+            MessageVersion.replaced_at,
+        )
+        .where(MessageVersion.message_id == message_id)
+        .order_by(MessageVersion.version)
+    )
+    return MessageDetail(
+        **_values(row),
+        versions=[
+            VersionOut(
+                version=one.version,
+                text=one.text,
+                attachments=from_exact_json(one.attachments),
+                replaced_at=one.replaced_at,
+            )
+            for one in versions
+        ],
+    )

@@ -1,0 +1,168 @@
+"""OK behind the port: ways in and the way out."""
+
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+
+from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
+from services.ingest.networks.ok import chats, discussions, errors, parse, topics
+from services.ingest.networks.ok.chats import Chats
+from services.ingest.networks.ok.client import OkClient, graph_method
+from services.ingest.networks.ok.discussions import Discussions
+from services.ingest.networks.ok.topics import Topics
+from services.ingest.networks.port import (
+    Accounts,
+    Feed,
+    Kind,
+    NotRead,
+    Outgoing,
+    Parsed,
+    Published,
+    Refused,
+    TokenKind,
+    Unsure,
+    Way,
+)
+from services.ingest.settings import IngestSettings
+
+MAX_LENGTH: dict[str, int] = {"comment": 3_000, "message": 4_000}
+SKEW = timedelta(minutes=2)
+PAGE = 100
+
+
+class Ok:
+    """Implements `networks.port.Network` for OK."""
+
+    name = errors.NETWORK
+
+    def __init__(
+        self, http: aiohttp.ClientSession, accounts: Accounts, feed: Feed, settings: IngestSettings
+    ) -> None:
+        self._accounts = accounts
+        self._settings = settings
+        self._client = OkClient(http, accounts, settings)
+        self._discussions = Discussions(self._client, accounts, feed, settings)
+        self._topics = Topics(self._client, accounts, feed, settings, self._discussions)
+        self._chats = Chats(self._client, accounts, feed, settings)
+
+    def ways(self) -> dict[str, Way]:
+        """Discussions and topics of all groups by the user session; chats by the groups' bots."""
+        ways: dict[str, Way] = {}
+        if not self._accounts.pages(self.name):
+            return ways
+        if self._accounts.credential(self.name, TokenKind.USER) is not None:
+            ways[f"ok:{discussions.WAY}"] = self._discussions.run
+            ways[f"ok:{topics.WAY}"] = self._topics.run
+        if any(self._chats.has_token(page) for page in self._accounts.pages(self.name)):
+            ways[f"ok:{chats.WAY}"] = self._chats.run
+        return ways
+
+    def max_length(self, kind: Kind) -> int:
+        """The longest text the network takes."""
+        return MAX_LENGTH[kind]
+
+    def call_seconds(self) -> float:
+        """How long a publishing call may last at most."""
+        return self._settings.ok_call_seconds
+
+    async def publish(self, outgoing: Outgoing) -> Published:
+        """Write the answer as the community. Raises `Refused` or `Unsure`."""
+        write = self._send if outgoing.kind == "message" else self._comment
+        try:
+            return await write(outgoing)
+        except NoToken as error:
+            message = "У страницы нет действующего ключа доступа: ответ уйдёт, когда оператор добавит ключ."
+            raise Refused("no_token", message, permanent=False, retry_in=15) from error
+        except CallLost as error:
+            if error.sent:
+                raise Unsure(str(error)) from error
+            message = "Сеть недоступна, отправка повторится."
+            raise Refused("unreachable", message, permanent=False) from error
+        except CallError as error:
+            if error.treatment is Treatment.AGAIN:
+                raise Unsure(str(error)) from error
+            words = errors.words(error.code)
+            raise Refused(
+                f"ok:{error.code}", words.message, permanent=words.permanent, retry_in=words.retry_in
+            ) from error
+
+    async def _comment(self, outgoing: Outgoing) -> Published:
+        topic_id = outgoing.thread_key.removeprefix("ok:")
+        method = "discussions.addDiscussionComment"
+        answer = await self._client.call(
+            self._client.user(method),
+            method,
+            entityId=topic_id,
+            entityType=parse.GROUP_TOPIC,
+            comment=outgoing.text,
+            reply_to_comment_id=outgoing.target.partition("/")[2] if outgoing.target else None,
+            as_admin=True,
+        )
+        number = _comment_id(answer)
+        if number is None:
+            raise Unsure("the answer names no comment")
+        url = f"https://ok.ru/group/{outgoing.page.external_id}/topic/{topic_id}"
+        return Published(f"{topic_id}/{number}", url)
+
+    async def _send(self, outgoing: Outgoing) -> Published:
+        chat = outgoing.thread_key.removeprefix("ok:")
+        path = f"messages/{chat}"
+        credential = self._client.group(outgoing.page.id, graph_method(path, posting=True))
+        body = {"recipient": {"chat_id": chat}, "message": {"text": outgoing.text}}
+        answer = await self._client.graph(credential, path, body=body)
+        number = answer.get("message_id") if isinstance(answer, dict) else None
+        if not number:
+            raise Unsure("the answer names no message")
+        url = f"https://ok.ru/group/{outgoing.page.external_id}/messages"
+        return Published(f"{chat}/{parse.prefixed('mid', number)}", url)
+
+    async def read_back(self, outgoing: Outgoing) -> Parsed:
+        """What stands in the answer's thread since it was asked for. Raises `NotRead`."""
+        since = outgoing.since - SKEW
+        place = outgoing.thread_key.removeprefix("ok:")
+        try:
+            if outgoing.kind == "message":
+                return await self._chats.history(outgoing.page, place, int(since.timestamp() * 1000))
+            return await self._newest_comments(outgoing, place)
+        except CallError as error:
+            if error.treatment in {Treatment.DENIED, Treatment.GONE}:
+                return Parsed()
+            raise NotRead(str(error)) from error
+        except (CallLost, NoToken) as error:
+            raise NotRead(str(error)) from error
+
+    async def _newest_comments(self, outgoing: Outgoing, topic_id: str) -> Parsed:
+        parsed = Parsed()
+        anchor = "LAST"
+        while True:
+            answer = await self._client.read(
+                "discussions.getComments",
+                discussionId=topic_id,
+                discussionType=parse.GROUP_TOPIC,
+                anchor=anchor,
+                direction="BACKWARD",
+                count=PAGE,
+                fields=discussions.FIELDS,
+            )
+            here = Parsed()
+            for raw in discussions.comments_in(answer):
+                here.add(parse.comment, raw, outgoing.page, topic_id, parse.names_of(answer))
+            parsed.extend(here)
+            oldest = min((item.written_at for item in here.items), default=None)
+            reached = answer.get("anchor")
+            done = oldest is None or oldest < outgoing.since - SKEW
+            if done or not answer.get("has_more") or not reached or reached == anchor:
+                return parsed
+            anchor = str(reached)
+
+
+def _comment_id(answer: Any) -> str | None:
+    """The id of a new comment: the network's documents leave open whether it answers an id or an object."""
+    if isinstance(answer, str | int) and not isinstance(answer, bool) and answer:
+        return str(answer)
+    if isinstance(answer, dict):
+        inner = answer.get("comment")
+        found = inner.get("id") if isinstance(inner, dict) else answer.get("id") or answer.get("comment_id")
+        return str(found) if found else None
+    return None

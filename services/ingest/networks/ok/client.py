@@ -1,0 +1,150 @@
+"""Calls to OK: signed REST calls with a user's session, and the Bot API with a group's token."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import stamina
+
+from services.ingest.networks.calls import CallError, CallLost, NoToken, Pacer, Treatment, lost
+from services.ingest.networks.ok.errors import FLOOD_SECONDS, LIMITED_SECONDS, NETWORK, treatment
+from services.ingest.networks.port import Accounts, Credential, TokenKind, TokenState
+from services.ingest.settings import IngestSettings
+
+_STATES = {
+    Treatment.CAPTCHA: TokenState.CAPTCHA,
+    Treatment.REVOKED: TokenState.REVOKED,
+    Treatment.BLOCKED: TokenState.BLOCKED,
+}
+_UNSIGNED = {"access_token", "session_key", "sig"}
+
+
+def signature(params: Mapping[str, str], secret: str) -> str:
+    """The network's signature: MD5 of the sorted parameters and the secret, by its own rule."""
+    signed = "".join(f"{key}={value}" for key, value in sorted(params.items()) if key not in _UNSIGNED)
+    return hashlib.md5((signed + secret).encode(), usedforsecurity=False).hexdigest()
+
+
+def session_secret(credential: Credential) -> str:
+    """The secret of a session: given, or made of the token and the application's secret."""
+    if credential.session_secret_key:
+        return credential.session_secret_key
+    material = credential.token + (credential.application_secret_key or "")
+    return hashlib.md5(material.encode(), usedforsecurity=False).hexdigest()
+
+
+def transient(error: Exception) -> bool:
+    """Whether a read is worth another try right away."""
+    if isinstance(error, CallError):
+        return error.treatment is Treatment.AGAIN
+    return isinstance(error, CallLost)
+
+
+class OkClient:
+    """Speaks to both APIs under the tokens' limits and tells the accounts when a token is in trouble."""
+
+    def __init__(self, http: aiohttp.ClientSession, accounts: Accounts, settings: IngestSettings) -> None:
+        self._http = http
+        self._accounts = accounts
+        self._settings = settings
+        self._pacer = Pacer()
+        self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_seconds)
+
+    def user(self, method: str) -> Credential:
+        """A usable user session. Raises `NoToken`."""
+        found = self._accounts.credential(NETWORK, TokenKind.USER, method=method)
+        if found is None:
+            raise NoToken(f"no usable user session for {method}")
+        return found
+
+    def group(self, page_id: Any, method: str) -> Credential:
+        """The usable token of a group. Raises `NoToken`."""
+        found = self._accounts.credential(NETWORK, TokenKind.GROUP, page_id, method=method)
+        if found is None:
+            raise NoToken(f"no usable token of the group for {method}")
+        return found
+
+    async def read(self, method: str, **params: Any) -> Any:
+        """Call a REST method that changes nothing; transient failures are tried again a few times."""
+        async for attempt in stamina.retry_context(on=transient, attempts=4, wait_initial=0.3, wait_max=4):
+            with attempt:
+                return await self.call(self.user(method), method, **params)
+        raise AssertionError("unreachable: the retry either returns or raises")
+
+    async def call(self, credential: Credential, method: str, **params: Any) -> Any:
+        """Call a REST method once; answers its JSON value. Raises `CallError` or `CallLost`."""
+        form = {key: _plain(value) for key, value in params.items() if value is not None and value != ""}
+        form |= {"method": method, "format": "json"}
+        if credential.application_key:
+            form["application_key"] = credential.application_key
+        form["sig"] = signature(form, session_secret(credential))
+        form["access_token"] = credential.token
+        url = f"{self._settings.ok_api_url}/fb.do"
+        return await self._answer(credential, method, "POST", url, data=form)
+
+    async def read_graph(self, credential: Credential, path: str, **query: Any) -> Any:
+        """GET of the Bot API; transient failures are tried again a few times."""
+        async for attempt in stamina.retry_context(on=transient, attempts=4, wait_initial=0.3, wait_max=4):
+            with attempt:
+                return await self.graph(credential, path, query=query)
+        raise AssertionError("unreachable: the retry either returns or raises")
+
+    async def graph(
+        self,
+        credential: Credential,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """One call of the Bot API, a POST when there is a body. Raises `CallError` or `CallLost`."""
+        params = {key: _plain(value) for key, value in (query or {}).items() if value is not None}
+        params["access_token"] = credential.token  # this API takes it nowhere else
+        url = f"{self._settings.ok_api_url}/graph/me/{path}"
+        method = graph_method(path, posting=body is not None)
+        if body is None:
+            return await self._answer(credential, method, "GET", url, params=params)
+        headers = {"Content-Type": "application/json;charset=utf-8"}
+        data = json.dumps(body).encode()
+        return await self._answer(credential, method, "POST", url, params=params, data=data, headers=headers)
+
+    async def _answer(self, credential: Credential, method: str, verb: str, url: str, **request: Any) -> Any:
+        await self._pacer.wait(credential.id, self._settings.ok_calls_a_second)
+        try:
+            async with self._http.request(verb, url, timeout=self._timeout, **request) as answer:
+                body = json.loads(await answer.read())
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise lost(NETWORK, method, error) from None
+        if isinstance(body, dict) and "error_code" in body:
+            raise await self._refused(credential, method, body)
+        return body
+
+    async def _refused(self, credential: Credential, method: str, error: dict[str, Any]) -> CallError:
+        code = error.get("error_code")
+        code = code if isinstance(code, int) else 0
+        text = str(error.get("error_msg", ""))[:200]
+        kind = treatment(code)
+        if kind in _STATES:
+            await self._accounts.trouble(credential, _STATES[kind], f"error {code} of {method}: {text}")
+        elif kind in {Treatment.LIMITED, Treatment.FLOOD}:
+            await self._accounts.trouble(
+                credential,
+                TokenState.LIMITED,
+                f"error {code} of {method}: {text}",
+                seconds=FLOOD_SECONDS if kind is Treatment.FLOOD else LIMITED_SECONDS,
+                method=method,
+            )
+        return CallError(NETWORK, method, code, text, kind)
+
+
+def graph_method(path: str, *, posting: bool = False) -> str:
+    """The name of a Bot API call, as limits are kept for it."""
+    return f"graph.{path.partition('/')[0]}.{'post' if posting else 'get'}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

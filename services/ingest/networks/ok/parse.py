@@ -1,0 +1,159 @@
+"""OK's topics, comments and messages as `Incoming`. Unknown fields are ignored, old forms accepted.
+
+Ids are text, and stay as the network gives them.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from services.ingest.networks.port import Author, Happened, Incoming, PageRef
+
+MOSCOW = ZoneInfo("Europe/Moscow")
+GROUP_TOPIC = "GROUP_TOPIC"
+REMOVED = {"REMOVED_MESSAGE", "REMOVED", "DELETED", "DELETED_MESSAGE"}
+
+Names = Mapping[str, str]
+
+
+def moment(ms: Any) -> datetime:
+    """Milliseconds since the epoch."""
+    return datetime.fromtimestamp(int(ms) / 1000, UTC)
+
+
+def moscow(value: str) -> datetime:
+    """A date without a zone is Moscow wall time, whatever zone this server is in."""
+    return datetime.strptime(value, "%Y-%m-%d %H:%M:%S").replace(tzinfo=MOSCOW).astimezone(UTC)
+
+
+def bare(ref: Any) -> str:
+    """An id without its prefix `user:` or `group:`."""
+    return str(ref).rpartition(":")[2]
+
+
+def prefixed(prefix: str, ident: Any) -> str:
+    """An id with its prefix, whether the network gave it or not."""
+    text = str(ident)
+    return text if text.startswith(f"{prefix}:") else f"{prefix}:{text}"
+
+
+def names_of(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Names of people in an answer's `entities`."""
+    entities = answer.get("entities")
+    users = entities.get("users") if isinstance(entities, dict) else None
+    names: dict[str, str] = {}
+    for user in users if isinstance(users, list) else []:
+        if isinstance(user, dict) and user.get("uid"):
+            name = user.get("name") or f"{user.get('first_name', '')} {user.get('last_name', '')}".strip()
+            if name:
+                names[bare(user["uid"])] = str(name)
+    return names
+
+
+def _author(ident: str, *, group: bool, name: Any = None) -> Author:
+    path = "group" if group else "profile"
+    return Author(
+        native_id=f"{'group' if group else 'user'}:{ident}",
+        name=str(name) if name else None,
+        url=f"https://ok.ru/{path}/{ident}",
+    )
+
+
+def topic(raw: dict[str, Any], page: PageRef, names: Names | None = None, happened: Happened = "seen") -> Incoming:
+    """A media topic of the group: a post of the community or of a citizen."""
+    owner = raw.get("owner_ref")
+    if owner is not None and bare(owner) != page.external_id:
+        raise ValueError(f"the topic belongs to {owner}")
+    ref = str(raw["author_ref"])
+    writer, group = bare(ref), ref.startswith("group:")
+    ident = str(raw["id"])
+    blocks = [block for block in raw.get("media") or [] if isinstance(block, dict)]
+    texts = [str(block.get("text", "")) for block in blocks if block.get("type") == "text"]
+    return Incoming(
+        happened=happened,
+        kind="wall_post",
+        external_id=ident,
+        thread_key=f"ok:{ident}",
+        written_at=moment(raw["created_ms"]),
+        raw=raw,
+        author=_author(writer, group=group, name=None if group else (names or {}).get(writer)),
+        from_community=group and writer == page.external_id,
+        text="\n".join(texts),
+        attachments=[block for block in blocks if block.get("type") != "text"],
+        url=f"https://ok.ru/group/{page.external_id}/topic/{ident}",
+    )
+
+
+def comment(
+    raw: dict[str, Any], page: PageRef, topic_id: str, names: Names | None = None, happened: Happened = "seen"
+) -> Incoming:
+    """A comment of a discussion; a removed one is a deletion, of which the network tells no author."""
+    removed = str(raw.get("type", "")) in REMOVED
+    ref = raw.get("author_ref")
+    group = raw.get("author_type") == "GROUP" or str(ref or "").startswith("group:")
+    writer = bare(ref if ref is not None else raw["author_id"])
+    answered = raw.get("reply_to_comment_id")
+    written_at = moment(raw["date_ms"]) if raw.get("date_ms") is not None else moscow(str(raw["date"]))
+    attachments = raw.get("attachments")
+    return Incoming(
+        happened="deleted" if removed else happened,
+        kind="comment",
+        external_id=f"{topic_id}/{raw['id']}",
+        thread_key=f"ok:{topic_id}",
+        written_at=written_at,
+        raw=raw,
+        author=_author(writer, group=group, name=raw.get("author_name") or (names or {}).get(writer)),
+        from_community=group and writer == page.external_id,
+        text=None if removed else str(raw.get("text") or ""),
+        reply_to=f"{topic_id}/{answered}" if answered else None,
+        attachments=attachments if isinstance(attachments, list) else (),
+        url=f"https://ok.ru/group/{page.external_id}/topic/{topic_id}",
+    )
+
+
+def message(
+    raw: dict[str, Any], page: PageRef, chat: str | None = None, happened: Happened = "seen"
+) -> Incoming | None:
+    """A message of a chat, as lists and webhooks of all years give it; None for events without words."""
+    if raw.get("webhookType", "MESSAGE_CREATED") != "MESSAGE_CREATED":
+        return None
+    content, recipient, sender = raw["message"], raw.get("recipient") or {}, raw["sender"]
+    place = prefixed("chat", chat if chat is not None else recipient["chat_id"])
+    ref = str(sender["user_id"])
+    writer, group = bare(ref), ref.startswith("group:") or bare(ref) == page.external_id
+    attachments = content.get("attachments")
+    answered = content.get("reply_to")
+    return Incoming(
+        happened=happened,
+        kind="message",
+        external_id=f"{place}/{prefixed('mid', content['mid'])}",
+        thread_key=f"ok:{place}",
+        written_at=moment(raw["timestamp"]),
+        raw=raw,
+        author=_author(writer, group=group, name=None if group else sender.get("name")),
+        from_community=group and writer == page.external_id,
+        text=str(content.get("text") or ""),
+        reply_to=f"{place}/{prefixed('mid', answered)}" if answered else None,
+        attachments=attachments if isinstance(attachments, list) else (),
+        url=f"https://ok.ru/group/{page.external_id}/messages",
+    )
+
+
+def discussion(raw: Any) -> tuple[str, str, str, int] | None:
+    """A discussion of a group's topic: its id, its group, what tells a change, and the count of comments.
+
+    None for discussions of other things.
+    """
+    if not isinstance(raw, dict) or raw.get("object_type") != GROUP_TOPIC or not raw.get("object_id"):
+        return None
+    groups = [
+        str(ref["id"])
+        for ref in raw.get("ref_objects") or []
+        if isinstance(ref, dict) and ref.get("type") == "GROUP" and ref.get("id")
+    ]
+    if not groups:
+        return None
+    total = raw.get("total_comments_count")
+    count = total if isinstance(total, int) else 0
+    return str(raw["object_id"]), bare(groups[0]), f"{raw.get('last_activity_date')}|{count}", count

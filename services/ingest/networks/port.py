@@ -1,0 +1,264 @@
+"""The port every network implements: what comes in, what goes out, and how either can end.
+
+An adapter turns a network's wire into `Incoming` and back; everything after that is the same for all networks.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+Kind = Literal["comment", "wall_post", "message"]
+Happened = Literal["new", "seen", "edited", "deleted", "restored"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who wrote, by the network's own id; the name where the network told it."""
+
+    native_id: str
+    name: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """One thing that a network says.
+
+    `happened`: "new" is an announcement, "seen" is the state that a poll found, which may differ from what is
+    stored; "edited", "deleted" and "restored" are announcements of a change. `text` is None where the network
+    does not tell it (deletions); such an item stores nothing new.
+    """
+
+    happened: Happened
+    kind: Kind
+    external_id: str
+    thread_key: str
+    written_at: datetime
+    raw: Mapping[str, Any]
+    author: Author | None = None
+    from_community: bool = False
+    text: str | None = None
+    reply_to: str | None = None
+    attachments: Sequence[Any] = ()
+    url: str = ""
+    deleted_by: Author | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A payload that no parser understood, and why; an operator reads the reason."""
+
+    reason: str
+    raw: Any
+
+
+@dataclass(slots=True)
+class Parsed:
+    """What came out of an answer: readable items, and what was set aside."""
+
+    items: list[Incoming] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+    def add(self, parse: Callable[..., Incoming | None], raw: Any, *args: Any) -> None:
+        """Parse one payload; whatever is wrong with it concerns it alone."""
+        try:
+            item = parse(raw, *args)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
+            self.unreadable.append(Unreadable(describe(error), raw))
+        else:
+            if item is not None:
+                self.items.append(item)
+
+    def extend(self, other: "Parsed") -> None:
+        """Take over another answer's items."""
+        self.items.extend(other.items)
+        self.unreadable.extend(other.unreadable)
+
+
+def describe(error: Exception) -> str:
+    """Why a payload could not be read, in words."""
+    if isinstance(error, KeyError):
+        return f"the field {error.args[0]!r} is missing"
+    return str(error) or type(error).__name__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRef:
+    """A page of the registry, as adapters need it."""
+
+    id: UUID
+    organisation_id: UUID
+    network: str
+    external_id: str
+    live_from: datetime
+
+
+class TokenKind(StrEnum):
+    """Kinds of credentials."""
+
+    GROUP = "group"
+    SERVICE = "service"
+    USER = "user"
+
+
+class TokenState(StrEnum):
+    """Whether a credential may be used. `limited` ends by itself, the others need a person."""
+
+    HEALTHY = "healthy"
+    LIMITED = "limited"
+    CAPTCHA = "captcha"
+    REVOKED = "revoked"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A token with what is needed to use it. Never logged: `repr` shows the id alone."""
+
+    id: UUID
+    network: str
+    kind: TokenKind
+    page_id: UUID | None
+    token: str = field(repr=False)
+    application_key: str | None = field(default=None, repr=False)
+    application_secret_key: str | None = field(default=None, repr=False)
+    session_secret_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """An answer to publish. `target` is the external id of the comment it answers, if it answers one."""
+
+    id: UUID
+    page: PageRef
+    kind: Kind
+    thread_key: str
+    target: str | None
+    text: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """It stands in the network under this id."""
+
+    external_id: str
+    url: str
+
+
+class Refused(Exception):  # noqa: N818 — an outcome of publishing
+    """It certainly does not stand in the network. `message` is for the person who wrote the answer."""
+
+    def __init__(self, code: str, message: str, *, permanent: bool, retry_in: float = 2.0) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.permanent = permanent
+        self.retry_in = retry_in
+
+
+class Unsure(Exception):  # noqa: N818 — an outcome of publishing
+    """Nobody knows whether it stands in the network: the answer to the call was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadMark:
+    """How far a thread is read: see `shared.tables.ingest.Thread`."""
+
+    thread_key: str
+    marker: str | None
+    anchor: str | None = None
+
+
+class Accounts(Protocol):
+    """The registry's pages and the tokens that may be used now."""
+
+    def pages(self, network: str) -> Sequence[PageRef]:
+        """Active pages of a network."""
+
+    def page(self, network: str, external_id: str) -> PageRef | None:
+        """An active page by the network's own id."""
+
+    def credential(
+        self, network: str, kind: TokenKind, page_id: UUID | None = None, *, method: str | None = None
+    ) -> Credential | None:
+        """A usable token, None when there is none. With `page_id`, the page's own or one of no page."""
+
+    async def trouble(
+        self,
+        credential: Credential,
+        state: TokenState,
+        reason: str,
+        *,
+        seconds: float | None = None,
+        method: str | None = None,
+    ) -> None:
+        """The network refused the token. With `method`, for this method alone and `seconds` long."""
+
+
+class Feed(Protocol):
+    """Where adapters put what came in. One call is one transaction."""
+
+    async def store(
+        self,
+        page: PageRef,
+        way: str,
+        parsed: Parsed,
+        *,
+        observed_at: datetime | None = None,
+        cursor: Mapping[str, Any] | None = None,
+        marks: Sequence[ThreadMark] = (),
+    ) -> None:
+        """Store a batch and move the cursor and the marks with it.
+
+        `observed_at`: when the network was asked, for polls; a later edit that is already stored wins over it.
+        """
+
+    async def cursor(self, page: PageRef, way: str) -> dict[str, Any]:
+        """Where a way into a page stands; empty at first."""
+
+    async def marks(self, thread_keys: Sequence[str]) -> dict[str, ThreadMark]:
+        """How far these threads are read; unknown ones are left out."""
+
+    async def forget(self, thread_keys: Sequence[str]) -> None:
+        """Have these threads read again."""
+
+    def well(self, page: PageRef, way: str) -> None:
+        """A look that found nothing new, or a connection that stands."""
+
+    def failed(self, page: PageRef, way: str, error: str) -> None:
+        """A look that failed; `/sources` shows it."""
+
+
+Way = Callable[[], Awaitable[None]]
+
+
+class Network(Protocol):
+    """A network: the ways into it, and the way out."""
+
+    name: str
+
+    def ways(self) -> dict[str, Way]:
+        """What has to run now, by name: the supervisor starts what is new and ends what is gone.
+
+        A way runs for ever, mends itself, and lets only cancellation and bugs through.
+        """
+
+    def max_length(self, kind: Kind) -> int:
+        """The longest text the network takes."""
+
+    def call_seconds(self) -> float:
+        """How long a publishing call may last at most."""
+
+    async def publish(self, outgoing: Outgoing) -> Published:
+        """Write the answer as the community. Raises `Refused` or `Unsure`."""
+
+    async def read_back(self, outgoing: Outgoing) -> Parsed:
+        """What stands in the answer's thread now, as far back as `outgoing.since`. Raises `NotRead`."""
+
+
+class NotRead(Exception):  # noqa: N818 — an outcome of reading
+    """The network could not be read now; the reason is in the message."""

@@ -1,0 +1,86 @@
+"""What each error code of VK means for the token, the call and the person: one table."""
+
+from dataclasses import dataclass
+
+from services.ingest.networks.calls import Treatment
+
+NETWORK = "vk"
+
+T = Treatment
+TREATMENTS: dict[int, Treatment] = {
+    1: T.AGAIN, 10: T.AGAIN, 36: T.AGAIN, 43: T.AGAIN,
+    6: T.SLOWER,
+    29: T.LIMITED, 103: T.LIMITED,
+    9: T.FLOOD, 223: T.FLOOD,
+    14: T.CAPTCHA, 17: T.CAPTCHA, 24: T.CAPTCHA, 25: T.CAPTCHA, 703: T.CAPTCHA,
+    3300: T.CAPTCHA, 3301: T.CAPTCHA, 3302: T.CAPTCHA, 3303: T.CAPTCHA, 3304: T.CAPTCHA,
+    5: T.REVOKED, 27: T.REVOKED, 28: T.REVOKED, 1114: T.REVOKED, 1116: T.REVOKED, 1117: T.REVOKED,
+    1118: T.REVOKED, 3609: T.REVOKED,
+    2: T.BLOCKED, 37: T.BLOCKED, 42: T.BLOCKED, 3610: T.BLOCKED, 3611: T.BLOCKED,
+    7: T.DENIED, 15: T.DENIED, 20: T.DENIED, 21: T.DENIED, 30: T.DENIED, 203: T.DENIED, 210: T.DENIED,
+    211: T.DENIED, 212: T.DENIED, 19: T.DENIED,
+    18: T.GONE, 104: T.GONE, 113: T.GONE, 125: T.GONE, 917: T.GONE, 927: T.GONE, 932: T.GONE, 945: T.GONE,
+    946: T.GONE, 1012: T.GONE,
+    213: T.REFUSED, 214: T.REFUSED, 222: T.REFUSED, 900: T.REFUSED, 901: T.REFUSED, 902: T.REFUSED,
+    910: T.REFUSED, 914: T.REFUSED, 943: T.REFUSED, 944: T.REFUSED, 985: T.REFUSED, 987: T.REFUSED,
+    988: T.REFUSED, 950: T.AGAIN,
+}  # fmt: skip
+
+# How long a method rests after the network said "over for now", in seconds.
+LIMITED_SECONDS = 1_800.0
+FLOOD_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the person who wrote the answer reads, and whether trying again by itself can help."""
+
+    message: str
+    permanent: bool
+    retry_in: float = 5.0
+
+
+_DEAD_KEY = "Ключ доступа страницы не принимается сетью: сообщите оператору, ответ уйдёт после замены ключа."
+WORDS: dict[int, Words] = {
+    6: Words("Сеть просит отправлять медленнее, ответ уйдёт чуть позже.", False, 1.0),
+    9: Words("ВКонтакте считает ответы слишком частыми, отправка повторится позже.", False, 60.0),
+    223: Words("Слишком много комментариев подряд, отправка повторится позже.", False, 60.0),
+    29: Words("Суточный запас вызовов сети исчерпан, отправка повторится позже.", False, 300.0),
+    14: Words("Сеть просит ввести код с картинки: сообщите оператору.", False, 60.0),
+    17: Words("Сеть просит подтвердить вход в аккаунт: сообщите оператору.", False, 60.0),
+    5: Words(_DEAD_KEY, False, 30.0),
+    27: Words(_DEAD_KEY, False, 30.0),
+    28: Words(_DEAD_KEY, False, 30.0),
+    7: Words("У ключа страницы нет права публиковать: сообщите оператору.", True),
+    15: Words("Доступ закрыт: запись или комментарий удалены либо скрыты.", True),
+    18: Words("Страница пользователя удалена или заблокирована.", True),
+    100: Words("Сеть не приняла запрос: проверьте текст ответа.", True),
+    104: Words("Запись или комментарий больше не существуют.", True),
+    203: Words("Доступ к сообществу закрыт.", True),
+    210: Words("Доступ к записи закрыт.", True),
+    211: Words("Комментарий, на который вы отвечаете, удалён или скрыт.", True),
+    212: Words("Комментарии к этой записи закрыты.", True),
+    213: Words("Комментировать эту запись нельзя: комментарии закрыты.", True),
+    214: Words("Публикация на этой стене запрещена.", True),
+    222: Words("Ссылки в комментариях запрещены: уберите ссылку и отправьте снова.", True),
+    900: Words("Пользователь в чёрном списке сообщества, сообщение отправить нельзя.", True),
+    901: Words("Пользователь не разрешил сообществу писать ему сообщения.", True),
+    902: Words("Настройки приватности пользователя не позволяют написать ему.", True),
+    910: Words("Сообщение слишком большое: сократите текст.", True),
+    914: Words("Сообщение слишком длинное: сократите текст.", True),
+}
+
+
+def treatment(code: int) -> Treatment:
+    """What to do about a code; an unknown one is ours to look at."""
+    return TREATMENTS.get(code, Treatment.BUG)
+
+
+def words(code: int) -> Words:
+    """What to tell a person about a refused answer."""
+    known = WORDS.get(code)
+    if known is not None:
+        return known
+    if treatment(code) is Treatment.BUG:
+        return Words(f"ВКонтакте отказала (ошибка {code}): сообщите оператору.", True)
+    return Words(f"ВКонтакте отказала (ошибка {code}).", treatment(code) in {T.DENIED, T.GONE, T.REFUSED})

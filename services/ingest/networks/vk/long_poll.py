@@ -1,0 +1,151 @@
+"""Bots Long Poll of one page: events as they happen, the cursor stored with the batch it ends."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from services.ingest.networks.calls import CallLost, lost
+from services.ingest.networks.port import Feed, PageRef, Parsed, TokenKind
+from services.ingest.networks.resting import rounds
+from services.ingest.networks.vk import parse
+from services.ingest.networks.vk.client import VkClient
+from services.ingest.networks.vk.errors import NETWORK
+from services.ingest.settings import IngestSettings
+from shared import clock
+
+WAY = "long_poll"
+CHECK = "a_check"
+MAX_REST = 60.0
+# After a change that was only announced, the thread is compared with the network.
+CHANGED = {"edited", "deleted", "restored"}
+
+
+@dataclass
+class _Session:
+    """Where the poll stands. `ts` moves only after its batch is committed."""
+
+    server: str
+    key: str
+    ts: str
+    opened_at: float
+
+    def cursor(self) -> dict[str, Any]:
+        return {"server": self.server, "key": self.key, "ts": self.ts, "opened_at": self.opened_at}
+
+
+class LongPoll:
+    """Listens for one page. `missed` is called when events may have been lost: a poll has to look."""
+
+    def __init__(
+        self,
+        page: PageRef,
+        *,
+        client: VkClient,
+        http: aiohttp.ClientSession,
+        feed: Feed,
+        settings: IngestSettings,
+        missed: Callable[[PageRef], None],
+    ) -> None:
+        self._page = page
+        self._client = client
+        self._http = http
+        self._feed = feed
+        self._settings = settings
+        self._missed = missed
+        self._session: _Session | None = None
+        self._mended = 0
+        # The network holds a call for `wait` seconds; proxies and scheduling add a little.
+        self._timeout = aiohttp.ClientTimeout(total=settings.vk_long_poll_wait + 10, connect=10)
+
+    async def run(self) -> None:
+        """Listen for ever."""
+        await rounds(f"{WAY}:{self._page.external_id}", self._round, self._failed)
+
+    def _failed(self, error: str) -> None:
+        self._feed.failed(self._page, WAY, error)
+
+    async def _round(self) -> float:
+        session = self._session or await self._resume()
+        if clock.now().timestamp() - session.opened_at > self._settings.vk_key_seconds:
+            session = await self._open(session.ts)
+        self._session = session
+        answer = await self._check(session)
+        if "failed" in answer:
+            await self._mend(session, answer)
+            # A page that fails for ever must not ask for keys in a tight loop.
+            self._mended += 1
+            return 0 if self._mended == 1 else min(2.0**self._mended, MAX_REST)
+        self._mended = 0
+        await self._take(session, answer)
+        return 0
+
+    async def _resume(self) -> _Session:
+        """Go on from the stored cursor; a page seen for the first time starts now and is polled for the rest."""
+        stored = await self._feed.cursor(self._page, WAY)
+        try:
+            return _Session(stored["server"], stored["key"], str(stored["ts"]), float(stored["opened_at"]))
+        except KeyError:
+            pass
+        session = await self._open(None)
+        await self._feed.store(self._page, WAY, Parsed(), cursor=session.cursor())
+        self._missed(self._page)
+        return session
+
+    async def _open(self, ts: str | None) -> _Session:
+        """A new key; `ts` stays unless there is none to keep."""
+        credential = self._client.credential(
+            "groups.getLongPollServer", TokenKind.GROUP, TokenKind.USER, page_id=self._page.id
+        )
+        got = await self._client.read(credential, "groups.getLongPollServer", group_id=self._page.external_id)
+        try:
+            return _Session(
+                str(got["server"]), str(got["key"]), str(got["ts"]) if ts is None else ts, clock.now().timestamp()
+            )
+        except (KeyError, TypeError) as error:
+            raise CallLost(NETWORK, "groups.getLongPollServer", "no server in the answer") from error
+
+    async def _check(self, session: _Session) -> dict[str, Any]:
+        query = {
+            "act": CHECK,
+            "key": session.key,
+            "ts": session.ts,
+            "wait": str(self._settings.vk_long_poll_wait),
+        }
+        try:
+            async with self._http.get(session.server, params=query, timeout=self._timeout) as response:
+                answer = json.loads(await response.read())
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise lost(NETWORK, CHECK, error) from None
+        if not isinstance(answer, dict) or not ({"ts", "failed"} & answer.keys()):
+            raise CallLost(NETWORK, CHECK, "neither events nor a failure in the answer")
+        return answer
+
+    async def _mend(self, session: _Session, answer: dict[str, Any]) -> None:
+        """failed 1: history is partly lost, go on from the given `ts`; 2: a new key; 3: a new start."""
+        match answer["failed"]:
+            case 1 if "ts" in answer:
+                session.ts = str(answer["ts"])
+                self._missed(self._page)
+            case 2:
+                session = await self._open(session.ts)
+            case _:
+                session = await self._open(None)
+                self._missed(self._page)
+        await self._feed.store(self._page, WAY, Parsed(), cursor=session.cursor())
+        self._session = session
+
+    async def _take(self, session: _Session, answer: dict[str, Any]) -> None:
+        ts = str(answer["ts"])
+        parsed = parse.events(answer.get("updates"), self._page)
+        if not parsed.items and not parsed.unreadable and ts == session.ts:
+            self._feed.well(self._page, WAY)
+            return
+        moved = _Session(session.server, session.key, ts, session.opened_at)
+        await self._feed.store(self._page, WAY, parsed, cursor=moved.cursor())
+        self._session = moved
+        changed = sorted({item.thread_key for item in parsed.items if item.happened in CHANGED})
+        if changed:
+            await self._feed.forget(changed)

@@ -1,0 +1,45 @@
+"""Settings of ingest beside those every service has."""
+
+from functools import lru_cache
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class IngestSettings(BaseSettings):
+    """Read from `GOSPABLIK_*`. Periods are in seconds; budgets in calls a day of one token."""
+
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
+
+    encryption_keys: SecretStr = Field(description="Fernet keys, newest first, separated by commas")
+    pseudonym_key: SecretStr = Field(description="Keys the digests of authors and of tokens")
+
+    vk_api_url: str = "https://api.vk.com"
+    vk_version: str = "5.199"
+    vk_call_seconds: float = 12
+    vk_long_poll_wait: int = Field(default=25, ge=1, le=90)
+    vk_key_seconds: float = Field(default=4 * 3600, description="Age at which a long poll's key is renewed")
+    vk_wall_calls_a_day: int = Field(default=5_000, description="wall.get of one token, as the network allows")
+    vk_user_calls_a_second: float = 3
+    vk_group_calls_a_second: float = 20
+    vk_dialogs_seconds: float = Field(default=600, description="How often a page's conversations are compared")
+
+    ok_api_url: str = "https://api.ok.ru"
+    ok_call_seconds: float = 12
+    ok_calls_a_second: float = Field(default=10, description="Calls of one token; the network publishes no number")
+    ok_discussions_seconds: float = 2
+    ok_walk_seconds: float = Field(default=600, description="How often all discussions are walked through")
+    ok_topics_seconds: float = Field(default=1_800, description="How often a group's topics are compared")
+    ok_reread_seconds: float = Field(default=120, description="How often live discussions are read again whole")
+    ok_chats_seconds: float = 4
+
+    registry_seconds: float = Field(default=3, description="How soon new pages and tokens are noticed")
+    publish_settle_seconds: float = Field(
+        default=3, description="Beyond the call's timeout: how long a lost call may still take effect"
+    )
+
+
+@lru_cache
+def ingest_settings() -> IngestSettings:
+    """The process's settings, read once."""
+    return IngestSettings()

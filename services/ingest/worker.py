@@ -1,0 +1,144 @@
+"""What ingest does by itself: listens to all pages, publishes answers, recovers what was left behind."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+from sqlalchemy import select
+
+from services.ingest.accounts import AccountBook
+from services.ingest.feed import DatabaseFeed
+from services.ingest.networks.ok.adapter import Ok
+from services.ingest.networks.port import Network, Way
+from services.ingest.networks.resting import TROUBLE
+from services.ingest.networks.vk.adapter import Vk
+from services.ingest.publications import dedupe_key
+from services.ingest.publish import JOB, UNFINISHED, Publisher
+from services.ingest.settings import ingest_settings
+from shared import clock
+from shared.jobs import Jobs, TryLater
+from shared.logs import logger
+from shared.service import Service
+from shared.tables.ingest import Publication
+
+log = logger(__name__)
+
+# A publication that nobody has touched for this long has lost its job.
+STUCK = timedelta(seconds=60)
+RESTART_PAUSE = 5.0
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What lives as long as the worker: accounts, the feed, the networks and the publisher."""
+
+    accounts: AccountBook
+    feed: DatabaseFeed
+    networks: dict[str, Network]
+    publisher: Publisher
+
+
+class Supervisor:
+    """Keeps one task per way: starts what the registry newly wants, ends what it no longer wants."""
+
+    def __init__(self, report: Callable[[str, str | None], None]) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._report = report
+
+    def align(self, wanted: dict[str, Way]) -> None:
+        """Bring the running tasks to what is wanted."""
+        for name in self._tasks.keys() - wanted.keys():
+            self._tasks.pop(name).cancel()
+        for name, way in wanted.items():
+            if name not in self._tasks:
+                self._tasks[name] = asyncio.create_task(self._keep(name, way), name=name)
+
+    async def _keep(self, name: str, way: Way) -> None:
+        while True:
+            try:
+                await way()
+                error = "the way ended"
+            except TROUBLE as trouble:
+                error = repr(trouble)
+            except Exception as bug:  # a bug in one way must not end the others
+                error = repr(bug)
+                log.exception("a way failed", way=name)
+            self._report(name, error)
+            await asyncio.sleep(RESTART_PAUSE)
+            self._report(name, None)
+
+    async def end(self) -> None:
+        """End all tasks and wait for them."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Worker:
+    """The worker of one process: `run` hangs under the service, `jobs` under its queue."""
+
+    def __init__(self) -> None:
+        self.jobs = Jobs("ingest")
+        self.jobs.job(JOB)(self._publish)
+        self.jobs.every("publications_recovery", "* * * * *")(self._recover)
+        self._runtime: Runtime | None = None
+        self._service: Service | None = None
+
+    async def run(self, service: Service) -> None:
+        """Listen to the networks for ever; a lost database is waited for."""
+        settings = ingest_settings()
+        supervisor = Supervisor(service.report)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+        async with aiohttp.ClientSession(connector=connector) as http:
+            accounts, feed = AccountBook(service.database), DatabaseFeed(service.database)
+            networks: dict[str, Network] = {
+                network.name: network
+                for network in (Vk(http, accounts, feed, settings), Ok(http, accounts, feed, settings))
+            }
+            publisher = Publisher(service.database, feed, networks, settings.publish_settle_seconds)
+            self._service = service
+            try:
+                while True:
+                    try:
+                        await accounts.refresh()
+                        self._runtime = Runtime(accounts, feed, networks, publisher)
+                        supervisor.align({k: v for one in networks.values() for k, v in one.ways().items()})
+                        await feed.flush()
+                        service.report("registry", None)
+                    except TROUBLE as error:
+                        log.warning("the database is away", error=repr(error)[:300])
+                        service.report("registry", repr(error)[:300])
+                    await asyncio.sleep(settings.registry_seconds)
+            finally:
+                self._runtime = None
+                await supervisor.end()
+
+    async def _publish(self, payload: dict[str, Any]) -> None:
+        if self._runtime is None:
+            raise TryLater(timedelta(seconds=1), "the networks are not connected yet")
+        await self._runtime.publisher.carry_out(UUID(payload["publication_id"]))
+
+    async def _recover(self) -> None:
+        """Give a job to every unfinished publication that may have lost its own."""
+        if self._service is None:
+            return
+        async with self._service.database.write() as session:
+            stuck = await session.scalars(
+                select(Publication.id)
+                .where(Publication.status.in_(UNFINISHED), Publication.updated_at < clock.now() - STUCK)
+                .order_by(Publication.created_at)
+                .limit(500)
+            )
+            for publication_id in stuck:
+                await self.jobs.enqueue(
+                    session,
+                    JOB,
+                    {"publication_id": str(publication_id)},
+                    dedupe_key=dedupe_key(publication_id),
+                )
