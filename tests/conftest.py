@@ -1,12 +1,7 @@
 """What every test may ask for: a real Postgres, a freshly migrated database of its own, signing keys."""
 
-import asyncio
 import os
 import secrets
-import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +11,10 @@ import pytest
 
 from cli import database as bootstrap
 from cli import keys
-from cli.embedded import postgres
-from cli.embedded.layout import Layout
+from cli.embedded.scratch import PASSWORD, migrate, scratch_server
+from cli.embedded.settings import SERVICES
 
-PASSWORD = "test"
-SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+__all__ = ["SERVICES", "TestDatabase"]
 
 
 @dataclass(frozen=True)
@@ -50,60 +36,20 @@ class TestDatabase:
         return await asyncpg.connect(url)
 
 
-def _migrate(url: str) -> None:
-    subprocess.run(
-        ["gospablik", "migrate"],
-        env={**os.environ, "GOSPABLIK_DATABASE_URL": url, "PATH": _path()},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-
-
-def _path() -> str:
-    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-
-
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A real Postgres for this test run; gives the superuser's URL. The template `gospablik` is migrated."""
     if given := os.environ.get("GOSPABLIK_TEST_DATABASE_URL"):
         yield given
         return
-    with tempfile.TemporaryDirectory(prefix="gospablik-test-", ignore_cleanup_errors=True) as folder:
-        root = Path(folder)
-        root.chmod(0o711)
-        server = postgres.locate(Layout.prepare(root / "data"))
-        server.initialise(PASSWORD)
-        port = free_port()
-        account = server.account
-        command = [*server.command("127.0.0.1", port), "-c", "fsync=off", "-c", "max_connections=200"]
-        with (root / "postgres.log").open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                user=account.uid if account else None,
-                group=account.gid if account else None,
-                extra_groups=[] if account else None,
-            )
-            try:
-                yield f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres"
-            finally:
-                process.send_signal(2)
-                process.wait(30)
+    with scratch_server(("fsync=off", "max_connections=200")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
 async def template(postgres_server: str) -> str:
     """The URL of the server whose database `gospablik` holds all migrations; tests copy it."""
-    process_alive = True
-    await bootstrap.wait_until_ready(postgres_server, alive=lambda: process_alive, progress=lambda _: None)
-    await bootstrap.ensure_database(postgres_server, PASSWORD)
-    owner = bootstrap.with_login(postgres_server, bootstrap.OWNER, PASSWORD)
-    await asyncio.to_thread(_migrate, owner)
-    await bootstrap.ensure_logins(postgres_server, dict.fromkeys(SERVICES, PASSWORD))
+    await migrate(postgres_server)
     return postgres_server
 
 

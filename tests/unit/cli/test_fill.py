@@ -18,9 +18,9 @@ from cli.demo.doors import DemoError, Doors
 from cli.demo.region import load
 from cli.embedded.layout import Layout
 from cli.embedded.processes import Processes
+from cli.embedded.scratch import free_port
 from cli.embedded.secrets import Secrets
 from cli.embedded.settings import NETWORKS, EmbeddedSettings
-from tests.conftest import free_port
 
 
 class Gateway:

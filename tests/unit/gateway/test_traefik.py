@@ -13,8 +13,8 @@ import pytest
 from aiohttp import web
 
 from cli.embedded.processes import traefik_program
+from cli.embedded.scratch import free_port
 from services.gateway.traefik.render import write_static
-from tests.conftest import free_port
 from tests.unit.gateway.conftest import Serve
 
 LIMIT = 1 << 20

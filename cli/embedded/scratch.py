@@ -1,0 +1,76 @@
+"""A throw-away Postgres with every migration, for tests and benchmarks."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cli import database
+from cli.embedded import postgres
+from cli.embedded.layout import Layout
+from cli.embedded.settings import SERVICES
+
+PASSWORD = "scratch"  # noqa: S105 — the server listens on loopback and dies with the run
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def scratch_server(options: Sequence[str] = ()) -> Iterator[str]:
+    """A server of its own in a temporary folder, gone after the block; gives the superuser's URL.
+
+    `options` are settings of the server such as "fsync=off".
+    """
+    with tempfile.TemporaryDirectory(prefix="gospablik-", ignore_cleanup_errors=True) as folder:
+        root = Path(folder)
+        root.chmod(0o711)
+        server = postgres.locate(Layout.prepare(root / "data"))
+        server.initialise(PASSWORD)
+        port = free_port()
+        account = server.account
+        flags = [part for option in options for part in ("-c", option)]
+        with (root / "postgres.log").open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 — our own command
+                [*server.command("127.0.0.1", port), *flags],
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                user=account.uid if account else None,
+                group=account.gid if account else None,
+                extra_groups=[] if account else None,
+            )
+            try:
+                yield f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres"
+            finally:
+                process.send_signal(2)
+                process.wait(30)
+
+
+def _migrate(url: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "cli.main", "migrate"],
+        env={**os.environ, "GOSPABLIK_DATABASE_URL": url},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+
+async def migrate(admin_url: str) -> None:
+    """Make the database `gospablik` with every migration and the services' login roles."""
+    await database.wait_until_ready(admin_url, alive=lambda: True, progress=lambda _: None)
+    await database.ensure_database(admin_url, PASSWORD)
+    owner = database.with_login(admin_url, database.OWNER, PASSWORD)
+    await asyncio.to_thread(_migrate, owner)
+    await database.ensure_logins(admin_url, dict.fromkeys(SERVICES, PASSWORD))
