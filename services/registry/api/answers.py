@@ -1,0 +1,49 @@
+"""The problems that routes of the registry document, and the callers they ask for."""
+
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import AfterValidator
+
+from shared.access import Caller, Right, allowed
+from shared.problems import (
+    Conflict,
+    Duplicate,
+    Forbidden,
+    InFlight,
+    Invalid,
+    KeyReused,
+    NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
+    Unauthenticated,
+    responses,
+)
+
+Reader = Annotated[Caller, allowed(Right.REGISTRY_READ)]
+Editor = Annotated[Caller, allowed(Right.REGISTRY_WRITE)]
+PeopleManager = Annotated[Caller, allowed(Right.PEOPLE_MANAGE)]
+ClientsManager = Annotated[Caller, allowed(Right.CLIENTS_MANAGE)]
+
+COMMON = responses(Unauthenticated, Forbidden, Invalid)
+ONE = responses(NotFound)
+NEW = responses(Duplicate, InFlight) | responses(Invalid, KeyReused)
+CHANGE = responses(NotFound, Conflict, Duplicate, PreconditionFailed, PreconditionRequired)
+
+
+def _storable(value: str | None) -> str | None:
+    if value is not None and "\x00" in value:
+        raise ValueError("the character NUL is not allowed")
+    return value
+
+
+Words = Annotated[
+    str | None,
+    Query(
+        max_length=200,
+        description="Words of the name, in any order; case and ё/е do not matter",
+        examples=["школа 71"],
+    ),
+    AfterValidator(_storable),
+]
+Text = Annotated[str | None, Query(max_length=100), AfterValidator(_storable)]

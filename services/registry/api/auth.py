@@ -1,0 +1,190 @@
+"""Signing in after OAuth 2. Here the errors have OAuth's shape, which every OAuth client reads."""
+
+import base64
+import binascii
+from typing import Annotated, Any
+from urllib.parse import unquote_plus
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+
+from services.registry import sign_in
+from services.registry.schemas.access import OAuthError, PublicKeys, TokenAnswer
+from services.registry.sign_in import Issued, Issuer, Refused
+from shared.service import ServiceDep, Writing
+
+router = APIRouter(prefix="/auth", tags=["sign-in"])
+well_known = APIRouter(prefix="/.well-known", tags=["sign-in"])
+
+FORM = "application/x-www-form-urlencoded"
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+def _form_body(properties: dict[str, Any], required: list[str], examples: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "required": required}
+    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema, "examples": examples}}}}
+
+
+TOKEN_BODY = _form_body(
+    {
+        "grant_type": {"type": "string", "enum": ["password", "refresh_token", "client_credentials"]},
+        "username": {"type": "string", "description": "password"},
+        "password": {"type": "string", "format": "password", "description": "password"},
+        "refresh_token": {"type": "string", "description": "refresh_token"},
+        "client_id": {"type": "string", "description": "client_credentials, unless sent as HTTP Basic"},
+        "client_secret": {"type": "string", "format": "password", "description": "likewise"},
+        "scope": {"type": "string", "description": "Taken and ignored: the role says what is allowed"},
+    },
+    ["grant_type"],
+    {
+        "a person": {"value": {"grant_type": "password", "username": "centre", "password": "demo"}},
+        "a session goes on": {"value": {"grant_type": "refresh_token", "refresh_token": "o3Q…"}},
+        "a system": {
+            "value": {
+                "grant_type": "client_credentials",
+                "client_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
+                "client_secret": "8vJ0…",
+            }
+        },
+    },
+)
+REVOKE_BODY = _form_body(
+    {
+        "token": {"type": "string", "description": "A refresh token; its whole session ends"},
+        "token_type_hint": {"type": "string", "examples": ["refresh_token"]},
+    },
+    ["token"],
+    {"sign out": {"value": {"token": "o3Q…", "token_type_hint": "refresh_token"}}},
+)
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": OAuthError, "description": "Refused (RFC 6749, 5.2), not a problem document"},
+    401: {"model": OAuthError, "description": "The client is not accepted (RFC 6749, 5.2)"},
+    429: {"model": OAuthError, "description": "Too many wrong passwords for this name; see `Retry-After`"},
+}
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The form's fields; empty ones count as absent. Raises `Refused` for what OAuth does not allow."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != FORM:
+        raise Refused("invalid_request", f"The body must be {FORM}")
+    fields: dict[str, str] = {}
+    for name, value in (await request.form()).multi_items():
+        if not isinstance(value, str) or name in fields:
+            raise Refused("invalid_request", f"The field «{name[:50]}» is given twice")
+        if value:
+            fields[name] = value
+    return fields
+
+
+def _needed(form: dict[str, str], name: str) -> str:
+    if name not in form:
+        raise Refused("invalid_request", f"The field «{name}» is missing")
+    if len(form[name]) > 1000:
+        raise Refused("invalid_request", f"The field «{name}» is too long")
+    return form[name]
+
+
+def _revocable(form: dict[str, str]) -> str:
+    if form.get("token_type_hint") == "access_token":
+        raise Refused("unsupported_token_type", "Access tokens end by themselves; send the refresh token")
+    return _needed(form, "token")
+
+
+def _client(request: Request, form: dict[str, str]) -> tuple[str, str]:
+    """Id and secret from HTTP Basic or from the form, never both (RFC 6749, 2.3.1)."""
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return _needed(form, "client_id"), _needed(form, "client_secret")
+    if "client_secret" in form:
+        raise Refused("invalid_request", "The client's secret is given twice")
+    try:
+        name, separator, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise Refused("invalid_client", "The header Authorization is malformed", status=401) from error
+    if not separator:
+        raise Refused("invalid_client", "The header Authorization is malformed", status=401)
+    return unquote_plus(name), unquote_plus(secret)
+
+
+def _issuer(service: ServiceDep) -> Issuer:
+    settings = service.settings
+    return Issuer.load(settings.keys_dir, production=settings.environment == "production")
+
+
+async def _grant(request: Request, session: Writing, issuer: Issuer) -> Issued:
+    form = await _form(request)
+    match _needed(form, "grant_type"):
+        case "password":
+            return await sign_in.by_password(session, issuer, _needed(form, "username"), _needed(form, "password"))
+        case "refresh_token":
+            return await sign_in.by_refresh(session, issuer, _needed(form, "refresh_token"))
+        case "client_credentials":
+            return await sign_in.by_client(session, issuer, *_client(request, form))
+        case _:
+            raise Refused("unsupported_grant_type", "Known are password, refresh_token and client_credentials")
+
+
+def _refusal(refused: Refused) -> JSONResponse:
+    headers = dict(NO_STORE)
+    if refused.status == 401:
+        headers["WWW-Authenticate"] = 'Basic realm="gospablik", charset="UTF-8"'
+    if refused.retry_after is not None:
+        headers["Retry-After"] = str(refused.retry_after)
+    body = OAuthError.model_validate({"error": refused.error, "error_description": refused.description})
+    return JSONResponse(body.model_dump(), status_code=refused.status, headers=headers)
+
+
+# A refusal is answered, not raised: what it counted or revoked is committed with the request's transaction.
+@router.post(
+    "/token",
+    summary="Sign in, or go on with a session",
+    response_model=TokenAnswer,
+    response_model_exclude_none=True,
+    responses=REFUSALS,
+    openapi_extra=TOKEN_BODY,
+)
+async def token(
+    request: Request, response: Response, session: Writing, issuer: Annotated[Issuer, Depends(_issuer)]
+) -> TokenAnswer | JSONResponse:
+    """The token endpoint of OAuth 2 (RFC 6749). Errors are `{error, error_description}`, as OAuth says.
+
+    An access token lives 15 minutes. A refresh token lives 14 days and is good for one use: a second use ends
+    its session. Wrong passwords slow a user name down: after five, 30 seconds, doubling up to 15 minutes.
+    """
+    try:
+        issued = await _grant(request, session, issuer)
+    except Refused as refused:
+        return _refusal(refused)
+    response.headers.update(NO_STORE)
+    return TokenAnswer(
+        access_token=issued.access_token,
+        refresh_token=issued.refresh_token,
+        expires_in=int(sign_in.ACCESS_LIFETIME.total_seconds()),
+    )
+
+
+@router.post(
+    "/revoke",
+    summary="Sign out",
+    response_model=None,
+    responses={200: {"description": "The session has ended, or there was none"}, 400: REFUSALS[400]},
+    openapi_extra=REVOKE_BODY,
+)
+async def revoke(request: Request, session: Writing) -> Response:
+    """Revocation after RFC 7009: the session of the refresh token ends. An unknown token is no error.
+
+    An access token cannot be taken back; it ends by itself within 15 minutes.
+    """
+    try:
+        await sign_in.revoke(session, _revocable(await _form(request)))
+    except Refused as refused:
+        return _refusal(refused)
+    return Response(headers=NO_STORE)
+
+
+@well_known.get("/jwks.json", summary="Keys that verify access tokens")
+async def jwks(service: ServiceDep, response: Response) -> PublicKeys:
+    """Public keys (RFC 7517) of the issuer; a token's header names its key by `kid`."""
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return PublicKeys.model_validate(service.people_keys.as_dict(private=False))

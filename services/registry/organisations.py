@@ -1,0 +1,152 @@
+"""Organisations: registering, finding and changing the bodies that answer citizens."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registry import changes
+from services.registry.schemas.directory import OrganisationChange, OrganisationNew
+from services.registry.sorting import containing, sort_key
+from shared.database import WriteSession
+from shared.events import NewEvent, emit
+from shared.pagination import Paging
+from shared.preconditions import check_version
+from shared.problems import Duplicate, FieldError, Invalid, NotFound
+from shared.tables.registry import Calendar, Municipality, Organisation
+
+TREE_LOCK = 0x74726565  # "tree"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """What a list of organisations is narrowed to; null means any."""
+
+    code: str | None = None
+    kind: str | None = None
+    sphere: str | None = None
+    municipality: str | None = None
+    parent_id: UUID | None = None
+    active: bool | None = None
+    q: str | None = None
+
+
+async def listed(session: AsyncSession, wanted: Filter, paging: Paging) -> list[Organisation]:
+    """Organisations by name, one more than the limit."""
+    query = select(Organisation).order_by(Organisation.sort_key, Organisation.id).limit(paging.limit + 1)
+    for name in ("code", "kind", "sphere", "municipality", "parent_id", "active"):
+        if (value := getattr(wanted, name)) is not None:
+            query = query.where(getattr(Organisation, name) == value)
+    for pattern in containing(wanted.q or ""):
+        query = query.where(Organisation.sort_key.like(pattern, escape="\\"))
+    after = paging.after((Organisation.sort_key, Organisation.id), (str, UUID), descending=False)
+    return list(await session.scalars(query if after is None else query.where(after)))
+
+
+async def one(session: AsyncSession, organisation_id: UUID) -> Organisation:
+    """The organisation. Raises `NotFound`."""
+    found = await session.get(Organisation, organisation_id)
+    if found is None:
+        raise NotFound("There is no such organisation")
+    return found
+
+
+async def register(session: WriteSession, new: OrganisationNew, actor: str) -> Organisation:
+    """A new organisation. Raises `Duplicate` for a code in use, `Invalid` for what it refers to in vain."""
+    values = new.model_dump(mode="python") | {"kind": new.kind.value, "sort_key": sort_key(new.name)}
+    await _check_references(session, values)
+    await _check_code(session, new.code, own_id=None)
+    organisation = Organisation(**values)
+    await _flush(session, organisation)
+    await emit(session, _event("organisation.registered", organisation, actor, {}))
+    return organisation
+
+
+async def change(
+    session: WriteSession, organisation_id: UUID, wanted: OrganisationChange, version: int | None, actor: str
+) -> Organisation:
+    """Change what was given. Raises `NotFound`, `PreconditionFailed`, `Duplicate` or `Invalid`."""
+    values = wanted.changes()
+    if values.get("parent_id") is not None:
+        # Two changes at once could close a ring that neither of them sees.
+        await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK)))
+    found = await session.get(Organisation, organisation_id, with_for_update=True)
+    if found is None:
+        raise NotFound("There is no such organisation")
+    check_version(found.version, version)
+    await _check_references(session, values)
+    if values.get("parent_id") is not None:
+        await _check_no_ring(session, organisation_id, values["parent_id"])
+    if "code" in values:
+        await _check_code(session, values["code"], own_id=organisation_id)
+    if "name" in values:
+        values["sort_key"] = sort_key(values["name"])
+    if "kind" in values:
+        values["kind"] = str(values["kind"])
+    if changed := changes.apply(found, values):
+        await _flush(session, found)
+        await emit(session, _event("organisation.changed", found, actor, {"changed": changed}))
+    return found
+
+
+def _event(kind: str, organisation: Organisation, actor: str, data: dict[str, Any]) -> NewEvent:
+    return NewEvent(
+        type=kind,
+        subject_id=organisation.id,
+        organisation_id=organisation.id,
+        actor=actor,
+        data={"code": organisation.code, "version": organisation.version, **data},
+    )
+
+
+async def _flush(session: WriteSession, organisation: Organisation) -> None:
+    try:
+        async with session.begin_nested():
+            session.add(organisation)
+            await session.flush()
+    except IntegrityError as error:
+        # Someone else took the code, or removed what it refers to, between the check and now.
+        raise Duplicate("Another organisation was registered with this code just now") from error
+
+
+async def _check_code(session: AsyncSession, code: str | None, own_id: UUID | None) -> None:
+    if code is None:
+        return
+    owner = await session.scalar(select(Organisation).where(Organisation.code == code))
+    if owner is not None and owner.id != own_id:
+        detail = f"The code «{code}» belongs to «{owner.name}»"
+        raise Duplicate(
+            detail,
+            errors=[FieldError(pointer="/code", detail=detail)],
+            owner={"id": owner.id, "name": owner.name},
+        )
+
+
+async def _check_references(session: AsyncSession, values: dict[str, Any]) -> None:
+    referred: tuple[tuple[str, Any, str], ...] = (
+        ("municipality", Municipality, "There is no municipality with this OKTMO code"),
+        ("parent_id", Organisation, "There is no such organisation"),
+        ("calendar_id", Calendar, "There is no such calendar"),
+    )
+    errors = [
+        FieldError(pointer=f"/{name}", detail=detail)
+        for name, table, detail in referred
+        if values.get(name) is not None and await session.get(table, values[name]) is None
+    ]
+    if errors:
+        raise Invalid("; ".join(f"{error.pointer}: {error.detail}" for error in errors), errors=errors)
+
+
+async def _check_no_ring(session: AsyncSession, own_id: UUID, parent_id: UUID) -> None:
+    tree = (
+        select(Organisation.id, Organisation.parent_id)
+        .where(Organisation.id == parent_id)
+        .cte("ancestors", recursive=True)
+    )
+    above = select(Organisation.id, Organisation.parent_id).join(tree, Organisation.id == tree.c.parent_id)
+    tree = tree.union(above)
+    if await session.scalar(select(tree.c.id).where(tree.c.id == own_id)) is not None:
+        raise Invalid.field("/parent_id", "An organisation cannot belong to itself or to one beneath it")

@@ -1,0 +1,165 @@
+"""What crosses the wire of signing in, people and API clients."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from services.registry.schemas.directory import EXAMPLE_ID
+from services.registry.schemas.fields import Change, Moment, Name, Strict
+from shared.access import Right, Role
+
+
+class TokenAnswer(BaseModel):
+    """A successful sign-in (RFC 6749, 5.1)."""
+
+    access_token: str = Field(examples=["eyJhbGciOiJFZDI1NTE5Iiwia2lkIjoiZ29zcGFibGlrLjEifQ.eyJzdWIiOiI…"])
+    refresh_token: str | None = Field(default=None, description="For people alone; good for one use")
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 — a word of the protocol
+    expires_in: int = Field(description="Seconds that the access token lives", examples=[900])
+
+
+class OAuthError(BaseModel):
+    """A refused sign-in (RFC 6749, 5.2): the shape of OAuth 2, not a problem document."""
+
+    error: Literal[
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unsupported_grant_type",
+        "unsupported_token_type",
+        "temporarily_unavailable",
+    ]
+    error_description: str = Field(examples=["The user name or the password is wrong"])
+
+
+class PublicKey(BaseModel):
+    """A public key as JWK (RFC 7517)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kty: str = Field(examples=["OKP"])
+    kid: str = Field(examples=["gospablik.1"])
+
+
+class PublicKeys(BaseModel):
+    """The keys that verify access tokens."""
+
+    keys: list[PublicKey]
+
+
+class MyPerson(BaseModel):
+    """Who the token speaks for."""
+
+    id: str = Field(examples=[EXAMPLE_ID])
+    name: str = Field(examples=["Модератор центра"])
+    role: Role
+
+
+class MyOrganisation(BaseModel):
+    """Where they work."""
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
+    short_name: str | None = Field(examples=["Школа № 71"])
+
+
+class Me(BaseModel):
+    """The caller, as this system sees them."""
+
+    person: MyPerson
+    organisation: MyOrganisation | None = Field(description="null: the centre, which sees all organisations")
+    rights: list[Right] = Field(description="What the role allows", examples=[["registry:read", "metrics:read"]])
+
+
+def _normal(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Username = Annotated[
+    str,
+    BeforeValidator(_normal),
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9._@-]{1,63}$",
+        description="Told apart without case; case of what is sent is dropped",
+        examples=["t.ivanova"],
+    ),
+]
+Password = Annotated[
+    str, Field(min_length=10, max_length=200, description="10 characters at least", examples=["correct horse 9"])
+]
+OrganisationId = Annotated[
+    UUID | None,
+    Field(description="Required for organisation staff, absent for the centre", examples=[EXAMPLE_ID]),
+]
+
+
+class PersonNew(Strict):
+    """Someone who may sign in."""
+
+    username: Username
+    full_name: Name = Field(examples=["Татьяна Иванова"])
+    role: Role = Field(examples=["executor"])
+    organisation_id: OrganisationId = None
+    password: Password
+
+
+class PersonChange(Change):
+    """Fields to change; those left out stay. A new password, role or place ends the person's sessions."""
+
+    full_name: Name | None = Field(default=None, examples=["Татьяна Иванова"])
+    role: Role | None = Field(default=None, examples=["executor"])
+    organisation_id: OrganisationId = None
+    password: Password | None = None
+    active: bool | None = Field(default=None, description="false: may not sign in, and no session goes on")
+
+    @classmethod
+    def nullable(cls) -> frozenset[str]:
+        """The organisation: who moves to the centre has none."""
+        return frozenset({"organisation_id"})
+
+
+class PersonShown(BaseModel):
+    """A person with access; never the password."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    version: int = Field(description="Goes into `If-Match` of a change", examples=[1])
+    username: str = Field(examples=["t.ivanova"])
+    full_name: str = Field(examples=["Татьяна Иванова"])
+    role: Role
+    organisation_id: UUID | None
+    active: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class ClientNew(Strict):
+    """A system that signs in by itself."""
+
+    name: Name = Field(examples=["Приёмная главы"])
+    role: Role = Field(examples=["executor"])
+    organisation_id: OrganisationId = None
+    expires_at: Moment | None = Field(default=None, description="Left out: it does not expire")
+
+
+class ClientShown(BaseModel):
+    """An API client; its `id` is the `client_id` of `POST /auth/token`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    name: str = Field(examples=["Приёмная главы"])
+    role: Role
+    organisation_id: UUID | None
+    active: bool
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class ClientWithSecret(ClientShown):
+    """A new client, with its secret: shown now and never again."""
+
+    secret: str = Field(description="The `client_secret`", examples=["8vJ0…"])

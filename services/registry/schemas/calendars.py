@@ -1,0 +1,125 @@
+"""What crosses the wire of working calendars."""
+
+from datetime import date, datetime
+from functools import cache
+from typing import Annotated, Literal
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from services.registry.schemas.directory import EXAMPLE_ID
+from services.registry.schemas.fields import Line, Name, Strict
+from shared.working_time import parse_intervals
+
+_zones = cache(available_timezones)
+
+
+def _known_zone(value: str) -> str:
+    if value not in _zones():
+        raise ValueError("not a zone of the IANA time zone database")
+    return value
+
+
+def _in_order(value: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    parse_intervals(value)
+    return value
+
+
+Zone = Annotated[str, AfterValidator(_known_zone), Field(max_length=64, examples=["Asia/Irkutsk"])]
+Time = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["09:00"])]
+Intervals = Annotated[
+    list[tuple[Time, Time]],
+    AfterValidator(_in_order),
+    Field(
+        max_length=12,
+        description="Working intervals [from, to] in order; none means a day off",
+        examples=[[["09:00", "13:00"], ["14:00", "18:00"]]],
+    ),
+]
+Weekday = Literal["1", "2", "3", "4", "5", "6", "7"]
+Weekly = Annotated[
+    dict[Weekday, Intervals],
+    Field(
+        description="ISO weekday (1 is Monday) to working intervals; a weekday left out is a day off",
+        examples=[{"1": [["08:00", "12:00"], ["13:00", "17:00"]], "6": [["09:00", "13:00"]]}],
+    ),
+]
+Date = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
+
+
+class CalendarDay(Strict):
+    """A date that differs from the weekly pattern."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    day: Date = Field(examples=["2026-02-18"])
+    intervals: Intervals
+    title: Annotated[Line, Field(min_length=1, max_length=200, examples=["Сагаалган"])]
+
+
+class CalendarNew(Strict):
+    """Working time of its own for one or more organisations."""
+
+    name: Name = Field(examples=["Школы, шестидневная неделя"])
+    time_zone: Zone = "Asia/Irkutsk"
+    weekly: Weekly
+    with_regional_days: bool = Field(
+        default=True, description="Take over the region's days off and short days, fitted to this week"
+    )
+
+    @field_validator("weekly")
+    @classmethod
+    def _works(cls, value: Weekly) -> Weekly:
+        if not any(value.values()):
+            raise ValueError("there must be working time in the week")
+        return value
+
+
+class DaysReplacement(Strict):
+    """What the days between two dates are; days of that time that are not named follow the weekly pattern."""
+
+    start: Date = Field(description="First date of the time replaced", examples=["2028-01-01"])
+    end: Date = Field(description="Last date of it", examples=["2028-12-31"])
+    days: Annotated[list[CalendarDay], Field(max_length=1000)]
+
+    @field_validator("end")
+    @classmethod
+    def _after_start(cls, value: date, info: ValidationInfo) -> date:
+        if value < info.data.get("start", value):
+            raise ValueError("before the start")
+        return value
+
+    @field_validator("days")
+    @classmethod
+    def _fits(cls, value: list[CalendarDay], info: ValidationInfo) -> list[CalendarDay]:
+        named = [given.day for given in value]
+        start, end = info.data.get("start"), info.data.get("end")
+        if start and end and (outside := [day for day in named if not start <= day <= end]):
+            raise ValueError(f"{outside[0]} is not between start and end")
+        if len(set(named)) < len(named):
+            raise ValueError("a date is named twice")
+        return value
+
+
+class CalendarShown(BaseModel):
+    """A working calendar without its single days."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    version: int = Field(description="Goes into `If-Match` of a change", examples=[1])
+    name: str = Field(examples=["Республика Бурятия, пятидневная неделя"])
+    time_zone: str = Field(examples=["Asia/Irkutsk"])
+    weekly: dict[Weekday, list[tuple[str, str]]] = Field(
+        examples=[{"1": [["09:00", "13:00"], ["14:00", "18:00"]]}]
+    )
+    is_default: bool = Field(description="Holds for organisations without a calendar of their own")
+    created_at: datetime
+    updated_at: datetime
+
+
+class CalendarWithDays(CalendarShown):
+    """A working calendar with the days that differ from its week, in order."""
+
+    days: list[CalendarDay]

@@ -1,0 +1,94 @@
+"""Kinds of fields that several schemas share."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("control characters and line breaks are not allowed")
+    return value
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _bounded(value: datetime) -> datetime:
+    # Beyond these a time zone's offset would leave what dates can hold.
+    if not 1970 <= value.year <= 9000:
+        raise ValueError("the year must lie between 1970 and 9000")
+    return value
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Name = Annotated[
+    Line, BeforeValidator(_stripped), Field(min_length=1, max_length=500, examples=["Школа № 71 города Улан-Удэ"])
+]
+ShortName = Annotated[
+    Line, BeforeValidator(_stripped), Field(min_length=1, max_length=200, examples=["Школа № 71"])
+]
+Code = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
+        description="The region's own short code, unique",
+        examples=["school71-ulanude"],
+    ),
+]
+Sphere = Annotated[Line, BeforeValidator(_stripped), Field(min_length=1, max_length=100, examples=["образование"])]
+Oktmo = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{8}$",
+        description="OKTMO code of the district or city, as in `GET /municipalities`",
+        examples=["81701000"],
+    ),
+]
+Moment = Annotated[AwareDatetime, AfterValidator(_bounded), Field(examples=["2026-11-25T09:00:00+08:00"])]
+
+
+class OrganisationKind(StrEnum):
+    """What kind of body it is."""
+
+    REGIONAL = "regional"
+    MUNICIPALITY = "municipality"
+    INSTITUTION = "institution"
+    COURT = "court"
+    OTHER = "other"
+
+
+class Network(StrEnum):
+    """Where the page is."""
+
+    VK = "vk"
+    OK = "ok"
+
+
+class Strict(BaseModel):
+    """A body from outside: a field nobody knows is a mistake that is named, not dropped."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Change(Strict):
+    """Fields to change; those left out stay. Fields in `nullable` may be emptied with null."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _given(cls, value: object, info: Any) -> object:
+        if value is None and info.field_name not in cls.nullable():
+            raise ValueError("null is not a value here: leave the field out to keep it")
+        return value
+
+    @classmethod
+    def nullable(cls) -> frozenset[str]:
+        """Fields that may be emptied."""
+        return frozenset()
+
+    def changes(self) -> dict[str, Any]:
+        """What the caller gave."""
+        return {name: getattr(self, name) for name in self.model_fields_set}

@@ -1,0 +1,222 @@
+"""Signing in: passwords, sessions, clients, and what is refused."""
+
+import asyncio
+import base64
+from datetime import timedelta
+from pathlib import Path
+from unittest import mock
+from uuid import uuid4
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet
+
+from services.registry import people, throttle
+from services.registry.sign_in import ACCESS_LIFETIME
+from shared import clock, tokens
+from tests.conftest import TestDatabase
+from tests.harness import ServiceUnderTest, insert_organisation, service_under_test
+from tests.integration.registry.conftest import make, sign_in
+
+ME = "/api/v1/me"
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_a_person_signs_in_and_is_known(with_people: ServiceUnderTest) -> None:
+    answer = await sign_in(with_people, username="Centre ", password="demo")
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    body = answer.json()
+    assert (body["token_type"], body["expires_in"]) == ("Bearer", 900)
+    me = (await with_people.client.get(ME, headers=bearer(body["access_token"]))).json()
+    assert (me["person"]["name"], me["person"]["role"]) == ("Модератор центра", "moderator")
+    assert me["organisation"] is None
+    assert "registry:write" in me["rights"]
+    assert "people:manage" not in me["rights"]
+
+
+async def test_the_published_keys_verify_a_token(with_people: ServiceUnderTest) -> None:
+    body = (await sign_in(with_people, username="head", password="demo")).json()
+    published = (await with_people.client.get("/.well-known/jwks.json")).json()
+    assert all("d" not in key for key in published["keys"])
+    keys = KeySet.import_key_set(published)
+    decoded = jwt.decode(body["access_token"], keys, algorithms=["Ed25519"])
+    assert decoded.header["kid"].startswith("gospablik.")
+    assert decoded.claims["role"] == "head"
+    assert decoded.claims["exp"] - decoded.claims["iat"] == ACCESS_LIFETIME.total_seconds()
+
+
+async def test_staff_see_their_organisation(registry: ServiceUnderTest, database: TestDatabase) -> None:
+    organisation_id = await insert_organisation(database, name="Школа № 71")
+    async with registry.service.database.write() as session:
+        await people.ensure_demo_people(session, organisation_id)
+        await people.ensure_demo_people(session, organisation_id)
+    body = (await sign_in(registry, username="org", password="demo")).json()
+    me = (await registry.client.get(ME, headers=bearer(body["access_token"]))).json()
+    assert me["organisation"] == {"id": str(organisation_id), "name": "Школа № 71", "short_name": None}
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "error"),
+    [
+        ({"username": "centre", "password": "wrong"}, 400, "invalid_grant"),
+        ({"username": "nobody", "password": "demo"}, 400, "invalid_grant"),
+        ({"username": "cen\x00tre", "password": "demo"}, 400, "invalid_grant"),
+        ({"username": "centre"}, 400, "invalid_request"),
+        ({"username": "centre", "password": "x" * 1001}, 400, "invalid_request"),
+        ({"grant_type": ""}, 400, "invalid_request"),
+        ({"grant_type": "implicit"}, 400, "unsupported_grant_type"),
+        ({"grant_type": "refresh_token", "refresh_token": "unknown"}, 400, "invalid_grant"),
+        ({"grant_type": "client_credentials", "client_id": "x", "client_secret": "y"}, 401, "invalid_client"),
+        (
+            {"grant_type": "client_credentials", "client_id": str(uuid4()), "client_secret": "y"},
+            401,
+            "invalid_client",
+        ),
+    ],
+)
+async def test_refusals_have_the_shape_of_oauth(
+    with_people: ServiceUnderTest, form: dict[str, str], status: int, error: str
+) -> None:
+    answer = await sign_in(with_people, **form)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["error"] == error
+    assert set(answer.json()) == {"error", "error_description"}
+    assert ("www-authenticate" in answer.headers) == (status == 401)
+
+
+async def test_only_one_form_is_understood(with_people: ServiceUnderTest) -> None:
+    path = "/api/v1/auth/token"
+    as_json = await with_people.client.post(path, json={"grant_type": "password"})
+    twice = await with_people.client.post(
+        path,
+        content="grant_type=password&username=centre&username=ops&password=demo",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert [answer.json()["error"] for answer in (as_json, twice)] == ["invalid_request"] * 2
+
+
+async def test_guessing_is_slowed_down(with_people: ServiceUnderTest) -> None:
+    for _ in range(throttle.ALLOWED):
+        assert (await sign_in(with_people, username="ops", password="guess")).status_code == 400
+    right = await sign_in(with_people, username="ops", password="demo")
+    assert (right.status_code, right.json()["error"]) == (429, "temporarily_unavailable")
+    assert 0 < int(right.headers["retry-after"]) <= 31
+    assert (await sign_in(with_people, username="centre", password="demo")).status_code == 200
+    later = clock.now() + timedelta(seconds=31)
+    with mock.patch("services.registry.sign_in.clock.now", return_value=later):
+        assert (await sign_in(with_people, username="ops", password="demo")).status_code == 200
+        assert (await sign_in(with_people, username="ops", password="guess")).status_code == 400
+        assert (await sign_in(with_people, username="ops", password="demo")).status_code == 200
+
+
+async def test_a_refresh_token_is_good_once(with_people: ServiceUnderTest) -> None:
+    first = (await sign_in(with_people, username="centre", password="demo")).json()
+    refresh = {"grant_type": "refresh_token"}
+    second = (await sign_in(with_people, **refresh, refresh_token=first["refresh_token"])).json()
+    assert second["refresh_token"] != first["refresh_token"]
+    assert (await with_people.client.get(ME, headers=bearer(second["access_token"]))).status_code == 200
+    again = await sign_in(with_people, **refresh, refresh_token=first["refresh_token"])
+    assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
+    # The copy ended the session: the honest holder's token is dead as well.
+    honest = await sign_in(with_people, **refresh, refresh_token=second["refresh_token"])
+    assert (honest.status_code, honest.json()["error"]) == (400, "invalid_grant")
+
+
+async def test_of_two_uses_at_once_one_wins(with_people: ServiceUnderTest) -> None:
+    first = (await sign_in(with_people, username="centre", password="demo")).json()
+    form = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+    answers = await asyncio.gather(*(sign_in(with_people, **form) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
+
+
+async def test_a_session_ends_by_signing_out_and_by_time(with_people: ServiceUnderTest) -> None:
+    first = (await sign_in(with_people, username="centre", password="demo")).json()
+    other = (await sign_in(with_people, username="centre", password="demo")).json()
+    path = "/api/v1/auth/revoke"
+    assert (await with_people.client.post(path, data={"token": first["refresh_token"]})).status_code == 200
+    assert (await with_people.client.post(path, data={"token": "unknown"})).status_code == 200
+    wrong = await with_people.client.post(path, data={"token": "x", "token_type_hint": "access_token"})
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "unsupported_token_type")
+    ended = await sign_in(with_people, grant_type="refresh_token", refresh_token=first["refresh_token"])
+    assert ended.status_code == 400
+    with mock.patch("services.registry.sign_in.clock.now", return_value=clock.now() + timedelta(days=14)):
+        late = await sign_in(with_people, grant_type="refresh_token", refresh_token=other["refresh_token"])
+    assert late.status_code == 400
+    alive = await sign_in(with_people, grant_type="refresh_token", refresh_token=other["refresh_token"])
+    assert alive.status_code == 200
+
+
+async def test_a_client_signs_in_until_it_is_removed(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations")
+    school = await make(registry, "/organisations", name="Школа", kind="institution")
+    made = await registry.client.post(
+        "/api/v1/clients",
+        json={"name": "Сайт школы", "role": "executor", "organisation_id": school["id"]},
+        headers=operations,
+    )
+    assert made.status_code == 201
+    client = made.json()
+    listed = (await registry.client.get("/api/v1/clients", headers=operations)).json()["items"]
+    assert [item["id"] for item in listed] == [client["id"]]
+    assert "secret" not in listed[0]
+    grant = {"grant_type": "client_credentials"}
+    by_form = await sign_in(registry, **grant, client_id=client["id"], client_secret=client["secret"])
+    assert "refresh_token" not in by_form.json()
+    basic = base64.b64encode(f"{client['id']}:{client['secret']}".encode()).decode()
+    by_basic = await registry.client.post(
+        "/api/v1/auth/token", data=grant, headers={"Authorization": f"Basic {basic}"}
+    )
+    for answer in (by_form, by_basic):
+        me = (await registry.client.get(ME, headers=bearer(answer.json()["access_token"]))).json()
+        assert (me["person"]["id"], me["organisation"]["id"]) == (client["id"], school["id"])
+    for broken in ("Basic ?", "Basic " + base64.b64encode(b"no colon").decode()):
+        answer = await registry.client.post("/api/v1/auth/token", data=grant, headers={"Authorization": broken})
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    path = f"/api/v1/clients/{client['id']}"
+    assert (await registry.client.delete(path, headers=operations)).status_code == 204
+    assert (await registry.client.delete(path, headers=operations)).status_code == 404
+    after = await sign_in(registry, **grant, client_id=client["id"], client_secret=client["secret"])
+    assert after.status_code == 401
+
+
+async def test_tokens_that_are_not_ours_are_refused(registry: ServiceUnderTest) -> None:
+    own = tokens.read_key(registry.keys_dir / "people.jwk")
+    stranger = tokens.new_key(own.kid or "")
+    service = tokens.read_key(registry.keys_dir / "ingest.jwk")
+    minute = timedelta(minutes=1)
+
+    def signed(issuer: str, key: "tokens.OKPKey", audience: str = tokens.PEOPLE_AUDIENCE) -> str:
+        return tokens.Signer(issuer, key).sign(str(uuid4()), audience, minute, role="moderator", name="X")
+
+    bad = {
+        "forged": signed(tokens.PEOPLE_ISSUER, stranger),
+        "another issuer": signed("https://sso.example.org", own),
+        "a service's": signed(tokens.PEOPLE_ISSUER, service),
+        "another audience": signed(tokens.PEOPLE_ISSUER, own, "registry"),
+        "expired": registry.token("moderator", lifetime=timedelta(minutes=-1)),
+        "unknown role": registry.token("emperor"),
+        "staff of nowhere": registry.token("executor"),
+        "garbage": "garbage",
+        "empty": "",
+    }
+    for why, token in bad.items():
+        answer = await registry.client.get("/api/v1/organisations", headers=bearer(token))
+        assert answer.status_code == 401, why
+        assert answer.headers["content-type"] == "application/problem+json", why
+        assert answer.json()["type"] == "/problems/unauthenticated", why
+    assert (await registry.client.get("/api/v1/organisations")).status_code == 401
+
+
+async def test_the_demo_ends_in_production(with_people: ServiceUnderTest, database: TestDatabase) -> None:
+    keys_dir: Path = with_people.keys_dir
+    async with service_under_test("registry", database, keys_dir, environment="production") as production:
+        answer = await sign_in(production, username="centre", password="demo")
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+        with pytest.raises(RuntimeError, match="embedded run only"):
+            async with production.service.database.write() as session:
+                await people.ensure_demo_people(session)
