@@ -1,0 +1,196 @@
+"""Emulators as processes, and ingest connected to them."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from cli.embedded.scratch import free_port
+from tests.conftest import TestDatabase
+from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
+
+KEYS = {
+    "PSEUDONYM_KEY": "pseudonym-key-of-the-tests",
+    "ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+}
+# Everything that waits is short: tests do not sit out a day's schedule.
+FAST = {
+    "registry_seconds": "0.3",
+    "ok_discussions_seconds": "0.3",
+    "ok_chats_seconds": "0.4",
+    "vk_call_seconds": "3",
+    "ok_call_seconds": "3",
+    "publish_settle_seconds": "0.5",
+    "vk_long_poll_wait": "5",
+}
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """A running emulator and its control door."""
+
+    url: str
+    door: httpx.Client
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        """A call of the control door."""
+        answer = self.door.post(f"/_control/{path}", json=body)
+        assert answer.status_code == 200, answer.text
+        result: dict[str, Any] = answer.json()
+        return result
+
+    def page(self, name: str) -> str:
+        """A page of the network; its id as text."""
+        return str(self.post("pages", name=name, screen_name=name)["id"])
+
+    def citizen(self, page: str, text: str, kind: str = "comment", **more: Any) -> dict[str, Any]:
+        """A citizen writes."""
+        return self.post("citizen", page=page, kind=kind, text=text, **more)
+
+    def tokens(self) -> list[dict[str, Any]]:
+        """Working credentials."""
+        items: list[dict[str, Any]] = self.door.get("/_control/tokens").json()["items"]
+        return items
+
+    def answers(self, page: str) -> list[dict[str, Any]]:
+        """What the community published."""
+        items: list[dict[str, Any]] = self.door.get("/_control/answers", params={"page": page}).json()["items"]
+        return items
+
+
+@contextmanager
+def running_emulator(network: str, folder: Path) -> Iterator[Emulator]:
+    """`python -m emulators.<network>` on a free port."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "EMULATOR_PORT": str(port),
+        "EMULATOR_DATA": str(folder / f"{network}.sqlite3"),
+        "EMULATOR_TIMEOUT_SECONDS": "10",
+    }
+    process = subprocess.Popen([sys.executable, "-m", f"emulators.{network}"], env=environment)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with httpx.Client(base_url=url, timeout=30) as door:
+            _wait_for(door, process)
+            yield Emulator(url, door)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for(door: httpx.Client, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(200):
+        assert process.poll() is None, "the emulator ended"
+        try:
+            door.get("/_control/pages")
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the emulator does not answer")
+
+
+@pytest.fixture(scope="module")
+def vk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """The VK emulator."""
+    with running_emulator("vk", tmp_path_factory.mktemp("vk")) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def ok(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """The OK emulator."""
+    with running_emulator("ok", tmp_path_factory.mktemp("ok")) as emulator:
+        yield emulator
+
+
+@pytest.fixture(autouse=True)
+def _no_faults(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    for name in ("vk", "ok"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name).door.delete("/_control/faults")
+
+
+@dataclass(frozen=True)
+class Connected:
+    """Ingest at work, and a look into its database from behind."""
+
+    ingest: ServiceUnderTest
+    database: TestDatabase
+    eye: asyncpg.Connection
+    organisation: UUID
+
+    async def connect_page(self, network: str, emulator: Emulator, page: str) -> UUID:
+        """Register a page and hand over all credentials that read and write it."""
+        page_id = await insert_page(self.database, self.organisation, network=network, external_id=page)
+        for token in emulator.tokens():
+            if token["kind"] == "group" and str(token["page"]) != page:
+                continue
+            body = {key: token[key] for key in token if key in TOKEN_FIELDS}
+            body |= {"network": network}
+            if token["kind"] == "group":
+                body["page_id"] = str(page_id)
+            answer = await self.ingest.client.post(
+                "/api/v1/sources/tokens", json=body, headers=self.ingest.headers("moderator")
+            )
+            assert answer.status_code in {200, 201}, answer.text
+        return page_id
+
+    async def answer(self, message_id: UUID, text: str, reply_id: UUID | None = None) -> dict[str, Any]:
+        """Ask for an answer as appeals does."""
+        body = {
+            "reply_id": str(reply_id or uuid4()),
+            "message_id": str(message_id),
+            "text": text,
+            "on_behalf_of": "someone",
+        }
+        answer = await self.ingest.client.post(
+            "/internal/publications", json=body, headers=self.ingest.service_headers("appeals")
+        )
+        assert answer.status_code in {200, 201}, answer.text
+        result: dict[str, Any] = answer.json()
+        return result
+
+    async def publication(self, publication_id: str) -> dict[str, Any]:
+        """A publication as its author sees it."""
+        answer = await self.ingest.client.get(
+            f"/api/v1/publications/{publication_id}", headers=self.ingest.headers("moderator")
+        )
+        assert answer.status_code == 200, answer.text
+        result: dict[str, Any] = answer.json()
+        return result
+
+    async def stored(self, external_id: str, kind: str = "comment") -> asyncpg.Record | None:
+        """A stored message by the network's id."""
+        return await self.eye.fetchrow(
+            "SELECT * FROM messages WHERE external_id = $1 AND kind = $2", external_id, kind
+        )
+
+    async def events(self, kind: str) -> list[asyncpg.Record]:
+        """Events of a type, in order of writing."""
+        return list(await self.eye.fetch("SELECT * FROM events WHERE type = $1 ORDER BY created_at, id", kind))
+
+
+TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "session_secret_key"}
+
+
+@asynccontextmanager
+async def connected(database: TestDatabase, keys_dir: Path, **env: str) -> AsyncIterator[Connected]:
+    """Ingest with its workers, connected to the given networks."""
+    eye = await database.connect()
+    organisation = await insert_organisation(database)
+    async with service_under_test("ingest", database, keys_dir, process="all", **(KEYS | FAST | env)) as ingest:
+        yield Connected(ingest, database, eye, organisation)
+    await eye.close()
