@@ -1,0 +1,164 @@
+"""Routes of cases: list, counts, one, open by hand, move."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from services.appeals import appeals, deciding, schemas
+from services.appeals.appeals import Filter
+from services.appeals.deciding import Wishes
+from services.appeals.fields import Moment
+from services.appeals.workflow import Status
+from shared import problems
+from shared.access import Caller, Right, allowed
+from shared.idempotency import IdempotencyDep, once
+from shared.pagination import Page, PagingDep
+from shared.preconditions import RequiredVersion, check_version, set_etag
+from shared.problems import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
+    Unauthenticated,
+)
+from shared.service import Reading, Writing
+from shared.tables.events import AppealsIdempotency
+
+router = APIRouter(tags=["appeals"])
+
+Reader = Annotated[Caller, allowed(Right.APPEALS_READ)]
+Worker = Annotated[Caller, allowed(Right.APPEALS_WORK)]
+Moderator = Annotated[Caller, allowed(Right.APPEALS_TRIAGE)]
+READ = (Unauthenticated, Forbidden, Invalid)
+WRITE = (BadRequest, Unauthenticated, Forbidden, Invalid, Conflict)
+
+
+def wanted(
+    *,
+    status: Annotated[list[Status] | None, Query(description="One or several")] = None,
+    organisation_id: UUID | None = None,
+    network: Literal["vk", "ok"] | None = None,
+    topic_id: UUID | None = None,
+    urgency: Literal["normal", "high"] | None = None,
+    overdue: Annotated[bool | None, Query(description="An answer is awaited and late")] = None,
+    opened_from: Moment | None = None,
+    opened_to: Annotated[Moment | None, Query(description="Up to, not including")] = None,
+    number: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+    q: Annotated[
+        str | None, Query(max_length=200, description="Words of the message that opened the case")
+    ] = None,
+) -> Filter:
+    """What the list is narrowed to."""
+    return Filter(
+        status=status or (), organisation_id=organisation_id, network=network, topic_id=topic_id, urgency=urgency,
+        overdue=overdue, opened_from=opened_from, opened_to=opened_to, number=number, q=q,
+    )  # fmt: skip
+
+
+FilterDep = Annotated[Filter, Depends(wanted)]
+
+
+@router.get("/appeals", responses=problems.responses(*READ), summary="List cases")
+async def list_appeals(
+    session: Reading, caller: Reader, narrowed: FilterDep, paging: PagingDep, response: Response
+) -> Page[schemas.AppealSummary]:
+    """Cases newest first. Staff of an organisation see its own."""
+    rows, cursor = paging.page(
+        await appeals.find(session, caller, narrowed, paging),
+        lambda row: (row[0].opened_at, row[0].id),
+        response,
+    )
+    return Page(items=[appeals.present(row, caller) for row in rows], next_cursor=cursor)
+
+
+@router.get("/appeals/counts", responses=problems.responses(*READ), summary="Count cases")
+async def count_appeals(session: Reading, caller: Reader, narrowed: FilterDep) -> schemas.Counts:
+    """How many cases the same filter as of the list leaves, by status, and how many are overdue."""
+    return await appeals.counts(session, caller, narrowed)
+
+
+@router.get(
+    "/appeals/{appeal_id}", responses=problems.responses(*READ, NotFound), summary="One case with all its parts"
+)
+async def get_appeal(session: Reading, caller: Reader, appeal_id: UUID, response: Response) -> schemas.AppealOut:
+    """Messages, answers, timeline and the deadline's explanation. The ETag is for `If-Match`."""
+    found = await appeals.item(session, caller, appeal_id)
+    set_etag(response, found.version)
+    return found
+
+
+@router.post(
+    "/appeals",
+    status_code=201,
+    responses=problems.responses(*WRITE)
+    | {200: {"model": schemas.AppealOut, "description": "Joined an open case"}},
+    summary="Open a case by hand",
+)
+async def open_appeal(
+    session: Writing, caller: Moderator, body: schemas.AppealIn, key: IdempotencyDep, response: Response
+) -> schemas.AppealOut:
+    """From a stored message that no rule took, or from words that came another way (by phone, on paper).
+
+    A message whose author has an open case in that thread joins it: the answer is 200 then.
+    """
+
+    async def work() -> schemas.AppealOut:
+        wishes = Wishes(body.organisation_id, body.topic_id, body.urgency)
+        if (body.message_id is None) == (body.text is None):
+            raise Invalid.field("/message_id", "Give either message_id or text")
+        if body.message_id is not None:
+            appeal, new = await deciding.open_from_message(session, caller, body.message_id, wishes)
+            response.status_code = 201 if new else 200
+        else:
+            appeal = await deciding.open_from_text(session, caller, body.text or "", wishes, url=body.url)
+        await session.flush()
+        return await appeals.item(session, caller, appeal.id)
+
+    opened = await once(
+        session,
+        AppealsIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=schemas.AppealOut,
+        work=work,
+    )
+    response.headers["Location"] = f"/api/v1/appeals/{opened.id}"
+    set_etag(response, opened.version)
+    return opened
+
+
+@router.post(
+    "/appeals/{appeal_id}/moves",
+    responses=problems.responses(*WRITE, NotFound, PreconditionFailed, PreconditionRequired),
+    summary="Move a case",
+)
+async def move_appeal(
+    *,
+    session: Writing,
+    caller: Worker,
+    appeal_id: UUID,
+    body: schemas.MoveIn,
+    version: RequiredVersion,
+    response: Response,
+) -> schemas.AppealOut:
+    """To another status, and with `assigned` to another owner. A wrong move is a 409 naming the allowed ones."""
+    appeal = await appeals.lock(session, caller, appeal_id)
+    check_version(appeal.version, version)
+    await deciding.move(
+        session,
+        caller,
+        appeal,
+        body.to,
+        organisation_id=body.organisation_id,
+        reason=body.reason,
+        outcome=body.outcome,
+    )
+    # Who gives a case back still sees what came of it, once.
+    moved = await appeals.item(session, caller, appeal.id, scoped=False)
+    set_etag(response, moved.version)
+    return moved

@@ -1,0 +1,125 @@
+"""Routes of topics, SLA policies and routing rules."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from services.appeals import rules, schemas
+from services.appeals.api.appeals import READ, WRITE
+from shared import problems
+from shared.access import Caller, Right, allowed
+from shared.idempotency import IdempotencyDep, once
+from shared.pagination import Page, PagingDep
+from shared.problems import Duplicate, NotFound
+from shared.service import Reading, Writing
+from shared.tables.appeals import RoutingRule, SlaPolicy
+from shared.tables.events import AppealsIdempotency
+
+router = APIRouter(tags=["rules"])
+
+Anyone = Annotated[Caller, allowed(Right.REGISTRY_READ)]
+Keeper = Annotated[Caller, allowed(Right.RULES_MANAGE)]
+
+
+@router.get("/topics", responses=problems.responses(*READ), summary="Topic groups")
+async def list_topics(session: Reading, caller: Anyone) -> Page[schemas.TopicOut]:
+    """The 26 groups of the classifier, in their order, on one page."""
+    found = await rules.topics(session)
+    return Page(
+        items=[schemas.TopicOut(id=row.id, code=row.code, name=row.name, position=row.position) for row in found]
+    )
+
+
+@router.get("/sla-policies", responses=problems.responses(*READ), summary="SLA policies")
+async def list_policies(
+    session: Reading, caller: Anyone, paging: PagingDep, response: Response
+) -> Page[schemas.PolicyOut]:
+    """Policies, those that begin last first: of each urgency the first that has begun is in force."""
+    rows, cursor = paging.page(
+        await rules.policies(session, paging), lambda row: (row.valid_from, row.id), response
+    )
+    return Page(items=[_policy(row) for row in rows], next_cursor=cursor)
+
+
+@router.post("/sla-policies", status_code=201, responses=problems.responses(*WRITE), summary="Add an SLA policy")
+async def add_policy(
+    session: Writing, caller: Keeper, body: schemas.PolicyIn, key: IdempotencyDep, response: Response
+) -> schemas.PolicyOut:
+    """A policy is never edited: one with a later `valid_from` takes its place for cases opened from then on."""
+
+    async def work() -> schemas.PolicyOut:
+        return _policy(await rules.add_policy(session, body))
+
+    return await once(
+        session,
+        AppealsIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=schemas.PolicyOut,
+        work=work,
+    )
+
+
+@router.get("/routing-rules", responses=problems.responses(*READ), summary="Routing rules")
+async def list_rules(
+    session: Reading, caller: Anyone, paging: PagingDep, response: Response
+) -> Page[schemas.RuleOut]:
+    """Newest first, retired ones included. The most specific active rule wins; else the page's owner answers."""
+    rows, cursor = paging.page(
+        await rules.rules(session, paging), lambda row: (row[0].created_at, row[0].id), response
+    )
+    return Page(items=[_rule(row[0], row[1]) for row in rows], next_cursor=cursor)
+
+
+@router.post(
+    "/routing-rules",
+    status_code=201,
+    responses=problems.responses(*WRITE, Duplicate),
+    summary="Add a routing rule",
+)
+async def add_rule(
+    session: Writing, caller: Keeper, body: schemas.RuleIn, key: IdempotencyDep, response: Response
+) -> schemas.RuleOut:
+    """Cases opened from now on follow it; those that stand stay where they are."""
+
+    async def work() -> schemas.RuleOut:
+        return _rule(*await rules.add_rule(session, body))
+
+    return await once(
+        session,
+        AppealsIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=schemas.RuleOut,
+        work=work,
+    )
+
+
+@router.delete(
+    "/routing-rules/{rule_id}",
+    status_code=204,
+    responses=problems.responses(*WRITE, NotFound),
+    summary="Retire a routing rule",
+)
+async def retire_rule(session: Writing, caller: Keeper, rule_id: UUID) -> None:
+    """It routes nothing from now on; cases that it routed keep its id."""
+    await rules.retire_rule(session, rule_id)
+
+
+def _policy(row: SlaPolicy) -> schemas.PolicyOut:
+    return schemas.PolicyOut(**{name: getattr(row, name) for name in schemas.PolicyOut.model_fields})
+
+
+def _rule(row: RoutingRule, organisation: str) -> schemas.RuleOut:
+    return schemas.RuleOut(
+        id=row.id,
+        topic_id=row.topic_id,
+        municipality=row.municipality,
+        organisation=schemas.Named(id=row.organisation_id, name=organisation),
+        active=row.active,
+        version=row.version,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,15 @@
+"""The appeals service's wiring."""
+
+from services.appeals import worker
+from services.appeals.api import appeals, replies, rules, triage
+from services.appeals.tasks import jobs
+from shared.service import Service
+
+service = Service(
+    "appeals",
+    "Gospablik: appeals",
+    routers=[appeals.router, replies.router, triage.router, rules.router],
+    jobs=jobs,
+    consumers=worker.consumers,
+)
+worker.register(service)

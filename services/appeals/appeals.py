@@ -1,0 +1,198 @@
+"""Reading cases: lists, one case with all that belongs to it, counts. All SQL of reading stands here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Text, and_, func, select, true, type_coerce
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
+
+from services.appeals import deadlines, replies, schemas, timeline
+from services.appeals.overdue import overdue_at
+from services.appeals.workflow import allowed_moves
+from shared import clock
+from shared.access import Caller
+from shared.database import WriteSession
+from shared.pagination import Paging
+from shared.problems import NotFound
+from shared.tables.appeals import Appeal, AppealMessage, Topic, Triage
+from shared.tables.ingest import Message
+from shared.tables.registry import Organisation
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a list of cases is narrowed to; null means everything."""
+
+    status: Sequence[str] = ()
+    organisation_id: UUID | None = None
+    network: str | None = None
+    topic_id: UUID | None = None
+    urgency: str | None = None
+    overdue: bool | None = None
+    opened_from: datetime | None = None
+    opened_to: datetime | None = None
+    number: int | None = None
+    q: str | None = None
+
+    def conditions(self, caller: Caller) -> list[ColumnElement[bool]]:
+        """The filter within what the caller may see."""
+        found: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
+        if self.status:
+            found.append(Appeal.status.in_(self.status))
+        for column, value in (
+            (Appeal.organisation_id, self.organisation_id),
+            (Appeal.network, self.network),
+            (Appeal.topic_id, self.topic_id),
+            (Appeal.urgency, self.urgency),
+            (Appeal.number, self.number),
+        ):
+            if value is not None:
+                found.append(and_(column == value))
+        if self.overdue is not None:
+            late = func.coalesce(overdue_at(clock.now()), False)
+            found.append(late.is_(self.overdue))
+        if self.opened_from is not None:
+            found.append(Appeal.opened_at >= self.opened_from)
+        if self.opened_to is not None:
+            found.append(Appeal.opened_at < self.opened_to)
+        if self.q:
+            found.append(Appeal.text.icontains(self.q, autoescape=True))
+        return found
+
+
+# Outer joins: a case may have no owner or topic yet.
+_ORGANISATION = type_coerce(Organisation.name, Text).label("organisation")
+_TOPIC = type_coerce(Topic.name, Text).label("topic")
+Found = Row[Appeal, str | None, str | None]
+
+
+async def find(session: AsyncSession, caller: Caller, wanted: Filter, paging: Paging) -> Sequence[Found]:
+    """Cases newest first, one more than the page takes."""
+    query = (
+        select(Appeal, _ORGANISATION, _TOPIC)
+        .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
+        .outerjoin(Topic, Topic.id == Appeal.topic_id)
+        .where(*wanted.conditions(caller))
+        .order_by(Appeal.opened_at.desc(), Appeal.id.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after((Appeal.opened_at, Appeal.id), (datetime.fromisoformat, UUID))
+    if after is not None:
+        query = query.where(after)
+    return (await session.execute(query)).all()
+
+
+async def counts(session: AsyncSession, caller: Caller, wanted: Filter) -> schemas.Counts:
+    """How many cases of each status the filter leaves, and how many of them are overdue."""
+    late = func.count().filter(func.coalesce(overdue_at(clock.now()), False))
+    rows = (
+        await session.execute(
+            select(Appeal.status, func.count(), late).where(*wanted.conditions(caller)).group_by(Appeal.status)
+        )
+    ).all()
+    return schemas.Counts(
+        total=sum(row[1] for row in rows),
+        by_status={row[0]: row[1] for row in rows},
+        overdue=sum(row[2] for row in rows),
+    )
+
+
+async def lock(session: WriteSession, caller: Caller, appeal_id: UUID) -> Appeal:
+    """The case, locked until the transaction ends. Raises `NotFound` also for what is another organisation's."""
+    appeal = await session.scalar(
+        select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id)).with_for_update()
+    )
+    if appeal is None:
+        raise NotFound("No such case")
+    return appeal
+
+
+async def item(
+    session: AsyncSession, caller: Caller, appeal_id: UUID, *, scoped: bool = True
+) -> schemas.AppealOut:
+    """One case with messages, answers and timeline. Raises `NotFound` also for another organisation's case."""
+    row = (
+        await session.execute(
+            select(Appeal, _ORGANISATION, _TOPIC)
+            .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
+            .outerjoin(Topic, Topic.id == Appeal.topic_id)
+            .where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true())
+            .execution_options(populate_existing=True)
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound("No such case")
+    appeal = row[0]
+    summary = present(row, caller)
+    return schemas.AppealOut(
+        **dict(summary),
+        deadline=appeal.deadline,
+        messages=await _messages(session, appeal_id),
+        replies=[reply(found) for found in await replies.of_appeal(session, appeal_id)],
+        timeline=[
+            schemas.TimelineOut(at=entry.at, kind=entry.kind, actor=entry.actor, data=entry.data)
+            for entry in await timeline.of_appeal(session, appeal_id)
+        ],
+    )
+
+
+async def _messages(session: AsyncSession, appeal_id: UUID) -> list[schemas.MessageOut]:
+    rows = await session.execute(
+        select(Message, Triage)
+        .options(defer(Message.raw, raiseload=True))
+        .join(AppealMessage, AppealMessage.message_id == Message.id)
+        .outerjoin(Triage, Triage.message_id == Message.id)
+        .where(AppealMessage.appeal_id == appeal_id)
+        .order_by(Message.written_at, Message.id)
+    )
+    return [
+        schemas.MessageOut(
+            **{name: getattr(message, name) for name in schemas.MessageOut.model_fields if name != "triage"},
+            triage=judgement(judged) if judged else None,
+        )
+        for message, judged in rows
+    ]
+
+
+def judgement(row: Triage) -> schemas.TriageOut:
+    """A judgement as it crosses the wire."""
+    return schemas.TriageOut(**{name: getattr(row, name) for name in schemas.TriageOut.model_fields})
+
+
+def reply(row: Any) -> schemas.ReplyOut:
+    """An answer as it crosses the wire."""
+    return schemas.ReplyOut(**{name: getattr(row, name) for name in schemas.ReplyOut.model_fields})
+
+
+def present(row: Found, caller: Caller) -> schemas.AppealSummary:
+    """A case as lists show it, with the moves that this caller may make."""
+    appeal, organisation, topic = row
+    same = (
+        "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
+        "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
+        "resolution_due_at", "promised_at", "closed_at",
+    )  # fmt: skip
+    return schemas.AppealSummary(
+        **{name: getattr(appeal, name) for name in same},
+        organisation=_named(appeal.organisation_id, organisation),
+        topic=_named(appeal.topic_id, topic),
+        channel=schemas.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
+        overdue=deadlines.is_overdue(appeal, clock.now()),
+        route=schemas.RouteOut.model_validate(appeal.route),
+        allowed_moves=allowed_moves(appeal.status, caller.role),
+    )
+
+
+def _named(found: UUID | None, name: str | None) -> schemas.Named | None:
+    return schemas.Named(id=found, name=name or "") if found is not None else None
+
+
+async def require(session: AsyncSession, caller: Caller, appeal_id: UUID) -> None:
+    """Raise `NotFound` unless the caller sees the case."""
+    query = select(Appeal.id).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
+    if await session.scalar(query) is None:
+        raise NotFound("No such case")

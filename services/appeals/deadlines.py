@@ -1,0 +1,246 @@
+"""Deadlines: the one place where they are computed. See docs/deadlines.md.
+
+A deadline is an SLA policy (the one in force at the moment of the message) laid over the organisation's working
+calendar from the moment that the policy names. It is stored with an explanation that can be printed.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.clock import REGION_ZONE
+from shared.tables.appeals import Appeal, SlaPolicy
+from shared.tables.registry import Calendar, CalendarDay, Organisation
+from shared.working_time import DayException, Portion, WorkingCalendar, add, between, parse_intervals
+
+_OFFICE = ((time(9), time(13)), (time(14), time(18)))
+_FROM_WEEKDAY = ("понедельника", "вторника", "среды", "четверга", "пятницы", "субботы", "воскресенья")
+_WEEKDAY = ("понедельник", "вторник", "среда", "четверг", "пятница", "суббота", "воскресенье")
+
+
+@dataclass(frozen=True)
+class NamedCalendar:
+    """Working time of an organisation, and which calendar it comes from (`id` null: the built-in one)."""
+
+    id: UUID | None
+    name: str
+    working: WorkingCalendar
+
+
+BUILT_IN = NamedCalendar(
+    None, "Пятидневная неделя", WorkingCalendar(REGION_ZONE, dict.fromkeys(range(1, 6), _OFFICE))
+)
+
+
+class CalendarBook:
+    """The calendars of some organisations, read once for a request or a batch."""
+
+    def __init__(self, by_organisation: dict[UUID, NamedCalendar], default: NamedCalendar) -> None:
+        self._by_organisation = by_organisation
+        self._default = default
+
+    def of(self, organisation_id: UUID | None) -> NamedCalendar:
+        """The organisation's calendar, else the default one."""
+        if organisation_id is None:
+            return self._default
+        return self._by_organisation.get(organisation_id, self._default)
+
+    @staticmethod
+    async def load(session: AsyncSession, organisations: Collection[UUID]) -> "CalendarBook":
+        """Read the calendars of these organisations and the default one, with all their dated exceptions."""
+        chosen = {
+            row.id: row.calendar_id
+            for row in await session.execute(
+                select(Organisation.id, Organisation.calendar_id).where(
+                    Organisation.id.in_(organisations), Organisation.calendar_id.is_not(None)
+                )
+            )
+        }
+        rows = list(
+            await session.scalars(
+                select(Calendar).where(or_(Calendar.is_default, Calendar.id.in_(set(chosen.values()))))
+            )
+        )
+        days: dict[UUID, dict[date, DayException]] = {row.id: {} for row in rows}
+        for day in await session.scalars(select(CalendarDay).where(CalendarDay.calendar_id.in_(days))):
+            days[day.calendar_id][day.day] = DayException(parse_intervals(day.intervals), day.title)
+        named = {
+            row.id: NamedCalendar(
+                row.id,
+                row.name,
+                WorkingCalendar(
+                    ZoneInfo(row.time_zone),
+                    {int(weekday): parse_intervals(pairs) for weekday, pairs in row.weekly.items()},
+                    days[row.id],
+                ),
+            )
+            for row in rows
+        }
+        default = next((named[row.id] for row in rows if row.is_default), BUILT_IN)
+        return CalendarBook({organisation: named[calendar] for organisation, calendar in chosen.items()}, default)
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When the first response and the resolution are due, and why."""
+
+    policy_id: UUID
+    first_response_due_at: datetime
+    resolution_due_at: datetime
+    explanation: dict[str, Any]
+
+
+def policy_at(policies: Sequence[SlaPolicy], urgency: str, moment: datetime) -> SlaPolicy:
+    """The policy of this urgency in force at the moment. Raises `LookupError` when there is none."""
+    valid = [policy for policy in policies if policy.urgency == urgency and policy.valid_from <= moment]
+    if not valid:
+        raise LookupError(f"no SLA policy for urgency «{urgency}» at {moment.isoformat()}")
+    return max(valid, key=lambda policy: (policy.valid_from, policy.created_at, policy.id))
+
+
+def clock_start(policy: SlaPolicy, *, received: datetime, written: datetime, assigned: datetime) -> datetime:
+    """The moment from which the policy counts."""
+    return {"received": received, "written": written, "assigned": assigned}[policy.starts_from]
+
+
+def compute(policy: SlaPolicy, calendar: NamedCalendar, start: datetime) -> Deadline:
+    """The deadlines of a clock that starts at `start`. Raises `ValueError` for a calendar that never works."""
+    hours = timedelta(hours=policy.first_response_hours)
+    due, portions = add(calendar.working, start, hours)
+    resolution, _ = add(calendar.working, start, timedelta(hours=policy.resolution_hours))
+    explanation = {
+        "policy_id": str(policy.id),
+        "policy": policy.name,
+        "hours": policy.first_response_hours,
+        "starts_from": policy.starts_from,
+        "start": start.isoformat(),
+        "due_at": due.isoformat(),
+        "calendar_id": str(calendar.id) if calendar.id else None,
+        "calendar": calendar.name,
+        "time_zone": calendar.working.zone.key,
+        "days": [
+            {"day": part.day.isoformat(), "minutes": round(part.worked.total_seconds() / 60), "title": part.title}
+            for part in portions
+        ],
+        "text": explain(policy.first_response_hours, start, due, portions, calendar.working.zone),
+    }
+    return Deadline(policy.id, due, resolution, explanation)
+
+
+def set_deadline(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
+    """Give the case its deadlines by the policy in force when it was opened; the owner must be known.
+
+    The start does not move when the owner or the urgency changes: only the calendar and the hours do.
+    """
+    policy = policy_at(policies, appeal.urgency, appeal.opened_at)
+    assigned = appeal.assigned_at or appeal.opened_at
+    start = clock_start(policy, received=appeal.opened_at, written=appeal.written_at, assigned=assigned)
+    deadline = compute(policy, calendar, start)
+    appeal.sla_policy_id = deadline.policy_id
+    appeal.first_response_due_at = deadline.first_response_due_at
+    appeal.resolution_due_at = deadline.resolution_due_at
+    kept = {"next": appeal.deadline["next"]} if appeal.deadline and "next" in appeal.deadline else {}
+    appeal.deadline = {**deadline.explanation, **kept}
+
+
+def set_next_deadline(
+    appeal: Appeal,
+    policies: Sequence[SlaPolicy],
+    calendar: NamedCalendar,
+    *,
+    message_id: UUID | None,
+    received: datetime,
+    written: datetime,
+) -> None:
+    """Start the clock of the answer to a message that reopened the case; facts of the first one stay."""
+    policy = policy_at(policies, appeal.urgency, received)
+    start = clock_start(policy, received=received, written=written, assigned=received)
+    deadline = compute(policy, calendar, start)
+    appeal.next_response_due_at = deadline.first_response_due_at
+    appeal.resolution_due_at = deadline.resolution_due_at
+    following = {
+        **deadline.explanation,
+        "message_id": str(message_id) if message_id else None,
+        "written_at": written.isoformat(),
+        "received_at": received.isoformat(),
+    }
+    appeal.deadline = {**(appeal.deadline or {}), "next": following}
+
+
+def recompute(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
+    """Lay the clock that still runs over another calendar or urgency; stopped clocks stay as they were."""
+    if appeal.first_response_at is None:
+        set_deadline(appeal, policies, calendar)
+    elif appeal.next_response_due_at is not None:
+        start_waiting(appeal, policies, calendar)
+
+
+def start_waiting(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
+    """Start, or lay anew, the clock of the message that `deadline["next"]` names as waiting for an answer."""
+    following = (appeal.deadline or {})["next"]
+    set_next_deadline(
+        appeal,
+        policies,
+        calendar,
+        message_id=UUID(following["message_id"]) if following["message_id"] else None,
+        received=datetime.fromisoformat(following["received_at"]),
+        written=datetime.fromisoformat(following["written_at"]),
+    )
+
+
+def working_seconds(explanation: dict[str, Any], calendar: NamedCalendar, end: datetime) -> int:
+    """Working time from the start of an explained clock to `end`, in seconds; 0 when it ended before it began."""
+    return int(between(calendar.working, datetime.fromisoformat(explanation["start"]), end).total_seconds())
+
+
+def is_overdue(appeal: Appeal, moment: datetime) -> bool:
+    """Whether an answer that is still awaited is late: the first, the next, or a promised final one."""
+    if appeal.status in {"closed", "not_required", "merged", "triage"}:
+        return False
+    first = appeal.first_response_at is None and _passed(appeal.first_response_due_at, moment)
+    promised = appeal.status == "interim" and _passed(appeal.promised_at, moment)
+    return first or promised or _passed(appeal.next_response_due_at, moment)
+
+
+def _passed(due: datetime | None, moment: datetime) -> bool:
+    return due is not None and due < moment
+
+
+def explain(hours: float, start: datetime, due: datetime, portions: Sequence[Portion], zone: ZoneInfo) -> str:
+    """The deadline in words, local time: «9 рабочих часов с пятницы 27.11 16:40: 27.11 — 1 ч 20 мин; …»."""
+    begins, ends = start.astimezone(zone), due.astimezone(zone)
+    days = "; ".join(_day(part) for part in portions)
+    return (
+        f"{_hours(hours)} с {_FROM_WEEKDAY[begins.weekday()]} {begins:%d.%m %H:%M}: {days} → "
+        f"{_WEEKDAY[ends.weekday()]} {ends:%d.%m %H:%M}"
+    )
+
+
+def _day(part: Portion) -> str:
+    title = f" ({part.title})" if part.title else ""
+    if not part.worked:
+        return f"{part.day:%d.%m} — не идёт{title}"
+    minutes = round(part.worked.total_seconds() / 60)
+    spent = " ".join(
+        piece
+        for piece in (f"{minutes // 60} ч" if minutes >= 60 else "", f"{minutes % 60} мин" if minutes % 60 else "")
+        if piece
+    )
+    return f"{part.day:%d.%m} — {spent or 'меньше минуты'}{title}"
+
+
+def _hours(hours: float) -> str:
+    if hours != int(hours):
+        return f"{hours:g} рабочего часа".replace(".", ",")
+    count = int(hours)
+    if count % 10 == 1 and count % 100 != 11:
+        return f"{count} рабочий час"
+    if count % 10 in {2, 3, 4} and count % 100 not in {12, 13, 14}:
+        return f"{count} рабочих часа"
+    return f"{count} рабочих часов"

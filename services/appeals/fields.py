@@ -1,0 +1,36 @@
+"""Field types that cross the wire: text a database can hold, moments a calendar can count from."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, StringConstraints
+
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def _storable(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("The character NUL is not allowed")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("Half of a surrogate pair is not a character") from error
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("The text is empty")
+    return value
+
+
+def _countable(value: datetime) -> datetime:
+    if not _EARLIEST <= value <= _LATEST:
+        raise ValueError("Expected a moment between 2000 and 2100")
+    return value
+
+
+Line = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_storable), AfterValidator(_not_blank)]
+Text = Annotated[str, AfterValidator(_storable), AfterValidator(_not_blank)]
+Moment = Annotated[AwareDatetime, AfterValidator(_countable)]

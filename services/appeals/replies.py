@@ -1,0 +1,300 @@
+"""Answers: written here, asked of ingest, followed until they stand in the thread."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals import answering, tasks
+from services.appeals.intake import messages_query
+from services.appeals.reference import Reference
+from services.appeals.timeline import Journal
+from services.appeals.workflow import ENDED, allowed_moves
+from shared import clock
+from shared.access import Caller
+from shared.database import WriteSession
+from shared.ids import new_id
+from shared.problems import Conflict, FieldError, Invalid
+from shared.tables.appeals import Appeal, AppealMessage, Reply, Triage
+from shared.tables.events import Event
+from shared.tables.ingest import Message
+
+PUBLICATION_TYPES = ("publication.published", "publication.failed", "publication.uncertain")
+MAX_LENGTH = 4_000
+# What the networks take, in characters; our own limit is lower than VK's.
+NETWORK_LIMITS = {
+    ("vk", "comment"): 4_096,
+    ("vk", "wall_post"): 4_096,
+    ("vk", "message"): 4_096,
+    ("ok", "comment"): 3_000,
+    ("ok", "wall_post"): 3_000,
+    ("ok", "message"): 4_000,
+}
+ASKED_AGAIN_AFTER = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An answer as its author wrote it."""
+
+    text: str
+    kind: str
+    promised_at: datetime | None
+    message_id: UUID | None
+
+
+def limit_for(network: str | None, kind: str) -> int:
+    """How many characters an answer to such a message may have."""
+    return min(MAX_LENGTH, NETWORK_LIMITS.get((network or "", kind), MAX_LENGTH))
+
+
+async def queue(session: WriteSession, appeal: Appeal, draft: Draft, caller: Caller) -> Reply:
+    """Keep the answer and have it published in the thread; `appeal` is locked.
+
+    Raises `Conflict` when the case takes no answer now, `Invalid` naming the field that is wrong.
+    """
+    if appeal.status in ENDED or appeal.status == "triage":
+        raise Conflict(
+            f"A case in status «{appeal.status}» takes no answer",
+            allowed_moves=allowed_moves(appeal.status, caller.role),
+        )
+    message = await answered_message(session, appeal, draft.message_id)
+    _check(draft, message)
+    now = clock.now()
+    reply = Reply(
+        id=new_id(), appeal_id=appeal.id, origin="gospablik", kind=draft.kind, text=draft.text, status="queued",
+        author=caller.actor, promised_at=draft.promised_at, publication_id=None, message_id=None, url=None,
+        published_at=None, failure=None, version=1, created_at=now, updated_at=now,
+    )  # fmt: skip
+    session.add(reply)
+    if appeal.status in {"new", "assigned", "reopened"}:
+        appeal.status = "in_progress"
+    appeal.updated_at = now
+    await session.flush()
+    journal = Journal()
+    journal.note(
+        appeal,
+        "reply_queued",
+        caller.actor,
+        reply_id=str(reply.id),
+        reply_kind=reply.kind,
+        message_id=str(message.id),
+    )
+    journal.tell(appeal, "reply.queued", caller.actor, reply_id=str(reply.id))
+    await journal.write(session)
+    await tasks.jobs.enqueue(
+        session, tasks.REQUEST_PUBLICATION, {"reply_id": str(reply.id), "message_id": str(message.id)}
+    )
+    return reply
+
+
+def _check(draft: Draft, message: Message) -> None:
+    errors = []
+    limit = limit_for(message.network, message.kind)
+    if len(draft.text) > limit:
+        detail = f"{len(draft.text)} characters; an answer in this thread may have {limit}"
+        errors.append(FieldError(pointer="/text", detail=detail))
+    if draft.kind == "interim" and draft.promised_at is None:
+        errors.append(
+            FieldError(pointer="/promised_at", detail="An interim answer promises a moment of the final one")
+        )
+    if draft.kind == "final" and draft.promised_at is not None:
+        errors.append(FieldError(pointer="/promised_at", detail="Only an interim answer promises"))
+    if draft.promised_at is not None and draft.promised_at <= clock.now():
+        errors.append(FieldError(pointer="/promised_at", detail="The promised moment has passed"))
+    if errors:
+        names = ", ".join(dict.fromkeys(error.pointer for error in errors))
+        raise Invalid(f"Wrong: {names}", errors=errors)
+
+
+async def answered_message(session: AsyncSession, appeal: Appeal, wanted: UUID | None = None) -> Message:
+    """The citizen's message that an answer goes to: the named one, else the latest that asks, else the latest.
+
+    Words that the citizen took back are passed over while others stand.
+    """
+    query = (
+        messages_query()
+        .join(AppealMessage, AppealMessage.message_id == Message.id)
+        .outerjoin(Triage, Triage.message_id == Message.id)
+        .where(AppealMessage.appeal_id == appeal.id)
+        .order_by(
+            Message.deleted_at.is_not(None),
+            func.coalesce(Triage.needs_answer, "no") == "no",
+            Message.written_at.desc(),
+            Message.id.desc(),
+        )
+        .limit(1)
+    )
+    if wanted is not None:
+        query = query.where(Message.id == wanted)
+    message = await session.scalar(query)
+    if message is None and wanted is not None:
+        raise Invalid.field("/message_id", "No such message in this case")
+    if message is None:
+        raise Conflict("The case has no message in a network: there is no thread to publish an answer in")
+    return message
+
+
+async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[Reply]:
+    """Answers of a case, oldest first."""
+    return list(
+        await session.scalars(
+            select(Reply).where(Reply.appeal_id == appeal_id).order_by(Reply.created_at, Reply.id)
+        )
+    )
+
+
+async def retry(session: WriteSession, appeal: Appeal, reply_id: UUID, caller: Caller) -> Reply | None:
+    """Try a failed answer again; None when the case has no such answer. Raises `Conflict` unless it failed."""
+    reply = await session.scalar(
+        select(Reply).where(Reply.id == reply_id, Reply.appeal_id == appeal.id).with_for_update()
+    )
+    if reply is None:
+        return None
+    if reply.status != "failed":
+        raise Conflict(f"Only a failed answer can be tried again; this one is «{reply.status}»")
+    reply.status = "queued"
+    reply.version += 1
+    payload = {"reply_id": str(reply.id)}
+    if reply.publication_id is None:
+        payload["message_id"] = str((await answered_message(session, appeal)).id)
+    await session.flush()
+    journal = Journal()
+    journal.note(appeal, "reply_queued", caller.actor, reply_id=str(reply.id), again=True)
+    journal.tell(appeal, "reply.queued", caller.actor, reply_id=str(reply.id))
+    await journal.write(session)
+    job = tasks.RETRY_PUBLICATION if reply.publication_id else tasks.REQUEST_PUBLICATION
+    await tasks.jobs.enqueue(session, job, payload)
+    return reply
+
+
+async def note_requested(session: WriteSession, reply_id: UUID, publication: dict[str, Any]) -> None:
+    """Ingest took the request. Its events may have come first: they know better."""
+    reply = await session.scalar(select(Reply).where(Reply.id == reply_id).with_for_update())
+    if reply is None:
+        return
+    reply.publication_id = UUID(str(publication["id"]))
+    if reply.status == "queued":
+        reply.failure = None
+        if publication.get("status") in {"sending", "uncertain"}:
+            reply.status = publication["status"]
+
+
+async def note_failure(session: WriteSession, reply_id: UUID, code: str, message: str, *, final: bool) -> None:
+    """The request did not get through: shown with the answer; `final` gives up until a person tries again."""
+    found = await _locked(session, reply_id)
+    if found is None or found[1].status not in {"queued", "sending", "uncertain"}:
+        return
+    appeal, reply = found
+    failure = {"code": code, "message": message, "at": clock.now().isoformat(), "will_retry": not final}
+    reply.failure = failure
+    if not final:
+        return
+    reply.status = "failed"
+    journal = Journal()
+    _tell_failed(journal, appeal, reply)
+    await journal.write(session)
+
+
+async def to_ask_again(session: WriteSession) -> int:
+    """Ask once more for answers that ingest has not taken for a while; returns how many."""
+    waiting = await session.scalars(
+        select(Reply)
+        .where(
+            Reply.status == "queued",
+            Reply.publication_id.is_(None),
+            Reply.origin == "gospablik",
+            Reply.created_at < clock.now() - ASKED_AGAIN_AFTER,
+        )
+        .limit(100)
+    )
+    count = 0
+    for reply in waiting:
+        appeal = await session.get_one(Appeal, reply.appeal_id)
+        message = await answered_message(session, appeal)
+        await tasks.jobs.enqueue(
+            session,
+            tasks.REQUEST_PUBLICATION,
+            {"reply_id": str(reply.id), "message_id": str(message.id)},
+            dedupe_key=f"again:{reply.id}",
+        )
+        count += 1
+    return count
+
+
+async def _locked(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply] | None:
+    # The case first, then the answer: the order in which everyone locks them.
+    appeal = await session.scalar(
+        select(Appeal)
+        .join(Reply, Reply.appeal_id == Appeal.id)
+        .where(Reply.id == reply_id)
+        .with_for_update(of=Appeal)
+    )
+    if appeal is None:
+        return None
+    reply = await session.scalar(
+        select(Reply).where(Reply.id == reply_id).with_for_update().execution_options(populate_existing=True)
+    )
+    return (appeal, reply) if reply is not None else None
+
+
+async def follow_publications(session: WriteSession, events: Sequence[Event]) -> None:
+    """What ingest tells of our answers, in order; doing it again changes nothing."""
+    for event in events:
+        found = await _locked(session, UUID(event.data["reply_id"]))
+        if found is not None:
+            await _follow(session, event, *found)
+
+
+async def _follow(session: WriteSession, event: Event, appeal: Appeal, reply: Reply) -> None:
+    journal = Journal()
+    if reply.status == "published":
+        return
+    reply.publication_id = event.subject_id
+    if event.type == "publication.uncertain":
+        reply.status = "uncertain"
+    elif event.type == "publication.failed":
+        reply.status = "failed"
+        reply.failure = {**event.data.get("failure", {}), "at": event.occurred_at.isoformat(), "will_retry": False}
+        _tell_failed(journal, appeal, reply)
+    else:
+        await _publish(session, event, appeal, reply, journal)
+    await journal.write(session)
+
+
+async def _publish(session: WriteSession, event: Event, appeal: Appeal, reply: Reply, journal: Journal) -> None:
+    published_at = datetime.fromisoformat(event.data["published_at"])
+    reply.status, reply.url, reply.published_at, reply.failure = (
+        "published",
+        event.data.get("url"),
+        published_at,
+        None,
+    )
+    appeal.updated_at = clock.now()
+    organisations = {appeal.organisation_id} if appeal.organisation_id else set()
+    reference = await Reference.load(session, {appeal.page_id} if appeal.page_id else set(), organisations)
+    # Should our own words have been taken for handwriting before ingest knew them, they count once: as ours.
+    taken_twice = await session.scalar(
+        select(Reply.id)
+        .join(Message, Message.id == Reply.message_id)
+        .where(
+            Reply.appeal_id == appeal.id,
+            Reply.origin == "network",
+            Message.external_id == event.data.get("external_id"),
+            Message.network == appeal.network,
+        )
+    )
+    if taken_twice is not None:
+        await session.execute(delete(Reply).where(Reply.id == taken_twice))
+        journal.note(appeal, "reply_recognised", reply_id=str(reply.id))
+        return
+    answering.record(appeal, reply, published_at, reference, journal, actor=reply.author)
+
+
+def _tell_failed(journal: Journal, appeal: Appeal, reply: Reply) -> None:
+    journal.note(appeal, "reply_failed", reply_id=str(reply.id), failure=reply.failure)
+    journal.tell(appeal, "reply.failed", reply_id=str(reply.id), failure=reply.failure)

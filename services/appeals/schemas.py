@@ -1,0 +1,271 @@
+"""What crosses the wire about cases. Times are RFC 3339 with offset; texts are exactly what was written."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.appeals.fields import Line, Moment, Text
+from services.appeals.replies import MAX_LENGTH
+from services.appeals.workflow import Outcome, Status
+
+Network = Literal["vk", "ok"]
+Urgency = Literal["normal", "high"]
+_ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
+
+
+class Body(BaseModel):
+    """A request body: an unknown field is an error, so that a typing slip is never silently ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Named(BaseModel):
+    """Something with a name."""
+
+    id: UUID
+    name: str = Field(examples=["Комитет по строительству"])
+
+
+class Channel(BaseModel):
+    """Where the citizen wrote."""
+
+    network: str | None = Field(examples=["vk"])
+    page_id: UUID | None
+    url: str | None = Field(
+        description="The message that opened the case", examples=["https://vk.com/wall-1_2?reply=3"]
+    )
+
+
+class RouteOut(BaseModel):
+    """Why the case is on this desk."""
+
+    reason: str = Field(examples=["Владелец страницы: Комитет по строительству"])
+    rule_id: UUID | None
+    confidence: float
+    suggested_organisation_id: UUID | None = Field(default=None, description="For a moderator to confirm")
+    returned_by: UUID | None = Field(default=None, description="The organisation that gave the case back")
+    return_reason: str | None = None
+
+
+class AppealSummary(BaseModel):
+    """A case as lists show it."""
+
+    id: UUID = Field(examples=[_ID])
+    number: int = Field(examples=[1024])
+    version: int = Field(description="Send as `If-Match` to change the case")
+    status: Status
+    urgency: Urgency
+    outcome: Outcome | None
+    organisation: Named | None
+    topic: Named | None
+    channel: Channel
+    text: str = Field(
+        description="The words that opened the case", examples=["Когда починят дорогу на ул. Бабушкина?"]
+    )
+    written_at: datetime = Field(description="The network's time")
+    opened_at: datetime = Field(description="When the message was received")
+    first_response_due_at: datetime | None
+    first_response_at: datetime | None
+    first_response_working_seconds: int | None = Field(description="Working time until the first public answer")
+    next_response_due_at: datetime | None = Field(
+        description="Deadline of the answer to a message after the first answer"
+    )
+    resolution_due_at: datetime | None
+    promised_at: datetime | None = Field(description="Promised by the last interim answer")
+    closed_at: datetime | None
+    overdue: bool = Field(description="An answer is awaited and late")
+    route: RouteOut
+    allowed_moves: list[Status] = Field(description="Where you may move the case")
+
+
+class TriageOut(BaseModel):
+    """What was judged of a message, and why."""
+
+    needs_answer: Literal["yes", "no", "unsure"]
+    type: str
+    urgency: Urgency
+    topic_id: UUID | None
+    confidence: float
+    why: str = Field(examples=["Вопрос: «?»; тема: «дорогу»"])
+    judged_by: str = Field(description="The rule, or the id of the person")
+
+
+class MessageOut(BaseModel):
+    """A citizen's message of the case."""
+
+    id: UUID
+    kind: Literal["comment", "wall_post", "message"]
+    external_id: str
+    text: str
+    attachments: list[Any]
+    url: str
+    written_at: datetime
+    received_at: datetime
+    edited_at: datetime | None
+    deleted_at: datetime | None
+    deleted_by: str | None
+    triage: TriageOut | None
+
+
+class ReplyOut(BaseModel):
+    """An answer and how far it has come."""
+
+    id: UUID
+    origin: Literal["gospablik", "network"] = Field(description="`network`: staff wrote it by hand there")
+    kind: Literal["final", "interim"]
+    text: str
+    status: Literal["draft", "on_approval", "queued", "sending", "uncertain", "published", "failed"]
+    author: str
+    promised_at: datetime | None
+    publication_id: UUID | None
+    url: str | None
+    published_at: datetime | None
+    failure: dict[str, Any] | None = Field(
+        examples=[
+            {"code": "15", "message": "Access denied", "at": "2026-03-02T10:00:00+08:00", "will_retry": False}
+        ]
+    )
+    created_at: datetime
+
+
+class TimelineOut(BaseModel):
+    """One step of the case."""
+
+    at: datetime
+    kind: str = Field(examples=["opened"])
+    actor: str
+    data: dict[str, Any]
+
+
+class AppealOut(AppealSummary):
+    """A case with everything that belongs to it."""
+
+    deadline: dict[str, Any] | None = Field(
+        description="How the deadlines were computed; `text` says it in words",
+        examples=[
+            {
+                "text": "9 рабочих часов с пятницы 27.11 16:40: 27.11 — 1 ч 20 мин; 28.11 — не идёт; "
+                "29.11 — не идёт; 30.11 — 7 ч 40 мин → понедельник 30.11 17:40"
+            }
+        ],
+    )
+    messages: list[MessageOut]
+    replies: list[ReplyOut]
+    timeline: list[TimelineOut]
+
+
+class AppealIn(Body):
+    """Open a case by hand: from a stored message, or from words that came another way."""
+
+    message_id: UUID | None = None
+    text: Annotated[Text, Field(max_length=20_000)] | None = Field(
+        default=None, examples=["По телефону: на ул. Гагарина не горят фонари"]
+    )
+    organisation_id: UUID | None = None
+    topic_id: UUID | None = None
+    urgency: Urgency | None = None
+    url: Annotated[Line, Field(pattern=r"^https?://")] | None = None
+
+
+class MoveIn(Body):
+    """Where to, and what the move must carry."""
+
+    to: Status = Field(examples=["assigned"])
+    organisation_id: UUID | None = Field(default=None, description="With `assigned`: the new owner")
+    reason: Line | None = Field(default=None, examples=["Дорога республиканская, не наша"])
+    outcome: Outcome | None = Field(default=None, description="With `closed`")
+
+
+class ReplyIn(Body):
+    """An answer to the citizen."""
+
+    text: Annotated[Text, Field(max_length=MAX_LENGTH)] = Field(
+        examples=["Ямочный ремонт начнётся в понедельник."]
+    )
+    kind: Literal["final", "interim"] = "final"
+    promised_at: Moment | None = Field(default=None, description="With `interim`: when the final answer will come")
+    message_id: UUID | None = Field(default=None, description="Which message to answer; the latest by default")
+
+
+class Counts(BaseModel):
+    """How many cases the filter leaves."""
+
+    total: int
+    by_status: dict[str, int] = Field(examples=[{"assigned": 12, "answered": 40}])
+    overdue: int
+
+
+class TriageIn(Body):
+    """A person's decision about a message."""
+
+    needs_answer: bool
+    topic_id: UUID | None = None
+    urgency: Urgency | None = None
+
+
+class Decision(BaseModel):
+    """What the decision led to."""
+
+    message_id: UUID
+    triage: TriageOut
+    appeal_id: UUID | None
+    appeal_number: int | None
+    appeal_status: Status | None
+
+
+class TopicOut(BaseModel):
+    """A group of the classifier."""
+
+    id: UUID
+    code: str = Field(examples=["roads"])
+    name: str = Field(examples=["Дороги"])
+    position: int
+
+
+class PolicyIn(Body):
+    """A new SLA policy; the one before stays for the cases opened before `valid_from`."""
+
+    name: Line = Field(examples=["Обычное обращение: 8 рабочих часов"])
+    urgency: Urgency
+    first_response_hours: float = Field(
+        gt=0, le=720, allow_inf_nan=False, description="Working hours", examples=[8]
+    )
+    resolution_hours: float = Field(
+        gt=0, le=2_000, allow_inf_nan=False, description="Working hours", examples=[56]
+    )
+    starts_from: Literal["received", "written", "assigned"] = "received"
+    valid_from: Moment | None = Field(default=None, description="Now by default; never in the past")
+
+
+class PolicyOut(BaseModel):
+    """An SLA policy."""
+
+    id: UUID
+    name: str
+    urgency: Urgency
+    first_response_hours: float
+    resolution_hours: float
+    starts_from: Literal["received", "written", "assigned"]
+    valid_from: datetime
+
+
+class RuleIn(Body):
+    """Send cases of a topic, a municipality or both to an organisation."""
+
+    topic_id: UUID | None = None
+    municipality: str | None = Field(default=None, pattern=r"^\d{8}(\d{3})?$", description="OKTMO code")
+    organisation_id: UUID
+
+
+class RuleOut(BaseModel):
+    """A routing rule."""
+
+    id: UUID
+    topic_id: UUID | None
+    municipality: str | None
+    organisation: Named
+    active: bool
+    version: int
+    created_at: datetime

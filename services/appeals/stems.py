@@ -1,0 +1,93 @@
+"""Words of a text and the stems that name things in it: plain comparison of beginnings, no dictionary.
+
+A stem matches a word that begins with it; `$` at its end asks for the whole word; several stems in a row match
+neighbouring words. Case, `ё` and decoration (links, mentions, emoji) do not matter.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+_VK_MENTION = re.compile(r"\[(?:id|club|public)\d+(?::[^|\]]*)?\|[^\]]*\]", re.IGNORECASE)
+_MENTION = re.compile(r"(?<!\w)[@#]\w+")
+_LINK = re.compile(
+    r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:ru|рф|com|net|org|me|cc|su|link)(?:/\S*)?\b", re.IGNORECASE
+)
+_WORD = re.compile(r"[^\W_]+")
+_SENTENCE = re.compile(r"[.!?…\n]+")
+_SHORTEST = 1
+_SHORTEST_ALONE = 2
+
+
+def fold(text: str) -> str:
+    """Lower case, composed, `е` for `ё`: how texts and stems are compared."""
+    return unicodedata.normalize("NFKC", text).lower().replace("ё", "е")
+
+
+def has_link(text: str) -> bool:
+    """Whether the text leads somewhere else."""
+    return _LINK.search(text) is not None
+
+
+def plain(text: str) -> str:
+    """The folded text without links, mentions of people and pages, and hashtags."""
+    return fold(_MENTION.sub(" ", _LINK.sub(" ", _VK_MENTION.sub(" ", text))))
+
+
+def words_of(text: str) -> list[str]:
+    """Words of a plain text, numbers included."""
+    return _WORD.findall(text)
+
+
+def sentences_of(text: str) -> list[list[str]]:
+    """Words of each sentence of a plain text; empty sentences are left out."""
+    return [words for part in _SENTENCE.split(text) if (words := words_of(part))]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A stem that was found: for which label, in which words, from which word on."""
+
+    label: str
+    words: str
+    start: int
+    weight: int
+
+
+@dataclass(frozen=True)
+class _Entry:
+    label: str
+    parts: tuple[str, ...]
+
+
+def _matches(part: str, word: str) -> bool:
+    return word == part[:-1] if part.endswith("$") else word.startswith(part)
+
+
+class StemIndex:
+    """Stems by label, found in one pass over a text's words whatever their number."""
+
+    def __init__(self, stems: Mapping[str, Iterable[str]]) -> None:
+        """`stems`: label → stems. Raises `ValueError` for an empty stem."""
+        self._by_start: dict[str, list[_Entry]] = {}
+        for label, written in stems.items():
+            for stem in written:
+                parts = tuple(fold(stem).split())
+                if not parts or (len(parts) == 1 and len(stem.rstrip("$")) < _SHORTEST_ALONE):
+                    raise ValueError(f"stem too short: {stem!r}")
+                self._by_start.setdefault(parts[0].rstrip("$"), []).append(_Entry(label, parts))
+        self._longest = max((len(start) for start in self._by_start), default=0)
+
+    def find(self, words: list[str]) -> list[Hit]:
+        """Every stem in the words, in order. A phrase weighs as many words as it has."""
+        hits: list[Hit] = []
+        for start, word in enumerate(words):
+            for length in range(_SHORTEST, min(len(word), self._longest) + 1):
+                for entry in self._by_start.get(word[:length], ()):
+                    run = words[start : start + len(entry.parts)]
+                    if len(run) == len(entry.parts) and all(
+                        _matches(part, found) for part, found in zip(entry.parts, run, strict=True)
+                    ):
+                        hits.append(Hit(entry.label, " ".join(run), start, len(entry.parts)))
+        return hits

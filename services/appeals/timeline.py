@@ -1,0 +1,103 @@
+"""The journal of a case: what happened to it, for its timeline and for the events that others read.
+
+Both are collected in memory and written together, in the transaction of the change.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.database import WriteSession
+from shared.events import NewEvent, emit
+from shared.ids import new_id
+from shared.tables.appeals import Appeal, TimelineEntry
+
+SYSTEM = "system"
+
+
+def snapshot(appeal: Appeal) -> dict[str, Any]:
+    """What every event about a case carries."""
+    return {
+        "id": str(appeal.id),
+        "number": appeal.number,
+        "status": appeal.status,
+        "urgency": appeal.urgency,
+        "network": appeal.network,
+        "page_id": _text(appeal.page_id),
+        "url": appeal.url,
+        "organisation_id": _text(appeal.organisation_id),
+        "topic_id": _text(appeal.topic_id),
+        "written_at": appeal.written_at.isoformat(),
+        "opened_at": appeal.opened_at.isoformat(),
+        "first_response_due_at": _moment(appeal.first_response_due_at),
+        "first_response_at": _moment(appeal.first_response_at),
+        "next_response_due_at": _moment(appeal.next_response_due_at),
+        "resolution_due_at": _moment(appeal.resolution_due_at),
+    }
+
+
+class Journal:
+    """Steps of cases, in order, until `write` stores them."""
+
+    def __init__(self) -> None:
+        self._entries: list[dict[str, Any]] = []
+        self._events: list[NewEvent] = []
+
+    def note(
+        self, appeal: Appeal, kind: str, actor: str = SYSTEM, *, at: datetime | None = None, **data: Any
+    ) -> None:
+        """A line of the case's timeline."""
+        self._entries.append(
+            {
+                "id": new_id(),
+                "appeal_id": appeal.id,
+                "at": at or clock.now(),
+                "kind": kind,
+                "actor": actor,
+                "data": data,
+            }
+        )
+
+    def tell(self, appeal: Appeal, event: str, actor: str = SYSTEM, **data: Any) -> None:
+        """An event about the case as it is now."""
+        self._events.append(
+            NewEvent(
+                type=event,
+                subject_id=appeal.id,
+                organisation_id=appeal.organisation_id,
+                actor=actor,
+                data=snapshot(appeal) | data,
+            )
+        )
+
+    async def write(self, session: WriteSession) -> None:
+        """Store what was collected, after the cases themselves."""
+        await session.flush()
+        if self._entries:
+            await session.execute(insert(TimelineEntry), self._entries)
+        await emit(session, *self._events)
+        self._entries, self._events = [], []
+
+
+async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:
+    """The case's timeline, oldest first."""
+    return list(
+        await session.scalars(
+            select(TimelineEntry)
+            .where(TimelineEntry.appeal_id == appeal_id)
+            .order_by(TimelineEntry.at, TimelineEntry.id)
+        )
+    )
+
+
+def _text(value: UUID | None) -> str | None:
+    return str(value) if value else None
+
+
+def _moment(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None

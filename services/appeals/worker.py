@@ -1,0 +1,97 @@
+"""The work appeals does by itself: messages become cases, publications move them, answers are asked of ingest."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from services.appeals import intake, overdue, replies, tasks
+from shared.database import WriteSession
+from shared.events import Consumer
+from shared.internal_http import ServiceRefused, ServiceUnavailable
+from shared.jobs import TryLater
+from shared.service import Service
+from shared.tables.appeals import Reply
+from shared.tables.events import AppealsCursor, Event
+
+
+async def handle(session: WriteSession, events: Sequence[Event]) -> None:
+    """One batch: runs of messages together, publications one by one, in the order of the events."""
+    run: list[Event] = []
+    about_messages = True
+    for event in events:
+        if (event.type in intake.TYPES) != about_messages:
+            await _flush(session, run, about_messages)
+            run, about_messages = [], event.type in intake.TYPES
+        run.append(event)
+    await _flush(session, run, about_messages)
+
+
+async def _flush(session: WriteSession, run: Sequence[Event], about_messages: bool) -> None:
+    if run and about_messages:
+        await intake.handle(session, run)
+    elif run:
+        await replies.follow_publications(session, run)
+
+
+consumers = (Consumer("appeals", AppealsCursor, (*intake.TYPES, *replies.PUBLICATION_TYPES), handle),)
+
+
+def register(service: Service) -> None:
+    """Give the jobs and schedules their handlers."""
+
+    @tasks.jobs.job(tasks.REQUEST_PUBLICATION)
+    async def request_publication(payload: dict[str, Any]) -> None:
+        await _ask(service, UUID(payload["reply_id"]), UUID(payload["message_id"]))
+
+    @tasks.jobs.job(tasks.RETRY_PUBLICATION)
+    async def retry_publication(payload: dict[str, Any]) -> None:
+        await _ask(service, UUID(payload["reply_id"]), None)
+
+    @tasks.jobs.every("note-overdue", "* * * * *")
+    async def note_overdue() -> None:
+        while True:
+            async with service.database.write() as session:
+                if not await overdue.note_overdue(session):
+                    return
+
+    @tasks.jobs.every("ask-again", "* * * * *")
+    async def ask_again() -> None:
+        async with service.database.write() as session:
+            await replies.to_ask_again(session)
+
+
+async def _ask(service: Service, reply_id: UUID, message_id: UUID | None) -> None:
+    """Ask ingest to publish an answer, or to try its failed publication again, outside any transaction."""
+    async with service.database.read() as session:
+        reply = await session.get(Reply, reply_id)
+    if reply is None or reply.status != "queued":
+        return
+    path, body, key = _command(reply, message_id)
+    try:
+        publication = await service.client().post("ingest", path, body, act=reply.author, idempotency_key=key)
+    except ServiceRefused as refused:
+        async with service.database.write() as session:
+            await replies.note_failure(
+                session, reply_id, "refused", str(refused.problem.get("detail", refused)), final=True
+            )
+    except ServiceUnavailable as unavailable:
+        async with service.database.write() as session:
+            await replies.note_failure(session, reply_id, "ingest_unavailable", str(unavailable), final=False)
+        raise TryLater(timedelta(seconds=10), "ingest does not answer") from unavailable
+    else:
+        async with service.database.write() as session:
+            await replies.note_requested(session, reply_id, publication)
+
+
+def _command(reply: Reply, message_id: UUID | None) -> tuple[str, dict[str, Any], str]:
+    if message_id is None:
+        # The version counts the tries, so each of them is a request of its own.
+        return f"/internal/publications/{reply.publication_id}/retry", {}, f"{reply.id}:{reply.version}"
+    body = {
+        "reply_id": str(reply.id),
+        "message_id": str(message_id),
+        "text": reply.text,
+        "on_behalf_of": reply.author,
+    }
+    return "/internal/publications", body, str(reply.id)

@@ -1,0 +1,207 @@
+"""A world for appeals: organisations with pages, citizens who write, staff who answer, as ingest would store them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from services.appeals import worker
+from shared.events import number_committed
+from tests.conftest import TestDatabase
+from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
+
+# A Wednesday morning in Ulan-Ude, long past, so that «now» is always later.
+WEDNESDAY = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
+
+
+@dataclass
+class World:
+    """What tests do to the service from outside."""
+
+    database: TestDatabase
+    appeals: ServiceUnderTest
+    ingest: asyncpg.Connection
+    organisation: UUID
+    other_organisation: UUID
+    page: UUID
+    pages: dict[UUID, tuple[UUID, str]]
+    _numbers: dict[str, int] = field(default_factory=dict)
+
+    async def insert_message(
+        self,
+        text: str,
+        *,
+        page: UUID | None = None,
+        kind: str = "comment",
+        thread: str = "vk:-101_1",
+        author: str | None = "anna",
+        from_community: bool = False,
+        reply_to: str | None = None,
+        at: datetime = WEDNESDAY,
+        history: bool = False,
+        publication_id: UUID | None = None,
+        attachments: list[dict[str, Any]] | None = None,
+    ) -> UUID:
+        """A row of `messages` and its event, written with ingest's rights."""
+        message_id = uuid4()
+        page = page or self.page
+        organisation, network = self.pages[page]
+        count = self._numbers[thread] = self._numbers.get(thread, 0) + 1
+        external_id = f"{thread}/{count}"
+        author_key = None if from_community else author
+        async with self.ingest.transaction():
+            await self.ingest.execute(
+                """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, reply_to,
+                   author_key, from_community, publication_id, text, attachments, url, history, way_in, written_at,
+                   received_at, version, raw) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+                   $13::text::jsonb, $14, $15, 'poll', $16, $17, 1, '{}')""",
+                message_id, network, kind, external_id, page, organisation, thread, reply_to, author_key, from_community,
+                publication_id, text, json.dumps(attachments or []), f"https://example.invalid/{external_id}", history, at,
+                at + timedelta(minutes=1),
+            )  # fmt: skip
+            await self.emit(
+                "message.received",
+                message_id,
+                organisation,
+                kind=kind,
+                thread_key=thread,
+                from_community=from_community,
+            )
+        return message_id
+
+    async def external_id(self, message_id: UUID) -> str:
+        """The network's id of a stored message."""
+        return str(await self.ingest.fetchval("SELECT external_id FROM messages WHERE id = $1", message_id))
+
+    async def emit(self, event: str, subject: UUID, organisation: UUID | None, **data: Any) -> None:
+        """An event of ingest."""
+        await self.ingest.execute(
+            """INSERT INTO events (id, type, subject_id, organisation_id, actor, occurred_at, created_at, data)
+               VALUES ($1, $2, $3, $4, 'ingest', now(), clock_timestamp(), $5::text::jsonb)""",
+            uuid4(),
+            event,
+            subject,
+            organisation,
+            json.dumps(data),
+        )
+
+    async def work(self) -> None:
+        """Number what was written and let the service's consumer catch up."""
+        database = self.appeals.service.database
+        await number_committed(database)
+        for consumer in worker.consumers:
+            while await consumer.step(database):
+                pass
+
+    async def writes(self, text: str, **details: Any) -> UUID:
+        """A citizen (or the community) writes, and the service has seen it."""
+        message_id = await self.insert_message(text, **details)
+        await self.work()
+        return message_id
+
+    async def get(
+        self, path: str, *, role: str = "moderator", org: UUID | None = None, **query: Any
+    ) -> httpx.Response:
+        """A reading request."""
+        return await self.appeals.client.get(
+            f"/api/v1{path}", headers=self.appeals.headers(role, org), params=query or None
+        )
+
+    async def post(
+        self, path: str, body: Any, *, role: str = "moderator", org: UUID | None = None, **headers: str
+    ) -> httpx.Response:
+        """A writing request; header names are given with underscores."""
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.appeals.client.post(
+            f"/api/v1{path}", json=body, headers=self.appeals.headers(role, org, **more)
+        )
+
+    async def all(self, **query: Any) -> list[dict[str, Any]]:
+        """The moderator's list of cases."""
+        answer = await self.get("/appeals", **query)
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    async def only(self) -> dict[str, Any]:
+        """The only case, in full."""
+        (found,) = await self.all()
+        return await self.case(found["id"])
+
+    async def case(self, appeal_id: str) -> dict[str, Any]:
+        """One case in full."""
+        answer = await self.get(f"/appeals/{appeal_id}")
+        assert answer.status_code == 200, answer.text
+        case: dict[str, Any] = answer.json()
+        return case
+
+    async def move(self, case: dict[str, Any], to: str, *, role: str = "moderator", **body: Any) -> httpx.Response:
+        """Move a case that was just read."""
+        return await self.post(
+            f"/appeals/{case['id']}/moves", {"to": to, **body}, role=role, If_Match=f'"{case["version"]}"'
+        )
+
+    async def published(self, reply: dict[str, Any], *, at: datetime, external_id: str = "-101_77") -> None:
+        """Ingest tells that our answer stands in the thread."""
+        await self.emit(
+            "publication.published",
+            uuid4(),
+            self.organisation,
+            reply_id=reply["id"],
+            external_id=external_id,
+            url="https://example.invalid/answer",
+            published_at=at.isoformat(),
+            adopted=False,
+        )
+        await self.work()
+
+    async def events(self, *types: str) -> list[asyncpg.Record]:
+        """Events of these types in the order of writing."""
+        rows: list[asyncpg.Record] = await self.ingest.fetch(
+            "SELECT type, subject_id, organisation_id, data::text FROM events WHERE type = ANY($1) ORDER BY created_at, id",
+            list(types),
+        )
+        return rows
+
+
+async def build_world(database: TestDatabase, appeals: ServiceUnderTest, ingest: asyncpg.Connection) -> World:
+    """Two organisations, each with a page."""
+    organisation = await insert_organisation(database, name="Школа № 1")
+    other = await insert_organisation(database, name="Комитет по строительству")
+    page = await insert_page(database, organisation, external_id="101")
+    other_page = await insert_page(database, other, network="ok", external_id="202")
+    return World(
+        database=database,
+        appeals=appeals,
+        ingest=ingest,
+        organisation=organisation,
+        other_organisation=other,
+        page=page,
+        pages={page: (organisation, "vk"), other_page: (other, "ok")},
+    )
+
+
+@pytest.fixture
+async def world(database: TestDatabase, keys_dir: Path) -> AsyncIterator[World]:
+    """The running service and a database with two organisations."""
+    ingest = await database.connect("ingest")
+    try:
+        async with service_under_test("appeals", database, keys_dir) as appeals:
+            yield await build_world(database, appeals, ingest)
+    finally:
+        await ingest.close()
+
+
+async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
+    """Wait until something is so; fails when it is not in time."""
+    async with asyncio.timeout(seconds):
+        while not await check():
+            await asyncio.sleep(0.05)

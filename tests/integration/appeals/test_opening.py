@@ -1,0 +1,131 @@
+"""A message opens a case or joins one, and only one, whoever works at the same instant."""
+
+import asyncio
+import json
+from datetime import timedelta
+
+from services.appeals.intake import messages_query
+from services.appeals.opening import Desk, Opening, Taken
+from services.appeals.reference import Reference
+from services.appeals.timeline import Journal
+from services.appeals.triage import Judgement
+from shared.database import Database
+from shared.tables.ingest import Message
+from tests.integration.appeals.conftest import WEDNESDAY, World
+
+QUESTION = "Когда отремонтируют дорогу на ул. Бабушкина?"
+
+
+async def test_a_question_opens_a_case_with_owner_deadline_and_words(world: World) -> None:
+    text = QUESTION + "\n\u0000 <br> &amp; 😀 e\u0301"
+    await world.insert_message(text.replace("\u0000", ""), author="anna")
+    await world.work()
+    case = await world.only()
+    assert case["status"] == "assigned"
+    assert case["organisation"] == {"id": str(world.organisation), "name": "Школа № 1"}
+    assert case["topic"]["name"] == "Дороги"
+    assert case["channel"]["network"] == "vk"
+    assert case["channel"]["url"].startswith("https://example.invalid/")
+    assert case["messages"][0]["text"] == text.replace("\u0000", "")
+    assert case["written_at"] == "2026-03-04T02:00:00Z"
+    assert case["opened_at"] == "2026-03-04T02:01:00Z"
+    # 10:01 on a working Wednesday, lunch apart: nine hours end on Thursday at 11:01.
+    assert case["first_response_due_at"] == "2026-03-05T03:01:00Z"
+    assert case["deadline"]["text"].startswith("9 рабочих часов с среды 04.03 10:01")
+    assert case["overdue"] is True
+    assert case["route"]["reason"] == "Владелец страницы: Школа № 1"
+    assert "assigned" in case["allowed_moves"]
+    opened, assigned = await world.events("appeal.opened", "appeal.assigned")
+    assert (opened["type"], assigned["type"]) == ("appeal.opened", "appeal.assigned")
+    data = json.loads(opened["data"])
+    assert data["number"] == case["number"]
+    assert data["organisation_id"] == str(world.organisation)
+    assert data["first_response_due_at"] == "2026-03-05T03:01:00+00:00"
+
+
+async def test_further_words_join_the_open_case(world: World) -> None:
+    await world.writes(QUESTION)
+    await world.writes("дом 20", at=WEDNESDAY + timedelta(minutes=2))
+    await world.writes("И тротуар разбит", at=WEDNESDAY + timedelta(minutes=3))
+    case = await world.only()
+    assert [message["text"] for message in case["messages"]] == [QUESTION, "дом 20", "И тротуар разбит"]
+    assert len(await world.events("appeal.message_added")) == 2
+
+
+async def test_others_and_other_threads_open_their_own(world: World) -> None:
+    await world.writes(QUESTION, author="anna")
+    await world.writes(QUESTION, author="boris")
+    await world.writes(QUESTION, author="anna", thread="vk:-101_2")
+    assert len(await world.all()) == 3
+
+
+async def test_what_needs_no_answer_and_history_open_nothing(world: World) -> None:
+    await world.writes("Спасибо большое!")
+    await world.writes(QUESTION, history=True, author="boris")
+    await world.writes(QUESTION, from_community=True)
+    assert await world.all() == []
+    judged = await world.ingest.fetch("SELECT needs_answer, type, why FROM triage")
+    assert [(row["needs_answer"], row["type"]) for row in judged] == [("no", "thanks")]
+
+
+async def test_words_before_the_question_in_one_batch_do_not_join(world: World) -> None:
+    await world.insert_message("Спасибо!", at=WEDNESDAY)
+    await world.insert_message(QUESTION, at=WEDNESDAY + timedelta(minutes=1))
+    await world.insert_message("дом 20", at=WEDNESDAY + timedelta(minutes=2))
+    await world.work()
+    case = await world.only()
+    assert [message["text"] for message in case["messages"]] == [QUESTION, "дом 20"]
+
+
+async def test_an_unclear_message_waits_for_a_moderator_without_a_clock(world: World) -> None:
+    await world.writes("Би мүнөөдэр һургуулида ошооб")
+    case = await world.only()
+    assert case["status"] == "triage"
+    assert case["organisation"] is None
+    assert case["first_response_due_at"] is None
+    assert case["overdue"] is False
+    assert case["route"]["suggested_organisation_id"] == str(world.organisation)
+    assert "Бурятский" in case["messages"][0]["triage"]["why"]
+
+
+async def test_the_same_events_twice_change_nothing(world: World) -> None:
+    await world.writes(QUESTION)
+    before = await world.only()
+    await world.ingest.execute("UPDATE events SET position = NULL WHERE type = 'message.received'")
+    await world.work()
+    assert await world.only() == before
+
+
+async def test_two_workers_at_one_instant_open_one_case(world: World) -> None:
+    """Two transactions take two messages of one person at once, fifty times over."""
+    url = world.database.url("appeals")
+    one, two = Database(url, 1, name="one"), Database(url, 1, name="two")
+    judgement = Judgement("yes", "question", "normal", "roads", 0.9, "тест")
+
+    async def take(database: Database, message_id: object) -> None:
+        async with database.write() as session:
+            message = await session.scalar(messages_query().where(Message.id == message_id))
+            assert message is not None
+            desk = await Desk.load(session, [message])
+            reference = await Reference.load(session, {message.page_id})
+            opening = Opening(session, reference, Journal(), desk)
+            item = Taken(message, judgement, "rule:test")
+            await opening.open_for([item])
+            opening.take(item)
+            await opening.finish()
+
+    try:
+        for attempt in range(50):
+            thread = f"vk:-101_{1000 + attempt}"
+            first = await world.insert_message(QUESTION, thread=thread)
+            second = await world.insert_message(QUESTION, thread=thread)
+            await asyncio.gather(take(one, first), take(two, second))
+    finally:
+        await one.close()
+        await two.close()
+    rows = await world.ingest.fetch(
+        """SELECT a.thread_key, count(DISTINCT a.id) AS cases, count(m.message_id) AS messages
+           FROM appeals a JOIN appeal_messages m ON m.appeal_id = a.id GROUP BY a.thread_key"""
+    )
+    assert len(rows) == 50
+    assert {(row["cases"], row["messages"]) for row in rows} == {(1, 2)}
