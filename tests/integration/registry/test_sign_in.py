@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import KeySet
+from joserfc.jwk import KeySet, OKPKey
 
 from services.registry import people, throttle
 from services.registry.sign_in import ACCESS_LIFETIME
@@ -190,7 +190,7 @@ async def test_tokens_that_are_not_ours_are_refused(registry: ServiceUnderTest) 
     service = tokens.read_key(registry.keys_dir / "ingest.jwk")
     minute = timedelta(minutes=1)
 
-    def signed(issuer: str, key: "tokens.OKPKey", audience: str = tokens.PEOPLE_AUDIENCE) -> str:
+    def signed(issuer: str, key: OKPKey, audience: str = tokens.PEOPLE_AUDIENCE) -> str:
         return tokens.Signer(issuer, key).sign(str(uuid4()), audience, minute, role="moderator", name="X")
 
     bad = {

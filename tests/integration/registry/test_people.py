@@ -1,0 +1,122 @@
+"""People with access: who may give it, and when sessions end."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.harness import ServiceUnderTest
+from tests.integration.registry.conftest import make, pointers, sign_in
+
+PATH = "/api/v1/people"
+PASSWORD = "correct horse 9"
+PERSON: dict[str, Any] = {
+    "username": "T.Ivanova",
+    "full_name": "Татьяна Иванова",
+    "role": "moderator",
+    "password": PASSWORD,
+}
+
+
+async def test_given_access_shown_and_used(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations")
+    made = await registry.client.post(PATH, json=PERSON, headers=operations)
+    assert made.status_code == 201, made.text
+    assert (made.json()["username"], made.json()["role"]) == ("t.ivanova", "moderator")
+    assert "password" not in made.text
+    listed = (await registry.client.get(PATH, params={"role": "moderator"}, headers=operations)).json()
+    assert listed["items"] == [made.json()]
+    one = await registry.client.get(f"{PATH}/{made.json()['id']}", headers=operations)
+    assert (one.json(), one.headers["etag"]) == (made.json(), '"1"')
+    assert (await sign_in(registry, username="t.ivanova", password=PASSWORD)).status_code == 200
+    again = await registry.client.post(PATH, json=PERSON, headers=operations)
+    assert again.status_code == 409
+    assert pointers(again) == {"/username"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"password": "demo"}, {"/password"}),
+        ({"username": "Имя"}, {"/username"}),
+        ({"role": "emperor"}, {"/role"}),
+        ({"role": "executor"}, {"/organisation_id"}),
+        ({"role": "executor", "organisation_id": str(uuid4())}, {"/organisation_id"}),
+        ({"organisation_id": str(uuid4())}, {"/organisation_id"}),
+        ({"full_name": ""}, {"/full_name"}),
+    ],
+)
+async def test_bad_fields_are_named(registry: ServiceUnderTest, wrong: dict[str, Any], named: set[str]) -> None:
+    answer = await registry.client.post(PATH, json=PERSON | wrong, headers=registry.headers("operations"))
+    assert answer.status_code == 422, answer.text
+    assert pointers(answer) == named
+
+
+@pytest.mark.parametrize(
+    ("change", "ends"),
+    [
+        ({"active": False}, True),
+        ({"password": "another horse 10"}, True),
+        ({"role": "head"}, True),
+        ({"full_name": "Т. Иванова"}, False),
+    ],
+)
+async def test_what_ends_a_persons_sessions(
+    registry: ServiceUnderTest, change: dict[str, Any], ends: bool
+) -> None:
+    operations = registry.headers("operations")
+    made = (await registry.client.post(PATH, json=PERSON, headers=operations)).json()
+    session = (await sign_in(registry, username="t.ivanova", password=PASSWORD)).json()
+    path = f"{PATH}/{made['id']}"
+    assert (await registry.client.patch(path, json=change, headers=operations)).status_code == 428
+    changed = await registry.client.patch(path, json=change, headers=operations | {"If-Match": '"1"'})
+    assert (changed.status_code, changed.json()["version"]) == (200, 2)
+    stale = await registry.client.patch(path, json=change, headers=operations | {"If-Match": '"1"'})
+    assert stale.status_code == 412
+    goes_on = await sign_in(registry, grant_type="refresh_token", refresh_token=session["refresh_token"])
+    assert (goes_on.status_code == 400) == ends
+    old_password = await sign_in(registry, username="t.ivanova", password=PASSWORD)
+    assert (old_password.status_code == 400) == ("password" in change or "active" in change)
+
+
+async def test_who_moves_to_an_organisation(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations", **{"If-Match": "*"})
+    made = (await registry.client.post(PATH, json=PERSON, headers=operations)).json()
+    path = f"{PATH}/{made['id']}"
+    lacking = await registry.client.patch(path, json={"role": "executor"}, headers=operations)
+    assert pointers(lacking) == {"/organisation_id"}
+    place = (await make(registry, "/organisations", name="Школа", kind="institution"))["id"]
+    moved = await registry.client.patch(
+        path, json={"role": "executor", "organisation_id": place}, headers=operations
+    )
+    assert (moved.json()["role"], moved.json()["organisation_id"]) == ("executor", place)
+    back = await registry.client.patch(path, json={"role": "head", "organisation_id": None}, headers=operations)
+    assert (back.json()["role"], back.json()["organisation_id"]) == ("head", None)
+
+
+async def test_nobody_locks_themselves_out(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations", **{"If-Match": "*"})
+    made = (await registry.client.post(PATH, json=PERSON | {"role": "operations"}, headers=operations)).json()
+    own = {"Authorization": f"Bearer {registry.token('operations', subject=made['id'])}", "If-Match": "*"}
+    for change in ({"active": False}, {"role": "head"}):
+        answer = await registry.client.patch(f"{PATH}/{made['id']}", json=change, headers=own)
+        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
+
+
+async def test_an_answer_kept_for_repeats_holds_no_password(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations", **{"Idempotency-Key": "k"})
+    first = await registry.client.post(PATH, json=PERSON, headers=operations)
+    second = await registry.client.post(PATH, json=PERSON, headers=operations)
+    assert (first.status_code, second.status_code, second.json()) == (201, 201, first.json())
+
+
+async def test_bad_clients_are_refused(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations")
+    for body, field in (
+        ({"name": "Сайт", "role": "executor"}, "/organisation_id"),
+        ({"name": "Сайт", "role": "head", "expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
+        ({"name": "Сайт", "role": "head", "secret": "mine"}, "/secret"),
+    ):
+        answer = await registry.client.post("/api/v1/clients", json=body, headers=operations)
+        assert answer.status_code == 422
+        assert pointers(answer) == {field}
