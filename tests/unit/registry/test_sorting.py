@@ -1,0 +1,27 @@
+"""Folding of names, and the slowing down of guesses."""
+
+from datetime import timedelta
+
+from services.registry.sorting import containing, sort_key
+from services.registry.throttle import block_after
+
+
+def test_names_fold() -> None:
+    assert sort_key("  Ёлка   НА\u00a0площади ") == "елка на площади"
+
+
+def test_words_become_patterns_without_wild_cards() -> None:
+    assert containing("Школа 100%_\\") == ["%школа%", "%100\\%\\_\\\\%"]
+    assert containing("  ") == []
+
+
+def test_blocks_double_up_to_a_bound() -> None:
+    assert [block_after(failures) for failures in (1, 4, 5, 6, 9, 10, 10_000)] == [
+        timedelta(),
+        timedelta(),
+        timedelta(seconds=30),
+        timedelta(seconds=60),
+        timedelta(seconds=480),
+        timedelta(minutes=15),
+        timedelta(minutes=15),
+    ]
