@@ -28,7 +28,7 @@ def record(
     told = {
         "reply_id": str(reply.id),
         "origin": reply.origin,
-        "kind": reply.kind,
+        "reply_kind": reply.kind,
         "published_at": published_at.isoformat(),
         "on_time": on_time,
         "url": reply.url or appeal.url,

@@ -1,4 +1,4 @@
-"""A world for appeals: organisations with pages, citizens who write, staff who answer, as ingest would store them."""
+"""A world for appeals: organisations with pages, citizens who write, staff who answer, stored as ingest does."""
 
 import asyncio
 import json
@@ -59,13 +59,13 @@ class World:
         author_key = None if from_community else author
         async with self.ingest.transaction():
             await self.ingest.execute(
-                """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, reply_to,
-                   author_key, from_community, publication_id, text, attachments, url, history, way_in, written_at,
-                   received_at, version, raw) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+                """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
+                   reply_to, author_key, from_community, publication_id, text, attachments, url, history, way_in,
+                   written_at, received_at, version, raw) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
                    $13::text::jsonb, $14, $15, 'poll', $16, $17, 1, '{}')""",
-                message_id, network, kind, external_id, page, organisation, thread, reply_to, author_key, from_community,
-                publication_id, text, json.dumps(attachments or []), f"https://example.invalid/{external_id}", history, at,
-                at + timedelta(minutes=1),
+                message_id, network, kind, external_id, page, organisation, thread, reply_to, author_key,
+                from_community, publication_id, text, json.dumps(attachments or []),
+                f"https://example.invalid/{external_id}", history, at, at + timedelta(minutes=1),
             )  # fmt: skip
             await self.emit(
                 "message.received",
@@ -166,7 +166,8 @@ class World:
     async def events(self, *types: str) -> list[asyncpg.Record]:
         """Events of these types in the order of writing."""
         rows: list[asyncpg.Record] = await self.ingest.fetch(
-            "SELECT type, subject_id, organisation_id, data::text FROM events WHERE type = ANY($1) ORDER BY created_at, id",
+            """SELECT type, subject_id, organisation_id, data::text FROM events
+               WHERE type = ANY($1) ORDER BY created_at, id""",
             list(types),
         )
         return rows
