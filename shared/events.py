@@ -13,13 +13,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.database import Database, WriteSession
 from shared.ids import new_id
+from shared.jobs import Jobs
 from shared.logs import logger
 from shared.tables.events import CursorMixin, Event
 from shared.wakeups import EVENTS, OUTBOX, WakeUps, wait
@@ -28,6 +31,7 @@ log = logger(__name__)
 
 RELAY_LOCK = 0x676F7370  # "gosp"
 BATCH = 500
+PATIENCE = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,54 +130,92 @@ async def read_after(
 class Consumer:
     """Reads events in order, exactly once: the cursor moves in the transaction of the handler's work.
 
-    A batch that raises is tried again one by one, so that one bad event cannot hide behind others; the bad one
-    is kept and tried for ever with a growing pause, and the consumer's failure shows in `/health/ready`.
+    A batch that raises is tried again one by one, so that one bad event cannot hide behind others. An event that
+    fails `PATIENCE` times alone is handed to `jobs` in the transaction that steps over it: there it is tried with
+    back-off and then held for a person, while the others go on. Without `jobs` it is tried for ever. Meanwhile
+    `/health/ready` says so.
     """
 
     name: str
     cursors: type[CursorMixin]
     types: tuple[str, ...]
     handler: Handler
+    jobs: Jobs | None = None
+
+    @property
+    def job(self) -> str:
+        """Name of the job that handles one event which was stepped over."""
+        return f"event:{self.name}"
 
     async def step(self, database: Database, limit: int = BATCH) -> int:
         """Handle the next events in one transaction; returns how many events were handled."""
         async with database.write() as session:
-            cursors = self.cursors
-            await session.execute(upsert(cursors).values(consumer=self.name, position=0).on_conflict_do_nothing())
-            position = await session.scalar(
-                select(cursors.position).where(cursors.consumer == self.name).with_for_update()
-            )
-            # The last position is read before the events: those after it belong to the next step.
-            last = await session.scalar(select(func.coalesce(func.max(Event.position), 0)))
-            if last == position:
-                return 0
-            events = await read_after(session, position or 0, upto=last, types=self.types, limit=limit)
-            if events:
-                await self.handler(session, events)
-            reached = events[-1].position if len(events) == limit else last
-            await session.execute(update(cursors).where(cursors.consumer == self.name).values(position=reached))
-            return len(events)
+            return await self._advance(session, limit, self.handler)
+
+    async def step_over(self, database: Database) -> None:
+        """Hand the next event to the jobs and go on without it."""
+        if (jobs := self.jobs) is None:
+            return
+
+        async def park(session: WriteSession, events: Sequence[Event]) -> None:
+            for event in events:
+                log.error("event stepped over", consumer=self.name, event_id=str(event.id), type=event.type)
+                await jobs.enqueue(session, self.job, {"event_id": str(event.id)})
+
+        async with database.write() as session:
+            await self._advance(session, 1, park)
+
+    async def handle_one(self, database: Database, event_id: UUID) -> None:
+        """Handle an event that was stepped over; the work of its job."""
+        async with database.write() as session:
+            await self.handler(session, [await session.get_one(Event, event_id)])
+
+    async def _advance(self, session: WriteSession, limit: int, handler: Handler) -> int:
+        cursors = self.cursors
+        await session.execute(upsert(cursors).values(consumer=self.name, position=0).on_conflict_do_nothing())
+        position = await session.scalar(
+            select(cursors.position).where(cursors.consumer == self.name).with_for_update()
+        )
+        # The last position is read before the events: those after it belong to the next step.
+        last = await session.scalar(select(func.coalesce(func.max(Event.position), 0)))
+        if last == position:
+            return 0
+        events = await read_after(session, position or 0, upto=last, types=self.types, limit=limit)
+        if events:
+            await handler(session, events)
+        reached = events[-1].position if len(events) == limit else last
+        await session.execute(update(cursors).where(cursors.consumer == self.name).values(position=reached))
+        return len(events)
 
     async def run(self, database: Database, wakeups: WakeUps, report: Callable[[str, str | None], None]) -> None:
         """Handle events for ever; `report(name, error or None)` feeds the readiness check."""
-        delay = 0.2
-        limit = BATCH
+        limit, failures = BATCH, 0
         async with wakeups.subscribed(EVENTS) as woken:
             while True:
                 await wait(woken, seconds=2)
                 try:
                     while await self.step(database, limit):
-                        delay = 0.2
+                        failures = 0
                         limit = min(limit * 4, BATCH)
                     report(self.name, None)
                 except Exception as error:  # kept, reported, tried again
                     log.exception("consumer failed", consumer=self.name, limit=limit)
                     report(self.name, repr(error))
                     if limit == 1:
-                        await asyncio.sleep(delay)
-                        delay = min(delay * 2, 30)
+                        failures += 1
+                        await asyncio.sleep(min(0.1 * 2**failures, 30))
+                        if failures >= PATIENCE and not isinstance(
+                            error, (OSError, OperationalError, InterfaceError)
+                        ):
+                            await self.step_over(database)
                     limit = 1
                     woken.set()
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether the database was away: then no event is to blame."""
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or isinstance(error, (OSError, OperationalError, InterfaceError, asyncpg.InterfaceError))
 
 
 async def lag(session: AsyncSession, cursors: type[CursorMixin]) -> dict[str, int]:

@@ -27,6 +27,8 @@ from pgqueuer.domain.settings import DBSettings
 from pgqueuer.domain.types import Channel, JobId
 from pgqueuer.errors import PgqException, RetryRequested
 from pgqueuer.ports.driver import Driver
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database import JOB_CONNECTIONS, WriteSession, driver_connection
 from shared.logs import logger
@@ -180,6 +182,11 @@ class Jobs:
                 log.exception("schedule failed", schedule=name)
 
         queuer.schedule(name, cron, clean_old=True, accepts_context=False)(run)
+
+    async def count_held(self, session: AsyncSession) -> int:
+        """How many jobs failed for good."""
+        query = f"SELECT count(*) FROM {self.service}_jobs.pgqueuer WHERE status = 'failed'"  # noqa: S608 — our own name
+        return int(await session.scalar(text(query)) or 0)
 
     async def held(self, connection: asyncpg.Connection, limit: int = 100) -> list[Job]:
         """Jobs that failed for good and wait for a person, newest first."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import aiohttp
 import uvicorn
@@ -34,6 +35,7 @@ Work = Callable[["Service"], Awaitable[None]]
 
 REQUESTS = Histogram("gospablik_request_seconds", "Time to answer", ["service", "method", "route", "status"])
 FAILURES = Counter("gospablik_worker_failures_total", "Times a worker loop raised", ["service", "worker"])
+HELD = Gauge("gospablik_jobs_held", "Jobs that failed for good and wait for a person", ["service"])
 WORKER_UP = Gauge("gospablik_worker_ok", "1 while a worker loop is well", ["service", "worker"])
 
 
@@ -66,6 +68,18 @@ class Service:
         self.trouble: dict[str, str] = {}
         self._database: Database | None = None
         self._http: aiohttp.ClientSession | None = None
+        for consumer in consumers:
+            self._give_a_job(consumer)
+
+    def _give_a_job(self, consumer: Consumer) -> None:
+        """Events that a consumer steps over are handled by its jobs."""
+        if consumer.jobs is None:
+            return
+
+        async def handle(payload: dict[str, Any]) -> None:
+            await consumer.handle_one(self.database, UUID(payload["event_id"]))
+
+        consumer.jobs.handlers[consumer.job] = handle
 
     @property
     def settings(self) -> Settings:
@@ -203,6 +217,9 @@ class Service:
 
         @router.get("/metrics")
         async def metrics() -> Response:
+            if self.jobs is not None:
+                async with self.database.read() as session:
+                    HELD.labels(self.name).set(await self.jobs.count_held(session))
             return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
         return router

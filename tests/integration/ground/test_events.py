@@ -1,6 +1,7 @@
 """Events are numbered after commit: whoever reads by position misses nothing."""
 
 import asyncio
+import json
 import random
 from uuid import UUID, uuid4
 
@@ -9,6 +10,7 @@ from sqlalchemy import func, select
 
 from shared.database import Database, WriteSession
 from shared.events import Consumer, NewEvent, emit, number_committed, read_after, relay
+from shared.jobs import Jobs
 from shared.tables.events import AppealsCursor, Event
 from shared.wakeups import WakeUps
 from tests.conftest import TestDatabase
@@ -116,6 +118,39 @@ async def test_one_bad_event_holds_only_itself_and_shows(appeals_database: Datab
             await asyncio.sleep(0.02)
     task.cancel()
     assert done == [good_before, bad, good_after]
+
+
+async def test_an_event_that_keeps_failing_is_handed_to_the_jobs_and_the_others_go_on(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    bad, good = uuid4(), uuid4()
+    async with appeals_database.write() as session:
+        await emit(session, event(subject=bad), event(subject=good))
+    await number_committed(appeals_database)
+    done: list[UUID] = []
+
+    async def handle(_session: WriteSession, events: list[Event]) -> None:
+        if any(found.subject_id == bad for found in events):
+            raise ValueError("cannot read it")
+        done.extend(found.subject_id for found in events)
+
+    jobs = Jobs("appeals")
+    consumer = Consumer("hurried", AppealsCursor, ("appeal.opened",), handle, jobs)  # type: ignore[arg-type]
+    task = asyncio.create_task(consumer.run(appeals_database, WakeUps(), lambda *_: None))
+    async with asyncio.timeout(30):
+        while not done:
+            await asyncio.sleep(0.05)
+    task.cancel()
+    assert done == [good]
+    connection = await database.connect()
+    try:
+        rows = await connection.fetch("SELECT entrypoint, payload FROM appeals_jobs.pgqueuer")
+        wanted = await connection.fetchval("SELECT id FROM events WHERE subject_id = $1", bad)
+    finally:
+        await connection.close()
+    assert [(row["entrypoint"], json.loads(row["payload"])) for row in rows] == [
+        (consumer.job, {"event_id": str(wanted)})
+    ]
 
 
 async def test_a_consumer_steps_over_what_is_not_its_own(appeals_database: Database) -> None:
