@@ -20,14 +20,10 @@ from shared.problems import Conflict, FieldError, Invalid, KeyReused, NotFound
 from shared.tables.ingest import Message, Publication
 
 
-def dedupe_key(publication_id: UUID) -> str:
-    """One waiting job per publication is enough."""
-    return f"{JOB}:{publication_id}"
-
-
 async def _enqueue(session: WriteSession, jobs: Jobs, publication_id: UUID) -> None:
     payload = {"publication_id": str(publication_id)}
-    await jobs.enqueue(session, JOB, payload, dedupe_key=dedupe_key(publication_id))
+    # No dedupe key: a job that is just ending would swallow this one. Two jobs do no harm.
+    await jobs.enqueue(session, JOB, payload)
 
 
 async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> tuple[Publication, bool]:

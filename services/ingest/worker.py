@@ -16,7 +16,6 @@ from services.ingest.networks.ok.adapter import Ok
 from services.ingest.networks.port import Network, Way
 from services.ingest.networks.resting import TROUBLE
 from services.ingest.networks.vk.adapter import Vk
-from services.ingest.publications import dedupe_key
 from services.ingest.publish import JOB, UNFINISHED, Publisher
 from services.ingest.settings import ingest_settings
 from shared import clock
@@ -140,5 +139,5 @@ class Worker:
                     session,
                     JOB,
                     {"publication_id": str(publication_id)},
-                    dedupe_key=dedupe_key(publication_id),
+                    dedupe_key=f"recovery:{publication_id}",
                 )

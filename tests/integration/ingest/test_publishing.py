@@ -1,0 +1,206 @@
+"""An answer stands in the network once, whatever happens to the calls."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import Connected, Emulator, connected
+from tests.integration.ingest.eventually import eventually
+
+METHODS = {
+    ("vk", "comment"): "wall.createComment",
+    ("vk", "message"): "messages.send",
+    ("ok", "comment"): "discussions.addDiscussionComment",
+    ("ok", "message"): "graph.user.messages.post",
+}
+
+
+@pytest.fixture
+def emulator(request: pytest.FixtureRequest) -> Emulator:
+    """The emulator named by the test's parameter `network`."""
+    found: Emulator = request.getfixturevalue(request.node.callspec.params["network"])
+    return found
+
+
+def url(network: str, emulator: Emulator) -> dict[str, str]:
+    """The setting that points ingest at the emulator."""
+    return {f"{network}_api_url": emulator.url}
+
+
+async def question(system: Connected, emulator: Emulator, page: str, kind: str) -> UUID:
+    """A citizen's question, stored."""
+    text = f"Вопрос {uuid4()}"
+    emulator.citizen(page, text, kind)
+
+    async def look() -> Any:
+        return await system.eye.fetchval("SELECT id FROM messages WHERE text = $1", text)
+
+    found: UUID = await eventually(look)
+    return found
+
+
+async def ended(system: Connected, publication_id: str) -> dict[str, Any]:
+    """The publication once it is done."""
+
+    async def look() -> dict[str, Any] | None:
+        found = await system.publication(publication_id)
+        return found if found["status"] in {"published", "failed"} else None
+
+    return await eventually(look, seconds=40)
+
+
+async def linked(system: Connected, publication: dict[str, Any]) -> Any:
+    """The publication's own words, once they came back."""
+
+    async def look() -> Any:
+        return await system.eye.fetchval(
+            "SELECT external_id FROM messages WHERE publication_id = $1", UUID(publication["id"])
+        )
+
+    return await eventually(look)
+
+
+@pytest.mark.parametrize(("network", "kind"), METHODS)
+@pytest.mark.parametrize("fault", ["lost_response", "truncated", "wrong_json", "drop"])
+async def test_an_answer_whose_call_is_lost_is_published_once(
+    emulator: Emulator, database: TestDatabase, keys_dir: Path, *, network: str, kind: str, fault: str
+) -> None:
+    page = emulator.page(f"lost_{kind}_{fault}")
+    async with connected(database, keys_dir, **url(network, emulator)) as system:
+        await system.connect_page(network, emulator, page)
+        message = await question(system, emulator, page, kind)
+        emulator.post("faults", kind=fault, next=1, method=METHODS[network, kind])
+        asked = await system.answer(message, "Ответ, который потерялся")
+        done = await ended(system, asked["id"])
+        assert done["status"] == "published"
+        assert [shown["text"] for shown in emulator.answers(page)] == ["Ответ, который потерялся"]
+        assert await linked(system, done) == done["external_id"]
+        assert len(await system.events("publication.published")) == 1
+
+
+@pytest.mark.parametrize(("network", "kind"), METHODS)
+async def test_the_same_answer_asked_twice_is_published_once(
+    emulator: Emulator, database: TestDatabase, keys_dir: Path, network: str, kind: str
+) -> None:
+    page = emulator.page(f"twice_{kind}")
+    async with connected(database, keys_dir, **url(network, emulator)) as system:
+        await system.connect_page(network, emulator, page)
+        message = await question(system, emulator, page, kind)
+        reply = uuid4()
+        first, second = [await system.answer(message, "Один раз", reply) for _ in range(2)]
+        assert first["id"] == second["id"]
+        other = {"reply_id": str(reply), "message_id": str(message), "text": "Другое", "on_behalf_of": "x"}
+        refused = await system.ingest.client.post(
+            "/internal/publications", json=other, headers=system.ingest.service_headers("appeals")
+        )
+        assert refused.status_code == 422
+        done = await ended(system, first["id"])
+        assert done["status"] == "published"
+        await linked(system, done)
+        assert [shown["text"] for shown in emulator.answers(page)] == ["Один раз"]
+
+
+@pytest.mark.parametrize(("network", "kind"), [("vk", "comment"), ("ok", "comment"), ("vk", "message")])
+async def test_answers_of_one_thread_keep_their_order(
+    emulator: Emulator, database: TestDatabase, keys_dir: Path, network: str, kind: str
+) -> None:
+    page = emulator.page(f"order_{kind}")
+    async with connected(database, keys_dir, **url(network, emulator)) as system:
+        await system.connect_page(network, emulator, page)
+        message = await question(system, emulator, page, kind)
+        emulator.post("faults", kind="lost_response", next=1, method=METHODS[network, kind])
+        wanted = [f"Ответ {number}" for number in range(4)]
+        asked = [await system.answer(message, text) for text in wanted]
+        for one in asked:
+            assert (await ended(system, one["id"]))["status"] == "published"
+        assert [shown["text"] for shown in emulator.answers(page)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("network", "kind", "code"),
+    [("vk", "comment", 213), ("vk", "comment", 222), ("vk", "message", 901), ("ok", "comment", 454)],
+)
+async def test_a_refusal_for_good_is_told_in_plain_words_and_can_be_sent_again(
+    emulator: Emulator, database: TestDatabase, keys_dir: Path, *, network: str, kind: str, code: int
+) -> None:
+    page = emulator.page(f"refused_{kind}_{code}")
+    async with connected(database, keys_dir, **url(network, emulator)) as system:
+        await system.connect_page(network, emulator, page)
+        message = await question(system, emulator, page, kind)
+        emulator.post("faults", kind="error", next=1, code=code, method=METHODS[network, kind])
+        asked = await system.answer(message, "Попробуем")
+        done = await ended(system, asked["id"])
+        assert done["status"] == "failed"
+        assert done["failure"]["code"] == f"{network}:{code}"
+        assert done["failure"]["final"] is True
+        assert any("а" <= letter <= "я" for letter in done["failure"]["message"])
+        assert emulator.answers(page) == []
+        (event,) = await system.events("publication.failed")
+        assert str(event["subject_id"]) == asked["id"]
+        again = await system.ingest.client.post(
+            f"/internal/publications/{asked['id']}/retry", headers=system.ingest.service_headers("appeals")
+        )
+        assert again.status_code == 202, again.text
+        assert (await ended(system, asked["id"]))["status"] == "published"
+        assert len(emulator.answers(page)) == 1
+        twice = await system.ingest.client.post(
+            f"/internal/publications/{asked['id']}/retry", headers=system.ingest.service_headers("appeals")
+        )
+        assert twice.status_code == 409
+
+
+async def test_a_text_that_is_too_long_never_leaves(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+    page = vk.page("too_long")
+    async with connected(database, keys_dir, vk_api_url=vk.url) as system:
+        await system.connect_page("vk", vk, page)
+        message = await question(system, vk, page, "comment")
+        asked = await system.answer(message, "я" * 4_097)
+        done = await ended(system, asked["id"])
+        assert (done["status"], done["failure"]["code"]) == ("failed", "too_long")
+        assert vk.answers(page) == []
+
+
+async def test_a_transient_refusal_is_tried_again_and_shown(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("slower")
+    async with connected(database, keys_dir, vk_api_url=vk.url) as system:
+        await system.connect_page("vk", vk, page)
+        message = await question(system, vk, page, "comment")
+        vk.post("faults", kind="error", next=2, code=6, method="wall.createComment")
+        asked = await system.answer(message, "Со второго раза")
+
+        async def refused() -> dict[str, Any] | None:
+            found = await system.publication(asked["id"])
+            return found if found["failure"] else None
+
+        shown = await eventually(refused)
+        assert shown["failure"]["final"] is False
+        done = await ended(system, asked["id"])
+        assert (done["status"], done["attempts"]) == ("published", 3)
+        assert len(vk.answers(page)) == 1
+
+
+@pytest.mark.parametrize(("network", "kind"), METHODS)
+async def test_what_the_staff_write_by_hand_is_not_taken_for_ours(
+    emulator: Emulator, database: TestDatabase, keys_dir: Path, network: str, kind: str
+) -> None:
+    page = emulator.page(f"hand_{kind}")
+    async with connected(database, keys_dir, **url(network, emulator)) as system:
+        await system.connect_page(network, emulator, page)
+        written = emulator.citizen(page, "Есть вопрос", kind)
+        emulator.post("community", page=page, thread=written["thread"], text="Ответили сами")
+
+        async def look() -> Any:
+            return await system.eye.fetchrow("SELECT * FROM messages WHERE text = 'Ответили сами'")
+
+        row = await eventually(look)
+        assert row["from_community"]
+        assert row["publication_id"] is None
+        await asyncio.sleep(1)
+        assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE text = 'Ответили сами'") == 1
+        assert await system.events("publication.published") == []
