@@ -1,12 +1,13 @@
 """The webhooks service's wiring."""
 
-from services.webhooks import api, worker
+from services.webhooks import api, fanout, worker
 from shared.service import Service
 
 service = Service(
     "webhooks",
     "Gospablik: webhooks and events",
     routers=[api.router, api.events],
+    jobs=fanout.jobs,
     consumers=worker.consumers,
     workers={"deliveries": worker.deliver},
 )

@@ -11,6 +11,7 @@ from shared import clock
 from shared.database import WriteSession
 from shared.events import Consumer
 from shared.ids import new_id
+from shared.jobs import Jobs
 from shared.tables.events import Event, WebhooksCursor
 from shared.tables.registry import Organisation
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
@@ -76,4 +77,5 @@ async def _names(session: WriteSession, organisations: set[UUID]) -> dict[UUID, 
     return {row.id: row.name for row in found}
 
 
-consumer = Consumer("webhooks-fanout", WebhooksCursor, tuple(EventName), fan_out)
+jobs = Jobs("webhooks")
+consumer = Consumer("webhooks-fanout", WebhooksCursor, tuple(EventName), fan_out, jobs)
