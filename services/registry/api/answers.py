@@ -7,6 +7,7 @@ from pydantic import AfterValidator
 
 from shared.access import Caller, Right, allowed
 from shared.problems import (
+    BadRequest,
     Conflict,
     Duplicate,
     Forbidden,
@@ -27,8 +28,9 @@ ClientsManager = Annotated[Caller, allowed(Right.CLIENTS_MANAGE)]
 
 COMMON = responses(Unauthenticated, Forbidden, Invalid)
 ONE = responses(NotFound)
-NEW = responses(Duplicate, InFlight) | responses(Invalid, KeyReused)
-CHANGE = responses(NotFound, Conflict, Duplicate, PreconditionFailed, PreconditionRequired)
+BODY = responses(BadRequest)
+NEW = responses(BadRequest, Duplicate, InFlight) | responses(Invalid, KeyReused)
+CHANGE = responses(BadRequest, NotFound, Conflict, Duplicate, PreconditionFailed, PreconditionRequired)
 
 
 def _storable(value: str | None) -> str | None:

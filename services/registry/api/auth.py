@@ -167,7 +167,7 @@ async def token(
 @router.post(
     "/revoke",
     summary="Sign out",
-    response_model=None,
+    response_class=Response,
     responses={200: {"description": "The session has ended, or there was none"}, 400: REFUSALS[400]},
     openapi_extra=REVOKE_BODY,
 )

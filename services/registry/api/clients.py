@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.registry import clients
-from services.registry.api.answers import COMMON, ONE, ClientsManager
+from services.registry.api.answers import BODY, COMMON, ONE, ClientsManager
 from services.registry.schemas.access import ClientNew, ClientShown, ClientWithSecret
 from shared.pagination import Page, PagingDep
 from shared.service import Reading, Writing
@@ -27,7 +27,7 @@ async def list_clients(
     return Page(items=[ClientShown.model_validate(row) for row in kept], next_cursor=cursor)
 
 
-@router.post("", summary="Make an API client", status_code=201)
+@router.post("", summary="Make an API client", status_code=201, responses=BODY)
 async def post_client(
     body: ClientNew, session: Writing, _caller: ClientsManager, response: Response
 ) -> ClientWithSecret:

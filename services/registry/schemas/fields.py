@@ -4,7 +4,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    field_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 
 def _one_line(value: str) -> str:
@@ -83,6 +94,20 @@ class Change(Strict):
         if value is None and info.field_name not in cls.nullable():
             raise ValueError("null is not a value here: leave the field out to keep it")
         return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        # Null as a default says «left out»; only fields that may be emptied take it from outside.
+        schema = handler(core_schema)
+        for name, field in handler.resolve_ref_schema(schema).get("properties", {}).items():
+            if name in cls.nullable() or "anyOf" not in field:
+                continue
+            (kind,) = [part for part in field.pop("anyOf") if part.get("type") != "null"]
+            field.update(kind | field)
+            field.pop("default", None)
+        return schema
 
     @classmethod
     def nullable(cls) -> frozenset[str]:

@@ -11,7 +11,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
 
-from services.registry import people, throttle
+from services.registry import people, throttle, worker
 from services.registry.sign_in import ACCESS_LIFETIME
 from shared import clock, tokens
 from tests.conftest import TestDatabase
@@ -212,11 +212,45 @@ async def test_tokens_that_are_not_ours_are_refused(registry: ServiceUnderTest) 
     assert (await registry.client.get("/api/v1/organisations")).status_code == 401
 
 
-async def test_the_demo_ends_in_production(with_people: ServiceUnderTest, database: TestDatabase) -> None:
-    keys_dir: Path = with_people.keys_dir
+async def test_the_demo_ends_in_production(database: TestDatabase, keys_dir: Path) -> None:
+    async with service_under_test("registry", database, keys_dir) as embedded:
+        async with embedded.service.database.write() as session:
+            await people.ensure_demo_people(session)
+        assert (await sign_in(embedded, username="centre", password="demo")).status_code == 200
     async with service_under_test("registry", database, keys_dir, environment="production") as production:
         answer = await sign_in(production, username="centre", password="demo")
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
         with pytest.raises(RuntimeError, match="embedded run only"):
             async with production.service.database.write() as session:
                 await people.ensure_demo_people(session)
+
+
+async def test_the_worker_forgets_what_is_past(with_people: ServiceUnderTest, database: TestDatabase) -> None:
+    await sign_in(with_people, username="centre", password="demo")
+    await sign_in(with_people, username="centre", password="demo")
+    await sign_in(with_people, username="ops", password="guess")
+    await sign_in(with_people, username="head", password="guess")
+    connection = await database.connect()
+    await connection.execute(
+        "UPDATE refresh_tokens SET expires_at = $1 WHERE digest = (SELECT min(digest) FROM refresh_tokens)",
+        clock.now() - timedelta(seconds=1),
+    )
+    await connection.execute(
+        "UPDATE sign_in_failures SET failed_at = $1 WHERE digest = (SELECT min(digest) FROM sign_in_failures)",
+        clock.now() - timedelta(hours=2),
+    )
+    async with asyncio.timeout(10):
+        task = asyncio.create_task(worker.forget_past(with_people.service))
+        while (
+            await connection.fetchval(
+                "SELECT (SELECT count(*) FROM refresh_tokens) + (SELECT count(*) FROM sign_in_failures)"
+            )
+            != 2
+        ):
+            await asyncio.sleep(0.05)
+        task.cancel()
+    kept = await connection.fetchrow(
+        "SELECT (SELECT count(*) FROM refresh_tokens), (SELECT count(*) FROM sign_in_failures)"
+    )
+    await connection.close()
+    assert tuple(kept) == (1, 1)
