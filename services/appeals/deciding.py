@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import moving
@@ -117,8 +118,19 @@ async def _decide(
         _settle(appeal, wishes, judgement, caller, reference=reference, journal=journal)
     if appeal is not None and needs_answer:
         _apply(appeal, wishes, caller, reference, journal)
+    await _flush(session)
     await opening.finish()
     return appeal
+
+
+async def _flush(session: WriteSession) -> None:
+    """Write the case. Raises `Conflict` when its author has another open case in the thread: two cannot live."""
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if "uq_appeals_open_thread" not in str(error.orig):
+            raise
+        raise Conflict("The citizen has another open case in this thread: work on that one") from error
 
 
 def _settle(
@@ -236,4 +248,5 @@ async def move(
     moving.move(
         appeal, to, caller, reference, journal, organisation_id=organisation_id, reason=reason, outcome=outcome
     )
+    await _flush(session)
     await journal.write(session)

@@ -74,7 +74,7 @@ class StemIndex:
         for label, written in stems.items():
             for stem in written:
                 parts = tuple(fold(stem).split())
-                if not parts or (len(parts) == 1 and len(stem.rstrip("$")) < _SHORTEST_ALONE):
+                if not parts or (len(parts) == 1 and len(parts[0]) < _SHORTEST_ALONE):
                     raise ValueError(f"stem too short: {stem!r}")
                 self._by_start.setdefault(parts[0].rstrip("$"), []).append(_Entry(label, parts))
         self._longest = max((len(start) for start in self._by_start), default=0)

@@ -171,6 +171,8 @@ def _asked(read: _Reading, context: Context, named: list[Hit]) -> tuple[MessageT
         if read.has("problem"):
             return "complaint", 0.9, f"Вопрос о проблеме: {read.quote('problem', 'question') or '«?»'}"
         return "question", 0.85, f"Вопрос: {read.quote('question') or '«?»'}"
+    if read.has("danger"):
+        return "complaint", 0.9, f"Опасность: {read.quote('danger')}"
     if read.has("proposal") and not context.to_citizen:
         return "proposal", 0.75, f"Предложение: {read.quote('proposal')}"
     if read.has("problem") and not (praised and not read.has("request")):

@@ -34,7 +34,7 @@ async def _flush(session: WriteSession, run: Sequence[Event], about_messages: bo
         await replies.follow_publications(session, run)
 
 
-consumers = (Consumer("appeals", AppealsCursor, (*intake.TYPES, *replies.PUBLICATION_TYPES), handle),)
+consumers = (Consumer("appeals", AppealsCursor, (*intake.TYPES, *replies.PUBLICATION_TYPES), handle, tasks.jobs),)
 
 
 def register(service: Service) -> None:

@@ -1,0 +1,131 @@
+"""The plain rule of triage, by examples in the manner of real pages. Texts are the project's own."""
+
+import importlib
+
+import pytest
+
+from services.appeals.stems import StemIndex, plain, words_of
+from services.appeals.triage import Context, TopicIndex, judge
+
+_reference = importlib.import_module("migrations.versions.0004_appeals_reference")
+TOPICS = TopicIndex({code: [stem.strip() for stem in stems.split(",")] for code, _, stems in _reference.TOPICS})
+
+POST = Context(post_text="Завтра начинаем ремонт дороги на улице Бабушкина")
+TO_CITIZEN = Context(to_citizen=True)
+MESSAGE = Context(kind="message")
+PHOTO = Context(has_attachments=True)
+STICKER = Context(has_attachments=True, only_stickers=True)
+C = Context()
+
+
+@pytest.mark.parametrize(
+    ("text", "context", "needs_answer", "kind", "urgency", "topic"),
+    [
+        ("Когда починят дорогу на ул. Трактовой?", C, "yes", "question", "normal", "roads"),
+        ("когда уже автобус пустят до дачного", C, "yes", "question", "normal", "transport"),
+        ("А когда?", POST, "yes", "question", "normal", "roads"),
+        ("Подскажите режим работы МФЦ", C, "yes", "question", "normal", "authorities"),
+        ("во сколько начало концерта", C, "yes", "question", "normal", "culture"),
+        ("Фонари на Ключевской не горят вторую неделю", C, "yes", "complaint", "normal", "roads"),
+        ("Мусор не вывозят с нового года", C, "yes", "complaint", "normal", "waste"),
+        ("В садике дети сидят в куртках, холодно", C, "yes", "complaint", "high", "education"),
+        (
+            "В поселке нет света с утра, весь район сидит без электричества",
+            C,
+            "yes",
+            "complaint",
+            "high",
+            "energy",
+        ),
+        ("Во дворе открыт люк, дети бегают рядом", C, "yes", "complaint", "high", "amenities"),
+        ("Стая собак напала на женщину у школы", C, "yes", "complaint", "high", "safety"),
+        ("В подъезде сильно пахнет газом!!!", C, "yes", "complaint", "high", None),
+        ("Спасибо, конечно, но маршрутка так и не ходит", C, "yes", "complaint", "normal", "transport"),
+        ("Ну молодцы, отчитались! А врача в селе нет второй год", C, "yes", "complaint", "normal", "health"),
+        ("Прошу отремонтировать качели на площадке", C, "yes", "request", "normal", "amenities"),
+        ("Уберите снег с тротуара у школы 5", C, "yes", "request", "normal", None),
+        ("Предлагаю поставить лавочки в парке", C, "yes", "proposal", "normal", "amenities"),
+        ("Было бы хорошо сделать освещение на лыжной базе", C, "yes", "proposal", "normal", None),
+        ("Идиоты, третий день трубу прорвало и никто не едет", C, "yes", "complaint", "normal", "utilities"),
+        ("Не могу дозвониться до регистратуры, талонов нет", C, "yes", "complaint", "normal", "health"),
+        ("Поздравляю с праздником! Когда откроют каток?", C, "yes", "question", "normal", "sport"),
+        ("Удаляете комментарии вместо ответа", C, "yes", "complaint", "normal", "centre"),
+        ("У нас тоже воды нет, соседний дом", TO_CITIZEN, "yes", "complaint", "high", "utilities"),
+        ("Дорогу каждый год обещают, а ямы на месте", C, "yes", "complaint", "normal", "roads"),
+        ("Пандус на почте сделайте, мама на коляске", C, "yes", "request", "normal", "social"),
+        ("[club101|Администрация], где выплата за февраль", C, "yes", "question", "normal", None),
+        ("Отвратительное обслуживание в больнице", C, "yes", "complaint", "normal", "health"),
+        ("Спасибо большое!", C, "no", "thanks", "normal", None),
+        ("Поздравляем с юбилеем любимую школу, здоровья и счастья!", C, "no", "thanks", "normal", None),
+        ("Спасибо за ремонт, теперь нет ям", C, "no", "thanks", "normal", None),
+        ("Светлая память. Соболезнования родным", C, "no", "thanks", "normal", None),
+        ("Наша школа самая лучшая", C, "no", "thanks", "normal", None),
+        ("👍👍👍", C, "no", "chatter", "normal", None),
+        ("+", C, "no", "chatter", "normal", None),
+        ("...", C, "no", "chatter", "normal", None),
+        ("", STICKER, "no", "chatter", "normal", None),
+        ("Здравствуйте", MESSAGE, "no", "chatter", "normal", None),
+        ("Кто со мной?", C, "no", "chatter", "normal", None),
+        ("А вы откуда?", TO_CITIZEN, "no", "chatter", "normal", None),
+        ("Согласна с вами полностью", TO_CITIZEN, "no", "chatter", "normal", None),
+        ("Вопрос снят, все заработало", C, "no", "chatter", "normal", None),
+        ("Ждём с нетерпением", C, "no", "chatter", "normal", None),
+        ("Идиоты", C, "no", "abuse", "normal", None),
+        ("Заработок от 5000 в день, пишите в лс", C, "no", "spam", "normal", None),
+        ("Продам дрова недорого, доставка по району", C, "no", "spam", "normal", None),
+        ("Казино с бонусом, переходи по https://example.invalid/x", C, "no", "spam", "normal", None),
+        ("", PHOTO, "unsure", "chatter", "normal", None),
+        ("???", C, "unsure", "question", "normal", None),
+        ("Би мүнөөдэр һургуулида ошооб", C, "unsure", "chatter", "normal", None),
+        ("Яагаад автобус ябанагүй бэ?", C, "unsure", "chatter", "normal", "transport"),
+        ("ул. Ленина 5", C, "unsure", "chatter", "normal", None),
+        ("Отправила документы вчера вечером", MESSAGE, "unsure", "chatter", "normal", None),
+        ("Автобус номер 25", C, "unsure", "chatter", "normal", "transport"),
+    ],
+)
+def test_examples(
+    *, text: str, context: Context, needs_answer: str, kind: str, urgency: str, topic: str | None
+) -> None:
+    judged = judge(text, context, TOPICS)
+    assert (judged.needs_answer, judged.type, judged.urgency) == (needs_answer, kind, urgency), judged
+    if topic is not None:
+        assert judged.topic == topic, judged
+    assert 0 < judged.confidence <= 1
+    assert judged.why
+
+
+def test_the_words_that_decided_are_named() -> None:
+    judged = judge("В селе нет воды, фонари не горят", Context(), TOPICS)
+    assert "«нет воды»" in judged.why
+    assert "«не горят»" in judged.why
+
+
+@pytest.mark.parametrize(
+    "text", ["\x00", "\ud800", "ѣ" * 100_000, "?!" * 50_000, "\u202e<br>&amp;\n\r\t", "[id1|]"]
+)
+def test_any_text_is_judged(text: str) -> None:
+    assert judge(text, Context(), TOPICS).needs_answer in {"yes", "no", "unsure"}
+
+
+def test_decoration_does_not_matter() -> None:
+    assert words_of(plain("[id5|Анна Ёлкина], СВЕТ отключили! #свет https://vk.com/wall1 @club1")) == [
+        "свет",
+        "отключили",
+    ]
+
+
+def test_stems_match_beginnings_whole_words_and_phrases() -> None:
+    index = StemIndex({"a": ["дорог", "яма$", "нет свет"]})
+    assert [hit.words for hit in index.find(words_of("дорогами ямайка яма нет света нет тут света"))] == [
+        "дорогами",
+        "яма",
+        "нет света",
+    ]
+    with pytest.raises(ValueError, match="too short"):
+        StemIndex({"a": ["я"]})
+
+
+def test_all_groups_have_stems_of_their_own() -> None:
+    assert len(_reference.TOPICS) == 26
+    for code, _, stems in _reference.TOPICS:
+        assert len(stems.split(",")) >= 8, code

@@ -1,0 +1,54 @@
+"""The state machine: every status is in the table, every move leads somewhere, the clock's rule holds."""
+
+import pytest
+
+from services.appeals.workflow import (
+    ENDED,
+    MOVES,
+    STATUSES,
+    after_answer,
+    after_message,
+    allowed_moves,
+    find_move,
+)
+from shared.access import Role
+from shared.tables.appeals import OPEN_STATUSES
+
+
+def test_every_status_has_its_moves_and_every_move_its_status() -> None:
+    assert set(MOVES) == set(STATUSES)
+    for moves in MOVES.values():
+        targets = [move.to for move in moves]
+        assert set(targets) <= set(STATUSES)
+        assert len(targets) == len(set(targets))
+    assert {*OPEN_STATUSES, *ENDED, "answered"} == set(STATUSES)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_nobody_moves_a_case_to_an_answer_or_a_merger_by_hand(status: str) -> None:
+    for role in Role:
+        assert not {"answered", "interim", "merged", "new"} & set(allowed_moves(status, role))
+
+
+def test_rights_differ_by_role() -> None:
+    assert allowed_moves("assigned", Role.EXECUTOR) == ["in_progress", "triage"]
+    assert "closed" in allowed_moves("assigned", Role.MODERATOR)
+    assert find_move("triage", "assigned", Role.EXECUTOR) is None
+    for status in STATUSES:
+        assert allowed_moves(status, Role.HEAD) == allowed_moves(status, Role.OPERATIONS) == []
+
+
+def test_a_published_answer_moves_what_lives() -> None:
+    assert after_answer("in_progress", "final") == "answered"
+    assert after_answer("assigned", "interim") == "interim"
+    assert after_answer("interim", "final") == "answered"
+    for status in ENDED:
+        assert after_answer(status, "final") == status
+
+
+def test_only_an_answered_case_wakes_by_new_words() -> None:
+    assert after_message("answered", "yes") == "reopened"
+    assert after_message("answered", "unsure") == "triage"
+    assert after_message("answered", "no") == "answered"
+    assert after_message("assigned", "yes") == "assigned"
+    assert after_message("closed", "yes") == "closed"
