@@ -153,12 +153,14 @@ class Discussions:
         observed_at = clock.now()
         before = _count(one.known)
         anchor = one.known.anchor if one.known is not None and one.count >= before else None
-        try:
-            parsed, anchor = await self.read_on(one.page, one.topic_id, anchor)
-        except CallError as error:
-            if error.treatment is not Treatment.GONE:
-                raise
-            parsed, anchor = Parsed(), None
+        parsed = Parsed()
+        if one.count or before:
+            try:
+                parsed, anchor = await self.read_on(one.page, one.topic_id, anchor)
+            except CallError as error:
+                if error.treatment is not Treatment.GONE:
+                    raise
+                anchor = None
         settled = one.known is not None and one.known.marker == UNSETTLED + one.marker
         marker = one.marker if settled else UNSETTLED + one.marker
         await self._feed.store(

@@ -1,0 +1,207 @@
+"""OK's payloads of all years become messages, or are set aside with a reason."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.ingest.networks.ok import parse
+from services.ingest.networks.ok.adapter import _comment_id
+from services.ingest.networks.ok.client import session_secret, signature
+from services.ingest.networks.port import Credential, PageRef, Parsed, TokenKind
+
+PAGE = PageRef(
+    id=UUID(int=1),
+    organisation_id=UUID(int=2),
+    network="ok",
+    external_id="50000000000001",
+    live_from=datetime(2026, 1, 1, tzinfo=UTC),
+)
+TOPIC = "60000000000001"
+COMMENT = {
+    "id": "MTc2",
+    "author_id": "560000000002",
+    "author_name": "Имя",
+    "text": "Где автобус?",
+    "date": "2026-01-01 03:00:00",
+    "type": "ACTIVE_MESSAGE",
+}
+MESSAGE: dict[str, Any] = {
+    "sender": {"user_id": "user:700001", "name": "Имя"},
+    "recipient": {"chat_id": "chat:C0ffee00"},
+    "message": {"text": "Здравствуйте", "seq": 115000000000000001, "mid": "mid:C0ffee00.1abc"},
+    "timestamp": 1767225600000,
+}
+
+
+def credential(**secrets: str) -> Credential:
+    """A user session of the network's documentation."""
+    return Credential(id=UUID(int=3), network="ok", kind=TokenKind.USER, page_id=None, **secrets)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "sig"),
+    [
+        (
+            {
+                "token": "-s-84W-s3egarWUsbkq-IWTucuedzTKT8VUXIA.s4Xx8IW7",
+                "application_secret_key": "ABC123DEF456GHI789JKL123",
+            },
+            "232c8eb921951c4dba9b72606f9ddb4c",
+        ),
+        (
+            {"token": "x", "session_secret_key": "ae5362b5b588cc7294c2414d71b74d5d"},
+            "03a41413523ea8092507949d6e711963",
+        ),
+    ],
+)
+def test_signatures_of_the_published_examples(secrets: dict[str, str], sig: str) -> None:
+    params = {"application_key": "ABCDEFGHIGKLMNOPK", "method": "events.get", "format": "json"}
+    params |= {"access_token": "not signed", "session_key": "not signed"}
+    assert signature(params, session_secret(credential(**secrets))) == sig
+
+
+def test_secrets_are_not_in_the_representation() -> None:
+    shown = repr(credential(token="very-secret", session_secret_key="hidden"))
+    assert "secret" not in shown.replace("session_secret_key", "")
+    assert "hidden" not in shown
+
+
+def test_a_comment_with_and_without_its_moment() -> None:
+    dated = parse.comment(COMMENT, PAGE, TOPIC)
+    exact = parse.comment(COMMENT | {"date_ms": 1767225600123}, PAGE, TOPIC)
+    assert dated.written_at == datetime(2026, 1, 1, 0, 0, tzinfo=UTC)  # Moscow wall time
+    assert exact.written_at == datetime(2026, 1, 1, 0, 0, 0, 123000, tzinfo=UTC)
+    assert dated.external_id == f"{TOPIC}/MTc2"
+    assert dated.thread_key == f"ok:{TOPIC}"
+    assert (dated.text, dated.from_community, dated.reply_to) == ("Где автобус?", False, None)
+
+
+@pytest.mark.parametrize("year", [("2014-07-01 04:00:00", 0), ("2015-07-01 03:00:00", 0)])
+def test_moscow_was_four_hours_ahead_until_october_2014(year: tuple[str, int]) -> None:
+    assert parse.moscow(year[0]).hour == year[1]
+
+
+@pytest.mark.parametrize(
+    ("who", "community"),
+    [
+        ({"author_type": "GROUP", "author_id": "50000000000001"}, True),
+        ({"author_ref": "group:50000000000001"}, True),
+        ({"author_ref": "group:50000000000009"}, False),
+        ({"author_ref": "user:560000000002"}, False),
+    ],
+)
+def test_who_speaks(who: dict[str, str], *, community: bool) -> None:
+    assert parse.comment(COMMENT | who, PAGE, TOPIC).from_community is community
+
+
+def test_a_removed_comment_is_a_deletion() -> None:
+    item = parse.comment(COMMENT | {"type": "REMOVED_MESSAGE", "text": ""}, PAGE, TOPIC)
+    assert (item.happened, item.text, item.deleted_by) == ("deleted", None, None)
+
+
+def test_a_reply_names_what_it_answers() -> None:
+    assert parse.comment(COMMENT | {"reply_to_comment_id": "MTc1"}, PAGE, TOPIC).reply_to == f"{TOPIC}/MTc1"
+
+
+@pytest.mark.parametrize("kind", [{}, {"webhookType": "MESSAGE_CREATED"}])
+@pytest.mark.parametrize("prefix", [True, False])
+def test_messages_of_all_years(kind: dict[str, str], *, prefix: bool) -> None:
+    raw: dict[str, Any] = MESSAGE | kind
+    if not prefix:
+        raw = raw | {
+            "recipient": {"chat_id": "C0ffee00"},
+            "message": MESSAGE["message"] | {"mid": "C0ffee00.1abc"},
+        }
+    item = parse.message(raw, PAGE)
+    assert item is not None
+    assert item.external_id == "chat:C0ffee00/mid:C0ffee00.1abc"
+    assert item.thread_key == "ok:chat:C0ffee00"
+    assert item.raw["message"]["seq"] == 115000000000000001
+    assert not item.from_community
+
+
+def test_the_groups_own_message() -> None:
+    item = parse.message(MESSAGE | {"sender": {"user_id": "group:50000000000001"}}, PAGE)
+    assert item is not None
+    assert item.from_community
+
+
+def test_an_event_without_words_is_passed_over() -> None:
+    assert parse.message({"webhookType": "CHAT_SYSTEM"}, PAGE) is None
+
+
+def test_a_topic_of_several_blocks() -> None:
+    raw = {
+        "id": TOPIC,
+        "created_ms": 1767225600000,
+        "author_ref": "user:560000000002",
+        "owner_ref": "group:50000000000001",
+        "media": [
+            {"type": "text", "text": "Раз"},
+            {"type": "photo", "photos": []},
+            {"type": "text", "text": "Два"},
+        ],
+    }
+    item = parse.topic(raw, PAGE, {"560000000002": "Имя"})
+    assert (item.text, len(item.attachments)) == ("Раз\nДва", 1)
+    assert item.author is not None
+    assert item.author.name == "Имя"
+    own = parse.topic(raw | {"author_ref": "group:50000000000001", "media": None}, PAGE)
+    assert (own.from_community, own.text) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ({}, "is missing"),
+        ("x", ""),
+        (COMMENT | {"date": "2014"}, "does not match"),
+        (COMMENT | {"date_ms": "soon"}, "invalid literal"),
+        ({key: value for key, value in COMMENT.items() if key != "author_id"}, "'author_id' is missing"),
+    ],
+)
+def test_the_unreadable_is_set_aside(raw: Any, reason: str) -> None:
+    parsed = Parsed()
+    parsed.add(parse.comment, raw, PAGE, TOPIC)
+    parsed.add(parse.comment, COMMENT, PAGE, TOPIC)
+    assert len(parsed.items) == 1
+    assert reason in parsed.unreadable[0].reason
+    assert parsed.unreadable[0].reason
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [None, {}, {"object_type": "USER_PHOTO", "object_id": "1"}, {"object_type": "GROUP_TOPIC", "object_id": "1"}],
+)
+def test_discussions_of_other_things(raw: Any) -> None:
+    assert parse.discussion(raw) is None
+
+
+def test_a_discussion_of_a_groups_topic() -> None:
+    raw = {
+        "object_id": TOPIC,
+        "object_type": "GROUP_TOPIC",
+        "ref_objects": [{"id": "50000000000001", "type": "GROUP"}],
+        "last_activity_date": "2026-01-01 03:00:00",
+        "total_comments_count": 4,
+    }
+    assert parse.discussion(raw) == (TOPIC, "50000000000001", "2026-01-01 03:00:00|4", 4)
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("MTc2", "MTc2"),
+        ({"comment": {"id": "MTc2"}}, "MTc2"),
+        ({"id": "MTc2"}, "MTc2"),
+        ({"comment_id": "MTc2"}, "MTc2"),
+        (None, None),
+        ({}, None),
+        (True, None),
+        ([], None),
+    ],
+)
+def test_what_the_network_may_answer_to_a_new_comment(answer: Any, found: str | None) -> None:
+    assert _comment_id(answer) == found
