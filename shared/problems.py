@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from shared.logs import logger
 
@@ -197,7 +198,7 @@ def responses(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
     for kind in kinds:
         entry = by_status.setdefault(
             kind.status,
-            {"model": ProblemDocument, "description": HTTPStatus(kind.status).phrase, "content": {MEDIA_TYPE: {}}},
+            {"description": HTTPStatus(kind.status).phrase, "content": {MEDIA_TYPE: {}}},
         )
         entry["content"][MEDIA_TYPE].setdefault("examples", {})[kind.slug] = {
             "value": {
@@ -228,6 +229,16 @@ _BY_STATUS: dict[int, type[Problem]] = {
 }
 
 
+def _methods_of(request: Request) -> list[str]:
+    # Starlette names the methods of the first route of a path only.
+    routes = request.app.routes
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
+    ]
+
+
 def install(app: FastAPI) -> None:
     """Make every error of the app a problem document."""
 
@@ -253,6 +264,8 @@ def install(app: FastAPI) -> None:
             detail = f"No such path: {request.url.path}"
         answer = kind(detail)
         answer.headers = {**(answer.headers or {}), **(error.headers or {})}
+        if error.status_code == 405:
+            answer.headers["Allow"] = ", ".join(_methods_of(request))
         return answer.response(request.url.path)
 
     @app.exception_handler(Exception)

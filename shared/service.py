@@ -21,7 +21,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, ge
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from shared import logs, problems, tokens
+from shared import logs, openapi, problems, tokens
+from shared.body_limit import BodyLimit
 from shared.database import POOL_SIZES, Database, ReadSession, WriteSession
 from shared.events import Consumer, relay
 from shared.ids import new_id
@@ -158,6 +159,8 @@ class Service:
         )
         app.state.service = self
         problems.install(app)
+        openapi.install(app)
+        app.add_middleware(BodyLimit, limit=self.settings.max_body_bytes)
         app.add_middleware(_Observe, service=self.name)
         app.include_router(self._health_routes())
         if process != "worker":

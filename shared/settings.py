@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     clock_shift_seconds: float = Field(
         default=0.0, description="Moves this process's clock; tests give all processes the same shift"
     )
+    max_body_bytes: int = Field(default=1024 * 1024, description="Largest request body a service takes")
     log_level: str = "INFO"
 
     @property

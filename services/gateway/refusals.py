@@ -24,7 +24,9 @@ def refusal(status: int, url: str, *, body_bytes: int) -> JSONResponse:
 def _problem(status: int, body_bytes: int) -> problems.Problem:
     match status:
         case 413:
-            return problems.TooLarge(f"The body is larger than {body_bytes // 1024} KiB")
+            return problems.TooLarge(
+                f"The body is larger than the service or the gateway ({body_bytes} bytes) takes"
+            )
         case 429:
             return problems.TooManyRequests("Too many attempts to sign in", headers={"Retry-After": "1"})
         case 502:

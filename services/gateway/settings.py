@@ -18,7 +18,9 @@ class DeskSettings(BaseSettings):
     appeals_url: str = "http://127.0.0.1:8103"
     metrics_url: str = "http://127.0.0.1:8104"
     webhooks_url: str = "http://127.0.0.1:8105"
-    gateway_body_bytes: int = Field(default=20 * 1024 * 1024, description="The gateway's limit, told in a 413")
+    gateway_body_bytes: int = Field(
+        default=64 * 1024 * 1024, description="The gateway's limit; services have smaller ones"
+    )
     health_timeout_seconds: float = 3.0
     documents_fresh_seconds: float = Field(default=15.0, description="How long a service's document is kept")
 

@@ -174,7 +174,7 @@ async def test_refusals_are_problem_documents(desk: httpx.AsyncClient, status: i
 
 async def test_a_refusal_tells_the_limit_and_hides_a_callbacks_secret(desk: httpx.AsyncClient) -> None:
     answer = await desk.get("/errors/413", params={"instance": "http://host/callbacks/ok/S3CRET"})
-    assert "2 KiB" in answer.json()["detail"]
+    assert "2048 bytes" in answer.json()["detail"]
     assert "S3CRET" not in answer.text
 
 
