@@ -200,9 +200,9 @@ class Counts(BaseModel):
 class TriageIn(Body):
     """A person's decision about a message."""
 
-    needs_answer: bool
+    needs_answer: bool = Field(examples=[True])
     topic_id: UUID | None = None
-    urgency: Urgency | None = None
+    urgency: Urgency | None = Field(default=None, examples=["high"])
 
 
 class Decision(BaseModel):
@@ -255,8 +255,10 @@ class RuleIn(Body):
     """Send cases of a topic, a municipality or both to an organisation."""
 
     topic_id: UUID | None = None
-    municipality: str | None = Field(default=None, pattern=r"^\d{8}(\d{3})?$", description="OKTMO code")
-    organisation_id: UUID
+    municipality: str | None = Field(
+        default=None, pattern=r"^\d{8}(\d{3})?$", description="OKTMO code", examples=["81701000"]
+    )
+    organisation_id: UUID = Field(examples=[_ID])
 
 
 class RuleOut(BaseModel):
