@@ -3,6 +3,7 @@
 from typing import Any
 
 import aiohttp
+import stamina
 
 from cli.demo.region import Organisation
 from cli.embedded.settings import NETWORKS, EmbeddedSettings
@@ -100,7 +101,21 @@ class Doors:
     async def _call(
         self, method: str, url: str, *, also: int | None = None, **options: Any
     ) -> tuple[int, dict[str, Any]]:
-        """One call; any answer but 2xx and `also` is a DemoError. No secret goes into the message."""
+        """One call; any answer but 2xx and `also` is a DemoError. No secret goes into the message.
+
+        Every call may be repeated: a connection that the server closed while idle is no reason to fail.
+        """
+        try:
+            async for attempt in stamina.retry_context(on=aiohttp.ClientConnectionError, attempts=4, timeout=30):
+                with attempt:
+                    return await self._call_once(method, url, also=also, **options)
+        except aiohttp.ClientError as error:
+            raise DemoError(f"{method} {url}: {error!r}") from error
+        raise AssertionError("unreachable: the retry returns or raises")
+
+    async def _call_once(
+        self, method: str, url: str, *, also: int | None, **options: Any
+    ) -> tuple[int, dict[str, Any]]:
         # The control doors belong to strangers: our token stays at our own door.
         headers = self._headers if url.startswith(self._api) else {}
         async with self._http.request(method, url, headers=headers, **options) as response:

@@ -46,6 +46,7 @@ async def feed(network: Network, texts: list[str], *, offset: int, step: int) ->
     sent = [
         Sent(network.name, str(item["page"]), item["kind"], str(item["id"]), texts[item["row"]])
         for item in body["items"]
+        if item["id"] is not None
     ]
     assert len(sent) == body["accepted"]
     return sent, body["refused"]

@@ -113,7 +113,7 @@ class Person:
         """The appeal whose words are exactly these, as soon as it stands in the list."""
 
         async def look() -> dict[str, Any] | None:
-            listed = await self.get("/appeals", limit=100)
+            listed = await self.get("/appeals", q=text, limit=5)
             return next((item for item in listed["items"] if item["text"] == text), None)
 
         return await eventually(look, f"an appeal about «{text}»", seconds=seconds)
