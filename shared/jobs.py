@@ -7,7 +7,7 @@ dead letter, which an operator can look at and put back. Nothing is deleted for 
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -57,6 +57,18 @@ def _queries(driver: Driver, service: str) -> Queries:
 def install_sql(service: str) -> str:
     """DDL of a service's queue schema, for the migrations."""
     return QueryBuilderEnvironment(settings=queue_settings(service)).build_install_query()
+
+
+async def _alone(work: Coroutine[Any, Any, None]) -> None:
+    # In a task of its own: errors while it is being torn down must not replace the cancellation of the caller.
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+    task.result()
 
 
 class TryLater(Exception):  # noqa: N818 — a request, not an error
@@ -124,7 +136,7 @@ class Jobs:
         while True:
             started = asyncio.get_running_loop().time()
             try:
-                await self._run_once(url)
+                await _alone(self._run_once(url))
             except* (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, PgqException) as error:
                 log.warning("jobs: the database went away", error=repr(error), retry_in=delay)
             if asyncio.get_running_loop().time() - started > 30:
