@@ -1,0 +1,60 @@
+"""The shape of the house, where import contracts cannot say it: the same rooms, arrows that run one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
+UPPER_ROOMS = {"app", "api", "worker"}
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names that a module imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_has_the_same_rooms(service: str) -> None:
+    rooms = {path.stem for path in (ROOT / "services" / service).iterdir()}
+    assert {"app", "api", "schemas"} <= rooms
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_domain_modules_know_no_routes_wiring_or_workers(service: str) -> None:
+    folder = ROOT / "services" / service
+    upward = {
+        f"{path.relative_to(folder)} → {name}"
+        for path in folder.rglob("*.py")
+        if path.relative_to(folder).parts[0].removesuffix(".py") not in UPPER_ROOMS
+        for name in imported(path)
+        if (parts := name.split("."))[:2] == ["services", service] and len(parts) > 2 and parts[2] in UPPER_ROOMS
+    }
+    assert upward == set()
+
+
+def test_domain_code_never_commits() -> None:
+    committing = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "services").rglob("*.py")
+        if ".commit(" in path.read_text(encoding="utf-8")
+    }
+    assert committing == set()
+
+
+def test_nothing_reads_the_time_of_day_but_the_clock() -> None:
+    """webhooks/signing.py is the exception: receivers compare a signature's time with their own clocks."""
+    asking = {
+        str(path.relative_to(ROOT))
+        for folder in ("services", "shared")
+        for path in (ROOT / folder).rglob("*.py")
+        if any(call in path.read_text(encoding="utf-8") for call in ("datetime.now(", "time.time(", "utcnow("))
+    }
+    assert asking <= {"shared/clock.py", "services/webhooks/signing.py"}
