@@ -22,6 +22,8 @@ from tests.integration.ingest.eventually import eventually
 
 TEXTS = 40
 
+pytestmark = pytest.mark.long
+
 
 class Process:
     """Ingest as a process of its own, to be killed."""

@@ -65,7 +65,13 @@ async def linked(system: Connected, publication: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize(("network", "kind"), METHODS)
-@pytest.mark.parametrize("fault", ["lost_response", "truncated", "wrong_json", "drop"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "lost_response",
+        *(pytest.param(kind, marks=pytest.mark.long) for kind in ("truncated", "wrong_json", "drop")),
+    ],
+)
 async def test_an_answer_whose_call_is_lost_is_published_once(
     emulator: Emulator, database: TestDatabase, keys_dir: Path, *, network: str, kind: str, fault: str
 ) -> None:
@@ -82,6 +88,7 @@ async def test_an_answer_whose_call_is_lost_is_published_once(
         assert len(await system.events("publication.published")) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("network", "kind"), METHODS)
 async def test_the_same_answer_asked_twice_is_published_once(
     emulator: Emulator, database: TestDatabase, keys_dir: Path, network: str, kind: str
@@ -164,6 +171,7 @@ async def test_a_text_that_is_too_long_never_leaves(vk: Emulator, database: Test
         assert vk.answers(page) == []
 
 
+@pytest.mark.long
 async def test_a_transient_refusal_is_tried_again_and_shown(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
