@@ -20,7 +20,15 @@ from shared.tables.registry import Calendar, CalendarDay, Organisation
 from shared.working_time import DayException, Portion, WorkingCalendar, add, between, parse_intervals
 
 _OFFICE = ((time(9), time(13)), (time(14), time(18)))
-_FROM_WEEKDAY = ("понедельника", "вторника", "среды", "четверга", "пятницы", "субботы", "воскресенья")
+_FROM_WEEKDAY = (
+    "с понедельника",
+    "со вторника",
+    "со среды",
+    "с четверга",
+    "с пятницы",
+    "с субботы",
+    "с воскресенья",
+)
 _WEEKDAY = ("понедельник", "вторник", "среда", "четверг", "пятница", "суббота", "воскресенье")
 
 
@@ -217,7 +225,7 @@ def explain(hours: float, start: datetime, due: datetime, portions: Sequence[Por
     begins, ends = start.astimezone(zone), due.astimezone(zone)
     days = "; ".join(_day(part) for part in portions)
     return (
-        f"{_hours(hours)} с {_FROM_WEEKDAY[begins.weekday()]} {begins:%d.%m %H:%M}: {days} → "
+        f"{_hours(hours)} {_FROM_WEEKDAY[begins.weekday()]} {begins:%d.%m %H:%M}: {days} → "
         f"{_WEEKDAY[ends.weekday()]} {ends:%d.%m %H:%M}"
     )
 
