@@ -116,18 +116,23 @@ class AccountBook:
         log.warning("token in trouble", token_id=str(credential.id), state=state, reason=reason, method=method)
         changes: dict[str, Any] = {"reason": reason, "updated_at": now}
         if method is not None and until is not None:
-            if token is not None:
-                token.methods[method] = until
             limited = func.coalesce(NetworkToken.usage["limited"], func.jsonb_build_object())
             changes["usage"] = NetworkToken.usage.concat(
                 func.jsonb_build_object("limited", limited.op("||")(func.jsonb_build_object(method, str(until))))
             )
         else:
-            if token is not None:
-                token.state, token.limited_until = state, until
             changes |= {"state": state.value, "limited_until": until}
-        async with self._database.write() as session:
-            await session.execute(update(NetworkToken).where(NetworkToken.id == credential.id).values(**changes))
+        try:
+            async with self._database.write() as session:
+                await session.execute(
+                    update(NetworkToken).where(NetworkToken.id == credential.id).values(**changes)
+                )
+        finally:
+            # Last: the supervisor ends the ways of a token it sees dead, this very call among them.
+            if token is not None and method is not None and until is not None:
+                token.methods[method] = until
+            elif token is not None:
+                token.state, token.limited_until = state, until
 
 
 def _token(row: NetworkToken) -> _Token:
