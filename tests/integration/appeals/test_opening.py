@@ -31,7 +31,7 @@ async def test_a_question_opens_a_case_with_owner_deadline_and_words(world: Worl
     assert case["opened_at"] == "2026-03-04T02:01:00Z"
     # 10:01 on a working Wednesday, lunch apart: nine hours end on Thursday at 11:01.
     assert case["first_response_due_at"] == "2026-03-05T03:01:00Z"
-    assert case["deadline"]["text"].startswith("9 рабочих часов с среды 04.03 10:01")
+    assert case["deadline"]["text"].startswith("9 рабочих часов со среды 04.03 10:01")
     assert case["overdue"] is True
     assert case["route"]["reason"] == "Владелец страницы: Школа № 1"
     assert "assigned" in case["allowed_moves"]

@@ -76,7 +76,7 @@ def test_due_times(start: str, hours: float, due: str) -> None:
 def test_the_explanation_can_be_printed() -> None:
     explanation = compute(policy(), CALENDAR, local("02-17 16:40")).explanation
     assert explanation["text"] == (
-        "9 рабочих часов с вторника 17.02 16:40: 17.02 — 1 ч 20 мин; 18.02 — не идёт (Сагаалган); "
+        "9 рабочих часов со вторника 17.02 16:40: 17.02 — 1 ч 20 мин; 18.02 — не идёт (Сагаалган); "
         "19.02 — 7 ч 40 мин → четверг 19.02 17:40"
     )
     assert explanation["days"][1] == {"day": "2026-02-18", "minutes": 0, "title": "Сагаалган"}
@@ -90,7 +90,7 @@ def test_the_explanation_can_be_printed() -> None:
 )  # fmt: skip
 def test_hours_are_counted_in_russian(hours: float, words: str) -> None:
     assert (
-        compute(policy(hours), CALENDAR, local("03-04 09:00")).explanation["text"].startswith(words + " с среды")
+        compute(policy(hours), CALENDAR, local("03-04 09:00")).explanation["text"].startswith(words + " со среды")
     )
 
 
