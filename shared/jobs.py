@@ -119,7 +119,8 @@ class Jobs:
     ) -> None:
         """Put a job into the queue in the session's transaction.
 
-        With `dedupe_key`, a job of that key that still waits is left as it is.
+        With `dedupe_key`, nothing is enqueued while a job of that key waits or runs: not for work that must follow
+        a run under way.
         """
         connection = await driver_connection(session)
         await _queries(AsyncpgDriver(connection), self.service).enqueue(
