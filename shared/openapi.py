@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from shared.problems import MEDIA_TYPE, ProblemDocument
+from shared.problems import MEDIA_TYPE, BadRequest, ProblemDocument, TooLarge
 
 _REFERENCE = {"$ref": "#/components/schemas/ProblemDocument"}
 
@@ -15,7 +15,9 @@ def install(app: FastAPI) -> None:
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            made = get_openapi(title=app.title, version=app.version, routes=app.routes)
+            made = get_openapi(
+                title=app.title, version=app.version, description=app.description or None, routes=app.routes
+            )
             app.openapi_schema = _as_on_the_wire(made)
         return app.openapi_schema
 
@@ -34,6 +36,9 @@ def _as_on_the_wire(document: dict[str, Any]) -> dict[str, Any]:
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "header" and parameter["name"].lower() == "if-match":
                     parameter["required"] = True
+            if "requestBody" in operation:
+                for kind in (BadRequest, TooLarge):
+                    operation["responses"].setdefault(str(kind.status), {"description": kind.title})
             for status, response in operation["responses"].items():
                 if status.isdigit() and int(status) >= 400:
                     _tell_problem(response)
@@ -42,6 +47,8 @@ def _as_on_the_wire(document: dict[str, Any]) -> dict[str, Any]:
 
 def _tell_problem(response: dict[str, Any]) -> None:
     content: dict[str, Any] = response.setdefault("content", {})
+    if content and not content.keys() & {"application/json", MEDIA_TYPE}:
+        return  # an answer of another kind, as health has
     plain = content.get("application/json", {}).get("schema", {})
     named = str(plain.get("$ref", ""))
     if named and not named.endswith(("/ProblemDocument", "/HTTPValidationError")):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
@@ -102,7 +103,7 @@ def paging(
 ) -> Paging:
     """Dependency: the paging of this request, bound to its path, filter and caller."""
     filters = sorted((k, v) for k, v in request.query_params.multi_items() if k not in {"cursor", "limit"})
-    query = "&".join(f"{k}={v}" for k, v in request.query_params.multi_items() if k != "cursor")
+    query = urlencode([(k, v) for k, v in request.query_params.multi_items() if k != "cursor"])
     return Paging(
         limit=limit,
         cursor=cursor,

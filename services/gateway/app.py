@@ -12,7 +12,7 @@ from services.gateway import docs, health
 from services.gateway.documents import Documents
 from services.gateway.refusals import refusal
 from services.gateway.settings import DeskSettings
-from shared import logs, problems
+from shared import logs, openapi, problems
 
 _DESCRIPTION = """
 Feedback from citizens in official pages, the cases it opens, and the answers to them.
@@ -45,6 +45,7 @@ def build(settings: DeskSettings) -> FastAPI:
         generate_unique_id_function=lambda route: f"gateway_{route.name}",
     )
     problems.install(desk)
+    openapi.install(desk)
     desk.include_router(docs.router)
 
     @desk.get(
@@ -67,7 +68,7 @@ def build(settings: DeskSettings) -> FastAPI:
         )
 
     @desk.get("/openapi.json", include_in_schema=False)
-    async def openapi(
+    async def document(
         request: Request, if_none_match: Annotated[str | None, Header(include_in_schema=False)] = None
     ) -> Response:
         """The one document of all services."""

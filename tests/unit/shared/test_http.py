@@ -173,6 +173,15 @@ async def test_a_cursor_is_bound_to_filter_and_caller(client: httpx.AsyncClient)
         assert body["errors"][0]["pointer"] == "query/cursor"
 
 
+async def test_a_strange_query_is_kept_in_the_link(client: httpx.AsyncClient) -> None:
+    params = {"limit": "5", "ключ\n": "знач&ение"}
+    answer = await client.get("/numbers", params=params, headers=token("moderator"))
+    assert answer.status_code == 200
+    target = answer.headers["link"].split(";")[0].strip("<>")
+    following = await client.get(target, headers=token("moderator"))
+    assert following.json()["items"] == [94, 93, 92, 91, 90]
+
+
 async def test_limits_are_capped(client: httpx.AsyncClient) -> None:
     for limit in ("0", "201", "many"):
         body = problem(
