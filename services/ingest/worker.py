@@ -93,7 +93,8 @@ class Worker:
         """Listen to the networks for ever; a lost database is waited for."""
         settings = ingest_settings()
         supervisor = Supervisor(service.report)
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+        # Shorter than servers keep idle connections: a call on one they have just closed would be in doubt.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
         async with aiohttp.ClientSession(connector=connector) as http:
             accounts, feed = AccountBook(service.database), DatabaseFeed(service.database)
             networks: dict[str, Network] = {
