@@ -4,15 +4,17 @@ A server that answers and closes while the client still sends resets the connect
 a broken pipe instead of the answer. The gateway's own, larger limit bounds what is thrown away.
 """
 
+from collections.abc import Callable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.problems import TooLarge
 
 
 class BodyLimit:
-    """ASGI middleware: bodies over `limit` bytes get 413 without being kept."""
+    """ASGI middleware: bodies over `limit()` bytes get 413 without being kept."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: Callable[[], int]) -> None:
         self.app = app
         self.limit = limit
 
@@ -21,6 +23,7 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self.app(scope, receive, send)
             return
+        limit = self.limit()
         kept: list[Message] = []
         size, more = 0, True
         while more:
@@ -29,12 +32,12 @@ class BodyLimit:
                 return  # the client went away
             size += len(message.get("body", b""))
             more = message.get("more_body", False)
-            if size <= self.limit:
+            if size <= limit:
                 kept.append(message)
             else:
                 kept.clear()
-        if size > self.limit:
-            problem = TooLarge(f"The body has {size} bytes; this service takes {self.limit}")
+        if size > limit:
+            problem = TooLarge(f"The body has {size} bytes; this service takes {limit}")
             await problem.response(scope["path"])(scope, receive, send)
             return
 

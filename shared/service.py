@@ -160,7 +160,7 @@ class Service:
         app.state.service = self
         problems.install(app)
         openapi.install(app)
-        app.add_middleware(BodyLimit, limit=self.settings.max_body_bytes)
+        app.add_middleware(BodyLimit, limit=lambda: self.settings.max_body_bytes)
         app.add_middleware(_Observe, service=self.name)
         app.include_router(self._health_routes())
         if process != "worker":

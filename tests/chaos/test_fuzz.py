@@ -37,7 +37,7 @@ async def test_no_request_breaks_the_api(world: World, username: str, tmp_path: 
             "--workers",
             "2",
             "--max-time",
-            "420",
+            "240",
             # Signing in is throttled by design, and a stream never ends.
             "--exclude-path-regex",
             "/auth/|/stream",

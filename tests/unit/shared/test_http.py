@@ -7,12 +7,13 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, Field
 
 from shared import problems, tokens
 from shared.access import Caller, Right, allowed
+from shared.body_limit import BodyLimit
 from shared.pagination import Page, PagingDep, decode_cursor, encode_cursor
 from shared.preconditions import RequiredVersion, check_version, set_etag
 from shared.problems import Conflict, Problem
@@ -209,3 +210,22 @@ def test_the_catalogue_names_every_problem_once() -> None:
     assert {"not-found", "conflict", "invalid", "unauthenticated", "too-large"} <= set(found)
     assert all(entry["description"] for entry in found.values())
     assert found[Problem.slug]["status"] == 500
+
+
+@pytest.mark.parametrize(("size", "status"), [(1_000, 200), (1_001, 413), (200_000, 413)])
+async def test_a_large_body_is_read_to_its_end_and_refused(size: int, status: int) -> None:
+    taken: list[int] = []
+    app = FastAPI()
+
+    @app.post("/bytes")
+    async def swallow(request: Request) -> int:
+        taken.append(len(await request.body()))
+        return taken[-1]
+
+    limited = BodyLimit(app, limit=lambda: 1_000)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=limited), base_url="http://test") as client:
+        answer = await client.post("/bytes", content=b"a" * size)
+    assert answer.status_code == status
+    assert taken == ([size] if status == 200 else [])
+    if status == 413:
+        problem(answer, 413, "too-large")
