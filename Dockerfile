@@ -13,7 +13,7 @@ COPY cli cli
 RUN /opt/gospablik/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.11-slim
-RUN useradd --system --create-home --uid 10001 gospablik \
+RUN useradd --system --home-dir /app --create-home --uid 10001 gospablik \
     && install -d -o gospablik -g gospablik -m 0700 /keys /data
 COPY --from=build /opt/gospablik /opt/gospablik
 ENV PATH=/opt/gospablik/bin:$PATH \
@@ -22,7 +22,7 @@ ENV PATH=/opt/gospablik/bin:$PATH \
     GOSPABLIK_PORT=8000 \
     GOSPABLIK_KEYS_DIR=/keys
 USER gospablik
-WORKDIR /home/gospablik
+WORKDIR /app
 EXPOSE 8000
 ENTRYPOINT ["gospablik"]
 CMD ["--help"]

@@ -11,6 +11,7 @@ from services.ingest.networks.ok.chats import Chats
 from services.ingest.networks.ok.client import OkClient, graph_method
 from services.ingest.networks.ok.discussions import Discussions
 from services.ingest.networks.ok.topics import Topics
+from services.ingest.networks.outcomes import told_plainly
 from services.ingest.networks.port import (
     Accounts,
     Feed,
@@ -19,7 +20,6 @@ from services.ingest.networks.port import (
     Outgoing,
     Parsed,
     Published,
-    Refused,
     TokenKind,
     Unsure,
     Way,
@@ -69,23 +69,8 @@ class Ok:
     async def publish(self, outgoing: Outgoing) -> Published:
         """Write the answer as the community. Raises `Refused` or `Unsure`."""
         write = self._send if outgoing.kind == "message" else self._comment
-        try:
+        with told_plainly(self.name, errors.words):
             return await write(outgoing)
-        except NoToken as error:
-            message = "У страницы нет действующего ключа доступа: ответ уйдёт, когда оператор добавит ключ."
-            raise Refused("no_token", message, permanent=False, retry_in=15) from error
-        except CallLost as error:
-            if error.sent:
-                raise Unsure(str(error)) from error
-            message = "Сеть недоступна, отправка повторится."
-            raise Refused("unreachable", message, permanent=False) from error
-        except CallError as error:
-            if error.treatment is Treatment.AGAIN:
-                raise Unsure(str(error)) from error
-            words = errors.words(error.code)
-            raise Refused(
-                f"ok:{error.code}", words.message, permanent=words.permanent, retry_in=words.retry_in
-            ) from error
 
     async def _comment(self, outgoing: Outgoing) -> Published:
         topic_id = outgoing.thread_key.removeprefix("ok:")

@@ -1,8 +1,7 @@
 """What each error code of OK means for the token, the call and the person: one table."""
 
-from dataclasses import dataclass
-
 from services.ingest.networks.calls import Treatment
+from services.ingest.networks.outcomes import Words, words_for
 
 NETWORK = "ok"
 
@@ -24,15 +23,6 @@ TREATMENTS: dict[int, Treatment] = {
 # How long a method rests, in seconds. The network publishes no numbers.
 FLOOD_SECONDS = 5.0
 LIMITED_SECONDS = 900.0
-
-
-@dataclass(frozen=True)
-class Words:
-    """What the person who wrote the answer reads, and whether trying again by itself can help."""
-
-    message: str
-    permanent: bool
-    retry_in: float = 5.0
 
 
 _DEAD_KEY = "Ключ доступа не принимается сетью: сообщите оператору, ответ уйдёт после замены ключа."
@@ -66,10 +56,4 @@ def treatment(code: int) -> Treatment:
 
 def words(code: int) -> Words:
     """What to tell a person about a refused answer."""
-    known = WORDS.get(code)
-    if known is not None:
-        return known
-    if treatment(code) is Treatment.BUG:
-        return Words(f"Одноклассники отказали (ошибка {code}): сообщите оператору.", True)
-    permanent = treatment(code) in {T.DENIED, T.GONE, T.REFUSED}
-    return Words(f"Одноклассники отказали (ошибка {code}).", permanent)
+    return words_for(code, WORDS, treatment(code), "Одноклассники отказали")

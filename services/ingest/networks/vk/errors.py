@@ -1,8 +1,7 @@
 """What each error code of VK means for the token, the call and the person: one table."""
 
-from dataclasses import dataclass
-
 from services.ingest.networks.calls import Treatment
+from services.ingest.networks.outcomes import Words, words_for
 
 NETWORK = "vk"
 
@@ -29,15 +28,6 @@ TREATMENTS: dict[int, Treatment] = {
 # How long a method rests after the network said "over for now", in seconds.
 LIMITED_SECONDS = 1_800.0
 FLOOD_SECONDS = 300.0
-
-
-@dataclass(frozen=True)
-class Words:
-    """What the person who wrote the answer reads, and whether trying again by itself can help."""
-
-    message: str
-    permanent: bool
-    retry_in: float = 5.0
 
 
 _DEAD_KEY = "Ключ доступа страницы не принимается сетью: сообщите оператору, ответ уйдёт после замены ключа."
@@ -78,9 +68,4 @@ def treatment(code: int) -> Treatment:
 
 def words(code: int) -> Words:
     """What to tell a person about a refused answer."""
-    known = WORDS.get(code)
-    if known is not None:
-        return known
-    if treatment(code) is Treatment.BUG:
-        return Words(f"ВКонтакте отказала (ошибка {code}): сообщите оператору.", True)
-    return Words(f"ВКонтакте отказала (ошибка {code}).", treatment(code) in {T.DENIED, T.GONE, T.REFUSED})
+    return words_for(code, WORDS, treatment(code), "ВКонтакте отказала")

@@ -1,0 +1,49 @@
+"""How a publishing call ends, told to the person who wrote the answer in plain words."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
+from services.ingest.networks.port import Refused, Unsure
+
+_PERMANENT = {Treatment.DENIED, Treatment.GONE, Treatment.REFUSED}
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the person who wrote the answer reads, and whether trying again by itself can help."""
+
+    message: str
+    permanent: bool
+    retry_in: float = 5.0
+
+
+def words_for(code: int, known: Mapping[int, Words], treatment: Treatment, title: str) -> Words:
+    """The words for an error code; for one without words of its own, the network's `title` and the number."""
+    if code in known:
+        return known[code]
+    if treatment is Treatment.BUG:
+        return Words(f"{title} (ошибка {code}): сообщите оператору.", True)
+    return Words(f"{title} (ошибка {code}).", treatment in _PERMANENT)
+
+
+@contextmanager
+def told_plainly(network: str, words: Callable[[int], Words]) -> Iterator[None]:
+    """Turn what a call raises into `Refused` (it certainly does not stand there) or `Unsure`."""
+    try:
+        yield
+    except NoToken as error:
+        message = "У страницы нет действующего ключа доступа: ответ уйдёт, когда оператор добавит ключ."
+        raise Refused("no_token", message, permanent=False, retry_in=15) from error
+    except CallLost as error:
+        if error.sent:
+            raise Unsure(str(error)) from error
+        raise Refused("unreachable", "Сеть недоступна, отправка повторится.", permanent=False) from error
+    except CallError as error:
+        if error.treatment is Treatment.AGAIN:
+            raise Unsure(str(error)) from error
+        told = words(error.code)
+        raise Refused(
+            f"{network}:{error.code}", told.message, permanent=told.permanent, retry_in=told.retry_in
+        ) from error
