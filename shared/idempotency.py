@@ -37,7 +37,7 @@ class IdempotencyKey:
 async def idempotency_key(
     request: Request,
     idempotency_key: Annotated[
-        str | None, Header(max_length=200, description="Makes a repeated request safe for 24 hours")
+        str | None, Header(min_length=1, max_length=200, description="Makes a repeated request safe for 24 hours")
     ] = None,
 ) -> IdempotencyKey:
     """Dependency: the key and a fingerprint of method, path and body."""

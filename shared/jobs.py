@@ -161,11 +161,12 @@ class Jobs:
                 self._register(queuer, name, handler)
             for name, (cron, scheduled) in self.schedules.items():
                 self._schedule(queuer, name, cron, scheduled)
-            # A job whose worker was killed is picked up again after the heartbeat timeout.
+            # A job whose worker was killed is picked up again after the heartbeat timeout. The queue is looked at
+            # every few seconds in any case: a listener that missed its first probe is no reason to stop.
             work = queuer.qm.run(
                 dequeue_timeout=timedelta(seconds=5),
                 heartbeat_timeout=timedelta(seconds=10),
-                shutdown_on_listener_failure=True,
+                shutdown_on_listener_failure=False,
             )
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(work)
@@ -179,6 +180,9 @@ class Jobs:
                 await handler(payload)
             except TryLater as later:
                 raise RetryRequested(delay=later.delay, reason=later.reason) from later
+            except asyncio.CancelledError as stopped:
+                # PgQueuer deletes a job whose task is cancelled; a worker that stops gives it back instead.
+                raise RetryRequested(delay=timedelta(0), reason="the worker stopped") from stopped
 
         def executor(parameters: EntrypointExecutorParameters) -> DatabaseRetryEntrypointExecutor:
             return DatabaseRetryEntrypointExecutor(

@@ -1,5 +1,6 @@
 """ETags and `If-Match`: nobody overwrites what they did not see."""
 
+import re
 from typing import Annotated
 
 from fastapi import Depends, Header, Response
@@ -23,10 +24,10 @@ def required_version(if_match: Annotated[str | None, Header(examples=['"3"'])] =
         raise PreconditionRequired("This change needs the header «If-Match» with the ETag of what you saw")
     if if_match == "*":
         return None
-    value = if_match.removeprefix("W/").strip('"')
-    if not value.isdigit():
+    value = re.fullmatch(r'"(\d{1,18})"', if_match.strip())
+    if value is None:
         raise Invalid.field("header/If-Match", 'Expected an ETag such as "3"')
-    return int(value)
+    return int(value[1])
 
 
 def check_version(current: int, wanted: int | None) -> None:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.logs import logger
 
@@ -268,7 +269,38 @@ def install(app: FastAPI) -> None:
             answer.headers["Allow"] = ", ".join(_methods_of(request))
         return answer.response(request.url.path)
 
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("unexpected error", path=request.url.path, exc_info=error)
-        return Problem("The error is logged; the request changed nothing").response(request.url.path)
+    app.add_middleware(_Unexpected)
+
+
+class _Unexpected:
+    """Answers for errors nobody expected, and for requests no database can hold.
+
+    A middleware, not a handler: Starlette raises again after a handler for `Exception`, the server then drops the
+    connection, and the gateway's next request on it fails too.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+            await BadRequest("The address holds a NUL character").response("/")(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, watched)
+        except Exception:
+            log.exception("unexpected error", path=scope["path"])
+            if begun:
+                raise
+            answer = Problem("The error is logged; the request changed nothing").response(scope["path"])
+            await answer(scope, receive, send)

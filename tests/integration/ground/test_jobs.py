@@ -113,6 +113,25 @@ async def test_a_job_that_asks_for_later_is_not_a_failure(
     assert tries == 4
 
 
+async def test_a_worker_that_stops_finishes_the_job_in_flight(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    jobs = Jobs("appeals")
+    begun, done = asyncio.Event(), asyncio.Event()
+
+    @jobs.job("long")
+    async def long(_payload: dict[str, Any]) -> None:
+        begun.set()
+        await asyncio.sleep(1)
+        done.set()
+
+    await enqueue(appeals_database, jobs, "long")
+    async with working(jobs, database.url("appeals")), asyncio.timeout(15):
+        await begun.wait()
+    assert done.is_set()
+    assert await waiting_jobs(database) == []
+
+
 async def test_a_service_cannot_enqueue_into_anothers_queue(database: TestDatabase) -> None:
     connection = await database.connect("ingest")
     try:

@@ -141,6 +141,18 @@ async def test_without_a_good_token_there_is_nothing(client: httpx.AsyncClient, 
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+async def test_an_unexpected_error_is_not_raised_again(client: httpx.AsyncClient) -> None:
+    # Raised again it would cost the connection, and the gateway's next request with it.
+    app = client._transport.app  # type: ignore[attr-defined]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as strict:
+        problem(await strict.get("/broken"), 500, "internal")
+
+
+async def test_a_nul_in_the_address_is_refused(client: httpx.AsyncClient) -> None:
+    problem(await client.get("/numbers?odd=%00", headers=token("moderator")), 400, "bad-request")
+    problem(await client.get("/num%00bers"), 400, "bad-request")
+
+
 async def test_a_right_is_asked_for(client: httpx.AsyncClient) -> None:
     problem(await client.get("/numbers", headers=token("operations")), 403, "forbidden")
     assert (await client.get("/numbers", headers=token("executor", ORGANISATION))).status_code == 200
