@@ -26,6 +26,15 @@ class Process(StrEnum):
     WORKER = "worker"
 
 
+class Owner(StrEnum):
+    """Services that have jobs."""
+
+    REGISTRY = "registry"
+    INGEST = "ingest"
+    APPEALS = "appeals"
+    WEBHOOKS = "webhooks"
+
+
 @app.command()
 def up(
     demo: Annotated[bool, typer.Option(help="Fill the registry with a region and let citizens write")] = True,
@@ -120,6 +129,41 @@ def demo_people(
     from cli.demo.people import ensure_people
 
     asyncio.run(ensure_people(organisation))
+
+
+@app.command(name="add-person")
+def add_person(
+    username: Annotated[str, typer.Argument(help="Who signs in")],
+    name: Annotated[str, typer.Option(help="Full name")],
+    role: Annotated[str, typer.Option(help="moderator, head or operations")] = "operations",
+) -> None:
+    """Give a person of the centre access and print their password: how a new deployment gets its first person.
+
+    Reads GOSPABLIK_DATABASE_URL of registry's role.
+    """
+    from cli import people
+
+    try:
+        typer.echo(asyncio.run(people.add(username, name, role)))
+    except people.PersonRefusedError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+@app.command(name="held-jobs")
+def held_jobs(
+    service: Annotated[Owner, typer.Argument(help="Whose jobs")],
+    put_back: Annotated[
+        list[int] | None, typer.Option(help="Run this job again; may be given several times")
+    ] = None,
+) -> None:
+    """List jobs that failed for good, or put them back. Reads GOSPABLIK_DATABASE_URL of the service's role."""
+    from cli import held
+
+    if put_back:
+        asyncio.run(held.put_back(service.value, put_back))
+    for line in asyncio.run(held.show(service.value)):
+        typer.echo(line)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl
 
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
@@ -272,6 +273,17 @@ def install(app: FastAPI) -> None:
     app.add_middleware(_Unexpected)
 
 
+def _nul_in_address(scope: Scope) -> Problem | None:
+    # Postgres can neither hold nor compare it.
+    detail = "A NUL character is no part of any value"
+    if "\x00" in scope["path"]:
+        return Invalid.field("path", detail)
+    if b"%00" not in scope["query_string"]:
+        return None
+    named = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return Invalid.field("query/" + next((name for name, value in named if "\x00" in name + value), ""), detail)
+
+
 class _Unexpected:
     """Answers for errors nobody expected, and for requests no database can hold.
 
@@ -293,8 +305,8 @@ class _Unexpected:
             begun = begun or message["type"] == "http.response.start"
             await send(message)
 
-        if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
-            await BadRequest("The address holds a NUL character").response("/")(scope, receive, send)
+        if (refused := _nul_in_address(scope)) is not None:
+            await refused.response("/")(scope, receive, send)
             return
         try:
             await self.app(scope, receive, watched)

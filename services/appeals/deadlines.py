@@ -118,10 +118,19 @@ def clock_start(policy: SlaPolicy, *, received: datetime, written: datetime, ass
 
 
 def compute(policy: SlaPolicy, calendar: NamedCalendar, start: datetime) -> Deadline:
-    """The deadlines of a clock that starts at `start`. Raises `ValueError` for a calendar that never works."""
+    """The deadlines of a clock that starts at `start`.
+
+    A calendar whose days off leave no time to answer in (no rule can forbid that) gives way to the built-in week,
+    and the explanation names it: a case without a deadline would be worse.
+    """
     hours = timedelta(hours=policy.first_response_hours)
-    due, portions = add(calendar.working, start, hours)
-    resolution, _ = add(calendar.working, start, timedelta(hours=policy.resolution_hours))
+    try:
+        due, portions = add(calendar.working, start, hours)
+        resolution, _ = add(calendar.working, start, timedelta(hours=policy.resolution_hours))
+    except ValueError:
+        if calendar is BUILT_IN:
+            raise
+        return compute(policy, BUILT_IN, start)
     explanation = {
         "policy_id": str(policy.id),
         "policy": policy.name,

@@ -11,7 +11,7 @@ from shared.events import Consumer
 from shared.internal_http import ServiceRefused, ServiceUnavailable
 from shared.jobs import TryLater
 from shared.service import Service
-from shared.tables.appeals import Reply
+from shared.tables.appeals import Appeal, Reply
 from shared.tables.events import AppealsCursor, Event
 
 
@@ -65,9 +65,10 @@ async def _ask(service: Service, reply_id: UUID, message_id: UUID | None) -> Non
     """Ask ingest to publish an answer, or to try its failed publication again, outside any transaction."""
     async with service.database.read() as session:
         reply = await session.get(Reply, reply_id)
-    if reply is None or reply.status != "queued":
+        appeal = await session.get(Appeal, reply.appeal_id) if reply else None
+    if reply is None or appeal is None or reply.status != "queued":
         return
-    path, body, key = _command(reply, message_id)
+    path, body, key = _command(reply, message_id, appeal.organisation_id)
     try:
         publication = await service.client().post("ingest", path, body, act=reply.author, idempotency_key=key)
     except ServiceRefused as refused:
@@ -84,7 +85,9 @@ async def _ask(service: Service, reply_id: UUID, message_id: UUID | None) -> Non
             await replies.note_requested(session, reply_id, publication)
 
 
-def _command(reply: Reply, message_id: UUID | None) -> tuple[str, dict[str, Any], str]:
+def _command(
+    reply: Reply, message_id: UUID | None, organisation_id: UUID | None
+) -> tuple[str, dict[str, Any], str]:
     if message_id is None:
         # The version counts the tries, so each of them is a request of its own.
         return f"/internal/publications/{reply.publication_id}/retry", {}, f"{reply.id}:{reply.version}"
@@ -93,5 +96,6 @@ def _command(reply: Reply, message_id: UUID | None) -> tuple[str, dict[str, Any]
         "message_id": str(message_id),
         "text": reply.text,
         "on_behalf_of": reply.author,
+        "organisation_id": str(organisation_id) if organisation_id else None,
     }
     return "/internal/publications", body, str(reply.id)

@@ -43,7 +43,7 @@ async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> t
             id=new_id(),
             reply_id=wanted.reply_id,
             page_id=message.page_id,
-            organisation_id=message.organisation_id,
+            organisation_id=wanted.organisation_id or message.organisation_id,
             network=message.network,
             kind="message" if in_dialogue else "comment",
             thread_key=message.thread_key,

@@ -168,6 +168,7 @@ class PublicationIn(_In):
     message_id: UUID
     text: Text
     on_behalf_of: str = Field(min_length=1, max_length=200)
+    organisation_id: UUID | None = Field(default=None, description="Whose answer it is; the page's by default")
 
 
 class PublicationAsked(_Out):

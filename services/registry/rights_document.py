@@ -11,7 +11,7 @@ MEANINGS: dict[Right, str] = {
     Right.CLIENTS_MANAGE: "see API clients, make and remove them",
     Right.MESSAGES_READ: "read collected messages",
     Right.SOURCES_READ: "see how collecting goes, page by page",
-    Right.SOURCES_MANAGE: "enter network tokens, pause and resume collecting",
+    Right.SOURCES_MANAGE: "enter network tokens",
     Right.APPEALS_READ: "read appeals with their messages, answers and timeline",
     Right.APPEALS_TRIAGE: "decide what needs an answer, whose it is and how urgent",
     Right.APPEALS_WORK: "move appeals through their statuses",
@@ -19,7 +19,7 @@ MEANINGS: dict[Right, str] = {
     Right.RULES_MANAGE: "change topics, routing rules and SLA policies",
     Right.METRICS_READ: "read figures and reports",
     Right.WEBHOOKS_MANAGE: "subscribe other systems to events",
-    Right.EVENTS_READ: "read the event feed and the live stream",
+    Right.EVENTS_READ: "read the event feed",
 }
 PEOPLE: dict[Role, str] = {
     Role.MODERATOR: "moderator of the centre",

@@ -87,7 +87,6 @@ async def by_password(session: WriteSession, issuer: Issuer, username: str, pass
         raise Refused(
             "temporarily_unavailable",
             f"Too many wrong passwords for this name; try again in {seconds} s",
-            status=429,
             retry_after=seconds,
         )
     person = await _person_named(session, name)

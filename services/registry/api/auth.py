@@ -59,7 +59,6 @@ REVOKE_BODY = _form_body(
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": OAuthError, "description": "Refused (RFC 6749, 5.2), not a problem document"},
     401: {"model": OAuthError, "description": "The client is not accepted (RFC 6749, 5.2)"},
-    429: {"model": OAuthError, "description": "Too many wrong passwords for this name; see `Retry-After`"},
 }
 
 

@@ -1,6 +1,6 @@
 """What crosses the wire of working calendars."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from functools import cache
 from typing import Annotated, Literal
 from uuid import UUID
@@ -21,6 +21,11 @@ def _known_zone(value: str) -> str:
     return value
 
 
+def _length(span: tuple[str, str]) -> timedelta:
+    start, end = (datetime.combine(date.min, time.fromisoformat(moment)) for moment in span)
+    return end - start
+
+
 def _in_order(value: list[tuple[str, str]]) -> list[tuple[str, str]]:
     parse_intervals(value)
     return value
@@ -37,6 +42,8 @@ Intervals = Annotated[
         examples=[[["09:00", "13:00"], ["14:00", "18:00"]]],
     ),
 ]
+# Below this a deadline of some policies would lie beyond what a calendar is searched for.
+LEAST_WEEKLY = timedelta(hours=5)
 Weekday = Literal["1", "2", "3", "4", "5", "6", "7"]
 Weekly = Annotated[
     dict[Weekday, Intervals],
@@ -71,8 +78,9 @@ class CalendarNew(Strict):
     @field_validator("weekly")
     @classmethod
     def _works(cls, value: Weekly) -> Weekly:
-        if not any(value.values()):
-            raise ValueError("there must be working time in the week")
+        worked = sum((_length(span) for spans in value.values() for span in spans), timedelta())
+        if worked < LEAST_WEEKLY:
+            raise ValueError("a week must hold at least 5 working hours: deadlines are counted in them")
         return value
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.appeals import deadlines
-from services.appeals.deadlines import NamedCalendar, compute, is_overdue, policy_at
+from services.appeals.deadlines import BUILT_IN, NamedCalendar, compute, is_overdue, policy_at
 from shared.tables.appeals import Appeal, SlaPolicy
 from shared.working_time import DayException, WorkingCalendar, add, between
 
@@ -115,11 +115,6 @@ def test_working_time_adds_up(start: datetime, first: timedelta, second: timedel
     assert between(WORKING, middle, end) == second
 
 
-def test_a_calendar_that_never_works_is_refused() -> None:
-    with pytest.raises(ValueError, match="no working time"):
-        compute(policy(), NamedCalendar(None, "Пустой", WorkingCalendar(ZONE, {})), local("03-04 09:00"))
-
-
 def test_the_policy_of_the_moment_holds() -> None:
     old, new, high = policy(9, valid_from=2000), policy(8, valid_from=2026), policy(4, urgency="high")
     found = [old, new, high]
@@ -175,3 +170,11 @@ def test_overdue_is_a_late_answer_that_is_awaited() -> None:
     assert not is_overdue(case(first_response_due_at=late, status="closed"), moment)
     assert is_overdue(case(first_response_at=answered, status="reopened", next_response_due_at=late), moment)
     assert is_overdue(case(first_response_at=answered, status="interim", promised_at=late), moment)
+
+
+def test_a_calendar_without_working_time_gives_way_to_the_built_in_week() -> None:
+    empty = NamedCalendar(uuid4(), "Пустой", WorkingCalendar(CALENDAR.working.zone, {}))
+    nine = policy(9)
+    made = compute(nine, empty, local("03-04 09:00"))
+    assert made == compute(nine, BUILT_IN, local("03-04 09:00"))
+    assert made.explanation["calendar"] == BUILT_IN.name

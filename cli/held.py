@@ -1,0 +1,28 @@
+"""Jobs that failed for good: seen, and put back once the cause is mended."""
+
+import asyncpg
+
+from shared.jobs import Jobs
+from shared.settings import ServiceName, settings
+
+
+async def show(service: ServiceName) -> list[str]:
+    """One line for each held job of a service, newest first. Runs as the service's database role."""
+    connection = await asyncpg.connect(settings().direct_url)
+    try:
+        held = await Jobs(service).held(connection)
+    finally:
+        await connection.close()
+    return [
+        f"{job.id}  {job.entrypoint}  {job.updated:%Y-%m-%d %H:%M}  {(job.payload or b'').decode()}"
+        for job in held
+    ]
+
+
+async def put_back(service: ServiceName, ids: list[int]) -> None:
+    """Run held jobs again from their first attempt."""
+    connection = await asyncpg.connect(settings().direct_url)
+    try:
+        await Jobs(service).put_back(connection, ids)
+    finally:
+        await connection.close()

@@ -1,0 +1,37 @@
+"""The first person of a deployment: somebody must be able to sign in and give access to the others."""
+
+import secrets
+
+from pydantic import ValidationError
+
+from services.registry.people import register
+from services.registry.schemas.access import PersonNew
+from shared.access import Role
+from shared.database import Database
+from shared.problems import Problem
+from shared.settings import settings
+
+
+class PersonRefusedError(Exception):
+    """The person cannot be made; the message says why."""
+
+
+async def add(username: str, full_name: str, role: str) -> str:
+    """Make a person of the centre and answer the password made for them, told only here.
+
+    Runs as registry's role. Raises `PersonRefusedError` for a name in use or a role that is not the centre's.
+    """
+    password = secrets.token_urlsafe(18)
+    try:
+        new = PersonNew(username=username, full_name=full_name, role=Role(role), password=password)
+    except (ValidationError, ValueError) as error:
+        raise PersonRefusedError(str(error)) from error
+    database = Database(settings().direct_url, 1, name="people")
+    try:
+        async with database.write() as session:
+            await register(session, new)
+    except Problem as problem:
+        raise PersonRefusedError(problem.detail) from problem
+    finally:
+        await database.close()
+    return password
