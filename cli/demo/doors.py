@@ -1,5 +1,7 @@
 """The doors the demo goes through: the gateway as `centre`, and the control doors of the emulators."""
 
+import asyncio
+import time
 from typing import Any
 
 import aiohttp
@@ -88,6 +90,29 @@ class Doors:
         named = ("kind", "token", "application_key", "application_secret_key", "session_secret_key")
         body = {"network": network, "page_id": page_id, **{name: token.get(name) for name in named}}
         await self._call("POST", f"{self._api}/sources/tokens", json=_given(body))
+
+    async def until_heard(self, patience: float = 40) -> None:
+        """Wait until ingest follows every page: from then on what citizens write arrives within seconds.
+
+        Raises DemoError naming a page that is not followed after `patience` seconds.
+        """
+        deadline = time.monotonic() + patience
+        while (deaf := await self._unheard_page()) is not None:
+            if time.monotonic() > deadline:
+                raise DemoError(f"ingest does not follow the page {deaf}; see its log and GET /api/v1/sources")
+            await asyncio.sleep(0.3)
+
+    async def _unheard_page(self) -> str | None:
+        cursor: dict[str, str] = {}
+        while True:
+            _, answer = await self._call("GET", f"{self._api}/sources", params={"limit": "200", **cursor})
+            for source in answer["items"]:
+                ways = {way["way"] for way in source["ways"] if way["last_success_at"]}
+                if not ways & {"long_poll", "discussions_poll"}:
+                    return str(source["name"])
+            if answer["next_cursor"] is None:
+                return None
+            cursor = {"cursor": answer["next_cursor"]}
 
     async def let_citizens_write(self) -> None:
         """Switch on the invented citizens of both networks."""

@@ -51,6 +51,7 @@ async def _fill(settings: EmbeddedSettings, layout: Layout, processes: Processes
         await _enter(doors, processes, known=remembered)
         # The database may be another one than the one that was filled.
         if remembered and await doors.organisation(ORG_CODE) is not None:
+            await doors.until_heard()
             await doors.let_citizens_write()
             return "the region stands as it was"
         organisations = await _organisations(doors, region)
@@ -58,6 +59,7 @@ async def _fill(settings: EmbeddedSettings, layout: Layout, processes: Processes
             *(_network(doors, network, region, organisations) for network in NETWORKS)
         )
         await asyncio.to_thread(_people, processes, organisations[ORG_CODE])
+        await doors.until_heard()
         await doors.let_citizens_write()
     layout.remember(demo=_digest())
     return f"{len(organisations)} organisations, {sum(connected)} pages"

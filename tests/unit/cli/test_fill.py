@@ -71,6 +71,10 @@ class Gateway:
                     and page["network"] == request.query["network"]
                 ]
                 return web.json_response({"items": items, "next_cursor": None})
+            case "GET /api/v1/sources":
+                ways = [{"way": "long_poll", "last_success_at": "2026-01-01T00:00:00Z"}]
+                heard = [{"name": page["name"], "ways": ways} for page in self.pages.values()]
+                return web.json_response({"items": heard, "next_cursor": None})
             case "POST /api/v1/sources/tokens":
                 if body["kind"] == "group":
                     assert body["page_id"] in {page["id"] for page in self.pages.values()}
