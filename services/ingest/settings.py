@@ -30,7 +30,6 @@ class IngestSettings(BaseSettings):
     ok_discussions_seconds: float = 2
     ok_walk_seconds: float = Field(default=600, description="How often all discussions are walked through")
     ok_topics_seconds: float = Field(default=1_800, description="How often a group's topics are compared")
-    ok_reread_seconds: float = Field(default=120, description="How often live discussions are read again whole")
     ok_chats_seconds: float = 4
 
     registry_seconds: float = Field(default=3, description="How soon new pages and tokens are noticed")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.database import JOB_CONNECTIONS, POOL_SIZES
+
 ROOT = Path(__file__).parents[2]
 SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 UPPER_ROOMS = {"app", "api", "worker"}
@@ -38,6 +40,12 @@ def test_domain_modules_know_no_routes_wiring_or_workers(service: str) -> None:
         if (parts := name.split("."))[:2] == ["services", service] and len(parts) > 2 and parts[2] in UPPER_ROOMS
     }
     assert upward == set()
+
+
+def test_all_pools_together_stay_below_the_databases_limit() -> None:
+    apart = 2 * sum(POOL_SIZES.values())
+    workers = len(POOL_SIZES) * (JOB_CONNECTIONS + 1)
+    assert apart + workers <= 90, "a few of the 100 are for migrations and people"
 
 
 def test_domain_code_never_commits() -> None:
