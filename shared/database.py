@@ -13,8 +13,8 @@ import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-# Connections of a service process: its pool of sessions; a worker has its jobs' and one for wake-ups besides. The sum
-# stays below Postgres' own limit of 100 also when Compose runs API and worker of each service apart.
+# Connections of a service process: its pool of sessions; a worker has its jobs' and one for wake-ups besides.
+# The sum stays below Postgres' own limit of 100 also when Compose runs API and worker of each service apart.
 POOL_SIZES = {"registry": 6, "ingest": 8, "appeals": 8, "metrics": 4, "webhooks": 5}
 JOB_CONNECTIONS = 2
 
