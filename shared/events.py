@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -216,10 +216,3 @@ def _is_outage(error: Exception) -> bool:
     """Whether the database was away: then no event is to blame."""
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     return lost or isinstance(error, (OSError, OperationalError, InterfaceError, asyncpg.InterfaceError))
-
-
-async def lag(session: AsyncSession, cursors: type[CursorMixin]) -> dict[str, int]:
-    """How many numbered events each consumer has not looked at yet."""
-    last = await session.scalar(text("SELECT coalesce(max(position), 0) FROM events")) or 0
-    rows = await session.execute(select(cursors.consumer, cursors.position))
-    return {consumer: last - position for consumer, position in rows}

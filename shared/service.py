@@ -5,6 +5,7 @@ In the embedded run API and worker share one process and loop; Compose starts th
 
 import asyncio
 import importlib
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from joserfc.jwk import KeySet
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
@@ -200,6 +202,15 @@ class Service:
             await asyncio.sleep(delay)
             delay = min(delay * 2, 15)
 
+    async def _held_jobs(self, jobs: Jobs) -> float:
+        # The other figures are wanted most when the database is away.
+        try:
+            async with asyncio.timeout(3), self.database.read() as session:
+                return await jobs.count_held(session)
+        except (OSError, SQLAlchemyError) as error:
+            logs.logger(__name__).warning("held jobs cannot be counted", error=repr(error)[:300])
+            return math.nan
+
     def _health_routes(self) -> APIRouter:
         router = APIRouter(tags=["health"], include_in_schema=False)
 
@@ -221,8 +232,7 @@ class Service:
         @router.get("/metrics")
         async def metrics() -> Response:
             if self.jobs is not None:
-                async with self.database.read() as session:
-                    HELD.labels(self.name).set(await self.jobs.count_held(session))
+                HELD.labels(self.name).set(await self._held_jobs(self.jobs))
             return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
         return router

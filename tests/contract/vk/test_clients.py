@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ClassVar
@@ -34,23 +35,23 @@ class Rewriting(requests.Session):
         return super().request(method, str(url).replace(self.base, self._url), *args, **kwargs)
 
 
-class Client:
+class Client(ABC):
     """What the tests ask of every client."""
 
     def __init__(self, page: VkPage) -> None:
         self.page = page
 
+    @abstractmethod
     async def call(self, token: str, method: str, **params: Any) -> Any:
         """The `response` of a call."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def error(self, token: str, method: str, **params: Any) -> int:
         """Code of the error that a call meets."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def events(self) -> list[dict[str, Any]]:
         """Events of the first answer of a held poll, during which a citizen writes."""
-        raise NotImplementedError
 
 
 class VkApiClient(Client):
