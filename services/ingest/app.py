@@ -1,6 +1,6 @@
 """The ingest service's wiring."""
 
-from services.ingest.api import internal, router
+from services.ingest.api import ROOT, ROUTERS
 from services.ingest.worker import Worker
 from shared.service import Service
 
@@ -8,8 +8,8 @@ worker = Worker()
 service = Service(
     "ingest",
     "Gospablik: ingest",
-    routers=[router],
-    root=[internal],
+    routers=ROUTERS,
+    root=ROOT,
     jobs=worker.jobs,
     workers={"networks": worker.run},
 )

@@ -56,7 +56,7 @@ async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> t
             created_at=now,
             updated_at=now,
         )
-        .on_conflict_do_nothing(index_elements=[Publication.reply_id])
+        .on_conflict_do_nothing(index_elements=[Publication.reply_id, Publication.part])
         .returning(Publication.id)
     )
     row = await session.scalar(select(Publication).where(Publication.reply_id == wanted.reply_id))

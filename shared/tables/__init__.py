@@ -32,6 +32,13 @@ OWNERS: dict[str, str] = {
             "threads",
             "set_aside",
             "network_tokens",
+            "call_counts",
+            "poll_rates",
+            "callback_servers",
+            "tombstones",
+            "seen_events",
+            "reconciliations",
+            "backfills",
             "publications",
             "ingest_cursors",
             "ingest_idempotency",
@@ -67,7 +74,8 @@ GUARDED: dict[str, set[str]] = {
     "message_versions": {"raw"},
     "authors": {"identity"},
     "set_aside": {"raw"},
-    "network_tokens": {"secret", "digest"},
+    "network_tokens": {"secret", "digest", "challenge"},
+    "callback_servers": {"secret", "digest"},
     "webhook_endpoints": {"secret"},
 }
 

@@ -26,6 +26,7 @@ class Message(Base):
         Index("ix_messages_received_at_id", "received_at", "id"),
         Index("ix_messages_organisation_id_received_at", "organisation_id", "received_at", "id"),
         Index("ix_messages_thread_key", "thread_key", "written_at"),
+        Index("ix_messages_deleted", "received_at", "id", postgresql_where=text("deleted_by IS NOT NULL")),
     )
 
     id: Mapped[Id]
@@ -66,6 +67,33 @@ class MessageVersion(Base):
     replaced_at: Mapped[datetime]
 
 
+class Tombstone(Base):
+    """A deletion that was announced before the message itself came; it is applied when the message comes.
+
+    `deleter_key` is the pseudonym of who deleted, null where the network does not tell.
+    """
+
+    __tablename__ = "tombstones"
+
+    network: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"))
+    deleter_key: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+
+
+class SeenEvent(Base):
+    """An event that a network pushed and that is stored: a second delivery of the same id changes nothing."""
+
+    __tablename__ = "seen_events"
+    __table_args__ = (Index("ix_seen_events_created_at", "created_at"),)
+
+    page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"), primary_key=True)
+    event_id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[CreatedAt]
+
+
 class Author(Base):
     """Who wrote: a keyed digest for everyone, name and profile encrypted for those who may know."""
 
@@ -79,7 +107,10 @@ class Author(Base):
 
 
 class Source(Base):
-    """How far one way into one page is read. `cursor` is moved in the transaction that stored its batch."""
+    """How far one way into one page is read. `cursor` is moved in the transaction that stored its batch.
+
+    `gaps`: how many messages this way found that no ordinary way had brought although it had had the time.
+    """
 
     __tablename__ = "sources"
     __table_args__ = (UniqueConstraint("page_id", "way"),)
@@ -93,6 +124,8 @@ class Source(Base):
     last_error_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
     failures: Mapped[int] = mapped_column(default=0)
+    gaps: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    last_gap_at: Mapped[datetime | None]
     updated_at: Mapped[UpdatedAt]
 
 
@@ -130,7 +163,8 @@ class SetAside(Base):
 class NetworkToken(Base):
     """A credential of a network, encrypted; ingest alone may read `secret`.
 
-    `state`: healthy | limited | captcha | revoked | blocked. `usage` counts the day's calls of budgeted methods.
+    `state`: healthy | limited | captcha | revoked | blocked. `usage` holds until when single methods rest.
+    `challenge`: what a person has to solve before the network takes the token again.
     """
 
     __tablename__ = "network_tokens"
@@ -146,18 +180,127 @@ class NetworkToken(Base):
     reason: Mapped[str | None]
     limited_until: Mapped[datetime | None]
     usage: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    challenge: Mapped[dict[str, Any] | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
 
+class CallCount(Base):
+    """Calls of a method by a token in one part of the network's day; reserved before they are made."""
+
+    __tablename__ = "call_counts"
+    __table_args__ = (Index("ix_call_counts_bucket", "bucket"),)
+
+    token_id: Mapped[UUID] = mapped_column(ForeignKey("network_tokens.id", ondelete="CASCADE"), primary_key=True)
+    method: Mapped[str] = mapped_column(primary_key=True)
+    bucket: Mapped[datetime] = mapped_column(primary_key=True)
+    calls: Mapped[int]
+
+
+class PollRate(Base):
+    """What is learnt of how often a page brings something, so that a restart does not forget it."""
+
+    __tablename__ = "poll_rates"
+
+    page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"), primary_key=True)
+    way: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[dict[str, Any]]
+    updated_at: Mapped[UpdatedAt]
+
+
+class CallbackServer(Base):
+    """Where a network pushes the events of a page to, and whether it does.
+
+    `secret` and `confirmation_code` lie encrypted together; `digest` finds the page of a secret path.
+    `state`: waiting (asked for, not confirmed) | working | failed. `by_hand`: a person set it up in the network.
+    """
+
+    __tablename__ = "callback_servers"
+
+    page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"), primary_key=True)
+    network: Mapped[str]
+    url: Mapped[str]
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    digest: Mapped[str] = mapped_column(unique=True)
+    server_id: Mapped[str | None]
+    by_hand: Mapped[bool] = mapped_column(default=False)
+    state: Mapped[str] = mapped_column(default="waiting")
+    reason: Mapped[str | None]
+    checked_at: Mapped[datetime | None]
+    last_event_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class Reconciliation(Base):
+    """One comparison of what the network holds of a page with what is stored.
+
+    `compared` items were read; `gaps` were missing although ordinary ways had had the time, `late` were missing
+    but too young to count, `edited` and `deleted` had changed unnoticed. All of them are mended by it.
+    """
+
+    __tablename__ = "reconciliations"
+    __table_args__ = (Index("ix_reconciliations_page_id_started_at", "page_id", "started_at"),)
+
+    id: Mapped[Id]
+    page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"))
+    since: Mapped[datetime]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    cursor: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    compared: Mapped[int] = mapped_column(default=0)
+    gaps: Mapped[int] = mapped_column(default=0)
+    late: Mapped[int] = mapped_column(default=0)
+    edited: Mapped[int] = mapped_column(default=0)
+    deleted: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None]
+
+
+class Backfill(Base):
+    """A page's history being fetched: asked for once, resumed after every interruption.
+
+    `status`: queued → running → done | failed | cancelled. `open_cases`: what is found may open cases although it
+    was written before the page's go-live moment. `share` is how much of it is done, from 0 to 1.
+    """
+
+    __tablename__ = "backfills"
+    __table_args__ = (
+        Index("ix_backfills_created_at", "created_at", "id"),
+        Index(
+            "uq_backfills_one_at_a_time",
+            "page_id",
+            unique=True,
+            postgresql_where=text("status IN ('queued', 'running')"),
+        ),
+    )
+
+    id: Mapped[Id]
+    page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"))
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"))
+    since: Mapped[datetime]
+    open_cases: Mapped[bool]
+    status: Mapped[str] = mapped_column(default="queued")
+    cursor: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    share: Mapped[float] = mapped_column(default=0.0)
+    found: Mapped[int] = mapped_column(default=0)
+    stored: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None]
+    asked_by: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    finished_at: Mapped[datetime | None]
+    updated_at: Mapped[UpdatedAt]
+
+
 class Publication(Base):
-    """One answer to be published exactly once; `reply_id` is the idempotency key of the request.
+    """One answer, or one part of a long one, to be published exactly once; `reply_id` and `part` are its key.
 
     `status`: queued → sending → published | failed; `uncertain` when a call may or may not have worked.
+    `part` counts from 0 to `parts` - 1; a part is sent when its elder stands in the network.
     """
 
     __tablename__ = "publications"
     __table_args__ = (
+        UniqueConstraint("reply_id", "part"),
         Index("ix_publications_page_id_created_at", "page_id", "created_at", "id"),
         Index(
             "uq_publications_one_at_a_time",
@@ -182,7 +325,9 @@ class Publication(Base):
     )
 
     id: Mapped[Id]
-    reply_id: Mapped[UUID] = mapped_column(unique=True)
+    reply_id: Mapped[UUID]
+    part: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    parts: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"))
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"))
     network: Mapped[str]

@@ -3,7 +3,7 @@
 An adapter turns a network's wire into `Incoming` and back; everything after that is the same for all networks.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -29,7 +29,8 @@ class Incoming:
 
     `happened`: "new" is an announcement, "seen" is the state that a poll found, which may differ from what is
     stored; "edited", "deleted" and "restored" are announcements of a change. `text` is None where the network
-    does not tell it (deletions); such an item stores nothing new.
+    does not tell it (deletions); such an item stores nothing new. `event_id` is the network's name of a pushed
+    event: what came under it once is not taken again.
     """
 
     happened: Happened
@@ -45,6 +46,7 @@ class Incoming:
     attachments: Sequence[Any] = ()
     url: str = ""
     deleted_by: Author | None = None
+    event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,30 @@ class ThreadMark:
     anchor: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a batch changed in what is stored."""
+
+    new: int = 0
+    edited: int = 0
+    deleted: int = 0
+    restored: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walked:
+    """One step of a walk over all that the network holds of a page.
+
+    `observed_at`: when the network was asked. `cursor`: a walk that is given it goes on after this step; small,
+    JSON. `share`: how much of the walk is done by this step, from 0 to 1, as well as it can be told.
+    """
+
+    parsed: Parsed
+    observed_at: datetime
+    cursor: Mapping[str, Any]
+    share: float
+
+
 class Accounts(Protocol):
     """The registry's pages and the tokens that may be used now."""
 
@@ -211,8 +237,8 @@ class Feed(Protocol):
         observed_at: datetime | None = None,
         cursor: Mapping[str, Any] | None = None,
         marks: Sequence[ThreadMark] = (),
-    ) -> None:
-        """Store a batch and move the cursor and the marks with it.
+    ) -> Stored:
+        """Store a batch and move the cursor and the marks with it; answers what it changed.
 
         `observed_at`: when the network was asked, for polls; a later edit that is already stored wins over it.
         """
@@ -225,6 +251,15 @@ class Feed(Protocol):
 
     async def forget(self, thread_keys: Sequence[str]) -> None:
         """Have these threads read again."""
+
+    async def stored(
+        self, page: PageRef, kind: Kind, *, thread_key: str | None = None, since: datetime | None = None
+    ) -> dict[str, datetime]:
+        """What is stored and not known as deleted, by external id: when it was written.
+
+        Of one thread, or of the whole page; with `since`, only what was written then or later. A complete read of
+        the same range tells what is gone: what stands here and not there, unless it was written meanwhile.
+        """
 
     def well(self, page: PageRef, way: str) -> None:
         """A look that found nothing new, or a connection that stands."""
@@ -258,6 +293,17 @@ class Network(Protocol):
 
     async def read_back(self, outgoing: Outgoing) -> Parsed:
         """What stands in the answer's thread now, as far back as `outgoing.since`. Raises `NotRead`."""
+
+    def look_soon(self, page: PageRef) -> None:
+        """Something of this page may have been missed: compare it as soon as the limits allow."""
+
+    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+        """All that the network holds of a page and that was written at `since` or later, step by step.
+
+        Comments count by their own time, under older posts too as far as the network lets them be found. `cursor`
+        is empty, or the one of the last step that was stored. Raises what a call raises (see `calls`): the caller
+        rests and goes on from its cursor.
+        """
 
 
 class NotRead(Exception):  # noqa: N818 — an outcome of reading

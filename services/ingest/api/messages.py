@@ -1,0 +1,68 @@
+"""Routes of messages: what came in."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from services.ingest import messages
+from services.ingest.api.common import ONE, READING
+from services.ingest.schemas import MessageDetail, MessageKind, MessageOut, NetworkName
+from shared.access import Caller, Right, allowed
+from shared.pagination import Page, PagingDep
+from shared.problems import Invalid
+from shared.service import Reading
+from shared.tables.ingest import Message
+
+router = APIRouter()
+
+MessageReader = Annotated[Caller, allowed(Right.MESSAGES_READ)]
+
+
+@router.get("/messages", tags=["messages"], responses=READING, summary="What came in, last received first")
+async def list_messages(
+    session: Reading,
+    caller: MessageReader,
+    paging: PagingDep,
+    response: Response,
+    *,
+    network: NetworkName | None = None,
+    kind: MessageKind | None = None,
+    page_id: UUID | None = None,
+    organisation_id: UUID | None = None,
+    thread_key: Annotated[str | None, Query(max_length=200)] = None,
+    history: Annotated[bool | None, Query(description="Written before the page's go-live moment")] = None,
+    from_community: bool | None = None,
+    deleted_by: Annotated[str | None, Query(pattern="^(author|community|unknown)$")] = None,
+    received_from: Annotated[datetime | None, Query(description="RFC 3339 with offset, included")] = None,
+    received_to: Annotated[datetime | None, Query(description="RFC 3339 with offset, not included")] = None,
+) -> Page[MessageOut]:
+    """Comments, wall posts and private messages of citizens, and the community's own words."""
+    exact = {
+        Message.network: network,
+        Message.kind: kind,
+        Message.page_id: page_id,
+        Message.organisation_id: organisation_id,
+        Message.thread_key: thread_key,
+        Message.history: history,
+        Message.from_community: from_community,
+        Message.deleted_by: deleted_by,
+    }
+    conditions = [column == value for column, value in exact.items() if value is not None]
+    for name, moment in (("received_from", received_from), ("received_to", received_to)):
+        if moment is not None and moment.tzinfo is None:
+            raise Invalid.field(f"query/{name}", "The time has no offset")
+    if received_from is not None:
+        conditions.append(Message.received_at >= received_from)
+    if received_to is not None:
+        conditions.append(Message.received_at < received_to)
+    rows = await messages.listed(session, caller, paging, conditions)
+    kept, cursor = paging.page(rows, lambda row: (row.received_at, row.id), response)
+    return Page(items=[messages.shown(row) for row in kept], next_cursor=cursor)
+
+
+@router.get("/messages/{message_id}", tags=["messages"], responses=ONE, summary="One message, all its texts")
+async def get_message(session: Reading, caller: MessageReader, message_id: UUID) -> MessageDetail:
+    """The words, where they stand, and the versions before each edit."""
+    return await messages.find(session, caller, message_id)

@@ -1,0 +1,106 @@
+"""Routes of publications: answers on their way into the networks; asked for by appeals, watched by people."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from services.ingest import publications
+from services.ingest.api.common import ONE, READING
+from services.ingest.schemas import (
+    NetworkName,
+    PublicationAsked,
+    PublicationIn,
+    PublicationOut,
+    PublicationStatus,
+)
+from shared import problems
+from shared.access import Caller, Right, ServiceCallerDep, allowed
+from shared.jobs import Jobs
+from shared.pagination import Page, PagingDep
+from shared.problems import Conflict
+from shared.service import Reading, Service, ServiceDep, Writing
+from shared.tables.ingest import Publication
+
+router = APIRouter()
+internal = APIRouter(prefix="/internal/publications", include_in_schema=False)
+
+PublicationReader = Annotated[Caller, allowed(Right.APPEALS_READ)]
+PublicationSender = Annotated[Caller, allowed(Right.APPEALS_ANSWER)]
+
+
+def _jobs(service: Service) -> Jobs:
+    if service.jobs is None:
+        raise RuntimeError("ingest has no job queue")
+    return service.jobs
+
+
+@router.get("/publications", tags=["publications"], responses=READING, summary="Answers on their way")
+async def list_publications(
+    session: Reading,
+    caller: PublicationReader,
+    paging: PagingDep,
+    response: Response,
+    *,
+    status: PublicationStatus | None = None,
+    network: NetworkName | None = None,
+    page_id: UUID | None = None,
+    organisation_id: UUID | None = None,
+    reply_id: UUID | None = None,
+) -> Page[PublicationOut]:
+    """Newest first; `status=failed` are those that wait for a person."""
+    exact = {
+        Publication.status: status,
+        Publication.network: network,
+        Publication.page_id: page_id,
+        Publication.organisation_id: organisation_id,
+        Publication.reply_id: reply_id,
+    }
+    conditions = [column == value for column, value in exact.items() if value is not None]
+    rows = await publications.listed(session, caller, paging, conditions)
+    kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
+    return Page(items=[PublicationOut.model_validate(row) for row in kept], next_cursor=cursor)
+
+
+@router.get("/publications/{publication_id}", tags=["publications"], responses=ONE, summary="One answer")
+async def get_publication(session: Reading, caller: PublicationReader, publication_id: UUID) -> PublicationOut:
+    """Its status, attempts, and why it failed if it did."""
+    return PublicationOut.model_validate(await publications.find(session, caller, publication_id))
+
+
+@router.post(
+    "/publications/{publication_id}/retry",
+    tags=["publications"],
+    status_code=202,
+    responses=ONE | problems.responses(Conflict),
+    summary="Send a failed answer again",
+)
+async def retry_publication(
+    session: Writing, caller: PublicationSender, service: ServiceDep, publication_id: UUID
+) -> PublicationOut:
+    """Puts it back into the queue; one that has not failed is left as it is (409)."""
+    row = await publications.retry(session, _jobs(service), publication_id, caller)
+    return PublicationOut.model_validate(row)
+
+
+@internal.post("", status_code=201)
+async def request_publication(
+    session: Writing,
+    caller: ServiceCallerDep,
+    service: ServiceDep,
+    wanted: PublicationIn,
+    response: Response,
+) -> PublicationAsked:
+    """Another service asks for an answer to be published; idempotent by `reply_id`."""
+    row, new = await publications.request(session, _jobs(service), wanted)
+    if not new:
+        response.status_code = 200
+    return PublicationAsked.model_validate(row)
+
+
+@internal.post("/{publication_id}/retry", status_code=202)
+async def retry_for_service(
+    session: Writing, caller: ServiceCallerDep, service: ServiceDep, publication_id: UUID
+) -> PublicationAsked:
+    """Another service asks for a failed answer to be sent again."""
+    return PublicationAsked.model_validate(await publications.retry(session, _jobs(service), publication_id))
