@@ -1,5 +1,6 @@
 """OK's payloads of all years become messages, or are set aside with a reason."""
 
+import copy
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ import pytest
 from services.ingest.networks.ok import parse
 from services.ingest.networks.ok.adapter import _comment_id
 from services.ingest.networks.ok.client import session_secret, signature
-from services.ingest.networks.port import Credential, PageRef, Parsed, TokenKind
+from services.ingest.networks.port import Credential, PageRef, Parsed, TokenKind, describe
 
 PAGE = PageRef(
     id=UUID(int=1),
@@ -114,8 +115,9 @@ def test_messages_of_all_years(kind: dict[str, str], *, prefix: bool) -> None:
             "recipient": {"chat_id": "C0ffee00"},
             "message": MESSAGE["message"] | {"mid": "C0ffee00.1abc"},
         }
-    item = parse.message(raw, PAGE)
+    item = parse.webhook(raw, PAGE)
     assert item is not None
+    assert (item.happened, item.event_id) == ("new", "mid:C0ffee00.1abc")
     assert item.external_id == "chat:C0ffee00/mid:C0ffee00.1abc"
     assert item.thread_key == "ok:chat:C0ffee00"
     assert item.raw["message"]["seq"] == 115000000000000001
@@ -124,12 +126,44 @@ def test_messages_of_all_years(kind: dict[str, str], *, prefix: bool) -> None:
 
 def test_the_groups_own_message() -> None:
     item = parse.message(MESSAGE | {"sender": {"user_id": "group:50000000000001"}}, PAGE)
-    assert item is not None
     assert item.from_community
 
 
-def test_an_event_without_words_is_passed_over() -> None:
-    assert parse.message({"webhookType": "CHAT_SYSTEM"}, PAGE) is None
+@pytest.mark.parametrize("kind", ["CHAT_SYSTEM", "MESSAGE_CALLBACK"])
+def test_an_event_without_words_is_passed_over(kind: str) -> None:
+    assert parse.webhook({"webhookType": kind, "mid": "mid:1"}, PAGE) is None
+
+
+def _without(*path: str) -> dict[str, Any]:
+    raw: dict[str, Any] = copy.deepcopy(MESSAGE)
+    inner = raw
+    for name in path[:-1]:
+        inner = inner[name]
+    del inner[path[-1]]
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (_without("message"), "'message' is missing"),
+        (_without("message", "mid"), "'mid' is missing"),
+        (_without("sender"), "'sender' is missing"),
+        (_without("sender", "user_id"), "'user_id' is missing"),
+        (_without("recipient"), "'recipient' is missing"),
+        (_without("timestamp"), "'timestamp' is missing"),
+        (MESSAGE | {"timestamp": "soon"}, "no moment"),
+        (MESSAGE | {"timestamp": 10**30}, "no moment"),
+        (MESSAGE | {"message": None}, "'message' is no object"),
+        (MESSAGE | {"message": {"mid": "mid:"}}, "'mid' is no id"),
+        (MESSAGE | {"webhookType": "SOMETHING_NEW"}, "'SOMETHING_NEW' are unknown"),
+        ([MESSAGE], "no object"),
+    ],
+)
+def test_an_incomplete_event_says_what_it_lacks(raw: Any, reason: str) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)) as caught:
+        parse.webhook(raw, PAGE)
+    assert reason in describe(caught.value)
 
 
 def test_a_topic_of_several_blocks() -> None:
@@ -158,7 +192,7 @@ def test_a_topic_of_several_blocks() -> None:
         ({}, "is missing"),
         ("x", ""),
         (COMMENT | {"date": "2014"}, "does not match"),
-        (COMMENT | {"date_ms": "soon"}, "invalid literal"),
+        (COMMENT | {"date_ms": "soon"}, "no moment"),
         ({key: value for key, value in COMMENT.items() if key != "author_id"}, "'author_id' is missing"),
     ],
 )

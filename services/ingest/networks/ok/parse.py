@@ -12,14 +12,19 @@ from services.ingest.networks.port import Author, Happened, Incoming, PageRef
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 GROUP_TOPIC = "GROUP_TOPIC"
+# Events of the Bot API about buttons and about chats themselves: nobody says anything in them.
+WORDLESS = {"MESSAGE_CALLBACK", "CHAT_SYSTEM"}
 REMOVED = {"REMOVED_MESSAGE", "REMOVED", "DELETED", "DELETED_MESSAGE"}
 
 Names = Mapping[str, str]
 
 
 def moment(ms: Any) -> datetime:
-    """Milliseconds since the epoch."""
-    return datetime.fromtimestamp(int(ms) / 1000, UTC)
+    """Milliseconds since the epoch. Raises ValueError when it is no moment."""
+    try:
+        return datetime.fromtimestamp(int(ms) / 1000, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        raise ValueError(f"{str(ms)[:40]!r} is no moment in milliseconds") from None
 
 
 def moscow(value: str) -> datetime:
@@ -112,22 +117,40 @@ def comment(
     )
 
 
+def _part(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """An object inside an object. Raises KeyError or TypeError."""
+    found = raw[name]
+    if not isinstance(found, dict):
+        raise TypeError(f"the field {name!r} is no object")
+    return found
+
+
+def _ident(raw: Mapping[str, Any], name: str) -> str:
+    """An id inside an object, as text. Raises KeyError or ValueError."""
+    found = raw[name]
+    if isinstance(found, bool) or not isinstance(found, str | int) or not bare(found):
+        raise ValueError(f"the field {name!r} is no id")
+    return str(found)
+
+
 def message(
-    raw: dict[str, Any], page: PageRef, chat: str | None = None, happened: Happened = "seen"
-) -> Incoming | None:
-    """A message of a chat, as lists and webhooks of all years give it; None for events without words."""
-    if raw.get("webhookType", "MESSAGE_CREATED") != "MESSAGE_CREATED":
-        return None
-    content, recipient, sender = raw["message"], raw.get("recipient") or {}, raw["sender"]
-    place = prefixed("chat", chat if chat is not None else recipient["chat_id"])
-    ref = str(sender["user_id"])
+    raw: dict[str, Any],
+    page: PageRef,
+    chat: str | None = None,
+    happened: Happened = "seen",
+    event_id: str | None = None,
+) -> Incoming:
+    """A message of a chat, as lists and webhooks of all years give it; raises what `Parsed.add` takes."""
+    content, sender = _part(raw, "message"), _part(raw, "sender")
+    place = prefixed("chat", chat if chat is not None else _ident(_part(raw, "recipient"), "chat_id"))
+    ref = _ident(sender, "user_id")
     writer, group = bare(ref), ref.startswith("group:") or bare(ref) == page.external_id
     attachments = content.get("attachments")
     answered = content.get("reply_to")
     return Incoming(
         happened=happened,
         kind="message",
-        external_id=f"{place}/{prefixed('mid', content['mid'])}",
+        external_id=f"{place}/{prefixed('mid', _ident(content, 'mid'))}",
         thread_key=f"ok:{place}",
         written_at=moment(raw["timestamp"]),
         raw=raw,
@@ -137,7 +160,25 @@ def message(
         reply_to=f"{place}/{prefixed('mid', answered)}" if answered else None,
         attachments=attachments if isinstance(attachments, list) else (),
         url=f"https://ok.ru/group/{page.external_id}/messages",
+        event_id=event_id,
     )
+
+
+def webhook(raw: Any, page: PageRef) -> Incoming | None:
+    """An event that the Bot API pushed, with or without its type; None for kinds that bring no words.
+
+    Raises KeyError, TypeError or ValueError, with the reason in words, for what is incomplete or unknown.
+    """
+    if not isinstance(raw, dict):
+        raise TypeError("the event is no object")
+    kind = raw.get("webhookType")
+    if kind in WORDLESS:
+        return None
+    if kind not in {None, "MESSAGE_CREATED"}:
+        raise ValueError(f"events of type {str(kind)[:40]!r} are unknown")
+    if kind is None and "message" not in raw and ("payload" in raw or "chat" in raw):
+        return None  # of 2017: a pressed button, or a change of the chat itself
+    return message(raw, page, happened="new", event_id=prefixed("mid", _ident(_part(raw, "message"), "mid")))
 
 
 def discussion(raw: Any) -> tuple[str, str, str, int] | None:
