@@ -9,6 +9,8 @@ class Clock:
     def __init__(self, shift_seconds: float = 0, day_seconds: float = 86_400) -> None:
         self._shift = shift_seconds
         self._day = day_seconds
+        self.ended_days = 0
+        """Days that were ended before their time; whoever ends them also keeps the number."""
 
     def now(self) -> float:
         """Seconds of the Unix epoch."""
@@ -20,4 +22,4 @@ class Clock:
 
     def day(self) -> int:
         """Number of the emulator's current day."""
-        return int(self.now() // self._day)
+        return int(self.now() // self._day) + self.ended_days

@@ -1,77 +1,57 @@
 """The control door: through it tests and demonstrations move citizens, staff, tokens and faults."""
 
-import json
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field
 
+from emulators.common.bodies import Body, Reference
 from emulators.common.citizens import CitizenWriter
+from emulators.common.control_faults import Breaker, fault_routes
 from emulators.common.errors import BadInputError, RefusedError, UnknownError
-from emulators.common.faults import Fault, FaultKind, Faults
+from emulators.common.faults import Faults
 from emulators.common.feed import FeedPlan, feed
 from emulators.common.world import Actor, MessageKind, TokenKind, World
 
-
-def _reference(value: object) -> object:
-    # Clients hold ids of VK as numbers and ids of OK as text; inside they are text.
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value
+__all__ = ["ControlRoute", "Reference", "control_router"]
 
 
-Reference = Annotated[str, BeforeValidator(_reference), Field(min_length=1, max_length=400)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _storable(cls, data: object) -> object:
-        # JSON can spell half of a surrogate pair, which no network and no database can hold.
-        try:
-            json.dumps(data, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise ValueError("holds a lone surrogate, which is no text") from None
-        return data
-
-
-class PageIn(_Body):
+class PageIn(Body):
     name: str = Field(min_length=1, max_length=200)
     screen_name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.]+$")
     description: str = ""
 
 
-class TokenIn(_Body):
+class TokenIn(Body):
     kind: TokenKind
     page: Reference | None = None
+    count: int | None = Field(default=None, ge=1, le=100)
 
 
-class RevokeIn(_Body):
+class RevokeIn(Body):
     token: str = Field(min_length=1)
 
 
-class CitizenIn(_Body):
+class CitizenIn(Body):
     page: Reference
     kind: MessageKind
     text: str
     author: Reference | None = None
     thread: Reference | None = None
     in_reply_to: Reference | None = None
-    attachments: list[Any] = []
+    attachments: list[Any] = Field(default_factory=list)
 
 
-class PostIn(_Body):
+class PostIn(Body):
     page: Reference
     text: str
 
 
-class CommunityIn(_Body):
+class CommunityIn(Body):
     page: Reference
     thread: Reference
     text: str
@@ -79,7 +59,7 @@ class CommunityIn(_Body):
     kind: MessageKind | None = None
 
 
-class EditIn(_Body):
+class EditIn(Body):
     page: Reference
     id: Reference
     text: str
@@ -87,29 +67,14 @@ class EditIn(_Body):
     by: Actor = "author"
 
 
-class DeleteIn(_Body):
+class DeleteIn(Body):
     page: Reference
     id: Reference
     kind: MessageKind | None = None
     by: Actor = "author"
 
 
-class FaultIn(_Body):
-    kind: FaultKind
-    rate: float | None = Field(default=None, ge=0, le=1)
-    next: int | None = Field(default=None, ge=1)
-    method: str | None = None
-    code: int | None = None
-    seconds: float | None = Field(default=None, ge=0, le=600)
-
-    @model_validator(mode="after")
-    def _one_measure(self) -> "FaultIn":
-        if (self.rate is None) == (self.next is None):
-            raise ValueError("give either rate or next")
-        return self
-
-
-class CitizensIn(_Body):
+class CitizensIn(Body):
     per_minute: float = Field(ge=0, le=60_000)
 
 
@@ -144,7 +109,8 @@ def control_router(world: World, faults: Faults, writer: CitizenWriter | None = 
     """Routes under `/_control`; without a writer the rate of citizens cannot be changed (404)."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     _world_routes(router, world)
-    _fault_routes(router, faults)
+    breaker = fault_routes(router, world, faults)
+    _token_routes(router, world, faults, breaker)
 
     @router.post("/feed")
     async def feed_csv(
@@ -172,6 +138,31 @@ def control_router(world: World, faults: Faults, writer: CitizenWriter | None = 
     return router
 
 
+def _token_routes(router: APIRouter, world: World, faults: Faults, breaker: Breaker) -> None:
+    @router.get("/tokens")
+    async def tokens() -> dict[str, Any]:
+        breaker.script.look()
+        return {"items": world.tokens()}
+
+    @router.post("/tokens")
+    async def create_token(body: TokenIn) -> dict[str, Any]:
+        if body.kind == "group" and body.page is None:
+            raise BadInputError("page", "a group token belongs to a page")
+        before = {item["token"] for item in world.tokens()}
+        made = [world.create_token(kind=body.kind, page=body.page) for _ in range(body.count or 1)]
+        working = {item["token"] for item in world.tokens()}
+        for token in before - working:
+            faults.standing.revoked(token)
+        page = made[0].get("page")
+        faults.standing.replaced(body.kind, None if page is None else str(page))
+        return made[0] if body.count is None else {"items": [item for item in made if item["token"] in working]}
+
+    @router.post("/tokens/revoke")
+    async def revoke_token(body: RevokeIn) -> dict[str, bool]:
+        breaker.revoke(body.token)
+        return {"revoked": True}
+
+
 def _world_routes(router: APIRouter, world: World) -> None:
     @router.get("/pages")
     async def pages() -> dict[str, Any]:
@@ -180,21 +171,6 @@ def _world_routes(router: APIRouter, world: World) -> None:
     @router.post("/pages")
     async def create_page(body: PageIn) -> dict[str, Any]:
         return world.create_page(**body.model_dump())
-
-    @router.get("/tokens")
-    async def tokens() -> dict[str, Any]:
-        return {"items": world.tokens()}
-
-    @router.post("/tokens")
-    async def create_token(body: TokenIn) -> dict[str, Any]:
-        if body.kind == "group" and body.page is None:
-            raise BadInputError("page", "a group token belongs to a page")
-        return world.create_token(kind=body.kind, page=body.page)
-
-    @router.post("/tokens/revoke")
-    async def revoke_token(body: RevokeIn) -> dict[str, bool]:
-        world.revoke_token(body.token)
-        return {"revoked": True}
 
     @router.post("/citizen")
     async def citizen(body: CitizenIn) -> dict[str, Any]:
@@ -220,26 +196,6 @@ def _world_routes(router: APIRouter, world: World) -> None:
     async def answers(page: str | None = None) -> dict[str, Any]:
         return {"items": world.answers(page)}
 
-    @router.get("/calls")
-    async def calls() -> dict[str, Any]:
-        return {"items": world.calls()}
-
     @router.get("/counts")
     async def counts() -> dict[str, Any]:
         return {"items": world.counts()}
-
-
-def _fault_routes(router: APIRouter, faults: Faults) -> None:
-    @router.post("/faults")
-    async def arm(body: FaultIn) -> dict[str, Any]:
-        faults.arm(Fault(**body.model_dump()))
-        return {"items": faults.armed(), "kinds": list(get_args(FaultKind))}
-
-    @router.get("/faults")
-    async def armed() -> dict[str, Any]:
-        return {"items": faults.armed()}
-
-    @router.delete("/faults")
-    async def clear() -> dict[str, Any]:
-        faults.clear()
-        return {"items": []}

@@ -14,6 +14,19 @@ CREATE TABLE IF NOT EXISTS calls (
     accepted INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (day, method, kind, token)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS emulator_state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS armed_faults (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS standing_faults (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, token TEXT NOT NULL, code INTEGER NOT NULL, methods TEXT,
+    until TEXT NOT NULL, kind TEXT NOT NULL, page TEXT, day INTEGER NOT NULL, since_ms INTEGER NOT NULL,
+    calls INTEGER NOT NULL DEFAULT 0, replaced INTEGER NOT NULL DEFAULT 0, ended TEXT,
+    success_token TEXT, captcha_key TEXT
+);
+CREATE INDEX IF NOT EXISTS standing_by_token ON standing_faults (token) WHERE ended IS NULL;
+CREATE TABLE IF NOT EXISTS token_calls (
+    token TEXT PRIMARY KEY, calls INTEGER NOT NULL DEFAULT 0, while_standing INTEGER NOT NULL DEFAULT 0,
+    revoked INTEGER NOT NULL DEFAULT 0, after_revoked INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
 """
 
 
@@ -65,6 +78,19 @@ class Store:
     def changed(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Carry out one statement; answers how many rows it touched."""
         return self._connection.execute(sql, values).rowcount
+
+    def state(self, name: str) -> str | None:
+        """A named value kept beside the network's own state."""
+        found: str | None = self.value("SELECT value FROM emulator_state WHERE name = ?", (name,))
+        return found
+
+    def keep(self, name: str, value: str) -> None:
+        """Keep a named value."""
+        self.run(
+            "INSERT INTO emulator_state (name, value) VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
 
     def all(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""

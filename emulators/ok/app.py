@@ -9,7 +9,6 @@ from fastapi import FastAPI
 
 from emulators.common.citizens import CitizenWriter
 from emulators.common.control import control_router
-from emulators.common.faults import Faults
 from emulators.ok.door import OkDoor
 from emulators.ok.graph import graph_router
 from emulators.ok.rest import rest_router
@@ -21,8 +20,7 @@ log = logging.getLogger(__name__)
 
 def create_app(settings: OkSettings) -> FastAPI:
     """The network with its state, its webhooks and its citizens."""
-    faults = Faults(settings.seed, slow_seconds=settings.slow_seconds, timeout_seconds=settings.timeout_seconds)
-    world = OkWorld(settings, faults)
+    world = OkWorld(settings)
     door = OkDoor(world)
     writer = CitizenWriter(
         door,
@@ -44,7 +42,7 @@ def create_app(settings: OkSettings) -> FastAPI:
 
     app = FastAPI(title="Odnoklassniki emulator", lifespan=lifespan, openapi_url=None)
     app.state.world = world
-    app.include_router(control_router(door, faults, writer))
+    app.include_router(control_router(door, world.faults, writer))
     app.include_router(rest_router(world))
     app.include_router(graph_router(world))
     return app

@@ -27,11 +27,12 @@ class Incoming:
 def _admit(world: OkWorld, incoming: Incoming) -> tuple[BotMethod, str]:
     """The function and the group of a call that may go on; counts it, refused by a limit or not."""
     token = incoming.query.get("access_token", "")
+    name = call_name(incoming.name, incoming.verb)
+    world.stop_dead(token, name, incoming.query)
     page = world.tokens.bot(token)
     function = (GET if incoming.verb == "GET" else POST).get(incoming.name)
     if function is None:
         raise OkError(3)
-    name = call_name(incoming.name, incoming.verb)
     slow_enough = world.second.allow(token, world.settings.bot_calls_per_second)
     accepted = slow_enough and world.calls.within_day(token, name, world.settings.bot_calls_per_day)
     world.calls.count(name, "group", token, accepted=accepted)

@@ -28,6 +28,7 @@ def refusal(code: int | None) -> Answer:
 
 def _admit(world: OkWorld, name: str, params: dict[str, str]) -> tuple[Method, Session]:
     """The method and the session of a call that may go on; counts it, refused by a limit or not."""
+    world.stop_dead(params.get("access_token") or params.get("session_key"), name, params)
     session = world.tokens.session(params)
     function = METHODS.get(name)
     if function is None:

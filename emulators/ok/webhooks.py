@@ -61,7 +61,7 @@ class Webhooks:
             for row in self.store.all("SELECT id, types FROM subscriptions WHERE page = ?", (page,)):
                 if kind not in row["types"].split(","):
                     continue
-                faults = self._drawn()
+                faults = {fault.kind for fault in self.faults.draw_push(FAULT_METHOD)}
                 copies = 0 if "drop" in faults else 2 if "duplicate" in faults else 1
                 due = now + (self.settings.webhook_reorder_ms if "reorder" in faults else 0)
                 for _ in range(copies):
@@ -70,12 +70,6 @@ class Webhooks:
                         (row["id"], text, due),
                     )
         self._wake.set()
-
-    def _drawn(self) -> set[str]:
-        # Faults armed for no method in particular are meant for calls and must not be used up here.
-        if not any(fault["method"] == FAULT_METHOD for fault in self.faults.armed()):
-            return set()
-        return {fault.kind for fault in self.faults.draw(FAULT_METHOD)}
 
     async def run(self) -> None:
         """Deliver what is due until cancelled."""

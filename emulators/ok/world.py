@@ -1,5 +1,6 @@
 """The state of the emulated network, behind one object."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from emulators.common.citizens import population
@@ -9,6 +10,7 @@ from emulators.common.limits import Calls, SecondLimit
 from emulators.common.store import Row, Store
 from emulators.ok.chats import Chats
 from emulators.ok.discussions import Discussions
+from emulators.ok.errors import OkError
 from emulators.ok.schema import SCHEMA
 from emulators.ok.settings import OkSettings
 from emulators.ok.tokens import Tokens
@@ -21,15 +23,21 @@ NO_LIMIT = 1_000_000
 class OkWorld:
     """People, groups, topics, comments, chats, credentials and counters, all in one store."""
 
-    def __init__(self, settings: OkSettings, faults: Faults) -> None:
+    def __init__(self, settings: OkSettings) -> None:
         self.settings = settings
-        self.faults = faults
         self.clock = Clock(settings.clock_shift_seconds, settings.day_seconds)
         self.store = Store(settings.data, SCHEMA)
+        self.faults = Faults(
+            settings.seed,
+            slow_seconds=settings.slow_seconds,
+            timeout_seconds=settings.timeout_seconds,
+            store=self.store,
+            clock=self.clock,
+        )
         self.tokens = Tokens(self.store)
         self.discussions = Discussions(self.store, settings, self.clock)
         self.chats = Chats(self.store, settings, self.clock)
-        self.webhooks = Webhooks(self.store, settings, self.clock, faults)
+        self.webhooks = Webhooks(self.store, settings, self.clock, self.faults)
         self.calls = Calls(self.store, self.clock)
         self.second = SecondLimit(settings.rate_window_seconds)
         self._settle()
@@ -41,6 +49,12 @@ class OkWorld:
                     "INSERT OR IGNORE INTO people (uid, first_name, last_name) VALUES (?, ?, ?)",
                     (str(FIRST_CITIZEN + citizen.number), citizen.first_name, citizen.last_name),
                 )
+
+    def stop_dead(self, token: str | None, method: str, params: Mapping[str, str]) -> None:
+        """Count a call of its token and stop it with the error that stands over the token."""
+        code = self.faults.standing.meet(token, method, params)
+        if code is not None:
+            raise OkError(code)
 
     def person(self, uid: str) -> Row | None:
         """A person by id."""

@@ -8,10 +8,11 @@ from string import Formatter
 
 import pytest
 
+from emulators.common.armed import Fault
 from emulators.common.citizens import CitizenWriter, population
 from emulators.common.clock import Clock
 from emulators.common.errors import BadInputError
-from emulators.common.faults import Fault, Faults
+from emulators.common.faults import Faults
 from emulators.common.feed import FeedPlan, feed
 from emulators.common.limits import Calls, SecondLimit
 from emulators.common.sentences import CHATTER, ISSUES, invent

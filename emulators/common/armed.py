@@ -1,0 +1,116 @@
+"""Forms of armed faults: one kind by itself, or several mixed by weight."""
+
+import random
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+FaultKind = Literal[
+    "error",
+    "timeout",
+    "truncated",
+    "wrong_json",
+    "duplicate",
+    "reorder",
+    "slow",
+    "drop",
+    "lost_response",
+]
+
+
+@dataclass
+class Fault:
+    """One armed fault: hits a share of the calls (`rate`) or the next so many (`next`)."""
+
+    kind: FaultKind
+    rate: float | None = None
+    next: int | None = None
+    method: str | None = None
+    code: int | None = None
+    seconds: float | None = None
+    methods: list[str] | None = None
+
+    def names(self) -> list[str] | None:
+        """The methods it is meant for; none: all."""
+        return self.methods if self.method is None else [self.method, *(self.methods or ())]
+
+    def concerns(self, method: str) -> bool:
+        """Whether calls of the method may be hit."""
+        names = self.names()
+        return names is None or method in names
+
+    def hit(self, source: random.Random) -> "Fault | None":
+        """Decide about one call; a fault counted by `next` is used up at 0."""
+        if self.next is None:
+            return self if source.random() < (self.rate or 0) else None
+        self.next -= 1
+        return self
+
+    def used_up(self) -> bool:
+        """Whether it will hit nothing more."""
+        return self.next is not None and self.next <= 0
+
+    def shown(self) -> dict[str, Any]:
+        """The fault as the control door shows it and the store keeps it."""
+        return asdict(self)
+
+
+@dataclass
+class Mix:
+    """Several faults of which one, chosen by weight, hits each call of a share `rate`."""
+
+    mix: list[Fault]
+    weights: list[float]
+    rate: float
+    methods: list[str] | None = None
+    calls: int = 0
+    hits: dict[str, int] = field(default_factory=dict)
+
+    def names(self) -> list[str] | None:
+        """The methods it is meant for; none: all."""
+        return self.methods
+
+    def concerns(self, method: str) -> bool:
+        """Whether calls of the method may be hit."""
+        return self.methods is None or method in self.methods
+
+    def hit(self, source: random.Random) -> Fault | None:
+        """Decide about one call."""
+        self.calls += 1
+        if source.random() >= self.rate:
+            return None
+        (chosen,) = source.choices(self.mix, self.weights)
+        name = chosen.kind if chosen.code is None else f"{chosen.kind} {chosen.code}"
+        self.hits[name] = self.hits.get(name, 0) + 1
+        return chosen
+
+    def used_up(self) -> bool:
+        """Never: a share has no end."""
+        return False
+
+    def shown(self) -> dict[str, Any]:
+        """The mix as the control door shows it and the store keeps it."""
+        parts = [
+            {"kind": part.kind, "code": part.code, "seconds": part.seconds, "weight": weight}
+            for part, weight in zip(self.mix, self.weights, strict=True)
+        ]
+        return {
+            "kind": "mix",
+            "mix": parts,
+            "rate": self.rate,
+            "methods": self.methods,
+            "calls": self.calls,
+            "hits": self.hits,
+        }
+
+
+Armed = Fault | Mix
+
+
+def restored(shown: dict[str, Any]) -> Armed:
+    """What `shown` of a fault or a mix described."""
+    if shown["kind"] != "mix":
+        return Fault(**shown)
+    parts = shown["mix"]
+    faults = [Fault(part["kind"], code=part["code"], seconds=part["seconds"]) for part in parts]
+    weights = [part["weight"] for part in parts]
+    return Mix(faults, weights, shown["rate"], shown["methods"], shown["calls"], shown["hits"])

@@ -1,0 +1,209 @@
+"""Mixed and standing faults, scripts and the emulator's day, with a restart in between."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from emulators.common.armed import Fault, Mix
+from emulators.common.clock import Clock
+from emulators.common.errors import UnknownError
+from emulators.common.faults import Faults
+from emulators.common.script import Script
+from emulators.common.store import Store
+
+Reopen = Callable[[], Faults]
+
+
+@pytest.fixture
+def reopen(tmp_path: Path) -> Iterator[Reopen]:
+    """Opens the same file anew at each call, as after a crash."""
+    stores: list[Store] = []
+
+    def opened() -> Faults:
+        stores.append(Store(tmp_path / "faults.sqlite3", ""))
+        return Faults(11, store=stores[-1], clock=Clock(day_seconds=10_000_000_000))
+
+    yield opened
+    for store in stores:
+        store.close()
+
+
+def mix(rate: float = 0.25) -> Mix:
+    """Six faults, errors twice as likely as the rest."""
+    parts = [Fault("error", code=code) for code in (1, 6, 10)]
+    parts += [Fault("timeout"), Fault("truncated"), Fault("lost_response")]
+    return Mix(parts, [2, 2, 2, 1, 1, 1], rate)
+
+
+def test_a_mix_hits_a_quarter_of_the_calls_with_one_fault_each(reopen: Reopen) -> None:
+    faults = reopen()
+    faults.arm(mix())
+    drawn = [faults.draw("any") for _ in range(4_000)]
+    assert 900 < sum(map(bool, drawn)) < 1_100
+    assert max(map(len, drawn)) == 1
+    codes = Counter((hit[0].kind, hit[0].code) for hit in drawn if hit)
+    assert len(codes) == 6
+    assert 1.5 < codes[("error", 6)] / codes[("truncated", None)] < 2.7
+    (shown,) = faults.armed()
+    assert shown["calls"] == 4_000
+    assert shown["hits"]["error 6"] == codes[("error", 6)]
+
+
+def test_the_sequence_is_the_seeds_and_goes_on_after_a_crash(reopen: Reopen) -> None:
+    def kinds(faults: Faults, count: int) -> list[list[str]]:
+        return [[fault.kind for fault in faults.draw("m")] for _ in range(count)]
+
+    faults = reopen()
+    faults.arm(mix())
+    whole = kinds(faults, 200)
+    faults.clear()
+    faults.arm(mix())
+    first = kinds(faults, 80)
+    again = reopen()
+    assert first + kinds(again, 120) == whole
+    again.reseed(12)
+    assert kinds(again, 200) != whole
+    again.reseed(11)
+    assert kinds(reopen(), 200) == whole
+
+
+def test_what_is_counted_by_next_survives_a_crash(reopen: Reopen) -> None:
+    faults = reopen()
+    faults.arm(Fault("drop", next=2, methods=["a", "b"]))
+    assert faults.draw("c") == []
+    assert len(faults.draw("a")) == 1
+    again = reopen()
+    assert [len(again.draw("b")) for _ in range(2)] == [1, 0]
+    assert reopen().armed() == []
+
+
+def test_a_push_is_hit_by_what_names_it_and_by_the_shuffling_of_a_mix() -> None:
+    faults = Faults(1)
+    faults.arm(Fault("drop", next=1))
+    faults.arm(Mix([Fault("reorder"), Fault("timeout")], [1, 1], 1.0))
+    kinds = Counter(fault.kind for _ in range(200) for fault in faults.draw_push("webhook"))
+    assert set(kinds) == {"reorder"}
+    assert 70 < kinds["reorder"] < 130
+    faults.arm(Fault("drop", next=1, method="webhook"))
+    assert "drop" in {fault.kind for fault in faults.draw_push("webhook")}
+    assert faults.armed()[0] == Fault("drop", next=1).shown()
+
+
+def stand(faults: Faults, code: int, until: str, methods: list[str] | None = None) -> None:
+    """Something stands over the token `t` of the page 7."""
+    faults.standing.arm("t", code, until, methods=methods, kind="group", page="7")  # type: ignore[arg-type]
+
+
+def test_a_standing_fault_meets_its_token_and_methods_until_cleared(reopen: Reopen) -> None:
+    faults = reopen()
+    stand(faults, 14, "cleared", ["messages.send"])
+    assert faults.standing.meet("t", "wall.get", {}) is None
+    assert faults.standing.meet("other", "messages.send", {}) is None
+    assert faults.standing.meet("t", "messages.send", {}) == 14
+    faults = reopen()
+    assert faults.standing.meet("t", "messages.send", {}) == 14
+    assert faults.standing.by_token()["t"] == {"calls": 3, "while_standing": 2, "after_revoked": 0}
+    faults.standing.clear("t")
+    assert reopen().standing.meet("t", "messages.send", {}) is None
+    assert faults.standing.items()[0]["ended"] == "cleared"
+
+
+def test_a_replaced_token_stays_dead(reopen: Reopen) -> None:
+    faults = reopen()
+    stand(faults, 5, "replaced")
+    faults.standing.replaced("group", "8")
+    assert not faults.standing.items()[0]["replaced"]
+    faults.standing.replaced("group", "7")
+    assert faults.standing.items()[0]["replaced"]
+    assert faults.standing.meet("t", "any", {}) == 5
+    assert faults.standing.meet("fresh", "any", {}) is None
+
+
+@pytest.mark.parametrize("field", ["success_token", "captcha_key"])
+def test_a_captcha_is_over_when_a_call_carries_the_solution(reopen: Reopen, field: str) -> None:
+    faults = reopen()
+    stand(faults, 14, "solved")
+    assert faults.standing.meet("t", "any", {field: ""}) == 14
+    solved = faults.standing.solve("t")
+    assert not solved["ended"]
+    faults = reopen()
+    assert faults.standing.meet("t", "any", {}) == 14
+    assert faults.standing.meet("t", "any", {field: "wrong"}) == 14
+    assert faults.standing.meet("t", "any", {field: solved[field]}) is None
+    assert faults.standing.meet("t", "any", {}) is None
+    with pytest.raises(UnknownError):
+        faults.standing.solve("t")
+
+
+def test_a_validation_is_over_when_it_is_solved() -> None:
+    faults = Faults(1)
+    stand(faults, 17, "solved")
+    assert faults.standing.meet("t", "any", {}) == 17
+    assert faults.standing.solve("t")["ended"]
+    assert faults.standing.meet("t", "any", {}) is None
+
+
+def test_the_day_ends_what_stands_until_its_end(reopen: Reopen) -> None:
+    faults = reopen()
+    stand(faults, 29, "day_end", ["wall.get"])
+    assert faults.standing.meet("t", "wall.get", {}) == 29
+    day = faults.clock.day()
+    assert faults.end_day() == day + 1
+    assert faults.standing.meet("t", "wall.get", {}) is None
+    assert reopen().clock.day() == day + 1
+
+
+def test_calls_after_a_token_was_revoked_are_counted() -> None:
+    standing = Faults(1).standing
+    assert standing.meet("t", "any", {}) is None
+    standing.revoked("t")
+    assert standing.meet("t", "any", {}) is None
+    assert standing.by_token()["t"] == {"calls": 2, "while_standing": 0, "after_revoked": 1}
+
+
+class SetClock(Clock):
+    """A clock that the test moves."""
+
+    ms = 1_000_000
+
+    def now_ms(self) -> int:
+        return self.ms
+
+
+def test_a_script_goes_step_by_step_and_on_after_a_crash(tmp_path: Path) -> None:
+    done: list[str] = []
+    clock = SetClock()
+    store = Store(tmp_path / "script.sqlite3", "")
+
+    def carry_out(step: dict[str, str]) -> None:
+        if step["name"] == "missing":
+            raise UnknownError("no such token")
+        done.append(step["name"])
+
+    script = Script(store, clock, carry_out)
+    script.start(
+        [
+            {"after_calls": 3, "do": {"name": "first"}},
+            {"after_seconds": 5, "do": {"name": "second"}},
+            {"after_calls": 0, "do": {"name": "missing"}},
+            {"after_calls": 1, "do": {"name": "last"}},
+        ]
+    )
+    for _ in range(3):
+        script.call()
+    assert done == []
+    script = Script(store, clock, carry_out)
+    script.call()
+    assert done == ["first"]
+    clock.ms += 4_999
+    assert [step["state"] for step in script.shown()["steps"]] == ["done", "waiting", "waiting", "waiting"]
+    clock.ms += 1
+    shown = script.shown()
+    assert [step["state"] for step in shown["steps"]] == ["done", "done", "failed", "waiting"]
+    assert shown["steps"][2]["error"] == "no such token"
+    script.call()
+    script.look()
+    assert done == ["first", "second", "last"]
+    store.close()
