@@ -10,7 +10,6 @@ from services.appeals.fields import Line, Moment, Text
 from services.appeals.replies import MAX_LENGTH
 from services.appeals.workflow import Outcome, Status
 
-Network = Literal["vk", "ok"]
 Urgency = Literal["normal", "high"]
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
 

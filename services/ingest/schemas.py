@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-NetworkName = Literal["vk", "ok"]
+from shared.networks import NetworkName
+
 MessageKind = Literal["comment", "wall_post", "message"]
 PublicationStatus = Literal["queued", "sending", "uncertain", "published", "failed"]
 

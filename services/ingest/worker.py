@@ -12,10 +12,9 @@ from sqlalchemy import select
 
 from services.ingest.accounts import AccountBook
 from services.ingest.feed import DatabaseFeed
-from services.ingest.networks.ok.adapter import Ok
+from services.ingest.networks import catalogue
 from services.ingest.networks.port import Network, Way
 from services.ingest.networks.resting import TROUBLE
-from services.ingest.networks.vk.adapter import Vk
 from services.ingest.publish import JOB, UNFINISHED, Publisher
 from services.ingest.settings import ingest_settings
 from shared import clock
@@ -97,10 +96,7 @@ class Worker:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
         async with aiohttp.ClientSession(connector=connector) as http:
             accounts, feed = AccountBook(service.database), DatabaseFeed(service.database)
-            networks: dict[str, Network] = {
-                network.name: network
-                for network in (Vk(http, accounts, feed, settings), Ok(http, accounts, feed, settings))
-            }
+            networks = catalogue.make_all(http, accounts, feed, settings)
             publisher = Publisher(service.database, feed, networks, settings.publish_settle_seconds)
             self._service = service
             try:

@@ -10,17 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry import changes
 from services.registry.schemas.directory import PageChange, PageNew
-from services.registry.schemas.fields import Network
 from services.registry.sorting import containing, sort_key
 from shared import clock
 from shared.database import WriteSession
 from shared.events import NewEvent, emit
+from shared.networks import NETWORKS
 from shared.pagination import Paging
 from shared.preconditions import check_version
 from shared.problems import Duplicate, FieldError, Invalid, NotFound
 from shared.tables.registry import Organisation, Page
-
-ADDRESSES = {Network.VK: "https://vk.com/club{id}", Network.OK: "https://ok.ru/group/{id}"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +58,12 @@ async def register(session: WriteSession, new: PageNew, actor: str) -> Page:
     await _check_unknown(session, new)
     page = Page(
         organisation_id=new.organisation_id,
-        network=new.network.value,
+        network=new.network,
         external_id=new.external_id,
         name=new.name,
         sort_key=sort_key(new.name),
         screen_name=new.screen_name,
-        url=new.url or ADDRESSES[new.network].format(id=new.external_id),
+        url=new.url or NETWORKS[new.network].page_url.format(id=new.external_id),
         live_from=new.live_from or clock.now(),
     )
     try:
@@ -129,7 +127,7 @@ async def _check_unknown(session: AsyncSession, new: PageNew) -> None:
         await session.execute(
             select(Page.id, Organisation.id, Organisation.name)
             .join(Organisation, Organisation.id == Page.organisation_id)
-            .where(Page.network == new.network.value, Page.external_id == new.external_id)
+            .where(Page.network == new.network, Page.external_id == new.external_id)
         )
     ).one_or_none()
     if found is not None:

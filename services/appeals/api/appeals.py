@@ -13,6 +13,7 @@ from services.appeals.workflow import Status
 from shared import problems
 from shared.access import Caller, Right, allowed
 from shared.idempotency import IdempotencyDep, once
+from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
 from shared.preconditions import RequiredVersion, check_version, set_etag
 from shared.problems import (
@@ -41,7 +42,7 @@ def wanted(
     *,
     status: Annotated[list[Status] | None, Query(description="One or several")] = None,
     organisation_id: UUID | None = None,
-    network: Literal["vk", "ok"] | None = None,
+    network: NetworkName | None = None,
     topic_id: UUID | None = None,
     urgency: Literal["normal", "high"] | None = None,
     overdue: Annotated[bool | None, Query(description="An answer is awaited and late")] = None,

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query, Response
 
 from services.ingest import messages
 from services.ingest.api.common import ONE, READING
-from services.ingest.schemas import MessageDetail, MessageKind, MessageOut, NetworkName
+from services.ingest.schemas import MessageDetail, MessageKind, MessageOut
 from shared.access import Caller, Right, allowed
+from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
 from shared.problems import Invalid
 from shared.service import Reading

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Response
 from services.ingest import publications
 from services.ingest.api.common import ONE, READING
 from services.ingest.schemas import (
-    NetworkName,
     PublicationAsked,
     PublicationIn,
     PublicationOut,
@@ -17,6 +16,7 @@ from services.ingest.schemas import (
 from shared import problems
 from shared.access import Caller, Right, ServiceCallerDep, allowed
 from shared.jobs import Jobs
+from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
 from shared.problems import Conflict
 from shared.service import Reading, Service, ServiceDep, Writing

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Response
 
 from services.ingest import sources
 from services.ingest.api.common import READING
-from services.ingest.schemas import NetworkName, SourceOut
+from services.ingest.schemas import SourceOut
 from shared.access import Caller, Right, allowed
+from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
 from shared.service import Reading
 from shared.tables import registry

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Response
 from services.registry import pages
 from services.registry.api.answers import CHANGE, COMMON, NEW, ONE, Editor, Reader, Text, Words
 from services.registry.schemas.directory import OfficialPage, PageChange, PageNew
-from services.registry.schemas.fields import Network
 from shared.idempotency import IdempotencyDep, once
+from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
 from shared.preconditions import RequiredVersion, set_etag
 from shared.service import Reading, Writing
@@ -20,14 +20,14 @@ router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON)
 
 def _filter(
     organisation_id: UUID | None = None,
-    network: Network | None = None,
+    network: NetworkName | None = None,
     external_id: Text = None,
     active: bool | None = None,
     q: Words = None,
 ) -> pages.Filter:
     return pages.Filter(
         organisation_id=organisation_id,
-        network=network.value if network else None,
+        network=network,
         external_id=external_id,
         active=active,
         q=q,

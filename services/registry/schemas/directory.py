@@ -12,13 +12,13 @@ from services.registry.schemas.fields import (
     Line,
     Moment,
     Name,
-    Network,
     Oktmo,
     OrganisationKind,
     ShortName,
     Sphere,
     Strict,
 )
+from shared.networks import NetworkName
 
 EXAMPLE_ID = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 _url = TypeAdapter(HttpUrl)
@@ -111,7 +111,7 @@ class PageNew(Strict):
     """An official page of an organisation."""
 
     organisation_id: UUID = Field(examples=[EXAMPLE_ID])
-    network: Network = Field(examples=["vk"])
+    network: NetworkName = Field(examples=["vk"])
     external_id: ExternalId
     name: Name
     screen_name: ScreenName | None = None
@@ -146,7 +146,7 @@ class OfficialPage(BaseModel):
     id: UUID = Field(examples=[EXAMPLE_ID])
     version: int = Field(description="Goes into `If-Match` of a change", examples=[1])
     organisation_id: UUID = Field(examples=[EXAMPLE_ID])
-    network: Network
+    network: NetworkName
     external_id: str = Field(examples=["101"])
     name: str = Field(examples=["Школа № 71"])
     screen_name: str | None = Field(examples=["school71"])

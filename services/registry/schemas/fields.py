@@ -72,13 +72,6 @@ class OrganisationKind(StrEnum):
     OTHER = "other"
 
 
-class Network(StrEnum):
-    """Where the page is."""
-
-    VK = "vk"
-    OK = "ok"
-
-
 class Strict(BaseModel):
     """A body from outside: a field nobody knows is a mistake that is named, not dropped."""
 
