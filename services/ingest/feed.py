@@ -7,18 +7,18 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import case, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import case, func, select, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
 
-from services.ingest.intake import Batch, take
-from services.ingest.networks.port import PageRef, Parsed, ThreadMark, Unreadable
+from services.ingest.intake import Batch, Taken, take, take_many
+from services.ingest.networks.port import Kind, PageRef, Parsed, Stored, ThreadMark, Unreadable
 from services.ingest.texts import plain
 from shared import clock
 from shared.database import Database, WriteSession
 from shared.ids import new_id
 from shared.logs import logger
-from shared.tables.ingest import Source, Thread
+from shared.tables.ingest import Message, Source, Thread
 
 log = logger(__name__)
 
@@ -31,6 +31,15 @@ class _Look:
 
     at: datetime
     error: str | None
+
+
+@dataclass(frozen=True)
+class _Delivery:
+    """A batch with what moves in its transaction."""
+
+    batch: Batch
+    cursor: Mapping[str, Any] | None = None
+    marks: Sequence[ThreadMark] = ()
 
 
 class DatabaseFeed:
@@ -49,41 +58,92 @@ class DatabaseFeed:
         observed_at: datetime | None = None,
         cursor: Mapping[str, Any] | None = None,
         marks: Sequence[ThreadMark] = (),
-    ) -> None:
-        """Store a batch and move the cursor and the marks with it."""
+        open_cases: bool = False,
+    ) -> Stored:
+        """Store a batch and move the cursor and the marks with it; answers what it changed.
+
+        With `open_cases`, what was written before the page's go-live moment is not history.
+        """
         batch = Batch(
-            page=page, way=way, items=parsed.items, unreadable=parsed.unreadable, observed_at=observed_at
+            page=page,
+            way=way,
+            items=parsed.items,
+            unreadable=parsed.unreadable,
+            observed_at=observed_at,
+            open_cases=open_cases,
         )
+        (stored,) = await self._store_all([_Delivery(batch, cursor, marks)])
+        return stored
+
+    async def store_many(self, arrivals: Sequence[tuple[PageRef, str, Parsed]]) -> list[Stored]:
+        """Store what came of many pages, (page, way, what came), in one transaction; answers in their order.
+
+        What the database refuses of one is set aside and harms none of the others.
+        """
+        deliveries = [
+            _Delivery(Batch(page=page, way=way, items=parsed.items, unreadable=parsed.unreadable))
+            for page, way, parsed in arrivals
+        ]
+        return await self._store_all(deliveries) if deliveries else []
+
+    async def _store_all(self, deliveries: Sequence[_Delivery]) -> list[Stored]:
         try:
-            await self._store(batch, cursor, marks)
+            stored = await self._store(deliveries)
         except DATA_ERRORS as error:
             if not _of_the_data(error):
                 raise
-            log.warning(
-                "a batch holds what the database refuses", way=way, page_id=str(page.id), error=repr(error)
-            )
-            await self._store(await self._one_by_one(batch), cursor, marks)
-        self._looks.pop((page.id, way), None)
+            stored = [await self._sifted(delivery, deliveries) for delivery in deliveries]
+        for delivery in deliveries:
+            self._looks.pop((delivery.batch.page.id, delivery.batch.way), None)
+        return stored
 
-    async def _store(self, batch: Batch, cursor: Mapping[str, Any] | None, marks: Sequence[ThreadMark]) -> None:
+    async def _store(self, deliveries: Sequence[_Delivery]) -> list[Stored]:
         async with self._database.write() as session:
-            taken = await take(session, batch)
-            if marks:
-                await _mark(session, batch.page, marks)
-            await _success(session, batch.page, batch.way, cursor, brought=taken.new > 0)
+            taken = await take_many(session, [delivery.batch for delivery in deliveries])
+            for delivery in deliveries:
+                if delivery.marks:
+                    await _mark(session, delivery.batch.page, delivery.marks)
+            await _success(session, list(zip(deliveries, taken, strict=True)))
+        return [_stored(one) for one in taken]
 
-    async def _one_by_one(self, batch: Batch) -> Batch:
-        """Store each item alone; what remains of the batch is what the database refused, to be set aside."""
-        refused = list(batch.unreadable)
+    async def _sifted(self, delivery: _Delivery, deliveries: Sequence[_Delivery]) -> Stored:
+        """Store a delivery alone; if the fault is in it, each item alone, and set aside what is refused."""
+        if len(deliveries) > 1:
+            try:
+                (stored,) = await self._store([delivery])
+            except DATA_ERRORS as error:
+                if not _of_the_data(error):
+                    raise
+            else:
+                return stored
+        batch = delivery.batch
+        log.warning("a batch holds what the database refuses", way=batch.way, page_id=str(batch.page.id))
+        total, refused = Stored(), list(batch.unreadable)
         for item in batch.items:
             try:
                 async with self._database.write() as session:
-                    await take(session, replace(batch, items=[item], unreadable=()))
+                    total = _sum(total, await take(session, replace(batch, items=[item], unreadable=())))
             except DATA_ERRORS as error:
                 if not _of_the_data(error):
                     raise
                 refused.append(Unreadable(f"the database refuses it: {type(error).__name__}", item.raw))
-        return replace(batch, items=(), unreadable=refused)
+        rest = replace(delivery, batch=replace(batch, items=(), unreadable=refused))
+        await self._store([rest])
+        return total
+
+    async def stored(
+        self, page: PageRef, kind: Kind, *, thread_key: str | None = None, since: datetime | None = None
+    ) -> dict[str, datetime]:
+        """What is stored and not known as deleted, by external id: when it was written."""
+        query = select(Message.external_id, Message.written_at).where(
+            Message.page_id == page.id, Message.kind == kind, Message.deleted_at.is_(None)
+        )
+        if thread_key is not None:
+            query = query.where(Message.thread_key == thread_key)
+        if since is not None:
+            query = query.where(Message.written_at >= since)
+        async with self._database.read() as session:
+            return {row.external_id: row.written_at for row in await session.execute(query)}
 
     async def cursor(self, page: PageRef, way: str) -> dict[str, Any]:
         """Where a way into a page stands; empty at first."""
@@ -159,19 +219,64 @@ def _of_the_data(error: Exception) -> bool:
     return str(getattr(origin, "sqlstate", "")).startswith("22") or isinstance(origin, asyncpg.DataError)
 
 
-async def _success(
-    session: WriteSession, page: PageRef, way: str, cursor: Mapping[str, Any] | None, *, brought: bool
-) -> None:
-    now = clock.now()
-    changes: dict[str, Any] = {"last_success_at": now, "failures": 0, "updated_at": now}
-    if cursor is not None:
-        changes["cursor"] = dict(cursor)
-    if brought:
-        changes["last_message_at"] = now
-    row = {"id": new_id(), "page_id": page.id, "way": way, "cursor": {}, **changes}
-    await session.execute(
-        insert(Source).values(row).on_conflict_do_update(index_elements=[Source.page_id, Source.way], set_=changes)
+def _stored(taken: Taken) -> Stored:
+    return Stored(taken.new, taken.edited, taken.deleted, taken.restored)
+
+
+def _sum(total: Stored, taken: Taken) -> Stored:
+    return Stored(
+        total.new + taken.new,
+        total.edited + taken.edited,
+        total.deleted + taken.deleted,
+        total.restored + taken.restored,
     )
+
+
+async def _success(session: WriteSession, done: Sequence[tuple[_Delivery, Taken]]) -> None:
+    """Each way went well; where it stands and when it last brought something moves with its batch."""
+    now = clock.now()
+    rows: dict[tuple[UUID, str], dict[str, Any]] = {}
+    for delivery, taken in done:
+        key = delivery.batch.page.id, delivery.batch.way
+        row = rows.setdefault(key, {"cursor": None, "last_message_at": None})
+        if delivery.cursor is not None:
+            row["cursor"] = dict(delivery.cursor)
+        if taken.new:
+            row["last_message_at"] = now
+    for with_cursor in (False, True):
+        values = [
+            {
+                "id": new_id(),
+                "page_id": page_id,
+                "way": way,
+                "cursor": row["cursor"] or {},
+                "last_success_at": now,
+                "last_message_at": row["last_message_at"],
+                "failures": 0,
+                "updated_at": now,
+            }
+            for (page_id, way), row in sorted(rows.items())
+            if (row["cursor"] is not None) == with_cursor
+        ]
+        if values:
+            await session.execute(_WELL_AND_MOVED if with_cursor else _WELL, values)
+
+
+def _well(*, moved: bool) -> Insert:
+    upsert = insert(Source)
+    given = upsert.excluded
+    changes: dict[str, Any] = {
+        "last_success_at": given.last_success_at,
+        "last_message_at": func.coalesce(given.last_message_at, Source.last_message_at),
+        "failures": 0,
+        "updated_at": given.updated_at,
+    }
+    if moved:
+        changes["cursor"] = given.cursor
+    return upsert.on_conflict_do_update(index_elements=[Source.page_id, Source.way], set_=changes)
+
+
+_WELL, _WELL_AND_MOVED = _well(moved=False), _well(moved=True)
 
 
 async def _mark(session: WriteSession, page: PageRef, marks: Sequence[ThreadMark]) -> None:

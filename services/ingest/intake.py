@@ -61,6 +61,7 @@ class Batch:
     items: Sequence[Incoming]
     unreadable: Sequence[Unreadable] = ()
     observed_at: datetime | None = None
+    open_cases: bool = False
 
 
 @dataclass
@@ -72,6 +73,11 @@ class Taken:
     deleted: int = 0
     restored: int = 0
     events: list[NewEvent] = field(default_factory=list)
+
+
+async def take_many(session: WriteSession, batches: Sequence[Batch]) -> list[Taken]:
+    """Store batches of several pages in the session's transaction."""
+    return [await take(session, batch) for batch in batches]
 
 
 async def take(session: WriteSession, batch: Batch) -> Taken:

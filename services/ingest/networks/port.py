@@ -243,6 +243,9 @@ class Feed(Protocol):
         `observed_at`: when the network was asked, for polls; a later edit that is already stored wins over it.
         """
 
+    async def store_many(self, arrivals: Sequence[tuple[PageRef, str, Parsed]]) -> Sequence[Stored]:
+        """Store what was pushed for many pages, (page, way, what came), in one transaction."""
+
     async def cursor(self, page: PageRef, way: str) -> dict[str, Any]:
         """Where a way into a page stands; empty at first."""
 
