@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("pipeline",)
+BENCHMARKS = ("pipeline", "listen")
 
 
 def main() -> None:

@@ -1,0 +1,150 @@
+"""2,000 communities on long poll in one process, 20 events a second.
+
+The floor: the same connections held by bare aiohttp in a process of its own, against the same server. Two ratios,
+both at most 1.5: CPU time per answered poll (`ratio`) and growth of memory over the process before its first
+connection (`memory_ratio`). Ours opens, keeps cursors, parses and hands each event over; what storing costs on top
+is measured with a real database and printed as `stored_ratio`, for information: `bench.pipeline` judges that work.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import asyncpg
+
+from bench.listening.client import FIRST_GROUP
+from cli import database as bootstrap
+from cli.embedded.scratch import PASSWORD, migrate, scratch_server
+
+BAR = 1.5
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many communities, how long one poll waits and how long is measured, in seconds."""
+
+    communities: int
+    wait: int
+    seconds: float
+    events: float
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one process cost."""
+
+    growth: int
+    cpu: float
+    polls: int
+    events: int
+
+    @property
+    def cpu_a_poll(self) -> float:
+        """CPU per answered poll, in microseconds."""
+        return self.cpu / self.polls * 1e6
+
+
+FULL = Size(2_000, 25, 30, 20)
+QUICK = Size(200, 5, 8, 20)
+
+
+@contextmanager
+def _server(size: Size, seed: int) -> Iterator[str]:
+    command = [sys.executable, "-m", "bench.listening.server", "--events", str(size.events), "--seed", str(seed)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        if process.stdout is None:
+            raise RuntimeError("the server has no output")
+        yield json.loads(process.stdout.readline())["url"]
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _client(side: str, size: Size, seed: int, database: str | None = None) -> Side:
+    with _server(size, seed) as url:
+        command = [
+            *(sys.executable, "-m", "bench.listening.client", side, "--url", url),
+            *("--communities", str(size.communities), "--seconds", str(size.seconds), "--wait", str(size.wait)),
+            *(("--database", database) if database else ()),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{side}: {done.stderr[-3_000:]}")
+    return Side(**json.loads(done.stdout.splitlines()[-1]))
+
+
+async def _pages(url: str, communities: int) -> None:
+    connection = await asyncpg.connect(url)
+    organisation, now = uuid4(), datetime.now(UTC)
+    await connection.execute(
+        "INSERT INTO organisations (id, name, sort_key, kind, active, version, created_at, updated_at)"
+        " VALUES ($1, 'О', 'о', 'institution', true, 1, $2, $2)",
+        organisation,
+        now,
+    )
+    await connection.executemany(
+        "INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, live_from, active,"
+        " version, created_at, updated_at) VALUES ($1, $2, 'vk', $3, 'П', 'п', '', '2020-01-01', true, 1, $4, $4)",
+        [(uuid4(), organisation, str(FIRST_GROUP + n), now) for n in range(communities)],
+    )
+    await connection.close()
+
+
+def _stored(size: Size, seed: int) -> Side:
+    """Ours with the real feed on a database of its own."""
+    with scratch_server() as server:
+        asyncio.run(migrate(server))
+        asyncio.run(_pages(bootstrap.with_database(server, bootstrap.DATABASE), size.communities))
+        return _client("ours", size, seed, bootstrap.with_login(server, "ingest", PASSWORD))
+
+
+def main() -> None:
+    """`python -m bench.listen [--quick] [--json]`; exit 1 above a bar."""
+    parser = argparse.ArgumentParser(prog="python -m bench.listen")
+    parser.add_argument("--quick", action="store_true", help="200 communities, one run")
+    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    asked = parser.parse_args()
+    size, runs = (QUICK, 1) if asked.quick else (FULL, 3)
+    pairs = [(_client("bare", size, seed), _client("ours", size, seed)) for seed in range(runs)]
+    stored = _stored(size, runs)
+    floor = statistics.median(bare.cpu_a_poll for bare, _ in pairs)
+    ours = statistics.median(side.cpu_a_poll for _, side in pairs)
+    ratio = statistics.median(side.cpu_a_poll / bare.cpu_a_poll for bare, side in pairs)
+    memory = statistics.median(side.growth / bare.growth for bare, side in pairs)
+    ok = ratio <= BAR and memory <= BAR
+    bare, side = pairs[-1]
+    print(
+        f"listen: {size.communities} communities, {side.polls} polls answered, {side.events} events;"
+        f" memory {side.growth / 2**20:.1f} MiB, floor {bare.growth / 2**20:.1f} MiB, ratio {memory:.2f};"
+        f" CPU per poll {ours:.0f} µs, floor {floor:.0f} µs, ratio {ratio:.2f} (bars {BAR}),"
+        f" stored too: {stored.cpu_a_poll:.0f} µs; {'ok' if ok else 'ABOVE THE BAR'}"
+    )
+    if asked.json:
+        result = {
+            "name": "listen",
+            "ratio": round(ratio, 3),
+            "bar": BAR,
+            "ok": ok,
+            "floor": round(floor, 1),
+            "ours": round(ours, 1),
+            "unit": "µs CPU per answered poll",
+            "runs": runs,
+            "memory_ratio": round(memory, 3),
+            "stored_ratio": round(stored.cpu_a_poll / floor, 3),
+        }
+        print(json.dumps(result))
+    # A quick run proves that the benchmark works; its figure is too noisy to judge by.
+    sys.exit(0 if ok or asked.quick else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The parts of `bench.listen`: a network that holds thousands of polls, and the two clients compared."""
