@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import aiohttp
@@ -118,7 +118,7 @@ async def _bare(http: aiohttp.ClientSession, url: str, group: int, wait: int) ->
 @asynccontextmanager
 async def _feed(database: str | None) -> AsyncIterator[tuple[Feed, Sequence[PageRef] | None]]:
     if database is None:
-        yield Counting(), None
+        yield cast("Feed", Counting()), None
         return
     # Imported late: the services read their settings when they load.
     from services.ingest.feed import DatabaseFeed  # noqa: PLC0415
@@ -175,13 +175,14 @@ async def run(side: str, url: str, *, communities: int, seconds: float, wait: in
         known = pages or [_page(uuid4(), uuid4(), str(FIRST_GROUP + n)) for n in range(communities)]
         ways = []
         if side == "ours":
-            network = Vk(http, Everyone(known), feed, ingest_settings())  # type: ignore[arg-type]
+            network = Vk(http, Everyone(known), feed, ingest_settings())
             ways = [way for name, way in network.ways().items() if name.startswith("vk:long_poll")]
         before = memory()
+        tasks: list[asyncio.Future[None]]
         if side == "ours":
-            tasks = [asyncio.create_task(way()) for way in ways]
+            tasks = [asyncio.ensure_future(way()) for way in ways]
         else:
-            tasks = [asyncio.create_task(_bare(http, url, FIRST_GROUP + n, wait)) for n in range(communities)]
+            tasks = [asyncio.ensure_future(_bare(http, url, FIRST_GROUP + n, wait)) for n in range(communities)]
         async with aiohttp.ClientSession() as aside:
             await _listening(aside, url, communities)
             await asyncio.sleep(wait + 2)
