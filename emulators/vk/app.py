@@ -13,7 +13,9 @@ from emulators.common.errors import RefusedError
 from emulators.common.faults import Answer, Faults
 from emulators.common.limits import SecondLimit
 from emulators.common.params import merged_params
+from emulators.vk.callback_control import callback_control
 from emulators.vk.control import own_control
+from emulators.vk.courier import Courier
 from emulators.vk.errors import MESSAGES, envelope, vk_error
 from emulators.vk.methods import METHODS, Call, Method
 from emulators.vk.settings import VkSettings
@@ -27,23 +29,34 @@ POLL_METHOD = "a_check"
 def create_app(settings: VkSettings) -> tuple[FastAPI, VkWorld]:
     """The application and its world; the world's file stays open until the application ends."""
     world = VkWorld(settings)
-    faults = Faults(settings.seed, slow_seconds=settings.slow_seconds, timeout_seconds=settings.timeout_seconds)
+    faults = Faults(
+        settings.seed,
+        slow_seconds=settings.slow_seconds,
+        timeout_seconds=settings.timeout_seconds,
+        store=world.store,
+        clock=world.clock,
+    )
     writer = CitizenWriter(
         world, settings.seed, settings.citizens_per_minute, lambda error: log.info("not written: %s", error)
     )
 
+    courier = Courier(world.callbacks, world.clock, settings, faults)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await courier.start()
         writing = asyncio.create_task(writer.run())
         yield
         writing.cancel()
         with suppress(asyncio.CancelledError):
             await writing
+        await courier.stop()
         world.store.close()
 
     app = FastAPI(title="VK emulator", lifespan=lifespan)
     app.include_router(control_router(world, faults, writer))
     app.include_router(own_control(world))
+    app.include_router(callback_control(world))
     Door(world, faults).mount(app)
     return app, world
 
@@ -97,8 +110,11 @@ class Door:
         return await self._faults.around(self._faults.draw(POLL_METHOD), refuse, carry_out)
 
     def _admit(self, name: str, params: dict[str, str]) -> tuple[Method, Token]:
-        """Check version, token, rights and limits, and count the call."""
+        """Check what stands over the token, then version, token, rights and limits, and count the call."""
         world, settings = self._world, self._world.settings
+        standing = self._faults.standing.meet(params.get("access_token"), name, params)
+        if standing is not None:
+            raise vk_error(standing)
         method = METHODS.get(name)
         if method is None:
             raise vk_error(3)

@@ -7,7 +7,7 @@ from emulators.common.errors import UnknownError
 from emulators.common.store import Row, Store
 from emulators.vk.attachments import stored
 from emulators.vk.errors import vk_error
-from emulators.vk.longpoll import LongPoll
+from emulators.vk.events import Events
 from emulators.vk.settings import VkSettings
 from emulators.vk.views import Views
 
@@ -25,12 +25,12 @@ CLIENT_INFO = {
 class Dialogs:
     """Conversations of all pages; a message has a number in its page and one in its conversation."""
 
-    def __init__(self, store: Store, clock: Clock, settings: VkSettings, views: Views, longpoll: LongPoll) -> None:
+    def __init__(self, store: Store, clock: Clock, settings: VkSettings, views: Views, events: Events) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
         self._views = views
-        self._longpoll = longpoll
+        self._events = events
 
     def dialog(self, page: int, peer: int) -> Row | None:
         """The conversation, if the person ever wrote to the page."""
@@ -53,7 +53,7 @@ class Dialogs:
         with self._store.transaction():
             row = self._add(page, author, author, text, reply_to=reply_to, attachments=attachments)
             content = {"message": self._views.message(row), "client_info": CLIENT_INFO}
-            self._longpoll.publish(page, "message_new", content)
+            self._events.publish(page, "message_new", content)
         return row
 
     def send(
@@ -89,7 +89,7 @@ class Dialogs:
             self._store.run(
                 "UPDATE dialogs SET in_read = ? WHERE page = ? AND peer_id = ?", (row["id"], page, peer)
             )
-            self._longpoll.publish(page, "message_reply", self._views.message(row))
+            self._events.publish(page, "message_reply", self._views.message(row))
         return row
 
     def mark_read(self, page: int, peer: int) -> None:
@@ -108,7 +108,7 @@ class Dialogs:
             )
             row = self.message(page, number)
             assert row is not None
-            self._longpoll.publish(page, "message_edit", self._views.message(row))
+            self._events.publish(page, "message_edit", self._views.message(row))
 
     def delete(self, page: int, number: int) -> None:
         """Delete a message for both sides; VK has no event for it."""

@@ -33,8 +33,10 @@ MESSAGES = {
     212: "Access to post comments denied",
     213: "Access to status replies denied",
     214: "Access to adding post denied",
+    900: "Can't send messages for users from blacklist",
     901: "Can't send messages for users without permission",
     914: "Message is too long",
+    2000: "Servers number limit is reached",
 }
 
 

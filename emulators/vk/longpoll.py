@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from emulators.common.clock import Clock
@@ -78,23 +79,19 @@ class LongPoll:
         self._waiting: defaultdict[int, set[asyncio.Future[None]]] = defaultdict(set)
         self._closing = False
 
-    def publish(self, page: int, kind: str, content: dict[str, Any]) -> None:
-        """Put an event on the community's queue, in the caller's transaction, and wake who waits."""
+    def publish(self, page: int, kind: str, body: Callable[[str], dict[str, Any]]) -> None:
+        """Put an event on the community's queue, in the caller's transaction, and wake who waits.
+
+        `body` makes the event as an API version has it.
+        """
         row = self._page(page)
         if row is None or not row["lp_enabled"] or not json.loads(row["lp_events"]).get(kind):
             return
         ts = row["lp_ts"] + 1
-        body = {
-            "group_id": page,
-            "type": kind,
-            "event_id": secrets.token_hex(20),
-            "v": row["lp_version"],
-            "object": content,
-        }
         self._store.run("UPDATE pages SET lp_ts = ? WHERE id = ?", (ts, page))
         self._store.run(
             "INSERT INTO events (page, ts, body) VALUES (?, ?, ?)",
-            (page, ts, json.dumps(body, ensure_ascii=False)),
+            (page, ts, json.dumps(body(row["lp_version"]), ensure_ascii=False)),
         )
         if ts % 100 == 0:
             self._trim(page, ts - self._settings.longpoll_depth)

@@ -32,5 +32,18 @@ class VkSettings(EmulatorSettings):
     """Events in one answer at most."""
     longpoll_key_seconds: float = 0
     """Age at which a key expires (failed 2); 0: never."""
+    callback_timeout_seconds: float = Field(default=8, gt=0)
+    """How long a server of the Callback API may take to answer."""
+    callback_retry_seconds: list[float] = Field(default=[18, 60, 300, 600, 1_800, 3_600])
+    """Pauses before the resends of an event; after the last one it is given up."""
+    callback_pause_after: int = Field(default=10, ge=0)
+    """Failures in a row after which a server gets nothing for a while; 0: never."""
+    callback_pause_seconds: float = Field(default=600, ge=0)
+    callback_in_order: bool = True
+    """Whether an event that has to be sent again holds up what comes after it."""
+    callback_reorder_seconds: float = Field(default=1, ge=0)
+    """How long the fault `reorder` lets others overtake an event."""
+    callback_confirmation_ids: bool = True
+    """Whether a confirmation carries `event_id` and `v`."""
     longpoll_enabled: bool = True
     """Whether a new community has Bots Long Poll switched on, with all its events."""

@@ -7,7 +7,7 @@ from emulators.common.errors import UnknownError
 from emulators.common.store import Row, Store
 from emulators.vk.attachments import stored
 from emulators.vk.errors import vk_error
-from emulators.vk.longpoll import LongPoll
+from emulators.vk.events import Events
 from emulators.vk.settings import VkSettings
 from emulators.vk.views import Views
 
@@ -17,12 +17,12 @@ WALL_OFF, WALL_OPEN, WALL_LIMITED, WALL_CLOSED = 0, 1, 2, 3
 class Wall:
     """Posts and comments of all pages; numbers of both come from one sequence per wall, as in VK."""
 
-    def __init__(self, store: Store, clock: Clock, settings: VkSettings, views: Views, longpoll: LongPoll) -> None:
+    def __init__(self, store: Store, clock: Clock, settings: VkSettings, views: Views, events: Events) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
         self._views = views
-        self._longpoll = longpoll
+        self._events = events
 
     def post(self, page: int, post_id: int) -> Row | None:
         """A post that is not deleted."""
@@ -59,7 +59,7 @@ class Wall:
             )
             row = self.post(page["id"], number)
             assert row is not None
-            self._longpoll.publish(page["id"], "wall_post_new", self._views.post(row))
+            self._events.publish(page["id"], "wall_post_new", self._views.post(row))
         return number
 
     def add_comment(
@@ -101,7 +101,7 @@ class Wall:
             )
             row = self.comment(page, number)
             assert row is not None
-            self._longpoll.publish(page, "wall_reply_new", self._views.comment_event(row))
+            self._events.publish(page, "wall_reply_new", self._views.comment_event(row))
         return row
 
     def edit(self, page: int, number: int, text: str) -> None:
@@ -134,7 +134,7 @@ class Wall:
                     "deleter_id": deleter,
                     "post_id": comment["post_id"],
                 }
-                self._longpoll.publish(page, "wall_reply_delete", content)
+                self._events.publish(page, "wall_reply_delete", content)
 
     def restore(self, page: int, number: int) -> None:
         """Bring a deleted comment back."""
@@ -156,7 +156,7 @@ class Wall:
     def _comment_event(self, page: int, number: int, kind: str) -> None:
         row = self.comment(page, number)
         if row is not None:
-            self._longpoll.publish(page, kind, self._views.comment_event(row))
+            self._events.publish(page, kind, self._views.comment_event(row))
 
     def _next_id(self, page: int) -> int:
         self._store.run("UPDATE pages SET last_wall_id = last_wall_id + 1 WHERE id = ?", (page,))

@@ -11,7 +11,9 @@ from emulators.common.errors import BadInputError, UnknownError
 from emulators.common.limits import Calls
 from emulators.common.store import Row, Store
 from emulators.common.world import Actor, MessageKind, TokenKind
+from emulators.vk.callbacks import Callbacks
 from emulators.vk.dialogs import FIRST_MESSAGE, Dialogs
+from emulators.vk.events import Events
 from emulators.vk.longpoll import EVENT_TYPES, LongPoll
 from emulators.vk.people import STAFF, People
 from emulators.vk.schema import SCHEMA
@@ -34,8 +36,10 @@ class VkWorld:
         self.people = People(settings.population, settings.seed, settings.base_url)
         self.views = Views(self.store, self.people, settings.base_url)
         self.longpoll = LongPoll(self.store, self.clock, settings)
-        self.wall = Wall(self.store, self.clock, settings, self.views, self.longpoll)
-        self.dialogs = Dialogs(self.store, self.clock, settings, self.views, self.longpoll)
+        self.callbacks = Callbacks(self.store, self.clock, settings)
+        events = Events(self.longpoll, self.callbacks)
+        self.wall = Wall(self.store, self.clock, settings, self.views, events)
+        self.dialogs = Dialogs(self.store, self.clock, settings, self.views, events)
         self.token_list = Tokens(self.store)
         self.call_counts = Calls(self.store, self.clock)
         if not any(token.kind != "group" for token in self.token_list.working()):

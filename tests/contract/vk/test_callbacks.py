@@ -1,0 +1,229 @@
+"""Callback API of the running emulator: confirmation, delivery, resends, pauses, and what outlives kill -9."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from aiohttp import web
+from vkbottle_types.events import GroupEventType
+from vkbottle_types.events.bot_events import MessageNew, WallReplyNew
+
+from tests.contract.conftest import StartEmulator
+from tests.contract.process import EmulatorProcess
+from tests.contract.vk.page import VkPage
+from tests.contract.vk.receiver import Receiver, reaches, receiver
+
+
+@pytest.fixture(scope="module")
+async def emulator(start_emulator: StartEmulator) -> EmulatorProcess:
+    """A network that sends again soon, and pauses after five failures in a row."""
+    return await start_emulator(
+        "vk",
+        user_per_second=0,
+        group_per_second=0,
+        callback_retry_seconds="[0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]",
+        callback_timeout_seconds=2,
+        callback_pause_after=5,
+        callback_pause_seconds=1,
+        callback_reorder_seconds=1,
+    )
+
+
+@pytest.fixture
+async def page(emulator: EmulatorProcess, request: pytest.FixtureRequest) -> VkPage:
+    """A page of its own for each test."""
+    return await VkPage.open(emulator, request.node.name.replace("[", "_").replace("]", "")[:60])
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Receiver]:
+    """A receiver that is not registered yet."""
+    async with receiver() as made:
+        yield made
+
+
+async def _deliveries(page: VkPage) -> list[dict[str, Any]]:
+    shown = await page.emulator.door(f"callbacks?page={page.id}", method="GET")
+    deliveries: list[dict[str, Any]] = shown["deliveries"]
+    return deliveries
+
+
+async def test_an_event_is_one_on_every_way(page: VkPage, server: Receiver) -> None:
+    await server.join(page, "wall_reply_new", "message_new")
+    ts = await page.ts()
+    await page.citizen("Когда починят свет?")
+    await page.citizen("Личное", kind="message")
+    comment, message = await server.got(2)
+    polled = (await page.poll(ts))["updates"]
+    assert [event["event_id"] for event in polled] == [comment["event_id"], message["event_id"]]
+    assert [event["object"] for event in polled] == [comment["object"], message["object"]]
+    assert comment["secret"] == "s3cret"
+    assert "secret" not in polled[0]
+    assert (comment["v"], comment["group_id"]) == ("5.199", page.id)
+    assert server.retries == [None, None]
+    assert comment["type"] == GroupEventType.WALL_REPLY_NEW.value
+    assert WallReplyNew(**comment).object.text == "Когда починят свет?"
+    parsed = MessageNew(**message).object.message
+    assert parsed is not None
+    assert parsed.text == "Личное"
+
+
+async def test_each_server_gets_what_it_wants_in_its_version(page: VkPage, server: Receiver) -> None:
+    async with receiver() as old:
+        await server.join(page, "message_new", "wall_post_new")
+        await old.join(page, "message_new", api_version="5.95")
+        await page.citizen("Запись", kind="wall_post")
+        await page.citizen("Личное", kind="message")
+        new_style = (await server.got(2))[1]
+        (old_style,) = await old.got(1)
+    assert old_style["event_id"] == new_style["event_id"]
+    assert (old_style["v"], old_style["object"]["text"]) == ("5.95", "Личное")
+    assert new_style["object"]["message"] == old_style["object"]
+    assert [body["type"] for body in server.bodies] == ["wall_post_new", "message_new"]
+
+
+async def test_a_server_is_asked_anew_when_the_code_changes(page: VkPage, server: Receiver) -> None:
+    number = await server.join(page, "wall_reply_new")
+    changed = await page.emulator.door("callback_code", {"page": page.id})
+    await reaches(page, number, "failed")
+    await page.citizen("Мимо")
+    server.code = changed["code"]
+    await page.emulator.door("confirm", {"page": page.id})
+    shown = await reaches(page, number, "ok")
+    assert server.questions == 3
+    assert (shown["url"], shown["title"], shown["secret_key"]) == (server.url, "test", "s3cret")
+    await page.citizen("Дошло")
+    assert [body["object"]["text"] for body in await server.got(1)] == ["Дошло"]
+    edited: dict[str, Any] = {"server_id": number, "url": server.url, "title": "new", "secret_key": ""}
+    assert await page.api("groups.editCallbackServer", None, group_id=page.id, **edited) == {"response": 1}
+    await reaches(page, number, "ok")
+    await page.citizen("Без секрета")
+    assert "secret" not in (await server.got(2))[1]
+
+
+async def _wrong(_: dict[str, Any]) -> web.Response:
+    return web.Response(text="\ufeffok")
+
+
+async def _redirect(_: dict[str, Any]) -> web.Response:
+    return web.Response(status=302, headers={"Location": "/elsewhere"}, text="ok")
+
+
+async def _slow(_: dict[str, Any]) -> web.Response:
+    await asyncio.sleep(4)
+    return web.Response(text="ok")
+
+
+@pytest.mark.parametrize("answer", [_wrong, _redirect, _slow])
+async def test_anything_but_ok_in_time_is_sent_again(page: VkPage, server: Receiver, answer: Any) -> None:
+    async def second_time(body: dict[str, Any]) -> web.Response:
+        return await answer(body) if len(server.bodies) == 1 else web.Response(text="ok")
+
+    server.answer = second_time
+    await server.join(page, "wall_reply_new")
+    await page.citizen("Раз")
+    await page.citizen("Два")
+    bodies = await server.got(3)
+    assert [body["object"]["text"] for body in bodies] == ["Раз", "Раз", "Два"]
+    assert bodies[0] == bodies[1]
+    assert server.retries == [None, "1", None]
+
+
+async def test_a_server_may_ask_to_wait_or_to_be_forgotten(page: VkPage, server: Receiver) -> None:
+    loop, moments = asyncio.get_running_loop(), []
+
+    async def ask(_: dict[str, Any]) -> web.Response:
+        moments.append(loop.time())
+        if len(moments) == 1:
+            later = datetime.now(UTC) + timedelta(seconds=3)
+            return web.Response(status=503, headers={"Retry-After": format_datetime(later, usegmt=True)})
+        return web.Response(text="ok" if len(moments) == 2 else "remove")
+
+    server.answer = ask
+    await server.join(page, "wall_reply_new")
+    await page.citizen("Раз")
+    await page.citizen("Два")
+    await server.got(3)
+    assert moments[1] - moments[0] > 1.5
+    assert server.retries == [None, "1", None]
+    async with asyncio.timeout(10):
+        while (await page.api("groups.getCallbackServers", group_id=page.id))["response"]["count"]:
+            await asyncio.sleep(0.02)
+    assert [item["outcome"] for item in await _deliveries(page)] == ["ok", "later", "ok", "removed"]
+
+
+async def test_failures_in_a_row_pause_a_server_and_end_in_giving_up(page: VkPage, server: Receiver) -> None:
+    async def broken(_: dict[str, Any]) -> web.Response:
+        return web.Response(status=500, text="no")
+
+    server.answer = broken
+    number = await server.join(page, "wall_reply_new")
+    await page.citizen("Раз")
+    await reaches(page, number, "failed")
+    shown = await page.emulator.door(f"callbacks?page={page.id}", method="GET")
+    assert shown["servers"][0]["paused_until"] is not None
+    await server.got(8)
+    server.answer = None
+    await page.citizen("Два")
+    await server.got(9)
+    await reaches(page, number, "ok")
+    outcomes = [item["outcome"] for item in await _deliveries(page)]
+    assert outcomes == ["ok", *["failed"] * 7, "given_up", "ok"]
+
+
+async def test_faults_repeat_and_reorder_deliveries(page: VkPage, server: Receiver) -> None:
+    await server.join(page, "wall_reply_new")
+    await page.emulator.door("faults", {"kind": "duplicate", "next": 1, "method": "callback"})
+    await page.citizen("Раз")
+    first, again = await server.got(2)
+    assert first == again
+    await page.emulator.door("faults", {"kind": "reorder", "next": 1, "method": "callback"})
+    await page.citizen("Два")
+    await page.citizen("Три")
+    assert [body["object"]["text"] for body in (await server.got(4))[2:]] == ["Три", "Два"]
+
+
+async def test_the_queue_outlives_the_process(start_emulator: StartEmulator, server: Receiver) -> None:
+    emulator = await start_emulator("vk", callback_timeout_seconds=60, group_per_second=0)
+    page = await VkPage.open(emulator)
+
+    async def hang(_: dict[str, Any]) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response(text="late")
+
+    server.answer = hang
+    await server.join(page, "wall_reply_new")
+    for number in range(5):
+        await page.citizen(f"Вопрос {number}")
+    (first,) = await server.got(1)
+    await emulator.end(signal.SIGKILL)
+    server.answer = None
+    await emulator.start()
+    bodies = await server.got(6)
+    assert bodies[1] == first
+    assert server.retries[:2] == [None, "1"]
+    assert [body["object"]["text"] for body in bodies[1:]] == [f"Вопрос {number}" for number in range(5)]
+
+
+async def test_what_servers_are_refused(page: VkPage, server: Receiver) -> None:
+    async def code(method: str, token: str | None = None, **params: Any) -> int:
+        error = (await page.api(f"groups.{method}", token, group_id=page.id, **params))["error"]
+        return int(error["error_code"])
+
+    good = {"url": server.url, "title": "test"}
+    assert await code("addCallbackServer", **(good | {"title": "длиннее четырнадцати"})) == 100
+    assert await code("addCallbackServer", **good, secret_key="x" * 51) == 100
+    assert await code("addCallbackServer", **(good | {"url": "ftp://example.invalid"})) == 100
+    assert await code("addCallbackServer", page.service, **good) == 28
+    for _ in range(10):
+        assert "response" in await page.api("groups.addCallbackServer", group_id=page.id, **good)
+    assert await code("addCallbackServer", **good) == 2000
+    assert await code("deleteCallbackServer", server_id=999_999) == 104
+    items = (await page.api("groups.getCallbackServers", page.user, group_id=page.id))["response"]["items"]
+    done = await page.api("groups.deleteCallbackServer", group_id=page.id, server_id=items[0]["id"])
+    assert done == {"response": 1}
+    assert "response" in await page.api("groups.addCallbackServer", group_id=page.id, **good)
