@@ -1,6 +1,6 @@
 """Where the networks' adapters put what came in, with the cursor that says so, in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,8 +11,9 @@ from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
 
+from services.ingest.callback_book import CallbackBook
 from services.ingest.intake import Batch, Taken, take, take_many
-from services.ingest.networks.port import Kind, PageRef, Parsed, Stored, ThreadMark, Unreadable
+from services.ingest.networks.port import Callbacks, Kind, PageRef, Parsed, Stored, ThreadMark, Unreadable
 from services.ingest.texts import plain
 from shared import clock
 from shared.database import Database, WriteSession
@@ -21,6 +22,9 @@ from shared.logs import logger
 from shared.tables.ingest import Message, Source, Thread
 
 log = logger(__name__)
+
+# What goes into the transaction of a batch, told what the batch changed.
+Also = Callable[[WriteSession, Stored], Awaitable[None]]
 
 DATA_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -40,12 +44,14 @@ class _Delivery:
     batch: Batch
     cursor: Mapping[str, Any] | None = None
     marks: Sequence[ThreadMark] = ()
+    also: Also | None = None
 
 
 class DatabaseFeed:
     """Implements `networks.port.Feed`. Looks without news are written together, every few seconds."""
 
     def __init__(self, database: Database) -> None:
+        self.callbacks: Callbacks = CallbackBook(database)
         self._database = database
         self._looks: dict[tuple[UUID, str], _Look] = {}
 
@@ -59,10 +65,12 @@ class DatabaseFeed:
         cursor: Mapping[str, Any] | None = None,
         marks: Sequence[ThreadMark] = (),
         open_cases: bool = False,
+        also: Also | None = None,
     ) -> Stored:
         """Store a batch and move the cursor and the marks with it; answers what it changed.
 
-        With `open_cases`, what was written before the page's go-live moment is not history.
+        With `open_cases`, what was written before the page's go-live moment is not history. `also` runs last in
+        the same transaction; what it raises undoes the batch.
         """
         batch = Batch(
             page=page,
@@ -72,7 +80,7 @@ class DatabaseFeed:
             observed_at=observed_at,
             open_cases=open_cases,
         )
-        (stored,) = await self._store_all([_Delivery(batch, cursor, marks)])
+        (stored,) = await self._store_all([_Delivery(batch, cursor, marks, also)])
         return stored
 
     async def store_many(self, arrivals: Sequence[tuple[PageRef, str, Parsed]]) -> list[Stored]:
@@ -104,6 +112,9 @@ class DatabaseFeed:
                 if delivery.marks:
                     await _mark(session, delivery.batch.page, delivery.marks)
             await _success(session, list(zip(deliveries, taken, strict=True)))
+            for delivery, one in zip(deliveries, taken, strict=True):
+                if delivery.also is not None:
+                    await delivery.also(session, _stored(one))
         return [_stored(one) for one in taken]
 
     async def _sifted(self, delivery: _Delivery, deliveries: Sequence[_Delivery]) -> Stored:
@@ -127,7 +138,12 @@ class DatabaseFeed:
                 if not _of_the_data(error):
                     raise
                 refused.append(Unreadable(f"the database refuses it: {type(error).__name__}", item.raw))
-        rest = replace(delivery, batch=replace(batch, items=(), unreadable=refused))
+
+        async def also(session: WriteSession, rest: Stored) -> None:
+            if delivery.also is not None:
+                await delivery.also(session, _sum(total, rest))
+
+        rest = replace(delivery, batch=replace(batch, items=(), unreadable=refused), also=also)
         await self._store([rest])
         return total
 
@@ -223,7 +239,7 @@ def _stored(taken: Taken) -> Stored:
     return Stored(taken.new, taken.edited, taken.deleted, taken.restored)
 
 
-def _sum(total: Stored, taken: Taken) -> Stored:
+def _sum(total: Stored, taken: Stored | Taken) -> Stored:
     return Stored(
         total.new + taken.new,
         total.edited + taken.edited,
