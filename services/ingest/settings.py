@@ -14,6 +14,11 @@ class IngestSettings(BaseSettings):
     encryption_keys: SecretStr = Field(description="Fernet keys, newest first, separated by commas")
     pseudonym_key: SecretStr = Field(description="Keys the digests of authors and of tokens")
 
+    callbacks_url: str | None = Field(
+        default=None,
+        description="Where networks reach the gateway, such as https://push.example.ru; none: no push",
+    )
+
     vk_api_url: str = "https://api.vk.com"
     vk_version: str = "5.199"
     vk_call_seconds: float = 12
@@ -28,9 +33,20 @@ class IngestSettings(BaseSettings):
     ok_call_seconds: float = 12
     ok_calls_a_second: float = Field(default=10, description="Calls of one token; the network publishes no number")
     ok_discussions_seconds: float = 2
-    ok_walk_seconds: float = Field(default=600, description="How often all discussions are walked through")
+    ok_discussion_types: str = Field(
+        default="GROUP_TOPIC,GROUP_PHOTO,GROUP_MOVIE", description="Which discussions of groups are read"
+    )
+    ok_walk_seconds: float = Field(default=600, description="How often the list of discussions is walked down")
+    ok_walk_days: float = Field(default=14, description="How long ago the last comment may be in that walk")
     ok_topics_seconds: float = Field(default=1_800, description="How often a group's topics are compared")
+    ok_closed_seconds: float = Field(default=3_600, description="How long what is closed is left alone")
     ok_chats_seconds: float = 4
+    ok_chats_subscribed_seconds: float = Field(
+        default=600, description="How often chats are compared while the network pushes them"
+    )
+    ok_subscriptions_seconds: float = Field(
+        default=600, description="How often a group's subscription is looked at"
+    )
 
     registry_seconds: float = Field(default=3, description="How soon new pages and tokens are noticed")
     publish_settle_seconds: float = Field(

@@ -199,6 +199,43 @@ class Walked:
     share: float
 
 
+class CallbackState(StrEnum):
+    """Whether a network pushes a page's events: asked for and not confirmed, coming, or not coming."""
+
+    WAITING = "waiting"
+    WORKING = "working"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """Where a network pushes the events of a page to: see `shared.tables.ingest.CallbackServer`."""
+
+    page_id: UUID
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+    confirmation_code: str | None = field(default=None, repr=False)
+    server_id: str | None = None
+    by_hand: bool = False
+    state: CallbackState = CallbackState.WAITING
+    reason: str | None = None
+    checked_at: datetime | None = None
+    last_event_at: datetime | None = None
+
+
+class Callbacks(Protocol):
+    """What is kept of the pages' push. One call is one transaction."""
+
+    async def kept(self, network: str, page_ids: Sequence[UUID] | None = None) -> dict[UUID, Callback]:
+        """What is kept of a network's pages, or of these alone, by page."""
+
+    async def keep(self, network: str, callback: Callback) -> None:
+        """Write down where a page's events go to, in place of what was kept before."""
+
+    async def checked(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
+        """Write down how a look at a page's push went."""
+
+
 class Accounts(Protocol):
     """The registry's pages and the tokens that may be used now."""
 
@@ -226,7 +263,9 @@ class Accounts(Protocol):
 
 
 class Feed(Protocol):
-    """Where adapters put what came in. One call is one transaction."""
+    """Where adapters put what came in. One call is one transaction. `callbacks`: where push is kept."""
+
+    callbacks: Callbacks
 
     async def store(
         self,
