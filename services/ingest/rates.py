@@ -1,0 +1,251 @@
+"""What a page's polls teach about it: how many people write there, and at which hours.
+
+A rate is a Gamma posterior whose prior is fitted to all pages together. Several memories stand side by side, from
+short to long; each is weighed by how well it foretold what the polls found, so that a steady page is known
+precisely and a page that changes is followed. No clock and no I/O: moments are seconds since the epoch.
+"""
+
+from bisect import bisect_right
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from math import exp, floor, inf, lgamma, log, sqrt
+from typing import Any
+
+DAY = 86_400.0
+HOURS = 24
+# How long the memories last: the days after which what was seen counts half.
+HALF_LIVES = (0.5, 2.0, 7.0, 28.0)
+# Who foretold better on this page lately, in days; and over all pages.
+PAGE_EVIDENCE = 2.0
+SHARED_EVIDENCE = 7.0
+# All pages together cannot overrule what one page shows by more than this (natural logarithm).
+SHARED_WEIGHT = 6.0
+PROFILE_HALF_LIFE = 7.0
+# As many imagined messages pull the common profile towards flat, and a page's own towards the common one.
+FLAT_MESSAGES = 48.0
+COMMON_MESSAGES = 60.0
+OWN_PROFILE_FROM = 30.0
+SHAPES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 2.0, 4.0, 10.0)
+
+
+class Clock:
+    """A time that runs faster in some hours of the day than in others; a day lasts a day in it."""
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        scale = len(weights) / sum(weights)
+        self._weights = [weight * scale for weight in weights]
+        self._ends = [0.0, *accumulate(weight / len(weights) for weight in self._weights)]
+
+    def at(self, moment: float) -> float:
+        """Days of this time at a moment."""
+        day, second = divmod(moment, DAY)
+        place = second / DAY * HOURS
+        hour = min(int(place), HOURS - 1)
+        return day + self._ends[hour] + (place - hour) * self._weights[hour] / HOURS
+
+    def moment(self, days: float) -> float:
+        """The inverse of `at`."""
+        day, part = divmod(days, 1.0)
+        hour = min(bisect_right(self._ends, part) - 1, HOURS - 1)
+        return (day + (hour + (part - self._ends[hour]) * HOURS / self._weights[hour]) / HOURS) * DAY
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How messages spread over the day: `share[h]` is 1 for an hour like the average."""
+
+    share: tuple[float, ...]
+    arrivals: Clock = field(init=False)
+    polls: Clock = field(init=False)
+    # Polls go with the square root of the rate: by this the day's profile counts into it.
+    root: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        roots = [sqrt(share) for share in self.share]
+        object.__setattr__(self, "arrivals", Clock(self.share))
+        object.__setattr__(self, "polls", Clock(roots))
+        object.__setattr__(self, "root", sum(roots) / HOURS)
+
+
+FLAT = Profile((1.0,) * HOURS)
+
+
+def _profile(came: Sequence[float], expected: Sequence[float], weight: float) -> Profile:
+    """Messages by hour against those that would have come at an even rate, pulled towards that."""
+    pull = weight / HOURS
+    return _even([(n + pull) / (even + pull) for n, even in zip(came, expected, strict=True)])
+
+
+def _own_profile(came: Sequence[float], common: Profile) -> Profile:
+    return _even([n + COMMON_MESSAGES * share / HOURS for n, share in zip(came, common.share, strict=True)])
+
+
+def _even(shares: Sequence[float]) -> Profile:
+    scale = HOURS / sum(shares)
+    return Profile(tuple(share * scale for share in shares))
+
+
+@dataclass
+class Memory:
+    """What is known of one page: messages and days seen, by memory; hours of messages; evidence."""
+
+    seen: list[float] = field(default_factory=lambda: [0.0] * len(HALF_LIVES))
+    days: list[float] = field(default_factory=lambda: [0.0] * len(HALF_LIVES))
+    evidence: list[float] = field(default_factory=lambda: [0.0] * len(HALF_LIVES))
+    shared_evidence: list[float] = field(default_factory=lambda: [0.0] * len(HALF_LIVES))
+    hours: list[float] = field(default_factory=lambda: [0.0] * HOURS)
+    at: float | None = None
+    profile: Profile | None = None
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON; `load` takes it back."""
+        state: dict[str, Any] = {
+            "seen": _short(self.seen),
+            "days": _short(self.days),
+            "evidence": _short(self.evidence),
+            "shared": _short(self.shared_evidence),
+            "at": self.at,
+        }
+        if any(self.hours):
+            state["hours"] = _short(self.hours)
+        return state
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> "Memory":
+        """What `dump` wrote; whatever does not fit the present memories is forgotten."""
+        memory = cls()
+        lists = {"seen": "seen", "days": "days", "evidence": "evidence", "shared": "shared_evidence"}
+        found = {ours: _numbers(state.get(theirs), len(HALF_LIVES)) for theirs, ours in lists.items()}
+        at = state.get("at")
+        if isinstance(at, int | float) and all(value is not None for value in found.values()):
+            for name, value in found.items():
+                setattr(memory, name, value)
+            memory.hours = _numbers(state.get("hours"), HOURS) or memory.hours
+            memory.at = float(at)
+        return memory
+
+
+def _short(values: Iterable[float]) -> list[float]:
+    return [float(f"{value:.5g}") for value in values]
+
+
+def _numbers(value: Any, length: int) -> list[float] | None:
+    fits = isinstance(value, list) and len(value) == length and all(isinstance(one, int | float) for one in value)
+    return [float(one) for one in value] if fits else None
+
+
+class Rates:
+    """Learns all pages' rates, in messages a day."""
+
+    def __init__(self, mean: float = 1.0) -> None:
+        self.common = FLAT
+        self._mean = mean
+        self._shape = 0.5
+        self._weights = [0.0] * len(HALF_LIVES)
+        # Of all pages, by hour of the day: messages, and how many an even rate would have brought in the time
+        # that was watched. The hours just past are watched by few polls yet.
+        self._came = [0.0] * HOURS
+        self._even = [0.0] * HOURS
+        self._at = -inf
+
+    def start(self, page: Hashable, state: dict[str, Any]) -> Memory:
+        """What is known of a page at first: what `Memory.dump` said of it, or nothing."""
+        memory = Memory.load(state)
+        even = sum(memory.hours) / HOURS
+        self._came = [n + own for n, own in zip(self._came, memory.hours, strict=True)]
+        self._even = [n + even for n in self._even]
+        return memory
+
+    def rate(self, memory: Memory) -> float:
+        """What is expected of a page, in messages a day."""
+        shape, pull = self._shape, self._shape / self._mean
+        logs = [shared + own for shared, own in zip(self._weights, memory.evidence, strict=True)]
+        most = max(logs)
+        weights = [exp(one - most) for one in logs]
+        means = (
+            weight * (shape + seen) / (pull + days)
+            for weight, seen, days in zip(weights, memory.seen, memory.days, strict=True)
+        )
+        return sum(means) / sum(weights)
+
+    def profile(self, memory: Memory) -> Profile:
+        """How a page's messages spread over the day; the common spread until it has enough of its own."""
+        return memory.profile or self.common
+
+    def learn(self, memory: Memory, since: float, now: float, found: Sequence[float]) -> None:
+        """A page was watched from `since` to `now`, and people wrote at the moments `found`."""
+        arrivals = self.profile(memory).arrivals
+        days = max(arrivals.at(now) - arrivals.at(since), 1e-9)
+        count = len(found)
+        passed = 0.0 if memory.at is None else max(now - memory.at, 0.0) / DAY
+        shape, pull = self._shape, self._shape / self._mean
+        own, shared = 0.5 ** (passed / PAGE_EVIDENCE), 0.5 ** (passed / SHARED_EVIDENCE)
+        for n, half_life in enumerate(HALF_LIVES):
+            kept = 0.5 ** (passed / half_life)
+            alpha, beta = shape + kept * memory.seen[n], pull + kept * memory.days[n]
+            foretold = alpha * log(beta / (beta + days))
+            if count:
+                foretold += lgamma(alpha + count) - lgamma(alpha) + count * log(days / (beta + days))
+            memory.evidence[n] = own * memory.evidence[n] + foretold
+            memory.shared_evidence[n] = shared * memory.shared_evidence[n] + foretold
+            memory.seen[n] = kept * memory.seen[n] + count
+            memory.days[n] = kept * memory.days[n] + days
+        most = max(memory.evidence)
+        memory.evidence = [one - most for one in memory.evidence]
+        kept = 0.5 ** (passed / PROFILE_HALF_LIFE)
+        if count or kept < 1:
+            memory.hours = [n * kept for n in memory.hours]
+        self._forget(now)
+        for moment in found:
+            hour = int(moment % DAY / DAY * HOURS) % HOURS
+            memory.hours[hour] += 1
+            self._came[hour] += 1
+        an_hour = self.rate(memory) / HOURS
+        place, end = since / DAY * HOURS, now / DAY * HOURS
+        while place < end:
+            upto = min(floor(place) + 1.0, end)
+            self._even[int(place) % HOURS] += an_hour * (upto - place)
+            place = upto
+        memory.at = now
+
+    def _forget(self, now: float) -> None:
+        if now - self._at < DAY / HOURS:
+            return
+        kept = 0.5 ** ((now - self._at) / DAY / PROFILE_HALF_LIFE) if self._at > -inf else 1.0
+        self._came = [n * kept for n in self._came]
+        self._even = [n * kept for n in self._even]
+        self._at = now
+
+    def compare(self, memories: Sequence[Memory]) -> None:
+        """Learn from all pages together: how rates spread, the common day, which memory foretells best."""
+        if not memories:
+            return
+        self._fit_prior(memories)
+        self._weigh(memories)
+        self.common = _profile(self._came, self._even, FLAT_MESSAGES)
+        for memory in memories:
+            enough = sum(memory.hours) >= OWN_PROFILE_FROM
+            memory.profile = _own_profile(memory.hours, self.common) if enough else None
+
+    def _fit_prior(self, memories: Sequence[Memory]) -> None:
+        longest = len(HALF_LIVES) - 1
+        watched = [(one.seen[longest], one.days[longest]) for one in memories if one.days[longest] > 0]
+        days = sum(days for _, days in watched)
+        if days < 1:
+            return
+        self._mean = max((sum(seen for seen, _ in watched) + 0.1) / (days + 0.1), 1e-4)
+
+        def fit(shape: float) -> float:
+            pull, gamma = shape / self._mean, lgamma(shape)
+            return sum(
+                lgamma(shape + seen) - gamma + shape * log(pull / (pull + days)) - seen * log(pull + days)
+                for seen, days in watched
+            )
+
+        self._shape = max(SHAPES, key=fit)
+
+    def _weigh(self, memories: Sequence[Memory]) -> None:
+        totals = [sum(column) for column in zip(*(one.shared_evidence for one in memories), strict=True)]
+        most = max(totals)
+        self._weights = [max(total - most, -SHARED_WEIGHT) for total in totals]
