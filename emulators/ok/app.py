@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from emulators.common.citizens import CitizenWriter
 from emulators.common.control import control_router
+from emulators.ok.control import own_control
 from emulators.ok.door import OkDoor
 from emulators.ok.graph import graph_router
 from emulators.ok.rest import rest_router
@@ -43,6 +44,7 @@ def create_app(settings: OkSettings) -> FastAPI:
     app = FastAPI(title="Odnoklassniki emulator", lifespan=lifespan, openapi_url=None)
     app.state.world = world
     app.include_router(control_router(door, world.faults, writer))
+    app.include_router(own_control(world, door))
     app.include_router(rest_router(world))
     app.include_router(graph_router(world))
     return app

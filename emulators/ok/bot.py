@@ -102,6 +102,8 @@ def send(call: BotCall) -> dict[str, Any]:
         return {"success": True}
     if "chat_control" in call.body:
         return _control(call, row, call.body["chat_control"])
+    if not call.world.rules.may_message(call.page, row["uid"]):
+        raise OkError(458)
     sent = _write(call, row)
     echo = recipient or {"chat_id": f"chat:{row['id']}"}
     return {"recipient": echo, "message_id": sent["id"]}
@@ -128,6 +130,8 @@ def _send_to_many(call: BotCall, users: Any) -> dict[str, Any]:
     chat_ids: list[str | None] = []
     for user in users:
         row = call.world.chats.of_user(call.page, user.removeprefix("user:"))
+        if row is not None and not call.world.rules.may_message(call.page, row["uid"]):
+            row = None
         success.append(row is not None)
         chat_ids.append(None if row is None else f"chat:{row['id']}")
         if row is not None:
@@ -155,7 +159,11 @@ def _control(call: BotCall, row: Row, control: Any) -> dict[str, Any]:
     """Rename a chat; the membership of a chat with one person cannot change."""
     if not isinstance(control, dict) or not isinstance(control.get("title"), str) or not control["title"]:
         raise OkError(10, "The chat of a group with a person allows no such change", "chat_control")
-    call.world.chats.set_title(row, control["title"])
+    world = call.world
+    with world.store.transaction():
+        world.chats.set_title(row, control["title"])
+        event = {"type": "TITLE_CHANGED", "title": control["title"]}
+        world.webhooks.publish(call.page, "CHAT_SYSTEM", views.chat_event(world, row, event))
     return {"success": True}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from emulators.common.clock import Clock
 from emulators.common.store import Row, Store
 from emulators.ok import ids
+from emulators.ok.censor import Censor
 from emulators.ok.errors import OkError
 from emulators.ok.schema import NEXT_ACTIVITY
 from emulators.ok.settings import OkSettings
@@ -20,6 +21,7 @@ class Chats:
         self.store = store
         self.settings = settings
         self.clock = clock
+        self.censor = Censor(store, settings, clock)
 
     def _next_activity(self) -> int:
         return int(self.store.value(NEXT_ACTIVITY))
@@ -77,13 +79,17 @@ class Chats:
         reply_to: str | None = None,
         via: str = "hand",
     ) -> Row:
-        """Write a message; error 100 on an empty or long text, 140 on a reply to an unknown message."""
+        """Write a message; error 100 on an empty or long text, 140 on a reply to an unknown message.
+
+        Errors 454 and 511 for the words themselves.
+        """
         if not text and not attachments:
             raise OkError(100, "Message is empty", "message")
         if len(text) > self.settings.message_max_length:
             raise OkError(100, f"Text is longer than {self.settings.message_max_length}", "message")
         if reply_to is not None and self.message(chat["id"], reply_to) is None:
             raise OkError(140, None, "reply_to")
+        self.censor.check(sender, text)
         now = self.clock.now_ms()
         with self.store.transaction():
             number = (self.store.value("SELECT max(number) FROM messages") or 0) + 1

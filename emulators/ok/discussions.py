@@ -6,20 +6,27 @@ from typing import Any
 from emulators.common.clock import Clock
 from emulators.common.store import Row, Store
 from emulators.ok import ids
+from emulators.ok.censor import Censor
 from emulators.ok.errors import OkError
+from emulators.ok.rules import Rules
 from emulators.ok.schema import NEXT_ACTIVITY
 from emulators.ok.settings import OkSettings
 
+# Scatters comments evenly over a share: which ones are hidden follows from their number and the seed.
+SHARE_BASE = 1_000_003
+SHOWN = f"(author >= 'group:' AND author < 'group;' OR (number * 2654435761 + ?) % {SHARE_BASE} < ?)"
 FIRST_TOPIC = 150000000000001
 
 
 class Discussions:
     """Topics, comments and what each user has read of them."""
 
-    def __init__(self, store: Store, settings: OkSettings, clock: Clock) -> None:
+    def __init__(self, store: Store, settings: OkSettings, clock: Clock, rules: Rules) -> None:
         self.store = store
         self.settings = settings
         self.clock = clock
+        self.rules = rules
+        self.censor = Censor(store, settings, clock)
 
     def _next_activity(self) -> int:
         return int(self.store.value(NEXT_ACTIVITY))
@@ -27,11 +34,15 @@ class Discussions:
     # --- writing -----------------------------------------------------------------------------------
 
     def add_topic(self, page: str, author: str, text: str, attachments: list[Any] | None = None) -> str:
-        """Publish a topic in a group; `author` is `user:…` or `group:…`. Error 601 over the length limit."""
+        """Publish a topic in a group; `author` is `user:…` or `group:…`. Error 601 over the length limit,
+        454 on a refused word, 456 in a blocked group.
+        """
         if not text and not attachments:
             raise OkError(100, "Topic is empty")
         if len(text) > self.settings.topic_max_length:
             raise OkError(601)
+        self.rules.check_living(page)
+        self.censor.check_words(text)
         now = self.clock.now_ms()
         with self.store.transaction():
             last = self.store.value("SELECT max(id) FROM topics")
@@ -53,13 +64,18 @@ class Discussions:
         attachments: list[Any] | None = None,
         via: str = "hand",
     ) -> str:
-        """Write a comment; error 100 on an empty or long text, 700 or 702 on a reply to a missing comment."""
+        """Write a comment; error 100 on an empty or long text, 700 or 702 on a reply to a missing comment.
+
+        Errors 456 where the group allows no comment, 454 and 511 for the words themselves.
+        """
         if not text and not attachments:
             raise OkError(100, "Missing required parameter comment", "comment")
         if len(text) > self.settings.comment_max_length:
             raise OkError(100, f"Text is longer than {self.settings.comment_max_length}", "comment")
         if reply_to is not None:
             self.comment(topic, reply_to)
+        self.rules.check_comment(topic["page"], author)
+        self.censor.check(author, text)
         now = self.clock.now_ms()
         with self.store.transaction():
             number = (self.store.value("SELECT max(number) FROM comments") or 0) + 1
@@ -98,6 +114,7 @@ class Discussions:
         """Replace the text of a comment; its place and its dates stay."""
         if not text or len(text) > self.settings.comment_max_length:
             raise OkError(100, "Invalid parameter comment", "comment")
+        self.censor.check_words(text)
         with self.store.transaction():
             self.store.run("UPDATE comments SET text = ? WHERE number = ?", (text, comment["number"]))
 
@@ -151,9 +168,12 @@ class Discussions:
         if category == "MY":
             scope = "(author = ?1 OR id IN (SELECT topic FROM comments WHERE author = ?1))"
         elif self.administers_all(uid):
-            scope = "?1 IS NOT NULL"
+            scope = "page NOT IN (SELECT page FROM page_rules WHERE lost) AND ?1 IS NOT NULL"
         else:
-            scope = "page IN (SELECT page FROM admins WHERE 'user:' || uid = ?1)"
+            scope = (
+                "page NOT IN (SELECT page FROM page_rules WHERE lost)"
+                " AND page IN (SELECT page FROM admins WHERE 'user:' || uid = ?1)"
+            )
         newer = newer and position is not None
         bound = f"(activity_ms, activity) {'>' if newer else '<'} (?2, ?3)"
         order = "ASC" if newer else "DESC"
@@ -189,10 +209,14 @@ class Discussions:
         self, topic: int, walk: str, number: int, count: int, *, removed: bool
     ) -> tuple[list[Row], bool]:
         rows = self.store.all(
-            f"SELECT * FROM comments WHERE topic = ? AND (? OR deleted_by IS NULL) AND {walk} LIMIT ?",  # noqa: S608
-            (topic, removed, number, count + 1),
+            f"SELECT * FROM comments WHERE topic = ? AND (? OR deleted_by IS NULL) AND {SHOWN} AND {walk} LIMIT ?",  # noqa: S608
+            (topic, removed, *self._share(topic), number, count + 1),
         )
         return rows[:count], len(rows) > count
+
+    def _share(self, topic: int) -> tuple[int, int]:
+        page = self.store.value("SELECT page FROM topics WHERE id = ?", (topic,))
+        return self.settings.seed % SHARE_BASE, round(self.rules.of(page).comments_share * SHARE_BASE)
 
     def last_number(self, topic: int) -> int:
         """The position of the newest comment of a topic, 0 when it has none."""
@@ -201,8 +225,9 @@ class Discussions:
     def comments_at(self, topic: int, offset: int, count: int) -> list[Row]:
         """Comments by offset, oldest first."""
         return self.store.all(
-            "SELECT * FROM comments WHERE topic = ? AND deleted_by IS NULL ORDER BY number LIMIT ? OFFSET ?",
-            (topic, count, offset),
+            f"SELECT * FROM comments WHERE topic = ? AND deleted_by IS NULL AND {SHOWN}"  # noqa: S608
+            " ORDER BY number LIMIT ? OFFSET ?",
+            (topic, *self._share(topic), count, offset),
         )
 
     # --- rights and marks --------------------------------------------------------------------------
@@ -213,6 +238,8 @@ class Discussions:
 
     def administers(self, uid: str, page: str) -> bool:
         """Whether the user is an administrator of the group."""
+        if not self.rules.of(page).administered:
+            return False
         if self.administers_all(uid):
             return True
         return self.store.one("SELECT 1 FROM admins WHERE uid = ? AND page = ?", (uid, page)) is not None

@@ -8,32 +8,18 @@ from typing import Any
 from emulators.common.errors import BadInputError, RefusedError, UnknownError
 from emulators.common.store import Row
 from emulators.common.world import Actor, MessageKind, TokenKind
-from emulators.ok import views
+from emulators.ok import record, views
+from emulators.ok.attachments import attachments_in
 from emulators.ok.errors import OkError
-from emulators.ok.ids import rfc3339
 from emulators.ok.world import FIRST_CITIZEN, OkWorld
 
 FIRST_PAGE = 70000000000001
 MISSING = frozenset({106, 300, 700, 702, 705})
 
 
-def _attachments(given: Sequence[Any]) -> list[dict[str, Any]]:
-    """Attachments in the network's form; an address alone is an image."""
-    made: list[dict[str, Any]] = []
-    for item in given:
-        attachment = {"url": item} if isinstance(item, str) else item
-        if not isinstance(attachment, dict):
-            raise BadInputError("attachments", "must be addresses or objects")
-        if "payload" not in attachment:
-            attachment = {"type": attachment.get("type", "IMAGE"), "payload": {"url": attachment.get("url")}}
-        if not isinstance(attachment["payload"], dict) or not isinstance(attachment["payload"].get("url"), str):
-            raise BadInputError("attachments", "an attachment has no address")
-        made.append({"type": str(attachment.get("type", "IMAGE")).upper(), "payload": attachment["payload"]})
-    return made
-
-
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing() -> Iterator[None]:
+    """Turns the network's errors into the door's: what is missing, and what is refused."""
     try:
         yield
     except OkError as error:
@@ -53,9 +39,10 @@ class OkDoor:
 
     def pages(self) -> list[dict[str, Any]]:
         """All pages, oldest first."""
-        return [self._page_shown(row) for row in self.world.store.all("SELECT * FROM pages ORDER BY uid")]
+        return [self.page_shown(row) for row in self.world.store.all("SELECT * FROM pages ORDER BY uid")]
 
-    def _page_shown(self, row: Row) -> dict[str, Any]:
+    def page_shown(self, row: Row) -> dict[str, Any]:
+        """A group as the door shows it."""
         return {
             "id": row["uid"],
             "name": row["name"],
@@ -64,7 +51,8 @@ class OkDoor:
             "url": f"https://ok.ru/{row['screen_name']}",
         }
 
-    def _page(self, page: str) -> Row:
+    def page(self, page: str) -> Row:
+        """A group by id or short name; `UnknownError` when there is none."""
         row = self.world.page_row(page.removeprefix("group:")) or self.world.page_by_name(page)
         if row is None:
             raise UnknownError(f"no page {page}")
@@ -74,7 +62,7 @@ class OkDoor:
         """A group with a bot token and a first topic; the group of that short name, if there is one."""
         found = self.world.page_by_name(screen_name)
         if found is not None:
-            return self._page_shown(found)
+            return self.page_shown(found)
         if screen_name.isdigit():
             raise BadInputError("screen_name", "must not be a number alone")
         with self.world.store.transaction():
@@ -88,7 +76,7 @@ class OkDoor:
             self.world.discussions.add_topic(
                 uid, f"group:{uid}", f"Здравствуйте! Это официальная страница: {name}."
             )
-        return self._page_shown(self._page(uid))
+        return self.page_shown(self.page(uid))
 
     def tokens(self) -> list[dict[str, Any]]:
         """Credentials that work now."""
@@ -100,7 +88,7 @@ class OkDoor:
         A group's new bot token ends its earlier one, as in the network. A user's token with a page
         belongs to someone who administers that page alone.
         """
-        row = None if page is None else self._page(page)
+        row = None if page is None else self.page(page)
         if kind == "group":
             if row is None:
                 raise BadInputError("page", "a group token belongs to a page")
@@ -115,7 +103,8 @@ class OkDoor:
 
     # --- people and staff --------------------------------------------------------------------------
 
-    def _author(self, author: str | None) -> str:
+    def author(self, author: str | None) -> str:
+        """The id of a person, who is made up when unknown; a random one of the population by default."""
         if author is None:
             return str(FIRST_CITIZEN + self._random.randrange(self.world.settings.population))
         uid = author.removeprefix("user:")
@@ -132,7 +121,7 @@ class OkDoor:
     def _writer(self, page: Row, kind: MessageKind, author: str | None, thread: str | None) -> str:
         """The person who writes: in a chat, none but the one it belongs to."""
         if kind != "message" or thread is None:
-            return self._author(author)
+            return self.author(author)
         owner = str(self.world.chats.chat(page["uid"], thread)["uid"])
         if author is not None and author.removeprefix("user:") != owner:
             raise BadInputError("author", "the chat belongs to another person")
@@ -161,18 +150,20 @@ class OkDoor:
         attachments: Sequence[Any] = (),
     ) -> dict[str, Any]:
         """A citizen writes a comment, a topic of their own or a message; answers id, thread and author."""
-        row = self._page(page)
-        with _refusing():
+        row = self.page(page)
+        with refusing():
             uid = self._writer(row, kind, author, thread)
+            if self.world.rules.person(uid) != "active":
+                raise OkError(25)
             if kind == "wall_post":
                 topic = self.world.discussions.add_topic(
-                    row["uid"], f"user:{uid}", text, _attachments(attachments)
+                    row["uid"], f"user:{uid}", text, attachments_in(attachments)
                 )
                 return {"id": topic, "thread": topic, "author": uid}
             if kind == "comment":
                 found = self._topic(row, thread)
                 comment = self.world.discussions.add_comment(
-                    found, f"user:{uid}", text, reply_to=in_reply_to, attachments=_attachments(attachments)
+                    found, f"user:{uid}", text, reply_to=in_reply_to, attachments=attachments_in(attachments)
                 )
                 return {"id": comment, "thread": str(found["id"]), "author": uid}
             return self._message(row, uid, text, reply_to=in_reply_to, attachments=attachments)
@@ -187,18 +178,23 @@ class OkDoor:
         attachments: Sequence[Any],
     ) -> dict[str, Any]:
         world = self.world
+        world.rules.check_living(page["uid"])
+        if not world.rules.of(page["uid"]).messages_allowed:
+            raise OkError(458)
         with world.store.transaction():
+            # Whoever writes to a group thereby allows it to write back.
+            world.rules.allow_messages(page["uid"], uid, allowed=True)
             chat = world.chats.open(page["uid"], uid, str(views.user(world, uid)["name"]))
             message = world.chats.add(
-                chat, f"user:{uid}", text, reply_to=reply_to, attachments=_attachments(attachments)
+                chat, f"user:{uid}", text, reply_to=reply_to, attachments=attachments_in(attachments)
             )
             world.webhooks.publish(page["uid"], "MESSAGE_CREATED", views.message(world, message))
         return {"id": message["id"], "thread": f"chat:{chat['id']}", "author": uid}
 
     def post(self, *, page: str, text: str) -> dict[str, Any]:
         """The group publishes a topic."""
-        row = self._page(page)
-        with _refusing():
+        row = self.page(page)
+        with refusing():
             topic = self.world.discussions.add_topic(row["uid"], f"group:{row['uid']}", text)
         return {"id": topic, "thread": topic}
 
@@ -212,10 +208,10 @@ class OkDoor:
         kind: MessageKind | None = None,
     ) -> dict[str, Any]:
         """The staff write by hand, in the group's name, into a chat or under a topic."""
-        row = self._page(page)
+        row = self.page(page)
         author = f"group:{row['uid']}"
         message = kind == "message" if kind is not None else thread.startswith("chat:")
-        with _refusing():
+        with refusing():
             if message:
                 chat = self.world.chats.chat(row["uid"], thread)
                 return {"id": self.world.chats.add(chat, author, text, reply_to=in_reply_to)["id"]}
@@ -226,7 +222,7 @@ class OkDoor:
 
     def _target(self, page: str, ident: str, kind: MessageKind | None) -> tuple[MessageKind, Row]:
         """A text of the page that is still there, and its kind, guessed from the id where none is given."""
-        uid = self._page(page)["uid"]
+        uid = self.page(page)["uid"]
         if kind is None:
             kind = "message" if ident.startswith("mid:") else "wall_post" if ident.isdigit() else "comment"
         row: Row | None
@@ -240,11 +236,24 @@ class OkDoor:
             raise UnknownError(f"no {kind} {ident} on this page")
         return kind, row
 
+    def suggest(
+        self, *, page: str, text: str, author: str | None = None, attachments: Sequence[Any] = ()
+    ) -> dict[str, Any]:
+        """Nobody suggests here: a citizen's topic stands at once."""
+        raise BadInputError("kind", "this network has no suggested posts")
+
     def edit(
-        self, *, page: str, id: str, text: str, kind: MessageKind | None = None, by: Actor = "author"
+        self,
+        *,
+        page: str,
+        id: str,
+        text: str,
+        thread: str | None = None,
+        kind: MessageKind | None = None,
+        by: Actor = "author",
     ) -> dict[str, Any]:
         """A text is changed by whoever wrote it."""
-        with _refusing():
+        with refusing():
             kind, row = self._target(page, id, kind)
             writer = row["sender"] if kind == "message" else row["author"]
             if by == "community" and not writer.startswith("group:"):
@@ -258,10 +267,16 @@ class OkDoor:
         return {"id": id, "kind": kind}
 
     def delete(
-        self, *, page: str, id: str, kind: MessageKind | None = None, by: Actor = "author"
+        self,
+        *,
+        page: str,
+        id: str,
+        thread: str | None = None,
+        kind: MessageKind | None = None,
+        by: Actor = "author",
     ) -> dict[str, Any]:
         """A message, comment or topic disappears."""
-        with _refusing():
+        with refusing():
             kind, row = self._target(page, id, kind)
             if kind == "message":
                 self.world.chats.delete(row, by)
@@ -275,30 +290,7 @@ class OkDoor:
 
     def answers(self, page: str | None = None) -> list[dict[str, Any]]:
         """Comments and messages in the groups' names that are still there, oldest first."""
-        uid = None if page is None else self._page(page)["uid"]
-        rows = self.world.store.all(
-            "SELECT id, CAST(topic AS TEXT) AS thread, reply_to, text, created_ms, via, page, number FROM comments"
-            " WHERE author >= 'group:' AND author < 'group;' AND deleted_by IS NULL"
-            " AND (?1 IS NULL OR page = ?1)"
-            " UNION ALL"
-            " SELECT id, 'chat:' || chat, reply_to, text, created_ms, via, page, number FROM messages"
-            " WHERE sender >= 'group:' AND sender < 'group;' AND deleted_by IS NULL"
-            " AND (?1 IS NULL OR page = ?1)"
-            " ORDER BY created_ms, number",
-            (uid,),
-        )
-        return [
-            {
-                "id": row["id"],
-                "thread": row["thread"],
-                "in_reply_to": row["reply_to"],
-                "text": row["text"],
-                "at": rfc3339(row["created_ms"]),
-                "by": row["via"],
-                "page": row["page"],
-            }
-            for row in rows
-        ]
+        return record.answers(self.world.store, None if page is None else self.page(page)["uid"])
 
     def calls(self) -> list[dict[str, Any]]:
         """API calls by method and token kind."""
@@ -306,14 +298,4 @@ class OkDoor:
 
     def counts(self) -> list[dict[str, Any]]:
         """Stored texts by page, kind and side: the citizens' and the community's own."""
-        rows = self.world.store.all(
-            "SELECT page, kind, CASE WHEN writer < 'group;' THEN 'community' ELSE 'citizens' END AS side,"
-            " count(*) AS count FROM ("
-            " SELECT page, 'wall_post' AS kind, author AS writer FROM topics WHERE deleted_by IS NULL"
-            " UNION ALL SELECT page, 'comment', author FROM comments WHERE deleted_by IS NULL"
-            " UNION ALL SELECT page, 'message', sender FROM messages WHERE deleted_by IS NULL"
-            ") GROUP BY page, kind, side ORDER BY page, kind, side"
-        )
-        return [
-            {"page": row["page"], "kind": row["kind"], "by": row["side"], "count": row["count"]} for row in rows
-        ]
+        return record.counts(self.world.store)

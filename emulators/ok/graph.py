@@ -30,6 +30,7 @@ def _admit(world: OkWorld, incoming: Incoming) -> tuple[BotMethod, str]:
     name = call_name(incoming.name, incoming.verb)
     world.stop_dead(token, name, incoming.query)
     page = world.tokens.bot(token)
+    world.rules.check_living(page)
     function = (GET if incoming.verb == "GET" else POST).get(incoming.name)
     if function is None:
         raise OkError(3)

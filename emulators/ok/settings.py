@@ -1,7 +1,7 @@
 """Settings of the Odnoklassniki emulator.
 
-What the network does not publish is a setting with a default of ours: the call limits, the answer of
-addDiscussionComment, the schedule on which webhooks are sent again.
+What the network does not publish is a setting with a default of ours: the call limits, the shapes of
+answers that differ by year or by source, the schedule on which webhooks are sent again.
 """
 
 from pathlib import Path
@@ -34,16 +34,45 @@ class OkSettings(EmulatorSettings):
     bot_calls_per_day: int = Field(default=100_000, ge=0)
     """Bot API calls of one method by one group's token; 0: no limit; error 11 above."""
 
-    comment_answer: Literal["id", "object"] = "id"
-    """What addDiscussionComment answers: the bare id as a string, or the comment as an object."""
+    comment_answer: Literal["id", "object", "comment"] = "id"
+    """What addDiscussionComment answers: the bare id as text, `{"comment": {…}}`, or the comment itself."""
+    group_info_answer: Literal["array", "groups"] = "array"
+    """What group.getInfo answers: a bare array, or `{"groups": [...]}`."""
+    comment_date_ms: bool = True
+    """Whether comments carry `date_ms` when asked for it; otherwise only `date` in Moscow wall time."""
+    removed_shown: bool = True
+    """Whether `includeRemoved` shows removed comments at all."""
+    removed_type: str = "REMOVED_MESSAGE"
+    """The `type` of a removed comment."""
+    removed_text: bool = False
+    """Whether a removed comment still carries its text."""
+    empty_text: bool = True
+    """Whether a message without words carries an empty `text`, or none."""
+    deactivated_status: str = "DISABLED"
+    """The `status` of a group that is blocked as a whole."""
+
+    bot_tokens: int = Field(default=1, ge=1)
+    """How many bot tokens of a group work at once; the network itself lets one."""
+
+    censor_words: list[str] = Field(default_factory=list)
+    """A text with one of these, in any case, is refused with error 454."""
+    antispam_repeats: int = Field(default=0, ge=0)
+    """How often an author may write the same text within `antispam_seconds`; error 511 above; 0: no limit."""
+    antispam_seconds: float = Field(default=3_600, gt=0)
 
     webhook_type_field: bool = True
     """Whether webhook bodies carry `webhookType`; those of 2017 had none."""
     webhook_timeout_seconds: float = Field(default=5, gt=0)
     webhook_retry_seconds: list[float] = Field(default=[5, 30, 120, 600, 1_800], min_length=1)
     """Pauses before each further attempt; the last one repeats."""
-    webhook_removed_after_seconds: float = Field(default=8 * 3_600, gt=0)
-    """A subscription that has failed this long is removed."""
+    webhook_removed_after_seconds: float | None = Field(default=None, gt=0)
+    """A subscription that has failed this long is removed; none: a third of the emulator's day."""
     webhook_parallel: int = Field(default=16, ge=1)
     webhook_reorder_ms: int = Field(default=500, ge=0)
     """How much later an event arrives that the fault `reorder` has hit."""
+
+    @property
+    def webhook_patience_ms(self) -> int:
+        """How long a subscription may fail."""
+        seconds = self.webhook_removed_after_seconds
+        return int(1000 * (self.day_seconds / 3 if seconds is None else seconds))

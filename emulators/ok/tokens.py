@@ -7,6 +7,7 @@ from typing import Any
 from emulators.common.errors import UnknownError
 from emulators.common.store import Row, Store
 from emulators.ok.errors import OkError
+from emulators.ok.settings import OkSettings
 from emulators.ok.signature import token_secret, verify
 
 FIRST_ADMIN = 560000000001
@@ -24,8 +25,9 @@ class Session:
 class Tokens:
     """Issues, lists, revokes and checks credentials."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, settings: OkSettings) -> None:
         self.store = store
+        self.settings = settings
         with store.transaction():
             if store.one("SELECT 1 FROM application") is None:
                 key = f"C{secrets.token_hex(8).upper()}"
@@ -61,11 +63,19 @@ class Tokens:
         return self._shown(token)
 
     def issue_group(self, page: str) -> dict[str, Any]:
-        """A bot token of a group; as in the network, the group's earlier one dies."""
+        """A bot token of a group; as in the network, the group's earlier one dies.
+
+        By a setting more than one may work at once: then the oldest dies.
+        """
         token = f"tkn{secrets.token_urlsafe(16)}:{secrets.token_hex(8).upper()}"
         with self.store.transaction():
-            self.store.run("UPDATE tokens SET revoked = 1 WHERE kind = 'group' AND page = ?", (page,))
             self.store.run("INSERT INTO tokens (token, kind, page) VALUES (?, 'group', ?)", (token, page))
+            self.store.run(
+                "UPDATE tokens SET revoked = 1 WHERE kind = 'group' AND page = ?1 AND rowid NOT IN ("
+                "SELECT rowid FROM tokens WHERE kind = 'group' AND page = ?1 AND NOT revoked"
+                " ORDER BY rowid DESC LIMIT ?2)",
+                (page, self.settings.bot_tokens),
+            )
         return self._shown(token)
 
     def revoke(self, token: str) -> None:

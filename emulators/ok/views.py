@@ -37,34 +37,37 @@ def group(world: OkWorld, page: str) -> dict[str, Any]:
     return {"uid": page, "name": row["name"] if row else ""}
 
 
-def group_info(row: Row) -> dict[str, Any]:
+def group_info(world: OkWorld, row: Row) -> dict[str, Any]:
     """A group as `group.getInfo` describes it, all fields."""
+    rules = world.rules.of(row["uid"])
     return {
         "uid": row["uid"],
         "name": row["name"],
         "description": row["description"],
         "shortname": row["screen_name"],
         "members_count": row["members_count"],
-        "gos_org": True,
+        "gos_org": rules.gos_org,
         "rkn_mark": False,
         "comment_as_official": True,
-        "messages_allowed": True,
-        "who_can_comment": "EVERYONE",
+        "messages_allowed": rules.messages_allowed,
+        "who_can_comment": rules.who_can_comment,
         "premium": False,
         "business": False,
-        "private": False,
+        "private": rules.closed,
         "created_ms": row["created_ms"],
-        "status": "ACTIVE",
+        "status": world.settings.deactivated_status if rules.deactivated else "ACTIVE",
         "shop_visible_admin": False,
         "shop_visible_public": False,
         "url": f"https://ok.ru/{row['screen_name']}",
     }
 
 
-def author_name(world: OkWorld, ref: str) -> str:
-    """The name people see beside a text."""
+def author_name(world: OkWorld, ref: str) -> str | None:
+    """The name people see beside a text; none where the account was deleted."""
     kind, ident = split_ref(ref)
-    return str(group(world, ident)["name"] if kind == "group" else user(world, ident)["name"])
+    if kind == "group":
+        return str(group(world, ident)["name"])
+    return None if world.rules.person(ident) == "deleted" else str(user(world, ident)["name"])
 
 
 def entities(world: OkWorld, refs: Iterable[str]) -> dict[str, Any]:
@@ -76,7 +79,9 @@ def entities(world: OkWorld, refs: Iterable[str]) -> dict[str, Any]:
         if kind == "group":
             groups.setdefault(ident, group(world, ident))
         else:
-            users.setdefault(ident, user(world, ident))
+            state = world.rules.person(ident)
+            if state != "deleted":
+                users[ident] = user(world, ident) | ({"blocked": True} if state == "blocked" else {})
     return {"users": list(users.values()), "groups": list(groups.values())}
 
 
@@ -136,24 +141,27 @@ def discussion(world: OkWorld, row: Row, uid: str) -> dict[str, Any]:
 def comment(world: OkWorld, row: Row, fields: list[str]) -> dict[str, Any]:
     """A comment; `date_ms` only where the field set asks for it."""
     kind, ident = split_ref(row["author"])
+    removed, settings = row["deleted_by"] is not None, world.settings
     shown: dict[str, Any] = {
         "id": row["id"],
         "author_id": ident,
         "author_name": author_name(world, row["author"]),
         "author_ref": row["author"],
-        "text": row["text"],
+        "text": row["text"] if settings.removed_text or not removed else "",
         "date": ids.moscow_time(row["created_ms"]),
-        "type": "ACTIVE_MESSAGE" if row["deleted_by"] is None else "REMOVED_MESSAGE",
+        "type": settings.removed_type if removed else "ACTIVE_MESSAGE",
         "like_count": 0,
         "liked_it": False,
         "attrs": {"flags": "l,s"},
     }
+    if shown["author_name"] is None:
+        del shown["author_name"]
     if kind == "group":
         shown["author_type"] = "GROUP"
-    if flag("date_ms", fields):
+    if settings.comment_date_ms and flag("date_ms", fields):
         shown["date_ms"] = row["created_ms"]
     attachments = json.loads(row["attachments"])
-    if attachments:
+    if attachments and not removed:
         shown["attachments"] = attachments
     if row["reply_to"] is not None:
         shown["reply_to_comment_id"] = row["reply_to"]
@@ -178,16 +186,34 @@ def chat(row: Row) -> dict[str, Any]:
     }
 
 
+def sender(world: OkWorld, ref: str) -> dict[str, Any]:
+    """Who wrote a message; nameless where the account was deleted."""
+    name = author_name(world, ref)
+    return {"user_id": ref} | ({} if name is None else {"name": name})
+
+
+def chat_event(world: OkWorld, row: Row, event: dict[str, Any]) -> dict[str, Any]:
+    """What happened to a chat itself, as the webhook tells it; the network publishes no example of the body."""
+    return {
+        "sender": sender(world, f"user:{row['uid']}"),
+        "recipient": {"chat_id": f"chat:{row['id']}"},
+        "chat": event,
+        "timestamp": world.clock.now_ms(),
+    }
+
+
 def message(world: OkWorld, row: Row) -> dict[str, Any]:
     """A message of the Bot API, the same shape in lists and webhooks."""
     content: dict[str, Any] = {"text": row["text"], "seq": row["seq"], "mid": row["id"]}
+    if not row["text"] and not world.settings.empty_text:
+        del content["text"]
     attachments = json.loads(row["attachments"])
     if attachments:
         content["attachments"] = attachments
     if row["reply_to"] is not None:
         content["reply_to"] = row["reply_to"]
     return {
-        "sender": {"user_id": row["sender"], "name": author_name(world, row["sender"])},
+        "sender": sender(world, row["sender"]),
         "recipient": {"chat_id": f"chat:{row['chat']}"},
         "message": content,
         "timestamp": row["created_ms"],

@@ -11,12 +11,15 @@ import aiohttp
 from emulators.common.clock import Clock
 from emulators.common.faults import Faults
 from emulators.common.store import Row, Store
+from emulators.ok import ids
 from emulators.ok.settings import OkSettings
 
 log = logging.getLogger(__name__)
 EVENT_TYPES = frozenset({"MESSAGE_CREATED", "MESSAGE_CALLBACK", "CHAT_SYSTEM"})
 FAULT_METHOD = "webhook"
 IDLE_SECONDS = 1.0
+OK_STATUS = 200
+LOG_LENGTH = 1_000
 
 
 class Webhooks:
@@ -73,11 +76,11 @@ class Webhooks:
 
     async def run(self) -> None:
         """Deliver what is due until cancelled."""
-        timeout = aiohttp.ClientTimeout(total=self.settings.webhook_timeout_seconds)
-        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as client:
+        async with aiohttp.ClientSession(auto_decompress=False) as client:
             try:
                 while True:
                     self._wake.clear()
+                    self._remove_hopeless()
                     self._start_due(client)
                     try:
                         await asyncio.wait_for(self._wake.wait(), self._pause())
@@ -99,7 +102,7 @@ class Webhooks:
         if room <= 0:
             return
         rows = self.store.all(
-            "SELECT d.id, d.body, d.attempts, d.subscription, s.url FROM deliveries d"
+            "SELECT d.id, d.body, d.attempts, d.subscription, s.url, s.page FROM deliveries d"
             " JOIN subscriptions s ON s.id = d.subscription WHERE d.due_ms <= ? ORDER BY d.due_ms, d.id LIMIT ?",
             (self.clock.now_ms(), room + len(self._in_flight)),
         )
@@ -117,29 +120,27 @@ class Webhooks:
             log.error("delivery failed", exc_info=task.exception())
 
     async def _deliver(self, client: aiohttp.ClientSession, row: Row) -> None:
+        status = None
         try:
             async with client.post(
                 row["url"],
                 data=row["body"].encode("utf-8"),
                 headers={"Content-Type": "application/json;charset=utf-8"},
                 allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=self.settings.webhook_timeout_seconds),
             ) as response:
-                delivered = response.status == 200
-        except (aiohttp.ClientError, TimeoutError, ValueError):
-            delivered = False
-        if delivered:
-            with self.store.transaction():
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            log.info("no answer from a subscriber: %s", error)
+        with self.store.transaction():
+            self._note(row, status)
+            if status == OK_STATUS:
                 self.store.run("DELETE FROM deliveries WHERE id = ?", (row["id"],))
                 self.store.run("UPDATE subscriptions SET failing_ms = NULL WHERE id = ?", (row["subscription"],))
-            return
-        now = self.clock.now_ms()
-        failing = self.store.value("SELECT failing_ms FROM subscriptions WHERE id = ?", (row["subscription"],))
-        if failing is not None and now - failing > self.settings.webhook_removed_after_seconds * 1000:
-            self._remove(row["subscription"])
-            return
-        schedule = self.settings.webhook_retry_seconds
-        delay = schedule[min(row["attempts"], len(schedule) - 1)]
-        with self.store.transaction():
+                return
+            now = self.clock.now_ms()
+            schedule = self.settings.webhook_retry_seconds
+            delay = schedule[min(row["attempts"], len(schedule) - 1)]
             self.store.run(
                 "UPDATE deliveries SET attempts = attempts + 1, due_ms = ? WHERE id = ?",
                 (now + int(delay * 1000), row["id"]),
@@ -148,6 +149,60 @@ class Webhooks:
                 "UPDATE subscriptions SET failing_ms = coalesce(failing_ms, ?) WHERE id = ?",
                 (now, row["subscription"]),
             )
+
+    def _note(self, row: Row, status: int | None) -> None:
+        ident = self.store.run(
+            "INSERT INTO delivery_log (page, url, body, attempt, status, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
+            (row["page"], row["url"], row["body"], row["attempts"] + 1, status, self.clock.now_ms()),
+        )
+        self.store.run("DELETE FROM delivery_log WHERE id <= ?", (ident - LOG_LENGTH,))
+
+    def _remove_hopeless(self) -> None:
+        since = self.clock.now_ms() - self.settings.webhook_patience_ms
+        for row in self.store.all("SELECT id FROM subscriptions WHERE failing_ms < ?", (since,)):
+            self._remove(row["id"])
+
+    def overview(self, page: str | None, count: int) -> dict[str, Any]:
+        """Subscriptions with what waits for them, and the last attempts to deliver, newest first."""
+        subscribed = self.store.all(
+            "SELECT s.*, (SELECT count(*) FROM deliveries d WHERE d.subscription = s.id) AS waiting"
+            " FROM subscriptions s WHERE ?1 IS NULL OR page = ?1 ORDER BY id",
+            (page,),
+        )
+        attempts = self.store.all(
+            "SELECT * FROM delivery_log WHERE ?1 IS NULL OR page = ?1 ORDER BY id DESC LIMIT ?2", (page, count)
+        )
+        return {
+            "items": [
+                {
+                    "page": row["page"],
+                    "url": row["url"],
+                    "types": row["types"].split(","),
+                    "since": ids.rfc3339(row["created_ms"]),
+                    "failing_since": None if row["failing_ms"] is None else ids.rfc3339(row["failing_ms"]),
+                    "waiting": row["waiting"],
+                }
+                for row in subscribed
+            ],
+            "deliveries": [
+                {
+                    "page": row["page"],
+                    "url": row["url"],
+                    "event": json.loads(row["body"]),
+                    "attempt": row["attempt"],
+                    "status": row["status"],
+                    "at": ids.rfc3339(row["at_ms"]),
+                }
+                for row in attempts
+            ],
+        }
+
+    def drop(self, page: str) -> int:
+        """Remove all subscriptions of a group at once; answers how many there were."""
+        rows = self.store.all("SELECT id FROM subscriptions WHERE page = ?", (page,))
+        for row in rows:
+            self._remove(row["id"])
+        return len(rows)
 
     def _remove(self, subscription: int) -> None:
         with self.store.transaction():

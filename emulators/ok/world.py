@@ -1,5 +1,6 @@
 """The state of the emulated network, behind one object."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from emulators.common.store import Row, Store
 from emulators.ok.chats import Chats
 from emulators.ok.discussions import Discussions
 from emulators.ok.errors import OkError
+from emulators.ok.rules import Rules
 from emulators.ok.schema import SCHEMA
 from emulators.ok.settings import OkSettings
 from emulators.ok.tokens import Tokens
@@ -18,6 +20,7 @@ from emulators.ok.webhooks import Webhooks
 
 FIRST_CITIZEN = 570000000001
 NO_LIMIT = 1_000_000
+SETTINGS = "settings"
 
 
 class OkWorld:
@@ -34,8 +37,10 @@ class OkWorld:
             store=self.store,
             clock=self.clock,
         )
-        self.tokens = Tokens(self.store)
-        self.discussions = Discussions(self.store, settings, self.clock)
+        self.tokens = Tokens(self.store, settings)
+        self._restore_settings()
+        self.rules = Rules(self.store)
+        self.discussions = Discussions(self.store, settings, self.clock, self.rules)
         self.chats = Chats(self.store, settings, self.clock)
         self.webhooks = Webhooks(self.store, settings, self.clock, self.faults)
         self.calls = Calls(self.store, self.clock)
@@ -49,6 +54,33 @@ class OkWorld:
                     "INSERT OR IGNORE INTO people (uid, first_name, last_name) VALUES (?, ?, ?)",
                     (str(FIRST_CITIZEN + citizen.number), citizen.first_name, citizen.last_name),
                 )
+
+    def _restore_settings(self) -> None:
+        for name, value in json.loads(self.store.state(SETTINGS) or "{}").items():
+            self.settings.__pydantic_validator__.validate_assignment(self.settings, name, value)
+
+    def change_settings(self, changes: dict[str, Any]) -> None:
+        """Change settings while the network runs, and after a restart too; pydantic's error for bad values."""
+        trial = self.settings.model_copy()
+        for target in (trial, self.settings):
+            for name, value in changes.items():
+                target.__pydantic_validator__.validate_assignment(target, name, value)
+        kept = json.loads(self.store.state(SETTINGS) or "{}")
+        self.store.keep(SETTINGS, json.dumps(kept | changes))
+
+    def check_read(self, uid: str | None, page: str) -> None:
+        """Error 456 for a group that is blocked, 10 for one that is closed to the user."""
+        self.rules.check_living(page)
+        if self.rules.of(page).closed and (uid is None or not self.discussions.administers(uid, page)):
+            raise OkError(10, "The group is closed")
+
+    def readable_page(self, uid: str | None, page: str) -> Row:
+        """A group whose content the user may read; errors 160 and 10."""
+        row = self.page_row(page.removeprefix("group:"))
+        if row is None or self.rules.of(row["uid"]).deactivated:
+            raise OkError(160)
+        self.check_read(uid, row["uid"])
+        return row
 
     def stop_dead(self, token: str | None, method: str, params: Mapping[str, str]) -> None:
         """Count a call of its token and stop it with the error that stands over the token."""
@@ -74,7 +106,8 @@ class OkWorld:
         if not self.discussions.administers_all(uid):
             scope = "uid IN (SELECT page FROM admins WHERE uid = ?1)"
         return self.store.all(
-            f"SELECT * FROM pages WHERE {scope} AND uid > ?2 ORDER BY uid LIMIT ?3",  # noqa: S608
+            f"SELECT * FROM pages WHERE {scope} AND uid > ?2"  # noqa: S608
+            " AND uid NOT IN (SELECT page FROM page_rules WHERE lost) ORDER BY uid LIMIT ?3",
             (uid, after, count),
         )
 

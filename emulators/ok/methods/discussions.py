@@ -37,7 +37,9 @@ def _topic(call: Call, id_name: str = "discussionId", type_name: str = "discussi
         raise OkError(100, f"Invalid parameter {type_name}", type_name)
     if kind != views.GROUP_TOPIC:
         raise OkError(300)
-    return call.world.discussions.topic(ident)
+    topic = call.world.discussions.topic(ident)
+    call.world.check_read(call.uid, topic["page"])
+    return topic
 
 
 def _administrator(call: Call, page: str) -> None:
@@ -106,7 +108,7 @@ def get_comments(call: Call) -> dict[str, Any]:
     backward = "BACKWARD" if anchor == "LAST" else "FORWARD"
     direction = call.choice("direction", DIRECTIONS, backward)
     count = call.count(20)
-    removed = call.flag("includeRemoved")
+    removed = call.flag("includeRemoved") and world.settings.removed_shown
     state = world.discussions
     if anchor is None:
         anchor = "LAST" if direction == "BACKWARD" else "FIRST"
@@ -171,7 +173,7 @@ def get_discussion_comments_count(call: Call) -> int:
 def add_comment(call: Call) -> Any:
     """Write a comment, as the group with `as_admin`.
 
-    What the network answers is not published: a bare id by default, by a setting the comment as object.
+    What the network answers is not published: a bare id by default, by a setting one of two objects.
     """
     topic = _topic(call, "entityId", "entityType")
     as_admin = call.flag("as_admin")
@@ -184,10 +186,11 @@ def add_comment(call: Call) -> Any:
         reply_to=call.optional("reply_to_comment_id"),
         attachments=_attachments(call),
     )
-    if call.world.settings.comment_answer == "id":
+    shape = call.world.settings.comment_answer
+    if shape == "id":
         return comment
-    row = call.world.discussions.comment(topic, comment)
-    return {"comment": views.comment(call.world, row, ["*"])}
+    shown = views.comment(call.world, call.world.discussions.comment(topic, comment), ["*"])
+    return shown if shape == "comment" else {"comment": shown}
 
 
 def _attachments(call: Call) -> list[Any]:
@@ -223,11 +226,14 @@ def edit_comment(call: Call) -> bool:
 
 @method("discussions.deleteDiscussionComment")
 def delete_comment(call: Call) -> bool:
-    """Remove a comment, for the owner of the discussed object."""
+    """Remove a comment, for the owner of the discussed object; `block_author` bans its author too."""
     topic = _topic(call)
     _administrator(call, topic["page"])
     row = call.world.discussions.comment(topic, call.text("comment_id"))
     call.world.discussions.delete_comment(row, "community")
+    kind, ident = views.split_ref(row["author"])
+    if kind == "user" and call.flag("block_author"):
+        call.world.rules.ban(topic["page"], ident)
     return True
 
 

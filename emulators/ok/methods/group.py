@@ -10,8 +10,8 @@ DEFAULT_FIELDS = ("uid", "name", "description", "shortname", "members_count")
 
 
 @method("group.getInfo")
-def get_info(call: Call) -> list[dict[str, Any]]:
-    """A bare array of the groups asked for; unknown ones are left out."""
+def get_info(call: Call) -> Any:
+    """The groups asked for, by default as a bare array; unknown ones are left out."""
     uids = call.values("uids")
     if not uids:
         raise OkError(100, "Missing required parameter uids", "uids")
@@ -24,11 +24,11 @@ def get_info(call: Call) -> list[dict[str, Any]]:
         row = call.world.page_row(uid.removeprefix("group:"))
         if row is None:
             continue
-        info = views.group_info(row)
+        info = views.group_info(call.world, row)
         if call.uid is not None and call.world.discussions.administers(call.uid, row["uid"]):
             info["role"] = "ADMIN"
         found.append({key: value for key, value in info.items() if wanted is None or key in wanted})
-    return found
+    return found if call.world.settings.group_info_answer == "array" else {"groups": found}
 
 
 @method("group.getUserGroupsV2")
@@ -47,9 +47,7 @@ def get_user_groups(call: Call) -> dict[str, Any]:
 @method("group.getCounters")
 def get_counters(call: Call) -> dict[str, Any]:
     """Counters of a group, those asked for."""
-    row = call.world.page_row(call.text("group_id").removeprefix("group:"))
-    if row is None:
-        raise OkError(160)
+    row = call.world.readable_page(call.uid, call.text("group_id"))
     known = {
         "themes": call.world.topic_count(row["uid"]),
         "members": row["members_count"],

@@ -6,14 +6,14 @@ from emulators.ok import ids, views
 from emulators.ok.call import Call, method
 from emulators.ok.errors import OkError
 
+UNSEEN = frozenset({10, 300, 456})
+
 
 @method("mediatopic.getTopics")
 def get_topics(call: Call) -> dict[str, Any]:
     """Topics of a group, newest first, people's posts among them; an anchor where older ones remain."""
     world = call.world
-    page = call.text("gid").removeprefix("group:")
-    if world.page_row(page) is None:
-        raise OkError(160)
+    page = world.readable_page(call.uid, call.text("gid"))["uid"]
     anchor = call.optional("anchor")
     before: tuple[int, int] | None = None
     if anchor is not None:
@@ -47,10 +47,13 @@ def get_by_ids(call: Call) -> dict[str, Any]:
     rows = []
     for topic in asked:
         try:
-            rows.append(world.discussions.topic(topic))
+            row = world.discussions.topic(topic)
+            world.check_read(call.uid, row["page"])
         except OkError as error:
-            if error.code != 300:
+            if error.code not in UNSEEN:
                 raise
+        else:
+            rows.append(row)
     topics = [views.topic(row) for row in rows]
     if limit is not None:
         for topic_view in topics:

@@ -1,0 +1,21 @@
+"""Attachments as citizens give them, in the network's form."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from emulators.common.errors import BadInputError
+
+
+def attachments_in(given: Sequence[Any]) -> list[dict[str, Any]]:
+    """Attachments in the network's form; an address alone is an image."""
+    made: list[dict[str, Any]] = []
+    for item in given:
+        attachment = {"url": item} if isinstance(item, str) else item
+        if not isinstance(attachment, dict):
+            raise BadInputError("attachments", "must be addresses or objects")
+        if "payload" not in attachment:
+            attachment = {"type": attachment.get("type", "IMAGE"), "payload": {"url": attachment.get("url")}}
+        if not isinstance(attachment["payload"], dict) or not isinstance(attachment["payload"].get("url"), str):
+            raise BadInputError("attachments", "an attachment has no address")
+        made.append({"type": str(attachment.get("type", "IMAGE")).upper(), "payload": attachment["payload"]})
+    return made

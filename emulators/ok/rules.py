@@ -1,0 +1,109 @@
+"""What a group allows, what its people have done with their accounts, and who may write to whom."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from emulators.common.store import Store
+from emulators.ok.errors import OkError
+
+Commenting = Literal["EVERYONE", "ADMINS", "NOBODY"]
+PersonState = Literal["active", "deleted", "blocked"]
+
+
+@dataclass(frozen=True, slots=True)
+class PageRules:
+    """The rules of one group; the defaults are those of an open, living one."""
+
+    who_can_comment: Commenting = "EVERYONE"
+    closed: bool = False
+    """Only its administrators read it through the API."""
+    deactivated: bool = False
+    """Blocked as a whole: only what it says of itself is still there."""
+    administered: bool = True
+    """Whether users whose tokens we hold are administrators of it."""
+    gos_org: bool = True
+    messages_allowed: bool = True
+    comments_share: float = 1.0
+    """Which share of people's comments the API shows; the counts stay those of the site."""
+
+
+OPEN = PageRules()
+
+
+class Rules:
+    """Rules of groups, states of people, bans and permissions; kept in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._rules = {
+            row["page"]: PageRules(**json.loads(row["rules"])) for row in store.all("SELECT * FROM page_rules")
+        }
+
+    def of(self, page: str) -> PageRules:
+        """The rules of a group."""
+        return self._rules.get(page, OPEN)
+
+    def change(self, page: str, changes: dict[str, Any]) -> PageRules:
+        """Change some rules of a group."""
+        rules = replace(self.of(page), **changes)
+        lost = rules.deactivated or not rules.administered
+        self.store.run(
+            "INSERT INTO page_rules (page, rules, lost) VALUES (?, ?, ?)"
+            " ON CONFLICT (page) DO UPDATE SET rules = excluded.rules, lost = excluded.lost",
+            (page, json.dumps(asdict(rules)), lost),
+        )
+        self._rules[page] = rules
+        return rules
+
+    # --- people ------------------------------------------------------------------------------------
+
+    def person(self, uid: str) -> PersonState:
+        """Whether an account is there."""
+        state: PersonState = self.store.value("SELECT state FROM people_states WHERE uid = ?", (uid,)) or "active"
+        return state
+
+    def set_person(self, uid: str, state: PersonState) -> None:
+        """An account is deleted, blocked or back."""
+        self.store.run(
+            "INSERT INTO people_states (uid, state) VALUES (?, ?)"
+            " ON CONFLICT (uid) DO UPDATE SET state = excluded.state",
+            (uid, state),
+        )
+
+    def ban(self, page: str, uid: str) -> None:
+        """The group allows a person no more comments."""
+        self.store.run("INSERT OR IGNORE INTO bans (page, uid) VALUES (?, ?)", (page, uid))
+
+    def allow_messages(self, page: str, uid: str, *, allowed: bool) -> None:
+        """A person allows or forbids messages of the group."""
+        self.store.run(
+            "INSERT INTO permissions (page, uid, allowed) VALUES (?, ?, ?)"
+            " ON CONFLICT (page, uid) DO UPDATE SET allowed = excluded.allowed",
+            (page, uid, allowed),
+        )
+
+    # --- what may be done --------------------------------------------------------------------------
+
+    def check_living(self, page: str) -> None:
+        """Error 456 for a group that is blocked as a whole."""
+        if self.of(page).deactivated:
+            raise OkError(456, "Group is blocked")
+
+    def check_comment(self, page: str, author: str) -> None:
+        """Error 456 where `author` (`user:…` or `group:…`) may not comment."""
+        self.check_living(page)
+        rules = self.of(page)
+        kind, _, ident = author.partition(":")
+        if rules.who_can_comment == "NOBODY" or (rules.who_can_comment == "ADMINS" and kind == "user"):
+            raise OkError(456, "Comments are closed")
+        banned = "SELECT 1 FROM bans WHERE page = ? AND uid = ?"
+        if kind == "user" and self.store.one(banned, (page, ident)) is not None:
+            raise OkError(456, "User is banned in the group")
+
+    def may_message(self, page: str, uid: str) -> bool:
+        """Whether the group may write to a person it has a chat with."""
+        if not self.of(page).messages_allowed or self.person(uid) != "active":
+            return False
+        allowed = self.store.value("SELECT allowed FROM permissions WHERE page = ? AND uid = ?", (page, uid))
+        return allowed is None or bool(allowed)
