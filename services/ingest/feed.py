@@ -13,7 +13,16 @@ from sqlalchemy.exc import DBAPIError
 
 from services.ingest.callback_book import CallbackBook
 from services.ingest.intake import Batch, Taken, take, take_many
-from services.ingest.networks.port import Callbacks, Kind, PageRef, Parsed, Stored, ThreadMark, Unreadable
+from services.ingest.networks.port import (
+    Callbacks,
+    Incoming,
+    Kind,
+    PageRef,
+    Parsed,
+    Stored,
+    ThreadMark,
+    Unreadable,
+)
 from services.ingest.texts import plain
 from shared import clock
 from shared.database import Database, WriteSession
@@ -130,14 +139,15 @@ class DatabaseFeed:
         batch = delivery.batch
         log.warning("a batch holds what the database refuses", way=batch.way, page_id=str(batch.page.id))
         total, refused = Stored(), list(batch.unreadable)
-        for item in batch.items:
+        for items in _inseparable(batch.items):
             try:
                 async with self._database.write() as session:
-                    total = _sum(total, await take(session, replace(batch, items=[item], unreadable=())))
+                    total = _sum(total, await take(session, replace(batch, items=items, unreadable=())))
             except DATA_ERRORS as error:
                 if not _of_the_data(error):
                     raise
-                refused.append(Unreadable(f"the database refuses it: {type(error).__name__}", item.raw))
+                reason = f"the database refuses it: {type(error).__name__}"
+                refused.extend(Unreadable(reason, item.raw) for item in items)
 
         async def also(session: WriteSession, rest: Stored) -> None:
             if delivery.also is not None:
@@ -233,6 +243,14 @@ def _of_the_data(error: Exception) -> bool:
     """Whether the values are at fault (SQLSTATE class 22, or the driver cannot encode them), not the moment."""
     origin = getattr(error, "orig", None) or error
     return str(getattr(origin, "sqlstate", "")).startswith("22") or isinstance(origin, asyncpg.DataError)
+
+
+def _inseparable(items: Sequence[Incoming]) -> list[list[Incoming]]:
+    """What one event brought is taken or refused together: its id is taken once."""
+    parts: dict[object, list[Incoming]] = {}
+    for number, item in enumerate(items):
+        parts.setdefault(number if item.event_id is None else item.event_id, []).append(item)
+    return list(parts.values())
 
 
 def _stored(taken: Taken) -> Stored:
