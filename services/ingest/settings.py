@@ -27,6 +27,10 @@ class IngestSettings(BaseSettings):
     vk_wall_calls_a_day: int = Field(default=5_000, description="wall.get of one token, as the network allows")
     vk_user_calls_a_second: float = 3
     vk_group_calls_a_second: float = 20
+    vk_walk_thread_days: float = Field(
+        default=30, description="A walk also reads the threads of posts of the last so many days"
+    )
+    vk_boards: bool = Field(default=True, description="Whether discussions of communities are read")
     vk_dialogs_seconds: float = Field(default=600, description="How often a page's conversations are compared")
 
     ok_api_url: str = "https://api.ok.ru"
@@ -47,6 +51,18 @@ class IngestSettings(BaseSettings):
     ok_subscriptions_seconds: float = Field(
         default=600, description="How often a group's subscription is looked at"
     )
+
+    reconcile_period_seconds: float = Field(
+        default=86_400, gt=0, description="How often each page is compared with the network"
+    )
+    reconcile_grace_seconds: float = Field(
+        default=900, ge=0, description="How long the ordinary ways may take before what is missing is a gap"
+    )
+    reconcile_overlap_seconds: float = Field(
+        default=172_800, ge=0, description="How far each comparison reaches back behind the last one"
+    )
+    reconcile_at_once: int = Field(default=2, ge=1, le=4)
+    backfill_at_once: int = Field(default=2, ge=1, le=4)
 
     registry_seconds: float = Field(default=3, description="How soon new pages and tokens are noticed")
     publish_settle_seconds: float = Field(

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from services.ingest.networks.port import PageRef, Parsed
-from services.ingest.networks.vk import parse
+from services.ingest.networks.vk import events, parse
 
 PAGE = PageRef(
     id=UUID(int=1),
@@ -31,7 +31,7 @@ COMMENT = {"id": 31, "from_id": 700001, "date": 1767225600, "text": "Когда 
 )
 @pytest.mark.parametrize("envelope", [{}, {"event_id": "0f" * 20, "v": "5.199"}])
 def test_comment_events_of_all_years(owner: dict[str, Any], envelope: dict[str, Any]) -> None:
-    item = parse.event(event("wall_reply_new", COMMENT | owner, **envelope), PAGE)
+    item = events.event(event("wall_reply_new", COMMENT | owner, **envelope), PAGE)
     assert item is not None
     assert (item.happened, item.kind) == ("new", "comment")
     assert item.external_id == "-900001_31"
@@ -68,7 +68,7 @@ def test_a_deleted_comment_that_keeps_its_thread_has_neither_author_nor_text() -
 @pytest.mark.parametrize("name", ["deleter_id", "user_id"])
 def test_a_deletion_names_who_deleted(name: str) -> None:
     content = {"owner_id": -900001, "id": 31, name: 700001, "post_id": 12}
-    item = parse.event(event("wall_reply_delete", content), PAGE)
+    item = events.event(event("wall_reply_delete", content), PAGE)
     assert item is not None
     assert item.deleted_by is not None
     assert (item.happened, item.deleted_by.native_id) == ("deleted", "700001")
@@ -89,7 +89,7 @@ MESSAGE = {
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_messages_before_and_since_5_103(*, wrapped: bool) -> None:
     content = {"message": MESSAGE, "client_info": {"lang_id": 0}} if wrapped else MESSAGE
-    item = parse.event(event("message_new", content, secret="x"), PAGE)
+    item = events.event(event("message_new", content, secret="x"), PAGE)
     assert item is not None
     assert item.external_id == "900001_700001_5578"
     assert item.thread_key == "vk:900001_700001"
@@ -104,7 +104,7 @@ def test_old_names_of_message_fields() -> None:
 
 @pytest.mark.parametrize("author", [{"from_id": -900001}, {"from_id": 123, "admin_author_id": 123}])
 def test_the_staffs_own_message(author: dict[str, int]) -> None:
-    item = parse.event(event("message_reply", MESSAGE | {"out": 1} | author), PAGE)
+    item = events.event(event("message_reply", MESSAGE | {"out": 1} | author), PAGE)
     assert item is not None
     assert item.from_community
     assert item.author is not None
@@ -114,7 +114,7 @@ def test_the_staffs_own_message(author: dict[str, int]) -> None:
 
 def test_a_post_of_a_citizen_and_of_the_community() -> None:
     post = {"id": 6, "from_id": 700001, "owner_id": -900001, "date": 1533403316, "text": "Яма", "unknown": {}}
-    item = parse.event(event("wall_post_new", post), PAGE)
+    item = events.event(event("wall_post_new", post), PAGE)
     own = parse.post(post | {"from_id": -900001}, PAGE)
     assert item is not None
     assert (item.kind, item.external_id, item.thread_key) == ("wall_post", "-900001_6", "vk:-900001_6")
@@ -139,7 +139,7 @@ def test_a_post_of_a_citizen_and_of_the_community() -> None:
     ],
 )
 def test_the_unreadable_is_set_aside_and_loses_nothing_else(raw: Any, reason: str) -> None:
-    parsed = parse.events([raw, event("wall_reply_new", COMMENT)], PAGE)
+    parsed = events.events([raw, event("wall_reply_new", COMMENT)], PAGE)
     assert [item.external_id for item in parsed.items] == ["-900001_31"]
     (aside,) = parsed.unreadable
     assert reason in aside.reason
@@ -147,17 +147,15 @@ def test_the_unreadable_is_set_aside_and_loses_nothing_else(raw: Any, reason: st
     assert aside.raw == raw
 
 
-@pytest.mark.parametrize(
-    "kind", ["like_add", "group_join", "message_typing_state", "photo_comment_new", "poll_vote_new"]
-)
+@pytest.mark.parametrize("kind", ["like_add", "group_join", "message_typing_state", "photo_new", "poll_vote_new"])
 def test_events_without_words_for_us_are_passed_over(kind: str) -> None:
-    parsed = parse.events([event(kind, {"user_id": 1})], PAGE)
+    parsed = events.events([event(kind, {"user_id": 1})], PAGE)
     assert parsed == Parsed()
 
 
 @pytest.mark.parametrize("updates", [None, {}, "x", 5])
 def test_updates_that_are_no_list(updates: Any) -> None:
-    assert parse.events(updates, PAGE) == Parsed()
+    assert events.events(updates, PAGE) == Parsed()
 
 
 def test_names_of_an_extended_answer() -> None:

@@ -1,6 +1,8 @@
 """VK behind the port: ways in and the way out."""
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -18,19 +20,23 @@ from services.ingest.networks.port import (
     Parsed,
     Published,
     TokenKind,
-    Unsure,
+    Walked,
     Way,
 )
 from services.ingest.networks.resting import rounds
 from services.ingest.networks.vk import dialogs, errors, long_poll
+from services.ingest.networks.vk.boards import Boards
 from services.ingest.networks.vk.client import VkClient
 from services.ingest.networks.vk.dialogs import Dialogs
+from services.ingest.networks.vk.publishing import Publishing
+from services.ingest.networks.vk.reading import WallReader
+from services.ingest.networks.vk.suggests import Suggests
+from services.ingest.networks.vk.walk import Walk
 from services.ingest.networks.vk.walls import WAY as WALL_WAY
 from services.ingest.networks.vk.walls import Walls
 from services.ingest.settings import IngestSettings
 
 MAX_LENGTH: dict[str, int] = {"comment": 4_096, "message": 4_096}
-RECENT_MESSAGES = 200
 
 
 class Vk:
@@ -46,8 +52,12 @@ class Vk:
         self._feed = feed
         self._settings = settings
         self._client = VkClient(http, accounts, settings)
-        self._walls = Walls(self._client, accounts, feed, settings)
+        self._reader = WallReader(self._client)
+        self._boards = Boards(self._client)
+        self._suggests = Suggests(self._client)
+        self._walls = Walls(self._reader, accounts, feed, settings)
         self._dialogs = Dialogs(self._client, feed)
+        self._publishing = Publishing(self._client, self._reader, self._boards, self._dialogs)
         self._wake_dialogs: dict[Any, asyncio.Event] = {}
 
     def ways(self) -> dict[str, Way]:
@@ -58,7 +68,7 @@ class Vk:
                 continue
             ways[f"vk:{long_poll.WAY}:{page.id}"] = self._listener(page).run
             ways[f"vk:{dialogs.WAY}:{page.id}"] = partial(self._compare_dialogs, page)
-        if self._walls.can_read():
+        if self._reader.can_read():
             ways[f"vk:{WALL_WAY}"] = self._walls.run
         return ways
 
@@ -69,13 +79,8 @@ class Vk:
             http=self._http,
             feed=self._feed,
             settings=self._settings,
-            missed=self._missed,
+            missed=self.look_soon,
         )
-
-    def _missed(self, page: PageRef) -> None:
-        self._walls.ask(page)
-        if page.id in self._wake_dialogs:
-            self._wake_dialogs[page.id].set()
 
     async def _compare_dialogs(self, page: PageRef) -> None:
         woken = self._wake_dialogs.setdefault(page.id, asyncio.Event())
@@ -102,60 +107,13 @@ class Vk:
 
     async def publish(self, outgoing: Outgoing) -> Published:
         """Write the answer as the community. Raises `Refused` or `Unsure`."""
-        write = self._send if outgoing.kind == "message" else self._comment
         with told_plainly(self.name, errors.words):
-            return await write(outgoing)
-
-    async def _comment(self, outgoing: Outgoing) -> Published:
-        page = outgoing.page.external_id
-        post_id = _last(outgoing.thread_key)
-        method = "wall.createComment"
-        credential = self._client.credential(method, TokenKind.GROUP, TokenKind.USER, page_id=outgoing.page.id)
-        answer = await self._client.call(
-            credential,
-            method,
-            owner_id=f"-{page}",
-            post_id=post_id,
-            from_group=page,
-            message=outgoing.text,
-            reply_to_comment=_last(outgoing.target) if outgoing.target else None,
-            guid=str(outgoing.id),
-        )
-        number = answer.get("comment_id") if isinstance(answer, dict) else None
-        if not isinstance(number, int):
-            raise Unsure("the answer names no comment")
-        return Published(f"-{page}_{number}", f"https://vk.com/wall-{page}_{post_id}?reply={number}")
-
-    async def _send(self, outgoing: Outgoing) -> Published:
-        page, peer = outgoing.page.external_id, _last(outgoing.thread_key)
-        method = "messages.send"
-        credential = self._client.credential(method, TokenKind.GROUP, page_id=outgoing.page.id)
-        # With peer_ids, unlike peer_id, the answer tells the number within the conversation.
-        answer = await self._client.call(
-            credential,
-            method,
-            peer_ids=peer,
-            message=outgoing.text,
-            random_id=_random_id(outgoing),
-            group_id=page,
-        )
-        sent = answer[0] if isinstance(answer, list) and answer and isinstance(answer[0], dict) else {}
-        if isinstance(sent.get("error"), dict):
-            code = sent["error"].get("code")
-            code = code if isinstance(code, int) else 0
-            raise CallError(self.name, method, code, "refused for this person", errors.treatment(code))
-        number = sent.get("conversation_message_id")
-        if not isinstance(number, int) or number <= 0:
-            raise Unsure("the answer names no message")
-        return Published(f"{page}_{peer}_{number}", f"https://vk.com/gim{page}?sel={peer}")
+            return await self._publishing.write(outgoing)
 
     async def read_back(self, outgoing: Outgoing) -> Parsed:
         """What stands in the answer's thread now. Raises `NotRead`."""
         try:
-            if outgoing.kind == "message":
-                peer = int(_last(outgoing.thread_key))
-                return await self._dialogs.history(outgoing.page, peer, limit=RECENT_MESSAGES)
-            return await self._walls.comments(outgoing.page, int(_last(outgoing.thread_key)))
+            return await self._publishing.standing(outgoing)
         except CallError as error:
             if error.treatment in {Treatment.DENIED, Treatment.GONE}:
                 return Parsed()
@@ -163,11 +121,22 @@ class Vk:
         except (CallLost, NoToken) as error:
             raise NotRead(str(error)) from error
 
+    def look_soon(self, page: PageRef) -> None:
+        """Compare the page's wall and conversations as soon as the limits allow."""
+        self._walls.ask(page)
+        if page.id in self._wake_dialogs:
+            self._wake_dialogs[page.id].set()
 
-def _last(key: str) -> str:
-    return key.rpartition("_")[2]
-
-
-def _random_id(outgoing: Outgoing) -> int:
-    """The idempotency key of a message: a positive int32 that is the same for all attempts."""
-    return (outgoing.id.int & 0x7FFFFFFF) or 1
+    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+        """Wall with threads, discussions, suggested posts, conversations; see `port.Network.walk`."""
+        one = Walk(
+            page,
+            since,
+            reader=self._reader,
+            boards=self._boards,
+            suggests=self._suggests,
+            dialogs=self._dialogs,
+            feed=self._feed,
+            settings=self._settings,
+        )
+        return one.run(cursor)

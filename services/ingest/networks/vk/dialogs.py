@@ -1,17 +1,41 @@
 """Comparing conversations with what is stored, by the community's own token."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from services.ingest.networks.calls import CallLost
+from services.ingest.networks.calls import NoToken
 from services.ingest.networks.port import Feed, PageRef, Parsed, ThreadMark, TokenKind
 from services.ingest.networks.vk import parse
 from services.ingest.networks.vk.client import VkClient
-from services.ingest.networks.vk.errors import NETWORK
+from services.ingest.networks.vk.reading import items, number
 from shared import clock
 
 WAY = "dialogs_poll"
 PAGE = 200
+WALK_PAGE = 20
 MAX_DEPTH = 5_000
+MAX_TALKS = 100_000
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A conversation and its last message."""
+
+    key: str
+    peer: int
+    last: int
+    last_at: datetime | None
+
+
+@dataclass
+class Talks:
+    """Some conversations with their messages; `listed` of `total` in the network."""
+
+    parsed: Parsed
+    listed: int
+    total: int
+    last: bool
 
 
 class Dialogs:
@@ -21,70 +45,106 @@ class Dialogs:
         self._client = client
         self._feed = feed
 
+    def can_read(self, page: PageRef) -> bool:
+        """Whether the page has a usable token of its own."""
+        try:
+            self._client.credential("messages.getConversations", TokenKind.GROUP, page_id=page.id)
+        except NoToken:
+            return False
+        return True
+
     async def look(self, page: PageRef) -> None:
         """Compare all conversations of a page, the freshest first, until a page of them has no news."""
-        for offset in range(0, MAX_DEPTH, PAGE):
-            answer = await self._read(
-                page, "messages.getConversations", offset=offset, count=PAGE, extended=1, filter="all"
-            )
-            latest = _latest(_items(answer, "messages.getConversations"), page)
-            known = await self._feed.marks(list(latest))
+        for offset in range(0, MAX_TALKS, PAGE):
+            answer = await self._conversations(page, offset, PAGE)
+            talks = _talks(items(answer, "messages.getConversations"), page)
+            known = await self._feed.marks([talk.key for talk in talks])
             news = [
-                (key, peer, last)
-                for key, (peer, last) in latest.items()
-                if (mark := known.get(key)) is None or int(mark.marker or 0) < last
+                (talk, int(mark.marker or 0) if (mark := known.get(talk.key)) else 0)
+                for talk in talks
+                if talk.key not in known or int(known[talk.key].marker or 0) < talk.last
             ]
             # The oldest first: what an interruption leaves undone stays on top of the list.
-            for key, peer, last in sorted(news, key=lambda one: one[2]):
-                mark = known.get(key)
-                await self._history(page, key, peer, last, int(mark.marker or 0) if mark else 0)
-            if not news or len(latest) < PAGE:
+            for talk, after in sorted(news, key=lambda one: one[0].last):
+                await self._catch_up(page, talk, after)
+            if not news or len(talks) < PAGE:
                 break
         self._feed.well(page, WAY)
 
-    async def _history(self, page: PageRef, thread_key: str, peer: int, last: int, after: int) -> None:
+    async def _catch_up(self, page: PageRef, talk: Talk, after: int) -> None:
         observed_at = clock.now()
-        parsed = await self.history(page, peer, after)
-        await self._feed.store(
-            page, WAY, parsed, observed_at=observed_at, marks=[ThreadMark(thread_key, str(last))]
-        )
+        parsed = await self.history(page, talk.peer, after=after)
+        mark = ThreadMark(talk.key, str(talk.last))
+        await self._feed.store(page, WAY, parsed, observed_at=observed_at, marks=[mark])
 
-    async def history(self, page: PageRef, peer: int, after: int = 0, *, limit: int = MAX_DEPTH) -> Parsed:
-        """Messages of one conversation younger than the message `after`, `limit` of them at most."""
+    async def since(self, page: PageRef, since: datetime, offset: int) -> Talks:
+        """Conversations from `offset` on, the freshest first, with what was said in them at `since` or later."""
+        answer = await self._conversations(page, offset, WALK_PAGE)
+        listed = items(answer, "messages.getConversations")
+        parsed = Parsed()
+        talks = _talks(listed, page)
+        fresh = [talk for talk in talks if talk.last_at is None or talk.last_at >= since]
+        for talk in fresh:
+            parsed.extend(await self.history(page, talk.peer, since=since))
+        last = len(listed) < WALK_PAGE or (bool(talks) and not fresh)
+        return Talks(parsed, len(listed), number(answer, "count"), last)
+
+    async def history(
+        self,
+        page: PageRef,
+        peer: int,
+        *,
+        after: int = 0,
+        since: datetime | None = None,
+        limit: int = MAX_DEPTH,
+    ) -> Parsed:
+        """Messages of one conversation, newest first: younger than the message `after` and than `since`."""
         parsed = Parsed()
         for offset in range(0, limit, PAGE):
             answer = await self._read(
                 page, "messages.getHistory", peer_id=peer, offset=offset, count=PAGE, extended=1
             )
             names = parse.names_of(answer)
-            items = _items(answer, "messages.getHistory")
-            for raw in items:
-                parsed.add(parse.message, raw, page, names, "seen")
-            oldest = min((raw["id"] for raw in items if isinstance(raw, dict) and "id" in raw), default=0)
-            if len(items) < PAGE or oldest <= after:
+            listed = items(answer, "messages.getHistory")
+            here = Parsed()
+            for raw in listed:
+                here.add(parse.message, raw, page, names, "seen")
+            parsed.extend(here)
+            oldest = min((number(raw, "id") for raw in listed if isinstance(raw, dict)), default=0)
+            first = min((item.written_at for item in here.items), default=None)
+            if (
+                len(listed) < PAGE
+                or oldest <= after
+                or (since is not None and first is not None and first < since)
+            ):
                 break
         return parsed
+
+    async def _conversations(self, page: PageRef, offset: int, count: int) -> Any:
+        return await self._read(
+            page, "messages.getConversations", offset=offset, count=count, extended=1, filter="all"
+        )
 
     async def _read(self, page: PageRef, method: str, **params: Any) -> Any:
         credential = self._client.credential(method, TokenKind.GROUP, page_id=page.id)
         return await self._client.read(credential, method, group_id=page.external_id, **params)
 
 
-def _items(answer: Any, method: str) -> list[Any]:
-    if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
-        raise CallLost(NETWORK, method, "no items in the answer")
-    items: list[Any] = answer["items"]
-    return items
-
-
-def _latest(items: list[Any], page: PageRef) -> dict[str, tuple[int, int]]:
-    """Conversations by thread key: the peer, and the id of the last message."""
-    found: dict[str, tuple[int, int]] = {}
-    for item in items:
+def _talks(listed: list[Any], page: PageRef) -> list[Talk]:
+    found = []
+    for item in listed:
         conversation = item.get("conversation") if isinstance(item, dict) else None
         peer = conversation.get("peer") if isinstance(conversation, dict) else None
-        if not isinstance(peer, dict) or not isinstance(peer.get("id"), int):
+        if not isinstance(conversation, dict) or not isinstance(peer, dict) or not isinstance(peer.get("id"), int):
             continue
-        last = conversation.get("last_message_id", 0) if isinstance(conversation, dict) else 0
-        found[f"vk:{page.external_id}_{peer['id']}"] = (peer["id"], int(last))
+        latest = item.get("last_message")
+        date = latest.get("date") if isinstance(latest, dict) else None
+        found.append(
+            Talk(
+                key=f"vk:{page.external_id}_{peer['id']}",
+                peer=peer["id"],
+                last=number(conversation, "last_message_id"),
+                last_at=datetime.fromtimestamp(date, UTC) if isinstance(date, int) else None,
+            )
+        )
     return found

@@ -10,7 +10,7 @@ import aiohttp
 from services.ingest.networks.calls import CallLost, lost
 from services.ingest.networks.port import Feed, PageRef, Parsed, TokenKind
 from services.ingest.networks.resting import rounds
-from services.ingest.networks.vk import parse
+from services.ingest.networks.vk import events
 from services.ingest.networks.vk.client import VkClient
 from services.ingest.networks.vk.errors import NETWORK
 from services.ingest.settings import IngestSettings
@@ -139,7 +139,7 @@ class LongPoll:
 
     async def _take(self, session: _Session, answer: dict[str, Any]) -> None:
         ts = str(answer["ts"])
-        parsed = parse.events(answer.get("updates"), self._page)
+        parsed = events.events(answer.get("updates"), self._page)
         if not parsed.items and not parsed.unreadable and ts == session.ts:
             self._feed.well(self._page, WAY)
             return

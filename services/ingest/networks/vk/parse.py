@@ -1,10 +1,11 @@
-"""VK's posts, comments, messages and events as `Incoming`. Unknown fields are ignored, old names accepted."""
+"""VK's posts, comments and messages as `Incoming`. Unknown fields are ignored, old names accepted."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from services.ingest.networks.port import Author, Happened, Incoming, PageRef, Parsed
+from services.ingest.networks.port import Author, Happened, Incoming, Kind, PageRef
 
 Names = Mapping[int, str]
 Event = dict[str, Any]
@@ -47,8 +48,9 @@ def author(number: int, names: Names | None = None) -> Author:
     return Author(native_id=str(number), name=(names or {}).get(number), url=url)
 
 
-def _owner(raw: Mapping[str, Any], page: PageRef) -> None:
-    for name in ("owner_id", "post_owner_id", "to_id"):
+def check_owner(raw: Mapping[str, Any], page: PageRef, *more: str) -> None:
+    """Raises ValueError when it stands at another page. `more`: further fields that name the owner."""
+    for name in ("owner_id", "post_owner_id", "to_id", *more):
         if raw.get(name) is not None and int(raw[name]) != -int(page.external_id):
             raise ValueError(f"{name} {raw[name]} is not this page's")
 
@@ -67,9 +69,12 @@ def _attachments(raw: Mapping[str, Any]) -> Sequence[Any]:
 
 def post(raw: Event, page: PageRef, names: Names | None = None, happened: Happened = "new") -> Incoming:
     """A post on the page's wall."""
-    _owner(raw, page)
-    number, writer = integer(raw, "id"), integer(raw, "from_id")
+    check_owner(raw, page)
+    number = integer(raw, "id")
     wall = f"-{page.external_id}_{number}"
+    if raw.get("is_deleted"):
+        return _deleted("wall_post", wall, f"vk:{wall}", raw)
+    writer = integer(raw, "from_id")
     return Incoming(
         happened=happened,
         kind="wall_post",
@@ -93,20 +98,13 @@ def comment(
     happened: Happened = "new",
 ) -> Incoming:
     """A comment under a post; a deleted one that keeps its thread has neither author nor text."""
-    _owner(raw, page)
+    check_owner(raw, page)
     number = integer(raw, "id")
     place = post_id if post_id is not None else integer(raw, "post_id")
     external_id = f"-{page.external_id}_{number}"
     thread = f"vk:-{page.external_id}_{place}"
     if raw.get("deleted"):
-        return Incoming(
-            happened="deleted",
-            kind="comment",
-            external_id=external_id,
-            thread_key=thread,
-            written_at=moment(raw),
-            raw=raw,
-        )
+        return _deleted("comment", external_id, thread, raw)
     writer = integer(raw, "from_id")
     parents = raw.get("parents_stack") or []
     answered = raw.get("reply_to_comment") or (parents[-1] if parents else None)
@@ -124,6 +122,74 @@ def comment(
         reply_to=f"-{page.external_id}_{int(answered)}" if answered else None,
         attachments=_attachments(raw),
         url=f"https://vk.com/wall-{page.external_id}_{place}{reply}",
+    )
+
+
+def _deleted(kind: Kind, external_id: str, thread_key: str, raw: Event) -> Incoming:
+    at = moment(raw) if raw.get("date") is not None else datetime.fromtimestamp(0, UTC)
+    return Incoming(
+        happened="deleted", kind=kind, external_id=external_id, thread_key=thread_key, written_at=at, raw=raw
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where comments stand that hang under no post, and how the network calls it."""
+
+    kind: str
+    id_field: str
+    owner_field: str
+    link: str
+
+    def thread(self, page: PageRef, number: int) -> str:
+        """The thread key."""
+        return f"vk:-{page.external_id}_{self.kind}{number}"
+
+    def comment(self, page: PageRef, number: int, comment_id: int) -> str:
+        """The external id of a comment: comments of two places may have one number."""
+        return f"-{page.external_id}_{self.kind}{number}_{comment_id}"
+
+    def url(self, page: PageRef, number: int, comment_id: int) -> str:
+        """Where people read it."""
+        return self.link.format(page=page.external_id, number=number, comment=comment_id)
+
+
+BOARD = Place("board", "topic_id", "topic_owner_id", "https://vk.com/topic-{page}_{number}?post={comment}")
+PLACES = {
+    "board_post": BOARD,
+    "photo_comment": Place("photo", "photo_id", "photo_owner_id", "https://vk.com/photo-{page}_{number}"),
+    "video_comment": Place("video", "video_id", "video_owner_id", "https://vk.com/video-{page}_{number}"),
+    "market_comment": Place("market", "item_id", "market_owner_id", "https://vk.com/product-{page}_{number}"),
+}
+
+
+def placed_comment(
+    raw: Event,
+    page: PageRef,
+    number: int | None = None,
+    names: Names | None = None,
+    *,
+    place: Place,
+    happened: Happened = "new",
+) -> Incoming:
+    """A comment in a discussion, under a photo, a video or goods."""
+    check_owner(raw, page, place.owner_field)
+    at = integer(raw, place.id_field) if number is None else number
+    comment_id, writer = integer(raw, "id"), integer(raw, "from_id")
+    answered = raw.get("reply_to_comment")
+    return Incoming(
+        happened=happened,
+        kind="comment",
+        external_id=place.comment(page, at, comment_id),
+        thread_key=place.thread(page, at),
+        written_at=moment(raw),
+        raw=raw,
+        author=author(writer, names),
+        from_community=writer == -int(page.external_id),
+        text=_text(raw, "text"),
+        reply_to=place.comment(page, at, int(answered)) if answered else None,
+        attachments=_attachments(raw),
+        url=place.url(page, at, comment_id),
     )
 
 
@@ -150,63 +216,3 @@ def message(raw: Event, page: PageRef, names: Names | None = None, happened: Hap
         attachments=_attachments(raw),
         url=f"https://vk.com/gim{group}?sel={peer}",
     )
-
-
-def deleted_comment(raw: Event, page: PageRef) -> Incoming:
-    """The event that a comment was deleted; it names who did it, and no text."""
-    _owner(raw, page)
-    deleter = raw.get("deleter_id", raw.get("user_id"))
-    return Incoming(
-        happened="deleted",
-        kind="comment",
-        external_id=f"-{page.external_id}_{integer(raw, 'id')}",
-        thread_key=f"vk:-{page.external_id}_{integer(raw, 'post_id')}",
-        written_at=datetime.fromtimestamp(0, UTC),
-        raw=raw,
-        deleted_by=author(int(deleter)) if deleter else None,
-    )
-
-
-def _new_message(raw: Event, page: PageRef) -> Incoming:
-    inner = raw.get("message")
-    return message(inner if isinstance(inner, dict) else raw, page)
-
-
-_EVENTS: dict[str, Any] = {
-    "wall_post_new": post,
-    "wall_repost": post,
-    "wall_reply_new": comment,
-    "wall_reply_edit": lambda raw, page: comment(raw, page, happened="edited"),
-    "wall_reply_restore": lambda raw, page: comment(raw, page, happened="restored"),
-    "wall_reply_delete": deleted_comment,
-    "message_new": _new_message,
-    "message_reply": message,
-    "message_edit": lambda raw, page: message(raw, page, happened="edited"),
-}
-
-
-def event(raw: Any, page: PageRef) -> Incoming | None:
-    """An event of Long Poll or Callback API; None for kinds that bring no words."""
-    if not isinstance(raw, dict):
-        raise TypeError("the event is not an object")
-    if "group_id" in raw and int(raw["group_id"]) != int(page.external_id):
-        raise ValueError(f"the event belongs to community {raw['group_id']}")
-    kind = raw.get("type")
-    if not isinstance(kind, str):
-        raise KeyError("type")
-    parse = _EVENTS.get(kind)
-    if parse is None:
-        return None
-    content = raw.get("object")
-    if not isinstance(content, dict):
-        raise TypeError("the event has no object")
-    found: Incoming = parse(content, page)
-    return found
-
-
-def events(updates: Any, page: PageRef) -> Parsed:
-    """All events of an answer; what cannot be read is set aside."""
-    parsed = Parsed()
-    for raw in updates if isinstance(updates, list) else []:
-        parsed.add(event, raw, page)
-    return parsed

@@ -1,0 +1,94 @@
+"""Discussions of a community: topics, and the comments in them."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from services.ingest.networks.port import Feed, PageRef, Parsed
+from services.ingest.networks.vk import parse
+from services.ingest.networks.vk.client import VkClient
+from services.ingest.networks.vk.reading import COMMENTS, READERS, Seen, gone, items, number
+from shared import clock
+
+WAY = "board_poll"
+TOPICS = 100
+MAX_TOPICS = 1_000
+UPDATED_FIRST = 1
+
+_seen = partial(parse.placed_comment, place=parse.BOARD, happened="seen")
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic and how it stands: when it was written to last, and how many comments it has."""
+
+    id: int
+    updated_at: datetime
+    comments: int
+
+    @property
+    def marker(self) -> str:
+        """Differs when something was written or deleted since."""
+        return f"{int(self.updated_at.timestamp())}/{self.comments}"
+
+
+class Boards:
+    """Reads topics by a token that may: a service's or a person's."""
+
+    def __init__(self, client: VkClient) -> None:
+        self._client = client
+
+    async def topics(self, page: PageRef, *, limit: int = MAX_TOPICS) -> list[Topic]:
+        """Topics, those written to last first; pinned ones stand before them."""
+        found: list[Topic] = []
+        for offset in range(0, limit, TOPICS):
+            answer = await self._read(
+                "board.getTopics", page, order=UPDATED_FIRST, offset=offset, count=min(TOPICS, limit)
+            )
+            listed = items(answer, "board.getTopics")
+            found += [
+                Topic(
+                    raw["id"],
+                    datetime.fromtimestamp(number(raw, "updated", number(raw, "created")), UTC),
+                    number(raw, "comments"),
+                )
+                for raw in listed
+                if isinstance(raw, dict) and isinstance(raw.get("id"), int)
+            ]
+            if len(listed) < TOPICS:
+                break
+        return found
+
+    async def comments(self, page: PageRef, topic_id: int) -> Parsed:
+        """All comments of a topic."""
+        parsed = Parsed()
+        offset = 0
+        while True:
+            answer = await self._read(
+                "board.getComments", page, topic_id=topic_id, offset=offset, count=COMMENTS, sort="asc", extended=1
+            )
+            names = parse.names_of(answer)
+            listed = items(answer, "board.getComments")
+            for raw in listed:
+                parsed.add(_seen, raw, page, topic_id, names)
+            offset += len(listed)
+            if not listed or offset >= number(answer, "count"):
+                return parsed
+
+    async def compared(self, page: PageRef, topic_id: int, feed: Feed) -> Parsed:
+        """All comments of a topic, and deletions of those that two readings no longer show."""
+        observed_at = clock.now()
+        parsed = await self.comments(page, topic_id)
+        thread_key = parse.BOARD.thread(page, topic_id)
+        stored = await feed.stored(page, "comment", thread_key=thread_key)
+        missing = Seen(parsed).absent(stored, observed_at)
+        if missing:
+            again = await self.comments(page, topic_id)
+            missing = Seen(again).absent({one: stored[one] for one in missing}, observed_at)
+            parsed.items += [gone("comment", one, thread_key, stored[one]) for one in missing]
+        return parsed
+
+    async def _read(self, method: str, page: PageRef, **params: Any) -> Any:
+        credential = self._client.credential(method, *READERS)
+        return await self._client.read(credential, method, group_id=page.external_id, **params)

@@ -1,0 +1,56 @@
+"""Suggested posts: what people offer to a wall, seen only by tokens of those who manage it."""
+
+from services.ingest.networks.calls import NoToken
+from services.ingest.networks.port import PageRef, Parsed, ThreadMark, TokenKind
+from services.ingest.networks.vk import parse
+from services.ingest.networks.vk.client import VkClient
+from services.ingest.networks.vk.reading import POSTS, items
+
+WAY = "suggests_poll"
+MAX_DEPTH = 1_000
+MARK = "suggest"
+
+
+def marks(parsed: Parsed) -> list[ThreadMark]:
+    """Suggested posts among what was read, marked: their absence from the wall means nothing."""
+    return [
+        ThreadMark(item.thread_key, MARK)
+        for item in parsed.items
+        if item.kind == "wall_post" and item.raw.get("post_type") == MARK
+    ]
+
+
+class Suggests:
+    """Reads the suggested posts of a page by a person's token."""
+
+    def __init__(self, client: VkClient) -> None:
+        self._client = client
+
+    def can_read(self) -> bool:
+        """Whether a person's token may read walls now."""
+        try:
+            self._client.credential("wall.get", TokenKind.USER)
+        except NoToken:
+            return False
+        return True
+
+    async def read(self, page: PageRef) -> Parsed:
+        """All posts that wait for the community's decision."""
+        parsed = Parsed()
+        for offset in range(0, MAX_DEPTH, POSTS):
+            answer = await self._client.read(
+                self._client.credential("wall.get", TokenKind.USER),
+                "wall.get",
+                owner_id=f"-{page.external_id}",
+                filter="suggests",
+                offset=offset,
+                count=POSTS,
+                extended=1,
+            )
+            names = parse.names_of(answer)
+            listed = items(answer, "wall.get")
+            for raw in listed:
+                parsed.add(parse.post, raw, page, names, "seen")
+            if len(listed) < POSTS:
+                break
+        return parsed
