@@ -2,8 +2,8 @@
 
 Steady: rates are constant; the floor is the optimum for known rates (polls per page ∝ √rate, no ceiling), mean
 delay (Σ√λ)² / (2·B·Σλ). Drifting: rates drift, and there is day and night, not the same for all pages; the floor
-is the same scheduler told the true rates. Ours learns from nothing but what its own polls find. Both are measured in
-the second week, over the messages that were written in it. Less is better. `--rates FILE`: messages a day, one
+is the same scheduler told the true rates. Ours learns from nothing but what its own polls find. Both are
+measured in the second week, over all that may be written then. Less is better. `--rates FILE`: messages a day, one
 number a line, one line a page.
 """
 
@@ -141,8 +141,8 @@ class Outcome:
 def simulate(world: World, pages: int, days: int, measured_from: int, rates: Rates | None = None) -> Outcome:
     """Run the scheduler through the days."""
     schedule = PollSchedule[int](POLLS_A_DAY, ceiling=CEILING_HOURS * HOUR, rates=rates)
-    for page in range(pages):
-        schedule.add(page)
+    for number in range(pages):
+        schedule.add(number)
     last = [0.0] * pages
     polls = [0] * (days + 1)
     now = oldest = mass = waited = 0.0
@@ -208,7 +208,7 @@ def main() -> None:
         drift.append(moving.expected / told.expected)
         ages += [calm.oldest_hours, moving.oldest_hours]
         print(
-            f"seed {seed}: steady {calm.expected:.3f} h (as written {calm.written:.3f}), floor {floors[-1]:.3f} h, "
+            f"seed {seed}: steady {calm.expected:.3f} h (written {calm.written:.3f}), floor {floors[-1]:.3f} h, "
             f"ratio {steady[-1]:.3f}; drifting {moving.expected:.3f} h, told {told.expected:.3f} h, "
             f"ratio {drift[-1]:.3f}; oldest {max(ages[-2:]):.2f} h; "
             f"most polls in a day {max(calm.most_polls, moving.most_polls)}"

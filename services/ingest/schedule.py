@@ -6,13 +6,14 @@ profile is taken in by letting time run faster in busy hours. No page grows olde
 Pure: no clock and no I/O. Moments are seconds since the epoch.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from math import inf, sqrt
 from typing import Any, Generic, TypeVar
 
+from services.ingest.pace import Pace
 from services.ingest.rates import DAY, Memory, Rates
 
 Page = TypeVar("Page", bound=Hashable)
@@ -22,9 +23,8 @@ CEILING_SHARE = 0.97
 # What pages out of turn may borrow from the hours to come: hints and the ceiling; new pages, which may be many.
 RESERVE_SHARE = 0.2
 NEW_SHARE = 0.02
-# What a pause may save up.
-BURST_SHARE = 0.02
 COMPARE_SECONDS = 3_600.0
+MAX_REST = 60.0
 _GOLDEN = 0.618_033_988_75
 
 
@@ -56,8 +56,8 @@ class Forecast:
 
     pages: int
     polls_a_day: float
-    used_in_a_day: int
-    credit: float
+    used_today: int
+    left_today: int
     mean_delay_seconds: float = field(metadata={"of": "an average message"})
     longest_interval_seconds: float = field(metadata={"of": "the page that is looked at most seldom"})
     keeps_ceiling: bool = True
@@ -69,14 +69,10 @@ class PollSchedule(Generic[Page]):
     def __init__(self, polls_a_day: float, *, ceiling: float = DAY, rates: Rates | None = None) -> None:
         self._rates = rates or Rates()
         self._ceiling = ceiling * CEILING_SHARE
-        self._polls_a_day = max(polls_a_day, 0.0)
+        self._pace = Pace(polls_a_day)
         self._entries: dict[Page, _Entry] = {}
         self._queue: list[tuple[float, int, Page]] = []
         self._asked: OrderedDict[Page, None] = OrderedDict()
-        self._polls: deque[float] = deque()
-        self._credit = 0.0
-        self._paced: float | None = None
-        self._began: float | None = None
         self._compared = -inf
         self._step = inf
         self._turns = 0
@@ -107,14 +103,13 @@ class PollSchedule(Generic[Page]):
 
     def budget(self, polls_a_day: float) -> None:
         """Set how many polls a day may be spent from now on."""
-        if polls_a_day != self._polls_a_day:
-            self._polls_a_day = max(polls_a_day, 0.0)
+        if polls_a_day != self._pace.budget:
+            self._pace.change(polls_a_day)
             self._compared = -inf
 
-    def spend(self, calls: int, now: float) -> None:
+    def spend(self, calls: int) -> None:
         """Calls of the same budget that were no polls: further pages of an answer, a backfill."""
-        self._credit -= calls
-        self._polls.extend([now] * calls)
+        self._pace.spend(calls)
 
     def push(self, page: Page) -> None:
         """Somebody may be waiting there: look before its turn."""
@@ -123,30 +118,28 @@ class PollSchedule(Generic[Page]):
 
     def next(self, now: float) -> Page | None:
         """The page to look at now, None when the pace allows none. It is out until it is handed back."""
-        self._accrue(now)
+        self._pace.move(now, self._rates.common.polls)
         if now - self._compared >= COMPARE_SECONDS:
             self._compare(now)
         page = self._take(now)
         if page is not None:
             self._entries[page].out = True
-            self._credit -= 1
-            self._polls.append(now)
+            self._pace.spend(1)
         return page
 
     def rest(self, now: float) -> float:
         """Seconds until `next` may answer a page, if nothing is pushed meanwhile."""
-        self._accrue(now)
-        if not self._entries or self._polls_a_day < 1:
-            return 60.0
-        if len(self._polls) + 1 > self._polls_a_day:
-            return min(max(self._polls[0] + DAY - now, 0.0) + 1e-3, 60.0)
-        if self._credit >= 1 or (self._credit > -self._reserve() and self._waiting() is not None):
+        head = self._head()
+        if head is None and self._waiting() is None:
+            return MAX_REST
+        wait = self._pace.wait(now, self._rates.common.polls)
+        if self._waiting() is not None and self._pace.may(RESERVE_SHARE):
             return 0.0
-        if self._head_may_borrow(now):
+        if head is not None and (later := self._entries[head].not_before - now) > 0:
+            return min(later, MAX_REST)
+        if self._pace.may() or self._head_may_borrow(now):
             return 0.0
-        clock = self._rates.common.polls
-        missing = (1 - self._credit) / self._polls_a_day
-        return min(max(clock.moment(clock.at(now) + missing) - now, 0.0) + 1e-6, 60.0)
+        return min(wait, MAX_REST)
 
     def polled(self, page: Page, now: float, found: Sequence[float] = (), *, since: float | None = None) -> None:
         """The page was read at `now`; people wrote there at the moments `found`, and nobody knew of it before.
@@ -189,7 +182,7 @@ class PollSchedule(Generic[Page]):
 
     def forecast(self, now: float) -> Forecast:
         """What it expects of all pages together, and how the budget stands."""
-        self._accrue(now)
+        self._pace.move(now, self._rates.common.polls)
         entries = self._entries.values()
         rates = [(self._rates.rate(entry.memory), self._interval(entry)) for entry in entries]
         messages = sum(rate for rate, _ in rates)
@@ -197,43 +190,22 @@ class PollSchedule(Generic[Page]):
         needed = sum(DAY / interval for _, interval in rates)
         return Forecast(
             pages=len(rates),
-            polls_a_day=self._polls_a_day,
-            used_in_a_day=len(self._polls),
-            credit=self._credit,
+            polls_a_day=self._pace.budget,
+            used_today=round(self._pace.used),
+            left_today=max(round(self._pace.budget - self._pace.used), 0),
             mean_delay_seconds=waited / messages if messages else 0.0,
             longest_interval_seconds=max((interval for _, interval in rates), default=0.0),
-            keeps_ceiling=needed <= self._polls_a_day * 1.001,
+            keeps_ceiling=needed <= self._pace.budget * 1.001,
         )
 
-    def _reserve(self) -> float:
-        return self._polls_a_day * RESERVE_SHARE
-
-    def _accrue(self, now: float) -> None:
-        pace = self._rates.common.polls.at(now)
-        if self._paced is not None and pace > self._paced:
-            # The day is learnt while it is spent: what went unspent so far comes back, what was too much goes.
-            even = self._polls_a_day - len(self._polls) if self._whole_day(now) else 0.0
-            earned = self._credit + (pace - self._paced) * (self._polls_a_day + even)
-            self._credit = min(earned, max(self._polls_a_day * BURST_SHARE, 2.0))
-        self._paced = pace
-        while self._polls and self._polls[0] <= now - DAY:
-            self._polls.popleft()
-        if self._began is None:
-            self._began = now
-
-    def _whole_day(self, now: float) -> bool:
-        return self._began is not None and now - self._began >= DAY
-
     def _take(self, now: float) -> Page | None:
-        if len(self._polls) + 1 > self._polls_a_day or self._credit <= -self._reserve():
-            return None
-        if (asked := self._waiting()) is not None:
+        if (asked := self._waiting()) is not None and self._pace.may(RESERVE_SHARE):
             del self._asked[asked]
             return asked
         head = self._head()
         if head is None or self._entries[head].not_before > now:
             return None
-        if self._credit < 1 and not self._head_may_borrow(now):
+        if not self._pace.may() and not self._head_may_borrow(now):
             return None
         heappop(self._queue)
         return head
@@ -253,8 +225,8 @@ class PollSchedule(Generic[Page]):
             return False
         last = self._entries[head].last
         if last is None:
-            return self._credit > -self._polls_a_day * NEW_SHARE
-        return now - last >= self._ceiling and self._credit > -self._reserve()
+            return self._pace.may(NEW_SHARE)
+        return now - last >= self._ceiling and self._pace.may(RESERVE_SHARE)
 
     def _waiting(self) -> Page | None:
         return next((page for page in self._asked if not self._entries[page].out), None)
@@ -263,7 +235,7 @@ class PollSchedule(Generic[Page]):
         """Learn from all pages together, set the price anew, and put the pages in their new order."""
         self._compared = now
         self._rates.compare([entry.memory for entry in self._entries.values()])
-        self._paced = self._rates.common.polls.at(now)
+        self._pace.move(now, self._rates.common.polls)
         self._step = self._price([self._root(entry) for entry in self._entries.values()])
         self._queue = []
         for page, entry in self._entries.items():
@@ -279,10 +251,10 @@ class PollSchedule(Generic[Page]):
         """Days × √rate at which a page is due, such that the day's polls are just spent."""
         floor = DAY / self._ceiling
         free = sorted(roots, reverse=True)
-        left = self._polls_a_day - floor * len(free)
+        left = self._pace.budget - floor * len(free)
         if not free or left <= 0:
             return inf
-        left, whole = self._polls_a_day, sum(free)
+        left, whole = self._pace.budget, sum(free)
         while free and whole > 0:
             step = whole / left
             if free[-1] / step >= floor:
