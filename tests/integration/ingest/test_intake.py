@@ -2,11 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -15,14 +13,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from services.ingest.feed import DatabaseFeed
-from services.ingest.intake import Batch, Taken, take
-from services.ingest.networks.port import Author, Incoming, PageRef, Parsed, ThreadMark, Unreadable
+from services.ingest.networks.port import Author, PageRef, Parsed, ThreadMark, Unreadable
 from services.ingest.secrecy import decrypt
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
-from tests.integration.ingest.conftest import KEYS
+from tests.harness import insert_organisation, insert_page
+from tests.integration.ingest.bench import MOMENT, Bench, made_bench
 
-MOMENT = datetime(2026, 3, 2, 4, 5, tzinfo=UTC)
 HOSTILE = [
     "одна\nдве\r\nтри\rчетыре",
     "👩‍👩‍👧‍👦 🏳️‍🌈 \U0001f1f7\U0001f1fa",
@@ -38,75 +34,10 @@ HOSTILE = [
 ]
 
 
-class Bench:
-    """Ingest without workers, one page, and a look into the database."""
-
-    def __init__(self, ingest: ServiceUnderTest, eye: asyncpg.Connection, page: PageRef) -> None:
-        self.ingest = ingest
-        self.eye = eye
-        self.page = page
-
-    def item(self, text: str | None = "Текст", **changes: Any) -> Incoming:
-        """A comment of a citizen."""
-        values: dict[str, Any] = {
-            "happened": "new",
-            "kind": "comment",
-            "external_id": "-101_7",
-            "thread_key": "vk:-101_3",
-            "written_at": MOMENT,
-            "raw": {"id": 7, "text": text},
-            "author": Author(native_id="5001", name="Имя Фамилия", url="https://vk.com/id5001"),
-            "text": text,
-            "url": "https://vk.com/wall-101_3?reply=7",
-        }
-        return Incoming(**(values | changes))
-
-    async def take(self, *items: Incoming, page: PageRef | None = None, **more: Any) -> Taken:
-        """Pass items through the intake in a transaction of their own."""
-        async with self.ingest.service.database.write() as session:
-            return await take(session, Batch(page=page or self.page, way="test", items=items, **more))
-
-    async def row(self, external_id: str = "-101_7") -> asyncpg.Record:
-        """The stored message."""
-        found = await self.eye.fetchrow("SELECT * FROM messages WHERE external_id = $1", external_id)
-        assert found is not None
-        return found
-
-    async def events(self) -> list[str]:
-        """Types of all events so far, in order."""
-        return [row["type"] for row in await self.eye.fetch("SELECT type FROM events ORDER BY created_at, id")]
-
-    async def shown(self, message_id: UUID) -> dict[str, Any]:
-        """The message as the API shows it."""
-        answer = await self.ingest.client.get(
-            f"/api/v1/messages/{message_id}", headers=self.ingest.headers("moderator")
-        )
-        assert answer.status_code == 200, answer.text
-        body: dict[str, Any] = answer.json()
-        return body
-
-
-@asynccontextmanager
-async def _bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
-    eye = await database.connect()
-    organisation = await insert_organisation(database)
-    page_id = await insert_page(database, organisation, live_from="2026-03-01T00:00:00+00:00")
-    page = PageRef(
-        id=page_id,
-        organisation_id=organisation,
-        network="vk",
-        external_id="101",
-        live_from=datetime(2026, 3, 1, tzinfo=UTC),
-    )
-    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
-        yield Bench(ingest, eye, page)
-    await eye.close()
-
-
 @pytest.fixture
 async def bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
     """Ingest without workers."""
-    async with _bench(database, keys_dir) as made:
+    async with made_bench(database, keys_dir) as made:
         yield made
 
 
@@ -168,12 +99,6 @@ async def test_a_deletion_keeps_the_text_and_says_who(bench: Bench, deleter: str
     assert (await bench.row())["deleted_at"] is None
 
 
-async def test_a_deletion_of_the_unknown_stores_nothing(bench: Bench) -> None:
-    taken = await bench.take(bench.item(None, happened="deleted", author=None))
-    assert (taken.new, taken.deleted) == (0, 0)
-    assert await bench.events() == []
-
-
 async def test_the_same_native_id_on_two_pages_is_two_messages(bench: Bench, database: TestDatabase) -> None:
     organisation = await insert_organisation(database, name="Больница")
     other_id = await insert_page(database, organisation, external_id="102")
@@ -207,7 +132,7 @@ async def test_half_a_surrogate_pair_is_replaced_and_loses_nothing_else(bench: B
 
 
 async def test_any_text_comes_back(database: TestDatabase, keys_dir: Path) -> None:
-    async with _bench(database, keys_dir) as bench:
+    async with made_bench(database, keys_dir) as bench:
         texts: list[str] = []
 
         @hypothesis_settings(
