@@ -38,7 +38,7 @@ class RevokeIn(Body):
 
 class CitizenIn(Body):
     page: Reference
-    kind: MessageKind
+    kind: MessageKind | Literal["suggested_post"]
     text: str
     author: Reference | None = None
     thread: Reference | None = None
@@ -63,6 +63,7 @@ class EditIn(Body):
     page: Reference
     id: Reference
     text: str
+    thread: Reference | None = None
     kind: MessageKind | None = None
     by: Actor = "author"
 
@@ -70,6 +71,7 @@ class EditIn(Body):
 class DeleteIn(Body):
     page: Reference
     id: Reference
+    thread: Reference | None = None
     kind: MessageKind | None = None
     by: Actor = "author"
 
@@ -174,6 +176,9 @@ def _world_routes(router: APIRouter, world: World) -> None:
 
     @router.post("/citizen")
     async def citizen(body: CitizenIn) -> dict[str, Any]:
+        if body.kind == "suggested_post":
+            given = body.model_dump(include={"page", "text", "author", "attachments"})
+            return world.suggest(**given)
         return world.citizen(**body.model_dump())
 
     @router.post("/post")

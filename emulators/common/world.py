@@ -59,15 +59,33 @@ class World(Protocol):
     ) -> dict[str, Any]:
         """The page's own staff write by hand; answers id."""
 
-    def edit(
-        self, *, page: str, id: str, text: str, kind: MessageKind | None = None, by: Actor = "author"
+    def suggest(
+        self, *, page: str, text: str, author: str | None = None, attachments: Sequence[Any] = ()
     ) -> dict[str, Any]:
-        """A text is changed."""
+        """A citizen suggests a post, which waits for the staff; answers id, thread and author."""
+
+    def edit(
+        self,
+        *,
+        page: str,
+        id: str,
+        text: str,
+        thread: str | None = None,
+        kind: MessageKind | None = None,
+        by: Actor = "author",
+    ) -> dict[str, Any]:
+        """A text is changed; `thread` is needed where ids are numbered anew in each thread."""
 
     def delete(
-        self, *, page: str, id: str, kind: MessageKind | None = None, by: Actor = "author"
+        self,
+        *,
+        page: str,
+        id: str,
+        thread: str | None = None,
+        kind: MessageKind | None = None,
+        by: Actor = "author",
     ) -> dict[str, Any]:
-        """A message, comment or post is deleted."""
+        """A message, comment or post is deleted; `thread` as in `edit`."""
 
     def answers(self, page: str | None = None) -> list[dict[str, Any]]:
         """What the communities published as answers, oldest first."""

@@ -220,8 +220,13 @@ class OkDoor:
 
     # --- changes -----------------------------------------------------------------------------------
 
-    def _target(self, page: str, ident: str, kind: MessageKind | None) -> tuple[MessageKind, Row]:
-        """A text of the page that is still there, and its kind, guessed from the id where none is given."""
+    def _target(
+        self, page: str, ident: str, kind: MessageKind | None, thread: str | None
+    ) -> tuple[MessageKind, Row]:
+        """A text of the page that is still there, and its kind, guessed from the id where none is given.
+
+        A thread is not needed here, where all ids are unique, but must be the text's own.
+        """
         uid = self.page(page)["uid"]
         if kind is None:
             kind = "message" if ident.startswith("mid:") else "wall_post" if ident.isdigit() else "comment"
@@ -234,6 +239,9 @@ class OkDoor:
             row = self.world.discussions.comment_by_id(ident)
         if row is None or row["page"] != uid or row["deleted_by"] is not None:
             raise UnknownError(f"no {kind} {ident} on this page")
+        own = {"message": "chat", "comment": "topic", "wall_post": "id"}[kind]
+        if thread is not None and thread.removeprefix("chat:") != str(row[own]):
+            raise UnknownError(f"no {kind} {ident} in the thread {thread}")
         return kind, row
 
     def suggest(
@@ -254,7 +262,7 @@ class OkDoor:
     ) -> dict[str, Any]:
         """A text is changed by whoever wrote it."""
         with refusing():
-            kind, row = self._target(page, id, kind)
+            kind, row = self._target(page, id, kind, thread)
             writer = row["sender"] if kind == "message" else row["author"]
             if by == "community" and not writer.startswith("group:"):
                 raise OkError(701)
@@ -277,7 +285,7 @@ class OkDoor:
     ) -> dict[str, Any]:
         """A message, comment or topic disappears."""
         with refusing():
-            kind, row = self._target(page, id, kind)
+            kind, row = self._target(page, id, kind, thread)
             if kind == "message":
                 self.world.chats.delete(row, by)
             elif kind == "wall_post":

@@ -1,12 +1,15 @@
-"""Controls that only VK has: walls, commenting and the fate of a long poll."""
+"""Controls that only VK has: walls, boards, suggestions, closed pages, persons, the fate of a long poll."""
 
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from emulators.common.bodies import Body
 from emulators.common.control import ControlRoute, Reference
-from emulators.vk.wall import WALL_CLOSED, WALL_LIMITED, WALL_OFF, WALL_OPEN
+from emulators.vk.access import WALL_CLOSED, WALL_LIMITED, WALL_OFF, WALL_OPEN
+from emulators.vk.ids import BOARD, integer, topic_of
+from emulators.vk.people import STAFF
 from emulators.vk.world import VkWorld
 
 _WALLS = {
@@ -31,24 +34,55 @@ class LongPollIn(BaseModel):
 class CommentIn(BaseModel):
     page: Reference
     id: int
+    thread: Reference | None = None
 
 
 class CommentingIn(BaseModel):
     page: Reference
-    thread: int
+    thread: Reference
     closed: bool
+
+
+class BoardIn(Body):
+    page: Reference
+    title: str
+    text: str
+    author: Reference | None = None
+
+
+class SuggestionIn(BaseModel):
+    page: Reference
+    id: int
+
+
+class PageStateIn(Body):
+    page: Reference
+    wall: Literal[0, 1, 2, 3] | None = None
+    is_closed: Literal[0, 1, 2] | bool | None = None
+    deactivated: Literal["deleted", "banned"] | None = None
+    comments: Literal["open", "closed"] | None = None
+    links: Literal["allowed", "forbidden"] | None = None
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+    description: str | None = None
+    fields: dict[str, Any] | None = None
+
+
+class AuthorIn(BaseModel):
+    id: int = Field(gt=0)
+    deactivated: Literal["deleted", "banned"] | None
+
+
+class PrivacyIn(BaseModel):
+    page: Reference
+    author: int = Field(gt=0)
+    block: Literal["blacklist", "no_permission", "privacy"] | None
 
 
 def own_control(world: VkWorld) -> APIRouter:
     """Routes beside those of every network."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
-
-    @router.post("/wall")
-    async def wall(body: WallIn) -> dict[str, Any]:
-        hidden = body.state == "members_only"
-        page = world.page(body.page)["id"]
-        world.store.run("UPDATE pages SET wall = ?, hidden = ? WHERE id = ?", (_WALLS[body.state], hidden, page))
-        return {"page": page, "state": body.state}
+    _page_routes(router, world)
+    _thread_routes(router, world)
 
     @router.post("/longpoll")
     async def longpoll(body: LongPollIn) -> dict[str, Any]:
@@ -61,14 +95,69 @@ def own_control(world: VkWorld) -> APIRouter:
         actions[body.event](page)
         return {"page": page, "event": body.event}
 
+    @router.post("/author")
+    async def author(body: AuthorIn) -> dict[str, Any]:
+        world.people.deactivate(body.id, body.deactivated)
+        return {"id": body.id, "deactivated": body.deactivated}
+
+    @router.post("/privacy")
+    async def privacy(body: PrivacyIn) -> dict[str, Any]:
+        page = world.page(body.page)["id"]
+        world.dialogs.set_block(page, body.author, body.block)
+        return {"page": page, "author": body.author, "block": body.block}
+
+    return router
+
+
+def _page_routes(router: APIRouter, world: VkWorld) -> None:
+    @router.post("/wall")
+    async def wall(body: WallIn) -> dict[str, Any]:
+        page = world.page(body.page)["id"]
+        world.change_page(page, {"wall": _WALLS[body.state], "hidden": body.state == "members_only"})
+        return {"page": page, "state": body.state}
+
+    @router.post("/page")
+    async def page(body: PageStateIn) -> dict[str, Any]:
+        number = world.page(body.page)["id"]
+        given = body.model_dump(exclude={"page", "fields"}, exclude_unset=True)
+        # Of these only the deactivation can be taken back by a null.
+        changes = {name: value for name, value in given.items() if value is not None or name == "deactivated"}
+        if body.fields is not None:
+            changes["details"] = body.fields
+        row = world.change_page(number, changes)
+        shown = ("wall", "is_closed", "deactivated", "comments", "links", "name", "description")
+        return {"page": number, **{name: row[name] for name in shown}}
+
+    @router.post("/publish_suggested")
+    async def publish(body: SuggestionIn) -> dict[str, Any]:
+        post = world.wall.publish_suggested(world.page(body.page)["id"], body.id)
+        return {"id": post, "thread": post}
+
+
+def _thread_routes(router: APIRouter, world: VkWorld) -> None:
     @router.post("/restore")
     async def restore(body: CommentIn) -> dict[str, Any]:
-        world.wall.restore(world.page(body.page)["id"], body.id)
+        page, topic = world.page(body.page)["id"], topic_of(body.thread)
+        if topic is None:
+            world.wall.restore(page, body.id)
+        else:
+            world.board.restore(page, topic, body.id)
         return {"id": body.id}
 
     @router.post("/commenting")
     async def commenting(body: CommentingIn) -> dict[str, Any]:
-        world.wall.close_comments(world.page(body.page)["id"], body.thread, closed=body.closed)
-        return {"thread": body.thread, "closed": body.closed}
+        page, topic = world.page(body.page)["id"], topic_of(body.thread)
+        if topic is not None:
+            world.board.close(page, topic, closed=body.closed)
+            return {"thread": body.thread, "closed": body.closed}
+        thread = integer("thread", body.thread)
+        world.wall.close_comments(page, thread, closed=body.closed)
+        return {"thread": thread, "closed": body.closed}
 
-    return router
+    @router.post("/board")
+    async def board(body: BoardIn) -> dict[str, Any]:
+        row = world.page(body.page)
+        author = STAFF if body.author is None else integer("author", body.author)
+        # Staff open topics in the community's name.
+        topic = world.board.add_topic(row, body.title, body.text, -row["id"] if author == STAFF else author)
+        return {"id": topic, "thread": f"{BOARD}{topic}"}

@@ -22,6 +22,9 @@ CLIENT_INFO = {
 }
 
 
+_BLOCKS = {"blacklist": 900, "no_permission": 901, "privacy": 902}
+
+
 class Dialogs:
     """Conversations of all pages; a message has a number in its page and one in its conversation."""
 
@@ -30,6 +33,7 @@ class Dialogs:
         self._clock = clock
         self._settings = settings
         self._views = views
+        self._people = views.people
         self._events = events
 
     def dialog(self, page: int, peer: int) -> Row | None:
@@ -69,8 +73,14 @@ class Dialogs:
     ) -> Row:
         """The community writes to a person who wrote before; `staff` when it is done by hand.
 
-        Raises error 901 for a person who never wrote, 914 for a text too long, 100 for an empty one.
+        Raises error 901 for a person who never wrote, 18 for one who is gone, 900 to 902 for one who does
+        not want it, 914 for a text too long, 100 for an empty one.
         """
+        if self._people.deactivated(peer):
+            raise vk_error(18)
+        block = self._store.value("SELECT block FROM privacy WHERE page = ? AND author = ?", (page, peer))
+        if block is not None:
+            raise vk_error(_BLOCKS[block])
         if self.dialog(page, peer) is None:
             raise vk_error(901)
         with self._store.transaction():
@@ -91,6 +101,24 @@ class Dialogs:
             )
             self._events.publish(page, "message_reply", self._views.message(row))
         return row
+
+    def allows(self, page: int, peer: int) -> bool:
+        """Whether the community may write to the person."""
+        blocked = self._store.one("SELECT 1 FROM privacy WHERE page = ? AND author = ?", (page, peer))
+        return blocked is None and self.dialog(page, peer) is not None and not self._people.deactivated(peer)
+
+    def set_block(self, page: int, author: int, block: str | None) -> None:
+        """A person stops the community from writing, or (none) lets it again."""
+        with self._store.transaction():
+            had = self._store.changed("DELETE FROM privacy WHERE page = ? AND author = ?", (page, author))
+            if block is not None:
+                self._store.run(
+                    "INSERT INTO privacy (page, author, block) VALUES (?, ?, ?)", (page, author, block)
+                )
+            if block == "no_permission":
+                self._events.publish(page, "message_deny", {"user_id": author})
+            elif block is None and had:
+                self._events.publish(page, "message_allow", {"user_id": author, "key": ""})
 
     def mark_read(self, page: int, peer: int) -> None:
         """The community has read the conversation to its end."""

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 from emulators.common.citizens import population
+from emulators.common.store import Store
 
 FIRST_CITIZEN = 700_000_001
 STAFF = 600_000_001
@@ -13,7 +14,8 @@ STAFF = 600_000_001
 class People:
     """Names by user id; an id outside the population is a person too, with a name made of it."""
 
-    def __init__(self, size: int, seed: int, base_url: str) -> None:
+    def __init__(self, store: Store, size: int, seed: int, base_url: str) -> None:
+        self._store = store
         self._citizens = population(size, seed)
         self._random = random.Random(seed)
         self._base_url = base_url
@@ -31,16 +33,32 @@ class People:
             first, last, female = citizen.first_name, citizen.last_name, citizen.female
         elif user_id == STAFF:
             first, last = "Сотрудник", "Сообщества"
-        photo = f"{self._base_url}/images/camera_50.png"
-        return {
+        gone = self.deactivated(user_id)
+        photo = f"{self._base_url}/images/{'camera' if gone is None else 'deactivated'}_50.png"
+        profile = {
             "id": user_id,
             "first_name": first,
             "last_name": last,
-            "can_access_closed": True,
-            "is_closed": False,
             "sex": 1 if female else 2,
             "screen_name": f"id{user_id}",
             "photo_50": photo,
             "photo_100": photo,
             "online": 0,
         }
+        if gone is None:
+            return profile | {"can_access_closed": True, "is_closed": False}
+        if gone == "deleted":
+            profile |= {"first_name": "DELETED", "last_name": "", "sex": 0}
+        return profile | {"deactivated": gone}
+
+    def deactivated(self, user_id: int) -> str | None:
+        """`deleted` or `banned` for a person who is gone."""
+        how: str | None = self._store.value("SELECT deactivated FROM people_gone WHERE id = ?", (user_id,))
+        return how
+
+    def deactivate(self, user_id: int, how: str | None) -> None:
+        """Let a person go, or (none) come back."""
+        if how is None:
+            self._store.run("DELETE FROM people_gone WHERE id = ?", (user_id,))
+        else:
+            self._store.run("INSERT OR REPLACE INTO people_gone (id, deactivated) VALUES (?, ?)", (user_id, how))

@@ -1,5 +1,9 @@
 """Tables of the VK emulator."""
 
+from pathlib import Path
+
+from emulators.common.store import Store
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pages (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, screen_name TEXT NOT NULL UNIQUE, description TEXT NOT NULL,
@@ -62,7 +66,43 @@ CREATE TABLE IF NOT EXISTS callback_log (
     outcome TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS callback_log_page ON callback_log (page, id);
+CREATE TABLE IF NOT EXISTS people_gone (id INTEGER PRIMARY KEY, deactivated TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS privacy (
+    page INTEGER NOT NULL, author INTEGER NOT NULL, block TEXT NOT NULL, PRIMARY KEY (page, author)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS topics (
+    page INTEGER NOT NULL, id INTEGER NOT NULL, title TEXT NOT NULL, created_by INTEGER NOT NULL,
+    at REAL NOT NULL, updated REAL NOT NULL, updated_by INTEGER NOT NULL, last_id INTEGER NOT NULL DEFAULT 0,
+    closed INTEGER NOT NULL DEFAULT 0, fixed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (page, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS board_comments (
+    page INTEGER NOT NULL, topic_id INTEGER NOT NULL, id INTEGER NOT NULL, reply_to INTEGER,
+    from_id INTEGER NOT NULL, at REAL NOT NULL, edited REAL, text TEXT NOT NULL, attachments TEXT NOT NULL,
+    by_api INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (page, topic_id, id)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dedupe (
     page INTEGER NOT NULL, key TEXT NOT NULL, at REAL NOT NULL, result INTEGER NOT NULL, PRIMARY KEY (page, key)
 ) WITHOUT ROWID;
 """
+
+ADDED = (
+    ("pages", "is_closed", "INTEGER NOT NULL DEFAULT 0"),
+    ("pages", "deactivated", "TEXT"),
+    ("pages", "comments", "TEXT NOT NULL DEFAULT 'open'"),
+    ("pages", "links", "TEXT NOT NULL DEFAULT 'allowed'"),
+    ("pages", "details", "TEXT NOT NULL DEFAULT '{}'"),
+    ("posts", "signer_id", "INTEGER"),
+)
+"""Columns that files of an earlier state lack."""
+
+
+def open_store(path: Path) -> Store:
+    """The network's file, with all its tables and columns."""
+    store = Store(path, SCHEMA)
+    for table, column, kind in ADDED:
+        present = {row["name"] for row in store.all(f"PRAGMA table_info({table})")}
+        if column not in present:
+            store.run(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    return store

@@ -1,6 +1,7 @@
 """Settings and limits of the VK emulator."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -23,8 +24,19 @@ class VkSettings(EmulatorSettings):
     comment_length: int = 4_096
     post_length: int = 16_384
     message_length: int = 4_096
+    topic_title_length: int = 128
     comments_default_count: int = 10
     """Size of a page of wall.getComments when `count` is absent."""
+
+    suggested_post_events: bool = True
+    """Whether a suggested post is pushed as wall_post_new (with `post_type` suggest)."""
+    hidden_posts: Literal["omitted", "refused"] = "omitted"
+    """What wall.getById does with posts of a wall that the caller may not read: no item, or error 15."""
+    execute_hole: Literal["false", "null"] = "false"
+    """What stands in the place of an inner call of execute that failed."""
+    execute_calls: int = 25
+    """Calls of the API in one execute."""
+    execute_operations: int = 1_000
 
     longpoll_depth: int = 10_000
     """Events kept per community; an older `ts` is answered with failed 1."""

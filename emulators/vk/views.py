@@ -13,7 +13,7 @@ class Views:
 
     def __init__(self, store: Store, people: People, base_url: str) -> None:
         self._store = store
-        self._people = people
+        self.people = people
         self._base_url = base_url
 
     def group(self, row: Row, fields: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -23,7 +23,7 @@ class Views:
             "id": row["id"],
             "name": row["name"],
             "screen_name": row["screen_name"],
-            "is_closed": 0,
+            "is_closed": row["is_closed"],
             "type": "page",
             "photo_50": photo,
             "photo_100": photo,
@@ -40,7 +40,12 @@ class Views:
             "activity": "Государственная организация",
             "status": "",
             "site": "",
-        }
+            "contacts": [],
+            "has_photo": 1,
+            "cover": {"enabled": 0},
+        } | json.loads(row["details"])
+        if row["deactivated"]:
+            group["deactivated"] = row["deactivated"]
         return group | {name: value for name, value in optional.items() if name in fields}
 
     def owners(self, ids: Iterable[int]) -> dict[str, Any]:
@@ -48,13 +53,17 @@ class Views:
         unique = sorted(set(ids))
         groups = [self._store.one("SELECT * FROM pages WHERE id = ?", (-owner,)) for owner in unique if owner < 0]
         return {
-            "profiles": [self._people.profile(owner) for owner in unique if owner > 0],
+            "profiles": [self.people.profile(owner) for owner in unique if owner > 0],
             "groups": [self.group(row) for row in groups if row is not None],
         }
 
     def post(self, row: Row) -> dict[str, Any]:
         """Post object of 5.199."""
         owner = -row["page"]
+        page = self._store.one("SELECT comments FROM pages WHERE id = ?", (row["page"],))
+        shut = (
+            row["closed"] or row["post_type"] == "suggest" or (page is not None and page["comments"] == "closed")
+        )
         post = {
             "inner_type": "wall_wallpost",
             "id": row["id"],
@@ -68,9 +77,9 @@ class Views:
             "marked_as_ads": 0,
             "comments": {
                 "count": self.comments_count(row["page"], row["id"]),
-                "can_post": int(not row["closed"]),
+                "can_post": int(not shut),
                 "can_view": 1,
-                "groups_can_post": not row["closed"],
+                "groups_can_post": not shut,
             },
             "likes": {"count": 0, "can_like": 1, "user_likes": 0, "can_publish": 1},
             "reposts": {"count": 0, "wall_count": 0, "mail_count": 0, "user_reposted": 0},
@@ -79,6 +88,8 @@ class Views:
             "donut": {"is_donut": False},
             "hash": f"{row['page']:x}_{row['id']:x}",
         }
+        if row["signer_id"] is not None:
+            post["signer_id"] = row["signer_id"]
         return post | ({"edited": int(row["edited"])} if row["edited"] else {})
 
     def comments_count(self, page: int, post_id: int) -> int:

@@ -1,92 +1,33 @@
-"""The emulated VK: pages, tokens, and what citizens and staff do there."""
+"""The emulated VK as the control door moves it: what citizens and staff do there."""
 
-import json
-import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from emulators.common.clock import Clock
 from emulators.common.errors import BadInputError, UnknownError
-from emulators.common.limits import Calls
-from emulators.common.store import Row, Store
+from emulators.common.store import Row
 from emulators.common.world import Actor, MessageKind, TokenKind
-from emulators.vk.callbacks import Callbacks
+from emulators.vk.access import exists
 from emulators.vk.dialogs import FIRST_MESSAGE, Dialogs
-from emulators.vk.events import Events
-from emulators.vk.longpoll import EVENT_TYPES, LongPoll
-from emulators.vk.people import STAFF, People
-from emulators.vk.schema import SCHEMA
-from emulators.vk.settings import VkSettings
-from emulators.vk.tokens import Token, Tokens
-from emulators.vk.views import Views
+from emulators.vk.errors import vk_error
+from emulators.vk.ids import BOARD, integer, optional, topic_of
+from emulators.vk.people import STAFF
+from emulators.vk.state import VkState
+from emulators.vk.tokens import Token
 from emulators.vk.wall import Wall
 
-FIRST_PAGE = 200_000_001
-FIRST_POST = "Здравствуйте! Это официальная страница организации. Задавайте вопросы в комментариях и сообщениях."
 
-
-class VkWorld:
-    """Implements the control door's `World` for VK; ids are integers."""
-
-    def __init__(self, settings: VkSettings) -> None:
-        self.settings = settings
-        self.clock = Clock(settings.clock_shift_seconds, settings.day_seconds)
-        self.store = Store(settings.data, SCHEMA)
-        self.people = People(settings.population, settings.seed, settings.base_url)
-        self.views = Views(self.store, self.people, settings.base_url)
-        self.longpoll = LongPoll(self.store, self.clock, settings)
-        self.callbacks = Callbacks(self.store, self.clock, settings)
-        events = Events(self.longpoll, self.callbacks)
-        self.wall = Wall(self.store, self.clock, settings, self.views, events)
-        self.dialogs = Dialogs(self.store, self.clock, settings, self.views, events)
-        self.token_list = Tokens(self.store)
-        self.call_counts = Calls(self.store, self.clock)
-        if not any(token.kind != "group" for token in self.token_list.working()):
-            self.token_list.create("service")
-            self.token_list.create("user")
-
-    def page(self, reference: str) -> Row:
-        """The page by id (negative too) or short name; raises `UnknownError`."""
-        row = self.store.one("SELECT * FROM pages WHERE screen_name = ?", (reference,))
-        number = reference.removeprefix("-")
-        if row is None and number.isascii() and number.isdigit():
-            row = self.store.one("SELECT * FROM pages WHERE id = ?", (_integer("page", number),))
-        if row is None:
-            raise UnknownError(f"no page {reference!r}")
-        return row
+class VkWorld(VkState):
+    """Implements the control door's `World` for VK; ids are integers, threads of topics `board<ID>`."""
 
     def pages(self) -> list[dict[str, Any]]:
         """See `World.pages`."""
-        return [self._page_view(row) for row in self.store.all("SELECT * FROM pages ORDER BY id")]
+        return [_page_view(row) for row in self.store.all("SELECT * FROM pages ORDER BY id")]
 
     def create_page(self, *, name: str, screen_name: str, description: str = "") -> dict[str, Any]:
         """See `World.create_page`."""
         present = self.store.one("SELECT * FROM pages WHERE screen_name = ?", (screen_name,))
-        if present is not None:
-            return self._page_view(present)
-        with self.store.transaction():
-            number = max(self.store.value("SELECT max(id) FROM pages") or 0, FIRST_PAGE - 1) + 1
-            events = json.dumps(dict.fromkeys(EVENT_TYPES, 1))
-            self.store.run(
-                "INSERT INTO pages (id, name, screen_name, description, last_message_id, lp_enabled, lp_version,"
-                " lp_events, lp_key, lp_key_at) VALUES (?, ?, ?, ?, ?, ?, '5.199', ?, ?, ?)",
-                (
-                    number,
-                    name,
-                    screen_name,
-                    description,
-                    FIRST_MESSAGE,
-                    self.settings.longpoll_enabled,
-                    events,
-                    secrets.token_hex(20),
-                    self.clock.now(),
-                ),
-            )
-            self.token_list.create("group", number)
-            row = self.page(str(number))
-            self.wall.add_post(row, -number, FIRST_POST)
-        return self._page_view(row)
+        return _page_view(present or self.add_page(name, screen_name, description))
 
     def tokens(self) -> list[dict[str, Any]]:
         """See `World.tokens`."""
@@ -115,28 +56,32 @@ class VkWorld:
     ) -> dict[str, Any]:
         """See `World.citizen`."""
         row = self.page(page)
-        number = row["id"]
-        reply_to = _optional("in_reply_to", in_reply_to)
-        if kind == "message" and author is None:
-            author = thread
-        person = _integer("author", author) if author is not None else self.people.anyone()
-        if person <= 0:
-            raise BadInputError("author", "a citizen's id is a positive number")
+        reply_to = optional("in_reply_to", in_reply_to)
+        person = self._person(thread if kind == "message" and author is None else author)
         if kind == "message":
-            if thread is not None and _integer("thread", thread) != person:
+            if thread is not None and integer("thread", thread) != person:
                 raise BadInputError("thread", "a person's messages go into the thread of that person")
-            if reply_to is not None and self.dialogs.message(number, reply_to) is None:
-                raise UnknownError(f"no message {reply_to} on this page")
-            message = self.dialogs.receive(number, person, text, reply_to=reply_to, attachments=attachments)
-            cmid = message["cmid"]
-            return {"id": message["id"], "thread": person, "author": person, "conversation_message_id": cmid}
+            return self._receive(row, person, text, reply_to, attachments)
         if kind == "wall_post":
             post = self.wall.add_post(row, person, text, attachments)
             return {"id": post, "thread": post, "author": person}
-        target = self._post_of(number, thread)
-        self._comment_of(number, reply_to)
-        comment = self.wall.add_comment(number, target, person, text, reply_to=reply_to, attachments=attachments)
+        topic = topic_of(thread)
+        if topic is not None:
+            self._topic_of(row["id"], topic, reply_to)
+            comment = self.board.add(row, topic, person, text, reply_to=reply_to, attachments=attachments)
+            return {"id": comment["id"], "thread": thread, "author": person}
+        target = self._post_of(row["id"], thread)
+        self._comment_of(row["id"], reply_to)
+        comment = self.wall.add_comment(row, target, person, text, reply_to=reply_to, attachments=attachments)
         return {"id": comment["id"], "thread": target, "author": person}
+
+    def suggest(
+        self, *, page: str, text: str, author: str | None = None, attachments: Sequence[Any] = ()
+    ) -> dict[str, Any]:
+        """See `World.suggest`."""
+        person = self._person(author)
+        post = self.wall.add_post(self.page(page), person, text, attachments, suggest=True)
+        return {"id": post, "thread": post, "author": person}
 
     def post(self, *, page: str, text: str) -> dict[str, Any]:
         """See `World.post`."""
@@ -154,34 +99,57 @@ class VkWorld:
         kind: MessageKind | None = None,
     ) -> dict[str, Any]:
         """See `World.community`."""
-        number = self.page(page)["id"]
-        where, reply_to = _integer("thread", thread), _optional("in_reply_to", in_reply_to)
+        row = self.page(page)
+        number, topic = row["id"], topic_of(thread)
+        reply_to = optional("in_reply_to", in_reply_to)
+        if topic is not None:
+            self._topic_of(number, topic, reply_to)
+            answer = self.board.add(row, topic, -number, text, reply_to=reply_to)
+            return {"id": answer["id"], "thread": thread}
+        where = integer("thread", thread)
         if kind == "message" or (kind is None and self.wall.post(number, where) is None):
             if self.dialogs.dialog(number, where) is None:
                 raise UnknownError(f"no thread {where} on this page")
-            if reply_to is not None and self.dialogs.message(number, reply_to) is None:
-                raise UnknownError(f"no message {reply_to} on this page")
+            self._message_of(number, reply_to)
             message = self.dialogs.send(number, where, text, reply_to=reply_to, staff=STAFF)
             return {"id": message["id"], "thread": where}
         self._post_of(number, thread)
         self._comment_of(number, reply_to)
-        comment = self.wall.add_comment(number, where, -number, text, reply_to=reply_to)
+        comment = self.wall.add_comment(row, where, -number, text, reply_to=reply_to)
         return {"id": comment["id"], "thread": where}
 
     def edit(
-        self, *, page: str, id: str, text: str, kind: MessageKind | None = None, by: Actor = "author"
+        self,
+        *,
+        page: str,
+        id: str,
+        text: str,
+        thread: str | None = None,
+        kind: MessageKind | None = None,
+        by: Actor = "author",
     ) -> dict[str, Any]:
         """See `World.edit`."""
-        number, target = self.page(page)["id"], _integer("id", id)
-        self._area(kind, target).edit(number, target, text)
+        number, target, topic = self.page(page)["id"], integer("id", id), topic_of(thread)
+        if topic is not None:
+            self.board.edit(number, topic, target, text)
+        else:
+            self._area(kind, target).edit(number, target, text)
         return {"id": target}
 
     def delete(
-        self, *, page: str, id: str, kind: MessageKind | None = None, by: Actor = "author"
+        self,
+        *,
+        page: str,
+        id: str,
+        thread: str | None = None,
+        kind: MessageKind | None = None,
+        by: Actor = "author",
     ) -> dict[str, Any]:
         """See `World.delete`."""
-        number, target = self.page(page)["id"], _integer("id", id)
-        if self._area(kind, target) is self.dialogs:
+        number, target, topic = self.page(page)["id"], integer("id", id), topic_of(thread)
+        if topic is not None:
+            self.board.delete(number, topic, target)
+        elif self._area(kind, target) is self.dialogs:
             self.dialogs.delete(number, target)
         else:
             comment = self.wall.comment(number, target)
@@ -192,11 +160,14 @@ class VkWorld:
     def answers(self, page: str | None = None) -> list[dict[str, Any]]:
         """See `World.answers`."""
         number = None if page is None else self.page(page)["id"]
+        living = "from_id < 0 AND NOT deleted AND (?1 IS NULL OR page = ?1)"
         rows = self.store.all(
-            "SELECT page, id, post_id AS thread, reply_to, text, at, by_api FROM comments"
-            " WHERE from_id < 0 AND NOT deleted AND (?1 IS NULL OR page = ?1)"
-            " UNION ALL SELECT page, id, peer_id, reply_to, text, at, by_api FROM messages"
-            " WHERE from_id < 0 AND NOT deleted AND (?1 IS NULL OR page = ?1) ORDER BY at, id",
+            "SELECT page, id, post_id AS thread, reply_to, text, at, by_api FROM comments"  # noqa: S608
+            f" WHERE {living}"
+            f" UNION ALL SELECT page, id, peer_id, reply_to, text, at, by_api FROM messages WHERE {living}"
+            f" UNION ALL SELECT page, id, '{BOARD}' || topic_id, reply_to, text, at, by_api"
+            # The first comment of a topic is the topic itself.
+            f" FROM board_comments WHERE {living} AND id > 1 ORDER BY at, id",
             (number,),
         )
         return [
@@ -218,29 +189,41 @@ class VkWorld:
 
     def counts(self) -> list[dict[str, Any]]:
         """See `World.counts`."""
-        rows = self.store.all(
-            "SELECT page, 'comment' AS kind, from_id < 0 AS own, count(*) AS n FROM comments GROUP BY page, own"
-            " UNION ALL SELECT page, 'wall_post', from_id < 0 AS own, count(*) FROM posts GROUP BY page, own"
-            " UNION ALL SELECT page, 'message', from_id < 0 AS own, count(*) FROM messages GROUP BY page, own"
-            " ORDER BY page, kind"
-        )
+        tables = {
+            "comment": "comments",
+            "wall_post": "posts",
+            "message": "messages",
+            "board_comment": "board_comments",
+        }
+        parts = [
+            f"SELECT page, '{kind}' AS kind, from_id < 0 AS own, count(*) AS n FROM {table} GROUP BY page, own"  # noqa: S608
+            for kind, table in tables.items()
+        ]
+        rows = self.store.all(" UNION ALL ".join(parts) + " ORDER BY page, kind")
         keys = ("citizens", "community")
         return [{"page": r["page"], "kind": r["kind"], "by": keys[r["own"]], "count": r["n"]} for r in rows]
 
-    def recall(self, page: int, key: str) -> int | None:
-        """What a client's idempotency key led to, if it is remembered still."""
-        oldest = self.clock.now() - self.settings.dedupe_seconds
-        result: int | None = self.store.value(
-            "SELECT result FROM dedupe WHERE page = ? AND key = ? AND at > ?", (page, key, oldest)
-        )
-        return result
+    def _receive(
+        self,
+        page: Row,
+        person: int,
+        text: str,
+        reply_to: int | None,
+        attachments: Sequence[Any],
+    ) -> dict[str, Any]:
+        exists(page)
+        self._message_of(page["id"], reply_to)
+        message = self.dialogs.receive(page["id"], person, text, reply_to=reply_to, attachments=attachments)
+        cmid = message["cmid"]
+        return {"id": message["id"], "thread": person, "author": person, "conversation_message_id": cmid}
 
-    def remember(self, page: int, key: str, result: int) -> None:
-        """Keep what an idempotency key led to."""
-        self.store.run(
-            "INSERT OR REPLACE INTO dedupe (page, key, at, result) VALUES (?, ?, ?, ?)",
-            (page, key, self.clock.now(), result),
-        )
+    def _person(self, author: str | None) -> int:
+        person = self.people.anyone() if author is None else integer("author", author)
+        if person <= 0:
+            raise BadInputError("author", "a citizen's id is a positive number")
+        if self.people.deactivated(person):
+            raise vk_error(18)
+        return person
 
     def _area(self, kind: MessageKind | None, target: int) -> Wall | Dialogs:
         if kind == "message" or (kind is None and target >= FIRST_MESSAGE):
@@ -248,7 +231,7 @@ class VkWorld:
         return self.wall
 
     def _post_of(self, page: int, thread: str | None) -> int:
-        number = self.wall.newest_post(page) if thread is None else _integer("thread", thread)
+        number = self.wall.newest_post(page) if thread is None else integer("thread", thread)
         if number is None or self.wall.post(page, number) is None:
             raise UnknownError(f"no post {number if thread else ''} on this wall".replace("  ", " "))
         return number
@@ -257,28 +240,25 @@ class VkWorld:
         if comment is not None and self.wall.comment(page, comment) is None:
             raise UnknownError(f"no comment {comment} on this wall")
 
-    def _page_view(self, row: Row) -> dict[str, Any]:
-        return {
-            "id": row["id"],
-            "name": row["name"],
-            "screen_name": row["screen_name"],
-            "description": row["description"],
-            "url": f"https://vk.com/{row['screen_name']}",
-        }
+    def _message_of(self, page: int, message: int | None) -> None:
+        if message is not None and self.dialogs.message(page, message) is None:
+            raise UnknownError(f"no message {message} on this page")
+
+    def _topic_of(self, page: int, topic: int, comment: int | None) -> None:
+        if self.board.topic(page, topic) is None:
+            raise UnknownError(f"no topic {topic} on this page")
+        if comment is not None and self.board.comment(page, topic, comment) is None:
+            raise UnknownError(f"no comment {comment} in this topic")
 
 
-def _integer(field: str, value: str) -> int:
-    try:
-        number = int(value)
-    except ValueError as error:
-        raise BadInputError(field, "VK ids are numbers") from error
-    if abs(number) >= 1 << 62:
-        raise BadInputError(field, "the number is too big for an id")
-    return number
-
-
-def _optional(field: str, value: str | None) -> int | None:
-    return None if value is None else _integer(field, value)
+def _page_view(row: Row) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "screen_name": row["screen_name"],
+        "description": row["description"],
+        "url": f"https://vk.com/{row['screen_name']}",
+    }
 
 
 def _token_view(token: Token) -> dict[str, Any]:

@@ -1,6 +1,17 @@
 """API methods by section; importing a section registers its methods."""
 
-from emulators.vk.methods import callbacks, groups, messages, users, wall
+from emulators.vk.methods import boards, callbacks, comments, groups, messages, users, wall
 from emulators.vk.methods.registry import METHODS, Call, Method
 
-__all__ = ["METHODS", "Call", "Method", "callbacks", "groups", "messages", "users", "wall"]
+__all__ = [
+    "METHODS",
+    "Call",
+    "Method",
+    "boards",
+    "callbacks",
+    "comments",
+    "groups",
+    "messages",
+    "users",
+    "wall",
+]

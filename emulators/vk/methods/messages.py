@@ -135,6 +135,13 @@ def mark_as_read(call: Call) -> int:
     return 1
 
 
+@method("messages.isMessagesFromGroupAllowed", "UG")
+def is_messages_from_group_allowed(call: Call) -> dict[str, int]:
+    """Whether a person lets the community write."""
+    page = call.managed_page()
+    return {"is_allowed": int(call.world.dialogs.allows(page, call.number("user_id", least=1)))}
+
+
 def _send(call: Call, page: int, peer: int, random_id: int) -> Row:
     key = f"message:{peer}:{random_id}"
     known = call.world.recall(page, key) if random_id else None

@@ -1,0 +1,29 @@
+"""Ids as the control door gets them, as text."""
+
+from emulators.common.errors import BadInputError
+
+BOARD = "board"
+"""What the thread of a topic begins with; the topic's number follows."""
+
+
+def integer(field: str, value: str) -> int:
+    """A number of VK; raises `BadInputError` that names the field."""
+    try:
+        number = int(value)
+    except ValueError as error:
+        raise BadInputError(field, "VK ids are numbers") from error
+    if abs(number) >= 1 << 62:
+        raise BadInputError(field, "the number is too big for an id")
+    return number
+
+
+def optional(field: str, value: str | None) -> int | None:
+    """A number or none."""
+    return None if value is None else integer(field, value)
+
+
+def topic_of(thread: str | None) -> int | None:
+    """The topic that a thread like `board7` names, or none."""
+    if thread is None or not thread.startswith(BOARD):
+        return None
+    return integer("thread", thread.removeprefix(BOARD))
