@@ -152,3 +152,76 @@ async def test_other_pages_do_not_reach_the_subscriber(network: OkProcess, recei
     other = await network.door("pages", {"name": "Больница", "screen_name": "clinic"})
     await network.door("citizen", {"page": other["id"], "kind": "message", "text": "Не вам"})
     assert await receiver.silent()
+
+
+async def test_a_subscription_is_dropped_at_once_and_looked_at(network: OkProcess, receiver: Receiver) -> None:
+    types = ["MESSAGE_CREATED", "CHAT_SYSTEM"]
+    await network.graph("subscribe", {"url": receiver.url, "types": types})
+    receiver.statuses = [500]
+    private = await network.citizen("Раз", "message")
+    for _ in range(2):
+        await receiver.next()
+    assert await receiver.silent(0.5)
+    shown = await network.door(f"subscriptions?page={network.page}&count=2")
+    (subscription,) = shown["items"]
+    assert (subscription["url"], subscription["types"], subscription["waiting"]) == (receiver.url, types, 0)
+    assert subscription["failing_since"] is None
+    assert [(item["attempt"], item["status"]) for item in shown["deliveries"]] == [(2, 200), (1, 500)]
+    assert shown["deliveries"][0]["event"]["message"]["mid"] == private["id"]
+    assert await network.door("subscriptions", {"page": network.page, "drop": True}) == {"dropped": 1}
+    await network.citizen("Два", "message")
+    assert await receiver.silent()
+    assert (await network.graph("subscriptions"))["subscriptions"] == []
+
+
+async def test_what_happens_to_a_chat_is_an_event_of_its_own(network: OkProcess, receiver: Receiver) -> None:
+    await network.graph("subscribe", {"url": receiver.url, "types": ["CHAT_SYSTEM"]})
+    private = await network.citizen("Не событие чата", "message")
+    place = {"page": network.page, "thread": private["thread"]}
+    await network.door("chat", {**place, "title": "Новое имя"})
+    await network.door("chat", {**place, "event": "USER_LEFT"})
+    renamed, left = await receiver.next(), await receiver.next()
+    assert {renamed["webhookType"], left["webhookType"]} == {"CHAT_SYSTEM"}
+    by_type = {event["chat"]["type"]: event["chat"] for event in (renamed, left)}
+    assert by_type["TITLE_CHANGED"]["title"] == "Новое имя"
+    assert by_type["USER_LEFT"]["users"] == [f"user:{private['author']}"]
+    assert renamed["recipient"] == {"chat_id": private["thread"]}
+    assert (await network.graph(f"chat/{private['thread']}"))["title"] == "Новое имя"
+
+
+async def test_bodies_of_2017_have_no_type(network: OkProcess, receiver: Receiver) -> None:
+    await network.door("settings", {"webhook_type_field": False})
+    private = await network.citizen("Старый вид", "message")
+    event = await receiver.next()
+    await network.door("settings", {"webhook_type_field": True})
+    assert "webhookType" not in event
+    assert event["message"]["mid"] == private["id"]
+
+
+async def test_a_mix_over_everything_repeats_events_but_loses_none(network: OkProcess, receiver: Receiver) -> None:
+    await network.door("faults", {"mix": [{"kind": "duplicate"}, {"kind": "drop"}], "rate": 1, "seed": 1})
+    made = [(await network.citizen(f"Событие {number}", "message"))["id"] for number in range(12)]
+    await asyncio.sleep(2)
+    await network.door("faults", method="DELETE")
+    events = [(await receiver.next())["message"]["mid"] for _ in range(receiver.events.qsize())]
+    assert set(events) == set(made)
+    assert len(made) < len(events) < 2 * len(made)
+
+
+async def test_hours_of_the_network_pass_with_its_day(receiver: Receiver, tmp_path: Path) -> None:
+    network = OkProcess(tmp_path / "ok.sqlite3", webhook_retry_seconds="[60]", day_seconds=3)
+    try:
+        await network.start()
+        await network.open_page("Школа № 1", "school1")
+        await network.graph("subscribe", {"url": receiver.url})
+        receiver.statuses = [500]
+        await network.citizen("Не дойдёт", "message")
+        await receiver.next()
+        for _ in range(100):
+            if not (await network.door("subscriptions"))["items"]:
+                break
+            await asyncio.sleep(0.1)
+        else:
+            pytest.fail("the subscription outlives a third of the day")
+    finally:
+        await network.close()

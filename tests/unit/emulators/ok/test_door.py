@@ -167,3 +167,20 @@ async def test_attachments_take_the_form_of_the_network(network: Network) -> Non
     for bad in ([1], [{"type": "IMAGE"}], [{"payload": url}]):
         body = {"page": network.page, "kind": "message", "text": "x", "attachments": bad}
         await network.door("citizen", body, status=422)
+
+
+async def test_a_thread_named_in_a_change_must_be_the_texts_own(network: Network) -> None:
+    comment = await network.citizen("Было")
+    private = await network.citizen("Личное", "message")
+    for written in (comment, private):
+        change = {"page": network.page, "id": written["id"], "text": "Стало"}
+        other = private["thread"] if written is comment else comment["thread"]
+        await network.door("edit", {**change, "thread": other}, status=404)
+        await network.door("edit", {**change, "thread": written["thread"]})
+    assert (await network.comments())["comments"][0]["text"] == "Стало"
+    assert (await network.graph(f"messages/{private['thread']}"))["messages"][0]["message"]["text"] == "Стало"
+
+
+async def test_suggested_posts_are_not_of_this_network(network: Network) -> None:
+    body = {"page": network.page, "kind": "suggested_post", "text": "Предлагаю"}
+    assert (await network.door("citizen", body, status=422))["detail"][0]["loc"][-1] == "kind"

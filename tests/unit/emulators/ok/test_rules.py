@@ -49,13 +49,14 @@ async def test_comments_are_open_to_all_to_the_staff_or_to_nobody(network: Netwo
 async def test_a_closed_group_is_read_by_its_administrators_only(network: Network) -> None:
     other = await stranger(network)
     assert (await rules(network, closed=True))["private"] is True
-    place = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC"}
-    for method, params in (
+    place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC"}
+    calls: tuple[tuple[str, dict[str, Any]], ...] = (
         ("mediatopic.getTopics", {"gid": network.page}),
         ("discussions.getComments", place),
         ("discussions.get", place),
         ("group.getCounters", {"group_id": network.page, "counterTypes": "themes"}),
-    ):
+    )
+    for method, params in calls:
         assert code(await network.call(method, other, **params)) == 10, method
         assert code(await network.call(method, **params)) is None, method
     assert (await network.call("mediatopic.getByIds", other, topic_ids=network.topic))["media_topics"] == []
@@ -183,8 +184,12 @@ async def test_refused_words_and_repeated_ones(network: Network) -> None:
 async def test_removed_comments_by_settings(network: Network) -> None:
     gone = await network.citizen("Исчезает", attachments=["https://example.invalid/1.jpg"])
     await network.citizen("Остаётся")
-    place = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC", "comment_id": gone["id"]}
-    params = {"mark_as_spam": "true", "block_author": "true"}
+    place: dict[str, Any] = {
+        "discussionId": network.topic,
+        "discussionType": "GROUP_TOPIC",
+        "comment_id": gone["id"],
+    }
+    params: dict[str, Any] = {"mark_as_spam": "true", "block_author": "true"}
     assert await network.call("discussions.deleteDiscussionComment", **place, **params) is True
     await settings(network, removed_type="DELETED")
     removed, kept = (await network.comments(includeRemoved="true"))["comments"]
