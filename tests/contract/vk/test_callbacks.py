@@ -1,6 +1,7 @@
 """Callback API of the running emulator: confirmation, delivery, resends, pauses, and what outlives kill -9."""
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -36,7 +37,7 @@ async def emulator(start_emulator: StartEmulator) -> EmulatorProcess:
 @pytest.fixture
 async def page(emulator: EmulatorProcess, request: pytest.FixtureRequest) -> VkPage:
     """A page of its own for each test."""
-    return await VkPage.open(emulator, request.node.name.replace("[", "_").replace("]", "")[:60])
+    return await VkPage.open(emulator, re.sub(r"\W", "_", request.node.name)[:60])
 
 
 @pytest.fixture

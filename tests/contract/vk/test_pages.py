@@ -1,0 +1,243 @@
+"""Boards, suggested posts, closed and blocked pages, persons who are gone or want no messages."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.contract.conftest import StartEmulator
+from tests.contract.process import EmulatorProcess
+from tests.contract.vk.page import VkPage
+
+
+@pytest.fixture(scope="module")
+async def emulator(start_emulator: StartEmulator) -> EmulatorProcess:
+    """A network without limits."""
+    return await start_emulator("vk", user_per_second=0, group_per_second=0, daily_limits="{}")
+
+
+@pytest.fixture
+async def page(emulator: EmulatorProcess, request: pytest.FixtureRequest) -> VkPage:
+    """A page of its own for each test."""
+    return await VkPage.open(emulator, re.sub(r"\W", "_", request.node.name)[:60])
+
+
+async def _code(page: VkPage, method: str, token: str | None = None, **params: Any) -> int:
+    return int((await page.api(method, token, **params))["error"]["error_code"])
+
+
+async def test_a_topic_and_its_life(page: VkPage) -> None:
+    door, ts = page.emulator.door, await page.ts()
+    topic = await door("board", {"page": page.id, "title": "Отопление", "text": "Пишите сюда"})
+    other = await door("board", {"page": page.id, "title": "Дороги", "text": "И сюда"})
+    assert (topic["thread"], other["thread"]) == (f"board{topic['id']}", f"board{other['id']}")
+    written = await page.citizen("Холодно", thread=topic["thread"])
+    beside = await page.citizen("Ямы", thread=other["thread"], attachments=["photo-1_2"])
+    assert written["id"] == beside["id"], "comments are numbered anew in each topic"
+    where = {"page": page.id, "id": written["id"], "thread": topic["thread"]}
+    await door("edit", where | {"text": "Очень холодно"})
+    await door("delete", where | {"by": "community"})
+    await door("restore", where)
+    by_hand = {"page": page.id, "thread": topic["thread"], "text": "Вручную", "in_reply_to": written["id"]}
+    await door("community", by_hand)
+    at = {"group_id": page.id, "topic_id": topic["id"]}
+    answer = {"message": "Затопим", "from_group": 1, "guid": "a"}
+    first = (await page.api("board.createComment", page.user, **at, **answer))["response"]
+    assert first == (await page.api("board.createComment", page.user, **at, **answer))["response"]
+    events = (await page.poll(ts))["updates"]
+    kinds = ["new"] * 4 + ["edit", "delete", "restore", "new", "new"]
+    assert [event["type"] for event in events] == [f"board_post_{kind}" for kind in kinds]
+    assert events[5]["object"] == {"topic_owner_id": -page.id, "topic_id": topic["id"], "id": written["id"]}
+    assert events[6]["object"]["text"] == "Очень холодно"
+    read = (await page.api("board.getComments", page.service, **at, extended=1))["response"]
+    assert [item["text"] for item in read["items"]] == ["Пишите сюда", "Очень холодно", "Вручную", "Затопим"]
+    assert written["author"] in [profile["id"] for profile in read["profiles"]]
+    topics = (await page.api("board.getTopics", page.service, group_id=page.id, preview=3))["response"]
+    assert [(item["title"], item["comments"]) for item in topics["items"]] == [("Отопление", 4), ("Дороги", 2)]
+    assert topics["items"][0]["last_comment"] == "Затопим"
+    answers = (await door(f"answers?page={page.id}", method="GET"))["items"]
+    assert [(item["thread"], item["text"], item["by"]) for item in answers] == [
+        (topic["thread"], "Вручную", "hand"),
+        (topic["thread"], "Затопим", "api"),
+    ]
+    assert answers[0]["in_reply_to"] == written["id"]
+
+
+async def test_boards_keep_to_token_kinds_and_close(page: VkPage) -> None:
+    topic = await page.emulator.door("board", {"page": page.id, "title": "Тема", "text": "Текст"})
+    at = {"group_id": page.id, "topic_id": topic["id"]}
+    written = await page.citizen("Вопрос", thread=topic["thread"])
+    assert await _code(page, "board.getTopics", page.group, group_id=page.id) == 27
+    assert await _code(page, "board.createComment", page.group, **at, message="?") == 27
+    assert await _code(page, "board.editComment", page.user, **at, comment_id=written["id"], message="?") == 15
+    named = {**at, "comment_id": written["id"]}
+    assert await page.api("board.deleteComment", None, **named) == {"response": 1}
+    assert await _code(page, "board.deleteComment", None, **named) == 104
+    assert await page.api("board.restoreComment", page.user, **named) == {"response": 1}
+    await page.emulator.door("commenting", {"page": page.id, "thread": topic["thread"], "closed": True})
+    assert await _code(page, "board.createComment", page.user, **at, message="?") == 15
+    assert await _code(page, "board.getComments", page.service, group_id=page.id, topic_id=99) == 104
+
+
+async def test_a_suggested_post_until_it_is_published(page: VkPage) -> None:
+    door, ts, wall = page.emulator.door, await page.ts(), {"owner_id": -page.id}
+    suggested = await page.citizen("Предлагаю скамейку", kind="suggested_post")
+    assert (await page.api("wall.get", page.service, **wall))["response"]["count"] == 1
+    assert await _code(page, "wall.get", page.service, **wall, filter="suggests") == 15
+    listed = (await page.api("wall.get", page.user, **wall, filter="suggests"))["response"]["items"]
+    assert [(item["id"], item["post_type"]) for item in listed] == [(suggested["id"], "suggest")]
+    posts = f"-{page.id}_{suggested['id']}"
+    assert (await page.api("wall.getById", page.service, posts=posts))["response"]["items"] == []
+    comment = {**wall, "post_id": suggested["id"], "message": "?"}
+    assert await _code(page, "wall.createComment", None, **comment) == 213
+    published = await door("publish_suggested", {"page": page.id, "id": suggested["id"]})
+    assert published["id"] != suggested["id"]
+    post = (await page.api("wall.get", page.service, **wall, extended=1))["response"]
+    assert (post["items"][0]["from_id"], post["items"][0]["signer_id"]) == (-page.id, suggested["author"])
+    assert [profile["id"] for profile in post["profiles"]] == [suggested["author"]]
+    assert (await page.api("wall.get", page.user, **wall, filter="suggests"))["response"]["count"] == 0
+    events = (await page.poll(ts))["updates"]
+    assert [event["type"] for event in events] == ["wall_post_new"] * 2
+    assert [event["object"]["post_type"] for event in events] == ["suggest", "post"]
+
+
+CLOSED: list[tuple[dict[str, Any], int, int]] = [
+    ({"wall": 0}, 15, 213),
+    ({"is_closed": 1}, 15, 0),
+    ({"is_closed": 2}, 203, 0),
+    ({"deactivated": "banned"}, 19, 19),
+    ({"deactivated": "deleted"}, 18, 18),
+]
+
+
+@pytest.mark.parametrize(("change", "reading", "writing"), CLOSED)
+async def test_what_a_closed_page_answers(
+    page: VkPage, change: dict[str, Any], reading: int, writing: int
+) -> None:
+    written = await page.citizen("Вопрос")
+    changed = await page.emulator.door("page", {"page": page.id, **change})
+    assert {name: changed[name] for name in change} == change
+    assert await _code(page, "wall.get", page.service, owner_id=-page.id) == reading
+    at = {"owner_id": -page.id, "post_id": written["thread"]}
+    assert await _code(page, "wall.getComments", page.service, **at) == reading
+    named = f"-{page.id}_{written['thread']}"
+    assert (await page.api("wall.getById", page.service, posts=named))["response"]["items"] == []
+    group = (await page.api("groups.getById", page.service, group_id=page.id, fields="wall"))["response"]["groups"]
+    assert {name: group[0][name] for name in change} == change
+    async with page.emulator.http.post(
+        "/_control/citizen", json={"page": page.id, "kind": "comment", "text": "Ещё"}
+    ) as response:
+        answer = await response.json()
+    assert answer.get("error", {}).get("code", 0) == writing
+    back = {"wall": 1, "is_closed": 0, "deactivated": None}
+    await page.emulator.door("page", {"page": page.id, **back})
+    assert "response" in await page.api("wall.get", page.service, owner_id=-page.id)
+
+
+async def test_closed_comments_and_forbidden_links(page: VkPage) -> None:
+    door, written = page.emulator.door, await page.citizen("Вопрос, https://example.invalid")
+    at = {"owner_id": -page.id, "post_id": written["thread"]}
+    await door("page", {"page": page.id, "links": "forbidden"})
+    link = {**at, "message": "Смотрите на example.ru"}
+    assert await _code(page, "wall.createComment", None, **link) == 222
+    await door("page", {"page": page.id, "links": "allowed", "comments": "closed"})
+    assert await _code(page, "wall.createComment", None, **link) == 213
+    assert await _code(page, "wall.getComments", page.service, **at) == 212
+    post = (await page.api("wall.get", page.service, owner_id=-page.id))["response"]["items"][0]
+    assert post["comments"]["can_post"] == 0
+    await door("page", {"page": page.id, "comments": "open"})
+    assert await page.api("wall.closeComments", None, **at) == {"response": 1}
+    assert await _code(page, "wall.createComment", None, **link) == 213
+    assert (await page.api("wall.getComments", page.service, **at))["response"]["count"] == 1
+    assert await page.api("wall.openComments", page.user, **at) == {"response": 1}
+    assert "response" in await page.api("wall.createComment", None, **link)
+
+
+async def test_what_a_page_tells_of_itself(page: VkPage) -> None:
+    told = {"contacts": [{"desc": "Приёмная", "phone": "8 800"}], "site": "https://example.invalid", "verified": 0}
+    await page.emulator.door("page", {"page": page.id, "description": "О нас", "fields": told})
+    fields = "description,contacts,site,verified,has_photo,cover,members_count,activity,can_post,wall"
+    answer = await page.api("groups.getById", page.service, group_id=page.id, fields=fields)
+    group = answer["response"]["groups"][0]
+    assert {name: group[name] for name in told} == told
+    assert (group["description"], group["has_photo"], group["can_post"]) == ("О нас", 1, 1)
+    assert set(fields.split(",")) <= set(group)
+
+
+async def test_staff_edit_and_delete_through_the_api(page: VkPage) -> None:
+    ts, written = await page.ts(), await page.citizen("Вопрос")
+    at = {"owner_id": -page.id, "comment_id": written["id"]}
+    assert await _code(page, "wall.editComment", page.user, **at, message="?") == 211
+    assert await _code(page, "wall.deleteComment", page.group, **at) == 27
+    assert await page.api("wall.deleteComment", page.user, **at) == {"response": 1}
+    assert await page.api("wall.restoreComment", page.user, **at) == {"response": 1}
+    own = await page.api("wall.createComment", None, owner_id=-page.id, post_id=written["thread"], message="Ответ")
+    own_at = {"owner_id": -page.id, "comment_id": own["response"]["comment_id"]}
+    assert await page.api("wall.editComment", page.user, **own_at, message="Иначе") == {"response": 1}
+    post = {"owner_id": -page.id, "post_id": written["thread"]}
+    assert (await page.api("wall.edit", page.user, **post, message="Новость"))["response"] == {
+        "post_id": written["thread"]
+    }
+    assert await page.api("wall.delete", page.user, **post) == {"response": 1}
+    assert await _code(page, "wall.delete", page.user, **post) == 104
+    assert await _code(page, "wall.getComments", page.service, **post) == 15
+    events = (await page.poll(ts))["updates"]
+    assert [event["type"].removeprefix("wall_reply_") for event in events] == [
+        "new",
+        "delete",
+        "restore",
+        "new",
+        "edit",
+    ]
+    assert events[1]["object"]["deleter_id"] not in {written["author"], 0}
+
+
+async def test_persons_who_are_gone_or_want_no_messages(page: VkPage) -> None:
+    door, written = page.emulator.door, await page.citizen("Вопрос", kind="message")
+    author, send = written["author"], {"random_id": 0, "message": "Ответ"}
+    await page.citizen("И на стене", author=author)
+    try:
+        for block, code in (("blacklist", 900), ("no_permission", 901), ("privacy", 902)):
+            await door("privacy", {"page": page.id, "author": author, "block": block})
+            assert await _code(page, "messages.send", None, peer_id=author, **send) == code
+            listed = await page.api("messages.send", None, peer_ids=f"{author}", **send)
+            assert listed["response"][0]["error"]["code"] == code
+            asked = {"group_id": page.id, "user_id": author}
+            allowed = await page.api("messages.isMessagesFromGroupAllowed", None, **asked)
+            assert allowed == {"response": {"is_allowed": 0}}
+        await door("privacy", {"page": page.id, "author": author, "block": None})
+        assert isinstance((await page.api("messages.send", None, peer_id=author, **send))["response"], int)
+        for how in ("banned", "deleted"):
+            await door("author", {"id": author, "deactivated": how})
+            assert await _code(page, "messages.send", None, peer_id=author, **send) == 18
+            read = await page.api(
+                "wall.getComments", page.service, owner_id=-page.id, post_id=1, extended=1, count=100
+            )
+            (profile,) = read["response"]["profiles"]
+            assert (profile["id"], profile["deactivated"]) == (author, how)
+        assert profile["first_name"] == "DELETED"
+        assert (await page.api("users.get", page.service, user_ids=author))["response"][0]["deactivated"] == how
+    finally:
+        await door("author", {"id": author, "deactivated": None})
+
+
+async def test_a_thread_of_250_replies_and_a_message_without_text(page: VkPage) -> None:
+    root = await page.citizen("Корень")
+    for number in range(250):
+        await page.citizen(f"Ответ {number}", thread=root["thread"], in_reply_to=root["id"])
+    where = {"owner_id": -page.id, "post_id": root["thread"]}
+    top = (await page.api("wall.getComments", page.service, **where, thread_items_count=10))["response"]
+    assert (top["count"], top["current_level_count"], top["items"][0]["thread"]["count"]) == (251, 1, 250)
+    texts: list[str] = []
+    for offset in range(0, 300, 100):
+        piece = await page.api(
+            "wall.getComments", page.service, **where, comment_id=root["id"], count=100, offset=offset
+        )
+        texts += [item["text"] for item in piece["response"]["items"]]
+    assert texts == [f"Ответ {number}" for number in range(250)]
+    post = (await page.api("wall.get", page.service, owner_id=-page.id))["response"]["items"][0]
+    assert post["comments"]["count"] == 251
+    message = await page.citizen("", kind="message", attachments=["photo-1_2", "doc-1_3"])
+    history = await page.api("messages.getHistory", None, peer_id=message["author"])
+    item = history["response"]["items"][0]
+    assert (item["text"], [part["type"] for part in item["attachments"]]) == ("", ["photo", "doc"])
