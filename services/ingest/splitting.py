@@ -1,0 +1,117 @@
+"""An answer that is longer than the network takes, in parts that read on from each other.
+
+A part ends at the end of a paragraph, else of a line, else of a sentence, else between words, and inside a word
+only when the word is longer than a part. Lengths are counted as the strictest networks do, in units of UTF-16:
+what lies beyond the basic plane counts twice.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+# Where a part may end, best first; the group is what is dropped between two parts.
+ENDS = (
+    re.compile(r"(\n[^\S\n]*\n)"),
+    re.compile(r"(\n)"),
+    re.compile(r"[.!?…]+[\"»”’)\]]*(\s)"),
+    re.compile(r"(\s)"),
+)
+# A good end is looked for in what is left when this share of a part is full: parts of one line each help nobody.
+FULL = 0.4
+JOINER = "\u200d"
+
+
+def split(text: str, limit: int) -> list[str]:
+    """Parts of at most `limit` UTF-16 units; one part, as it is, when it fits.
+
+    The same words in the same order; only white space between two parts is lost. Raises ValueError for a limit
+    that no character fits into.
+    """
+    if limit < 2:
+        raise ValueError("a part must have room for any character")
+    if _length(text) <= limit:
+        return [text]
+    parts = []
+    rest = text.strip()
+    while _length(rest) > limit:
+        cut = _cut(rest, _fitting(rest, limit))
+        parts.append(rest[:cut].rstrip())
+        rest = rest[cut:].lstrip()
+    return [*parts, rest] if rest else parts
+
+
+def unsent(text: str, standing: Sequence[str]) -> str | None:
+    """What remains of a text when its first parts stand already; None when it does not begin with their words.
+
+    White space does not count: networks and splitting change it.
+    """
+    said = "".join("".join(part.split()) for part in standing)
+    position = 0
+    for letter in said:
+        while position < len(text) and text[position].isspace():
+            position += 1
+        if position == len(text) or text[position] != letter:
+            return None
+        position += 1
+    return text[position:].strip()
+
+
+def _units(letter: str) -> int:
+    return 2 if ord(letter) > 0xFFFF else 1
+
+
+def _length(text: str) -> int:
+    return sum(map(_units, text))
+
+
+def _fitting(text: str, limit: int) -> int:
+    """How many characters of the text fit."""
+    if len(text) * 2 <= limit:
+        return len(text)
+    taken = 0
+    for position, letter in enumerate(text):
+        taken += _units(letter)
+        if taken > limit:
+            return position
+    return len(text)
+
+
+def _cut(text: str, longest: int) -> int:
+    """Where the part ends; at most `longest`, at least one character."""
+    for end in ENDS:
+        # One more character than fits: the white space after the part need not.
+        found = [match.start(1) for match in end.finditer(text, int(longest * FULL), longest + 1)]
+        good = [position for position in found if 0 < position <= longest]
+        if good:
+            return good[-1]
+    spaces = [match.start() for match in re.finditer(r"\s", text[: longest + 1])]
+    if spaces:
+        return spaces[-1]
+    return _between_characters(text, longest)
+
+
+def _between_characters(text: str, longest: int) -> int:
+    """The last place up to `longest` that tears no letter from its accents and no emoji apart."""
+    for position in range(longest, 0, -1):
+        if not _bound(text, position):
+            return position
+    return longest
+
+
+def _bound(text: str, position: int) -> bool:
+    """Whether the characters on both sides of a place are seen as one."""
+    before, after = text[position - 1], text[position]
+    if JOINER in {before, after}:
+        return True
+    if _is_flag_letter(before) and _is_flag_letter(after):
+        run = 0
+        while run < position and _is_flag_letter(text[position - 1 - run]):
+            run += 1
+        return run % 2 == 1
+    code = ord(after)
+    modifies = 0x1F3FB <= code <= 0x1F3FF or 0xE0020 <= code <= 0xE007F or 0xFE00 <= code <= 0xFE0F
+    return modifies or unicodedata.category(after).startswith("M")
+
+
+def _is_flag_letter(letter: str) -> bool:
+    return 0x1F1E6 <= ord(letter) <= 0x1F1FF
