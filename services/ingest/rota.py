@@ -1,9 +1,13 @@
 """Long work that stands in rows: a few at once, each resumed after whatever interrupts it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from services.ingest.networks.port import Network, PageRef, Walked
 from services.ingest.networks.resting import TROUBLE, pause
 from shared.logs import logger
 
@@ -11,7 +15,24 @@ log = logger(__name__)
 
 LOOK_SECONDS = 2.0
 FIRST_REST = 5.0
-LONGEST_REST = 300.0
+LONGEST_REST = 600.0
+
+
+class Superseded(Exception):  # noqa: N818 — an outcome
+    """The row was finished, cancelled or carried on elsewhere: what was about to be stored with it is not."""
+
+
+@asynccontextmanager
+async def walking(
+    network: Network, page: PageRef, since: datetime, cursor: Mapping[str, Any]
+) -> AsyncIterator[AsyncIterator[Walked]]:
+    """A walk that is closed however its reader ends."""
+    steps = network.walk(page, since, cursor)
+    try:
+        yield steps
+    finally:
+        if isinstance(steps, AsyncGenerator):
+            await steps.aclose()
 
 
 class Rota:
@@ -89,6 +110,8 @@ class Rota:
     async def _one(self, row_id: UUID) -> None:
         try:
             await self._carry_out(row_id)
+        except Superseded:
+            log.info("carried on elsewhere", work=self._name, row_id=str(row_id))
         except TROUBLE as error:
             await self._later(row_id, str(error) or repr(error))
         except Exception as bug:  # a bug in one row must not end the others

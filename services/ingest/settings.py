@@ -1,6 +1,7 @@
 """Settings of ingest beside those every service has."""
 
 from functools import lru_cache
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,6 +20,10 @@ class IngestSettings(BaseSettings):
         description="Where networks reach the gateway, such as https://push.example.ru; none: no push",
     )
 
+    callbacks_backlog: int = Field(
+        default=2_000, ge=1, description="Pushed events that may wait to be stored; more are postponed"
+    )
+
     vk_api_url: str = "https://api.vk.com"
     vk_version: str = "5.199"
     vk_call_seconds: float = 12
@@ -30,11 +35,20 @@ class IngestSettings(BaseSettings):
     vk_walk_thread_days: float = Field(
         default=30, description="A walk also reads the threads of posts of the last so many days"
     )
+    vk_push: Literal["long_poll", "callback", "both"] = Field(
+        default="long_poll", description="How VK brings events: `callback` needs an address that VK reaches"
+    )
+    vk_callbacks_seconds: float = Field(
+        default=600, description="How often a community's callback server is looked at"
+    )
     vk_boards: bool = Field(default=True, description="Whether discussions of communities are read")
     vk_dialogs_seconds: float = Field(default=600, description="How often a page's conversations are compared")
 
     ok_api_url: str = "https://api.ok.ru"
     ok_call_seconds: float = 12
+    ok_webhook_networks: str = Field(
+        default="", description="Addresses that may push for OK, such as 217.20.145.192/28; empty: all"
+    )
     ok_calls_a_second: float = Field(default=10, description="Calls of one token; the network publishes no number")
     ok_discussions_seconds: float = 2
     ok_discussion_types: str = Field(

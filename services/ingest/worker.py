@@ -11,11 +11,13 @@ import aiohttp
 from sqlalchemy import select
 
 from services.ingest.accounts import AccountBook
+from services.ingest.backfill import Backfiller
 from services.ingest.feed import DatabaseFeed
 from services.ingest.networks import catalogue
 from services.ingest.networks.port import Network, Way
 from services.ingest.networks.resting import TROUBLE
 from services.ingest.publish import JOB, UNFINISHED, Publisher
+from services.ingest.reconcile import Reconciler
 from services.ingest.settings import ingest_settings
 from shared import clock
 from shared.jobs import Jobs, TryLater
@@ -98,13 +100,17 @@ class Worker:
             accounts, feed = AccountBook(service.database), DatabaseFeed(service.database)
             networks = catalogue.make_all(http, accounts, feed, settings)
             publisher = Publisher(service.database, feed, networks, settings.publish_settle_seconds)
+            own: dict[str, Way] = {
+                "reconcile": Reconciler(service.database, feed, networks, settings).run,
+                "backfill": Backfiller(service.database, feed, networks, settings).run,
+            }
             self._service = service
             try:
                 while True:
                     try:
                         await accounts.refresh()
                         self._runtime = Runtime(accounts, feed, networks, publisher)
-                        supervisor.align({k: v for one in networks.values() for k, v in one.ways().items()})
+                        supervisor.align(own | {k: v for one in networks.values() for k, v in one.ways().items()})
                         await feed.flush()
                         service.report("registry", None)
                     except TROUBLE as error:

@@ -1,6 +1,13 @@
 """The routes of ingest: parse, authorise, call one domain function, answer."""
 
-from services.ingest.api import messages, publications, sources, tokens
+from services.ingest.api import backfills, messages, publications, reconciliations, sources, tokens
 
-ROUTERS = [messages.router, sources.router, tokens.router, publications.router]
+ROUTERS = [
+    messages.router,
+    tokens.router,
+    backfills.router,
+    reconciliations.router,
+    sources.router,  # last: /sources/{page_id} would take what is not named before it
+    publications.router,
+]
 ROOT = [publications.internal]

@@ -1,0 +1,93 @@
+"""Routes of backfills: a page's history, fetched on demand."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from services.ingest import backfills
+from services.ingest.api.common import ONE, READING
+from services.ingest.schemas import BackfillIn, BackfillOut, BackfillStatus
+from shared import problems
+from shared.access import Caller, Right, allowed
+from shared.idempotency import IdempotencyDep, once
+from shared.pagination import Page, PagingDep
+from shared.problems import BadRequest, Conflict, InFlight, KeyReused
+from shared.service import Reading, Writing
+from shared.tables.events import IngestIdempotency
+from shared.tables.ingest import Backfill
+
+router = APIRouter()
+
+SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
+SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
+
+CHANGE = ONE | problems.responses(Conflict)
+
+
+@router.post(
+    "/sources/{page_id}/backfills",
+    tags=["sources"],
+    status_code=202,
+    responses=CHANGE | problems.responses(BadRequest, Conflict, InFlight, KeyReused),
+    summary="Fetch a page's history",
+)
+async def ask_backfill(
+    *,
+    session: Writing,
+    caller: SourceManager,
+    page_id: UUID,
+    wanted: BackfillIn,
+    key: IdempotencyDep,
+    response: Response,
+) -> BackfillOut:
+    """One at a time for a page: 409 names in `backfill_id` the one under way. Opens no cases unless told to."""
+
+    async def work() -> BackfillOut:
+        return BackfillOut.model_validate(await backfills.ask(session, caller, page_id, wanted))
+
+    return await once(
+        session,
+        IngestIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=BackfillOut,
+        work=work,
+        status=202,
+    )
+
+
+@router.get("/sources/backfills", tags=["sources"], responses=READING, summary="Backfills, newest first")
+async def list_backfills(
+    session: Reading,
+    caller: SourceReader,
+    paging: PagingDep,
+    response: Response,
+    *,
+    page_id: UUID | None = None,
+    status: BackfillStatus | None = None,
+) -> Page[BackfillOut]:
+    """Whose history was asked for, and how far it is fetched."""
+    exact = {Backfill.page_id: page_id, Backfill.status: status}
+    conditions = [column == value for column, value in exact.items() if value is not None]
+    rows = await backfills.listed(session, caller, paging, conditions)
+    kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
+    return Page(items=[BackfillOut.model_validate(row) for row in kept], next_cursor=cursor)
+
+
+@router.get("/sources/backfills/{backfill_id}", tags=["sources"], responses=ONE, summary="How far a backfill is")
+async def get_backfill(session: Reading, caller: SourceReader, backfill_id: UUID) -> BackfillOut:
+    """Its status, its share, what it found, and what it waits for."""
+    return BackfillOut.model_validate(await backfills.find(session, caller, backfill_id))
+
+
+@router.post(
+    "/sources/backfills/{backfill_id}/cancel",
+    tags=["sources"],
+    responses=CHANGE,
+    summary="Stop a backfill",
+)
+async def cancel_backfill(session: Writing, caller: SourceManager, backfill_id: UUID) -> BackfillOut:
+    """What is stored stays; one that has ended is left as it is (409)."""
+    return BackfillOut.model_validate(await backfills.cancel(session, caller, backfill_id))

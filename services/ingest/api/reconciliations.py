@@ -1,0 +1,171 @@
+"""Routes of reconciliations: what the networks hold, compared with what is stored."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy import ColumnElement
+
+from services.ingest import reconciliations
+from services.ingest.api.common import ONE, READING
+from services.ingest.schemas import (
+    NetworkName,
+    ReconciliationIn,
+    ReconciliationOut,
+    ReconciliationsAsked,
+    ReconciliationsIn,
+    ReconciliationSummary,
+)
+from services.ingest.settings import ingest_settings
+from shared import clock, problems
+from shared.access import Caller, Right, allowed
+from shared.idempotency import IdempotencyDep, once
+from shared.pagination import Page, PagingDep
+from shared.problems import BadRequest, Conflict, InFlight, Invalid, KeyReused
+from shared.service import Reading, Writing
+from shared.tables import registry
+from shared.tables.events import IngestIdempotency
+from shared.tables.ingest import Reconciliation
+
+router = APIRouter()
+
+SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
+SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
+StartedFrom = Annotated[datetime | None, Query(description="RFC 3339 with offset, included")]
+
+KEYED = problems.responses(BadRequest, InFlight, KeyReused)
+
+
+def _conditions(
+    network: str | None, page_id: UUID | None, started_from: datetime | None
+) -> list[ColumnElement[bool]]:
+    exact = {registry.Page.network: network, Reconciliation.page_id: page_id}
+    conditions = [column == value for column, value in exact.items() if value is not None]
+    if started_from is not None:
+        if started_from.tzinfo is None:
+            raise Invalid.field("query/started_from", "The time has no offset")
+        conditions.append(Reconciliation.started_at >= started_from)
+    return conditions
+
+
+@router.post(
+    "/sources/reconciliations",
+    tags=["sources"],
+    status_code=202,
+    responses=READING | KEYED,
+    summary="Compare all pages now",
+)
+async def ask_reconciliations(
+    session: Writing, caller: SourceManager, wanted: ReconciliationsIn, key: IdempotencyDep, response: Response
+) -> ReconciliationsAsked:
+    """All pages that are followed, or those of one network; one or two at a time."""
+
+    async def work() -> ReconciliationsAsked:
+        reconciliations.check_since(wanted.since)
+        started_at = clock.now()
+        conditions = [caller.scope(registry.Page.organisation_id)]
+        if wanted.network is not None:
+            conditions.append(registry.Page.network == wanted.network)
+        overlap = ingest_settings().reconcile_overlap_seconds
+        asked = await reconciliations.add(session, conditions, overlap, wanted.since, started_at)
+        return ReconciliationsAsked(pages=len(asked), started_at=started_at)
+
+    return await once(
+        session,
+        IngestIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=ReconciliationsAsked,
+        work=work,
+        status=202,
+    )
+
+
+@router.get(
+    "/sources/reconciliations", tags=["sources"], responses=READING, summary="Comparisons, last begun first"
+)
+async def list_reconciliations(
+    session: Reading,
+    caller: SourceReader,
+    paging: PagingDep,
+    response: Response,
+    *,
+    network: NetworkName | None = None,
+    page_id: UUID | None = None,
+    started_from: StartedFrom = None,
+    with_gaps: Annotated[bool, Query(description="Those that found gaps alone")] = False,
+) -> Page[ReconciliationOut]:
+    """What each comparison of a page with the network found."""
+    conditions = _conditions(network, page_id, started_from)
+    if with_gaps:
+        conditions.append(Reconciliation.gaps > 0)
+    rows = await reconciliations.listed(session, caller, paging, conditions)
+    kept, cursor = paging.page(rows, lambda row: (row.started_at, row.id), response)
+    return Page(items=[ReconciliationOut.model_validate(row) for row in kept], next_cursor=cursor)
+
+
+@router.get(
+    "/sources/reconciliations/summary", tags=["sources"], responses=READING, summary="Comparisons summed up"
+)
+async def sum_up_reconciliations(
+    session: Reading,
+    caller: SourceReader,
+    *,
+    network: NetworkName | None = None,
+    page_id: UUID | None = None,
+    started_from: StartedFrom = None,
+) -> ReconciliationSummary:
+    """How many were asked for and are finished, and what they found together."""
+    return await reconciliations.summed_up(session, caller, _conditions(network, page_id, started_from))
+
+
+@router.post(
+    "/sources/{page_id}/reconciliations",
+    tags=["sources"],
+    status_code=202,
+    responses=ONE | KEYED | problems.responses(Conflict, InFlight),
+    summary="Compare a page now",
+)
+async def ask_reconciliation(
+    *,
+    session: Writing,
+    caller: SourceManager,
+    page_id: UUID,
+    wanted: ReconciliationIn,
+    key: IdempotencyDep,
+    response: Response,
+) -> ReconciliationOut:
+    """Beside the daily schedule; what is missing is stored, and counted as a gap when it had had the time."""
+
+    async def work() -> ReconciliationOut:
+        overlap = ingest_settings().reconcile_overlap_seconds
+        row = await reconciliations.ask(session, caller, page_id, wanted.since, overlap)
+        return ReconciliationOut.model_validate(row)
+
+    return await once(
+        session,
+        IngestIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=ReconciliationOut,
+        work=work,
+        status=202,
+    )
+
+
+@router.get(
+    "/sources/{page_id}/reconciliations",
+    tags=["sources"],
+    responses=READING,
+    summary="Comparisons of a page, last begun first",
+)
+async def list_reconciliations_of_page(
+    session: Reading, caller: SourceReader, page_id: UUID, paging: PagingDep, response: Response
+) -> Page[ReconciliationOut]:
+    """What was compared, and what was missing; empty for a page that the caller may not see."""
+    rows = await reconciliations.listed(session, caller, paging, [Reconciliation.page_id == page_id])
+    kept, cursor = paging.page(rows, lambda row: (row.started_at, row.id), response)
+    return Page(items=[ReconciliationOut.model_validate(row) for row in kept], next_cursor=cursor)

@@ -1,0 +1,245 @@
+"""History that is asked for comes whole, once, and opens cases only when it is told to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from services.ingest.backfill import Backfiller
+from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
+from shared import clock
+from tests.conftest import TestDatabase
+from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
+from tests.integration.ingest.conftest import KEYS
+from tests.integration.ingest.eventually import eventually
+from tests.integration.ingest.walks import Ground, comment, ground, running
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(f"GOSPABLIK_{name.upper()}", value)
+    monkeypatch.setattr("services.ingest.rota.FIRST_REST", 0.2)
+
+
+@pytest.fixture
+async def eye(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
+    connection = await database.connect()
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def api(database: TestDatabase, keys_dir: Path) -> AsyncIterator[ServiceUnderTest]:
+    async with service_under_test("ingest", database, keys_dir, **KEYS) as service:
+        yield service
+
+
+def backfiller(here: Ground) -> Backfiller:
+    return Backfiller(here.database, here.feed, {"vk": here.network}, here.settings)
+
+
+async def ask(api: ServiceUnderTest, page_id: UUID, status: int = 202, **body: Any) -> dict[str, Any]:
+    body = {"since": (clock.now() - 30 * DAY).isoformat()} | body
+    answer = await api.client.post(
+        f"/api/v1/sources/{page_id}/backfills", json=body, headers=api.headers("operations")
+    )
+    assert answer.status_code == status, answer.text
+    result: dict[str, Any] = answer.json()
+    return result
+
+
+async def read(api: ServiceUnderTest, backfill_id: str) -> dict[str, Any]:
+    answer = await api.client.get(f"/api/v1/sources/backfills/{backfill_id}", headers=api.headers("moderator"))
+    assert answer.status_code == 200, answer.text
+    result: dict[str, Any] = answer.json()
+    return result
+
+
+async def until(api: ServiceUnderTest, backfill_id: str, status: str) -> dict[str, Any]:
+    async def look() -> Any:
+        found = await read(api, backfill_id)
+        return found if found["status"] == status else None
+
+    result: dict[str, Any] = await eventually(look, 60)
+    return result
+
+
+async def test_history_comes_whole_and_stays_history(
+    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+) -> None:
+    async with ground(database) as here:
+        await eye.execute("UPDATE pages SET live_from = now() - interval '2 days'")
+        here.network.items = [comment(n, n * DAY) for n in range(1, 8)] + [comment(99, 40 * DAY)]
+        await here.push(comment(3, 3 * DAY))
+        asked = await ask(api, here.page.id)
+        assert (asked["status"], asked["share"], asked["found"], asked["stored"]) == ("queued", 0.0, 0, 0)
+        async with running(backfiller(here)):
+            done = await until(api, asked["id"], "done")
+        assert (done["share"], done["found"], done["stored"], done["error"]) == (1.0, 7, 6, None)
+        assert done["finished_at"] is not None
+        rows = await eye.fetch("SELECT history, way_in FROM messages WHERE way_in = 'backfill'")
+        assert [row["history"] for row in rows].count(True) == 5
+        assert len(rows) == 6
+
+
+async def test_asked_to_it_lets_history_open_cases(
+    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+) -> None:
+    async with ground(database) as here:
+        await eye.execute("UPDATE pages SET live_from = now()")
+        here.network.items = [comment(1, DAY)]
+        asked = await ask(api, here.page.id, open_cases=True)
+        async with running(backfiller(here)):
+            await until(api, asked["id"], "done")
+        assert await eye.fetchval("SELECT history FROM messages") is False
+
+
+async def test_a_stopped_worker_goes_on_from_its_cursor(
+    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+) -> None:
+    async with ground(database) as here:
+        here.network.items = [comment(n, n * DAY) for n in range(1, 10)]
+        here.network.stop_after = 2
+        asked = await ask(api, here.page.id)
+
+        async def two_steps() -> Any:
+            found = await read(api, asked["id"])
+            return found if found["found"] == 6 else None
+
+        async with running(backfiller(here)):
+            halfway = await eventually(two_steps, 60)
+        assert (halfway["status"], halfway["share"], halfway["stored"]) == ("running", pytest.approx(2 / 3), 6)
+        here.network.stop_after = None
+        here.network.gate.set()
+        async with running(backfiller(here)):
+            done = await until(api, asked["id"], "done")
+        assert (done["found"], done["stored"]) == (9, 9)
+        assert [cursor for _, cursor in here.network.asked] == [{}, {"at": 6}]
+        assert await eye.fetchval("SELECT count(*) FROM messages") == 9
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        NoToken("no calls of wall.get are left today"),
+        CallLost("vk", "wall.get", "no answer in time"),
+        CallError("vk", "wall.get", 29, "Rate limit reached", Treatment.LIMITED),
+    ],
+)
+async def test_what_time_mends_is_waited_for(
+    database: TestDatabase, api: ServiceUnderTest, trouble: Exception
+) -> None:
+    async with ground(database) as here:
+        here.network.items = [comment(1, DAY)]
+        here.network.trouble = [trouble]
+        asked = await ask(api, here.page.id)
+        here.network.gate.clear()
+        async with running(backfiller(here)):
+            here.network.gate.set()
+
+            async def waits() -> Any:
+                return (await read(api, asked["id"]))["error"]
+
+            assert str(trouble) in await eventually(waits, 60)
+            done = await until(api, asked["id"], "done")
+        assert (done["stored"], done["error"]) == (1, None)
+
+
+async def test_what_no_time_mends_fails_with_words(database: TestDatabase, api: ServiceUnderTest) -> None:
+    async with ground(database) as here:
+        here.network.items = [comment(1, DAY)]
+        here.network.trouble = [CallError("vk", "wall.get", 15, "Access denied", Treatment.DENIED)]
+        asked = await ask(api, here.page.id)
+        async with running(backfiller(here)):
+            failed = await until(api, asked["id"], "failed")
+        assert failed["error"] == "the network refuses: vk wall.get: error 15: Access denied"
+        again = await ask(api, here.page.id)
+        assert again["id"] != asked["id"]
+
+
+async def test_cancelled_it_stores_nothing_more(
+    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+) -> None:
+    async with ground(database) as here:
+        here.network.items = [comment(n, n * DAY) for n in range(1, 10)]
+        here.network.stop_after = 1
+        asked = await ask(api, here.page.id)
+
+        async def one_step() -> Any:
+            return (await read(api, asked["id"]))["found"]
+
+        async with running(backfiller(here)):
+            await eventually(one_step, 60)
+            path = f"/api/v1/sources/backfills/{asked['id']}/cancel"
+            answer = await api.client.post(path, headers=api.headers("operations"))
+            assert (answer.status_code, answer.json()["status"]) == (200, "cancelled"), answer.text
+            here.network.stop_after = None
+            here.network.gate.set()
+            fresh = await ask(api, here.page.id)
+            await until(api, fresh["id"], "done")
+        assert (await read(api, asked["id"]))["found"] == 3
+        again = await api.client.post(path, headers=api.headers("operations"))
+        assert again.status_code == 409
+        assert await eye.fetchval("SELECT count(*) FROM messages") == 9
+
+
+async def test_one_at_a_time_and_only_what_can_be(database: TestDatabase, api: ServiceUnderTest) -> None:
+    page_id = await insert_page(database, await insert_organisation(database))
+    path = f"/api/v1/sources/{page_id}/backfills"
+    for since, why in (
+        ("2026-01-01T00:00:00", "timezone"),
+        ((clock.now() + DAY).isoformat(), "has not come"),
+        ("1999-01-01T00:00:00+08:00", "nothing from before"),
+        (None, "valid"),
+    ):
+        refused = await api.client.post(path, json={"since": since}, headers=api.headers("operations"))
+        assert refused.status_code == 422, refused.text
+        (error,) = refused.json()["errors"]
+        assert error["pointer"] == "/since"
+        assert why in error["detail"]
+    body = {"since": (clock.now() - DAY).isoformat()}
+    key = {"Idempotency-Key": str(uuid4())}
+    first, repeated = [
+        await api.client.post(path, json=body, headers=api.headers("operations", **key)) for _ in range(2)
+    ]
+    assert (first.status_code, repeated.status_code) == (202, 202), first.text + repeated.text
+    assert first.json() == repeated.json()
+    second = await api.client.post(path, json=body, headers=api.headers("operations"))
+    assert second.status_code == 409
+    assert second.json()["backfill_id"] == first.json()["id"]
+    unknown = await api.client.post(
+        f"/api/v1/sources/{uuid4()}/backfills", json=body, headers=api.headers("operations")
+    )
+    assert unknown.status_code == 404
+    for role, organisation in (("head", None), ("executor", uuid4())):
+        refused = await api.client.post(path, json=body, headers=api.headers(role, organisation))
+        assert refused.status_code == 403
+    listed = await api.client.get(
+        "/api/v1/sources/backfills", params={"page_id": str(page_id)}, headers=api.headers("operations")
+    )
+    assert [one["id"] for one in listed.json()["items"]] == [first.json()["id"]]
+    foreign = await api.client.get(
+        f"/api/v1/sources/backfills/{first.json()['id']}", headers=api.headers("executor", uuid4())
+    )
+    assert foreign.status_code == 404
+
+
+async def test_two_workers_store_no_step_twice(
+    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+) -> None:
+    async with ground(database) as here:
+        here.network.items = [comment(n, n * DAY) for n in range(1, 16)]
+        asked = await ask(api, here.page.id)
+        async with running(backfiller(here)), running(backfiller(here)):
+            done = await until(api, asked["id"], "done")
+            await asyncio.sleep(0)
+        assert (done["found"], done["stored"]) == (15, 15)
+        assert await eye.fetchval("SELECT count(*) FROM messages") == 15
