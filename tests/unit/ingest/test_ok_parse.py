@@ -210,7 +210,7 @@ def test_the_unreadable_is_set_aside(raw: Any, reason: str) -> None:
     [None, {}, {"object_type": "USER_PHOTO", "object_id": "1"}, {"object_type": "GROUP_TOPIC", "object_id": "1"}],
 )
 def test_discussions_of_other_things(raw: Any) -> None:
-    assert parse.discussion(raw) is None
+    assert parse.discussion(raw, {"GROUP_TOPIC"}) is None
 
 
 def test_a_discussion_of_a_groups_topic() -> None:
@@ -221,7 +221,39 @@ def test_a_discussion_of_a_groups_topic() -> None:
         "last_activity_date": "2026-01-01 03:00:00",
         "total_comments_count": 4,
     }
-    assert parse.discussion(raw) == (TOPIC, "50000000000001", "2026-01-01 03:00:00|4", 4)
+    active_at = datetime(2026, 1, 1, tzinfo=UTC)
+    shown = parse.Shown(TOPIC, "50000000000001", "2026-01-01 03:00:00|4", 4, active_at)
+    assert parse.discussion(raw, {"GROUP_TOPIC"}) == shown
+    undated = parse.discussion(raw | {"last_activity_date": None}, {"GROUP_TOPIC"})
+    assert undated is not None
+    assert undated.active_at is None
+
+
+def test_a_discussion_of_a_photo_carries_its_type_in_all_keys() -> None:
+    raw = {
+        "object_id": "77",
+        "object_type": "GROUP_PHOTO",
+        "ref_objects": [{"id": "50000000000001", "type": "GROUP"}],
+        "last_activity_date": "2026-01-01 03:00:00",
+        "total_comments_count": 1,
+    }
+    shown = parse.discussion(raw, {"GROUP_TOPIC", "GROUP_PHOTO"})
+    assert shown is not None
+    item = parse.comment(COMMENT, PAGE, shown.place)
+    assert (item.external_id, item.thread_key) == ("GROUP_PHOTO:77/MTc2", "ok:GROUP_PHOTO:77")
+    assert parse.discussion_of(shown.place) == ("GROUP_PHOTO", "77")
+    assert parse.discussion_of(TOPIC) == ("GROUP_TOPIC", TOPIC)
+
+
+@pytest.mark.parametrize("who", [{"author_id": None}, {"author_id": "0"}, {"author_id": "", "author_ref": None}])
+def test_words_of_a_person_whose_profile_is_gone_are_kept(who: dict[str, Any]) -> None:
+    item = parse.comment(COMMENT | who, PAGE, TOPIC)
+    assert (item.author, item.from_community, item.text) == (None, False, "Где автобус?")
+
+
+def test_markup_stays_in_the_text() -> None:
+    text = "{group:50000000000001}Служба{group}, см. {media_topic:60000000000001}"
+    assert parse.comment(COMMENT | {"text": text}, PAGE, TOPIC).text == text
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,21 @@
 """OK behind the port: ways in and the way out."""
 
-from datetime import timedelta
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
 
 from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
-from services.ingest.networks.ok import chats, discussions, errors, parse, topics
+from services.ingest.networks.ok import chats, discussions, errors, parse, subscription, topics
 from services.ingest.networks.ok.chats import Chats
 from services.ingest.networks.ok.client import OkClient, graph_method
 from services.ingest.networks.ok.discussions import Discussions
+from services.ingest.networks.ok.listing import Listing
+from services.ingest.networks.ok.reading import Reader
+from services.ingest.networks.ok.subscription import Subscriptions
 from services.ingest.networks.ok.topics import Topics
+from services.ingest.networks.ok.walk import Walk
 from services.ingest.networks.outcomes import told_plainly
 from services.ingest.networks.port import (
     Accounts,
@@ -18,17 +23,18 @@ from services.ingest.networks.port import (
     Kind,
     NotRead,
     Outgoing,
+    PageRef,
     Parsed,
     Published,
     TokenKind,
     Unsure,
+    Walked,
     Way,
 )
 from services.ingest.settings import IngestSettings
 
 MAX_LENGTH: dict[str, int] = {"comment": 3_000, "message": 4_000}
 SKEW = timedelta(minutes=2)
-PAGE = 100
 
 
 class Ok:
@@ -40,14 +46,28 @@ class Ok:
         self, http: aiohttp.ClientSession, accounts: Accounts, feed: Feed, settings: IngestSettings
     ) -> None:
         self._accounts = accounts
+        self._feed = feed
         self._settings = settings
         self._client = OkClient(http, accounts, settings)
-        self._discussions = Discussions(self._client, accounts, feed, settings)
-        self._topics = Topics(self._client, accounts, feed, settings, self._discussions)
-        self._chats = Chats(self._client, accounts, feed, settings)
+        self._reader = Reader(self._client)
+        self._listing = Listing(self._reader, settings)
+        self._discussions = Discussions(self._reader, self._listing, accounts, feed, settings)
+        self._topics = Topics(self._reader, accounts, feed, settings)
+        self._subscriptions = Subscriptions(self._client, accounts, feed, settings, self._missed)
+        self._chats = Chats(
+            self._client,
+            accounts,
+            feed,
+            settings,
+            pushed=self._subscriptions.working,
+            doubt=self._subscriptions.doubt,
+        )
+
+    def _missed(self, page: PageRef) -> None:
+        self._chats.look_soon(page)
 
     def ways(self) -> dict[str, Way]:
-        """Discussions and topics of all groups by the user session; chats by the groups' bots."""
+        """Discussions and topics of all groups by the user sessions; chats and their push by the groups' bots."""
         ways: dict[str, Way] = {}
         if not self._accounts.pages(self.name):
             return ways
@@ -56,7 +76,20 @@ class Ok:
             ways[f"ok:{topics.WAY}"] = self._topics.run
         if any(self._chats.has_token(page) for page in self._accounts.pages(self.name)):
             ways[f"ok:{chats.WAY}"] = self._chats.run
+            if self._subscriptions.wanted:
+                ways[f"ok:{subscription.WAY}"] = self._subscriptions.run
         return ways
+
+    def look_soon(self, page: PageRef) -> None:
+        """Something of this page may have been missed: compare it as soon as the limits allow."""
+        self._discussions.look_soon(page)
+        self._topics.look_soon(page)
+        self._chats.look_soon(page)
+
+    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+        """All that the network holds of a group and that was written since; see `networks.port.Network`."""
+        walk = Walk(page, since, reader=self._reader, listing=self._listing, chats=self._chats, feed=self._feed)
+        return walk.run(cursor)
 
     def max_length(self, kind: Kind) -> int:
         """The longest text the network takes."""
@@ -73,13 +106,14 @@ class Ok:
             return await write(outgoing)
 
     async def _comment(self, outgoing: Outgoing) -> Published:
-        topic_id = outgoing.thread_key.removeprefix("ok:")
+        place = outgoing.thread_key.removeprefix("ok:")
+        kind, ident = parse.discussion_of(place)
         method = "discussions.addDiscussionComment"
         answer = await self._client.call(
             self._client.user(method),
             method,
-            entityId=topic_id,
-            entityType=parse.GROUP_TOPIC,
+            entityId=ident,
+            entityType=kind,
             comment=outgoing.text,
             reply_to_comment_id=outgoing.target.partition("/")[2] if outgoing.target else None,
             as_admin=True,
@@ -87,8 +121,7 @@ class Ok:
         number = _comment_id(answer)
         if number is None:
             raise Unsure("the answer names no comment")
-        url = f"https://ok.ru/group/{outgoing.page.external_id}/topic/{topic_id}"
-        return Published(f"{topic_id}/{number}", url)
+        return Published(f"{place}/{number}", parse.place_url(outgoing.page, place))
 
     async def _send(self, outgoing: Outgoing) -> Published:
         chat = outgoing.thread_key.removeprefix("ok:")
@@ -109,37 +142,13 @@ class Ok:
         try:
             if outgoing.kind == "message":
                 return await self._chats.history(outgoing.page, place, int(since.timestamp() * 1000))
-            return await self._newest_comments(outgoing, place)
+            return await self._reader.newest(outgoing.page, place, since)
         except CallError as error:
             if error.treatment in {Treatment.DENIED, Treatment.GONE}:
                 return Parsed()
             raise NotRead(str(error)) from error
         except (CallLost, NoToken) as error:
             raise NotRead(str(error)) from error
-
-    async def _newest_comments(self, outgoing: Outgoing, topic_id: str) -> Parsed:
-        parsed = Parsed()
-        anchor = "LAST"
-        while True:
-            answer = await self._client.read(
-                "discussions.getComments",
-                discussionId=topic_id,
-                discussionType=parse.GROUP_TOPIC,
-                anchor=anchor,
-                direction="BACKWARD",
-                count=PAGE,
-                fields=discussions.FIELDS,
-            )
-            here = Parsed()
-            for raw in discussions.comments_in(answer):
-                here.add(parse.comment, raw, outgoing.page, topic_id, parse.names_of(answer))
-            parsed.extend(here)
-            oldest = min((item.written_at for item in here.items), default=None)
-            reached = answer.get("anchor")
-            done = oldest is None or oldest < outgoing.since - SKEW
-            if done or not answer.get("has_more") or not reached or reached == anchor:
-                return parsed
-            anchor = str(reached)
 
 
 def _comment_id(answer: Any) -> str | None:

@@ -1,11 +1,13 @@
-"""Polling private messages of each group by its bot's token."""
+"""Polling private messages of each group by its bot's token: rarely while the network pushes them."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
+from services.ingest.networks.calls import CallError, CallLost, NoToken
 from services.ingest.networks.ok import parse
 from services.ingest.networks.ok.client import OkClient, graph_method
+from services.ingest.networks.ok.closed import Rests, concerns_it_alone, words
 from services.ingest.networks.ok.errors import NETWORK
 from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, TokenKind
 from services.ingest.networks.resting import TROUBLE
@@ -21,111 +23,179 @@ MAX_PAGES = 200
 AT_ONCE = 8
 # Looks overlap by this much once after news: another message may carry the same millisecond.
 OVERLAP_MS = 3_000
+# A look that was asked for goes back so far: something may have been missed.
+MISSED_MS = 600_000
+# What push has had this long for, and a poll finds, push has lost.
+PUSH_MS = 30_000
+MOST_REST = 60.0
 
 
 class Chats:
-    """Goes round all groups that have a bot's token, a few at once."""
+    """Goes round all groups that have a bot's token, a few at once.
 
-    def __init__(self, client: OkClient, accounts: Accounts, feed: Feed, settings: IngestSettings) -> None:
+    `pushed` tells whether the network pushes a group's messages now; `doubt` is told of a group where it did not.
+    """
+
+    def __init__(
+        self,
+        client: OkClient,
+        accounts: Accounts,
+        feed: Feed,
+        settings: IngestSettings,
+        *,
+        pushed: Callable[[PageRef], bool],
+        doubt: Callable[[PageRef], None],
+    ) -> None:
         self._client = client
         self._accounts = accounts
         self._feed = feed
         self._settings = settings
-        self._due: dict[str, float] = {}
-        self._failures: dict[str, int] = {}
+        self._pushed = pushed
+        self._doubt = doubt
+        self._looked: dict[str, float] = {}
+        self._rests = Rests()
         self._cursors: dict[str, dict[str, Any]] = {}
+        self._missed: set[str] = set()
+        self._busy: set[str] = set()
 
     async def run(self) -> None:
         """Look for ever."""
+        self._looked.clear()
         gate = asyncio.Semaphore(AT_ONCE)
-        while True:
-            started = asyncio.get_running_loop().time()
-            pages = [page for page in self._accounts.pages(NETWORK) if self._ready(page, started)]
-            await asyncio.gather(*(self._one(page, gate) for page in pages))
-            await asyncio.sleep(0.3)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                now = asyncio.get_running_loop().time()
+                for page in self._accounts.pages(NETWORK):
+                    if page.external_id not in self._busy and self._ready(page, now):
+                        self._busy.add(page.external_id)
+                        group.create_task(self._one(page, gate))
+                await asyncio.sleep(0.3)
+
+    def look_soon(self, page: PageRef) -> None:
+        """Something may have been missed: look now, and a little further back."""
+        self._missed.add(page.external_id)
+        self._looked.pop(page.external_id, None)
+        self._rests.wake(page.external_id)
 
     def _ready(self, page: PageRef, now: float) -> bool:
-        if self._accounts.credential(NETWORK, TokenKind.GROUP, page.id) is None:
+        looked = self._looked.get(page.external_id)
+        if looked is not None:
+            push = self._pushed(page)
+            period = self._settings.ok_chats_subscribed_seconds if push else self._settings.ok_chats_seconds
+            if looked + period > now:
+                return False
+        if self._rests.rests(page.external_id):
             return False
-        return self._due.get(page.external_id, 0.0) <= now
+        return self._accounts.credential(NETWORK, TokenKind.GROUP, page.id) is not None
 
     async def _one(self, page: PageRef, gate: asyncio.Semaphore) -> None:
         name = page.external_id
-        async with gate:
-            try:
+        try:
+            async with gate:
+                # Before the look: what is asked for meanwhile is not forgotten.
+                self._looked[name] = asyncio.get_running_loop().time()
                 await self.look(page)
-            except TROUBLE as error:
-                self._cursors.pop(name, None)
-                failures = self._failures[name] = self._failures.get(name, 0) + 1
-                rest = min(self._settings.ok_chats_seconds * 2.0 ** min(failures - 1, 5), 60.0)
-                self._feed.failed(page, WAY, str(error))
-                log.warning("a look failed", way=WAY, page=name, error=str(error)[:200], rest=rest)
+        except TROUBLE as error:
+            self._cursors.pop(name, None)
+            self._looked.pop(name, None)
+            told = str(error)
+            if isinstance(error, CallError) and concerns_it_alone(error):
+                told = words(error, f"группа {name}")
+                self._rests.rest(name, self._settings.ok_closed_seconds)
             else:
-                self._failures.pop(name, None)
-                rest = self._settings.ok_chats_seconds
-            self._due[name] = asyncio.get_running_loop().time() + rest
+                self._rests.stumbled(name, self._settings.ok_chats_seconds, MOST_REST)
+            self._feed.failed(page, WAY, told)
+            log.warning("a look failed", way=WAY, page=name, error=str(error)[:200])
+        else:
+            self._rests.back(name)
+        finally:
+            self._busy.discard(name)
 
     async def look(self, page: PageRef) -> None:
-        """Read the chats of a group that moved since the cursor."""
-        cursor = self._cursors.get(page.external_id)
+        """Read the chats of a group that moved since the cursor, and those that were closed then."""
+        name = page.external_id
+        cursor = self._cursors.get(name)
         if cursor is None:
-            cursor = self._cursors[page.external_id] = await self._feed.cursor(page, WAY)
+            cursor = self._cursors[name] = await self._feed.cursor(page, WAY)
+        missed = name in self._missed
         since = int(cursor.get("since", 0))
-        floor = since if cursor.get("settled") else since - OVERLAP_MS
+        settled = bool(cursor.get("settled")) and not missed
+        floor = since if settled else max(since - (MISSED_MS if missed else OVERLAP_MS), 0)
         observed_at = clock.now()
-        moved = await self._moved(page, since=since, floor=floor, settled=bool(cursor.get("settled")))
-        if not moved and cursor.get("settled"):
+        moved = await self._moved(page, since=since, floor=floor, settled=settled)
+        closed = {str(chat): int(at) for chat, at in dict(cursor.get("closed", {})).items()}
+        again = {chat: at for chat, at in closed.items() if not self._rests.rests(f"{name}/{chat}")}
+        self._missed.discard(name)
+        if not moved and not again and settled:
             self._feed.well(page, WAY)
             return
         parsed = Parsed()
-        for chat_id, _ in moved:
-            parsed.extend(await self.history(page, chat_id, floor))
-        reached = max((at for _, at in moved), default=since)
+        for chat_id in {**moved, **again}:
+            back = min(floor, closed.get(chat_id, floor))
+            try:
+                parsed.extend(await self.history(page, chat_id, back))
+            except CallError as error:
+                if not concerns_it_alone(error):
+                    raise
+                closed[chat_id] = back
+                self._rests.rest(f"{name}/{chat_id}", self._settings.ok_closed_seconds)
+                self._feed.failed(page, WAY, words(error, f"переписка {chat_id}"))
+                log.warning("a chat was not read", page=name, chat=chat_id, error=str(error)[:200])
+            else:
+                closed.pop(chat_id, None)
+        reached = max(moved.values(), default=since)
         # A second look without anything younger settles the cursor.
-        after = {"since": reached, "settled": reached == since and since > 0}
-        await self._feed.store(page, WAY, parsed, observed_at=observed_at, cursor=after)
-        self._cursors[page.external_id] = after
+        after: dict[str, Any] = {"since": max(reached, since), "settled": reached <= since and since > 0}
+        if closed:
+            after["closed"] = closed
+        stored = await self._feed.store(page, WAY, parsed, observed_at=observed_at, cursor=after)
+        self._cursors[name] = after
+        late = observed_at.timestamp() * 1000 - PUSH_MS
+        if stored.new and since and self._pushed(page) and _spoken(parsed, since, late):
+            self._doubt(page)
 
-    async def _moved(self, page: PageRef, *, since: int, floor: int, settled: bool) -> list[tuple[str, int]]:
-        """Chats with an event after the cursor, as (chat id, moment in ms)."""
+    async def _moved(self, page: PageRef, *, since: int, floor: int, settled: bool) -> dict[str, int]:
+        """Chats with an event after the cursor: when, in ms, by chat."""
         moved: dict[str, int] = {}
         marker: str | None = None
         for _ in range(MAX_PAGES):
-            answer = await self._read(page, "chats", count=PAGE, marker=marker)
-            chats = answer.get("chats") if isinstance(answer, dict) else None
-            if not isinstance(chats, list):
-                raise CallLost(NETWORK, "graph.chats", "no chats in the answer")
+            rows, marker = await self.listed(page, marker)
             older = 0
-            for chat in chats:
-                if not isinstance(chat, dict) or not chat.get("chat_id"):
-                    continue
-                at = int(chat.get("lastEventTime") or 0)
+            for chat_id, at in rows:
                 if at > since or (not settled and at >= floor):
-                    moved[str(chat["chat_id"])] = at
+                    moved[chat_id] = at
                 else:
                     older += 1
-            marker = answer.get("marker")
-            if not marker or older == len(chats):
+            if marker is None or older == len(rows):
                 break
-        return list(moved.items())
+        return moved
+
+    async def listed(self, page: PageRef, marker: str | None) -> tuple[list[tuple[str, int]], str | None]:
+        """A page of a group's chats, the freshest first: (chat, last event in ms), and what leads on."""
+        answer = await self._read(page, "chats", count=PAGE, marker=marker)
+        chats = answer.get("chats") if isinstance(answer, dict) else None
+        if not isinstance(chats, list):
+            raise CallLost(NETWORK, "graph.chats", "no chats in the answer")
+        rows = [
+            (str(chat["chat_id"]), int(chat.get("lastEventTime") or 0))
+            for chat in chats
+            if isinstance(chat, dict) and chat.get("chat_id")
+        ]
+        after = answer.get("marker")
+        return rows, str(after) if after and str(after) != marker else None
 
     async def history(self, page: PageRef, chat_id: str, floor: int) -> Parsed:
         """Messages of a chat written at `floor` (ms) or later."""
         parsed = Parsed()
         newest: int | None = None
         while True:
-            try:
-                answer = await self._read(
-                    page,
-                    f"messages/{parse.prefixed('chat', chat_id)}",
-                    count=PAGE,
-                    to=max(floor, 0),
-                    **({} if newest is None else {"from": newest}),
-                )
-            except CallError as error:
-                if error.treatment is Treatment.GONE:
-                    return parsed
-                raise
+            answer = await self._read(
+                page,
+                f"messages/{parse.prefixed('chat', chat_id)}",
+                count=PAGE,
+                to=max(floor, 0),
+                **({} if newest is None else {"from": newest}),
+            )
             rows = answer.get("messages") if isinstance(answer, dict) else None
             if not isinstance(rows, list):
                 raise CallLost(NETWORK, "graph.messages", "no messages in the answer")
@@ -137,6 +207,8 @@ class Chats:
             # Both bounds are included; a whole page within one millisecond cannot be asked for otherwise.
             oldest = min(times)
             newest = oldest if oldest != newest else oldest - 1
+            if newest < floor:
+                return parsed
 
     async def _read(self, page: PageRef, path: str, **query: Any) -> Any:
         credential = self._client.group(page.id, graph_method(path))
@@ -149,3 +221,10 @@ class Chats:
         except NoToken:
             return False
         return True
+
+
+def _spoken(parsed: Parsed, since: int, late: float) -> bool:
+    """Whether citizens wrote something after the last look that push has had time to bring."""
+    return any(
+        not item.from_community and since < item.written_at.timestamp() * 1000 < late for item in parsed.items
+    )

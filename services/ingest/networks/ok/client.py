@@ -2,22 +2,21 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 import stamina
 
-from services.ingest.networks.calls import CallError, CallLost, NoToken, Pacer, Treatment, lost
-from services.ingest.networks.ok.errors import FLOOD_SECONDS, LIMITED_SECONDS, NETWORK, treatment
-from services.ingest.networks.port import Accounts, Credential, TokenKind, TokenState
+from services.ingest.alerts import count_call
+from services.ingest.networks.calls import OF_THE_TOKEN, CallError, CallLost, NoToken, Pacer, Treatment, lost, tell
+from services.ingest.networks.ok.errors import EFFECTS, NETWORK, treatment
+from services.ingest.networks.port import Accounts, Credential, TokenKind
 from services.ingest.settings import IngestSettings
 
-_STATES = {
-    Treatment.CAPTCHA: TokenState.CAPTCHA,
-    Treatment.REVOKED: TokenState.REVOKED,
-    Treatment.BLOCKED: TokenState.BLOCKED,
-}
+# A read changes hands between tokens this often at most.
+HANDS = 8
 _UNSIGNED = {"access_token", "session_key", "sig"}
 
 
@@ -67,14 +66,24 @@ class OkClient:
         return found
 
     async def read(self, method: str, **params: Any) -> Any:
-        """Call a REST method that changes nothing; transient failures are tried again a few times."""
-        async for attempt in stamina.retry_context(on=transient, attempts=4, wait_initial=0.3, wait_max=4):
-            with attempt:
-                return await self.call(self.user(method), method, **params)
-        raise AssertionError("unreachable: the retry either returns or raises")
+        """Call a REST method that changes nothing: transient failures are tried again a few times, and when a
+        session is refused, the next takes over.
+        """
+        for _ in range(HANDS):
+            try:
+                async for attempt in stamina.retry_context(on=transient, attempts=4, wait_initial=0.3, wait_max=4):
+                    with attempt:
+                        return await self.call(self.user(method), method, **params)
+            except CallError as error:
+                if error.treatment not in OF_THE_TOKEN:
+                    raise
+        raise NoToken(f"{HANDS} sessions in a row were refused for {method}")
 
     async def call(self, credential: Credential, method: str, **params: Any) -> Any:
-        """Call a REST method once; answers its JSON value. Raises `CallError` or `CallLost`."""
+        """Call a REST method once; answers its JSON value.
+
+        Raises `CallError`, `CallLost`, or `NoToken` when the token may not be used any more: nothing was sent then.
+        """
         form = {key: _plain(value) for key, value in params.items() if value is not None and value != ""}
         form |= {"method": method, "format": "json"}
         if credential.application_key:
@@ -99,7 +108,7 @@ class OkClient:
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Any:
-        """One call of the Bot API, a POST when there is a body. Raises `CallError` or `CallLost`."""
+        """One call of the Bot API, a POST when there is a body. Raises as `call` does."""
         params = {key: _plain(value) for key, value in (query or {}).items() if value is not None}
         params["access_token"] = credential.token  # this API takes it nowhere else
         url = f"{self._settings.ok_api_url}/graph/me/{path}"
@@ -112,31 +121,32 @@ class OkClient:
 
     async def _answer(self, credential: Credential, method: str, verb: str, url: str, **request: Any) -> Any:
         await self._pacer.wait(credential.id, self._settings.ok_calls_a_second)
+        if await self._accounts.admit(credential, method) is None:
+            raise NoToken(f"the token may not be used for {method} now")
+        started = time.perf_counter()
         try:
             async with self._http.request(verb, url, timeout=self._timeout, **request) as answer:
                 body = json.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            count_call(NETWORK, method, "lost", started)
             raise lost(NETWORK, method, error) from None
         if isinstance(body, dict) and "error_code" in body:
-            raise await self._refused(credential, method, body)
+            raise await self._refused(credential, method, body, started)
+        count_call(NETWORK, method, "answered", started)
+        await self._accounts.answered(credential, method)
         return body
 
-    async def _refused(self, credential: Credential, method: str, error: dict[str, Any]) -> CallError:
+    async def _refused(
+        self, credential: Credential, method: str, error: dict[str, Any], started: float
+    ) -> CallError:
         code = error.get("error_code")
         code = code if isinstance(code, int) else 0
-        text = str(error.get("error_msg", ""))[:200]
+        text = str(error.get("error_msg", "")).replace(credential.token, "…")[:200]
         kind = treatment(code)
-        if kind in _STATES:
-            await self._accounts.trouble(credential, _STATES[kind], f"error {code} of {method}: {text}")
-        elif kind in {Treatment.LIMITED, Treatment.FLOOD}:
-            await self._accounts.trouble(
-                credential,
-                TokenState.LIMITED,
-                f"error {code} of {method}: {text}",
-                seconds=FLOOD_SECONDS if kind is Treatment.FLOOD else LIMITED_SECONDS,
-                method=method,
-            )
-        return CallError(NETWORK, method, code, text, kind)
+        count_call(NETWORK, method, kind.value, started)
+        failure = CallError(NETWORK, method, code, text, kind)
+        await tell(self._accounts, credential, failure, EFFECTS.get(kind))
+        return failure
 
 
 def graph_method(path: str, *, posting: bool = False) -> str:

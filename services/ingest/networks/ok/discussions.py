@@ -2,12 +2,16 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from uuid import UUID
 
-from services.ingest.networks.calls import CallError, CallLost, Treatment
+from services.ingest.networks.calls import CallError, NoToken, Treatment
 from services.ingest.networks.ok import parse
-from services.ingest.networks.ok.client import OkClient
+from services.ingest.networks.ok.closed import Rests, concerns_it_alone, words
 from services.ingest.networks.ok.errors import NETWORK
+from services.ingest.networks.ok.listing import Listing
+from services.ingest.networks.ok.parse import Shown
+from services.ingest.networks.ok.reading import Reader
 from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, ThreadMark
 from services.ingest.networks.resting import TROUBLE, rounds
 from services.ingest.settings import IngestSettings
@@ -17,203 +21,192 @@ from shared.logs import logger
 log = logger(__name__)
 
 WAY = "discussions_poll"
-PAGE = 100
-MAX_PAGES = 500
-BATCH = 50
-FIELDS = "comment.*,date_ms"
+# How many discussions are read before the top of the list is looked at again, and how many at once.
+SLICE = 50
+AT_ONCE = 4
 # A mark whose second is not over: the same second may bring more without another count.
 UNSETTLED = "~"
+SETTLED_AFTER = timedelta(minutes=5)
+# How long a trouble with one discussion stays at its source before the next good look replaces it, in seconds.
+TOLD_SECONDS = 10.0
+FIRST_REST, MOST_REST = 2.0, 120.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Moved:
     """A discussion that differs from what is stored."""
 
     page: PageRef
-    topic_id: str
-    marker: str
-    count: int
+    shown: Shown
     known: ThreadMark | None
+
+    @property
+    def place(self) -> str:
+        """Its name in our keys."""
+        return self.shown.place
 
     @property
     def thread_key(self) -> str:
         """The key of its thread."""
-        return f"ok:{self.topic_id}"
+        return f"ok:{self.shown.place}"
 
 
 class Discussions:
     """Reads what is new in the discussions of all groups of the registry."""
 
-    def __init__(self, client: OkClient, accounts: Accounts, feed: Feed, settings: IngestSettings) -> None:
-        self._client = client
+    def __init__(
+        self, reader: Reader, listing: Listing, accounts: Accounts, feed: Feed, settings: IngestSettings
+    ) -> None:
+        self._reader = reader
+        self._listing = listing
         self._accounts = accounts
         self._feed = feed
         self._settings = settings
-        self._walked_at: float | None = None
-        self._walked_pages: frozenset[str] = frozenset()
+        self._rests = Rests()
+        self._todo: dict[str, Moved] = {}
+        self._pages: frozenset[str] = frozenset()
+        self._told: dict[UUID, float] = {}
 
     async def run(self) -> None:
         """Look for ever."""
+        self._listing.walk_soon()
         await rounds(WAY, self._round)
 
+    def look_soon(self, page: PageRef) -> None:
+        """Walk the list down again, and ask for what this page was refused."""
+        self._listing.walk_soon()
+        for one in self._todo.values():
+            if one.page.id == page.id:
+                self._rests.wake(one.place)
+
     async def _round(self) -> float:
-        now = asyncio.get_running_loop().time()
         pages = frozenset(page.external_id for page in self._accounts.pages(NETWORK))
-        due = self._walked_at is None or now - self._walked_at > self._settings.ok_walk_seconds
-        whole = due or not pages <= self._walked_pages
+        if not pages <= self._pages:
+            self._listing.walk_soon()
+        self._pages = pages
         try:
-            moved, seen = await self._moved(whole=whole)
+            await self._listing.top(self._notice)
+            await self._listing.walk_on(self._notice)
         except TROUBLE as error:
             for page in self._accounts.pages(NETWORK):
                 self._feed.failed(page, WAY, str(error))
+            await self._take()
             raise
-        complete = await self._take(moved)
-        for page in seen:
-            self._feed.well(page, WAY)
-        if whole and complete:
-            self._walked_at, self._walked_pages = now, pages
-        elif not complete:
-            self._walked_at = None  # a discussion left behind is found by walking the whole list
-        return self._settings.ok_discussions_seconds
+        now = asyncio.get_running_loop().time()
+        left = await self._take()
+        for page in self._accounts.pages(NETWORK):
+            if self._told.get(page.id, 0.0) <= now:
+                self._feed.well(page, WAY)
+        return 0.05 if left or self._listing.walking else self._settings.ok_discussions_seconds
 
-    async def _moved(self, *, whole: bool) -> tuple[list[Moved], list[PageRef]]:
-        """Discussions that moved: the whole list, or down to the first page of it without news."""
-        moved: dict[str, Moved] = {}
-        anchor: str | None = None
-        for _ in range(MAX_PAGES):
-            answer = await self._client.read(
-                "discussions.getList", category="GROUP", types=parse.GROUP_TOPIC, count=PAGE, anchor=anchor
-            )
-            if not isinstance(answer, dict):
-                raise CallLost(NETWORK, "discussions.getList", "the answer is no object")
-            rows = answer.get("discussions")
-            rows = rows if isinstance(rows, list) else []
-            news = await self._compare(rows)
-            moved |= {one.topic_id: one for one in news if one.topic_id not in moved}
-            anchor = answer.get("anchor")
-            if not rows or not anchor or (not news and not whole):
-                break
-        # The list is the freshest first. The oldest goes first: what is left undone stays on top of the list.
-        return list(moved.values())[::-1], list(self._accounts.pages(NETWORK))
+    async def _notice(self, rows: list[Shown]) -> bool:
+        """Put down the discussions that differ from what is stored; says whether there are any."""
+        found = [(page, one) for one in rows if (page := self._accounts.page(NETWORK, one.group)) is not None]
+        known = await self._feed.marks([f"ok:{one.place}" for _, one in found])
+        news = False
+        for page, one in found:
+            mark = known.get(f"ok:{one.place}")
+            waiting = self._todo.get(one.place)
+            if mark is not None and mark.marker == one.marker:
+                continue
+            if waiting is not None and waiting.shown.marker == one.marker:
+                continue
+            if waiting is not None:
+                self._rests.wake(one.place)
+            self._todo[one.place] = Moved(page, one, mark)
+            news = True
+        return news
 
-    async def _compare(self, rows: list[Any]) -> list[Moved]:
-        found = []
-        for raw in rows:
-            shown = parse.discussion(raw)
-            page = None if shown is None else self._accounts.page(NETWORK, shown[1])
-            if shown is not None and page is not None:
-                found.append((page, shown))
-        known = await self._feed.marks([f"ok:{shown[0]}" for _, shown in found])
-        moved = []
-        for page, (topic_id, _, marker, count) in found:
-            mark = known.get(f"ok:{topic_id}")
-            if mark is None or mark.marker != marker:
-                moved.append(Moved(page, topic_id, marker, count, mark))
-        return moved
+    async def _take(self) -> bool:
+        """Read the freshest of what is put down; says whether more could be read now."""
+        for place, one in list(self._todo.items()):
+            if self._accounts.page(NETWORK, one.page.external_id) is None:
+                del self._todo[place]
+        due = [one for one in self._todo.values() if not self._rests.rests(one.place)]
+        due.sort(
+            key=lambda one: "" if one.shown.active_at is None else one.shown.active_at.isoformat(), reverse=True
+        )
+        now = due[:SLICE]
+        if not now:
+            return False
+        await self._unknown_topics([one for one in now if one.known is None])
+        gate = asyncio.Semaphore(AT_ONCE)
+        troubles = await asyncio.gather(*(self._one(one, gate) for one in now))
+        for trouble in troubles:
+            if trouble is not None:
+                raise trouble
+        return len(due) > len(now)
 
-    async def _take(self, moved: list[Moved]) -> bool:
-        """Store the topics that are unknown, then the comments of all; says whether nothing was left behind."""
-        await self._unknown_topics([one for one in moved if one.known is None])
-        complete = True
-        for one in moved:
+    async def _one(self, one: Moved, gate: asyncio.Semaphore) -> Exception | None:
+        """Read one discussion; answers a trouble that concerns all of them."""
+        async with gate:
             try:
                 await self._comments(one)
             except TROUBLE as error:
-                complete = False
-                self._feed.failed(one.page, WAY, str(error))
-                log.warning("a discussion was not read", topic=one.topic_id, error=str(error)[:200])
-        return complete
+                return self._troubled(one, error)
+        self._rests.back(one.place)
+        if self._todo.get(one.place) is one:
+            del self._todo[one.place]
+        return None
+
+    def _troubled(self, one: Moved, error: Exception) -> Exception | None:
+        told = str(error)
+        alone = concerns_it_alone(error)
+        if isinstance(error, CallError) and alone:
+            told = words(error, f"обсуждение {one.place}")
+            self._rests.rest(one.place, self._settings.ok_closed_seconds)
+        elif isinstance(error, NoToken) or (
+            isinstance(error, CallError) and error.treatment is not Treatment.AGAIN
+        ):
+            return error
+        else:
+            self._rests.stumbled(one.place, FIRST_REST, MOST_REST)
+        self._feed.failed(one.page, WAY, told)
+        self._told[one.page.id] = asyncio.get_running_loop().time() + TOLD_SECONDS
+        log.warning("a discussion was not read", place=one.place, error=str(error)[:200], closed=alone)
+        return None
 
     async def _unknown_topics(self, moved: list[Moved]) -> None:
-        for start in range(0, len(moved), BATCH):
-            chunk = moved[start : start + BATCH]
-            observed_at = clock.now()
-            by_page = await self._topics({one.topic_id: one.page for one in chunk})
-            for page, parsed in by_page:
-                await self._feed.store(page, WAY, parsed, observed_at=observed_at)
-
-    async def _topics(self, wanted: dict[str, PageRef]) -> list[tuple[PageRef, Parsed]]:
-        """Topics by their ids, sorted by page."""
-        answer = await self._client.read("mediatopic.getByIds", topic_ids=",".join(wanted), media_limit=3)
-        found: dict[str, tuple[PageRef, Parsed]] = {}
-        for raw in topics_in(answer):
-            page = wanted.get(str(raw.get("id"))) if isinstance(raw, dict) else None
-            if page is None:
-                continue
-            whole = raw
-            if len(raw.get("media") or []) >= 3:  # cut off at the limit: asked for alone, it comes whole
-                single = await self._client.read("mediatopic.getByIds", topic_ids=raw["id"])
-                whole = next(iter(topics_in(single)), raw)
-            _, parsed = found.setdefault(page.external_id, (page, Parsed()))
-            parsed.add(parse.topic, whole, page, parse.names_of(answer))
-        return list(found.values())
+        """Store topics that are not known yet, before their comments."""
+        wanted = {one.place: one.page for one in moved if parse.discussion_of(one.place)[0] == parse.GROUP_TOPIC}
+        if not wanted:
+            return
+        observed_at = clock.now()
+        try:
+            by_page = await self._reader.by_ids(wanted)
+        except CallError as error:
+            if not concerns_it_alone(error):
+                raise
+            by_page = []
+            # One of them spoils the answer for all; what is wrong with it its comments will tell.
+            for place, page in wanted.items():
+                try:
+                    by_page += await self._reader.by_ids({place: page})
+                except CallError as single:
+                    if not concerns_it_alone(single):
+                        raise
+                    log.warning("a topic was not read", place=place, error=str(single)[:200])
+        for page, parsed in by_page:
+            await self._feed.store(page, WAY, parsed, observed_at=observed_at)
 
     async def _comments(self, one: Moved) -> None:
         """Read a discussion on from its anchor; whole, when comments have vanished from it."""
         observed_at = clock.now()
-        before = _count(one.known)
-        anchor = one.known.anchor if one.known is not None and one.count >= before else None
+        before = count_of(one.known)
+        anchor = one.known.anchor if one.known is not None and one.shown.count >= before else None
         parsed = Parsed()
-        if one.count or before:
-            try:
-                parsed, anchor = await self.read_on(one.page, one.topic_id, anchor)
-            except CallError as error:
-                if error.treatment is not Treatment.GONE:
-                    raise
-                anchor = None
-        settled = one.known is not None and one.known.marker == UNSETTLED + one.marker
-        marker = one.marker if settled else UNSETTLED + one.marker
+        if one.shown.count or before:
+            parsed, anchor = await self._reader.comments(one.page, one.place, anchor)
+        marker = one.shown.marker
+        old = one.shown.active_at is not None and one.shown.active_at < observed_at - SETTLED_AFTER
+        if not old and (one.known is None or one.known.marker != UNSETTLED + marker):
+            marker = UNSETTLED + marker
         await self._feed.store(
-            one.page,
-            WAY,
-            parsed,
-            observed_at=observed_at,
-            marks=[ThreadMark(one.thread_key, marker, anchor)],
+            one.page, WAY, parsed, observed_at=observed_at, marks=[ThreadMark(one.thread_key, marker, anchor)]
         )
 
-    async def read_on(self, page: PageRef, topic_id: str, anchor: str | None) -> tuple[Parsed, str | None]:
-        """Comments after an anchor (all without one), the removed ones as deletions, and where reading ended."""
-        parsed = Parsed()
-        start = anchor or "FIRST"
-        while True:
-            answer = await self._client.read(
-                "discussions.getComments",
-                discussionId=topic_id,
-                discussionType=parse.GROUP_TOPIC,
-                anchor=start,
-                direction="FORWARD",
-                count=PAGE,
-                fields=FIELDS,
-                includeRemoved=True,
-            )
-            rows = comments_in(answer)
-            names = parse.names_of(answer)
-            for raw in rows:
-                parsed.add(parse.comment, raw, page, topic_id, names)
-            reached = answer.get("anchor")
-            if reached:
-                anchor = str(reached)
-            if not answer.get("has_more") or not rows or not reached or reached == start:
-                return parsed, anchor
-            start = str(reached)
 
-
-def _count(mark: ThreadMark | None) -> int:
+def count_of(mark: ThreadMark | None) -> int:
+    """How many comments a discussion had when it was read."""
     tail = (mark.marker or "").rpartition("|")[2] if mark is not None else ""
     return int(tail) if tail.isdigit() else 0
-
-
-def topics_in(answer: Any) -> list[Any]:
-    """The topics of an answer. Raises `CallLost` when it is no such answer."""
-    if not isinstance(answer, dict):
-        raise CallLost(NETWORK, "mediatopic", "the answer is no object")
-    found = answer.get("media_topics")
-    return found if isinstance(found, list) else []
-
-
-def comments_in(answer: Any) -> list[Any]:
-    """The comments of an answer. Raises `CallLost` when it is no such answer."""
-    if not isinstance(answer, dict) or not isinstance(answer.get("comments"), list):
-        raise CallLost(NETWORK, "discussions.getComments", "no comments in the answer")
-    rows: list[Any] = answer["comments"]
-    return rows

@@ -3,7 +3,8 @@
 Ids are text, and stay as the network gives them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,11 +13,26 @@ from services.ingest.networks.port import Author, Happened, Incoming, PageRef
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 GROUP_TOPIC = "GROUP_TOPIC"
+GROUP_MOVIE = "GROUP_MOVIE"
 # Events of the Bot API about buttons and about chats themselves: nobody says anything in them.
 WORDLESS = {"MESSAGE_CALLBACK", "CHAT_SYSTEM"}
 REMOVED = {"REMOVED_MESSAGE", "REMOVED", "DELETED", "DELETED_MESSAGE"}
 
 Names = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A discussion as the list of discussions shows it.
+
+    `place`: its name in our keys; `marker`: differs when something in it differs; `active_at`: the last comment.
+    """
+
+    place: str
+    group: str
+    marker: str
+    count: int
+    active_at: datetime | None
 
 
 def moment(ms: Any) -> datetime:
@@ -41,6 +57,26 @@ def prefixed(prefix: str, ident: Any) -> str:
     """An id with its prefix, whether the network gave it or not."""
     text = str(ident)
     return text if text.startswith(f"{prefix}:") else f"{prefix}:{text}"
+
+
+def place_of(kind: str, ident: Any) -> str:
+    """A discussion's name in our keys: the bare id of a topic, `TYPE:id` of anything else."""
+    return str(ident) if kind == GROUP_TOPIC else f"{kind}:{ident}"
+
+
+def discussion_of(place: str) -> tuple[str, str]:
+    """The inverse of `place_of`: the network's type and id of a discussion."""
+    kind, _, ident = place.rpartition(":")
+    return kind or GROUP_TOPIC, ident
+
+
+def place_url(page: PageRef, place: str) -> str:
+    """Where people see a discussion."""
+    kind, ident = discussion_of(place)
+    if kind == GROUP_MOVIE:
+        return f"https://ok.ru/video/{ident}"
+    group = f"https://ok.ru/group/{page.external_id}"
+    return f"{group}/topic/{ident}" if kind == GROUP_TOPIC else f"{group}/photos"
 
 
 def names_of(answer: Mapping[str, Any]) -> dict[str, str]:
@@ -91,30 +127,39 @@ def topic(raw: dict[str, Any], page: PageRef, names: Names | None = None, happen
 
 
 def comment(
-    raw: dict[str, Any], page: PageRef, topic_id: str, names: Names | None = None, happened: Happened = "seen"
+    raw: dict[str, Any], page: PageRef, place: str, names: Names | None = None, happened: Happened = "seen"
 ) -> Incoming:
     """A comment of a discussion; a removed one is a deletion, of which the network tells no author."""
     removed = str(raw.get("type", "")) in REMOVED
-    ref = raw.get("author_ref")
-    group = raw.get("author_type") == "GROUP" or str(ref or "").startswith("group:")
-    writer = bare(ref if ref is not None else raw["author_id"])
+    group, writer = _who(raw)
     answered = raw.get("reply_to_comment_id")
     written_at = moment(raw["date_ms"]) if raw.get("date_ms") is not None else moscow(str(raw["date"]))
     attachments = raw.get("attachments")
+    name = raw.get("author_name") or (names or {}).get(writer or "")
     return Incoming(
         happened="deleted" if removed else happened,
         kind="comment",
-        external_id=f"{topic_id}/{raw['id']}",
-        thread_key=f"ok:{topic_id}",
+        external_id=f"{place}/{_ident(raw, 'id')}",
+        thread_key=f"ok:{place}",
         written_at=written_at,
         raw=raw,
-        author=_author(writer, group=group, name=raw.get("author_name") or (names or {}).get(writer)),
+        author=None if writer is None else _author(writer, group=group, name=name),
         from_community=group and writer == page.external_id,
         text=None if removed else str(raw.get("text") or ""),
-        reply_to=f"{topic_id}/{answered}" if answered else None,
+        reply_to=f"{place}/{answered}" if answered else None,
         attachments=attachments if isinstance(attachments, list) else (),
-        url=f"https://ok.ru/group/{page.external_id}/topic/{topic_id}",
+        url=place_url(page, place),
     )
+
+
+def _who(raw: dict[str, Any]) -> tuple[bool, str | None]:
+    """Whether a group wrote a comment, and who; None for people whose profile is gone, whom it shows as empty."""
+    ref = raw.get("author_ref")
+    group = raw.get("author_type") == "GROUP" or str(ref or "").startswith("group:")
+    writer = bare(ref) if ref else ""
+    if not writer:
+        writer = bare(raw["author_id"] or "")
+    return group, writer if writer not in {"", "0"} else None
 
 
 def _part(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -181,12 +226,9 @@ def webhook(raw: Any, page: PageRef) -> Incoming | None:
     return message(raw, page, happened="new", event_id=prefixed("mid", _ident(_part(raw, "message"), "mid")))
 
 
-def discussion(raw: Any) -> tuple[str, str, str, int] | None:
-    """A discussion of a group's topic: its id, its group, what tells a change, and the count of comments.
-
-    None for discussions of other things.
-    """
-    if not isinstance(raw, dict) or raw.get("object_type") != GROUP_TOPIC or not raw.get("object_id"):
+def discussion(raw: Any, types: Collection[str]) -> Shown | None:
+    """A discussion of a group, as the list shows it; None for discussions of other types and of no group."""
+    if not isinstance(raw, dict) or raw.get("object_type") not in types or not raw.get("object_id"):
         return None
     groups = [
         str(ref["id"])
@@ -197,4 +239,10 @@ def discussion(raw: Any) -> tuple[str, str, str, int] | None:
         return None
     total = raw.get("total_comments_count")
     count = total if isinstance(total, int) else 0
-    return str(raw["object_id"]), bare(groups[0]), f"{raw.get('last_activity_date')}|{count}", count
+    active = raw.get("last_activity_date")
+    try:
+        active_at = moscow(str(active))
+    except ValueError:
+        active_at = None
+    place = place_of(str(raw["object_type"]), raw["object_id"])
+    return Shown(place, bare(groups[0]), f"{active}|{count}", count, active_at)

@@ -1,72 +1,171 @@
-"""Slow comparison: topics of each group, edited ones among them, and live discussions read again whole."""
+"""Slow comparison: topics of each group, edited and removed ones among them, and discussions read again whole."""
 
 import asyncio
+from datetime import datetime, timedelta
+from uuid import UUID
 
+from services.ingest.networks.calls import CallError, Treatment
 from services.ingest.networks.ok import parse
-from services.ingest.networks.ok.client import OkClient
-from services.ingest.networks.ok.discussions import Discussions, topics_in
+from services.ingest.networks.ok.closed import Rests, concerns_it_alone, words
+from services.ingest.networks.ok.discussions import UNSETTLED, count_of
 from services.ingest.networks.ok.errors import NETWORK
-from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed
+from services.ingest.networks.ok.reading import Reader, TopicPage
+from services.ingest.networks.port import Accounts, Feed, Incoming, Kind, PageRef, Parsed
 from services.ingest.networks.resting import TROUBLE, rounds
 from services.ingest.settings import IngestSettings
 from shared import clock
+from shared.logs import logger
+
+log = logger(__name__)
 
 WAY = "topics_poll"
-PAGE = 50
-# How many of a group's newest topics are read again whole: edits change neither date nor count.
-LIVE = 5
+# Of a group's newest topics with comments, the freshest are read again whole: edits change neither date nor count.
+LIVE = 8
+# Of the others one is, in turn.
+LIVE_DAYS = timedelta(days=7)
+# A group where nobody wrote for so long is looked at more rarely.
+QUIET_AFTER = timedelta(days=3)
+QUIET_TIMES = 4
+# How many vanished topics are asked about in one look.
+ASKED = 5
 
 
 class Topics:
-    """Goes round all groups; every group is looked at once in `ok_topics_seconds`."""
+    """Goes round all groups; every group is looked at once in `ok_topics_seconds`, quiet ones more rarely."""
 
-    def __init__(
-        self,
-        client: OkClient,
-        accounts: Accounts,
-        feed: Feed,
-        settings: IngestSettings,
-        discussions: Discussions,
-    ) -> None:
-        self._client = client
+    def __init__(self, reader: Reader, accounts: Accounts, feed: Feed, settings: IngestSettings) -> None:
+        self._reader = reader
         self._accounts = accounts
         self._feed = feed
         self._settings = settings
-        self._discussions = discussions
-        self._looked: dict[str, float] = {}
+        self._due: dict[str, float] = {}
+        self._quiet: set[str] = set()
+        self._turn: dict[UUID, int] = {}
+        self._rests = Rests()
 
     async def run(self) -> None:
         """Look for ever."""
         await rounds(WAY, self._round)
 
+    def look_soon(self, page: PageRef) -> None:
+        """Compare this group next."""
+        self._due.pop(page.external_id, None)
+        self._rests.wake(page.external_id)
+
     async def _round(self) -> float:
         pages = {page.external_id: page for page in self._accounts.pages(NETWORK)}
-        if not pages:
+        awake = [name for name in pages if not self._rests.rests(name)]
+        if not awake:
             return 1
         now = asyncio.get_running_loop().time()
-        oldest = min(pages, key=lambda name: self._looked.get(name, -1.0))
-        due = self._looked.get(oldest, -1e9) + self._settings.ok_topics_seconds
+        name = min(awake, key=lambda one: self._due.get(one, 0.0))
+        due = self._due.get(name, 0.0)
         if due > now:
             return min(due - now, 5)
-        self._looked[oldest] = now
+        period = self._settings.ok_topics_seconds
+        self._due[name] = now + period * (QUIET_TIMES if name in self._quiet else 1)
         try:
-            await self.look(pages[oldest])
+            await self.look(pages[name])
+        except CallError as error:
+            if not concerns_it_alone(error):
+                self._feed.failed(pages[name], WAY, str(error))
+                raise
+            told = words(error, f"группа {name}")
+            self._feed.failed(pages[name], WAY, told)
+            log.warning("a group is closed", page=name, error=str(error)[:200])
+            self._rests.rest(name, self._settings.ok_closed_seconds)
         except TROUBLE as error:
-            self._feed.failed(pages[oldest], WAY, str(error))
+            self._feed.failed(pages[name], WAY, str(error))
             raise
-        return self._settings.ok_topics_seconds / (len(pages) * 4)
+        else:
+            self._rests.back(name)
+        return period / (len(pages) * 4)
 
     async def look(self, page: PageRef) -> None:
         """Compare the newest topics of a group, and the comments of those in use, with what is stored."""
         observed_at = clock.now()
-        answer = await self._client.read("mediatopic.getTopics", gid=page.external_id, count=PAGE)
-        parsed = Parsed()
-        names = parse.names_of(answer) if isinstance(answer, dict) else {}
-        for raw in topics_in(answer):
-            parsed.add(parse.topic, raw, page, names)
-        await self._feed.store(page, WAY, parsed, observed_at=observed_at)
-        live = sorted(parsed.items, key=lambda item: item.written_at, reverse=True)[:LIVE]
-        for item in live:
+        seen = await self._reader.topics(page)
+        await self._feed.store(page, WAY, seen.parsed, observed_at=observed_at)
+        await self._vanished(page, seen)
+        for place in await self._live(page, seen, observed_at):
             seen_at = clock.now()
-            comments, _ = await self._discussions.read_on(page, item.external_id, None)
+            try:
+                comments, _ = await self._reader.comments(page, place, None)
+            except CallError as error:
+                if not concerns_it_alone(error):
+                    raise
+                log.warning("a discussion was not read", place=place, error=str(error)[:200])
+                self._feed.failed(page, WAY, words(error, f"обсуждение {place}"))
+                continue
             await self._feed.store(page, WAY, comments, observed_at=seen_at)
+
+    async def _live(self, page: PageRef, seen: TopicPage, now: datetime) -> list[str]:
+        """Discussions to read again now: the freshest, and one of the others."""
+        marks = await self._feed.marks([f"ok:{item.external_id}" for item in seen.parsed.items])
+        active: dict[str, datetime] = {}
+        for item in seen.parsed.items:
+            place, mark = item.external_id, marks.get(f"ok:{item.external_id}")
+            if not seen.counts.get(place, 1) and not count_of(mark):
+                continue
+            said = (mark.marker or "").removeprefix(UNSETTLED).partition("|")[0] if mark is not None else ""
+            active[place] = max(item.written_at, _moment(said) or item.written_at)
+        order = sorted(active, key=lambda place: active[place], reverse=True)
+        newest = max((item.written_at for item in seen.parsed.items), default=None)
+        latest = max([*active.values(), *([newest] if newest else [])], default=None)
+        (self._quiet.add if latest is None or latest < now - QUIET_AFTER else self._quiet.discard)(
+            page.external_id
+        )
+        live = [place for place in order if active[place] >= now - LIVE_DAYS][:LIVE]
+        others = [place for place in order if place not in live]
+        if others:
+            turn = self._turn[page.id] = self._turn.get(page.id, -1) + 1
+            live.append(others[turn % len(others)])
+        return live
+
+    async def _vanished(self, page: PageRef, seen: TopicPage) -> None:
+        """Ask about topics that the group's list leaves out; what the network says is gone counts as removed."""
+        oldest = min((item.written_at for item in seen.parsed.items), default=None)
+        if oldest is None and not seen.whole:
+            return
+        shown = {item.external_id for item in seen.parsed.items}
+        stored = await self._feed.stored(page, "wall_post", since=None if seen.whole else oldest)
+        missing = sorted(stored.keys() - shown, key=lambda place: stored[place], reverse=True)
+        for place in missing[:ASKED]:
+            if not await self._gone(page, place):
+                continue
+            parsed = Parsed([_deletion(page, "wall_post", place, place, stored[place])])
+            comments = await self._feed.stored(page, "comment", thread_key=f"ok:{place}")
+            parsed.items += [_deletion(page, "comment", one, place, at) for one, at in comments.items()]
+            await self._feed.store(page, WAY, parsed)
+
+    async def _gone(self, page: PageRef, place: str) -> bool:
+        """Whether the network says of itself that there is no such topic: an omission alone proves nothing."""
+        if await self._reader.by_ids({place: page}):
+            return False
+        try:
+            await self._reader.comments(page, place, None)
+        except CallError as error:
+            if error.treatment is not Treatment.GONE:
+                raise
+            return True
+        return False
+
+
+def _deletion(page: PageRef, kind: Kind, external_id: str, place: str, written_at: datetime) -> Incoming:
+    """What stood there does not stand there any more; the network does not tell who removed it."""
+    return Incoming(
+        happened="deleted",
+        kind=kind,
+        external_id=external_id,
+        thread_key=f"ok:{place}",
+        written_at=written_at,
+        raw={},
+        url=parse.place_url(page, place),
+    )
+
+
+def _moment(said: str) -> datetime | None:
+    try:
+        return parse.moscow(said)
+    except ValueError:
+        return None
