@@ -70,9 +70,12 @@ class Standing:
             )
         return code
 
-    def over(self, token: str) -> bool:
-        """Whether any fault stands over a token."""
-        return bool(self._active(token))
+    def stands(self, token: str, method: str, code: int) -> bool:
+        """Whether an error stands over a token for a method; asking counts no call."""
+        return any(
+            row["code"] == code and (row["methods"] is None or method in json.loads(row["methods"]))
+            for row in self._active(token)
+        )
 
     def replaced(self, kind: str, page: str | None) -> None:
         """A fresh token of the kind was issued: those that waited for it are dead for good."""
@@ -117,7 +120,7 @@ class Standing:
         )
 
     def items(self) -> list[dict[str, Any]]:
-        """All standing faults since the last restart of the file, oldest first, with what ended them."""
+        """All standing faults there ever were, oldest first, with what ended them."""
         self._end_day()
         return [
             {

@@ -16,7 +16,7 @@ from emulators.ok.world import OkWorld
 FIXED_SETTINGS = frozenset(
     {"host", "port", "data", "public_url", "seed", "population", "day_seconds", "clock_shift_seconds"}
 )
-OWN_COLUMNS = ("description", "members_count")
+OWN_COLUMNS = ("name", "description", "members_count")
 
 
 class PageRulesIn(Body):
@@ -28,6 +28,7 @@ class PageRulesIn(Body):
     gos_org: bool | None = None
     messages_allowed: bool | None = None
     comments_share: float | None = Field(default=None, ge=0, le=1)
+    name: str | None = Field(default=None, min_length=1, max_length=200)
     description: str | None = None
     members_count: int | None = Field(default=None, ge=0)
 
@@ -41,6 +42,12 @@ class PermissionIn(Body):
     page: Reference
     author: Reference
     allowed: bool
+
+
+class CommentingIn(Body):
+    page: Reference
+    thread: Reference
+    closed: bool
 
 
 class ChatIn(Body):
@@ -108,6 +115,13 @@ def _people_routes(router: APIRouter, world: OkWorld, door: OkDoor) -> None:
                 # A chat is there as soon as a person allows messages, before any is written.
                 world.chats.open(group, uid, str(views.user(world, uid)["name"]))
         return {"page": group, "author": uid, "allowed": body.allowed}
+
+    @router.post("/commenting")
+    async def commenting(body: CommentingIn) -> dict[str, Any]:
+        with refusing():
+            topic = door.topic(door.page(body.page), body.thread)
+        world.rules.close_topic(topic["id"], closed=body.closed)
+        return {"thread": str(topic["id"]), "closed": body.closed}
 
     @router.post("/chat")
     async def chat(body: ChatIn) -> dict[str, Any]:

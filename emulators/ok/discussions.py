@@ -74,7 +74,7 @@ class Discussions:
             raise OkError(100, f"Text is longer than {self.settings.comment_max_length}", "comment")
         if reply_to is not None:
             self.comment(topic, reply_to)
-        self.rules.check_comment(topic["page"], author)
+        self.rules.check_comment(topic["page"], topic["id"], author)
         self.censor.check(author, text)
         now = self.clock.now_ms()
         with self.store.transaction():

@@ -92,6 +92,8 @@ class OkDoor:
         if kind == "group":
             if row is None:
                 raise BadInputError("page", "a group token belongs to a page")
+            if self.world.settings.subscriptions_end_with_token:
+                self.world.webhooks.drop(row["uid"])
             return self.world.tokens.issue_group(row["uid"])
         if kind == "user":
             return self.world.tokens.issue_user(None if row is None else row["uid"])
@@ -127,7 +129,8 @@ class OkDoor:
             raise BadInputError("author", "the chat belongs to another person")
         return owner
 
-    def _topic(self, page: Row, thread: str | None) -> Row:
+    def topic(self, page: Row, thread: str | None) -> Row:
+        """A topic of the page, by default the newest that the community published."""
         if thread is None:
             newest = self.world.discussions.newest_topic(page["uid"])
             if newest is None:
@@ -161,7 +164,7 @@ class OkDoor:
                 )
                 return {"id": topic, "thread": topic, "author": uid}
             if kind == "comment":
-                found = self._topic(row, thread)
+                found = self.topic(row, thread)
                 comment = self.world.discussions.add_comment(
                     found, f"user:{uid}", text, reply_to=in_reply_to, attachments=attachments_in(attachments)
                 )
@@ -215,7 +218,7 @@ class OkDoor:
             if message:
                 chat = self.world.chats.chat(row["uid"], thread)
                 return {"id": self.world.chats.add(chat, author, text, reply_to=in_reply_to)["id"]}
-            topic = self._topic(row, thread)
+            topic = self.topic(row, thread)
             return {"id": self.world.discussions.add_comment(topic, author, text, reply_to=in_reply_to)}
 
     # --- changes -----------------------------------------------------------------------------------

@@ -83,6 +83,15 @@ class Rules:
             (page, uid, allowed),
         )
 
+    def close_topic(self, topic: int, *, closed: bool) -> None:
+        """Close one discussion for further comments, or open it again."""
+        sql = (
+            "INSERT OR IGNORE INTO closed_topics VALUES (?)"
+            if closed
+            else "DELETE FROM closed_topics WHERE topic = ?"
+        )
+        self.store.run(sql, (topic,))
+
     # --- what may be done --------------------------------------------------------------------------
 
     def check_living(self, page: str) -> None:
@@ -90,9 +99,11 @@ class Rules:
         if self.of(page).deactivated:
             raise OkError(456, "Group is blocked")
 
-    def check_comment(self, page: str, author: str) -> None:
+    def check_comment(self, page: str, topic: int, author: str) -> None:
         """Error 456 where `author` (`user:…` or `group:…`) may not comment."""
         self.check_living(page)
+        if self.store.one("SELECT 1 FROM closed_topics WHERE topic = ?", (topic,)) is not None:
+            raise OkError(456, "Discussion is closed")
         rules = self.of(page)
         kind, _, ident = author.partition(":")
         if rules.who_can_comment == "NOBODY" or (rules.who_can_comment == "ADMINS" and kind == "user"):

@@ -53,6 +53,8 @@ class OkSettings(EmulatorSettings):
 
     bot_tokens: int = Field(default=1, ge=1)
     """How many bot tokens of a group work at once; the network itself lets one."""
+    subscriptions_end_with_token: bool = False
+    """Whether a new bot token ends the webhook subscriptions made with the earlier one."""
 
     censor_words: list[str] = Field(default_factory=list)
     """A text with one of these, in any case, is refused with error 454."""

@@ -8,12 +8,14 @@ from emulators.ok.call import Call, method
 
 @method("url.getInfo")
 def get_info(call: Call) -> dict[str, Any]:
-    """Resolve an address by short name, `/group/ID` or `/group/ID/topic/ID`; type UNKNOWN otherwise."""
+    """Resolve a short name, `/group/ID`, `/group/ID/topic/ID` or `/profile/ID`; type UNKNOWN otherwise."""
     address = call.text("url")
     parts = [part for part in urlsplit(address if "//" in address else f"//{address}").path.split("/") if part]
     world = call.world
     row = None
     match parts:
+        case ["profile", uid, *_] if world.person(uid) is not None and world.rules.person(uid) != "deleted":
+            return _found(uid, "PROFILE")
         case ["group", uid, *_]:
             row = world.page_row(uid)
         case [name, *_]:
@@ -26,4 +28,8 @@ def get_info(call: Call) -> dict[str, Any]:
         topic = world.discussions.topic(ident)
         if topic["page"] != row["uid"]:
             return {"type": "UNKNOWN"}
+    return _found(ident, kind)
+
+
+def _found(ident: str, kind: str) -> dict[str, Any]:
     return {"objectId": int(ident), "objectIdEncoded": int(ident) ^ 0x5A5A5A5A, "objectIdStr": ident, "type": kind}

@@ -5,6 +5,8 @@ from typing import Any
 from emulators.ok import views
 from emulators.ok.call import METHODS, Call, method
 
+LIMIT_REACHED = 11
+
 
 @method("users.getCurrentUser")
 def get_current_user(call: Call) -> dict[str, Any]:
@@ -20,5 +22,7 @@ def get_calls_left(call: Call) -> list[dict[str, Any]]:
     answer = []
     for name in call.values("methods"):
         left = call.world.calls_left(call.session.key, name) if name in METHODS else 0
+        if call.world.faults.standing.stands(call.session.key, name, LIMIT_REACHED):
+            left = 0
         answer.append({"name": name, "callsLeft": left, "available": left > 0})
     return answer

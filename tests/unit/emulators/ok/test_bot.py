@@ -133,6 +133,16 @@ async def test_subscriptions(network: Network) -> None:
         assert (await network.graph("subscribe", body))["error_code"] == 2001
 
 
+async def test_subscriptions_may_end_with_the_token(network: Network) -> None:
+    url = "https://hooks.invalid/ok"
+    await network.graph("subscribe", {"url": url})
+    network.bot = (await network.door("tokens", {"kind": "group", "page": network.page}))["token"]
+    assert len((await network.graph("subscriptions"))["subscriptions"]) == 1
+    await network.door("settings", {"subscriptions_end_with_token": True})
+    network.bot = (await network.door("tokens", {"kind": "group", "page": network.page}))["token"]
+    assert (await network.graph("subscriptions"))["subscriptions"] == []
+
+
 async def test_limits(network: Network) -> None:
     network.world.settings.bot_calls_per_day = 2
     codes = [(await network.graph("info")).get("error_code") for _ in range(3)]

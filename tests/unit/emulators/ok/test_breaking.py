@@ -77,6 +77,22 @@ async def test_the_day_ends_with_its_limits(network: Network) -> None:
     token = network.user["token"]
     await network.door("faults", {"kind": "standing", "code": 11, "token": token, "until": "day_end"})
     assert await codes(network, 1) == [11]
+    await network.door("settings", {"calls_per_day": 0})
+    fields = {"uid": "1", "methods": "users.getCurrentUser"}
+    await network.door("faults", {"kind": "standing", "code": 11, "token": token, "methods": ["x"]})
+    assert (await network.call("users.getCallsLeft", **fields))["error_code"] == 11
+    await network.http.delete("/_control/faults")
+    body = {
+        "kind": "standing",
+        "code": 11,
+        "token": token,
+        "methods": ["users.getCurrentUser"],
+        "until": "day_end",
+    }
+    await network.door("faults", body)
+    left = await network.call("users.getCallsLeft", **fields)
+    assert left == [{"name": "users.getCurrentUser", "callsLeft": 0, "available": False}]
+    await network.door("settings", {"calls_per_day": 2})
     await network.door("day", {})
     assert await codes(network, 3) == [None, None, 11]
     left = await network.call("users.getCallsLeft", uid="1", methods="users.getCurrentUser")

@@ -46,6 +46,19 @@ async def test_comments_are_open_to_all_to_the_staff_or_to_nobody(network: Netwo
     await network.citizen("Можно!")
 
 
+async def test_one_discussion_is_closed(network: Network) -> None:
+    other = (await network.door("post", {"page": network.page, "text": "Другая тема"}))["thread"]
+    place = {"page": network.page, "thread": network.topic}
+    await network.door("commenting", {**place, "closed": True})
+    refused = await network.door("citizen", {**place, "kind": "comment", "text": "Можно?"}, status=400)
+    assert refused["error"]["code"] == 456
+    assert code(await network.answer("Ответ")) == 456
+    await network.citizen("Здесь можно", thread=other)
+    await network.door("commenting", {**place, "closed": False})
+    assert isinstance(await network.answer("Ответ"), str)
+    await network.door("commenting", {**place, "thread": "1", "closed": True}, status=404)
+
+
 async def test_a_closed_group_is_read_by_its_administrators_only(network: Network) -> None:
     other = await stranger(network)
     assert (await rules(network, closed=True))["private"] is True
@@ -93,6 +106,8 @@ async def test_a_blocked_group_is_there_by_name_only(network: Network) -> None:
 
 
 async def test_what_a_group_says_of_itself(network: Network) -> None:
+    renamed = await network.door("page", {"page": network.page, "name": "Школа № 2"})
+    assert renamed["name"] == renamed["info"]["name"] == "Школа № 2"
     changes = {"gos_org": False, "members_count": 12_345, "description": "Новое", "messages_allowed": False}
     assert changes.items() <= (await rules(network, **changes)).items()
     await settings(network, group_info_answer="groups")
@@ -260,3 +275,28 @@ async def test_a_longer_walk_misses_nothing_while_the_page_lives(network: Networ
             break
         params["anchor"] = page["anchor"]
     assert topics == found
+
+
+async def test_hundreds_of_chats_are_walked_by_marker_while_people_write(network: Network) -> None:
+    made = [
+        (await network.citizen("Вопрос", "message", author=f"5710000{number:05d}"))["thread"]
+        for number in range(230)
+    ]
+    found: list[str] = []
+    query: dict[str, str] = {}
+    while True:
+        page = await network.graph("chats", count=100, **query)
+        found += [chat["chat_id"] for chat in page["chats"]]
+        if "marker" not in page:
+            break
+        query = {"marker": page["marker"]}
+        await network.citizen("Ещё", "message", thread=found[0])
+    assert found == made[::-1]
+
+
+async def test_addresses_of_people(network: Network) -> None:
+    author = (await network.citizen("Вопрос"))["author"]
+    found = await network.call("url.getInfo", url=f"https://ok.ru/profile/{author}")
+    assert (found["objectIdStr"], found["type"]) == (author, "PROFILE")
+    await network.door("person", {"author": author, "state": "deleted"})
+    assert await network.call("url.getInfo", url=f"https://ok.ru/profile/{author}") == {"type": "UNKNOWN"}
