@@ -83,10 +83,8 @@ async def adopt(
             continue
         ours[one.message_id] = found.id
         if found.status != "published":
-            events.append(
-                await mark_published(
-                    session, found, one.external_id, one.url, published_at=one.written_at, adopted=True
-                )
+            events += await mark_published(
+                session, found, one.external_id, one.url, published_at=one.written_at, adopted=True
             )
     for message_id, publication_id in ours.items():
         await session.execute(
@@ -117,8 +115,8 @@ async def mark_published(
     *,
     published_at: datetime,
     adopted: bool,
-) -> NewEvent:
-    """The publication stands in the network; answers the event to emit."""
+) -> list[NewEvent]:
+    """The publication stands in the network; answers the event to emit once all parts of its answer do."""
     changes = {
         "status": "published",
         "external_id": external_id,
@@ -132,16 +130,31 @@ async def mark_published(
     for name, value in changes.items():
         set_committed_value(publication, name, value)
     log.info("published", publication_id=str(publication.id), adopted=adopted)
-    return NewEvent(
-        type="publication.published",
-        subject_id=publication.id,
-        organisation_id=publication.organisation_id,
-        actor=ACTOR,
-        data={
-            "reply_id": str(publication.reply_id),
-            "external_id": external_id,
-            "url": url,
-            "published_at": published_at.isoformat(),
-            "adopted": adopted,
-        },
-    )
+    parts = [publication]
+    if publication.parts > 1:
+        parts = list(
+            await session.scalars(
+                select(Publication)
+                .where(Publication.reply_id == publication.reply_id)
+                .order_by(Publication.part)
+                .execution_options(populate_existing=True)
+            )
+        )
+    if any(part.status != "published" for part in parts):
+        return []
+    return [
+        NewEvent(
+            type="publication.published",
+            subject_id=parts[0].id,
+            organisation_id=publication.organisation_id,
+            actor=ACTOR,
+            data={
+                "reply_id": str(publication.reply_id),
+                "external_id": parts[0].external_id,
+                "external_ids": [part.external_id for part in parts],
+                "url": parts[0].url,
+                "published_at": max(part.published_at or published_at for part in parts).isoformat(),
+                "adopted": adopted,
+            },
+        )
+    ]

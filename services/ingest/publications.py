@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.ingest.adoption import lock_threads
+from services.ingest.networks.catalogue import max_length
+from services.ingest.networks.port import Kind
 from services.ingest.publish import JOB
 from services.ingest.schemas import PublicationIn
+from services.ingest.splitting import split, unsent
 from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession
@@ -27,63 +32,137 @@ async def _enqueue(session: WriteSession, jobs: Jobs, publication_id: UUID) -> N
 
 
 async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> tuple[Publication, bool]:
-    """Queue an answer to a citizen's message, once per reply; says whether it is new.
+    """Queue an answer to a citizen's message, once per reply, in as many parts as the network needs.
 
-    Raises `Invalid` for an unknown message, `KeyReused` when the reply was asked for with another text.
+    Answers the first part and whether it is new. Raises `Invalid` for an unknown message, `KeyReused` when the
+    reply was asked for with another text.
     """
     message = await session.get(Message, wanted.message_id)
     if message is None:
         detail = "No such message"
         raise Invalid(detail, errors=[FieldError(pointer="/message_id", detail=detail)])
-    in_dialogue = message.kind == "message"
+    kind: Kind = "message" if message.kind == "message" else "comment"
+    parts = split(wanted.text, max_length(message.network, kind))
     now = clock.now()
+    common = {
+        "reply_id": wanted.reply_id,
+        "parts": len(parts),
+        "page_id": message.page_id,
+        "organisation_id": wanted.organisation_id or message.organisation_id,
+        "network": message.network,
+        "kind": kind,
+        "thread_key": message.thread_key,
+        "target": message.external_id if message.kind == "comment" else None,
+        "on_behalf_of": wanted.on_behalf_of,
+        "status": "queued",
+        "attempts": 0,
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+    ids = [new_id() for _ in parts]
+    rows = [{**common, "id": ids[number], "part": number, "text": text} for number, text in enumerate(parts)]
+    # The first part decides who asks first; the others follow it.
     made = await session.scalar(
         insert(Publication)
-        .values(
-            id=new_id(),
-            reply_id=wanted.reply_id,
-            page_id=message.page_id,
-            organisation_id=wanted.organisation_id or message.organisation_id,
-            network=message.network,
-            kind="message" if in_dialogue else "comment",
-            thread_key=message.thread_key,
-            target=message.external_id if message.kind == "comment" else None,
-            text=wanted.text,
-            on_behalf_of=wanted.on_behalf_of,
-            status="queued",
-            attempts=0,
-            version=1,
-            created_at=now,
-            updated_at=now,
-        )
+        .values(rows[0])
         .on_conflict_do_nothing(index_elements=[Publication.reply_id, Publication.part])
         .returning(Publication.id)
     )
-    row = await session.scalar(select(Publication).where(Publication.reply_id == wanted.reply_id))
-    if row is None:
-        raise Conflict("The publication was removed in the same moment; ask again")
-    if row.text != wanted.text or row.thread_key != message.thread_key:
-        raise KeyReused.field("/reply_id", "This reply was asked for with another text or message")
     if made is not None:
-        await _enqueue(session, jobs, row.id)
-    return row, made is not None
+        if rows[1:]:
+            await session.execute(insert(Publication), rows[1:])
+        for publication_id in ids:
+            await _enqueue(session, jobs, publication_id)
+    asked = await _parts(session, wanted.reply_id)
+    if not asked:
+        raise Conflict("The publication was removed in the same moment; ask again")
+    if [row.text for row in asked] != parts or asked[0].thread_key != message.thread_key:
+        raise KeyReused.field("/reply_id", "This reply was asked for with another text or message")
+    return asked[0], made is not None
+
+
+async def _parts(session: WriteSession, reply_id: UUID) -> list[Publication]:
+    return list(
+        await session.scalars(
+            select(Publication)
+            .where(Publication.reply_id == reply_id)
+            .order_by(Publication.part)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    )
 
 
 async def retry(
-    session: WriteSession, jobs: Jobs, publication_id: UUID, caller: Caller | None = None
+    session: WriteSession,
+    jobs: Jobs,
+    publication_id: UUID,
+    *,
+    text: str | None = None,
+    caller: Caller | None = None,
 ) -> Publication:
-    """Send a failed answer again, from its first attempt. Raises `NotFound`, `Conflict` unless it failed."""
-    row = await session.scalar(select(Publication).where(Publication.id == publication_id).with_for_update())
-    if row is None or (caller is not None and not caller.sees(row.organisation_id)):
+    """Send what failed of an answer again, from its first attempt; answers its first part.
+
+    `text`: the whole answer, corrected. What stands in the network already stays as it is, so the text has to
+    begin with those words; the rest is parted anew. Raises `NotFound`, `Conflict` unless it failed, `Invalid` for
+    a text that would change what stands, or leave nothing to send.
+    """
+    named = await session.get(Publication, publication_id)
+    if named is None or (caller is not None and not caller.sees(named.organisation_id)):
         raise NotFound("No such publication")
-    if row.status != "failed":
-        raise Conflict(f"The publication is «{row.status}»; only a failed one is sent again")
-    row.status, row.attempts, row.failure = "queued", 0, None
-    row.version += 1
-    row.updated_at = clock.now()
+    await lock_threads(session, [named.thread_key])
+    rows = await _parts(session, named.reply_id)
+    failed = [row for row in rows if row.status == "failed"]
+    if not failed:
+        status = next((row.status for row in rows if row.status != "published"), "published")
+        raise Conflict(f"The publication is «{status}»; only a failed one is sent again")
+    if text is not None:
+        await _correct(session, rows, failed, text)
+        rows = await _parts(session, named.reply_id)
+        failed = [row for row in rows if row.status == "failed"]
+    now = clock.now()
+    for row in failed:
+        row.status, row.attempts, row.failure = "queued", 0, None
+        row.version += 1
+        row.updated_at = now
+        await _enqueue(session, jobs, row.id)
     await session.flush()
-    await _enqueue(session, jobs, row.id)
-    return row
+    return rows[0]
+
+
+async def _correct(
+    session: WriteSession, rows: Sequence[Publication], failed: Sequence[Publication], text: str
+) -> None:
+    """Put the corrected words into the parts that failed; more parts are added, too many are removed."""
+    standing = [row for row in rows if row.status != "failed"]
+    rest = unsent(text, [row.text for row in standing])
+    if rest is None:
+        detail = "A part of the answer stands in the network: the corrected text must begin with its words"
+        raise Invalid.field("/text", detail)
+    if not rest:
+        raise Invalid.field("/text", "All these words stand in the network already")
+    first = failed[0]
+    texts = split(rest, max_length(first.network, cast("Kind", first.kind)))
+    for row, words in zip(failed, texts, strict=False):
+        row.text = words
+    for row in failed[len(texts) :]:
+        await session.delete(row)
+    same = ("reply_id", "page_id", "organisation_id", "network", "kind", "thread_key", "target", "on_behalf_of")
+    common = {name: getattr(first, name) for name in (*same, "created_at", "updated_at")}
+    for number, words in enumerate(texts[len(failed) :], len(rows)):
+        session.add(
+            Publication(
+                **common, id=new_id(), part=number, parts=0, text=words, status="failed", attempts=0, version=1
+            )
+        )
+    await session.flush()
+    await session.execute(
+        update(Publication)
+        .where(Publication.reply_id == first.reply_id)
+        .values(parts=len(standing) + len(texts))
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def find(session: AsyncSession, caller: Caller, publication_id: UUID) -> Publication:

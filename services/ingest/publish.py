@@ -2,7 +2,9 @@
 
 queued → `sending`, committed before the call → the call → published or failed. A crash, a timeout or a lost
 response leaves it in doubt: then the thread is read, and a comment of ours with that text and target is adopted;
-only when there is none is it sent again. One publication at a time per thread, in order.
+only when there is none is it sent again. One publication at a time per thread, in order. A long answer goes out
+in parts, each of them exactly once, each after its elder; when one fails for good, the younger ones fail with it.
+Events speak of the answer: they carry the id of its first part.
 """
 
 import asyncio
@@ -12,7 +14,7 @@ from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import or_, select, tuple_, update
 
 from services.ingest.adoption import lock_threads, mark_published
 from services.ingest.feed import DatabaseFeed
@@ -41,6 +43,11 @@ JOB = "publish"
 READ_BACK = "read_back"
 MAX_ATTEMPTS = 8
 MAX_PAUSE = 300.0
+# What the network refuses for now is tried for at least so long: keys are replaced and limits end within a day.
+PATIENCE = timedelta(days=1)
+# No call was made: the answer goes out soon after the cause has ended.
+NOT_CALLED = {"no_token", "unreachable"}
+NOT_CALLED_PAUSE = 30.0
 UNANSWERED = {
     "code": "unanswered",
     "message": "Сеть не ответила ни на одну попытку, и в обсуждении ответа нет. Отправьте его снова позже.",
@@ -81,7 +88,7 @@ class Publisher:
                 row = await _locked(session, found)
                 if row.status != "uncertain":
                     return
-                if row.attempts >= MAX_ATTEMPTS:
+                if row.attempts >= MAX_ATTEMPTS and (row.failure is None or _is_over(row)):
                     await _fail(session, row, UNANSWERED)
                     return
                 await self._start(session, row)
@@ -115,13 +122,18 @@ class Publisher:
         )
 
     async def _start(self, session: WriteSession, row: Publication) -> None:
-        """Write down that the call is about to be made; wait while an earlier answer of the thread is open."""
+        """Write down that the call is about to be made; wait while an earlier answer of the thread is open.
+
+        Of the parts of one answer the lower number is the earlier; a failed part takes those after it along.
+        """
+        older = tuple_(Publication.created_at, Publication.id) < tuple_(row.created_at, row.id)
+        same = Publication.reply_id == row.reply_id
         earlier = await session.scalar(
             select(Publication.id)
             .where(
                 Publication.thread_key == row.thread_key,
                 Publication.status.in_(UNFINISHED),
-                tuple_(Publication.created_at, Publication.id) < tuple_(row.created_at, row.id),
+                or_(~same & older, same & (Publication.part < row.part)),
             )
             .limit(1)
         )
@@ -181,7 +193,7 @@ class Publisher:
             if row.external_id is not None:
                 # Adopted by likeness, and the network says otherwise: those words were someone else's.
                 await _link(session, row.network, row.kind, row.external_id, None)
-            event = await mark_published(
+            events = await mark_published(
                 session,
                 row,
                 published.external_id,
@@ -190,22 +202,23 @@ class Publisher:
                 adopted=False,
             )
             await _link(session, row.network, row.kind, published.external_id, row.id)
-            await emit(session, event)
+            await emit(session, *events)
 
     async def _refused(self, found: Outgoing, refusal: Refused, attempt: int) -> None:
         async with self.database.write() as session:
             row = await _locked(session, found)
             if row.status != "sending" or row.attempts != attempt:
                 return
-            final = refusal.permanent or attempt >= MAX_ATTEMPTS
+            final = refusal.permanent or (attempt >= MAX_ATTEMPTS and _is_over(row))
+            reason = {"code": refusal.code, "message": refusal.message}
             if final:
-                await _fail(session, row, {"code": refusal.code, "message": refusal.message})
+                await _fail(session, row, reason)
             else:
-                failure = {"code": refusal.code, "message": refusal.message, "final": False}
-                await _change(session, row, status="queued", failure=failure, updated_at=clock.now())
+                await _delay(session, row, reason)
         log.info("publication refused", publication_id=str(found.id), code=refusal.code, final=final)
         if not final:
-            pause = min(refusal.retry_in * 2 ** (attempt - 1), MAX_PAUSE)
+            longest = NOT_CALLED_PAUSE if refusal.code in NOT_CALLED else MAX_PAUSE
+            pause = min(refusal.retry_in * 2.0 ** min(attempt - 1, 10), longest)
             raise TryLater(timedelta(seconds=pause), refusal.message)
 
 
@@ -248,23 +261,50 @@ async def _link(
     )
 
 
+def _is_over(row: Publication) -> bool:
+    return clock.now() - row.created_at > PATIENCE
+
+
 async def _fail(session: WriteSession, row: Publication, reason: dict[str, str]) -> None:
+    """It failed for good, and with it the parts after it, which would hang in the air."""
     failure = {**reason, "final": True}
-    await _change(session, row, status="failed", failure=failure, version=row.version + 1, updated_at=clock.now())
-    await emit(session, _event(row, "publication.failed", failure=failure))
+    await session.execute(
+        update(Publication)
+        .where(
+            Publication.reply_id == row.reply_id,
+            or_(Publication.id == row.id, (Publication.part > row.part) & (Publication.status == "queued")),
+        )
+        .values(status="failed", failure=failure, version=Publication.version + 1, updated_at=clock.now())
+        .execution_options(synchronize_session=False)
+    )
+    await session.refresh(row)
+    await emit(session, await _event(session, row, "publication.failed", failure=failure))
+
+
+async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]) -> None:
+    """It is tried again by itself; its author is told why, once for each reason."""
+    failure = {**reason, "final": False}
+    news = row.failure != failure
+    await _change(session, row, status="queued", failure=failure, updated_at=clock.now())
+    if news:
+        await emit(session, await _event(session, row, "publication.delayed", failure=failure))
 
 
 async def _uncertain(session: WriteSession, row: Publication, reason: str) -> None:
     log.warning("publication in doubt", publication_id=str(row.id), reason=reason)
     await _change(session, row, status="uncertain", version=row.version + 1, updated_at=clock.now())
-    await emit(session, _event(row, "publication.uncertain"))
+    await emit(session, await _event(session, row, "publication.uncertain"))
 
 
-def _event(row: Publication, kind: str, **data: object) -> NewEvent:
+async def _event(session: WriteSession, row: Publication, kind: str, **data: object) -> NewEvent:
+    first = row.id
+    if row.part:
+        query = select(Publication.id).where(Publication.reply_id == row.reply_id, Publication.part == 0)
+        first = await session.scalar(query) or row.id
     return NewEvent(
         type=kind,
-        subject_id=row.id,
+        subject_id=first,
         organisation_id=row.organisation_id,
         actor=ACTOR,
-        data={"reply_id": str(row.reply_id), **data},
+        data={"reply_id": str(row.reply_id), "part": row.part, "parts": row.parts, **data},
     )

@@ -74,22 +74,6 @@ class WayOut(BaseModel):
     lag_seconds: float | None = Field(description="Since the last look that went well")
 
 
-class SourceOut(BaseModel):
-    """A page as a source of messages."""
-
-    page_id: UUID
-    organisation_id: UUID
-    network: NetworkName
-    name: str
-    url: str
-    live_from: datetime
-    state: Literal["healthy", "waiting", "failing", "no_token"] = Field(
-        description="waiting: not looked at yet; failing: the last look of some way failed"
-    )
-    lag_seconds: float | None = Field(description="Of the way that looked last")
-    ways: list[WayOut]
-
-
 class ReconciliationIn(_In):
     """What to compare."""
 
@@ -140,6 +124,55 @@ class ReconciliationSummary(BaseModel):
     deleted: int
 
 
+class PageTokenOut(BaseModel):
+    """Whether the network accepts us at a page."""
+
+    state: Literal["healthy", "limited", "captcha", "revoked", "blocked", "none"] = Field(
+        description="Of the page's best token; limited ends by itself, captcha, revoked and blocked need a person"
+    )
+    reason: str | None
+    until: datetime | None = Field(description="When a limit ends")
+
+
+class PushOut(_Out):
+    """Whether the network pushes the events of a page."""
+
+    state: Literal["waiting", "working", "failed"]
+    reason: str | None
+    by_hand: bool = Field(description="A person set it up in the network")
+    checked_at: datetime | None
+    last_event_at: datetime | None
+
+
+class SourceOut(BaseModel):
+    """A page as a source of messages."""
+
+    page_id: UUID
+    organisation_id: UUID
+    network: NetworkName
+    name: str
+    url: str
+    live_from: datetime
+    state: Literal["healthy", "waiting", "failing", "no_token"] = Field(
+        description="waiting: not looked at yet; failing: the last look of some way failed, or the token is dead"
+    )
+    last_seen_at: datetime | None = Field(description="The last look of any way that went well")
+    lag_seconds: float | None = Field(description="Since then")
+    last_message_at: datetime | None
+    last_message_way: str | None = Field(
+        description="The way that brought the last message", examples=["long_poll"]
+    )
+    expected_delay_seconds: float | None = Field(
+        description="How late polling brings a message on average; null where nothing is learnt yet"
+    )
+    gaps: int = Field(description="Messages that reconciliation found missing, ever")
+    last_gap_at: datetime | None
+    token: PageTokenOut
+    push: PushOut | None = Field(description="Null where no push is set up; long poll is a way of its own")
+    last_reconciliation: ReconciliationOut | None
+    ways: list[WayOut]
+
+
 class BackfillIn(_In):
     """Which history to fetch."""
 
@@ -168,6 +201,14 @@ class BackfillOut(_Out):
     created_at: datetime
     finished_at: datetime | None
     updated_at: datetime
+
+
+class SourceDetail(SourceOut):
+    """A page as a source in full."""
+
+    tokens: list[TokenOut] = Field(description="The page's own; those of all pages are at /sources/tokens")
+    reconciliations: list[ReconciliationOut] = Field(description="The last ten")
+    backfill: BackfillOut | None = Field(description="The last one")
 
 
 class MessageOut(BaseModel):
@@ -221,10 +262,12 @@ class FailureOut(BaseModel):
 
 
 class PublicationOut(_Out):
-    """An answer on its way into the network."""
+    """An answer, or one part of a long one, on its way into the network."""
 
     id: UUID
     reply_id: UUID
+    part: int = Field(description="From 0; a part is sent when the one before it stands")
+    parts: int = Field(description="How many parts the answer has", examples=[1])
     page_id: UUID
     organisation_id: UUID
     network: NetworkName
@@ -253,8 +296,44 @@ class PublicationIn(_In):
     organisation_id: UUID | None = Field(default=None, description="Whose answer it is; the page's by default")
 
 
+class RetryIn(_In):
+    """How an answer that failed is sent again."""
+
+    text: Text | None = Field(
+        default=None, description="The whole answer, corrected; the same words when left out"
+    )
+
+
 class PublicationAsked(_Out):
     """What became of the request."""
 
     id: UUID
     status: PublicationStatus
+
+
+class CallbackIn(_In):
+    """A push that a person set up in the network. Never shown again."""
+
+    secret: SecretStr = Field(
+        min_length=6,
+        max_length=50,
+        examples=["s3cret-of-the-server"],
+        description="The key of VK, or the address's end of OK",
+    )
+    confirmation_code: SecretStr | None = Field(
+        default=None, max_length=100, examples=["1a2b3c4d"], description="VK: what the settings page shows"
+    )
+
+
+class CallbackOut(BaseModel):
+    """Where a network pushes a page's events to."""
+
+    page_id: UUID
+    network: NetworkName
+    url: str = Field(description="With the secret hidden where it is part of the address")
+    by_hand: bool = Field(description="Set up by a person, and not watched over")
+    state: Literal["waiting", "working", "failed"]
+    reason: str | None
+    has_confirmation_code: bool
+    checked_at: datetime | None
+    last_event_at: datetime | None

@@ -12,13 +12,14 @@ from services.ingest.schemas import (
     PublicationIn,
     PublicationOut,
     PublicationStatus,
+    RetryIn,
 )
 from shared import problems
 from shared.access import Caller, Right, ServiceCallerDep, allowed
 from shared.jobs import Jobs
 from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
-from shared.problems import Conflict
+from shared.problems import Conflict, Invalid
 from shared.service import Reading, Service, ServiceDep, Writing
 from shared.tables.ingest import Publication
 
@@ -76,10 +77,20 @@ async def get_publication(session: Reading, caller: PublicationReader, publicati
     summary="Send a failed answer again",
 )
 async def retry_publication(
-    session: Writing, caller: PublicationSender, service: ServiceDep, publication_id: UUID
+    session: Writing,
+    caller: PublicationSender,
+    service: ServiceDep,
+    publication_id: UUID,
+    body: RetryIn | None = None,
 ) -> PublicationOut:
-    """Puts it back into the queue; one that has not failed is left as it is (409)."""
-    row = await publications.retry(session, _jobs(service), publication_id, caller)
+    """Puts all of the answer that failed back into the queue; one that has not failed is left as it is (409).
+
+    The words belong to the case: a corrected `text` goes to `POST /appeals/{id}/replies/{reply_id}/retry`.
+    """
+    if body is not None and body.text is not None:
+        detail = "Correct the words in the case: POST /api/v1/appeals/{id}/replies/{reply_id}/retry"
+        raise Invalid.field("/text", detail)
+    row = await publications.retry(session, _jobs(service), publication_id, caller=caller)
     return PublicationOut.model_validate(row)
 
 
@@ -100,7 +111,12 @@ async def request_publication(
 
 @internal.post("/{publication_id}/retry", status_code=202)
 async def retry_for_service(
-    session: Writing, caller: ServiceCallerDep, service: ServiceDep, publication_id: UUID
+    session: Writing,
+    caller: ServiceCallerDep,
+    service: ServiceDep,
+    publication_id: UUID,
+    body: RetryIn | None = None,
 ) -> PublicationAsked:
-    """Another service asks for a failed answer to be sent again."""
-    return PublicationAsked.model_validate(await publications.retry(session, _jobs(service), publication_id))
+    """Another service asks for a failed answer to be sent again, in other words if it gives them."""
+    row = await publications.retry(session, _jobs(service), publication_id, text=body.text if body else None)
+    return PublicationAsked.model_validate(row)
