@@ -16,7 +16,8 @@ GROUP_TOPIC = "GROUP_TOPIC"
 GROUP_MOVIE = "GROUP_MOVIE"
 # Events of the Bot API about buttons and about chats themselves: nobody says anything in them.
 WORDLESS = {"MESSAGE_CALLBACK", "CHAT_SYSTEM"}
-REMOVED = {"REMOVED_MESSAGE", "REMOVED", "DELETED", "DELETED_MESSAGE"}
+# Types of removed comments; the network publishes no list.
+REMOVED = ("REMOVED", "DELETED")
 
 Names = Mapping[str, str]
 
@@ -130,7 +131,7 @@ def comment(
     raw: dict[str, Any], page: PageRef, place: str, names: Names | None = None, happened: Happened = "seen"
 ) -> Incoming:
     """A comment of a discussion; a removed one is a deletion, of which the network tells no author."""
-    removed = str(raw.get("type", "")) in REMOVED
+    removed = any(word in str(raw.get("type", "")).upper() for word in REMOVED)
     group, writer = _who(raw)
     answered = raw.get("reply_to_comment_id")
     written_at = moment(raw["date_ms"]) if raw.get("date_ms") is not None else moscow(str(raw["date"]))

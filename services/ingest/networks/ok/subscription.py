@@ -22,7 +22,7 @@ from shared.logs import logger
 
 log = logger(__name__)
 
-WAY = "webhook"
+WAY = "callback"
 AT_ONCE = 8
 TYPES = ["MESSAGE_CREATED"]
 DOUBTED = "Сообщение нашёл опрос, а уведомления о нём не было"

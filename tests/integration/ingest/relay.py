@@ -1,0 +1,43 @@
+"""What stands between an emulated network and a service under test: a server with an address of its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+from aiohttp import web
+
+
+@dataclass
+class Relay:
+    """Hands each POST on to the service; without one it answers 503."""
+
+    url: str = ""
+    target: httpx.AsyncClient | None = None
+
+    async def take(self, request: web.Request) -> web.Response:
+        """One request."""
+        body = await request.read()
+        if self.target is None:
+            return web.Response(status=503)
+        kind = {"Content-Type": request.headers.get("Content-Type", "application/json")}
+        answer = await self.target.post(request.path, content=body, headers=kind)
+        return web.Response(status=answer.status_code, body=answer.content)
+
+
+@asynccontextmanager
+async def running_relay() -> AsyncIterator[Relay]:
+    """A relay on a free port."""
+    relay = Relay()
+    app = web.Application()
+    app.router.add_post("/{path:.*}", relay.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        host, port = runner.addresses[0][:2]
+        relay.url = f"http://{host}:{port}"
+        yield relay
+    finally:
+        await runner.cleanup()

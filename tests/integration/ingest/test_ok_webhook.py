@@ -1,0 +1,165 @@
+"""OK pushes the groups' messages, and a watch keeps it so."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from services.ingest.networks.ok import chats
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import Connected, Emulator, connected
+from tests.integration.ingest.eventually import eventually
+from tests.integration.ingest.relay import Relay, running_relay
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[Relay]:
+    """The way from the emulator to the service."""
+    async with running_relay() as relay:
+        yield relay
+
+
+def _subscribed(ok: Emulator, page: str) -> list[str]:
+    items = ok.door.get("/_control/subscriptions", params={"page": page}).json()["items"]
+    return [str(item["url"]) for item in items]
+
+
+def _bot_token(ok: Emulator, page: str) -> str:
+    return next(str(one["token"]) for one in ok.tokens() if one["kind"] == "group" and str(one["page"]) == page)
+
+
+def _subscribe(ok: Emulator, page: str, url: str) -> None:
+    answer = httpx.post(
+        f"{ok.url}/graph/me/subscribe", params={"access_token": _bot_token(ok, page)}, json={"url": url}
+    )
+    assert answer.json() == {"success": True}
+
+
+async def _state(system: Connected, wanted: str) -> Any:
+    async def look() -> Any:
+        return await system.eye.fetchrow("SELECT * FROM callback_servers WHERE state = $1", wanted)
+
+    return await eventually(look, 60)
+
+
+async def _row(system: Connected, text: str) -> Any:
+    async def look() -> Any:
+        return await system.eye.fetchrow("SELECT * FROM messages WHERE text = $1", text)
+
+    return await eventually(look, 60)
+
+
+async def _polled(system: Connected) -> None:
+    """Wait for a look at the chats that begins from now on."""
+    last = "SELECT last_success_at FROM sources WHERE way = 'chats_poll'"
+    before = await system.eye.fetchval(last)
+
+    async def again() -> bool:
+        return bool(await system.eye.fetchval(last) != before)
+
+    await eventually(again, 60)
+
+
+async def test_a_pushed_message_is_stored_once_also_when_polled(
+    ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay
+) -> None:
+    page = ok.page("ok_pushed")
+    settings = {"ok_api_url": ok.url, "callbacks_url": relay.url, "ok_chats_subscribed_seconds": "3"}
+    async with connected(database, keys_dir, **settings) as system:
+        relay.target = system.ingest.client
+        await system.connect_page("ok", ok, page)
+        await _state(system, "working")
+        (url,) = _subscribed(ok, page)
+        assert url.startswith(f"{relay.url}/callbacks/ok/")
+        ok.post("faults", kind="duplicate", rate=1, method="webhook")
+        texts = [f"Сообщение {n} {uuid4()}" for n in range(5)]
+        for text in texts:
+            ok.citizen(page, text, "message")
+        for text in texts:
+            await _row(system, text)
+        for _ in range(2):
+            await _polled(system)
+        rows = await system.eye.fetch("SELECT text, way_in FROM messages WHERE kind = 'message'")
+        assert sorted(row["text"] for row in rows) == sorted(texts)
+        assert "callback" in {row["way_in"] for row in rows}
+        told = [row for row in await system.events("message.received") if '"message"' in str(row["data"])]
+        assert len(told) == len(texts)
+        kept = await system.eye.fetchrow("SELECT * FROM callback_servers")
+        assert kept["last_event_at"] is not None
+        assert url.rpartition("/")[2].encode() not in kept["secret"] + kept["digest"].encode()
+
+
+async def test_a_lost_subscription_comes_back_and_nothing_is_missed(
+    ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay
+) -> None:
+    page = ok.page("ok_dropped")
+    foreign = f"{relay.url}/somebody/else"
+    settings = {"ok_api_url": ok.url, "callbacks_url": relay.url, "ok_subscriptions_seconds": "2"}
+    async with connected(database, keys_dir, **settings) as system:
+        relay.target = system.ingest.client
+        await system.connect_page("ok", ok, page)
+        await _state(system, "working")
+        (ours,) = _subscribed(ok, page)
+        assert ok.post("subscriptions", page=page, drop=True) == {"dropped": 1}
+        _subscribe(ok, page, foreign)
+        text = f"Без подписки {uuid4()}"
+        ok.citizen(page, text, "message")
+
+        async def back() -> bool:
+            return set(_subscribed(ok, page)) == {ours, foreign}
+
+        await eventually(back, 60)
+        await _row(system, text)
+        assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 1
+
+
+async def test_push_that_brings_nothing_is_noticed_by_polling(
+    ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chats, "PUSH_MS", 500)
+    page = ok.page("ok_silent")
+    settings = {
+        "ok_api_url": ok.url,
+        "callbacks_url": relay.url,
+        "ok_chats_subscribed_seconds": "3",
+        "ok_subscriptions_seconds": "6",
+    }
+    async with connected(database, keys_dir, **settings) as system:
+        relay.target = system.ingest.client
+        await system.connect_page("ok", ok, page)
+        await _state(system, "working")
+        first = f"Первое {uuid4()}"
+        ok.citizen(page, first, "message")
+        await _row(system, first)
+        await _polled(system)
+        ok.post("faults", kind="drop", rate=1, method="webhook")
+        doubted: Any = None
+        # Which message a poll is late enough for is up to the moment it looks.
+        for n in range(20):
+            text = f"Потерянное {n} {uuid4()}"
+            ok.citizen(page, text, "message")
+            await _row(system, text)
+            doubted = await system.eye.fetchrow("SELECT * FROM callback_servers WHERE state = 'failed'")
+            if doubted is not None:
+                break
+            await asyncio.sleep(0.6)
+        assert doubted is not None
+        assert "опрос" in doubted["reason"]
+        await _state(system, "working")
+
+
+async def test_without_an_address_nobody_is_subscribed(
+    ok: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = ok.page("ok_no_push")
+    async with connected(database, keys_dir, ok_api_url=ok.url) as system:
+        await system.connect_page("ok", ok, page)
+        text = f"Опросом {uuid4()}"
+        ok.citizen(page, text, "message")
+        row = await _row(system, text)
+        assert row["way_in"] == "chats_poll"
+        assert _subscribed(ok, page) == []
