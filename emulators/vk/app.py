@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI, Request, Response
@@ -18,8 +18,10 @@ from emulators.vk.control import own_control
 from emulators.vk.courier import Courier
 from emulators.vk.errors import MESSAGES, envelope, vk_error
 from emulators.vk.methods import METHODS, Call, Method
+from emulators.vk.methods.execute import Executed
+from emulators.vk.methods.registry import admit
 from emulators.vk.settings import VkSettings
-from emulators.vk.tokens import Token, check_kind
+from emulators.vk.tokens import Token
 from emulators.vk.world import VkWorld
 
 log = logging.getLogger("emulators.vk")
@@ -86,11 +88,18 @@ class Door:
         except RefusedError as error:
             return self._refusal(error, name, params).response()
 
+        def standing(inner: str, given: Mapping[str, str]) -> int | None:
+            return self._faults.standing.meet(token.token, inner, given)
+
         async def carry_out() -> Answer:
             try:
-                return Answer({"response": method.handler(Call(self._world, token, params))})
+                result = method.handler(Call(self._world, token, params, standing))
             except RefusedError as error:
                 return self._refusal(error, name, params)
+            if not isinstance(result, Executed):
+                return Answer({"response": result})
+            errors = {"execute_errors": result.errors} if result.errors else {}
+            return Answer({"response": result.response, **errors})
 
         return await self._faults.around(self._faults.draw(name), refuse, carry_out)
 
@@ -123,16 +132,10 @@ class Door:
         token = world.token_list.authorise(params.get("access_token"))
         per_second = settings.group_per_second if token.kind == "group" else settings.user_per_second
         key = f"group:{token.page}" if token.kind == "group" else token.token
-        try:
-            if not self._seconds.allow(key, per_second):
-                raise vk_error(6)
-            check_kind(token, method.kinds)
-            if not world.call_counts.within_day(token.token, name, settings.daily_limits.get(name)):
-                raise vk_error(29)
-        except RefusedError:
+        if not self._seconds.allow(key, per_second):
             world.call_counts.count(name, token.kind, token.token, accepted=False)
-            raise
-        world.call_counts.count(name, token.kind, token.token, accepted=True)
+            raise vk_error(6)
+        admit(world, token, method)
         return method, token
 
     def _refusal(self, error: RefusedError, name: str, params: dict[str, str]) -> Answer:

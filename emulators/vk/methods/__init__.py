@@ -1,6 +1,6 @@
 """API methods by section; importing a section registers its methods."""
 
-from emulators.vk.methods import boards, callbacks, comments, groups, messages, users, wall
+from emulators.vk.methods import boards, callbacks, comments, execute, groups, messages, users, wall
 from emulators.vk.methods.registry import METHODS, Call, Method
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "boards",
     "callbacks",
     "comments",
+    "execute",
     "groups",
     "messages",
     "users",

@@ -1,13 +1,14 @@
 """Table of API methods, and what each is given to work with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from emulators.common.errors import RefusedError
 from emulators.common.store import Row
 from emulators.common.world import TokenKind
 from emulators.vk.errors import vk_error
-from emulators.vk.tokens import Token
+from emulators.vk.tokens import Token, check_kind
 from emulators.vk.world import VkWorld
 
 _KINDS: dict[str, TokenKind] = {"U": "user", "G": "group", "S": "service"}
@@ -20,6 +21,8 @@ class Call:
     world: VkWorld
     token: Token
     params: dict[str, str]
+    standing: Callable[[str, Mapping[str, str]], int | None] = lambda _name, _params: None
+    """The error that stands over the token for a method, if one does."""
 
     def text(self, name: str, default: str = "") -> str:
         """Parameter as it came."""
@@ -95,6 +98,18 @@ class Method:
 
 
 METHODS: dict[str, Method] = {}
+
+
+def admit(world: VkWorld, token: Token, found: Method) -> None:
+    """Count a call of the method; raises errors 27 and 28 for the wrong kind of token, 29 past the day's limit."""
+    try:
+        check_kind(token, found.kinds)
+        if not world.call_counts.within_day(token.token, found.name, world.settings.daily_limits.get(found.name)):
+            raise vk_error(29)
+    except RefusedError:
+        world.call_counts.count(found.name, token.kind, token.token, accepted=False)
+        raise
+    world.call_counts.count(found.name, token.kind, token.token, accepted=True)
 
 
 def method(name: str, kinds: str) -> Callable[[Handler], Handler]:

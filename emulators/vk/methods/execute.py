@@ -1,0 +1,67 @@
+"""Method execute: a script of calls that counts as one call a second."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from emulators.common.errors import RefusedError
+from emulators.common.server import json_bytes
+from emulators.vk.errors import vk_error
+from emulators.vk.methods.registry import METHODS, Call, admit, method
+from emulators.vk.vkscript.parse import CompileError, parse
+from emulators.vk.vkscript.run import Limits, Script
+from emulators.vk.vkscript.values import ScriptError, text
+
+_OWN = frozenset({"access_token", "code", "v"})
+MAX_ANSWER = 5 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What a script returned, and the inner calls that failed."""
+
+    response: Any
+    errors: list[dict[str, Any]]
+
+
+@method("execute", "UG")
+def execute(call: Call) -> Executed:
+    """Run the script in `code`; raises error 12 where it does not compile, 13 where it fails."""
+    code = call.text("code")
+    if not code.strip():
+        raise vk_error(100, "code is empty")
+    settings, errors = call.world.settings, []
+
+    def api(name: str, params: dict[str, Any]) -> Any:
+        try:
+            return _inner(call, name, {key: text(value) for key, value in params.items() if value is not None})
+        except RefusedError as error:
+            errors.append({"method": name, "error_code": error.code, "error_msg": error.message})
+            return None if settings.execute_hole == "null" else False
+
+    given = {name: value for name, value in call.params.items() if name not in _OWN}
+    script = Script(api, Limits(settings.execute_calls, settings.execute_operations), {"Args": given})
+    try:
+        response = script.run(parse(code))
+    except CompileError as error:
+        raise vk_error(12, str(error)) from error
+    except ScriptError as error:
+        raise vk_error(13, str(error)) from error
+    try:
+        size = len(json_bytes(response))
+    except (RecursionError, ValueError) as error:
+        raise vk_error(13, "Nested too deeply") from error
+    if size > MAX_ANSWER:
+        raise vk_error(13, "Response size is too big")
+    return Executed(response, errors)
+
+
+def _inner(call: Call, name: str, params: dict[str, str]) -> Any:
+    found = METHODS.get(name)
+    if found is None or name == "execute":
+        raise vk_error(3)
+    # The solution of a captcha comes with the outer call.
+    standing = call.standing(name, call.params)
+    if standing is not None:
+        raise vk_error(standing)
+    admit(call.world, call.token, found)
+    return found.handler(Call(call.world, call.token, params, call.standing))

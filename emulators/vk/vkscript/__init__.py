@@ -1,0 +1,1 @@
+"""VKScript, as far as clients write it for the method `execute`."""
