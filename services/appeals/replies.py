@@ -21,19 +21,17 @@ from shared.ids import new_id
 from shared.problems import Conflict, FieldError, Invalid
 from shared.tables.appeals import Appeal, AppealMessage, Reply, Triage
 from shared.tables.events import Event
-from shared.tables.ingest import Message
+from shared.tables.ingest import Message, Publication
 
-PUBLICATION_TYPES = ("publication.published", "publication.failed", "publication.uncertain")
-MAX_LENGTH = 4_000
-# What the networks take, in characters; our own limit is lower than VK's.
-NETWORK_LIMITS = {
-    ("vk", "comment"): 4_096,
-    ("vk", "wall_post"): 4_096,
-    ("vk", "message"): 4_096,
-    ("ok", "comment"): 3_000,
-    ("ok", "wall_post"): 3_000,
-    ("ok", "message"): 4_000,
-}
+PUBLICATION_TYPES = (
+    "publication.published",
+    "publication.failed",
+    "publication.delayed",
+    "publication.uncertain",
+)
+# What ingest takes at once; it parts what is longer than the network's own limit.
+MAX_LENGTH = 20_000
+UNAVAILABLE = "ingest_unavailable"
 ASKED_AGAIN_AFTER = timedelta(minutes=2)
 
 
@@ -47,11 +45,6 @@ class Draft:
     message_id: UUID | None
 
 
-def limit_for(network: str | None, kind: str) -> int:
-    """How many characters an answer to such a message may have."""
-    return min(MAX_LENGTH, NETWORK_LIMITS.get((network or "", kind), MAX_LENGTH))
-
-
 async def queue(session: WriteSession, appeal: Appeal, draft: Draft, caller: Caller) -> Reply:
     """Keep the answer and have it published in the thread; `appeal` is locked.
 
@@ -63,7 +56,7 @@ async def queue(session: WriteSession, appeal: Appeal, draft: Draft, caller: Cal
             allowed_moves=allowed_moves(appeal.status, caller.role),
         )
     message = await answered_message(session, appeal, draft.message_id)
-    _check(draft, message)
+    _check(draft)
     now = clock.now()
     reply = Reply(
         id=new_id(), appeal_id=appeal.id, origin="gospablik", kind=draft.kind, text=draft.text, status="queued",
@@ -92,12 +85,8 @@ async def queue(session: WriteSession, appeal: Appeal, draft: Draft, caller: Cal
     return reply
 
 
-def _check(draft: Draft, message: Message) -> None:
+def _check(draft: Draft) -> None:
     errors = []
-    limit = limit_for(message.network, message.kind)
-    if len(draft.text) > limit:
-        detail = f"{len(draft.text)} characters; an answer in this thread may have {limit}"
-        errors.append(FieldError(pointer="/text", detail=detail))
     if draft.kind == "interim" and draft.promised_at is None:
         errors.append(
             FieldError(pointer="/promised_at", detail="An interim answer promises a moment of the final one")
@@ -148,8 +137,14 @@ async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[Reply]:
     )
 
 
-async def retry(session: WriteSession, appeal: Appeal, reply_id: UUID, caller: Caller) -> Reply | None:
-    """Try a failed answer again; None when the case has no such answer. Raises `Conflict` unless it failed."""
+async def retry(
+    session: WriteSession, appeal: Appeal, reply_id: UUID, caller: Caller, text: str | None = None
+) -> Reply | None:
+    """Try a failed answer again, in corrected words if `text` gives them; None when the case has no such answer.
+
+    Raises `Conflict` unless it failed, `Invalid` when a part of it stands in the network and `text` does not go on
+    from there. The former words stay in the timeline.
+    """
     reply = await session.scalar(
         select(Reply).where(Reply.id == reply_id, Reply.appeal_id == appeal.id).with_for_update()
     )
@@ -157,19 +152,44 @@ async def retry(session: WriteSession, appeal: Appeal, reply_id: UUID, caller: C
         return None
     if reply.status != "failed":
         raise Conflict(f"Only a failed answer can be tried again; this one is «{reply.status}»")
-    reply.status = "queued"
+    journal = Journal()
+    if text is not None and text != reply.text:
+        await _check_correction(session, reply, text)
+        journal.note(appeal, "reply_corrected", caller.actor, reply_id=str(reply.id), former=reply.text)
+        reply.text = text
+    reply.status, reply.failure = "queued", None
     reply.version += 1
+    reply.updated_at = clock.now()
     payload = {"reply_id": str(reply.id)}
     if reply.publication_id is None:
         payload["message_id"] = str((await answered_message(session, appeal)).id)
     await session.flush()
-    journal = Journal()
     journal.note(appeal, "reply_queued", caller.actor, reply_id=str(reply.id), again=True)
     journal.tell(appeal, "reply.queued", caller.actor, reply_id=str(reply.id))
     await journal.write(session)
     job = tasks.RETRY_PUBLICATION if reply.publication_id else tasks.REQUEST_PUBLICATION
     await tasks.jobs.enqueue(session, job, payload)
     return reply
+
+
+async def _check_correction(session: AsyncSession, reply: Reply, text: str) -> None:
+    """Words that citizens can read already cannot be changed: a correction goes on from them."""
+    parts = await session.scalars(
+        select(Publication.text)
+        .where(Publication.reply_id == reply.id, Publication.status == "published")
+        .order_by(Publication.part)
+    )
+    standing = _bare("".join(parts))
+    if not _bare(text).startswith(standing):
+        detail = "A part of the answer stands in the network: the corrected text must begin with its words"
+        raise Invalid.field("/text", detail)
+    if standing == _bare(text):
+        raise Invalid.field("/text", "All these words stand in the network already")
+
+
+def _bare(text: str) -> str:
+    # Networks and the parting of long answers change white space.
+    return "".join(text.split())
 
 
 async def note_requested(session: WriteSession, reply_id: UUID, publication: dict[str, Any]) -> None:
@@ -179,7 +199,8 @@ async def note_requested(session: WriteSession, reply_id: UUID, publication: dic
         return
     reply.publication_id = UUID(str(publication["id"]))
     if reply.status == "queued":
-        reply.failure = None
+        if reply.failure is not None and reply.failure.get("code") == UNAVAILABLE:
+            reply.failure = None
         if publication.get("status") in {"sending", "uncertain"}:
             reply.status = publication["status"]
 
@@ -257,13 +278,26 @@ async def _follow(session: WriteSession, event: Event, appeal: Appeal, reply: Re
     reply.publication_id = event.subject_id
     if event.type == "publication.uncertain":
         reply.status = "uncertain"
+    elif event.type == "publication.delayed":
+        if reply.status != "failed":
+            reply.status, reply.failure = "queued", _told(event, will_retry=True)
     elif event.type == "publication.failed":
         reply.status = "failed"
-        reply.failure = {**event.data.get("failure", {}), "at": event.occurred_at.isoformat(), "will_retry": False}
+        reply.failure = _told(event, will_retry=False)
         _tell_failed(journal, appeal, reply)
     else:
         await _publish(session, event, appeal, reply, journal)
     await journal.write(session)
+
+
+def _told(event: Event, *, will_retry: bool) -> dict[str, Any]:
+    failure: dict[str, Any] = event.data.get("failure", {})
+    return {
+        "code": failure.get("code"),
+        "message": failure.get("message"),
+        "at": event.occurred_at.isoformat(),
+        "will_retry": will_retry,
+    }
 
 
 async def _publish(session: WriteSession, event: Event, appeal: Appeal, reply: Reply, journal: Journal) -> None:
@@ -278,18 +312,21 @@ async def _publish(session: WriteSession, event: Event, appeal: Appeal, reply: R
     organisations = {appeal.organisation_id} if appeal.organisation_id else set()
     reference = await Reference.load(session, {appeal.page_id} if appeal.page_id else set(), organisations)
     # Should our own words have been taken for handwriting before ingest knew them, they count once: as ours.
-    taken_twice = await session.scalar(
-        select(Reply.id)
-        .join(Message, Message.id == Reply.message_id)
-        .where(
-            Reply.appeal_id == appeal.id,
-            Reply.origin == "network",
-            Message.external_id == event.data.get("external_id"),
-            Message.network == appeal.network,
+    external_ids = event.data.get("external_ids") or [event.data.get("external_id")]
+    taken_twice = list(
+        await session.scalars(
+            select(Reply.id)
+            .join(Message, Message.id == Reply.message_id)
+            .where(
+                Reply.appeal_id == appeal.id,
+                Reply.origin == "network",
+                Message.external_id.in_(external_ids),
+                Message.network == appeal.network,
+            )
         )
     )
-    if taken_twice is not None:
-        await session.execute(delete(Reply).where(Reply.id == taken_twice))
+    if taken_twice:
+        await session.execute(delete(Reply).where(Reply.id.in_(taken_twice)))
         journal.note(appeal, "reply_recognised", reply_id=str(reply.id))
         return
     answering.record(appeal, reply, published_at, reference, journal, actor=reply.author)

@@ -188,6 +188,16 @@ class ReplyIn(Body):
     message_id: UUID | None = Field(default=None, description="Which message to answer; the latest by default")
 
 
+class RetryIn(Body):
+    """How a failed answer is tried again."""
+
+    text: Annotated[Text, Field(max_length=MAX_LENGTH)] | None = Field(
+        default=None,
+        description="The whole answer, corrected; the same words when left out",
+        examples=["Ямочный ремонт начнётся во вторник."],
+    )
+
+
 class Counts(BaseModel):
     """How many cases the filter leaves."""
 

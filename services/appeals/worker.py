@@ -73,12 +73,12 @@ async def _ask(service: Service, reply_id: UUID, message_id: UUID | None) -> Non
         publication = await service.client().post("ingest", path, body, act=reply.author, idempotency_key=key)
     except ServiceRefused as refused:
         async with service.database.write() as session:
-            await replies.note_failure(
-                session, reply_id, "refused", str(refused.problem.get("detail", refused)), final=True
-            )
+            words = f"Ответ не принят к публикации: {refused.problem.get('detail', refused)}"
+            await replies.note_failure(session, reply_id, "refused", words, final=True)
     except ServiceUnavailable as unavailable:
         async with service.database.write() as session:
-            await replies.note_failure(session, reply_id, "ingest_unavailable", str(unavailable), final=False)
+            words = "Служба обмена с сетями не отвечает, отправка повторится сама."
+            await replies.note_failure(session, reply_id, replies.UNAVAILABLE, words, final=False)
         raise TryLater(timedelta(seconds=10), "ingest does not answer") from unavailable
     else:
         async with service.database.write() as session:
@@ -90,7 +90,8 @@ def _command(
 ) -> tuple[str, dict[str, Any], str]:
     if message_id is None:
         # The version counts the tries, so each of them is a request of its own.
-        return f"/internal/publications/{reply.publication_id}/retry", {}, f"{reply.id}:{reply.version}"
+        path = f"/internal/publications/{reply.publication_id}/retry"
+        return path, {"text": reply.text}, f"{reply.id}:{reply.version}"
     body = {
         "reply_id": str(reply.id),
         "message_id": str(message_id),

@@ -71,10 +71,20 @@ async def list_replies(session: Reading, caller: Reader, appeal_id: UUID) -> lis
     responses=problems.responses(*WRITE, NotFound),
     summary="Try a failed answer again",
 )
-async def retry(session: Writing, caller: Answerer, appeal_id: UUID, reply_id: UUID) -> schemas.ReplyOut:
-    """Only an answer whose `status` is `failed` can be tried again."""
+async def retry(
+    session: Writing,
+    caller: Answerer,
+    appeal_id: UUID,
+    reply_id: UUID,
+    body: schemas.RetryIn | None = None,
+) -> schemas.ReplyOut:
+    """Only an answer whose `status` is `failed` can be tried again, in corrected words if `text` gives them.
+
+    When the first parts of a long answer stand in the network already, `text` has to begin with their words: only
+    what follows is changed and sent. The former words stay in the timeline (`reply_corrected`).
+    """
     appeal = await appeals.lock(session, caller, appeal_id)
-    found = await replies.retry(session, appeal, reply_id, caller)
+    found = await replies.retry(session, appeal, reply_id, caller, body.text if body else None)
     if found is None:
         raise NotFound("No such answer")
     return appeals.reply(found)
