@@ -22,14 +22,14 @@ class Receiver:
         self.secret = "s3cret"
         self.bodies: list[dict[str, Any]] = []
         self.retries: list[str | None] = []
-        self.questions = 0
+        self.confirmations: list[dict[str, Any]] = []
         self.answer: Handler | None = None
 
     async def handle(self, request: web.Request) -> web.Response:
         """One request of the network."""
         body = json.loads(await request.read())
         if body["type"] == "confirmation":
-            self.questions += 1
+            self.confirmations.append(body)
             return web.Response(text=self.code)
         self.bodies.append(body)
         self.retries.append(request.headers.get("X-Retry-Counter"))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract.vk.page import VkPage
+from tests.contract.vk.receiver import receiver
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Path(os.environ.get("GOSPABLIK_VK_SCHEMA", ROOT.parent / "shared" / "reference" / "vk-schema"))
@@ -57,10 +58,77 @@ async def test_answers(schema: Any, page: VkPage) -> None:
         ("groups.getTokenPermissions", page.group, {}),
         ("users.get", page.user, {"user_ids": f"{peer},600000001", "fields": "photo_50,sex"}),
         ("wall.get", page.group, {"owner_id": -page.id}),
+        ("messages.isMessagesFromGroupAllowed", page.group, {"group_id": page.id, "user_id": peer}),
+        ("execute", page.user, {"code": "return [API.wall.get({}), 1];"}),
+        ("execute", page.user, {"code": "return ["}),
     ]
     for method, token, params in calls:
         body = await page.api(method, token, **params)
         assert schema.check_method(method, body) == [], (method, params)
+
+
+async def test_answers_about_callbacks_boards_and_closed_pages(schema: Any, page: VkPage) -> None:
+    other = await VkPage.open(page.emulator, "schema2")
+    door, group = page.emulator.door, {"group_id": other.id}
+    topic = await door("board", {"page": other.id, "title": "Тема", "text": "Текст"})
+    at = group | {"topic_id": topic["id"]}
+    written = await other.citizen("С фото", thread=topic["thread"], attachments=["photo-1_2"])
+    named = at | {"comment_id": written["id"]}
+    suggested = await other.citizen("Предложение", kind="suggested_post")
+    owner = {"owner_id": -other.id}
+    comment = await other.citizen("Вопрос")
+    own = await other.api("wall.createComment", None, **owner, post_id=comment["thread"], message="Ответ")
+    own_comment = owner | {"comment_id": own["response"]["comment_id"]}
+    server = {"url": "http://127.0.0.1:9/none", "title": "test", "secret_key": "s"}
+    number = (await other.api("groups.addCallbackServer", None, **group, **server))["response"]["server_id"]
+    await door("author", {"id": written["author"], "deactivated": "deleted"})
+    calls: list[tuple[str, str, dict[str, Any]]] = [
+        ("board.getTopics", other.service, group | {"extended": 1, "preview": 3}),
+        ("board.getTopics", other.service, group | {"topic_ids": topic["id"]}),
+        ("board.getComments", other.service, at | {"extended": 1, "need_likes": 1}),
+        ("board.getComments", other.service, at | {"start_comment_id": written["id"], "sort": "desc"}),
+        ("board.createComment", other.user, at | {"message": "Ответ", "from_group": 1}),
+        ("board.editComment", other.user, at | {"message": "Иначе", "comment_id": written["id"] + 1}),
+        ("board.deleteComment", other.group, named),
+        ("board.restoreComment", other.user, named),
+        ("wall.get", other.user, owner | {"filter": "suggests", "extended": 1}),
+        ("wall.editComment", other.user, own_comment | {"message": "Иначе"}),
+        ("wall.deleteComment", other.user, own_comment),
+        ("wall.restoreComment", other.user, own_comment),
+        ("wall.closeComments", other.group, owner | {"post_id": comment["thread"]}),
+        ("wall.openComments", other.group, owner | {"post_id": comment["thread"]}),
+        ("wall.edit", other.user, owner | {"post_id": comment["thread"], "message": "Иначе"}),
+        ("users.get", other.user, {"user_ids": written["author"]}),
+        ("groups.getCallbackServers", other.group, group),
+        ("groups.getCallbackConfirmationCode", other.group, group),
+        ("groups.setCallbackSettings", other.user, group | {"server_id": number, "message_new": 1}),
+        ("groups.getCallbackSettings", other.user, group | {"server_id": number}),
+        ("groups.editCallbackServer", other.group, group | server | {"server_id": number}),
+        ("groups.deleteCallbackServer", other.group, group | {"server_id": number}),
+        ("groups.deleteCallbackServer", other.group, group | {"server_id": number}),
+        ("groups.addCallbackServer", other.group, group | server),
+        ("wall.delete", other.user, owner | {"post_id": comment["thread"]}),
+    ]
+    for method, token, params in calls:
+        body = await page.api(method, token, **params)
+        assert schema.check_method(method, body) == [], (method, params)
+    published = await door("publish_suggested", {"page": other.id, "id": suggested["id"]})
+    posts = {"posts": f"-{other.id}_{published['id']}", "extended": 1}
+    for change in ({"deactivated": "banned"}, {"deactivated": None, "is_closed": 1}, {"is_closed": 0, "wall": 2}):
+        await door("page", {"page": other.id, **change})
+        fields = (
+            "wall,can_post,verified,description,contacts,site,has_photo,cover,members_count,activity,can_suggest"
+        )
+        fresh = (await door("tokens", {"kind": "user"}))["token"]
+        for method, params in (
+            ("groups.getById", {"group_id": other.id, "fields": fields}),
+            ("wall.getById", posts),
+            ("wall.get", owner),
+        ):
+            body = await page.api(method, fresh, **params)
+            assert ("response" in body) is (method != "wall.get" or change.get("deactivated") is None)
+            assert schema.check_method(method, body) == [], (method, change)
+    await door("author", {"id": written["author"], "deactivated": None})
 
 
 async def test_events(schema: Any, page: VkPage) -> None:
@@ -75,6 +143,15 @@ async def test_events(schema: Any, page: VkPage) -> None:
     message = await page.citizen("Личное", kind="message")
     await page.emulator.door("edit", {"page": page.id, "id": message["id"], "text": "Личное, иначе"})
     await page.api("messages.send", peer_id=message["thread"], random_id=0, reply_to=message["id"], message="Да")
+    await page.citizen("Предложение", kind="suggested_post")
+    topic = await page.emulator.door("board", {"page": page.id, "title": "Тема", "text": "Текст"})
+    in_topic = await page.citizen("Вопрос", thread=topic["thread"])
+    there = {"page": page.id, "id": in_topic["id"], "thread": topic["thread"]}
+    await page.emulator.door("edit", there | {"text": "Иначе"})
+    await page.emulator.door("delete", there)
+    await page.emulator.door("restore", there)
+    for block in ("no_permission", None):
+        await page.emulator.door("privacy", {"page": page.id, "author": message["author"], "block": block})
     answer = await page.poll(ts)
     assert {event["type"] for event in answer["updates"]} == {
         "wall_reply_new",
@@ -85,5 +162,25 @@ async def test_events(schema: Any, page: VkPage) -> None:
         "message_new",
         "message_edit",
         "message_reply",
+        "board_post_new",
+        "board_post_edit",
+        "board_post_delete",
+        "board_post_restore",
+        "message_deny",
+        "message_allow",
     }
     assert schema.check_longpoll(answer) == []
+
+
+async def test_deliveries(schema: Any, page: VkPage) -> None:
+    async with receiver() as server:
+        await server.join(
+            page, "wall_reply_new", "wall_reply_delete", "board_post_new", "message_new", "wall_post_new"
+        )
+        comment = await page.citizen("Раз")
+        await page.emulator.door("delete", {"page": page.id, "id": comment["id"]})
+        await page.emulator.door("board", {"page": page.id, "title": "Тема", "text": "Текст"})
+        await page.citizen("Личное", kind="message")
+        await page.citizen("Запись", kind="wall_post")
+        for body in [*await server.got(5), *server.confirmations]:
+            assert schema.check_event(body) == [], body
