@@ -2,9 +2,9 @@
 
 Steady: rates are constant; the floor is the optimum for known rates (polls per page ∝ √rate, no ceiling), mean
 delay (Σ√λ)² / (2·B·Σλ). Drifting: rates drift, and there is day and night, not the same for all pages; the floor
-is the same scheduler told the true rates. Ours learns from nothing but what its own polls find. Both are
-measured in the second week, over all that may be written then. Less is better. `--rates FILE`: messages a day, one
-number a line, one line a page.
+is the same scheduler told the true rates. Ours learns from nothing but what its own polls find: three
+weeks where rates are steady, one where they drift; the week after is measured, over all that may be written in it.
+Less is better. `--rates FILE`: messages a day, one number a line, one line a page.
 """
 
 import argparse
@@ -27,7 +27,8 @@ CEILING_HOURS = 24.0
 BAR, DRIFT_BAR = 1.05, 1.10
 SIGMA = 1.5
 MESSAGES_A_DAY = 3_000  # over all pages: real load
-LEARN_DAYS, MEASURE_DAYS = 7, 7
+STEADY_LEARN_DAYS, DRIFT_LEARN_DAYS, MEASURE_DAYS = 21, 7, 7
+STEADY_DAYS, DRIFT_DAYS = STEADY_LEARN_DAYS + MEASURE_DAYS, DRIFT_LEARN_DAYS + MEASURE_DAYS
 HOUR = DAY / HOURS
 # The logarithm of a page's rate wanders by this much in a day, and every day a page in a hundred jumps fivefold.
 WANDER, JUMPS, JUMP = 0.15, 0.01, math.log(5)
@@ -138,8 +139,9 @@ class Outcome:
     most_polls: int
 
 
-def simulate(world: World, pages: int, days: int, measured_from: int, rates: Rates | None = None) -> Outcome:
-    """Run the scheduler through the days."""
+def simulate(world: World, learn_days: int, rates: Rates | None = None) -> Outcome:
+    """Run the scheduler through the days and measure those after the learning."""
+    pages, days = len(world.profiles), learn_days + MEASURE_DAYS
     schedule = PollSchedule[int](POLLS_A_DAY, ceiling=CEILING_HOURS * HOUR, rates=rates)
     for number in range(pages):
         schedule.add(number)
@@ -156,7 +158,7 @@ def simulate(world: World, pages: int, days: int, measured_from: int, rates: Rat
         polls[int(now / DAY)] += 1
         last[page] = now
         schedule.polled(page, now, found)
-        if now >= measured_from * DAY:
+        if now >= learn_days * DAY:
             mass, waited = mass + expected, waited + waiting
             delays.extend(now - moment for moment in found)
     oldest = max(oldest, days * DAY - min(last))
@@ -193,15 +195,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     runs = 1 if asked.quick else 3
-    days = LEARN_DAYS + MEASURE_DAYS
     steady, drift, floors, ours, ages = [], [], [], [], []
     for seed in range(asked.seed, asked.seed + runs):
         rates = read_rates(asked.rates) if asked.rates else drawn(seed, PAGES)
-        pages = len(rates)
-        calm = simulate(World(rates, seed, days, drifting=False), pages, days, LEARN_DAYS)
-        moving = simulate(World(rates, seed, days, drifting=True), pages, days, LEARN_DAYS)
-        world = World(rates, seed, days, drifting=True)
-        told = simulate(world, pages, days, LEARN_DAYS, Told(world))
+        calm = simulate(World(rates, seed, STEADY_DAYS, drifting=False), STEADY_LEARN_DAYS)
+        moving = simulate(World(rates, seed, DRIFT_DAYS, drifting=True), DRIFT_LEARN_DAYS)
+        world = World(rates, seed, DRIFT_DAYS, drifting=True)
+        told = simulate(world, DRIFT_LEARN_DAYS, Told(world))
         floors.append(optimum(rates))
         ours.append(calm.expected)
         steady.append(calm.expected / floors[-1])

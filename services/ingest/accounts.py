@@ -1,16 +1,21 @@
 """The registry's pages and the tokens that may be used now: a snapshot, renewed every few seconds."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID
 
 from cryptography.fernet import InvalidToken
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 
+from services.ingest import alerts
+from services.ingest.budget import Budget
 from services.ingest.networks.port import Credential, PageRef, TokenKind, TokenState
-from services.ingest.secrecy import decrypt
+from services.ingest.pool import PoolToken, read_token
+from services.ingest.settings import IngestSettings, ingest_settings
+from services.ingest.token_states import Trouble, end_limits, forget_challenge, keep_trouble
 from shared import clock
 from shared.database import Database
 from shared.logs import logger
@@ -19,32 +24,27 @@ from shared.tables.registry import Page
 
 log = logger(__name__)
 
-
-@dataclass
-class _Token:
-    credential: Credential
-    state: str
-    limited_until: datetime | None
-    updated_at: datetime
-    methods: dict[str, datetime] = field(default_factory=dict)
-
-    def usable(self, method: str | None, now: datetime) -> bool:
-        if self.state == TokenState.LIMITED:
-            return self.limited_until is not None and self.limited_until <= now
-        until = self.methods.get(method or "")
-        return self.state == TokenState.HEALTHY and (until is None or until <= now)
+SWEEP = timedelta(hours=1)
 
 
 class AccountBook:
     """Implements `networks.port.Accounts` over the tables of registry and ingest."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: IngestSettings | None = None) -> None:
         self._database = database
+        self._settings = settings or ingest_settings()
+        self.budget = Budget(database, self._settings)
         self._pages: dict[tuple[str, str], PageRef] = {}
-        self._tokens: dict[UUID, _Token] = {}
+        self._tokens: dict[UUID, PoolToken] = {}
+        self._turns = count(1)
+        self._unsaved: list[Trouble] = []
+        self._saving: set[asyncio.Task[None]] = set()
+        self._swept = clock.now()
 
     async def refresh(self) -> None:
         """Read pages and tokens again; what could not be decrypted is logged and left out."""
+        await self._save_left_over()
+        await end_limits(self._database)
         async with self._database.read() as session:
             pages = await session.execute(
                 select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.live_from).where(
@@ -61,18 +61,34 @@ class AccountBook:
                 )
                 for row in pages
             }
-            tokens = list(await session.scalars(select(NetworkToken).order_by(NetworkToken.created_at.desc())))
+            rows = list(await session.scalars(select(NetworkToken).order_by(NetworkToken.created_at.desc())))
         self._pages = found
-        known, self._tokens = self._tokens, {}
-        for row in tokens:
-            before = known.get(row.id)
-            if before is not None and before.updated_at == row.updated_at:
-                self._tokens[row.id] = before
+        self._tokens = dict(self._renewed(rows))
+        await self.budget.refresh()
+        self._show()
+        if clock.now() - self._swept > SWEEP:
+            self._swept = clock.now()
+            await self.budget.sweep()
+
+    def _renewed(self, rows: Sequence[NetworkToken]) -> Iterator[tuple[UUID, PoolToken]]:
+        for row in rows:
+            before = self._tokens.get(row.id)
+            # What this process has just seen of a token is younger than the row.
+            if before is not None and (before.unsaved or before.updated_at == row.updated_at):
+                yield row.id, before
                 continue
             try:
-                self._tokens[row.id] = _token(row)
+                yield row.id, read_token(row, before)
             except (InvalidToken, ValueError, KeyError) as error:
                 log.warning("token cannot be read", token_id=str(row.id), error=type(error).__name__)
+
+    def _show(self) -> None:
+        tokens = self._tokens.values()
+        alerts.show_tokens((one.credential.network, one.credential.kind.value, one.state) for one in tokens)
+        for network in {one.credential.network for one in tokens}:
+            for method in self._settings.calls_a_day(network):
+                if (left := self.left(network, method)) is not None:
+                    alerts.show_budget(network, method, left)
 
     def pages(self, network: str) -> Sequence[PageRef]:
         """Active pages of a network."""
@@ -83,22 +99,86 @@ class AccountBook:
         return self._pages.get((network, external_id))
 
     def credentials(self, network: str, kind: TokenKind, *, method: str | None = None) -> list[Credential]:
-        """All usable tokens of a kind, newest first."""
-        now = clock.now()
-        return [
-            token.credential
-            for token in self._tokens.values()
-            if token.credential.network == network and token.credential.kind == kind and token.usable(method, now)
-        ]
+        """All usable tokens of a kind, the least lately used first."""
+        return [one.credential for one in self._usable(network, method) if one.credential.kind == kind]
 
     def credential(
         self, network: str, kind: TokenKind, page_id: UUID | None = None, *, method: str | None = None
     ) -> Credential | None:
-        """A usable token, None when there is none. With `page_id`, the page's own or one of no page."""
-        usable = self.credentials(network, kind, method=method)
-        own = [one for one in usable if page_id is not None and one.page_id == page_id]
-        common = [one for one in usable if one.page_id is None]
-        return next(iter(own or common), None)
+        """A usable token, None when there is none: the least lately used, whose budget for `method` is not spent.
+
+        With `page_id`, the page's own or one of no page.
+        """
+        usable = [one for one in self._usable(network, method) if one.credential.kind == kind]
+        own = [one for one in usable if page_id is not None and one.credential.page_id == page_id]
+        common = [one for one in usable if one.credential.page_id is None]
+        chosen = next(iter(own or common), None)
+        if chosen is None:
+            return None
+        if method is not None:
+            chosen.turn = next(self._turns)
+        return chosen.credential
+
+    def _usable(self, network: str, method: str | None) -> list[PoolToken]:
+        now = clock.now()
+        usable = [
+            one
+            for one in self._tokens.values()
+            if one.credential.network == network
+            and one.usable(method, now)
+            and not (method and self.budget.spent(one.credential.id, network, method, now))
+        ]
+        return sorted(usable, key=lambda one: one.turn)
+
+    def left(self, network: str, method: str) -> int | None:
+        """Calls of a method left of the network's day, over all usable tokens; None: no limit."""
+        if self.budget.limit(network, method) is None:
+            return None
+        return sum(
+            self.budget.left(one.credential.id, network, method) or 0 for one in self._able(network, method)
+        )
+
+    def calls_a_day(self, network: str, method: str) -> float | None:
+        """How many calls of a method all tokens together may make in 24 hours; None: no limit.
+
+        A token counts while it is alive, even when its calls of today are spent.
+        """
+        limit = self.budget.limit(network, method)
+        if limit is None:
+            return None
+        days = 86_400 / self._settings.network_day_seconds
+        return len(self._able(network, method)) * limit * days
+
+    def _able(self, network: str, method: str) -> list[PoolToken]:
+        now = clock.now()
+        kinds = {TokenKind.SERVICE, TokenKind.USER}
+        return [
+            one
+            for one in self._tokens.values()
+            if one.credential.network == network and one.credential.kind in kinds and one.usable(None, now)
+        ]
+
+    async def admit(self, credential: Credential, method: str) -> Mapping[str, str] | None:
+        """Right before a call: None when the token may not be used for it any more, or its budget is spent.
+
+        Otherwise what the call has to carry beside its own parameters: the solution of a challenge.
+        """
+        if not await self.budget.take(credential.id, credential.network, method):
+            return None
+        token = self._tokens.get(credential.id)
+        if token is None or not token.usable(method, clock.now()):
+            return None
+        return token.solution
+
+    async def answered(self, credential: Credential, method: str) -> None:
+        """The network took the call: a solved challenge is over, and so are growing pauses."""
+        token = self._tokens.get(credential.id)
+        if token is None:
+            return
+        token.strikes.pop(method, None)
+        if token.solution:
+            token.solution = {}
+            await forget_challenge(self._database, credential.id)
 
     async def trouble(
         self,
@@ -107,50 +187,50 @@ class AccountBook:
         reason: str,
         *,
         seconds: float | None = None,
+        longest: float | None = None,
         method: str | None = None,
+        challenge: Mapping[str, Any] | None = None,
     ) -> None:
-        """The network refused the token. With `method`, for this method alone and `seconds` long."""
+        """The network refused the token; from this moment on it is not used.
+
+        With `method`, it rests for this method alone and `seconds` long; each time twice as long, up to `longest`.
+        `challenge`: what a person has to solve.
+        """
         now = clock.now()
-        until = None if seconds is None else now + timedelta(seconds=seconds)
         token = self._tokens.get(credential.id)
-        log.warning("token in trouble", token_id=str(credential.id), state=state, reason=reason, method=method)
-        changes: dict[str, Any] = {"reason": reason, "updated_at": now}
-        if method is not None and until is not None:
-            limited = func.coalesce(NetworkToken.usage["limited"], func.jsonb_build_object())
-            changes["usage"] = NetworkToken.usage.concat(
-                func.jsonb_build_object("limited", limited.op("||")(func.jsonb_build_object(method, str(until))))
-            )
-        else:
-            changes |= {"state": state.value, "limited_until": until}
+        if token is None or not token.usable(method, now):
+            return  # gone meanwhile, or another call was told the same
+        until = None
+        if seconds is not None:
+            until = now + timedelta(seconds=token.strike(method or "", seconds, longest))
+        token.stop(state, until, method)
+        log.warning(
+            "token in trouble", token_id=str(credential.id), state=state.value, reason=reason, method=method
+        )
+        trouble = Trouble(credential.id, state, reason, until, method, dict(challenge) if challenge else None)
+        token.unsaved += 1
+        # On its own: the supervisor ends the ways of a token it sees dead, this very call among them.
+        task = asyncio.create_task(self._save(trouble))
+        self._saving.add(task)
+        task.add_done_callback(self._saving.discard)
+        await asyncio.shield(task)
+
+    async def _save(self, trouble: Trouble) -> None:
         try:
-            async with self._database.write() as session:
-                await session.execute(
-                    update(NetworkToken).where(NetworkToken.id == credential.id).values(**changes)
-                )
-        finally:
-            # Last: the supervisor ends the ways of a token it sees dead, this very call among them.
-            if token is not None and method is not None and until is not None:
-                token.methods[method] = until
-            elif token is not None:
-                token.state, token.limited_until = state, until
+            await keep_trouble(self._database, trouble)
+        except Exception as error:
+            self._unsaved.append(trouble)
+            log.warning("a token's trouble is not saved yet", error=type(error).__name__)
+            raise
+        self._saved(trouble)
 
+    async def _save_left_over(self) -> None:
+        while self._unsaved:
+            trouble = self._unsaved[0]
+            await keep_trouble(self._database, trouble)
+            self._unsaved.pop(0)
+            self._saved(trouble)
 
-def _token(row: NetworkToken) -> _Token:
-    secret = decrypt(row.secret)
-    limited: dict[str, str] = row.usage.get("limited", {})
-    return _Token(
-        credential=Credential(
-            id=row.id,
-            network=row.network,
-            kind=TokenKind(row.kind),
-            page_id=row.page_id,
-            token=secret["token"],
-            application_key=secret.get("application_key"),
-            application_secret_key=secret.get("application_secret_key"),
-            session_secret_key=secret.get("session_secret_key"),
-        ),
-        state=row.state,
-        limited_until=row.limited_until,
-        updated_at=row.updated_at,
-        methods={method: datetime.fromisoformat(until) for method, until in limited.items()},
-    )
+    def _saved(self, trouble: Trouble) -> None:
+        if (token := self._tokens.get(trouble.token_id)) is not None:
+            token.unsaved = max(token.unsaved - 1, 0)

@@ -73,6 +73,7 @@ class PollSchedule(Generic[Page]):
         self._entries: dict[Page, _Entry] = {}
         self._queue: list[tuple[float, int, Page]] = []
         self._asked: OrderedDict[Page, None] = OrderedDict()
+        self._oldest: OrderedDict[Page, None] = OrderedDict()  # by the last poll
         self._compared = -inf
         self._step = inf
         self._turns = 0
@@ -100,6 +101,7 @@ class PollSchedule(Generic[Page]):
         """Forget a page."""
         self._entries.pop(page, None)
         self._asked.pop(page, None)
+        self._oldest.pop(page, None)
 
     def budget(self, polls_a_day: float) -> None:
         """Set how many polls a day may be spent from now on."""
@@ -133,11 +135,12 @@ class PollSchedule(Generic[Page]):
         if head is None and self._waiting() is None:
             return MAX_REST
         wait = self._pace.wait(now, self._rates.common.polls)
-        if self._waiting() is not None and self._pace.may(RESERVE_SHARE):
+        out_of_turn = self._waiting() is not None or self._too_old(now) is not None
+        if out_of_turn and self._pace.may(RESERVE_SHARE):
             return 0.0
         if head is not None and (later := self._entries[head].not_before - now) > 0:
             return min(later, MAX_REST)
-        if self._pace.may() or self._head_may_borrow(now):
+        if self._pace.may() or (head is not None and self._is_new(head)):
             return 0.0
         return min(wait, MAX_REST)
 
@@ -159,6 +162,8 @@ class PollSchedule(Generic[Page]):
         entry.last = now
         entry.not_before = -inf
         entry.out = False
+        self._oldest[page] = None
+        self._oldest.move_to_end(page)
         self._put(page, entry, self._due(entry))
 
     def failed(self, page: Page, now: float, rest: float) -> None:
@@ -171,8 +176,13 @@ class PollSchedule(Generic[Page]):
         self._put(page, entry, max(self._due(entry), entry.not_before))
 
     def dump(self, page: Page) -> dict[str, Any]:
-        """What is known of a page, as JSON."""
-        return self._entries[page].memory.dump()
+        """What is known of a page, as JSON, with what is expected of it: the source of a page shows that."""
+        expected = self.expected(page)
+        return {
+            **self._entries[page].memory.dump(),
+            "messages_a_day": round(expected.messages_a_day, 3),
+            "expected_delay_seconds": round(expected.delay_seconds, 1),
+        }
 
     def expected(self, page: Page) -> Expected:
         """What it expects of a page."""
@@ -202,10 +212,12 @@ class PollSchedule(Generic[Page]):
         if (asked := self._waiting()) is not None and self._pace.may(RESERVE_SHARE):
             del self._asked[asked]
             return asked
+        if (old := self._too_old(now)) is not None and self._pace.may(RESERVE_SHARE):
+            return old
         head = self._head()
         if head is None or self._entries[head].not_before > now:
             return None
-        if not self._pace.may() and not self._head_may_borrow(now):
+        if not self._pace.may() and not self._is_new(head):
             return None
         heappop(self._queue)
         return head
@@ -219,14 +231,17 @@ class PollSchedule(Generic[Page]):
             heappop(self._queue)
         return None
 
-    def _head_may_borrow(self, now: float) -> bool:
-        head = self._head()
-        if head is None or self._entries[head].not_before > now:
-            return False
-        last = self._entries[head].last
-        if last is None:
-            return self._pace.may(NEW_SHARE)
-        return now - last >= self._ceiling and self._pace.may(RESERVE_SHARE)
+    def _is_new(self, page: Page) -> bool:
+        return self._entries[page].last is None and self._pace.may(NEW_SHARE)
+
+    def _too_old(self, now: float) -> Page | None:
+        for page in self._oldest:
+            entry = self._entries[page]
+            if entry.last is None or now - entry.last < self._ceiling:
+                break
+            if not entry.out and entry.not_before <= now:
+                return page
+        return None
 
     def _waiting(self) -> Page | None:
         return next((page for page in self._asked if not self._entries[page].out), None)
@@ -242,6 +257,8 @@ class PollSchedule(Generic[Page]):
             entry.due = max(self._due(entry), entry.not_before)
             self._queue.append((entry.due, entry.turn, page))
         heapify(self._queue)
+        looked = [(entry.last, page) for page, entry in self._entries.items() if entry.last is not None]
+        self._oldest = OrderedDict.fromkeys(page for _, page in sorted(looked, key=lambda one: one[0]))
 
     def _root(self, entry: _Entry) -> float:
         memory = entry.memory

@@ -56,10 +56,27 @@ class TokenOut(_Out):
     updated_at: datetime
 
 
+class TokenDetail(TokenOut):
+    """What those who manage credentials may know beside."""
+
+    resting: dict[str, datetime] = Field(description="Methods that rest, and until when")
+    challenge: dict[str, str] | None = Field(description="What a person has to solve before it is taken again")
+    calls_today: dict[str, int] = Field(description="Calls of limited methods in the network's day")
+
+
+class RecoveryIn(_In):
+    """What a person did about a credential; empty: it was mended in the network itself."""
+
+    success_token: SecretStr | None = Field(
+        default=None, max_length=4_000, description="VK: what the page at `redirect_uri` answered"
+    )
+    captcha_key: str | None = Field(default=None, max_length=200, description="VK: what the picture shows")
+
+
 class TokenList(BaseModel):
     """All credentials."""
 
-    items: list[TokenOut]
+    items: list[TokenDetail]
 
 
 class WayOut(BaseModel):

@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from services.ingest.settings import ingest_settings
 
@@ -27,6 +27,20 @@ def decrypt(value: bytes) -> dict[str, Any]:
     keys = ingest_settings().encryption_keys.get_secret_value()
     document: dict[str, Any] = json.loads(_fernet(keys).decrypt(value))
     return document
+
+
+def rotated(value: bytes) -> bytes | None:
+    """The same under the newest key; None when it lies under it already.
+
+    Raises `cryptography.fernet.InvalidToken` when no key fits.
+    """
+    keys = ingest_settings().encryption_keys.get_secret_value()
+    newest = next(key.strip() for key in keys.split(",") if key.strip())
+    try:
+        Fernet(newest).decrypt(value)
+    except InvalidToken:
+        return _fernet(keys).rotate(value)
+    return None
 
 
 def _digest(purpose: str, value: str) -> str:

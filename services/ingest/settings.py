@@ -30,6 +30,9 @@ class IngestSettings(BaseSettings):
     vk_long_poll_wait: int = Field(default=25, ge=1, le=90)
     vk_key_seconds: float = Field(default=4 * 3600, description="Age at which a long poll's key is renewed")
     vk_wall_calls_a_day: int = Field(default=5_000, description="wall.get of one token, as the network allows")
+    vk_calls_a_day: dict[str, int] = Field(
+        default={"wall.search": 1_000, "newsfeed.search": 1_000}, description="Other limited methods of one token"
+    )
     vk_user_calls_a_second: float = 3
     vk_group_calls_a_second: float = 20
     vk_walk_thread_days: float = Field(
@@ -49,6 +52,7 @@ class IngestSettings(BaseSettings):
     ok_webhook_networks: str = Field(
         default="", description="Addresses that may push for OK, such as 217.20.145.192/28; empty: all"
     )
+    ok_calls_a_day: dict[str, int] = Field(default={}, description="Limited methods of one token; none published")
     ok_calls_a_second: float = Field(default=10, description="Calls of one token; the network publishes no number")
     ok_discussions_seconds: float = 2
     ok_discussion_types: str = Field(
@@ -78,10 +82,19 @@ class IngestSettings(BaseSettings):
     reconcile_at_once: int = Field(default=2, ge=1, le=4)
     backfill_at_once: int = Field(default=2, ge=1, le=4)
 
+    network_day_seconds: float = Field(
+        default=86_400, gt=0, description="How long the networks' daily limits count back"
+    )
     registry_seconds: float = Field(default=3, description="How soon new pages and tokens are noticed")
     publish_settle_seconds: float = Field(
         default=3, description="Beyond the call's timeout: how long a lost call may still take effect"
     )
+
+    def calls_a_day(self, network: str) -> dict[str, int]:
+        """Calls one token may make in the network's day, of the methods that are limited."""
+        if network == "vk":
+            return {"wall.get": self.vk_wall_calls_a_day, **self.vk_calls_a_day}
+        return self.ok_calls_a_day if network == "ok" else {}
 
 
 @lru_cache

@@ -1,24 +1,29 @@
-"""Credentials of the networks: written, never shown."""
+"""Credentials of the networks: written, given back, retired; never shown."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.networks.port import TokenState
-from services.ingest.schemas import TokenIn
-from services.ingest.secrecy import encrypt, token_digest
+from services.ingest.schemas import RecoveryIn, TokenDetail, TokenIn
+from services.ingest.secrecy import decrypt, encrypt, token_digest
+from services.ingest.settings import ingest_settings
+from services.ingest.token_states import changed, without_solution
 from shared import clock
 from shared.database import WriteSession
 from shared.ids import new_id
-from shared.problems import FieldError, Invalid
-from shared.tables.ingest import NetworkToken
+from shared.problems import Conflict, FieldError, Invalid, NotFound
+from shared.tables.ingest import CallCount, NetworkToken
 from shared.tables.registry import Page
 
 
-async def add(session: WriteSession, given: TokenIn) -> tuple[NetworkToken, bool]:
+async def add(session: WriteSession, given: TokenIn, actor: str) -> tuple[NetworkToken, bool]:
     """Keep a credential; says whether it is new. One that is known already counts as healthy again.
 
     Raises `Invalid` when the page is missing, unknown or of another network.
@@ -39,9 +44,13 @@ async def add(session: WriteSession, given: TokenIn) -> tuple[NetworkToken, bool
         "state": TokenState.HEALTHY.value,
         "reason": None,
         "limited_until": None,
+        "challenge": None,
         "usage": {},
         "updated_at": now,
     }
+    before = await session.scalar(
+        select(NetworkToken.state).where(NetworkToken.digest == digest).with_for_update()
+    )
     new = new_id()
     token_id = await session.scalar(
         insert(NetworkToken)
@@ -49,8 +58,101 @@ async def add(session: WriteSession, given: TokenIn) -> tuple[NetworkToken, bool
         .on_conflict_do_update(index_elements=[NetworkToken.digest], set_=fresh)
         .returning(NetworkToken.id)
     )
-    row = await session.get_one(NetworkToken, token_id)
+    row = await session.get_one(NetworkToken, token_id, populate_existing=True)
+    if before not in {None, row.state}:
+        await changed(session, row, state=row.state, reason="it was added again", actor=actor)
     return row, token_id == new
+
+
+async def recover(session: WriteSession, token_id: UUID, given: RecoveryIn, actor: str) -> NetworkToken:
+    """Take a credential back into use: a person has solved what the network asked for, or mended it there.
+
+    The next calls carry the solution. Raises `NotFound`, `Conflict` when the credential is healthy, `Invalid` when
+    the solution does not fit what was asked.
+    """
+    row = await _locked(session, token_id)
+    now = clock.now()
+    if row.state == TokenState.HEALTHY and not resting(row, now):
+        raise Conflict("The credential is healthy: there is nothing to recover from")
+    solution = _solution(row.challenge or {}, given)
+    without_solution(row)
+    if solution:
+        row.secret = encrypt({**decrypt(row.secret), "solution": solution})
+    else:
+        row.challenge = None
+    row.state, row.reason, row.limited_until = TokenState.HEALTHY.value, None, None
+    row.usage = {key: value for key, value in row.usage.items() if key != "limited"}
+    row.updated_at = now
+    await changed(session, row, state=row.state, reason="a person recovered it", actor=actor)
+    return row
+
+
+async def retire(session: WriteSession, token_id: UUID, actor: str) -> None:
+    """Forget a credential. Raises `NotFound`."""
+    row = await _locked(session, token_id)
+    await changed(session, row, state="retired", reason="a person retired it", actor=actor)
+    await session.delete(row)
+
+
+async def _locked(session: WriteSession, token_id: UUID) -> NetworkToken:
+    row = await session.scalar(select(NetworkToken).where(NetworkToken.id == token_id).with_for_update())
+    if row is None:
+        raise NotFound("No such credential")
+    return row
+
+
+def _solution(challenge: dict[str, Any], given: RecoveryIn) -> dict[str, str]:
+    success_token, captcha_key = _given(given.success_token), given.captcha_key
+    if success_token:
+        if "redirect_uri" not in challenge:
+            raise _wrong("/success_token", "The network did not ask for it")
+        found = {"success_token": success_token}
+        if "remixstlid" in challenge:
+            found["remixstlid"] = challenge["remixstlid"]
+        return found
+    if captcha_key:
+        if "captcha_sid" not in challenge:
+            raise _wrong("/captcha_key", "The network did not ask for it")
+        return {"captcha_sid": challenge["captcha_sid"], "captcha_key": captcha_key}
+    return {}
+
+
+def resting(row: NetworkToken, now: datetime) -> dict[str, datetime]:
+    """Methods that rest for a credential, and until when."""
+    limited: dict[str, str] = row.usage.get("limited", {})
+    until = {method: datetime.fromisoformat(moment) for method, moment in limited.items()}
+    return {method: moment for method, moment in until.items() if moment > now}
+
+
+async def shown(session: AsyncSession, rows: Sequence[NetworkToken]) -> list[TokenDetail]:
+    """Credentials as far as they may be shown, with the calls of limited methods in the network's day."""
+    settings, now = ingest_settings(), clock.now()
+    day = timedelta(seconds=settings.network_day_seconds)
+    counted = await session.execute(
+        select(CallCount.token_id, CallCount.method, func.sum(CallCount.calls))
+        .where(CallCount.bucket > now - day, CallCount.token_id.in_([row.id for row in rows]))
+        .group_by(CallCount.token_id, CallCount.method)
+    )
+    calls: dict[UUID, dict[str, int]] = defaultdict(dict)
+    for token_id, method, number in counted:
+        calls[token_id][method] = int(number)
+    return [
+        TokenDetail(
+            id=row.id,
+            network=row.network,
+            kind=row.kind,
+            page_id=row.page_id,
+            state=row.state,
+            reason=row.reason,
+            limited_until=row.limited_until,
+            resting=resting(row, now),
+            challenge=row.challenge,
+            calls_today=calls[row.id],
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+        for row in rows
+    ]
 
 
 async def _check_page(session: AsyncSession, given: TokenIn) -> None:

@@ -6,11 +6,11 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.ingest import tokens
-from services.ingest.api.common import READING
-from services.ingest.schemas import TokenIn, TokenList, TokenOut
+from services.ingest.api.common import ONE, READING
+from services.ingest.schemas import RecoveryIn, TokenDetail, TokenIn, TokenList
 from shared import problems
 from shared.access import Caller, Right, allowed
-from shared.problems import BadRequest, Forbidden, Invalid, Unauthenticated
+from shared.problems import BadRequest, Conflict, Forbidden, Invalid, Unauthenticated
 from shared.service import Reading, Writing
 
 router = APIRouter()
@@ -21,7 +21,7 @@ SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 @router.get("/sources/tokens", tags=["sources"], responses=READING, summary="States of the credentials")
 async def list_tokens(session: Reading, caller: SourceManager, page_id: UUID | None = None) -> TokenList:
     """Which credentials there are and whether the networks accept them; the secrets are never shown."""
-    return TokenList(items=[TokenOut.model_validate(row) for row in await tokens.listed(session, page_id)])
+    return TokenList(items=await tokens.shown(session, await tokens.listed(session, page_id)))
 
 
 @router.post(
@@ -29,14 +29,34 @@ async def list_tokens(session: Reading, caller: SourceManager, page_id: UUID | N
     tags=["sources"],
     status_code=201,
     responses={
-        200: {"model": TokenOut, "description": "Known already; it counts as healthy again"},
+        200: {"model": TokenDetail, "description": "Known already; it counts as healthy again"},
         **problems.responses(BadRequest, Unauthenticated, Forbidden, Invalid),
     },
     summary="Add a credential",
 )
-async def add_token(session: Writing, caller: SourceManager, given: TokenIn, response: Response) -> TokenOut:
+async def add_token(session: Writing, caller: SourceManager, given: TokenIn, response: Response) -> TokenDetail:
     """Write-only: it is encrypted, used within seconds, and never shown again."""
-    row, new = await tokens.add(session, given)
+    row, new = await tokens.add(session, given, caller.actor)
     if not new:
         response.status_code = 200
-    return TokenOut.model_validate(row)
+    return (await tokens.shown(session, [row]))[0]
+
+
+@router.post(
+    "/sources/tokens/{token_id}/recover",
+    tags=["sources"],
+    responses=ONE | problems.responses(BadRequest, Conflict),
+    summary="Take a credential back into use",
+)
+async def recover_token(session: Writing, caller: SourceManager, token_id: UUID, given: RecoveryIn) -> TokenDetail:
+    """A captcha is solved, or the credential was mended in the network; a healthy one is left as it is (409)."""
+    row = await tokens.recover(session, token_id, given, caller.actor)
+    return (await tokens.shown(session, [row]))[0]
+
+
+@router.delete(
+    "/sources/tokens/{token_id}", tags=["sources"], status_code=204, responses=ONE, summary="Retire a credential"
+)
+async def retire_token(session: Writing, caller: SourceManager, token_id: UUID) -> None:
+    """It is forgotten, and not used any more within seconds."""
+    await tokens.retire(session, token_id, caller.actor)

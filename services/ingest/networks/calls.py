@@ -1,11 +1,16 @@
-"""What every call to a network has in common: pacing by token, and what an error means for it."""
+"""What every call to a network has in common: pacing by token, how it can end, and what an error means."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import aiohttp
 from aiolimiter import AsyncLimiter
+
+from services.ingest.networks.port import Accounts, Credential, TokenState
 
 
 class Treatment(StrEnum):
@@ -14,7 +19,8 @@ class Treatment(StrEnum):
     AGAIN = "again"  # the network's own trouble: it may even have done what was asked
     SLOWER = "slower"  # certainly not carried out: too many calls in this second
     LIMITED = "limited"  # this method is over for this token for a long while
-    FLOOD = "flood"  # the token sends too much alike: a long pause of the method
+    FLOOD = "flood"  # the token sends too much alike: a pause of the method that grows
+    SCOPE = "scope"  # this token may not call this method; another may
     CAPTCHA = "captcha"  # a person has to look
     REVOKED = "revoked"  # the token is dead
     BLOCKED = "blocked"  # the token's owner or application is stopped
@@ -22,6 +28,27 @@ class Treatment(StrEnum):
     GONE = "gone"  # the object is not there
     REFUSED = "refused"  # this content or this receiver is not accepted
     BUG = "bug"  # we asked wrongly
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a treatment does to the token. With `rest`, seconds, its method alone rests: each time twice as long
+    as the time before, up to `longest`. Without, the whole token waits for a person.
+    """
+
+    state: TokenState
+    rest: float | None = None
+    longest: float | None = None
+
+
+# Treatments that are not here concern the call alone.
+ENDS: Mapping[Treatment, Effect] = {
+    Treatment.CAPTCHA: Effect(TokenState.CAPTCHA),
+    Treatment.REVOKED: Effect(TokenState.REVOKED),
+    Treatment.BLOCKED: Effect(TokenState.BLOCKED),
+}
+# What another token may still do.
+OF_THE_TOKEN = {*ENDS, Treatment.LIMITED, Treatment.FLOOD, Treatment.SCOPE}
 
 
 class CallError(Exception):
@@ -69,3 +96,28 @@ def lost(network: str, method: str, error: Exception) -> CallLost:
     if isinstance(error, asyncio.TimeoutError):
         return CallLost(network, method, "no answer in time")
     return CallLost(network, method, f"no readable answer ({type(error).__name__})")
+
+
+async def tell(
+    accounts: Accounts,
+    credential: Credential,
+    failure: CallError,
+    effect: Effect | None,
+    *,
+    challenge: Mapping[str, Any] | None = None,
+) -> None:
+    """Tell the accounts what a refused call means for its token; nothing when it concerns the call alone."""
+    if effect is None:
+        return
+    reason = f"error {failure.code} of {failure.method}: {failure.text}"
+    if effect.rest is None:
+        await accounts.trouble(credential, effect.state, reason, challenge=challenge)
+    else:
+        await accounts.trouble(
+            credential,
+            effect.state,
+            reason,
+            seconds=effect.rest,
+            longest=effect.longest,
+            method=failure.method,
+        )

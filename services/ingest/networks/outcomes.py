@@ -19,6 +19,11 @@ class Words:
     retry_in: float = 5.0
 
 
+_NO_RIGHT = Words(
+    "У ключа страницы нет права публиковать: сообщите оператору, ответ уйдёт с другим ключом.", False, 15.0
+)
+
+
 def words_for(code: int, known: Mapping[int, Words], treatment: Treatment, title: str) -> Words:
     """The words for an error code; for one without words of its own, the network's `title` and the number."""
     if code in known:
@@ -43,7 +48,7 @@ def told_plainly(network: str, words: Callable[[int], Words]) -> Iterator[None]:
     except CallError as error:
         if error.treatment is Treatment.AGAIN:
             raise Unsure(str(error)) from error
-        told = words(error.code)
+        told = _NO_RIGHT if error.treatment is Treatment.SCOPE else words(error.code)
         raise Refused(
             f"{network}:{error.code}", told.message, permanent=told.permanent, retry_in=told.retry_in
         ) from error

@@ -248,7 +248,19 @@ class Accounts(Protocol):
     def credential(
         self, network: str, kind: TokenKind, page_id: UUID | None = None, *, method: str | None = None
     ) -> Credential | None:
-        """A usable token, None when there is none. With `page_id`, the page's own or one of no page."""
+        """A usable token, None when there is none: the least lately used, whose budget for `method` is not spent.
+
+        With `page_id`, the page's own or one of no page.
+        """
+
+    async def admit(self, credential: Credential, method: str) -> Mapping[str, str] | None:
+        """Right before a call: None when the token may not be used for it any more, or its budget is spent.
+
+        Otherwise what the call has to carry beside its own parameters: the solution of a challenge.
+        """
+
+    async def answered(self, credential: Credential, method: str) -> None:
+        """The network took the call: a solved challenge is over, and so are growing pauses."""
 
     async def trouble(
         self,
@@ -257,9 +269,15 @@ class Accounts(Protocol):
         reason: str,
         *,
         seconds: float | None = None,
+        longest: float | None = None,
         method: str | None = None,
+        challenge: Mapping[str, Any] | None = None,
     ) -> None:
-        """The network refused the token. With `method`, for this method alone and `seconds` long."""
+        """The network refused the token; from this moment on it is not used.
+
+        With `method`, it rests for this method alone and `seconds` long; each time twice as long, up to `longest`.
+        `challenge`: what a person has to solve.
+        """
 
 
 class Feed(Protocol):

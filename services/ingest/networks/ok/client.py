@@ -82,7 +82,7 @@ class OkClient:
     async def call(self, credential: Credential, method: str, **params: Any) -> Any:
         """Call a REST method once; answers its JSON value.
 
-        Raises `CallError`, `CallLost`, or `NoToken` when the token may not be used any more: nothing was sent then.
+        Raises `CallError`, `CallLost`, or `NoToken` when the token may not be used any more: nothing was sent.
         """
         form = {key: _plain(value) for key, value in params.items() if value is not None and value != ""}
         form |= {"method": method, "format": "json"}

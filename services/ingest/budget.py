@@ -1,0 +1,153 @@
+"""Calls a day by method and token: counted in the database before they are made, in blocks.
+
+The day is the network's and counts back from now. A process that is killed leaves its block counted: too much is
+counted then, never too little.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from services.ingest.settings import IngestSettings
+from shared import clock
+from shared.database import Database, WriteSession
+from shared.tables.ingest import CallCount
+
+# Finer than hours: the oldest part counts whole until the day has left it behind.
+PARTS = 96
+BLOCK_SHARE = 200
+LARGEST_BLOCK = 25
+
+Key = tuple[UUID, str]
+
+
+@dataclass
+class _Block:
+    bucket: datetime
+    left: int
+
+
+class Budget:
+    """How many calls of limited methods each token has left."""
+
+    def __init__(self, database: Database, settings: IngestSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self._part = settings.network_day_seconds / PARTS
+        self._blocks: dict[Key, _Block] = {}
+        self._counted: dict[Key, int] = {}
+        self._spent_until: dict[Key, datetime] = {}
+
+    def limit(self, network: str, method: str) -> int | None:
+        """Calls one token may make in the network's day; None: as many as it likes."""
+        return self._settings.calls_a_day(network).get(method)
+
+    def spent(self, token_id: UUID, network: str, method: str, now: datetime) -> bool:
+        """Whether the token has no call of this method left, as far as this process knows."""
+        if self.limit(network, method) is None:
+            return False
+        until = self._spent_until.get((token_id, method))
+        return until is not None and now < until
+
+    def left(self, token_id: UUID, network: str, method: str) -> int | None:
+        """Calls left of the day; None: no limit. As of the last `refresh`, and what this process took since."""
+        limit = self.limit(network, method)
+        if limit is None:
+            return None
+        key = (token_id, method)
+        if self.spent(token_id, network, method, clock.now()):
+            return 0
+        held = self._blocks.get(key)
+        return max(limit - self._counted.get(key, 0), 0) + (held.left if held else 0)
+
+    async def refresh(self) -> None:
+        """Read again what all processes have counted."""
+        async with self._database.read() as session:
+            rows = await session.execute(
+                select(CallCount.token_id, CallCount.method, func.sum(CallCount.calls).label("calls"))
+                .where(CallCount.bucket > self._horizon(clock.now()))
+                .group_by(CallCount.token_id, CallCount.method)
+            )
+            self._counted = {(row.token_id, row.method): int(row.calls) for row in rows}
+
+    async def take(self, token_id: UUID, network: str, method: str) -> bool:
+        """Count one call before it is made; False when the token has none left."""
+        limit = self.limit(network, method)
+        if limit is None:
+            return True
+        key, now = (token_id, method), clock.now()
+        if self.spent(token_id, network, method, now):
+            return False
+        bucket = self._bucket(now)
+        block = self._blocks.get(key)
+        if block is None or block.bucket != bucket or block.left <= 0:
+            block = await self._reserve(key, bucket, limit)
+            # Several calls may have waited for the lock: what they reserved adds up.
+            held = self._blocks.get(key)
+            if held is not None and held.bucket == bucket:
+                block.left += held.left
+            self._blocks[key] = block
+        if block.left <= 0:
+            self._spent_until[key] = bucket + timedelta(seconds=self._part)
+            return False
+        block.left -= 1
+        return True
+
+    def exhausted(self, token_id: UUID, method: str) -> None:
+        """The network says that nothing is left: not before the next part of the day."""
+        self._spent_until[token_id, method] = self._bucket(clock.now()) + timedelta(seconds=self._part)
+
+    async def _reserve(self, key: Key, bucket: datetime, limit: int) -> _Block:
+        token_id, method = key
+        old = self._blocks.pop(key, None)
+        wanted = max(1, min(limit // BLOCK_SHARE, LARGEST_BLOCK))
+        async with self._database.write() as session:
+            # One reservation of a token and method at a time, whatever process asks.
+            await session.execute(
+                select(func.pg_advisory_xact_lock(func.hashtextextended(f"calls:{token_id}:{method}", 0)))
+            )
+            if old is not None and old.bucket != bucket and old.left > 0:
+                await _give_back(session, key, old)
+            counted = await session.scalar(
+                select(func.coalesce(func.sum(CallCount.calls), 0)).where(
+                    CallCount.token_id == token_id,
+                    CallCount.method == method,
+                    CallCount.bucket > self._horizon(clock.now()),
+                )
+            )
+            counted = int(counted or 0)
+            granted = max(min(wanted, limit - counted), 0)
+            if granted:
+                fresh = insert(CallCount).values(token_id=token_id, method=method, bucket=bucket, calls=granted)
+                await session.execute(
+                    fresh.on_conflict_do_update(
+                        index_elements=[CallCount.token_id, CallCount.method, CallCount.bucket],
+                        set_={"calls": CallCount.calls + granted},
+                    )
+                )
+        self._counted[key] = counted + granted
+        return _Block(bucket, granted)
+
+    async def sweep(self) -> None:
+        """Remove what no day counts any more."""
+        async with self._database.write() as session:
+            await session.execute(delete(CallCount).where(CallCount.bucket <= self._horizon(clock.now())))
+
+    def _bucket(self, now: datetime) -> datetime:
+        number = int(now.timestamp() // self._part)
+        return datetime.fromtimestamp(number * self._part, UTC)
+
+    def _horizon(self, now: datetime) -> datetime:
+        return now - timedelta(seconds=self._settings.network_day_seconds + self._part)
+
+
+async def _give_back(session: WriteSession, key: Key, block: _Block) -> None:
+    token_id, method = key
+    await session.execute(
+        update(CallCount)
+        .where(CallCount.token_id == token_id, CallCount.method == method, CallCount.bucket == block.bucket)
+        .values(calls=CallCount.calls - block.left)
+    )
