@@ -66,6 +66,18 @@ class Everyone:
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"listening asked the accounts for {name}")
 
+    def calls_a_day(self, network: str, method: str) -> float | None:
+        return None
+
+    def left(self, network: str, method: str) -> int | None:
+        return None
+
+    async def admit(self, credential: Credential, method: str) -> dict[str, str]:
+        return {}
+
+    async def answered(self, credential: Credential, method: str) -> None:
+        return None
+
     async def trouble(self, credential: Credential, state: TokenState, reason: str, **_more: Any) -> None:
         raise SystemExit(f"a token is in trouble: {state} {reason}")
 

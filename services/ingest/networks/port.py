@@ -253,6 +253,12 @@ class Accounts(Protocol):
         With `page_id`, the page's own or one of no page.
         """
 
+    def calls_a_day(self, network: str, method: str) -> float | None:
+        """How many calls of a method all usable tokens together may make in 24 hours; None: no limit."""
+
+    def left(self, network: str, method: str) -> int | None:
+        """How many of them are left now; None: no limit."""
+
     async def admit(self, credential: Credential, method: str) -> Mapping[str, str] | None:
         """Right before a call: None when the token may not be used for it any more, or its budget is spent.
 
