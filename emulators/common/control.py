@@ -144,7 +144,9 @@ def _token_routes(router: APIRouter, world: World, faults: Faults, breaker: Brea
     @router.get("/tokens")
     async def tokens() -> dict[str, Any]:
         breaker.script.look()
-        return {"items": world.tokens()}
+        standing = faults.standing.codes()
+        items = [item | {"standing": standing.get(item["token"])} for item in world.tokens()]
+        return {"items": items}
 
     @router.post("/tokens")
     async def create_token(body: TokenIn) -> dict[str, Any]:

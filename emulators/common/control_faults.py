@@ -1,6 +1,6 @@
 """The part of the control door that breaks the network: faults, scripts, the day, calls of tokens."""
 
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
@@ -80,7 +80,7 @@ class RevokeStep(Body):
 
 
 class ClearStep(Body):
-    clear: bool
+    clear: Literal[True]
 
 
 class SolveIn(Body):
@@ -119,6 +119,7 @@ class Breaker:
         self._faults = faults
         self.script = Script(faults.store, faults.clock, lambda step: self.carry_out(_parsed(step)))
         faults.before_call = self.script.call
+        faults.standing.before_meet = self.script.look
 
     def carry_out(self, body: StepBody) -> None:
         """Arm a fault, revoke a token or clear; raises `UnknownError` for a token that is not there."""

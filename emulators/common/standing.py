@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from emulators.common.clock import Clock
@@ -23,6 +23,8 @@ class Standing:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self.before_meet: Callable[[], None] = lambda: None
+        """Called before a call meets what stands over its token."""
 
     def arm(
         self, token: str, code: int, until: Until, *, methods: list[str] | None, kind: str, page: str | None
@@ -50,6 +52,7 @@ class Standing:
         """
         if not token:
             return None
+        self.before_meet()
         code = None
         with self._store.transaction():
             for row in self._active(token):
@@ -135,6 +138,12 @@ class Standing:
             }
             for row in self._store.all("SELECT * FROM standing_faults ORDER BY id")
         ]
+
+    def codes(self) -> dict[str, int]:
+        """The error that stands over each token, where one does."""
+        self._end_day()
+        rows = self._store.all("SELECT token, code FROM standing_faults WHERE ended IS NULL ORDER BY id DESC")
+        return {row["token"]: row["code"] for row in rows}
 
     def by_token(self) -> dict[str, dict[str, int]]:
         """Calls of each token: all, those met by a standing fault, those after it was revoked."""

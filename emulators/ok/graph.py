@@ -8,7 +8,7 @@ from starlette.responses import Response
 from emulators.common.faults import Answer
 from emulators.ok.bot import GET, POST, BotCall, BotMethod, parse_body
 from emulators.ok.errors import OkError
-from emulators.ok.rest import error_answer, refusal
+from emulators.ok.rest import Knock, error_answer, struck
 from emulators.ok.world import OkWorld
 
 
@@ -28,7 +28,6 @@ def _admit(world: OkWorld, incoming: Incoming) -> tuple[BotMethod, str]:
     """The function and the group of a call that may go on; counts it, refused by a limit or not."""
     token = incoming.query.get("access_token", "")
     name = call_name(incoming.name, incoming.verb)
-    world.stop_dead(token, name, incoming.query)
     page = world.tokens.bot(token)
     world.rules.check_living(page)
     function = (GET if incoming.verb == "GET" else POST).get(incoming.name)
@@ -74,8 +73,8 @@ def graph_router(world: OkWorld) -> APIRouter:
         async def work() -> Answer:
             return _carry_out(world, incoming)
 
-        hit = world.faults.draw(call_name(name, request.method))
-        return await world.faults.around(hit, refusal, work)
+        knock = Knock(incoming.query.get("access_token"), call_name(name, request.method), incoming.query)
+        return await struck(world, knock, work)
 
     @router.api_route("/{name}", methods=["GET", "POST"])
     async def call(request: Request, name: str) -> Response:

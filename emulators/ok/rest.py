@@ -1,6 +1,8 @@
 """The REST door: `/fb.do?method=` and `/api/<section>/<method>`."""
 
 import importlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -26,9 +28,25 @@ def refusal(code: int | None) -> Answer:
     return error_answer(OkError(code or 2))
 
 
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """A call as the faults see it: its token, unchecked, its method and its parameters."""
+
+    token: str | None
+    method: str
+    params: Mapping[str, str]
+
+
+async def struck(world: OkWorld, knock: Knock, work: Callable[[], Awaitable[Answer]]) -> Response:
+    """Answer a call under what stands over its token and what strikes it."""
+    code = world.faults.standing.meet(knock.token, knock.method, knock.params)
+    if code is not None:
+        return refusal(code).response()
+    return await world.faults.around(world.faults.draw(knock.method), refusal, work)
+
+
 def _admit(world: OkWorld, name: str, params: dict[str, str]) -> tuple[Method, Session]:
     """The method and the session of a call that may go on; counts it, refused by a limit or not."""
-    world.stop_dead(params.get("access_token") or params.get("session_key"), name, params)
     session = world.tokens.session(params)
     function = METHODS.get(name)
     if function is None:
@@ -58,7 +76,8 @@ def rest_router(world: OkWorld) -> APIRouter:
         async def work() -> Answer:
             return carry_out(world, name, params)
 
-        return await world.faults.around(world.faults.draw(name), refusal, work)
+        token = params.get("access_token") or params.get("session_key")
+        return await struck(world, Knock(token, name, params), work)
 
     @router.api_route("/fb.do", methods=["GET", "POST"])
     async def by_parameter(request: Request) -> Response:

@@ -1,7 +1,6 @@
 """The state of the emulated network, behind one object."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from emulators.common.citizens import population
@@ -81,12 +80,6 @@ class OkWorld:
             raise OkError(160)
         self.check_read(uid, row["uid"])
         return row
-
-    def stop_dead(self, token: str | None, method: str, params: Mapping[str, str]) -> None:
-        """Count a call of its token and stop it with the error that stands over the token."""
-        code = self.faults.standing.meet(token, method, params)
-        if code is not None:
-            raise OkError(code)
 
     def person(self, uid: str) -> Row | None:
         """A person by id."""

@@ -41,6 +41,8 @@ async def test_a_token_dies_and_is_replaced(network: Network) -> None:
     body = {"kind": "standing", "code": 102, "token": old["token"], "until": "replaced"}
     (standing,) = (await network.door("faults", body))["standing"]
     assert standing["active"]
+    shown = {item["token"]: item["standing"] for item in (await network.door("tokens"))["items"]}
+    assert (shown[old["token"]], shown[network.bot]) == (102, None)
     assert await codes(network, 3) == [102] * 3
     fresh = await network.door("tokens", {"kind": "user", "count": 2})
     network.user = fresh["items"][0]
@@ -130,6 +132,20 @@ async def test_a_script_in_order(network: Network) -> None:
     assert shown["done"] == 4
     assert token not in {item["token"] for item in (await network.door("tokens"))["items"]}
     assert (await network.door("calls"))["by_token"][token]["after_revoked"] == 1
+
+
+async def test_a_script_kills_a_token_at_the_very_call(network: Network) -> None:
+    token = network.user["token"]
+    before = (await network.door("calls"))["by_token"][token]["calls"]
+    body = {"kind": "standing", "code": 102, "token": token}
+    await network.door("script", {"steps": [{"after_calls": 2, "do": body}]})
+    await network.door("faults", {"kind": "error", "code": 1, "rate": 1})
+    assert await codes(network, 4) == [1, 1, 102, 102]
+    assert (await network.door("calls"))["by_token"][token] == {
+        "calls": before + 4,
+        "while_standing": 2,
+        "after_revoked": 0,
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""The same control calls break both networks."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from emulators.ok.app import create_app as create_ok
+from emulators.ok.settings import OkSettings
+from emulators.vk.app import create_app as create_vk
+from emulators.vk.settings import VkSettings
+
+WHOLE_DAY = 10_000_000_000
+
+
+@dataclass
+class Caller:
+    """A network with one page, and one simple call of a user's token."""
+
+    http: httpx.AsyncClient
+    app: FastAPI
+    request: Callable[[dict[str, Any]], tuple[str, dict[str, str]]]
+
+    async def door(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Knock at the control door."""
+        path = f"/_control/{path}"
+        response = await (self.http.get(path) if body is None else self.http.post(path, json=body))
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def user(self) -> dict[str, Any]:
+        """A working token of a user."""
+        made: dict[str, Any] = await self.door("tokens", {"kind": "user"})
+        return made
+
+    async def code(self, user: dict[str, Any], **params: str) -> int | None:
+        """The error of one call, or none."""
+        path, data = self.request(user | {"params": params})
+        answer = (await self.http.post(path, data=data)).json()
+        error = answer.get("error", answer) if isinstance(answer, dict) else {}
+        found: int | None = error.get("error_code")
+        return found
+
+
+def vk_request(user: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """users.get by the token."""
+    return "/method/users.get", {"access_token": user["token"], "v": "5.199", **user["params"]}
+
+
+def ok_request(user: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """users.getCurrentUser, signed."""
+    params = {"application_key": user["application_key"], "method": "users.getCurrentUser", **user["params"]}
+    text = "".join(f"{key}={params[key]}" for key in sorted(params)) + user["session_secret_key"]
+    sig = md5(text.encode()).hexdigest()
+    return "/fb.do", {**params, "sig": sig, "access_token": user["token"]}
+
+
+@pytest.fixture(params=["vk", "ok"])
+async def caller(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Caller]:
+    """Each network in turn, without limits a second."""
+    data = tmp_path / "state.sqlite3"
+    if request.param == "vk":
+        app, world = create_vk(VkSettings(data=data, user_per_second=0, day_seconds=WHOLE_DAY))
+        store = world.store
+    else:
+        app = create_ok(OkSettings(data=data, calls_per_second=0, day_seconds=WHOLE_DAY))
+        store = app.state.world.store
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://network.invalid") as http:
+        made = Caller(http, app, vk_request if request.param == "vk" else ok_request)
+        await made.door("pages", {"name": "Школа № 1", "screen_name": "school1"})
+        yield made
+    store.close()
+
+
+async def test_a_mix_strikes_its_share(caller: Caller) -> None:
+    user = await caller.user()
+    parts = [{"kind": "error", "code": 1}, {"kind": "error", "code": 10, "weight": 3}]
+    await caller.door("faults", {"mix": parts, "rate": 0.25, "seed": 2})
+    codes = [await caller.code(user) for _ in range(200)]
+    assert 30 <= 200 - codes.count(None) <= 70
+    assert codes.count(10) > codes.count(1) > 0
+
+
+async def test_a_captcha_stands_until_a_call_carries_its_solution(caller: Caller) -> None:
+    user = await caller.user()
+    await caller.door("faults", {"kind": "standing", "code": 14, "token": user["token"], "until": "solved"})
+    assert await caller.code(user) == 14
+    solved = await caller.door("solve", {"token": user["token"]})
+    assert await caller.code(user, captcha_key="wrong") == 14
+    assert await caller.code(user, success_token=solved["success_token"]) is None
+    assert await caller.code(user) is None
+    by_token = (await caller.door("calls"))["by_token"]
+    assert by_token[user["token"]] == {"calls": 4, "while_standing": 2, "after_revoked": 0}
+
+
+async def test_a_dead_token_is_replaced_by_one_of_three(caller: Caller) -> None:
+    dead = await caller.user()
+    await caller.door("faults", {"kind": "standing", "code": 5, "token": dead["token"], "until": "replaced"})
+    fresh = (await caller.door("tokens", {"kind": "user", "count": 3}))["items"]
+    assert [await caller.code(user) for user in fresh] == [None] * 3
+    assert await caller.code(dead) == 5
+    (standing,) = (await caller.door("faults"))["standing"]
+    assert (standing["active"], standing["replaced"]) == (True, True)
+
+
+async def test_a_day_and_a_script(caller: Caller) -> None:
+    user = await caller.user()
+    standing = {"kind": "standing", "code": 29, "token": user["token"], "until": "day_end"}
+    steps = [{"after_calls": 1, "do": standing}, {"after_calls": 0, "do": {"kind": "error", "code": 6, "next": 1}}]
+    await caller.door("script", {"steps": steps})
+    assert [await caller.code(user) for _ in range(3)] == [None, 29, 29]
+    await caller.door("day", {})
+    assert [await caller.code(user) for _ in range(2)] == [6, None]
+    await caller.door("script", {"steps": [{"after_seconds": 0, "do": {"revoke": user["token"]}}]})
+    assert await caller.code(user) in {5, 102}
+    assert (await caller.door("calls"))["by_token"][user["token"]]["after_revoked"] == 1
