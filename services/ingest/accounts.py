@@ -176,7 +176,7 @@ class AccountBook:
         if token is None:
             return
         token.strikes.pop(method, None)
-        if token.solution:
+        if token.solution and token.solution_for in {None, method}:
             token.solution = {}
             await forget_challenge(self._database, credential.id)
 

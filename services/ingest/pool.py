@@ -18,7 +18,9 @@ class PoolToken:
     limited_until: datetime | None
     updated_at: datetime
     methods: dict[str, datetime] = field(default_factory=dict)
+    # Goes with every call until one of the method that asked for it was taken.
     solution: Mapping[str, str] = field(default_factory=dict, repr=False)
+    solution_for: str | None = None
     strikes: dict[str, int] = field(default_factory=dict)
     turn: int = 0
     unsaved: int = 0
@@ -70,6 +72,7 @@ def read_token(row: NetworkToken, before: PoolToken | None) -> PoolToken:
         updated_at=row.updated_at,
         methods={method: datetime.fromisoformat(until) for method, until in limited.items()},
         solution=secret.get("solution") or {},
+        solution_for=(row.challenge or {}).get("method"),
         strikes=before.strikes if before is not None else {},
         turn=before.turn if before is not None else 0,
     )

@@ -26,7 +26,8 @@ PROFILE_HALF_LIFE = 7.0
 FLAT_MESSAGES = 48.0
 COMMON_MESSAGES = 60.0
 OWN_PROFILE_FROM = 30.0
-SHAPES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 2.0, 4.0, 10.0)
+# Not beyond: where pages are much alike, one that changes must still be believed.
+SHAPES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2)
 
 
 class Clock:

@@ -111,7 +111,8 @@ async def tell(
         return
     reason = f"error {failure.code} of {failure.method}: {failure.text}"
     if effect.rest is None:
-        await accounts.trouble(credential, effect.state, reason, challenge=challenge)
+        asked = {**challenge, "method": failure.method} if challenge else None
+        await accounts.trouble(credential, effect.state, reason, challenge=asked)
     else:
         await accounts.trouble(
             credential,

@@ -1,0 +1,119 @@
+"""The tables of error codes: every code that networks are known to answer means something, and says it."""
+
+import pytest
+
+from services.ingest.networks.calls import OF_THE_TOKEN, CallError, Treatment
+from services.ingest.networks.ok import errors as ok
+from services.ingest.networks.outcomes import told_plainly
+from services.ingest.networks.port import Refused, TokenKind, TokenState, Unsure
+from services.ingest.networks.vk import errors as vk
+
+T = Treatment
+VK = {
+    5: T.REVOKED, 6: T.SLOWER, 9: T.FLOOD, 10: T.AGAIN, 14: T.CAPTCHA, 15: T.DENIED, 17: T.CAPTCHA, 18: T.GONE,
+    27: T.REVOKED, 28: T.REVOKED, 29: T.LIMITED, 30: T.DENIED, 203: T.DENIED, 212: T.DENIED, 213: T.REFUSED,
+}  # fmt: skip
+OK = {
+    2: T.AGAIN, 8: T.FLOOD, 9: T.LIMITED, 10: T.DENIED, 11: T.LIMITED, 100: T.BUG, 101: T.BLOCKED,
+    102: T.REVOKED, 103: T.REVOKED, 104: T.BUG, 160: T.GONE, 300: T.GONE, 453: T.BUG, 454: T.REFUSED,
+    455: T.DENIED, 456: T.DENIED, 457: T.REVOKED, 458: T.DENIED, 700: T.GONE,
+}  # fmt: skip
+# What a token's state is after each of these; nothing: it stays as it was.
+STATES = {
+    T.CAPTCHA: TokenState.CAPTCHA,
+    T.REVOKED: TokenState.REVOKED,
+    T.BLOCKED: TokenState.BLOCKED,
+    T.LIMITED: TokenState.LIMITED,
+    T.FLOOD: TokenState.LIMITED,
+    T.SCOPE: TokenState.LIMITED,
+}
+# A lost answer: nobody is told anything, the thread is read back.
+SILENT = {T.AGAIN}
+
+
+@pytest.mark.parametrize(("code", "expected"), VK.items())
+def test_vk_codes_mean_what_the_protocol_says(code: int, expected: Treatment) -> None:
+    assert vk.TREATMENTS[code] is expected
+
+
+@pytest.mark.parametrize(("code", "expected"), OK.items())
+def test_ok_codes_mean_what_the_protocol_says(code: int, expected: Treatment) -> None:
+    assert ok.TREATMENTS[code] is expected
+
+
+@pytest.mark.parametrize("treatment", Treatment)
+@pytest.mark.parametrize("effects", [vk.EFFECTS, ok.EFFECTS])
+def test_a_treatment_changes_the_tokens_state_or_leaves_it(effects: dict[Treatment, object], treatment: T) -> None:
+    if effects is ok.EFFECTS and treatment is T.SCOPE:
+        assert treatment not in effects  # no code of OK says so
+        return
+    effect = vk.EFFECTS.get(treatment) if effects is vk.EFFECTS else ok.EFFECTS.get(treatment)
+    assert (effect.state if effect else None) == STATES.get(treatment)
+    assert (effect is not None) == (treatment in OF_THE_TOKEN)
+    if effect is not None and effect.state is TokenState.LIMITED:
+        assert effect.rest
+        assert effect.longest
+        assert effect.longest >= effect.rest
+
+
+@pytest.mark.parametrize(
+    ("network", "code"), [("vk", code) for code in VK] + [("ok", code) for code in OK], ids=str
+)
+def test_the_author_of_an_answer_reads_plain_russian(network: str, code: int) -> None:
+    table = vk if network == "vk" else ok
+    treatment = table.treatment(code)
+    error = CallError(network, "method", code, "SOME_ENGLISH text", treatment)
+    with pytest.raises((Refused, Unsure)) as caught, told_plainly(network, table.words):
+        raise error
+    if treatment in SILENT:
+        assert isinstance(caught.value, Unsure)
+        return
+    refused = caught.value
+    assert isinstance(refused, Refused)
+    assert "ENGLISH" not in refused.message
+    assert "(ошибка" not in refused.message, "the code has no words of its own"
+    # What mends itself or what an operator mends is tried again; what the author must change is not.
+    again = treatment in OF_THE_TOKEN or treatment is T.SLOWER
+    assert refused.permanent is not again
+
+
+@pytest.mark.parametrize(
+    ("code", "method", "kind", "expected"),
+    [
+        (27, "messages.send", TokenKind.GROUP, T.REVOKED),
+        (27, "wall.createComment", TokenKind.GROUP, T.REVOKED),
+        (27, "groups.getLongPollServer", TokenKind.GROUP, T.REVOKED),
+        (27, "wall.get", TokenKind.GROUP, T.SCOPE),
+        (27, "messages.getHistory", TokenKind.SERVICE, T.SCOPE),
+        (28, "wall.get", TokenKind.SERVICE, T.REVOKED),
+        (28, "wall.createComment", TokenKind.SERVICE, T.SCOPE),
+        (5, "wall.get", TokenKind.GROUP, T.REVOKED),
+    ],
+)
+def test_the_wrong_kind_of_token_is_our_mistake_and_no_death(
+    code: int, method: str, kind: TokenKind, expected: Treatment
+) -> None:
+    assert vk.meaning({"error_code": code}, method, kind, own=kind is TokenKind.GROUP) is expected
+
+
+def test_a_missing_scope_concerns_the_token_and_a_closed_wall_does_not() -> None:
+    closed = {"error_code": 15, "error_msg": "Access denied: wall is disabled"}
+    scope = {"error_code": 15, "error_subcode": 1133}
+    assert vk.meaning(closed, "wall.get", TokenKind.USER, own=False) is T.DENIED
+    assert vk.meaning(scope, "wall.get", TokenKind.USER, own=False) is T.SCOPE
+    assert vk.meaning({"error_code": 7}, "wall.createComment", TokenKind.GROUP, own=True) is T.SCOPE
+    assert vk.meaning({"error_code": 7}, "wall.createComment", TokenKind.USER, own=False) is T.DENIED
+
+
+def test_codes_nobody_knows_are_ours_to_look_at() -> None:
+    assert vk.meaning({"error_code": 424_242}, "wall.get", TokenKind.USER, own=False) is T.BUG
+    assert vk.meaning({"error_code": "5"}, "wall.get", TokenKind.USER, own=False) is T.BUG
+    assert ok.treatment(424_242) is T.BUG
+
+
+def test_a_challenge_is_kept_in_either_shape_without_losing_digits() -> None:
+    now = {"error_code": 14, "redirect_uri": "https://id.example/c", "remixstlid": 9_007_199_254_740_997}
+    old = {"error_code": 14, "captcha_sid": "12", "captcha_img": "https://example/c.png"}
+    assert vk.challenge(now) == {"redirect_uri": "https://id.example/c", "remixstlid": "9007199254740997"}
+    assert vk.challenge(old) == {"captcha_sid": "12", "captcha_img": "https://example/c.png"}
+    assert vk.challenge({"error_code": 5}) is None

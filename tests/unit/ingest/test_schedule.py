@@ -1,0 +1,266 @@
+"""The scheduler: where polls go, what it learns, and that it keeps to its budget and its ceiling."""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from services.ingest.pace import Pace
+from services.ingest.rates import DAY, HOURS, Clock, Memory, Rates
+from services.ingest.schedule import PollSchedule
+
+Writes = Callable[[int, float, float], Sequence[float]]
+START = 20_000 * DAY
+
+
+def nothing(_page: int, _since: float, _now: float) -> Sequence[float]:
+    return []
+
+
+def regular(rates: Sequence[float]) -> Writes:
+    """Every page gets its messages at even distances."""
+
+    def writes(page: int, since: float, now: float) -> Sequence[float]:
+        gap = DAY / rates[page]
+        first = int(since // gap) + 1
+        return [number * gap for number in range(first, int(now // gap) + 1)]
+
+    return writes
+
+
+def live(
+    schedule: PollSchedule[int], days: float, writes: Writes = nothing, start: float = START
+) -> tuple[Counter[int], Counter[int], dict[int, float]]:
+    """Poll as allowed; answers polls by page, polls by day, and the greatest age of each page."""
+    by_page: Counter[int] = Counter()
+    by_day: Counter[int] = Counter()
+    last: dict[int, float] = {}
+    oldest: dict[int, float] = {}
+    now = start
+    while now < start + days * DAY:
+        page = schedule.next(now)
+        if page is None:
+            rest = schedule.rest(now)
+            assert rest > 0
+            now += rest
+            continue
+        since = last.get(page, now)
+        oldest[page] = max(oldest.get(page, 0.0), now - since)
+        schedule.polled(page, now, writes(page, since, now))
+        last[page] = now
+        by_page[page] += 1
+        by_day[int((now - start) // DAY)] += 1
+    return by_page, by_day, oldest
+
+
+def schedule_of(pages: int, polls_a_day: float, ceiling: float = DAY) -> PollSchedule[int]:
+    schedule = PollSchedule[int](polls_a_day, ceiling=ceiling)
+    for page in range(pages):
+        schedule.add(page)
+    return schedule
+
+
+def test_polls_go_with_the_square_root_of_the_rate() -> None:
+    rates = [64.0] * 5 + [16.0] * 5 + [4.0] * 5
+    schedule = schedule_of(15, 300)
+    live(schedule, 10, regular(rates))
+    by_page, _, _ = live(schedule, 10, regular(rates), START + 10 * DAY)
+    busy, middle, quiet = (sum(by_page[page] for page in range(n, n + 5)) for n in (0, 5, 10))
+    assert busy / middle == pytest.approx(2, rel=0.15)
+    assert middle / quiet == pytest.approx(2, rel=0.2)
+
+
+def test_no_day_spends_more_than_the_budget_and_hardly_less() -> None:
+    schedule = schedule_of(100, 400)
+    _, by_day, _ = live(schedule, 5, regular([1.0 + page % 7 for page in range(100)]))
+    assert max(by_day.values()) <= 400
+    assert min(by_day[day] for day in range(1, 5)) >= 390
+
+
+def test_no_page_grows_older_than_the_ceiling_however_busy_others_are() -> None:
+    schedule = schedule_of(200, 500)
+    rates = [400.0] * 20 + [0.01] * 180
+    _, _, oldest = live(schedule, 6, regular(rates))
+    assert max(oldest.values()) <= DAY
+
+
+def test_a_budget_too_small_for_the_ceiling_is_told_and_shared_fairly() -> None:
+    schedule = schedule_of(50, 25)
+    by_page, _, _ = live(schedule, 6)
+    assert not schedule.forecast(START + 6 * DAY).keeps_ceiling
+    assert max(by_page.values()) - min(by_page.values()) <= 1
+
+
+def test_a_new_page_is_looked_at_first_and_a_hint_comes_before_its_turn() -> None:
+    schedule = schedule_of(3, 100)
+    seen = {schedule.next(START) for _ in range(2)}
+    for page in seen:
+        assert page is not None
+        schedule.polled(page, START)
+    assert seen <= {0, 1, 2}
+    live(schedule, 1)
+    now = START + DAY
+    schedule.push(2)
+    assert schedule.rest(now) == 0
+    assert schedule.next(now) == 2
+
+
+def test_hints_cannot_spend_the_whole_day_at_once() -> None:
+    schedule = schedule_of(1, 100)
+    live(schedule, 1)
+    spent = 0
+    for _ in range(100):
+        schedule.push(0)
+        if (page := schedule.next(START + DAY)) is None:
+            break
+        schedule.polled(page, START + DAY)
+        spent += 1
+    assert 0 < spent <= 25
+
+
+def test_a_page_that_is_out_is_not_given_twice_and_a_failed_one_waits() -> None:
+    schedule = schedule_of(1, 1_000)
+    assert schedule.next(START) == 0
+    assert schedule.next(START + 600) is None
+    schedule.failed(0, START + 600, 300)
+    assert schedule.next(START + 899) is None
+    assert schedule.next(START + 901) == 0
+
+
+def test_a_page_may_come_and_go_while_it_is_out() -> None:
+    schedule = schedule_of(2, 1_000)
+    page = schedule.next(START)
+    assert page is not None
+    schedule.remove(page)
+    schedule.polled(page, START + 1)
+    schedule.push(page)
+    assert page not in schedule
+    assert schedule.next(START + 1) == 1 - page
+
+
+def test_what_is_learnt_survives_a_restart_as_json() -> None:
+    rates = [50.0, 2.0, 0.2]
+    schedule = schedule_of(3, 200)
+    live(schedule, 8, regular(rates))
+    again = PollSchedule[int](200)
+    for page in range(3):
+        again.add(page, json.loads(json.dumps(schedule.dump(page))))
+    again.next(START + 8 * DAY)
+    for page in range(3):
+        before, after = schedule.expected(page), again.expected(page)
+        assert after.messages_a_day == pytest.approx(before.messages_a_day, rel=0.2)
+        assert after.last_at == before.last_at
+
+
+def test_a_state_it_cannot_read_is_a_page_without_a_past() -> None:
+    states: list[dict[str, Any]] = [{"seen": "x"}, {"at": 5.0, "seen": [1]}, {"hours": []}]
+    for state in states:
+        memory = Memory.load(state)
+        assert memory.at is None
+        assert not any(memory.seen)
+
+
+def test_a_page_that_wakes_up_is_followed_within_a_day() -> None:
+    schedule = schedule_of(40, 400)
+    live(schedule, 14, regular([1.0] * 40))
+    assert schedule.expected(7).messages_a_day < 3
+    awake = [1.0] * 40
+    awake[7] = 60.0
+    live(schedule, 1.5, regular(awake), START + 14 * DAY)
+    assert schedule.expected(7).messages_a_day > 20
+
+
+def test_the_busy_hours_get_more_polls() -> None:
+    source = random.Random(5)
+    schedule = schedule_of(30, 600)
+
+    def by_day(page: int, since: float, now: float) -> Sequence[float]:
+        hours = (hour for hour in range(int(since // 3_600) + 1, int(now // 3_600) + 1) if 9 <= hour % HOURS < 21)
+        return [hour * 3_600.0 + source.random() for hour in hours if hour * 3_600 + 1 <= now]
+
+    live(schedule, 6, by_day)
+    now, day, night = START + 6 * DAY, 0, 0
+    while now < START + 7 * DAY:
+        page = schedule.next(now)
+        if page is None:
+            now += schedule.rest(now)
+            continue
+        schedule.polled(page, now, by_day(page, now - 3_600, now))
+        hour = int(now % DAY // 3_600)
+        day, night = day + (9 <= hour < 21), night + (not 9 <= hour < 21)
+    assert day > 2 * night
+
+
+def test_the_forecast_says_what_comes_true() -> None:
+    rates = [24.0] * 10 + [2.0] * 30
+    schedule = schedule_of(40, 300)
+    live(schedule, 10, regular(rates))
+    now = START + 10 * DAY
+    told = schedule.forecast(now)
+    waits: list[float] = []
+    last = {page: schedule.expected(page).last_at or now for page in range(40)}
+    while now < START + 14 * DAY:
+        page = schedule.next(now)
+        if page is None:
+            now += schedule.rest(now)
+            continue
+        found = regular(rates)(page, last[page], now)
+        waits += [now - moment for moment in found]
+        schedule.polled(page, now, found)
+        last[page] = now
+    assert told.pages == 40
+    assert told.left_today + told.used_today == pytest.approx(300, abs=1)
+    assert told.mean_delay_seconds == pytest.approx(sum(waits) / len(waits), rel=0.2)
+
+
+def test_a_smaller_budget_counts_from_now_on() -> None:
+    schedule = schedule_of(20, 1_000)
+    live(schedule, 0.5)
+    schedule.budget(100)
+    by_page, _, _ = live(schedule, 0.5, start=START + 0.5 * DAY)
+    assert 30 <= by_page.total() <= 60
+    schedule.budget(0)
+    assert schedule.next(START + 1.2 * DAY) is None
+    assert schedule.rest(START + 1.2 * DAY) > 0
+
+
+def test_history_teaches_at_the_first_poll() -> None:
+    rates = Rates()
+    schedule = PollSchedule[str](100, rates=rates)
+    schedule.add("busy")
+    schedule.add("quiet")
+    for _ in range(2):
+        page = schedule.next(START)
+        assert page is not None
+        found = [START - n * 600 for n in range(1, 100)] if page == "busy" else []
+        schedule.polled(page, START, found, since=START - DAY)
+    assert schedule.expected("busy").messages_a_day > 10 * schedule.expected("quiet").messages_a_day
+
+
+@pytest.mark.parametrize("moment", [0.0, 3_599.0, 3_600.0, 86_399.0, 1.5 * DAY, START + 12_345.6])
+def test_a_clock_that_runs_unevenly_can_be_read_back(moment: float) -> None:
+    clock = Clock([1 + (hour % 5) for hour in range(HOURS)])
+    assert clock.moment(clock.at(moment)) == pytest.approx(moment, abs=1e-3)
+    assert clock.at(moment + DAY) == pytest.approx(clock.at(moment) + 1)
+
+
+def test_the_pace_never_overspends_and_gives_back_what_was_borrowed() -> None:
+    pace, clock = Pace(100), Clock([1.0] * HOURS)
+    pace.move(START, clock)
+    assert not pace.may()
+    assert pace.may(0.2)
+    for _ in range(20):
+        pace.spend(1)
+    assert not pace.may(0.2)
+    pace.move(START + DAY / 10, clock)
+    assert not pace.may()
+    spent = 20
+    for step in range(1, 1_000):
+        pace.move(START + DAY * step / 1_000, clock)
+        while pace.may():
+            pace.spend(1)
+            spent += 1
+    assert 98 <= spent <= 100
