@@ -25,6 +25,8 @@ AT_ONCE = 8
 OVERLAP_MS = 3_000
 # A look that was asked for goes back so far: something may have been missed.
 MISSED_MS = 600_000
+# A chat that moved is read back so far beyond the cursor: an edited message moves nothing by itself.
+EDITS_MS = 86_400_000
 # What push has had this long for, and a poll finds, push has lost.
 PUSH_MS = 30_000
 MOST_REST = 60.0
@@ -133,7 +135,7 @@ class Chats:
         for chat_id in {**moved, **again}:
             back = min(floor, closed.get(chat_id, floor))
             try:
-                parsed.extend(await self.history(page, chat_id, back))
+                parsed.extend(await self.history(page, chat_id, max(back - EDITS_MS, 0)))
             except CallError as error:
                 if not concerns_it_alone(error):
                     raise

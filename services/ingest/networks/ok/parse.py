@@ -104,12 +104,13 @@ def _author(ident: str, *, group: bool, name: Any = None) -> Author:
 
 def topic(raw: dict[str, Any], page: PageRef, names: Names | None = None, happened: Happened = "seen") -> Incoming:
     """A media topic of the group: a post of the community or of a citizen."""
+    _object(raw, "topic")
     owner = raw.get("owner_ref")
     if owner is not None and bare(owner) != page.external_id:
         raise ValueError(f"the topic belongs to {owner}")
     ref = str(raw["author_ref"])
     writer, group = bare(ref), ref.startswith("group:")
-    ident = str(raw["id"])
+    ident = _ident(raw, "id")
     blocks = [block for block in raw.get("media") or [] if isinstance(block, dict)]
     texts = [str(block.get("text", "")) for block in blocks if block.get("type") == "text"]
     return Incoming(
@@ -131,6 +132,7 @@ def comment(
     raw: dict[str, Any], page: PageRef, place: str, names: Names | None = None, happened: Happened = "seen"
 ) -> Incoming:
     """A comment of a discussion; a removed one is a deletion, of which the network tells no author."""
+    _object(raw, "comment")
     removed = any(word in str(raw.get("type", "")).upper() for word in REMOVED)
     group, writer = _who(raw)
     answered = raw.get("reply_to_comment_id")
@@ -163,6 +165,11 @@ def _who(raw: dict[str, Any]) -> tuple[bool, str | None]:
     return group, writer if writer not in {"", "0"} else None
 
 
+def _object(raw: Any, what: str) -> None:
+    if not isinstance(raw, dict):
+        raise TypeError(f"the {what} is no object")
+
+
 def _part(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
     """An object inside an object. Raises KeyError or TypeError."""
     found = raw[name]
@@ -187,6 +194,7 @@ def message(
     event_id: str | None = None,
 ) -> Incoming:
     """A message of a chat, as lists and webhooks of all years give it; raises what `Parsed.add` takes."""
+    _object(raw, "message")
     content, sender = _part(raw, "message"), _part(raw, "sender")
     place = prefixed("chat", chat if chat is not None else _ident(_part(raw, "recipient"), "chat_id"))
     ref = _ident(sender, "user_id")
@@ -215,9 +223,10 @@ def webhook(raw: Any, page: PageRef) -> Incoming | None:
 
     Raises KeyError, TypeError or ValueError, with the reason in words, for what is incomplete or unknown.
     """
-    if not isinstance(raw, dict):
-        raise TypeError("the event is no object")
+    _object(raw, "event")
     kind = raw.get("webhookType")
+    if kind is not None and not isinstance(kind, str):
+        raise ValueError("the field 'webhookType' is no text")
     if kind in WORDLESS:
         return None
     if kind not in {None, "MESSAGE_CREATED"}:
@@ -229,11 +238,13 @@ def webhook(raw: Any, page: PageRef) -> Incoming | None:
 
 def discussion(raw: Any, types: Collection[str]) -> Shown | None:
     """A discussion of a group, as the list shows it; None for discussions of other types and of no group."""
-    if not isinstance(raw, dict) or raw.get("object_type") not in types or not raw.get("object_id"):
+    kind = raw.get("object_type") if isinstance(raw, dict) else None
+    if not isinstance(kind, str) or kind not in types or not raw.get("object_id"):
         return None
+    refs = raw.get("ref_objects")
     groups = [
         str(ref["id"])
-        for ref in raw.get("ref_objects") or []
+        for ref in (refs if isinstance(refs, list) else [])
         if isinstance(ref, dict) and ref.get("type") == "GROUP" and ref.get("id")
     ]
     if not groups:
@@ -245,5 +256,5 @@ def discussion(raw: Any, types: Collection[str]) -> Shown | None:
         active_at = moscow(str(active))
     except ValueError:
         active_at = None
-    place = place_of(str(raw["object_type"]), raw["object_id"])
+    place = place_of(kind, raw["object_id"])
     return Shown(place, bare(groups[0]), f"{active}|{count}", count, active_at)

@@ -1,0 +1,163 @@
+"""What the parsers make of a payload of either network, found out by its shape alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from services.ingest.networks.ok import parse as ok
+from services.ingest.networks.port import PageRef, Parsed
+from services.ingest.networks.vk import events as vk_events
+from services.ingest.networks.vk import parse as vk
+
+# Kinds of events in which nobody says anything; of all others the parsers have to make something.
+WORDLESS_EVENTS = {
+    "like_add", "like_remove", "group_join", "group_leave", "group_change_settings", "group_change_photo",
+    "group_officers_edit", "message_allow", "message_deny", "message_event", "message_typing_state",
+    "message_read", "user_block", "user_unblock", "poll_vote_new", "photo_new", "audio_new", "video_new",
+    "app_payload", "vkpay_transaction", "confirmation",
+}  # fmt: skip
+TYPES = {"GROUP_TOPIC", "GROUP_PHOTO", "GROUP_MOVIE"}
+
+
+@dataclass
+class Outcome:
+    """What became of a payload: messages, what was set aside, and the kinds in it that bring no words.
+
+    `calls`: what the parsers were asked.
+    """
+
+    parsed: Parsed = field(default_factory=Parsed)
+    wordless: list[str] = field(default_factory=list)
+    calls: list[tuple[Callable[..., Any], Any, tuple[Any, ...]]] = field(default_factory=list)
+
+    def add(self, parse: Callable[..., Any], raw: Any, *args: Any) -> None:
+        """Have one payload parsed."""
+        self.calls.append((parse, raw, args))
+        self.parsed.add(parse, raw, *args)
+
+    def passed(self, kind: str) -> None:
+        """Note a kind that brings no words."""
+        self.wordless.append(kind)
+
+    @property
+    def told(self) -> dict[str, list[str]]:
+        """The outcome as a test compares it."""
+        return {
+            "messages": [f"{one.happened} {one.kind} {one.external_id}" for one in self.parsed.items],
+            "set_aside": [one.reason for one in self.parsed.unreadable],
+            "wordless": self.wordless,
+        }
+
+
+def page(network: str, external_id: object) -> PageRef:
+    """A page of the network."""
+    return PageRef(
+        id=UUID(int=1),
+        organisation_id=UUID(int=2),
+        network=network,
+        external_id=str(external_id),
+        live_from=datetime(2020, 1, 1, tzinfo=UTC),
+    )
+
+
+def read_vk(raw: Any) -> Outcome:
+    """A payload of VK."""
+    outcome = Outcome()
+    if isinstance(raw, list):
+        for one in raw:
+            _vk_event(outcome, one)
+    elif "updates" in raw:
+        for one in raw["updates"]:
+            _vk_event(outcome, one)
+    elif "failed" in raw:
+        outcome.passed("long poll: failed")
+    elif "error" in raw or "execute_errors" in raw:
+        outcome.passed("error")
+    elif "response" in raw:
+        _vk_response(outcome, raw["response"])
+    elif "object" in raw or "group_id" in raw:
+        _vk_event(outcome, raw)
+    else:
+        _vk_item(outcome, raw)
+    return outcome
+
+
+def _vk_event(outcome: Outcome, raw: Any) -> None:
+    kind = raw.get("type") if isinstance(raw, dict) else None
+    group = raw.get("group_id", 1) if isinstance(raw, dict) else 1
+    if kind in WORDLESS_EVENTS:
+        assert vk_events.event(raw, page("vk", group)) is None
+        outcome.passed(f"event: {kind}")
+        return
+    outcome.add(vk_events.event, raw, page("vk", group))
+
+
+def _vk_response(outcome: Outcome, response: Any) -> None:
+    rows = response.get("items") if isinstance(response, dict) else response
+    if not isinstance(rows, list) or not rows:
+        outcome.passed("answer without words")
+        return
+    names = vk.names_of(response) if isinstance(response, dict) else {}
+    for row in rows:
+        _vk_item(outcome, row, names)
+
+
+def _vk_item(outcome: Outcome, raw: Any, names: dict[int, str] | None = None) -> None:
+    if not isinstance(raw, dict):
+        outcome.passed("a bare value")
+    elif isinstance(raw.get("last_message"), dict):
+        _vk_item(outcome, raw["last_message"], names)
+    elif "peer_id" in raw and "date" in raw:
+        outcome.add(vk.message, raw, page("vk", 1), names)
+    elif "from_id" in raw and ("post_type" in raw or raw.get("inner_type") == "wall_wallpost"):
+        owner = raw.get("owner_id", raw.get("to_id", raw["from_id"]))
+        outcome.add(vk.post, raw, page("vk", abs(int(owner)) if int(owner) < 0 else 1), names, "seen")
+    elif "date" in raw and ("from_id" in raw or raw.get("deleted")):
+        owner = raw.get("owner_id", -1)
+        outcome.add(vk.comment, raw, page("vk", abs(int(owner))), 1, names, "seen")
+        thread = raw.get("thread")
+        for one in thread.get("items", ()) if isinstance(thread, dict) else ():
+            _vk_item(outcome, one, names)
+    else:
+        outcome.passed("a row without words")
+
+
+def read_ok(raw: Any) -> Outcome:
+    """A payload of OK."""
+    outcome = Outcome()
+    group = page("ok", 50000000000001)
+    if not isinstance(raw, dict):
+        outcome.passed("a bare answer")
+    elif "error_code" in raw:
+        outcome.passed("error")
+    elif raw.keys() & {"messages", "comments", "media_topics"}:
+        _ok_rows(outcome, raw, group)
+    elif raw.keys() & {"discussions", "discussion"}:
+        for one in raw.get("discussions") or [raw["discussion"]]:
+            shown = ok.discussion(one, TYPES)
+            outcome.passed("a discussion of something else" if shown is None else f"discussion {shown.place}")
+    elif raw.keys() & {"webhookType", "sender", "recipient"}:
+        outcome.add(ok.webhook, raw, group)
+        if not outcome.parsed.items and not outcome.parsed.unreadable:
+            outcome.passed(f"event: {raw.get('webhookType', 'of 2017')}")
+    elif raw.keys() & {"chats", "chat_id", "group_id", "success", "subscriptions"}:
+        outcome.passed("answer without words")
+    else:
+        outcome.parsed.add(_unknown, raw)
+    return outcome
+
+
+def _ok_rows(outcome: Outcome, raw: dict[str, Any], group: PageRef) -> None:
+    for one in raw.get("messages", ()):
+        outcome.add(ok.message, one, group)
+    for one in raw.get("comments", ()):
+        place = ok.place_of(str(raw["discussionType"]), raw["discussionId"])
+        outcome.add(ok.comment, one, group, place, ok.names_of(raw))
+    for one in raw.get("media_topics", ()):
+        outcome.add(ok.topic, one, group, ok.names_of(raw))
+
+
+def _unknown(raw: dict[str, Any]) -> None:
+    raise ValueError(f"nobody knows this shape: {sorted(raw)[:5]}")

@@ -1,0 +1,106 @@
+"""Payloads of both networks, of all years and shapes: a message, set aside with a reason, or a kind without words.
+
+The project's own fixtures are invented. Where a collection of recorded payloads lies beside the repository, all of
+it goes through the parsers too.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.ingest.networks.port import Parsed
+from tests.contract.payloads import Outcome, read_ok, read_vk
+
+READERS = {"vk": read_vk, "ok": read_ok}
+FIXTURES = Path(__file__).parent / "fixtures"
+RECORDED = Path(__file__).parents[3] / "shared" / "reference" / "payloads"
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for network in READERS for path in (folder / network).rglob("*.json"))
+
+
+def _name(path: Path) -> str:
+    folder = FIXTURES if path.is_relative_to(FIXTURES) else RECORDED
+    return str(path.relative_to(folder))
+
+
+def _read(path: Path, raw: Any) -> Outcome:
+    return READERS[_name(path).partition("/")[0]](raw)
+
+
+def _check(outcome: Outcome) -> None:
+    """Nothing vanished, every reason is in words, and what became a message can be stored."""
+    told = outcome.told
+    assert any(told.values()), "nothing came of it"
+    assert all(len(reason) > len("KeyError") for reason in told["set_aside"]), told["set_aside"]
+    for item in outcome.parsed.items:
+        assert item.external_id
+        assert item.thread_key
+        assert item.written_at.tzinfo is not None
+        assert item.text is not None or item.happened == "deleted"
+        json.dumps(item.raw)
+
+
+@pytest.mark.parametrize("path", _files(FIXTURES), ids=_name)
+def test_our_own_payloads(path: Path) -> None:
+    document = json.loads(path.read_text("utf-8"))
+    outcome = _read(path, document["payload"])
+    _check(outcome)
+    told, expected = outcome.told, document["expected"]
+    assert told["messages"] == expected.get("messages", [])
+    assert told["wordless"] == expected.get("wordless", [])
+    assert len(told["set_aside"]) == len(expected.get("set_aside", []))
+    for reason, wanted in zip(told["set_aside"], expected.get("set_aside", []), strict=True):
+        assert wanted in reason
+
+
+def test_both_networks_have_fixtures_of_their_own() -> None:
+    names = {_name(path).partition("/")[0] for path in _files(FIXTURES)}
+    assert names == set(READERS)
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="no collection of recorded payloads lies beside the repository")
+def test_recorded_payloads() -> None:
+    files = _files(RECORDED)
+    assert files, "the collection is empty"
+    totals = {"messages": 0, "set_aside": 0, "wordless": 0}
+    for path in files:
+        try:
+            outcome = _read(path, json.loads(path.read_text("utf-8")))
+            _check(outcome)
+        except Exception as error:
+            raise AssertionError(_name(path)) from error
+        for kind, found in outcome.told.items():
+            totals[kind] += len(found)
+    assert all(totals.values()), totals
+
+
+BROKEN: list[Any] = [None, True, 0, 1.5, -(10**30), "", "x", [], [None], {}, {"id": {}}, {"date": "x"}]
+
+
+@pytest.mark.parametrize("path", _files(FIXTURES), ids=_name)
+def test_whatever_stands_in_a_field_no_parser_raises(path: Path) -> None:
+    for parse, raw, args in _read(path, json.loads(path.read_text("utf-8"))["payload"]).calls:
+        for broken in BROKEN:
+            for spoilt in _spoilt(raw, broken):
+                parsed = Parsed()
+                parsed.add(parse, spoilt, *args)
+                assert all(one.reason for one in parsed.unreadable)
+                assert all(one.external_id for one in parsed.items)
+
+
+def _spoilt(raw: Any, broken: Any) -> Iterator[Any]:
+    """The payload with one of its parts replaced, for each part of it."""
+    yield broken
+    if isinstance(raw, dict):
+        for name, inner in raw.items():
+            for one in _spoilt(inner, broken):
+                yield raw | {name: one}
+    elif isinstance(raw, list):
+        for number, inner in enumerate(raw):
+            for one in _spoilt(inner, broken):
+                yield [*raw[:number], one, *raw[number + 1 :]]

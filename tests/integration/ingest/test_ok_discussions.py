@@ -1,0 +1,206 @@
+"""What stands in OK's groups is found, whatever is closed, removed or edited there."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from services.ingest.app import worker
+from services.ingest.networks.port import Network, PageRef
+from shared import clock
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import Connected, Emulator, connected
+from tests.integration.ingest.eventually import eventually
+
+
+async def _row(system: Connected, condition: str, *values: Any) -> Any:
+    async def look() -> Any:
+        return await system.eye.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
+
+    return await eventually(look, 60)
+
+
+async def _source(system: Connected, condition: str, *values: Any) -> Any:
+    async def look() -> Any:
+        return await system.eye.fetchrow(f"SELECT * FROM sources WHERE {condition}", *values)
+
+    return await eventually(look, 60)
+
+
+def _network() -> Network:
+    runtime = worker._runtime
+    assert runtime is not None
+    return runtime.networks["ok"]
+
+
+async def _page(page: str) -> PageRef:
+    async def known() -> PageRef | None:
+        runtime = worker._runtime
+        return None if runtime is None else runtime.accounts.page("ok", page)
+
+    return await eventually(known, 60)
+
+
+async def _walked(
+    page: PageRef, since: datetime, cursor: Mapping[str, Any] | None = None
+) -> list[tuple[set[str], Mapping[str, Any], float]]:
+    return [
+        ({f"{item.kind} {item.external_id}" for item in one.parsed.items}, one.cursor, one.share)
+        async for one in _network().walk(page, since, cursor or {})
+    ]
+
+
+def _written(ok: Emulator, page: str) -> set[str]:
+    """Topics, a discussion of several pages, replies, chats."""
+    names = set()
+    for n in range(3):
+        topic = ok.citizen(page, f"Тема {n} {uuid4()}", "wall_post")
+        names.add(f"wall_post {topic['id']}")
+        for number in range(130 if n == 1 else 2):
+            comment = ok.citizen(page, f"Комментарий {number} {uuid4()}", thread=str(topic["id"]))
+            names.add(f"comment {topic['id']}/{comment['id']}")
+        reply = ok.citizen(page, f"Ответ {uuid4()}", thread=str(topic["id"]), in_reply_to=comment["id"])
+        names.add(f"comment {topic['id']}/{reply['id']}")
+    for n in range(2):
+        for number in range(3):
+            sent = ok.citizen(page, f"Письмо {number} {uuid4()}", "message", author=f"70000{n}")
+            chat = sent["thread"] if str(sent["thread"]).startswith("chat:") else f"chat:{sent['thread']}"
+            mid = sent["id"] if str(sent["id"]).startswith("mid:") else f"mid:{sent['id']}"
+            names.add(f"message {chat}/{mid}")
+    return names
+
+
+async def test_a_walk_finds_everything_and_goes_on_from_any_step(
+    ok: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = ok.page("ok_walked")
+    other = ok.page("ok_not_walked")
+    written = _written(ok, page)
+    ok.citizen(other, "В чужой группе", "wall_post")
+    async with connected(database, keys_dir, ok_api_url=ok.url) as system:
+        await system.connect_page("ok", ok, page)
+        ref = await _page(page)
+        since = clock.now() - timedelta(days=2)
+        steps = await _walked(ref, since)
+        found = set().union(*(names for names, _, _ in steps))
+        assert written <= found
+        own = {name for name in found - written if name.startswith("wall_post")}
+        assert found - written == own, "only the group's own topics stand there beside"
+        shares = [share for _, _, share in steps]
+        assert shares[-1] == 1.0
+        assert all(0 <= share <= 1 for share in shares)
+        for cut in range(len(steps)):
+            before = set().union(*(names for names, _, _ in steps[: cut + 1]))
+            after = await _walked(ref, since, steps[cut][1])
+            assert before | set().union(*(names for names, _, _ in after)) == found, steps[cut][1]
+        assert [names for names, _, _ in await _walked(ref, clock.now() + timedelta(hours=1)) if names] == []
+
+
+async def test_removed_comments_and_topics_are_noticed_and_the_words_stay(
+    ok: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = ok.page("ok_removed")
+    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topics_seconds="1") as system:
+        await system.connect_page("ok", ok, page)
+        topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
+        stays, goes = (ok.citizen(page, f"{n} {uuid4()}", thread=topic) for n in range(2))
+        for one in (stays, goes):
+            await _row(system, "external_id = $1", f"{topic}/{one['id']}")
+        ok.post("delete", page=page, id=goes["id"], by="author")
+        row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"{topic}/{goes['id']}")
+        assert (row["deleted_by"], row["text"][0]) == ("unknown", "1")
+        ok.post("edit", page=page, id=topic, kind="wall_post", text="Тема исправлена")
+        await _row(system, "external_id = $1 AND text = 'Тема исправлена'", topic)
+        row = await system.stored(f"{topic}/{stays['id']}")
+        assert row is not None
+        assert row["deleted_at"] is None
+        ok.post("delete", page=page, id=topic, kind="wall_post", by="community")
+        row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", topic)
+        assert (row["deleted_by"], row["text"]) == ("unknown", "Тема исправлена")
+        await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"{topic}/{stays['id']}")
+
+
+async def test_what_the_api_does_not_show_is_not_taken_for_removed(
+    ok: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = ok.page("ok_shows_fewer")
+    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topics_seconds="1") as system:
+        page_id = await system.connect_page("ok", ok, page)
+        topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
+        names = [f"{topic}/{ok.citizen(page, f'{n} {uuid4()}', thread=topic)['id']}" for n in range(12)]
+        for name in names:
+            await _row(system, "external_id = $1", name)
+        ok.post("page", page=page, comments_share=0.1)
+        now = datetime.now(UTC)
+        for _ in range(2):
+            way = "way = 'topics_poll' AND page_id = $1 AND last_success_at > $2"
+            now = (await _source(system, way, page_id, now))["last_success_at"]
+        assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE deleted_at IS NOT NULL") == 0
+
+
+async def test_a_closed_group_rests_says_why_and_comes_back(
+    ok: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    closed, open_ = ok.page("ok_closed"), ok.page("ok_open")
+    settings = {"ok_api_url": ok.url, "ok_topics_seconds": "1", "ok_closed_seconds": "2"}
+    async with connected(database, keys_dir, **settings) as system:
+        closed_id = await system.connect_page("ok", ok, closed)
+        await system.connect_page("ok", ok, open_)
+        before = f"До {uuid4()}"
+        ok.citizen(closed, before)
+        await _row(system, "text = $1", before)
+        ok.post("page", page=closed, deactivated=True)
+        row = await _source(
+            system,
+            "page_id = $1 AND way = 'topics_poll' AND failures > 0 AND last_error LIKE 'Группа%'",
+            closed_id,
+        )
+        assert "закрыта для владельца ключа" in row["last_error"]
+        for n in range(2):
+            text = f"В открытой {n} {uuid4()}"
+            ok.citizen(open_, text)
+            await _row(system, "text = $1", text)
+        ok.post("page", page=closed, deactivated=False)
+        after = f"После {uuid4()}"
+        ok.citizen(closed, after)
+        await _row(system, "text = $1", after)
+        await _source(system, "page_id = $1 AND way = 'topics_poll' AND failures = 0", closed_id)
+
+
+async def test_one_refused_discussion_stops_no_other(ok: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+    page = ok.page("ok_refused")
+    settings = {"ok_api_url": ok.url, "ok_closed_seconds": "2"}
+    async with connected(database, keys_dir, **settings) as system:
+        page_id = await system.connect_page("ok", ok, page)
+        first = f"До {uuid4()}"
+        ok.citizen(page, first)
+        await _row(system, "text = $1", first)
+        ok.post("faults", kind="error", code=458, next=1, method="discussions.getComments")
+        texts = [f"Под темой {n} {uuid4()}" for n in range(3)]
+        for text in texts:
+            topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
+            ok.citizen(page, text, thread=topic)
+        for text in texts:
+            await _row(system, "text = $1", text)
+        row = await _source(system, "page_id = $1 AND way = 'discussions_poll'", page_id)
+        assert "приватности" in (row["last_error"] or "")
+
+
+async def test_comments_without_milliseconds_have_moscow_time_and_people_who_are_gone_keep_their_words(
+    ok: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = ok.page("ok_dates")
+    ok.post("settings", comment_date_ms=False)
+    try:
+        async with connected(database, keys_dir, ok_api_url=ok.url) as system:
+            await system.connect_page("ok", ok, page)
+            text = f"Где автобус? {uuid4()}"
+            written = ok.citizen(page, text, author="560000000077")
+            ok.post("person", author="560000000077", state="deleted")
+            row = await _row(system, "text = $1", text)
+            assert abs(row["written_at"] - datetime.now(UTC)) < timedelta(minutes=10)
+            assert row["external_id"] == f"{written['thread']}/{written['id']}"
+            assert row["author_key"] is not None
+    finally:
+        ok.post("settings", comment_date_ms=True)
