@@ -148,6 +148,14 @@ async def test_faults_repeat_and_drop_events(network: OkProcess, receiver: Recei
     assert await receiver.silent()
 
 
+async def test_a_reordered_event_comes_after_a_younger_one(network: OkProcess, receiver: Receiver) -> None:
+    await network.door("settings", {"webhook_reorder_ms": 4_000})
+    await network.door("faults", {"kind": "reorder", "next": 1, "method": "webhook"})
+    made = [(await network.citizen(text, "message"))["id"] for text in ("Первое", "Второе")]
+    events = [(await receiver.next(20))["message"]["mid"] for _ in range(2)]
+    assert events == made[::-1]
+
+
 async def test_other_pages_do_not_reach_the_subscriber(network: OkProcess, receiver: Receiver) -> None:
     other = await network.door("pages", {"name": "Больница", "screen_name": "clinic"})
     await network.door("citizen", {"page": other["id"], "kind": "message", "text": "Не вам"})

@@ -300,3 +300,24 @@ async def test_addresses_of_people(network: Network) -> None:
     assert (found["objectIdStr"], found["type"]) == (author, "PROFILE")
     await network.door("person", {"author": author, "state": "deleted"})
     assert await network.call("url.getInfo", url=f"https://ok.ru/profile/{author}") == {"type": "UNKNOWN"}
+
+
+async def test_only_the_community_deletes_what_others_wrote(network: Network) -> None:
+    other = await stranger(network)
+    asked = await network.citizen("Вопрос")
+    place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC"}
+    target = {**place, "comment_id": asked["id"]}
+    assert code(await network.call("discussions.deleteDiscussionComment", other, **target)) == 50
+    assert code(await network.call("discussions.editDiscussionComment", other, **target, comment="x")) == 701
+    assert (await network.comments())["comments"][0]["text"] == "Вопрос"
+    await network.door("edit", {"page": network.page, "id": asked["id"], "text": "Вопрос точнее"})
+    listed = await network.call("discussions.getList", category="GROUP")
+    seen = next(item for item in listed["discussions"] if item["object_id"] == network.topic)
+    assert (seen["total_comments_count"], seen["new_comments_count"]) == (1, 1)
+    assert await network.call("discussions.markAsRead", **place) is True
+    listed = await network.call("discussions.getList", category="GROUP")
+    again = next(item for item in listed["discussions"] if item["object_id"] == network.topic)
+    assert again["new_comments_count"] == 0
+    assert again["last_activity_date"] == seen["last_activity_date"]
+    await network.door("delete", {"page": network.page, "id": asked["id"], "by": "author"})
+    assert code(await network.call("discussions.deleteDiscussionComment", **target)) == 702
