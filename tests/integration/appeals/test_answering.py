@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from shared import tokens
+from shared.events import number_committed
 from tests.conftest import TestDatabase
 from tests.harness import service_under_test
 from tests.integration.appeals.conftest import WEDNESDAY, World, build_world, eventually
@@ -217,6 +218,91 @@ async def test_a_failed_publication_shows_and_can_be_tried_again(world: World) -
     assert (again.status_code, again.json()["status"]) == (202, "queued")
 
 
+async def _failed(world: World, text: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """A case whose answer the network refused: the case, the answer, the way to try it again."""
+    await world.writes(QUESTION)
+    case = await world.only()
+    reply = await _answer(world, case, text)
+    failure = {"code": "vk:222", "message": "Ссылки запрещены.", "final": True}
+    await world.emit("publication.failed", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
+    await world.work()
+    return case, reply, f"/appeals/{case['id']}/replies/{reply['id']}/retry"
+
+
+async def _stands(world: World, reply: dict[str, Any], text: str, *, part: int, parts: int) -> None:
+    """A part of the answer stands in the network."""
+    await world.ingest.execute(
+        """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
+           thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
+           VALUES ($1, $2, $3, $4, $5, $6, 'vk', 'comment', 'vk:-101_1', $7, 'x', 'published', 1, 1,
+           now(), now())""",
+        uuid4(), UUID(reply["id"]), part, parts, world.page, world.organisation, text,
+    )  # fmt: skip
+
+
+async def test_a_dead_letter_is_corrected_and_sent_again(world: World) -> None:
+    _, reply, path = await _failed(world, "Смотрите spam.example")
+    blank = await world.post(path, {"text": "  "})
+    assert blank.status_code == 422
+    again = await world.post(path, {"text": "Смотрите на сайте"})
+    assert (again.status_code, again.json()["text"], again.json()["failure"]) == (202, "Смотрите на сайте", None)
+    case = await world.only()
+    (shown,) = case["replies"]
+    assert (shown["status"], shown["text"]) == ("queued", "Смотрите на сайте")
+    (note,) = [entry for entry in case["timeline"] if entry["kind"] == "reply_corrected"]
+    assert note["data"] == {"reply_id": reply["id"], "former": "Смотрите spam.example"}
+    assert note["actor"] == again.json()["author"]
+    assert (await world.post(path, {"text": "Ещё раз"})).status_code == 409
+
+
+async def test_words_that_stand_in_the_network_are_not_corrected(world: World) -> None:
+    _, reply, path = await _failed(world, "Раз. Два. Три.")
+    await _stands(world, reply, "Раз.", part=0, parts=2)
+    for wrong in ("Иначе. Два.", "Раз."):
+        refused = await world.post(path, {"text": wrong})
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["pointer"] == "/text"
+    assert (await world.only())["replies"][0]["text"] == "Раз. Два. Три."
+    assert (await world.post(path, {"text": "Раз.\n\nЧетыре."})).status_code == 202
+
+
+async def test_a_delay_is_shown_in_words_until_the_answer_stands(world: World) -> None:
+    await world.writes(QUESTION)
+    reply = await _answer(world, await world.only())
+    failure = {"code": "no_token", "message": "У страницы нет ключа.", "final": False}
+    await world.emit("publication.delayed", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
+    await world.work()
+    (shown,) = (await world.only())["replies"]
+    assert shown["status"] == "queued"
+    assert (shown["failure"]["message"], shown["failure"]["will_retry"]) == ("У страницы нет ключа.", True)
+    await world.published(reply, at=WEDNESDAY + HOUR)
+    (shown,) = (await world.only())["replies"]
+    assert (shown["status"], shown["failure"]) == ("published", None)
+
+
+async def test_parts_of_a_long_answer_taken_for_handwriting_count_once(world: World) -> None:
+    await world.writes(QUESTION)
+    reply = await _answer(world, await world.only(), "Первая часть. Вторая часть.")
+    parts = [
+        await world.writes(text, from_community=True, at=WEDNESDAY + minutes * timedelta(minutes=1))
+        for minutes, text in ((10, "Первая часть…"), (11, "Вторая часть…"))
+    ]
+    assert [one["origin"] for one in (await world.only())["replies"]] == ["gospablik", "network"]
+    await world.emit(
+        "publication.published",
+        uuid4(),
+        world.organisation,
+        reply_id=reply["id"],
+        external_id=await world.external_id(parts[0]),
+        external_ids=[await world.external_id(part) for part in parts],
+        url="https://example.invalid/answer",
+        published_at=(WEDNESDAY + timedelta(minutes=11)).isoformat(),
+    )
+    await world.work()
+    (shown,) = (await world.only())["replies"]
+    assert (shown["origin"], shown["status"]) == ("gospablik", "published")
+
+
 class FakeIngest:
     """Answers `/internal/publications` as ingest would, after refusing a few times."""
 
@@ -277,5 +363,46 @@ async def test_ingest_is_asked_once_for_whom_the_answer_is(
             assert request["body"]["message_id"] == str(question)
             assert request["body"]["text"] == reply["text"]
             assert UUID(request["act"]) == UUID(int=1)
+    finally:
+        await ingest.close()
+
+
+async def test_ingest_is_asked_to_send_the_corrected_words(
+    database: TestDatabase, keys_dir: Path, fake_ingest: tuple[FakeIngest, str]
+) -> None:
+    fake, url = fake_ingest
+    ingest = await database.connect("ingest")
+    try:
+        async with service_under_test("appeals", database, keys_dir, process="all", ingest_url=url) as appeals:
+            world = await build_world(database, appeals, ingest)
+            await world.insert_message(QUESTION)
+
+            async def opened() -> bool:
+                return len(await world.all()) == 1
+
+            await eventually(opened)
+            reply = await _answer(world, await world.only())
+            publication = uuid4()
+            failure = {"code": "vk:222", "message": "Ссылки запрещены."}
+            await world.emit(
+                "publication.failed", publication, world.organisation, reply_id=reply["id"], failure=failure
+            )
+            await number_committed(appeals.service.database)
+
+            async def failed() -> bool:
+                return (await world.only())["replies"][0]["status"] == "failed"
+
+            await eventually(failed)
+            case = await world.only()
+            path = f"/appeals/{case['id']}/replies/{reply['id']}/retry"
+            assert (await world.post(path, {"text": "Иначе."})).status_code == 202
+
+            async def asked() -> bool:
+                return any(one["path"].endswith("/retry") for one in fake.requests)
+
+            await eventually(asked)
+            (request,) = [one for one in fake.requests if one["path"].endswith("/retry")]
+            assert request["path"] == f"/internal/publications/{publication}/retry"
+            assert request["body"] == {"text": "Иначе."}
     finally:
         await ingest.close()

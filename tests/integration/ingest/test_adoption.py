@@ -1,155 +1,24 @@
 """Our own words coming back: before the response, instead of it, or contradicting it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from services.ingest.feed import DatabaseFeed
-from services.ingest.networks.port import (
-    Author,
-    Incoming,
-    Kind,
-    NotRead,
-    Outgoing,
-    PageRef,
-    Parsed,
-    Published,
-    Unsure,
-    Way,
-)
-from services.ingest.publish import Publisher
+from services.ingest.networks.port import Outgoing, Parsed, Published, Unsure
 from shared.jobs import TryLater
 from tests.conftest import TestDatabase
-from tests.harness import insert_organisation, insert_page, service_under_test
-from tests.integration.ingest.conftest import KEYS, Connected
-
-THREAD = "vk:-101_3"
-
-
-class ScriptedNetwork:
-    """A network whose calls do what the test says."""
-
-    name = "vk"
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.on_publish: Callable[[Outgoing], Awaitable[Published]] | None = None
-        self.thread: Parsed | None = Parsed()
-
-    def ways(self) -> dict[str, Way]:
-        """Nobody listens."""
-        return {}
-
-    def max_length(self, kind: Kind) -> int:
-        """Short."""
-        return 100
-
-    def call_seconds(self) -> float:
-        """Short."""
-        return 0.5
-
-    async def publish(self, outgoing: Outgoing) -> Published:
-        """What the test says."""
-        self.calls += 1
-        assert self.on_publish is not None
-        return await self.on_publish(outgoing)
-
-    async def read_back(self, outgoing: Outgoing) -> Parsed:
-        """What the test says."""
-        if self.thread is None:
-            raise NotRead("closed")
-        return self.thread
-
-
-class Scene:
-    """A question, its answer about to be published, and the network's script."""
-
-    def __init__(self, system: Connected, page: PageRef, network: ScriptedNetwork, publication_id: UUID) -> None:
-        self.system = system
-        self.network = network
-        self.page = page
-        self.publication_id = publication_id
-        database = system.ingest.service.database
-        self.feed = DatabaseFeed(database)
-        self.publisher = Publisher(database, self.feed, {"vk": network}, settle=0.1)
-
-    def spoken(self, number: int, text: str = "Ответ", **changes: Any) -> Incoming:
-        """The community's comment in the thread, answering the question."""
-        values: dict[str, Any] = {
-            "happened": "new",
-            "kind": "comment",
-            "external_id": f"-101_{number}",
-            "thread_key": THREAD,
-            "written_at": datetime.now(UTC),
-            "raw": {},
-            "author": Author(native_id="-101"),
-            "from_community": True,
-            "text": text,
-            "reply_to": "-101_7",
-            "url": f"https://vk.com/wall-101_3?reply={number}",
-        }
-        return Incoming(**(values | changes))
-
-    async def hear(self, *items: Incoming) -> None:
-        """It comes in by push."""
-        await self.feed.store(self.page, "long_poll", Parsed(list(items)))
-
-    async def carry_through(self) -> dict[str, Any]:
-        """Run the job as the queue would until it is done."""
-        for _ in range(60):
-            try:
-                await self.publisher.carry_out(self.publication_id)
-            except TryLater as later:
-                await asyncio.sleep(min(later.delay.total_seconds(), 0.7))
-            row = await self.system.publication(str(self.publication_id))
-            if row["status"] in {"published", "failed"}:
-                return row
-        raise AssertionError("the publication never ended")
-
-    async def link(self, number: int) -> UUID | None:
-        """The publication a stored comment is recognised as."""
-        row = await self.system.stored(f"-101_{number}")
-        assert row is not None
-        found: UUID | None = row["publication_id"]
-        return found
+from tests.integration.ingest.script import Scene, made_scene
 
 
 @pytest.fixture
-async def scene(database: TestDatabase, keys_dir: Path) -> Any:
+async def scene(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Scene]:
     """An answer that is queued."""
-    eye = await database.connect()
-    organisation = await insert_organisation(database)
-    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
-        system = Connected(ingest, database, eye, organisation)
-        page_id = await insert_page(database, organisation, external_id="101")
-        page = PageRef(
-            id=page_id,
-            organisation_id=organisation,
-            network="vk",
-            external_id="101",
-            live_from=datetime(2020, 1, 1, tzinfo=UTC),
-        )
-        question = Incoming(
-            happened="new",
-            kind="comment",
-            external_id="-101_7",
-            thread_key=THREAD,
-            written_at=datetime.now(UTC),
-            raw={},
-            author=Author(native_id="5001"),
-            text="Вопрос",
-        )
-        await DatabaseFeed(ingest.service.database).store(page, "long_poll", Parsed([question]))
-        stored = await system.stored("-101_7")
-        assert stored is not None
-        asked = await system.answer(stored["id"], "Ответ")
-        yield Scene(system, page, ScriptedNetwork(), UUID(asked["id"]))
-    await eye.close()
+    async with made_scene(database, keys_dir) as made:
+        yield made
 
 
 async def test_push_wins_the_race_with_the_response(scene: Scene) -> None:

@@ -1,6 +1,7 @@
 """An answer stands in the network once, whatever happens to the calls."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -160,15 +161,27 @@ async def test_a_refusal_for_good_is_told_in_plain_words_and_can_be_sent_again(
         assert twice.status_code == 409
 
 
-async def test_a_text_that_is_too_long_never_leaves(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
-    page = vk.page("too_long")
-    async with connected(database, keys_dir, vk_api_url=vk.url) as system:
-        await system.connect_page("vk", vk, page)
-        message = await question(system, vk, page, "comment")
-        asked = await system.answer(message, "я" * 4_097)
-        done = await ended(system, asked["id"])
-        assert (done["status"], done["failure"]["code"]) == ("failed", "too_long")
-        assert vk.answers(page) == []
+@pytest.mark.parametrize(("network", "kind"), METHODS)
+async def test_a_text_that_is_too_long_goes_out_in_parts(
+    emulator: Emulator, database: TestDatabase, keys_dir: Path, network: str, kind: str
+) -> None:
+    page = emulator.page(f"too_long_{kind}")
+    text = "Отвечаем по порядку, чтобы ничего не забыть. " * 200
+    async with connected(database, keys_dir, **url(network, emulator)) as system:
+        await system.connect_page(network, emulator, page)
+        message = await question(system, emulator, page, kind)
+        asked = await system.answer(message, text)
+
+        async def told() -> Any:
+            return await system.events("publication.published")
+
+        (event,) = await eventually(told, seconds=60)
+        first = await system.publication(asked["id"])
+        answers = [shown["text"] for shown in emulator.answers(page)]
+        assert len(answers) == first["parts"] > 1
+        assert " ".join(answers).split() == text.split()
+        data = json.loads(event["data"])
+        assert (str(event["subject_id"]), data["url"]) == (asked["id"], first["url"])
 
 
 @pytest.mark.long
