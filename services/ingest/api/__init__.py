@@ -1,13 +1,14 @@
 """The routes of ingest: parse, authorise, call one domain function, answer."""
 
-from services.ingest.api import backfills, messages, publications, reconciliations, sources, tokens
+from services.ingest.api import backfills, callbacks, messages, publications, reconciliations, sources, tokens
 
 ROUTERS = [
     messages.router,
     tokens.router,
     backfills.router,
     reconciliations.router,
+    callbacks.router,
     sources.router,  # last: /sources/{page_id} would take what is not named before it
     publications.router,
 ]
-ROOT = [publications.internal]
+ROOT = [publications.internal, callbacks.door]

@@ -1,9 +1,7 @@
 """VK behind the port: ways in and the way out."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import aiohttp
@@ -23,8 +21,8 @@ from services.ingest.networks.port import (
     Walked,
     Way,
 )
-from services.ingest.networks.resting import rounds
-from services.ingest.networks.vk import dialogs, errors, long_poll
+from services.ingest.networks.rotation import Rotation
+from services.ingest.networks.vk import callback_server, dialogs, errors, long_poll
 from services.ingest.networks.vk.boards import Boards
 from services.ingest.networks.vk.client import VkClient
 from services.ingest.networks.vk.dialogs import Dialogs
@@ -36,6 +34,7 @@ from services.ingest.networks.vk.walls import WAY as WALL_WAY
 from services.ingest.networks.vk.walls import Walls
 from services.ingest.settings import IngestSettings
 
+DIALOGS_AT_ONCE = 8
 MAX_LENGTH: dict[str, int] = {"comment": 4_096, "message": 4_096}
 
 
@@ -47,7 +46,6 @@ class Vk:
     def __init__(
         self, http: aiohttp.ClientSession, accounts: Accounts, feed: Feed, settings: IngestSettings
     ) -> None:
-        self._http = http
         self._accounts = accounts
         self._feed = feed
         self._settings = settings
@@ -58,44 +56,45 @@ class Vk:
         self._walls = Walls(self._reader, accounts, feed, settings)
         self._dialogs = Dialogs(self._client, feed)
         self._publishing = Publishing(self._client, self._reader, self._boards, self._dialogs)
-        self._wake_dialogs: dict[Any, asyncio.Event] = {}
+        self._talks = Rotation(
+            dialogs.WAY,
+            self._with_token,
+            self._compare_dialogs,
+            lambda page, error: feed.failed(page, dialogs.WAY, error),
+            at_once=DIALOGS_AT_ONCE,
+        )
+        self._watch = callback_server.CallbackWatch(self._client, accounts, feed, settings, self.look_soon)
+        self._listening = long_poll.Listening(self._client, http, feed, settings, self.look_soon)
 
     def ways(self) -> dict[str, Way]:
-        """A long poll and a look at conversations per page with a token; one rotation over all walls."""
+        """A long poll per page with a token unless its events are pushed; one rotation for each other way."""
         ways: dict[str, Way] = {}
-        for page in self._accounts.pages(self.name):
-            if self._accounts.credential(self.name, TokenKind.GROUP, page.id) is None:
-                continue
-            ways[f"vk:{long_poll.WAY}:{page.id}"] = self._listener(page).run
-            ways[f"vk:{dialogs.WAY}:{page.id}"] = partial(self._compare_dialogs, page)
+        push = self._settings.vk_push
+        with_token = self._with_token()
+        for page in with_token:
+            if push != "callback" or not self._watch.works(page):
+                ways[f"vk:{long_poll.WAY}:{page.id}"] = self._listener(page).run
+        if with_token:
+            ways[f"vk:{dialogs.WAY}"] = self._talks.run
+        if push != "long_poll":
+            ways[f"vk:{callback_server.WAY}"] = self._watch.run
         if self._reader.can_read():
             ways[f"vk:{WALL_WAY}"] = self._walls.run
         return ways
 
+    def _with_token(self) -> list[PageRef]:
+        return [
+            page
+            for page in self._accounts.pages(self.name)
+            if self._accounts.credential(self.name, TokenKind.GROUP, page.id) is not None
+        ]
+
     def _listener(self, page: PageRef) -> long_poll.LongPoll:
-        return long_poll.LongPoll(
-            page,
-            client=self._client,
-            http=self._http,
-            feed=self._feed,
-            settings=self._settings,
-            missed=self.look_soon,
-        )
+        return long_poll.LongPoll(page, self._listening)
 
-    async def _compare_dialogs(self, page: PageRef) -> None:
-        woken = self._wake_dialogs.setdefault(page.id, asyncio.Event())
-
-        async def one_round() -> float:
-            woken.clear()
-            await self._dialogs.look(page)
-            try:
-                async with asyncio.timeout(self._settings.vk_dialogs_seconds):
-                    await woken.wait()
-            except TimeoutError:
-                return 0
-            return 0
-
-        await rounds(f"{dialogs.WAY}:{page.external_id}", one_round, partial(self._feed.failed, page, dialogs.WAY))
+    async def _compare_dialogs(self, page: PageRef) -> float:
+        await self._dialogs.look(page)
+        return self._settings.vk_dialogs_seconds
 
     def max_length(self, kind: Kind) -> int:
         """The longest text the network takes."""
@@ -124,8 +123,7 @@ class Vk:
     def look_soon(self, page: PageRef) -> None:
         """Compare the page's wall and conversations as soon as the limits allow."""
         self._walls.ask(page)
-        if page.id in self._wake_dialogs:
-            self._wake_dialogs[page.id].set()
+        self._talks.ask(page)
 
     def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
         """Wall with threads, discussions, suggested posts, conversations; see `port.Network.walk`."""

@@ -1,16 +1,21 @@
-"""Bots Long Poll of one page: events as they happen, the cursor stored with the batch it ends."""
+"""Bots Long Poll of one page: events as they happen, the cursor stored with the batch it ends.
 
+Thousands of these run in one process: what they have in common is in `Listening`, and one holds little.
+"""
+
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from services.ingest.networks.calls import CallLost, lost
 from services.ingest.networks.port import Feed, PageRef, Parsed, TokenKind
 from services.ingest.networks.resting import rounds
-from services.ingest.networks.vk import events
+from services.ingest.networks.vk import events, suggests
 from services.ingest.networks.vk.client import VkClient
 from services.ingest.networks.vk.errors import NETWORK
 from services.ingest.settings import IngestSettings
@@ -19,11 +24,34 @@ from shared import clock
 WAY = "long_poll"
 CHECK = "a_check"
 MAX_REST = 60.0
+# Keys that are asked for at once: a start must not bring thousands of calls together.
+OPEN_AT_ONCE = 16
 # After a change that was only announced, the thread is compared with the network.
 CHANGED = {"edited", "deleted", "restored"}
 
 
-@dataclass
+class Listening:
+    """What all long polls share. `missed` is called when events may have been lost: a poll has to look."""
+
+    def __init__(
+        self,
+        client: VkClient,
+        http: aiohttp.ClientSession,
+        feed: Feed,
+        settings: IngestSettings,
+        missed: Callable[[PageRef], None],
+    ) -> None:
+        self.client = client
+        self.http = http
+        self.feed = feed
+        self.settings = settings
+        self.missed = missed
+        # The network holds a call for `wait` seconds; proxies and scheduling add a little.
+        self.timeout = aiohttp.ClientTimeout(total=settings.vk_long_poll_wait + 10, connect=10)
+        self.opening = asyncio.Semaphore(OPEN_AT_ONCE)
+
+
+@dataclass(slots=True)
 class _Session:
     """Where the poll stands. `ts` moves only after its batch is committed."""
 
@@ -37,28 +65,17 @@ class _Session:
 
 
 class LongPoll:
-    """Listens for one page. `missed` is called when events may have been lost: a poll has to look."""
+    """Listens for one page."""
 
-    def __init__(
-        self,
-        page: PageRef,
-        *,
-        client: VkClient,
-        http: aiohttp.ClientSession,
-        feed: Feed,
-        settings: IngestSettings,
-        missed: Callable[[PageRef], None],
-    ) -> None:
+    __slots__ = ("_feed", "_heard_at", "_mended", "_page", "_session", "_shared")
+
+    def __init__(self, page: PageRef, shared: Listening) -> None:
         self._page = page
-        self._client = client
-        self._http = http
-        self._feed = feed
-        self._settings = settings
-        self._missed = missed
+        self._shared = shared
+        self._feed = shared.feed
         self._session: _Session | None = None
         self._mended = 0
-        # The network holds a call for `wait` seconds; proxies and scheduling add a little.
-        self._timeout = aiohttp.ClientTimeout(total=settings.vk_long_poll_wait + 10, connect=10)
+        self._heard_at = 0.0
 
     async def run(self) -> None:
         """Listen for ever."""
@@ -69,7 +86,10 @@ class LongPoll:
 
     async def _round(self) -> float:
         session = self._session or await self._resume()
-        if clock.now().timestamp() - session.opened_at > self._settings.vk_key_seconds:
+        if self._is_old(session):
+            # Some connections die without a word: whatever they kept from us, a look finds.
+            if clock.now().timestamp() - self._heard_at > self._shared.settings.vk_key_seconds:
+                self._shared.missed(self._page)
             session = await self._open(session.ts)
         self._session = session
         answer = await self._check(session)
@@ -82,44 +102,52 @@ class LongPoll:
         await self._take(session, answer)
         return 0
 
+    def _is_old(self, session: _Session) -> bool:
+        # Keys that were opened together are not renewed together.
+        age = clock.now().timestamp() - session.opened_at
+        return age > self._shared.settings.vk_key_seconds * (0.75 + self._page.id.int % 1_000 / 4_000)
+
     async def _resume(self) -> _Session:
         """Go on from the stored cursor; a page seen for the first time starts now and is polled for the rest."""
-        stored = await self._feed.cursor(self._page, WAY)
+        self._heard_at = clock.now().timestamp()
+        async with self._shared.opening:
+            stored = await self._feed.cursor(self._page, WAY)
         try:
             return _Session(stored["server"], stored["key"], str(stored["ts"]), float(stored["opened_at"]))
         except KeyError:
             pass
         session = await self._open(None)
         await self._feed.store(self._page, WAY, Parsed(), cursor=session.cursor())
-        self._missed(self._page)
+        self._shared.missed(self._page)
         return session
 
     async def _open(self, ts: str | None) -> _Session:
         """A new key; `ts` stays unless there is none to keep."""
-        credential = self._client.credential(
-            "groups.getLongPollServer", TokenKind.GROUP, TokenKind.USER, page_id=self._page.id
-        )
-        got = await self._client.read(credential, "groups.getLongPollServer", group_id=self._page.external_id)
+        client, method = self._shared.client, "groups.getLongPollServer"
+        async with self._shared.opening:
+            credential = client.credential(method, TokenKind.GROUP, TokenKind.USER, page_id=self._page.id)
+            got = await client.read(credential, method, group_id=self._page.external_id)
         try:
             return _Session(
                 str(got["server"]), str(got["key"]), str(got["ts"]) if ts is None else ts, clock.now().timestamp()
             )
         except (KeyError, TypeError) as error:
-            raise CallLost(NETWORK, "groups.getLongPollServer", "no server in the answer") from error
+            raise CallLost(NETWORK, method, "no server in the answer") from error
 
     async def _check(self, session: _Session) -> dict[str, Any]:
         query = {
             "act": CHECK,
             "key": session.key,
             "ts": session.ts,
-            "wait": str(self._settings.vk_long_poll_wait),
+            "wait": str(self._shared.settings.vk_long_poll_wait),
         }
+        url = URL(session.server).update_query(query)
         try:
-            async with self._http.get(session.server, params=query, timeout=self._timeout) as response:
+            async with self._shared.http.get(url, timeout=self._shared.timeout) as response:
                 answer = json.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise lost(NETWORK, CHECK, error) from None
-        if not isinstance(answer, dict) or not ({"ts", "failed"} & answer.keys()):
+        if not isinstance(answer, dict) or not ("ts" in answer or "failed" in answer):
             raise CallLost(NETWORK, CHECK, "neither events nor a failure in the answer")
         return answer
 
@@ -128,23 +156,24 @@ class LongPoll:
         match answer["failed"]:
             case 1 if "ts" in answer:
                 session.ts = str(answer["ts"])
-                self._missed(self._page)
+                self._shared.missed(self._page)
             case 2:
                 session = await self._open(session.ts)
             case _:
                 session = await self._open(None)
-                self._missed(self._page)
+                self._shared.missed(self._page)
         await self._feed.store(self._page, WAY, Parsed(), cursor=session.cursor())
         self._session = session
 
     async def _take(self, session: _Session, answer: dict[str, Any]) -> None:
-        ts = str(answer["ts"])
-        parsed = events.events(answer.get("updates"), self._page)
-        if not parsed.items and not parsed.unreadable and ts == session.ts:
+        ts, updates = str(answer["ts"]), answer.get("updates")
+        if not updates and ts == session.ts:
             self._feed.well(self._page, WAY)
             return
+        self._heard_at = clock.now().timestamp()
+        parsed = events.events(updates, self._page)
         moved = _Session(session.server, session.key, ts, session.opened_at)
-        await self._feed.store(self._page, WAY, parsed, cursor=moved.cursor())
+        await self._feed.store(self._page, WAY, parsed, cursor=moved.cursor(), marks=suggests.marks(parsed))
         self._session = moved
         changed = sorted({item.thread_key for item in parsed.items if item.happened in CHANGED})
         if changed:

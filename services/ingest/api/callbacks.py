@@ -1,0 +1,136 @@
+"""Where networks push events to, and the routes by which people set that up."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+from email.utils import format_datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from services.ingest import callback_servers
+from services.ingest.api.common import ONE
+from services.ingest.callback_batches import NotNow
+from services.ingest.callbacks import Door
+from services.ingest.schemas import CallbackIn, CallbackOut
+from services.ingest.settings import ingest_settings
+from shared import clock, problems
+from shared.access import Caller, Right, allowed
+from shared.logs import logger
+from shared.problems import BadRequest, Conflict, Forbidden, Invalid, Problem, TooLarge, Unavailable
+from shared.service import Reading, Writing, service_of
+
+log = logger(__name__)
+
+door = APIRouter(prefix="/callbacks", tags=["callbacks"])
+router = APIRouter()
+
+SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
+SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
+
+# When the network shall bring again what cannot be stored now.
+AGAIN = timedelta(seconds=30)
+# The networks wait 5 to 10 seconds for an answer.
+ANSWER_SECONDS = 7.0
+SHOWN_PATH = "/callbacks/ok/…"
+
+_EVENT = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "`ok` once the event is stored or known; for a confirmation its code",
+        "content": {"text/plain": {"schema": {"type": "string"}, "example": "ok"}},
+    },
+    **problems.responses(BadRequest, Forbidden, TooLarge),
+    503: {
+        **problems.responses(Unavailable)[503],
+        "headers": {"Retry-After": {"schema": {"type": "string"}, "description": "A moment as an HTTP date"}},
+    },
+}
+
+
+def _door(request: Request) -> Door:
+    state = request.app.state
+    if getattr(state, "callback_door", None) is None:
+        state.callback_door = Door(service_of(request), ingest_settings())
+    found: Door = state.callback_door
+    return found
+
+
+async def _answer(taken: Awaitable[str]) -> Response:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return PlainTextResponse(await taken)
+    except (NotNow, TimeoutError) as error:
+        again = format_datetime(clock.now() + AGAIN, usegmt=True)
+        raise Unavailable(f"Not stored: {error or 'no time'}", headers={"Retry-After": again}) from error
+
+
+@door.post(
+    "/vk", response_class=PlainTextResponse, responses=_ANSWERS, openapi_extra=_EVENT, summary="An event of VK"
+)
+async def vk_event(request: Request) -> Response:
+    """Callback API: known by `group_id` and `secret`; a second delivery of the same event changes nothing."""
+    return await _answer(_door(request).vk(await request.body()))
+
+
+@door.post(
+    "/ok/{secret}",
+    response_class=PlainTextResponse,
+    responses=_ANSWERS | problems.responses(Invalid),
+    openapi_extra=_EVENT,
+    summary="An event of OK",
+)
+async def ok_event(request: Request, secret: str) -> Response:
+    """Bot API: the address itself is the secret."""
+    # What may be logged from here on must not show it.
+    request.scope["path"] = SHOWN_PATH
+    request.scope["raw_path"] = SHOWN_PATH.encode()
+    try:
+        return await _answer(_door(request).ok(secret, await request.body(), _sender(request)))
+    except Problem:
+        raise
+    except Exception as bug:  # told here: whoever logs it further out knows the address
+        log.exception("a pushed event failed")
+        raise Problem("The error is logged; the request changed nothing") from bug
+
+
+def _sender(request: Request) -> str | None:
+    """Who speaks to the gateway, as the gateway tells it; without a gateway, who speaks to us."""
+    hops = request.headers.get("x-forwarded-for", "").split(",")
+    told = hops[-1].strip()
+    return told or (request.client.host if request.client else None)
+
+
+@router.get(
+    "/sources/{page_id}/callback", tags=["sources"], responses=ONE, summary="Where a page's events are pushed to"
+)
+async def get_callback(session: Reading, caller: SourceReader, page_id: UUID) -> CallbackOut:
+    """Whether the network pushes, and why not if it does not; the secret is never shown."""
+    return await callback_servers.shown(session, caller, page_id)
+
+
+@router.put(
+    "/sources/{page_id}/callback",
+    tags=["sources"],
+    responses=ONE | problems.responses(Conflict),
+    summary="Take pushed events under this secret",
+)
+async def put_callback(session: Writing, caller: SourceManager, page_id: UUID, given: CallbackIn) -> CallbackOut:
+    """For a server that a person set up in the network; it is not watched over."""
+    return await callback_servers.set_by_hand(session, caller, page_id, given)
+
+
+@router.delete(
+    "/sources/{page_id}/callback",
+    tags=["sources"],
+    status_code=204,
+    responses=ONE,
+    summary="Take no more events under the page's secret",
+)
+async def delete_callback(session: Writing, caller: SourceManager, page_id: UUID) -> None:
+    """A page that is watched over gets a server of its own again."""
+    await callback_servers.remove(session, caller, page_id)

@@ -1,0 +1,330 @@
+"""The door for pushed events: who is admitted, what is answered, and that each event counts once."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from services.ingest import callback_batches
+from shared import clock
+from tests.conftest import TestDatabase
+from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
+from tests.integration.ingest.conftest import KEYS, Emulator
+
+GROUP = 900001
+SECRET = "s3cret-of-tests"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An API process of ingest with one page of VK that takes events by hand."""
+
+    ingest: ServiceUnderTest
+    database: TestDatabase
+    eye: asyncpg.Connection
+    page_id: UUID
+
+    async def push(self, body: Any, path: str = "/callbacks/vk", **headers: str) -> httpx.Response:
+        """A network's POST."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"content-type": "application/json", **headers}
+        return await self.ingest.client.post(path, content=content, headers=headers)
+
+    async def by_hand(self, page_id: UUID, **body: str) -> httpx.Response:
+        """A person sets a push up."""
+        return await self.ingest.client.put(
+            f"/api/v1/sources/{page_id}/callback", json=body, headers=self.ingest.headers("moderator")
+        )
+
+    async def messages(self) -> list[asyncpg.Record]:
+        """All that is stored."""
+        return list(await self.eye.fetch("SELECT * FROM messages ORDER BY external_id"))
+
+
+@asynccontextmanager
+async def bench(database: TestDatabase, keys_dir: Path, **env: str) -> AsyncIterator[Bench]:
+    """Ingest's API without its worker, as Compose runs it."""
+    organisation = await insert_organisation(database)
+    page_id = await insert_page(database, organisation, network="vk", external_id=str(GROUP))
+    eye = await database.connect()
+    async with service_under_test("ingest", database, keys_dir, process="api", **(KEYS | env)) as ingest:
+        one = Bench(ingest, database, eye, page_id)
+        answer = await one.by_hand(page_id, secret=SECRET, confirmation_code="c0de1")
+        assert answer.status_code == 200, answer.text
+        yield one
+    await eye.close()
+
+
+def comment(number: int = 31, text: str = "Когда починят?", kind: str = "wall_reply_new", **more: Any) -> Any:
+    """A comment's event as VK posts it."""
+    content = {
+        "id": number,
+        "from_id": 700001,
+        "date": 1767225600,
+        "text": text,
+        "post_id": 12,
+        "owner_id": -GROUP,
+        "post_owner_id": -GROUP,
+    }
+    return {
+        "type": kind,
+        "object": content,
+        "group_id": GROUP,
+        "event_id": uuid4().hex + "0" * 8,
+        "v": "5.199",
+        "secret": SECRET,
+    } | more
+
+
+def taken(answer: httpx.Response) -> bool:
+    """Whether the network reads it as taken: `ok`, nothing around it, as plain text."""
+    plain = answer.headers["content-type"].startswith("text/plain")
+    return answer.status_code == 200 and answer.content == b"ok" and plain
+
+
+async def test_an_event_is_stored_when_ok_is_said(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir) as one:
+        assert taken(await one.push(comment()))
+        (row,) = await one.messages()
+        assert (row["external_id"], row["text"], row["way_in"]) == (f"-{GROUP}_31", "Когда починят?", "callback")
+        assert SECRET not in row["raw"]
+        shown = await one.ingest.client.get(
+            f"/api/v1/sources/{one.page_id}/callback", headers=one.ingest.headers("moderator")
+        )
+        assert (shown.json()["state"], shown.json()["by_hand"]) == ("working", True)
+        assert shown.json()["last_event_at"] is not None
+        assert SECRET not in shown.text
+
+
+async def test_strangers_and_wrong_secrets_are_refused_alike(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir) as one:
+        bodies = [
+            comment(secret="wrong"),
+            comment(secret=None),
+            comment(secret={"a": 1}),
+            comment(secret="\ud800"),
+            comment(group_id=GROUP + 1),
+            {"type": "confirmation", "group_id": GROUP, "secret": "wrong"},
+            {"type": "confirmation", "group_id": GROUP + 1},
+        ]
+        answers = [await one.push(body) for body in bodies]
+        assert [answer.status_code for answer in answers] == [403] * len(bodies)
+        assert len({answer.text for answer in answers}) == 1
+        assert await one.messages() == []
+
+
+async def test_what_comes_twice_counts_once(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir) as one:
+        first = comment()
+        edits = [comment(text=text, kind="wall_reply_edit") for text in ("Второй", "Третий")]
+        for event in (first, first, *edits, edits[0], first):
+            assert taken(await one.push(event))
+        (row,) = await one.messages()
+        assert (row["text"], row["version"]) == ("Третий", 3)
+        kinds = [r["type"] for r in await one.eye.fetch("SELECT type FROM events ORDER BY created_at, id")]
+        assert sorted(kinds) == ["message.edited", "message.edited", "message.received"]
+
+
+async def test_events_of_old_versions_have_no_id_and_count_once_too(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    async with bench(database, keys_dir) as one:
+        events = [
+            comment(),
+            comment(text="Второй", kind="wall_reply_edit"),
+            comment(text="Третий", kind="wall_reply_edit"),
+        ]
+        for event in events:
+            del event["event_id"], event["v"]
+        for event in (*events, events[1]):
+            assert taken(await one.push(event))
+        (row,) = await one.messages()
+        assert (row["text"], row["version"]) == ("Третий", 3)
+
+
+UNREADABLE = [
+    (b"", "JSON"),
+    (b"{", "JSON"),
+    (b'{"type": "\xff"}', "UTF-8"),
+    (b"[1]", "array"),
+    (b"null", "null"),
+    (b'"text"', "string"),
+    (b"[" * 100_000, "nesting"),
+    (b'{"group_id": 900001}', "/type"),
+    (b'{"type": 5, "group_id": 900001}', "/type"),
+    (b'{"type": "wall_reply_new"}', "/group_id"),
+    (b'{"type": "wall_reply_new", "group_id": true}', "/group_id"),
+    (b'{"type": "wall_reply_new", "group_id": ' + b"9" * 5_000 + b"}", "number"),
+]
+
+
+async def test_what_cannot_be_read_is_told(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir) as one:
+        for body, named in UNREADABLE:
+            answer = await one.push(body)
+            assert answer.status_code == 400, (body[:50], answer.text)
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert named in answer.json()["detail"], (body[:50], answer.text)
+
+
+async def test_a_body_of_five_megabytes_is_refused(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir) as one:
+        answer = await one.push(comment(text="д" * 2_500_000))
+        assert answer.status_code == 413
+        assert await one.messages() == []
+
+
+async def test_unknown_kinds_are_taken_and_unreadable_ones_set_aside(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    async with bench(database, keys_dir) as one:
+        assert taken(await one.push(comment(kind="never_heard_of")))
+        assert taken(await one.push(comment(kind="like_add")))
+        assert await one.eye.fetchval("SELECT count(*) FROM set_aside") == 0
+        broken = comment()
+        broken["object"] = {"text": "без номера"}
+        assert taken(await one.push(broken))
+        assert taken(await one.push(comment(object=[1, 2])))
+        rows = await one.eye.fetch("SELECT reason, raw FROM set_aside ORDER BY reason")
+        assert [row["reason"] for row in rows] == ["the event has no object", "the field 'id' is missing"]
+        assert all(SECRET not in row["raw"] for row in rows)
+        assert await one.messages() == []
+
+
+async def test_two_hundred_at_once_are_each_stored_once(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir) as one:
+        events = [comment(number) for number in range(1, 201)]
+        answers = await asyncio.gather(*(one.push(event) for event in [*events, *events[:50]]))
+        assert all(taken(answer) for answer in answers)
+        assert len(await one.messages()) == 200
+        assert await one.eye.fetchval("SELECT count(*) FROM events WHERE type = 'message.received'") == 200
+
+
+async def test_a_confirmation_is_answered_with_the_kept_code(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir) as one:
+        for more in ({}, {"secret": SECRET}, {"event_id": "0" * 40, "v": "5.199", "secret": SECRET}):
+            answer = await one.push({"type": "confirmation", "group_id": GROUP, **more})
+            assert (answer.status_code, answer.content) == (200, b"c0de1")
+            assert answer.headers["content-type"].startswith("text/plain")
+        await one.by_hand(one.page_id, secret=SECRET)
+        await asyncio.sleep(3.1)  # what was known is fresh for so long
+        answer = await one.push({"type": "confirmation", "group_id": GROUP})
+        assert answer.status_code == 503
+
+
+async def test_without_the_database_the_network_is_asked_to_come_again(
+    database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(database, keys_dir) as one:
+        assert taken(await one.push(comment(1)))
+        admin = await database.connect()
+        monkeypatch.setattr(callback_batches, "STORE_SECONDS", 1.0)
+        # Whoever stores waits behind this, as behind a database that does not answer.
+        lock = admin.transaction()
+        await lock.start()
+        await admin.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+        event = comment(2)
+        answer = await one.push(event)
+        assert answer.status_code == 503
+        again = parsedate_to_datetime(answer.headers["retry-after"])
+        assert 0 < (again - clock.now()).total_seconds() < 3 * 3_600
+        await lock.rollback()
+        assert taken(await one.push(event))
+        assert [row["external_id"] for row in await one.messages()] == [f"-{GROUP}_1", f"-{GROUP}_2"]
+        await admin.close()
+
+
+async def test_more_than_can_be_stored_is_postponed(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir, callbacks_backlog="5") as one:
+        events = [comment(number) for number in range(1, 301)]
+        answers = await asyncio.gather(*(one.push(event) for event in events))
+        codes = [answer.status_code for answer in answers]
+        assert set(codes) == {200, 503}
+        assert len(await one.messages()) == codes.count(200)
+        assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 503)
+
+
+def chat_message(number: int = 1, **more: Any) -> Any:
+    """A message's event as OK posts it."""
+    return {
+        "webhookType": "MESSAGE_CREATED",
+        "sender": {"user_id": "user:700001", "name": "Имя"},
+        "recipient": {"chat_id": "chat:C0ffee00"},
+        "message": {"text": "Здравствуйте", "seq": 115000000000000001, "mid": f"mid:C0ffee00.{number}"},
+        "timestamp": 1767225600000,
+    } | more
+
+
+async def test_events_of_ok_are_known_by_their_address(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir, ok_webhook_networks="217.20.145.192/28, 127.0.0.1/32") as one:
+        organisation = await one.eye.fetchval("SELECT organisation_id FROM pages LIMIT 1")
+        page_id = await insert_page(database, organisation, network="ok", external_id="60000001")
+        assert (await one.by_hand(page_id, secret="path-0f-ok")).status_code == 200
+        assert (await one.by_hand(page_id, secret="path-of-ok")).json()["url"].endswith("/callbacks/ok/…")
+        path = "/callbacks/ok/path-of-ok"
+        outside = {"x-forwarded-for": "217.20.145.200, 203.0.113.9"}
+        refused = [
+            await one.push(chat_message(), "/callbacks/ok/path-0f-ok"),
+            await one.push(b"{", "/callbacks/ok/another"),
+            await one.push(chat_message(), path, **outside),
+        ]
+        assert [answer.status_code for answer in refused] == [403] * 3
+        assert len({answer.json()["detail"] for answer in refused}) == 1
+        for answer in [await one.push(chat_message(), path) for _ in range(2)]:
+            assert taken(answer)
+        assert taken(await one.push(chat_message(2), path, **{"x-forwarded-for": "203.0.113.9, 217.20.145.200"}))
+        assert (await one.push(b"{", path)).status_code == 400
+        rows = await one.messages()
+        assert [(row["network"], row["kind"]) for row in rows] == [("ok", "message")] * 2
+
+
+async def test_setting_a_push_up_by_hand(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir) as one:
+        client, path = one.ingest.client, f"/api/v1/sources/{one.page_id}/callback"
+        manager = one.ingest.headers("moderator")
+        for body in ({"secret": "short"}, {"secret": "с кириллицей"}, {"secret": SECRET, "other": 1}, {}):
+            assert (await client.put(path, json=body, headers=manager)).status_code == 422
+        organisation = await one.eye.fetchval("SELECT organisation_id FROM pages LIMIT 1")
+        executor = one.ingest.headers("executor", organisation)
+        assert (await client.get(path, headers=executor)).status_code == 200
+        assert (await client.put(path, json={"secret": SECRET}, headers=executor)).status_code == 403
+        assert (await client.get(path, headers=one.ingest.headers("executor", uuid4()))).status_code == 404
+        assert (await client.get(path.replace(str(one.page_id), str(uuid4())), headers=manager)).status_code == 404
+        assert (await client.delete(path, headers=manager)).status_code == 204
+        assert (await client.get(path, headers=manager)).status_code == 404
+        await asyncio.sleep(3.1)  # what was known is fresh for so long
+        assert (await one.push(comment())).status_code == 403
+
+
+async def test_the_code_that_the_network_tells_now_is_answered(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_confirmation")
+    async with bench(database, keys_dir, vk_api_url=vk.url) as one:
+        organisation = await one.eye.fetchval("SELECT organisation_id FROM pages LIMIT 1")
+        page_id = await insert_page(database, organisation, network="vk", external_id=page)
+        (token,) = [t["token"] for t in vk.tokens() if t["kind"] == "group" and str(t["page"]) == page]
+        body = {"network": "vk", "kind": "group", "page_id": str(page_id), "token": token}
+        answer = await one.ingest.client.post(
+            "/api/v1/sources/tokens", json=body, headers=one.ingest.headers("moderator")
+        )
+        assert answer.status_code == 201
+        await one.by_hand(page_id, secret=SECRET)
+        for _ in range(2):
+            code = vk.post("callback_code", page=page)["code"]
+            answer = await one.push({"type": "confirmation", "group_id": int(page), "secret": SECRET})
+            assert (answer.status_code, answer.text) == (200, code)
+        # The last code is kept for the time when the network cannot be asked.
+        vk.post("faults", kind="drop", rate=1, method="groups.getCallbackConfirmationCode")
+        await asyncio.sleep(3.1)  # what was known is fresh for so long
+        answer = await one.push({"type": "confirmation", "group_id": int(page), "secret": SECRET})
+        assert (answer.status_code, answer.text) == (200, code)
