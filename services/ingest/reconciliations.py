@@ -18,8 +18,9 @@ from shared.tables.ingest import Reconciliation, Source
 from shared.tables.registry import Page
 
 WAY = "reconcile"
-# Ways that read on by themselves; the others are looks into the past, or at our own answers.
-ORDINARY = Source.way.not_in((WAY, "backfill", "read_back"))
+# These look into the past, or at our own answers; all other ways read on by themselves.
+EXTRAORDINARY = frozenset({WAY, "backfill", "read_back"})
+ORDINARY = Source.way.not_in(sorted(EXTRAORDINARY))
 # How far back a page is compared that never was: what is older is asked for by a backfill.
 FIRST_REACH = timedelta(days=30)
 # Before this the networks held nothing.

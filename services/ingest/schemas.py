@@ -91,6 +91,23 @@ class WayOut(BaseModel):
     lag_seconds: float | None = Field(description="Since the last look that went well")
 
 
+class BudgetOut(BaseModel):
+    """Calls of a method that a network limits by the day, over all tokens that read for all pages."""
+
+    network: NetworkName
+    method: str = Field(examples=["wall.get"])
+    tokens: int = Field(description="Usable now")
+    used_today: int = Field(description="Counted before they are made: after a crash rather too many than too few")
+    limit: int = Field(description="Of the usable tokens together")
+    left: int
+
+
+class BudgetList(BaseModel):
+    """All methods with a limit a day."""
+
+    items: list[BudgetOut]
+
+
 class ReconciliationIn(_In):
     """What to compare."""
 

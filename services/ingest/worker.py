@@ -19,6 +19,7 @@ from services.ingest.networks.resting import TROUBLE
 from services.ingest.publish import JOB, UNFINISHED, Publisher
 from services.ingest.reconcile import Reconciler
 from services.ingest.settings import ingest_settings
+from services.ingest.source_figures import Figures
 from shared import clock
 from shared.jobs import Jobs, TryLater
 from shared.logs import logger
@@ -103,6 +104,7 @@ class Worker:
             own: dict[str, Way] = {
                 "reconcile": Reconciler(service.database, feed, networks, settings).run,
                 "backfill": Backfiller(service.database, feed, networks, settings).run,
+                "figures": Figures(service.database).run,
             }
             self._service = service
             try:

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement
 from services.ingest import reconciliations
 from services.ingest.api.common import ONE, READING
 from services.ingest.schemas import (
-    NetworkName,
     ReconciliationIn,
     ReconciliationOut,
     ReconciliationsAsked,
@@ -21,6 +20,7 @@ from services.ingest.settings import ingest_settings
 from shared import clock, problems
 from shared.access import Caller, Right, allowed
 from shared.idempotency import IdempotencyDep, once
+from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
 from shared.problems import BadRequest, Conflict, InFlight, Invalid, KeyReused
 from shared.service import Reading, Writing

@@ -5,9 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.ingest import sources
-from services.ingest.api.common import READING
-from services.ingest.schemas import SourceOut
+from services.ingest import source_figures, sources
+from services.ingest.api.common import ONE, READING
+from services.ingest.schemas import BudgetList, SourceDetail, SourceOut
+from services.ingest.settings import ingest_settings
 from shared.access import Caller, Right, allowed
 from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
@@ -17,6 +18,7 @@ from shared.tables import registry
 router = APIRouter()
 
 SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
+SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 
 
 @router.get("/sources", tags=["sources"], responses=READING, summary="How each page is read")
@@ -30,7 +32,7 @@ async def list_sources(
     organisation_id: UUID | None = None,
     page_id: UUID | None = None,
 ) -> Page[SourceOut]:
-    """Pages by name: ways in, last success, lag, last error."""
+    """Pages by name: ways in, lag, tokens, push, errors, gaps, and the last comparison with the network."""
     exact = {
         registry.Page.network: network,
         registry.Page.organisation_id: organisation_id,
@@ -40,3 +42,15 @@ async def list_sources(
     rows, keys = await sources.listed(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (keys[row.page_id], row.page_id), response)
     return Page(items=kept, next_cursor=cursor)
+
+
+@router.get("/sources/budget", tags=["sources"], responses=READING, summary="Calls left today")
+async def get_budget(session: Reading, caller: SourceManager) -> BudgetList:
+    """Methods that a network limits by the day: what is used of the last 24 hours' limit, and what is left."""
+    return await source_figures.budget(session, ingest_settings())
+
+
+@router.get("/sources/{page_id}", tags=["sources"], responses=ONE, summary="How one page is read, in full")
+async def get_source(session: Reading, caller: SourceReader, page_id: UUID) -> SourceDetail:
+    """With its own tokens, its last comparisons with the network, and its last backfill."""
+    return await sources.one(session, caller, page_id)
