@@ -1,0 +1,193 @@
+"""What people and the community write arrives once, whole, in its place."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import asyncpg
+
+from shared.tables.base import decode_text
+from tests.conformance.drivers.base import Written
+from tests.conformance.registry import behaviour
+from tests.conformance.stand import Stand
+
+# A family of joined emoji, a letter made of two, a flag, another direction, a line break of each kind, and NUL.
+STRANGE = "👨\u200d👩\u200d👧 и\u0306 🇷🇺 \u200fשלום\u200e\r\nвторая\nтретья\tстрока\u2028\u00a0«ёж» \u0000 конец"
+
+
+def words(what: str) -> str:
+    """A text that nobody else writes."""
+    return f"{what} {uuid4().hex[:12]}"
+
+
+async def _received_once(stand: Stand, written: Written) -> asyncpg.Record:
+    row = await stand.arrived(written)
+    assert decode_text(row["text"]) == written.text
+    assert not row["from_community"]
+    assert row["deleted_at"] is None
+    assert row["version"] == 1
+    assert row["url"].startswith("https://")
+    assert abs(row["written_at"] - datetime.now(UTC)) < timedelta(minutes=10)
+    (told,) = await stand.events(row["id"], "message.received")
+    assert told["kind"] == written.kind
+    assert told["author_key"] == row["author_key"]
+    return row
+
+
+@behaviour()
+async def a_new_comment(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    row = await _received_once(stand, await stand.driver.citizen(stand.page, words("Когда?"), under=post))
+    assert row["reply_to"] is None
+    assert not row["history"]
+
+
+@behaviour()
+async def a_reply_to_a_comment(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    first = await stand.driver.citizen(stand.page, words("Первый"), under=post)
+    row = await _received_once(stand, await stand.driver.citizen(stand.page, words("Второй"), to=first))
+    assert row["reply_to"] == first.external_id
+
+
+@behaviour()
+async def a_reply_to_a_reply(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    first = await stand.driver.citizen(stand.page, words("Первый"), under=post)
+    second = await stand.driver.citizen(stand.page, words("Второй"), to=first)
+    row = await _received_once(stand, await stand.driver.citizen(stand.page, words("Третий"), to=second))
+    assert row["reply_to"] == second.external_id
+
+
+@behaviour()
+async def a_post_by_a_citizen(stand: Stand) -> None:
+    written = await stand.driver.citizen(stand.page, words("На дороге яма"), "wall_post")
+    row = await _received_once(stand, written)
+    assert row["thread_key"] == written.thread_key
+
+
+@behaviour()
+async def a_comment_under_a_post_by_a_citizen(stand: Stand) -> None:
+    post = await stand.driver.citizen(stand.page, words("На дороге яма"), "wall_post")
+    row = await _received_once(stand, await stand.driver.citizen(stand.page, words("И у нас"), under=post))
+    assert row["thread_key"] == post.thread_key
+
+
+@behaviour()
+async def a_private_message(stand: Stand) -> None:
+    written = await stand.driver.citizen(stand.page, words("Здравствуйте"), "message", author="700100")
+    await _received_once(stand, written)
+    again = await stand.driver.citizen(stand.page, words("Вы тут?"), "message", under=written)
+    await _received_once(stand, again)
+    assert again.thread_key == written.thread_key
+    assert [row["text"] for row in await stand.in_thread(written.thread_key)] == [written.text, again.text]
+
+
+@behaviour("message_reply")
+async def a_message_that_answers_a_message(stand: Stand) -> None:
+    first = await stand.driver.citizen(stand.page, words("Здравствуйте"), "message", author="700101")
+    row = await _received_once(stand, await stand.driver.citizen(stand.page, words("Ау"), "message", to=first))
+    assert row["reply_to"] == first.external_id
+
+
+@behaviour()
+async def an_attachment_without_a_word(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    for kind, under in (("comment", post), ("message", None)):
+        picture = f"https://example.invalid/{uuid4().hex}.jpg"
+        written = await stand.driver.citizen(
+            stand.page, "", kind, under=under, attachments=[picture], author="700102"
+        )
+        row = await _received_once(stand, written)
+        assert row["text"] == ""
+        assert picture in row["attachments"]
+
+
+@behaviour()
+async def a_text_as_long_as_the_network_takes(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    for kind, under, length in (
+        ("comment", post, stand.driver.comment_length),
+        ("message", None, stand.driver.message_length),
+    ):
+        text = words("Ы" * (length - 13))
+        assert len(text) == length
+        await _received_once(
+            stand, await stand.driver.citizen(stand.page, text, kind, under=under, author="700103")
+        )
+
+
+@behaviour()
+async def a_text_byte_for_byte(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    for kind, under in (("comment", post), ("message", None)):
+        written = await stand.driver.citizen(stand.page, words(STRANGE), kind, under=under, author="700104")
+        row = await _received_once(stand, written)
+        detail = await stand.get(f"/api/v1/messages/{row['id']}")
+        assert detail["text"] == written.text
+
+
+@behaviour()
+async def a_post_of_the_community(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Завтра субботник"))
+    row = await stand.arrived(post, text=post.text)
+    assert row["from_community"]
+    assert row["publication_id"] is None
+
+
+@behaviour()
+async def the_staff_answer_by_hand_under_a_post(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    question = await stand.driver.citizen(stand.page, words("Когда?"), under=post)
+    text = words("Завтра")
+    await stand.driver.staff(post, text, to=question)
+    row = await stand.spoken(text)
+    assert row["thread_key"] == question.thread_key
+    assert row["reply_to"] == question.external_id
+    assert row["publication_id"] is None
+    assert len(await stand.events(row["id"], "message.received")) == 1
+
+
+@behaviour()
+async def the_staff_answer_by_hand_in_a_dialogue(stand: Stand) -> None:
+    question = await stand.driver.citizen(stand.page, words("Когда?"), "message", author="700105")
+    text = words("Завтра")
+    await stand.driver.staff(question, text)
+    row = await stand.spoken(text)
+    assert row["thread_key"] == question.thread_key
+    assert row["kind"] == "message"
+    assert row["publication_id"] is None
+
+
+@behaviour()
+async def the_same_words_twice_are_two_messages(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    text = words("Поддерживаю")
+    for _ in range(2):
+        await _received_once(stand, await stand.driver.citizen(stand.page, text, under=post, author="700106"))
+    assert [row["text"] for row in await stand.in_thread(post.thread_key)] == [text, text]
+
+
+@behaviour()
+async def one_person_has_one_pseudonym(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    keys = {}
+    for author in ("700107", "700108"):
+        for kind, under in (("comment", post), ("message", None)):
+            written = await stand.driver.citizen(stand.page, words("Я"), kind, under=under, author=author)
+            row = await stand.arrived(written)
+            assert author not in row["author_key"]
+            keys[author, kind] = row["author_key"]
+    assert keys["700107", "comment"] == keys["700107", "message"]
+    assert keys["700107", "comment"] != keys["700108", "comment"]
+
+
+@behaviour("numbers_by_page")
+async def the_same_number_on_two_pages_is_two_messages(stand: Stand) -> None:
+    written = []
+    for _ in range(2):
+        page, _ = await stand.connected("numbers")
+        written.append(await stand.driver.citizen(page, words("Первый")))
+    assert written[0].id == written[1].id
+    rows = [await _received_once(stand, one) for one in written]
+    assert rows[0]["id"] != rows[1]["id"]
+    assert rows[0]["thread_key"] != rows[1]["thread_key"]

@@ -1,0 +1,153 @@
+"""One running ingest per network; behaviours that disturb nobody run at the same time; a table at the end."""
+
+import asyncio
+import secrets
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from cli import database as bootstrap
+from tests.conformance.networks import PLAYED, playing
+from tests.conformance.registry import BEHAVIOURS, Behaviour
+from tests.conformance.stand import Stand, standing
+from tests.conftest import TestDatabase
+
+AT_ONCE = 8
+
+
+class Show:
+    """Runs behaviours on one stand: together those that may, then one by one those that want to be alone."""
+
+    def __init__(self, stand: Stand, chosen: Sequence[Behaviour]) -> None:
+        self._stand = stand
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._together = {
+            one.name: asyncio.create_task(self._run(one), name=one.name) for one in chosen if not one.alone
+        }
+
+    async def _run(self, one: Behaviour) -> None:
+        async with self._gate:
+            await one.run(self._stand)
+
+    async def outcome(self, one: Behaviour) -> None:
+        """Wait for the behaviour, or run it; raises what it raises."""
+        if one.name in self._together:
+            await self._together.pop(one.name)
+            return
+        if self._together:
+            await asyncio.wait(self._together.values())
+        try:
+            await one.run(self._stand)
+        finally:
+            await self._stand.driver.mend()
+
+    async def end(self) -> None:
+        """End what nobody waits for any more."""
+        for task in self._together.values():
+            task.cancel()
+        await asyncio.gather(*self._together.values(), return_exceptions=True)
+
+
+class House:
+    """Opens one network's stand after another; cases come sorted by network."""
+
+    def __init__(
+        self, admin_url: str, keys_dir: Path, folder: Path, chosen: Mapping[str, Sequence[Behaviour]]
+    ) -> None:
+        self._admin_url = admin_url
+        self._keys_dir = keys_dir
+        self._folder = folder
+        self._chosen = chosen
+        self._open: dict[str, Show] = {}
+        self._closing = AsyncExitStack()
+
+    async def show(self, network: str) -> Show:
+        """The stand of a network, with all its chosen behaviours under way; the one before is closed."""
+        if network not in self._open:
+            await self.close()
+            stand = await self._closing.enter_async_context(self._stand(network))
+            shown = self._open[network] = Show(stand, self._chosen[network])
+            self._closing.push_async_callback(shown.end)
+        return self._open[network]
+
+    async def close(self) -> None:
+        """Close what is open."""
+        self._open.clear()
+        await self._closing.aclose()
+        self._closing = AsyncExitStack()
+
+    @asynccontextmanager
+    async def _stand(self, network: str) -> AsyncIterator[Stand]:
+        folder = self._folder / network
+        folder.mkdir()
+        async with fresh_database(self._admin_url) as database:
+            with playing(network, folder) as (driver, settings):
+                async with standing(driver, database, self._keys_dir, settings) as stand:
+                    yield stand
+
+
+@asynccontextmanager
+async def fresh_database(admin_url: str) -> AsyncIterator[TestDatabase]:
+    """A database with all migrations, dropped afterwards."""
+    name = f"test_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(admin_url)
+    try:
+        await admin.execute(
+            f"CREATE DATABASE {name} TEMPLATE {bootstrap.DATABASE} OWNER {bootstrap.OWNER} STRATEGY FILE_COPY"
+        )
+        yield TestDatabase(admin_url, name)
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()
+
+
+@pytest.fixture(scope="package")
+async def house(
+    request: pytest.FixtureRequest, template: str, keys_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[House]:
+    """All stands of this run."""
+    chosen: dict[str, list[Behaviour]] = defaultdict(list)
+    for item in request.session.items:
+        params = _params(item)
+        if isinstance(params.get("behaviour"), Behaviour):
+            chosen[params["network"]].append(params["behaviour"])
+    house = House(template, keys_dir, tmp_path_factory.mktemp("conformance"), chosen)
+    yield house
+    await house.close()
+
+
+def _params(item: pytest.Item) -> dict[str, Any]:
+    callspec = getattr(item, "callspec", None)
+    return {} if callspec is None else dict(callspec.params)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Behaviour × network."""
+    outcomes: dict[str, dict[str, str]] = defaultdict(dict)
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.stats.get(outcome, []):
+            _, found, case = report.nodeid.partition("test_conformance.py::test_behaviour[")
+            if found:
+                network, _, name = case.removesuffix("]").partition("-")
+                outcomes[name][network] = outcome
+    if not outcomes:
+        return
+    write = terminalreporter.write_line
+    terminalreporter.section("conformance")
+    wide = max(map(len, outcomes))
+    write(f"{'':{wide}}  " + "  ".join(f"{network:7}" for network in PLAYED))
+    for one in BEHAVIOURS:
+        if one.name in outcomes:
+            row = [outcomes[one.name].get(network, "–") for network in PLAYED]
+            write(f"{one.name:{wide}}  " + "  ".join(f"{shown:7}" for shown in row))
+    counts = {n: sum(row.get(n) == "passed" for row in outcomes.values()) for n in PLAYED}
+    write(f"{'passed':{wide}}  " + "  ".join(f"{count:<7}" for count in counts.values()))
+    for one in BEHAVIOURS:
+        for played in PLAYED.values():
+            if one.name in outcomes and (why := one.not_for(played.driver)):
+                write(f"not for {played.driver.network}: {one.name}: {why}")

@@ -1,0 +1,77 @@
+"""The example network's driver: what a developer writes beside a new adapter."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
+
+
+class ExampleDriver(Driver):
+    """The driver of `tests.conformance.example.server`."""
+
+    network = "example"
+    tells = frozenset({"deleter", "restored", "message_edited", "message_reply", "numbers_by_page", "order"})
+    pushes = "comment"
+    comment_length = 1_000
+    message_length = 500
+    refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "example:409", "blocked": "example:451"}
+
+    def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
+        """The page and the number on it."""
+        return f"{page}/{answer['id']}"
+
+    def thread_key(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
+        """The page and the post's number, or the person."""
+        return f"example:{page}/{answer['thread']}"
+
+    def publishing_call(self, kind: Kind) -> str:
+        """One call for all."""
+        return "send"
+
+    async def lose_push(self, page: str) -> None:
+        """The list of changes forgets all it has."""
+        await self.call("forget", page=page)
+
+    @asynccontextmanager
+    async def silence(self) -> AsyncIterator[None]:
+        """No reading succeeds."""
+        for method in ("changes", "items"):
+            await self.fault("drop", rate=1, method=method)
+        try:
+            yield
+        finally:
+            await self.mend()
+
+    async def close_page(self, page: str, *, closed: bool) -> None:
+        """The page answers nobody."""
+        await self.call("wall", page=page, state="closed" if closed else "open")
+
+    async def close_comments(self, post: Written, *, closed: bool) -> None:
+        """Nobody may comment the post."""
+        await self.call("commenting", page=post.page, thread=post.thread, closed=closed)
+
+    async def block(self, page: str, author: str) -> None:
+        """The citizen takes no messages any more."""
+        await self.call("block", author=author)
+
+    async def deactivate(self, author: str) -> None:
+        """People of this network cannot leave it."""
+
+    async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
+        """A change of the list, as if it had happened."""
+        item = {"number": int(about.id), "kind": "comment", "thread": about.thread, "author": about.author}
+        item |= {"at": time.time_ns() // 1_000_000} | ({} if what == "deleted" else {"text": text})
+        change = {"id": event_id, "what": what, "by": about.author if what == "deleted" else None, "item": item}
+        await self.call("say", page=about.page, change=change)
+
+    async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
+        """A change whose item says nothing of itself."""
+        await self.call("say", page=page, change={"id": mark, "what": "new", "item": {"mark": mark}})
+
+    def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:
+        """A comment that no page has."""
+        return self._written(
+            page, "comment", text, {"id": 900_000 + number, "thread": thread.thread, "author": "17"}
+        )

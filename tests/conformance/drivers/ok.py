@@ -1,0 +1,86 @@
+"""OK: comments and topics are polled, messages come by the Bot API; ids are text."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
+
+
+class OkDriver(Driver):
+    """The driver of the OK emulator."""
+
+    network = "ok"
+    tells = frozenset({"message_reply"})
+    pushes = "message"
+    pushed_at = "/callbacks/ok/{secret}"
+    comment_length = 3_000
+    message_length = 4_000
+    refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "ok:", "blocked": "ok:458"}
+
+    def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
+        """A topic's id; of comments and messages, the place before it."""
+        return str(answer["id"]) if kind == "wall_post" else f"{answer['thread']}/{answer['id']}"
+
+    def thread_key(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
+        """The topic, or the chat."""
+        return f"ok:{answer['thread']}"
+
+    def publishing_call(self, kind: Kind) -> str:
+        """The Bot API's message or the discussion's comment."""
+        return "graph.user.messages.post" if kind == "message" else "discussions.addDiscussionComment"
+
+    async def lose_push(self, page: str) -> None:
+        """The webhooks of the page are dropped from now on."""
+        await self.fault("drop", rate=1, method="webhook")
+
+    @asynccontextmanager
+    async def silence(self) -> AsyncIterator[None]:
+        """Every call is dropped, and every webhook."""
+        await self.fault("drop", rate=1)
+        await self.fault("drop", rate=1, method="webhook")
+        try:
+            yield
+        finally:
+            await self.mend()
+
+    async def close_page(self, page: str, *, closed: bool) -> None:
+        """The accounts that we have administer the group no more."""
+        await self.call("page", page=page, administered=not closed, closed=closed)
+
+    async def close_comments(self, post: Written, *, closed: bool) -> None:
+        """The topic's discussion is closed."""
+        await self.call("commenting", page=post.page, thread=post.thread, closed=closed)
+
+    async def block(self, page: str, author: str) -> None:
+        """The person allows the group no messages."""
+        await self.call("permission", page=page, author=author, allowed=False)
+
+    async def deactivate(self, author: str) -> None:
+        """The person's account is deleted."""
+        await self.call("person", author=author, state="deleted")
+
+    async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
+        """A webhook about a message: the Bot API has no others with words."""
+        assert what == "new", "nothing but new messages is pushed"
+        await deliver(
+            {
+                "webhookType": "MESSAGE_CREATED",
+                "sender": {"user_id": f"user:{about.author}", "name": "Житель"},
+                "recipient": {"chat_id": about.thread},
+                "message": {"text": text, "seq": 115_000_000_000_000_001, "mid": about.id},
+                "timestamp": int(time.time() * 1000),
+            }
+        )
+
+    async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
+        """A message without words about who wrote it."""
+        await deliver({"webhookType": "MESSAGE_CREATED", "mark": mark})
+
+    def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:
+        """A message of a chat that was opened only just now."""
+        chat = f"chat:C{900_000 + number}"
+        return self._written(
+            page, "message", text, {"id": f"mid:{chat[5:]}.1", "thread": chat, "author": "700900"}
+        )

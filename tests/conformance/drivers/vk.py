@@ -1,0 +1,96 @@
+"""VK: Bots Long Poll pushes, walls are polled; ids are numbers of a wall or of a conversation."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
+
+V = "5.199"
+
+
+class VkDriver(Driver):
+    """The driver of the VK emulator."""
+
+    network = "vk"
+    tells = frozenset(
+        {"deleter", "restored", "message_edited", "message_reply", "numbers_by_page", "order", "boards"}
+    )
+    pushes = "comment"
+    pushed_at = "/callbacks/vk"
+    comment_length = 4_096
+    message_length = 4_096
+    refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "vk:213", "blocked": "vk:901"}
+
+    def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
+        """Wall and number; of a message: community, person and number in the conversation."""
+        if kind == "message":
+            return f"{page}_{answer['author']}_{answer['conversation_message_id']}"
+        return f"-{page}_{answer['id']}"
+
+    def thread_key(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
+        """The post, or the conversation."""
+        return f"vk:{page}_{answer['thread']}" if kind == "message" else f"vk:-{page}_{answer['thread']}"
+
+    def publishing_call(self, kind: Kind) -> str:
+        """`messages.send` or `wall.createComment`."""
+        return "messages.send" if kind == "message" else "wall.createComment"
+
+    async def lose_push(self, page: str) -> None:
+        """Long Poll's history is lost."""
+        await self.call("longpoll", page=page, event="history_lost")
+
+    @asynccontextmanager
+    async def silence(self) -> AsyncIterator[None]:
+        """Connections of Long Poll and of all reading methods are dropped."""
+        reading = ["a_check", "wall.get", "wall.getComments", "messages.getConversations", "messages.getHistory"]
+        for method in [*reading, "execute", "wall.getById"]:
+            await self.fault("drop", rate=1, method=method)
+        try:
+            yield
+        finally:
+            await self.mend()
+
+    async def close_page(self, page: str, *, closed: bool) -> None:
+        """The wall is switched off."""
+        await self.call("wall", page=page, state="disabled" if closed else "open")
+
+    async def close_comments(self, post: Written, *, closed: bool) -> None:
+        """Commenting is closed under the post."""
+        await self.call("commenting", page=post.page, thread=int(post.thread), closed=closed)
+
+    async def method(self, name: str, token: str, **params: Any) -> Any:
+        """A method of the network's own API, as a stranger would call it."""
+        answer = await self.door.post(f"/method/{name}", data={**params, "access_token": token, "v": V})
+        return answer.json()
+
+    async def block(self, page: str, author: str) -> None:
+        """The person has put the community on a blacklist."""
+        await self.call("privacy", page=page, author=int(author), block="blacklist")
+
+    async def deactivate(self, author: str) -> None:
+        """The person's page is deleted."""
+        await self.call("author", id=int(author), deactivated="deleted")
+
+    async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
+        """An event of the Callback API about a comment."""
+        content: dict[str, Any] = {"id": int(about.id), "post_id": int(about.thread), "owner_id": -int(about.page)}
+        if what == "deleted":
+            content |= {"deleter_id": int(about.author)}
+        else:
+            content |= {"from_id": int(about.author), "date": int(time.time()), "text": text, "parents_stack": []}
+        kind = {"new": "wall_reply_new", "edited": "wall_reply_edit", "deleted": "wall_reply_delete"}[what]
+        await deliver({"group_id": int(about.page), "type": kind, "event_id": event_id, "v": V, "object": content})
+
+    async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
+        """A comment without a number."""
+        content = {"mark": mark, "owner_id": -int(page)}
+        await deliver(
+            {"group_id": int(page), "type": "wall_reply_new", "event_id": mark, "v": V, "object": content}
+        )
+
+    def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:
+        """A comment that no wall has."""
+        answer = {"id": 900_000 + number, "thread": thread.thread, "author": 700_900}
+        return self._written(page, "comment", text, answer)

@@ -1,0 +1,263 @@
+"""The example network behind the port: what a new network has to write, in one module.
+
+Reading: one long-polled list of changes per page; when the network has forgotten where we stood, everything that
+stands on the page is read and compared. Writing: one call, with the publication's id as the idempotency key.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+
+from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment, lost
+from services.ingest.networks.outcomes import Words, told_plainly, words_for
+from services.ingest.networks.port import (
+    Accounts,
+    Author,
+    Credential,
+    Feed,
+    Incoming,
+    Kind,
+    NotRead,
+    Outgoing,
+    PageRef,
+    Parsed,
+    Published,
+    TokenKind,
+    TokenState,
+    Unsure,
+    Walked,
+    Way,
+)
+from services.ingest.networks.resting import rounds
+from services.ingest.settings import IngestSettings
+from shared import clock
+
+NAME = "example"
+URL = "http://127.0.0.1:8099"  # a network in `services` has a setting for it
+WAY = "changes"
+MAX_LENGTH: dict[str, int] = {"comment": 1_000, "message": 500}
+CALL_SECONDS = 3.0
+WAIT = 5.0
+
+# What each error code means for the token and the call, and what the person who wrote the answer reads.
+TREATMENTS = {
+    401: Treatment.REVOKED,
+    403: Treatment.DENIED,
+    404: Treatment.GONE,
+    409: Treatment.REFUSED,
+    410: Treatment.GONE,
+    413: Treatment.REFUSED,
+    429: Treatment.SLOWER,
+    451: Treatment.REFUSED,
+    500: Treatment.AGAIN,
+}
+WORDS = {
+    401: Words("Ключ доступа не принимается сетью: сообщите оператору.", False, 5.0),
+    403: Words("Страница закрыта.", True),
+    409: Words("Комментарии к этой записи закрыты.", True),
+    429: Words("Сеть просит отправлять медленнее, отправка повторится.", False, 1.0),
+    451: Words("Пользователь запретил писать ему сообщения.", True),
+}
+HISTORY_FORGOTTEN = 410
+
+
+def treatment(code: int) -> Treatment:
+    """What to do about a code; an unknown one is ours to look at."""
+    return TREATMENTS.get(code, Treatment.BUG)
+
+
+def words(code: int) -> Words:
+    """What to tell a person about a refused answer."""
+    return words_for(code, WORDS, treatment(code), "Сеть отказала")
+
+
+def parse(raw: dict[str, Any], page: PageRef, change: Mapping[str, Any] | None = None) -> Incoming:
+    """An item, announced by a change or just found standing. Raises KeyError, TypeError or ValueError."""
+    what, by = ("seen", None) if change is None else (change["what"], change.get("by"))
+    own = raw["author"] == "page"
+    return Incoming(
+        happened=what,
+        kind=raw["kind"],
+        external_id=_id(page, int(raw["number"])),
+        thread_key=f"{NAME}:{page.external_id}/{raw['thread']}",
+        written_at=datetime.fromtimestamp(raw["at"] / 1000, UTC),
+        raw=raw,
+        author=_author(page, str(raw["author"])),
+        from_community=own,
+        text=None if what == "deleted" else str(raw["text"]),
+        reply_to=None if raw.get("reply_to") is None else _id(page, int(raw["reply_to"])),
+        attachments=raw.get("attachments", ()),
+        url=f"https://example.invalid/{page.external_id}/{raw['number']}",
+        deleted_by=None if by is None else _author(page, str(by)),
+        event_id=None if change is None else str(change["id"]),
+    )
+
+
+def _id(page: PageRef, number: int) -> str:
+    return f"{page.external_id}/{number}"
+
+
+def _author(page: PageRef, ident: str) -> Author:
+    return Author(native_id=f"page:{page.external_id}" if ident == "page" else f"user:{ident}")
+
+
+class Example:
+    """Implements `networks.port.Network`."""
+
+    name = NAME
+
+    def __init__(
+        self, http: aiohttp.ClientSession, accounts: Accounts, feed: Feed, settings: IngestSettings
+    ) -> None:
+        self._http = http
+        self._accounts = accounts
+        self._feed = feed
+        self._compare: set[UUID] = set()
+
+    def ways(self) -> dict[str, Way]:
+        """One per page with a token: its changes."""
+        return {
+            f"{NAME}:{WAY}:{page.id}": partial(self._listen, page)
+            for page in self._accounts.pages(NAME)
+            if self._accounts.credential(NAME, TokenKind.GROUP, page.id) is not None
+        }
+
+    async def _listen(self, page: PageRef) -> None:
+        failed = partial(self._feed.failed, page, WAY)
+        await rounds(f"{WAY}:{page.external_id}", partial(self._look, page), failed)
+
+    async def _look(self, page: PageRef) -> float:
+        """Take the next changes; the cursor moves in the transaction that stores them."""
+        stood = (await self._feed.cursor(page, WAY)).get("last")
+        if stood is None or page.id in self._compare:
+            await self._read_all(page)
+            return 0
+        try:
+            answer = await self._call(page, "GET", "changes", after=stood, wait=WAIT)
+        except CallError as error:
+            if error.code != HISTORY_FORGOTTEN:
+                raise
+            self._compare.add(page.id)
+            return 0
+        if not answer["changes"]:
+            self._feed.well(page, WAY)
+            return 0
+        parsed = Parsed()
+        for change in answer["changes"]:
+            parsed.add(lambda raw, here: parse(raw["item"], here, raw), change, page)
+        await self._feed.store(page, WAY, parsed, cursor={"last": stood + len(answer["changes"])})
+        return 0
+
+    async def _read_all(self, page: PageRef) -> None:
+        """Read what stands on the page; what we hold and it does not show any more was deleted."""
+        observed_at, last, whole = clock.now(), 0, Parsed()
+        async for answer in self._items(page, 0):
+            last = last or answer["last"]
+            for raw in answer["items"]:
+                whole.add(parse, raw, page)
+        for kind in ("wall_post", "comment", "message"):
+            held = await self._feed.stored(page, kind)  # type: ignore[arg-type]
+            for gone in held.keys() - {item.external_id for item in whole.items}:
+                if held[gone] < observed_at:
+                    whole.items.append(_deleted(kind, gone, held[gone]))
+        await self._feed.store(page, WAY, whole, observed_at=observed_at, cursor={"last": last})
+        self._compare.discard(page.id)
+
+    async def _items(self, page: PageRef, after: int) -> AsyncIterator[dict[str, Any]]:
+        more = True
+        while more:
+            answer = await self._call(page, "GET", "items", after=after)
+            yield answer
+            more = answer["more"]
+            after = max((raw["number"] for raw in answer["items"]), default=after)
+
+    def max_length(self, kind: Kind) -> int:
+        """The longest text the network takes."""
+        return MAX_LENGTH[kind]
+
+    def call_seconds(self) -> float:
+        """How long a publishing call may last at most."""
+        return CALL_SECONDS
+
+    async def publish(self, outgoing: Outgoing) -> Published:
+        """Write the answer as the page. Raises `Refused` or `Unsure`."""
+        body = {
+            "page": outgoing.page.external_id,
+            "thread": outgoing.thread_key.rpartition("/")[2],
+            "kind": outgoing.kind,
+            "text": outgoing.text,
+            "reply_to": None if outgoing.target is None else int(outgoing.target.rpartition("/")[2]),
+            "key": str(outgoing.id),
+        }
+        with told_plainly(NAME, words):
+            answer = await self._call(outgoing.page, "POST", "items", json=body)
+            if not isinstance(answer, dict) or "number" not in answer:
+                raise Unsure("the answer names no item")
+        item = parse(answer, outgoing.page)
+        return Published(item.external_id, item.url)
+
+    async def read_back(self, outgoing: Outgoing) -> Parsed:
+        """What stands in the answer's thread. Raises `NotRead`."""
+        parsed = Parsed()
+        try:
+            async for answer in self._items(outgoing.page, 0):
+                for raw in answer["items"]:
+                    parsed.add(parse, raw, outgoing.page)
+        except (CallError, CallLost, NoToken) as error:
+            raise NotRead(str(error)) from error
+        parsed.items = [item for item in parsed.items if item.thread_key == outgoing.thread_key]
+        return parsed
+
+    def look_soon(self, page: PageRef) -> None:
+        """Compare the page in its next round."""
+        self._compare.add(page.id)
+
+    async def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+        """All that stands on the page since a moment, a hundred items a step."""
+        observed_at = clock.now()
+        async for answer in self._items(page, int(cursor.get("after", 0))):
+            parsed = Parsed()
+            for raw in answer["items"]:
+                parsed.add(parse, raw, page)
+            parsed.items = [item for item in parsed.items if item.written_at >= since]
+            after = max((raw["number"] for raw in answer["items"]), default=0)
+            yield Walked(
+                parsed=parsed,
+                observed_at=observed_at,
+                cursor={"after": after},
+                share=0.5 if answer["more"] else 1.0,
+            )
+
+    async def _call(self, page: PageRef, verb: str, path: str, json: Any = None, **query: Any) -> Any:
+        credential = self._accounts.credential(NAME, TokenKind.GROUP, page.id)
+        if credential is None:
+            raise NoToken("the page has no usable token")
+        headers = {"Authorization": f"Bearer {credential.token}"}
+        query |= {} if json else {"page": page.external_id}
+        timeout = aiohttp.ClientTimeout(total=WAIT + CALL_SECONDS if path == "changes" else CALL_SECONDS)
+        try:
+            async with self._http.request(
+                verb, f"{URL}/{path}", params=query, json=json, headers=headers, timeout=timeout
+            ) as answer:
+                body = await answer.json()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise lost(NAME, path, error) from None
+        if answer.status != 200:
+            raise await self._refused(credential, path, answer.status)
+        return body
+
+    async def _refused(self, credential: Credential, path: str, code: int) -> CallError:
+        if treatment(code) is Treatment.REVOKED:
+            await self._accounts.trouble(credential, TokenState.REVOKED, f"error {code} of {path}")
+        return CallError(NAME, path, code, "refused", treatment(code))
+
+
+def _deleted(kind: Any, external_id: str, written_at: datetime) -> Incoming:
+    thread = f"{NAME}:{external_id}"
+    return Incoming(
+        happened="deleted", kind=kind, external_id=external_id, thread_key=thread, written_at=written_at, raw={}
+    )

@@ -1,0 +1,116 @@
+"""The networks that have to pass: the server that plays each, its driver, and ingest's settings for it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest import mock
+
+import httpx
+
+from cli.embedded.scratch import free_port
+from services.ingest.networks import catalogue
+from shared import networks
+from tests.conformance.drivers.base import Driver
+from tests.conformance.drivers.example import ExampleDriver
+from tests.conformance.drivers.ok import OkDriver
+from tests.conformance.drivers.vk import VkDriver
+from tests.conformance.example import adapter as example
+from tests.integration.ingest.conftest import FAST, KEYS
+
+# Behaviours share a page and run at the same time: limits of calls a second are not what they are about.
+MANY = "500"
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a network is played. `module` is run with `port` naming the variable of its port."""
+
+    driver: type[Driver]
+    module: str
+    port: str = "EMULATOR_PORT"
+    env: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+PLAYED: dict[str, Played] = {
+    "vk": Played(
+        VkDriver,
+        "emulators.vk",
+        env={
+            "EMULATOR_USER_PER_SECOND": MANY,
+            "EMULATOR_GROUP_PER_SECOND": MANY,
+            "EMULATOR_DAILY_LIMITS": '{"wall.get": 10000000}',
+        },
+        settings={
+            "vk_user_calls_a_second": "200",
+            "vk_group_calls_a_second": "200",
+            "vk_wall_calls_a_day": "400000",
+            "vk_dialogs_seconds": "1",
+            "vk_long_poll_wait": "2",
+        },
+    ),
+    "ok": Played(
+        OkDriver,
+        "emulators.ok",
+        env={"EMULATOR_CALLS_PER_SECOND": "0", "EMULATOR_BOT_CALLS_PER_SECOND": "0"},
+        settings={"ok_calls_a_second": "200", "ok_topics_seconds": "1"},
+    ),
+    "example": Played(ExampleDriver, "tests.conformance.example.server", port="EXAMPLE_PORT"),
+}
+
+
+@contextmanager
+def playing(network: str, folder: Path) -> Iterator[tuple[Driver, dict[str, str]]]:
+    """The network's server as a process; gives its driver and ingest's settings."""
+    played = PLAYED[network]
+    port = free_port()
+    environment = {
+        **os.environ,
+        played.port: str(port),
+        "EMULATOR_DATA": str(folder / f"{network}.sqlite3"),
+        "EMULATOR_TIMEOUT_SECONDS": "10",
+        **played.env,
+    }
+    process = subprocess.Popen([sys.executable, "-m", played.module], env=environment)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(url, process)
+        with _known(network, url):
+            settings = KEYS | FAST | dict(played.settings) | {f"{network}_api_url": url}
+            yield played.driver(url), settings
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
+def _known(network: str, url: str) -> Iterator[None]:
+    """The example network is known as long as it is played; the others always are."""
+    if network in catalogue.NETWORKS:
+        yield
+        return
+    entry = catalogue.Entry(example.Example, example.MAX_LENGTH)
+    about = networks.About("Пример", "https://example.invalid/{id}")
+    with (
+        mock.patch.dict(catalogue.NETWORKS, {network: entry}),
+        mock.patch.dict(networks.NETWORKS, {network: about}),
+        mock.patch.object(example, "URL", url),
+    ):
+        yield
+
+
+def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(300):
+        assert process.poll() is None, "the server ended"
+        try:
+            httpx.get(f"{url}/_control/pages", timeout=5)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the server does not answer")

@@ -1,0 +1,33 @@
+"""Every behaviour, for every network that can have it."""
+
+import pytest
+
+from tests.conformance.behaviours import changes, incoming
+from tests.conformance.conftest import House
+from tests.conformance.networks import PLAYED
+from tests.conformance.registry import BEHAVIOURS, Behaviour
+
+MODULES = (incoming, changes)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A case per network and behaviour; those that want to be alone come last."""
+    if "behaviour" not in metafunc.fixturenames:
+        return
+    cases = [
+        pytest.param(network, one, id=f"{network}-{one.name}", marks=[pytest.mark.long] if one.long else [])
+        for network, played in PLAYED.items()
+        for one in sorted(BEHAVIOURS, key=lambda one: one.alone)
+        if one.not_for(played.driver) is None
+    ]
+    metafunc.parametrize(("network", "behaviour"), cases)
+
+
+async def test_behaviour(house: House, network: str, behaviour: Behaviour) -> None:
+    show = await house.show(network)
+    await show.outcome(behaviour)
+
+
+def test_every_behaviour_has_a_name_of_its_own() -> None:
+    names = [one.name for one in BEHAVIOURS]
+    assert len(set(names)) == len(names)
