@@ -31,6 +31,7 @@ POLL_METHOD = "a_check"
 def create_app(settings: VkSettings) -> tuple[FastAPI, VkWorld]:
     """The application and its world; the world's file stays open until the application ends."""
     world = VkWorld(settings)
+    settings = world.settings
     faults = Faults(
         settings.seed,
         slow_seconds=settings.slow_seconds,

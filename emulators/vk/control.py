@@ -3,13 +3,15 @@
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from emulators.common.bodies import Body
 from emulators.common.control import ControlRoute, Reference
+from emulators.common.errors import BadInputError
 from emulators.vk.access import WALL_CLOSED, WALL_LIMITED, WALL_OFF, WALL_OPEN
 from emulators.vk.ids import BOARD, integer, topic_of
 from emulators.vk.people import STAFF
+from emulators.vk.settings import FIXED_SETTINGS, VkSettings
 from emulators.vk.world import VkWorld
 
 _WALLS = {
@@ -83,6 +85,7 @@ def own_control(world: VkWorld) -> APIRouter:
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     _page_routes(router, world)
     _thread_routes(router, world)
+    _settings_routes(router, world)
 
     @router.post("/longpoll")
     async def longpoll(body: LongPollIn) -> dict[str, Any]:
@@ -107,6 +110,24 @@ def own_control(world: VkWorld) -> APIRouter:
         return {"page": page, "author": body.author, "block": body.block}
 
     return router
+
+
+def _settings_routes(router: APIRouter, world: VkWorld) -> None:
+    @router.get("/settings")
+    async def settings() -> dict[str, Any]:
+        return world.settings.model_dump(mode="json", exclude=set(FIXED_SETTINGS))
+
+    @router.post("/settings")
+    async def change(body: dict[str, Any]) -> dict[str, Any]:
+        for name in body:
+            if name in FIXED_SETTINGS or name not in VkSettings.model_fields:
+                raise BadInputError(name, "is no setting that can change while the network runs")
+        try:
+            world.change_settings(body)
+        except ValidationError as error:
+            (first, *_) = error.errors()
+            raise BadInputError(str(first["loc"][0]), first["msg"]) from error
+        return {name: getattr(world.settings, name) for name in body}
 
 
 def _page_routes(router: APIRouter, world: VkWorld) -> None:

@@ -50,8 +50,7 @@ class Courier:
 
     async def start(self) -> None:
         """Take up what lies in the queue, and what comes from now on."""
-        timeout = aiohttp.ClientTimeout(total=self._settings.callback_timeout_seconds)
-        self._http = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
+        self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         self._callbacks.on_work = self._work
         for server in self._callbacks.servers():
             self._work(server["id"])
@@ -162,9 +161,10 @@ class Courier:
         if "truncated" in faults:
             data = data[: len(data) // 2]
         headers = {"Content-Type": "application/json", **({"X-Retry-Counter": str(retries)} if retries else {})}
+        timeout = aiohttp.ClientTimeout(total=self._settings.callback_timeout_seconds)
         try:
             async with self._http.post(
-                server["url"], data=data, headers=headers, allow_redirects=False
+                server["url"], data=data, headers=headers, allow_redirects=False, timeout=timeout
             ) as response:
                 raw = await response.read()
                 # Any stray byte, a byte-order mark too, makes the answer another one.

@@ -7,6 +7,24 @@ from pydantic import Field
 
 from emulators.common.settings import EmulatorSettings
 
+FIXED_SETTINGS = frozenset(
+    {
+        "host",
+        "port",
+        "data",
+        "public_url",
+        "seed",
+        "population",
+        "citizens_per_minute",
+        "day_seconds",
+        "clock_shift_seconds",
+        "rate_window_seconds",
+        "slow_seconds",
+        "timeout_seconds",
+    }
+)
+"""Settings that are read once, at the start."""
+
 
 class VkSettings(EmulatorSettings):
     """Read from the environment with the prefix `EMULATOR_`; 0 in a limit means none."""

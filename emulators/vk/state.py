@@ -21,6 +21,7 @@ from emulators.vk.tokens import Tokens
 from emulators.vk.views import Views
 from emulators.vk.wall import Wall
 
+CHANGED_SETTINGS = "changed_settings"
 FIRST_PAGE = 200_000_001
 FIRST_POST = "Здравствуйте! Это официальная страница организации. Задавайте вопросы в комментариях и сообщениях."
 
@@ -29,9 +30,12 @@ class VkState:
     """What every method of the API works with; ids are integers."""
 
     def __init__(self, settings: VkSettings) -> None:
-        self.settings = settings
-        self.clock = Clock(settings.clock_shift_seconds, settings.day_seconds)
         self.store = open_store(settings.data)
+        # A copy: settings change while the network runs, and all its parts look at the same ones.
+        self.settings = settings = settings.model_copy()
+        self._changed = json.loads(self.store.state(CHANGED_SETTINGS) or "{}")
+        self._apply(self._changed)
+        self.clock = Clock(settings.clock_shift_seconds, settings.day_seconds)
         self.people = People(self.store, settings.population, settings.seed, settings.base_url)
         self.views = Views(self.store, self.people, settings.base_url)
         self.longpoll = LongPoll(self.store, self.clock, settings)
@@ -45,6 +49,18 @@ class VkState:
         if not any(token.kind != "group" for token in self.token_list.working()):
             self.token_list.create("service")
             self.token_list.create("user")
+
+    def change_settings(self, changes: dict[str, Any]) -> None:
+        """Change settings for good, this file's restarts included; raises pydantic's `ValidationError`."""
+        self._apply(changes)
+        self._changed |= changes
+        self.store.keep(CHANGED_SETTINGS, json.dumps(self._changed))
+
+    def _apply(self, changes: dict[str, Any]) -> None:
+        if changes:
+            checked = type(self.settings).model_validate(self.settings.model_dump() | changes)
+            for name in changes:
+                setattr(self.settings, name, getattr(checked, name))
 
     def page(self, reference: str) -> Row:
         """The page by id (negative too) or short name; raises `UnknownError`."""

@@ -9,7 +9,10 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+import vkbottle
+import vkbottle.bot
 from aiohttp import web
+from vkbottle.callback import BotCallback
 from vkbottle_types.events import GroupEventType
 from vkbottle_types.events.bot_events import MessageNew, WallReplyNew
 
@@ -228,3 +231,64 @@ async def test_what_servers_are_refused(page: VkPage, server: Receiver) -> None:
     done = await page.api("groups.deleteCallbackServer", group_id=page.id, server_id=items[0]["id"])
     assert done == {"response": 1}
     assert "response" in await page.api("groups.addCallbackServer", group_id=page.id, **good)
+
+
+async def test_vkbottle_registers_itself_and_handles_what_comes(page: VkPage, server: Receiver) -> None:
+    api = vkbottle.API(page.group)
+    api.API_URL = f"{page.emulator.url}/method/"
+    heard: list[str | None] = []
+    try:
+        callback = BotCallback(url=server.url, title="vkbottle", api=api, group_id=page.id)
+        bot = vkbottle.Bot(api=api, callback=callback)
+
+        @bot.on.raw_event(GroupEventType.WALL_REPLY_NEW, dataclass=WallReplyNew)
+        async def on_comment(event: WallReplyNew) -> None:
+            heard.append(event.object.text)
+
+        @bot.on.message()
+        async def on_message(message: vkbottle.bot.Message) -> None:
+            heard.append(message.text)
+
+        async def process(body: dict[str, Any]) -> web.Response:
+            assert body["secret"] == callback.get_secret_key()
+            await bot.process_event(body)
+            return web.Response(text="ok")
+
+        server.code, server.answer = await callback.get_callback_confirmation_code(), process
+        number = await callback.add_callback_server()
+        assert await callback.find_server_id() == number
+        await reaches(page, number, "ok")
+        await callback.set_callback_settings(number, {"wall_reply_new": True, "message_new": True})
+        wanted = [name for name, on in (await callback.get_callback_settings(number)).items() if on]
+        assert sorted(wanted) == ["message_new", "wall_reply_new"]
+        await page.citizen("Комментарий")
+        await page.citizen("Сообщение", kind="message")
+        await server.got(2)
+        assert heard == ["Комментарий", "Сообщение"]
+        await callback.delete_callback_server(number)
+        assert await callback.get_callback_servers() == []
+    finally:
+        await api.http_client.close()
+
+
+async def test_settings_change_while_the_network_runs(start_emulator: StartEmulator, server: Receiver) -> None:
+    emulator = await start_emulator("vk", group_per_second=0)
+    page = await VkPage.open(emulator)
+    changes = {"callback_retry_seconds": [0.1], "comment_length": 5}
+    assert await emulator.door("settings", changes) == changes
+    for wrong in ({"port": 1}, {"no_such": 1}, {"callback_timeout_seconds": "soon"}):
+        async with emulator.http.post("/_control/settings", json=wrong) as response:
+            assert response.status == 422
+            assert (await response.json())["detail"][0]["loc"] == ["body", *wrong]
+    await emulator.end(signal.SIGKILL)
+    await emulator.start()
+    assert (await emulator.door("settings"))["comment_length"] == 5
+
+    async def broken(_: dict[str, Any]) -> web.Response:
+        return web.Response(status=500)
+
+    server.answer = broken
+    await server.join(page, "wall_reply_new")
+    await page.citizen("Пять!")
+    await server.got(2)
+    assert server.retries == [None, "1"]

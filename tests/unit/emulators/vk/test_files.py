@@ -1,0 +1,23 @@
+"""Files of an earlier state open with what was added since."""
+
+import sqlite3
+
+from emulators.vk.schema import ADDED
+from emulators.vk.settings import VkSettings
+from emulators.vk.world import VkWorld
+
+
+def test_a_file_without_the_added_columns_opens(settings: VkSettings) -> None:
+    first = VkWorld(settings)
+    first.create_page(name="Школа № 1", screen_name="school1")
+    first.store.close()
+    with sqlite3.connect(settings.data) as connection:
+        for table, column, _ in ADDED:
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("DROP TABLE callback_servers")
+    connection.close()
+    again = VkWorld(settings)
+    assert again.page("school1")["comments"] == "open"
+    assert again.wall.newest_post(again.page("school1")["id"]) == 1
+    assert again.callbacks.servers() == []
+    again.store.close()
