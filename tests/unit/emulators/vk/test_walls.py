@@ -6,7 +6,6 @@ import pytest
 
 from emulators.common.errors import BadInputError, RefusedError, UnknownError
 from emulators.vk.methods import METHODS, Call
-from emulators.vk.settings import VkSettings
 from emulators.vk.world import VkWorld
 
 PAGE = 200_000_001
@@ -93,8 +92,8 @@ def test_the_same_guid_publishes_once(world: VkWorld) -> None:
     assert len(world.answers("school1")) == 3
 
 
-def test_a_forgotten_guid_publishes_again(world: VkWorld, settings: VkSettings) -> None:
-    settings.dedupe_seconds = 0
+def test_a_forgotten_guid_publishes_again(world: VkWorld) -> None:
+    world.settings.dedupe_seconds = 0
     where = {"owner_id": -PAGE, "post_id": POST, "message": "Ответ", "guid": "a"}
     first = call(world, "wall.createComment", "group", **where)
     assert call(world, "wall.createComment", "group", **where) != first
