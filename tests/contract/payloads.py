@@ -112,8 +112,8 @@ def _vk_item(outcome: Outcome, raw: Any, names: dict[int, str] | None = None) ->
     elif "peer_id" in raw and "date" in raw:
         outcome.add(vk.message, raw, page("vk", 1), names)
     elif "from_id" in raw and ("post_type" in raw or raw.get("inner_type") == "wall_wallpost"):
-        owner = raw.get("owner_id", raw.get("to_id", raw["from_id"]))
-        outcome.add(vk.post, raw, page("vk", abs(int(owner)) if int(owner) < 0 else 1), names, "seen")
+        owner = int(raw.get("owner_id") or raw.get("to_id") or raw["from_id"])
+        outcome.add(vk.post, raw, page("vk", -owner if owner < 0 else 1), names, "seen")
     elif "date" in raw and ("from_id" in raw or raw.get("deleted")):
         owner = raw.get("owner_id", -1)
         outcome.add(vk.comment, raw, page("vk", abs(int(owner))), 1, names, "seen")

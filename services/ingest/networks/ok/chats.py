@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from services.ingest.networks.calls import CallError, CallLost, NoToken
 from services.ingest.networks.ok import parse
@@ -30,6 +31,8 @@ EDITS_MS = 86_400_000
 # What push has had this long for, and a poll finds, push has lost.
 PUSH_MS = 30_000
 MOST_REST = 60.0
+# How soon a group without a token is asked about again, in seconds.
+NO_TOKEN_SECONDS = 5.0
 
 
 class Chats:
@@ -59,6 +62,7 @@ class Chats:
         self._cursors: dict[str, dict[str, Any]] = {}
         self._missed: set[str] = set()
         self._busy: set[str] = set()
+        self._tokens: dict[str, UUID] = {}
 
     async def run(self) -> None:
         """Look for ever."""
@@ -86,9 +90,16 @@ class Chats:
             period = self._settings.ok_chats_subscribed_seconds if push else self._settings.ok_chats_seconds
             if looked + period > now:
                 return False
-        if self._rests.rests(page.external_id):
+        if self._rests.rests(f"{page.external_id}/token"):
             return False
-        return self._accounts.credential(NETWORK, TokenKind.GROUP, page.id) is not None
+        credential = self._accounts.credential(NETWORK, TokenKind.GROUP, page.id)
+        if credential is None:
+            self._rests.rest(f"{page.external_id}/token", NO_TOKEN_SECONDS)
+            return False
+        if self._tokens.get(page.external_id) != credential.id:
+            self._tokens[page.external_id] = credential.id
+            self._rests.wake(page.external_id)  # what one token is refused another may be shown
+        return not self._rests.rests(page.external_id)
 
     async def _one(self, page: PageRef, gate: asyncio.Semaphore) -> None:
         name = page.external_id

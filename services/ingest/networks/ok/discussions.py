@@ -84,20 +84,28 @@ class Discussions:
         if not pages <= self._pages:
             self._listing.walk_soon()
         self._pages = pages
+        now = asyncio.get_running_loop().time()
         try:
-            await self._listing.top(self._notice)
-            await self._listing.walk_on(self._notice)
+            trouble = await self._list()
+            left = await self._take()  # what is put down already needs no list
+            if trouble is not None:
+                raise trouble
         except TROUBLE as error:
             for page in self._accounts.pages(NETWORK):
                 self._feed.failed(page, WAY, str(error))
-            await self._take()
             raise
-        now = asyncio.get_running_loop().time()
-        left = await self._take()
         for page in self._accounts.pages(NETWORK):
             if self._told.get(page.id, 0.0) <= now:
                 self._feed.well(page, WAY)
         return 0.05 if left or self._listing.walking else self._settings.ok_discussions_seconds
+
+    async def _list(self) -> Exception | None:
+        try:
+            await self._listing.top(self._notice)
+            await self._listing.walk_on(self._notice)
+        except TROUBLE as error:
+            return error
+        return None
 
     async def _notice(self, rows: list[Shown]) -> bool:
         """Put down the discussions that differ from what is stored; says whether there are any."""

@@ -57,9 +57,10 @@ class Listing:
     async def top(self, notice: Notice) -> None:
         """Show what is on top of the list, down to the first page of it without news."""
         anchor: str | None = None
+        horizon = self._days_ago()
         for _ in range(TOP_PAGES):
             rows, anchor = await self.page(anchor)
-            if not await notice(rows) or anchor is None:
+            if not await notice(rows) or anchor is None or _reached(rows, horizon):
                 return
         self._wanted = True  # more is new than one look takes
 
@@ -71,7 +72,7 @@ class Listing:
             if not due and not self._wanted:
                 return
             self._walking, self._wanted, self._anchor = True, False, None
-            self._horizon = clock.now() - timedelta(days=self._settings.ok_walk_days)
+            self._horizon = self._days_ago()
         for _ in range(WALK_PAGES):
             try:
                 rows, after = await self.page(self._anchor)
@@ -81,8 +82,7 @@ class Listing:
                 raise
             await notice(rows)
             self._anchor = after
-            oldest = min((one.active_at for one in rows if one.active_at), default=None)
-            if after is None or (oldest is not None and oldest < self._horizon):
+            if after is None or _reached(rows, self._horizon):
                 self._walked(now)
                 return
 
@@ -90,6 +90,9 @@ class Listing:
     def walking(self) -> bool:
         """Whether a walk is under way."""
         return self._walking
+
+    def _days_ago(self) -> datetime:
+        return clock.now() - timedelta(days=self._settings.ok_walk_days)
 
     def _walked(self, at: float) -> None:
         self._walking = False
@@ -105,3 +108,8 @@ class Listing:
         for one in rows:
             self._shown.setdefault(one.group, {})[one.place] = one
         return rows, after
+
+
+def _reached(rows: list[Shown], horizon: datetime) -> bool:
+    """Whether what follows these rows is older than that."""
+    return any(one.active_at is not None and one.active_at < horizon for one in rows)

@@ -24,8 +24,11 @@ log = logger(__name__)
 
 WAY = "callback"
 AT_ONCE = 8
+# How often a group that waits is asked whether it has a token, or another one, in seconds.
+TOKEN_SECONDS = 5.0
 TYPES = ["MESSAGE_CREATED"]
 DOUBTED = "Сообщение нашёл опрос, а уведомления о нём не было"
+MISSING = "Подписки на адрес, заданный вручную, в группе нет"
 
 
 class Subscriptions:
@@ -50,6 +53,8 @@ class Subscriptions:
         self._due: dict[UUID, float] = {}
         self._failures: dict[UUID, int] = {}
         self._busy: set[UUID] = set()
+        self._asked: dict[UUID, float] = {}
+        self._tokens: dict[UUID, UUID] = {}
         self._working: set[UUID] = set()
         self._doubted: set[UUID] = set()
         # Found working after a doubt, and trusted again when a whole period has passed without another one.
@@ -79,14 +84,27 @@ class Subscriptions:
             while True:
                 now = asyncio.get_running_loop().time()
                 for page in self._accounts.pages(NETWORK):
-                    if page.id in self._busy or self._due.get(page.id, 0.0) > now:
-                        continue
-                    if self._accounts.credential(NETWORK, TokenKind.GROUP, page.id) is None:
-                        self._working.discard(page.id)
-                        continue
-                    self._busy.add(page.id)
-                    group.create_task(self._one(page, gate))
+                    if page.id not in self._busy and self._ready(page, now):
+                        self._busy.add(page.id)
+                        group.create_task(self._one(page, gate))
                 await asyncio.sleep(0.5)
+
+    def _ready(self, page: PageRef, now: float) -> bool:
+        waits = self._due.get(page.id, 0.0) > now
+        if waits and page.id in self._working:
+            return False
+        if self._asked.get(page.id, 0.0) > now and (waits or page.id not in self._tokens):
+            return False
+        self._asked[page.id] = now + TOKEN_SECONDS
+        credential = self._accounts.credential(NETWORK, TokenKind.GROUP, page.id)
+        if credential is None:
+            self._working.discard(page.id)
+            self._tokens.pop(page.id, None)
+            return False
+        # What one token is refused another may be allowed.
+        fresh = self._tokens.get(page.id) != credential.id
+        self._tokens[page.id] = credential.id
+        return fresh or not waits
 
     async def _one(self, page: PageRef, gate: asyncio.Semaphore) -> None:
         try:
@@ -120,6 +138,9 @@ class Subscriptions:
         try:
             there = await self._subscribed(page)
             doubted = page.id in self._doubted
+            if callback.by_hand:
+                await self._by_hand(page, callback, there)
+                return
             if callback.url not in there or doubted:
                 await self._subscribe(page, callback)
                 self._missed(page)
@@ -139,18 +160,30 @@ class Subscriptions:
         self._feed.well(page, WAY)
         self._working.add(page.id)
 
+    async def _by_hand(self, page: PageRef, callback: Callback, there: set[str]) -> None:
+        """Look at what a person has subscribed, and change nothing."""
+        self._doubted.discard(page.id)
+        if any(url.endswith(f"/callbacks/{NETWORK}/{callback.secret}") for url in there):
+            await self._feed.callbacks.checked(page.id, CallbackState.WORKING)
+            self._feed.well(page, WAY)
+            self._working.add(page.id)
+            return
+        self._working.discard(page.id)
+        await self._feed.callbacks.checked(page.id, CallbackState.FAILED, MISSING)
+        self._feed.failed(page, WAY, MISSING)
+
     async def _address(self, page: PageRef) -> Callback:
         """The group's address, made and kept before the network hears of it."""
         kept = (await self._feed.callbacks.kept(NETWORK, [page.id])).get(page.id)
-        if kept is not None and kept.by_hand and kept.url:
+        if kept is not None and kept.by_hand:
             return kept
         secret = kept.secret if kept is not None else secrets.token_urlsafe(32)
         url = f"{(self._settings.callbacks_url or '').rstrip('/')}/callbacks/{NETWORK}/{secret}"
         if kept is not None and kept.url == url:
             return kept
         fresh = Callback(page_id=page.id, url=url, secret=secret, checked_at=clock.now())
-        if kept is not None and kept.url:
-            fresh = replace(kept, url=url, state=CallbackState.WAITING, reason=None, by_hand=False)
+        if kept is not None:
+            fresh = replace(kept, url=url, state=CallbackState.WAITING, reason=None)
             await self._call(page, "unsubscribe", kept.url)
         await self._feed.callbacks.keep(NETWORK, fresh)
         return fresh

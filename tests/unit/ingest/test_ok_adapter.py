@@ -1,0 +1,229 @@
+"""OK's chats and answers against a network that is a table of answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import pytest
+
+from services.ingest.networks.calls import CallError, Treatment
+from services.ingest.networks.ok.adapter import Ok
+from services.ingest.networks.ok.chats import WAY, Chats
+from services.ingest.networks.ok.client import OkClient
+from services.ingest.networks.ok.errors import treatment
+from services.ingest.networks.port import Credential, Outgoing, PageRef, Parsed, Refused, Stored, TokenKind
+from services.ingest.settings import IngestSettings
+
+GROUP = "50000000000001"
+PAGE = PageRef(
+    id=UUID(int=1),
+    organisation_id=UUID(int=2),
+    network="ok",
+    external_id=GROUP,
+    live_from=datetime(2026, 1, 1, tzinfo=UTC),
+)
+SETTINGS = IngestSettings(encryption_keys="x", pseudonym_key="x")
+AT = 1_767_225_600_000
+
+
+class Book:
+    """One token of each kind."""
+
+    def credential(self, network: str, kind: TokenKind, page_id: UUID | None = None, **_: Any) -> Credential:
+        """The token."""
+        return Credential(id=UUID(int=9), network=network, kind=kind, page_id=page_id, token="t")
+
+    def pages(self, network: str) -> list[PageRef]:
+        """The page."""
+        return [PAGE]
+
+
+@dataclass
+class Kept:
+    """What is stored of one way."""
+
+    items: list[str] = field(default_factory=list)
+    at: dict[str, Any] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    callbacks: Any = None
+
+    async def cursor(self, page: PageRef, way: str) -> dict[str, Any]:
+        """Where the way stands."""
+        assert way == WAY
+        return dict(self.at)
+
+    async def store(self, page: PageRef, way: str, parsed: Parsed, **more: Any) -> Stored:
+        """Keep a batch."""
+        new = [item.external_id for item in parsed.items if item.external_id not in self.items]
+        self.items += new
+        self.at = dict(more["cursor"])
+        return Stored(new=len(new))
+
+    def well(self, page: PageRef, way: str) -> None:
+        """A good look."""
+
+    def failed(self, page: PageRef, way: str, error: str) -> None:
+        """A bad one."""
+        self.errors.append(error)
+
+
+def _message(chat: str, number: int, sender: str = "user:700001") -> dict[str, Any]:
+    return {
+        "sender": {"user_id": sender},
+        "recipient": {"chat_id": chat},
+        "message": {"text": str(number), "seq": number, "mid": f"mid:{chat}.{number}"},
+        "timestamp": AT + number,
+    }
+
+
+@dataclass
+class Wire:
+    """The Bot API: chats with their messages; `closed` ones are refused."""
+
+    chats: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+
+    async def read_graph(self, client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
+        """A call that reads."""
+        self.calls.append(path)
+        if path == "chats":
+            rows = [{"chat_id": k, "lastEventTime": max(m["timestamp"] for m in v)} for k, v in self.chats.items()]
+            return {"chats": sorted(rows, key=lambda row: -row["lastEventTime"])}
+        chat = path.removeprefix("messages/")
+        if chat in self.closed:
+            raise CallError("ok", "graph.messages.get", 458, "PRIVACY_RESTRICTION", Treatment.DENIED)
+        found = [m for m in self.chats[chat] if query["to"] <= m["timestamp"] <= query.get("from", 2**62)]
+        return {"messages": sorted(found, key=lambda m: -m["timestamp"])[: query["count"]]}
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """The network."""
+    wire = Wire()
+
+    async def read_graph(client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
+        return await wire.read_graph(client, credential, path, **query)
+
+    monkeypatch.setattr(OkClient, "read_graph", read_graph)
+    return wire
+
+
+def _chats(kept: Kept, *, pushed: bool = False, **more: Any) -> tuple[Chats, list[PageRef]]:
+    book: Any = Book()
+    feed: Any = kept
+    http: Any = None
+    settings = SETTINGS.model_copy(update=more)
+    doubted: list[PageRef] = []
+    client = OkClient(http, book, settings)
+    chats = Chats(client, book, feed, settings, pushed=lambda _: pushed, doubt=doubted.append)
+    return chats, doubted
+
+
+async def test_one_refused_chat_stops_no_other_and_is_read_when_it_opens(wire: Wire) -> None:
+    wire.chats = {"chat:a": [_message("chat:a", 1)], "chat:b": [_message("chat:b", 2)]}
+    wire.closed = {"chat:a"}
+    kept = Kept()
+    chats, _ = _chats(kept, ok_closed_seconds=0.0)
+    await chats.look(PAGE)
+    assert kept.items == ["chat:b/mid:chat:b.2"]
+    assert "chat:a" in kept.at["closed"]
+    assert any("переписка chat:a" in error and "458" in error for error in kept.errors)
+    wire.closed = set()
+    # A process that knows of it by the cursor alone.
+    chats, _ = _chats(kept, ok_closed_seconds=0.0)
+    await chats.look(PAGE)
+    assert sorted(kept.items) == ["chat:a/mid:chat:a.1", "chat:b/mid:chat:b.2"]
+    assert "closed" not in kept.at
+
+
+async def test_a_chat_of_many_pages_is_read_whole(wire: Wire) -> None:
+    wire.chats = {"chat:a": [_message("chat:a", n) for n in range(1, 251)]}
+    kept = Kept()
+    chats, _ = _chats(kept)
+    await chats.look(PAGE)
+    assert len(set(kept.items)) == 250
+
+
+@pytest.mark.parametrize(("sender", "doubts"), [("user:700001", 1), (f"group:{GROUP}", 0)])
+async def test_push_is_doubted_for_words_of_citizens_alone(wire: Wire, sender: str, doubts: int) -> None:
+    wire.chats = {"chat:a": [_message("chat:a", 1)]}
+    kept = Kept()
+    chats, doubted = _chats(kept, pushed=True)
+    await chats.look(PAGE)
+    assert doubted == []  # what is older than the first look push was never asked for
+    wire.chats["chat:a"].append(_message("chat:a", 5, sender))
+    await chats.look(PAGE)
+    assert len(doubted) == doubts
+    await chats.look(PAGE)
+    assert len(doubted) == doubts
+
+
+async def test_nothing_new_costs_one_call(wire: Wire) -> None:
+    wire.chats = {"chat:a": [_message("chat:a", 1)]}
+    chats, _ = _chats(Kept())
+    for _ in range(2):
+        await chats.look(PAGE)
+    wire.calls.clear()
+    await chats.look(PAGE)
+    assert wire.calls == ["chats"]
+
+
+def _outgoing(thread: str, target: str | None) -> Outgoing:
+    return Outgoing(
+        id=uuid4(),
+        page=PAGE,
+        kind="comment",
+        thread_key=thread,
+        target=target,
+        text="Ответ",
+        since=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "answered", "kind", "ident"),
+    [
+        ("60000000000001", "MTc=", "GROUP_TOPIC", "60000000000001"),
+        ("GROUP_PHOTO:77", "M/c=", "GROUP_PHOTO", "77"),
+        ("GROUP_MOVIE:78", None, "GROUP_MOVIE", "78"),
+    ],
+)
+async def test_an_answer_goes_to_a_discussion_of_its_type(
+    monkeypatch: pytest.MonkeyPatch, place: str, answered: str | None, kind: str, ident: str
+) -> None:
+    sent: dict[str, Any] = {}
+
+    async def call(client: OkClient, credential: Credential, method: str, **params: Any) -> Any:
+        sent.update(params, method=method)
+        return "new"
+
+    monkeypatch.setattr(OkClient, "call", call)
+    async with aiohttp.ClientSession() as http:
+        book: Any = Book()
+        feed: Any = Kept()
+        published = await Ok(http, book, feed, SETTINGS).publish(
+            _outgoing(f"ok:{place}", f"{place}/{answered}" if answered else None)
+        )
+    assert (sent["entityType"], sent["entityId"], sent["as_admin"]) == (kind, ident, True)
+    assert sent["reply_to_comment_id"] == answered
+    assert published.external_id == f"{place}/new"
+
+
+@pytest.mark.parametrize("code", [10, 50, 454, 456, 458, 511, 700, 702, 704])
+async def test_a_refusal_is_told_in_words_of_its_own(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    async def call(client: OkClient, credential: Credential, method: str, **params: Mapping[str, Any]) -> Any:
+        raise CallError("ok", method, code, "TEXT", treatment(code))
+
+    monkeypatch.setattr(OkClient, "call", call)
+    async with aiohttp.ClientSession() as http:
+        book: Any = Book()
+        feed: Any = Kept()
+        with pytest.raises(Refused) as refused:
+            await Ok(http, book, feed, SETTINGS).publish(_outgoing("ok:1", "1/x"))
+    assert refused.value.permanent
+    assert refused.value.code == f"ok:{code}"
+    assert len(refused.value.message) > 25
