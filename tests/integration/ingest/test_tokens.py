@@ -1,0 +1,396 @@
+"""The pool of tokens: which one is used, what ends one, and how a person brings it back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import asyncpg
+import pytest
+from prometheus_client import REGISTRY
+
+from services.ingest.accounts import AccountBook
+from services.ingest.networks.calls import CallError, NoToken, Treatment
+from services.ingest.networks.ok.client import OkClient
+from services.ingest.networks.port import TokenKind
+from services.ingest.networks.vk.client import VkClient
+from services.ingest.settings import IngestSettings
+from tests.conftest import TestDatabase
+from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
+from tests.integration.ingest.conftest import KEYS
+from tests.integration.ingest.network_double import NetworkDouble, error, inner_calls, network_double
+
+FAST: dict[str, Any] = {
+    "vk_user_calls_a_second": 500,
+    "vk_group_calls_a_second": 500,
+    "ok_calls_a_second": 500,
+    "vk_call_seconds": 20,
+    "ok_call_seconds": 20,
+}
+SERVICE, USER, GROUP = TokenKind.SERVICE, TokenKind.USER, TokenKind.GROUP
+
+
+@dataclass
+class Pool:
+    """Ingest's API, a network, and what calls it in one process."""
+
+    ingest: ServiceUnderTest
+    network: NetworkDouble
+    eye: asyncpg.Connection
+    database: TestDatabase
+    page_id: UUID
+    organisation_id: UUID
+    accounts: AccountBook
+    vk: VkClient
+    ok: OkClient
+
+    async def post(self, path: str, status: int, role: str = "moderator", **body: Any) -> dict[str, Any]:
+        """A POST under /sources/tokens."""
+        answer = await self.ingest.client.post(
+            f"/api/v1/sources/tokens{path}", json=body, headers=self.ingest.headers(role)
+        )
+        assert answer.status_code == status, answer.text
+        result: dict[str, Any] = answer.json()
+        return result
+
+    async def add(self, token: str, kind: TokenKind = SERVICE, network: str = "vk", **more: Any) -> str:
+        """Enter a token; its id."""
+        if kind is GROUP:
+            more = {"page_id": str(self.page_id)} | more
+        added = await self.post("", 201, network=network, kind=kind.value, token=token, **more)
+        await self.accounts.refresh()
+        return str(added["id"])
+
+    async def shown(self, token_id: str) -> dict[str, Any]:
+        """A token as the API shows it."""
+        answer = await self.ingest.client.get("/api/v1/sources/tokens", headers=self.ingest.headers("moderator"))
+        found: dict[str, Any] = next(one for one in answer.json()["items"] if one["id"] == token_id)
+        return found
+
+    async def events(self) -> list[tuple[str, str | None]]:
+        """State and reason of all changes that were told, in order."""
+        rows = await self.eye.fetch(
+            "SELECT data->>'state' AS state, data->>'method' AS method FROM events"
+            " WHERE type = 'token.state_changed' ORDER BY created_at, id"
+        )
+        return [(row["state"], row["method"]) for row in rows]
+
+    def use(self, **settings: Any) -> None:
+        """Start over as another process with these settings."""
+        made = IngestSettings(vk_api_url=self.network.url, ok_api_url=self.network.url, **(FAST | settings))
+        self.accounts = AccountBook(self.ingest.service.database, made)
+        self.vk = VkClient(self.vk._http, self.accounts, made)
+        self.ok = OkClient(self.vk._http, self.accounts, made)
+
+
+@pytest.fixture
+async def pool(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Pool]:
+    """An empty pool."""
+    organisation = await insert_organisation(database)
+    page_id = await insert_page(database, organisation, network="vk", external_id="101")
+    async with AsyncExitStack() as stack:
+        ingest = await stack.enter_async_context(
+            service_under_test("ingest", database, keys_dir, process="api", **KEYS)
+        )
+        network = await stack.enter_async_context(network_double())
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        eye = await database.connect()
+        stack.push_async_callback(eye.close)
+        settings = IngestSettings(vk_api_url=network.url, ok_api_url=network.url, **FAST)
+        accounts = AccountBook(ingest.service.database, settings)
+        vk, ok = VkClient(http, accounts, settings), OkClient(http, accounts, settings)
+        yield Pool(ingest, network, eye, database, page_id, organisation, accounts, vk, ok)
+
+
+async def test_calls_are_spread_over_all_tokens_of_a_kind(pool: Pool) -> None:
+    for name in ("one", "two", "three"):
+        await pool.add(name)
+    for _ in range(9):
+        await pool.vk.ask("wall.getById", SERVICE, posts="-1_1")
+    assert sorted(pool.network.tokens()) == ["one"] * 3 + ["three"] * 3 + ["two"] * 3
+
+
+async def test_a_pages_own_token_comes_before_one_of_no_page(pool: Pool) -> None:
+    await pool.add("common", USER)
+    await pool.add("own", GROUP)
+    await pool.vk.ask("groups.getById", GROUP, USER, page_id=pool.page_id)
+    await pool.vk.ask("groups.getById", GROUP, USER, page_id=uuid4())
+    assert pool.network.tokens() == ["own", "common"]
+
+
+@pytest.mark.parametrize(("code", "state"), [(5, "revoked"), (37, "blocked"), (17, "captcha")])
+async def test_a_dead_token_is_never_called_again_and_the_next_takes_over(
+    pool: Pool, code: int, state: str
+) -> None:
+    first, second = await pool.add("bad"), await pool.add("good")
+    pool.network.answer = lambda _, params: (
+        error(code) if params["access_token"] == "bad" else {"response": {"items": [1]}}
+    )
+    for _ in range(6):
+        assert await pool.vk.ask("wall.getById", SERVICE, posts="-1_1") == {"items": [1]}
+    assert pool.network.tokens().count("bad") == 1
+    assert (await pool.shown(first))["state"] == state
+    assert (await pool.shown(second))["state"] == "healthy"
+    assert await pool.events() == [(state, None)]
+    pool.use()
+    await pool.accounts.refresh()
+    await pool.vk.ask("wall.getById", SERVICE, posts="-1_1")
+    assert pool.network.tokens().count("bad") == 1, "another process called it again"
+
+
+async def test_calls_that_wait_for_their_turn_are_not_made_with_a_token_that_died_meanwhile(pool: Pool) -> None:
+    await pool.add("bad")
+    pool.network.answer = lambda *_: error(5)
+    pool.use(vk_user_calls_a_second=4)
+    await pool.accounts.refresh()
+    credential = pool.vk.credential("wall.getById", SERVICE)
+    outcomes = await asyncio.gather(
+        *(pool.vk.call(credential, "wall.getById", posts=f"-1_{n}") for n in range(5)), return_exceptions=True
+    )
+    assert [type(one) for one in outcomes] == [CallError] + [NoToken] * 4
+    assert len(pool.network.calls) == 1
+
+
+async def test_without_a_usable_token_it_says_so(pool: Pool) -> None:
+    with pytest.raises(NoToken):
+        await pool.vk.ask("wall.get", SERVICE, USER)
+    await pool.add("only")
+    pool.network.answer = lambda *_: error(5)
+    with pytest.raises(NoToken):
+        await pool.vk.ask("wall.getById", SERVICE)
+
+
+async def test_a_limited_method_rests_alone_longer_each_time_and_ends_by_itself(pool: Pool) -> None:
+    token_id = await pool.add("one")
+    pool.network.answer = lambda method, _: error(29) if method == "wall.search" else {"response": 1}
+    with pytest.raises(NoToken):
+        await pool.vk.ask("wall.search", SERVICE)
+    await pool.vk.ask("wall.getById", SERVICE)
+    shown = await pool.shown(token_id)
+    assert shown["state"] == "healthy"
+    assert list(shown["resting"]) == ["wall.search"]
+    assert await pool.events() == [("limited", "wall.search")]
+    rests = []
+    for _ in range(2):
+        rests.append(await _rest_of(pool, "wall.search"))
+        await pool.eye.execute("UPDATE network_tokens SET usage = '{}', updated_at = now()")
+        await pool.accounts.refresh()
+        with pytest.raises(NoToken):
+            await pool.vk.ask("wall.search", SERVICE)
+    assert rests[1] > 1.8 * rests[0]
+
+
+async def _rest_of(pool: Pool, method: str) -> float:
+    seconds: float = await pool.eye.fetchval(
+        "SELECT extract(epoch FROM (usage #>> ARRAY['limited', $1])::timestamptz - updated_at)::float"
+        " FROM network_tokens",
+        method,
+    )
+    return seconds
+
+
+async def test_a_token_limited_for_a_while_comes_back_by_itself(pool: Pool) -> None:
+    token_id = await pool.add("one")
+    await pool.eye.execute(
+        "UPDATE network_tokens SET state = 'limited', limited_until = now() - interval '1 second',"
+        " updated_at = now()"
+    )
+    await pool.accounts.refresh()
+    assert (await pool.shown(token_id))["state"] == "healthy"
+    assert await pool.events() == [("healthy", None)]
+
+
+async def test_the_current_captcha_is_solved_by_a_person_and_the_call_carries_it(pool: Pool) -> None:
+    token_id = await pool.add("one")
+    asked = {"redirect_uri": "https://id.example/captcha", "remixstlid": 9_007_199_254_740_997}
+    solved = {"success_token": "yes", "remixstlid": "9007199254740997"}
+
+    def answer(method: str, params: dict[str, str]) -> Any:
+        if method != "wall.getComments" or all(params.get(key) == value for key, value in solved.items()):
+            return {"response": 1}
+        return error(14, **asked)
+
+    pool.network.answer = answer
+    with pytest.raises(NoToken):
+        await pool.vk.ask("wall.getComments", SERVICE)
+    shown = await pool.shown(token_id)
+    assert shown["state"] == "captcha"
+    assert shown["challenge"] == {
+        "redirect_uri": "https://id.example/captcha",
+        "remixstlid": "9007199254740997",
+        "method": "wall.getComments",
+    }
+    await pool.post(f"/{token_id}/recover", 422, captcha_key="abc")
+    recovered = await pool.post(f"/{token_id}/recover", 200, success_token="yes")
+    assert recovered["state"] == "healthy"
+    await pool.accounts.refresh()
+    await pool.vk.ask("wall.getById", SERVICE)
+    await pool.vk.ask("wall.getComments", SERVICE)
+    assert (await pool.shown(token_id))["challenge"] is None
+    pool.use()
+    await pool.accounts.refresh()
+    pool.network.answer = lambda *_: {"response": 1}
+    await pool.vk.ask("wall.getComments", SERVICE)
+    assert "success_token" not in pool.network.calls[-1][1], "a solution serves once"
+    assert await pool.events() == [("captcha", None), ("healthy", None)]
+
+
+async def test_the_old_captcha_takes_what_the_picture_shows(pool: Pool) -> None:
+    token_id = await pool.add("one")
+    pool.network.answer = lambda _, params: (
+        {"response": 1}
+        if (params.get("captcha_sid"), params.get("captcha_key")) == ("12", "abc")
+        else error(14, captcha_sid="12", captcha_img="https://example/c.png")
+    )
+    with pytest.raises(NoToken):
+        await pool.vk.ask("wall.getById", SERVICE)
+    await pool.post(f"/{token_id}/recover", 200, captcha_key="wrong")
+    await pool.accounts.refresh()
+    with pytest.raises(NoToken):
+        await pool.vk.ask("wall.getById", SERVICE)
+    assert (await pool.shown(token_id))["state"] == "captcha"
+    await pool.post(f"/{token_id}/recover", 200, captcha_key="abc")
+    await pool.accounts.refresh()
+    assert await pool.vk.ask("wall.getById", SERVICE) == 1
+
+
+async def test_recovering_and_retiring_are_for_those_who_manage_sources(pool: Pool) -> None:
+    token_id = await pool.add("one")
+    await pool.post(f"/{token_id}/recover", 409)
+    await pool.post(f"/{uuid4()}/recover", 404)
+    await pool.post(f"/{token_id}/recover", 403, role="head")
+    pool.network.answer = lambda *_: error(5)
+    with pytest.raises(NoToken):
+        await pool.vk.ask("wall.getById", SERVICE)
+    assert (await pool.post(f"/{token_id}/recover", 200))["state"] == "healthy"
+    path = f"/api/v1/sources/tokens/{token_id}"
+    for role, status in (("head", 403), ("moderator", 204), ("moderator", 404)):
+        answer = await pool.ingest.client.delete(path, headers=pool.ingest.headers(role))
+        assert answer.status_code == status, answer.text
+    await pool.accounts.refresh()
+    with pytest.raises(NoToken):
+        pool.vk.credential("wall.getById", SERVICE)
+    assert [state for state, _ in await pool.events()] == ["revoked", "healthy", "retired"]
+
+
+async def test_entering_a_token_again_ends_its_trouble(pool: Pool) -> None:
+    token_id = await pool.add("own", GROUP)
+    pool.network.answer = lambda *_: error(27)
+    with pytest.raises(NoToken):
+        await pool.vk.ask("messages.getHistory", GROUP, page_id=pool.page_id)
+    again = await pool.post("", 200, network="vk", kind="group", token="own", page_id=str(pool.page_id))
+    assert (again["id"], again["state"]) == (token_id, "healthy")
+    owners = await pool.eye.fetch(
+        "SELECT organisation_id FROM events WHERE type = 'token.state_changed' ORDER BY created_at"
+    )
+    assert [row["organisation_id"] for row in owners] == [pool.organisation_id] * 2
+
+
+async def test_ok_sessions_take_over_from_each_other_too(pool: Pool) -> None:
+    keys = {"application_key": "KEY", "session_secret_key": "secret"}
+    bad = await pool.add("bad", USER, "ok", **keys)
+    await pool.add("good", USER, "ok", **keys)
+    pool.network.answer = lambda _, params: (
+        {"error_code": 102, "error_msg": "PARAM_SESSION_EXPIRED"} if params["access_token"] == "bad" else [1]
+    )
+    for _ in range(4):
+        assert await pool.ok.read("group.getInfo", uids="1") == [1]
+    assert pool.network.tokens().count("bad") == 1
+    assert (await pool.shown(bad))["state"] == "revoked"
+
+
+async def test_a_flood_of_ok_rests_the_method_shortly_and_then_longer(pool: Pool) -> None:
+    await pool.add("one", USER, "ok", application_key="KEY", session_secret_key="secret")
+    pool.network.answer = lambda *_: {"error_code": 8, "error_msg": "FLOOD_BLOCKED"}
+    with pytest.raises(NoToken):
+        await pool.ok.read("discussions.getList")
+    assert 4 < await _rest_of(pool, "discussions.getList") < 6
+
+
+async def test_many_reads_go_in_batches_and_what_fails_within_is_asked_alone(pool: Pool) -> None:
+    await pool.add("user", USER)
+
+    def one(params: dict[str, Any]) -> Any:
+        number = int(params["post_id"])
+        return error(15) if number == 7 else {"response": number}
+
+    def answer(method: str, params: dict[str, str]) -> Any:
+        if method != "execute":
+            return one(params)
+        inner = [one(given).get("response", False) for _, given in inner_calls(params["code"])]
+        return {"response": inner, "execute_errors": [{"method": method, "error_code": 15, "error_msg": ""}]}
+
+    pool.network.answer = answer
+    found = await pool.vk.read_many("wall.getComments", [{"post_id": n} for n in range(30)], SERVICE, USER)
+    assert [one for one in found if not isinstance(one, CallError)] == [n for n in range(30) if n != 7]
+    assert isinstance(found[7], CallError)
+    assert found[7].treatment is Treatment.DENIED
+    assert pool.network.methods() == ["execute", "wall.getComments", "execute"]
+
+
+async def test_without_a_token_for_batches_reads_go_one_by_one(pool: Pool) -> None:
+    await pool.add("service", SERVICE)
+    pool.network.answer = lambda _, params: {"response": int(params["post_id"])}
+    found = await pool.vk.read_many("wall.getComments", [{"post_id": n} for n in range(3)], SERVICE, USER)
+    assert found == [0, 1, 2]
+    assert pool.network.methods() == ["wall.getComments"] * 3
+
+
+async def test_a_method_with_a_daily_limit_never_goes_into_a_batch(pool: Pool) -> None:
+    await pool.add("user", USER)
+    pool.network.answer = lambda *_: {"response": 1}
+    assert await pool.vk.read_many("wall.get", [{"owner_id": n} for n in range(3)], USER) == [1, 1, 1]
+    assert pool.network.methods() == ["wall.get"] * 3
+
+
+async def test_secrets_stand_in_no_log_no_error_and_no_representation(
+    pool: Pool, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    await pool.add("vk-very-secret", SERVICE)
+    await pool.add("ok-very-secret", USER, "ok", application_key="KEY", session_secret_key="other-very-secret")
+    said: list[str] = []
+    codes = {"vk": [1, 5, 9, 14, 29], "ok": [1, 8, 11, 102]}
+    for network, all_codes in codes.items():
+        kind = SERVICE if network == "vk" else USER
+        for code in all_codes:
+            await pool.eye.execute("UPDATE network_tokens SET state = 'healthy', usage = '{}', updated_at = now()")
+            await pool.accounts.refresh()
+            credential = pool.accounts.credential(network, kind)
+            assert credential is not None
+            # A network that repeats the token in its words.
+            told = {"error_code": code, "error_msg": f"invalid {credential.token}"}
+            pool.network.answer = partial(_always, {"error": told} if network == "vk" else told)
+            with pytest.raises(CallError) as caught:
+                await (pool.vk if network == "vk" else pool.ok).call(credential, "some.method")
+            said += [repr(credential), repr(caught.value), str(caught.value)]
+    said += [repr(vars(token)) for token in pool.accounts._tokens.values()]
+    said += [record.getMessage() for record in caplog.records]
+    said += capsys.readouterr()
+    said += [str(row["reason"]) for row in await pool.eye.fetch("SELECT reason FROM network_tokens")]
+    said += [str(row["data"]) for row in await pool.eye.fetch("SELECT data FROM events")]
+    assert any("token in trouble" in words for words in said)
+    assert not [words for words in said if "very-secret" in words]
+
+
+def _always(answer: Any, _method: str, _params: dict[str, str]) -> Any:
+    return answer
+
+
+async def test_gauges_tell_the_states_and_counters_the_outcomes(pool: Pool) -> None:
+    await pool.add("one")
+    await pool.add("two")
+    labels = {"network": "vk", "method": "wall.getReposts", "outcome": "revoked"}
+    before = REGISTRY.get_sample_value("gospablik_network_calls_total", labels) or 0
+    pool.network.answer = lambda _, params: error(5) if params["access_token"] == "one" else {"response": 1}
+    for _ in range(3):
+        await pool.vk.ask("wall.getReposts", SERVICE)
+    await pool.accounts.refresh()
+    for state in ("healthy", "revoked"):
+        gauge = {"network": "vk", "kind": "service", "state": state}
+        assert REGISTRY.get_sample_value("gospablik_tokens", gauge) == 1
+    assert (REGISTRY.get_sample_value("gospablik_network_calls_total", labels) or 0) - before == 1
