@@ -26,6 +26,7 @@ class EventName(StrEnum):
     OVERDUE = "appeal.overdue"
     CLOSED = "appeal.closed"
     REOPENED = "appeal.reopened"
+    GAP_FOUND = "source.gap_found"
 
 
 TEST = "webhook.test"
@@ -90,6 +91,18 @@ class ClosedData(AppealData):
     outcome: str | None = None
 
 
+class GapData(_Data):
+    """Messages of a page that no ordinary way had brought; they are stored now."""
+
+    id: UUID = Field(description="Of the page")
+    page_id: UUID | None = Field(default=None, description="The same")
+    network: str | None = None
+    organisation: OrganisationRef | None = None
+    reconciliation_id: UUID | None = None
+    since: datetime | None = Field(default=None, description="How far back was compared")
+    count: int | None = Field(default=None, description="How many were missing")
+
+
 class TestData(_Data):
     """Sent on request, to try an endpoint."""
 
@@ -128,6 +141,15 @@ _ANSWER = {
     "on_time": True,
 }
 _CLOSED = {"status": "closed", "outcome": "resolved"}
+_GAP = {
+    "id": "0198f3a0-3333-7000-8000-000000000004",
+    "page_id": "0198f3a0-3333-7000-8000-000000000004",
+    "network": "vk",
+    "organisation": {"id": "0198f3a0-0000-7000-8000-000000000001", "name": "Школа № 1"},
+    "reconciliation_id": "0198f3a0-4444-7000-8000-000000000005",
+    "since": "2026-11-21T10:00:00+08:00",
+    "count": 2,
+}
 
 CATALOGUE: dict[str, Kind] = {
     EventName.OPENED: Kind("A message that needs an answer opened a case", AppealData, _CASE),
@@ -144,6 +166,7 @@ CATALOGUE: dict[str, Kind] = {
     EventName.REOPENED: Kind(
         "A closed or answered case was opened again", AppealData, _CASE | {"status": "reopened"}
     ),
+    EventName.GAP_FOUND: Kind("Comparing a page with its network found messages that were missing", GapData, _GAP),
     TEST: Kind(
         "Sent by POST /webhooks/endpoints/{id}/test, whatever the endpoint subscribes to",
         TestData,
@@ -160,7 +183,7 @@ def body_of(event_type: str, occurred_at: datetime, data: Mapping[str, Any]) -> 
 
 
 def body_of_event(event: Event, organisation_names: Mapping[UUID, str]) -> dict[str, Any]:
-    """The body for an event of a case."""
+    """The body for an event of a case or of a page."""
     found = event.organisation_id
     organisation = {"id": found, "name": organisation_names.get(found)} if found else None
     data = {**event.data, "id": event.subject_id, "organisation": organisation}
