@@ -1,5 +1,6 @@
 """Table of API methods, and what each is given to work with."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from emulators.vk.errors import vk_error
 from emulators.vk.tokens import Token, check_kind
 from emulators.vk.world import VkWorld
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+"""What fits an id of the network."""
 _KINDS: dict[str, TokenKind] = {"U": "user", "G": "group", "S": "service"}
 
 
@@ -37,13 +40,9 @@ class Call:
         value = self.params.get(name, "").strip()
         if not value:
             return None
-        try:
-            number = int(value)
-        except ValueError as error:
-            raise vk_error(100, f"{name} not integer") from error
-        if abs(number) >= 1 << 62:
-            raise vk_error(100, f"{name} is invalid")
-        return number
+        if not _WHOLE.fullmatch(value):
+            raise vk_error(100, f"{name} not integer")
+        return int(value)
 
     def number(self, name: str, default: int | None = None, *, least: int | None = None) -> int:
         """Whole number; raises error 100 when it is absent without a default, or too small."""
@@ -62,10 +61,10 @@ class Call:
 
     def integers(self, name: str) -> list[int]:
         """List of whole numbers; raises error 100 for anything else."""
-        try:
-            return [int(word) for word in self.words(name)]
-        except ValueError as error:
-            raise vk_error(100, f"{name} is invalid") from error
+        words = self.words(name)
+        if not all(_WHOLE.fullmatch(word) for word in words):
+            raise vk_error(100, f"{name} is invalid")
+        return [int(word) for word in words]
 
     def page(self, number: int) -> Row | None:
         """Community by its positive id."""

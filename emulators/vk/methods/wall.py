@@ -1,5 +1,6 @@
 """Section wall: posts."""
 
+import re
 from typing import Any
 
 from emulators.common.errors import RefusedError
@@ -19,6 +20,7 @@ _FILTERS = {
     "donut": "0",
 }
 MAX_COUNT = 100
+_POST = re.compile(r"(-?[0-9]{1,18})_([0-9]{1,18})(?:_\w*)?")
 
 
 @method("wall.get", "US")
@@ -53,11 +55,11 @@ def get_by_id(call: Call) -> dict[str, Any]:
         raise vk_error(100, "posts is undefined")
     rows = []
     for name in names[:MAX_COUNT]:
-        owner, _, number = name.partition("_")
-        try:
-            row = call.world.wall.post(-int(owner), int(number.partition("_")[0]))
-        except ValueError as error:
-            raise vk_error(100, "posts is invalid") from error
+        # An access key may follow the two numbers.
+        match = _POST.fullmatch(name)
+        if match is None:
+            raise vk_error(100, "posts is invalid")
+        row = call.world.wall.post(-int(match[1]), int(match[2]))
         if row is not None and _shown(call, row):
             rows.append(row)
     answer: dict[str, Any] = {"items": [call.world.views.post(row) for row in rows]}

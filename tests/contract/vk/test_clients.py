@@ -216,6 +216,23 @@ async def test_sends_a_message(client: Client, page: VkPage) -> None:
     assert [item["text"] for item in history["items"]] == ["Ещё раз", "Добрый день!", "Здравствуйте"]
 
 
+async def test_reads_and_writes_a_board(client: Client, page: VkPage) -> None:
+    topic = await page.emulator.door("board", {"page": page.id, "title": "Дороги", "text": "Пишите"})
+    where = {"group_id": page.id, "topic_id": topic["id"]}
+    await page.citizen("Ямы на мосту", thread=topic["thread"])
+    answer = await client.call(page.user, "board.createComment", **where, message="Засыплем", from_group=1)
+    assert answer == 3
+    read = await client.call(page.service, "board.getComments", **where, count=100)
+    assert [(item["id"], item["text"]) for item in read["items"]] == [
+        (1, "Пишите"),
+        (2, "Ямы на мосту"),
+        (3, "Засыплем"),
+    ]
+    topics = await client.call(page.service, "board.getTopics", group_id=page.id, order=2)
+    assert (topics["items"][0]["id"], topics["items"][0]["comments"]) == (topic["id"], 3)
+    assert await client.error(page.group, "board.createComment", **where, message="?") == 27
+
+
 async def test_meets_the_errors_of_tokens_and_walls(client: Client, page: VkPage) -> None:
     wall = {"owner_id": -page.id}
     assert await client.error("vk1.a.wrong", "wall.get", **wall) == 5
