@@ -19,10 +19,12 @@ from services.ingest.networks.port import (
     Kind,
     PageRef,
     Parsed,
+    RateKeeper,
     Stored,
     ThreadMark,
     Unreadable,
 )
+from services.ingest.schedule_book import RateBook
 from services.ingest.texts import plain
 from shared import clock
 from shared.database import Database, WriteSession
@@ -107,7 +109,7 @@ class DatabaseFeed:
         try:
             stored = await self._store(deliveries)
         except DATA_ERRORS as error:
-            if not _of_the_data(error):
+            if not of_the_data(error):
                 raise
             stored = [await self._sifted(delivery, deliveries) for delivery in deliveries]
         for delivery in deliveries:
@@ -132,7 +134,7 @@ class DatabaseFeed:
             try:
                 (stored,) = await self._store([delivery])
             except DATA_ERRORS as error:
-                if not _of_the_data(error):
+                if not of_the_data(error):
                     raise
             else:
                 return stored
@@ -144,7 +146,7 @@ class DatabaseFeed:
                 async with self._database.write() as session:
                     total = _sum(total, await take(session, replace(batch, items=items, unreadable=())))
             except DATA_ERRORS as error:
-                if not _of_the_data(error):
+                if not of_the_data(error):
                     raise
                 reason = f"the database refuses it: {type(error).__name__}"
                 refused.extend(Unreadable(reason, item.raw) for item in items)
@@ -191,6 +193,10 @@ class DatabaseFeed:
         """Have these threads read again."""
         async with self._database.write() as session:
             await session.execute(update(Thread).where(Thread.thread_key.in_(thread_keys)).values(marker=None))
+
+    def rates(self, way: str) -> RateKeeper:
+        """What is learnt of how often pages bring something by a way."""
+        return RateBook(self._database, way)
 
     def well(self, page: PageRef, way: str) -> None:
         """A look that found nothing new, or a connection that stands."""
@@ -239,7 +245,7 @@ class DatabaseFeed:
                 del self._looks[key]
 
 
-def _of_the_data(error: Exception) -> bool:
+def of_the_data(error: Exception) -> bool:
     """Whether the values are at fault (SQLSTATE class 22, or the driver cannot encode them), not the moment."""
     origin = getattr(error, "orig", None) or error
     return str(getattr(origin, "sqlstate", "")).startswith("22") or isinstance(origin, asyncpg.DataError)

@@ -245,6 +245,33 @@ class SourceDetail(SourceOut):
     backfill: BackfillOut | None = Field(description="The last one")
 
 
+class SetAsideOut(_Out):
+    """A payload that could not be read."""
+
+    id: UUID
+    network: NetworkName
+    page_id: UUID | None
+    organisation_id: UUID | None
+    way_in: str = Field(examples=["callback"])
+    reason: str = Field(examples=["the field 'id' is missing"])
+    created_at: datetime
+
+
+class SetAsideDetail(SetAsideOut):
+    """With the payload as it came."""
+
+    raw: Any
+
+
+class SetAsideRead(BaseModel):
+    """What reading it again brought."""
+
+    new: int
+    edited: int
+    deleted: int
+    restored: int
+
+
 class MessageOut(BaseModel):
     """A citizen's or the community's words."""
 

@@ -1,6 +1,15 @@
 """The routes of ingest: parse, authorise, call one domain function, answer."""
 
-from services.ingest.api import backfills, callbacks, messages, publications, reconciliations, sources, tokens
+from services.ingest.api import (
+    backfills,
+    callbacks,
+    messages,
+    publications,
+    reconciliations,
+    set_aside,
+    sources,
+    tokens,
+)
 
 ROUTERS = [
     messages.router,
@@ -8,6 +17,7 @@ ROUTERS = [
     backfills.router,
     reconciliations.router,
     callbacks.router,
+    set_aside.router,
     sources.router,  # last: /sources/{page_id} would take what is not named before it
     publications.router,
 ]
