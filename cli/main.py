@@ -11,11 +11,14 @@ from typing import Annotated
 
 import typer
 
+from cli import ingest
+
 app = typer.Typer(
     help="Gospablik: citizens' words in official pages, and the answers to them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(ingest.app, name="ingest")
 
 
 class Process(StrEnum):
