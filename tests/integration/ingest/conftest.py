@@ -28,6 +28,7 @@ FAST = {
     "registry_seconds": "0.3",
     "ok_discussions_seconds": "0.3",
     "ok_chats_seconds": "0.4",
+    "ok_closed_seconds": "2",
     "vk_call_seconds": "3",
     "ok_call_seconds": "3",
     "publish_settle_seconds": "0.5",

@@ -65,7 +65,7 @@ class Discussions:
         self._rests = Rests()
         self._todo: dict[str, Moved] = {}
         self._pages: frozenset[str] = frozenset()
-        self._told: dict[UUID, float] = {}
+        self._told: dict[UUID, tuple[float, str]] = {}
 
     async def run(self) -> None:
         """Look for ever."""
@@ -95,7 +95,11 @@ class Discussions:
                 self._feed.failed(page, WAY, str(error))
             raise
         for page in self._accounts.pages(NETWORK):
-            if self._told.get(page.id, 0.0) <= now:
+            until, told = self._told.get(page.id, (0.0, ""))
+            if until > now:
+                self._feed.failed(page, WAY, told)  # what was stored of the page meanwhile has replaced it
+            else:
+                self._told.pop(page.id, None)
                 self._feed.well(page, WAY)
         return 0.05 if left or self._listing.walking else self._settings.ok_discussions_seconds
 
@@ -169,8 +173,7 @@ class Discussions:
             return error
         else:
             self._rests.stumbled(one.place, FIRST_REST, MOST_REST)
-        self._feed.failed(one.page, WAY, told)
-        self._told[one.page.id] = asyncio.get_running_loop().time() + TOLD_SECONDS
+        self._told[one.page.id] = asyncio.get_running_loop().time() + TOLD_SECONDS, told
         log.warning("a discussion was not read", place=one.place, error=str(error)[:200], closed=alone)
         return None
 

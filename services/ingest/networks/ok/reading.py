@@ -53,19 +53,20 @@ class Reader:
                 return parsed, anchor
             start = str(reached)
 
-    async def newest(self, page: PageRef, place: str, since: datetime) -> Parsed:
-        """Living comments from the newest back to a moment."""
+    async def newest(self, page: PageRef, place: str, since: datetime, *, removed: bool | None = None) -> Parsed:
+        """Comments from the newest back to a moment; with `removed`, the removed ones as deletions."""
         parsed = Parsed()
         anchor = "LAST"
         while True:
-            answer = await self._comments(place, anchor, "BACKWARD")
-            here = Parsed()
-            for raw in _rows(answer, "comments"):
-                here.add(parse.comment, raw, page, place, parse.names_of(answer))
+            answer = await self._comments(place, anchor, "BACKWARD", removed=removed)
+            rows = _rows(answer, "comments")
+            here, names = Parsed(), parse.names_of(answer)
+            for raw in rows:
+                here.add(parse.comment, raw, page, place, names)
             parsed.extend(here)
             oldest = min((item.written_at for item in here.items), default=None)
             reached = answer.get("anchor")
-            done = oldest is None or oldest < since
+            done = not rows or (oldest is not None and oldest < since)
             if done or not answer.get("has_more") or not reached or reached == anchor:
                 return parsed
             anchor = str(reached)

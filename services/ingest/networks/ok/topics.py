@@ -19,10 +19,10 @@ from shared.logs import logger
 log = logger(__name__)
 
 WAY = "topics_poll"
-# Of a group's newest topics with comments, the freshest are read again whole: edits change neither date nor count.
+# Of a group's newest topics with comments, the freshest are read again: edits change neither date nor count.
 LIVE = 8
-# Of the others one is, in turn.
-LIVE_DAYS = timedelta(days=7)
+# So far back; one of the others is read whole, in turn.
+LIVE_FOR = timedelta(days=7)
 # A group where nobody wrote for so long is looked at more rarely.
 QUIET_AFTER = timedelta(days=3)
 QUIET_TIMES = 4
@@ -87,10 +87,15 @@ class Topics:
         seen = await self._reader.topics(page)
         await self._feed.store(page, WAY, seen.parsed, observed_at=observed_at)
         await self._vanished(page, seen)
-        for place in await self._live(page, seen, observed_at):
+        live, in_turn = await self._live(page, seen, observed_at)
+        for place in [*live, *in_turn]:
             seen_at = clock.now()
             try:
-                comments, _ = await self._reader.comments(page, place, None)
+                if place in in_turn:
+                    comments, _ = await self._reader.comments(page, place, None)
+                else:
+                    since = observed_at - LIVE_FOR
+                    comments = await self._reader.newest(page, place, since, removed=True)
             except CallError as error:
                 if not concerns_it_alone(error):
                     raise
@@ -99,8 +104,8 @@ class Topics:
                 continue
             await self._feed.store(page, WAY, comments, observed_at=seen_at)
 
-    async def _live(self, page: PageRef, seen: TopicPage, now: datetime) -> list[str]:
-        """Discussions to read again now: the freshest, and one of the others."""
+    async def _live(self, page: PageRef, seen: TopicPage, now: datetime) -> tuple[list[str], list[str]]:
+        """Discussions to read again now: what is new in the freshest, and one of the others whole."""
         marks = await self._feed.marks([f"ok:{item.external_id}" for item in seen.parsed.items])
         active: dict[str, datetime] = {}
         for item in seen.parsed.items:
@@ -115,12 +120,12 @@ class Topics:
         (self._quiet.add if latest is None or latest < now - QUIET_AFTER else self._quiet.discard)(
             page.external_id
         )
-        live = [place for place in order if active[place] >= now - LIVE_DAYS][:LIVE]
+        live = [place for place in order if active[place] >= now - LIVE_FOR][:LIVE]
         others = [place for place in order if place not in live]
-        if others:
-            turn = self._turn[page.id] = self._turn.get(page.id, -1) + 1
-            live.append(others[turn % len(others)])
-        return live
+        if not others:
+            return live, []
+        turn = self._turn[page.id] = self._turn.get(page.id, -1) + 1
+        return live, [others[turn % len(others)]]
 
     async def _vanished(self, page: PageRef, seen: TopicPage) -> None:
         """Ask about topics that the group's list leaves out; what the network says is gone counts as removed."""
