@@ -9,8 +9,9 @@ from uuid import UUID
 
 from prometheus_client import Gauge
 
-from services.ingest.networks.port import PageRef, Parsed
+from services.ingest.networks.port import PageRef, Parsed, ThreadMark
 from services.ingest.networks.resting import TROUBLE
+from services.ingest.networks.vk.suggests import marks
 from shared.logs import logger
 
 log = logger(__name__)
@@ -29,6 +30,9 @@ class Store(Protocol):
 
     async def store_many(self, arrivals: list[tuple[PageRef, str, Parsed]]) -> object:
         """Store in one transaction."""
+
+    async def store(self, page: PageRef, way: str, parsed: Parsed, *, marks: list[ThreadMark]) -> object:
+        """Mark threads."""
 
     async def forget(self, thread_keys: list[str]) -> None:
         """Have threads read again."""
@@ -94,6 +98,9 @@ class Batches:
             parsed.setdefault(one.page.id, Parsed()).extend(one.parsed)
         arrivals = [(pages[page_id], WAY, parsed[page_id]) for page_id in sorted(pages)]
         await self._feed.store_many(arrivals)
+        for page_id, one in parsed.items():
+            if found := marks(one):
+                await self._feed.store(pages[page_id], WAY, Parsed(), marks=found)
         # Only announced: what became of the thread is compared with the network. Also for an event seen before:
         # its first delivery may have ended between the two transactions.
         changed = {item.thread_key for one in parsed.values() for item in one.items if item.happened in CHANGED}

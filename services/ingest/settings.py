@@ -44,6 +44,11 @@ class IngestSettings(BaseSettings):
     vk_callbacks_seconds: float = Field(
         default=600, description="How often a community's callback server is looked at"
     )
+    vk_closed_seconds: float = Field(default=3_600, description="How long what is closed is left alone")
+    vk_boards_seconds: float = Field(default=3_600, description="How often a community's discussions are compared")
+    vk_suggests_seconds: float = Field(
+        default=43_200, description="How often suggested posts are read where a person's token may; 0: never"
+    )
     vk_boards: bool = Field(default=True, description="Whether discussions of communities are read")
     vk_dialogs_seconds: float = Field(default=600, description="How often a page's conversations are compared")
 

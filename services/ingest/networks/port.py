@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
+from services.ingest.schedule import PollSchedule
+
 Kind = Literal["comment", "wall_post", "message"]
 Happened = Literal["new", "seen", "edited", "deleted", "restored"]
 
@@ -286,6 +288,19 @@ class Accounts(Protocol):
         """
 
 
+class RateKeeper(Protocol):
+    """Keeps what a schedule of polls has learnt over restarts; see `schedule.PollSchedule`."""
+
+    async def load(self) -> Mapping[UUID, dict[str, Any]]:
+        """What is kept, by page."""
+
+    def changed(self, page_id: UUID) -> None:
+        """The schedule has learnt something about this page."""
+
+    async def save_now_and_then(self, schedule: PollSchedule[UUID], now: float) -> None:
+        """Keep what changed, about once a minute; `now` is any monotonic time in seconds."""
+
+
 class Feed(Protocol):
     """Where adapters put what came in. One call is one transaction. `callbacks`: where push is kept."""
 
@@ -326,6 +341,9 @@ class Feed(Protocol):
         Of one thread, or of the whole page; with `since`, only what was written then or later. A complete read of
         the same range tells what is gone: what stands here and not there, unless it was written meanwhile.
         """
+
+    def rates(self, way: str) -> RateKeeper:
+        """What is learnt of how often pages bring something by a way."""
 
     def well(self, page: PageRef, way: str) -> None:
         """A look that found nothing new, or a connection that stands."""

@@ -1,6 +1,6 @@
 """VK behind the port: ways in and the way out."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from services.ingest.networks.port import (
     Way,
 )
 from services.ingest.networks.rotation import Rotation
-from services.ingest.networks.vk import callback_server, dialogs, errors, long_poll
+from services.ingest.networks.vk import boards, callback_server, dialogs, errors, long_poll, suggests
 from services.ingest.networks.vk.boards import Boards
 from services.ingest.networks.vk.client import VkClient
 from services.ingest.networks.vk.dialogs import Dialogs
@@ -35,6 +35,9 @@ from services.ingest.networks.vk.walls import Walls
 from services.ingest.settings import IngestSettings
 
 DIALOGS_AT_ONCE = 8
+BOARDS_AT_ONCE = 2
+# How many times longer what is closed, or not ours to manage, is left alone.
+CLOSED_REST = 12
 MAX_LENGTH: dict[str, int] = {"comment": 4_096, "message": 4_096}
 
 
@@ -56,13 +59,9 @@ class Vk:
         self._walls = Walls(self._reader, accounts, feed, settings)
         self._dialogs = Dialogs(self._client, feed)
         self._publishing = Publishing(self._client, self._reader, self._boards, self._dialogs)
-        self._talks = Rotation(
-            dialogs.WAY,
-            self._with_token,
-            self._compare_dialogs,
-            lambda page, error: feed.failed(page, dialogs.WAY, error),
-            at_once=DIALOGS_AT_ONCE,
-        )
+        self._talks = self._rotation(dialogs.WAY, self._compare_dialogs, self._with_token, DIALOGS_AT_ONCE)
+        self._topics = self._rotation(boards.WAY, self._compare_boards, self._readable, BOARDS_AT_ONCE)
+        self._offers = self._rotation(suggests.WAY, self._compare_suggests, self._readable, 1)
         self._watch = callback_server.CallbackWatch(self._client, accounts, feed, settings, self.look_soon)
         self._listening = long_poll.Listening(self._client, http, feed, settings, self.look_soon)
 
@@ -80,7 +79,23 @@ class Vk:
             ways[f"vk:{callback_server.WAY}"] = self._watch.run
         if self._reader.can_read():
             ways[f"vk:{WALL_WAY}"] = self._walls.run
+            if self._settings.vk_boards:
+                ways[f"vk:{boards.WAY}"] = self._topics.run
+        if self._settings.vk_suggests_seconds and self._suggests.can_read():
+            ways[f"vk:{suggests.WAY}"] = self._offers.run
         return ways
+
+    def _rotation(
+        self,
+        way: str,
+        look: Callable[[PageRef], Awaitable[float]],
+        pages: Callable[[], Sequence[PageRef]],
+        at_once: int,
+    ) -> Rotation:
+        return Rotation(way, pages, look, lambda page, error: self._feed.failed(page, way, error), at_once=at_once)
+
+    def _readable(self) -> Sequence[PageRef]:
+        return self._accounts.pages(self.name)
 
     def _with_token(self) -> list[PageRef]:
         return [
@@ -95,6 +110,14 @@ class Vk:
     async def _compare_dialogs(self, page: PageRef) -> float:
         await self._dialogs.look(page)
         return self._settings.vk_dialogs_seconds
+
+    async def _compare_boards(self, page: PageRef) -> float:
+        opened = await self._boards.look(page, self._feed)
+        return self._settings.vk_boards_seconds * (1 if opened else CLOSED_REST)
+
+    async def _compare_suggests(self, page: PageRef) -> float:
+        managed = await self._suggests.look(page, self._feed, self._accounts)
+        return self._settings.vk_suggests_seconds * (1 if managed else CLOSED_REST)
 
     def max_length(self, kind: Kind) -> int:
         """The longest text the network takes."""
@@ -132,7 +155,7 @@ class Vk:
             since,
             reader=self._reader,
             boards=self._boards,
-            suggests=self._suggests,
+            offers=self._suggests,
             dialogs=self._dialogs,
             feed=self._feed,
             settings=self._settings,

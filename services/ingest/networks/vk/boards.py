@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from services.ingest.networks.port import Feed, PageRef, Parsed
+from services.ingest.networks.calls import CallError
+from services.ingest.networks.port import Feed, PageRef, Parsed, ThreadMark
 from services.ingest.networks.vk import parse
 from services.ingest.networks.vk.client import VkClient
-from services.ingest.networks.vk.reading import COMMENTS, READERS, Seen, gone, items, number
+from services.ingest.networks.vk.reading import CLOSED, COMMENTS, READERS, Seen, gone, items, number
 from shared import clock
 
 WAY = "board_poll"
@@ -89,6 +90,26 @@ class Boards:
             parsed.items += [gone("comment", one, thread_key, stored[one]) for one in missing]
         return parsed
 
+    async def look(self, page: PageRef, feed: Feed) -> bool:
+        """Read topics that differ from what is stored; says whether the community lets them be read."""
+        try:
+            topics = await self.topics(page, limit=TOPICS)
+        except CallError as error:
+            if error.treatment not in CLOSED:
+                raise
+            return False
+        keys = {parse.BOARD.thread(page, topic.id): topic for topic in topics}
+        known = await feed.marks(list(keys))
+        for key, topic in keys.items():
+            mark = known.get(key)
+            if mark is not None and mark.marker == topic.marker:
+                continue
+            observed_at = clock.now()
+            parsed = await self.compared(page, topic.id, feed)
+            marks = [ThreadMark(key, topic.marker)]
+            await feed.store(page, WAY, parsed, observed_at=observed_at, marks=marks)
+        feed.well(page, WAY)
+        return True
+
     async def _read(self, method: str, page: PageRef, **params: Any) -> Any:
-        credential = self._client.credential(method, *READERS)
-        return await self._client.read(credential, method, group_id=page.external_id, **params)
+        return await self._client.ask(method, *READERS, group_id=page.external_id, **params)

@@ -126,8 +126,9 @@ class Dialogs:
         )
 
     async def _read(self, page: PageRef, method: str, **params: Any) -> Any:
-        credential = self._client.credential(method, TokenKind.GROUP, page_id=page.id)
-        return await self._client.read(credential, method, group_id=page.external_id, **params)
+        return await self._client.ask(
+            method, TokenKind.GROUP, page_id=page.id, group_id=page.external_id, **params
+        )
 
 
 def _talks(listed: list[Any], page: PageRef) -> list[Talk]:

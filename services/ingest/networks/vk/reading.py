@@ -1,6 +1,6 @@
 """Reading walls: posts by hundreds, threads whole, and what was stored but is there no longer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,8 @@ from shared import clock
 
 POSTS = 100
 COMMENTS = 100
+# Threads that are read and stored together.
+THREADS = 10
 READERS = (TokenKind.SERVICE, TokenKind.USER)
 # What was written a moment ago may be missing from an answer that was being made then.
 YOUNG = timedelta(seconds=60)
@@ -87,6 +89,8 @@ class WallReader:
 
     def __init__(self, client: VkClient) -> None:
         self._client = client
+        # wall.get has a daily budget: whoever plans it is told of each call.
+        self.on_wall_get: Callable[[], None] = lambda: None
 
     def can_read(self) -> bool:
         """Whether there is a token that may read walls now."""
@@ -113,13 +117,15 @@ class WallReader:
         found.oldest = min(dates, default=None)
         return found
 
-    async def thread(self, page: PageRef, post_id: int) -> Parsed:
-        """All comments of a post, replies included."""
+    async def thread(self, page: PageRef, post_id: int, first: Any = None) -> Parsed:
+        """All comments of a post, replies included. `first`: the answer to the first call, if it was made."""
         parsed = Parsed()
         roots: list[tuple[int, int, int]] = []
         offset = 0
+        answer = first
         while True:
-            answer = await self._comments(page, post_id, offset, thread_items_count=10)
+            if answer is None:
+                answer = await self._read("wall.getComments", **_comments(page, post_id, offset))
             names = parse.names_of(answer)
             listed = items(answer, "wall.getComments")
             for raw in listed:
@@ -132,6 +138,7 @@ class WallReader:
             offset += len(listed)
             if not listed or offset >= number(answer, "current_level_count"):
                 break
+            answer = None
         for root, got, total in roots:
             parsed.extend(await self._rest_of(page, post_id, root, got=got, total=total))
         return parsed
@@ -140,7 +147,7 @@ class WallReader:
         parsed = Parsed()
         offset = got
         while offset < total:
-            answer = await self._comments(page, post_id, offset, comment_id=root)
+            answer = await self._read("wall.getComments", **_comments(page, post_id, offset, comment_id=root))
             names = parse.names_of(answer)
             listed = items(answer, "wall.getComments")
             for raw in listed:
@@ -160,30 +167,36 @@ class WallReader:
                 raise
             return None
 
-    async def compared(self, page: PageRef, post_id: int, feed: Feed) -> Parsed:
-        """All comments of a post, and deletions of those that are stored but stand there no longer.
+    async def compared(self, page: PageRef, post_ids: Sequence[int], feed: Feed) -> dict[int, Parsed]:
+        """By post, all comments, and deletions of those that are stored but stand there no longer.
 
         An absence is believed when a second reading shows it too: comments that move while a thread is paged
-        through may be skipped.
+        through may be skipped. What is closed or gone brings nothing.
         """
         observed_at = clock.now()
-        parsed = await self.thread_if_open(page, post_id)
-        if parsed is None:
-            return Parsed()
-        thread_key = f"vk:-{page.external_id}_{post_id}"
-        stored = await feed.stored(page, "comment", thread_key=thread_key)
-        missing = Seen(parsed).absent(stored, observed_at)
-        if missing:
-            again = await self.thread_if_open(page, post_id)
+        first = await self._client.read_many(
+            "wall.getComments", [_comments(page, post_id, 0) for post_id in post_ids], *READERS
+        )
+        found: dict[int, Parsed] = {}
+        for post_id, answer in zip(post_ids, first, strict=True):
+            if isinstance(answer, CallError):
+                found[post_id] = Parsed()
+                continue
+            parsed = await self.thread(page, post_id, answer)
+            thread_key = f"vk:-{page.external_id}_{post_id}"
+            stored = await feed.stored(page, "comment", thread_key=thread_key)
+            missing = Seen(parsed).absent(stored, observed_at)
+            again = await self.thread_if_open(page, post_id) if missing else None
             if again is not None:
                 missing = Seen(again).absent({one: stored[one] for one in missing}, observed_at)
                 parsed.items += [gone("comment", one, thread_key, stored[one]) for one in missing]
-        return parsed
+            found[post_id] = parsed
+        return found
 
     async def gone_posts(
-        self, page: PageRef, seen: Seen, since: datetime, observed_at: datetime, feed: Feed
+        self, page: PageRef, seen: Seen, since: datetime | None, observed_at: datetime, feed: Feed
     ) -> list[Incoming]:
-        """Deletions of stored posts that a complete reading of the wall back to `since` did not show."""
+        """Deletions of stored posts that reading the wall back to `since`, or the whole of it, did not show."""
         stored = await feed.stored(page, "wall_post", since=since)
         missing = seen.absent(stored, observed_at)
         marks = await feed.marks([f"vk:{one}" for one in missing])
@@ -205,20 +218,10 @@ class WallReader:
             if isinstance(raw, dict) and not raw.get("is_deleted")
         }
 
-    async def _comments(self, page: PageRef, post_id: int, offset: int, **more: int) -> Any:
-        return await self._read(
-            "wall.getComments",
-            owner_id=f"-{page.external_id}",
-            post_id=post_id,
-            offset=offset,
-            count=COMMENTS,
-            sort="asc",
-            extended=1,
-            **more,
-        )
-
     async def _read(self, method: str, **params: Any) -> Any:
-        return await self._client.read(self._client.credential(method, *READERS), method, **params)
+        if method == "wall.get":
+            self.on_wall_get()
+        return await self._client.ask(method, *READERS, **params)
 
 
 def _thread(raw: Any) -> dict[str, Any]:
@@ -229,3 +232,16 @@ def _thread(raw: Any) -> dict[str, Any]:
 def _replies(raw: Any) -> list[Any]:
     found = _thread(raw).get("items")
     return found if isinstance(found, list) else []
+
+
+def _comments(page: PageRef, post_id: int, offset: int, *, comment_id: int | None = None) -> dict[str, Any]:
+    """Parameters of wall.getComments: the top level with the first replies, or one thread."""
+    params = {
+        "owner_id": f"-{page.external_id}",
+        "post_id": post_id,
+        "offset": offset,
+        "count": COMMENTS,
+        "sort": "asc",
+        "extended": 1,
+    }
+    return params | ({"thread_items_count": 10} if comment_id is None else {"comment_id": comment_id})

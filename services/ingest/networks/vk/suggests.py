@@ -1,14 +1,17 @@
 """Suggested posts: what people offer to a wall, seen only by tokens of those who manage it."""
 
-from services.ingest.networks.calls import NoToken
-from services.ingest.networks.port import PageRef, Parsed, ThreadMark, TokenKind
+from services.ingest.networks.calls import CallError, NoToken
+from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, ThreadMark, TokenKind
 from services.ingest.networks.vk import parse
 from services.ingest.networks.vk.client import VkClient
-from services.ingest.networks.vk.reading import POSTS, items
+from services.ingest.networks.vk.errors import NETWORK
+from services.ingest.networks.vk.reading import CLOSED, POSTS, items
+from shared import clock
 
 WAY = "suggests_poll"
 MAX_DEPTH = 1_000
 MARK = "suggest"
+KEPT_SHARE = 0.2
 
 
 def marks(parsed: Parsed) -> list[ThreadMark]:
@@ -38,9 +41,9 @@ class Suggests:
         """All posts that wait for the community's decision."""
         parsed = Parsed()
         for offset in range(0, MAX_DEPTH, POSTS):
-            answer = await self._client.read(
-                self._client.credential("wall.get", TokenKind.USER),
+            answer = await self._client.ask(
                 "wall.get",
+                TokenKind.USER,
                 owner_id=f"-{page.external_id}",
                 filter="suggests",
                 offset=offset,
@@ -54,3 +57,21 @@ class Suggests:
             if len(listed) < POSTS:
                 break
         return parsed
+
+    async def look(self, page: PageRef, feed: Feed, accounts: Accounts) -> bool:
+        """Store what is suggested to a page; says whether our token manages it.
+
+        Leaves the day's last calls to walls: this can wait.
+        """
+        left, allowed = accounts.left(NETWORK, "wall.get"), accounts.calls_a_day(NETWORK, "wall.get")
+        if left is not None and allowed is not None and left < allowed * KEPT_SHARE:
+            return True
+        observed_at = clock.now()
+        try:
+            parsed = await self.read(page)
+        except CallError as error:
+            if error.treatment not in CLOSED:
+                raise
+            return False
+        await feed.store(page, WAY, parsed, observed_at=observed_at, marks=marks(parsed))
+        return True

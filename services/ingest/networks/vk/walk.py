@@ -6,9 +6,10 @@ from typing import Any
 
 from services.ingest.networks.calls import CallError, NoToken
 from services.ingest.networks.port import Feed, PageRef, Parsed, Walked
+from services.ingest.networks.vk import suggests
 from services.ingest.networks.vk.boards import Boards
 from services.ingest.networks.vk.dialogs import Dialogs
-from services.ingest.networks.vk.reading import CLOSED, Seen, WallReader, last_number
+from services.ingest.networks.vk.reading import CLOSED, THREADS, Seen, WallReader, last_number
 from services.ingest.networks.vk.suggests import Suggests
 from services.ingest.settings import IngestSettings
 from shared import clock
@@ -31,7 +32,7 @@ class Walk:
         *,
         reader: WallReader,
         boards: Boards,
-        suggests: Suggests,
+        offers: Suggests,
         dialogs: Dialogs,
         feed: Feed,
         settings: IngestSettings,
@@ -40,7 +41,7 @@ class Walk:
         self._since = since
         self._reader = reader
         self._boards = boards
-        self._suggests = suggests
+        self._suggests = offers
         self._dialogs = dialogs
         self._feed = feed
         self._settings = settings
@@ -77,13 +78,17 @@ class Walk:
             yield self._walked(here, observed_at, posts.oldest, step="wall", offset=offset, below=below)
             done = posts.last or posts.oldest is None or posts.oldest < self._reach
             threads = {int(last_number(key)): count for key, count in posts.counts.items() if count}
-            for post_id in sorted(threads, reverse=True):
-                if below is not None and post_id >= int(below):
-                    continue
+            todo = [one for one in sorted(threads, reverse=True) if below is None or one < int(below)]
+            for start in range(0, len(todo), THREADS):
                 observed_at = clock.now()
-                comments = await self._reader.compared(self._page, post_id, self._feed)
+                batch = todo[start : start + THREADS]
+                comments = Parsed()
+                for one in (await self._reader.compared(self._page, batch, self._feed)).values():
+                    comments.extend(one)
                 comments.items = self._young(comments)
-                yield self._walked(comments, observed_at, posts.oldest, step="wall", offset=offset, below=post_id)
+                yield self._walked(
+                    comments, observed_at, posts.oldest, step="wall", offset=offset, below=batch[-1]
+                )
             below = None
             if done:
                 break
@@ -117,6 +122,8 @@ class Walk:
             return
         observed_at = clock.now()
         parsed = await self._suggests.read(self._page)
+        # Known as suggested before anybody misses them on the wall.
+        await self._feed.store(self._page, suggests.WAY, Parsed(), marks=suggests.marks(parsed))
         parsed.items = self._young(parsed)
         yield Walked(parsed=parsed, observed_at=observed_at, cursor={"step": "dialogs"}, share=BEFORE["dialogs"])
 
