@@ -1,6 +1,7 @@
 """The registry's pages and the tokens that may be used now: a snapshot, renewed every few seconds."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import count
@@ -36,6 +37,8 @@ class AccountBook:
         self.budget = Budget(database, self._settings)
         self._pages: dict[tuple[str, str], PageRef] = {}
         self._tokens: dict[UUID, PoolToken] = {}
+        # By network, kind and page: 2,000 pages each ask many times a minute.
+        self._pools: dict[tuple[str, TokenKind, UUID | None], list[PoolToken]] = {}
         self._turns = count(1)
         self._unsaved: list[Trouble] = []
         self._saving: set[asyncio.Task[None]] = set()
@@ -64,6 +67,9 @@ class AccountBook:
             rows = list(await session.scalars(select(NetworkToken).order_by(NetworkToken.created_at.desc())))
         self._pages = found
         self._tokens = dict(self._renewed(rows))
+        self._pools = defaultdict(list)
+        for token in self._tokens.values():
+            self._pools[token.credential.network, token.credential.kind, token.credential.page_id].append(token)
         await self.budget.refresh()
         self._show()
         if clock.now() - self._swept > SWEEP:
@@ -98,10 +104,6 @@ class AccountBook:
         """An active page by the network's own id."""
         return self._pages.get((network, external_id))
 
-    def credentials(self, network: str, kind: TokenKind, *, method: str | None = None) -> list[Credential]:
-        """All usable tokens of a kind, the least lately used first."""
-        return [one.credential for one in self._usable(network, method) if one.credential.kind == kind]
-
     def credential(
         self, network: str, kind: TokenKind, page_id: UUID | None = None, *, method: str | None = None
     ) -> Credential | None:
@@ -109,26 +111,23 @@ class AccountBook:
 
         With `page_id`, the page's own or one of no page.
         """
-        usable = [one for one in self._usable(network, method) if one.credential.kind == kind]
-        own = [one for one in usable if page_id is not None and one.credential.page_id == page_id]
-        common = [one for one in usable if one.credential.page_id is None]
-        chosen = next(iter(own or common), None)
+        own = self._usable(network, kind, page_id, method) if page_id is not None else None
+        chosen = own or self._usable(network, kind, None, method)
         if chosen is None:
             return None
         if method is not None:
             chosen.turn = next(self._turns)
         return chosen.credential
 
-    def _usable(self, network: str, method: str | None) -> list[PoolToken]:
+    def _usable(self, network: str, kind: TokenKind, page_id: UUID | None, method: str | None) -> PoolToken | None:
         now = clock.now()
-        usable = [
+        usable = (
             one
-            for one in self._tokens.values()
-            if one.credential.network == network
-            and one.usable(method, now)
+            for one in self._pools.get((network, kind, page_id), ())
+            if one.usable(method, now)
             and not (method and self.budget.spent(one.credential.id, network, method, now))
-        ]
-        return sorted(usable, key=lambda one: one.turn)
+        )
+        return min(usable, key=lambda one: one.turn, default=None)
 
     def left(self, network: str, method: str) -> int | None:
         """Calls of a method left of the network's day, over all usable tokens; None: no limit."""

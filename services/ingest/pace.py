@@ -25,8 +25,12 @@ class Pace:
         """Another budget from now on: the part of it that is used stays the same."""
         budget = max(budget, 0.0)
         if budget != self.budget:
-            share = budget / self.budget if self.budget > 0 else 0.0
-            self.budget, self.used, self.credit = budget, self.used * share, self.credit * share
+            if self.budget > 0:
+                share = budget / self.budget
+                self.used, self.credit = self.used * share, self.credit * share
+            elif self._at is not None:  # what was missed meanwhile is not to be caught up with
+                self.used, self.credit = budget * (self._at - floor(self._at)), 0.0
+            self.budget = budget
 
     def move(self, now: float, clock: Clock) -> None:
         """Earn what the time since the last call is worth."""

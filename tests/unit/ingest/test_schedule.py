@@ -225,6 +225,9 @@ def test_a_smaller_budget_counts_from_now_on() -> None:
     schedule.budget(0)
     assert schedule.next(START + 1.2 * DAY) is None
     assert schedule.rest(START + 1.2 * DAY) > 0
+    schedule.budget(100)
+    by_page, _, _ = live(schedule, 0.4, start=START + 1.2 * DAY)
+    assert by_page.total() <= 50, "what was missed is not caught up with"
 
 
 def test_history_teaches_at_the_first_poll() -> None:
