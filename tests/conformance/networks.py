@@ -24,6 +24,7 @@ from tests.integration.ingest.conftest import FAST, KEYS
 
 # Behaviours share a page and run at the same time: limits of calls a second are not what they are about.
 MANY = "500"
+SUITE = {"reconcile_grace_seconds": "2"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def playing(network: str, folder: Path) -> Iterator[tuple[Driver, dict[str, str]
     try:
         _wait_for(url, process)
         with _known(network, url):
-            settings = KEYS | FAST | dict(played.settings) | {f"{network}_api_url": url}
+            settings = KEYS | FAST | SUITE | dict(played.settings) | {f"{network}_api_url": url}
             yield played.driver(url), settings
     finally:
         process.terminate()

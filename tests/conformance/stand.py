@@ -193,6 +193,12 @@ class Stand:
         assert row["thread_key"] == what.thread_key
         return row
 
+    async def arrived_id(self, message_id: UUID) -> asyncpg.Record:
+        """A stored message by our own id."""
+        row = await self.eye.fetchrow("SELECT * FROM messages WHERE id = $1", message_id)
+        assert row is not None
+        return row
+
     async def gone(self, what: Written) -> asyncpg.Record:
         """Wait until it is known as deleted."""
 

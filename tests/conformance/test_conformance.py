@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.conformance.behaviours import changes, incoming
+from tests.conformance.behaviours import changes, comparing, incoming, publishing, sources, threads
 from tests.conformance.conftest import House
 from tests.conformance.networks import PLAYED
 from tests.conformance.registry import BEHAVIOURS, Behaviour
 
-MODULES = (incoming, changes)
+MODULES = (incoming, changes, threads, publishing, sources, comparing)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

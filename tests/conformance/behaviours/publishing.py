@@ -1,0 +1,249 @@
+"""An answer stands in the network once, in its place, or its author reads why it does not."""
+
+import asyncio
+import re
+from typing import Any
+from uuid import UUID, uuid4
+
+from services.ingest.networks.catalogue import max_length
+from tests.conformance.behaviours.incoming import words
+from tests.conformance.drivers.base import Answer, Kind, Written
+from tests.conformance.registry import behaviour
+from tests.conformance.stand import Stand
+
+RUSSIAN = re.compile("[А-Яа-яЁё]{3}")
+
+
+async def _question(stand: Stand, kind: Kind, author: str) -> tuple[Written, UUID]:
+    """A citizen asks under a post of its own, or in a dialogue; what they wrote and its row."""
+    under = await stand.driver.post(stand.page, words("Пост")) if kind == "comment" else None
+    written = await stand.driver.citizen(stand.page, words("Когда?"), kind, under=under, author=author)
+    return written, (await stand.arrived(written))["id"]
+
+
+async def _shown(stand: Stand, thread: str, begin: str = "") -> list[Answer]:
+    return [one for one in await stand.driver.answers(stand.page, begin) if one.thread == thread]
+
+
+async def _stands_once(stand: Stand, publication: UUID, written: Written, text: str) -> Answer:
+    """It is published, the network shows it once, and its own return is recognised and counted once."""
+    done = await stand.ended(publication)
+    (shown,) = await _shown(stand, written.thread, text)
+    assert shown.text == text
+    own = await stand.spoken(text)
+    await stand.settled()
+    assert own["external_id"] == done["external_id"]
+    rows = await stand.eye.fetch("SELECT publication_id FROM messages WHERE text = $1", text)
+    assert [row["publication_id"] for row in rows] == [publication]
+    (told,) = await stand.events(publication, "publication.published")
+    assert told["external_id"] == done["external_id"]
+    assert done["url"].startswith("https://")
+    return shown
+
+
+@behaviour()
+async def an_answer_to_a_comment(stand: Stand) -> None:
+    written, message = await _question(stand, "comment", "700301")
+    text = words("Починим завтра")
+    shown = await _stands_once(stand, await stand.ask(message, text), written, text)
+    assert shown.in_reply_to == written.id
+
+
+@behaviour()
+async def an_answer_to_a_reply(stand: Stand) -> None:
+    first, _ = await _question(stand, "comment", "700302")
+    reply = await stand.driver.citizen(stand.page, words("И у нас?"), to=first, author="700303")
+    row = await stand.arrived(reply)
+    text = words("И у вас")
+    shown = await _stands_once(stand, await stand.ask(row["id"], text), reply, text)
+    assert shown.in_reply_to == reply.id
+    own = await stand.spoken(text)
+    assert own["reply_to"] == reply.external_id
+
+
+@behaviour()
+async def an_answer_to_a_post_of_a_citizen(stand: Stand) -> None:
+    post = await stand.driver.citizen(stand.page, words("Яма"), "wall_post", author="700304")
+    row = await stand.arrived(post)
+    text = words("Засыплем")
+    shown = await _stands_once(stand, await stand.ask(row["id"], text), post, text)
+    assert shown.in_reply_to is None
+
+
+@behaviour()
+async def an_answer_in_a_dialogue(stand: Stand) -> None:
+    written, message = await _question(stand, "message", "700305")
+    text = words("Здравствуйте")
+    await _stands_once(stand, await stand.ask(message, text), written, text)
+
+
+@behaviour()
+async def an_answer_byte_for_byte(stand: Stand) -> None:
+    for kind, author in (("comment", "700306"), ("message", "700307")):
+        written, message = await _question(stand, kind, author)  # type: ignore[arg-type]
+        text = words("«Ёж»\nвторая строка 👨\u200d👩\u200d👧 и\u0306 — 100% & <b>")
+        await _stands_once(stand, await stand.ask(message, text), written, text)
+
+
+@behaviour()
+async def an_answer_asked_for_twice(stand: Stand) -> None:
+    written, message = await _question(stand, "comment", "700308")
+    text, reply = words("Один раз"), uuid4()
+    first = await stand.ask(message, text, reply_id=reply)
+    assert await stand.ask(message, text, reply_id=reply) == first
+    await _stands_once(stand, first, written, text)
+
+
+@behaviour()
+async def two_answers_in_a_thread_keep_their_order(stand: Stand) -> None:
+    for kind, author in (("comment", "700309"), ("message", "700310")):
+        written, message = await _question(stand, kind, author)  # type: ignore[arg-type]
+        texts = [words(f"{number}") for number in range(3)]
+        asked = [await stand.ask(message, text) for text in texts]
+        for publication in asked:
+            await stand.ended(publication)
+        assert [one.text for one in await _shown(stand, written.thread)] == texts
+
+
+@behaviour()
+async def answers_in_many_threads_at_once(stand: Stand) -> None:
+    asked = []
+    for number in range(5):
+        written, message = await _question(stand, "comment", f"70031{number}")
+        asked.append((written, message, words("Ответ")))
+    publications = await asyncio.gather(*(stand.ask(message, text) for _, message, text in asked))
+    for publication, (written, _, text) in zip(publications, asked, strict=True):
+        await _stands_once(stand, publication, written, text)
+
+
+@behaviour()
+async def an_answer_longer_than_the_network_takes(stand: Stand) -> None:
+    for kind, author in (("comment", "700320"), ("message", "700321")):
+        written, message = await _question(stand, kind, author)  # type: ignore[arg-type]
+        longest = max_length(stand.driver.network, kind)  # type: ignore[arg-type]
+        text = " ".join(f"слово-{number}" for number in range(longest // 4))
+        first = await stand.ask(message, text)
+        parts = -(-len(text) // longest)
+        assert parts > 1
+
+        async def complete(first: UUID = first) -> list[Any]:
+            return await stand.events(first, "publication.published")
+
+        (told,) = await stand.eventually(complete, "the parts do not all stand")
+        shown = await _shown(stand, written.thread)
+        assert len(shown) >= parts
+        assert " ".join(one.text for one in shown).split() == text.split()
+        assert all(len(one.text) <= longest for one in shown)
+        assert len(told["external_ids"]) == len(shown)
+
+
+@behaviour()
+async def an_answer_as_long_as_the_network_takes(stand: Stand) -> None:
+    written, message = await _question(stand, "comment", "700322")
+    text = words("Ы" * (max_length(stand.driver.network, "comment") - 13))
+    await _stands_once(stand, await stand.ask(message, text), written, text)
+
+
+async def _refused(stand: Stand, publication: UUID, refusal: str) -> None:
+    found = await stand.ended(publication, "failed")
+    assert found["failure"]["code"].startswith(stand.driver.refusal_codes[refusal]), found
+    assert RUSSIAN.search(found["failure"]["message"]), found
+    assert found["failure"]["final"] is True
+    assert found["external_id"] is None
+    assert len(await stand.events(publication, "publication.failed")) == 1
+
+
+@behaviour()
+async def an_answer_where_comments_are_closed(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    written = await stand.driver.citizen(stand.page, words("Когда?"), under=post)
+    row = await stand.arrived(written)
+    await stand.driver.close_comments(post, closed=True)
+    publication = await stand.ask(row["id"], words("Поздно"))
+    await _refused(stand, publication, "comments_closed")
+    assert await _shown(stand, written.thread) == []
+
+
+@behaviour()
+async def an_answer_sent_again_when_comments_are_open_again(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    written = await stand.driver.citizen(stand.page, words("Когда?"), under=post)
+    row = await stand.arrived(written)
+    await stand.driver.close_comments(post, closed=True)
+    text = words("Со второго раза")
+    publication = await stand.ask(row["id"], text)
+    await stand.ended(publication, "failed")
+    await stand.driver.close_comments(post, closed=False)
+    await stand.post(f"/api/v1/publications/{publication}/retry", None, role="moderator")
+
+    async def published() -> bool:
+        return (await stand.publication(publication))["status"] == "published"
+
+    await stand.eventually(published, "the answer is not sent again")
+    await _stands_once(stand, publication, written, text)
+
+
+@behaviour()
+async def an_answer_to_a_person_who_takes_no_messages(stand: Stand) -> None:
+    written, message = await _question(stand, "message", "700323")
+    await stand.driver.block(stand.page, written.author)
+    publication = await stand.ask(message, words("Здравствуйте"))
+    await _refused(stand, publication, "blocked")
+    assert await _shown(stand, written.thread) == []
+
+
+@behaviour()
+async def words_of_the_staff_are_not_taken_for_ours(stand: Stand) -> None:
+    written, message = await _question(stand, "comment", "700324")
+    text = words("Ответили сами")
+    await stand.driver.staff(written, text, to=written)
+    by_hand = await stand.spoken(text)
+    ours = words("И мы")
+    await _stands_once(stand, await stand.ask(message, ours), written, ours)
+    assert (await stand.arrived_id(by_hand["id"]))["publication_id"] is None
+
+
+async def _both(stand: Stand, first_author: int, fault: str, **more: Any) -> list[tuple[UUID, Written, str]]:
+    """Ask for a comment and a message whose publishing calls meet a fault."""
+    asked = []
+    kinds: tuple[Kind, Kind] = ("comment", "message")
+    questions = [await _question(stand, kind, str(first_author + n)) for n, kind in enumerate(kinds)]
+    for kind, (written, message) in zip(kinds, questions, strict=True):
+        await stand.driver.fault(fault, next=1, method=stand.driver.publishing_call(kind), **more)
+        text = words(f"{fault} {kind}")
+        asked.append((await stand.ask(message, text), written, text))
+    return asked
+
+
+@behaviour(alone=True)
+async def an_answer_whose_response_is_lost(stand: Stand) -> None:
+    for publication, written, text in await _both(stand, 700_330, "lost_response"):
+        await _stands_once(stand, publication, written, text)
+
+
+@behaviour(alone=True)
+async def an_answer_that_comes_back_before_its_response(stand: Stand) -> None:
+    for publication, written, text in await _both(stand, 700_332, "slow", seconds=2):
+        own = await stand.spoken(text)
+        assert own["from_community"]
+        await _stands_once(stand, publication, written, text)
+
+
+@behaviour(alone=True)
+async def an_answer_whose_call_never_arrived(stand: Stand) -> None:
+    for publication, written, text in await _both(stand, 700_334, "drop"):
+        await _stands_once(stand, publication, written, text)
+
+
+@behaviour(alone=True)
+async def an_answer_in_flight_when_we_are_stopped(stand: Stand) -> None:
+    asked = await _both(stand, 700_336, "slow", seconds=1.5)
+
+    async def out() -> bool:
+        return all([await _shown(stand, written.thread, text) for _, written, text in asked])
+
+    await stand.eventually(out, "the answers do not reach the network")
+    async with stand.down():
+        await asyncio.sleep(2)
+    for publication, written, text in asked:
+        await _stands_once(stand, publication, written, text)

@@ -1,0 +1,197 @@
+"""Pages that come late or close, tokens that die, ingest that was away: nothing is lost, and it is told."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from tests.conformance.behaviours.incoming import words
+from tests.conformance.drivers.base import Kind, Written
+from tests.conformance.registry import behaviour
+from tests.conformance.stand import Stand
+
+KINDS: tuple[Kind, ...] = ("comment", "wall_post", "message")
+
+
+async def _one_of_each(stand: Stand, page: str, what: str, author: str) -> list[Written]:
+    return [await stand.driver.citizen(page, words(what), kind, author=author) for kind in KINDS]
+
+
+async def _arrived_once(stand: Stand, written: list[Written], **wanted: Any) -> None:
+    for one in written:
+        row = await stand.arrived(one, **wanted)
+        assert row["text"] == one.text
+        assert len(await stand.events(row["id"], "message.received")) == 1
+
+
+@behaviour()
+async def what_was_written_before_the_go_live_moment_is_history(stand: Stand) -> None:
+    page = await stand.new_page("history")
+    written = await _one_of_each(stand, page, "Давно", "700501")
+    await stand.connect(page, live_from="2099-01-01T00:00:00+00:00")
+    await _arrived_once(stand, written, history=True)
+
+
+@behaviour()
+async def a_page_connected_late_brings_its_history(stand: Stand) -> None:
+    page = await stand.new_page("late")
+    before = await _one_of_each(stand, page, "До", "700502")
+    await asyncio.sleep(1.2)  # networks tell times in seconds
+    await stand.connect(page, live_from=datetime.now(UTC).isoformat())
+    await asyncio.sleep(1.2)
+    after = await _one_of_each(stand, page, "После", "700502")
+    await _arrived_once(stand, after, history=False)
+    await _arrived_once(stand, before, history=True)
+
+
+@behaviour()
+async def a_page_is_shown_as_read(stand: Stand) -> None:
+    page, page_id = await stand.connected("shown")
+    await stand.arrived(await stand.driver.citizen(page, words("Есть кто?")))
+    shown = await stand.source_state(page_id, "healthy")
+    assert shown["network"] == stand.driver.network
+    assert shown["ways"]
+    assert shown["lag_seconds"] is not None
+
+
+@behaviour()
+async def a_closed_page_says_so_and_comes_back(stand: Stand) -> None:
+    page, page_id = await stand.connected("closed")
+    await stand.arrived(await stand.driver.citizen(page, words("До")))
+    await stand.driver.close_page(page, closed=True)
+    shown = await stand.source_state(page_id, "failing")
+    assert any(way["last_error"] for way in shown["ways"]), shown
+    beside = await stand.driver.citizen(stand.page, words("Рядом"))
+    await stand.arrived(beside)
+    await stand.driver.close_page(page, closed=False)
+    after = await stand.driver.citizen(page, words("После"))
+    await stand.arrived(after)
+    await stand.source_state(page_id, "healthy")
+
+
+@behaviour()
+async def a_person_whose_account_is_gone(stand: Stand) -> None:
+    page = await stand.new_page("gone")
+    written = await _one_of_each(stand, page, "Был", "700503")
+    await stand.driver.deactivate("700503")
+    await stand.connect(page)
+    await _arrived_once(stand, written)
+    rows = [await stand.arrived(one) for one in written]
+    assert len({row["author_key"] for row in rows}) == 1
+
+
+@behaviour()
+async def a_token_that_dies_and_another_that_is_left(stand: Stand) -> None:
+    page, page_id = await stand.connected("two_tokens")
+    (first,) = [one for one in await stand.driver.tokens(page) if one["kind"] == "group"]
+    await stand.arrived(await stand.driver.citizen(page, words("До"), "message", author="700504"))
+    second = await stand.driver.new_token(page)
+    await stand.hand_over(second, page_id)
+    await stand.settled()
+    await stand.driver.revoke(first["token"])
+    written = await _one_of_each(stand, page, "После", "700504")
+    await _arrived_once(stand, written)
+    text = words("Ответ")
+    publication = await stand.ask((await stand.arrived(written[2]))["id"], text)
+    await stand.ended(publication)
+
+
+@behaviour()
+async def a_dead_token_is_told_and_a_new_one_brings_what_was_missed(stand: Stand) -> None:
+    page, page_id = await stand.connected("dead")
+    await stand.arrived(await stand.driver.citizen(page, words("До"), "message", author="700505"))
+    for token in await stand.driver.tokens(page):
+        if token["kind"] == "group":
+            await stand.driver.revoke(token["token"])
+    missed = await stand.driver.citizen(page, words("Во время"), "message", author="700505")
+    row = await stand.arrived(await stand.driver.citizen(stand.page, words("Рядом"), "message", author="700506"))
+    assert row["page_id"] == stand.page_id
+    if stand.driver.network == "vk":
+        await stand.driver.lose_push(page)  # until then Long Poll's own key goes on working
+
+    async def told() -> bool:
+        state = await stand.eye.fetchval("SELECT state FROM network_tokens WHERE page_id = $1", page_id)
+        return bool(state == "revoked")
+
+    await stand.eventually(told, "the dead token is not told")
+    await stand.source_state(page_id, "failing", "no_token")
+    await stand.hand_over(await stand.driver.new_token(page), page_id)
+    await _arrived_once(stand, [missed])
+    await stand.source_state(page_id, "healthy")
+
+
+@behaviour()
+async def an_answer_waits_for_a_token(stand: Stand) -> None:
+    page, page_id = await stand.connected("waiting")
+    written = await stand.driver.citizen(page, words("Когда?"), "message", author="700507")
+    row = await stand.arrived(written)
+    for token in await stand.driver.tokens(page):
+        if token["kind"] == "group":
+            await stand.driver.revoke(token["token"])
+    text = words("Дождались")
+    publication = await stand.ask(row["id"], text)
+
+    async def refused() -> dict[str, Any] | None:
+        found = await stand.publication(publication)
+        return found["failure"]
+
+    failure = await stand.eventually(refused, "nobody is told why the answer is not out")
+    assert failure["final"] is False
+    await stand.hand_over(await stand.driver.new_token(page), page_id)
+    await stand.ended(publication)
+    assert [one.text for one in await stand.driver.answers(page)] == [text]
+
+
+@behaviour(alone=True)
+async def what_was_written_while_we_were_away(stand: Stand) -> None:
+    await stand.arrived(await stand.driver.citizen(stand.page, words("До")))
+    async with stand.down():
+        written = await _one_of_each(stand, stand.page, "Пока нас не было", "700508")
+        reply = await stand.driver.citizen(stand.page, words("Ответ"), to=written[0])
+        edited = await stand.driver.citizen(stand.page, words("Опечатка"), author="700509")
+        await stand.driver.edit(edited, words("Исправлено"))
+        deleted = await stand.driver.citizen(stand.page, words("Лишнее"), author="700509")
+        await stand.driver.delete(deleted)
+    await _arrived_once(stand, [*written, reply])
+    assert (await stand.arrived(edited))["text"] != "", "what was edited meanwhile is there too"
+    row = await stand.stored(deleted)
+    assert row is None or (await stand.gone(deleted))["deleted_at"] is not None
+
+
+@behaviour(alone=True)
+async def what_was_pushed_and_lost(stand: Stand) -> None:
+    page, _ = await stand.connected("lost")
+    await stand.arrived(await stand.driver.citizen(page, words("До")))
+    async with stand.driver.silence():
+        await stand.settled(2.5)
+        written = await _one_of_each(stand, page, "Потеряно", "700510")
+        await stand.driver.lose_push(page)
+    await _arrived_once(stand, written)
+
+
+@behaviour(alone=True)
+async def a_network_that_does_not_answer_for_a_while(stand: Stand) -> None:
+    page, page_id = await stand.connected("silent")
+    await stand.arrived(await stand.driver.citizen(page, words("До")))
+    async with stand.driver.silence():
+        await stand.source_state(page_id, "failing")
+        written = await _one_of_each(stand, page, "В тишине", "700511")
+    await _arrived_once(stand, written)
+    await stand.source_state(page_id, "healthy")
+
+
+@behaviour()
+async def a_page_that_is_not_followed_any_more(stand: Stand) -> None:
+    page, page_id = await stand.connected("left")
+    await stand.arrived(await stand.driver.citizen(page, words("До")))
+    await _follow(stand, page_id, follow=False)
+    await stand.settled(2)
+    written = await stand.driver.citizen(page, words("Никому"))
+    await stand.settled(2)
+    assert await stand.stored(written) is None
+    await _follow(stand, page_id, follow=True)
+    await stand.arrived(written)
+
+
+async def _follow(stand: Stand, page_id: UUID, *, follow: bool) -> None:
+    await stand.eye.execute("UPDATE pages SET active = $2 WHERE id = $1", page_id, follow)

@@ -1,0 +1,146 @@
+"""Long threads, many conversations, deleted roots: what does not fit into one page of an answer."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+import asyncpg
+
+from tests.conformance.behaviours.incoming import words
+from tests.conformance.drivers.base import Written
+from tests.conformance.registry import behaviour
+from tests.conformance.stand import Stand
+
+T = TypeVar("T")
+
+AT_ONCE = 10
+REPLIES, COMMENTS, CONVERSATIONS = 250, 300, 150
+
+
+async def _all(calls: Sequence[Awaitable[T]]) -> list[T]:
+    """The emulator writes a lot, a few things at once."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(call: Awaitable[T]) -> T:
+        async with gate:
+            return await call
+
+    return list(await asyncio.gather(*(one(call) for call in calls)))
+
+
+async def _all_arrive(stand: Stand, written: Sequence[Written]) -> list[asyncpg.Record]:
+    names, kind = [one.external_id for one in written], written[0].kind
+
+    async def look() -> list[asyncpg.Record] | None:
+        rows = await stand.eye.fetch(
+            "SELECT * FROM messages WHERE network = $1 AND kind = $2 AND external_id = ANY($3::text[])",
+            stand.driver.network,
+            kind,
+            names,
+        )
+        return list(rows) if len(rows) >= len(names) else None
+
+    rows = await stand.eventually(look, f"not all of {len(names)} are stored")
+    assert {row["external_id"]: row["text"] for row in rows} == {one.external_id: one.text for one in written}
+    return rows
+
+
+@behaviour()
+async def a_thread_of_250_replies(stand: Stand) -> None:
+    page = await stand.new_page("replies")
+    post = await stand.driver.post(page, words("Пост"))
+    root = await stand.driver.citizen(page, words("Корень"), under=post)
+    replies = await _all([stand.driver.citizen(page, words("Ответ"), to=root) for _ in range(REPLIES)])
+    await stand.connect(page)
+    rows = await _all_arrive(stand, replies)
+    assert {row["reply_to"] for row in rows} == {root.external_id}
+    assert {row["thread_key"] for row in rows} == {post.thread_key}
+
+
+@behaviour()
+async def a_post_with_300_comments(stand: Stand) -> None:
+    page = await stand.new_page("comments")
+    post = await stand.driver.post(page, words("Пост"))
+    calls = [stand.driver.citizen(page, words("Комментарий"), under=post) for _ in range(COMMENTS)]
+    written = await _all(calls)
+    await stand.connect(page)
+    rows = await _all_arrive(stand, written)
+    assert {row["thread_key"] for row in rows} == {post.thread_key}
+    late = await stand.driver.citizen(page, words("Ещё один"), under=post)
+    await stand.arrived(late)
+
+
+@behaviour()
+async def more_conversations_than_a_page_of_them(stand: Stand) -> None:
+    page = await stand.new_page("conversations")
+    calls = [
+        stand.driver.citizen(page, words("Здравствуйте"), "message", author=str(710_000 + number))
+        for number in range(CONVERSATIONS)
+    ]
+    written = await _all(calls)
+    await stand.connect(page)
+    rows = await _all_arrive(stand, written)
+    assert len({row["thread_key"] for row in rows}) == CONVERSATIONS
+    assert len({row["author_key"] for row in rows}) == CONVERSATIONS
+
+
+@behaviour()
+async def a_long_conversation(stand: Stand) -> None:
+    page = await stand.new_page("conversation")
+    first = await stand.driver.citizen(page, words("Здравствуйте"), "message", author="700401")
+    written = [await stand.driver.citizen(page, words("Ау"), "message", under=first) for _ in range(120)]
+    await stand.connect(page)
+    await _all_arrive(stand, [first, *written])
+    texts = [row["text"] for row in await stand.in_thread(first.thread_key)]
+    assert sorted(texts) == sorted(one.text for one in (first, *written))
+
+
+@behaviour()
+async def more_posts_than_a_page_of_them(stand: Stand) -> None:
+    page = await stand.new_page("posts")
+    written = await _all(
+        [stand.driver.citizen(page, words("Яма"), "wall_post", author=str(720_000 + n)) for n in range(120)]
+    )
+    under = await stand.driver.citizen(page, words("И у нас"), under=written[0])
+    await stand.connect(page)
+    await _all_arrive(stand, written)
+    await stand.arrived(under)
+
+
+@behaviour()
+async def a_deleted_comment_whose_replies_stay(stand: Stand) -> None:
+    page = await stand.new_page("orphans")
+    post = await stand.driver.post(page, words("Пост"))
+    root = await stand.driver.citizen(page, words("Корень"), under=post)
+    replies = [await stand.driver.citizen(page, words("Ответ"), to=root) for _ in range(3)]
+    await stand.driver.delete(root, "author")
+    await stand.connect(page)
+    rows = await _all_arrive(stand, replies)
+    assert {row["reply_to"] for row in rows} == {root.external_id}
+    gone = await stand.stored(root)
+    assert gone is None or gone["deleted_at"] is not None
+
+
+@behaviour()
+async def a_comment_deleted_under_living_replies(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    root = await stand.driver.citizen(stand.page, words("Корень"), under=post)
+    reply = await stand.driver.citizen(stand.page, words("Ответ"), to=root)
+    await stand.arrived(root)
+    await stand.arrived(reply)
+    await stand.driver.delete(root, "author")
+    assert (await stand.gone(root))["text"] == root.text
+    await stand.settled()
+    assert (await stand.arrived(reply))["deleted_at"] is None
+
+
+@behaviour()
+async def comments_that_are_closed_and_open_again(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    before = await stand.driver.citizen(stand.page, words("До"), under=post)
+    await stand.arrived(before)
+    await stand.driver.close_comments(post, closed=True)
+    await stand.settled()
+    assert (await stand.arrived(before))["deleted_at"] is None, "closed is not deleted"
+    await stand.driver.close_comments(post, closed=False)
+    await stand.arrived(await stand.driver.citizen(stand.page, words("После"), under=post))
