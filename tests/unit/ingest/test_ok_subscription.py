@@ -1,0 +1,205 @@
+"""The watch over OK's subscriptions: what is ours is kept up, what is not is left alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.ingest.networks.calls import CallError, CallLost, Treatment
+from services.ingest.networks.ok.client import OkClient
+from services.ingest.networks.ok.subscription import DOUBTED, MISSING, Subscriptions
+from services.ingest.networks.port import Callback, CallbackState, Credential, PageRef, TokenKind
+from services.ingest.settings import IngestSettings
+
+PAGE = PageRef(
+    id=UUID(int=1),
+    organisation_id=UUID(int=2),
+    network="ok",
+    external_id="50000000000001",
+    live_from=datetime(2026, 1, 1, tzinfo=UTC),
+)
+FOREIGN = "https://somebody.example/hook"
+
+
+@dataclass
+class Wire:
+    """The network: what is subscribed; `trouble` is raised by every call."""
+
+    urls: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    trouble: Exception | None = None
+    confirms: bool = True
+
+    async def read_graph(self, client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
+        """What is subscribed."""
+        self.calls.append(path)
+        if self.trouble is not None:
+            raise self.trouble
+        return {"subscriptions": [{"url": url, "time": 1} for url in self.urls]}
+
+    async def graph(self, client: OkClient, credential: Credential, path: str, *, body: dict[str, Any]) -> Any:
+        """Subscribe or unsubscribe."""
+        self.calls.append(path)
+        if path == "subscribe" and self.confirms:
+            self.urls = [*(url for url in self.urls if url != body["url"]), body["url"]]
+        if path == "unsubscribe":
+            self.urls = [url for url in self.urls if url != body["url"]]
+        return {"success": self.confirms}
+
+
+@dataclass
+class Kept:
+    """The accounts, the feed and its callbacks of one page in memory."""
+
+    one: Callback | None = None
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def callbacks(self) -> "Kept":
+        """Itself."""
+        return self
+
+    def credential(self, network: str, kind: TokenKind, page_id: UUID | None = None, **_: Any) -> Credential:
+        """The token."""
+        return Credential(id=UUID(int=9), network=network, kind=kind, page_id=page_id, token="t")
+
+    async def kept(self, network: str, page_ids: Sequence[UUID] | None = None) -> dict[UUID, Callback]:
+        """What is kept."""
+        return {} if self.one is None else {PAGE.id: self.one}
+
+    async def keep(self, network: str, callback: Callback) -> None:
+        """Keep it."""
+        self.one = callback
+
+    async def checked(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
+        """How a look went."""
+        assert self.one is not None
+        self.one = replace(self.one, state=state, reason=reason)
+
+    def well(self, page: PageRef, way: str) -> None:
+        """A good look."""
+
+    def failed(self, page: PageRef, way: str, error: str) -> None:
+        """A bad one."""
+        self.errors.append(error)
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """The network."""
+    wire = Wire()
+
+    async def read_graph(client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
+        return await wire.read_graph(client, credential, path, **query)
+
+    async def graph(client: OkClient, credential: Credential, path: str, *, body: dict[str, Any]) -> Any:
+        return await wire.graph(client, credential, path, body=body)
+
+    monkeypatch.setattr(OkClient, "read_graph", read_graph)
+    monkeypatch.setattr(OkClient, "graph", graph)
+    return wire
+
+
+def _watch(kept: Kept, url: str = "https://push.example/") -> tuple[Subscriptions, list[PageRef]]:
+    settings = IngestSettings(encryption_keys="x", pseudonym_key="x", callbacks_url=url)
+    missed: list[PageRef] = []
+    book: Any = kept
+    http: Any = None
+    return Subscriptions(OkClient(http, book, settings), book, book, settings, missed.append), missed
+
+
+async def test_a_group_is_subscribed_once_to_an_address_nobody_can_guess(wire: Wire) -> None:
+    wire.urls = [FOREIGN]
+    kept = Kept()
+    watch, missed = _watch(kept)
+    await watch._watched(PAGE)
+    assert kept.one is not None
+    assert wire.urls == [FOREIGN, kept.one.url]
+    assert kept.one.url == f"https://push.example/callbacks/ok/{kept.one.secret}"
+    assert len(kept.one.secret) >= 40
+    assert (kept.one.state, watch.working(PAGE), missed) == (CallbackState.WORKING, True, [PAGE])
+    wire.calls.clear()
+    await watch._watched(PAGE)
+    assert (wire.calls, missed) == (["subscriptions"], [PAGE])
+    assert kept.one.secret not in repr(kept.one)
+
+
+async def test_a_new_address_takes_the_place_of_ours_alone(wire: Wire) -> None:
+    kept = Kept()
+    watch, _ = _watch(kept)
+    await watch._watched(PAGE)
+    assert kept.one is not None
+    before = kept.one
+    wire.urls.append(FOREIGN)
+    watch, _ = _watch(kept, "https://moved.example")
+    await watch._watched(PAGE)
+    assert wire.urls == [FOREIGN, f"https://moved.example/callbacks/ok/{before.secret}"]
+    assert kept.one.secret == before.secret
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        CallLost("ok", "graph.subscriptions", "cut"),
+        CallError("ok", "graph.subscriptions", 456, "closed", Treatment.DENIED),
+    ],
+)
+async def test_after_a_failed_look_messages_are_polled(wire: Wire, trouble: Exception) -> None:
+    kept = Kept()
+    watch, missed = _watch(kept)
+    await watch._watched(PAGE)
+    missed.clear()
+    wire.trouble = trouble
+    rest = await watch._watched(PAGE)
+    assert (watch.working(PAGE), missed) == (False, [PAGE])
+    assert kept.one is not None
+    assert kept.one.state is CallbackState.FAILED
+    assert kept.one.reason
+    assert rest == 3_600 if isinstance(trouble, CallError) else rest < 60
+    wire.trouble = None
+    await watch._watched(PAGE)
+    assert watch.working(PAGE)
+
+
+async def test_what_the_network_does_not_confirm_does_not_work(wire: Wire) -> None:
+    wire.confirms = False
+    kept = Kept()
+    watch, _ = _watch(kept)
+    await watch._watched(PAGE)
+    assert not watch.working(PAGE)
+    assert "does not confirm" in kept.errors[-1]
+
+
+async def test_a_doubted_push_is_subscribed_again_and_trusted_after_a_while(wire: Wire) -> None:
+    kept = Kept()
+    watch, _ = _watch(kept)
+    await watch._watched(PAGE)
+    watch.doubt(PAGE)
+    assert not watch.working(PAGE)
+    wire.calls.clear()
+    await watch._watched(PAGE)
+    assert wire.calls == ["subscriptions", "subscribe"]
+    assert kept.one is not None
+    assert (kept.one.state, kept.one.reason, watch.working(PAGE)) == (CallbackState.FAILED, DOUBTED, False)
+    await watch._watched(PAGE)
+    assert not watch.working(PAGE), "the trial is not over"
+    watch._on_trial[PAGE.id] = 0.0
+    await watch._watched(PAGE)
+    assert watch.working(PAGE)
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_push_set_up_by_hand_is_only_looked_at(wire: Wire, *, there: bool) -> None:
+    kept = Kept(
+        Callback(page_id=PAGE.id, url="https://a.example/callbacks/ok/by-hand", secret="by-hand", by_hand=True)
+    )
+    wire.urls = ["https://other.example/callbacks/ok/by-hand"] if there else [FOREIGN]
+    watch, _ = _watch(kept)
+    await watch._watched(PAGE)
+    assert wire.calls == ["subscriptions"]
+    assert watch.working(PAGE) is there
+    assert kept.one is not None
+    assert kept.one.reason == (None if there else MISSING)
