@@ -98,20 +98,20 @@ async def budget(session: AsyncSession, settings: IngestSettings) -> BudgetList:
         .group_by(NetworkToken.network, CallCount.method, CallCount.token_id)
     )
     used: dict[tuple[str, str], dict[UUID, int]] = defaultdict(dict)
-    for row in counted:
-        used[row.network, row.method][row.token_id] = int(row.calls)
+    for network, method, token_id, calls in counted:
+        used[network, method][token_id] = int(calls)
     items = []
     for network in NETWORKS:
         for method, limit in sorted(settings.calls_a_day(network).items()):
-            calls = used[network, method]
+            spent = used[network, method]
             items.append(
                 BudgetOut(
                     network=network,
                     method=method,
                     tokens=len(usable[network]),
-                    used_today=sum(calls.values()),
+                    used_today=sum(spent.values()),
                     limit=limit * len(usable[network]),
-                    left=sum(max(limit - calls.get(one, 0), 0) for one in usable[network]),
+                    left=sum(max(limit - spent.get(one, 0), 0) for one in usable[network]),
                 )
             )
     return BudgetList(items=items)

@@ -28,6 +28,8 @@ from shared.problems import NotFound
 from shared.tables.ingest import Backfill, CallbackServer, NetworkToken, PollRate, Reconciliation, Source
 from shared.tables.registry import Page
 
+AnyRow = Row[*tuple[Any, ...]]
+
 READ_BACK = "read_back"
 RECENT = 10
 # The best first: a page is as well off as its best token.
@@ -97,9 +99,9 @@ class _Known:
     """What the tables say of some pages, read in one query each."""
 
     ways: dict[UUID, list[Source]] = field(default_factory=lambda: defaultdict(list))
-    tokens: list[Row[Any]] = field(default_factory=list)
+    tokens: list[AnyRow] = field(default_factory=list)
     last: dict[UUID, Reconciliation] = field(default_factory=dict)
-    push: dict[UUID, Row[Any]] = field(default_factory=dict)
+    push: dict[UUID, AnyRow] = field(default_factory=dict)
     delays: dict[UUID, float] = field(default_factory=dict)
 
 
@@ -154,7 +156,7 @@ async def _known(session: AsyncSession, page_ids: Sequence[UUID]) -> _Known:
     return known
 
 
-def _shown(page: Row[Any], known: _Known, now: datetime) -> dict[str, Any]:
+def _shown(page: AnyRow, known: _Known, now: datetime) -> dict[str, Any]:
     """A page as it crosses the wire."""
     sources = known.ways[page.id]
     ordinary = [one for one in sources if one.way not in EXTRAORDINARY]
@@ -204,7 +206,7 @@ def _way(source: Source, now: datetime) -> WayOut:
     )
 
 
-def token_state(tokens: Iterable[Row[Any]], now: datetime) -> PageTokenOut:
+def token_state(tokens: Iterable[AnyRow], now: datetime) -> PageTokenOut:
     """How well off a page is with these tokens: as its best one, and of equals as the newest."""
     found = [_one_token(row, now) for row in tokens]
     if not found:
@@ -212,7 +214,7 @@ def token_state(tokens: Iterable[Row[Any]], now: datetime) -> PageTokenOut:
     return min(found, key=lambda one: TOKEN_STATES.index(one.state))
 
 
-def _one_token(row: Row[Any], now: datetime) -> PageTokenOut:
+def _one_token(row: AnyRow, now: datetime) -> PageTokenOut:
     if row.state == "limited" and row.limited_until is not None and row.limited_until <= now:
         return PageTokenOut(state="healthy", reason=None, until=None)
     if row.state != "healthy":
