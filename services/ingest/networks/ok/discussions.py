@@ -69,7 +69,7 @@ class Discussions:
 
     async def run(self) -> None:
         """Look for ever."""
-        self._listing.walk_soon()
+        self._listing.walk_now()
         await rounds(WAY, self._round)
 
     def look_soon(self, page: PageRef) -> None:
@@ -82,7 +82,7 @@ class Discussions:
     async def _round(self) -> float:
         pages = frozenset(page.external_id for page in self._accounts.pages(NETWORK))
         if not pages <= self._pages:
-            self._listing.walk_soon()
+            self._listing.walk_now()
         self._pages = pages
         now = asyncio.get_running_loop().time()
         try:

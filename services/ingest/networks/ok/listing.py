@@ -18,6 +18,7 @@ from shared import clock
 # Pages of the list in one look: on top until one brings nothing new, and of the walk.
 TOP_PAGES = 20
 WALK_PAGES = 10
+SOON_SECONDS = 60.0
 
 # Takes rows and says whether anything in them is news.
 Notice = Callable[[list[Shown]], Awaitable[bool]]
@@ -35,13 +36,18 @@ class Listing:
         self._walked_at: float | None = None
         self._walked_from: datetime | None = None
         self._wanted = True
+        self._missed = False
         self._anchor: str | None = None
         self._walking = False
         self._horizon = clock.now()
 
-    def walk_soon(self) -> None:
+    def walk_now(self) -> None:
         """Have the list walked down from its top without waiting for the next time."""
         self._wanted = True
+
+    def walk_soon(self) -> None:
+        """The same, but no oftener than every `SOON_SECONDS`, whoever asks."""
+        self._missed = True
 
     def walked_since(self, since: datetime) -> bool:
         """Whether what is remembered is fresh and goes back to that moment."""
@@ -69,9 +75,11 @@ class Listing:
         now = asyncio.get_running_loop().time()
         if not self._walking:
             due = self._walked_at is None or now - self._walked_at >= self._settings.ok_walk_seconds
-            if not due and not self._wanted:
+            soon = self._missed and (self._walked_at is None or now - self._walked_at >= SOON_SECONDS)
+            if not due and not soon and not self._wanted:
                 return
-            self._walking, self._wanted, self._anchor = True, False, None
+            self._walking, self._anchor = True, None
+            self._wanted = self._missed = False
             self._horizon = self._days_ago()
         for _ in range(WALK_PAGES):
             try:
