@@ -11,9 +11,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, func, select, true, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.feed import DatabaseFeed
-from services.ingest.networks.port import Network, NotRead, PageRef, Stored, Walked
+from services.ingest.networks.port import Network, NotRead, PageRef, Stored, TokenState, Walked
 from services.ingest.reconciliations import WAY, add, first_reading
 from services.ingest.rota import Rota, Superseded, walking
 from services.ingest.settings import IngestSettings
@@ -21,13 +22,15 @@ from shared import clock
 from shared.database import Database, WriteSession
 from shared.events import NewEvent, emit
 from shared.logs import logger
-from shared.tables.ingest import Message, Reconciliation, Source
+from shared.tables.ingest import Message, NetworkToken, Reconciliation, Source
 from shared.tables.registry import Page
 
 log = logger(__name__)
 
 SCHEDULE_LOCK = 0x7265636F  # "reco"
 GONE = "the page is no longer followed"
+# States of a token that only a person ends.
+DEAD = frozenset({TokenState.CAPTCHA, TokenState.REVOKED, TokenState.BLOCKED})
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,11 @@ class Reconciler:
             async for step in steps:
                 row = await self._store(row, step)
                 self._rota.progressed(row_id)
-        await self._finish(row)
+        try:
+            await self._finish(row)
+        except NotRead:
+            await self._begin_anew(row)
+            raise
 
     async def _read(self, row_id: UUID) -> _Row:
         async with self._database.read() as session:
@@ -149,12 +156,12 @@ class Reconciler:
             if found is None:
                 raise Superseded
             row, page = found
+            self._pages[row_id] = page_ref(page)
+            await _check_tokens(session, page.id)
             read_since = await first_reading(session, page.id)
-        ref = page_ref(page)
-        self._pages[row_id] = ref
         return _Row(
             id=row_id,
-            page=ref,
+            page=self._pages[row_id],
             since=row.since,
             cursor=row.cursor,
             compared=row.compared,
@@ -221,6 +228,7 @@ class Reconciler:
 
     async def _finish(self, row: _Row) -> None:
         async with self._database.write() as session:
+            await _check_tokens(session, row.page.id)
             done = await session.scalar(
                 update(Reconciliation)
                 .where(Reconciliation.id == row.id, Reconciliation.finished_at.is_(None))
@@ -236,6 +244,16 @@ class Reconciler:
         self._pages.pop(row.id, None)
         log.info("page compared", page_id=str(row.page.id), compared=row.compared, gaps=row.gaps)
 
+    async def _begin_anew(self, row: _Row) -> None:
+        """What the page's own token alone can read may be left out: walk from the start when it is mended."""
+        async with self._database.write() as session:
+            await session.execute(
+                update(Reconciliation)
+                .where(Reconciliation.id == row.id, Reconciliation.finished_at.is_(None))
+                .values(cursor={})
+                .execution_options(synchronize_session=False)
+            )
+
     async def _put_off(self, row_id: UUID, why: str) -> None:
         async with self._database.write() as session:
             await session.execute(
@@ -246,6 +264,19 @@ class Reconciler:
             )
         if row_id in self._pages:
             self._feed.failed(self._pages[row_id], WAY, why)
+
+
+async def _check_tokens(session: AsyncSession, page_id: UUID) -> None:
+    """Raise `NotRead` when the page has tokens of its own and the network takes none of them."""
+    own = list(
+        await session.execute(
+            select(NetworkToken.state, NetworkToken.reason)
+            .where(NetworkToken.page_id == page_id)
+            .order_by(NetworkToken.created_at.desc())
+        )
+    )
+    if own and all(token.state in DEAD for token in own):
+        raise NotRead(f"the page's token is {own[0].state}: {own[0].reason or 'no reason is known'}")
 
 
 def page_ref(page: Page) -> PageRef:

@@ -155,6 +155,42 @@ async def test_without_a_token_it_rests_with_the_reason_and_goes_on(
         assert (row["compared"], row["error"]) == (1, None)
 
 
+async def test_a_page_whose_token_is_dead_is_put_off_and_read_whole_later(
+    database: TestDatabase, eye: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ingest.rota.FIRST_REST", 0.2)
+    async with ground(database) as here:
+        await eye.execute(
+            """INSERT INTO network_tokens (id, network, kind, page_id, digest, secret, state, reason, usage,
+               created_at, updated_at)
+               VALUES (gen_random_uuid(), 'vk', 'group', $1, 'd', '', 'healthy', NULL, '{}', now(), now())""",
+            here.page.id,
+        )
+        here.network.items = [comment(n, n * HOUR) for n in range(1, 6)]
+        here.network.stop_after = 1
+        row_id = await ask(here)
+
+        async def begun() -> Any:
+            return await eye.fetchval("SELECT compared = 3 FROM reconciliations WHERE id = $1", row_id)
+
+        async def waits() -> Any:
+            return await eye.fetchval("SELECT error FROM reconciliations WHERE id = $1", row_id)
+
+        async with running(reconciler(here)):
+            await eventually(begun, 60)
+            await eye.execute("UPDATE network_tokens SET state = 'revoked', reason = 'vk 5'")
+            here.network.stop_after = None
+            here.network.gate.set()
+            assert await eventually(waits, 60) == "the page's token is revoked: vk 5"
+            asked = len(here.network.asked)
+            await asyncio.sleep(1)
+            assert len(here.network.asked) == asked, "nothing is asked with a dead token"
+            await eye.execute("UPDATE network_tokens SET state = 'healthy', reason = NULL")
+            row = await finished(eye, row_id)
+        assert here.network.asked[-1][1] == {}, "from the start"
+        assert (row["compared"], row["error"]) == (10, None)
+
+
 async def test_a_network_without_an_answer_holds_up_no_other_page(
     database: TestDatabase, eye: asyncpg.Connection
 ) -> None:
