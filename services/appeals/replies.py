@@ -278,6 +278,8 @@ async def _follow(session: WriteSession, event: Event, appeal: Appeal, reply: Re
     reply.publication_id = event.subject_id
     if event.type == "publication.uncertain":
         reply.status = "uncertain"
+        if event.data.get("failure"):
+            reply.failure = _told(event, will_retry=True)
     elif event.type == "publication.delayed":
         if reply.status != "failed":
             reply.status, reply.failure = "queued", _told(event, will_retry=True)

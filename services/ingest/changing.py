@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import and_, exists, insert, select, update
 
 from services.ingest.networks.port import Incoming
 from services.ingest.secrecy import author_key
-from services.ingest.storing import Batch, Buried, Key, Told, bury, unbury
+from services.ingest.storing import Arrival, Batch, Buried, Key, Told, bury, unbury
 from services.ingest.texts import exact_json, storable
 from shared import clock
 from shared.database import WriteSession, driver_connection
@@ -67,15 +66,16 @@ async def apply_changes(
 async def apply_tombstones(
     session: WriteSession,
     buried: Mapping[Key, Buried],
-    fresh: Mapping[Key, tuple[UUID, Told]],
+    fresh: Mapping[Key, Arrival],
     taken: Sequence[Taken],
 ) -> None:
     """What was deleted before it came is stored as deleted then."""
     for key in sorted(buried):
-        message_id, told = fresh[key]
-        message = await session.get_one(Message, message_id)
+        message = await session.get_one(Message, fresh[key].message_id)
         at = min(buried[key].at, message.received_at)
-        await _Change(session, message).delete(_deleter(message, buried[key].deleter_key), at, taken[told.batch])
+        await _Change(session, message).delete(
+            _deleter(message, buried[key].deleter_key), at, taken[fresh[key].batch]
+        )
 
 
 async def _of_the_unknown(

@@ -7,6 +7,7 @@ What a network pushed under an event's id is taken once; what comes in the wrong
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -15,8 +16,8 @@ from sqlalchemy import tuple_, update
 from services.ingest.adoption import Spoken, adopt, lock_threads
 from services.ingest.changing import ACTOR, Taken, apply_changes, apply_tombstones
 from services.ingest.networks.port import Incoming
-from services.ingest.secrecy import author_key
 from services.ingest.storing import (
+    Arrival,
     Batch,
     Key,
     Told,
@@ -60,20 +61,21 @@ async def take_many(session: WriteSession, batches: Sequence[Batch]) -> list[Tak
     ordered = sorted(first)
     # Our own answers are recognised under the lock that publishing holds too, taken in one order by all.
     await lock_threads(session, {one.item.thread_key for one in first.values() if _speaks(one.item)})
-    await keep_authors(connection, [(key[0], first[key].item) for key in ordered])
-    ids = {key: new_id() for key in ordered}
+    pseudonyms = await keep_authors(connection, batches, (first[key] for key in ordered))
     received_at = clock.now()
-    rows = [(ids[key], batches[first[key].batch], first[key].item) for key in ordered]
-    inserted = await insert_messages(connection, rows, received_at)
-    fresh = {key: (ids[key], first[key]) for key in ordered if ids[key] in inserted}
-    for _, one in fresh.values():
+    arrivals = {key: _arrival(key[0], first[key], pseudonyms) for key in ordered}
+    inserted = await insert_messages(connection, batches, list(arrivals.values()), received_at)
+    fresh = {key: one for key, one in arrivals.items() if one.message_id in inserted}
+    for one in fresh.values():
         taken[one.batch].new += 1
     received = [
         *await _recognised(session, batches, fresh, taken, received_at),
-        *await _into_the_present(session, batches, {key: one for key, one in first.items() if key not in fresh}),
+        *await _into_the_present(
+            session, batches, {key: one for key, one in arrivals.items() if key not in fresh}
+        ),
     ]
     buried = await unbury(connection, fresh)
-    living = {key for key in buried if fresh[key][1].item.happened == "restored"}
+    living = {key for key in buried if fresh[key].item.happened == "restored"}
     await apply_tombstones(session, {key: buried[key] for key in buried.keys() - living}, fresh, taken)
     wanted, late = _remaining(by_key, fresh)
     await apply_changes(session, batches, wanted, taken)
@@ -89,20 +91,26 @@ def _storable(told: Sequence[Told]) -> Told | None:
     return next(iter(announced or worded), None)
 
 
+def _arrival(network: str, one: Told, pseudonyms: Mapping[tuple[str, str], str]) -> Arrival:
+    author = one.item.author
+    pseudonym = None if author is None else pseudonyms[network, author.native_id]
+    return Arrival(one.batch, one.item, new_id(), pseudonym)
+
+
 def _speaks(item: Incoming) -> bool:
     """Whether the community says something in a thread: then it may be an answer of ours."""
     return item.from_community and item.kind != "wall_post"
 
 
 def _remaining(
-    by_key: Mapping[Key, Sequence[Told]], fresh: Mapping[Key, tuple[UUID, Told]]
+    by_key: Mapping[Key, Sequence[Told]], fresh: Mapping[Key, Arrival]
 ) -> tuple[dict[Key, list[Told]], list[tuple[Key, Incoming]]]:
     """What is to be compared with stored rows, and announcements of what was stored before they came."""
-    inserted_from = {id(one) for _, one in fresh.values()}
+    inserted_from = {id(one.item) for one in fresh.values()}
     wanted: dict[Key, list[Told]] = {}
     late: list[tuple[Key, Incoming]] = []
     for key, told in by_key.items():
-        changes = [one for one in told if one.item.happened != "new" and id(one) not in inserted_from]
+        changes = [one for one in told if one.item.happened != "new" and id(one.item) not in inserted_from]
         if changes:
             wanted[key] = changes
         if key not in fresh:
@@ -115,20 +123,20 @@ def _remaining(
 async def _recognised(
     session: WriteSession,
     batches: Sequence[Batch],
-    fresh: Mapping[Key, tuple[UUID, Told]],
+    fresh: Mapping[Key, Arrival],
     taken: Sequence[Taken],
     received_at: datetime,
 ) -> list[NewEvent]:
     """Adopt our own answers among the new messages; the events that these were received, in order of writing."""
     spoken: dict[str, list[Spoken]] = defaultdict(list)
     brought_by: dict[str, int] = {}
-    for (network, _, _), (message_id, one) in fresh.items():
+    for (network, _, _), one in fresh.items():
         item = one.item
         if _speaks(item):
             brought_by.setdefault(network, one.batch)
             spoken[network].append(
                 Spoken(
-                    message_id,
+                    one.message_id,
                     item.kind,
                     item.external_id,
                     item.thread_key,
@@ -141,20 +149,15 @@ async def _recognised(
     ours: dict[UUID, UUID] = {}
     for network in sorted(spoken):
         ours |= await adopt(session, network, spoken[network], taken[brought_by[network]].events)
-    in_order = sorted(fresh.items(), key=lambda one: (one[1][1].item.written_at, one[0][2]))
-    return [
-        _received(batches[one.batch], message_id, one.item, ours.get(message_id), received_at)
-        for _, (message_id, one) in in_order
-    ]
+    in_order = sorted(fresh.values(), key=lambda one: (one.item.written_at, one.item.external_id))
+    return [_received(batches[one.batch], one, ours.get(one.message_id), received_at) for one in in_order]
 
 
-def _received(
-    batch: Batch, message_id: UUID, item: Incoming, publication_id: UUID | None, received_at: datetime
-) -> NewEvent:
-    page = batch.page
+def _received(batch: Batch, one: Arrival, publication_id: UUID | None, received_at: datetime) -> NewEvent:
+    page, item = batch.page, one.item
     return NewEvent(
         type="message.received",
-        subject_id=message_id,
+        subject_id=one.message_id,
         organisation_id=page.organisation_id,
         actor=ACTOR,
         data={
@@ -162,7 +165,7 @@ def _received(
             "network": page.network,
             "kind": item.kind,
             "thread_key": item.thread_key,
-            "author_key": None if item.author is None else author_key(page.network, item.author.native_id),
+            "author_key": one.author_key,
             "from_community": item.from_community,
             "publication_id": None if publication_id is None else str(publication_id),
             "reply_to": item.reply_to,
@@ -174,7 +177,7 @@ def _received(
 
 
 async def _into_the_present(
-    session: WriteSession, batches: Sequence[Batch], known: Mapping[Key, Told]
+    session: WriteSession, batches: Sequence[Batch], known: Mapping[Key, Arrival]
 ) -> list[NewEvent]:
     """Citizens' messages that were stored as history and may open cases now: told once more, as received."""
     wanted = {key: one for key, one in known.items() if batches[one.batch].open_cases}
@@ -193,6 +196,6 @@ async def _into_the_present(
     )
     found = [(row, wanted[row.network, row.kind, row.external_id]) for row in rows]
     return [
-        _received(batches[one.batch], row.id, one.item, None, row.received_at)
+        _received(batches[one.batch], replace(one, message_id=row.id), None, row.received_at)
         for row, one in sorted(found, key=lambda pair: (pair[1].item.written_at, pair[0].external_id))
     ]

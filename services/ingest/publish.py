@@ -52,6 +52,11 @@ UNANSWERED = {
     "code": "unanswered",
     "message": "Сеть не ответила ни на одну попытку, и в обсуждении ответа нет. Отправьте его снова позже.",
 }
+IN_DOUBT = {
+    "code": "in_doubt",
+    "message": "Сеть не подтвердила отправку: проверяем, стоит ли ответ в обсуждении. Дважды он не уйдёт.",
+    "final": False,
+}
 UNFINISHED = ("queued", "sending", "uncertain")
 
 
@@ -293,7 +298,7 @@ async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]
 async def _uncertain(session: WriteSession, row: Publication, reason: str) -> None:
     log.warning("publication in doubt", publication_id=str(row.id), reason=reason)
     await _change(session, row, status="uncertain", version=row.version + 1, updated_at=clock.now())
-    await emit(session, await _event(session, row, "publication.uncertain"))
+    await emit(session, await _event(session, row, "publication.uncertain", failure=IN_DOUBT))
 
 
 async def _event(session: WriteSession, row: Publication, kind: str, **data: object) -> NewEvent:

@@ -30,14 +30,16 @@ BURIED_FOR = timedelta(days=30)
 _INSERT = """
 INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, reply_to, author_key,
     from_community, text, attachments, url, history, way_in, written_at, received_at, edited_at, version, raw)
-SELECT u.id, u.network, u.kind, u.external_id, u.page_id, u.organisation_id, u.thread_key, u.reply_to,
-    u.author_key, u.from_community, u.text, u.attachments::jsonb, u.url, u.history, u.way_in, u.written_at,
+SELECT u.id, b.network, u.kind, u.external_id, b.page_id, b.organisation_id, u.thread_key, u.reply_to,
+    u.author_key, u.from_community, u.text, u.attachments::jsonb, u.url, u.history, b.way_in, u.written_at,
     $1::timestamptz, CASE WHEN u.edited THEN $1::timestamptz END, CASE WHEN u.edited THEN 2 ELSE 1 END, u.raw::json
-FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], $8::text[], $9::text[],
-    $10::text[], $11::boolean[], $12::text[], $13::text[], $14::text[], $15::boolean[], $16::text[],
-    $17::timestamptz[], $18::boolean[], $19::text[])
-    AS u(id, network, kind, external_id, page_id, organisation_id, thread_key, reply_to, author_key,
-         from_community, text, attachments, url, history, way_in, written_at, edited, raw)
+FROM unnest($2::text[], $3::uuid[], $4::uuid[], $5::text[]) WITH ORDINALITY
+    AS b(network, page_id, organisation_id, way_in, number)
+JOIN unnest($6::uuid[], $7::integer[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+    $13::boolean[], $14::text[], $15::text[], $16::text[], $17::boolean[], $18::timestamptz[], $19::boolean[],
+    $20::text[])
+    AS u(id, batch, kind, external_id, thread_key, reply_to, author_key, from_community, text, attachments, url,
+         history, written_at, edited, raw) ON b.number = u.batch + 1
 ON CONFLICT (network, kind, external_id) DO NOTHING
 RETURNING id
 """
@@ -102,6 +104,14 @@ class Told:
 
     batch: int
     item: Incoming
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival(Told):
+    """An item that is stored as a message of its own unless it is there already."""
+
+    message_id: UUID
+    author_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,58 +187,71 @@ async def lock_pages(connection: asyncpg.Connection, batches: Sequence[Batch], t
         await connection.execute(f"SELECT pg_advisory_xact_lock{shared}($1)", lock)
 
 
-async def keep_authors(connection: asyncpg.Connection, network_of: Sequence[tuple[str, Incoming]]) -> None:
-    """Identities, encrypted; a name once told is not forgotten when a later answer tells none."""
-    people: dict[str, tuple[str, Author]] = {}
-    for network, item in network_of:
-        if item.author is None:
+async def keep_authors(
+    connection: asyncpg.Connection, batches: Sequence[Batch], told: Iterable[Told]
+) -> dict[tuple[str, str], str]:
+    """Keep who wrote, encrypted; answers pseudonyms by network and native id.
+
+    A name once told is not forgotten when a later answer tells none.
+    """
+    people: dict[tuple[str, str], Author] = {}
+    for one in told:
+        author = one.item.author
+        if author is None:
             continue
-        key = author_key(network, item.author.native_id)
-        if key not in people or item.author.name:
-            people[key] = network, item.author
+        who = batches[one.batch].page.network, author.native_id
+        if who not in people or author.name:
+            people[who] = author
     if not people:
-        return
-    keys = sorted(people)
-    authors = [people[key][1] for key in keys]
+        return {}
+    keys = {who: author_key(*who) for who in people}
+    ordered = sorted(people, key=keys.__getitem__)
+    authors = [people[who] for who in ordered]
     await connection.execute(
         _AUTHORS,
         clock.now(),
-        keys,
-        [people[key][0] for key in keys],
+        [keys[who] for who in ordered],
+        [network for network, _ in ordered],
         [encrypt({"id": one.native_id, "name": one.name, "url": one.url}) for one in authors],
         [one.name is not None for one in authors],
     )
+    return keys
 
 
 async def insert_messages(
-    connection: asyncpg.Connection, rows: Sequence[tuple[UUID, Batch, Incoming]], received_at: datetime
+    connection: asyncpg.Connection,
+    batches: Sequence[Batch],
+    rows: Sequence[Arrival],
+    received_at: datetime,
 ) -> set[UUID]:
     """Insert what is not there yet; answers the ids that were inserted."""
     inserted: set[UUID] = set()
+    pages = [batch.page for batch in batches]
+    common = (
+        received_at,
+        [page.network for page in pages],
+        [page.id for page in pages],
+        [page.organisation_id for page in pages],
+        [batch.way for batch in batches],
+    )
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
-        batches, items = [batch for _, batch, _ in chunk], [item for _, _, item in chunk]
+        items = [one.item for one in chunk]
         found = await connection.fetch(
             _INSERT,
-            received_at,
-            [message_id for message_id, _, _ in chunk],
-            [batch.page.network for batch in batches],
+            *common,
+            [one.message_id for one in chunk],
+            [one.batch for one in chunk],
             [item.kind for item in items],
             [item.external_id for item in items],
-            [batch.page.id for batch in batches],
-            [batch.page.organisation_id for batch in batches],
             [item.thread_key for item in items],
             [item.reply_to for item in items],
-            [
-                None if item.author is None else author_key(batch.page.network, item.author.native_id)
-                for _, batch, item in chunk
-            ],
+            [one.author_key for one in chunk],
             [item.from_community for item in items],
             [encode_text(storable(item.text or "")) for item in items],
             [exact_json(item.attachments) for item in items],
             [plain(item.url) for item in items],
-            [batch.history(item) for _, batch, item in chunk],
-            [batch.way for batch in batches],
+            [batches[one.batch].history(one.item) for one in chunk],
             [item.written_at for item in items],
             [item.happened == "edited" for item in items],
             [json.dumps(item.raw) for item in items],

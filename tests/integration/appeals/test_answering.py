@@ -266,14 +266,15 @@ async def test_words_that_stand_in_the_network_are_not_corrected(world: World) -
     assert (await world.post(path, {"text": "Раз.\n\nЧетыре."})).status_code == 202
 
 
-async def test_a_delay_is_shown_in_words_until_the_answer_stands(world: World) -> None:
+@pytest.mark.parametrize(("outcome", "status"), [("delayed", "queued"), ("uncertain", "uncertain")])
+async def test_a_delay_is_shown_in_words_until_the_answer_stands(world: World, outcome: str, status: str) -> None:
     await world.writes(QUESTION)
     reply = await _answer(world, await world.only())
     failure = {"code": "no_token", "message": "У страницы нет ключа.", "final": False}
-    await world.emit("publication.delayed", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
+    await world.emit(f"publication.{outcome}", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
     await world.work()
     (shown,) = (await world.only())["replies"]
-    assert shown["status"] == "queued"
+    assert shown["status"] == status
     assert (shown["failure"]["message"], shown["failure"]["will_retry"]) == ("У страницы нет ключа.", True)
     await world.published(reply, at=WEDNESDAY + HOUR)
     (shown,) = (await world.only())["replies"]

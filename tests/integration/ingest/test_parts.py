@@ -228,6 +228,30 @@ async def test_a_refusal_for_now_is_told_once_and_outlasts_many_attempts(scene: 
     assert taken == PARTS
 
 
+async def test_a_later_answer_waits_for_one_that_is_tried_again(scene: Scene) -> None:
+    taken = takes(scene)
+    publish = scene.network.on_publish
+    assert publish is not None
+
+    async def reluctant(outgoing: Outgoing) -> Published:
+        if scene.network.calls in {1, 2, 4}:
+            raise Refused("vk:6", "Медленнее.", permanent=False, retry_in=0.1)
+        if scene.network.calls == 6:
+            raise Unsure("lost")
+        return await publish(outgoing)
+
+    scene.network.on_publish = reluctant
+    later = await scene.system.answer(scene.question_id, "Коротко")
+    with pytest.raises(TryLater):
+        await scene.publisher.carry_out(scene.publication_id)
+    with pytest.raises(TryLater):
+        await scene.publisher.carry_out(UUID(later["id"]))
+    await asyncio.gather(scene.carry_through(UUID(later["id"])), carry_all(scene))
+    assert taken == [*PARTS, "Коротко"]
+    ((_, data),) = await told(scene, "publication.uncertain")
+    assert any("а" <= letter <= "я" for letter in data["failure"]["message"])
+
+
 async def test_a_refusal_for_now_that_lasts_for_days_is_final(scene: Scene) -> None:
     async def flooded(_: Outgoing) -> Published:
         raise Refused("vk:9", "Слишком часто.", permanent=False)
