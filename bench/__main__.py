@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("pipeline", "listen")
+BENCHMARKS = ("freshness", "listen", "pipeline")
 
 
 def main() -> None:

@@ -18,6 +18,18 @@ BUDGET_LEFT = Gauge(
 )
 CALLS = Counter("gospablik_network_calls_total", "Calls to networks", ["network", "method", "outcome"])
 CALL_SECONDS = Histogram("gospablik_network_call_seconds", "Time until the network answered", ["network"])
+EXPECTED_DELAY = Gauge("gospablik_poll_expected_delay_seconds", "How long an average message waits", ["way"])
+POLLS_LEFT = Gauge("gospablik_polls_left", "Polls left of today's budget", ["way"])
+CEILING_KEPT = Gauge(
+    "gospablik_poll_ceiling_kept", "1 while the budget keeps every page below the ceiling", ["way"]
+)
+
+
+def show_expected(way: str, delay_seconds: float, polls_left: int, *, ceiling_kept: bool) -> None:
+    """Set the gauges of a way's schedule."""
+    EXPECTED_DELAY.labels(way).set(delay_seconds)
+    POLLS_LEFT.labels(way).set(polls_left)
+    CEILING_KEPT.labels(way).set(ceiling_kept)
 
 
 def state_changed(

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from services.ingest.alerts import show_expected
 from services.ingest.schedule import PollSchedule
 from shared import clock
 from shared.database import Database
@@ -56,7 +57,10 @@ class RateBook:
             self._changed.difference_update(chunk)
 
     async def save_now_and_then(self, schedule: PollSchedule[UUID], now: float) -> None:
-        """`save` when a minute has passed since the last time; `now` is any monotonic time in seconds."""
-        if now - self._saved_at >= SAVE_SECONDS:
-            self._saved_at = now
-            await self.save(schedule)
+        """`save`, and show what is expected, once a minute; `now` is any monotonic time in seconds."""
+        if now - self._saved_at < SAVE_SECONDS:
+            return
+        self._saved_at = now
+        told = schedule.forecast(clock.now().timestamp())
+        show_expected(self._way, told.mean_delay_seconds, told.left_today, ceiling_kept=told.keeps_ceiling)
+        await self.save(schedule)

@@ -69,7 +69,9 @@ async def keep_trouble(database: Database, trouble: Trouble) -> None:
             return
         if trouble.method is not None and trouble.until is not None:
             known = False
-            limited = {**row.usage.get("limited", {}), trouble.method: trouble.until.isoformat()}
+            before: dict[str, str] = row.usage.get("limited", {})
+            still = {name: until for name, until in before.items() if datetime.fromisoformat(until) > clock.now()}
+            limited = {**still, trouble.method: trouble.until.isoformat()}
             row.usage = {**row.usage, "limited": limited}
             row.reason = trouble.reason
             state = TokenState.LIMITED.value
