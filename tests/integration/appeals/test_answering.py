@@ -391,7 +391,7 @@ async def test_ingest_is_asked_to_send_the_corrected_words(
             await number_committed(appeals.service.database)
 
             async def failed() -> bool:
-                return (await world.only())["replies"][0]["status"] == "failed"
+                return bool((await world.only())["replies"][0]["status"] == "failed")
 
             await eventually(failed)
             case = await world.only()

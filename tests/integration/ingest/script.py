@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from services.ingest.feed import DatabaseFeed
@@ -13,6 +13,7 @@ from services.ingest.networks.port import (
     Author,
     Incoming,
     Kind,
+    Network,
     NotRead,
     Outgoing,
     PageRef,
@@ -77,7 +78,7 @@ class Scene:
         self.publication_id = publication_id
         database = system.ingest.service.database
         self.feed = DatabaseFeed(database)
-        self.publisher = Publisher(database, self.feed, {"vk": network}, settle=0.1)
+        self.publisher = Publisher(database, self.feed, {"vk": cast("Network", network)}, settle=0.1)
 
     def spoken(self, number: int, text: str = "Ответ", **changes: Any) -> Incoming:
         """The community's comment in the thread, answering the question."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -202,7 +203,7 @@ async def test_many_pages_are_stored_at_once(bench: Bench, database: TestDatabas
             )
         )
 
-    def comment(page: PageRef, number: int, **more: object) -> Incoming:
+    def comment(page: PageRef, number: int, **more: Any) -> Incoming:
         return bench.item(
             external_id=f"-{page.external_id}_{number}", thread_key=f"vk:-{page.external_id}_1", **more
         )
