@@ -10,7 +10,17 @@ import aiohttp
 import stamina
 
 from services.ingest.alerts import count_call
-from services.ingest.networks.calls import OF_THE_TOKEN, CallError, CallLost, NoToken, Pacer, Treatment, lost, tell
+from services.ingest.networks.calls import (
+    OF_THE_TOKEN,
+    CallError,
+    CallLost,
+    NoToken,
+    Pacer,
+    TokenUnfit,
+    Treatment,
+    lost,
+    tell,
+)
 from services.ingest.networks.ok.errors import EFFECTS, NETWORK, treatment
 from services.ingest.networks.port import Accounts, Credential, TokenKind
 from services.ingest.settings import IngestSettings
@@ -77,12 +87,14 @@ class OkClient:
             except CallError as error:
                 if error.treatment not in OF_THE_TOKEN:
                     raise
+            except TokenUnfit:
+                continue  # it died, or its budget was spent, while this call waited for its turn
         raise NoToken(f"{HANDS} sessions in a row were refused for {method}")
 
     async def call(self, credential: Credential, method: str, **params: Any) -> Any:
         """Call a REST method once; answers its JSON value.
 
-        Raises `CallError`, `CallLost`, or `NoToken` when the token may not be used any more: nothing was sent.
+        Raises `CallError`, `CallLost`, or `TokenUnfit` when the token may not be used any more: nothing was sent.
         """
         form = {key: _plain(value) for key, value in params.items() if value is not None and value != ""}
         form |= {"method": method, "format": "json"}
@@ -122,7 +134,7 @@ class OkClient:
     async def _answer(self, credential: Credential, method: str, verb: str, url: str, **request: Any) -> Any:
         await self._pacer.wait(credential.id, self._settings.ok_calls_a_second)
         if await self._accounts.admit(credential, method) is None:
-            raise NoToken(f"the token may not be used for {method} now")
+            raise TokenUnfit(f"the token may not be used for {method} now")
         started = time.perf_counter()
         try:
             async with self._http.request(verb, url, timeout=self._timeout, **request) as answer:

@@ -1,6 +1,7 @@
 """Slow comparison: topics of each group, edited and removed ones among them, and discussions read again whole."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from services.ingest.networks.ok.closed import Rests, concerns_it_alone, words
 from services.ingest.networks.ok.discussions import UNSETTLED, count_of
 from services.ingest.networks.ok.errors import NETWORK
 from services.ingest.networks.ok.reading import Reader, TopicPage
-from services.ingest.networks.port import Accounts, Feed, Incoming, Kind, PageRef, Parsed
+from services.ingest.networks.port import Accounts, Feed, Incoming, Kind, PageRef, Parsed, ThreadMark
 from services.ingest.networks.resting import TROUBLE, rounds
 from services.ingest.settings import IngestSettings
 from shared import clock
@@ -21,6 +22,8 @@ log = logger(__name__)
 WAY = "topics_poll"
 # Of a group's newest topics with comments, the freshest are read again: edits change neither date nor count.
 LIVE = 8
+# Those whose count tells that something came or went are read whole, at most so many at once.
+DIFFER = 20
 # So far back; one of the others is read whole, in turn.
 LIVE_FOR = timedelta(days=7)
 # A group where nobody wrote for so long is looked at more rarely.
@@ -87,45 +90,72 @@ class Topics:
         seen = await self._reader.topics(page)
         await self._feed.store(page, WAY, seen.parsed, observed_at=observed_at)
         await self._vanished(page, seen)
-        live, in_turn = await self._live(page, seen, observed_at)
-        for place in [*live, *in_turn]:
-            seen_at = clock.now()
-            try:
-                if place in in_turn:
-                    comments, _ = await self._reader.comments(page, place, None)
-                else:
-                    since = observed_at - LIVE_FOR
-                    comments = await self._reader.newest(page, place, since, removed=True)
-            except CallError as error:
-                if not concerns_it_alone(error):
-                    raise
-                log.warning("a discussion was not read", place=place, error=str(error)[:200])
-                self._feed.failed(page, WAY, words(error, f"обсуждение {place}"))
-                continue
-            await self._feed.store(page, WAY, comments, observed_at=seen_at)
-
-    async def _live(self, page: PageRef, seen: TopicPage, now: datetime) -> tuple[list[str], list[str]]:
-        """Discussions to read again now: what is new in the freshest, and one of the others whole."""
         marks = await self._feed.marks([f"ok:{item.external_id}" for item in seen.parsed.items])
+        whole, live = self._chosen(page, seen, marks, observed_at)
+        for place in whole:
+            await self._read(page, place, marks.get(f"ok:{place}"), seen.counts.get(place))
+        for place in live:
+            await self._read_back(page, place, observed_at - LIVE_FOR)
+
+    async def _read(self, page: PageRef, place: str, mark: ThreadMark | None, count: int | None) -> None:
+        """Read a discussion whole, and mark it as the list of discussions will show it."""
+        observed_at = clock.now()
+        try:
+            comments, anchor = await self._reader.comments(page, place, None)
+        except CallError as error:
+            self._closed(page, place, error)
+            return
+        marks = []
+        if mark is not None and count is not None and count != count_of(mark):
+            marks = [ThreadMark(mark.thread_key, f"{_said(mark)}|{count}", anchor)]
+        await self._feed.store(page, WAY, comments, observed_at=observed_at, marks=marks)
+
+    async def _read_back(self, page: PageRef, place: str, since: datetime) -> None:
+        """Read what is new in a discussion."""
+        observed_at = clock.now()
+        try:
+            comments = await self._reader.newest(page, place, since, removed=True)
+        except CallError as error:
+            self._closed(page, place, error)
+            return
+        await self._feed.store(page, WAY, comments, observed_at=observed_at)
+
+    def _closed(self, page: PageRef, place: str, error: CallError) -> None:
+        """One refused discussion stops no other. Raises what concerns all."""
+        if not concerns_it_alone(error):
+            raise error
+        log.warning("a discussion was not read", place=place, error=str(error)[:200])
+        self._feed.failed(page, WAY, words(error, f"обсуждение {place}"))
+
+    def _chosen(
+        self, page: PageRef, seen: TopicPage, marks: Mapping[str, ThreadMark], now: datetime
+    ) -> tuple[list[str], list[str]]:
+        """Discussions to read again now: whole, and as far as they are new.
+
+        Whole: those whose count of comments is not the one that was read, and one of the quiet ones in turn.
+        """
         active: dict[str, datetime] = {}
+        differ: set[str] = set()
         for item in seen.parsed.items:
             place, mark = item.external_id, marks.get(f"ok:{item.external_id}")
-            if not seen.counts.get(place, 1) and not count_of(mark):
+            count = seen.counts.get(place)
+            if mark is not None and count is not None and count != count_of(mark):
+                differ.add(place)
+            elif count == 0 or (count is None and mark is not None and not count_of(mark)):
                 continue
-            said = (mark.marker or "").removeprefix(UNSETTLED).partition("|")[0] if mark is not None else ""
-            active[place] = max(item.written_at, _moment(said) or item.written_at)
+            active[place] = max(item.written_at, _moment(_said(mark)) or item.written_at)
         order = sorted(active, key=lambda place: active[place], reverse=True)
-        newest = max((item.written_at for item in seen.parsed.items), default=None)
-        latest = max([*active.values(), *([newest] if newest else [])], default=None)
+        latest = max([*active.values(), *(item.written_at for item in seen.parsed.items)], default=None)
         (self._quiet.add if latest is None or latest < now - QUIET_AFTER else self._quiet.discard)(
             page.external_id
         )
-        live = [place for place in order if active[place] >= now - LIVE_FOR][:LIVE]
-        others = [place for place in order if place not in live]
-        if not others:
-            return live, []
-        turn = self._turn[page.id] = self._turn.get(page.id, -1) + 1
-        return live, [others[turn % len(others)]]
+        whole = [place for place in order if place in differ][:DIFFER]
+        live = [place for place in order if place not in differ and active[place] >= now - LIVE_FOR][:LIVE]
+        others = [place for place in order if place not in whole and place not in live]
+        if others:
+            turn = self._turn[page.id] = self._turn.get(page.id, -1) + 1
+            whole.append(others[turn % len(others)])
+        return whole, live
 
     async def _vanished(self, page: PageRef, seen: TopicPage) -> None:
         """Ask about topics that the group's list leaves out; what the network says is gone counts as removed."""
@@ -167,6 +197,11 @@ def _deletion(page: PageRef, kind: Kind, external_id: str, place: str, written_a
         raw={},
         url=parse.place_url(page, place),
     )
+
+
+def _said(mark: ThreadMark | None) -> str:
+    """What the list of discussions said of the last comment's time when it was read."""
+    return "" if mark is None else (mark.marker or "").removeprefix(UNSETTLED).rpartition("|")[0]
 
 
 def _moment(said: str) -> datetime | None:

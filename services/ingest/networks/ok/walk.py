@@ -44,6 +44,7 @@ class Walk:
         self._chats = chats
         self._feed = feed
         self._started = clock.now()
+        self._share = 0.0
 
     async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
         """Go on from the cursor to the end."""
@@ -175,13 +176,16 @@ class Walk:
         done: float,
     ) -> Walked:
         following = [*STEPS, "done"][STEPS.index(step) + 1]
-        share = BEFORE[step] + (BEFORE[following] - BEFORE[step]) * min(max(done, 0.0), 1.0)
+        # An estimate by time or by number: it must not go back where one takes over from the other.
+        self._share = max(
+            self._share, BEFORE[step] + (BEFORE[following] - BEFORE[step]) * min(max(done, 0.0), 1.0)
+        )
         at = {"step": step, "anchor": anchor, "after": after}
         return Walked(
             parsed=parsed,
             observed_at=observed_at,
             cursor={key: value for key, value in at.items() if value is not None},
-            share=share,
+            share=self._share,
         )
 
     def _by_time(self, parsed: Parsed) -> float:
