@@ -74,6 +74,10 @@ class NoToken(Exception):  # noqa: N818
     """No usable token for this method now."""
 
 
+class TokenUnfit(NoToken):
+    """This token may not be used any more, another may: nothing was sent."""
+
+
 class Pacer:
     """Spaces the calls of each token evenly: bursts would break a limit that counts any second."""
 

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.ingest.accounts import AccountBook
-from services.ingest.networks.calls import CallError, NoToken, Treatment
+from services.ingest.networks.calls import CallError, NoToken, TokenUnfit, Treatment
 from services.ingest.networks.ok.client import OkClient
 from services.ingest.networks.port import TokenKind
 from services.ingest.networks.vk.client import VkClient
@@ -152,8 +152,20 @@ async def test_calls_that_wait_for_their_turn_are_not_made_with_a_token_that_die
     outcomes = await asyncio.gather(
         *(pool.vk.call(credential, "wall.getById", posts=f"-1_{n}") for n in range(5)), return_exceptions=True
     )
-    assert [type(one) for one in outcomes] == [CallError] + [NoToken] * 4
+    assert [type(one) for one in outcomes] == [CallError] + [TokenUnfit] * 4
     assert len(pool.network.calls) == 1
+
+
+async def test_reads_that_wait_go_on_with_another_token(pool: Pool) -> None:
+    await pool.add("bad")
+    await pool.add("good")
+    pool.network.answer = lambda _, params: error(5) if params["access_token"] == "bad" else {"response": 1}
+    pool.use(vk_user_calls_a_second=10)
+    await pool.accounts.refresh()
+    assert (
+        await asyncio.gather(*(pool.vk.ask("wall.getById", SERVICE, posts=f"-1_{n}") for n in range(8))) == [1] * 8
+    )
+    assert pool.network.tokens().count("bad") == 1
 
 
 async def test_without_a_usable_token_it_says_so(pool: Pool) -> None:

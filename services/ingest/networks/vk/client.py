@@ -10,7 +10,17 @@ import aiohttp
 import stamina
 
 from services.ingest.alerts import count_call
-from services.ingest.networks.calls import OF_THE_TOKEN, CallError, CallLost, NoToken, Pacer, Treatment, lost, tell
+from services.ingest.networks.calls import (
+    OF_THE_TOKEN,
+    CallError,
+    CallLost,
+    NoToken,
+    Pacer,
+    TokenUnfit,
+    Treatment,
+    lost,
+    tell,
+)
 from services.ingest.networks.port import Accounts, Credential, TokenKind
 from services.ingest.networks.vk.errors import EFFECTS, NETWORK, challenge, meaning
 from services.ingest.settings import IngestSettings
@@ -48,6 +58,8 @@ class VkClient:
             except CallError as error:
                 if error.treatment not in OF_THE_TOKEN:
                     raise
+            except TokenUnfit:
+                continue  # it died, or its budget was spent, while this call waited for its turn
         raise NoToken(f"{HANDS} tokens in a row were refused for {method}")
 
     async def read_many(
@@ -102,14 +114,14 @@ class VkClient:
     async def call(self, credential: Credential, method: str, **params: Any) -> Any:
         """Call a method once; answers what stands under `response`.
 
-        Raises `CallError`, `CallLost`, or `NoToken` when the token may not be used any more: nothing was sent.
+        Raises `CallError`, `CallLost`, or `TokenUnfit` when the token may not be used any more: nothing was sent.
         """
         group = credential.kind is TokenKind.GROUP
         a_second = self._settings.vk_group_calls_a_second if group else self._settings.vk_user_calls_a_second
         await self._pacer.wait(credential.id, a_second)
         extra = await self._accounts.admit(credential, method)
         if extra is None:
-            raise NoToken(f"the token may not be used for {method} now")
+            raise TokenUnfit(f"the token may not be used for {method} now")
         form = _form(params) | dict(extra) | {"access_token": credential.token, "v": self._settings.vk_version}
         url = f"{self._settings.vk_api_url}/method/{method}"
         started = time.perf_counter()
