@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import stamina
 from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
@@ -111,21 +112,26 @@ class DatabaseFeed:
         except DATA_ERRORS as error:
             if not of_the_data(error):
                 raise
+            # One by one nothing is lost and nothing doubled; what is at fault is found on the way.
             stored = [await self._sifted(delivery, deliveries) for delivery in deliveries]
         for delivery in deliveries:
             self._looks.pop((delivery.batch.page.id, delivery.batch.way), None)
         return stored
 
     async def _store(self, deliveries: Sequence[_Delivery]) -> list[Stored]:
-        async with self._database.write() as session:
-            taken = await take_many(session, [delivery.batch for delivery in deliveries])
-            for delivery in deliveries:
-                if delivery.marks:
-                    await _mark(session, delivery.batch.page, delivery.marks)
-            await _success(session, list(zip(deliveries, taken, strict=True)))
-            for delivery, one in zip(deliveries, taken, strict=True):
-                if delivery.also is not None:
-                    await delivery.also(session, _stored(one))
+        taken: list[Taken] = []
+        # Two transactions that met crosswise: the one that the database ended begins again.
+        async for attempt in stamina.retry_context(on=_met_crosswise, attempts=4, wait_initial=0.05, wait_max=0.5):
+            with attempt:
+                async with self._database.write() as session:
+                    taken = await take_many(session, [delivery.batch for delivery in deliveries])
+                    for delivery in deliveries:
+                        if delivery.marks:
+                            await _mark(session, delivery.batch.page, delivery.marks)
+                    await _success(session, list(zip(deliveries, taken, strict=True)))
+                    for delivery, one in zip(deliveries, taken, strict=True):
+                        if delivery.also is not None:
+                            await delivery.also(session, _stored(one))
         return [_stored(one) for one in taken]
 
     async def _sifted(self, delivery: _Delivery, deliveries: Sequence[_Delivery]) -> Stored:
@@ -248,7 +254,15 @@ class DatabaseFeed:
 def of_the_data(error: Exception) -> bool:
     """Whether the values are at fault (SQLSTATE class 22, or the driver cannot encode them), not the moment."""
     origin = getattr(error, "orig", None) or error
-    return str(getattr(origin, "sqlstate", "")).startswith("22") or isinstance(origin, asyncpg.DataError)
+    return _state(error).startswith("22") or isinstance(origin, asyncpg.DataError)
+
+
+def _met_crosswise(error: Exception) -> bool:
+    return _state(error) == "40P01"
+
+
+def _state(error: Exception) -> str:
+    return str(getattr(getattr(error, "orig", None) or error, "sqlstate", ""))
 
 
 def _inseparable(items: Sequence[Incoming]) -> list[list[Incoming]]:

@@ -37,9 +37,10 @@ FROM unnest($2::text[], $3::uuid[], $4::uuid[], $5::text[]) WITH ORDINALITY
     AS b(network, page_id, organisation_id, way_in, number)
 JOIN unnest($6::uuid[], $7::integer[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
     $13::boolean[], $14::text[], $15::text[], $16::text[], $17::boolean[], $18::timestamptz[], $19::boolean[],
-    $20::text[])
+    $20::text[]) WITH ORDINALITY
     AS u(id, batch, kind, external_id, thread_key, reply_to, author_key, from_community, text, attachments, url,
-         history, written_at, edited, raw) ON b.number = u.batch + 1
+         history, written_at, edited, raw, position) ON b.number = u.batch + 1
+ORDER BY u.position
 ON CONFLICT (network, kind, external_id) DO NOTHING
 RETURNING id
 """

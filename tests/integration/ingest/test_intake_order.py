@@ -1,18 +1,20 @@
 """The intake when things come twice, late, or in the wrong order; and history that may open cases after all."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from services.ingest.feed import DatabaseFeed
-from services.ingest.intake import Batch, take
+from services.ingest.intake import Batch, Taken, take, take_many
 from services.ingest.networks.port import Author, Incoming, PageRef, Parsed, Unreadable
 from services.ingest.storing import prune
+from shared.database import WriteSession
 from tests.conftest import TestDatabase
 from tests.harness import insert_organisation, insert_page
 from tests.integration.ingest.bench import MOMENT, Bench, made_bench
@@ -258,6 +260,25 @@ async def test_deliveries_at_the_same_time_do_not_block_each_other(bench: Bench)
 
     await asyncio.gather(*(feed.store_many(load(seed)) for seed in range(6)))
     assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 40
+
+
+async def test_a_transaction_that_the_database_ended_begins_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def deadlocked(session: WriteSession, batches: Sequence[Batch]) -> list[Taken]:
+        nonlocal tries
+        tries += 1
+        taken = await take_many(session, batches)
+        if tries < 3:
+            raise asyncpg.DeadlockDetectedError("deadlock detected")
+        return taken
+
+    monkeypatch.setattr("services.ingest.feed.take_many", deadlocked)
+    stored = await DatabaseFeed(bench.ingest.service.database).store(bench.page, "poll", Parsed([bench.item()]))
+    assert (stored.new, tries) == (1, 3)
+    assert await bench.events() == ["message.received"]
 
 
 async def test_the_feed_tells_what_is_stored(bench: Bench) -> None:
