@@ -171,6 +171,11 @@ class Stage:
         return token
 
 
+def _client(url: str, timeout: float) -> httpx.AsyncClient:
+    # Shorter than the servers keep idle connections: a write must not meet one that is being closed.
+    return httpx.AsyncClient(base_url=url, timeout=timeout, limits=httpx.Limits(keepalive_expiry=2))
+
+
 async def _ready(client: httpx.AsyncClient, path: str) -> None:
     async with asyncio.timeout(90):
         while True:
@@ -228,7 +233,7 @@ async def _set(root: Path, seed: int, pages: int, parts: list[Part], clients: li
         command = [sys.executable, "-m", f"emulators.{network}"]
         parts.append(Part(command, os.environ | own, root / f"{network}.log"))
         parts[-1].start()
-        clients.append(httpx.AsyncClient(base_url=urls[network], timeout=120))
+        clients.append(_client(urls[network], 120))
     port = free_port()
     env = (
         dict(os.environ)
@@ -250,7 +255,7 @@ async def _set(root: Path, seed: int, pages: int, parts: list[Part], clients: li
     for part in (api, worker):
         part.start()
         parts.append(part)
-    clients.append(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60))
+    clients.append(_client(f"http://127.0.0.1:{port}", 60))
     vk, ok, door = clients
     for client, path in ((vk, "/_control/pages"), (ok, "/_control/pages"), (door, "/health/live")):
         await _ready(client, path)
