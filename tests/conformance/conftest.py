@@ -32,7 +32,13 @@ class Show:
 
     async def _run(self, one: Behaviour) -> None:
         async with self._gate:
+            await self._alone(one)
+
+    async def _alone(self, one: Behaviour) -> None:
+        try:
             await one.run(self._stand)
+        finally:
+            await self._stand.leave()
 
     async def outcome(self, one: Behaviour) -> None:
         """Wait for the behaviour, or run it; raises what it raises."""
@@ -42,7 +48,7 @@ class Show:
         if self._together:
             await asyncio.wait(self._together.values())
         try:
-            await one.run(self._stand)
+            await self._alone(one)
         finally:
             await self._stand.driver.mend()
 

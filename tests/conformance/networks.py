@@ -53,13 +53,14 @@ PLAYED: dict[str, Played] = {
             "vk_wall_calls_a_day": "400000",
             "vk_dialogs_seconds": "1",
             "vk_long_poll_wait": "2",
+            "vk_closed_seconds": "1",
         },
     ),
     "ok": Played(
         OkDriver,
         "emulators.ok",
         env={"EMULATOR_CALLS_PER_SECOND": "0", "EMULATOR_BOT_CALLS_PER_SECOND": "0"},
-        settings={"ok_calls_a_second": "200", "ok_topics_seconds": "1"},
+        settings={"ok_calls_a_second": "200", "ok_topics_seconds": "1", "ok_closed_seconds": "1"},
     ),
     "example": Played(ExampleDriver, "tests.conformance.example.server", port="EXAMPLE_PORT"),
 }

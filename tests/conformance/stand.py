@@ -41,6 +41,7 @@ class Stand:
     _ingest: ServiceUnderTest | None = None
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
     _numbers: Any = field(default_factory=count)
+    _own: dict[asyncio.Task[Any] | None, list[UUID]] = field(default_factory=dict)
     _door_open: bool = False
     _door_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -83,9 +84,15 @@ class Stand:
         page_id = await insert_page(
             self.database, self.organisation, network=self.driver.network, external_id=page, live_from=live_from
         )
+        self._own.setdefault(asyncio.current_task(), []).append(page_id)
         for token in await self.driver.tokens(page):
             await self.hand_over(token, page_id)
         return page_id
+
+    async def leave(self) -> None:
+        """Follow the pages no longer that the current behaviour has connected."""
+        pages = self._own.pop(asyncio.current_task(), [])
+        await self.eye.execute("UPDATE pages SET active = false WHERE id = ANY($1::uuid[])", pages)
 
     async def connected(self, name: str) -> tuple[str, UUID]:
         """A new page that is read from now on: its name in the network, its id here."""
@@ -246,7 +253,7 @@ class Stand:
         """The pseudonym of an author."""
         return author_key(self.driver.network, native_id)
 
-    async def settled(self, seconds: float = 1.0) -> None:
+    async def settled(self, seconds: float = 0.8) -> None:
         """Give every way the time for a few more looks, so that what must not happen could happen."""
         await asyncio.sleep(seconds)
 
@@ -291,7 +298,8 @@ async def standing(
     stand = Stand(driver, database, keys_dir, env, eye, await insert_organisation(database))
     await stand.start()
     try:
-        stand.page, stand.page_id = await stand.connected("shared")
+        stand.page = await stand.new_page("shared")
+        stand.page_id = await asyncio.create_task(stand.connect(stand.page))  # no behaviour's own
         yield stand
     finally:
         await stand.stop()

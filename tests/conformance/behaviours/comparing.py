@@ -61,7 +61,7 @@ async def _walked(network: Network, page: PageRef, since: datetime) -> tuple[lis
         items += step.parsed.items
         cursors.append(dict(step.cursor))
         shares.append(step.share)
-    assert shares == sorted(shares)
+    assert shares == sorted(shares), f"a walk does not get nearer to its end: {shares}"
     assert all(0 <= share <= 1 for share in shares)
     return items, cursors
 

@@ -112,8 +112,8 @@ async def answers_in_many_threads_at_once(stand: Stand) -> None:
         written, message = await _question(stand, "comment", f"70031{number}")
         asked.append((written, message, words("Ответ")))
     publications = await asyncio.gather(*(stand.ask(message, text) for _, message, text in asked))
-    for publication, (written, _, text) in zip(publications, asked, strict=True):
-        await _stands_once(stand, publication, written, text)
+    checks = zip(publications, asked, strict=True)
+    await asyncio.gather(*(_stands_once(stand, one, written, text) for one, (written, _, text) in checks))
 
 
 @behaviour()
@@ -215,27 +215,29 @@ async def _both(stand: Stand, first_author: int, fault: str, **more: Any) -> lis
     return asked
 
 
+async def _stand_once(stand: Stand, asked: list[tuple[UUID, Written, str]]) -> None:
+    await asyncio.gather(*(_stands_once(stand, *one) for one in asked))
+
+
 @behaviour(alone=True)
 async def an_answer_whose_response_is_lost(stand: Stand) -> None:
-    for publication, written, text in await _both(stand, 700_330, "lost_response"):
-        await _stands_once(stand, publication, written, text)
+    await _stand_once(stand, await _both(stand, 700_330, "lost_response"))
 
 
 @behaviour(alone=True)
 async def an_answer_that_comes_back_before_its_response(stand: Stand) -> None:
-    for publication, written, text in await _both(stand, 700_332, "slow", seconds=2):
-        own = await stand.spoken(text)
-        assert own["from_community"]
-        await _stands_once(stand, publication, written, text)
+    asked = await _both(stand, 700_332, "slow", seconds=2)
+    for _, _, text in asked:
+        assert (await stand.spoken(text))["from_community"]
+    await _stand_once(stand, asked)
 
 
-@behaviour(alone=True)
+@behaviour(alone=True, long=True)
 async def an_answer_whose_call_never_arrived(stand: Stand) -> None:
-    for publication, written, text in await _both(stand, 700_334, "drop"):
-        await _stands_once(stand, publication, written, text)
+    await _stand_once(stand, await _both(stand, 700_334, "drop"))
 
 
-@behaviour(alone=True)
+@behaviour(alone=True, long=True)
 async def an_answer_in_flight_when_we_are_stopped(stand: Stand) -> None:
     asked = await _both(stand, 700_336, "slow", seconds=1.5)
 
@@ -245,5 +247,4 @@ async def an_answer_in_flight_when_we_are_stopped(stand: Stand) -> None:
     await stand.eventually(out, "the answers do not reach the network")
     async with stand.down():
         await asyncio.sleep(2)
-    for publication, written, text in asked:
-        await _stands_once(stand, publication, written, text)
+    await _stand_once(stand, asked)

@@ -120,7 +120,7 @@ async def a_dead_token_is_told_and_a_new_one_brings_what_was_missed(stand: Stand
     await stand.source_state(page_id, "healthy")
 
 
-@behaviour()
+@behaviour(long=True)
 async def an_answer_waits_for_a_token(stand: Stand) -> None:
     page, page_id = await stand.connected("waiting")
     written = await stand.driver.citizen(page, words("Когда?"), "message", author="700507")

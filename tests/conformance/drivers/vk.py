@@ -21,7 +21,7 @@ class VkDriver(Driver):
     pushed_at = "/callbacks/vk"
     comment_length = 4_096
     message_length = 4_096
-    refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "vk:213", "blocked": "vk:901"}
+    refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "vk:213", "blocked": "vk:900"}
 
     def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
         """Wall and number; of a message: community, person and number in the conversation."""
