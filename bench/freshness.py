@@ -51,7 +51,7 @@ class World:
                 self.levels[page] = self._wander(rate, days * HOURS)
 
     def _wander(self, rate: float, hours: int) -> list[float]:
-        spread, start = WANDER / math.sqrt(HOURS), math.log(rate)
+        spread, start = WANDER / math.sqrt(HOURS), math.log(max(rate, 1e-6))
         back = spread**2 / (2 * SIGMA**2)  # keeps the spread of the rates what it is
         level, away, levels = start, 0.0, []
         for _ in range(hours):

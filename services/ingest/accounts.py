@@ -8,8 +8,10 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from cryptography.fernet import InvalidToken
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.ingest import alerts
 from services.ingest.budget import Budget
@@ -26,6 +28,8 @@ from shared.tables.registry import Page
 log = logger(__name__)
 
 SWEEP = timedelta(hours=1)
+# What must not turn a call's outcome into another: the database is away, and the next refresh goes on.
+AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class AccountBook:
@@ -177,7 +181,10 @@ class AccountBook:
         token.strikes.pop(method, None)
         if token.solution and token.solution_for in {None, method}:
             token.solution = {}
-            await forget_challenge(self._database, credential.id)
+            try:
+                await forget_challenge(self._database, credential.id)
+            except AWAY as error:  # the call went well all the same
+                log.warning("a solved challenge is still shown", error=type(error).__name__)
 
     async def trouble(
         self,
@@ -217,11 +224,11 @@ class AccountBook:
     async def _save(self, trouble: Trouble) -> None:
         try:
             await keep_trouble(self._database, trouble)
-        except Exception as error:
+        except AWAY as error:
             self._unsaved.append(trouble)
             log.warning("a token's trouble is not saved yet", error=type(error).__name__)
-            raise
-        self._saved(trouble)
+        else:
+            self._saved(trouble)
 
     async def _save_left_over(self) -> None:
         while self._unsaved:

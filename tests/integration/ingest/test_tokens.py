@@ -168,6 +168,23 @@ async def test_reads_that_wait_go_on_with_another_token(pool: Pool) -> None:
     assert pool.network.tokens().count("bad") == 1
 
 
+async def test_a_refusal_while_the_database_is_away_is_kept_and_saved_later(pool: Pool) -> None:
+    token_id = await pool.add("bad")
+    pool.network.answer = lambda *_: error(5)
+    credential = pool.vk.credential("wall.getById", SERVICE)
+    await pool.eye.execute("REVOKE UPDATE ON network_tokens FROM gospablik_ingest")
+    with pytest.raises(CallError):
+        await pool.vk.call(credential, "wall.getById")
+    with pytest.raises(TokenUnfit):
+        await pool.vk.call(credential, "wall.getById")
+    assert (await pool.shown(token_id))["state"] == "healthy"
+    await pool.eye.execute("GRANT UPDATE ON network_tokens TO gospablik_ingest")
+    await pool.accounts.refresh()
+    assert (await pool.shown(token_id))["state"] == "revoked"
+    assert await pool.events() == [("revoked", None)]
+    assert len(pool.network.calls) == 1
+
+
 async def test_without_a_usable_token_it_says_so(pool: Pool) -> None:
     with pytest.raises(NoToken):
         await pool.vk.ask("wall.get", SERVICE, USER)
