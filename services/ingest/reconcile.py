@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, select, true, update
+from sqlalchemy import and_, delete, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.feed import DatabaseFeed
@@ -28,6 +28,8 @@ from shared.tables.registry import Page
 log = logger(__name__)
 
 SCHEDULE_LOCK = 0x7265636F  # "reco"
+# A page's comparisons are forgotten after this; its gaps stay counted.
+KEPT = timedelta(days=90)
 GONE = "the page is no longer followed"
 # States of a token that only a person ends.
 DEAD = frozenset({TokenState.CAPTCHA, TokenState.REVOKED, TokenState.BLOCKED})
@@ -126,6 +128,8 @@ class Reconciler:
         if due is None:
             return min(period / 10, 60.0)
         await add(session, [Page.id == due], self._settings.reconcile_overlap_seconds)
+        old = Reconciliation.started_at < clock.now() - KEPT
+        await session.execute(delete(Reconciliation).where(Reconciliation.page_id == due, old))
         count = await session.scalar(select(func.count()).select_from(Page).where(*followed))
         return period / max(count or 1, 1)
 
