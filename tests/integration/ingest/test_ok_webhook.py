@@ -152,6 +152,28 @@ async def test_push_that_brings_nothing_is_noticed_by_polling(
         await _state(system, "working")
 
 
+async def test_after_a_restart_chats_are_polled_at_once(
+    ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay
+) -> None:
+    page = ok.page("ok_restarted")
+    settings = {"ok_api_url": ok.url, "callbacks_url": relay.url}
+    async with connected(database, keys_dir, **settings) as system:
+        relay.target = system.ingest.client
+        await system.connect_page("ok", ok, page)
+        await _state(system, "working")
+        relay.target = None
+    (url,) = _subscribed(ok, page)
+    ok.post("faults", kind="drop", rate=1, method="webhook")
+    text = f"Пока нас не было {uuid4()}"
+    ok.citizen(page, text, "message")
+    async with connected(database, keys_dir, **settings) as system:
+        relay.target = system.ingest.client
+        row = await _row(system, text)
+        assert row["way_in"] == "chats_poll"
+        await _state(system, "working")
+        assert _subscribed(ok, page) == [url]
+
+
 async def test_without_an_address_nobody_is_subscribed(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:

@@ -30,6 +30,8 @@ SETTLED_AFTER = timedelta(minutes=5)
 # How long a trouble with one discussion stays at its source before the next good look replaces it, in seconds.
 TOLD_SECONDS = 10.0
 FIRST_REST, MOST_REST = 2.0, 120.0
+# How often good looks are told of, in seconds: each is a row of every page.
+WELL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Discussions:
         self._todo: dict[str, Moved] = {}
         self._pages: frozenset[str] = frozenset()
         self._told: dict[UUID, tuple[float, str]] = {}
+        self._welled_at = 0.0
+        self._welled: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Look for ever."""
@@ -93,15 +97,22 @@ class Discussions:
         except TROUBLE as error:
             for page in self._accounts.pages(NETWORK):
                 self._feed.failed(page, WAY, str(error))
+            self._welled = frozenset()
             raise
+        self._tell(pages, now)
+        return 0.05 if left or self._listing.walking else self._settings.ok_discussions_seconds
+
+    def _tell(self, pages: frozenset[str], now: float) -> None:
+        """Tell how the look went: of single troubles each time, of the rest now and then."""
+        every = now - self._welled_at >= WELL_SECONDS or pages != self._welled
+        if every:
+            self._welled_at, self._welled = now, pages
         for page in self._accounts.pages(NETWORK):
             until, told = self._told.get(page.id, (0.0, ""))
             if until > now:
                 self._feed.failed(page, WAY, told)  # what was stored of the page meanwhile has replaced it
-            else:
-                self._told.pop(page.id, None)
+            elif self._told.pop(page.id, None) is not None or every:
                 self._feed.well(page, WAY)
-        return 0.05 if left or self._listing.walking else self._settings.ok_discussions_seconds
 
     async def _list(self) -> Exception | None:
         try:
