@@ -29,6 +29,9 @@ class IngestSettings(BaseSettings):
     vk_call_seconds: float = 12
     vk_long_poll_wait: int = Field(default=25, ge=1, le=90)
     vk_key_seconds: float = Field(default=4 * 3600, description="Age at which a long poll's key is renewed")
+    vk_silence_seconds: float = Field(
+        default=8 * 3600, description="A long poll that brings nothing for so long, unlike before, is opened anew"
+    )
     vk_wall_calls_a_day: int = Field(default=5_000, description="wall.get of one token, as the network allows")
     vk_calls_a_day: dict[str, int] = Field(
         default={"wall.search": 1_000, "newsfeed.search": 1_000}, description="Other limited methods of one token"

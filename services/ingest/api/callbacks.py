@@ -19,7 +19,7 @@ from services.ingest.settings import ingest_settings
 from shared import clock, problems
 from shared.access import Caller, Right, allowed
 from shared.logs import logger
-from shared.problems import BadRequest, Conflict, Forbidden, Invalid, Problem, TooLarge, Unavailable
+from shared.problems import BadRequest, Conflict, Forbidden, Invalid, NotFound, Problem, TooLarge, Unavailable
 from shared.service import Reading, Writing, service_of
 
 log = logger(__name__)
@@ -80,7 +80,7 @@ async def vk_event(request: Request) -> Response:
 @door.post(
     "/ok/{secret}",
     response_class=PlainTextResponse,
-    responses=_ANSWERS | problems.responses(Invalid),
+    responses=_ANSWERS | problems.responses(Invalid, NotFound),
     openapi_extra=_EVENT,
     summary="An event of OK",
 )

@@ -37,6 +37,8 @@ class Rotation:
         self._look = look
         self._failed = failed
         self._at_once = at_once
+        self._known: dict[UUID, PageRef] = {}
+        self._notice_at = 0.0
         self._due: dict[UUID, float] = {}
         self._queue: list[tuple[float, UUID]] = []
         self._failures: dict[UUID, int] = {}
@@ -72,15 +74,13 @@ class Rotation:
             self._out.clear()
             self._due.clear()
             self._queue.clear()
+            self._notice_at = 0.0
 
     def _start_due(self) -> float:
-        pages = {page.id: page for page in self._pages()}
-        for page_id in self._due.keys() - pages.keys():
-            del self._due[page_id]
-            self._failures.pop(page_id, None)
-        for page_id in pages.keys() - self._due.keys() - self._out:
-            self._put(page_id, 0.0)
         now = asyncio.get_running_loop().time()
+        if now >= self._notice_at:
+            self._notice_at = now + NOTICE
+            self._align()
         while self._queue and len(self._running) < self._at_once:
             due, page_id = self._queue[0]
             if self._due.get(page_id) != due:
@@ -91,10 +91,18 @@ class Rotation:
             heapq.heappop(self._queue)
             del self._due[page_id]
             self._out.add(page_id)
-            task = asyncio.create_task(self._one(pages[page_id]))
+            task = asyncio.create_task(self._one(self._known[page_id]))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return NOTICE
+
+    def _align(self) -> None:
+        self._known = {page.id: page for page in self._pages()}
+        for page_id in self._due.keys() - self._known.keys():
+            del self._due[page_id]
+            self._failures.pop(page_id, None)
+        for page_id in self._known.keys() - self._due.keys() - self._out:
+            self._put(page_id, 0.0)
 
     async def _one(self, page: PageRef) -> None:
         rest = 0.0

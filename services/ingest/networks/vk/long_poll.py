@@ -20,12 +20,18 @@ from services.ingest.networks.vk.client import VkClient
 from services.ingest.networks.vk.errors import NETWORK
 from services.ingest.settings import IngestSettings
 from shared import clock
+from shared.logs import logger
+
+log = logger(__name__)
 
 WAY = "long_poll"
 CHECK = "a_check"
 MAX_REST = 60.0
 # Keys that are asked for at once: a start must not bring thousands of calls together.
 OPEN_AT_ONCE = 16
+# Silence counts as strange when it lasts so many times the usual pause between events.
+USUAL = 10
+REMEMBERED = 8
 # After a change that was only announced, the thread is compared with the network.
 CHANGED = {"edited", "deleted", "restored"}
 
@@ -67,7 +73,7 @@ class _Session:
 class LongPoll:
     """Listens for one page."""
 
-    __slots__ = ("_feed", "_heard_at", "_mended", "_page", "_session", "_shared")
+    __slots__ = ("_feed", "_gap", "_heard_at", "_mended", "_page", "_session", "_shared")
 
     def __init__(self, page: PageRef, shared: Listening) -> None:
         self._page = page
@@ -76,6 +82,7 @@ class LongPoll:
         self._session: _Session | None = None
         self._mended = 0
         self._heard_at = 0.0
+        self._gap = 0.0
 
     async def run(self) -> None:
         """Listen for ever."""
@@ -86,11 +93,13 @@ class LongPoll:
 
     async def _round(self) -> float:
         session = self._session or await self._resume()
-        if self._is_old(session):
-            # Some connections die without a word: whatever they kept from us, a look finds.
-            if clock.now().timestamp() - self._heard_at > self._shared.settings.vk_key_seconds:
-                self._shared.missed(self._page)
+        silent = self._is_silent()
+        if silent or self._is_old(session):
             session = await self._open(session.ts)
+        if silent:
+            log.warning("nothing was heard for longer than usual", page_id=str(self._page.id), way=WAY)
+            self._heard_at = clock.now().timestamp()
+            self._shared.missed(self._page)
         self._session = session
         answer = await self._check(session)
         if "failed" in answer:
@@ -107,11 +116,25 @@ class LongPoll:
         age = clock.now().timestamp() - session.opened_at
         return age > self._shared.settings.vk_key_seconds * (0.75 + self._page.id.int % 1_000 / 4_000)
 
+    def _is_silent(self) -> bool:
+        # Some connections die without a word. Nights are silent too: hence the least length.
+        least = self._shared.settings.vk_silence_seconds
+        return bool(self._gap) and clock.now().timestamp() - self._heard_at > max(least, USUAL * self._gap)
+
+    def _heard(self) -> None:
+        now = clock.now().timestamp()
+        gap = now - self._heard_at
+        self._gap = gap if not self._gap else self._gap + (gap - self._gap) / REMEMBERED
+        self._heard_at = now
+
     async def _resume(self) -> _Session:
         """Go on from the stored cursor; a page seen for the first time starts now and is polled for the rest."""
         self._heard_at = clock.now().timestamp()
-        async with self._shared.opening:
-            stored = await self._feed.cursor(self._page, WAY)
+        stored: dict[str, Any] = {}
+        # A poll that only stands in for callbacks starts anew: it would bring what they have brought long ago.
+        if self._shared.settings.vk_push != "callback":
+            async with self._shared.opening:
+                stored = await self._feed.cursor(self._page, WAY)
         try:
             return _Session(stored["server"], stored["key"], str(stored["ts"]), float(stored["opened_at"]))
         except KeyError:
@@ -170,7 +193,8 @@ class LongPoll:
         if not updates and ts == session.ts:
             self._feed.well(self._page, WAY)
             return
-        self._heard_at = clock.now().timestamp()
+        if updates:
+            self._heard()
         parsed = events.events(updates, self._page)
         moved = _Session(session.server, session.key, ts, session.opened_at)
         await self._feed.store(self._page, WAY, parsed, cursor=moved.cursor(), marks=suggests.marks(parsed))

@@ -29,11 +29,11 @@ def names_of(answer: Mapping[str, Any]) -> dict[int, str]:
     names: dict[int, str] = {}
     for profile in _list(answer, "profiles"):
         full = f"{profile.get('first_name', '')} {profile.get('last_name', '')}".strip()
-        if full and "id" in profile:
-            names[int(profile["id"])] = full
+        if full and isinstance(profile.get("id"), int):
+            names[profile["id"]] = full
     for group in _list(answer, "groups"):
-        if group.get("name") and "id" in group:
-            names[-int(group["id"])] = str(group["name"])
+        if group.get("name") and isinstance(group.get("id"), int):
+            names[-group["id"]] = str(group["name"])
     return names
 
 

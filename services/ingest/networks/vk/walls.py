@@ -61,6 +61,7 @@ class Walls:
         self._failures: dict[UUID, int] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
+        self._aligned_at = -LONGEST_WAIT
 
     def ask(self, page: PageRef) -> None:
         """Look at this page's wall as soon as the limits allow."""
@@ -83,7 +84,9 @@ class Walls:
             book = self._feed.rates(WAY)
             self._known = await book.load()
             self._book = book
-        self._align()
+        if asyncio.get_running_loop().time() >= self._aligned_at + LONGEST_WAIT:
+            self._aligned_at = asyncio.get_running_loop().time()
+            self._align()
         self._woken.clear()
         now = clock.now().timestamp()
         self._start(now)
