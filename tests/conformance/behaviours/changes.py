@@ -242,3 +242,62 @@ async def an_event_that_nobody_can_read(stand: Stand) -> None:
     assert row["page_id"] == stand.page_id
     after = await stand.driver.citizen(stand.page, words("После"))
     await stand.arrived(after)
+
+
+@behaviour()
+async def events_in_the_wrong_order(stand: Stand) -> None:
+    first, second = await _phantom(stand, 6, "Первый"), await _phantom(stand, 7, "Второй")
+    for written in (second, first):
+        await stand.announce("new", written, uuid4().hex)
+    for written in (first, second):
+        row = await stand.arrived(written)
+        assert len(await stand.events(row["id"], "message.received")) == 1
+
+
+@behaviour("repeats", alone=True)
+async def answers_that_repeat_and_shuffle(stand: Stand) -> None:
+    post = await stand.driver.post(stand.page, words("Пост"))
+    before = await stand.driver.citizen(stand.page, words("До"), under=post)
+    await stand.arrived(before)
+    await stand.driver.mangle()
+    written = [before]
+    for number in range(4):
+        written.append(await stand.driver.citizen(stand.page, words("Комментарий"), under=post))
+        written.append(await stand.driver.citizen(stand.page, words("Пост"), "wall_post", author=f"70021{number}"))
+        written.append(await stand.driver.citizen(stand.page, words("Вы тут?"), "message", author="700214"))
+    text = words("Иначе")
+    await stand.driver.edit(before, text)
+    for one in written:
+        row = await stand.arrived(one, **({"text": text} if one is before else {}))
+        assert len(await stand.events(row["id"], "message.received")) == 1
+    await stand.settled()
+    assert (await stand.arrived(before))["version"] == 2
+
+
+@behaviour("boards")
+async def a_comment_of_a_discussion(stand: Stand) -> None:
+    topic = await stand.driver.board(stand.page, words("Обсуждаем"))
+    opened = await stand.arrived(topic)
+    assert opened["from_community"]
+    written = await stand.driver.citizen(stand.page, words("Согласен"), under=topic)
+    row = await stand.arrived(written)
+    assert row["thread_key"] == opened["thread_key"]
+    assert row["url"].startswith("https://")
+    text = words("Исправлено")
+    await stand.driver.edit(written, text)
+    row = await stand.arrived(written, text=text)
+    assert row["version"] == 2
+
+
+@behaviour("boards")
+async def an_answer_in_a_discussion(stand: Stand) -> None:
+    topic = await stand.driver.board(stand.page, words("Обсуждаем"))
+    written = await stand.driver.citizen(stand.page, words("Когда?"), under=topic)
+    row = await stand.arrived(written)
+    text = words("Завтра")
+    publication = await stand.ask(row["id"], text)
+    done = await stand.ended(publication)
+    own = await stand.spoken(text)
+    assert own["thread_key"] == row["thread_key"]
+    assert own["external_id"] == done["external_id"]
+    assert len(await stand.driver.answers(stand.page, text)) == 1

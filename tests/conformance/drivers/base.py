@@ -24,7 +24,8 @@ TELLS = {
     "message_reply": "which message a message answers",
     "numbers_by_page": "ids that repeat from page to page",
     "order": "changes of a text as events of their own, which may come twice or in another order",
-    "boards": "discussions beside the wall",
+    "boards": "of discussions beside the wall",
+    "repeats": "the same thing twice in one answer, or in another order",
 }
 
 
@@ -108,6 +109,14 @@ class Driver:
         """A citizen forbids the page to write to them."""
         raise NotImplementedError
 
+    async def board(self, page: str, text: str) -> Written:
+        """The community opens a discussion; its first comment."""
+        raise NotImplementedError
+
+    async def mangle(self) -> None:
+        """Every answer to a reading call holds things twice and in any order, until `mend`."""
+        raise NotImplementedError
+
     async def deactivate(self, author: str) -> None:
         """A citizen's account is deleted."""
         raise NotImplementedError
@@ -180,13 +189,17 @@ class Driver:
             author=str(answer.get("author", "")),
         )
 
+    def named(self, what: Written) -> dict[str, Any]:
+        """How the door is told which text is meant."""
+        return {"page": what.page, "id": what.id, "kind": what.kind}
+
     async def edit(self, what: Written, text: str) -> None:
         """Its author changes a text."""
-        await self.call("edit", page=what.page, id=what.id, kind=what.kind, text=text)
+        await self.call("edit", text=text, **self.named(what))
 
     async def delete(self, what: Written, by: Who = "author") -> None:
         """Its author or the community deletes something."""
-        await self.call("delete", page=what.page, id=what.id, kind=what.kind, by=by)
+        await self.call("delete", by=by, **self.named(what))
 
     async def restore(self, what: Written) -> None:
         """The community brings a deleted comment back."""

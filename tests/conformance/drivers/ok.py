@@ -7,12 +7,22 @@ from typing import Any, ClassVar
 
 from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
 
+READING = (
+    "discussions.getList",
+    "discussions.getComments",
+    "mediatopic.getTopics",
+    "mediatopic.getByIds",
+    "graph.user.chats.get",
+    "graph.user.messages.get",
+    "webhook",
+)
+
 
 class OkDriver(Driver):
     """The driver of the OK emulator."""
 
     network = "ok"
-    tells = frozenset({"message_reply"})
+    tells = frozenset({"message_reply", "repeats"})
     pushes = "message"
     pushed_at = "/callbacks/ok/{secret}"
     comment_length = 3_000
@@ -44,6 +54,12 @@ class OkDriver(Driver):
             yield
         finally:
             await self.mend()
+
+    async def mangle(self) -> None:
+        """Lists of discussions, topics, comments, chats and messages."""
+        for kind in ("duplicate", "reorder"):
+            for method in READING:
+                await self.fault(kind, rate=1, method=method)
 
     async def close_page(self, page: str, *, closed: bool) -> None:
         """The accounts that we have administer the group no more."""

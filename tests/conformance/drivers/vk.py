@@ -8,6 +8,17 @@ from typing import Any, ClassVar
 from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
 
 V = "5.199"
+READING = (
+    "a_check",
+    "execute",
+    "wall.get",
+    "wall.getById",
+    "wall.getComments",
+    "board.getTopics",
+    "board.getComments",
+    "messages.getConversations",
+    "messages.getHistory",
+)
 
 
 class VkDriver(Driver):
@@ -15,7 +26,7 @@ class VkDriver(Driver):
 
     network = "vk"
     tells = frozenset(
-        {"deleter", "restored", "message_edited", "message_reply", "numbers_by_page", "order", "boards"}
+        {"deleter", "restored", "message_edited", "message_reply", "numbers_by_page", "order", "boards", "repeats"}
     )
     pushes = "comment"
     pushed_at = "/callbacks/vk"
@@ -27,7 +38,8 @@ class VkDriver(Driver):
         """Wall and number; of a message: community, person and number in the conversation."""
         if kind == "message":
             return f"{page}_{answer['author']}_{answer['conversation_message_id']}"
-        return f"-{page}_{answer['id']}"
+        board = f"{answer['thread']}_" if str(answer["thread"]).startswith("board") else ""
+        return f"-{page}_{board}{answer['id']}"
 
     def thread_key(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
         """The post, or the conversation."""
@@ -44,13 +56,33 @@ class VkDriver(Driver):
     @asynccontextmanager
     async def silence(self) -> AsyncIterator[None]:
         """Connections of Long Poll and of all reading methods are dropped."""
-        reading = ["a_check", "wall.get", "wall.getComments", "messages.getConversations", "messages.getHistory"]
-        for method in [*reading, "execute", "wall.getById"]:
+        for method in READING:
             await self.fault("drop", rate=1, method=method)
         try:
             yield
         finally:
             await self.mend()
+
+    async def board(self, page: str, text: str) -> Written:
+        """A topic of the community's discussions."""
+        answer = await self.call("board", page=page, title="Тема", text=text)
+        listed = await self.method("board.getComments", await self._reader(), group_id=page, topic_id=answer["id"])
+        first = listed["response"]["items"][0]["id"]
+        return self._written(page, "comment", text, {"id": first, "thread": answer["thread"]})
+
+    def named(self, what: Written) -> dict[str, Any]:
+        """Comments of discussions are numbered within their topic."""
+        return super().named(what) | ({"thread": what.thread} if what.thread.startswith("board") else {})
+
+    async def _reader(self) -> str:
+        items = (await self.door.get("/_control/tokens")).json()["items"]
+        return next(str(one["token"]) for one in items if one["kind"] == "service")
+
+    async def mangle(self) -> None:
+        """Long Poll and all reading methods."""
+        for kind in ("duplicate", "reorder"):
+            for method in READING:
+                await self.fault(kind, rate=1, method=method)
 
     async def close_page(self, page: str, *, closed: bool) -> None:
         """The wall is switched off."""
