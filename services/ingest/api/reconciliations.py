@@ -1,6 +1,6 @@
 """Routes of reconciliations: what the networks hold, compared with what is stored."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -45,7 +45,10 @@ def _conditions(
     if started_from is not None:
         if started_from.tzinfo is None:
             raise Invalid.field("query/started_from", "The time has no offset")
-        conditions.append(Reconciliation.started_at >= started_from)
+        try:
+            conditions.append(Reconciliation.started_at >= started_from.astimezone(UTC))
+        except OverflowError as error:
+            raise Invalid.field("query/started_from", "No calendar holds this moment") from error
     return conditions
 
 
@@ -57,7 +60,12 @@ def _conditions(
     summary="Compare all pages now",
 )
 async def ask_reconciliations(
-    session: Writing, caller: SourceManager, wanted: ReconciliationsIn, key: IdempotencyDep, response: Response
+    *,
+    session: Writing,
+    caller: SourceManager,
+    wanted: ReconciliationsIn = ReconciliationsIn(),
+    key: IdempotencyDep,
+    response: Response,
 ) -> ReconciliationsAsked:
     """All pages that are followed, or those of one network; one or two at a time."""
 
@@ -133,7 +141,7 @@ async def ask_reconciliation(
     session: Writing,
     caller: SourceManager,
     page_id: UUID,
-    wanted: ReconciliationIn,
+    wanted: ReconciliationIn = ReconciliationIn(),
     key: IdempotencyDep,
     response: Response,
 ) -> ReconciliationOut:

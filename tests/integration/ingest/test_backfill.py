@@ -198,6 +198,8 @@ async def test_one_at_a_time_and_only_what_can_be(database: TestDatabase, api: S
         ("2026-01-01T00:00:00", "timezone"),
         ((clock.now() + DAY).isoformat(), "has not come"),
         ("1999-01-01T00:00:00+08:00", "nothing from before"),
+        ("0001-01-01T00:00:00+14:00", "nothing from before"),
+        ("9999-12-31T23:59:59-14:00", "has not come"),
         (None, "valid"),
     ):
         refused = await api.client.post(path, json={"since": since}, headers=api.headers("operations"))

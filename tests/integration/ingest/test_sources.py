@@ -223,7 +223,7 @@ async def test_comparisons_are_asked_for_and_summed_up(
     assert (one.json()["finished_at"], one.json()["gaps"]) == (None, 0)
     asked = await api.client.post("/api/v1/sources/reconciliations", json={"network": "ok"}, headers=manager)
     assert (asked.status_code, asked.json()["pages"]) == (202, 1), asked.text
-    everything = await api.client.post("/api/v1/sources/reconciliations", json={}, headers=manager)
+    everything = await api.client.post("/api/v1/sources/reconciliations", headers=manager)
     assert everything.json()["pages"] == 2
     await eye.execute(
         "UPDATE reconciliations SET gaps = 2, compared = 9, finished_at = now() WHERE page_id = $1", ok
@@ -233,8 +233,10 @@ async def test_comparisons_are_asked_for_and_summed_up(
     assert len((await get(api, "/reconciliations", with_gaps=True))["items"]) == 2
     assert len((await get(api, f"/{vk}/reconciliations"))["items"]) == 2
     assert [len((await get(api, "/reconciliations", network=name))["items"]) for name in ("vk", "ok")] == [2, 2]
-    naive = await get(api, "/reconciliations", 422, started_from="2026-01-01T00:00:00")
-    assert naive["errors"][0]["pointer"] == "query/started_from"
+    for wrong in ("2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        for path in ("/reconciliations", "/reconciliations/summary"):
+            refused_moment = await get(api, path, 422, started_from=wrong)
+            assert refused_moment["errors"][0]["pointer"] == "query/started_from"
     future = {"since": (clock.now() + timedelta(days=1)).isoformat()}
     for path in (f"/{vk}/reconciliations", "/reconciliations"):
         refused = await api.client.post(f"/api/v1/sources{path}", json=future, headers=manager)
