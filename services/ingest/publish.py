@@ -133,17 +133,19 @@ class Publisher:
         """
         older = tuple_(Publication.created_at, Publication.id) < tuple_(row.created_at, row.id)
         same = Publication.reply_id == row.reply_id
-        earlier = await session.scalar(
-            select(Publication.id)
+        result = await session.execute(
+            select(Publication.failure)
             .where(
                 Publication.thread_key == row.thread_key,
                 Publication.status.in_(UNFINISHED),
                 or_(~same & older, same & (Publication.part < row.part)),
             )
+            .order_by(Publication.created_at, Publication.part)
             .limit(1)
         )
-        if earlier is not None:
-            raise TryLater(timedelta(seconds=1), "an earlier answer of this thread is not out yet")
+        if (earlier := result.one_or_none()) is not None:
+            pause = 1 if earlier.failure is None else 5
+            raise TryLater(timedelta(seconds=pause), "an earlier answer of this thread is not out yet")
         now = clock.now()
         await _change(session, row, status="sending", sending_since=now, attempts=row.attempts + 1, updated_at=now)
 
