@@ -135,6 +135,39 @@ async def test_a_stopped_worker_goes_on_from_its_cursor_and_counts_once(
         assert await gaps_told(eye) == [8]
 
 
+async def test_two_workers_count_no_gap_twice(database: TestDatabase, eye: asyncpg.Connection) -> None:
+    async with ground(database) as here:
+        here.network.items = [comment(n, n * HOUR) for n in range(1, 20)]
+        await here.push(here.network.items[-1])
+        await age_first_reading(database, here.page.id, 30 * HOUR)
+        row_id = await ask(here)
+        async with running(reconciler(here)), running(reconciler(here)):
+            row = await finished(eye, row_id)
+        assert (row["compared"], row["gaps"]) == (19, 18)
+        assert await eye.fetchval("SELECT gaps FROM sources WHERE way = 'reconcile'") == 18
+        assert await gaps_told(eye) == [18]
+
+
+async def test_what_cannot_be_counted_is_not_stored(database: TestDatabase, eye: asyncpg.Connection) -> None:
+    async with ground(database) as here:
+        here.network.items = [comment(n, n * HOUR) for n in range(1, 4)]
+        row_id = await ask(here)
+        here.network.gate.clear()
+        async with running(reconciler(here)):
+
+            async def asked() -> Any:
+                return here.network.asked
+
+            await eventually(asked, 60)
+            await eye.execute("UPDATE reconciliations SET finished_at = now() WHERE id = $1", row_id)
+            here.network.gate.set()
+            second = await ask(here)
+            row = await finished(eye, second)
+        assert row["compared"] == 3
+        assert await eye.fetchval("SELECT compared FROM reconciliations WHERE id = $1", row_id) == 0
+        assert await eye.fetchval("SELECT count(*) FROM messages") == 3
+
+
 async def test_without_a_token_it_rests_with_the_reason_and_goes_on(
     database: TestDatabase, eye: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
