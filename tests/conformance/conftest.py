@@ -156,4 +156,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for one in BEHAVIOURS:
         for played in PLAYED.values():
             if one.name in outcomes and (why := one.not_for(played.driver)):
-                write(f"not for {played.driver.network}: {one.name}: {why}")
+                write(f"not counted: {one.name}: {why}")

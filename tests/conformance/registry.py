@@ -25,7 +25,7 @@ class Behaviour:
     def not_for(self, driver: type[Driver]) -> str | None:
         """Why a network cannot have it; None when it can."""
         missing = [TELLS[key] for key in sorted(self.needs - driver.tells)]
-        return f"{driver.network} does not tell {' nor '.join(missing)}" if missing else None
+        return f"{driver.network} {' and '.join(missing)}" if missing else None
 
 
 BEHAVIOURS: list[Behaviour] = []

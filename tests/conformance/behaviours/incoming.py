@@ -6,7 +6,7 @@ from uuid import uuid4
 import asyncpg
 
 from shared.tables.base import decode_text
-from tests.conformance.drivers.base import Written
+from tests.conformance.drivers.base import Kind, Written
 from tests.conformance.registry import behaviour
 from tests.conformance.stand import Stand
 
@@ -17,6 +17,11 @@ STRANGE = "👨\u200d👩\u200d👧 и\u0306 🇷🇺 \u200fשלום\u200e\r\nв
 def words(what: str) -> str:
     """A text that nobody else writes."""
     return f"{what} {uuid4().hex[:12]}"
+
+
+def both(post: Written) -> tuple[tuple[Kind, Written | None], tuple[Kind, None]]:
+    """A comment under the post, and a private message."""
+    return ("comment", post), ("message", None)
 
 
 async def _received_once(stand: Stand, written: Written) -> asyncpg.Record:
@@ -92,7 +97,7 @@ async def a_message_that_answers_a_message(stand: Stand) -> None:
 @behaviour()
 async def an_attachment_without_a_word(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
-    for kind, under in (("comment", post), ("message", None)):
+    for kind, under in both(post):
         picture = f"https://example.invalid/{uuid4().hex}.jpg"
         written = await stand.driver.citizen(
             stand.page, "", kind, under=under, attachments=[picture], author="700102"
@@ -105,10 +110,8 @@ async def an_attachment_without_a_word(stand: Stand) -> None:
 @behaviour()
 async def a_text_as_long_as_the_network_takes(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
-    for kind, under, length in (
-        ("comment", post, stand.driver.comment_length),
-        ("message", None, stand.driver.message_length),
-    ):
+    lengths = (stand.driver.comment_length, stand.driver.message_length)
+    for (kind, under), length in zip(both(post), lengths, strict=True):
         text = words("Ы" * (length - 13))
         assert len(text) == length
         await _received_once(
@@ -119,7 +122,7 @@ async def a_text_as_long_as_the_network_takes(stand: Stand) -> None:
 @behaviour()
 async def a_text_byte_for_byte(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
-    for kind, under in (("comment", post), ("message", None)):
+    for kind, under in both(post):
         written = await stand.driver.citizen(stand.page, words(STRANGE), kind, under=under, author="700104")
         row = await _received_once(stand, written)
         detail = await stand.get(f"/api/v1/messages/{row['id']}")
@@ -172,7 +175,7 @@ async def one_person_has_one_pseudonym(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     keys = {}
     for author in ("700107", "700108"):
-        for kind, under in (("comment", post), ("message", None)):
+        for kind, under in both(post):
             written = await stand.driver.citizen(stand.page, words("Я"), kind, under=under, author=author)
             row = await stand.arrived(written)
             assert author not in row["author_key"]

@@ -14,6 +14,11 @@ from tests.conformance.stand import Stand
 RUSSIAN = re.compile("[А-Яа-яЁё]{3}")
 
 
+def by_kind(first: str, second: str) -> tuple[tuple[Kind, str], tuple[Kind, str]]:
+    """An author of a comment, and one of a message."""
+    return ("comment", first), ("message", second)
+
+
 async def _question(stand: Stand, kind: Kind, author: str) -> tuple[Written, UUID]:
     """A citizen asks under a post of its own, or in a dialogue; what they wrote and its row."""
     under = await stand.driver.post(stand.page, words("Пост")) if kind == "comment" else None
@@ -79,8 +84,8 @@ async def an_answer_in_a_dialogue(stand: Stand) -> None:
 
 @behaviour()
 async def an_answer_byte_for_byte(stand: Stand) -> None:
-    for kind, author in (("comment", "700306"), ("message", "700307")):
-        written, message = await _question(stand, kind, author)  # type: ignore[arg-type]
+    for kind, author in by_kind("700306", "700307"):
+        written, message = await _question(stand, kind, author)
         text = words("«Ёж»\nвторая строка 👨\u200d👩\u200d👧 и\u0306 — 100% & <b>")
         await _stands_once(stand, await stand.ask(message, text), written, text)
 
@@ -96,8 +101,8 @@ async def an_answer_asked_for_twice(stand: Stand) -> None:
 
 @behaviour()
 async def two_answers_in_a_thread_keep_their_order(stand: Stand) -> None:
-    for kind, author in (("comment", "700309"), ("message", "700310")):
-        written, message = await _question(stand, kind, author)  # type: ignore[arg-type]
+    for kind, author in by_kind("700309", "700310"):
+        written, message = await _question(stand, kind, author)
         texts = [words(f"{number}") for number in range(3)]
         asked = [await stand.ask(message, text) for text in texts]
         for publication in asked:
@@ -118,9 +123,9 @@ async def answers_in_many_threads_at_once(stand: Stand) -> None:
 
 @behaviour()
 async def an_answer_longer_than_the_network_takes(stand: Stand) -> None:
-    for kind, author in (("comment", "700320"), ("message", "700321")):
-        written, message = await _question(stand, kind, author)  # type: ignore[arg-type]
-        longest = max_length(stand.driver.network, kind)  # type: ignore[arg-type]
+    for kind, author in by_kind("700320", "700321"):
+        written, message = await _question(stand, kind, author)
+        longest = max_length(stand.driver.network, kind)
         text = " ".join(f"слово-{number}" for number in range(longest // 4))
         first = await stand.ask(message, text)
         parts = -(-len(text) // longest)
@@ -177,7 +182,7 @@ async def an_answer_sent_again_when_comments_are_open_again(stand: Stand) -> Non
     await stand.post(f"/api/v1/publications/{publication}/retry", None, role="moderator")
 
     async def published() -> bool:
-        return (await stand.publication(publication))["status"] == "published"
+        return bool((await stand.publication(publication))["status"] == "published")
 
     await stand.eventually(published, "the answer is not sent again")
     await _stands_once(stand, publication, written, text)

@@ -132,8 +132,8 @@ async def an_answer_waits_for_a_token(stand: Stand) -> None:
     publication = await stand.ask(row["id"], text)
 
     async def refused() -> dict[str, Any] | None:
-        found = await stand.publication(publication)
-        return found["failure"]
+        failure: dict[str, Any] | None = (await stand.publication(publication))["failure"]
+        return failure
 
     failure = await stand.eventually(refused, "nobody is told why the answer is not out")
     assert failure["final"] is False

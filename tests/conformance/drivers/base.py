@@ -18,15 +18,16 @@ What = Literal["new", "edited", "deleted"]
 Deliver = Callable[[dict[str, Any]], Awaitable[None]]
 
 TELLS = {
-    "deleter": "who deleted a comment",
-    "restored": "that a deleted comment is back",
-    "message_edited": "that a private message was edited",
-    "message_reply": "which message a message answers",
-    "numbers_by_page": "ids that repeat from page to page",
-    "order": "changes of a text as events of their own, which may come twice or in another order",
-    "boards": "of discussions beside the wall",
-    "repeats": "the same thing twice in one answer, or in another order",
+    "deleter": "does not tell who deleted a comment",
+    "restored": "does not bring a deleted comment back",
+    "message_edited": "does not tell that a private message was edited",
+    "message_reply": "does not tell which message a message answers",
+    "numbers_by_page": "gives no two comments of two pages the same id",
+    "order": "pushes no edits and deletions, which could come twice or in another order",
+    "boards": "has no discussions beside its posts",
+    "repeats": "is played by a server that cannot repeat and shuffle its answers",
 }
+"""What a network may let anybody know, and what is said of one that does not."""
 
 
 @dataclass(frozen=True, slots=True)

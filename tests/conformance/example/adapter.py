@@ -17,8 +17,8 @@ from services.ingest.networks.outcomes import Words, told_plainly, words_for
 from services.ingest.networks.port import (
     Accounts,
     Author,
-    Credential,
     Feed,
+    Happened,
     Incoming,
     Kind,
     NotRead,
@@ -41,20 +41,15 @@ URL = "http://127.0.0.1:8099"  # a network in `services` has a setting for it
 WAY = "changes"
 MAX_LENGTH: dict[str, int] = {"comment": 1_000, "message": 500}
 CALL_SECONDS = 3.0
+KINDS: tuple[Kind, ...] = ("wall_post", "comment", "message")
 WAIT = 5.0
 
 # What each error code means for the token and the call, and what the person who wrote the answer reads.
+T = Treatment
 TREATMENTS = {
-    401: Treatment.REVOKED,
-    403: Treatment.DENIED,
-    404: Treatment.GONE,
-    409: Treatment.REFUSED,
-    410: Treatment.GONE,
-    413: Treatment.REFUSED,
-    429: Treatment.SLOWER,
-    451: Treatment.REFUSED,
-    500: Treatment.AGAIN,
-}
+    401: T.REVOKED, 403: T.DENIED, 404: T.GONE, 409: T.REFUSED, 410: T.GONE, 413: T.REFUSED, 429: T.SLOWER,
+    451: T.REFUSED, 500: T.AGAIN,
+}  # fmt: skip
 WORDS = {
     401: Words("Ключ доступа не принимается сетью: сообщите оператору.", False, 5.0),
     403: Words("Страница закрыта.", True),
@@ -67,7 +62,7 @@ HISTORY_FORGOTTEN = 410
 
 def treatment(code: int) -> Treatment:
     """What to do about a code; an unknown one is ours to look at."""
-    return TREATMENTS.get(code, Treatment.BUG)
+    return TREATMENTS.get(code, T.BUG)
 
 
 def words(code: int) -> Words:
@@ -77,8 +72,8 @@ def words(code: int) -> Words:
 
 def parse(raw: dict[str, Any], page: PageRef, change: Mapping[str, Any] | None = None) -> Incoming:
     """An item, announced by a change or just found standing. Raises KeyError, TypeError or ValueError."""
-    what, by = ("seen", None) if change is None else (change["what"], change.get("by"))
-    own = raw["author"] == "page"
+    what: Happened = "seen" if change is None else change["what"]
+    by = None if change is None else change.get("by")
     return Incoming(
         happened=what,
         kind=raw["kind"],
@@ -87,7 +82,7 @@ def parse(raw: dict[str, Any], page: PageRef, change: Mapping[str, Any] | None =
         written_at=datetime.fromtimestamp(raw["at"] / 1000, UTC),
         raw=raw,
         author=_author(page, str(raw["author"])),
-        from_community=own,
+        from_community=raw["author"] == "page",
         text=None if what == "deleted" else str(raw["text"]),
         reply_to=None if raw.get("reply_to") is None else _id(page, int(raw["reply_to"])),
         attachments=raw.get("attachments", ()),
@@ -154,26 +149,28 @@ class Example:
 
     async def _read_all(self, page: PageRef) -> None:
         """Read what stands on the page; what we hold and it does not show any more was deleted."""
-        observed_at, last, whole = clock.now(), 0, Parsed()
-        async for answer in self._items(page, 0):
-            last = last or answer["last"]
-            for raw in answer["items"]:
-                whole.add(parse, raw, page)
-        for kind in ("wall_post", "comment", "message"):
-            held = await self._feed.stored(page, kind)  # type: ignore[arg-type]
+        observed_at, last, whole = clock.now(), None, Parsed()
+        async for parsed, answer in self._standing(page):
+            last = answer["last"] if last is None else last
+            whole.extend(parsed)
+        for kind in KINDS:
+            held = await self._feed.stored(page, kind)
             for gone in held.keys() - {item.external_id for item in whole.items}:
                 if held[gone] < observed_at:
                     whole.items.append(_deleted(kind, gone, held[gone]))
         await self._feed.store(page, WAY, whole, observed_at=observed_at, cursor={"last": last})
         self._compare.discard(page.id)
 
-    async def _items(self, page: PageRef, after: int) -> AsyncIterator[dict[str, Any]]:
+    async def _standing(self, page: PageRef, after: int = 0) -> AsyncIterator[tuple[Parsed, dict[str, Any]]]:
+        """What stands on the page behind a number: the items of one answer after another, and the answers."""
         more = True
         while more:
             answer = await self._call(page, "GET", "items", after=after)
-            yield answer
-            more = answer["more"]
-            after = max((raw["number"] for raw in answer["items"]), default=after)
+            parsed = Parsed()
+            for raw in answer["items"]:
+                parsed.add(parse, raw, page)
+            after, more = answer["after"], answer["more"]
+            yield parsed, answer
 
     def max_length(self, kind: Kind) -> int:
         """The longest text the network takes."""
@@ -204,9 +201,8 @@ class Example:
         """What stands in the answer's thread. Raises `NotRead`."""
         parsed = Parsed()
         try:
-            async for answer in self._items(outgoing.page, 0):
-                for raw in answer["items"]:
-                    parsed.add(parse, raw, outgoing.page)
+            async for part, _ in self._standing(outgoing.page):
+                parsed.extend(part)
         except (CallError, CallLost, NoToken) as error:
             raise NotRead(str(error)) from error
         parsed.items = [item for item in parsed.items if item.thread_key == outgoing.thread_key]
@@ -219,22 +215,14 @@ class Example:
     async def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
         """All that stands on the page since a moment, a hundred items a step."""
         observed_at = clock.now()
-        async for answer in self._items(page, int(cursor.get("after", 0))):
-            parsed = Parsed()
-            for raw in answer["items"]:
-                parsed.add(parse, raw, page)
+        async for parsed, answer in self._standing(page, int(cursor.get("after", 0))):
             parsed.items = [item for item in parsed.items if item.written_at >= since]
-            after = max((raw["number"] for raw in answer["items"]), default=0)
-            yield Walked(
-                parsed=parsed,
-                observed_at=observed_at,
-                cursor={"after": after},
-                share=0.5 if answer["more"] else 1.0,
-            )
+            here, share = {"after": answer["after"]}, 0.5 if answer["more"] else 1.0
+            yield Walked(parsed=parsed, observed_at=observed_at, cursor=here, share=share)
 
     async def _call(self, page: PageRef, verb: str, path: str, json: Any = None, **query: Any) -> Any:
         credential = self._accounts.credential(NAME, TokenKind.GROUP, page.id)
-        if credential is None:
+        if credential is None or await self._accounts.admit(credential, path) is None:
             raise NoToken("the page has no usable token")
         headers = {"Authorization": f"Bearer {credential.token}"}
         query |= {} if json else {"page": page.external_id}
@@ -247,16 +235,15 @@ class Example:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise lost(NAME, path, error) from None
         if answer.status != 200:
-            raise await self._refused(credential, path, answer.status)
+            code = int(answer.status)
+            if treatment(code) is T.REVOKED:
+                await self._accounts.trouble(credential, TokenState.REVOKED, f"error {code} of {path}")
+            raise CallError(NAME, path, code, "refused", treatment(code))
+        await self._accounts.answered(credential, path)
         return body
 
-    async def _refused(self, credential: Credential, path: str, code: int) -> CallError:
-        if treatment(code) is Treatment.REVOKED:
-            await self._accounts.trouble(credential, TokenState.REVOKED, f"error {code} of {path}")
-        return CallError(NAME, path, code, "refused", treatment(code))
 
-
-def _deleted(kind: Any, external_id: str, written_at: datetime) -> Incoming:
+def _deleted(kind: Kind, external_id: str, written_at: datetime) -> Incoming:
     thread = f"{NAME}:{external_id}"
     return Incoming(
         happened="deleted", kind=kind, external_id=external_id, thread_key=thread, written_at=written_at, raw={}

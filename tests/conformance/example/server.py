@@ -138,7 +138,8 @@ async def items(request: Request, page: str, after: int = 0, limit: int = 100) -
     await _fault("items", "drop", "error")
     found = _page(request, page)
     rest = [item for number, item in found.items.items() if number > after and number not in GONE[page]]
-    return {"items": rest[:limit], "more": len(rest) > limit, "last": len(found.changes)}
+    after = rest[:limit][-1]["number"] if rest else after
+    return {"items": rest[:limit], "after": after, "more": len(rest) > limit, "last": len(found.changes)}
 
 
 @app.post("/items")
