@@ -91,6 +91,9 @@ class Processes:
             environment["GOSPABLIK_PSEUDONYM_KEY"] = self._secrets.pseudonym_key
             environment["GOSPABLIK_VK_API_URL"] = self._settings.url("vk")
             environment["GOSPABLIK_OK_API_URL"] = self._settings.url("ok")
+            # The emulators reach the gateway as the networks would, so every way in is at work.
+            environment["GOSPABLIK_CALLBACKS_URL"] = self._settings.url("gateway")
+            environment["GOSPABLIK_VK_PUSH"] = "both"
         if name == "webhooks":
             # A newcomer tries webhooks with a receiver on the same machine.
             environment["GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS"] = "127.0.0.0/8"

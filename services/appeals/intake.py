@@ -149,8 +149,13 @@ class _Batch:
         await self._opening.finish()
 
     def _is_to_be_judged(self, event: Event, message: Message) -> bool:
-        """New messages once; edited ones again, unless a person has decided."""
+        """New messages once; edited ones again, unless a person has decided.
+
+        What its author took back before it came asks for nothing; what the community removed still does.
+        """
         judged_by = self._judged_by.get(message.id)
+        if message.deleted_by == "author" and message.deleted_at and message.deleted_at <= message.received_at:
+            return False
         if event.type == "message.received":
             return judged_by is None
         return event.type == "message.edited" and judged_by == RULE and message.id not in self._desk.by_message

@@ -68,6 +68,20 @@ async def test_what_needs_no_answer_and_history_open_nothing(world: World) -> No
     assert [(row["needs_answer"], row["type"]) for row in judged] == [("no", "thanks")]
 
 
+async def test_what_its_author_took_back_before_it_came_opens_nothing_and_what_the_page_removed_does(
+    world: World,
+) -> None:
+    for deleted_by in ("author", "community"):
+        message = await world.insert_message(f"{QUESTION} {deleted_by}", author=deleted_by)
+        await world.ingest.execute(
+            "UPDATE messages SET deleted_at = received_at, deleted_by = $2 WHERE id = $1", message, deleted_by
+        )
+        await world.emit("message.deleted", message, world.organisation, deleted_by=deleted_by)
+    await world.work()
+    case = await world.only()
+    assert case["messages"][0]["text"] == f"{QUESTION} community"
+
+
 async def test_words_before_the_question_in_one_batch_do_not_join(world: World) -> None:
     await world.insert_message("Спасибо!", at=WEDNESDAY)
     await world.insert_message(QUESTION, at=WEDNESDAY + timedelta(minutes=1))
