@@ -51,6 +51,8 @@ class Door:
         self._settings = settings
         self._lookup = Lookup(service.database)
         self._accounts = AccountBook(service.database)
+        self._tokens_at: float | None = None
+        self._renewing = asyncio.Lock()
         self._batches = Batches(DatabaseFeed(service.database), self._heard, backlog=settings.callbacks_backlog)
         self._heard_at: dict[UUID, float] = {}
         self._told: dict[UUID, str] = {}
@@ -138,7 +140,7 @@ class Door:
     async def _asked(self, known: Known) -> str | None:
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
-                await self._accounts.refresh()
+                await self._fresh_tokens()
                 client = VkClient(self._service.http, self._accounts, self._settings)
                 return await current_code(client, known.page)
         except (NoToken, CallError, CallLost, *TROUBLE) as error:
@@ -146,6 +148,14 @@ class Door:
                 "the confirmation code cannot be asked for", page_id=str(known.page.id), error=repr(error)[:200]
             )
             return None
+
+    async def _fresh_tokens(self) -> None:
+        # Servers of many pages are confirmed together.
+        async with self._renewing:
+            now = asyncio.get_running_loop().time()
+            if self._tokens_at is None or now - self._tokens_at > self._settings.registry_seconds:
+                await self._accounts.refresh()
+                self._tokens_at = now
 
     async def _keep(self, known: Known, code: str) -> None:
         try:

@@ -1,10 +1,11 @@
 """Comparing conversations with what is stored, by the community's own token."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from services.ingest.networks.calls import NoToken
+from services.ingest.networks.calls import CallError, NoToken
 from services.ingest.networks.port import Feed, PageRef, Parsed, ThreadMark, TokenKind
 from services.ingest.networks.vk import parse
 from services.ingest.networks.vk.client import VkClient
@@ -14,6 +15,8 @@ from shared import clock
 WAY = "dialogs_poll"
 PAGE = 200
 WALK_PAGE = 20
+# Conversations that are read and stored together.
+TOGETHER = 10
 MAX_DEPTH = 5_000
 MAX_TALKS = 100_000
 
@@ -65,17 +68,27 @@ class Dialogs:
                 if talk.key not in known or int(known[talk.key].marker or 0) < talk.last
             ]
             # The oldest first: what an interruption leaves undone stays on top of the list.
-            for talk, after in sorted(news, key=lambda one: one[0].last):
-                await self._catch_up(page, talk, after)
+            news.sort(key=lambda one: one[0].last)
+            for start in range(0, len(news), TOGETHER):
+                await self._catch_up(page, news[start : start + TOGETHER])
             if not news or len(talks) < PAGE:
                 break
         self._feed.well(page, WAY)
 
-    async def _catch_up(self, page: PageRef, talk: Talk, after: int) -> None:
+    async def _catch_up(self, page: PageRef, news: Sequence[tuple[Talk, int]]) -> None:
         observed_at = clock.now()
-        parsed = await self.history(page, talk.peer, after=after)
-        mark = ThreadMark(talk.key, str(talk.last))
-        await self._feed.store(page, WAY, parsed, observed_at=observed_at, marks=[mark])
+        answers = await self._first(page, [talk for talk, _ in news])
+        parsed, marks = Parsed(), []
+        for (talk, after), answer in zip(news, answers, strict=True):
+            if not isinstance(answer, CallError):  # closed for us, as it will be next time
+                parsed.extend(await self.history(page, talk.peer, after=after, first=answer))
+            marks.append(ThreadMark(talk.key, str(talk.last)))
+        await self._feed.store(page, WAY, parsed, observed_at=observed_at, marks=marks)
+
+    async def _first(self, page: PageRef, talks: Sequence[Talk]) -> list[Any]:
+        """The newest messages of each, a `CallError` where they may not be read."""
+        calls = [{"group_id": page.external_id} | _history(talk.peer, 0) for talk in talks]
+        return await self._client.read_many("messages.getHistory", calls, TokenKind.GROUP, page_id=page.id)
 
     async def since(self, page: PageRef, since: datetime, offset: int) -> Talks:
         """Conversations from `offset` on, the freshest first, with what was said in them at `since` or later."""
@@ -84,8 +97,9 @@ class Dialogs:
         parsed = Parsed()
         talks = _talks(listed, page)
         fresh = [talk for talk in talks if talk.last_at is None or talk.last_at >= since]
-        for talk in fresh:
-            parsed.extend(await self.history(page, talk.peer, since=since))
+        for talk, first in zip(fresh, await self._first(page, fresh), strict=True):
+            if not isinstance(first, CallError):
+                parsed.extend(await self.history(page, talk.peer, since=since, first=first))
         last = len(listed) < WALK_PAGE or (bool(talks) and not fresh)
         return Talks(parsed, len(listed), number(answer, "count"), last)
 
@@ -97,13 +111,17 @@ class Dialogs:
         after: int = 0,
         since: datetime | None = None,
         limit: int = MAX_DEPTH,
+        first: Any = None,
     ) -> Parsed:
-        """Messages of one conversation, newest first: younger than the message `after` and than `since`."""
+        """Messages of one conversation, newest first: younger than the message `after` and than `since`.
+
+        `first`: the answer to the first call, if it was made.
+        """
         parsed = Parsed()
         for offset in range(0, limit, PAGE):
-            answer = await self._read(
-                page, "messages.getHistory", peer_id=peer, offset=offset, count=PAGE, extended=1
-            )
+            answer = first if offset == 0 else None
+            if answer is None:
+                answer = await self._read(page, "messages.getHistory", **_history(peer, offset))
             names = parse.names_of(answer)
             listed = items(answer, "messages.getHistory")
             here = Parsed()
@@ -111,11 +129,11 @@ class Dialogs:
                 here.add(parse.message, raw, page, names, "seen")
             parsed.extend(here)
             oldest = min((number(raw, "id") for raw in listed if isinstance(raw, dict)), default=0)
-            first = min((item.written_at for item in here.items), default=None)
+            earliest = min((item.written_at for item in here.items), default=None)
             if (
                 len(listed) < PAGE
                 or oldest <= after
-                or (since is not None and first is not None and first < since)
+                or (since is not None and earliest is not None and earliest < since)
             ):
                 break
         return parsed
@@ -129,6 +147,10 @@ class Dialogs:
         return await self._client.ask(
             method, TokenKind.GROUP, page_id=page.id, group_id=page.external_id, **params
         )
+
+
+def _history(peer: int, offset: int) -> dict[str, Any]:
+    return {"peer_id": peer, "offset": offset, "count": PAGE, "extended": 1}
 
 
 def _talks(listed: list[Any], page: PageRef) -> list[Talk]:

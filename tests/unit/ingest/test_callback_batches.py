@@ -1,0 +1,131 @@
+"""Pushed events are stored together, and each is answered for by what became of its own batch."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.ingest.callback_batches import Batches, NotNow
+from services.ingest.networks.port import PageRef, Parsed
+from services.ingest.networks.vk import events
+
+
+def page(number: int) -> PageRef:
+    """A page whose events come."""
+    return PageRef(
+        id=UUID(int=number),
+        organisation_id=UUID(int=0),
+        network="vk",
+        external_id=str(number),
+        live_from=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def comment(group: int, number: int, kind: str = "wall_reply_new", **more: Any) -> Parsed:
+    """What came of a comment's event."""
+    content = {"id": number, "from_id": 7, "date": 1767225600, "text": "Текст", "post_id": 12}
+    return events.events([{"type": kind, "group_id": group, "object": content | more}], page(group))
+
+
+class Store:
+    """A feed that takes a moment, and can be away."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[tuple[PageRef, str, Parsed]]] = []
+        self.marked: list[str] = []
+        self.forgotten: list[str] = []
+        self.heard: list[set[UUID]] = []
+        self.away: Exception | None = None
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def store_many(self, arrivals: list[tuple[PageRef, str, Parsed]]) -> object:
+        """Take a batch."""
+        await asyncio.sleep(0)
+        await self.free.wait()
+        if self.away is not None:
+            raise self.away
+        self.batches.append(arrivals)
+        return None
+
+    async def store(self, _page: PageRef, _way: str, _parsed: Parsed, *, marks: list[Any]) -> object:
+        """Mark threads."""
+        self.marked += [mark.thread_key for mark in marks]
+        return None
+
+    async def forget(self, thread_keys: list[str]) -> None:
+        """Have threads read again."""
+        self.forgotten += thread_keys
+
+    async def stored(self, pages: set[UUID]) -> None:
+        """Told of each batch."""
+        self.heard.append(pages)
+
+
+async def test_what_comes_together_is_stored_together() -> None:
+    store = Store()
+    batches = Batches(store, store.stored, backlog=1_000)
+    await asyncio.gather(*(batches.put(page(n % 3 + 1), comment(n % 3 + 1, n)) for n in range(1, 121)))
+    assert sum(len(parsed.items) for batch in store.batches for _, _, parsed in batch) == 120
+    assert len(store.batches) <= 2
+    assert all(len(batch) <= 3 for batch in store.batches)
+    assert set().union(*store.heard) == {UUID(int=n) for n in (1, 2, 3)}
+
+
+async def test_a_change_that_was_only_announced_has_its_thread_compared() -> None:
+    store = Store()
+    batches = Batches(store, store.stored, backlog=10)
+    await batches.put(page(1), comment(1, 5, "wall_reply_edit"))
+    await batches.put(page(1), comment(1, 6))
+    assert store.forgotten == ["vk:-1_12"]
+
+
+async def test_a_suggested_post_is_marked_as_one() -> None:
+    store = Store()
+    batches = Batches(store, store.stored, backlog=10)
+    await batches.put(page(1), comment(1, 5, "wall_post_new", post_type="suggest"))
+    assert store.marked == ["vk:-1_5"]
+
+
+@pytest.mark.parametrize("error", [OSError("away"), TimeoutError(), ZeroDivisionError("a bug")])
+async def test_whoever_waits_is_told_that_nothing_was_stored(error: Exception) -> None:
+    store = Store()
+    store.away = error
+    batches = Batches(store, store.stored, backlog=10)
+    results = await asyncio.gather(
+        *(batches.put(page(1), comment(1, n)) for n in range(1, 4)), return_exceptions=True
+    )
+    expected = type(error) if isinstance(error, ZeroDivisionError) else NotNow
+    assert {type(one) for one in results} == {expected}
+    store.away = None
+    await batches.put(page(1), comment(1, 9))
+    assert len(store.batches) == 1
+
+
+async def test_a_network_that_hung_up_leaves_nothing_behind() -> None:
+    store = Store()
+    batches = Batches(store, store.stored, backlog=2)
+    store.free.clear()
+    first = asyncio.create_task(batches.put(page(1), comment(1, 1)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    gone = asyncio.create_task(batches.put(page(1), comment(1, 2)))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    store.free.set()
+    await first
+    await batches.put(page(1), comment(1, 3))
+    stored = [item.external_id for batch in store.batches for _, _, parsed in batch for item in parsed.items]
+    assert stored == ["-1_1", "-1_3"]
+
+
+async def test_more_than_the_backlog_is_postponed() -> None:
+    store = Store()
+    batches = Batches(store, store.stored, backlog=2)
+    results = await asyncio.gather(
+        *(batches.put(page(1), comment(1, n)) for n in range(1, 6)), return_exceptions=True
+    )
+    assert [type(one) for one in results].count(NotNow) == 3

@@ -1,0 +1,105 @@
+"""One loop over many pages: each in its time, few at once, a failing one alone rests."""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+from uuid import UUID
+
+from services.ingest.networks.calls import CallLost
+from services.ingest.networks.port import PageRef
+from services.ingest.networks.rotation import Rotation
+
+
+def page(number: int) -> PageRef:
+    """A page of the rotation."""
+    return PageRef(
+        id=UUID(int=number),
+        organisation_id=UUID(int=0),
+        network="vk",
+        external_id=str(number),
+        live_from=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+class Looks:
+    """Counts looks, and how many are at work together."""
+
+    def __init__(self, pages: list[PageRef], rest: float = 60.0) -> None:
+        self.pages = pages
+        self.rest = rest
+        self.count: Counter[str] = Counter()
+        self.at_once = 0
+        self.most = 0
+        self.failures: list[tuple[str, str]] = []
+        self.broken: set[str] = set()
+
+    async def look(self, one: PageRef) -> float:
+        """A look that takes a moment."""
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await asyncio.sleep(0.001)
+        self.at_once -= 1
+        self.count[one.external_id] += 1
+        if one.external_id in self.broken:
+            raise CallLost("vk", "look", "no answer in time")
+        return self.rest
+
+    def rotation(self, at_once: int) -> Rotation:
+        """The rotation over them."""
+        return Rotation(
+            "look",
+            lambda: self.pages,
+            self.look,
+            lambda one, error: self.failures.append((one.external_id, error)),
+            at_once=at_once,
+        )
+
+
+async def until(looks: Looks, seen: int) -> None:
+    """Wait until so many looks were made."""
+    async with asyncio.timeout(30):
+        while looks.count.total() < seen:
+            await asyncio.sleep(0.005)
+
+
+async def test_all_pages_are_looked_at_and_few_at_once() -> None:
+    looks = Looks([page(number) for number in range(40)])
+    task = asyncio.create_task(looks.rotation(3).run())
+    await until(looks, 40)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert set(looks.count.values()) == {1}
+    assert looks.most == 3
+
+
+async def test_who_asks_comes_at_once_and_those_who_fail_rest_alone() -> None:
+    looks = Looks([page(1), page(2)])
+    looks.broken = {"2"}
+    rotation = looks.rotation(2)
+    task = asyncio.create_task(rotation.run())
+    await until(looks, 2)
+    rotation.ask(page(1))
+    await until(looks, 3)
+    assert looks.count["1"] == 2
+    assert looks.failures[0][0] == "2"
+    assert "no answer" in looks.failures[0][1]
+    looks.pages = [page(1), page(3)]
+    async with asyncio.timeout(30):
+        while not looks.count["3"]:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_who_asks_while_being_looked_at_is_looked_at_once_more() -> None:
+    looks = Looks([page(1)])
+    rotation = looks.rotation(1)
+    task = asyncio.create_task(rotation.run())
+    async with asyncio.timeout(30):
+        while not looks.at_once:
+            await asyncio.sleep(0)
+    rotation.ask(page(1))
+    await until(looks, 2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert looks.count["1"] == 2
