@@ -28,8 +28,8 @@ EARLIEST = datetime(2006, 1, 1, tzinfo=UTC)
 
 
 def _moment(source_id: UUID | None) -> datetime | None:
-    # A row is made when its way is first read, and its id holds that moment.
-    return None if source_id is None else datetime.fromtimestamp((source_id.int >> 80) / 1000, UTC)
+    # A row is made when its way is first read, and its id holds that moment; networks tell times in whole seconds.
+    return None if source_id is None else datetime.fromtimestamp((source_id.int >> 80) // 1000, UTC)
 
 
 async def first_reading(session: AsyncSession, page_id: UUID) -> datetime | None:
