@@ -14,7 +14,8 @@ from tests.conformance.stand import Stand
 T = TypeVar("T")
 
 AT_ONCE = 10
-REPLIES, COMMENTS, CONVERSATIONS = 250, 300, 150
+# More than any page of an answer holds.
+REPLIES, COMMENTS, CONVERSATIONS, MESSAGES = 250, 300, 210, 210
 
 
 async def _all(calls: Sequence[Awaitable[T]]) -> list[T]:
@@ -57,7 +58,7 @@ async def a_thread_of_250_replies(stand: Stand) -> None:
     assert {row["thread_key"] for row in rows} == {post.thread_key}
 
 
-@behaviour()
+@behaviour(long=True)
 async def a_post_with_300_comments(stand: Stand) -> None:
     page = await stand.new_page("comments")
     post = await stand.driver.post(page, words("Пост"))
@@ -70,7 +71,7 @@ async def a_post_with_300_comments(stand: Stand) -> None:
     await stand.arrived(late)
 
 
-@behaviour()
+@behaviour(long=True)
 async def more_conversations_than_a_page_of_them(stand: Stand) -> None:
     page = await stand.new_page("conversations")
     calls = [
@@ -84,18 +85,18 @@ async def more_conversations_than_a_page_of_them(stand: Stand) -> None:
     assert len({row["author_key"] for row in rows}) == CONVERSATIONS
 
 
-@behaviour()
+@behaviour(long=True)
 async def a_long_conversation(stand: Stand) -> None:
     page = await stand.new_page("conversation")
     first = await stand.driver.citizen(page, words("Здравствуйте"), "message", author="700401")
-    written = [await stand.driver.citizen(page, words("Ау"), "message", under=first) for _ in range(120)]
+    written = [await stand.driver.citizen(page, words("Ау"), "message", under=first) for _ in range(MESSAGES)]
     await stand.connect(page)
     await _all_arrive(stand, [first, *written])
     texts = [row["text"] for row in await stand.in_thread(first.thread_key)]
     assert sorted(texts) == sorted(one.text for one in (first, *written))
 
 
-@behaviour()
+@behaviour(long=True)
 async def more_posts_than_a_page_of_them(stand: Stand) -> None:
     page = await stand.new_page("posts")
     written = await _all(
