@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 
-from services.ingest.networks.calls import CallError, Treatment
+from services.ingest.networks.calls import CallError, CallLost, Treatment
 from services.ingest.networks.ok.adapter import Ok
 from services.ingest.networks.ok.chats import WAY, Chats
 from services.ingest.networks.ok.client import OkClient
@@ -86,6 +86,7 @@ class Wire:
     chats: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
+    breaks_after: int | None = None
 
     async def read_graph(self, client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
         """A call that reads."""
@@ -93,6 +94,8 @@ class Wire:
         if path == "chats":
             rows = [{"chat_id": k, "lastEventTime": max(m["timestamp"] for m in v)} for k, v in self.chats.items()]
             return {"chats": sorted(rows, key=lambda row: -row["lastEventTime"])}
+        if self.breaks_after is not None and len(self.calls) > self.breaks_after:
+            raise CallLost("ok", "graph.messages.get", "no answer in time")
         chat = path.removeprefix("messages/")
         if chat in self.closed:
             raise CallError("ok", "graph.messages.get", 458, "PRIVACY_RESTRICTION", Treatment.DENIED)
@@ -227,3 +230,25 @@ async def test_a_refusal_is_told_in_words_of_its_own(monkeypatch: pytest.MonkeyP
     assert refused.value.permanent
     assert refused.value.code == f"ok:{code}"
     assert len(refused.value.message) > 25
+
+
+async def test_a_first_look_that_breaks_goes_on_where_it_was_and_misses_nothing_old(wire: Wire) -> None:
+    day = 86_400_000
+    for number in range(60):
+        chat = f"chat:C{number:02d}"
+        old, new = _message(chat, 1), _message(chat, 1_000 + number)
+        old["timestamp"] = AT - 40 * day
+        new["timestamp"] = AT + number
+        wire.chats[chat] = [old, new]
+    kept = Kept()
+    wire.breaks_after = 30
+    with pytest.raises(CallLost):
+        await _chats(kept)[0].look(PAGE)
+    assert 0 < len(kept.items) < 120
+    wire.breaks_after = None
+    chats, _ = _chats(kept)
+    await chats.look(PAGE)
+    assert len(kept.items) == len(set(kept.items)) == 120
+    await chats.look(PAGE)
+    assert kept.at["settled"]
+    assert "floor" not in kept.at

@@ -22,6 +22,9 @@ WAY = "chats_poll"
 PAGE = 100
 MAX_PAGES = 200
 AT_ONCE = 8
+# Of one group: so many chats are read side by side, and so many are stored together.
+CHATS_AT_ONCE = 4
+SLICE = 20
 # Looks overlap by this much once after news: another message may carry the same millisecond.
 OVERLAP_MS = 3_000
 # A look that was asked for goes back so far: something may have been missed.
@@ -134,6 +137,8 @@ class Chats:
         since = int(cursor.get("since", 0))
         settled = bool(cursor.get("settled")) and not missed
         floor = since if settled else max(since - (MISSED_MS if missed else OVERLAP_MS), 0)
+        # A look that was cut short left chats unread from further back.
+        floor = min(floor, int(cursor.get("floor", floor)))
         observed_at = clock.now()
         moved = await self._moved(page, since=since, floor=floor, settled=settled)
         closed = {str(chat): int(at) for chat, at in dict(cursor.get("closed", {})).items()}
@@ -142,30 +147,52 @@ class Chats:
         if not moved and not again and settled:
             self._feed.well(page, WAY)
             return
-        parsed = Parsed()
-        for chat_id in {**moved, **again}:
+        # The least fresh first, and a few at a time: what an interruption leaves undone is still to be seen.
+        todo = sorted((at, chat_id) for chat_id, at in {**again, **moved}.items())
+        reached = since
+        for start in range(0, max(len(todo), 1), SLICE):
+            part = todo[start : start + SLICE]
+            parsed = await self._read_part(page, [chat_id for _, chat_id in part], floor, closed)
+            last = start + SLICE >= len(todo)
+            reached = max([reached, *(at for at, chat_id in part if chat_id in moved)])
+            # A second look without anything younger settles the cursor.
+            after: dict[str, Any] = {"since": reached, "settled": last and reached == since and since > 0}
+            if not last:
+                after["floor"] = floor
+            if closed:
+                after["closed"] = dict(closed)
+            stored = await self._feed.store(page, WAY, parsed, observed_at=observed_at, cursor=after)
+            self._cursors[name] = after
+            late = observed_at.timestamp() * 1000 - PUSH_MS
+            if stored.new and since and self._pushed(page) and _spoken(parsed, since, late):
+                self._doubt(page)
+
+    async def _read_part(self, page: PageRef, chats: list[str], floor: int, closed: dict[str, int]) -> Parsed:
+        """Histories of some chats, read side by side; one that is closed rests alone and is kept in `closed`."""
+        gate = asyncio.Semaphore(CHATS_AT_ONCE)
+
+        async def one(chat_id: str) -> Parsed:
             back = min(floor, closed.get(chat_id, floor))
-            try:
-                parsed.extend(await self.history(page, chat_id, max(back - EDITS_MS, 0)))
-            except CallError as error:
-                if not concerns_it_alone(error):
-                    raise
-                closed[chat_id] = back
-                self._rests.rest(f"{name}/{chat_id}", self._settings.ok_closed_seconds)
-                self._feed.failed(page, WAY, words(error, f"переписка {chat_id}"))
-                log.warning("a chat was not read", page=name, chat=chat_id, error=str(error)[:200])
-            else:
-                closed.pop(chat_id, None)
-        reached = max(moved.values(), default=since)
-        # A second look without anything younger settles the cursor.
-        after: dict[str, Any] = {"since": max(reached, since), "settled": reached <= since and since > 0}
-        if closed:
-            after["closed"] = closed
-        stored = await self._feed.store(page, WAY, parsed, observed_at=observed_at, cursor=after)
-        self._cursors[name] = after
-        late = observed_at.timestamp() * 1000 - PUSH_MS
-        if stored.new and since and self._pushed(page) and _spoken(parsed, since, late):
-            self._doubt(page)
+            async with gate:
+                try:
+                    found = await self.history(page, chat_id, max(back - EDITS_MS, 0))
+                except CallError as error:
+                    if not concerns_it_alone(error):
+                        raise
+                    closed[chat_id] = back
+                    self._rests.rest(f"{page.external_id}/{chat_id}", self._settings.ok_closed_seconds)
+                    self._feed.failed(page, WAY, words(error, f"переписка {chat_id}"))
+                    log.warning("a chat was not read", page=page.external_id, chat=chat_id, error=str(error)[:200])
+                    return Parsed()
+            closed.pop(chat_id, None)
+            return found
+
+        parsed = Parsed()
+        for found in await asyncio.gather(*(one(chat_id) for chat_id in chats), return_exceptions=True):
+            if isinstance(found, BaseException):
+                raise found
+            parsed.extend(found)
+        return parsed
 
     async def _moved(self, page: PageRef, *, since: int, floor: int, settled: bool) -> dict[str, int]:
         """Chats with an event after the cursor: when, in ms, by chat."""

@@ -28,6 +28,12 @@ from services.ingest.settings import IngestSettings
 # A read changes hands between tokens this often at most.
 HANDS = 8
 _UNSIGNED = {"access_token", "session_key", "sig"}
+# There is no envelope: an answer without its list is none, and is asked for again.
+_LISTS = {
+    "discussions.getComments": "comments",
+    "graph.chats.get": "chats",
+    "graph.messages.get": "messages",
+}
 
 
 def signature(params: Mapping[str, str], secret: str) -> str:
@@ -144,6 +150,9 @@ class OkClient:
             raise lost(NETWORK, method, error) from None
         if isinstance(body, dict) and "error_code" in body:
             raise await self._refused(credential, method, body, started)
+        if (name := _LISTS.get(method)) and not (isinstance(body, dict) and isinstance(body.get(name), list)):
+            count_call(NETWORK, method, "unreadable", started)
+            raise CallLost(NETWORK, method, f"no {name} in the answer")
         count_call(NETWORK, method, "answered", started)
         await self._accounts.answered(credential, method)
         return body
