@@ -108,6 +108,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["page_id"], ["pages.id"], name=op.f("fk_reconciliations_page_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reconciliations")),
     )
+    op.create_index("ix_reconciliations_started_at_id", "reconciliations", ["started_at", "id"], unique=False)
+    op.create_index(
+        "ix_reconciliations_unfinished",
+        "reconciliations",
+        ["started_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
     op.create_index(
         "ix_reconciliations_page_id_started_at", "reconciliations", ["page_id", "started_at"], unique=False
     )
@@ -174,6 +182,12 @@ def downgrade() -> None:
     op.drop_table("tombstones")
     op.drop_index("ix_seen_events_created_at", table_name="seen_events")
     op.drop_table("seen_events")
+    op.drop_index(
+        "ix_reconciliations_unfinished",
+        table_name="reconciliations",
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
+    op.drop_index("ix_reconciliations_started_at_id", table_name="reconciliations")
     op.drop_index("ix_reconciliations_page_id_started_at", table_name="reconciliations")
     op.drop_table("reconciliations")
     op.drop_table("poll_rates")

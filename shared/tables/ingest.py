@@ -240,7 +240,16 @@ class Reconciliation(Base):
     """
 
     __tablename__ = "reconciliations"
-    __table_args__ = (Index("ix_reconciliations_page_id_started_at", "page_id", "started_at"),)
+    __table_args__ = (
+        Index("ix_reconciliations_page_id_started_at", "page_id", "started_at"),
+        Index("ix_reconciliations_started_at_id", "started_at", "id"),
+        Index(
+            "ix_reconciliations_unfinished",
+            "started_at",
+            "id",
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+    )
 
     id: Mapped[Id]
     page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"))
