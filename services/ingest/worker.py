@@ -18,8 +18,10 @@ from services.ingest.networks.port import Network, Way
 from services.ingest.networks.resting import TROUBLE
 from services.ingest.publish import JOB, UNFINISHED, Publisher
 from services.ingest.reconcile import Reconciler
+from services.ingest.reencryption import reencrypt
 from services.ingest.settings import ingest_settings
 from services.ingest.source_figures import Figures
+from services.ingest.storing import prune
 from shared import clock
 from shared.jobs import Jobs, TryLater
 from shared.logs import logger
@@ -88,6 +90,8 @@ class Worker:
         self.jobs = Jobs("ingest")
         self.jobs.job(JOB)(self._publish)
         self.jobs.every("publications_recovery", "* * * * *")(self._recover)
+        self.jobs.every("forget", "17 * * * *")(self._forget)
+        self.jobs.every("reencrypt", "47 18 * * *")(self._reencrypt)
         self._runtime: Runtime | None = None
         self._service: Service | None = None
 
@@ -146,3 +150,15 @@ class Worker:
                     {"publication_id": str(publication_id)},
                     dedupe_key=f"recovery:{publication_id}",
                 )
+
+    async def _forget(self) -> None:
+        """Forget what has done its service: names of pushed events, deletions of what never came."""
+        if self._service is None:
+            return
+        async with self._service.database.write() as session:
+            await prune(session)
+
+    async def _reencrypt(self) -> None:
+        """At night: bring all secrets under the newest key, so that an old one can be taken away."""
+        if self._service is not None and (count := await reencrypt(self._service.database)):
+            log.info("secrets brought under the newest key", count=count)
