@@ -26,7 +26,9 @@ class EventName(StrEnum):
     OVERDUE = "appeal.overdue"
     CLOSED = "appeal.closed"
     REOPENED = "appeal.reopened"
+    DELETED = "message.deleted"
     GAP_FOUND = "source.gap_found"
+    TOKEN_CHANGED = "token.state_changed"  # noqa: S105 — the name of an event
 
 
 TEST = "webhook.test"
@@ -91,6 +93,31 @@ class ClosedData(AppealData):
     outcome: str | None = None
 
 
+class DeletedData(_Data):
+    """A message that was removed in the network; its words stay here."""
+
+    id: UUID = Field(description="Of the message")
+    page_id: UUID | None = None
+    network: str | None = None
+    kind: str | None = None
+    organisation: OrganisationRef | None = None
+    deleted_by: str | None = Field(default=None, description="`author`, `community`, or `unknown`")
+
+
+class TokenData(_Data):
+    """A credential of a network that changed its state."""
+
+    id: UUID = Field(description="Of the credential")
+    page_id: UUID | None = Field(default=None, description="The page it belongs to, if it belongs to one")
+    network: str | None = None
+    kind: str | None = Field(default=None, description="`group`, `service` or `user`")
+    state: str | None = Field(
+        default=None, description="`healthy`, `limited`, `captcha`, `revoked`, `blocked`, `retired`"
+    )
+    reason: str | None = None
+    organisation: OrganisationRef | None = None
+
+
 class GapData(_Data):
     """Messages of a page that no ordinary way had brought; they are stored now."""
 
@@ -151,6 +178,24 @@ _GAP = {
     "count": 2,
 }
 
+_DELETED = {
+    "id": "0198f3a0-5555-7000-8000-000000000006",
+    "page_id": "0198f3a0-3333-7000-8000-000000000004",
+    "network": "vk",
+    "kind": "comment",
+    "organisation": {"id": "0198f3a0-0000-7000-8000-000000000001", "name": "Школа № 1"},
+    "deleted_by": "community",
+}
+_TOKEN = {
+    "id": "0198f3a0-6666-7000-8000-000000000007",
+    "page_id": "0198f3a0-3333-7000-8000-000000000004",
+    "network": "vk",
+    "kind": "group",
+    "state": "revoked",
+    "reason": "error 27 of messages.send: Group authorization failed",
+    "organisation": {"id": "0198f3a0-0000-7000-8000-000000000001", "name": "Школа № 1"},
+}
+
 CATALOGUE: dict[str, Kind] = {
     EventName.OPENED: Kind("A message that needs an answer opened a case", AppealData, _CASE),
     EventName.MESSAGE_ADDED: Kind("The citizen wrote again in the open case", AppealData, _CASE),
@@ -166,6 +211,8 @@ CATALOGUE: dict[str, Kind] = {
     EventName.REOPENED: Kind(
         "A closed or answered case was opened again", AppealData, _CASE | {"status": "reopened"}
     ),
+    EventName.DELETED: Kind("A message was removed in the network, by whomever", DeletedData, _DELETED),
+    EventName.TOKEN_CHANGED: Kind("A network refused a credential, or takes it again", TokenData, _TOKEN),
     EventName.GAP_FOUND: Kind("Comparing a page with its network found messages that were missing", GapData, _GAP),
     TEST: Kind(
         "Sent by POST /webhooks/endpoints/{id}/test, whatever the endpoint subscribes to",
