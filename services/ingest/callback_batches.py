@@ -11,6 +11,7 @@ from prometheus_client import Gauge
 
 from services.ingest.networks.port import PageRef, Parsed, ThreadMark
 from services.ingest.networks.resting import TROUBLE
+from services.ingest.networks.vk.events import to_compare
 from services.ingest.networks.vk.suggests import marks
 from shared.logs import logger
 
@@ -20,7 +21,6 @@ WAY = "callback"
 LARGEST = 200
 # The networks wait 5 to 10 seconds for an answer.
 STORE_SECONDS = 4.0
-CHANGED = {"edited", "deleted", "restored"}
 
 WAITING = Gauge("gospablik_callbacks_waiting", "Pushed events that wait to be stored")
 
@@ -98,13 +98,12 @@ class Batches:
             parsed.setdefault(one.page.id, Parsed()).extend(one.parsed)
         arrivals = [(pages[page_id], WAY, parsed[page_id]) for page_id in sorted(pages)]
         await self._feed.store_many(arrivals)
-        for page_id, one in parsed.items():
-            if found := marks(one):
+        for page_id, came in parsed.items():
+            if found := marks(came):
                 await self._feed.store(pages[page_id], WAY, Parsed(), marks=found)
         # Only announced: what became of the thread is compared with the network. Also for an event seen before:
         # its first delivery may have ended between the two transactions.
-        changed = {item.thread_key for one in parsed.values() for item in one.items if item.happened in CHANGED}
-        if changed:
+        if changed := [key for came in parsed.values() for key in to_compare(came)]:
             await self._feed.forget(sorted(changed))
         await self._stored(set(pages))
 

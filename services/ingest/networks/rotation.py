@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
+from services.ingest.networks.calls import NoToken
 from services.ingest.networks.port import PageRef
 from services.ingest.networks.resting import TROUBLE, pause
 from shared.logs import logger
@@ -14,6 +15,7 @@ log = logger(__name__)
 
 # How soon new pages are noticed, in seconds.
 NOTICE = 1.0
+LONGEST_WITHOUT_TOKEN = 120.0
 
 
 class Rotation:
@@ -125,6 +127,8 @@ class Rotation:
     def _trouble(self, page: PageRef, error: Exception, words: str) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
         rest = pause(error, failures)
+        if isinstance(error, NoToken):  # the page has a token, but it rests for this method
+            rest = min(rest * 2.0 ** min(failures - 1, 10), LONGEST_WITHOUT_TOKEN)
         log.warning("a look failed", way=self._name, page_id=str(page.id), error=words[:300], rest=rest)
         self._failed(page, words)
         return rest

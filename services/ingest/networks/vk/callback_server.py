@@ -235,4 +235,4 @@ def _brings_all(answer: Any) -> bool:
 def _words(error: CallError) -> str | None:
     if error.code == TOO_MANY_SERVERS:
         return FULL
-    return NOT_ALLOWED if error.treatment is Treatment.DENIED else None
+    return NOT_ALLOWED if error.treatment in {Treatment.DENIED, Treatment.SCOPE} else None

@@ -11,6 +11,7 @@ from services.ingest.networks.vk import parse
 from services.ingest.networks.vk.parse import Event, Place, integer
 
 NOBODY_KNOWS = datetime.fromtimestamp(0, UTC)
+CHANGED = {"edited", "deleted", "restored"}
 # Posts that nobody can see yet.
 HIDDEN_POSTS = {"postpone"}
 
@@ -108,3 +109,13 @@ def events(updates: Any, page: PageRef) -> Parsed:
     for raw in updates if isinstance(updates, list) else []:
         parsed.add(event, raw, page)
     return parsed
+
+
+def to_compare(parsed: Parsed) -> list[str]:
+    """Threads of which a change was announced: what became of them is compared with the network.
+
+    Not conversations: an edited message comes whole, and reading all of a long one again would cost much.
+    """
+    return sorted(
+        {item.thread_key for item in parsed.items if item.happened in CHANGED and item.kind != "message"}
+    )

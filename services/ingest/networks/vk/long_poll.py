@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from services.ingest.networks.calls import CallLost, lost
+from services.ingest.networks.calls import CallLost, NoToken, lost
 from services.ingest.networks.port import Feed, PageRef, Parsed, TokenKind
 from services.ingest.networks.resting import rounds
 from services.ingest.networks.vk import events, suggests
@@ -27,13 +27,12 @@ log = logger(__name__)
 WAY = "long_poll"
 CHECK = "a_check"
 MAX_REST = 60.0
+WITHOUT_TOKEN = 20.0
 # Keys that are asked for at once: a start must not bring thousands of calls together.
 OPEN_AT_ONCE = 16
 # Silence counts as strange when it lasts so many times the usual pause between events.
 USUAL = 10
 REMEMBERED = 8
-# After a change that was only announced, the thread is compared with the network.
-CHANGED = {"edited", "deleted", "restored"}
 
 
 class Listening:
@@ -92,7 +91,11 @@ class LongPoll:
         self._feed.failed(self._page, WAY, error)
 
     async def _round(self) -> float:
-        session = self._session or await self._resume()
+        try:
+            session = self._session or await self._resume()
+        except NoToken as error:  # the page has a token, but it rests for this method
+            self._failed(str(error))
+            return WITHOUT_TOKEN
         silent = self._is_silent()
         if silent or self._is_old(session):
             session = await self._open(session.ts)
@@ -199,6 +202,5 @@ class LongPoll:
         moved = _Session(session.server, session.key, ts, session.opened_at)
         await self._feed.store(self._page, WAY, parsed, cursor=moved.cursor(), marks=suggests.marks(parsed))
         self._session = moved
-        changed = sorted({item.thread_key for item in parsed.items if item.happened in CHANGED})
-        if changed:
+        if changed := events.to_compare(parsed):
             await self._feed.forget(changed)
