@@ -19,6 +19,7 @@ from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 from tests.integration.ingest.eventually import eventually
+from tests.integration.ingest.relay import running_relay
 
 T = TypeVar("T")
 
@@ -53,10 +54,25 @@ class Stand:
         assert self._ingest is not None, "ingest is stopped"
         return self._ingest
 
-    async def start(self) -> None:
-        """Start ingest with its workers."""
-        service = service_under_test("ingest", self.database, self.keys_dir, process="all", **self.env)
+    async def start(self, **more: str) -> None:
+        """Start ingest with its workers; `more` are settings beside the suite's."""
+        env = {**self.env, **more}
+        service = service_under_test("ingest", self.database, self.keys_dir, process="all", **env)
         self._ingest = await self._running.enter_async_context(service)
+
+    @asynccontextmanager
+    async def reachable(self, **more: str) -> AsyncIterator[None]:
+        """Ingest runs at an address that networks can push to, with `more` settings, as long as this lasts."""
+        await self.stop()
+        try:
+            async with running_relay() as relay:
+                await self.start(callbacks_url=relay.url, **more)
+                relay.target = self.ingest.client
+                yield
+                relay.target = None
+                await self.stop()
+        finally:
+            await self.start()
 
     async def stop(self) -> None:
         """Stop ingest."""

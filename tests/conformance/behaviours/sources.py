@@ -195,3 +195,25 @@ async def a_page_that_is_not_followed_any_more(stand: Stand) -> None:
 
 async def _follow(stand: Stand, page_id: UUID, *, follow: bool) -> None:
     await stand.eye.execute("UPDATE pages SET active = $2 WHERE id = $1", page_id, follow)
+
+
+@behaviour("calls_us", alone=True)
+async def what_the_network_pushes_to_our_address(stand: Stand) -> None:
+    kind = stand.driver.pushes
+    async with stand.reachable(**stand.driver.push_settings):
+        page, page_id = await stand.connected("pushed")
+        states = "SELECT state FROM callback_servers WHERE page_id = $1"
+
+        async def working() -> bool:
+            return bool(await stand.eye.fetchval(states, page_id) == "working")
+
+        await stand.eventually(working, "the network does not push to our address")
+        ways = []
+        for _ in range(5):  # what comes in the moment of the change may come by another way
+            written = await stand.driver.citizen(page, words("Сразу"), kind, author="700512")
+            row = await stand.arrived(written)
+            assert len(await stand.events(row["id"], "message.received")) == 1
+            ways.append(row["way_in"])
+        assert "callback" in ways
+    again = await stand.driver.citizen(page, words("И потом"), kind, author="700512")
+    await stand.arrived(again)

@@ -24,6 +24,7 @@ TELLS = {
     "message_reply": "does not tell which message a message answers",
     "numbers_by_page": "gives no two comments of two pages the same id",
     "order": "pushes no edits and deletions, which could come twice or in another order",
+    "calls_us": "pushes to no address of ours",
     "boards": "has no discussions beside its posts",
     "repeats": "is played by a server that cannot repeat and shuffle its answers",
 }
@@ -59,7 +60,8 @@ class Driver:
 
     `tells` holds the keys of `TELLS` that this network lets anybody know. `comment_length` and `message_length`
     are the longest texts of citizens. `pushes`: a kind whose events are pushed; `pushed_at`: the path in
-    ingest that takes them, empty where ingest fetches events itself.
+    ingest that takes them, empty where ingest fetches events itself. `push_settings`: with them, what the network
+    pushes to our address comes by no other way.
     """
 
     network: ClassVar[str]
@@ -67,6 +69,7 @@ class Driver:
     comment_length: ClassVar[int]
     message_length: ClassVar[int]
     refusal_codes: ClassVar[dict[str, str]]
+    push_settings: ClassVar[dict[str, str]] = {}
     pushes: ClassVar[Kind]
     pushed_at: ClassVar[str] = ""
 

@@ -22,9 +22,10 @@ class OkDriver(Driver):
     """The driver of the OK emulator."""
 
     network = "ok"
-    tells = frozenset({"message_reply", "repeats"})
+    tells = frozenset({"calls_us", "message_reply", "repeats"})
     pushes = "message"
     pushed_at = "/callbacks/ok/{secret}"
+    push_settings: ClassVar[dict[str, str]] = {"ok_subscriptions_seconds": "1", "ok_chats_seconds": "600"}
     comment_length = 3_000
     message_length = 4_000
     refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "ok:", "blocked": "ok:458"}

@@ -26,10 +26,21 @@ class VkDriver(Driver):
 
     network = "vk"
     tells = frozenset(
-        {"deleter", "restored", "message_edited", "message_reply", "numbers_by_page", "order", "boards", "repeats"}
+        {
+            "deleter",
+            "restored",
+            "message_edited",
+            "message_reply",
+            "numbers_by_page",
+            "order",
+            "calls_us",
+            "boards",
+            "repeats",
+        }
     )
     pushes = "comment"
     pushed_at = "/callbacks/vk"
+    push_settings: ClassVar[dict[str, str]] = {"vk_push": "callback", "vk_callbacks_seconds": "1"}
     comment_length = 4_096
     message_length = 4_096
     refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "vk:213", "blocked": "vk:900"}
