@@ -243,6 +243,29 @@ async def test_without_the_database_the_network_is_asked_to_come_again(
         await admin.close()
 
 
+async def test_a_database_that_is_gone_loses_nothing(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir) as one:
+        assert taken(await one.push(comment(1)))
+        server = await asyncpg.connect(database.admin_url)
+        try:
+            await server.execute(f'ALTER DATABASE "{database.name}" ALLOW_CONNECTIONS false')
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
+            await server.fetch(ended, database.name)
+            event, stranger = comment(2), comment(3, secret="wrong")
+            for answer in [await one.push(event), await one.push(event), await one.push(stranger)]:
+                assert answer.status_code == 503
+                assert "retry-after" in answer.headers
+        finally:
+            await server.execute(f'ALTER DATABASE "{database.name}" ALLOW_CONNECTIONS true')
+            await server.close()
+        await asyncio.sleep(2.1)  # so long a database that was away is left alone
+        assert taken(await one.push(event))
+        eye = await database.connect()
+        rows = await eye.fetch("SELECT external_id FROM messages ORDER BY external_id")
+        assert [row["external_id"] for row in rows] == [f"-{GROUP}_1", f"-{GROUP}_2"]
+        await eye.close()
+
+
 async def test_more_than_can_be_stored_is_postponed(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir, callbacks_backlog="5") as one:
         events = [comment(number) for number in range(1, 301)]
@@ -270,6 +293,8 @@ async def test_events_of_ok_are_known_by_their_address(database: TestDatabase, k
         page_id = await insert_page(database, organisation, network="ok", external_id="60000001")
         assert (await one.by_hand(page_id, secret="path-0f-ok")).status_code == 200
         assert (await one.by_hand(page_id, secret="path-of-ok")).json()["url"].endswith("/callbacks/ok/…")
+        other = await insert_page(database, organisation, network="ok", external_id="60000002")
+        assert (await one.by_hand(other, secret="path-of-ok")).status_code == 409
         path = "/callbacks/ok/path-of-ok"
         outside = {"x-forwarded-for": "217.20.145.200, 203.0.113.9"}
         refused = [
