@@ -297,3 +297,42 @@ async def test_a_community_full_of_servers_is_told_in_words(
         # Without push the page is listened to.
         comment = vk.citizen(page, f"По длинному опросу {uuid4()}")
         await _row(system, "external_id = $1", f"-{page}_{comment['id']}")
+
+
+async def test_what_both_ways_push_counts_once(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+    page, port = vk.page("vk_both"), free_port()
+    settings = {
+        "vk_api_url": vk.url,
+        "vk_push": "both",
+        "callbacks_url": f"http://127.0.0.1:{port}",
+        "vk_callbacks_seconds": "1",
+    }
+    async with connected(database, keys_dir, **settings) as system, _served(system, port):
+        page_id = await system.connect_page("vk", vk, page)
+
+        async def working() -> Any:
+            return await system.eye.fetchval(
+                "SELECT count(*) FROM callback_servers WHERE page_id = $1 AND state = 'working'", page_id
+            )
+
+        await eventually(working, seconds=60)
+        await _source(system, page_id, "long_poll", "last_success_at IS NOT NULL")
+        written = [vk.citizen(page, f"Комментарий {n}") for n in range(20)]
+        for one in written:
+            vk.post("edit", page=page, id=one["id"], text=f"Исправлено {one['id']}")
+        for one in written:
+            await _row(system, "external_id = $1 AND version = 2", f"-{page}_{one['id']}")
+
+        async def delivered() -> bool:
+            servers = _servers(vk, page)
+            return bool(servers) and all(server["waiting"] == 0 for server in servers)
+
+        await eventually(delivered, seconds=60)
+        rows = await system.eye.fetch("SELECT version FROM messages WHERE kind = 'comment'")
+        assert [row["version"] for row in rows] == [2] * len(written)
+        assert len(await system.events("message.received")) == await system.eye.fetchval(
+            "SELECT count(*) FROM messages"
+        )
+        assert len(await system.events("message.edited")) == len(written)
+
+        assert "callback" in {row["way"] for row in await system.eye.fetch("SELECT way FROM sources")}
