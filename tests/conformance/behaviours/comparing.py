@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import aiohttp
 
 from services.ingest.accounts import AccountBook
 from services.ingest.feed import DatabaseFeed
 from services.ingest.networks import catalogue
-from services.ingest.networks.port import Incoming, Network, PageRef
+from services.ingest.networks.port import Incoming, Network, Outgoing, PageRef
 from services.ingest.settings import ingest_settings
 from tests.conformance.behaviours.incoming import words
 from tests.conformance.drivers.base import Written
@@ -102,6 +102,32 @@ async def a_walk_goes_on_from_where_it_stood(stand: Stand) -> None:
                 before += step.parsed.items
             assert {item.external_id for item in before} >= {one.external_id for one in written}
             assert {item.external_id for item in before} == {item.external_id for item in whole}
+
+
+@behaviour()
+async def an_answer_that_stands_can_be_read_back(stand: Stand) -> None:
+    page_name, page_id, written = await _a_page_in_use(stand, "read_back")
+    async with _adapter(stand, page_id) as (network, page):
+        for question in (written[1], written[3]):
+            comment = question.kind == "comment"
+            outgoing = Outgoing(
+                id=uuid4(),
+                page=page,
+                kind=question.kind,
+                thread_key=question.thread_key,
+                target=question.external_id if comment else None,
+                text=words("Ответ"),
+                since=datetime.now(UTC),
+            )
+            published = await network.publish(outgoing)
+            (own,) = [one for one in await stand.driver.answers(page_name) if one.text == outgoing.text]
+            assert own.thread == question.thread
+            found = {item.external_id: item for item in (await network.read_back(outgoing)).items}
+            item = found[published.external_id]
+            assert (item.text, item.from_community) == (outgoing.text, True)
+            assert (item.thread_key, item.reply_to) == (outgoing.thread_key, outgoing.target)
+            assert len(outgoing.text) <= network.max_length(question.kind)
+            assert network.max_length(question.kind) == catalogue.max_length(network.name, question.kind)
 
 
 async def _compared(stand: Stand, page_id: UUID) -> dict[str, Any]:
