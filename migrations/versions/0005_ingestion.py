@@ -152,6 +152,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_call_counts_bucket", "call_counts", ["bucket"], unique=False)
     op.create_index(
+        "ix_messages_living_posts",
+        "messages",
+        ["page_id", "written_at"],
+        unique=False,
+        postgresql_where=sa.text("kind = 'wall_post' AND deleted_at IS NULL"),
+    )
+    op.create_index(
         "ix_messages_deleted",
         "messages",
         ["received_at", "id"],
@@ -176,6 +183,11 @@ def downgrade() -> None:
     op.drop_column("publications", "parts")
     op.drop_column("publications", "part")
     op.drop_column("network_tokens", "challenge")
+    op.drop_index(
+        "ix_messages_living_posts",
+        table_name="messages",
+        postgresql_where=sa.text("kind = 'wall_post' AND deleted_at IS NULL"),
+    )
     op.drop_index("ix_messages_deleted", table_name="messages", postgresql_where=sa.text("deleted_by IS NOT NULL"))
     op.drop_index("ix_call_counts_bucket", table_name="call_counts")
     op.drop_table("call_counts")

@@ -27,6 +27,12 @@ class Message(Base):
         Index("ix_messages_organisation_id_received_at", "organisation_id", "received_at", "id"),
         Index("ix_messages_thread_key", "thread_key", "written_at"),
         Index("ix_messages_deleted", "received_at", "id", postgresql_where=text("deleted_by IS NOT NULL")),
+        Index(
+            "ix_messages_living_posts",
+            "page_id",
+            "written_at",
+            postgresql_where=text("kind = 'wall_post' AND deleted_at IS NULL"),
+        ),
     )
 
     id: Mapped[Id]
