@@ -69,7 +69,7 @@ async def a_closed_page_says_so_and_comes_back(stand: Stand) -> None:
     await stand.source_state(page_id, "healthy")
 
 
-@behaviour()
+@behaviour("people_leave")
 async def a_person_whose_account_is_gone(stand: Stand) -> None:
     page = await stand.new_page("gone")
     written = await _one_of_each(stand, page, "Был", "700503")

@@ -25,6 +25,7 @@ TELLS = {
     "numbers_by_page": "gives no two comments of two pages the same id",
     "order": "pushes no edits and deletions, which could come twice or in another order",
     "calls_us": "pushes to no address of ours",
+    "people_leave": "has no accounts that end",
     "boards": "has no discussions beside its posts",
     "repeats": "is played by a server that cannot repeat and shuffle its answers",
 }

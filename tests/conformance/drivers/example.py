@@ -56,9 +56,6 @@ class ExampleDriver(Driver):
         """The citizen takes no messages any more."""
         await self.call("block", author=author)
 
-    async def deactivate(self, author: str) -> None:
-        """People of this network cannot leave it."""
-
     async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
         """A change of the list, as if it had happened."""
         item = {"number": int(about.id), "kind": "comment", "thread": about.thread, "author": about.author}

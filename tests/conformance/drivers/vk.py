@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
-from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
+from tests.conformance.drivers.base import TELLS, Deliver, Driver, Kind, What, Written
 
 V = "5.199"
 READING = (
@@ -25,19 +25,7 @@ class VkDriver(Driver):
     """The driver of the VK emulator."""
 
     network = "vk"
-    tells = frozenset(
-        {
-            "deleter",
-            "restored",
-            "message_edited",
-            "message_reply",
-            "numbers_by_page",
-            "order",
-            "calls_us",
-            "boards",
-            "repeats",
-        }
-    )
+    tells = frozenset(TELLS)
     pushes = "comment"
     pushed_at = "/callbacks/vk"
     push_settings: ClassVar[dict[str, str]] = {"vk_push": "callback", "vk_callbacks_seconds": "1"}
