@@ -133,6 +133,18 @@ class AccountBook:
         )
         return min(usable, key=lambda one: one.turn, default=None)
 
+    def idle(self, network: str, seconds: float) -> Sequence[Credential]:
+        """Usable tokens of a network that no call of this process has used for so long."""
+        now = clock.now()
+        since = now - timedelta(seconds=seconds)
+        return [
+            one.credential
+            for one in self._tokens.values()
+            if one.credential.network == network
+            and one.usable(None, now)
+            and (one.used_at is None or one.used_at <= since)
+        ]
+
     def left(self, network: str, method: str) -> int | None:
         """Calls of a method left of the network's day, over all usable tokens; None: no limit."""
         if self.budget.limit(network, method) is None:
@@ -168,9 +180,10 @@ class AccountBook:
         """
         if not await self.budget.take(credential.id, credential.network, method):
             return None
-        token = self._tokens.get(credential.id)
-        if token is None or not token.usable(method, clock.now()):
+        token, now = self._tokens.get(credential.id), clock.now()
+        if token is None or not token.usable(method, now):
             return None
+        token.used_at = now
         return token.solution
 
     async def answered(self, credential: Credential, method: str) -> None:

@@ -23,6 +23,7 @@ class PoolToken:
     solution_for: str | None = None
     strikes: dict[str, int] = field(default_factory=dict)
     turn: int = 0
+    used_at: datetime | None = None
     unsaved: int = 0
 
     def usable(self, method: str | None, now: datetime) -> bool:
@@ -75,4 +76,5 @@ def read_token(row: NetworkToken, before: PoolToken | None) -> PoolToken:
         solution_for=(row.challenge or {}).get("method"),
         strikes=before.strikes if before is not None else {},
         turn=before.turn if before is not None else 0,
+        used_at=before.used_at if before is not None else None,
     )

@@ -90,6 +90,9 @@ class IngestSettings(BaseSettings):
     reconcile_at_once: int = Field(default=2, ge=1, le=4)
     backfill_at_once: int = Field(default=2, ge=1, le=4)
 
+    token_check_seconds: float = Field(
+        default=40, gt=0, description="How long a token may lie unused before it is tried by a cheap call"
+    )
     network_day_seconds: float = Field(
         default=86_400, gt=0, description="How long the networks' daily limits count back"
     )

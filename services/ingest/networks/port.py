@@ -255,6 +255,9 @@ class Accounts(Protocol):
         With `page_id`, the page's own or one of no page.
         """
 
+    def idle(self, network: str, seconds: float) -> Sequence[Credential]:
+        """Usable tokens of a network that no call has used for so long."""
+
     def calls_a_day(self, network: str, method: str) -> float | None:
         """How many calls of a method all usable tokens together may make in 24 hours; None: no limit."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 
+from services.ingest.networks import token_watch
 from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
 from services.ingest.networks.ok import chats, discussions, errors, parse, subscription, topics
 from services.ingest.networks.ok.chats import Chats
@@ -19,6 +20,7 @@ from services.ingest.networks.ok.walk import Walk
 from services.ingest.networks.outcomes import told_plainly
 from services.ingest.networks.port import (
     Accounts,
+    Credential,
     Feed,
     Kind,
     NotRead,
@@ -31,6 +33,7 @@ from services.ingest.networks.port import (
     Walked,
     Way,
 )
+from services.ingest.networks.token_watch import TokenWatch
 from services.ingest.settings import IngestSettings
 
 MAX_LENGTH: dict[str, int] = {"comment": 3_000, "message": 4_000}
@@ -54,6 +57,7 @@ class Ok:
         self._discussions = Discussions(self._reader, self._listing, accounts, feed, settings)
         self._topics = Topics(self._reader, accounts, feed, settings)
         self._subscriptions = Subscriptions(self._client, accounts, feed, settings, self._missed)
+        self._tokens = TokenWatch(self.name, accounts, self._try, settings.token_check_seconds)
         self._chats = Chats(
             self._client,
             accounts,
@@ -63,6 +67,12 @@ class Ok:
             doubt=self._subscriptions.doubt,
         )
 
+    async def _try(self, credential: Credential) -> object:
+        if credential.kind is TokenKind.GROUP:
+            return await self._client.graph(credential, "info")
+        page = next(iter(self._accounts.pages(self.name)), None)
+        return page and await self._client.call(credential, "group.getInfo", uids=page.external_id, fields="uid")
+
     def _missed(self, page: PageRef) -> None:
         self._chats.look_soon(page)
 
@@ -71,6 +81,7 @@ class Ok:
         ways: dict[str, Way] = {}
         if not self._accounts.pages(self.name):
             return ways
+        ways[f"ok:{token_watch.WAY}"] = self._tokens.run
         if self._accounts.credential(self.name, TokenKind.USER) is not None:
             ways[f"ok:{discussions.WAY}"] = self._discussions.run
             ways[f"ok:{topics.WAY}"] = self._topics.run

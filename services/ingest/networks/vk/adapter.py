@@ -6,10 +6,12 @@ from typing import Any
 
 import aiohttp
 
+from services.ingest.networks import token_watch
 from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
 from services.ingest.networks.outcomes import told_plainly
 from services.ingest.networks.port import (
     Accounts,
+    Credential,
     Feed,
     Kind,
     NotRead,
@@ -22,6 +24,7 @@ from services.ingest.networks.port import (
     Way,
 )
 from services.ingest.networks.rotation import Rotation
+from services.ingest.networks.token_watch import TokenWatch
 from services.ingest.networks.vk import boards, callback_server, dialogs, errors, long_poll, suggests
 from services.ingest.networks.vk.boards import Boards
 from services.ingest.networks.vk.client import VkClient
@@ -63,11 +66,12 @@ class Vk:
         self._topics = self._rotation(boards.WAY, self._compare_boards, self._readable, BOARDS_AT_ONCE)
         self._offers = self._rotation(suggests.WAY, self._compare_suggests, self._readable, 1)
         self._watch = callback_server.CallbackWatch(self._client, accounts, feed, settings, self.look_soon)
+        self._tokens = TokenWatch(self.name, accounts, self._try, settings.token_check_seconds)
         self._listening = long_poll.Listening(self._client, http, feed, settings, self.look_soon)
 
     def ways(self) -> dict[str, Way]:
         """A long poll per page with a token unless its events are pushed; one rotation for each other way."""
-        ways: dict[str, Way] = {}
+        ways: dict[str, Way] = {f"vk:{token_watch.WAY}": self._tokens.run}
         push = self._settings.vk_push
         with_token = self._with_token()
         for page in with_token:
@@ -93,6 +97,16 @@ class Vk:
         at_once: int,
     ) -> Rotation:
         return Rotation(way, pages, look, lambda page, error: self._feed.failed(page, way, error), at_once=at_once)
+
+    async def _try(self, credential: Credential) -> object:
+        match credential.kind:
+            case TokenKind.GROUP:
+                return await self._client.call(credential, "groups.getTokenPermissions")
+            case TokenKind.USER:
+                return await self._client.call(credential, "users.get")
+            case TokenKind.SERVICE:
+                page = next(iter(self._accounts.pages(self.name)), None)
+                return page and await self._client.call(credential, "groups.getById", group_id=page.external_id)
 
     def _readable(self) -> Sequence[PageRef]:
         return self._accounts.pages(self.name)
