@@ -10,18 +10,18 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import select
 
-from services.ingest.accounts import AccountBook
-from services.ingest.backfill import Backfiller
-from services.ingest.feed import DatabaseFeed
+from services.ingest.comparing.backfill import Backfiller
+from services.ingest.comparing.reconcile import Reconciler
+from services.ingest.intake.feed import DatabaseFeed
+from services.ingest.intake.storing import prune
 from services.ingest.networks import catalogue
 from services.ingest.networks.port import Network, Way
 from services.ingest.networks.resting import TROUBLE
-from services.ingest.publish import JOB, UNFINISHED, Publisher
-from services.ingest.reconcile import Reconciler
-from services.ingest.reencryption import reencrypt
+from services.ingest.publishing.publish import JOB, UNFINISHED, Publisher
 from services.ingest.settings import ingest_settings
-from services.ingest.source_figures import Figures
-from services.ingest.storing import prune
+from services.ingest.sources.figures import Figures
+from services.ingest.tokens.accounts import AccountBook
+from services.ingest.tokens.reencryption import reencrypt
 from shared import clock
 from shared.jobs import Jobs, TryLater
 from shared.logs import logger

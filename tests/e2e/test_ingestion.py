@@ -30,7 +30,7 @@ async def server(world: World) -> dict[str, Any]:
 
 async def _group_token(world: World, external_id: str) -> str:
     items = (await world.vk.http.get("/_control/tokens")).json()["items"]
-    return next(one["token"] for one in items if one["kind"] == "group" and str(one["page"]) == external_id)
+    return str(next(one["token"] for one in items if one["kind"] == "group" and str(one["page"]) == external_id))
 
 
 async def _vk(world: World, method: str, token: str, **params: Any) -> Any:
@@ -148,7 +148,7 @@ async def test_a_revoked_token_is_shown_and_a_new_one_brings_its_page_back(world
     assert len(await _stored(world, lost)) == 1
 
     async def healthy() -> bool:
-        return (await source())["state"] == "healthy"
+        return bool((await source())["state"] == "healthy")
 
     await eventually(healthy, "the source is well again", seconds=60)
 

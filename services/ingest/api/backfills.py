@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.ingest import backfills
 from services.ingest.api.common import ONE, READING
+from services.ingest.comparing import backfills
 from services.ingest.schemas import BackfillIn, BackfillOut, BackfillStatus
 from shared import problems
 from shared.access import Caller, Right, allowed

@@ -10,10 +10,10 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from services.ingest import callback_servers
 from services.ingest.api.common import ONE
-from services.ingest.callback_batches import NotNow
-from services.ingest.callbacks import Door
+from services.ingest.callbacks import servers
+from services.ingest.callbacks.batches import NotNow
+from services.ingest.callbacks.door import Door
 from services.ingest.schemas import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
 from shared import clock, problems
@@ -110,7 +110,7 @@ def _sender(request: Request) -> str | None:
 )
 async def get_callback(session: Reading, caller: SourceReader, page_id: UUID) -> CallbackOut:
     """Whether the network pushes, and why not if it does not; the secret is never shown."""
-    return await callback_servers.shown(session, caller, page_id)
+    return await servers.shown(session, caller, page_id)
 
 
 @router.put(
@@ -121,7 +121,7 @@ async def get_callback(session: Reading, caller: SourceReader, page_id: UUID) ->
 )
 async def put_callback(session: Writing, caller: SourceManager, page_id: UUID, given: CallbackIn) -> CallbackOut:
     """For a server that a person set up in the network; it is not watched over."""
-    return await callback_servers.set_by_hand(session, caller, page_id, given)
+    return await servers.set_by_hand(session, caller, page_id, given)
 
 
 @router.delete(
@@ -133,4 +133,4 @@ async def put_callback(session: Writing, caller: SourceManager, page_id: UUID, g
 )
 async def delete_callback(session: Writing, caller: SourceManager, page_id: UUID) -> None:
     """A page that is watched over gets a server of its own again."""
-    await callback_servers.remove(session, caller, page_id)
+    await servers.remove(session, caller, page_id)

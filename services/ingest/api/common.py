@@ -1,7 +1,16 @@
-"""What the routes of ingest share: the problems they document."""
+"""What the routes of ingest share: the problems they document, and the queue."""
 
 from shared import problems
+from shared.jobs import Jobs
 from shared.problems import Forbidden, Invalid, NotFound, Unauthenticated
+from shared.service import Service
 
 READING = problems.responses(Unauthenticated, Forbidden, Invalid)
 ONE = problems.responses(Unauthenticated, Forbidden, NotFound, Invalid)
+
+
+def jobs_of(service: Service) -> Jobs:
+    """The service's queue. Raises `RuntimeError` when it has none."""
+    if service.jobs is None:
+        raise RuntimeError("ingest has no job queue")
+    return service.jobs

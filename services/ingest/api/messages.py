@@ -6,8 +6,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.ingest import messages
 from services.ingest.api.common import ONE, READING
+from services.ingest.intake import messages
 from services.ingest.schemas import MessageDetail, MessageKind, MessageOut
 from shared.access import Caller, Right, allowed
 from shared.networks import NetworkName

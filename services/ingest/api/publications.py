@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.ingest import publications
-from services.ingest.api.common import ONE, READING
+from services.ingest.api.common import ONE, READING, jobs_of
+from services.ingest.publishing import publications
 from services.ingest.schemas import (
     PublicationAsked,
     PublicationIn,
@@ -16,11 +16,10 @@ from services.ingest.schemas import (
 )
 from shared import problems
 from shared.access import Caller, Right, ServiceCallerDep, allowed
-from shared.jobs import Jobs
 from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
 from shared.problems import Conflict, Invalid
-from shared.service import Reading, Service, ServiceDep, Writing
+from shared.service import Reading, ServiceDep, Writing
 from shared.tables.ingest import Publication
 
 router = APIRouter()
@@ -28,12 +27,6 @@ internal = APIRouter(prefix="/internal/publications", include_in_schema=False)
 
 PublicationReader = Annotated[Caller, allowed(Right.APPEALS_READ)]
 PublicationSender = Annotated[Caller, allowed(Right.APPEALS_ANSWER)]
-
-
-def _jobs(service: Service) -> Jobs:
-    if service.jobs is None:
-        raise RuntimeError("ingest has no job queue")
-    return service.jobs
 
 
 @router.get("/publications", tags=["publications"], responses=READING, summary="Answers on their way")
@@ -90,7 +83,7 @@ async def retry_publication(
     if body is not None and body.text is not None:
         detail = "Correct the words in the case: POST /api/v1/appeals/{id}/replies/{reply_id}/retry"
         raise Invalid.field("/text", detail)
-    row = await publications.retry(session, _jobs(service), publication_id, caller=caller)
+    row = await publications.retry(session, jobs_of(service), publication_id, caller=caller)
     return PublicationOut.model_validate(row)
 
 
@@ -103,7 +96,7 @@ async def request_publication(
     response: Response,
 ) -> PublicationAsked:
     """Another service asks for an answer to be published; idempotent by `reply_id`."""
-    row, new = await publications.request(session, _jobs(service), wanted)
+    row, new = await publications.request(session, jobs_of(service), wanted)
     if not new:
         response.status_code = 200
     return PublicationAsked.model_validate(row)
@@ -118,5 +111,5 @@ async def retry_for_service(
     body: RetryIn | None = None,
 ) -> PublicationAsked:
     """Another service asks for a failed answer to be sent again, in other words if it gives them."""
-    row = await publications.retry(session, _jobs(service), publication_id, text=body.text if body else None)
+    row = await publications.retry(session, jobs_of(service), publication_id, text=body.text if body else None)
     return PublicationAsked.model_validate(row)

@@ -7,8 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import ColumnElement
 
-from services.ingest import reconciliations
 from services.ingest.api.common import ONE, READING
+from services.ingest.comparing import reconciliations
 from services.ingest.schemas import (
     ReconciliationIn,
     ReconciliationOut,

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.ingest import set_aside
 from services.ingest.api.common import ONE, READING
+from services.ingest.intake import set_aside
 from services.ingest.schemas import SetAsideDetail, SetAsideOut, SetAsideRead
 from shared import problems
 from shared.access import Caller, Right, allowed

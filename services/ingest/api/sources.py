@@ -5,10 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.ingest import source_figures, sources
 from services.ingest.api.common import ONE, READING
 from services.ingest.schemas import BudgetList, SourceDetail, SourceOut
 from services.ingest.settings import ingest_settings
+from services.ingest.sources import figures, listing
 from shared.access import Caller, Right, allowed
 from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
@@ -39,7 +39,7 @@ async def list_sources(
         registry.Page.id: page_id,
     }
     conditions = [column == value for column, value in exact.items() if value is not None]
-    rows, keys = await sources.listed(session, caller, paging, conditions)
+    rows, keys = await listing.listed(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (keys[row.page_id], row.page_id), response)
     return Page(items=kept, next_cursor=cursor)
 
@@ -47,10 +47,10 @@ async def list_sources(
 @router.get("/sources/budget", tags=["sources"], responses=READING, summary="Calls left today")
 async def get_budget(session: Reading, caller: SourceManager) -> BudgetList:
     """Methods that a network limits by the day: what is used of the last 24 hours' limit, and what is left."""
-    return await source_figures.budget(session, ingest_settings())
+    return await figures.budget(session, ingest_settings())
 
 
 @router.get("/sources/{page_id}", tags=["sources"], responses=ONE, summary="How one page is read, in full")
 async def get_source(session: Reading, caller: SourceReader, page_id: UUID) -> SourceDetail:
     """With its own tokens, its last comparisons with the network, and its last backfill."""
-    return await sources.one(session, caller, page_id)
+    return await listing.one(session, caller, page_id)

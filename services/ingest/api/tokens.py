@@ -5,13 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.ingest import tokens
-from services.ingest.api.common import ONE, READING
+from services.ingest.api.common import ONE, READING, jobs_of
+from services.ingest.publishing import publications
 from services.ingest.schemas import RecoveryIn, TokenDetail, TokenIn, TokenList
+from services.ingest.tokens import credentials
 from shared import problems
 from shared.access import Caller, Right, allowed
 from shared.problems import BadRequest, Conflict, Forbidden, Invalid, Unauthenticated
-from shared.service import Reading, Writing
+from shared.service import Reading, ServiceDep, Writing
 
 router = APIRouter()
 
@@ -21,7 +22,7 @@ SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 @router.get("/sources/tokens", tags=["sources"], responses=READING, summary="States of the credentials")
 async def list_tokens(session: Reading, caller: SourceManager, page_id: UUID | None = None) -> TokenList:
     """Which credentials there are and whether the networks accept them; the secrets are never shown."""
-    return TokenList(items=await tokens.shown(session, await tokens.listed(session, page_id)))
+    return TokenList(items=await credentials.shown(session, await credentials.listed(session, page_id)))
 
 
 @router.post(
@@ -34,12 +35,15 @@ async def list_tokens(session: Reading, caller: SourceManager, page_id: UUID | N
     },
     summary="Add a credential",
 )
-async def add_token(session: Writing, caller: SourceManager, given: TokenIn, response: Response) -> TokenDetail:
-    """Write-only: it is encrypted, used within seconds, and never shown again."""
-    row, new = await tokens.add(session, given, caller.actor)
+async def add_token(
+    session: Writing, caller: SourceManager, service: ServiceDep, given: TokenIn, response: Response
+) -> TokenDetail:
+    """Write-only: it is encrypted, used within seconds, and never shown again. Waiting answers are sent by it."""
+    row, new = await credentials.add(session, given, caller.actor)
+    await publications.send_waiting(session, jobs_of(service), row.network, row.page_id)
     if not new:
         response.status_code = 200
-    return (await tokens.shown(session, [row]))[0]
+    return (await credentials.shown(session, [row]))[0]
 
 
 @router.post(
@@ -48,10 +52,13 @@ async def add_token(session: Writing, caller: SourceManager, given: TokenIn, res
     responses=ONE | problems.responses(BadRequest, Conflict),
     summary="Take a credential back into use",
 )
-async def recover_token(session: Writing, caller: SourceManager, token_id: UUID, given: RecoveryIn) -> TokenDetail:
+async def recover_token(
+    session: Writing, caller: SourceManager, service: ServiceDep, token_id: UUID, given: RecoveryIn
+) -> TokenDetail:
     """A captcha is solved, or the credential was mended in the network; a healthy one is left as it is (409)."""
-    row = await tokens.recover(session, token_id, given, caller.actor)
-    return (await tokens.shown(session, [row]))[0]
+    row = await credentials.recover(session, token_id, given, caller.actor)
+    await publications.send_waiting(session, jobs_of(service), row.network, row.page_id)
+    return (await credentials.shown(session, [row]))[0]
 
 
 @router.delete(
@@ -59,4 +66,4 @@ async def recover_token(session: Writing, caller: SourceManager, token_id: UUID,
 )
 async def retire_token(session: Writing, caller: SourceManager, token_id: UUID) -> None:
     """It is forgotten, and not used any more within seconds."""
-    await tokens.retire(session, token_id, caller.actor)
+    await credentials.retire(session, token_id, caller.actor)

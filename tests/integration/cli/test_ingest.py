@@ -19,8 +19,8 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cli.page_names import by_number, short
-from services.ingest.backfill import Backfiller
-from services.ingest.reconcile import Reconciler
+from services.ingest.comparing.backfill import Backfiller
+from services.ingest.comparing.reconcile import Reconciler
 from tests.conftest import TestDatabase
 from tests.harness import environment, service_under_test
 from tests.integration.ingest.conftest import KEYS

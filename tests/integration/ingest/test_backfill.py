@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from services.ingest.backfill import Backfiller
+from services.ingest.comparing.backfill import Backfiller
 from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
 from shared import clock
 from tests.conftest import TestDatabase
@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in KEYS.items():
         monkeypatch.setenv(f"GOSPABLIK_{name.upper()}", value)
-    monkeypatch.setattr("services.ingest.rota.FIRST_REST", 0.2)
+    monkeypatch.setattr("services.ingest.comparing.rota.FIRST_REST", 0.2)
 
 
 @pytest.fixture

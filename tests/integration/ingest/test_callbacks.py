@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
-from services.ingest import callback_batches
+from services.ingest.callbacks import batches
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
@@ -227,7 +227,7 @@ async def test_without_the_database_the_network_is_asked_to_come_again(
     async with bench(database, keys_dir) as one:
         assert taken(await one.push(comment(1)))
         admin = await database.connect()
-        monkeypatch.setattr(callback_batches, "STORE_SECONDS", 1.0)
+        monkeypatch.setattr(batches, "STORE_SECONDS", 1.0)
         # Whoever stores waits behind this, as behind a database that does not answer.
         lock = admin.transaction()
         await lock.start()

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from services.ingest.feed import DatabaseFeed
+from services.ingest.intake.feed import DatabaseFeed
 from services.ingest.networks.port import Author, PageRef, Parsed, ThreadMark, Unreadable
 from services.ingest.secrecy import decrypt
 from tests.conftest import TestDatabase

@@ -10,10 +10,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.ingest.feed import DatabaseFeed
-from services.ingest.intake import Batch, Taken, take, take_many
+from services.ingest.intake.feed import DatabaseFeed
+from services.ingest.intake.storing import prune
+from services.ingest.intake.taking import Batch, Taken, take, take_many
 from services.ingest.networks.port import Author, Incoming, PageRef, Parsed, Unreadable
-from services.ingest.storing import prune
 from shared.database import WriteSession
 from tests.conftest import TestDatabase
 from tests.harness import insert_organisation, insert_page
@@ -275,7 +275,7 @@ async def test_a_transaction_that_the_database_ended_begins_again(
             raise asyncpg.DeadlockDetectedError("deadlock detected")
         return taken
 
-    monkeypatch.setattr("services.ingest.feed.take_many", deadlocked)
+    monkeypatch.setattr("services.ingest.intake.feed.take_many", deadlocked)
     stored = await DatabaseFeed(bench.ingest.service.database).store(bench.page, "poll", Parsed([bench.item()]))
     assert (stored.new, tries) == (1, 3)
     assert await bench.events() == ["message.received"]

@@ -264,3 +264,12 @@ async def test_a_refusal_for_now_that_lasts_for_days_is_final(scene: Scene) -> N
 
 async def test_an_unknown_publication_is_not_sent_again(scene: Scene) -> None:
     assert (await scene.retry(publication_id=str(uuid4()))).status_code == 404
+
+
+async def test_a_new_token_wakes_the_answers_that_waited_for_one(scene: Scene) -> None:
+    jobs = "SELECT count(*) FROM ingest_jobs.pgqueuer WHERE entrypoint = 'publish' AND status = 'queued'"
+    before = await scene.system.eye.fetchval(jobs)
+    body = {"network": "vk", "kind": "group", "page_id": str(scene.page.id), "token": "fresh"}
+    client, headers = scene.system.ingest.client, scene.system.ingest.headers("moderator")
+    assert (await client.post("/api/v1/sources/tokens", json=body, headers=headers)).status_code == 201
+    assert await scene.system.eye.fetchval(jobs) == before + len(PARTS)

@@ -8,12 +8,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.ingest.accounts import AccountBook
-from services.ingest.budget import Budget
 from services.ingest.networks.port import TokenKind
+from services.ingest.polling.budget import Budget
 from services.ingest.schemas import TokenIn
 from services.ingest.settings import IngestSettings
-from services.ingest.tokens import add
+from services.ingest.tokens.accounts import AccountBook
+from services.ingest.tokens.credentials import add
 from shared.database import Database
 from tests.conftest import TestDatabase
 from tests.harness import service_under_test

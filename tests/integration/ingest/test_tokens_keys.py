@@ -6,13 +6,13 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.fernet import Fernet, InvalidToken
 
-from services.ingest.feed import DatabaseFeed
+from services.ingest.intake.feed import DatabaseFeed
 from services.ingest.networks.port import Author, Incoming, PageRef, Parsed
-from services.ingest.reencryption import reencrypt
-from services.ingest.schedule import PollSchedule
-from services.ingest.schedule_book import RateBook
+from services.ingest.polling.schedule import PollSchedule
+from services.ingest.polling.schedule_book import RateBook
 from services.ingest.schemas import TokenIn
-from services.ingest.tokens import add
+from services.ingest.tokens.credentials import add
+from services.ingest.tokens.reencryption import reencrypt
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.harness import insert_organisation, insert_page, service_under_test

@@ -13,11 +13,11 @@ import pytest
 import uvicorn
 
 from cli.embedded.scratch import free_port
-from services.ingest.accounts import AccountBook
-from services.ingest.feed import DatabaseFeed
+from services.ingest.intake.feed import DatabaseFeed
 from services.ingest.networks.port import PageRef, Walked
 from services.ingest.networks.vk.adapter import Vk
 from services.ingest.settings import ingest_settings
+from services.ingest.tokens.accounts import AccountBook
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected

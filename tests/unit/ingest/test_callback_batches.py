@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from services.ingest.callback_batches import Batches, NotNow
+from services.ingest.callbacks.batches import Batches, NotNow
 from services.ingest.networks.port import PageRef, Parsed
 from services.ingest.networks.vk import events
 

@@ -9,7 +9,6 @@ from typing import Any
 import aiohttp
 import stamina
 
-from services.ingest.alerts import count_call
 from services.ingest.networks.calls import (
     OF_THE_TOKEN,
     CallError,
@@ -24,6 +23,7 @@ from services.ingest.networks.calls import (
 from services.ingest.networks.ok.errors import EFFECTS, NETWORK, treatment
 from services.ingest.networks.port import Accounts, Credential, TokenKind
 from services.ingest.settings import IngestSettings
+from services.ingest.tokens.alerts import count_call
 
 # A read changes hands between tokens this often at most.
 HANDS = 8

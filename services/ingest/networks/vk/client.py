@@ -9,7 +9,6 @@ from uuid import UUID
 import aiohttp
 import stamina
 
-from services.ingest.alerts import count_call
 from services.ingest.networks.calls import (
     OF_THE_TOKEN,
     CallError,
@@ -24,6 +23,7 @@ from services.ingest.networks.calls import (
 from services.ingest.networks.port import Accounts, Credential, TokenKind
 from services.ingest.networks.vk.errors import EFFECTS, NETWORK, challenge, meaning
 from services.ingest.settings import IngestSettings
+from services.ingest.tokens.alerts import count_call
 
 BATCH = 25
 # A read changes hands between tokens this often at most.

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from services.ingest.intake.texts import same_words
 from services.ingest.networks.calls import CallError
 from services.ingest.networks.port import Incoming, Outgoing, Parsed, Published, Refused, TokenKind, Unsure
 from services.ingest.networks.vk import errors, parse
@@ -9,7 +10,6 @@ from services.ingest.networks.vk.boards import Boards
 from services.ingest.networks.vk.client import VkClient
 from services.ingest.networks.vk.dialogs import Dialogs
 from services.ingest.networks.vk.reading import WallReader, last_number
-from services.ingest.texts import same_words
 
 RECENT_MESSAGES = 200
 ELSEWHERE = (

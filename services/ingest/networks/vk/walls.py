@@ -15,7 +15,7 @@ from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, RateK
 from services.ingest.networks.resting import TROUBLE, pause, rounds
 from services.ingest.networks.vk.errors import NETWORK
 from services.ingest.networks.vk.reading import CLOSED, POSTS, THREADS, Seen, WallReader, last_number
-from services.ingest.schedule import PollSchedule
+from services.ingest.polling.schedule import PollSchedule
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.logs import logger

@@ -13,11 +13,10 @@ from uuid import UUID
 from prometheus_client import Counter
 from sqlalchemy import update
 
-from services.ingest import callback_book
-from services.ingest.accounts import AccountBook
-from services.ingest.callback_batches import Batches, NotNow
-from services.ingest.callback_lookup import Known, Lookup
-from services.ingest.feed import DatabaseFeed
+from services.ingest.callbacks.batches import Batches, NotNow
+from services.ingest.callbacks.book import CallbackBook, heard
+from services.ingest.callbacks.lookup import Known, Lookup
+from services.ingest.intake.feed import DatabaseFeed
 from services.ingest.networks.calls import CallError, CallLost, NoToken
 from services.ingest.networks.ok import parse as ok
 from services.ingest.networks.port import CallbackState, Parsed
@@ -26,6 +25,7 @@ from services.ingest.networks.vk import events as vk
 from services.ingest.networks.vk.callback_server import current_code
 from services.ingest.networks.vk.client import VkClient
 from services.ingest.settings import IngestSettings
+from services.ingest.tokens.accounts import AccountBook
 from shared import clock
 from shared.logs import logger
 from shared.problems import BadRequest, FieldError, Forbidden
@@ -160,7 +160,7 @@ class Door:
     async def _keep(self, known: Known, code: str) -> None:
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
-                book = callback_book.CallbackBook(self._service.database)
+                book = CallbackBook(self._service.database)
                 kept = (await book.kept("vk", [known.page.id])).get(known.page.id)
                 if kept is not None:
                     await book.keep("vk", replace(kept, confirmation_code=code))
@@ -173,7 +173,7 @@ class Door:
         if not due:
             return
         async with self._service.database.write() as session:
-            await callback_book.heard(session, due, clock.now())
+            await heard(session, due, clock.now())
             # One that the watch looks after has its state from the network.
             await session.execute(
                 update(CallbackServer)

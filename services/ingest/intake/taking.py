@@ -13,10 +13,9 @@ from uuid import UUID
 
 from sqlalchemy import tuple_, update
 
-from services.ingest.adoption import Spoken, adopt, lock_threads
-from services.ingest.changing import ACTOR, Taken, apply_changes, apply_tombstones
-from services.ingest.networks.port import Incoming
-from services.ingest.storing import (
+from services.ingest.intake.adoption import Spoken, adopt, lock_threads
+from services.ingest.intake.changing import ACTOR, Taken, apply_changes, apply_tombstones
+from services.ingest.intake.storing import (
     Arrival,
     Batch,
     Key,
@@ -30,6 +29,7 @@ from services.ingest.storing import (
     set_aside,
     unbury,
 )
+from services.ingest.networks.port import Incoming
 from shared import clock
 from shared.database import WriteSession, driver_connection
 from shared.events import NewEvent, emit

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import and_, exists, insert, select, update
 
+from services.ingest.intake.storing import Arrival, Batch, Buried, Key, Told, bury, unbury
+from services.ingest.intake.texts import exact_json, storable
 from services.ingest.networks.port import Incoming
 from services.ingest.secrecy import author_key
-from services.ingest.storing import Arrival, Batch, Buried, Key, Told, bury, unbury
-from services.ingest.texts import exact_json, storable
 from shared import clock
 from shared.database import WriteSession, driver_connection
 from shared.events import NewEvent

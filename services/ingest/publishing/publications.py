@@ -1,7 +1,7 @@
 """Publications as others see them: asked for by appeals, listed, sent again."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
@@ -9,12 +9,13 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.adoption import lock_threads
+from services.ingest.intake.adoption import lock_threads
 from services.ingest.networks.catalogue import max_length
 from services.ingest.networks.port import Kind
-from services.ingest.publish import JOB
+from services.ingest.publishing.publish import JOB
+from services.ingest.publishing.splitting import split, unsent
 from services.ingest.schemas import PublicationIn
-from services.ingest.splitting import split, unsent
+from services.ingest.settings import ingest_settings
 from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession
@@ -24,11 +25,27 @@ from shared.pagination import Paging
 from shared.problems import Conflict, FieldError, Invalid, KeyReused, NotFound
 from shared.tables.ingest import Message, Publication
 
+# More than this at once are left to their own pauses.
+WOKEN = 500
 
-async def _enqueue(session: WriteSession, jobs: Jobs, publication_id: UUID) -> None:
+
+async def _enqueue(
+    session: WriteSession, jobs: Jobs, publication_id: UUID, delay: timedelta | None = None
+) -> None:
     payload = {"publication_id": str(publication_id)}
     # No dedupe key: a job that is just ending would swallow this one. Two jobs do no harm.
-    await jobs.enqueue(session, JOB, payload)
+    await jobs.enqueue(session, JOB, payload, delay=delay)
+
+
+async def send_waiting(session: WriteSession, jobs: Jobs, network: str, page_id: UUID | None) -> None:
+    """A token has come (of a page, or of none): answers that waited for one are tried within seconds."""
+    waiting = select(Publication.id).where(Publication.network == network, Publication.status == "queued")
+    if page_id is not None:
+        waiting = waiting.where(Publication.page_id == page_id)
+    # Workers know of the token when they have read the registry again.
+    delay = timedelta(seconds=ingest_settings().registry_seconds + 1)
+    for publication_id in await session.scalars(waiting.order_by(Publication.created_at).limit(WOKEN)):
+        await _enqueue(session, jobs, publication_id, delay)
 
 
 async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> tuple[Publication, bool]:

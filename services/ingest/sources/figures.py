@@ -9,8 +9,8 @@ from prometheus_client import Gauge
 from sqlalchemy import func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.ingest.comparing.reconciliations import ORDINARY
 from services.ingest.networks.resting import rounds
-from services.ingest.reconciliations import ORDINARY
 from services.ingest.schemas import BudgetList, BudgetOut
 from services.ingest.settings import IngestSettings
 from shared import clock

@@ -13,8 +13,8 @@ from heapq import heapify, heappop, heappush
 from math import inf, sqrt
 from typing import Any, Generic, TypeVar
 
-from services.ingest.pace import Pace
-from services.ingest.rates import DAY, Memory, Rates
+from services.ingest.polling.pace import Pace
+from services.ingest.polling.rates import DAY, Memory, Rates
 
 Page = TypeVar("Page", bound=Hashable)
 

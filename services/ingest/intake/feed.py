@@ -12,8 +12,9 @@ from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
 
-from services.ingest.callback_book import CallbackBook
-from services.ingest.intake import Batch, Taken, take, take_many
+from services.ingest.callbacks.book import CallbackBook
+from services.ingest.intake.taking import Batch, Taken, take, take_many
+from services.ingest.intake.texts import plain
 from services.ingest.networks.port import (
     Callbacks,
     Incoming,
@@ -25,8 +26,7 @@ from services.ingest.networks.port import (
     ThreadMark,
     Unreadable,
 )
-from services.ingest.schedule_book import RateBook
-from services.ingest.texts import plain
+from services.ingest.polling.schedule_book import RateBook
 from shared import clock
 from shared.database import Database, WriteSession
 from shared.ids import new_id

@@ -13,9 +13,9 @@ import asyncpg
 from sqlalchemy import delete, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from services.ingest.intake.texts import exact_json, plain, storable
 from services.ingest.networks.port import Author, Incoming, PageRef, Unreadable
 from services.ingest.secrecy import author_key, encrypt
-from services.ingest.texts import exact_json, plain, storable
 from shared import clock
 from shared.database import WriteSession
 from shared.ids import new_id

@@ -13,12 +13,12 @@ from cryptography.fernet import InvalidToken
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.ingest import alerts
-from services.ingest.budget import Budget
 from services.ingest.networks.port import Credential, PageRef, TokenKind, TokenState
-from services.ingest.pool import PoolToken, read_token
+from services.ingest.polling.budget import Budget
 from services.ingest.settings import IngestSettings, ingest_settings
-from services.ingest.token_states import Trouble, end_limits, forget_challenge, keep_trouble
+from services.ingest.tokens import alerts
+from services.ingest.tokens.pool import PoolToken, read_token
+from services.ingest.tokens.states import Trouble, end_limits, forget_challenge, keep_trouble
 from shared import clock
 from shared.database import Database
 from shared.logs import logger

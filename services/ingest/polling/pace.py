@@ -5,7 +5,7 @@ Pure: no clock and no I/O. Moments are seconds since the epoch; days begin at mi
 
 from math import floor
 
-from services.ingest.rates import Clock
+from services.ingest.polling.rates import Clock
 
 # What a pause may save up.
 BURST_SHARE = 0.02

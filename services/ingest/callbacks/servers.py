@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest import callback_book
+from services.ingest.callbacks import book
 from services.ingest.networks.port import Callback, CallbackState
 from services.ingest.schemas import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
@@ -29,7 +29,7 @@ _CODE = re.compile(r"[A-Za-z0-9]{1,100}")
 async def shown(session: AsyncSession, caller: Caller, page_id: UUID) -> CallbackOut:
     """The push of a page, without its secret. Raises `NotFound`."""
     page = await _page(session, caller, page_id)
-    kept = (await callback_book.kept(session, page.network, [page_id])).get(page_id)
+    kept = (await book.kept(session, page.network, [page_id])).get(page_id)
     if kept is None:
         raise NotFound("No push is set up for this page")
     return _out(page, kept)
@@ -45,7 +45,7 @@ async def set_by_hand(session: WriteSession, caller: Caller, page_id: UUID, give
     if not _SECRET.fullmatch(secret):
         raise _wrong("/secret", "6 to 50 letters, digits or one of - . _ ~")
     code = _code(given.confirmation_code)
-    before = (await callback_book.kept(session, page.network, [page_id])).get(page_id)
+    before = (await book.kept(session, page.network, [page_id])).get(page_id)
     same = before is not None and before.by_hand and before.secret == secret
     fresh = Callback(
         page_id=page_id,
@@ -58,7 +58,7 @@ async def set_by_hand(session: WriteSession, caller: Caller, page_id: UUID, give
     )
     try:
         async with session.begin_nested():
-            await callback_book.keep(session, page.network, fresh)
+            await book.keep(session, page.network, fresh)
     except IntegrityError as error:
         raise Conflict("Another page has this secret: choose one of its own") from error
     if before is not None:

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from services.ingest.alerts import show_expected
-from services.ingest.schedule import PollSchedule
+from services.ingest.polling.schedule import PollSchedule
+from services.ingest.tokens.alerts import show_expected
 from shared import clock
 from shared.database import Database
 from shared.tables.ingest import PollRate

@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.feed import DATA_ERRORS, of_the_data
-from services.ingest.intake import Batch, take
+from services.ingest.intake.feed import DATA_ERRORS, of_the_data
+from services.ingest.intake.taking import Batch, take
 from services.ingest.networks.ok import parse as ok
 from services.ingest.networks.port import Incoming, PageRef, Parsed
 from services.ingest.networks.vk import events as vk

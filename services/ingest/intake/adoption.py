@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
-from services.ingest.texts import same_words
+from services.ingest.intake.texts import same_words
 from shared import clock
 from shared.database import WriteSession
 from shared.events import NewEvent

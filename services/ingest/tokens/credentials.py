@@ -14,7 +14,7 @@ from services.ingest.networks.port import TokenState
 from services.ingest.schemas import RecoveryIn, TokenDetail, TokenIn
 from services.ingest.secrecy import decrypt, encrypt, token_digest
 from services.ingest.settings import ingest_settings
-from services.ingest.token_states import changed, without_solution
+from services.ingest.tokens.states import changed, without_solution
 from shared import clock
 from shared.database import WriteSession
 from shared.ids import new_id

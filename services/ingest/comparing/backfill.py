@@ -8,11 +8,11 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from services.ingest.feed import DatabaseFeed
+from services.ingest.comparing.reconcile import page_ref
+from services.ingest.comparing.rota import Rota, Superseded, walking
+from services.ingest.intake.feed import DatabaseFeed
 from services.ingest.networks.calls import CallError, Treatment
 from services.ingest.networks.port import Network, PageRef, Stored, Walked
-from services.ingest.reconcile import page_ref
-from services.ingest.rota import Rota, Superseded, walking
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.database import Database, WriteSession

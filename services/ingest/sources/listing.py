@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.reconciliations import EXTRAORDINARY
+from services.ingest.comparing.reconciliations import EXTRAORDINARY
 from services.ingest.schemas import (
     BackfillOut,
     PageTokenOut,

@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.backfill import UNFINISHED
-from services.ingest.reconciliations import check_since, followed
+from services.ingest.comparing.backfill import UNFINISHED
+from services.ingest.comparing.reconciliations import check_since, followed
 from services.ingest.schemas import BackfillIn
 from shared import clock
 from shared.access import Caller

@@ -16,8 +16,8 @@ from uuid import UUID
 
 from sqlalchemy import or_, select, tuple_, update
 
-from services.ingest.adoption import lock_threads, mark_published
-from services.ingest.feed import DatabaseFeed
+from services.ingest.intake.adoption import lock_threads, mark_published
+from services.ingest.intake.feed import DatabaseFeed
 from services.ingest.networks.port import (
     Kind,
     Network,

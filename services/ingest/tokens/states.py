@@ -8,9 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from services.ingest.alerts import ACTOR, state_changed
 from services.ingest.networks.port import TokenState
 from services.ingest.secrecy import decrypt, encrypt
+from services.ingest.tokens.alerts import ACTOR, state_changed
 from shared import clock
 from shared.database import Database, WriteSession
 from shared.events import emit

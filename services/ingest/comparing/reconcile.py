@@ -13,10 +13,10 @@ from uuid import UUID
 from sqlalchemy import and_, delete, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.feed import DatabaseFeed
+from services.ingest.comparing.reconciliations import WAY, add, first_reading
+from services.ingest.comparing.rota import Rota, Superseded, walking
+from services.ingest.intake.feed import DatabaseFeed
 from services.ingest.networks.port import Network, NotRead, PageRef, Stored, TokenState, Walked
-from services.ingest.reconciliations import WAY, add, first_reading
-from services.ingest.rota import Rota, Superseded, walking
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.database import Database, WriteSession

@@ -1,0 +1,1 @@
+"""The door for events that networks push."""

@@ -1,0 +1,1 @@
+"""What came in: taken once, kept exactly, changed in order, our own answers recognised."""

@@ -1,0 +1,1 @@
+"""How each page is read, for people and for metrics."""
