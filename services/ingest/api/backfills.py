@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from services.ingest.api.common import ONE, READING
 from services.ingest.comparing import backfills
-from services.ingest.schemas import BackfillIn, BackfillOut, BackfillStatus
+from services.ingest.schemas.comparing import BackfillIn, BackfillOut, BackfillStatus
 from shared import problems
 from shared.access import Caller, Right, allowed
 from shared.idempotency import IdempotencyDep, once

@@ -14,7 +14,7 @@ from services.ingest.api.common import ONE
 from services.ingest.callbacks import servers
 from services.ingest.callbacks.batches import NotNow
 from services.ingest.callbacks.door import Door
-from services.ingest.schemas import CallbackIn, CallbackOut
+from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
 from shared import clock, problems
 from shared.access import Caller, Right, allowed

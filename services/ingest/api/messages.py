@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from services.ingest.api.common import ONE, READING
 from services.ingest.intake import messages
-from services.ingest.schemas import MessageDetail, MessageKind, MessageOut
+from services.ingest.schemas.messages import MessageDetail, MessageKind, MessageOut
 from shared.access import Caller, Right, allowed
 from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from services.ingest.api.common import ONE, READING, jobs_of
 from services.ingest.publishing import publications
-from services.ingest.schemas import (
+from services.ingest.schemas.publications import (
     PublicationAsked,
     PublicationIn,
     PublicationOut,

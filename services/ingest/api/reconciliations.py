@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement
 
 from services.ingest.api.common import ONE, READING
 from services.ingest.comparing import reconciliations
-from services.ingest.schemas import (
+from services.ingest.schemas.comparing import (
     ReconciliationIn,
     ReconciliationOut,
     ReconciliationsAsked,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from services.ingest.api.common import ONE, READING
 from services.ingest.intake import set_aside
-from services.ingest.schemas import SetAsideDetail, SetAsideOut, SetAsideRead
+from services.ingest.schemas.messages import SetAsideDetail, SetAsideOut, SetAsideRead
 from shared import problems
 from shared.access import Caller, Right, allowed
 from shared.networks import NetworkName

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.ingest.api.common import ONE, READING
-from services.ingest.schemas import BudgetList, SourceDetail, SourceOut
+from services.ingest.schemas.sources import BudgetList, SourceDetail, SourceOut
 from services.ingest.settings import ingest_settings
 from services.ingest.sources import figures, listing
 from shared.access import Caller, Right, allowed

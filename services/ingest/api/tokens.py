@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from services.ingest.api.common import ONE, READING, jobs_of
 from services.ingest.publishing import publications
-from services.ingest.schemas import RecoveryIn, TokenDetail, TokenIn, TokenList
+from services.ingest.schemas.tokens import RecoveryIn, TokenDetail, TokenIn, TokenList
 from services.ingest.tokens import credentials
 from shared import problems
 from shared.access import Caller, Right, allowed

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.callbacks import book
 from services.ingest.networks.port import Callback, CallbackState
-from services.ingest.schemas import CallbackIn, CallbackOut
+from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
 from shared import clock
 from shared.access import Caller

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.comparing.backfill import UNFINISHED
 from services.ingest.comparing.reconciliations import check_since, followed
-from services.ingest.schemas import BackfillIn
+from services.ingest.schemas.comparing import BackfillIn
 from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, insert, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.schemas import ReconciliationSummary
+from services.ingest.schemas.comparing import ReconciliationSummary
 from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession

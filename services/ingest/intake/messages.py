@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
 from services.ingest.intake.texts import from_exact_json
-from services.ingest.schemas import MessageDetail, MessageOut, VersionOut
+from services.ingest.schemas.messages import MessageDetail, MessageOut, VersionOut
 from shared.access import Caller
 from shared.pagination import Paging
 from shared.problems import NotFound

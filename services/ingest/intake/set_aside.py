@@ -14,7 +14,7 @@ from services.ingest.intake.taking import Batch, take
 from services.ingest.networks.ok import parse as ok
 from services.ingest.networks.port import Incoming, PageRef, Parsed
 from services.ingest.networks.vk import events as vk
-from services.ingest.schemas import SetAsideDetail, SetAsideOut, SetAsideRead
+from services.ingest.schemas.messages import SetAsideDetail, SetAsideOut, SetAsideRead
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.pagination import Paging

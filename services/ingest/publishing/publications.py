@@ -14,7 +14,7 @@ from services.ingest.networks.catalogue import max_length
 from services.ingest.networks.port import Kind
 from services.ingest.publishing.publish import JOB
 from services.ingest.publishing.splitting import split, unsent
-from services.ingest.schemas import PublicationIn
+from services.ingest.schemas.publications import PublicationIn
 from services.ingest.settings import ingest_settings
 from shared import clock
 from shared.access import Caller

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.comparing.reconciliations import ORDINARY
 from services.ingest.networks.resting import rounds
-from services.ingest.schemas import BudgetList, BudgetOut
+from services.ingest.schemas.sources import BudgetList, BudgetOut
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.database import Database

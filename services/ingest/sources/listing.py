@@ -11,16 +11,9 @@ from sqlalchemy import ColumnElement, Row, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.comparing.reconciliations import EXTRAORDINARY
-from services.ingest.schemas import (
-    BackfillOut,
-    PageTokenOut,
-    PushOut,
-    ReconciliationOut,
-    SourceDetail,
-    SourceOut,
-    TokenOut,
-    WayOut,
-)
+from services.ingest.schemas.comparing import BackfillOut, ReconciliationOut
+from services.ingest.schemas.sources import PageTokenOut, PushOut, SourceDetail, SourceOut, WayOut
+from services.ingest.schemas.tokens import TokenOut
 from shared import clock
 from shared.access import Caller
 from shared.pagination import Paging

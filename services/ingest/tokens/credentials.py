@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.networks.port import TokenState
-from services.ingest.schemas import RecoveryIn, TokenDetail, TokenIn
+from services.ingest.schemas.tokens import RecoveryIn, TokenDetail, TokenIn
 from services.ingest.secrecy import decrypt, encrypt, token_digest
 from services.ingest.settings import ingest_settings
 from services.ingest.tokens.states import changed, without_solution

@@ -10,7 +10,7 @@ import pytest
 
 from services.ingest.networks.port import TokenKind
 from services.ingest.polling.budget import Budget
-from services.ingest.schemas import TokenIn
+from services.ingest.schemas.tokens import TokenIn
 from services.ingest.settings import IngestSettings
 from services.ingest.tokens.accounts import AccountBook
 from services.ingest.tokens.credentials import add

@@ -10,7 +10,7 @@ from services.ingest.intake.feed import DatabaseFeed
 from services.ingest.networks.port import Author, Incoming, PageRef, Parsed
 from services.ingest.polling.schedule import PollSchedule
 from services.ingest.polling.schedule_book import RateBook
-from services.ingest.schemas import TokenIn
+from services.ingest.schemas.tokens import TokenIn
 from services.ingest.tokens.credentials import add
 from services.ingest.tokens.reencryption import reencrypt
 from shared import clock

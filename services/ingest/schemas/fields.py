@@ -1,0 +1,15 @@
+"""What bodies of requests and rows that are shown have in common."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Given(BaseModel):
+    """A body from outside: a field nobody knows is a mistake that is named, not dropped."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Shown(BaseModel):
+    """Made from a row."""
+
+    model_config = ConfigDict(from_attributes=True)
