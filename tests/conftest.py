@@ -39,6 +39,23 @@ class TestDatabase:
         return await asyncpg.connect(url)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests stay together when two processes share them (`-n 2 --dist loadgroup`): those that share a stage.
+
+    The end-to-end stack is one; a network of the conformance suite is one; otherwise a file is.
+    """
+    for item in items:
+        parts = item.path.relative_to(Path(__file__).parent).parts
+        stage = "/".join(parts)
+        if parts[0] == "e2e":
+            stage = "e2e"
+        elif parts[0] == "conformance":
+            params = item.callspec.params if hasattr(item, "callspec") else {}
+            stage = f"conformance-{params.get('network', '')}"
+        item.add_marker(pytest.mark.xdist_group(stage))
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A real Postgres for this test run; gives the superuser's URL. The template `gospablik` is migrated."""

@@ -139,7 +139,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for report in terminalreporter.stats.get(outcome, []):
             _, found, case = report.nodeid.partition("test_conformance.py::test_behaviour[")
             if found:
-                network, _, name = case.removesuffix("]").partition("-")
+                network, _, name = case.partition("]")[0].partition("-")
                 outcomes[name][network] = outcome
     if not outcomes:
         return
