@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("freshness", "listen", "pipeline")
+BENCHMARKS = ("freshness", "listen", "faults", "pipeline")
 
 
 def main() -> None:

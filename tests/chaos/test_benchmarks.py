@@ -16,7 +16,7 @@ def test_the_short_form_prints_its_ratio(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"bench.{name}", "--quick", "--json"], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr[-4_000:]
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4_000:]
     result = json.loads(done.stdout.splitlines()[-1])
     assert set(result) >= {"name", "ratio", "bar", "ok", "floor", "ours", "unit", "runs"}
     assert result["ratio"] > 0
