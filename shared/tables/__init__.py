@@ -1,7 +1,7 @@
 """The shared Postgres schema: every table, one module per owning service.
 
-`OWNERS` names who writes each table; `events` is inserted into by every service. `GUARDED` lists the columns
-that only the owner may even read. Migrations grant exactly this, and a test tries every forbidden pair.
+`OWNERS` names who writes each table; `events` and `audit` are inserted into by every service. `GUARDED` lists
+the columns that only the owner may even read. Migrations grant exactly this; a test tries every forbidden pair.
 """
 
 from shared.tables import appeals, events, ingest, registry, webhooks
@@ -14,9 +14,15 @@ OWNERS: dict[str, str] = {
             "calendars",
             "calendar_days",
             "organisations",
+            "organisation_names",
+            "successions",
             "pages",
+            "page_steps",
+            "page_checks",
+            "coverage_days",
             "people",
             "api_clients",
+            "client_secrets",
             "refresh_tokens",
             "sign_in_failures",
             "registry_idempotency",
@@ -66,8 +72,8 @@ OWNERS: dict[str, str] = {
 }
 
 GUARDED: dict[str, set[str]] = {
-    "people": {"username", "full_name", "password_hash"},
-    "api_clients": {"secret_hash"},
+    "people": {"username", "full_name", "password_hash", "issuer", "external_subject", "locked_reason"},
+    "client_secrets": {"digest"},
     "refresh_tokens": {"digest"},
     "sign_in_failures": {"digest"},
     "messages": {"raw"},

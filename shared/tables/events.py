@@ -1,10 +1,10 @@
-"""The outbox. Every service inserts; the relay alone gives positions; anyone reads."""
+"""The outbox and the audit trail. Every service inserts; the relay alone gives positions; anyone reads."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, text
+from sqlalchemy import BigInteger, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, Id
@@ -33,6 +33,39 @@ class Event(Base):
     occurred_at: Mapped[datetime]
     created_at: Mapped[CreatedAt]
     data: Mapped[dict[str, Any]]
+
+
+class AuditEntry(Base):
+    """One change that somebody made, written in its transaction; texts and names stand in it as keyed digests.
+
+    `position` and `chain` stay null until the relay numbers the committed row and chains it to the one before.
+    `actor` is who did it, `on_behalf_of` the person a service acted for, `came_from` the network address.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_position", "position", unique=True),
+        Index("ix_audit_unnumbered", "created_at", "id", postgresql_where=text("position IS NULL")),
+        Index("ix_audit_subject_id", "subject_id", "position"),
+        Index("ix_audit_organisation_id", "organisation_id", "position"),
+        Index("ix_audit_actor", "actor", "position"),
+    )
+
+    id: Mapped[Id]
+    position: Mapped[int | None] = mapped_column(BigInteger)
+    chain: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[CreatedAt]
+    service: Mapped[str]
+    actor: Mapped[str]
+    on_behalf_of: Mapped[str | None]
+    action: Mapped[str]
+    subject_kind: Mapped[str]
+    subject_id: Mapped[str]
+    organisation_id: Mapped[UUID | None]
+    before: Mapped[dict[str, Any] | None]
+    after: Mapped[dict[str, Any] | None]
+    request_id: Mapped[str | None]
+    came_from: Mapped[str | None]
 
 
 class CursorMixin:

@@ -4,7 +4,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import FetchedValue, ForeignKey, Index, UniqueConstraint, Uuid, false, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
@@ -51,10 +52,20 @@ class CalendarDay(Base):
 
 
 class Organisation(Base):
-    """A state body or institution that answers citizens."""
+    """A state body or institution that answers citizens.
+
+    `lineage` holds the ids from the top of its tree down to itself; the database keeps it when a parent changes.
+    `valid_from` and `valid_to` are the first and the last day of its life as a body, null: not known.
+    """
 
     __tablename__ = "organisations"
-    __table_args__ = (Index("ix_organisations_sort_key_id", "sort_key", "id"),)
+    __table_args__ = (
+        Index("ix_organisations_sort_key_id", "sort_key", "id"),
+        Index("ix_organisations_lineage", "lineage", postgresql_using="gin"),
+        Index("ix_organisations_parent_id", "parent_id"),
+        Index("ix_organisations_inn", "inn"),
+        Index("ix_organisations_ogrn", "ogrn"),
+    )
 
     id: Mapped[Id]
     code: Mapped[str | None] = mapped_column(unique=True)
@@ -63,13 +74,69 @@ class Organisation(Base):
     sort_key: Mapped[str]
     kind: Mapped[str]
     sphere: Mapped[str | None]
+    other_spheres: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     municipality: Mapped[str | None] = mapped_column(ForeignKey("municipalities.oktmo"))
+    oktmo: Mapped[str | None]
+    inn: Mapped[str | None]
+    ogrn: Mapped[str | None]
+    address: Mapped[str | None]
+    phone: Mapped[str | None]
+    email: Mapped[str | None]
+    site: Mapped[str | None]
+    pos_opa_id: Mapped[str | None]
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    lineage: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=FetchedValue())
     calendar_id: Mapped[UUID | None] = mapped_column(ForeignKey("calendars.id"))
+    valid_from: Mapped[date | None]
+    valid_to: Mapped[date | None]
+    exempt_reason: Mapped[str | None]
+    exempt_document: Mapped[str | None]
     active: Mapped[bool] = mapped_column(default=True)
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
+
+
+class OrganisationName(Base):
+    """A name that an organisation has, had, or is called by; `folded` is what search compares.
+
+    `kind` is `official` or `short` (kept from the organisation itself), `former` or `alias`.
+    """
+
+    __tablename__ = "organisation_names"
+    __table_args__ = (
+        Index("ix_organisation_names_organisation_id", "organisation_id"),
+        Index(
+            "ix_organisation_names_folded",
+            "folded",
+            postgresql_using="gin",
+            postgresql_ops={"folded": "gin_trgm_ops"},
+        ),
+    )
+
+    id: Mapped[Id]
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"))
+    kind: Mapped[str]
+    name: Mapped[str]
+    folded: Mapped[str]
+    valid_from: Mapped[date | None]
+    valid_to: Mapped[date | None]
+    created_at: Mapped[CreatedAt]
+
+
+class Succession(Base):
+    """What became of a body: `successor_id` took over from `predecessor_id` on a day. Old cases stay."""
+
+    __tablename__ = "successions"
+    __table_args__ = (UniqueConstraint("predecessor_id", "successor_id"),)
+
+    id: Mapped[Id]
+    predecessor_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"))
+    successor_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"), index=True)
+    kind: Mapped[str]
+    took_place_on: Mapped[date]
+    document: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
 
 
 class Page(Base):
@@ -87,16 +154,86 @@ class Page(Base):
     screen_name: Mapped[str | None]
     url: Mapped[str]
     live_from: Mapped[datetime]
+    state: Mapped[str] = mapped_column(default="unknown", server_default="unknown")
+    checked_at: Mapped[datetime | None]
     active: Mapped[bool] = mapped_column(default=True)
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
 
+class PageStep(Base):
+    """A step of a page's way to being official and live: when, by what evidence, who confirmed it, and its loss.
+
+    A step that was lost and reached again has two rows: one that ended, one that stands.
+    """
+
+    __tablename__ = "page_steps"
+    __table_args__ = (
+        Index("uq_page_steps_standing", "page_id", "step", unique=True, postgresql_where=text("lost_on IS NULL")),
+        Index("ix_page_steps_lost_on", "lost_on", postgresql_where=text("lost_on IS NOT NULL")),
+    )
+
+    id: Mapped[Id]
+    page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"), index=True)
+    step: Mapped[str]
+    reached_on: Mapped[date]
+    evidence_kind: Mapped[str]
+    evidence: Mapped[str | None]
+    confirmed_by: Mapped[str]
+    lost_on: Mapped[date | None]
+    lost_reason: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+
+
+class PageCheck(Base):
+    """What the network said of a page on a day: `facts`, and what `changed` since the check before."""
+
+    __tablename__ = "page_checks"
+    __table_args__ = (
+        UniqueConstraint("page_id", "day"),
+        Index("ix_page_checks_day", "day", "page_id"),
+    )
+
+    id: Mapped[Id]
+    page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"))
+    day: Mapped[date]
+    checked_at: Mapped[datetime]
+    outcome: Mapped[str]
+    reason: Mapped[str | None]
+    facts: Mapped[dict[str, Any]]
+    changed: Mapped[list[Any]]
+    calls: Mapped[int] = mapped_column(default=0)
+
+
+class CoverageDay(Base):
+    """How many bodies of one group owed a page in one network on a day, and how many had it."""
+
+    __tablename__ = "coverage_days"
+    __table_args__ = (Index("ix_coverage_days_day", "day", "network"),)
+
+    id: Mapped[Id]
+    day: Mapped[date]
+    network: Mapped[str]
+    municipality: Mapped[str | None]
+    sphere: Mapped[str | None]
+    owner_id: Mapped[UUID | None]
+    kind: Mapped[str]
+    total: Mapped[int]
+    exempt: Mapped[int]
+    covered: Mapped[int]
+    live: Mapped[int]
+
+
 class Person(Base):
-    """Someone who signs in. Only registry reads this table; others know people by the token's claims."""
+    """Someone who signs in. Only registry reads this table; others know people by the token's claims.
+
+    `beneath` says that they see the organisations below theirs too. `issuer` and `external_subject` name them at
+    an external OIDC issuer.
+    """
 
     __tablename__ = "people"
+    __table_args__ = (UniqueConstraint("issuer", "external_subject"),)
 
     id: Mapped[Id]
     username: Mapped[str] = mapped_column(unique=True)
@@ -104,6 +241,12 @@ class Person(Base):
     role: Mapped[str]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     password_hash: Mapped[str | None]
+    beneath: Mapped[bool] = mapped_column(default=False, server_default=false())
+    issuer: Mapped[str | None]
+    external_subject: Mapped[str | None]
+    locked_at: Mapped[datetime | None]
+    locked_reason: Mapped[str | None]
+    last_sign_in_at: Mapped[datetime | None]
     active: Mapped[bool] = mapped_column(default=True)
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[CreatedAt]
@@ -111,7 +254,7 @@ class Person(Base):
 
 
 class ApiClient(Base):
-    """A system that signs in with a secret of its own; the secret is kept as a hash."""
+    """A system that signs in with a secret of its own (`client_secrets`); `scopes` narrow its role."""
 
     __tablename__ = "api_clients"
 
@@ -119,10 +262,25 @@ class ApiClient(Base):
     name: Mapped[str]
     role: Mapped[str]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
-    secret_hash: Mapped[str]
+    beneath: Mapped[bool] = mapped_column(default=False, server_default=false())
+    scopes: Mapped[list[str] | None]
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class ClientSecret(Base):
+    """One secret of a client, kept as a digest. While one is being changed for another, both work."""
+
+    __tablename__ = "client_secrets"
+
+    id: Mapped[Id]
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("api_clients.id"), index=True)
+    digest: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
 
 
 class RefreshToken(Base):

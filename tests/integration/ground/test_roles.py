@@ -10,7 +10,7 @@ PAIRS = [(role, table) for role in SERVICES for table in sorted(OWNERS) if OWNER
 
 
 def test_every_table_has_an_owner() -> None:
-    assert set(Base.metadata.tables) == set(OWNERS) | {"events"}
+    assert set(Base.metadata.tables) == set(OWNERS) | {"events", "audit"}
 
 
 async def test_no_role_writes_anothers_table(database: TestDatabase) -> None:
@@ -51,11 +51,18 @@ async def test_guarded_columns_are_read_by_their_owner_alone(database: TestDatab
             await connection.close()
 
 
-async def test_an_event_once_written_cannot_be_changed_or_deleted(database: TestDatabase) -> None:
+async def test_an_event_or_audit_entry_once_written_cannot_be_changed_or_deleted(database: TestDatabase) -> None:
     for role in SERVICES:
         connection = await database.connect(role)
         try:
-            for statement in ("UPDATE events SET type = 'x'", "DELETE FROM events", "TRUNCATE events"):
+            for statement in (
+                "UPDATE events SET type = 'x'",
+                "DELETE FROM events",
+                "TRUNCATE events",
+                "UPDATE audit SET action = 'x'",
+                "DELETE FROM audit",
+                "TRUNCATE audit",
+            ):
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.execute(statement)
         finally:
