@@ -1,0 +1,263 @@
+"""Page addresses as people paste them: which network, which community. Reads text alone, asks nobody.
+
+>>> parse_address("https://m.vk.com/wall-1_5?reply=2")
+Address(network='vk', external_id='1', screen_name=None)
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from shared.networks import NETWORKS
+
+LONGEST = 2000
+VK_HOSTS = frozenset({"vk.com", "m.vk.com", "new.vk.com", "vk.ru", "m.vk.ru", "vkontakte.ru", "m.vkontakte.ru"})
+OK_HOSTS = frozenset(
+    {"ok.ru", "m.ok.ru", "mobile.ok.ru", "odnoklassniki.ru", "m.odnoklassniki.ru", "odnoklassniki.com"}
+)
+MESSENGERS = frozenset({"vk.me", "ok.me"})
+SHORTENERS = frozenset({"vk.cc", "clck.ru", "bit.ly", "goo.su"})
+OTHERS = {
+    "t.me": "Telegram",
+    "telegram.me": "Telegram",
+    "telegram.org": "Telegram",
+    "max.ru": "MAX",
+    "rutube.ru": "Rutube",
+    "dzen.ru": "Дзен",
+    "youtube.com": "YouTube",
+    "instagram.com": "Instagram",
+    "facebook.com": "Facebook",
+    "tenchat.ru": "TenChat",
+    "vkvideo.ru": "VK Видео",
+}
+# The networks' own sections, which no community has for a short name.
+_VK_SECTION = re.compile(
+    r"(?:about|albums?|apps?|articles?|audios?|away|board|bookmarks|bugs|calls|clips?|docs?|edit|faq|fave|feed|friends"
+    r"|games|groups|help|join|jobs|landing|login|mail|market|music|news|notifications|photos?|podcasts|privacy"
+    r"|restore|search|services|settings|stickers|stories|support|terms|topics?|uslugi|videos?|wall|write)(?:\.php)?"
+)
+_OK_SECTION = re.compile(
+    r"apps?|bookmarks|cdk|dk|discussions|feed|friends|games?|gifts|groups?|guests|help|hobby|live|market|marks|music"
+    r"|notifications|online|payments|posts?|search|services|settings|statuses|topic|video"
+)
+_NAME = re.compile(r"[a-z0-9._-]{2,64}")
+_ID = re.compile(r"0*([1-9][0-9]{0,19})")
+_VK_CLUB = re.compile(r"(?:club|public|event|board)([0-9]+)")
+_VK_THING = re.compile(
+    r"(?:wall|topic|photos?|albums?|videos?|clips?|market|uslugi|docs?|audios?|stories|story|product)"
+    r"(-?)([0-9]+)(?:_.*)?"
+)
+_VK_PERSON = re.compile(r"id[0-9]+")
+_VK_DIALOG = re.compile(r"(?:write|gim|im)-?[0-9]+|al_im\.php")
+_VK_APP = re.compile(r"(?:app|article)-?[0-9_-]+")
+_VK_MENTION = re.compile(r"\[([a-z0-9._]+)\|[^\]]*\]", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?/{2,3}|https?(?::/?|/{2})", re.IGNORECASE)
+_HOST = re.compile(r"(?:[\w-]+\.)+[\w-]{2,}(?::[0-9]*)?(?=[/?#]|$)")
+_DOMAIN = re.compile(r"\.(?:ru|com|me|org|net|su|info|рф|ком|ру)(?::[0-9]*)?$")
+_WRAPPING = " \t\r\n<>()\"'«»„“”`,;"
+
+
+class BadAddress(ValueError):  # noqa: N818 — reads better where it is raised
+    """The text names no community of a known network; `reason` is a sentence that says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A community as its address names it: by the network's own id (digits), or by a short name (lower case)."""
+
+    network: str
+    external_id: str | None = None
+    screen_name: str | None = None
+
+
+def parse_address(text: str, network: str | None = None) -> Address:
+    """The community that the text names; `network` settles what names none itself, such as a bare id or name.
+
+    Raises `BadAddress` with the reason.
+    """
+    found = _parse(_cleaned(text), network)
+    if network is not None and found.network != network:
+        raise BadAddress(f"This is an address in {_title(found.network)}, not in {_title(network)}")
+    return found
+
+
+def _title(network: str) -> str:
+    return NETWORKS[network].title
+
+
+def _cleaned(text: str) -> str:
+    if len(text) > LONGEST:
+        raise BadAddress(f"The address is longer than {LONGEST} characters")
+    # What a copied address carries unseen: byte order marks, zero-width and direction signs, soft hyphens.
+    normal = "".join(sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign) != "Cf")
+    mention = _VK_MENTION.search(normal)
+    words = [mention[1]] if mention else [word for raw in normal.split() if (word := raw.strip(_WRAPPING))]
+    if not words:
+        raise BadAddress("The address is empty")
+    if len(words) > 1:
+        links = list(dict.fromkeys(word for word in words if _is_link(word)))
+        if len(links) > 1:
+            raise BadAddress(f"There are {len(links)} addresses here: give one")
+        if not links:
+            raise BadAddress("There is no address in this text")
+        words = links
+    return words[0].rstrip(".!")
+
+
+def _is_link(word: str) -> bool:
+    return _SCHEME.match(word) is not None or _HOST.match(word) is not None
+
+
+def _parse(word: str, network: str | None) -> Address:
+    # A short name may hold dots; a host ends in a domain that people know.
+    if not _is_link(word) or (network is not None and "/" not in word and not _DOMAIN.search(word.lower())):
+        return _bare(word, network)
+    link = _split(word)
+    host = (link.hostname or "").removeprefix("www.").rstrip(".")
+    if host in VK_HOSTS:
+        return _vk(link)
+    if host in OK_HOSTS:
+        return _ok(link)
+    raise BadAddress(_foreign(host, word))
+
+
+def _split(word: str) -> SplitResult:
+    scheme = _SCHEME.match(word)
+    rest = word[scheme.end() :] if scheme else word
+    named = scheme[0].rstrip("/:").lower() if scheme else ""
+    if named not in {"", "http", "https"}:
+        raise BadAddress(f"«{named}:» is no web address")
+    try:
+        link = urlsplit(f"https://{rest.lstrip('/')}")
+        port = link.port
+    except ValueError as error:
+        raise BadAddress("This is no web address") from error
+    if port not in {None, 80, 443}:
+        raise BadAddress(f"No network answers at port {port}")
+    return link
+
+
+def _foreign(host: str, word: str) -> str:
+    bare = host.removeprefix("m.").removeprefix("web.")
+    other = next((title for known, title in OTHERS.items() if bare == known or bare.endswith(f".{known}")), None)
+    reasons: tuple[tuple[bool, str], ...] = (
+        ("@" in word and "/" not in word, "This is an e-mail address"),
+        (not host.isascii() or "xn--" in host, f"«{host}» is no network's host: its letters are not all Latin"),
+        (bare in MESSENGERS, "This is a link to a conversation, not to a page"),
+        (bare in SHORTENERS, "This is a shortened link: open it and give the address it leads to"),
+        (other is not None, f"This is an address in {other}; pages are kept in {_known()}"),
+        (
+            host.endswith((".vk.com", ".vk.ru", ".ok.ru")),
+            f"«{host}» serves the network otherwise; it holds no pages",
+        ),
+        (True, f"«{host}» is no network known here; pages are kept in {_known()}"),
+    )
+    return next(reason for applies, reason in reasons if applies)
+
+
+def _known() -> str:
+    return ", ".join(about.title for about in NETWORKS.values())
+
+
+def _bare(word: str, network: str | None) -> Address:
+    mentioned = word.startswith(("@", "*"))
+    name = word.lstrip("@*").strip("/").lower()
+    if "@" in name:
+        raise BadAddress("This is an e-mail address")
+    if not re.search(r"\w", name):
+        raise BadAddress("There is no address in this text")
+    if re.fullmatch(r"-?[0-9]+", name):
+        if network is None:
+            raise BadAddress("A bare number belongs to no network: say which, or give the whole address")
+        return Address(network, external_id=_id(name.removeprefix("-")))
+    if network == "ok":
+        return _ok_path([part for part in name.split("/") if part], {})
+    # An @name and clubNNN are VK's own way to write an address.
+    if network == "vk" or mentioned or _VK_CLUB.fullmatch(name) or _VK_THING.fullmatch(name):
+        return _vk_path([part for part in name.split("/") if part], {})
+    if not name.isascii():
+        raise BadAddress("An address holds Latin letters and digits only")
+    raise BadAddress("A bare name belongs to no network: say which, or give the whole address")
+
+
+def _parts(link: SplitResult) -> tuple[list[str], dict[str, list[str]]]:
+    path = unquote(link.path).lower()
+    # VK's old addresses carry the page behind the sign of a fragment.
+    if path.strip("/") == "" and link.fragment.startswith(("/", "!")):
+        path = unquote(link.fragment.lstrip("!")).lower()
+    return [part for part in path.split("/") if part], parse_qs(link.query)
+
+
+def _vk(link: SplitResult) -> Address:
+    return _vk_path(*_parts(link))
+
+
+def _vk_path(parts: list[str], query: dict[str, list[str]]) -> Address:
+    first = parts[0] if parts else ""
+    section = _VK_SECTION.fullmatch(first) is not None
+    if first == "" or section:
+        # Over a feed or a search a post stands open in `w`, a photo or a video in `z`.
+        for opened in (*query.get("w", ()), *query.get("z", ())):
+            if (found := _VK_THING.match(opened.lower())) and found[1]:
+                return Address("vk", external_id=_id(found[2]))
+    if first == "":
+        raise BadAddress("The address names no community, only the network")
+    if found := _VK_CLUB.fullmatch(first):
+        return Address("vk", external_id=_id(found[1]))
+    if found := _VK_THING.fullmatch(first):
+        if not found[1]:
+            raise BadAddress("This belongs to a person, not to a community")
+        return Address("vk", external_id=_id(found[2]))
+    refused: tuple[tuple[bool, str], ...] = (
+        (_VK_PERSON.fullmatch(first) is not None, "This is a person's page, not a community"),
+        (_VK_DIALOG.fullmatch(first) is not None or first == "im", "This is a conversation, not a page"),
+        (first.startswith("@"), "This is an article: give the community's own address"),
+        (_VK_APP.fullmatch(first) is not None, "This is an application or an article, not a community"),
+        (section or first.endswith(".php"), f"«{first}» is a section of ВКонтакте, not a community"),
+    )
+    return Address("vk", screen_name=_name(first, refused))
+
+
+def _ok(link: SplitResult) -> Address:
+    return _ok_path(*_parts(link))
+
+
+def _ok_path(parts: list[str], query: dict[str, list[str]]) -> Address:
+    for given in query.get("st.groupId", ()):
+        return Address("ok", external_id=_id(given))
+    if not parts:
+        raise BadAddress("The address names no group, only the network")
+    first = parts[0]
+    if first == "group" and len(parts) > 1:
+        return Address("ok", external_id=_id(parts[1]))
+    if found := re.fullmatch(r"group([0-9]+)", first):
+        return Address("ok", external_id=_id(found[1]))
+    refused: tuple[tuple[bool, str], ...] = (
+        (first == "profile", "This is a person's page, not a group"),
+        (first == "messages", "This is a conversation, not a page"),
+        (_OK_SECTION.fullmatch(first) is not None, f"«{first}» is a section of Одноклассники, not a group"),
+    )
+    return Address("ok", screen_name=_name(first, refused))
+
+
+def _id(digits: str) -> str:
+    found = _ID.fullmatch(digits) if digits.isascii() else None
+    if found is None:
+        raise BadAddress("A community's id is 1 to 20 digits and not zero")
+    return found[1]
+
+
+def _name(name: str, refused: tuple[tuple[bool, str], ...]) -> str:
+    for applies, reason in refused:
+        if applies:
+            raise BadAddress(reason)
+    if not name.isascii():
+        raise BadAddress("A short name holds Latin letters only; this one holds others")
+    if not _NAME.fullmatch(name) or not re.search("[a-z]", name):
+        raise BadAddress("This is no short name: 2 to 64 Latin letters, digits, «.», «_» and «-»")
+    return name
