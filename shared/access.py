@@ -1,28 +1,34 @@
 """Who calls and what they may do: one table of rights by role, one caller object, one way to scope a query."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, OAuth2PasswordBearer
-from sqlalchemy import ColumnElement, false, true
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, select, true
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from shared import tokens
 from shared.problems import Forbidden, Unauthenticated
+from shared.tables.registry import Organisation
 
 
 class Right(StrEnum):
-    """What a caller may do. A right says what; the caller's scope says to whose things."""
+    """What a caller may do. The table below says to whose things."""
 
     REGISTRY_READ = "registry:read"
     REGISTRY_WRITE = "registry:write"
+    PAGES_CONFIRM = "pages:confirm"
+    PEOPLE_READ = "people:read"
     PEOPLE_MANAGE = "people:manage"
+    CLIENTS_READ = "clients:read"
     CLIENTS_MANAGE = "clients:manage"
     MESSAGES_READ = "messages:read"
     SOURCES_READ = "sources:read"
+    SOURCES_INSPECT = "sources:inspect"
     SOURCES_MANAGE = "sources:manage"
     APPEALS_READ = "appeals:read"
     APPEALS_TRIAGE = "appeals:triage"
@@ -30,57 +36,168 @@ class Right(StrEnum):
     APPEALS_ANSWER = "appeals:answer"
     RULES_MANAGE = "rules:manage"
     METRICS_READ = "metrics:read"
+    WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
     EVENTS_READ = "events:read"
+    AUDIT_READ = "audit:read"
 
 
 class Role(StrEnum):
-    """Roles of people and systems."""
+    """Roles of people and systems: those of the centre first, then those of an organisation."""
 
     MODERATOR = "moderator"
+    ANALYST = "analyst"
     HEAD = "head"
+    AUDITOR = "auditor"
     OPERATIONS = "operations"
+    MANAGER = "manager"
+    APPROVER = "approver"
     EXECUTOR = "executor"
 
 
-RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.MODERATOR: frozenset(Right) - {Right.PEOPLE_MANAGE, Right.CLIENTS_MANAGE},
-    Role.HEAD: frozenset({Right.REGISTRY_READ, Right.METRICS_READ, Right.APPEALS_READ}),
-    Role.OPERATIONS: frozenset(
-        {
-            Right.REGISTRY_READ,
-            Right.PEOPLE_MANAGE,
-            Right.CLIENTS_MANAGE,
-            Right.SOURCES_READ,
-            Right.SOURCES_MANAGE,
-            Right.WEBHOOKS_MANAGE,
-        }
+CENTRE_ROLES = frozenset({Role.MODERATOR, Role.ANALYST, Role.HEAD, Role.AUDITOR, Role.OPERATIONS})
+
+
+class Relation(StrEnum):
+    """How the organisation that a thing belongs to stands to the caller's."""
+
+    OWN = "own"
+    SUBORDINATE = "subordinate"
+    FOREIGN = "foreign"
+
+
+class Reach(StrEnum):
+    """To whose things a role has a right: the whole region's, or those of the caller's place."""
+
+    REGION = "region"
+    PLACE = "place"
+
+    def relations(self, *, beneath: bool) -> frozenset[Relation]:
+        """Whose things those are for a caller who is bound to one organisation, or to all beneath it too."""
+        if self is Reach.REGION:
+            return frozenset(Relation)
+        return frozenset({Relation.OWN, Relation.SUBORDINATE} if beneath else {Relation.OWN})
+
+
+def _region(*rights: Right) -> dict[Right, Reach]:
+    return dict.fromkeys(rights, Reach.REGION)
+
+
+def _place(*rights: Right) -> dict[Right, Reach]:
+    return dict.fromkeys(rights, Reach.PLACE)
+
+
+# The registry is the region's public directory: whoever may read it reads all of it.
+_STAFF = _region(Right.REGISTRY_READ) | _place(
+    Right.MESSAGES_READ,
+    Right.SOURCES_READ,
+    Right.APPEALS_READ,
+    Right.APPEALS_WORK,
+    Right.APPEALS_ANSWER,
+    Right.METRICS_READ,
+    Right.EVENTS_READ,
+)
+
+RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
+    Role.MODERATOR: _region(
+        Right.REGISTRY_READ,
+        Right.REGISTRY_WRITE,
+        Right.PAGES_CONFIRM,
+        Right.MESSAGES_READ,
+        Right.SOURCES_READ,
+        Right.SOURCES_INSPECT,
+        Right.SOURCES_MANAGE,
+        Right.APPEALS_READ,
+        Right.APPEALS_TRIAGE,
+        Right.APPEALS_WORK,
+        Right.APPEALS_ANSWER,
+        Right.RULES_MANAGE,
+        Right.METRICS_READ,
+        Right.WEBHOOKS_READ,
+        Right.WEBHOOKS_MANAGE,
+        Right.EVENTS_READ,
     ),
-    Role.EXECUTOR: frozenset(
-        {
-            Right.REGISTRY_READ,
-            Right.MESSAGES_READ,
-            Right.SOURCES_READ,
-            Right.APPEALS_READ,
-            Right.APPEALS_WORK,
-            Right.APPEALS_ANSWER,
-            Right.METRICS_READ,
-            Right.WEBHOOKS_MANAGE,
-            Right.EVENTS_READ,
-        }
+    Role.ANALYST: _region(
+        Right.REGISTRY_READ,
+        Right.MESSAGES_READ,
+        Right.SOURCES_READ,
+        Right.APPEALS_READ,
+        Right.METRICS_READ,
+        Right.EVENTS_READ,
     ),
+    Role.HEAD: _region(Right.REGISTRY_READ, Right.APPEALS_READ, Right.METRICS_READ),
+    Role.AUDITOR: _region(
+        Right.REGISTRY_READ,
+        Right.PEOPLE_READ,
+        Right.CLIENTS_READ,
+        Right.MESSAGES_READ,
+        Right.SOURCES_READ,
+        Right.SOURCES_INSPECT,
+        Right.APPEALS_READ,
+        Right.METRICS_READ,
+        Right.WEBHOOKS_READ,
+        Right.EVENTS_READ,
+        Right.AUDIT_READ,
+    ),
+    Role.OPERATIONS: _region(
+        Right.REGISTRY_READ,
+        Right.PEOPLE_READ,
+        Right.PEOPLE_MANAGE,
+        Right.CLIENTS_READ,
+        Right.CLIENTS_MANAGE,
+        Right.SOURCES_READ,
+        Right.SOURCES_INSPECT,
+        Right.SOURCES_MANAGE,
+        Right.WEBHOOKS_READ,
+        Right.WEBHOOKS_MANAGE,
+    ),
+    Role.MANAGER: _STAFF
+    | _place(
+        Right.PAGES_CONFIRM,
+        Right.PEOPLE_READ,
+        Right.PEOPLE_MANAGE,
+        Right.CLIENTS_READ,
+        Right.CLIENTS_MANAGE,
+        Right.WEBHOOKS_READ,
+        Right.WEBHOOKS_MANAGE,
+        Right.AUDIT_READ,
+    ),
+    Role.APPROVER: _STAFF,
+    Role.EXECUTOR: _STAFF | _place(Right.WEBHOOKS_READ, Right.WEBHOOKS_MANAGE),
 }
-CENTRE_ROLES = frozenset({Role.MODERATOR, Role.HEAD, Role.OPERATIONS})
 
 
 @dataclass(frozen=True)
 class Caller:
-    """A person or system with a good token. `organisation_id` null means the centre: it sees everything."""
+    """A person or system with a good token.
+
+    `organisation_id` null means the centre; `beneath` adds the organisations below the caller's own. `scopes`
+    narrow what the role allows, null: they do not. `right` is the one under which the caller acts now.
+    """
 
     subject: str
     name: str
     role: Role
     organisation_id: UUID | None
+    beneath: bool = False
+    scopes: frozenset[str] | None = None
+    right: Right | None = None
+
+    @classmethod
+    def from_claims(cls, claims: Mapping[str, Any]) -> "Caller":
+        """The caller that a verified token speaks of. Raises `BadToken` or `ValueError` for one that cannot be."""
+        scope = claims.get("scope")
+        found = cls(
+            subject=str(claims["sub"]),
+            name=str(claims.get("name", "")),
+            role=Role(claims.get("role", "")),
+            organisation_id=tokens.optional_uuid(claims.get("org")),
+            beneath=claims.get("beneath") is True,
+            scopes=None if scope is None else frozenset(str(scope).split()),
+        )
+        if (found.organisation_id is None) != (found.role in CENTRE_ROLES):
+            raise tokens.BadToken("role and organisation do not go together")
+        return found
 
     @property
     def actor(self) -> str:
@@ -89,23 +206,37 @@ class Caller:
 
     @property
     def rights(self) -> frozenset[Right]:
-        """What the caller's role allows."""
-        return RIGHTS[self.role]
+        """What the caller's role allows, narrowed to the token's scopes."""
+        of_role = frozenset(RIGHTS[self.role])
+        return of_role if self.scopes is None else frozenset(right for right in of_role if right in self.scopes)
 
     def require(self, right: Right) -> None:
         """Raise `Forbidden` without the right."""
         if right not in self.rights:
+            if right in RIGHTS[self.role]:
+                raise Forbidden(f"The token's scope leaves out the right «{right}»")
             raise Forbidden(f"The role «{self.role}» has no right «{right}»")
 
-    def sees(self, organisation_id: UUID | None) -> bool:
-        """Whether things of this organisation are the caller's to see."""
-        return self.organisation_id is None or self.organisation_id == organisation_id
+    def acting(self, right: Right) -> "Caller":
+        """The same caller under this right, which says whose things `scope` keeps. Raises `Forbidden`."""
+        self.require(right)
+        return replace(self, right=right)
 
     def scope(self, column: "InstrumentedAttribute[Any]") -> ColumnElement[bool]:
-        """The condition that keeps a query to what the caller may see."""
-        if self.organisation_id is None:
-            return true() if self.role in CENTRE_ROLES else false()
-        return column == self.organisation_id
+        """The condition that keeps a query to what the caller may see; the only way there is.
+
+        `column` names the organisation that the thing belongs to. Raises `RuntimeError` in a route that asked
+        for no right.
+        """
+        if self.right is None:
+            raise RuntimeError("a route that scopes asks for a right: `allowed(Right.…)`")
+        if RIGHTS[self.role][self.right] is Reach.REGION:
+            return true()
+        if not self.beneath:
+            return column == self.organisation_id
+        # An alias of its own: a query that joins organisations must not take this one for its own.
+        below = aliased(Organisation)
+        return column.in_(select(below.id).where(below.lineage.contains([self.organisation_id])))
 
 
 @dataclass(frozen=True)
@@ -133,28 +264,19 @@ async def caller(
         claims = tokens.verify(
             credentials.credentials, keys, audience=tokens.PEOPLE_AUDIENCE, issuer=tokens.PEOPLE_ISSUER
         )
-        found = Caller(
-            subject=claims["sub"],
-            name=str(claims.get("name", "")),
-            role=Role(claims.get("role", "")),
-            organisation_id=tokens.optional_uuid(claims.get("org")),
-        )
+        return Caller.from_claims(claims)
     except (tokens.BadToken, ValueError) as error:
         raise Unauthenticated(f"The token is not accepted: {error}") from error
-    if found.organisation_id is None and found.role not in CENTRE_ROLES:
-        raise Unauthenticated("The token names no organisation")
-    return found
 
 
 CallerDep = Annotated[Caller, Depends(caller)]
 
 
 def allowed(right: Right) -> Any:
-    """A dependency: the caller, who must have the right."""
+    """A dependency: the caller, who must have the right and acts under it."""
 
     async def check(found: CallerDep) -> Caller:
-        found.require(right)
-        return found
+        return found.acting(right)
 
     return Depends(check)
 

@@ -41,6 +41,8 @@ class ServiceUnderTest:
         *,
         subject: str = CENTRE_SUBJECT,
         lifetime: timedelta = timedelta(minutes=5),
+        beneath: bool = False,
+        scope: str | None = None,
     ) -> str:
         """A person's access token as the issuer would sign it."""
         signer = tokens.Signer(tokens.PEOPLE_ISSUER, tokens.read_key(self.keys_dir / "people.jwk"))
@@ -51,6 +53,8 @@ class ServiceUnderTest:
             name="Test",
             role=role,
             org=str(organisation_id) if organisation_id else None,
+            beneath=beneath or None,
+            scope=scope,
         )
 
     def headers(self, role: str, organisation_id: UUID | str | None = None, **more: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ ENDED: frozenset[str] = frozenset({"closed", "not_required", "merged"})
 WAITING: frozenset[str] = frozenset({"new", "assigned", "in_progress", "on_approval", "interim", "reopened"})
 
 _CENTRE = frozenset({Role.MODERATOR})
-_BOTH = frozenset({Role.MODERATOR, Role.EXECUTOR})
+_BOTH = _CENTRE | {Role.MANAGER, Role.APPROVER, Role.EXECUTOR}
 
 
 @dataclass(frozen=True)

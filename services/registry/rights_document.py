@@ -2,30 +2,40 @@
 
 import sys
 
-from shared.access import CENTRE_ROLES, RIGHTS, Right, Role
+from shared.access import CENTRE_ROLES, RIGHTS, Reach, Relation, Right, Role
 
 MEANINGS: dict[Right, str] = {
     Right.REGISTRY_READ: "read organisations, pages, municipalities and calendars",
     Right.REGISTRY_WRITE: "register and change them",
-    Right.PEOPLE_MANAGE: "see people with access, give and take it",
-    Right.CLIENTS_MANAGE: "see API clients, make and remove them",
+    Right.PAGES_CONFIRM: "confirm the steps of a page's way to being official and live",
+    Right.PEOPLE_READ: "see people with access",
+    Right.PEOPLE_MANAGE: "give access to people, change and take it",
+    Right.CLIENTS_READ: "see API clients, never their secrets",
+    Right.CLIENTS_MANAGE: "make API clients, change and remove them",
     Right.MESSAGES_READ: "read collected messages",
     Right.SOURCES_READ: "see how collecting goes, page by page",
-    Right.SOURCES_MANAGE: "enter network tokens",
+    Right.SOURCES_INSPECT: "see states of network tokens, call budgets, and what could not be read",
+    Right.SOURCES_MANAGE: "enter network tokens, ask for backfills and comparisons",
     Right.APPEALS_READ: "read appeals with their messages, answers and timeline",
     Right.APPEALS_TRIAGE: "decide what needs an answer, whose it is and how urgent",
     Right.APPEALS_WORK: "move appeals through their statuses",
     Right.APPEALS_ANSWER: "write and send answers",
     Right.RULES_MANAGE: "change topics, routing rules and SLA policies",
     Right.METRICS_READ: "read figures and reports",
+    Right.WEBHOOKS_READ: "see endpoints and deliveries",
     Right.WEBHOOKS_MANAGE: "subscribe other systems to events",
     Right.EVENTS_READ: "read the event feed",
+    Right.AUDIT_READ: "read who changed what",
 }
 PEOPLE: dict[Role, str] = {
     Role.MODERATOR: "moderator of the centre",
+    Role.ANALYST: "analyst of the centre: reads cases, messages and figures",
     Role.HEAD: "head: reads reports",
+    Role.AUDITOR: "auditor: reads everything, changes nothing",
     Role.OPERATIONS: "operations: keys, access, health",
-    Role.EXECUTOR: "staff of one organisation",
+    Role.MANAGER: "manager of an organisation: its people, systems and pages",
+    Role.APPROVER: "signs an organisation's answers",
+    Role.EXECUTOR: "answers for an organisation",
 }
 INTRODUCTION = """\
 # Who may do what
@@ -33,12 +43,18 @@ INTRODUCTION = """\
 Made from the one table that the code asks (`shared/access.py`) by `python -m services.registry.rights_document`;
 a test compares the two.
 
-A right says what a caller may do; the caller's place says to whose things. Roles of the centre see all
-organisations. Everybody else sees what belongs to the organisation that their token names: a foreign thing answers
-404, as if it did not exist, and no list counts or shows it. The registry itself (organisations, pages,
-municipalities, calendars) is the region's public directory: everybody who is signed in reads all of it.
+A right says what a caller may do; each cell says to whose things:
 
-A call without a good token answers 401, one without the right 403. `GET /me` shows the caller's own rights.
+- `region`: to everybody's;
+- `place`: to those of the organisation that the caller belongs to, and, for who is bound to it with `beneath`, to
+  those of all organisations below it in the owner tree, however deep;
+- –: not at all.
+
+A call without a good token answers 401, one without the right 403. A thing outside the caller's reach answers 404,
+as if it did not exist, and no list, count, search, cursor or feed shows it. The registry itself (organisations,
+pages, municipalities, calendars, coverage) is the region's public directory: everybody who is signed in reads all
+of it, so a change to what one may read but not touch answers 403. A system's token may hold fewer rights than its
+role (`scopes` of the client, claim `scope`), never more. `GET /me` shows the caller's own rights.
 """
 SIGN_IN = """\
 ## Signing in
@@ -62,6 +78,18 @@ made, and that password opens nothing.
 """
 
 
+REACHES = (
+    ("`region`", Reach.REGION, False),
+    ("`place`", Reach.PLACE, False),
+    ("`place` with `beneath`", Reach.PLACE, True),
+)
+
+
+def _cell(role: Role, right: Right) -> str:
+    reach = RIGHTS[role].get(right)
+    return "–" if reach is None else f"{reach}"
+
+
 def render() -> str:
     """The document, in Markdown."""
     roles = list(Role)
@@ -71,12 +99,16 @@ def render() -> str:
         "|---|---|" + "---|" * len(roles),
     ]
     for right in Right:
-        cells = " | ".join("yes" if right in RIGHTS[role] else "–" for role in roles)
+        cells = " | ".join(_cell(role, right) for role in roles)
         lines.append(f"| `{right}` | {MEANINGS[right]} | {cells} |")
-    lines += ["", "| role | who | sees |", "|---|---|---|"]
+    lines += ["", "| role | who | bound to |", "|---|---|---|"]
     for role in roles:
-        sees = "all organisations" if role in CENTRE_ROLES else "its own organisation"
-        lines.append(f"| `{role}` | {PEOPLE[role]} | {sees} |")
+        place = "the centre" if role in CENTRE_ROLES else "an organisation, by choice with all beneath it"
+        lines.append(f"| `{role}` | {PEOPLE[role]} | {place} |")
+    lines += ["", "| reach | own | subordinate | foreign |", "|---|---|---|---|"]
+    for name, reach, beneath in REACHES:
+        relations = reach.relations(beneath=beneath)
+        lines.append(f"| {name} | " + " | ".join("yes" if r in relations else "–" for r in Relation) + " |")
     return "\n".join([*lines, "", SIGN_IN])
 
 

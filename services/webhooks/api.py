@@ -49,6 +49,7 @@ from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=responses(Unauthenticated, Forbidden, Invalid))
 events = APIRouter(tags=["events"], responses=responses(Unauthenticated, Forbidden, Invalid))
 
+EndpointReader = Annotated[Caller, allowed(Right.WEBHOOKS_READ)]
 Manager = Annotated[Caller, allowed(Right.WEBHOOKS_MANAGE)]
 EventReader = Annotated[Caller, allowed(Right.EVENTS_READ)]
 ONE = responses(NotFound)
@@ -85,7 +86,7 @@ def _delivery(found: WebhookDelivery) -> DeliveryWithBody:
 
 
 @router.get("/event-types", summary="What an endpoint can subscribe to")
-async def event_types(caller: Manager) -> EventTypeList:
+async def event_types(caller: EndpointReader) -> EventTypeList:
     """The catalogue: each type with the JSON Schema of its body and an example."""
     return EventTypeList(
         items=[
@@ -145,7 +146,7 @@ async def create_endpoint(
 
 @router.get("/endpoints", summary="The caller's endpoints")
 async def list_endpoints(
-    session: Reading, caller: Manager, paging: PagingDep, response: Response
+    session: Reading, caller: EndpointReader, paging: PagingDep, response: Response
 ) -> Page[Endpoint]:
     """Newest first, without secrets."""
     rows = await endpoints.listed(session, caller, paging)
@@ -154,7 +155,9 @@ async def list_endpoints(
 
 
 @router.get("/endpoints/{endpoint_id}", responses=ONE, summary="One endpoint")
-async def get_endpoint(session: Reading, caller: Manager, endpoint_id: UUID, response: Response) -> Endpoint:
+async def get_endpoint(
+    session: Reading, caller: EndpointReader, endpoint_id: UUID, response: Response
+) -> Endpoint:
     """Without its secret."""
     return _shown(await endpoints.get(session, caller, endpoint_id), response)
 
@@ -226,7 +229,7 @@ async def send_test(
 async def list_deliveries(
     *,
     session: Reading,
-    caller: Manager,
+    caller: EndpointReader,
     paging: PagingDep,
     response: Response,
     endpoint_id: UUID | None = None,
@@ -244,7 +247,7 @@ async def list_deliveries(
 
 
 @router.get("/deliveries/{delivery_id}", responses=ONE, summary="One delivery with its body")
-async def get_delivery(session: Reading, caller: Manager, delivery_id: UUID) -> DeliveryWithBody:
+async def get_delivery(session: Reading, caller: EndpointReader, delivery_id: UUID) -> DeliveryWithBody:
     """With what became of its attempts."""
     return _delivery(await deliveries.get(session, caller, delivery_id))
 

@@ -19,6 +19,7 @@ from shared.tables.ingest import SetAside
 router = APIRouter(tags=["sources"])
 
 SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
+SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
 SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 
 
@@ -41,7 +42,7 @@ async def list_set_aside(
 
 
 @router.get("/sources/set-aside/{item_id}", responses=ONE, summary="One payload that could not be read")
-async def get_set_aside(session: Reading, caller: SourceManager, item_id: UUID) -> SetAsideDetail:
+async def get_set_aside(session: Reading, caller: SourceInspector, item_id: UUID) -> SetAsideDetail:
     """With the payload as it came, which may hold a citizen's words and name."""
     return await set_aside.find(session, caller, item_id)
 

@@ -18,7 +18,7 @@ from shared.tables import registry
 router = APIRouter()
 
 SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
-SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
+SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
 
 
 @router.get("/sources", tags=["sources"], responses=READING, summary="How each page is read")
@@ -45,7 +45,7 @@ async def list_sources(
 
 
 @router.get("/sources/budget", tags=["sources"], responses=READING, summary="Calls left today")
-async def get_budget(session: Reading, caller: SourceManager) -> BudgetList:
+async def get_budget(session: Reading, caller: SourceInspector) -> BudgetList:
     """Methods that a network limits by the day: what is used of the last 24 hours' limit, and what is left."""
     return await figures.budget(session, ingest_settings())
 

@@ -16,11 +16,12 @@ from shared.service import Reading, ServiceDep, Writing
 
 router = APIRouter()
 
+SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
 SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 
 
 @router.get("/sources/tokens", tags=["sources"], responses=READING, summary="States of the credentials")
-async def list_tokens(session: Reading, caller: SourceManager, page_id: UUID | None = None) -> TokenList:
+async def list_tokens(session: Reading, caller: SourceInspector, page_id: UUID | None = None) -> TokenList:
     """Which credentials there are and whether the networks accept them; the secrets are never shown."""
     return TokenList(items=await credentials.shown(session, await credentials.listed(session, page_id)))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, text
+from sqlalchemy import ColumnElement, Select, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -53,10 +53,14 @@ async def ask(session: WriteSession, caller: Caller, page_id: UUID, wanted: Back
     return await session.get_one(Backfill, made)
 
 
+def _visible(caller: Caller, backfill_id: UUID) -> Select[Backfill]:
+    return select(Backfill).where(Backfill.id == backfill_id, caller.scope(Backfill.organisation_id))
+
+
 async def find(session: AsyncSession, caller: Caller, backfill_id: UUID) -> Backfill:
     """A backfill that the caller may see. Raises `NotFound`."""
-    row = await session.get(Backfill, backfill_id)
-    if row is None or not caller.sees(row.organisation_id):
+    row = await session.scalar(_visible(caller, backfill_id))
+    if row is None:
         raise NotFound("There is no such backfill")
     return row
 
@@ -79,8 +83,8 @@ async def listed(
 
 async def cancel(session: WriteSession, caller: Caller, backfill_id: UUID) -> Backfill:
     """Stop a backfill; what is stored stays. Raises `NotFound`, or `Conflict` for one that has ended."""
-    row = await session.get(Backfill, backfill_id, with_for_update=True)
-    if row is None or not caller.sees(row.organisation_id):
+    row = await session.scalar(_visible(caller, backfill_id).with_for_update())
+    if row is None:
         raise NotFound("There is no such backfill")
     if row.status not in UNFINISHED:
         raise Conflict(f"The backfill is «{row.status}» already")

@@ -102,8 +102,8 @@ def check_since(since: datetime | None) -> None:
 
 async def followed(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
     """A page that is read and that the caller may see. Raises `NotFound`, or `Conflict` for one not followed."""
-    page = await session.get(Page, page_id)
-    if page is None or not caller.sees(page.organisation_id):
+    page = await session.scalar(select(Page).where(Page.id == page_id, caller.scope(Page.organisation_id)))
+    if page is None:
         raise NotFound("There is no such page")
     if not page.active:
         raise Conflict("The page is not followed: make it active first")

@@ -49,9 +49,11 @@ async def listed(
 async def find(session: AsyncSession, caller: Caller, message_id: UUID) -> MessageDetail:
     """A message that the caller may see, with its former texts. Raises `NotFound`."""
     row = await session.scalar(
-        select(Message).options(load_only(*SHOWN, raiseload=True)).where(Message.id == message_id)
+        select(Message)
+        .options(load_only(*SHOWN, raiseload=True))
+        .where(Message.id == message_id, caller.scope(Message.organisation_id))
     )
-    if row is None or not caller.sees(row.organisation_id):
+    if row is None:
         raise NotFound("No such message")
     versions = await session.execute(
         select(

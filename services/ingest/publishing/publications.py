@@ -125,8 +125,11 @@ async def retry(
     begin with those words; the rest is parted anew. Raises `NotFound`, `Conflict` unless it failed, `Invalid` for
     a text that would change what stands, or leave nothing to send.
     """
-    named = await session.get(Publication, publication_id)
-    if named is None or (caller is not None and not caller.sees(named.organisation_id)):
+    query = select(Publication).where(Publication.id == publication_id)
+    if caller is not None:
+        query = query.where(caller.scope(Publication.organisation_id))
+    named = await session.scalar(query)
+    if named is None:
         raise NotFound("No such publication")
     await lock_threads(session, [named.thread_key])
     rows = await _parts(session, named.reply_id)
@@ -184,8 +187,10 @@ async def _correct(
 
 async def find(session: AsyncSession, caller: Caller, publication_id: UUID) -> Publication:
     """A publication that the caller may see. Raises `NotFound`."""
-    row = await session.get(Publication, publication_id)
-    if row is None or not caller.sees(row.organisation_id):
+    row = await session.scalar(
+        select(Publication).where(Publication.id == publication_id, caller.scope(Publication.organisation_id))
+    )
+    if row is None:
         raise NotFound("No such publication")
     return row
 

@@ -63,8 +63,9 @@ async def listed(
 
 async def one(session: AsyncSession, caller: Caller, page_id: UUID) -> SourceDetail:
     """One page in full, followed or not. Raises `NotFound`."""
-    page = (await session.execute(select(*_PAGE).where(Page.id == page_id))).one_or_none()
-    if page is None or not caller.sees(page.organisation_id):
+    query = select(*_PAGE).where(Page.id == page_id, caller.scope(Page.organisation_id))
+    page = (await session.execute(query)).one_or_none()
+    if page is None:
         raise NotFound("There is no such page")
     known = await _known(session, [page_id])
     compared = await session.scalars(

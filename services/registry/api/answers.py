@@ -23,7 +23,9 @@ from shared.problems import (
 
 Reader = Annotated[Caller, allowed(Right.REGISTRY_READ)]
 Editor = Annotated[Caller, allowed(Right.REGISTRY_WRITE)]
+PeopleReader = Annotated[Caller, allowed(Right.PEOPLE_READ)]
 PeopleManager = Annotated[Caller, allowed(Right.PEOPLE_MANAGE)]
+ClientsReader = Annotated[Caller, allowed(Right.CLIENTS_READ)]
 ClientsManager = Annotated[Caller, allowed(Right.CLIENTS_MANAGE)]
 
 COMMON = responses(Unauthenticated, Forbidden, Invalid)

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.registry import clients
-from services.registry.api.answers import BODY, COMMON, ONE, ClientsManager
+from services.registry.api.answers import BODY, COMMON, ONE, ClientsManager, ClientsReader
 from services.registry.schemas.access import ClientNew, ClientShown, ClientWithSecret
 from shared.pagination import Page, PagingDep
 from shared.service import Reading, Writing
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/clients", tags=["access"], responses=COMMON)
 @router.get("", summary="API clients, newest first")
 async def list_clients(
     session: Reading,
-    _caller: ClientsManager,
+    _caller: ClientsReader,
     paging: PagingDep,
     response: Response,
     organisation_id: UUID | None = None,

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.registry import people
-from services.registry.api.answers import CHANGE, COMMON, NEW, ONE, PeopleManager
+from services.registry.api.answers import CHANGE, COMMON, NEW, ONE, PeopleManager, PeopleReader
 from services.registry.schemas.access import PersonChange, PersonNew, PersonShown
 from shared.access import Role
 from shared.idempotency import IdempotencyDep, once
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/people", tags=["access"], responses=COMMON)
 async def list_people(
     *,
     session: Reading,
-    caller: PeopleManager,
+    caller: PeopleReader,
     paging: PagingDep,
     response: Response,
     organisation_id: UUID | None = None,
@@ -37,7 +37,7 @@ async def list_people(
 
 
 @router.get("/{person_id}", summary="One person", responses=ONE)
-async def get_person(person_id: UUID, session: Reading, _caller: PeopleManager, response: Response) -> PersonShown:
+async def get_person(person_id: UUID, session: Reading, _caller: PeopleReader, response: Response) -> PersonShown:
     """The person, with their version as `ETag`."""
     found = await people.one(session, person_id)
     set_etag(response, found.version)
