@@ -87,6 +87,7 @@ def _grant() -> None:
         op.execute(f"GRANT SELECT{columns} ON {table} TO {others}")
     op.execute(f"GRANT SELECT ON api_clients TO {others}")
     op.execute(f"GRANT SELECT (beneath, locked_at, last_sign_in_at) ON people TO {others}")
+    op.execute(f"GRANT SELECT (signed_in_at) ON refresh_tokens TO {others}")
     # Every service writes its own rows; UPDATE reaches what the relay sets.
     everyone = ", ".join(f"gospablik_{service}" for service in SERVICES)
     op.execute(f"GRANT SELECT, INSERT, UPDATE (position, chain) ON audit TO {everyone}")
@@ -246,6 +247,18 @@ def upgrade() -> None:
     op.add_column("api_clients", sa.Column("beneath", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("api_clients", sa.Column("scopes", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
     op.add_column("api_clients", sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("api_clients", sa.Column("version", sa.Integer(), server_default="1", nullable=False))
+    op.add_column(
+        "api_clients",
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+    )
+    op.add_column(
+        "refresh_tokens",
+        sa.Column("signed_in_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+    )
+    op.add_column("refresh_tokens", sa.Column("came_from", sa.Text(), nullable=True))
+    op.add_column("refresh_tokens", sa.Column("user_agent", sa.Text(), nullable=True))
+    op.execute("UPDATE refresh_tokens SET signed_in_at = created_at")
     op.execute(
         """INSERT INTO client_secrets (id, client_id, digest, created_at, expires_at)
            SELECT gen_random_uuid(), id, secret_hash, created_at, NULL FROM api_clients"""
@@ -337,6 +350,11 @@ def downgrade() -> None:
            api_clients.id ORDER BY created_at DESC LIMIT 1), '')"""
     )
     op.alter_column("api_clients", "secret_hash", nullable=False)
+    op.drop_column("refresh_tokens", "user_agent")
+    op.drop_column("refresh_tokens", "came_from")
+    op.drop_column("refresh_tokens", "signed_in_at")
+    op.drop_column("api_clients", "updated_at")
+    op.drop_column("api_clients", "version")
     op.drop_column("api_clients", "last_used_at")
     op.drop_column("api_clients", "scopes")
     op.drop_column("api_clients", "beneath")

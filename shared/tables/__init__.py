@@ -74,7 +74,7 @@ OWNERS: dict[str, str] = {
 GUARDED: dict[str, set[str]] = {
     "people": {"username", "full_name", "password_hash", "issuer", "external_subject", "locked_reason"},
     "client_secrets": {"digest"},
-    "refresh_tokens": {"digest"},
+    "refresh_tokens": {"digest", "came_from", "user_agent"},
     "sign_in_failures": {"digest"},
     "messages": {"raw"},
     "message_versions": {"raw"},

@@ -4,8 +4,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import FetchedValue, ForeignKey, Index, UniqueConstraint, Uuid, false, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import FetchedValue, ForeignKey, Index, UniqueConstraint, Uuid, false, func, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
@@ -263,9 +263,11 @@ class ApiClient(Base):
     role: Mapped[str]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     beneath: Mapped[bool] = mapped_column(default=False, server_default=false())
-    scopes: Mapped[list[str] | None]
+    scopes: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
     active: Mapped[bool] = mapped_column(default=True)
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
     created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
 
@@ -284,13 +286,19 @@ class ClientSecret(Base):
 
 
 class RefreshToken(Base):
-    """One session of a person: the digest of the refresh token that continues it, used once."""
+    """One session of a person: the digest of the refresh token that continues it, used once.
+
+    `signed_in_at` is when the session began, `came_from` and `user_agent` tell its owner which one it is.
+    """
 
     __tablename__ = "refresh_tokens"
 
     digest: Mapped[str] = mapped_column(primary_key=True)
     session_id: Mapped[UUID] = mapped_column(index=True)
     person_id: Mapped[UUID] = mapped_column(ForeignKey("people.id"), index=True)
+    signed_in_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    came_from: Mapped[str | None]
+    user_agent: Mapped[str | None]
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
