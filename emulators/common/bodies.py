@@ -30,3 +30,17 @@ class Body(BaseModel):
         except UnicodeEncodeError:
             raise ValueError("holds a lone surrogate, which is no text") from None
         return data
+
+
+class PageFactsIn(Body):
+    """What a page shows of itself; what is left out stays as it is, an empty text takes it away."""
+
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+    screen_name: str | None = Field(default=None, min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_.]*$")
+    description: str | None = None
+    verified: bool | None = None
+    avatar: bool | None = None
+    cover: bool | None = None
+    phone: str | None = Field(default=None, max_length=100)
+    address: str | None = Field(default=None, max_length=300)
+    site: str | None = Field(default=None, max_length=300)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import Field, ValidationError
 
-from emulators.common.bodies import Body, Reference
+from emulators.common.bodies import Body, PageFactsIn, Reference
 from emulators.common.control import ControlRoute
 from emulators.common.errors import BadInputError
 from emulators.ok import views
@@ -16,20 +16,19 @@ from emulators.ok.world import OkWorld
 FIXED_SETTINGS = frozenset(
     {"host", "port", "data", "public_url", "seed", "population", "day_seconds", "clock_shift_seconds"}
 )
-OWN_COLUMNS = ("name", "description", "members_count")
+OWN_COLUMNS = ("name", "screen_name", "description", "members_count")
 
 
-class PageRulesIn(Body):
+class PageRulesIn(PageFactsIn):
     page: Reference
     who_can_comment: Commenting | None = None
     closed: bool | None = None
     deactivated: bool | None = None
+    removed: bool | None = None
     administered: bool | None = None
     gos_org: bool | None = None
     messages_allowed: bool | None = None
     comments_share: float | None = Field(default=None, ge=0, le=1)
-    name: str | None = Field(default=None, min_length=1, max_length=200)
-    description: str | None = None
     members_count: int | None = Field(default=None, ge=0)
 
 
@@ -91,7 +90,12 @@ def _people_routes(router: APIRouter, world: OkWorld, door: OkDoor) -> None:
     @router.post("/page")
     async def page(body: PageRulesIn) -> dict[str, Any]:
         uid = door.page(body.page)["uid"]
+        taken = None if body.screen_name is None else world.page_by_name(body.screen_name)
+        if taken is not None and taken["uid"] != uid:
+            raise BadInputError("screen_name", "another page has this short name")
         given = body.model_dump(exclude={"page"}, exclude_none=True)
+        if (mark := given.pop("verified", None)) is not None:
+            given["gos_org"] = mark
         own = {name: given.pop(name) for name in OWN_COLUMNS if name in given}
         with world.store.transaction():
             world.rules.change(uid, given)

@@ -20,9 +20,16 @@ class PageRules:
     """Only its administrators read it through the API."""
     deactivated: bool = False
     """Blocked as a whole: only what it says of itself is still there."""
+    removed: bool = False
+    """Gone: nothing tells of it any more."""
     administered: bool = True
     """Whether users whose tokens we hold are administrators of it."""
     gos_org: bool = True
+    avatar: bool = True
+    cover: bool = False
+    phone: str = ""
+    address: str = ""
+    site: str = ""
     messages_allowed: bool = True
     comments_share: float = 1.0
     """Which share of people's comments the API shows; the counts stay those of the site."""
@@ -47,7 +54,7 @@ class Rules:
     def change(self, page: str, changes: dict[str, Any]) -> PageRules:
         """Change some rules of a group."""
         rules = replace(self.of(page), **changes)
-        lost = rules.deactivated or not rules.administered
+        lost = rules.deactivated or rules.removed or not rules.administered
         self.store.run(
             "INSERT INTO page_rules (page, rules, lost) VALUES (?, ?, ?)"
             " ON CONFLICT (page) DO UPDATE SET rules = excluded.rules, lost = excluded.lost",
@@ -95,7 +102,9 @@ class Rules:
     # --- what may be done --------------------------------------------------------------------------
 
     def check_living(self, page: str) -> None:
-        """Error 456 for a group that is blocked as a whole."""
+        """Error 456 for a group that is blocked as a whole, 160 for one that is gone."""
+        if self.of(page).removed:
+            raise OkError(160)
         if self.of(page).deactivated:
             raise OkError(456, "Group is blocked")
 

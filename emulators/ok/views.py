@@ -38,8 +38,14 @@ def group(world: OkWorld, page: str) -> dict[str, Any]:
 
 
 def group_info(world: OkWorld, row: Row) -> dict[str, Any]:
-    """A group as `group.getInfo` describes it, all fields."""
+    """A group as `group.getInfo` describes it, all fields; what it has not told is left out."""
     rules = world.rules.of(row["uid"])
+    picture = f"{world.settings.base_url}/images/group.png"
+    told: dict[str, Any] = {"phone": rules.phone, "address": rules.address, "homepage_url": rules.site}
+    if rules.avatar:
+        told |= {"photo_id": row["uid"], "main_photo": {"id": row["uid"], "pic128x128": picture}}
+    if rules.cover:
+        told["cover"] = {"id": f"{row['uid']}1", "pic_base": picture}
     return {
         "uid": row["uid"],
         "name": row["name"],
@@ -59,6 +65,7 @@ def group_info(world: OkWorld, row: Row) -> dict[str, Any]:
         "shop_visible_admin": False,
         "shop_visible_public": False,
         "url": f"https://ok.ru/{row['screen_name']}",
+        **{name: value for name, value in told.items() if value},
     }
 
 

@@ -76,7 +76,7 @@ class OkWorld:
     def readable_page(self, uid: str | None, page: str) -> Row:
         """A group whose content the user may read; errors 160 and 10."""
         row = self.page_row(page.removeprefix("group:"))
-        if row is None or self.rules.of(row["uid"]).deactivated:
+        if row is None or self.rules.of(row["uid"]).deactivated or self.rules.of(row["uid"]).removed:
             raise OkError(160)
         self.check_read(uid, row["uid"])
         return row

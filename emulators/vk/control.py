@@ -5,7 +5,7 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field, ValidationError
 
-from emulators.common.bodies import Body
+from emulators.common.bodies import Body, PageFactsIn
 from emulators.common.control import ControlRoute, Reference
 from emulators.common.errors import BadInputError
 from emulators.vk.access import WALL_CLOSED, WALL_LIMITED, WALL_OFF, WALL_OPEN
@@ -57,15 +57,13 @@ class SuggestionIn(BaseModel):
     id: int
 
 
-class PageStateIn(Body):
+class PageStateIn(PageFactsIn):
     page: Reference
     wall: Literal[0, 1, 2, 3] | None = None
     is_closed: Literal[0, 1, 2] | bool | None = None
     deactivated: Literal["deleted", "banned"] | None = None
     comments: Literal["open", "closed"] | None = None
     links: Literal["allowed", "forbidden"] | None = None
-    name: str | None = Field(default=None, min_length=1, max_length=200)
-    description: str | None = None
     fields: dict[str, Any] | None = None
 
 
@@ -78,6 +76,31 @@ class PrivacyIn(BaseModel):
     page: Reference
     author: int = Field(gt=0)
     block: Literal["blacklist", "no_permission", "privacy"] | None
+
+
+_DETAILS = ("verified", "avatar", "cover", "phone", "address", "site")
+_WIDTH, _HEIGHT = 1_590, 400
+
+
+def _details(body: PageStateIn, base_url: str) -> dict[str, Any]:
+    """What the community's object shows of the facts given."""
+    picture = {"url": f"{base_url}/images/cover.png", "width": _WIDTH, "height": _HEIGHT}
+    shown: dict[str, Any] = {}
+    if body.verified is not None:
+        shown["verified"] = int(body.verified)
+    if body.avatar is not None:
+        shown["has_photo"] = int(body.avatar)
+    if body.cover is not None:
+        shown["cover"] = {"enabled": 1, "images": [picture]} if body.cover else {"enabled": 0}
+    if body.phone is not None:
+        shown["contacts"] = [{"desc": "Приёмная", "phone": body.phone}] if body.phone else []
+    if body.address is not None:
+        place = {"id": 1, "title": "Адрес", "address": body.address}
+        told = {"is_enabled": True, "main_address_id": 1, "main_address": place, "count": 1}
+        shown["addresses"] = told if body.address else {"is_enabled": False}
+    if body.site is not None:
+        shown["site"] = body.site
+    return shown
 
 
 def own_control(world: VkWorld) -> APIRouter:
@@ -140,13 +163,19 @@ def _page_routes(router: APIRouter, world: VkWorld) -> None:
     @router.post("/page")
     async def page(body: PageStateIn) -> dict[str, Any]:
         number = world.page(body.page)["id"]
-        given = body.model_dump(exclude={"page", "fields"}, exclude_unset=True)
+        taken = world.store.one(
+            "SELECT id FROM pages WHERE screen_name = ? AND id <> ?", (body.screen_name, number)
+        )
+        if taken is not None:
+            raise BadInputError("screen_name", "another page has this short name")
+        given = body.model_dump(exclude={"page", "fields", *_DETAILS}, exclude_unset=True)
         # Of these only the deactivation can be taken back by a null.
         changes = {name: value for name, value in given.items() if value is not None or name == "deactivated"}
-        if body.fields is not None:
-            changes["details"] = body.fields
+        details = _details(body, world.settings.base_url) | (body.fields or {})
+        if details:
+            changes["details"] = details
         row = world.change_page(number, changes)
-        shown = ("wall", "is_closed", "deactivated", "comments", "links", "name", "description")
+        shown = ("wall", "is_closed", "deactivated", "comments", "links", "name", "screen_name", "description")
         return {"page": number, **{name: row[name] for name in shown}}
 
     @router.post("/publish_suggested")

@@ -41,6 +41,7 @@ class Views:
             "status": "",
             "site": "",
             "contacts": [],
+            "addresses": {"is_enabled": False},
             "has_photo": 1,
             "cover": {"enabled": 0},
         } | json.loads(row["details"])

@@ -22,7 +22,7 @@ def get_info(call: Call) -> Any:
     found = []
     for uid in uids:
         row = call.world.page_row(uid.removeprefix("group:"))
-        if row is None:
+        if row is None or call.world.rules.of(row["uid"]).removed:
             continue
         info = views.group_info(call.world, row)
         if call.uid is not None and call.world.discussions.administers(call.uid, row["uid"]):

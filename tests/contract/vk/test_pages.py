@@ -164,6 +164,32 @@ async def test_what_a_page_tells_of_itself(page: VkPage) -> None:
     assert set(fields.split(",")) <= set(group)
 
 
+async def test_the_control_door_changes_what_a_page_shows(page: VkPage) -> None:
+    door, page = page.emulator.door, await VkPage.open(page.emulator, "facts1")
+    given = {
+        "verified": False,
+        "avatar": False,
+        "cover": True,
+        "phone": "8 301 221-00-00",
+        "address": "ул. Ленина, 1",
+    }
+    await door("page", {"page": page.id, "name": "Другое имя", "site": "https://example.invalid", **given})
+    fields = "verified,has_photo,cover,contacts,addresses,site"
+    shown = (await page.api("groups.getById", page.service, group_id=page.id, fields=fields))["response"][
+        "groups"
+    ][0]
+    assert (shown["name"], shown["site"]) == ("Другое имя", "https://example.invalid")
+    assert (shown["verified"], shown["has_photo"], shown["cover"]["enabled"]) == (0, 0, 1)
+    assert shown["contacts"][0]["phone"] == "8 301 221-00-00"
+    assert shown["addresses"]["main_address"]["address"] == "ул. Ленина, 1"
+    await door("page", {"page": page.id, "verified": True, "phone": "", "address": ""})
+    shown = (await page.api("groups.getById", page.service, group_id=page.id, fields=fields))["response"][
+        "groups"
+    ][0]
+    assert (shown["verified"], shown["contacts"], shown["addresses"]) == (1, [], {"is_enabled": False})
+    assert shown["has_photo"] == 0, "what was not given stays"
+
+
 async def test_staff_edit_and_delete_through_the_api(page: VkPage) -> None:
     ts, written = await page.ts(), await page.citizen("Вопрос")
     at = {"owner_id": -page.id, "comment_id": written["id"]}

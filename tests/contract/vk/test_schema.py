@@ -114,10 +114,24 @@ async def test_answers_about_callbacks_boards_and_closed_pages(schema: Any, page
         assert schema.check_method(method, body) == [], (method, params)
     published = await door("publish_suggested", {"page": other.id, "id": suggested["id"]})
     posts = {"posts": f"-{other.id}_{published['id']}", "extended": 1}
-    for change in ({"deactivated": "banned"}, {"deactivated": None, "is_closed": 1}, {"is_closed": 0, "wall": 2}):
+    shown = {
+        "cover": True,
+        "avatar": False,
+        "phone": "8 301 221-00-00",
+        "address": "ул. Ленина, 1",
+        "verified": False,
+    }
+    for change in (
+        {"deactivated": "banned"},
+        {"deactivated": None, "is_closed": 1},
+        {"is_closed": 0, "wall": 2},
+        shown,
+        {"cover": False, "phone": "", "address": ""},
+    ):
         await door("page", {"page": other.id, **change})
         fields = (
-            "wall,can_post,verified,description,contacts,site,has_photo,cover,members_count,activity,can_suggest"
+            "wall,can_post,verified,description,contacts,site,has_photo,cover,members_count,activity,can_suggest,"
+            "addresses,status"
         )
         fresh = (await door("tokens", {"kind": "user"}))["token"]
         for method, params in (

@@ -31,6 +31,23 @@ async def stranger(network: Network) -> dict[str, Any]:
     return made
 
 
+async def test_a_group_shows_what_the_control_door_gave_it(network: Network) -> None:
+    plain = await rules(network)
+    assert "main_photo" in plain
+    assert not {"cover", "phone", "address", "homepage_url"} & set(plain)
+    given = {"phone": "8 301 221-00-00", "address": "ул. Ленина, 1", "site": "https://example.invalid"}
+    shown = await rules(network, verified=False, avatar=False, cover=True, screen_name="renamed", **given)
+    assert (shown["gos_org"], shown["shortname"], shown["homepage_url"]) == (False, "renamed", given["site"])
+    assert {"cover", "phone", "address"} <= set(shown)
+    assert "main_photo" not in shown
+    other = await network.door("pages", {"name": "Больница", "screen_name": "clinic"})
+    await network.door("page", {"page": other["id"], "screen_name": "renamed"}, status=422)
+    await rules(network, removed=True)
+    answer = await network.call("group.getInfo", uids=f"{network.page},{other['id']}", fields="uid")
+    assert answer == [{"uid": other["id"]}], "a group that is gone is left out"
+    assert code(await network.call("mediatopic.getTopics", gid=network.page)) == 160
+
+
 async def test_comments_are_open_to_all_to_the_staff_or_to_nobody(network: Network) -> None:
     assert (await rules(network, who_can_comment="ADMINS"))["who_can_comment"] == "ADMINS"
     refused = await network.door(
