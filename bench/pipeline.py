@@ -117,6 +117,7 @@ async def run(messages: int) -> tuple[float, float]:
             "GOSPABLIK_DATABASE_URL": url,
             "GOSPABLIK_KEYS_DIR": keys,
             "GOSPABLIK_CURSOR_KEY": "bench",
+            "GOSPABLIK_AUDIT_KEY": "bench",
         }
         ours_db = await _connect(bootstrap.with_database(server, bootstrap.DATABASE))
         floor_db = await _connect(bootstrap.with_database(server, "floor"))

@@ -40,5 +40,6 @@ def new_environment() -> str:
         "GOSPABLIK_ENCRYPTION_KEYS": found.encryption_key,
         "GOSPABLIK_PSEUDONYM_KEY": found.pseudonym_key,
         "GOSPABLIK_CURSOR_KEY": found.cursor_key,
+        "GOSPABLIK_AUDIT_KEY": found.audit_key,
     }
     return "".join(f"{name}={value}\n" for name, value in lines.items())

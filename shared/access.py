@@ -11,7 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, OAuth2Pas
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from shared import tokens
+from shared import audit, tokens
 from shared.problems import Forbidden, Unauthenticated
 from shared.tables.registry import Organisation
 
@@ -222,15 +222,23 @@ class Caller:
         self.require(right)
         return replace(self, right=right)
 
+    @property
+    def reaches_region(self) -> bool:
+        """Whether the right that the caller acts under is for everybody's things.
+
+        Raises `RuntimeError` in a route that asked for no right.
+        """
+        if self.right is None:
+            raise RuntimeError("a route that scopes asks for a right: `allowed(Right.…)`")
+        return RIGHTS[self.role][self.right] is Reach.REGION
+
     def scope(self, column: "InstrumentedAttribute[Any]") -> ColumnElement[bool]:
         """The condition that keeps a query to what the caller may see; the only way there is.
 
         `column` names the organisation that the thing belongs to. Raises `RuntimeError` in a route that asked
         for no right.
         """
-        if self.right is None:
-            raise RuntimeError("a route that scopes asks for a right: `allowed(Right.…)`")
-        if RIGHTS[self.role][self.right] is Reach.REGION:
+        if self.reaches_region:
             return true()
         if not self.beneath:
             return column == self.organisation_id
@@ -264,9 +272,11 @@ async def caller(
         claims = tokens.verify(
             credentials.credentials, keys, audience=tokens.PEOPLE_AUDIENCE, issuer=tokens.PEOPLE_ISSUER
         )
-        return Caller.from_claims(claims)
+        found = Caller.from_claims(claims)
     except (tokens.BadToken, ValueError) as error:
         raise Unauthenticated(f"The token is not accepted: {error}") from error
+    audit.origin(request).actor = found.actor
+    return found
 
 
 CallerDep = Annotated[Caller, Depends(caller)]
@@ -292,7 +302,11 @@ async def service_caller(
         claims = tokens.verify(credentials.credentials, service.service_keys, audience=service.name)
     except tokens.BadToken as error:
         raise Unauthenticated(f"The service token is not accepted: {error}") from error
-    return ServiceCaller(service=claims["iss"], act=str(claims.get("act", claims["iss"])))
+    found = ServiceCaller(service=claims["iss"], act=str(claims.get("act", claims["iss"])))
+    source = audit.origin(request)
+    source.actor = found.service
+    source.on_behalf_of = found.act if found.act != found.service else None
+    return found
 
 
 ServiceCallerDep = Annotated[ServiceCaller, Depends(service_caller)]

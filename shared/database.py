@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
 
 # Connections of a service process: its pool of sessions; a worker has its jobs' and one for wake-ups besides.
 # The sum stays below Postgres' own limit of 100 also when Compose runs API and worker of each service apart.
@@ -23,8 +24,14 @@ class ReadSession(AsyncSession):
     """A session whose transaction is read-only in the database."""
 
 
+class _SyncWriteSession(Session):
+    """What a `WriteSession` stands on: the audit trail listens to it, and to no other."""
+
+
 class WriteSession(AsyncSession):
     """A session that commits at the edge, never inside domain code."""
+
+    sync_session_class = _SyncWriteSession
 
 
 def sqlalchemy_url(url: str) -> str:

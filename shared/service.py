@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from shared import logs, openapi, problems, tokens
+from shared import audit, logs, openapi, problems, tokens
 from shared.body_limit import BodyLimit
 from shared.database import POOL_SIZES, Database, ReadSession, WriteSession
 from shared.events import Consumer, relay
@@ -284,6 +284,7 @@ async def _reading(request: Request) -> AsyncIterator[ReadSession]:
 
 async def _writing(request: Request) -> AsyncIterator[WriteSession]:
     async with service_of(request).database.write() as session:
+        audit.attribute(session, audit.origin(request))
         yield session
 
 

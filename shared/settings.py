@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     )
     keys_dir: Path
     cursor_key: SecretStr = Field(description="Signs list cursors")
+    audit_key: SecretStr = Field(
+        description="Key of the digests that stand for texts and names in the audit trail"
+    )
     host: str = "127.0.0.1"
     port: int = 8000
     public_url: str = "http://127.0.0.1:8080"

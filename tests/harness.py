@@ -75,6 +75,7 @@ def environment(name: str, database: TestDatabase, keys_dir: Path, **more: str) 
         "GOSPABLIK_DATABASE_URL": database.url(name),
         "GOSPABLIK_KEYS_DIR": str(keys_dir),
         "GOSPABLIK_CURSOR_KEY": "cursor-key-of-the-tests",
+        "GOSPABLIK_AUDIT_KEY": "audit-key-of-the-tests",
         "GOSPABLIK_PSEUDONYM_KEY": "pseudonym-key-of-the-tests",
         "GOSPABLIK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8",

@@ -243,6 +243,7 @@ async def _set(root: Path, seed: int, pages: int, parts: list[Part], clients: li
             "GOSPABLIK_DATABASE_URL": bootstrap.with_login(admin, "ingest", PASSWORD),
             "GOSPABLIK_KEYS_DIR": str(keys),
             "GOSPABLIK_CURSOR_KEY": "bench",
+            "GOSPABLIK_AUDIT_KEY": "bench",
             "GOSPABLIK_PSEUDONYM_KEY": "bench",
             "GOSPABLIK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
             "GOSPABLIK_VK_API_URL": urls["vk"],

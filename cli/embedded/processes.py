@@ -80,6 +80,7 @@ class Processes:
             "GOSPABLIK_DATABASE_URL": with_login(self.admin_url, name, password, DATABASE),
             "GOSPABLIK_KEYS_DIR": str(self._layout.keys),
             "GOSPABLIK_CURSOR_KEY": self._secrets.cursor_key,
+            "GOSPABLIK_AUDIT_KEY": self._secrets.audit_key,
             "GOSPABLIK_HOST": self._settings.host,
             "GOSPABLIK_PORT": str(self._settings.port(name)),
             **self._addresses(),

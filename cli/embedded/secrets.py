@@ -25,6 +25,7 @@ class Secrets(BaseModel):
     encryption_key: str = Field(default_factory=lambda: Fernet.generate_key().decode())
     pseudonym_key: str = Field(default_factory=new_password)
     cursor_key: str = Field(default_factory=new_password)
+    audit_key: str = Field(default_factory=new_password)
 
 
 def load_secrets(folder: Path) -> Secrets:

@@ -28,6 +28,7 @@ class Letter(BaseModel):
 
 
 class FakeService:
+    name = "fake"
     people_keys = KeySet([PEOPLE])
 
 
@@ -72,6 +73,7 @@ async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncCl
     monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     monkeypatch.setenv("GOSPABLIK_KEYS_DIR", "/nonexistent")
     monkeypatch.setenv("GOSPABLIK_CURSOR_KEY", "key")
+    monkeypatch.setenv("GOSPABLIK_AUDIT_KEY", "key")
     settings.cache_clear()
     app = FastAPI()
     app.state.service = FakeService()

@@ -1,0 +1,231 @@
+"""The audit trail: who changed what, on whose behalf, from where; written in the transaction of the change.
+
+A session that serves a caller or an operator's command carries an `Origin`. Every row that it changes through the
+ORM leaves its audit row by itself. A statement that changes rows of an audited table past the ORM must be
+followed by `record`: the transaction refuses to commit without. Sessions of workers carry no origin, so that the
+bulk flows, whose record is the events, pay nothing.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from fastapi import Request
+from sqlalchemy import event, insert, inspect, select
+from sqlalchemy.orm import ORMExecuteState, Session
+from structlog.contextvars import get_contextvars
+
+from shared import clock
+from shared.audit_columns import AUDITED, shown
+from shared.database import WriteSession
+from shared.ids import new_id
+from shared.tables import Base
+from shared.tables.appeals import Appeal
+from shared.tables.events import AuditEntry
+from shared.tables.ingest import Message
+from shared.tables.registry import ApiClient, Page, Person
+
+_KEY = "audit"
+
+# Rows that do not name their organisation: the column that leads to one that does.
+_VIA: dict[str, tuple[str, type[Base]]] = {
+    "page_steps": ("page_id", Page),
+    "client_secrets": ("client_id", ApiClient),
+    "refresh_tokens": ("person_id", Person),
+    "network_tokens": ("page_id", Page),
+    "callback_servers": ("page_id", Page),
+    "set_aside": ("page_id", Page),
+    "reconciliations": ("page_id", Page),
+    "appeal_messages": ("appeal_id", Appeal),
+    "triage": ("message_id", Message),
+    "replies": ("appeal_id", Appeal),
+}
+_OWN: dict[str, str] = {"organisations": "id", "successions": "predecessor_id"}
+
+
+class UnrecordedChange(Exception):  # noqa: N818 — reads better where it is raised
+    """Rows of an audited table were changed past the ORM and `record` was not told: nothing is committed."""
+
+
+@dataclass
+class Origin:
+    """Who changes something, by what, from where. Without an `actor` nobody is known yet and nothing is kept.
+
+    `actor` and `on_behalf_of` are ids, never names; `action` is a route's operation or a command.
+    """
+
+    service: str
+    action: str
+    request_id: str | None = None
+    came_from: str | None = None
+    actor: str | None = None
+    on_behalf_of: str | None = None
+    owed: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What became of one row: values by column name; `before` is None for a new row, `after` for one deleted."""
+
+    subject_id: UUID | str
+    organisation_id: UUID | None
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+
+
+def origin(request: Request) -> Origin:
+    """The origin of what this request changes; whoever finds out who calls sets its `actor`."""
+    found: Origin | None = getattr(request.state, _KEY, None)
+    if found is None:
+        route = request.scope["route"]
+        found = Origin(
+            service=request.app.state.service.name,
+            action=getattr(route, "unique_id", route.path),
+            request_id=get_contextvars().get("request_id"),
+            came_from=_address(request),
+        )
+        setattr(request.state, _KEY, found)
+    return found
+
+
+def operator(service: str, command: str) -> Origin:
+    """The origin of what a command at the machine itself changes; the operator is known by their user id."""
+    return Origin(service=service, action=f"gospablik {command}", actor=f"operator:{os.getuid()}")
+
+
+def attribute(session: WriteSession, source: Origin) -> None:
+    """From here on, what the session changes is recorded as coming from there."""
+    session.info[_KEY] = source
+
+
+async def record(session: WriteSession, table: type[Base], *changes: Change) -> None:
+    """Record what a statement changed past the ORM; with no changes: that it changed nothing.
+
+    Values that are the same before and after are left out. Outside a caller's or an operator's session it does
+    nothing, so that domain code may always call it.
+    """
+    source = _source(session.sync_session)
+    if source is None:
+        return
+    source.owed.discard(table.__tablename__)
+    rows = [row for change in changes if (row := _entry(source, table, change)) is not None]
+    if rows:
+        await session.execute(insert(AuditEntry), rows)
+
+
+def _address(request: Request) -> str | None:
+    # The gateway drops what a client says of itself: the first address is the one it saw.
+    told = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
+    try:
+        return str(ipaddress.ip_address(told))
+    except ValueError:
+        return request.client.host if request.client else None
+
+
+def _source(session: Session) -> Origin | None:
+    found: Origin | None = session.info.get(_KEY)
+    return found if found is not None and found.actor is not None else None
+
+
+def _entry(source: Origin, table: type[Base], change: Change) -> dict[str, Any] | None:
+    before, after = change.before, change.after
+    if before is not None and after is not None:
+        differing = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        before = {name: before.get(name) for name in differing}
+        after = {name: after.get(name) for name in differing}
+    subject_id = str(change.subject_id)
+    kept = [None if values is None else shown(table, subject_id, values) for values in (before, after)]
+    if not any(kept):
+        return None
+    return {
+        "id": new_id(),
+        "created_at": clock.now(),
+        "service": source.service,
+        "actor": source.actor,
+        "on_behalf_of": source.on_behalf_of,
+        "action": source.action,
+        "subject_kind": table.__tablename__,
+        "subject_id": subject_id,
+        "organisation_id": change.organisation_id,
+        "before": kept[0],
+        "after": kept[1],
+        "request_id": source.request_id,
+        "came_from": source.came_from,
+    }
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _values(row: Base) -> dict[str, Any]:
+    """What is loaded of a row: asking for more inside a flush would read the database."""
+    state = inspect(row)
+    return {name: state.dict[name] for name in state.mapper.column_attrs.keys() if name in state.dict}  # noqa: SIM118
+
+
+def _changed(row: Base) -> tuple[dict[str, Any], dict[str, Any]]:
+    state = inspect(row)
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for name in state.mapper.column_attrs.keys():  # noqa: SIM118
+        history = state.attrs[name].history
+        if history.has_changes():
+            before[name] = history.deleted[0] if history.deleted else None
+            after[name] = history.added[0] if history.added else None
+    return before, after
+
+
+def _organisation(session: Session, row: Base) -> UUID | None:
+    table = row.__tablename__
+    if table in _OWN:
+        return getattr(row, _OWN[table])  # type: ignore[no-any-return]
+    if table not in _VIA:
+        return getattr(row, "organisation_id", None)
+    column, above = _VIA[table]
+    key = getattr(row, column)
+    columns = above.__table__.columns
+    query = select(columns["organisation_id"]).where(columns["id"] == key)
+    return session.connection().scalar(query) if key is not None else None
+
+
+def _change(session: Session, row: Base) -> Change:
+    state = inspect(row)
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    if row in session.new:
+        before, after = None, _given(_values(row))
+    elif row in session.deleted:
+        before, after = _given(_values(row)), None
+    else:
+        before, after = _changed(row)
+    identity = "/".join(str(part) for part in state.mapper.primary_key_from_instance(row))
+    return Change(subject_id=identity, organisation_id=_organisation(session, row), before=before, after=after)
+
+
+def _flushed_rows(session: Session) -> Sequence[Base]:
+    rows = [*session.new, *session.dirty, *session.deleted]
+    return [row for row in rows if row.__tablename__ in AUDITED]
+
+
+# After the statements, before SQLAlchemy forgets what the values were.
+@event.listens_for(WriteSession.sync_session_class, "after_flush")
+def _record_flush(session: Session, _flush: object) -> None:
+    source = _source(session)
+    if source is None:
+        return
+    entries = [_entry(source, type(row), _change(session, row)) for row in _flushed_rows(session)]
+    if kept := [entry for entry in entries if entry is not None]:
+        session.connection().execute(insert(AuditEntry), kept)
+
+
+@event.listens_for(WriteSession.sync_session_class, "do_orm_execute")
+def _note_debt(state: ORMExecuteState) -> None:
+    if state.is_select or (source := _source(state.session)) is None:
+        return
+    table = getattr(getattr(state.statement, "table", None), "name", None)
+    if table in AUDITED:
+        source.owed.add(table)
