@@ -29,7 +29,7 @@ async def add(username: str, full_name: str, role: str) -> str:
     database = Database(settings().direct_url, 1, name="people")
     try:
         async with database.write() as session:
-            await register(session, new)
+            await register(session, None, new)
     except Problem as problem:
         raise PersonRefusedError(problem.detail) from problem
     finally:

@@ -7,40 +7,42 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry import changes, passwords, sign_in
+from services.registry.places import check_hold, check_place
 from services.registry.schemas.access import PersonChange, PersonNew
-from shared.access import CENTRE_ROLES, Role
+from shared.access import CENTRE_ROLES, Caller, Role
 from shared.database import WriteSession
 from shared.pagination import Paging
 from shared.preconditions import check_version
-from shared.problems import Conflict, Duplicate, Invalid, NotFound
+from shared.problems import Conflict, Duplicate, NotFound
 from shared.settings import settings
-from shared.tables.registry import Organisation, Person
+from shared.tables.registry import Person
 
 DEMO = {
     "centre": ("Модератор центра", Role.MODERATOR),
     "head": ("Руководитель", Role.HEAD),
     "ops": ("Оператор системы", Role.OPERATIONS),
+    "auditor": ("Проверяющий", Role.AUDITOR),
+    "analyst": ("Аналитик центра", Role.ANALYST),
     "org": ("Сотрудник организации", Role.EXECUTOR),
+    "manager": ("Руководитель организации", Role.MANAGER),
+    "approver": ("Согласующий организации", Role.APPROVER),
 }
-
-
-async def check_place(session: AsyncSession, role: Role, organisation_id: UUID | None) -> None:
-    """Raise `Invalid` unless role and organisation go together."""
-    if organisation_id is None:
-        if role not in CENTRE_ROLES:
-            raise Invalid.field("/organisation_id", f"The role «{role}» belongs to an organisation: name it")
-        return
-    if role in CENTRE_ROLES:
-        raise Invalid.field("/organisation_id", f"The role «{role}» belongs to the centre: leave it out")
-    if await session.get(Organisation, organisation_id) is None:
-        raise Invalid.field("/organisation_id", "There is no such organisation")
+# Of these nobody changes their own: one who locks themselves out, or reaches further, must ask a colleague.
+OWN_ACCESS = ("active", "role", "organisation_id", "beneath")
 
 
 async def listed(
-    session: AsyncSession, *, organisation_id: UUID | None, role: str | None, active: bool | None, paging: Paging
+    session: AsyncSession,
+    caller: Caller,
+    *,
+    organisation_id: UUID | None,
+    role: str | None,
+    active: bool | None,
+    paging: Paging,
 ) -> list[Person]:
-    """People by user name, one more than the limit."""
-    query = select(Person).order_by(Person.username).limit(paging.limit + 1)
+    """People whom the caller may see by user name, one more than the limit."""
+    query = select(Person).where(caller.scope(Person.organisation_id))
+    query = query.order_by(Person.username).limit(paging.limit + 1)
     for column, value in ((Person.organisation_id, organisation_id), (Person.role, role), (Person.active, active)):
         if value is not None:
             query = query.where(column == value)
@@ -48,17 +50,22 @@ async def listed(
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
-async def one(session: AsyncSession, person_id: UUID) -> Person:
-    """The person. Raises `NotFound`."""
-    found = await session.get(Person, person_id)
+async def one(session: AsyncSession, caller: Caller, person_id: UUID, *, lock: bool = False) -> Person:
+    """The person; `lock` keeps others from changing them. Raises `NotFound` also for a foreign one."""
+    query = select(Person).where(Person.id == person_id, caller.scope(Person.organisation_id))
+    found = await session.scalar(query.with_for_update() if lock else query)
     if found is None:
         raise NotFound("There is no such person")
     return found
 
 
-async def register(session: WriteSession, new: PersonNew) -> Person:
-    """A new person. Raises `Duplicate` for a user name in use, `Invalid` for role and place that do not fit."""
-    await check_place(session, new.role, new.organisation_id)
+async def register(session: WriteSession, caller: Caller | None, new: PersonNew) -> Person:
+    """A new person; `caller` null: made by the operator's own command.
+
+    Raises `Duplicate` for a user name in use, `Invalid` for role and place that do not fit, `Forbidden` for a
+    place that is not the caller's to give.
+    """
+    await check_place(session, caller, new.role, new.organisation_id, beneath=new.beneath)
     taken = Duplicate.field("/username", "The user name is taken")
     if await session.scalar(select(Person.id).where(Person.username == new.username)) is not None:
         raise taken
@@ -67,6 +74,7 @@ async def register(session: WriteSession, new: PersonNew) -> Person:
         full_name=new.full_name,
         role=new.role.value,
         organisation_id=new.organisation_id,
+        beneath=new.beneath,
         password_hash=await passwords.hashed(new.password),
     )
     try:
@@ -79,22 +87,26 @@ async def register(session: WriteSession, new: PersonNew) -> Person:
 
 
 async def change(
-    session: WriteSession, person_id: UUID, wanted: PersonChange, version: int | None, *, by: str
+    session: WriteSession, caller: Caller, person_id: UUID, wanted: PersonChange, version: int | None
 ) -> Person:
     """Change what was given; a new password, role, place or leave ends all sessions of the person.
 
-    Raises `NotFound`, `PreconditionFailed`, `Invalid`, or `Conflict` when someone locks themselves out.
+    Raises `NotFound`, `PreconditionFailed`, `Invalid`, `Forbidden` for what is not the caller's to give, or
+    `Conflict` when someone locks themselves out.
     """
-    found = await session.get(Person, person_id, with_for_update=True)
-    if found is None:
-        raise NotFound("There is no such person")
+    found = await one(session, caller, person_id, lock=True)
+    check_hold(caller, found)
     check_version(found.version, version)
     values = wanted.changes()
-    if str(person_id) == by and (values.get("active") is False or values.get("role", found.role) != found.role):
-        raise Conflict("Nobody takes their own access away: ask a colleague")
+    own = str(person_id) == caller.subject
+    if own and any(values.get(name, getattr(found, name)) != getattr(found, name) for name in OWN_ACCESS):
+        raise Conflict("Nobody changes their own access: ask a colleague")
     role = Role(values.get("role", found.role))
-    if {"role", "organisation_id"} & values.keys():
-        await check_place(session, role, values.get("organisation_id", found.organisation_id))
+    if {"role", "organisation_id", "beneath"} & values.keys():
+        # Who moves to the centre leaves what they were bound to.
+        values.setdefault("beneath", found.beneath and role not in CENTRE_ROLES)
+        place = values.get("organisation_id", found.organisation_id)
+        await check_place(session, caller, role, place, beneath=values["beneath"])
         values["role"] = role.value
     if "password" in values:
         values["password_hash"] = await passwords.hashed(values.pop("password"))
@@ -106,9 +118,9 @@ async def change(
 
 
 async def ensure_demo_people(session: WriteSession, organisation_id: UUID | None = None) -> None:
-    """Make `centre`, `head` and `ops`, and with an organisation `org`, all with the password `demo`.
+    """Make the people of the demo, all with the password `demo`: those of an organisation when it is given.
 
-    Who exists is left as they are, but `org` moves to the organisation given. Raises `RuntimeError` in production.
+    Who exists is left as they are, but moves to the organisation given. Raises `RuntimeError` in production.
     """
     if settings().environment != "embedded":
         raise RuntimeError("The demo's people, whose password everybody knows, exist in the embedded run only")

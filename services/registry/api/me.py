@@ -23,5 +23,6 @@ async def me(session: Reading, caller: CallerDep) -> Me:
     return Me(
         person=MyPerson(id=caller.subject, name=caller.name, role=caller.role),
         organisation=organisation,
+        beneath=caller.beneath,
         rights=sorted(caller.rights),
     )

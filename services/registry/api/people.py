@@ -30,16 +30,21 @@ async def list_people(
 ) -> Page[PersonShown]:
     """People in the order of their user names, narrowed by any of the filters."""
     rows = await people.listed(
-        session, organisation_id=organisation_id, role=role.value if role else None, active=active, paging=paging
+        session,
+        caller,
+        organisation_id=organisation_id,
+        role=role.value if role else None,
+        active=active,
+        paging=paging,
     )
     kept, cursor = paging.page(rows, lambda row: (row.username,), response)
     return Page(items=[PersonShown.model_validate(row) for row in kept], next_cursor=cursor)
 
 
 @router.get("/{person_id}", summary="One person", responses=ONE)
-async def get_person(person_id: UUID, session: Reading, _caller: PeopleReader, response: Response) -> PersonShown:
+async def get_person(person_id: UUID, session: Reading, caller: PeopleReader, response: Response) -> PersonShown:
     """The person, with their version as `ETag`."""
-    found = await people.one(session, person_id)
+    found = await people.one(session, caller, person_id)
     set_etag(response, found.version)
     return PersonShown.model_validate(found)
 
@@ -51,7 +56,7 @@ async def post_person(
     """The password is kept as an Argon2 hash and never shown."""
 
     async def work() -> PersonShown:
-        return PersonShown.model_validate(await people.register(session, body))
+        return PersonShown.model_validate(await people.register(session, caller, body))
 
     made = await once(
         session,
@@ -80,6 +85,6 @@ async def patch_person(
 
     Access tokens given before live on for 15 minutes at most.
     """
-    found = await people.change(session, person_id, body, version, by=caller.subject)
+    found = await people.change(session, caller, person_id, body, version)
     set_etag(response, found.version)
     return PersonShown.model_validate(found)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.registry.schemas.directory import EXAMPLE_ID
-from services.registry.schemas.fields import Change, Moment, Name, Strict
+from services.registry.schemas.fields import Change, Name, Strict
 from shared.access import Right, Role
 
 
@@ -18,6 +18,11 @@ class TokenAnswer(BaseModel):
     refresh_token: str | None = Field(default=None, description="For people alone; good for one use")
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 — a word of the protocol
     expires_in: int = Field(description="Seconds that the access token lives", examples=[900])
+    scope: str | None = Field(
+        default=None,
+        description="For systems whose rights are narrowed: what is left, divided by spaces",
+        examples=["appeals:read registry:read"],
+    )
 
 
 class OAuthError(BaseModel):
@@ -27,6 +32,7 @@ class OAuthError(BaseModel):
         "invalid_request",
         "invalid_client",
         "invalid_grant",
+        "invalid_scope",
         "unsupported_grant_type",
         "unsupported_token_type",
         "temporarily_unavailable",
@@ -70,7 +76,11 @@ class Me(BaseModel):
 
     person: MyPerson
     organisation: MyOrganisation | None = Field(description="null: the centre, which sees all organisations")
-    rights: list[Right] = Field(description="What the role allows", examples=[["registry:read", "metrics:read"]])
+    beneath: bool = Field(description="Whether the organisations below theirs are theirs to see too")
+    rights: list[Right] = Field(
+        description="What the role allows, narrowed to the token's scope",
+        examples=[["registry:read", "metrics:read"]],
+    )
 
 
 def _normal(value: object) -> object:
@@ -95,6 +105,11 @@ OrganisationId = Annotated[
 ]
 
 
+Beneath = Annotated[
+    bool, Field(description="Bound to all organisations below theirs too; never for the centre, which sees all")
+]
+
+
 class PersonNew(Strict):
     """Someone who may sign in."""
 
@@ -102,6 +117,7 @@ class PersonNew(Strict):
     full_name: Name = Field(examples=["Татьяна Иванова"])
     role: Role = Field(examples=["executor"])
     organisation_id: OrganisationId = None
+    beneath: Beneath = False
     password: Password
 
 
@@ -111,6 +127,7 @@ class PersonChange(Change):
     full_name: Name | None = Field(default=None, examples=["Татьяна Иванова"])
     role: Role | None = Field(default=None, examples=["executor"])
     organisation_id: OrganisationId = None
+    beneath: Beneath | None = None
     password: Password | None = None
     active: bool | None = Field(default=None, description="false: may not sign in, and no session goes on")
 
@@ -131,35 +148,7 @@ class PersonShown(BaseModel):
     full_name: str = Field(examples=["Татьяна Иванова"])
     role: Role
     organisation_id: UUID | None
+    beneath: bool
     active: bool
     created_at: datetime
     updated_at: datetime
-
-
-class ClientNew(Strict):
-    """A system that signs in by itself."""
-
-    name: Name = Field(examples=["Приёмная главы"])
-    role: Role = Field(examples=["executor"])
-    organisation_id: OrganisationId = None
-    expires_at: Moment | None = Field(default=None, description="Left out: it does not expire")
-
-
-class ClientShown(BaseModel):
-    """An API client; its `id` is the `client_id` of `POST /auth/token`."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID = Field(examples=[EXAMPLE_ID])
-    name: str = Field(examples=["Приёмная главы"])
-    role: Role
-    organisation_id: UUID | None
-    active: bool
-    created_at: datetime
-    expires_at: datetime | None
-
-
-class ClientWithSecret(ClientShown):
-    """A new client, with its secret: shown now and never again."""
-
-    secret: str = Field(description="The `client_secret`", examples=["8vJ0…"])

@@ -1,0 +1,55 @@
+"""Whose a person or system may be: role and organisation go together, and nobody gives more than they have."""
+
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.access import CENTRE_ROLES, Caller, Role
+from shared.problems import Forbidden, Invalid
+from shared.tables.registry import Organisation
+
+
+class Placed(Protocol):
+    """Someone bound to an organisation, with or without all beneath it."""
+
+    beneath: bool
+
+
+async def check_place(
+    session: AsyncSession, caller: Caller | None, role: Role, organisation_id: UUID | None, *, beneath: bool
+) -> None:
+    """Raise `Invalid` unless role and place go together, `Forbidden` unless the caller may give them.
+
+    `caller` null: the operator's own command. Who is bound to an organisation gives that organisation's roles
+    there, or beneath it when they are bound to all of it themselves.
+    """
+    if role in CENTRE_ROLES:
+        if organisation_id is not None:
+            raise Invalid.field("/organisation_id", f"The role «{role}» belongs to the centre: leave it out")
+        if beneath:
+            raise Invalid.field("/beneath", f"The role «{role}» belongs to the centre, which sees everything")
+        if caller is not None and not caller.reaches_region:
+            raise Forbidden(f"The role «{role}» is given by the centre alone")
+        return
+    if organisation_id is None:
+        raise Invalid.field("/organisation_id", f"The role «{role}» belongs to an organisation: name it")
+    if await session.scalar(select(Organisation.id).where(Organisation.id == organisation_id)) is None:
+        raise Invalid.field("/organisation_id", "There is no such organisation")
+    if caller is None:
+        return
+    within = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
+    if await session.scalar(within) is None:
+        raise Forbidden("Access to this organisation is not yours to give")
+    if beneath and not (caller.beneath or caller.reaches_region):
+        raise Forbidden("Access to all beneath an organisation is given by who has it")
+
+
+def check_hold(caller: Caller, found: Placed) -> None:
+    """Raise `Forbidden` when somebody found reaches further than the caller.
+
+    Who could change their password or secret would have their reach.
+    """
+    if found.beneath and not (caller.beneath or caller.reaches_region):
+        raise Forbidden("They see all beneath the organisation: who may change them does too")
