@@ -1,0 +1,47 @@
+"""What is wrong with a file, by cell."""
+
+from dataclasses import dataclass, field
+
+from openpyxl.utils import get_column_letter
+
+LONGEST_VALUE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One refused value: where it stands in the file, what it is and why it cannot be taken."""
+
+    row: int
+    index: int
+    column: str
+    value: str
+    reason: str
+
+    @property
+    def cell(self) -> str:
+        """The cell as spreadsheets call it."""
+        return cell_name(self.row, self.index)
+
+
+def cell_name(row: int, index: int) -> str:
+    """«C17» of row 17 and the third column (`index` counts from 0)."""
+    return f"{get_column_letter(index + 1)}{row}"
+
+
+class BadCell(ValueError):  # noqa: N818 — reads better where it is raised
+    """The text of a cell is no value of its column; the message says why."""
+
+
+@dataclass
+class Faults:
+    """All faults of one file, in the order they were met; a cell is refused once for one reason."""
+
+    found: dict[tuple[int, int, str], Fault] = field(default_factory=dict)
+
+    def add(self, fault: Fault) -> None:
+        """Note a fault."""
+        self.found.setdefault((fault.row, fault.index, fault.reason), fault)
+
+    def in_order(self) -> list[Fault]:
+        """By row, then by column."""
+        return sorted(self.found.values(), key=lambda fault: (fault.row, fault.index))
