@@ -69,7 +69,7 @@ class Paging:
 
     def after(
         self,
-        columns: Sequence["InstrumentedAttribute[Any]"],
+        columns: Sequence["InstrumentedAttribute[Any] | ColumnElement[Any]"],
         parse: Sequence[Callable[[Any], Any]],
         *,
         descending: bool = True,

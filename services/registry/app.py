@@ -8,5 +8,5 @@ service = Service(
     "Gospablik: registry",
     routers=api.routers,
     root=api.root,
-    workers={"forget-past": worker.forget_past},
+    workers={"forget-past": worker.forget_past, "coverage": worker.record_coverage},
 )

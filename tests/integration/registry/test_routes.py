@@ -26,12 +26,19 @@ NEEDS: dict[str, Right | None] = {
     "GET /api/v1/calendars/{calendar_id}": Right.REGISTRY_READ,
     "POST /api/v1/calendars": Right.REGISTRY_WRITE,
     "PUT /api/v1/calendars/{calendar_id}/days": Right.REGISTRY_WRITE,
+    "GET /api/v1/coverage": Right.REGISTRY_READ,
+    "GET /api/v1/coverage/missing": Right.REGISTRY_READ,
+    "GET /api/v1/coverage/history": Right.REGISTRY_READ,
     "GET /api/v1/people": Right.PEOPLE_READ,
     "GET /api/v1/people/{person_id}": Right.PEOPLE_READ,
     "POST /api/v1/people": Right.PEOPLE_MANAGE,
     "PATCH /api/v1/people/{person_id}": Right.PEOPLE_MANAGE,
     "GET /api/v1/clients": Right.CLIENTS_READ,
+    "GET /api/v1/clients/{client_id}": Right.CLIENTS_READ,
     "POST /api/v1/clients": Right.CLIENTS_MANAGE,
+    "PATCH /api/v1/clients/{client_id}": Right.CLIENTS_MANAGE,
+    "POST /api/v1/clients/{client_id}/secrets": Right.CLIENTS_MANAGE,
+    "DELETE /api/v1/clients/{client_id}/secrets/{secret_id}": Right.CLIENTS_MANAGE,
     "DELETE /api/v1/clients/{client_id}": Right.CLIENTS_MANAGE,
 }
 OPEN = {"POST /api/v1/auth/token", "POST /api/v1/auth/revoke", "GET /.well-known/jwks.json"}
@@ -53,7 +60,7 @@ async def test_who_may_call_what(registry: ServiceUnderTest, role: Role) -> None
     headers = registry.headers(role, organisation, **{"If-Match": "*"})
     for name, right in NEEDS.items():
         method, path = name.split()
-        for parameter in ("organisation_id", "page_id", "calendar_id", "person_id", "client_id"):
+        for parameter in ("organisation_id", "page_id", "calendar_id", "person_id", "client_id", "secret_id"):
             path = path.replace(f"{{{parameter}}}", str(uuid4()))
         answer = await registry.client.request(method, path, headers=headers, json={} if method != "GET" else None)
         allowed = right is None or right in RIGHTS[role]

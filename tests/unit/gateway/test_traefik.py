@@ -126,6 +126,7 @@ _ROUTES = {
     "/api/v1/.well-known/jwks.json": "registry",
     "/.well-known/jwks.json": "registry",
     "/api/v1/audit": "registry",
+    "/api/v1/coverage/missing": "registry",
     "/api/v1/messages/5/versions": "ingest",
     "/api/v1/sources/tokens": "ingest",
     "/callbacks/vk": "ingest",

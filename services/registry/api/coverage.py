@@ -1,0 +1,193 @@
+"""Coverage: who has a page, who has none and why, and how that changed."""
+
+from datetime import date, datetime, timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from services.registry.api.answers import COMMON, Reader, Text, Words
+from services.registry.coverage import figures, history, missing
+from services.registry.coverage.standing import Filter
+from services.registry.csv_answers import CSV, WantsCsv, csv_answer
+from services.registry.schemas.calendars import Date
+from services.registry.schemas.coverage import (
+    ANY,
+    REASON_TITLES,
+    Coverage,
+    CoverageDayShown,
+    CoverageGroupBy,
+    MissingPage,
+    NetworkOrAny,
+    Reason,
+    Step,
+    network_title,
+)
+from services.registry.schemas.fields import OrganisationKind
+from shared import clock
+from shared.pagination import Page, PagingDep
+from shared.problems import Invalid
+from shared.service import Reading
+
+router = APIRouter(prefix="/coverage", tags=["coverage"], responses=COMMON)
+
+COUNTS = {
+    "total": "Обязаны вести страницу",
+    "exempt": "Освобождены",
+    "covered": "Есть подтверждённая",
+    "covered_share": "Доля с подтверждённой",
+    "live": "В работе",
+    "live_share": "Доля в работе",
+}
+LACKS = {
+    "no_page": "Нет страницы",
+    "closed": "Закрыта",
+    "not_verified": "Не подтверждена",
+    "not_live": "Не введена в работу",
+}
+MISSING = (
+    "Код", "Наименование", "Муниципалитет", "ОКТМО", "Сфера", "Учредитель", "Сеть", "Причина", "Страница",
+    "Основание освобождения", "Документ",
+)  # fmt: skip
+A_YEAR = timedelta(days=365)
+
+
+def _filter(
+    *,
+    municipality: Annotated[Text, Query(description="OKTMO as in `GET /municipalities`, or `none`")] = None,
+    sphere: Annotated[Text, Query(description="The main sphere, or `none`")] = None,
+    kind: OrganisationKind | None = None,
+    owner_id: Annotated[
+        UUID | Literal["none"] | None, Query(description="Directly beneath this organisation, or `none`")
+    ] = None,
+    beneath: Annotated[UUID | None, Query(description="Anywhere beneath this organisation")] = None,
+) -> Filter:
+    return Filter(
+        municipality=municipality,
+        sphere=sphere,
+        kind=kind.value if kind else None,
+        owner_id=owner_id,
+        beneath=beneath,
+    )
+
+
+Wanted = Annotated[Filter, Depends(_filter)]
+
+
+def _today(now: datetime) -> date:
+    return now.astimezone(clock.REGION_ZONE).date()
+
+
+@router.get("", summary="How many bodies have a page, by network", responses=CSV, response_model=Coverage)
+async def get_coverage(
+    session: Reading,
+    _caller: Reader,
+    wanted: Wanted,
+    as_csv: WantsCsv,
+    group_by: CoverageGroupBy | None = None,
+) -> Coverage | Response:
+    """Figures of now, in each network and in any; by district, main sphere, owner or kind when asked for."""
+    now = clock.now()
+    total, groups = await figures.figures(session, _today(now), wanted, group_by)
+    if not as_csv:
+        return Coverage(
+            day=_today(now),
+            computed_at=now.astimezone(clock.REGION_ZONE),
+            group_by=group_by,
+            total=total,
+            groups=groups,
+        )
+    named = {**COUNTS, **LACKS}
+    rows = [(group.key, group.name, counted) for group in groups for counted in group.networks]
+    rows += [("total", "Всего", counted) for counted in total]
+    return csv_answer(
+        "coverage",
+        ("Ключ", "Название", "Сеть", *named.values()),
+        [
+            (key, name, network_title(row.network), *(getattr(row, field) for field in named))
+            for key, name, row in rows
+        ],
+    )
+
+
+@router.get("/missing", summary="Who has no live page, and why", responses=CSV, response_model=Page[MissingPage])
+async def list_missing(
+    *,
+    session: Reading,
+    _caller: Reader,
+    wanted: Wanted,
+    as_csv: WantsCsv,
+    paging: PagingDep,
+    response: Response,
+    network: Annotated[
+        NetworkOrAny | None, Query(description="Left out: a row for each network; `any`: who is live in none")
+    ] = None,
+    reason: Reason | None = None,
+    q: Words = None,
+) -> Page[MissingPage] | Response:
+    """Bodies by name, each with the network, what is lacking there and the page that comes closest."""
+    today = _today(clock.now())
+    rows = await missing.listed(
+        session,
+        today,
+        wanted.named(q),
+        missing.Lack(network=network, reason=reason),
+        None if as_csv else paging,
+    )
+    if as_csv:
+        return csv_answer("coverage-missing", MISSING, [_cells(missing.shown(row)) for row in rows])
+    kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id, row.network), response)
+    return Page(items=[missing.shown(row) for row in kept], next_cursor=cursor)
+
+
+def _cells(row: MissingPage) -> tuple[object, ...]:
+    return (
+        row.code,
+        row.organisation.name,
+        row.municipality_name,
+        row.municipality,
+        row.sphere,
+        row.owner.name if row.owner else None,
+        network_title(row.network),
+        REASON_TITLES[row.reason],
+        row.page.url if row.page else None,
+        row.exempt_reason,
+        row.exempt_document,
+    )
+
+
+@router.get("/history", summary="Coverage over time", responses=CSV, response_model=Page[CoverageDayShown])
+async def list_history(
+    *,
+    session: Reading,
+    _caller: Reader,
+    wanted: Wanted,
+    as_csv: WantsCsv,
+    paging: PagingDep,
+    response: Response,
+    start: Annotated[
+        Date | None, Query(alias="from", description="First day; left out: a year before `to`")
+    ] = None,
+    end: Annotated[Date | None, Query(alias="to", description="Last day; left out: today")] = None,
+    step: Annotated[Step, Query(description="One point for each; it is the last day recorded in it")] = Step.DAY,
+    network: NetworkOrAny = ANY,
+) -> Page[CoverageDayShown] | Response:
+    """Oldest first. A day is as it stood when it ended; days on which nothing ran are left out."""
+    end = end or _today(clock.now())
+    start = start or end - A_YEAR
+    if start > end:
+        raise Invalid.field("query/from", "«from» is later than «to»")
+    points = await history.points(
+        session,
+        start=start,
+        end=end,
+        step=step,
+        network=network,
+        wanted=wanted,
+        paging=None if as_csv else paging,
+    )
+    if as_csv:
+        rows = [(point.day.isoformat(), *(getattr(point, field) for field in COUNTS)) for point in points]
+        return csv_answer("coverage-history", ("День", *COUNTS.values()), rows)
+    kept, cursor = paging.page(points, lambda point: (point.day.isoformat(),), response)
+    return Page(items=kept, next_cursor=cursor)

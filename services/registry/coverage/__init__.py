@@ -1,0 +1,1 @@
+"""Coverage: which bodies owe a page, which have it, and what the others lack."""

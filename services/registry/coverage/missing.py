@@ -1,0 +1,79 @@
+"""Who has no live page in which network, and why."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from services.registry.coverage.standing import RANKS, STAGES, Filter, standing
+from services.registry.schemas.coverage import ANY, MissingPage, NamedBody, PageThere, Reason, Stage
+from shared.pagination import Paging
+from shared.tables.registry import Municipality, Organisation, Page
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """Which lacks are meant; without a network those in each of them, `any` those in all of them together."""
+
+    network: str | None = None
+    reason: Reason | None = None
+
+
+def _query(today: date, wanted: Filter, lack: Lack) -> tuple[Select[Any], Any]:
+    rows = standing(today, wanted).c
+    owner = aliased(Organisation)
+    exempt = rows.exempt_reason.is_not(None)
+    query = (
+        select(
+            *rows,
+            Municipality.name.label("municipality_name"),
+            owner.name.label("owner_name"),
+            Page.url.label("page_url"),
+        )
+        .outerjoin(Municipality, Municipality.oktmo == rows.municipality)
+        .outerjoin(owner, owner.id == rows.owner_id)
+        .outerjoin(Page, Page.id == rows.page_id)
+        .where(rows.rank < RANKS[Stage.LIVE])
+        .where(rows.network == lack.network if lack.network else rows.network != ANY)
+        .order_by(rows.sort_key, rows.id, rows.network)
+    )
+    if lack.reason is Reason.EXEMPT:
+        query = query.where(exempt)
+    elif lack.reason is not None:
+        query = query.where(~exempt, rows.rank == RANKS[Stage(lack.reason.value)])
+    return query, rows
+
+
+async def listed(
+    session: AsyncSession, today: date, wanted: Filter, lack: Lack, paging: Paging | None
+) -> list[Row[Any]]:
+    """Bodies without a live page by name, one more than the limit; all of them without paging."""
+    query, rows = _query(today, wanted, lack)
+    if paging is not None:
+        query = query.limit(paging.limit + 1)
+        after = paging.after((rows.sort_key, rows.id, rows.network), (str, UUID, str), descending=False)
+        query = query if after is None else query.where(after)
+    return list((await session.execute(query)).all())
+
+
+def shown(row: Row[Any]) -> MissingPage:
+    """A row of `listed` as it crosses the wire."""
+    exempt = row.exempt_reason is not None
+    return MissingPage(
+        organisation=NamedBody(id=row.id, name=row.name),
+        code=row.code,
+        kind=row.kind,
+        sphere=row.sphere,
+        municipality=row.municipality,
+        municipality_name=row.municipality_name,
+        owner=NamedBody(id=row.owner_id, name=row.owner_name) if row.owner_id else None,
+        network=row.network,
+        reason=Reason.EXEMPT if exempt else Reason(STAGES[row.rank].value),
+        exempt_reason=row.exempt_reason,
+        exempt_document=row.exempt_document,
+        page=PageThere(id=row.page_id, url=row.page_url) if row.page_id else None,
+    )

@@ -1,0 +1,48 @@
+"""Tables as CSV: for whoever asks with `format=csv` or `Accept: text/csv`, as office programs open it.
+
+UTF-8 with a byte order mark, without which Excel shows Cyrillic as noise.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query, Request, Response
+
+from services.registry.exchange.escaping import escaped
+
+MEDIA_TYPE = "text/csv"
+CSV: dict[int | str, dict[str, Any]] = {
+    200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "JSON, or CSV when asked for"}
+}
+
+
+def wants_csv(
+    request: Request,
+    form: Annotated[
+        Literal["json", "csv"] | None,
+        Query(alias="format", description="`csv`: the whole table, without pages. Else as `Accept` says"),
+    ] = None,
+) -> bool:
+    """Dependency: whether the answer is to be CSV."""
+    if form is not None:
+        return form == "csv"
+    accepted = {part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")}
+    return MEDIA_TYPE in accepted and not accepted & {"application/json", "application/*"}
+
+
+WantsCsv = Annotated[bool, Depends(wants_csv)]
+
+
+def csv_answer(name: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+    """The rows as a file `<name>.csv`; None is an empty cell."""
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(headings)
+    writer.writerows([escaped(value) if isinstance(value, str) else value for value in row] for row in rows)
+    return Response(
+        table.getvalue().encode("utf-8-sig"),
+        media_type=MEDIA_TYPE,
+        headers={"Content-Disposition": f'attachment; filename="{name}.csv"', "Vary": "Accept"},
+    )
