@@ -3,6 +3,7 @@
 from services.ingest.api import (
     backfills,
     callbacks,
+    directory,
     messages,
     publications,
     reconciliations,
@@ -21,4 +22,4 @@ ROUTERS = [
     sources.router,  # last: /sources/{page_id} would take what is not named before it
     publications.router,
 ]
-ROOT = [publications.internal, callbacks.door]
+ROOT = [publications.internal, directory.internal, callbacks.door]

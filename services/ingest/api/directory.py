@@ -1,0 +1,22 @@
+"""Routes by which the registry asks what the networks say of pages."""
+
+from fastapi import APIRouter
+
+from services.ingest.directory import describing
+from services.ingest.directory.desk import DeskDep
+from services.ingest.schemas.directory import DescribedPages, PagesToDescribe
+from shared.access import ServiceCallerDep
+from shared.service import ServiceDep
+
+internal = APIRouter(prefix="/internal/pages", include_in_schema=False)
+
+
+@internal.post("/describe")
+async def describe_pages(
+    wanted: PagesToDescribe, caller: ServiceCallerDep, service: ServiceDep, desk: DeskDep
+) -> DescribedPages:
+    """What the networks say of these pages now, and how many calls it took; `trouble` says why some are left out.
+
+    Pages that the registry does not hold as active are left out.
+    """
+    return await describing.describe(service.database, desk, wanted)

@@ -1,0 +1,29 @@
+"""Phones and addresses in what a page says of itself in plain words."""
+
+import re
+
+import phonenumbers
+
+REGION = "RU"
+LONGEST = 20_000
+
+# A street or a square by its word, and a house number behind it: «ул. Ленина, 54», «пр-т Победы, д. 7а».
+_STREET = re.compile(
+    r"\b(?:ул(?:ица|\.)|пр(?:оспект|-кт|-т|\.)|пер(?:еулок|\.)|пл(?:ощадь|\.)|б(?:ульвар|-р)|ш(?:оссе|\.)|мкр\.?"
+    r"|микрорайон|наб(?:ережная|\.)|проезд|тракт|квартал|кв-л)\s*[«\"]?[\w.\-\s»\"]{2,60}?"
+    r"[,\s]\s*(?:д(?:ом|\.)\s*)?\d{1,4}(?:\s?[а-яА-Я](?![а-яА-Я]))?(?:\s?/\s?\d{1,4})?",
+    re.IGNORECASE,
+)
+
+
+def phone_in(text: str) -> str | None:
+    """The first phone number of a text, in international form; numbers of other things are not taken for one."""
+    for match in phonenumbers.PhoneNumberMatcher(text[:LONGEST], REGION):
+        return phonenumbers.format_number(match.number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    return None
+
+
+def address_in(text: str) -> str | None:
+    """The first street with a house number in a text, as it is written there."""
+    found = _STREET.search(text[:LONGEST])
+    return None if found is None else " ".join(found.group().split())

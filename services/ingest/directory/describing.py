@@ -1,0 +1,161 @@
+"""Describing pages: what their networks say, and what ingest knows of their posts already.
+
+A wall that ingest reads anyway costs no call here: its posts are stored. Only a wall that nobody has read since a
+day ago is asked for by itself, as far as the request allows calls.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.ingest.directory.contacts import address_in, phone_in
+from services.ingest.directory.desk import Desk
+from services.ingest.networks.calls import CallError, CallLost, NoToken
+from services.ingest.networks.directory import Described, Directory, Posts
+from services.ingest.networks.port import PageRef
+from services.ingest.schemas.directory import DescribedPage, DescribedPages, PagesToDescribe
+from shared import clock
+from shared.database import Database
+from shared.logs import logger
+from shared.tables.ingest import Message, Source
+from shared.tables.registry import Page
+
+log = logger(__name__)
+
+FRESH = timedelta(hours=24)
+WEEK = timedelta(days=7)
+# Ways that bring a page's posts whole.
+WALL_WAYS = ("wall_poll", "topics_poll")
+# The caller waits: a wall that is not read by then is left for another day.
+SECONDS = 40.0
+FAILED = (CallError, CallLost, NoToken)
+
+
+class _Walls:
+    """Reads walls one by one, as many as allowed, until time is up or the network no longer lets us."""
+
+    def __init__(self, known: Mapping[UUID, Posts], allowed: int) -> None:
+        self.known = known
+        self._left = allowed
+        self._until = asyncio.get_running_loop().time() + SECONDS
+        self._given_up: set[str] = set()
+
+    async def posts(self, page: PageRef, directory: Directory) -> tuple[Posts | None, int]:
+        """The posts of a page, None when nobody has read them, and how many calls that took."""
+        if page.id in self.known:
+            return self.known[page.id], 0
+        late = asyncio.get_running_loop().time() >= self._until
+        if self._left <= 0 or late or page.network in self._given_up:
+            return None, 0
+        self._left -= 1
+        try:
+            return await directory.posts(page, clock.now() - WEEK), 1
+        except FAILED as error:
+            log.warning("walls are not read any more", network=page.network, error=str(error)[:300])
+            self._given_up.add(page.network)
+            return None, 1
+
+
+async def describe(database: Database, desk: Desk, wanted: PagesToDescribe) -> DescribedPages:
+    """What the networks say of the pages now.
+
+    Pages whose network could not be asked are left out, and `trouble` says why.
+    """
+    async with database.read() as session:
+        pages = await _pages(session, wanted.page_ids)
+        known = await _known_posts(session, wanted.page_ids, clock.now())
+    walls = _Walls(known, wanted.walls)
+    answer = DescribedPages(items=[], calls=0)
+    for network, some in pages.items():
+        directory = desk.directories.get(network)
+        if directory is None:
+            answer.trouble = f"{network} tells nothing of its pages"
+            continue
+        try:
+            for start in range(0, len(some), directory.batch):
+                await _describe(directory, some[start : start + directory.batch], walls, answer)
+        except FAILED as error:
+            log.warning("pages were not described", network=network, error=str(error)[:300])
+            answer.trouble = str(error)[:300]
+    return answer
+
+
+async def _describe(directory: Directory, pages: Sequence[PageRef], walls: _Walls, answer: DescribedPages) -> None:
+    answer.calls += 1
+    told = {one.external_id: one for one in await directory.describe(pages)}
+    for page in pages:
+        said = told[page.external_id]
+        posts, calls = (None, 0) if said.outcome != "open" else await walls.posts(page, directory)
+        answer.items.append(_shown(page, said, posts, calls))
+        answer.calls += calls
+
+
+def _shown(page: PageRef, said: Described, posts: Posts | None, calls: int) -> DescribedPage:
+    words = said.description or ""
+    return DescribedPage(
+        page_id=page.id,
+        outcome=said.outcome,
+        reason=said.reason,
+        name=said.name,
+        screen_name=said.screen_name,
+        verified=said.verified,
+        avatar=said.avatar,
+        cover=said.cover,
+        description=None if said.outcome == "gone" else bool(words),
+        phone=phone_in(said.phone or "") or said.phone or phone_in(words),
+        address=said.address or address_in(words),
+        site=said.site,
+        comments_open=said.comments_open,
+        members=said.members,
+        last_post_at=posts.last_at if posts else None,
+        posts_7_days=posts.week if posts else None,
+        calls=calls,
+    )
+
+
+async def _pages(session: AsyncSession, page_ids: Sequence[UUID]) -> dict[str, list[PageRef]]:
+    """Active pages by network, in the order asked for."""
+    rows = await session.execute(
+        select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.live_from).where(
+            Page.id.in_(page_ids), Page.active
+        )
+    )
+    found = {row.id: PageRef(**row._mapping) for row in rows}
+    by_network: dict[str, list[PageRef]] = defaultdict(list)
+    for page_id in dict.fromkeys(page_ids):
+        if page_id in found:
+            by_network[found[page_id].network].append(found[page_id])
+    return by_network
+
+
+async def _known_posts(session: AsyncSession, page_ids: Sequence[UUID], now: datetime) -> dict[UUID, Posts]:
+    """The posts of pages whose walls have been read since a day ago, from what is stored."""
+    own = (Message.page_id == Source.page_id, Message.kind == "wall_post", Message.deleted_at.is_(None))
+    last = (
+        select(Message.written_at)
+        .where(*own, Message.from_community)
+        .order_by(Message.written_at.desc())
+        .limit(1)
+        .correlate(Source)
+        .lateral()
+    )
+    week = (
+        select(func.count().label("posts"))
+        .select_from(Message)
+        .where(*own, Message.from_community, Message.written_at >= now - WEEK)
+        .correlate(Source)
+        .lateral()
+    )
+    rows = await session.execute(
+        select(Source.page_id, last.c.written_at, week.c.posts)
+        .select_from(Source)
+        .outerjoin(last, true())
+        .join(week, true())
+        .where(Source.page_id.in_(page_ids), Source.way.in_(WALL_WAYS), Source.last_success_at >= now - FRESH)
+    )
+    return {row.page_id: Posts(last_at=row.written_at, week=row.posts) for row in rows}

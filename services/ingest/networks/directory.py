@@ -1,0 +1,56 @@
+"""What a network tells of its pages: the side of a network that the registry asks, beside `port.Network`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from services.ingest.networks.port import PageRef
+
+Outcome = Literal["open", "closed", "gone"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posts:
+    """The community's own posts: when the last one was written, and how many in the last seven days."""
+
+    last_at: datetime | None
+    week: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What a network says of a page. None: it does not tell.
+
+    `outcome`: `closed` with the `reason` `deleted`, `banned`, `closed_group` or `private_group`; `gone` when the
+    network leaves the page out of its answer. `description` is the whole text, `phone`, `address` and `site` what
+    stands in fields of their own. `verified` is the network's own mark.
+    """
+
+    external_id: str
+    outcome: Outcome
+    reason: str | None = None
+    name: str | None = None
+    screen_name: str | None = None
+    verified: bool | None = None
+    avatar: bool | None = None
+    cover: bool | None = None
+    description: str | None = None
+    phone: str | None = None
+    address: str | None = None
+    site: str | None = None
+    comments_open: bool | None = None
+    members: int | None = None
+
+
+class Directory(Protocol):
+    """What a network tells of its pages. Each method raises what a call raises (see `calls`)."""
+
+    batch: int
+    """How many pages one call describes."""
+
+    async def describe(self, pages: Sequence[PageRef]) -> list[Described]:
+        """What each of at most `batch` pages says of itself: one call, every page in the answer."""
+
+    async def posts(self, page: PageRef, since: datetime) -> Posts | None:
+        """The posts of one page, at the price of one call; None: the network does not show them."""

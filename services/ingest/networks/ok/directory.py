@@ -1,0 +1,109 @@
+"""What OK tells of groups: 100 of them in one call, and the newest topics of a group."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from services.ingest.networks.calls import CallError, CallLost
+from services.ingest.networks.directory import Described, Outcome, Posts
+from services.ingest.networks.ok.client import OkClient
+from services.ingest.networks.ok.closed import CLOSED
+from services.ingest.networks.ok.errors import NETWORK
+from services.ingest.networks.ok.reading import TOPICS_PAGE, topics_in
+from services.ingest.networks.port import Accounts, PageRef
+from services.ingest.settings import IngestSettings
+
+BATCH = 100
+FIELDS = (
+    "uid,name,shortname,description,members_count,gos_org,who_can_comment,private,status,disable_reason,photo_id,main_photo,cover,"
+    "phone,address,city,homepage_url"
+)
+# Whether the network has other words for it is not published; what we do not know counts as living.
+DEAD = {"DISABLED", "BLOCKED", "DELETED"}
+GONE = 160
+
+
+class OkDirectory:
+    """Implements `networks.directory.Directory` for OK; the network's mark is `gos_org`."""
+
+    batch = BATCH
+
+    def __init__(self, http: aiohttp.ClientSession, accounts: Accounts, settings: IngestSettings) -> None:
+        self._client = OkClient(http, accounts, settings)
+
+    async def describe(self, pages: Sequence[PageRef]) -> list[Described]:
+        """group.getInfo; groups it leaves out are missing."""
+        uids = ",".join(page.external_id for page in pages)
+        try:
+            answer = await self._client.read("group.getInfo", uids=uids, fields=FIELDS)
+        except CallError as error:
+            if error.code != GONE or len(pages) > 1:
+                raise
+            answer = []
+        found = {str(raw["uid"]): raw for raw in _groups(answer)}
+        return [_described(page.external_id, found.get(page.external_id)) for page in pages]
+
+    async def posts(self, page: PageRef, since: datetime) -> Posts | None:
+        """One mediatopic.getTopics; people's topics are not the group's."""
+        try:
+            answer = await self._client.read("mediatopic.getTopics", gid=page.external_id, count=TOPICS_PAGE)
+        except CallError as error:
+            if error.treatment not in CLOSED:
+                raise
+            return None
+        moments = [
+            datetime.fromtimestamp(raw["created_ms"] / 1000, UTC)
+            for raw in topics_in(answer)
+            if isinstance(raw, dict)
+            and isinstance(raw.get("created_ms"), int)
+            and str(raw.get("author_ref", "")).startswith("group:")
+        ]
+        return Posts(last_at=max(moments, default=None), week=sum(at >= since for at in moments))
+
+
+def _groups(answer: Any) -> list[dict[str, Any]]:
+    """The groups of either shape the network documents. Raises `CallLost` when it is no such answer."""
+    found = answer.get("groups") if isinstance(answer, dict) else answer
+    if not isinstance(found, list):
+        raise CallLost(NETWORK, "group.getInfo", "no groups in the answer")
+    return [raw for raw in found if isinstance(raw, dict) and raw.get("uid")]
+
+
+def _described(external_id: str, raw: Mapping[str, Any] | None) -> Described:
+    if raw is None:
+        return Described(external_id=external_id, outcome="gone", reason="not_found")
+    outcome, reason = _outcome(raw)
+    who = raw.get("who_can_comment")
+    place = [part for part in (_text(raw.get("city")), _text(raw.get("address"))) if part]
+    return Described(
+        external_id=external_id,
+        outcome=outcome,
+        reason=reason,
+        name=_text(raw.get("name")),
+        screen_name=_text(raw.get("shortname")),
+        verified=raw.get("gos_org") if isinstance(raw.get("gos_org"), bool) else None,
+        # Pictures that a group has not are left out of the answer.
+        avatar=bool(raw.get("photo_id") or raw.get("main_photo")),
+        cover=bool(raw.get("cover")),
+        description=_text(raw.get("description")),
+        phone=_text(raw.get("phone")),
+        address=", ".join(place) or None,
+        site=_text(raw.get("homepage_url")),
+        comments_open=who == "EVERYONE" if isinstance(who, str) else None,
+        members=raw.get("members_count") if isinstance(raw.get("members_count"), int) else None,
+    )
+
+
+def _outcome(raw: Mapping[str, Any]) -> tuple[Outcome, str | None]:
+    status = str(raw.get("status") or "").upper()
+    if status == "DELETED":
+        return "closed", "deleted"
+    if status in DEAD or raw.get("disable_reason"):
+        return "closed", "banned"
+    return ("closed", "private_group") if raw.get("private") is True else ("open", None)
+
+
+def _text(value: object) -> str | None:
+    return value.strip() or None if isinstance(value, str) else None

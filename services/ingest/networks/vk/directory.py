@@ -1,0 +1,134 @@
+"""What VK tells of communities: 500 of them in one call, and the newest posts of a wall."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from services.ingest.networks.calls import CallError, CallLost, Treatment
+from services.ingest.networks.directory import Described, Outcome, Posts
+from services.ingest.networks.port import Accounts, PageRef, TokenKind
+from services.ingest.networks.vk.client import VkClient
+from services.ingest.networks.vk.errors import NETWORK
+from services.ingest.networks.vk.reading import CLOSED, READERS, items
+from services.ingest.settings import IngestSettings
+
+BATCH = 500
+POSTS = 100
+FIELDS = (
+    "verified,has_photo,cover,description,contacts,addresses,site,wall,members_count,"
+    "is_closed,deactivated,screen_name"
+)
+INVALID = 100
+# What the state of a wall lets citizens do: open and limited ones take comments, switched off and closed ones not.
+_COMMENTS = {0: False, 1: True, 2: True, 3: False}
+_CLOSED = {1: "closed_group", 2: "private_group"}
+
+
+class VkDirectory:
+    """Implements `networks.directory.Directory` for VK."""
+
+    batch = BATCH
+
+    def __init__(self, http: aiohttp.ClientSession, accounts: Accounts, settings: IngestSettings) -> None:
+        self._client = VkClient(http, accounts, settings)
+        self._accounts = accounts
+
+    async def describe(self, pages: Sequence[PageRef]) -> list[Described]:
+        """groups.getById by a service's or a person's token, else by a community's own."""
+        own = next((one.id for one in pages if self._accounts.credential(NETWORK, TokenKind.GROUP, one.id)), None)
+        ids = ",".join(page.external_id for page in pages)
+        kinds = (*READERS, TokenKind.GROUP)
+        try:
+            answer = await self._client.ask("groups.getById", *kinds, page_id=own, group_ids=ids, fields=FIELDS)
+        except CallError as error:
+            # Said when none of the ids exists; of many that is not to be believed.
+            if error.code != INVALID or len(pages) > 1:
+                raise
+            answer = []
+        found = {str(raw["id"]): raw for raw in _groups(answer)}
+        return [_described(page.external_id, found.get(page.external_id)) for page in pages]
+
+    async def posts(self, page: PageRef, since: datetime) -> Posts | None:
+        """One wall.get of the community's own posts."""
+        owner = f"-{page.external_id}"
+        try:
+            answer = await self._client.ask("wall.get", *READERS, owner_id=owner, filter="owner", count=POSTS)
+        except CallError as error:
+            if error.treatment not in CLOSED and error.treatment is not Treatment.REFUSED:
+                raise
+            return None
+        moments = [
+            datetime.fromtimestamp(raw["date"], UTC)
+            for raw in items(answer, "wall.get")
+            if isinstance(raw, dict) and isinstance(raw.get("date"), int)
+        ]
+        return Posts(last_at=max(moments, default=None), week=sum(at >= since for at in moments))
+
+
+def _groups(answer: Any) -> list[dict[str, Any]]:
+    found = answer.get("groups") if isinstance(answer, dict) else answer
+    if not isinstance(found, list):
+        raise CallLost(NETWORK, "groups.getById", "no groups in the answer")
+    return [raw for raw in found if isinstance(raw, dict) and isinstance(raw.get("id"), int)]
+
+
+def _described(external_id: str, raw: Mapping[str, Any] | None) -> Described:
+    if raw is None:
+        return Described(external_id=external_id, outcome="gone", reason="not_found")
+    outcome, reason = _outcome(raw)
+    return Described(
+        external_id=external_id,
+        outcome=outcome,
+        reason=reason,
+        name=_text(raw.get("name")),
+        screen_name=_text(raw.get("screen_name")),
+        verified=_flag(raw.get("verified")),
+        avatar=_flag(raw.get("has_photo")),
+        cover=_flag(_object(raw.get("cover")).get("enabled")),
+        description=_text(raw.get("description")),
+        phone=_phone(raw),
+        address=_address(raw),
+        site=_text(raw.get("site")),
+        comments_open=_COMMENTS.get(raw.get("wall", -1)),
+        members=raw.get("members_count") if isinstance(raw.get("members_count"), int) else None,
+    )
+
+
+def _outcome(raw: Mapping[str, Any]) -> tuple[Outcome, str | None]:
+    if deactivated := raw.get("deactivated"):
+        return "closed", str(deactivated)
+    if (reason := _CLOSED.get(raw.get("is_closed", 0))) is not None:
+        return "closed", reason
+    return "open", None
+
+
+def _phone(raw: Mapping[str, Any]) -> str | None:
+    contacts = raw.get("contacts")
+    told = [_text(_object(one).get("phone")) for one in contacts] if isinstance(contacts, list) else []
+    told.append(_text(_place(raw).get("phone")))
+    return next((phone for phone in told if phone), None)
+
+
+def _address(raw: Mapping[str, Any]) -> str | None:
+    place = _place(raw)
+    city = _text(_object(place.get("city")).get("title"))
+    parts = [part for part in (city, _text(place.get("address"))) if part]
+    return ", ".join(parts) or None
+
+
+def _place(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _object(_object(raw.get("addresses")).get("main_address"))
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _flag(value: object) -> bool | None:
+    return bool(value) if isinstance(value, int) else None

@@ -1,0 +1,50 @@
+"""What crosses the wire between the registry and ingest about pages."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PagesToDescribe(BaseModel):
+    """Pages of one network, and how many calls may go into single walls: those that nobody has read of late."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    page_ids: Annotated[list[UUID], Field(min_length=1, max_length=500)]
+    walls: int = Field(default=0, ge=0, le=500)
+
+
+class DescribedPage(BaseModel):
+    """What a network says of a page; null: it does not tell.
+
+    `phone` and `address` come from fields of their own, else from the description's words. `posts_7_days` is null
+    where nobody has read the wall.
+    """
+
+    page_id: UUID
+    outcome: Literal["open", "closed", "gone"]
+    reason: str | None
+    name: str | None
+    screen_name: str | None
+    verified: bool | None
+    avatar: bool | None
+    cover: bool | None
+    description: bool | None
+    phone: str | None
+    address: str | None
+    site: str | None
+    comments_open: bool | None
+    members: int | None
+    last_post_at: datetime | None
+    posts_7_days: int | None
+    calls: int = Field(description="Calls made for this page alone")
+
+
+class DescribedPages(BaseModel):
+    """The pages that could be asked about; `calls` counts all calls, those for many pages at once too."""
+
+    items: list[DescribedPage]
+    calls: int
+    trouble: str | None = None

@@ -1,0 +1,26 @@
+"""Phones and addresses in what pages say of themselves."""
+
+import pytest
+
+from services.ingest.directory.contacts import address_in, phone_in
+
+
+@pytest.mark.parametrize(
+    ("text", "phone", "address"),
+    [
+        ("Приёмная: 8 (3012) 21-44-11, г. Улан-Удэ, ул. Ленина, 54", "+7 301 221-44-11", "ул. Ленина, 54"),
+        (
+            "тел. +7 924 555-01-02; пр-т 50-летия Октября, д. 28а",
+            "+7 924 555-01-02",
+            "пр-т 50-летия Октября, д. 28а",
+        ),
+        ("с. Кабанск, улица Кирова, дом 10", None, "улица Кирова, дом 10"),
+        ("ул. Каландаришвили 23/1", None, "ул. Каландаришвили 23/1"),
+        ("ИНН 0323090100, ОГРН 1020300000000", None, None),
+        ("Работаем с 12.05.2020, приём с 10-00 до 15-30", None, None),
+        ("просто слова про улицу и дом", None, None),
+        ("", None, None),
+    ],
+)
+def test_contacts_are_found_in_words(text: str, phone: str | None, address: str | None) -> None:
+    assert (phone_in(text), address_in(text)) == (phone, address)
