@@ -1,6 +1,8 @@
-"""Passwords: Argon2, computed in threads of their own so that the loop goes on."""
+"""Passwords: Argon2, computed in threads of their own so that the loop goes on. Random secrets: a plain digest."""
 
 import asyncio
+import hashlib
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -25,6 +27,16 @@ async def matches(stored: str | None, password: str) -> bool:
 def outdated(stored: str) -> bool:
     """Whether the hash was made with weaker parameters than today's."""
     return _hasher.check_needs_rehash(stored)
+
+
+def random_secret() -> str:
+    """A secret of 256 bits, in characters that need no quoting."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(secret: str) -> str:
+    """How a random secret is stored: it has 256 bits, so no slow hash is needed to hide it."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 @cache

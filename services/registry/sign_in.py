@@ -4,8 +4,6 @@ An access token lives 15 minutes and cannot be taken back; a session lives on by
 good for one use. A used one that comes again means that someone copied it: the whole session ends.
 """
 
-import hashlib
-import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,8 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import delete, select, update
 
-from services.registry import passwords, throttle
+from services.registry import client_secrets, passwords, throttle
 from shared import clock, tokens
+from shared.access import RIGHTS, Role
 from shared.database import WriteSession
 from shared.ids import new_id
 from shared.tables.registry import ApiClient, Person, RefreshToken
@@ -41,6 +40,7 @@ class Issued:
 
     access_token: str
     refresh_token: str | None
+    scope: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Issuer:
         """The issuer with the key of `keys_dir`, read at each start and each sign-in: keys may be changed."""
         return cls(tokens.Signer(tokens.PEOPLE_ISSUER, tokens.read_key(keys_dir / "people.jwk")), production)
 
-    def access_token(self, who: Person | ApiClient) -> str:
+    def access_token(self, who: Person | ApiClient, *, scope: str | None = None) -> str:
         """A token with the claims that `shared.access` reads."""
         return self.signer.sign(
             str(who.id),
@@ -64,17 +64,14 @@ class Issuer:
             name=who.full_name if isinstance(who, Person) else who.name,
             role=who.role,
             org=str(who.organisation_id) if who.organisation_id else None,
+            beneath=who.beneath or None,
+            scope=scope,
         )
 
 
 def normal_username(username: str) -> str:
     """User names are told apart without case."""
     return username.strip().lower()
-
-
-def digest(secret: str) -> str:
-    """How a random secret is stored: it has 256 bits, so no slow hash is needed to hide it."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 async def by_password(session: WriteSession, issuer: Issuer, username: str, password: str) -> Issued:
@@ -111,11 +108,11 @@ async def _person_named(session: WriteSession, name: str) -> Person | None:
 
 
 async def _continue(session: WriteSession, person_id: UUID, session_id: UUID) -> str:
-    token = secrets.token_urlsafe(32)
+    token = passwords.random_secret()
     now = clock.now()
     session.add(
         RefreshToken(
-            digest=digest(token),
+            digest=passwords.digest(token),
             session_id=session_id,
             person_id=person_id,
             created_at=now,
@@ -133,7 +130,7 @@ async def by_refresh(session: WriteSession, issuer: Issuer, token: str) -> Issue
     """
     # The row is locked: of two that come at once the second sees the first's use.
     found = await session.scalar(
-        select(RefreshToken).where(RefreshToken.digest == digest(token)).with_for_update()
+        select(RefreshToken).where(RefreshToken.digest == passwords.digest(token)).with_for_update()
     )
     now = clock.now()
     if found is None or found.revoked_at is not None or found.expires_at <= now:
@@ -148,18 +145,30 @@ async def by_refresh(session: WriteSession, issuer: Issuer, token: str) -> Issue
     return Issued(issuer.access_token(person), await _continue(session, person.id, found.session_id))
 
 
-async def by_client(session: WriteSession, issuer: Issuer, client_id: str, secret: str) -> Issued:
-    """A token for a system. Raises `Refused` with 401."""
+async def by_client(
+    session: WriteSession, issuer: Issuer, client_id: str, secret: str, wanted: str | None = None
+) -> Issued:
+    """A token for a system, narrowed to the scope it wanted. Raises `Refused`, with 401 for a bad client."""
     try:
         found = await session.get(ApiClient, UUID(client_id))
     except ValueError:
         found = None
-    stored = found.secret_hash if found is not None else digest("")
-    good = secrets.compare_digest(stored, digest(secret))
+    good = found is not None and await client_secrets.use(session, found.id, secret)
     expired = found is not None and found.expires_at is not None and found.expires_at <= clock.now()
     if found is None or not good or not found.active or expired:
         raise Refused("invalid_client", "The client is unknown, expired, or its secret is wrong", status=401)
-    return Issued(issuer.access_token(found), None)
+    scope = _scope(found, wanted)
+    return Issued(issuer.access_token(found, scope=scope), None, scope)
+
+
+def _scope(client: ApiClient, wanted: str | None) -> str | None:
+    held = None if client.scopes is None else set(client.scopes)
+    if wanted is None:
+        return None if held is None else " ".join(sorted(held))
+    asked = set(wanted.split())
+    if strange := sorted(asked - (RIGHTS[Role(client.role)].keys() if held is None else held)):
+        raise Refused("invalid_scope", f"The client has no right «{strange[0][:100]}»")
+    return " ".join(sorted(asked))
 
 
 async def revoke_session(session: WriteSession, session_id: UUID) -> None:
@@ -173,7 +182,9 @@ async def revoke_session(session: WriteSession, session_id: UUID) -> None:
 
 async def revoke(session: WriteSession, token: str) -> None:
     """End the session of a refresh token; an unknown one is no error (RFC 7009)."""
-    session_id = await session.scalar(select(RefreshToken.session_id).where(RefreshToken.digest == digest(token)))
+    session_id = await session.scalar(
+        select(RefreshToken.session_id).where(RefreshToken.digest == passwords.digest(token))
+    )
     if session_id is not None:
         await revoke_session(session, session_id)
 

@@ -33,7 +33,11 @@ TOKEN_BODY = _form_body(
         "refresh_token": {"type": "string", "description": "refresh_token"},
         "client_id": {"type": "string", "description": "client_credentials, unless sent as HTTP Basic"},
         "client_secret": {"type": "string", "format": "password", "description": "likewise"},
-        "scope": {"type": "string", "description": "Taken and ignored: the role says what is allowed"},
+        "scope": {
+            "type": "string",
+            "description": "client_credentials: the rights that the token shall have, divided by spaces; "
+            "left out: all of the client's. Other grants ignore it: the role says what is allowed",
+        },
     },
     ["grant_type"],
     {
@@ -119,7 +123,7 @@ async def _grant(request: Request, session: Writing, issuer: Issuer) -> Issued:
         case "refresh_token":
             return await sign_in.by_refresh(session, issuer, _needed(form, "refresh_token"))
         case "client_credentials":
-            return await sign_in.by_client(session, issuer, *_client(request, form))
+            return await sign_in.by_client(session, issuer, *_client(request, form), form.get("scope"))
         case _:
             raise Refused("unsupported_grant_type", "Known are password, refresh_token and client_credentials")
 
@@ -159,6 +163,7 @@ async def token(
     return TokenAnswer(
         access_token=issued.access_token,
         refresh_token=issued.refresh_token,
+        scope=issued.scope,
         expires_in=int(sign_in.ACCESS_LIFETIME.total_seconds()),
     )
 

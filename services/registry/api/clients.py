@@ -1,44 +1,129 @@
-"""API clients."""
+"""API clients and their secrets."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
-from services.registry import clients
-from services.registry.api.answers import BODY, COMMON, ONE, ClientsManager, ClientsReader
-from services.registry.schemas.access import ClientNew, ClientShown, ClientWithSecret
+from services.registry import client_secrets, clients
+from services.registry.api.answers import BODY, CHANGE, COMMON, ONE, ClientsManager, ClientsReader
+from services.registry.schemas.clients import (
+    ClientChange,
+    ClientNew,
+    ClientShown,
+    ClientWithSecret,
+    SecretNew,
+    SecretShown,
+)
+from shared.database import ReadSession, WriteSession
 from shared.pagination import Page, PagingDep
+from shared.preconditions import RequiredVersion, set_etag
+from shared.problems import Conflict, responses
 from shared.service import Reading, Writing
+from shared.tables.registry import ApiClient
 
 router = APIRouter(prefix="/clients", tags=["access"], responses=COMMON)
 
 
+async def _shown(session: ReadSession | WriteSession, rows: Sequence[ApiClient]) -> list[ClientShown]:
+    found = await client_secrets.of_clients(session, [row.id for row in rows])
+    columns = ClientShown.model_fields.keys() - {"secrets"}
+    return [
+        ClientShown.model_validate(
+            {name: getattr(row, name) for name in columns}
+            | {"secrets": [SecretShown.model_validate(secret) for secret in found[row.id]]}
+        )
+        for row in rows
+    ]
+
+
+async def _with_secret(
+    session: WriteSession, client: ApiClient, secret: str, response: Response
+) -> ClientWithSecret:
+    response.headers["Cache-Control"] = "no-store"
+    set_etag(response, client.version)
+    (shown,) = await _shown(session, [client])
+    return ClientWithSecret(**shown.model_dump(), secret=secret)
+
+
 @router.get("", summary="API clients, newest first")
 async def list_clients(
+    *,
     session: Reading,
-    _caller: ClientsReader,
+    caller: ClientsReader,
     paging: PagingDep,
     response: Response,
     organisation_id: UUID | None = None,
+    active: Annotated[bool, Query(description="false: those that were removed")] = True,
 ) -> Page[ClientShown]:
     """Clients that may sign in; never their secrets."""
-    rows = await clients.listed(session, organisation_id=organisation_id, paging=paging)
+    rows = await clients.listed(session, caller, organisation_id=organisation_id, active=active, paging=paging)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
-    return Page(items=[ClientShown.model_validate(row) for row in kept], next_cursor=cursor)
+    return Page(items=await _shown(session, kept), next_cursor=cursor)
+
+
+@router.get("/{client_id}", summary="One API client", responses=ONE)
+async def get_client(client_id: UUID, session: Reading, caller: ClientsReader, response: Response) -> ClientShown:
+    """The client, with its version as `ETag`; a removed one too."""
+    found = await clients.one(session, caller, client_id)
+    set_etag(response, found.version)
+    (shown,) = await _shown(session, [found])
+    return shown
 
 
 @router.post("", summary="Make an API client", status_code=201, responses=BODY)
 async def post_client(
-    body: ClientNew, session: Writing, _caller: ClientsManager, response: Response
+    body: ClientNew, session: Writing, caller: ClientsManager, response: Response
 ) -> ClientWithSecret:
     """The secret is in this answer and nowhere else, so a repeated request makes another client."""
-    client, secret = await clients.register(session, body)
-    response.headers["Cache-Control"] = "no-store"
-    shown = ClientShown.model_validate(client)
-    return ClientWithSecret(**shown.model_dump(), secret=secret)
+    client, secret = await clients.register(session, caller, body)
+    return await _with_secret(session, client, secret, response)
+
+
+@router.patch("/{client_id}", summary="Change an API client", responses=ONE | CHANGE)
+async def patch_client(
+    *,
+    client_id: UUID,
+    body: ClientChange,
+    session: Writing,
+    caller: ClientsManager,
+    version: RequiredVersion,
+    response: Response,
+) -> ClientShown:
+    """Change the fields given. Tokens given before keep their scope for 15 minutes at most."""
+    found = await clients.change(session, caller, client_id, body, version)
+    set_etag(response, found.version)
+    (shown,) = await _shown(session, [found])
+    return shown
+
+
+@router.post(
+    "/{client_id}/secrets",
+    summary="Change a client's secret",
+    status_code=201,
+    responses=BODY | ONE | responses(Conflict),
+)
+async def post_secret(
+    client_id: UUID, body: SecretNew, session: Writing, caller: ClientsManager, response: Response
+) -> ClientWithSecret:
+    """A new secret, in this answer and nowhere else; those before it end after `overlap_hours`.
+
+    At most five work at once. When an answer was lost, ask again: the secret nobody saw ends with the others.
+    """
+    overlap = timedelta(hours=body.overlap_hours)
+    client, secret = await clients.rotate(session, caller, client_id, overlap)
+    return await _with_secret(session, client, secret, response)
+
+
+@router.delete("/{client_id}/secrets/{secret_id}", summary="End one secret", status_code=204, responses=ONE)
+async def delete_secret(client_id: UUID, secret_id: UUID, session: Writing, caller: ClientsManager) -> None:
+    """The secret works no longer, at once; a client without one cannot sign in until it is given another."""
+    await clients.end_secret(session, caller, client_id, secret_id)
 
 
 @router.delete("/{client_id}", summary="Take an API client's access away", status_code=204, responses=ONE)
-async def delete_client(client_id: UUID, session: Writing, _caller: ClientsManager) -> None:
+async def delete_client(client_id: UUID, session: Writing, caller: ClientsManager) -> None:
     """The client can no longer sign in; a token given before lives on for 15 minutes at most."""
-    await clients.remove(session, client_id)
+    await clients.remove(session, caller, client_id)

@@ -1,0 +1,102 @@
+"""What crosses the wire of API clients."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from services.registry.schemas.access import Beneath, OrganisationId
+from services.registry.schemas.directory import EXAMPLE_ID
+from services.registry.schemas.fields import Change, Moment, Name, Strict
+from shared.access import Right, Role
+
+
+def _each_once(value: list[Right] | None) -> list[Right] | None:
+    return None if value is None else sorted(set(value))
+
+
+Scopes = Annotated[
+    list[Right] | None,
+    Field(
+        min_length=1,
+        max_length=100,
+        description="The rights that the client needs of its role's; null: all of them",
+        examples=[["appeals:read", "registry:read"]],
+    ),
+    AfterValidator(_each_once),
+]
+
+
+class ClientNew(Strict):
+    """A system that signs in by itself."""
+
+    name: Name = Field(examples=["Приёмная главы"])
+    role: Role = Field(examples=["executor"])
+    organisation_id: OrganisationId = None
+    beneath: Beneath = False
+    scopes: Scopes = None
+    expires_at: Moment | None = Field(default=None, description="Left out: it does not expire")
+
+
+class ClientChange(Change):
+    """Fields to change; those left out stay. Role and organisation stay for ever: make another client."""
+
+    name: Name | None = Field(default=None, examples=["Приёмная главы"])
+    beneath: Beneath | None = None
+    scopes: Scopes = None
+    expires_at: Moment | None = Field(default=None, description="null: it does not expire")
+
+    @classmethod
+    def nullable(cls) -> frozenset[str]:
+        """Both are a limit that may be taken away."""
+        return frozenset({"scopes", "expires_at"})
+
+
+class SecretNew(Strict):
+    """A change of secrets."""
+
+    overlap_hours: int = Field(
+        default=24,
+        ge=0,
+        le=720,
+        description="How long the secrets before it go on working: time to hand the new one out",
+        examples=[24],
+    )
+
+
+class SecretShown(BaseModel):
+    """A secret that works; never the secret itself."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    created_at: datetime
+    expires_at: datetime | None = Field(description="null: until another takes its place")
+    last_used_at: datetime | None
+
+
+class ClientShown(BaseModel):
+    """An API client; its `id` is the `client_id` of `POST /auth/token`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    version: int = Field(description="Goes into `If-Match` of a change", examples=[1])
+    name: str = Field(examples=["Приёмная главы"])
+    role: Role
+    organisation_id: UUID | None
+    beneath: bool
+    scopes: list[Right] | None
+    active: bool
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="When it last signed in")
+    secrets: list[SecretShown] = Field(description="Those that work, newest first")
+
+
+class ClientWithSecret(ClientShown):
+    """A client with a new secret: shown now and never again."""
+
+    secret: str = Field(description="The `client_secret`", examples=["8vJ0…"])
