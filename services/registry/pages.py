@@ -1,15 +1,26 @@
 """Official pages: which organisation keeps which page in which network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry import changes
-from services.registry.schemas.directory import PageChange, PageNew
+from services.registry import changes, page_steps
+from services.registry.resolving import Community
+from services.registry.schemas.pages import (
+    EvidenceKind,
+    OfficialPage,
+    Owner,
+    PageChange,
+    PageNew,
+    PageRow,
+    ResolvedAddress,
+    Step,
+)
 from services.registry.sorting import containing, sort_key
 from shared import clock
 from shared.database import WriteSession
@@ -18,7 +29,7 @@ from shared.networks import NETWORKS
 from shared.pagination import Paging
 from shared.preconditions import check_version
 from shared.problems import Duplicate, FieldError, Invalid, NotFound
-from shared.tables.registry import Organisation, Page
+from shared.tables.registry import Organisation, Page, PageStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +40,8 @@ class Filter:
     network: str | None = None
     external_id: str | None = None
     active: bool | None = None
+    step: Step | None = None
+    missing_step: Step | None = None
     q: str | None = None
 
 
@@ -38,6 +51,10 @@ async def listed(session: AsyncSession, wanted: Filter, paging: Paging) -> list[
     for name in ("organisation_id", "network", "external_id", "active"):
         if (value := getattr(wanted, name)) is not None:
             query = query.where(getattr(Page, name) == value)
+    if wanted.step is not None:
+        query = query.where(_stands(wanted.step))
+    if wanted.missing_step is not None:
+        query = query.where(~_stands(wanted.missing_step))
     for pattern in containing(wanted.q or ""):
         query = query.where(Page.sort_key.like(pattern, escape="\\"))
     after = paging.after((Page.sort_key, Page.id), (str, UUID), descending=False)
@@ -52,29 +69,68 @@ async def one(session: AsyncSession, page_id: UUID) -> Page:
     return found
 
 
-async def register(session: WriteSession, new: PageNew, actor: str) -> Page:
-    """A new page. Raises `Duplicate`, naming the owner, when it is known; `Invalid` without its organisation."""
-    await _check_organisation(session, new.organisation_id)
-    await _check_unknown(session, new)
-    page = Page(
-        organisation_id=new.organisation_id,
-        network=new.network,
-        external_id=new.external_id,
-        name=new.name,
-        sort_key=sort_key(new.name),
-        screen_name=new.screen_name,
-        url=new.url or NETWORKS[new.network].page_url.format(id=new.external_id),
-        live_from=new.live_from or clock.now(),
+async def shown(session: AsyncSession, pages: Sequence[Page]) -> list[OfficialPage]:
+    """The pages with the steps that stand."""
+    steps = await page_steps.standing(session, [page.id for page in pages])
+    return [OfficialPage(**PageRow.model_validate(page).model_dump(), steps=steps[page.id]) for page in pages]
+
+
+async def whose(session: AsyncSession, community: Community) -> ResolvedAddress:
+    """The community as the network has it, with its page and owner when the registry knows it."""
+    found = await _known(session, community.network, community.external_id)
+    return ResolvedAddress(
+        network=community.network,
+        external_id=community.external_id,
+        name=community.name,
+        screen_name=community.screen_name,
+        url=community.url,
+        page_id=found.page_id if found else None,
+        owner=found.owner if found else None,
     )
+
+
+async def register(session: WriteSession, new: PageNew, actor: str, community: Community | None = None) -> Page:
+    """A new page; `community` is what its address was resolved to, if it was given by address.
+
+    Raises `Duplicate`, naming the owner, when it is known; `Invalid` without its organisation, or when neither
+    community nor network, id and name are given.
+    """
+    await _check_organisation(session, new.organisation_id)
+    page = _made(new, community)
+    pointer = "/external_id" if community is None else "/address"
+    await _check_unknown(session, page, pointer)
     try:
         async with session.begin_nested():
             session.add(page)
             await session.flush()
     except IntegrityError as error:
-        await _check_unknown(session, new)
+        await _check_unknown(session, page, pointer)
         raise Duplicate("The page was registered just now") from error
+    kind = EvidenceKind.MANUAL if community is None else EvidenceKind.NETWORK
+    await page_steps.begin(session, [page.id], page_steps.Evidence(kind=kind, confirmed_by=actor))
     await emit(session, _event("page.registered", page, actor, {}))
     return page
+
+
+def _made(new: PageNew, community: Community | None) -> Page:
+    given = {"network": new.network, "external_id": new.external_id, "name": new.name}
+    if community is not None:
+        known = {"network": community.network, "external_id": community.external_id, "name": community.name}
+        given = {**known, "name": new.name or community.name}
+    missing = [
+        FieldError(pointer=f"/{field}", detail="Field required") for field, value in given.items() if not value
+    ]
+    if missing:
+        raise Invalid("Give the page's address, or its network, id and name", errors=missing)
+    values = {field: str(value) for field, value in given.items()}
+    return Page(
+        organisation_id=new.organisation_id,
+        **values,
+        sort_key=sort_key(values["name"]),
+        screen_name=new.screen_name or (community.screen_name if community else None),
+        url=new.url or NETWORKS[values["network"]].page_url.format(id=values["external_id"]),
+        live_from=new.live_from or clock.now(),
+    )
 
 
 async def change(
@@ -122,20 +178,34 @@ async def _check_organisation(session: AsyncSession, organisation_id: UUID) -> N
         raise Invalid.field("/organisation_id", "There is no such organisation")
 
 
-async def _check_unknown(session: AsyncSession, new: PageNew) -> None:
+@dataclass(frozen=True)
+class _Known:
+    page_id: UUID
+    owner: Owner
+
+
+async def _known(session: AsyncSession, network: str, external_id: str) -> _Known | None:
     found = (
         await session.execute(
             select(Page.id, Organisation.id, Organisation.name)
             .join(Organisation, Organisation.id == Page.organisation_id)
-            .where(Page.network == new.network, Page.external_id == new.external_id)
+            .where(Page.network == network, Page.external_id == external_id)
         )
     ).one_or_none()
+    return None if found is None else _Known(found[0], Owner(id=found[1], name=found[2]))
+
+
+async def _check_unknown(session: AsyncSession, new: Page, pointer: str) -> None:
+    found = await _known(session, new.network, new.external_id)
     if found is not None:
-        page_id, owner_id, owner = found
-        detail = f"The page {new.external_id} of {new.network} belongs to «{owner}»"
+        detail = f"The page {new.external_id} of {new.network} belongs to «{found.owner.name}»"
         raise Duplicate(
             detail,
-            errors=[FieldError(pointer="/external_id", detail=detail)],
-            page_id=page_id,
-            owner={"id": owner_id, "name": owner},
+            errors=[FieldError(pointer=pointer, detail=detail)],
+            page_id=found.page_id,
+            owner=found.owner.model_dump(),
         )
+
+
+def _stands(step: Step) -> ColumnElement[bool]:
+    return exists().where(PageStep.page_id == Page.id, PageStep.step == step.value, PageStep.lost_on.is_(None))

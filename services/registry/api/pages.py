@@ -3,26 +3,39 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 
-from services.registry import pages
-from services.registry.api.answers import CHANGE, COMMON, NEW, ONE, Editor, Reader, Text, Words
-from services.registry.schemas.directory import OfficialPage, PageChange, PageNew
+from services.registry import pages, resolving
+from services.registry.api.answers import BODY, CHANGE, COMMON, NEW, ONE, Editor, Reader, Text, Words
+from services.registry.schemas.pages import (
+    AddressToResolve,
+    OfficialPage,
+    PageChange,
+    PageNew,
+    ResolvedAddress,
+    Step,
+)
 from shared.idempotency import IdempotencyDep, once
 from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
 from shared.preconditions import RequiredVersion, set_etag
-from shared.service import Reading, Writing
+from shared.problems import Unavailable, UpstreamFailed, responses
+from shared.service import Reading, ServiceDep, Writing
 from shared.tables.events import RegistryIdempotency
 
 router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON)
 
+ASKING = responses(Unavailable, UpstreamFailed)
+
 
 def _filter(
+    *,
     organisation_id: UUID | None = None,
     network: NetworkName | None = None,
     external_id: Text = None,
     active: bool | None = None,
+    step: Annotated[Step | None, Query(description="Pages on which this step stands")] = None,
+    missing_step: Annotated[Step | None, Query(description="Pages that have not reached this step")] = None,
     q: Words = None,
 ) -> pages.Filter:
     return pages.Filter(
@@ -30,6 +43,8 @@ def _filter(
         network=network,
         external_id=external_id,
         active=active,
+        step=step,
+        missing_step=missing_step,
         q=q,
     )
 
@@ -45,7 +60,7 @@ async def list_pages(
     """Pages in the order of their names, narrowed by any of the filters."""
     rows = await pages.listed(session, wanted, paging)
     kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
-    return Page(items=[OfficialPage.model_validate(row) for row in kept], next_cursor=cursor)
+    return Page(items=await pages.shown(session, kept), next_cursor=cursor)
 
 
 @router.get("/{page_id}", summary="One page", responses=ONE)
@@ -53,17 +68,42 @@ async def get_page(page_id: UUID, session: Reading, _caller: Reader, response: R
     """The page, with its version as `ETag`."""
     found = await pages.one(session, page_id)
     set_etag(response, found.version)
-    return OfficialPage.model_validate(found)
+    return (await pages.shown(session, [found]))[0]
 
 
-@router.post("", summary="Register a page", status_code=201, responses=NEW)
+@router.post("/resolve", summary="Which page an address names", responses=BODY | ASKING)
+async def resolve_address(
+    body: AddressToResolve, session: Reading, caller: Editor, service: ServiceDep
+) -> ResolvedAddress:
+    """The community behind an address as people paste it, asked of the network; and whose it is here, if anyone's.
+
+    An address that names no community is refused with 422 and the reason. Changes nothing; it takes one or two
+    calls of the network, hence the right to change the registry.
+    """
+    # No connection is held while the network is asked: the session opens one when it is first used.
+    community = await resolving.resolve(service.client(), body.address, body.network, act=caller.actor)
+    return await pages.whose(session, community)
+
+
+@router.post("", summary="Register a page", status_code=201, responses=NEW | ASKING)
 async def post_page(
-    body: PageNew, session: Writing, caller: Editor, key: IdempotencyDep, response: Response
+    *,
+    body: PageNew,
+    session: Writing,
+    caller: Editor,
+    service: ServiceDep,
+    key: IdempotencyDep,
+    response: Response,
 ) -> OfficialPage:
-    """A page that is registered already is refused with 409 and the name of its organisation."""
+    """By `address`, which is resolved as `POST /pages/resolve` does, or by `network`, `external_id` and `name`.
+
+    A page that is registered already is refused with 409 and the name of its organisation.
+    """
+    community = await resolving.of_new_page(service.client(), body, act=caller.actor)
 
     async def work() -> OfficialPage:
-        return OfficialPage.model_validate(await pages.register(session, body, caller.actor))
+        made = await pages.register(session, body, caller.actor, community)
+        return (await pages.shown(session, [made]))[0]
 
     made = await once(
         session,
@@ -91,4 +131,4 @@ async def patch_page(
     """Change the fields given; `If-Match` names the version that was seen."""
     found = await pages.change(session, page_id, body, version, caller.actor)
     set_etag(response, found.version)
-    return OfficialPage.model_validate(found)
+    return (await pages.shown(session, [found]))[0]

@@ -1,0 +1,212 @@
+"""What crosses the wire of official pages: the pages, their addresses, their way to being official and live."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, TypeAdapter
+
+from services.registry.schemas.fields import Change, Line, Moment, Name, Strict
+from shared.networks import NetworkName
+
+EXAMPLE_ID = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
+_url = TypeAdapter(HttpUrl)
+
+
+def _http(value: str) -> str:
+    _url.validate_python(value)
+    return value
+
+
+def _storable(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("the character NUL is not allowed")
+    return value
+
+
+class Step(StrEnum):
+    """The steps of a page's way, in their usual order."""
+
+    CREATED = "created"
+    VERIFIED = "verified"
+    MARKED = "marked"
+    CONNECTED = "connected"
+    WIDGETS = "widgets"
+    LIVE = "live"
+
+
+class EvidenceKind(StrEnum):
+    """By what a step is known: `network` is said by the network itself, `manual` by nobody but who confirmed."""
+
+    NETWORK = "network"
+    DOCUMENT = "document"
+    SCREENSHOT = "screenshot"
+    MANUAL = "manual"
+
+
+ScreenName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Short name in the address", examples=["school71"])
+]
+ExternalId = Annotated[
+    str,
+    Field(
+        pattern=r"^[1-9][0-9]{0,19}$",
+        description="The network's own id of the community: digits, without a minus, as text",
+        examples=["101"],
+    ),
+]
+Url = Annotated[Line, AfterValidator(_http), Field(max_length=500, examples=["https://vk.com/club101"])]
+PastedAddress = Annotated[
+    str,
+    AfterValidator(_storable),
+    Field(
+        min_length=1,
+        max_length=2000,
+        description="The page's address in any form that people paste: a link to the page or to a post of it, "
+        "`@name`, a short name or a bare id (these two with `network`)",
+        examples=["https://vk.com/school71"],
+    ),
+]
+Reason = Annotated[
+    Line,
+    BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value),
+    Field(min_length=1, max_length=1000),
+]
+Day = Annotated[date, Field(examples=["2026-11-25"])]
+
+
+class PageNew(Strict):
+    """An official page of an organisation: by `address`, or by `network`, `external_id` and `name`."""
+
+    organisation_id: UUID = Field(examples=[EXAMPLE_ID])
+    address: PastedAddress | None = Field(
+        default=None, description="In place of `external_id`: the network is asked for id, name and short name"
+    )
+    network: NetworkName | None = Field(default=None, examples=["vk"])
+    external_id: ExternalId | None = None
+    name: Name | None = Field(default=None, description="With `address`, left out: as the network has it")
+    screen_name: ScreenName | None = None
+    url: Url | None = Field(default=None, description="Left out: made from the network and the id")
+    live_from: Moment | None = Field(
+        default=None,
+        description="The page's go-live: what was written before is history and opens no case. Left out: now",
+    )
+
+
+class PageChange(Change):
+    """Fields to change; those left out stay. Network and id of a page never change."""
+
+    organisation_id: UUID | None = Field(default=None, description="The page changes hands", examples=[EXAMPLE_ID])
+    name: Name | None = None
+    screen_name: ScreenName | None = None
+    url: Url | None = None
+    live_from: Moment | None = None
+    active: bool | None = Field(default=None, description="false: nothing is collected or answered there")
+
+    @classmethod
+    def nullable(cls) -> frozenset[str]:
+        """The short name alone."""
+        return frozenset({"screen_name"})
+
+
+class PageRow(BaseModel):
+    """A page as its row says it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    version: int = Field(description="Goes into `If-Match` of a change", examples=[1])
+    organisation_id: UUID = Field(examples=[EXAMPLE_ID])
+    network: NetworkName
+    external_id: str = Field(examples=["101"])
+    name: str = Field(examples=["Школа № 71"])
+    screen_name: str | None = Field(examples=["school71"])
+    url: str = Field(examples=["https://vk.com/club101"])
+    live_from: datetime
+    state: str = Field(description="What the last daily check found; `unknown` before the first")
+    checked_at: datetime | None = Field(description="When the network was last asked about it")
+    active: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class OfficialPage(PageRow):
+    """A page as the registry knows it."""
+
+    steps: dict[Step, date] = Field(
+        description="Steps that stand, each with the day it was reached",
+        examples=[{"created": "2026-11-25", "verified": "2026-11-30"}],
+    )
+
+
+class AddressToResolve(Strict):
+    """An address as a person pasted it."""
+
+    address: PastedAddress
+    network: NetworkName | None = Field(
+        default=None, description="Needed where the address names no network itself", examples=["vk"]
+    )
+
+
+class Owner(BaseModel):
+    """The organisation that keeps a page."""
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
+
+
+class ResolvedAddress(BaseModel):
+    """The community that an address names, as the network has it, and whose it is here."""
+
+    network: NetworkName
+    external_id: str = Field(examples=["101"])
+    name: str = Field(examples=["Школа № 71"])
+    screen_name: str | None = Field(examples=["school71"])
+    url: str = Field(examples=["https://vk.com/club101"])
+    page_id: UUID | None = Field(description="Its page in the registry, null: none yet", examples=[EXAMPLE_ID])
+    owner: Owner | None = Field(description="Who keeps that page")
+
+
+class StepConfirmed(Strict):
+    """That a page has reached a step."""
+
+    reached_on: Day | None = Field(default=None, description="Left out: today in the region")
+    evidence_kind: EvidenceKind = EvidenceKind.MANUAL
+    evidence: Reason | None = Field(
+        default=None,
+        description="Number of a document, address of a screenshot, or what was seen",
+        examples=["Письмо № 17 от 20.11.2026"],
+    )
+
+
+class PageStep(BaseModel):
+    """One step of a page: reached when, by what evidence, confirmed by whom, and lost when, if it was."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    step: Step
+    reached_on: Day
+    evidence_kind: EvidenceKind
+    evidence: str | None = Field(examples=["Письмо № 17 от 20.11.2026"])
+    confirmed_by: str = Field(description="Id of the person or system", examples=[EXAMPLE_ID])
+    lost_on: Day | None
+    lost_reason: str | None = Field(examples=["Сеть больше не показывает отметку"])
+    created_at: datetime
+
+
+class LostStep(BaseModel):
+    """A step that a page had and lost."""
+
+    page_id: UUID = Field(examples=[EXAMPLE_ID])
+    network: NetworkName
+    external_id: str = Field(examples=["101"])
+    name: str = Field(examples=["Школа № 71"])
+    url: str = Field(examples=["https://vk.com/club101"])
+    owner: Owner
+    step: Step
+    reached_on: Day
+    lost_on: Day
+    lost_reason: str | None = Field(examples=["Сеть больше не показывает отметку"])
+    regained_on: Day | None = Field(description="The page has reached the step again since")
