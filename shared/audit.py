@@ -8,8 +8,8 @@ bulk flows, whose record is the events, pay nothing.
 
 import ipaddress
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -30,8 +30,10 @@ from shared.tables.registry import ApiClient, Page, Person
 
 _KEY = "audit"
 
+_Placed = Page | ApiClient | Person | Appeal | Message
+
 # Rows that do not name their organisation: the column that leads to one that does.
-_VIA: dict[str, tuple[str, type[Base]]] = {
+_VIA: dict[str, tuple[str, type[_Placed]]] = {
     "page_steps": ("page_id", Page),
     "client_secrets": ("client_id", ApiClient),
     "refresh_tokens": ("person_id", Person),
@@ -39,7 +41,6 @@ _VIA: dict[str, tuple[str, type[Base]]] = {
     "callback_servers": ("page_id", Page),
     "set_aside": ("page_id", Page),
     "reconciliations": ("page_id", Page),
-    "appeal_messages": ("appeal_id", Appeal),
     "triage": ("message_id", Message),
     "replies": ("appeal_id", Appeal),
 }
@@ -68,10 +69,13 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What became of one row: values by column name; `before` is None for a new row, `after` for one deleted."""
+    """What became of one row: values by column name; `before` is None for a new row, `after` for one deleted.
+
+    Left out, the organisation is found through the columns that lead to one, such as `page_id`.
+    """
 
     subject_id: UUID | str
-    organisation_id: UUID | None
+    organisation_id: UUID | None = None
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
 
@@ -101,19 +105,46 @@ def attribute(session: WriteSession, source: Origin) -> None:
     session.info[_KEY] = source
 
 
-async def record(session: WriteSession, table: type[Base], *changes: Change) -> None:
-    """Record what a statement changed past the ORM; with no changes: that it changed nothing.
+async def record(session: WriteSession, table: type[Base], changes: Iterable[Change] = ()) -> None:
+    """Record what a statement changed past the ORM; with no changes: that there is nothing to keep of it.
 
     Values that are the same before and after are left out. Outside a caller's or an operator's session it does
-    nothing, so that domain code may always call it.
+    not even look at `changes`, so that domain code may always call it.
     """
     source = _source(session.sync_session)
     if source is None:
         return
     source.owed.discard(table.__tablename__)
-    rows = [row for change in changes if (row := _entry(source, table, change)) is not None]
+    placed = await _placed(session, table, list(changes))
+    rows = [row for change in placed if (row := _entry(source, table, change)) is not None]
     if rows:
         await session.execute(insert(AuditEntry), rows)
+
+
+def attributed(session: WriteSession) -> bool:
+    """Whether what the session changes is recorded: before reading what only the trail would need."""
+    return _source(session.sync_session) is not None
+
+
+def made(row: Base) -> Change:
+    """A row that a statement made, as it was read back."""
+    return Change(subject_id=_identity(row), organisation_id=_own_organisation(row), after=_given(_values(row)))
+
+
+async def _placed(session: WriteSession, table: type[Base], changes: list[Change]) -> list[Change]:
+    """The changes with the organisations that they left out, by one query."""
+    if table.__tablename__ not in _VIA or all(change.organisation_id for change in changes):
+        return changes
+    column, above = _VIA[table.__tablename__]
+    keys = {id(change): {**(change.before or {}), **(change.after or {})}.get(column) for change in changes}
+    found = await session.execute(
+        select(above.id, above.organisation_id).where(above.id.in_({key for key in keys.values() if key}))
+    )
+    owners: dict[Any, UUID | None] = {row.id: row.organisation_id for row in found}
+    return [
+        replace(change, organisation_id=change.organisation_id or owners.get(keys[id(change)]))
+        for change in changes
+    ]
 
 
 def _address(request: Request) -> str | None:
@@ -179,21 +210,26 @@ def _changed(row: Base) -> tuple[dict[str, Any], dict[str, Any]]:
     return before, after
 
 
+def _identity(row: Base) -> str:
+    return "/".join(str(part) for part in inspect(row).mapper.primary_key_from_instance(row))
+
+
+def _own_organisation(row: Base) -> UUID | None:
+    found: UUID | None = getattr(row, _OWN.get(row.__tablename__, "organisation_id"), None)
+    return found
+
+
 def _organisation(session: Session, row: Base) -> UUID | None:
-    table = row.__tablename__
-    if table in _OWN:
-        return getattr(row, _OWN[table])  # type: ignore[no-any-return]
-    if table not in _VIA:
-        return getattr(row, "organisation_id", None)
-    column, above = _VIA[table]
+    if row.__tablename__ not in _VIA:
+        return _own_organisation(row)
+    column, above = _VIA[row.__tablename__]
     key = getattr(row, column)
-    columns = above.__table__.columns
-    query = select(columns["organisation_id"]).where(columns["id"] == key)
-    return session.connection().scalar(query) if key is not None else None
+    if key is None:
+        return None
+    return session.connection().scalar(select(above.organisation_id).where(above.id == key))
 
 
 def _change(session: Session, row: Base) -> Change:
-    state = inspect(row)
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
     if row in session.new:
@@ -202,8 +238,9 @@ def _change(session: Session, row: Base) -> Change:
         before, after = _given(_values(row)), None
     else:
         before, after = _changed(row)
-    identity = "/".join(str(part) for part in state.mapper.primary_key_from_instance(row))
-    return Change(subject_id=identity, organisation_id=_organisation(session, row), before=before, after=after)
+    return Change(
+        subject_id=_identity(row), organisation_id=_organisation(session, row), before=before, after=after
+    )
 
 
 def _flushed_rows(session: Session) -> Sequence[Base]:
@@ -229,3 +266,10 @@ def _note_debt(state: ORMExecuteState) -> None:
     table = getattr(getattr(state.statement, "table", None), "name", None)
     if table in AUDITED:
         source.owed.add(table)
+
+
+@event.listens_for(WriteSession.sync_session_class, "before_commit")
+def _refuse_debt(session: Session) -> None:
+    source = _source(session)
+    if source is not None and source.owed and not session.in_nested_transaction():
+        raise UnrecordedChange(f"{source.action} changed {', '.join(sorted(source.owed))} without an audit row")

@@ -43,7 +43,6 @@ AUDITED: dict[str, frozenset[str]] = {
     "topics": frozenset({"code"}),
     "sla_policies": frozenset({"urgency", "starts_from"}),
     "appeals": frozenset({"status", "urgency", "outcome", "network"}),
-    "appeal_messages": frozenset(),
     "triage": frozenset({"needs_answer", "type", "urgency", "judged_by"}),
     "replies": frozenset({"origin", "kind", "status", "author"}),
     "routing_rules": frozenset({"municipality"}),
@@ -69,7 +68,7 @@ UNAUDITED: dict[str, str] = {
         "what citizens wrote comes from the networks: its versions and events are its record",
     ),
     **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "the worker's own bookkeeping"),
-    "timeline": "a case's own permanent record",
+    **dict.fromkeys(("timeline", "appeal_messages"), "a case's own permanent record, which joins messages to it"),
 }
 
 SECRET = frozenset({"password_hash", "secret", "digest", "identity", "raw", "challenge"})

@@ -15,17 +15,17 @@ from uuid import UUID
 from sqlalchemy import and_, insert, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.appeals import deadlines
+from services.appeals import deadlines, judgements
 from services.appeals.moving import accept, raise_urgency, tell_assigned, wake
 from services.appeals.reference import Reference
 from services.appeals.timeline import SYSTEM, Journal
 from services.appeals.triage import Judgement
 from services.appeals.workflow import ENDED, after_message
-from shared import clock
+from shared import audit, clock
 from shared.database import WriteSession
 from shared.ids import new_id
 from shared.problems import Conflict
-from shared.tables.appeals import OPEN_STATUSES, Appeal, AppealMessage, Triage
+from shared.tables.appeals import OPEN_STATUSES, Appeal, AppealMessage
 from shared.tables.ingest import Message
 
 REOPENS_WITHIN = timedelta(days=30)
@@ -154,11 +154,12 @@ class Opening:
             inserted = await self._session.scalars(
                 upsert(Appeal).values(drafts).on_conflict_do_nothing().returning(Appeal)
             )
-            for appeal in inserted:
+            for appeal in (new := list(inserted)):
                 item = wanted.pop((appeal.thread_key or "", appeal.author_key or ""))
                 self.opened[item.message.id] = appeal
                 self._pending.add(appeal.id)
                 self.desk.put(appeal)
+            await audit.record(self._session, Appeal, (audit.made(appeal) for appeal in new))
             # The others lost to a case that is committed by now: join it, unless it ended meanwhile.
             if wanted:
                 await self.desk.add(self._session, [item.message for item in wanted.values()])
@@ -270,23 +271,7 @@ class Opening:
         await self._session.flush()
         if self._links:
             await self._session.execute(insert(AppealMessage), self._links)
-        if self._judged:
-            row = upsert(Triage).values(list(self._judged.values()))
-            changed = (
-                "needs_answer",
-                "type",
-                "urgency",
-                "topic_id",
-                "confidence",
-                "why",
-                "judged_by",
-                "updated_at",
-            )
-            await self._session.execute(
-                row.on_conflict_do_update(
-                    index_elements=["message_id"], set_={name: row.excluded[name] for name in changed}
-                )
-            )
+        await judgements.store(self._session, self._judged)
         await self._journal.write(self._session)
         self._links, self._judged = [], {}
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.event_types import TEST, body_of
 from services.webhooks.signing import Secrets, Vault, new_secret
-from shared import clock
+from shared import audit, clock
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.events import NewEvent, emit
@@ -84,6 +84,8 @@ async def remove(session: WriteSession, caller: Caller, endpoint_id: UUID) -> No
     """Delete the endpoint with its deliveries."""
     endpoint = await get(session, caller, endpoint_id, lock=True)
     await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
+    # Deliveries are copies of events and go with their endpoint, whose own row tells of it.
+    await audit.record(session, WebhookDelivery)
     await session.delete(endpoint)
     await session.flush()
 
@@ -155,3 +157,5 @@ async def give_up_waiting(session: WriteSession, ids: Sequence[UUID], reason: st
         .values(status="failed", last_error=reason)
         .execution_options(synchronize_session=False)
     )
+    # It follows from what happened to the endpoint, which is recorded.
+    await audit.record(session, WebhookDelivery)

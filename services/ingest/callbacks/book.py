@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.networks.port import Callback, CallbackState
 from services.ingest.secrecy import decrypt, encrypt, token_digest
-from shared import clock
+from shared import audit, clock
 from shared.database import Database, WriteSession
 from shared.tables.ingest import CallbackServer
 
@@ -71,11 +71,26 @@ async def keep(session: WriteSession, network: str, callback: Callback) -> None:
         "checked_at": callback.checked_at,
         "updated_at": now,
     }
+    before = await _as_recorded(session, callback.page_id)
     await session.execute(
         insert(CallbackServer)
         .values(page_id=callback.page_id, network=network, created_at=now, **fresh)
         .on_conflict_do_update(index_elements=[CallbackServer.page_id], set_=fresh)
     )
+    after = {"page_id": callback.page_id, "network": network, **fresh}
+    await audit.record(
+        session, CallbackServer, [audit.Change(subject_id=callback.page_id, before=before, after=after)]
+    )
+
+
+async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] | None:
+    """What the audit trail compares a change with."""
+    if not audit.attributed(session):
+        return None
+    columns = CallbackServer.__table__.columns
+    shown = [column for column in columns if column.name not in {"created_at", "last_event_at"}]
+    row = (await session.execute(select(*shown).where(CallbackServer.page_id == page_id))).one_or_none()
+    return None if row is None else dict(row._mapping)
 
 
 async def checked(session: WriteSession, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:

@@ -13,7 +13,7 @@ from services.ingest.callbacks import book
 from services.ingest.networks.port import Callback, CallbackState
 from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
-from shared import clock
+from shared import audit, clock
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.problems import Conflict, FieldError, Invalid, NotFound
@@ -68,12 +68,14 @@ async def set_by_hand(session: WriteSession, caller: Caller, page_id: UUID, give
 
 async def remove(session: WriteSession, caller: Caller, page_id: UUID) -> None:
     """Take no more events under the secret of a page; a watched page gets a server anew. Raises `NotFound`."""
-    await _page(session, caller, page_id)
+    page = await _page(session, caller, page_id)
     gone = await session.scalar(
         delete(CallbackServer).where(CallbackServer.page_id == page_id).returning(CallbackServer.page_id)
     )
     if gone is None:
         raise NotFound("No push is set up for this page")
+    before = {"page_id": page.id, "network": page.network}
+    await audit.record(session, CallbackServer, [audit.Change(subject_id=page_id, before=before)])
 
 
 async def _page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.ingest.comparing.backfill import UNFINISHED
 from services.ingest.comparing.reconciliations import check_since, followed
 from services.ingest.schemas.comparing import BackfillIn
-from shared import clock
+from shared import audit, clock
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.ids import new_id
@@ -50,7 +50,9 @@ async def ask(session: WriteSession, caller: Caller, page_id: UUID, wanted: Back
             select(Backfill.id).where(Backfill.page_id == page_id, Backfill.status.in_(UNFINISHED))
         )
         raise Conflict("A backfill of this page is under way", backfill_id=running)
-    return await session.get_one(Backfill, made)
+    row = await session.get_one(Backfill, made)
+    await audit.record(session, Backfill, [audit.made(row)])
+    return row
 
 
 def _visible(caller: Caller, backfill_id: UUID) -> Select[Backfill]:

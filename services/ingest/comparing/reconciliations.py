@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, insert, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.schemas.comparing import ReconciliationSummary
-from shared import clock
+from shared import audit, clock
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.ids import new_id
@@ -87,6 +87,9 @@ async def add(
         )
     if rows:
         await session.execute(insert(Reconciliation), rows)
+        await audit.record(
+            session, Reconciliation, (audit.Change(subject_id=row["id"], after=row) for row in rows)
+        )
     return [row["id"] for row in rows]
 
 

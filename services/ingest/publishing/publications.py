@@ -16,7 +16,7 @@ from services.ingest.publishing.publish import JOB
 from services.ingest.publishing.splitting import split, unsent
 from services.ingest.schemas.publications import PublicationIn
 from services.ingest.settings import ingest_settings
-from shared import clock
+from shared import audit, clock
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.ids import new_id
@@ -92,6 +92,7 @@ async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> t
         for publication_id in ids:
             await _enqueue(session, jobs, publication_id)
     asked = await _parts(session, wanted.reply_id)
+    await audit.record(session, Publication, (audit.made(row) for row in asked if made is not None))
     if not asked:
         raise Conflict("The publication was removed in the same moment; ask again")
     if [row.text for row in asked] != parts or asked[0].thread_key != message.thread_key:
@@ -183,6 +184,8 @@ async def _correct(
         .values(parts=len(standing) + len(texts))
         .execution_options(synchronize_session=False)
     )
+    # The rows that came and went are recorded; how many there are now follows from them.
+    await audit.record(session, Publication)
 
 
 async def find(session: AsyncSession, caller: Caller, publication_id: UUID) -> Publication:

@@ -1,0 +1,40 @@
+"""What was judged of messages, stored: the last judgement of a message stands."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from shared import audit
+from shared.database import WriteSession
+from shared.tables.appeals import Triage
+
+_RENEWED = ("needs_answer", "type", "urgency", "topic_id", "confidence", "why", "judged_by", "updated_at")
+
+
+async def store(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) -> None:
+    """Write judgements, by message, in place of those before."""
+    if not judged:
+        return
+    before = await _before(session, judged)
+    row = insert(Triage).values(list(judged.values()))
+    await session.execute(
+        row.on_conflict_do_update(
+            index_elements=["message_id"], set_={name: row.excluded[name] for name in _RENEWED}
+        )
+    )
+    changes = (
+        audit.Change(subject_id=message_id, before=before.get(message_id), after=values)
+        for message_id, values in judged.items()
+    )
+    await audit.record(session, Triage, changes)
+
+
+async def _before(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) -> dict[UUID, dict[str, Any]]:
+    """What was judged until now, if the audit trail wants to know: it does when a person judges."""
+    if not audit.attributed(session):
+        return {}
+    rows = await session.execute(select(*Triage.__table__.columns).where(Triage.message_id.in_(judged)))
+    return {row.message_id: dict(row._mapping) for row in rows}
