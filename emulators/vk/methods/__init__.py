@@ -1,6 +1,6 @@
 """API methods by section; importing a section registers its methods."""
 
-from emulators.vk.methods import boards, callbacks, comments, execute, groups, messages, users, wall
+from emulators.vk.methods import boards, callbacks, comments, execute, groups, messages, users, utils, wall
 from emulators.vk.methods.registry import METHODS, Call, Method
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "groups",
     "messages",
     "users",
+    "utils",
     "wall",
 ]

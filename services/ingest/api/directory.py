@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter
 
-from services.ingest.directory import describing
+from services.ingest.directory import describing, resolving
 from services.ingest.directory.desk import DeskDep
 from services.ingest.schemas.directory import DescribedPages, PagesToDescribe
+from services.ingest.schemas.resolving import AddressToResolve, Resolution
 from shared.access import ServiceCallerDep
 from shared.service import ServiceDep
 
@@ -20,3 +21,9 @@ async def describe_pages(
     Pages that the registry does not hold as active are left out.
     """
     return await describing.describe(service.database, desk, wanted)
+
+
+@internal.post("/resolve")
+async def resolve_address(wanted: AddressToResolve, caller: ServiceCallerDep, desk: DeskDep) -> Resolution:
+    """Which community the id or the short name stands for, as its network says now."""
+    return await resolving.resolve(desk, wanted)

@@ -43,6 +43,23 @@ class Described:
     members: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Community:
+    """A community by its id, with its name and the short name of its address if it has one."""
+
+    external_id: str
+    name: str
+    screen_name: str | None
+
+
+class NoCommunity(Exception):  # noqa: N818 — an answer of the network
+    """An address stands for no living community; `reason` is a sentence that says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class Directory(Protocol):
     """What a network tells of its pages. Each method raises what a call raises (see `calls`)."""
 
@@ -54,3 +71,6 @@ class Directory(Protocol):
 
     async def posts(self, page: PageRef, since: datetime) -> Posts | None:
         """The posts of one page, at the price of one call; None: the network does not show them."""
+
+    async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
+        """What an address stands for that names one of the two. Raises `NoCommunity` too."""

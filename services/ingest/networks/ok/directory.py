@@ -7,7 +7,8 @@ from typing import Any
 import aiohttp
 
 from services.ingest.networks.calls import CallError, CallLost
-from services.ingest.networks.directory import Described, Outcome, Posts
+from services.ingest.networks.directory import Community, Described, Outcome, Posts
+from services.ingest.networks.ok import resolving
 from services.ingest.networks.ok.client import OkClient
 from services.ingest.networks.ok.closed import CLOSED
 from services.ingest.networks.ok.errors import NETWORK
@@ -61,6 +62,12 @@ class OkDirectory:
             and str(raw.get("author_ref", "")).startswith("group:")
         ]
         return Posts(last_at=max(moments, default=None), week=sum(at >= since for at in moments))
+
+    async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
+        """By group.getInfo; a short name by url.getInfo first."""
+        if external_id is not None:
+            return await resolving.by_id(self._client, external_id)
+        return await resolving.by_name(self._client, screen_name or "")
 
 
 def _groups(answer: Any) -> list[dict[str, Any]]:

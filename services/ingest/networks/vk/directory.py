@@ -7,8 +7,9 @@ from typing import Any
 import aiohttp
 
 from services.ingest.networks.calls import CallError, CallLost, Treatment
-from services.ingest.networks.directory import Described, Outcome, Posts
+from services.ingest.networks.directory import Community, Described, Outcome, Posts
 from services.ingest.networks.port import Accounts, PageRef, TokenKind
+from services.ingest.networks.vk import resolving
 from services.ingest.networks.vk.client import VkClient
 from services.ingest.networks.vk.errors import NETWORK
 from services.ingest.networks.vk.reading import CLOSED, READERS, items
@@ -65,6 +66,14 @@ class VkDirectory:
             if isinstance(raw, dict) and isinstance(raw.get("date"), int)
         ]
         return Posts(last_at=max(moments, default=None), week=sum(at >= since for at in moments))
+
+    async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
+        """By groups.getById; a short name by utils.resolveScreenName first."""
+        pages = self._accounts.pages(NETWORK)
+        own = next((one.id for one in pages if self._accounts.credential(NETWORK, TokenKind.GROUP, one.id)), None)
+        if external_id is not None:
+            return await resolving.by_id(self._client, external_id, own)
+        return await resolving.by_name(self._client, screen_name or "", own)
 
 
 def _groups(answer: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,52 @@
+"""What an address in OK stands for: one call for an id, two for a short name."""
+
+from typing import Any
+
+from services.ingest.networks.calls import CallError, CallLost, Treatment
+from services.ingest.networks.directory import Community, NoCommunity
+from services.ingest.networks.ok.client import OkClient
+from services.ingest.networks.ok.errors import NETWORK
+
+FIELDS = "uid,name,shortname,status,disable_reason"
+DEAD = {"DISABLED", "BLOCKED", "DELETED"}
+
+
+async def by_id(client: OkClient, external_id: str) -> Community:
+    """The group with this id. Raises `NoCommunity`, and what a call raises."""
+    answer = await _read(client, "group.getInfo", uids=external_id, fields=FIELDS)
+    # The network's documents name both shapes.
+    groups = answer.get("groups", []) if isinstance(answer, dict) else answer
+    if not isinstance(groups, list):
+        raise CallLost(NETWORK, "group.getInfo", "no groups in the answer")
+    for raw in groups:
+        if not isinstance(raw, dict) or str(raw.get("uid")) != external_id:
+            continue
+        if str(raw.get("status") or "").upper() in DEAD or raw.get("disable_reason"):
+            raise NoCommunity("The group is deleted or blocked")
+        name, given = raw.get("name"), raw.get("shortname")
+        if not isinstance(name, str) or not name.strip():
+            raise CallLost(NETWORK, "group.getInfo", "no name in the answer")
+        screen_name = given if isinstance(given, str) and given else None
+        return Community(external_id=external_id, name=name.strip(), screen_name=screen_name)
+    raise NoCommunity(f"Одноклассники have no group with the id {external_id}")
+
+
+async def by_name(client: OkClient, name: str) -> Community:
+    """The group with this short name. Raises as `by_id` does."""
+    answer = await _read(client, "url.getInfo", url=f"https://ok.ru/{name}")
+    told = answer if isinstance(answer, dict) else {}
+    kind, number = str(told.get("type", "UNKNOWN")).upper(), told.get("objectIdStr") or told.get("objectId")
+    if kind == "PROFILE":
+        raise NoCommunity(f"«{name}» is a person's page, not a group")
+    if kind != "GROUP" or not number:
+        raise NoCommunity(f"Одноклассники know no group under the name «{name}»")
+    return await by_id(client, str(number))
+
+
+async def _read(client: OkClient, method: str, **params: Any) -> Any:
+    try:
+        return await client.read(method, **params)
+    except CallError as error:
+        if error.treatment is not Treatment.GONE:
+            raise
+        return []
