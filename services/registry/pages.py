@@ -108,7 +108,7 @@ async def register(session: WriteSession, new: PageNew, actor: str, community: C
         raise Duplicate("The page was registered just now") from error
     kind = EvidenceKind.MANUAL if community is None else EvidenceKind.NETWORK
     await page_steps.begin(session, [page.id], page_steps.Evidence(kind=kind, confirmed_by=actor))
-    await emit(session, _event("page.registered", page, actor, {}))
+    await emit(session, event_of("page.registered", page, actor, {}))
     return page
 
 
@@ -152,11 +152,12 @@ async def change(
         data: dict[str, Any] = {"changed": changed}
         if before != found.organisation_id:
             data["moved_from"] = str(before)
-        await emit(session, _event("page.changed", found, actor, data))
+        await emit(session, event_of("page.changed", found, actor, data))
     return found
 
 
-def _event(kind: str, page: Page, actor: str, data: dict[str, Any]) -> NewEvent:
+def event_of(kind: str, page: Page, actor: str, data: dict[str, Any]) -> NewEvent:
+    """An event of a page as it stands."""
     return NewEvent(
         type=kind,
         subject_id=page.id,
