@@ -4,7 +4,7 @@ A server that answers and closes while the client still sends resets the connect
 a broken pipe instead of the answer. The gateway's own, larger limit bounds what is thrown away.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,18 +12,19 @@ from shared.problems import TooLarge
 
 
 class BodyLimit:
-    """ASGI middleware: bodies over `limit()` bytes get 413 without being kept."""
+    """ASGI middleware: bodies over `limit()` bytes get 413 without being kept; `others` are paths with their own."""
 
-    def __init__(self, app: ASGIApp, limit: Callable[[], int]) -> None:
+    def __init__(self, app: ASGIApp, limit: Callable[[], int], others: Mapping[str, int] | None = None) -> None:
         self.app = app
         self.limit = limit
+        self.others = others or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Buffer a body within the limit for the app; refuse a larger one once all of it has come."""
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self.app(scope, receive, send)
             return
-        limit = self.limit()
+        limit = self.others.get(scope["path"]) or self.limit()
         kept: list[Message] = []
         size, more = 0, True
         while more:

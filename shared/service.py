@@ -7,7 +7,7 @@ import asyncio
 import importlib
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -57,8 +57,12 @@ class Service:
         consumers: Sequence[Consumer] = (),
         workers: dict[str, Work] | None = None,
         with_relay: bool = True,
+        large_bodies: Mapping[str, int] | None = None,
     ) -> None:
-        """`routers` and `public` hang under /api/v1; `root` at the root. `workers` run for ever, by name."""
+        """`routers` and `public` hang under /api/v1; `root` at the root. `workers` run for ever, by name.
+
+        `large_bodies` are paths that take more bytes than others, and how many.
+        """
         self.name = name
         self.title = title
         self._routers = [*routers, *public]
@@ -67,6 +71,7 @@ class Service:
         self._consumers = consumers
         self._workers = workers or {}
         self._with_relay = with_relay
+        self._large_bodies = large_bodies
         self.wakeups = WakeUps()
         self.trouble: dict[str, str] = {}
         self._database: Database | None = None
@@ -162,7 +167,7 @@ class Service:
         app.state.service = self
         problems.install(app)
         openapi.install(app)
-        app.add_middleware(BodyLimit, limit=lambda: self.settings.max_body_bytes)
+        app.add_middleware(BodyLimit, limit=lambda: self.settings.max_body_bytes, others=self._large_bodies)
         app.add_middleware(_Observe, service=self.name)
         app.include_router(self._health_routes())
         if process != "worker":

@@ -1,6 +1,8 @@
 """The registry service's wiring."""
 
 from services.registry import api, worker
+from services.registry.api import exchange
+from services.registry.exchange.importing import MAX_BYTES
 from shared.service import Service
 
 service = Service(
@@ -8,5 +10,6 @@ service = Service(
     "Gospablik: registry",
     routers=api.routers,
     root=api.root,
+    large_bodies={exchange.PATH: MAX_BYTES},
     workers={"forget-past": worker.forget_past, "coverage": worker.record_coverage},
 )

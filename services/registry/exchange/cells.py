@@ -1,7 +1,7 @@
 """From the text of a cell to the value of a field, and back."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
@@ -19,18 +19,21 @@ YES = frozenset({"true", "1", "да", "действует", "действующ�
 NO = frozenset(
     {"false", "0", "нет", "не действует", "ликвидирована", "ликвидирован", "закрыта", "не ведется", "no", "-"}
 )
+KIND_TITLES = {
+    "regional": "региональный орган",
+    "municipality": "орган местного самоуправления",
+    "institution": "учреждение",
+    "court": "суд",
+    "other": "иное",
+}
 KINDS = {
     **{kind.value: kind.value for kind in OrganisationKind},
-    "региональный орган": "regional",
+    **{title: kind for kind, title in KIND_TITLES.items()},
     "регион": "regional",
     "муниципалитет": "municipality",
     "мо": "municipality",
     "омсу": "municipality",
-    "орган местного самоуправления": "municipality",
-    "учреждение": "institution",
     "подведомственная организация": "institution",
-    "суд": "court",
-    "иное": "other",
     "другое": "other",
 }
 # «Уровень» of other registries is the level of the founder; a body under one is an institution of it.
@@ -95,21 +98,24 @@ def digits(*widths: int) -> Callable[[str], str]:
     return read
 
 
-def names(text: str) -> list[tuple[str, date | None, date | None]]:
+Dated = tuple[str, date | None, date | None]
+
+
+def names(text: str) -> list[Dated]:
     """Names, one a line, each with the days it was valid as «[2010-01-01/2019-12-31]» when they are known."""
-    found: dict[str, tuple[str, date | None, date | None]] = {}
+    found: list[Dated] = []
     for line in text.splitlines():
         name, start, end = line.strip(), "", ""
         if dated := _DATED.match(name):
             name, start, end = dated["name"], dated["start"], dated["end"]
         if name:
-            found[name] = (name, day(start) if start else None, day(end) if end else None)
-    return list(found.values())
+            found.append((name, day(start) if start else None, day(end) if end else None))
+    return found
 
 
-def written_names(given: list[tuple[str, date | None, date | None]]) -> str:
+def written_names(given: Iterable[Dated]) -> str:
     """The inverse of `names`."""
-    return "\n".join(_written_name(*one) for one in sorted(given, key=lambda one: (one[0], str(one[1]))))
+    return "\n".join(_written_name(*one) for one in sorted(given, key=lambda one: tuple(map(str, one))))
 
 
 def _written_name(name: str, start: date | None, end: date | None) -> str:

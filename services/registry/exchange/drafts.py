@@ -6,7 +6,7 @@ from typing import Any
 
 from services.registry.exchange import cells
 from services.registry.exchange.columns import NAME, PAGES
-from services.registry.exchange.faults import BadCell, Fault, Faults
+from services.registry.exchange.faults import BadCell, Fault, Faults, cell_name
 from services.registry.exchange.reading import Line, Sheet
 from services.registry.sorting import sort_key
 
@@ -19,6 +19,11 @@ class Cell:
     index: int
     heading: str
     text: str
+
+    @property
+    def name(self) -> str:
+        """The cell as spreadsheets call it."""
+        return cell_name(self.row, self.index)
 
     def fault(self, reason: str) -> Fault:
         """That this cell cannot be taken."""
@@ -39,6 +44,10 @@ class Described:
     def broken(self, name: str) -> bool:
         """Whether the field's cell is there and could not be read."""
         return name in self.cells and name not in self.values
+
+    def unread(self, cell: Cell) -> bool:
+        """Whether this cell is one that could not be read."""
+        return any(self.broken(name) for name, one in self.cells.items() if one is cell)
 
     def read(self, name: str, reader: str, cell: Cell, faults: Faults) -> None:
         """Read a cell into a field, or note why it cannot be."""

@@ -3,16 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.registry.exchange.cells import Dated
 from services.registry.sorting import sort_key
 from shared.tables.registry import Calendar, Municipality, Organisation, OrganisationName, Page
 
-Dated = tuple[str, date | None, date | None]
 # Kinds of names that people give; the others are kept from the organisation itself.
 OTHER_NAMES = ("alias", "former")
 

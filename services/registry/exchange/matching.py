@@ -61,11 +61,7 @@ class Matcher:
     def _find(self, draft: Draft) -> Organisation | None:
         by_id = self._known.organisations.get(draft.given("id"))
         by_code = self._codes.get(draft.given("code"))
-        if by_id is not None:
-            if by_code is not None and by_code is not by_id:
-                self._faults.add(draft.cells["code"].fault(f"belongs to «{by_code.name}»"))
-            return by_id
-        return by_code or self._by_number(draft) or self._by_name(draft)
+        return by_id or by_code or self._by_number(draft) or self._by_name(draft)
 
     def _by_number(self, draft: Draft) -> Organisation | None:
         number = draft.given("ogrn")

@@ -244,3 +244,17 @@ async def test_a_large_body_is_read_to_its_end_and_refused(size: int, status: in
     assert taken == ([size] if status == 200 else [])
     if status == 413:
         problem(answer, 413, "too-large")
+
+
+@pytest.mark.parametrize(("path", "status"), [("/files", 200), ("/others", 413)])
+async def test_a_path_may_take_larger_bodies(path: str, status: int) -> None:
+    app = FastAPI()
+
+    @app.post("/{path}")
+    async def swallow(path: str, request: Request) -> int:
+        return len(await request.body())
+
+    limited = BodyLimit(app, limit=lambda: 1_000, others={"/files": 2_000})
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=limited), base_url="http://test") as client:
+        assert (await client.post(path, content=b"a" * 2_000)).status_code == status
+        assert (await client.post(path, content=b"a" * 2_001)).status_code == 413

@@ -1,0 +1,105 @@
+"""The registry as a file: importing one, and writing it out."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+
+from services.registry.api.answers import COMMON, Editor, Reader
+from services.registry.exchange import exporting
+from services.registry.exchange.importing import ImportRefused, import_file, read_file
+from services.registry.schemas.exchange import ImportReport
+from shared.idempotency import IdempotencyDep, once
+from shared.problems import Conflict, InFlight, Invalid, KeyReused, TooLarge, responses
+from shared.service import Reading, Writing
+from shared.tables.events import RegistryIdempotency
+
+router = APIRouter(prefix="/organisations", tags=["import and export"], responses=COMMON)
+
+PATH = "/api/v1/organisations/import"
+CSV = "text/csv"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_FILE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "CSV (any delimiter of spreadsheets, UTF-8 or Windows-1251) or XLSX; told apart by content",
+        "content": {
+            CSV: {
+                "schema": {"type": "string"},
+                "example": "Код,Наименование,Вид,Ссылка ВК\nschool71,Школа № 71,учреждение,https://vk.com/club101\n",
+            },
+            XLSX: {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+_WRITTEN: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The table",
+        "content": {
+            CSV: {"schema": {"type": "string"}},
+            XLSX: {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+@router.post(
+    "/import",
+    summary="Import organisations and pages",
+    openapi_extra=_FILE,
+    responses=responses(Conflict, InFlight, TooLarge) | responses(Invalid, ImportRefused, KeyReused),
+)
+async def import_organisations(
+    *,
+    request: Request,
+    session: Writing,
+    caller: Editor,
+    key: IdempotencyDep,
+    response: Response,
+    dry_run: Annotated[bool, Query(description="Only say what the import would do")] = False,
+) -> ImportReport:
+    """Bring the registry to what the file says, all of it or nothing; what it does not mention stays.
+
+    A file with a cell that cannot be taken is refused with 422, and `refused` names each such cell; a dry run
+    answers 200 with the same list. The same file again changes nothing.
+    """
+    file = await read_file(await request.body())
+
+    async def work() -> ImportReport:
+        return await import_file(session, file, dry_run=dry_run, actor=caller.actor)
+
+    if dry_run:
+        return await work()
+    return await once(
+        session,
+        RegistryIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=ImportReport,
+        work=work,
+        status=200,
+    )
+
+
+@router.get(
+    "/export", summary="Organisations and pages as a file", response_class=StreamingResponse, responses=_WRITTEN
+)
+async def export_organisations(
+    session: Reading,
+    _caller: Reader,
+    form: Annotated[Literal["csv", "xlsx"], Query(alias="format")] = "csv",
+    headings: Annotated[exporting.Headings, Query(description="English field names, or Russian headings")] = "en",
+) -> Response:
+    """Every organisation with its names and pages; imported into an empty system it gives the same file again.
+
+    Calendars are named, not held: make them before. Steps, checks and successions of pages are not part of it.
+    """
+    registry = await exporting.read_registry(session)
+    rows = exporting.table(registry, headings)
+    saved = {"Content-Disposition": f'attachment; filename="organisations.{form}"'}
+    if form == "xlsx":
+        return Response(await run_in_threadpool(exporting.xlsx, rows), media_type=XLSX, headers=saved)
+    chunks = iterate_in_threadpool(exporting.csv_chunks(rows))
+    return StreamingResponse(chunks, media_type=CSV, headers=saved)
