@@ -1,0 +1,80 @@
+"""Addresses as people paste them: each names one community, or is refused with a reason."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.registry.addresses import Address, BadAddress, parse_address
+from shared.networks import NETWORKS
+
+with (Path(__file__).parent / "addresses.csv").open(encoding="utf-8", newline="") as _file:
+    SPELLINGS = list(csv.DictReader(_file))
+RESOLVED = [row for row in SPELLINGS if row["found"]]
+REFUSED = [row for row in SPELLINGS if not row["found"]]
+
+
+def named(row: dict[str, str]) -> str:
+    return f"{row['text']} {row['network']}"
+
+
+@pytest.mark.parametrize("row", RESOLVED, ids=named)
+def test_an_address_names_a_community(row: dict[str, str]) -> None:
+    expected = Address(row["found"], row["external_id"] or None, row["screen_name"] or None)
+    assert parse_address(row["text"], row["network"] or None) == expected
+
+
+@pytest.mark.parametrize("row", REFUSED, ids=named)
+def test_what_names_no_community_is_refused_with_the_reason(row: dict[str, str]) -> None:
+    with pytest.raises(BadAddress) as refused:
+        parse_address(row["text"], row["network"] or None)
+    assert row["reason"] in refused.value.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u200bhttps://vk.com/club101",
+        "https://vk.com/club\u00ad101",
+        "\ufeffvk.com/club101",
+        "\xa0vk.com/club101\n",
+    ],
+)
+def test_what_a_copied_address_carries_unseen_does_not_matter(text: str) -> None:
+    assert parse_address(text) == Address("vk", "101")
+
+
+def test_a_book_is_no_address() -> None:
+    with pytest.raises(BadAddress, match="longer than"):
+        parse_address("vk.com/club101 " * 1_000)
+
+
+def outcome(text: str, network: str | None = None) -> Address | str:
+    try:
+        return parse_address(text, network)
+    except BadAddress as refused:
+        return refused.reason
+
+
+@given(st.text(), st.sampled_from([None, *NETWORKS]))
+def test_any_text_ends_as_an_address_or_a_reason(text: str, network: str | None) -> None:
+    found = outcome(text, network)
+    if isinstance(found, Address):
+        assert (found.external_id is None) != (found.screen_name is None)
+        assert network in {None, found.network}
+    else:
+        assert found
+
+
+@given(
+    st.sampled_from(["https://vk.com/", "vk.ru/", "m.vk.com/", "https://ok.ru/"]),
+    st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]), max_size=30),
+)
+def test_any_path_ends_as_an_address_or_a_reason(start: str, path: str) -> None:
+    found = outcome(start + path)
+    if isinstance(found, Address):
+        assert found.network == ("ok" if "ok.ru" in start else "vk")
+    else:
+        assert found
