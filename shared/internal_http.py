@@ -45,8 +45,9 @@ class ServiceClient:
         act: str,
         idempotency_key: str,
         attempts: int = 3,
+        patience: aiohttp.ClientTimeout = TIMEOUT,
     ) -> dict[str, Any]:
-        """Send a command for the person `act`.
+        """Send a command for the person `act`; `patience` is that of one attempt.
 
         Raises `ServiceRefused` on a 4xx, `ServiceUnavailable` when all attempts failed.
         """
@@ -58,7 +59,7 @@ class ServiceClient:
                 token = self._signer.sign(self._name, callee, SERVICE_TOKEN_LIFETIME, act=act)
                 headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": idempotency_key}
                 try:
-                    async with self._http.post(url, json=body, headers=headers, timeout=TIMEOUT) as response:
+                    async with self._http.post(url, json=body, headers=headers, timeout=patience) as response:
                         if response.status >= 500 or response.status == 409:
                             raise ServiceUnavailable(f"{callee} answered {response.status}")
                         answer: dict[str, Any] = await response.json(content_type=None)

@@ -40,15 +40,15 @@ class _Walls:
     """Reads walls one by one, as many as allowed, until time is up or the network no longer lets us."""
 
     def __init__(self, known: Mapping[UUID, Posts], allowed: int) -> None:
-        self.known = known
+        self._known = known
         self._left = allowed
         self._until = asyncio.get_running_loop().time() + SECONDS
         self._given_up: set[str] = set()
 
     async def posts(self, page: PageRef, directory: Directory) -> tuple[Posts | None, int]:
         """The posts of a page, None when nobody has read them, and how many calls that took."""
-        if page.id in self.known:
-            return self.known[page.id], 0
+        if page.id in self._known:
+            return self._known[page.id], 0
         late = asyncio.get_running_loop().time() >= self._until
         if self._left <= 0 or late or page.network in self._given_up:
             return None, 0
@@ -69,8 +69,8 @@ async def describe(database: Database, desk: Desk, wanted: PagesToDescribe) -> D
     async with database.read() as session:
         pages = await _pages(session, wanted.page_ids)
         known = await _known_posts(session, wanted.page_ids, clock.now())
-    walls = _Walls(known, wanted.walls)
     answer = DescribedPages(items=[], calls=0)
+    said: list[tuple[PageRef, Described, Directory]] = []
     for network, some in pages.items():
         directory = desk.directories.get(network)
         if directory is None:
@@ -78,21 +78,21 @@ async def describe(database: Database, desk: Desk, wanted: PagesToDescribe) -> D
             continue
         try:
             for start in range(0, len(some), directory.batch):
-                await _describe(directory, some[start : start + directory.batch], walls, answer)
+                if answer.calls >= wanted.calls:
+                    break
+                answer.calls += 1
+                batch = some[start : start + directory.batch]
+                told = {one.external_id: one for one in await directory.describe(batch)}
+                said += [(page, told[page.external_id], directory) for page in batch]
         except FAILED as error:
             log.warning("pages were not described", network=network, error=str(error)[:300])
             answer.trouble = str(error)[:300]
-    return answer
-
-
-async def _describe(directory: Directory, pages: Sequence[PageRef], walls: _Walls, answer: DescribedPages) -> None:
-    answer.calls += 1
-    told = {one.external_id: one for one in await directory.describe(pages)}
-    for page in pages:
-        said = told[page.external_id]
-        posts, calls = (None, 0) if said.outcome != "open" else await walls.posts(page, directory)
-        answer.items.append(_shown(page, said, posts, calls))
+    walls = _Walls(known, min(wanted.walls, wanted.calls - answer.calls))
+    for page, one, directory in said:
+        posts, calls = await walls.posts(page, directory) if one.outcome == "open" else (None, 0)
+        answer.items.append(_shown(page, one, posts, calls))
         answer.calls += calls
+    return answer
 
 
 def _shown(page: PageRef, said: Described, posts: Posts | None, calls: int) -> DescribedPage:

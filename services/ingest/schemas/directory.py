@@ -8,11 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class PagesToDescribe(BaseModel):
-    """Pages of one network, and how many calls may go into single walls: those that nobody has read of late."""
+    """Pages, and how many calls they may cost: `calls` in all, `walls` of them for single walls.
+
+    Walls that are read anyway are not asked for. Pages for which no call is left are left out of the answer.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     page_ids: Annotated[list[UUID], Field(min_length=1, max_length=500)]
+    calls: int = Field(default=500, ge=0, le=1_000)
     walls: int = Field(default=0, ge=0, le=500)
 
 

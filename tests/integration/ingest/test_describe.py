@@ -34,11 +34,11 @@ class Asked:
         """A page of the registry."""
         return await insert_page(self.database, self.organisation, network=network, external_id=external_id)
 
-    async def describe(self, *page_ids: UUID, walls: int = 0) -> dict[str, Any]:
+    async def describe(self, *page_ids: UUID, calls: int = 100, walls: int = 0) -> dict[str, Any]:
         """What the networks say, by the registry's own way."""
         answer = await self.ingest.client.post(
             "/internal/pages/describe",
-            json={"page_ids": [str(one) for one in page_ids], "walls": walls},
+            json={"page_ids": [str(one) for one in page_ids], "calls": calls, "walls": walls},
             headers=self.ingest.service_headers("registry"),
         )
         assert answer.status_code == 200, answer.text
@@ -173,6 +173,17 @@ async def test_pages_that_are_closed_or_gone_are_told_from_those_that_live(
     assert (told[str(ids[0])]["outcome"], told[str(ids[0])]["reason"]) == (outcome, reason)
     assert told[str(ids[1])]["outcome"] == "open"
     assert answer["calls"] == 2, "no wall is asked for that the network does not show"
+
+
+async def test_no_more_calls_are_made_than_were_given(asked: Asked, vk: Emulator, ok: Emulator) -> None:
+    ids = [await asked.page("vk", vk.page("vk_first")), await asked.page("ok", ok.page("ok_second"))]
+    before = calls(vk) + calls(ok)
+    answer = await asked.describe(*ids, calls=1, walls=5)
+    assert calls(vk) + calls(ok) - before == answer["calls"] == 1
+    assert [item["page_id"] for item in answer["items"]] == [str(ids[0])]
+    answer = await asked.describe(*ids, calls=3, walls=5)
+    assert answer["calls"] == 3
+    assert [item["posts_7_days"] for item in answer["items"]] == [1, None]
 
 
 async def test_an_id_the_network_does_not_know_is_gone(asked: Asked) -> None:
