@@ -1,7 +1,7 @@
 """The one clock. Code asks `now()`; nothing else reads the time of day."""
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 REGION_ZONE = ZoneInfo("Asia/Irkutsk")
@@ -12,3 +12,8 @@ _shift = timedelta(seconds=float(os.environ.get("GOSPABLIK_CLOCK_SHIFT_SECONDS",
 def now() -> datetime:
     """The present moment in UTC, moved by `GOSPABLIK_CLOCK_SHIFT_SECONDS`."""
     return datetime.now(UTC) + _shift
+
+
+def today() -> date:
+    """The date in the region."""
+    return now().astimezone(REGION_ZONE).date()

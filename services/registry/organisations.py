@@ -1,16 +1,20 @@
 """Organisations: registering, finding and changing the bodies that answer citizens."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry import changes
+from services.registry import changes, names
+from services.registry.organisation_rules import faults
 from services.registry.schemas.directory import OrganisationChange, OrganisationNew
 from services.registry.sorting import containing, sort_key
+from shared import clock
 from shared.database import WriteSession
 from shared.events import NewEvent, emit
 from shared.pagination import Paging
@@ -19,6 +23,17 @@ from shared.problems import Duplicate, FieldError, Invalid, NotFound
 from shared.tables.registry import Calendar, Municipality, Organisation
 
 TREE_LOCK = 0x74726565  # "tree"
+# Fields that say something together.
+RULED = (
+    "oktmo",
+    "municipality",
+    "sphere",
+    "other_spheres",
+    "exempt_reason",
+    "exempt_document",
+    "valid_from",
+    "valid_to",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +45,31 @@ class Filter:
     sphere: str | None = None
     municipality: str | None = None
     parent_id: UUID | None = None
+    beneath: UUID | None = None
+    inn: str | None = None
+    ogrn: str | None = None
+    exempt: bool | None = None
     active: bool | None = None
+    on: date | None = None
     q: str | None = None
 
 
 async def listed(session: AsyncSession, wanted: Filter, paging: Paging) -> list[Organisation]:
     """Organisations by name, one more than the limit."""
     query = select(Organisation).order_by(Organisation.sort_key, Organisation.id).limit(paging.limit + 1)
-    for name in ("code", "kind", "sphere", "municipality", "parent_id", "active"):
+    for name in ("code", "kind", "municipality", "parent_id", "inn", "ogrn", "active"):
         if (value := getattr(wanted, name)) is not None:
             query = query.where(getattr(Organisation, name) == value)
+    if wanted.sphere is not None:
+        others = Organisation.other_spheres.contains([wanted.sphere])
+        query = query.where(or_(Organisation.sphere == wanted.sphere, others))
+    if wanted.beneath is not None:
+        query = query.where(Organisation.lineage.contains([wanted.beneath]))
+    if wanted.exempt is not None:
+        query = query.where(Organisation.exempt_reason.is_not(None) == wanted.exempt)
+    if wanted.on is not None:
+        query = query.where(func.coalesce(Organisation.valid_from, wanted.on) <= wanted.on)
+        query = query.where(func.coalesce(Organisation.valid_to, wanted.on) >= wanted.on)
     for pattern in containing(wanted.q or ""):
         query = query.where(Organisation.sort_key.like(pattern, escape="\\"))
     after = paging.after((Organisation.sort_key, Organisation.id), (str, UUID), descending=False)
@@ -54,14 +84,24 @@ async def one(session: AsyncSession, organisation_id: UUID) -> Organisation:
     return found
 
 
+async def time_zones(session: AsyncSession) -> Callable[[UUID | None], str]:
+    """What tells the time zone of a calendar; null is the region's."""
+    rows = (await session.execute(select(Calendar.id, Calendar.time_zone, Calendar.is_default))).all()
+    zones: dict[UUID | None, str] = {row.id: row.time_zone for row in rows}
+    region = next((row.time_zone for row in rows if row.is_default), str(clock.REGION_ZONE))
+    return lambda calendar_id: zones.get(calendar_id, region)
+
+
 async def register(session: WriteSession, new: OrganisationNew, actor: str) -> Organisation:
     """A new organisation. Raises `Duplicate` for a code in use, `Invalid` for what it refers to in vain."""
     values = new.model_dump(mode="python") | {"kind": new.kind.value, "sort_key": sort_key(new.name)}
+    _check_fields(values, frozenset(new.model_fields_set))
     await _check_references(session, values)
     await _check_code(session, new.code, own_id=None)
     organisation = Organisation(**values)
     await _flush(session, organisation)
-    await emit(session, _event("organisation.registered", organisation, actor, {}))
+    await names.begin(session, organisation)
+    await emit(session, event_of("organisation.registered", organisation, actor))
     return organisation
 
 
@@ -77,6 +117,7 @@ async def change(
     if found is None:
         raise NotFound("There is no such organisation")
     check_version(found.version, version)
+    _check_fields({name: getattr(found, name) for name in RULED} | values, frozenset(values))
     await _check_references(session, values)
     if values.get("parent_id") is not None:
         await _check_no_ring(session, organisation_id, values["parent_id"])
@@ -88,11 +129,13 @@ async def change(
         values["kind"] = str(values["kind"])
     if changed := changes.apply(found, values):
         await _flush(session, found)
-        await emit(session, _event("organisation.changed", found, actor, {"changed": changed}))
+        await names.renamed(session, found, set(changed))
+        await emit(session, event_of("organisation.changed", found, actor, changed=changed))
     return found
 
 
-def _event(kind: str, organisation: Organisation, actor: str, data: dict[str, Any]) -> NewEvent:
+def event_of(kind: str, organisation: Organisation, actor: str, **data: Any) -> NewEvent:
+    """An event of an organisation as it stands."""
     return NewEvent(
         type=kind,
         subject_id=organisation.id,
@@ -100,6 +143,11 @@ def _event(kind: str, organisation: Organisation, actor: str, data: dict[str, An
         actor=actor,
         data={"code": organisation.code, "version": organisation.version, **data},
     )
+
+
+def _check_fields(values: dict[str, Any], given: frozenset[str]) -> None:
+    if errors := faults(values, given, clock.today()):
+        raise Invalid("; ".join(f"{error.pointer}: {error.detail}" for error in errors), errors=errors)
 
 
 async def _flush(session: WriteSession, organisation: Organisation) -> None:
@@ -141,12 +189,6 @@ async def _check_references(session: AsyncSession, values: dict[str, Any]) -> No
 
 
 async def _check_no_ring(session: AsyncSession, own_id: UUID, parent_id: UUID) -> None:
-    tree = (
-        select(Organisation.id, Organisation.parent_id)
-        .where(Organisation.id == parent_id)
-        .cte("ancestors", recursive=True)
-    )
-    above = select(Organisation.id, Organisation.parent_id).join(tree, Organisation.id == tree.c.parent_id)
-    tree = tree.union(above)
-    if await session.scalar(select(tree.c.id).where(tree.c.id == own_id)) is not None:
+    above = await session.scalar(select(Organisation.lineage).where(Organisation.id == parent_id))
+    if own_id in (above or ()):
         raise Invalid.field("/parent_id", "An organisation cannot belong to itself or to one beneath it")

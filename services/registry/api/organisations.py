@@ -5,11 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry import organisations
 from services.registry.api.answers import CHANGE, COMMON, NEW, ONE, Editor, Reader, Text, Words
 from services.registry.schemas.directory import Municipality, Organisation, OrganisationChange, OrganisationNew
 from services.registry.schemas.fields import OrganisationKind
+from services.registry.schemas.requisites import Day
 from shared import tables
 from shared.idempotency import IdempotencyDep, once
 from shared.pagination import Page, PagingDep
@@ -25,10 +27,15 @@ def _filter(
     *,
     code: Text = None,
     kind: OrganisationKind | None = None,
-    sphere: Text = None,
+    sphere: Annotated[Text, Query(description="Among its spheres, the main one or another")] = None,
     municipality: Text = None,
     parent_id: Annotated[UUID | None, Query(description="Directly beneath this organisation")] = None,
+    beneath: Annotated[UUID | None, Query(description="This one and all beneath it, however deep")] = None,
+    inn: Text = None,
+    ogrn: Text = None,
+    exempt: Annotated[bool | None, Query(description="true: those that keep no page, on a ground")] = None,
     active: bool | None = None,
+    on: Annotated[Day | None, Query(description="Those that were a body on this day")] = None,
     q: Words = None,
 ) -> organisations.Filter:
     return organisations.Filter(
@@ -37,9 +44,18 @@ def _filter(
         sphere=sphere,
         municipality=municipality,
         parent_id=parent_id,
+        beneath=beneath,
+        inn=inn,
+        ogrn=ogrn,
+        exempt=exempt,
         active=active,
+        on=on,
         q=q,
     )
+
+
+async def _shown(session: AsyncSession, row: tables.registry.Organisation) -> Organisation:
+    return Organisation.of(row, (await organisations.time_zones(session))(row.calendar_id))
 
 
 @router.get("", summary="Organisations by name")
@@ -53,7 +69,8 @@ async def list_organisations(
     """Organisations in the order of their names, narrowed by any of the filters."""
     rows = await organisations.listed(session, wanted, paging)
     kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
-    return Page(items=[Organisation.model_validate(row) for row in kept], next_cursor=cursor)
+    zone_of = await organisations.time_zones(session)
+    return Page(items=[Organisation.of(row, zone_of(row.calendar_id)) for row in kept], next_cursor=cursor)
 
 
 @router.get("/{organisation_id}", summary="One organisation", responses=ONE)
@@ -63,7 +80,7 @@ async def get_organisation(
     """The organisation, with its version as `ETag`."""
     found = await organisations.one(session, organisation_id)
     set_etag(response, found.version)
-    return Organisation.model_validate(found)
+    return await _shown(session, found)
 
 
 @router.post("", summary="Register an organisation", status_code=201, responses=NEW)
@@ -73,7 +90,7 @@ async def post_organisation(
     """A code in use is refused with 409 and the name of the organisation that has it."""
 
     async def work() -> Organisation:
-        return Organisation.model_validate(await organisations.register(session, body, caller.actor))
+        return await _shown(session, await organisations.register(session, body, caller.actor))
 
     made = await once(
         session,
@@ -101,7 +118,7 @@ async def patch_organisation(
     """Change the fields given; `If-Match` names the version that was seen."""
     found = await organisations.change(session, organisation_id, body, version, caller.actor)
     set_etag(response, found.version)
-    return Organisation.model_validate(found)
+    return await _shown(session, found)
 
 
 @municipalities.get("", summary="Districts and cities of the region")

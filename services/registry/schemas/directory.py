@@ -1,16 +1,14 @@
-"""What crosses the wire of organisations, pages and municipalities."""
+"""What crosses the wire of organisations and municipalities."""
 
-from datetime import datetime
-from typing import Annotated
+from datetime import date, datetime
+from typing import Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.registry.schemas.fields import (
     Change,
     Code,
-    Line,
-    Moment,
     Name,
     Oktmo,
     OrganisationKind,
@@ -18,15 +16,25 @@ from services.registry.schemas.fields import (
     Sphere,
     Strict,
 )
-from shared.networks import NetworkName
+from services.registry.schemas.requisites import (
+    Address,
+    Day,
+    Email,
+    FullOktmo,
+    Ground,
+    Inn,
+    Ogrn,
+    Phone,
+    PosOpaId,
+    Site,
+)
 
 EXAMPLE_ID = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
-_url = TypeAdapter(HttpUrl)
-
-
-def _http(value: str) -> str:
-    _url.validate_python(value)
-    return value
+OTHER_SPHERES = "Up to two more, besides `sphere`"
+VALID_FROM = "The first day of its life as a body; null: not known"
+VALID_TO = "The last day of it; once that has passed, it is made inactive by itself"
+EXEMPT_REASON = "Ground on which it keeps no official page («официальная страница не ведётся на основании»)"
+EXEMPT_DOCUMENT = "The document that says so; not without a ground"
 
 
 class Municipality(BaseModel):
@@ -47,11 +55,24 @@ class OrganisationNew(Strict):
     code: Code | None = None
     kind: OrganisationKind = Field(examples=["institution"])
     sphere: Sphere | None = None
+    other_spheres: list[Sphere] = Field(default=[], max_length=2, description=OTHER_SPHERES)
     municipality: Oktmo | None = None
+    oktmo: FullOktmo | None = None
+    inn: Inn | None = None
+    ogrn: Ogrn | None = None
+    address: Address | None = None
+    phone: Phone | None = None
+    email: Email | None = None
+    site: Site | None = None
+    pos_opa_id: PosOpaId | None = None
     parent_id: UUID | None = Field(default=None, description="The body it belongs to", examples=[EXAMPLE_ID])
     calendar_id: UUID | None = Field(
         default=None, description="Its own working calendar; null: the region's", examples=[None]
     )
+    valid_from: Day | None = Field(default=None, description=VALID_FROM)
+    valid_to: Day | None = Field(default=None, description=VALID_TO, examples=[None])
+    exempt_reason: Ground | None = Field(default=None, description=EXEMPT_REASON, examples=[None])
+    exempt_document: Ground | None = Field(default=None, description=EXEMPT_DOCUMENT, examples=[None])
 
 
 class OrganisationChange(Change):
@@ -62,21 +83,32 @@ class OrganisationChange(Change):
     code: Code | None = None
     kind: OrganisationKind | None = Field(default=None, examples=["institution"])
     sphere: Sphere | None = None
+    other_spheres: list[Sphere] | None = Field(default=None, max_length=2, description=OTHER_SPHERES)
     municipality: Oktmo | None = None
+    oktmo: FullOktmo | None = None
+    inn: Inn | None = None
+    ogrn: Ogrn | None = None
+    address: Address | None = None
+    phone: Phone | None = None
+    email: Email | None = None
+    site: Site | None = None
+    pos_opa_id: PosOpaId | None = None
     parent_id: UUID | None = Field(default=None, examples=[EXAMPLE_ID])
     calendar_id: UUID | None = Field(default=None, examples=[None])
+    valid_from: Day | None = Field(default=None, description=VALID_FROM)
+    valid_to: Day | None = Field(default=None, description=VALID_TO, examples=[None])
+    exempt_reason: Ground | None = Field(default=None, description=EXEMPT_REASON, examples=[None])
+    exempt_document: Ground | None = Field(default=None, description=EXEMPT_DOCUMENT, examples=[None])
     active: bool | None = Field(default=None, description="false: it no longer exists or answers")
 
     @classmethod
     def nullable(cls) -> frozenset[str]:
-        """All but name, kind and active."""
-        return frozenset({"short_name", "code", "sphere", "municipality", "parent_id", "calendar_id"})
+        """All but name, kind, other_spheres and active."""
+        return frozenset(cls.model_fields) - {"name", "kind", "other_spheres", "active"}
 
 
 class Organisation(BaseModel):
     """An organisation as the registry knows it."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     version: int = Field(description="Goes into `If-Match` of a change", examples=[1])
@@ -85,73 +117,29 @@ class Organisation(BaseModel):
     short_name: str | None = Field(examples=["Школа № 71"])
     kind: OrganisationKind
     sphere: str | None = Field(examples=["образование"])
+    other_spheres: list[str] = Field(examples=[[]])
     municipality: str | None = Field(examples=["81701000"])
+    oktmo: str | None = Field(examples=["81701000001"])
+    inn: str | None = Field(examples=["0323011754"])
+    ogrn: str | None = Field(examples=["1020300904326"])
+    address: str | None = Field(examples=["670000, г. Улан-Удэ, ул. Ленина, 54"])
+    phone: str | None = Field(examples=["8 (3012) 00-00-00"])
+    email: str | None = Field(examples=["info@example.org"])
+    site: str | None = Field(examples=["https://example.org/"])
+    pos_opa_id: str | None = Field(examples=["216433"])
     parent_id: UUID | None = Field(examples=[None])
     calendar_id: UUID | None = Field(examples=[None])
+    time_zone: str = Field(description="Of the calendar it works by", examples=["Asia/Irkutsk"])
+    valid_from: date | None = Field(description=VALID_FROM, examples=["2016-09-01"])
+    valid_to: date | None = Field(description=VALID_TO, examples=[None])
+    exempt_reason: str | None = Field(description=EXEMPT_REASON, examples=[None])
+    exempt_document: str | None = Field(examples=[None])
     active: bool
     created_at: datetime
     updated_at: datetime
-
-
-ScreenName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Short name in the address", examples=["school71"])
-]
-ExternalId = Annotated[
-    str,
-    Field(
-        pattern=r"^[1-9][0-9]{0,19}$",
-        description="The network's own id of the community: digits, without a minus, as text",
-        examples=["101"],
-    ),
-]
-Url = Annotated[Line, AfterValidator(_http), Field(max_length=500, examples=["https://vk.com/club101"])]
-
-
-class PageNew(Strict):
-    """An official page of an organisation."""
-
-    organisation_id: UUID = Field(examples=[EXAMPLE_ID])
-    network: NetworkName = Field(examples=["vk"])
-    external_id: ExternalId
-    name: Name
-    screen_name: ScreenName | None = None
-    url: Url | None = Field(default=None, description="Left out: made from the network and the id")
-    live_from: Moment | None = Field(
-        default=None,
-        description="The page's go-live: what was written before is history and opens no case. Left out: now",
-    )
-
-
-class PageChange(Change):
-    """Fields to change; those left out stay. Network and id of a page never change."""
-
-    organisation_id: UUID | None = Field(default=None, description="The page changes hands", examples=[EXAMPLE_ID])
-    name: Name | None = None
-    screen_name: ScreenName | None = None
-    url: Url | None = None
-    live_from: Moment | None = None
-    active: bool | None = Field(default=None, description="false: nothing is collected or answered there")
 
     @classmethod
-    def nullable(cls) -> frozenset[str]:
-        """The short name alone."""
-        return frozenset({"screen_name"})
-
-
-class OfficialPage(BaseModel):
-    """A page as the registry knows it."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID = Field(examples=[EXAMPLE_ID])
-    version: int = Field(description="Goes into `If-Match` of a change", examples=[1])
-    organisation_id: UUID = Field(examples=[EXAMPLE_ID])
-    network: NetworkName
-    external_id: str = Field(examples=["101"])
-    name: str = Field(examples=["Школа № 71"])
-    screen_name: str | None = Field(examples=["school71"])
-    url: str = Field(examples=["https://vk.com/club101"])
-    live_from: datetime
-    active: bool
-    created_at: datetime
-    updated_at: datetime
+    def of(cls, row: Any, time_zone: str) -> Self:
+        """The row as it is shown."""
+        values = {name: getattr(row, name) for name in cls.model_fields if name != "time_zone"}
+        return cls(**values, time_zone=time_zone)

@@ -1,0 +1,40 @@
+"""What the fields of an organisation say together: one table of faults for the API and for whole files."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from shared.problems import FieldError
+
+
+def faults(values: Mapping[str, Any], given: frozenset[str], today: date) -> list[FieldError]:
+    """What contradicts what. `values` are all fields as they would stand, `given` those that the caller named.
+
+    A fault points to a field that was given, where there is one.
+    """
+    found = []
+
+    def fault(detail: str, *fields: str) -> None:
+        at = next((name for name in fields if name in given), fields[0])
+        found.append(FieldError(pointer=f"/{at}", detail=detail))
+
+    if not lies_in(values.get("oktmo"), values.get("municipality")):
+        fault("This ОКТМО lies outside the municipality", "oktmo", "municipality")
+    others = values.get("other_spheres") or []
+    if len({*others, values.get("sphere")}) != len(others) + 1:
+        fault("A sphere is named twice", "other_spheres", "sphere")
+    if others and values.get("sphere") is None:
+        fault("Name the main sphere before the others", "sphere", "other_spheres")
+    if values.get("exempt_document") is not None and values.get("exempt_reason") is None:
+        fault("A document without a ground exempts nobody", "exempt_document", "exempt_reason")
+    begins, ends = values.get("valid_from"), values.get("valid_to")
+    if begins is not None and ends is not None and ends < begins:
+        fault("The last day lies before the first", "valid_to", "valid_from")
+    if "active" in given and values.get("active") and ends is not None and ends < today:
+        fault("Its last day has passed", "active")
+    return found
+
+
+def lies_in(oktmo: str | None, municipality: str | None) -> bool:
+    """Whether a place lies in a district or city by the rule of the classifier: a code's zeros stand for all."""
+    return oktmo is None or municipality is None or oktmo.startswith(municipality.removesuffix("000"))
