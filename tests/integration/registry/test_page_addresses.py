@@ -1,0 +1,182 @@
+"""Pages by address: ingest is asked over HTTP, as in life; a small server stands for it here."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from shared import tokens
+from tests.conftest import TestDatabase
+from tests.harness import CENTRE_SUBJECT, ServiceUnderTest, service_under_test
+from tests.integration.registry.conftest import make, pointers
+
+KNOWN = {"external_id": "101", "name": "Школа № 71", "screen_name": "school71"}
+PATH = "/api/v1/pages"
+
+
+@dataclass
+class Ingest:
+    """Stands for ingest: remembers what it was asked, and answers what the test says."""
+
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    callers: list[str] = field(default_factory=list)
+    answer: dict[str, Any] = field(
+        default_factory=lambda: {"outcome": "found", "reason": None, "community": KNOWN}
+    )
+    status: int = 200
+
+    async def resolve(self, request: web.Request) -> web.Response:
+        """`POST /internal/pages/resolve`."""
+        self.asked.append(await request.json())
+        self.callers.append(request.headers["Authorization"].removeprefix("Bearer "))
+        return web.json_response(self.answer, status=self.status)
+
+
+@pytest.fixture
+def ingest() -> Ingest:
+    return Ingest()
+
+
+@pytest.fixture
+async def registry(ingest: Ingest, database: TestDatabase, keys_dir: Path) -> AsyncIterator[ServiceUnderTest]:
+    """The registry's API, with ingest beside it."""
+    app = web.Application()
+    app.router.add_post("/internal/pages/resolve", ingest.resolve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        async with service_under_test(
+            "registry", database, keys_dir, ingest_url=f"http://{host}:{port}"
+        ) as running:
+            yield running
+    finally:
+        await runner.cleanup()
+
+
+async def resolve(registry: ServiceUnderTest, address: str, **more: Any) -> Any:
+    body = {"address": address, **more}
+    return await registry.client.post(f"{PATH}/resolve", json=body, headers=registry.headers("moderator"))
+
+
+async def test_an_address_is_asked_of_its_network_for_the_person(
+    registry: ServiceUnderTest, ingest: Ingest, keys_dir: Path
+) -> None:
+    answer = await resolve(registry, " https://m.vk.com/School71?from=x ")
+    assert answer.status_code == 200
+    nobody = {"page_id": None, "owner": None}
+    assert answer.json() == {"network": "vk", "url": "https://vk.com/club101", **KNOWN, **nobody}
+    assert ingest.asked == [{"network": "vk", "external_id": None, "screen_name": "school71"}]
+    keys = tokens.read_key_set(keys_dir / "services.jwks")
+    claims = tokens.verify(ingest.callers[0], keys, audience="ingest")
+    assert (claims["iss"], claims["act"]) == ("registry", CENTRE_SUBJECT)
+    await resolve(registry, "ok.ru/group/53038939046008")
+    await resolve(registry, "school71", network="ok")
+    assert ingest.asked[1:] == [
+        {"network": "ok", "external_id": "53038939046008", "screen_name": None},
+        {"network": "ok", "external_id": None, "screen_name": "school71"},
+    ]
+
+
+async def test_a_page_that_somebody_keeps_says_whose_it_is(registry: ServiceUnderTest) -> None:
+    owner = await make(registry, "/organisations", name="Школа № 71 города", kind="institution")
+    other = await make(registry, "/organisations", name="Школа № 1", kind="institution")
+    page = await make(registry, "/pages", organisation_id=owner["id"], address="@school71")
+    assert {name: page[name] for name in KNOWN} == KNOWN
+    assert (page["network"], page["url"], list(page["steps"])) == ("vk", "https://vk.com/club101", ["created"])
+    found = (await resolve(registry, "vk.com/school71")).json()
+    whose = {"id": owner["id"], "name": "Школа № 71 города"}
+    assert (found["page_id"], found["owner"]) == (page["id"], whose)
+    again = await registry.client.post(
+        PATH,
+        json={"organisation_id": other["id"], "address": "https://vk.com/club101"},
+        headers=registry.headers("moderator"),
+    )
+    assert (again.status_code, again.json()["owner"], again.json()["page_id"]) == (409, whose, page["id"])
+    assert pointers(again) == {"/address"}
+    assert "«Школа № 71 города»" in again.json()["detail"]
+
+
+async def test_a_name_that_is_given_is_kept(registry: ServiceUnderTest) -> None:
+    owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")
+    page = await make(
+        registry, "/pages", organisation_id=owner["id"], address="vk.com/school71", name="Наша школа", network="vk"
+    )
+    assert (page["name"], page["external_id"]) == ("Наша школа", "101")
+
+
+@pytest.mark.parametrize(
+    ("address", "more", "reason"),
+    [
+        ("vk.com/id1", {}, "person's page"),
+        ("t.me/school71", {}, "Telegram"),
+        ("101", {}, "say which"),
+        ("ok.ru/school71", {"network": "vk"}, "not in ВКонтакте"),
+    ],
+)
+async def test_what_names_no_community_is_refused_without_asking(
+    address: str, more: dict[str, Any], reason: str, registry: ServiceUnderTest, ingest: Ingest
+) -> None:
+    owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")
+    body = {"organisation_id": owner["id"], "address": address, "name": "Школа", **more}
+    made = await registry.client.post(PATH, json=body, headers=registry.headers("moderator"))
+    for answer in (await resolve(registry, address, **more), made):
+        assert answer.status_code == 422
+        assert pointers(answer) == {"/address"}
+        assert reason in answer.json()["detail"]
+    assert ingest.asked == []
+
+
+async def test_what_the_network_does_not_know_is_refused_with_its_reason(
+    registry: ServiceUnderTest, ingest: Ingest
+) -> None:
+    ingest.answer = {
+        "outcome": "none",
+        "reason": "ВКонтакте knows nobody under the name «school72»",
+        "community": None,
+    }
+    answer = await resolve(registry, "vk.com/school72")
+    assert (answer.status_code, pointers(answer)) == (422, {"/address"})
+    assert "«school72»" in answer.json()["detail"]
+
+
+async def test_a_network_that_cannot_be_asked_is_no_verdict(registry: ServiceUnderTest, ingest: Ingest) -> None:
+    ingest.answer = {"outcome": "unavailable", "reason": "no usable token", "community": None}
+    answer = await resolve(registry, "vk.com/school71")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "no usable token")
+    ingest.status = 500
+    answer = await resolve(registry, "vk.com/school71")
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+    ingest.status = 422
+    answer = await resolve(registry, "vk.com/school71")
+    assert (answer.status_code, answer.json()["type"]) == (502, "/problems/upstream-failed")
+
+
+async def test_a_page_is_given_by_address_or_by_id(registry: ServiceUnderTest, ingest: Ingest) -> None:
+    owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")
+    for body, named in (
+        ({}, {"/network", "/external_id", "/name"}),
+        ({"network": "vk", "external_id": "5"}, {"/name"}),
+        ({"external_id": "5", "name": "Школа"}, {"/network"}),
+        ({"address": "vk.com/club5", "external_id": "5"}, {"/external_id"}),
+        ({"address": ""}, {"/address"}),
+        ({"address": "vk.com/club5\x00"}, {"/address"}),
+    ):
+        answer = await registry.client.post(
+            PATH, json={"organisation_id": owner["id"], **body}, headers=registry.headers("moderator")
+        )
+        assert (answer.status_code, pointers(answer)) == (422, named)
+    assert ingest.asked == []
+
+
+async def test_only_who_changes_the_registry_spends_calls(registry: ServiceUnderTest, ingest: Ingest) -> None:
+    for role in ("analyst", "auditor", "operations"):
+        answer = await registry.client.post(
+            f"{PATH}/resolve", json={"address": "vk.com/school71"}, headers=registry.headers(role)
+        )
+        assert answer.status_code == 403
+    assert ingest.asked == []
