@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.audit_chain import number_and_chain
 from shared.database import Database, WriteSession
 from shared.ids import new_id
 from shared.jobs import Jobs
@@ -73,9 +74,9 @@ async def emit(session: WriteSession, *events: NewEvent) -> None:
 
 
 async def number_committed(database: Database, limit: int = 5_000) -> int:
-    """Give the next positions to committed events, in order of writing; returns how many.
+    """Give the next positions to committed events and audit rows, in order of writing; returns how many.
 
-    Returns 0 when another relay holds the lock.
+    Audit rows are chained in the same step. Returns 0 when another relay holds the lock.
     """
     async with database.write() as session:
         if not await session.scalar(select(func.pg_try_advisory_xact_lock(RELAY_LOCK))):
@@ -94,7 +95,7 @@ async def number_committed(database: Database, limit: int = 5_000) -> int:
         count: int = numbered.rowcount  # type: ignore[attr-defined]
         if count:
             await session.execute(select(func.pg_notify(EVENTS, "")))
-    return count
+        return count + await number_and_chain(session)
 
 
 async def relay(database: Database, wakeups: WakeUps) -> None:

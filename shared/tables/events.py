@@ -50,6 +50,14 @@ class AuditEntry(Base):
         Index("ix_audit_subject_id", "subject_id", "position"),
         Index("ix_audit_organisation_id", "organisation_id", "position"),
         Index("ix_audit_actor", "actor", "position"),
+        Index(
+            "ix_audit_on_behalf_of",
+            "on_behalf_of",
+            "position",
+            postgresql_where=text("on_behalf_of IS NOT NULL"),
+        ),
+        Index("ix_audit_action", "action", "position"),
+        Index("ix_audit_created_at", "created_at", "position"),
     )
 
     id: Mapped[Id]

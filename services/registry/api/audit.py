@@ -1,0 +1,53 @@
+"""The audit trail."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from services.registry import audit
+from services.registry.api.answers import COMMON, Text
+from services.registry.schemas.audit import AuditRow
+from services.registry.schemas.fields import Moment
+from shared.access import Caller, Right, allowed
+from shared.pagination import Page, PagingDep
+from shared.service import Reading
+
+router = APIRouter(prefix="/audit", tags=["audit"], responses=COMMON)
+
+AuditReader = Annotated[Caller, allowed(Right.AUDIT_READ)]
+
+
+def _filter(
+    *,
+    actor: Text = None,
+    on_behalf_of: Text = None,
+    action: Text = None,
+    subject_id: Text = None,
+    organisation_id: UUID | None = None,
+    start: Annotated[Moment | None, Query(alias="from", description="The first moment")] = None,
+    end: Annotated[Moment | None, Query(alias="to", description="The moment that ends the time")] = None,
+) -> audit.Filter:
+    return audit.Filter(
+        actor=actor,
+        on_behalf_of=on_behalf_of,
+        action=action,
+        subject_id=subject_id,
+        organisation_id=organisation_id,
+        start=start,
+        end=end,
+    )
+
+
+@router.get("", summary="Who changed what, newest first")
+async def list_audit(
+    session: Reading,
+    caller: AuditReader,
+    wanted: Annotated[audit.Filter, Depends(_filter)],
+    paging: PagingDep,
+    response: Response,
+) -> Page[AuditRow]:
+    """Changes by people, systems and operators' commands, within a second of their commit; rows never change."""
+    rows = await audit.listed(session, caller, wanted, paging)
+    kept, cursor = paging.page(rows, lambda row: (row.position,), response)
+    return Page(items=[AuditRow.model_validate(row) for row in kept], next_cursor=cursor)

@@ -1,0 +1,42 @@
+"""The registry and its audit trail, chained by hand in place of the relay."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared import audit
+from shared.events import number_committed
+from shared.tables.registry import Organisation
+from tests.conftest import TestDatabase
+from tests.harness import ServiceUnderTest, service_under_test
+
+
+@pytest.fixture
+async def registry(database: TestDatabase, keys_dir: Path) -> AsyncIterator[ServiceUnderTest]:
+    """The registry's API without its worker."""
+    async with service_under_test("registry", database, keys_dir) as running:
+        yield running
+
+
+async def change(registry: ServiceUnderTest, number: int = 1) -> None:
+    """Leave one audit row, of a change by an operator's command."""
+    async with registry.service.database.write() as session:
+        audit.attribute(session, replace(audit.operator("registry", "try"), came_from="192.0.2.7"))
+        values = {"code": f"school{number}", "name": f"Школа № {number}"}
+        row = audit.Change(subject_id=UUID(int=number), organisation_id=UUID(int=number), after=values)
+        await audit.record(session, Organisation, [row])
+
+
+async def trail(
+    registry: ServiceUnderTest, role: str = "auditor", place: str | None = None, **query: Any
+) -> list[dict[str, Any]]:
+    """The trail as a caller reads it, after the relay has been by."""
+    await number_committed(registry.service.database)
+    answer = await registry.client.get("/api/v1/audit", params=query, headers=registry.headers(role, place))
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
