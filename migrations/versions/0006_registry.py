@@ -115,6 +115,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )
     op.create_index("ix_audit_actor", "audit", ["actor", "position"], unique=False)
+    op.create_index(
+        "ix_audit_on_behalf_of",
+        "audit",
+        ["on_behalf_of", "position"],
+        unique=False,
+        postgresql_where=sa.text("on_behalf_of IS NOT NULL"),
+    )
+    op.create_index("ix_audit_action", "audit", ["action", "position"], unique=False)
+    op.create_index("ix_audit_created_at", "audit", ["created_at", "position"], unique=False)
     op.create_index("ix_audit_organisation_id", "audit", ["organisation_id", "position"], unique=False)
     op.create_index("ix_audit_position", "audit", ["position"], unique=True)
     op.create_index("ix_audit_subject_id", "audit", ["subject_id", "position"], unique=False)
@@ -293,6 +302,8 @@ def upgrade() -> None:
     op.create_index("ix_organisations_lineage", "organisations", ["lineage"], unique=False, postgresql_using="gin")
     op.create_index("ix_organisations_ogrn", "organisations", ["ogrn"], unique=False)
     op.create_index("ix_organisations_parent_id", "organisations", ["parent_id"], unique=False)
+    op.add_column("calendars", sa.Column("base_id", sa.Uuid(), nullable=True))
+    op.create_foreign_key(op.f("fk_calendars_base_id"), "calendars", "calendars", ["base_id"], ["id"])
     op.add_column("pages", sa.Column("state", sa.Text(), server_default="unknown", nullable=False))
     op.add_column("pages", sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("people", sa.Column("beneath", sa.Boolean(), server_default=sa.false(), nullable=False))
@@ -324,6 +335,8 @@ def downgrade() -> None:
     op.drop_column("people", "external_subject")
     op.drop_column("people", "issuer")
     op.drop_column("people", "beneath")
+    op.drop_constraint(op.f("fk_calendars_base_id"), "calendars", type_="foreignkey")
+    op.drop_column("calendars", "base_id")
     op.drop_column("pages", "checked_at")
     op.drop_column("pages", "state")
     op.drop_index("ix_organisations_parent_id", table_name="organisations")
@@ -383,6 +396,11 @@ def downgrade() -> None:
     op.drop_index("ix_audit_unnumbered", table_name="audit", postgresql_where=sa.text("position IS NULL"))
     op.drop_index("ix_audit_subject_id", table_name="audit")
     op.drop_index("ix_audit_position", table_name="audit")
+    op.drop_index("ix_audit_created_at", table_name="audit")
+    op.drop_index("ix_audit_action", table_name="audit")
+    op.drop_index(
+        "ix_audit_on_behalf_of", table_name="audit", postgresql_where=sa.text("on_behalf_of IS NOT NULL")
+    )
     op.drop_index("ix_audit_organisation_id", table_name="audit")
     op.drop_index("ix_audit_actor", table_name="audit")
     op.drop_table("audit")
