@@ -172,7 +172,8 @@ class Caller:
     """A person or system with a good token.
 
     `organisation_id` null means the centre; `beneath` adds the organisations below the caller's own. `scopes`
-    narrow what the role allows, null: they do not. `right` is the one under which the caller acts now.
+    narrow what the role allows, null: they do not. `session_id` is a person's session with the embedded issuer.
+    `right` is the one under which the caller acts now.
     """
 
     subject: str
@@ -181,6 +182,7 @@ class Caller:
     organisation_id: UUID | None
     beneath: bool = False
     scopes: frozenset[str] | None = None
+    session_id: UUID | None = None
     right: Right | None = None
 
     @classmethod
@@ -194,6 +196,7 @@ class Caller:
             organisation_id=tokens.optional_uuid(claims.get("org")),
             beneath=claims.get("beneath") is True,
             scopes=None if scope is None else frozenset(str(scope).split()),
+            session_id=tokens.optional_uuid(claims.get("sid")),
         )
         if (found.organisation_id is None) != (found.role in CENTRE_ROLES):
             raise tokens.BadToken("role and organisation do not go together")

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry import changes, passwords, sign_in
+from services.registry import changes, passwords, sessions, sign_in
 from services.registry.places import check_hold, check_place
 from services.registry.schemas.access import PersonChange, PersonNew
 from shared.access import CENTRE_ROLES, Caller, Role
@@ -57,6 +57,15 @@ async def one(session: AsyncSession, caller: Caller, person_id: UUID, *, lock: b
     if found is None:
         raise NotFound("There is no such person")
     return found
+
+
+async def of_token(session: AsyncSession, caller: Caller) -> Person | None:
+    """The person whom the caller's token speaks for; None for a system."""
+    try:
+        person_id = UUID(caller.subject)
+    except ValueError:
+        return None
+    return await session.get(Person, person_id)
 
 
 async def register(session: WriteSession, caller: Caller | None, new: PersonNew) -> Person:
@@ -113,7 +122,7 @@ async def change(
     changed = changes.apply(found, values)
     await session.flush()
     if set(changed) - {"full_name"}:
-        await sign_in.revoke_person(session, person_id)
+        await sessions.end_all(session, person_id)
     return found
 
 

@@ -5,21 +5,19 @@ good for one use. A used one that comes again means that someone copied it: the 
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
-from services.registry import client_secrets, passwords, throttle
+from services.registry import client_secrets, passwords, sessions, throttle
 from shared import clock, tokens
 from shared.access import RIGHTS, Role
 from shared.database import WriteSession
-from shared.ids import new_id
 from shared.tables.registry import ApiClient, Person, RefreshToken
 
 ACCESS_LIFETIME = timedelta(minutes=15)
-REFRESH_LIFETIME = timedelta(days=14)
 DEMO_PASSWORD = "demo"  # noqa: S105 — known to everybody on purpose; refused in production
 
 
@@ -55,7 +53,9 @@ class Issuer:
         """The issuer with the key of `keys_dir`, read at each start and each sign-in: keys may be changed."""
         return cls(tokens.Signer(tokens.PEOPLE_ISSUER, tokens.read_key(keys_dir / "people.jwk")), production)
 
-    def access_token(self, who: Person | ApiClient, *, scope: str | None = None) -> str:
+    def access_token(
+        self, who: Person | ApiClient, *, scope: str | None = None, session_id: UUID | None = None
+    ) -> str:
         """A token with the claims that `shared.access` reads."""
         return self.signer.sign(
             str(who.id),
@@ -66,6 +66,7 @@ class Issuer:
             org=str(who.organisation_id) if who.organisation_id else None,
             beneath=who.beneath or None,
             scope=scope,
+            sid=str(session_id) if session_id else None,
         )
 
 
@@ -74,7 +75,9 @@ def normal_username(username: str) -> str:
     return username.strip().lower()
 
 
-async def by_password(session: WriteSession, issuer: Issuer, username: str, password: str) -> Issued:
+async def by_password(
+    session: WriteSession, issuer: Issuer, username: str, password: str, origin: sessions.Origin
+) -> Issued:
     """A new session of a person. Raises `Refused`; what it counted must be committed all the same."""
     now = clock.now()
     name = normal_username(username)
@@ -94,10 +97,33 @@ async def by_password(session: WriteSession, issuer: Issuer, username: str, pass
     if not good or person is None or stored is None:
         await throttle.note_failure(session, name, now)
         raise Refused("invalid_grant", "The user name or the password is wrong")
+    # Comparing takes long: what was changed meanwhile counts.
+    current = await sessions.held(session, person.id)
+    if current is None or not current.active or current.password_hash != stored:
+        raise Refused("invalid_grant", "The user name or the password is wrong")
     await throttle.note_success(session, name)
+    _refuse_locked(current)
     if passwords.outdated(stored):
-        person.password_hash = await passwords.hashed(password)
-    return Issued(issuer.access_token(person), await _continue(session, person.id, new_id()))
+        current.password_hash = await passwords.hashed(password)
+    await note_sign_in(session, current.id, now)
+    session_id, refresh_token = await sessions.begin(session, current.id, origin)
+    return Issued(issuer.access_token(current, session_id=session_id), refresh_token)
+
+
+def _refuse_locked(person: Person) -> None:
+    # Only who knows the password learns it.
+    if person.locked_at is not None:
+        raise Refused("invalid_grant", "The person is locked: ask who gives access to unlock them")
+
+
+async def note_sign_in(session: WriteSession, person_id: UUID, at: datetime) -> None:
+    """Remember when the person last signed in: no change of the person."""
+    await session.execute(
+        update(Person)
+        .where(Person.id == person_id)
+        .values(last_sign_in_at=at, updated_at=Person.updated_at)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def _person_named(session: WriteSession, name: str) -> Person | None:
@@ -107,42 +133,26 @@ async def _person_named(session: WriteSession, name: str) -> Person | None:
     return found
 
 
-async def _continue(session: WriteSession, person_id: UUID, session_id: UUID) -> str:
-    token = passwords.random_secret()
-    now = clock.now()
-    session.add(
-        RefreshToken(
-            digest=passwords.digest(token),
-            session_id=session_id,
-            person_id=person_id,
-            created_at=now,
-            expires_at=now + REFRESH_LIFETIME,
-        )
-    )
-    await session.flush()
-    return token
-
-
-async def by_refresh(session: WriteSession, issuer: Issuer, token: str) -> Issued:
+async def by_refresh(session: WriteSession, issuer: Issuer, token: str, origin: sessions.Origin) -> Issued:
     """Continue a session: the token is used up and its successor given.
 
-    Raises `Refused`; when the token was used before, the session is revoked, which must be committed.
+    Raises `Refused`; when the token was used before, the session is ended, which must be committed.
     """
-    # The row is locked: of two that come at once the second sees the first's use.
-    found = await session.scalar(
-        select(RefreshToken).where(RefreshToken.digest == passwords.digest(token)).with_for_update()
-    )
-    now = clock.now()
-    if found is None or found.revoked_at is not None or found.expires_at <= now:
+    digest = passwords.digest(token)
+    person_id = await session.scalar(select(RefreshToken.person_id).where(RefreshToken.digest == digest))
+    person = None if person_id is None else await sessions.held(session, person_id)
+    # Read while the person is held: of two that come at once the second sees the first's use.
+    found = await session.scalar(select(RefreshToken).where(RefreshToken.digest == digest))
+    if found is None or person is None or found.revoked_at is not None or found.expires_at <= clock.now():
         raise Refused("invalid_grant", "The refresh token is unknown, expired or revoked")
     if found.used_at is not None:
-        await revoke_session(session, found.session_id)
+        await sessions.end_by_token(session, token)
         raise Refused("invalid_grant", "The refresh token was used before: its session is revoked, sign in again")
-    person = await session.get(Person, found.person_id)
-    if person is None or not person.active:
+    if not person.active:
         raise Refused("invalid_grant", "The person may no longer sign in")
-    found.used_at = now
-    return Issued(issuer.access_token(person), await _continue(session, person.id, found.session_id))
+    _refuse_locked(person)
+    refresh_token = await sessions.go_on(session, found, origin)
+    return Issued(issuer.access_token(person, session_id=found.session_id), refresh_token)
 
 
 async def by_client(
@@ -169,35 +179,3 @@ def _scope(client: ApiClient, wanted: str | None) -> str | None:
     if strange := sorted(asked - (RIGHTS[Role(client.role)].keys() if held is None else held)):
         raise Refused("invalid_scope", f"The client has no right «{strange[0][:100]}»")
     return " ".join(sorted(asked))
-
-
-async def revoke_session(session: WriteSession, session_id: UUID) -> None:
-    """End one session: none of its refresh tokens works any more."""
-    await session.execute(
-        update(RefreshToken)
-        .where(RefreshToken.session_id == session_id, RefreshToken.revoked_at.is_(None))
-        .values(revoked_at=clock.now())
-    )
-
-
-async def revoke(session: WriteSession, token: str) -> None:
-    """End the session of a refresh token; an unknown one is no error (RFC 7009)."""
-    session_id = await session.scalar(
-        select(RefreshToken.session_id).where(RefreshToken.digest == passwords.digest(token))
-    )
-    if session_id is not None:
-        await revoke_session(session, session_id)
-
-
-async def revoke_person(session: WriteSession, person_id: UUID) -> None:
-    """End all sessions of a person."""
-    await session.execute(
-        update(RefreshToken)
-        .where(RefreshToken.person_id == person_id, RefreshToken.revoked_at.is_(None))
-        .values(revoked_at=clock.now())
-    )
-
-
-async def forget_expired(session: WriteSession) -> None:
-    """Delete refresh tokens that are past their time."""
-    await session.execute(delete(RefreshToken).where(RefreshToken.expires_at < clock.now()))

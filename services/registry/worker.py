@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.registry import client_secrets, sign_in, throttle
+from services.registry import client_secrets, sessions, throttle
 from services.registry.coverage import history
 from shared import clock
 from shared.service import Service
@@ -14,7 +14,7 @@ async def forget_past(service: Service) -> None:
     """Delete ended refresh tokens and secrets, and old counts of wrong passwords, every hour, for ever."""
     while True:
         async with service.database.write() as session:
-            await sign_in.forget_expired(session)
+            await sessions.forget_expired(session)
             await client_secrets.forget_expired(session)
             await throttle.forget_old(session, clock.now())
         await asyncio.sleep(PAUSE_SECONDS)

@@ -8,9 +8,11 @@ from urllib.parse import unquote_plus
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from services.registry import sign_in
+from services.registry import sessions, sign_in
 from services.registry.schemas.access import OAuthError, PublicKeys, TokenAnswer
+from services.registry.sessions import Origin
 from services.registry.sign_in import Issued, Issuer, Refused
+from shared import audit
 from shared.service import ServiceDep, Writing
 
 router = APIRouter(prefix="/auth", tags=["sign-in"])
@@ -115,13 +117,19 @@ def _issuer(service: ServiceDep) -> Issuer:
     return Issuer.load(settings.keys_dir, production=settings.environment == "production")
 
 
+def _origin(request: Request) -> Origin:
+    agent = request.headers.get("user-agent", "").strip()[:300]
+    return Origin(audit.origin(request).came_from, agent if agent.isprintable() and agent else None)
+
+
 async def _grant(request: Request, session: Writing, issuer: Issuer) -> Issued:
     form = await _form(request)
     match _needed(form, "grant_type"):
         case "password":
-            return await sign_in.by_password(session, issuer, _needed(form, "username"), _needed(form, "password"))
+            username, password = _needed(form, "username"), _needed(form, "password")
+            return await sign_in.by_password(session, issuer, username, password, _origin(request))
         case "refresh_token":
-            return await sign_in.by_refresh(session, issuer, _needed(form, "refresh_token"))
+            return await sign_in.by_refresh(session, issuer, _needed(form, "refresh_token"), _origin(request))
         case "client_credentials":
             return await sign_in.by_client(session, issuer, *_client(request, form), form.get("scope"))
         case _:
@@ -181,7 +189,7 @@ async def revoke(request: Request, session: Writing) -> Response:
     An access token cannot be taken back; it ends by itself within 15 minutes.
     """
     try:
-        await sign_in.revoke(session, _revocable(await _form(request)))
+        await sessions.end_by_token(session, _revocable(await _form(request)))
     except Refused as refused:
         return _refusal(refused)
     return Response(headers=NO_STORE)

@@ -2,16 +2,20 @@
 
 from fastapi import APIRouter
 
-from services.registry.schemas.access import Me, MyOrganisation, MyPerson
+from services.registry import people
+from services.registry.schemas.sessions import CallerKind, Me, MyOrganisation, MyPerson
+from shared import clock
 from shared.access import CallerDep
-from shared.problems import Unauthenticated, responses
+from shared.problems import Forbidden, Unauthenticated, responses
 from shared.service import Reading
 from shared.tables.registry import Organisation
 
 router = APIRouter(tags=["access"])
 
 
-@router.get("/me", summary="The caller: person, organisation, rights", responses=responses(Unauthenticated))
+@router.get(
+    "/me", summary="The caller: person, organisation, rights", responses=responses(Unauthenticated, Forbidden)
+)
 async def me(session: Reading, caller: CallerDep) -> Me:
     """What the token says of its bearer, and what their role allows; organisation null means the centre."""
     organisation = None
@@ -19,10 +23,20 @@ async def me(session: Reading, caller: CallerDep) -> Me:
         found = await session.get(Organisation, caller.organisation_id)
         if found is None:
             raise Unauthenticated("The organisation of this token does not exist")
-        organisation = MyOrganisation(id=found.id, name=found.name, short_name=found.short_name)
+        organisation = MyOrganisation.model_validate(found, from_attributes=True)
+    person = await people.of_token(session, caller)
     return Me(
-        person=MyPerson(id=caller.subject, name=caller.name, role=caller.role),
+        person=MyPerson(
+            id=caller.subject,
+            name=caller.name,
+            role=caller.role,
+            kind=CallerKind.SYSTEM if person is None else CallerKind.PERSON,
+            username=None if person is None else person.username,
+            last_sign_in_at=None if person is None else person.last_sign_in_at,
+        ),
         organisation=organisation,
         beneath=caller.beneath,
         rights=sorted(caller.rights),
+        session_id=caller.session_id,
+        time_zone=clock.REGION_ZONE.key,
     )

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.registry.schemas.directory import EXAMPLE_ID
 from services.registry.schemas.fields import Change, Name, Strict
-from shared.access import Right, Role
+from shared.access import Role
 
 
 class TokenAnswer(BaseModel):
@@ -53,34 +53,6 @@ class PublicKeys(BaseModel):
     """The keys that verify access tokens."""
 
     keys: list[PublicKey]
-
-
-class MyPerson(BaseModel):
-    """Who the token speaks for."""
-
-    id: str = Field(examples=[EXAMPLE_ID])
-    name: str = Field(examples=["Модератор центра"])
-    role: Role
-
-
-class MyOrganisation(BaseModel):
-    """Where they work."""
-
-    id: UUID = Field(examples=[EXAMPLE_ID])
-    name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
-    short_name: str | None = Field(examples=["Школа № 71"])
-
-
-class Me(BaseModel):
-    """The caller, as this system sees them."""
-
-    person: MyPerson
-    organisation: MyOrganisation | None = Field(description="null: the centre, which sees all organisations")
-    beneath: bool = Field(description="Whether the organisations below theirs are theirs to see too")
-    rights: list[Right] = Field(
-        description="What the role allows, narrowed to the token's scope",
-        examples=[["registry:read", "metrics:read"]],
-    )
 
 
 def _normal(value: object) -> object:
@@ -150,5 +122,8 @@ class PersonShown(BaseModel):
     organisation_id: UUID | None
     beneath: bool
     active: bool
+    locked_at: datetime | None = Field(description="Since when the person may not sign in; null: not locked")
+    locked_reason: str | None
+    last_sign_in_at: datetime | None
     created_at: datetime
     updated_at: datetime

@@ -1,5 +1,6 @@
 """Every route of the registry: who may call it, and what its OpenAPI document promises."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,13 @@ NEEDS: dict[str, Right | None] = {
     "GET /api/v1/organisations/{organisation_id}": Right.REGISTRY_READ,
     "POST /api/v1/organisations": Right.REGISTRY_WRITE,
     "PATCH /api/v1/organisations/{organisation_id}": Right.REGISTRY_WRITE,
+    "GET /api/v1/organisations/{organisation_id}/names": Right.REGISTRY_READ,
+    "POST /api/v1/organisations/{organisation_id}/names": Right.REGISTRY_WRITE,
+    "DELETE /api/v1/organisations/{organisation_id}/names/{name_id}": Right.REGISTRY_WRITE,
+    "GET /api/v1/organisations/{organisation_id}/successions": Right.REGISTRY_READ,
+    "POST /api/v1/organisations/{organisation_id}/successions": Right.REGISTRY_WRITE,
+    "DELETE /api/v1/organisations/{organisation_id}/successions/{succession_id}": Right.REGISTRY_WRITE,
+    "GET /api/v1/organisations/search": Right.REGISTRY_READ,
     "GET /api/v1/municipalities": Right.REGISTRY_READ,
     "GET /api/v1/pages": Right.REGISTRY_READ,
     "GET /api/v1/pages/{page_id}": Right.REGISTRY_READ,
@@ -26,6 +34,8 @@ NEEDS: dict[str, Right | None] = {
     "GET /api/v1/calendars/{calendar_id}": Right.REGISTRY_READ,
     "POST /api/v1/calendars": Right.REGISTRY_WRITE,
     "PUT /api/v1/calendars/{calendar_id}/days": Right.REGISTRY_WRITE,
+    "GET /api/v1/calendars/{calendar_id}/days.ics": Right.REGISTRY_READ,
+    "PUT /api/v1/calendars/{calendar_id}/days.ics": Right.REGISTRY_WRITE,
     "GET /api/v1/coverage": Right.REGISTRY_READ,
     "GET /api/v1/coverage/missing": Right.REGISTRY_READ,
     "GET /api/v1/coverage/history": Right.REGISTRY_READ,
@@ -33,6 +43,14 @@ NEEDS: dict[str, Right | None] = {
     "GET /api/v1/people/{person_id}": Right.PEOPLE_READ,
     "POST /api/v1/people": Right.PEOPLE_MANAGE,
     "PATCH /api/v1/people/{person_id}": Right.PEOPLE_MANAGE,
+    "GET /api/v1/people/{person_id}/sessions": Right.PEOPLE_READ,
+    "DELETE /api/v1/people/{person_id}/sessions": Right.PEOPLE_MANAGE,
+    "DELETE /api/v1/people/{person_id}/sessions/{session_id}": Right.PEOPLE_MANAGE,
+    "POST /api/v1/people/{person_id}/lock": Right.PEOPLE_MANAGE,
+    "POST /api/v1/people/{person_id}/unlock": Right.PEOPLE_MANAGE,
+    "GET /api/v1/me/sessions": ANYBODY,
+    "DELETE /api/v1/me/sessions": ANYBODY,
+    "DELETE /api/v1/me/sessions/{session_id}": ANYBODY,
     "GET /api/v1/clients": Right.CLIENTS_READ,
     "GET /api/v1/clients/{client_id}": Right.CLIENTS_READ,
     "POST /api/v1/clients": Right.CLIENTS_MANAGE,
@@ -60,8 +78,7 @@ async def test_who_may_call_what(registry: ServiceUnderTest, role: Role) -> None
     headers = registry.headers(role, organisation, **{"If-Match": "*"})
     for name, right in NEEDS.items():
         method, path = name.split()
-        for parameter in ("organisation_id", "page_id", "calendar_id", "person_id", "client_id", "secret_id"):
-            path = path.replace(f"{{{parameter}}}", str(uuid4()))
+        path = re.sub(r"\{\w+_id\}", lambda _: str(uuid4()), path)
         answer = await registry.client.request(method, path, headers=headers, json={} if method != "GET" else None)
         allowed = right is None or right in RIGHTS[role]
         assert (answer.status_code != 403) == allowed, f"{role}: {name} answered {answer.status_code}"

@@ -1,0 +1,111 @@
+"""Sessions of people, and locks: who is signed in, and who may not."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from services.registry import locks, people, sessions
+from services.registry.api.answers import BODY, COMMON, ONE, PeopleManager, PeopleReader
+from services.registry.places import check_hold
+from services.registry.schemas.access import PersonShown
+from services.registry.schemas.sessions import Lock, SessionShown
+from shared.access import Caller, CallerDep
+from shared.pagination import Page, Paging, PagingDep
+from shared.preconditions import set_etag
+from shared.problems import Conflict, Unauthenticated, responses
+from shared.service import Reading, Writing
+from shared.tables.registry import RefreshToken
+
+router = APIRouter(prefix="/people/{person_id}", tags=["access"], responses=COMMON | ONE)
+own = APIRouter(prefix="/me/sessions", tags=["access"], responses=COMMON)
+
+
+def _page(rows: Sequence[RefreshToken], caller: Caller, paging: Paging, response: Response) -> Page[SessionShown]:
+    kept, cursor = paging.page(rows, lambda row: (row.created_at, row.session_id), response)
+    shown = [
+        SessionShown(
+            id=row.session_id,
+            signed_in_at=row.signed_in_at,
+            last_used_at=row.created_at,
+            expires_at=row.expires_at,
+            came_from=row.came_from,
+            user_agent=row.user_agent,
+            current=row.session_id == caller.session_id,
+        )
+        for row in kept
+    ]
+    return Page(items=shown, next_cursor=cursor)
+
+
+@router.get("/sessions", summary="Sessions of a person, the last used first")
+async def list_sessions(
+    person_id: UUID, session: Reading, caller: PeopleReader, paging: PagingDep, response: Response
+) -> Page[SessionShown]:
+    """Those that live; a person who signs in at an external issuer has theirs there."""
+    found = await people.one(session, caller, person_id)
+    return _page(await sessions.listed(session, found.id, paging), caller, paging, response)
+
+
+@router.delete("/sessions", summary="End all sessions of a person", status_code=204)
+async def delete_sessions(person_id: UUID, session: Writing, caller: PeopleManager) -> None:
+    """Access tokens given before live on for 15 minutes at most."""
+    found = await people.one(session, caller, person_id, lock=True)
+    check_hold(caller, found)
+    await sessions.end_all(session, found.id)
+
+
+@router.delete("/sessions/{session_id}", summary="End one session of a person", status_code=204)
+async def delete_session(person_id: UUID, session_id: UUID, session: Writing, caller: PeopleManager) -> None:
+    """Its last access token lives on for 15 minutes at most."""
+    found = await people.one(session, caller, person_id, lock=True)
+    check_hold(caller, found)
+    await sessions.end(session, found.id, session_id)
+
+
+@router.post("/lock", summary="Lock a person out", responses=BODY | responses(Conflict))
+async def post_lock(
+    person_id: UUID, body: Lock, session: Writing, caller: PeopleManager, response: Response
+) -> PersonShown:
+    """They cannot sign in until they are unlocked, and all their sessions end.
+
+    Access tokens given before live on for 15 minutes at most; those of an external issuer, for one.
+    """
+    found = await locks.lock(session, caller, person_id, body.reason)
+    set_etag(response, found.version)
+    return PersonShown.model_validate(found)
+
+
+@router.post("/unlock", summary="Let a person sign in again")
+async def post_unlock(person_id: UUID, session: Writing, caller: PeopleManager, response: Response) -> PersonShown:
+    """Takes the lock away and forgets wrong passwords. Who is not locked stays as they are."""
+    found = await locks.unlock(session, caller, person_id)
+    set_etag(response, found.version)
+    return PersonShown.model_validate(found)
+
+
+def _subject(caller: Caller) -> UUID:
+    try:
+        return UUID(caller.subject)
+    except ValueError as error:
+        raise Unauthenticated("The token names nobody of this system") from error
+
+
+@own.get("", summary="The caller's own sessions, the last used first")
+async def list_my_sessions(
+    session: Reading, caller: CallerDep, paging: PagingDep, response: Response
+) -> Page[SessionShown]:
+    """Those that live; a system has none, and who signed in at an external issuer has theirs there."""
+    return _page(await sessions.listed(session, _subject(caller), paging), caller, paging, response)
+
+
+@own.delete("", summary="End the caller's other sessions", status_code=204)
+async def delete_my_other_sessions(session: Writing, caller: CallerDep) -> None:
+    """All but the one that this request's token belongs to: after a lost telephone, say."""
+    await sessions.end_all(session, _subject(caller), but=caller.session_id)
+
+
+@own.delete("/{session_id}", summary="End one of the caller's sessions", status_code=204, responses=ONE)
+async def delete_my_session(session_id: UUID, session: Writing, caller: CallerDep) -> None:
+    """Its last access token lives on for 15 minutes at most."""
+    await sessions.end(session, _subject(caller), session_id)

@@ -1,0 +1,41 @@
+"""Locks: a person who may not sign in until somebody unlocks them."""
+
+from uuid import UUID
+
+from services.registry import changes, people, sessions, throttle
+from services.registry.places import check_hold
+from shared import clock
+from shared.access import Caller
+from shared.database import WriteSession
+from shared.problems import Conflict
+from shared.tables.registry import Person
+
+
+async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: str) -> Person:
+    """Lock the person and end all their sessions.
+
+    Raises `NotFound`, `Forbidden`, or `Conflict` for oneself and for who is locked already.
+    """
+    found = await people.one(session, caller, person_id, lock=True)
+    check_hold(caller, found)
+    if str(person_id) == caller.subject:
+        raise Conflict("Nobody locks themselves out: ask a colleague")
+    if found.locked_at is not None:
+        raise Conflict("The person is locked already")
+    changes.apply(found, {"locked_at": clock.now(), "locked_reason": reason})
+    await session.flush()
+    await sessions.end_all(session, person_id)
+    return found
+
+
+async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Person:
+    """Let the person sign in again, wrong passwords forgotten; no change for who is not locked.
+
+    Raises `NotFound`, `Forbidden`.
+    """
+    found = await people.one(session, caller, person_id, lock=True)
+    check_hold(caller, found)
+    changes.apply(found, {"locked_at": None, "locked_reason": None})
+    await session.flush()
+    await throttle.note_success(session, found.username)
+    return found

@@ -1,0 +1,94 @@
+"""What crosses the wire of the caller themselves, of sessions, and of locks."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from services.registry.schemas.directory import EXAMPLE_ID
+from services.registry.schemas.fields import Line, OrganisationKind, Strict
+from shared.access import Right, Role
+
+
+class CallerKind(StrEnum):
+    """Whether somebody or something calls."""
+
+    PERSON = "person"
+    SYSTEM = "system"
+
+
+class MyPerson(BaseModel):
+    """Who the token speaks for."""
+
+    id: str = Field(examples=[EXAMPLE_ID])
+    name: str = Field(examples=["Модератор центра"])
+    role: Role
+    kind: CallerKind = Field(description="system: an API client", examples=["person"])
+    username: str | None = Field(description="null for systems", examples=["t.ivanova"])
+    last_sign_in_at: datetime | None
+
+
+class MyOrganisation(BaseModel):
+    """Where they work."""
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
+    short_name: str | None = Field(examples=["Школа № 71"])
+    kind: OrganisationKind
+    municipality: str | None = Field(description="Its code in `GET /municipalities`", examples=["81701000"])
+    active: bool
+
+
+class Me(BaseModel):
+    """The caller, as this system sees them."""
+
+    person: MyPerson
+    organisation: MyOrganisation | None = Field(description="null: the centre, which sees all organisations")
+    beneath: bool = Field(description="Whether the organisations below theirs are theirs to see too")
+    rights: list[Right] = Field(
+        description="What the role allows, narrowed to the token's scope",
+        examples=[["registry:read", "metrics:read"]],
+    )
+    session_id: UUID | None = Field(
+        description="The session in `GET /me/sessions`; null for systems", examples=[EXAMPLE_ID]
+    )
+    time_zone: str = Field(description="Where the region's days begin", examples=["Asia/Irkutsk"])
+
+
+class SessionShown(BaseModel):
+    """Somebody's session: it goes on until it is ended, or is not used for 14 days."""
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    signed_in_at: datetime
+    last_used_at: datetime = Field(description="When its access token was last made anew")
+    expires_at: datetime = Field(description="When it ends unless it is used")
+    came_from: str | None = Field(description="The network address of its last use", examples=["203.0.113.7"])
+    user_agent: str | None = Field(examples=["Mozilla/5.0"])
+    current: bool = Field(description="Whether the token of this request belongs to it")
+
+
+class Lock(Strict):
+    """Why somebody may not sign in."""
+
+    reason: Annotated[
+        Line,
+        BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value),
+        Field(min_length=1, max_length=500, examples=["Телефон с паролем потерян"]),
+    ]
+
+
+class SignInWays(BaseModel):
+    """How people sign in here."""
+
+    password: bool = Field(description="By `POST /auth/token` with `grant_type=password`")
+    external: "ExternalIssuer | None" = Field(description="The region's own OIDC issuer, when there is one")
+
+
+class ExternalIssuer(BaseModel):
+    """Where a front end sends people; its access tokens are this system's, too."""
+
+    issuer: str = Field(examples=["https://sso.example.ru/realms/region"])
+    audience: str = Field(description="What the access token must be for", examples=["gospablik"])
+    client_id: str | None = Field(description="The front end's id there", examples=["gospablik-web"])
