@@ -213,5 +213,11 @@ def _event(kind: str, page: Page, step: Step, actor: str, data: dict[str, Any]) 
         subject_id=page.id,
         organisation_id=page.organisation_id,
         actor=actor,
-        data={"network": page.network, "external_id": page.external_id, "step": step.value, **data},
+        data={
+            "network": page.network,
+            "external_id": page.external_id,
+            "url": page.url,
+            "step": step.value,
+            **data,
+        },
     )

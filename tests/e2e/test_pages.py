@@ -1,0 +1,115 @@
+"""Pages by address and their way to live, through the gateway: the networks say what an address names."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from shared import clock
+from tests.e2e.conftest import World
+
+
+async def a_community(world: World, network: str, title: str) -> tuple[str, str]:
+    """A community that nobody has registered: its id and short name."""
+    name = f"e2e_{network}_{uuid4().hex[:8]}"
+    made = await world.network(network).http.post("/_control/pages", json={"name": title, "screen_name": name})
+    made.raise_for_status()
+    return str(made.json()["id"]), name
+
+
+async def resolve(world: World, address: str, **more: Any) -> httpx.Response:
+    return await world.centre.ask("POST", "/pages/resolve", json={"address": address, **more})
+
+
+@pytest.mark.parametrize(
+    ("network", "spellings"),
+    [
+        (
+            "vk",
+            (
+                "https://vk.com/club{id}",
+                "m.vk.com/wall-{id}_1",
+                "vk.ru/{name}?from=x",
+                "@{name}",
+                "VK.com/{name}/",
+            ),
+        ),
+        (
+            "ok",
+            ("https://ok.ru/group/{id}", "m.ok.ru/group/{id}/topic/1", "ok.ru/{name}", "odnoklassniki.ru/{name}"),
+        ),
+    ],
+)
+async def test_a_page_is_registered_by_whatever_address_people_paste(
+    network: str, spellings: tuple[str, ...], world: World
+) -> None:
+    number, name = await a_community(world, network, "Школа искусств")
+    for spelling in spellings:
+        answer = await resolve(world, spelling.format(id=number, name=name))
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        said = {"network": network, "external_id": number, "name": "Школа искусств", "screen_name": name}
+        assert found | said | {"page_id": None, "owner": None} == found
+    body = {"organisation_id": world.organisation_id, "address": spellings[-1].format(id=number, name=name)}
+    made = await world.centre.post("/pages", body)
+    assert (made["external_id"], made["name"], list(made["steps"])) == (number, "Школа искусств", ["created"])
+    known = (await resolve(world, spellings[0].format(id=number))).json()
+    assert (known["page_id"], known["owner"]["id"]) == (made["id"], world.organisation_id)
+    again = await world.centre.ask("POST", "/pages", json=body)
+    assert (again.status_code, again.json()["owner"]) == (409, known["owner"])
+    assert known["owner"]["name"] in again.json()["detail"]
+    await _put_away(world, made)
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("https://vk.com/nobody_has_taken_this", "knows nobody"),
+        ("https://ok.ru/nobody_has_taken_this", "know no group"),
+        ("https://vk.com/club999999999", "no community with the id"),
+        ("https://vk.com/id700000001", "a person's page"),
+        ("https://t.me/school71", "Telegram"),
+    ],
+)
+async def test_what_names_no_community_is_refused_with_the_reason(address: str, reason: str, world: World) -> None:
+    answer = await resolve(world, address)
+    assert answer.status_code == 422, answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/address"]
+    assert reason in answer.json()["detail"]
+
+
+async def test_a_mark_that_was_lost_yesterday_is_on_the_list_today(world: World) -> None:
+    number, _ = await a_community(world, "vk", "Музей")
+    body = {"organisation_id": world.organisation_id, "address": f"vk.com/club{number}"}
+    page = await world.centre.post("/pages", body)
+    today = clock.now().astimezone(clock.REGION_ZONE).date()
+    path = f"/pages/{page['id']}/steps"
+    early = await world.centre.ask("PUT", f"{path}/live", json={})
+    assert early.status_code == 409
+    for step in ("verified", "marked", "live"):
+        reached = {
+            "reached_on": str(today - timedelta(days=5)),
+            "evidence_kind": "document",
+            "evidence": "Приказ № 4",
+        }
+        confirmed = await world.centre.ask("PUT", f"{path}/{step}", json=reached)
+        assert confirmed.status_code == 200, confirmed.text
+    refused = await world.org.ask("PUT", f"{path}/widgets", json={})
+    assert refused.status_code == 403
+    lost = {"reason": "Сеть сняла отметку", "lost_on": str(today - timedelta(days=1))}
+    assert (await world.centre.ask("DELETE", f"{path}/marked", params=lost)).status_code == 200
+    listed = await world.org.every("/pages/lost", step="marked")
+    (gone,) = [one for one in listed if one["page_id"] == page["id"]]
+    assert (gone["lost_on"], gone["lost_reason"], gone["regained_on"]) == (lost["lost_on"], lost["reason"], None)
+    assert page["id"] in [one["id"] for one in await world.org.every("/pages", step="live", missing_step="marked")]
+    await _put_away(world, page)
+
+
+async def _put_away(world: World, page: dict[str, Any]) -> None:
+    """Other tests look for the one page of the organisation in each network."""
+    answer = await world.centre.ask(
+        "PATCH", f"/pages/{page['id']}", json={"active": False}, headers={"If-Match": "*"}
+    )
+    assert answer.status_code == 200, answer.text
