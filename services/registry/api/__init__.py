@@ -1,17 +1,38 @@
 """Routes of the registry: parse, authorise, call one domain function, answer."""
 
-from services.registry.api import auth, calendars, clients, coverage, me, organisations, page_steps, pages, people
+from services.registry.api import (
+    audit,
+    auth,
+    calendars,
+    clients,
+    coverage,
+    exchange,
+    me,
+    names,
+    organisations,
+    page_checks,
+    page_steps,
+    pages,
+    people,
+    sessions,
+)
 
 routers = (
     auth.router,
     me.router,
+    exchange.router,  # before organisations, whose /organisations/{organisation_id} would take its paths
     organisations.router,
     organisations.municipalities,
+    names.router,
+    page_checks.router,
     page_steps.router,  # before pages: /pages/{page_id} would take what is not named before it
     pages.router,
     calendars.router,
     coverage.router,
     people.router,
+    sessions.router,
+    sessions.own,
     clients.router,
+    audit.router,
 )
 root = (auth.well_known,)

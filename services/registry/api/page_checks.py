@@ -1,0 +1,105 @@
+"""Daily checks of pages."""
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from services.registry.api.answers import COMMON, ONE, Reader
+from services.registry.page_checks import listing
+from services.registry.page_steps import today
+from services.registry.schemas.page_checks import (
+    CheckedPage,
+    ChecksDay,
+    PageCheck,
+    PageCheckOfDay,
+    PageFacts,
+    PageState,
+    Watched,
+)
+from services.registry.schemas.pages import Owner
+from shared.networks import NetworkName
+from shared.pagination import Page, PagingDep
+from shared.service import Reading
+from shared.tables import registry as tables
+
+router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON)
+
+Day = Annotated[date | None, Query(description="The region's day; left out: today", examples=["2026-11-25"])]
+Changed = Annotated[
+    bool | None, Query(description="true: only pages on which something is not as it was at the check before")
+]
+What = Annotated[Watched | None, Query(description="Only pages on which this has changed")]
+
+
+def _filter(
+    network: NetworkName | None = None,
+    organisation_id: UUID | None = None,
+    state: PageState | None = None,
+    changed: Changed = None,
+    field: What = None,
+) -> listing.Filter:
+    return listing.Filter(
+        network=network, organisation_id=organisation_id, state=state, changed=changed, field=field
+    )
+
+
+@router.get("/checks", summary="What the networks said of the pages on a day")
+async def list_checks(
+    *,
+    session: Reading,
+    _caller: Reader,
+    wanted: Annotated[listing.Filter, Depends(_filter)],
+    paging: PagingDep,
+    response: Response,
+    day: Day = None,
+) -> Page[PageCheckOfDay]:
+    """By the pages' names. `changed=true` are those to look at; `field=verified` those whose mark came or went."""
+    rows = await listing.of_day(session, day or today(), wanted, paging)
+    kept, cursor = paging.page(rows, lambda row: (row[1].sort_key, row[1].id), response)
+    return Page(items=[_of_day(*row) for row in kept], next_cursor=cursor)
+
+
+@router.get("/checks/days", summary="How the daily checks went")
+async def list_check_days(
+    session: Reading, _caller: Reader, paging: PagingDep, response: Response
+) -> Page[ChecksDay]:
+    """Day by day, newest first: pages checked and changed, and the calls that it cost."""
+    rows = await listing.days(session, paging)
+    kept, cursor = paging.page(rows, lambda row: (row.day.isoformat(),), response)
+    return Page(items=[ChecksDay(**row._mapping) for row in kept], next_cursor=cursor)
+
+
+@router.get("/{page_id}/checks", summary="What the network said of a page, day by day", responses=ONE)
+async def list_checks_of_page(
+    page_id: UUID, session: Reading, _caller: Reader, paging: PagingDep, response: Response
+) -> Page[PageCheck]:
+    """Newest first."""
+    rows = await listing.of_page(session, page_id, paging)
+    kept, cursor = paging.page(rows, lambda row: (row.day.isoformat(), row.id), response)
+    return Page(items=[PageCheck(**_check(row)) for row in kept], next_cursor=cursor)
+
+
+def _check(row: tables.PageCheck) -> dict[str, object]:
+    return {
+        "day": row.day,
+        "checked_at": row.checked_at,
+        "state": row.outcome,
+        "reason": row.reason,
+        "facts": PageFacts.model_validate(row.facts),
+        "changed": row.changed,
+        "calls": row.calls,
+    }
+
+
+def _of_day(row: tables.PageCheck, page: tables.Page, owner: tables.Organisation) -> PageCheckOfDay:
+    checked = CheckedPage(
+        id=page.id,
+        network=page.network,
+        external_id=page.external_id,
+        name=page.name,
+        url=page.url,
+        owner=Owner(id=owner.id, name=owner.name),
+    )
+    return PageCheckOfDay.model_validate({**_check(row), "page": checked})

@@ -1,0 +1,1 @@
+"""Daily checks: what the networks say of the pages, what changed, and what of that is alarming."""

@@ -1,0 +1,314 @@
+"""The daily run over pages: once a day, within the budget, the missed ones first; and what it tells of changes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+import time_machine
+
+from services.registry.page_checks.running import Checks
+from services.registry.schemas.page_checks import SaidOfPages
+from services.registry.settings import RegistrySettings
+from shared.internal_http import ServiceUnavailable
+from tests.conftest import TestDatabase
+from tests.harness import ServiceUnderTest, insert_organisation, insert_page
+from tests.integration.registry.conftest import make
+
+MONDAY = datetime(2026, 11, 23, 3, tzinfo=UTC)
+DAY = timedelta(days=1)
+PLAIN: dict[str, Any] = {
+    "outcome": "open",
+    "reason": None,
+    "name": "Школа № 71",
+    "screen_name": "school71",
+    "verified": True,
+    "avatar": True,
+    "cover": False,
+    "description": True,
+    "members": 1000,
+    "posts_7_days": 3,
+    "calls": 0,
+}
+
+
+@dataclass
+class Networks:
+    """What ingest would say, and what it was asked."""
+
+    says: dict[UUID, dict[str, Any]] = field(default_factory=dict)
+    asked: list[tuple[list[UUID], int, int]] = field(default_factory=list)
+    trouble: str | None = None
+    away: bool = False
+
+    async def ask(self, page_ids: Sequence[UUID], calls: int, walls: int) -> SaidOfPages:
+        """One request of the run: a call for all pages together."""
+        self.asked.append((list(page_ids), calls, walls))
+        if self.away:
+            raise ServiceUnavailable("ingest answered 503")
+        items = [] if self.trouble else [{"page_id": one, **PLAIN, **self.says.get(one, {})} for one in page_ids]
+        return SaidOfPages.model_validate({"items": items, "calls": 1, "trouble": self.trouble})
+
+
+@dataclass
+class World:
+    registry: ServiceUnderTest
+    database: TestDatabase
+    eye: asyncpg.Connection
+    organisation: UUID
+    networks: Networks
+    checks: Checks
+
+    async def page(self, external_id: str, network: str = "vk") -> UUID:
+        """A page of the registry."""
+        return await insert_page(self.database, self.organisation, network=network, external_id=external_id)
+
+    async def run(self, at: datetime) -> float:
+        """Take the next part at a moment; answers for how long the run rests."""
+        with time_machine.travel(at, tick=False):
+            return await self.checks.part()
+
+    async def get(self, path: str, at: datetime = MONDAY) -> dict[str, Any]:
+        """A list of the API as the centre reads it."""
+        with time_machine.travel(at, tick=False):
+            answer = await self.registry.client.get(f"/api/v1{path}", headers=self.registry.headers("moderator"))
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def told(self) -> list[tuple[str, UUID, UUID]]:
+        """Events about pages, in order: type, page, organisation."""
+        rows = await self.eye.fetch("SELECT * FROM events WHERE type LIKE 'page.%' ORDER BY created_at, type")
+        return [(row["type"], row["subject_id"], row["organisation_id"]) for row in rows]
+
+
+@pytest.fixture
+async def world(registry: ServiceUnderTest, database: TestDatabase) -> Any:
+    networks = Networks()
+    eye = await database.connect()
+    checks = Checks(registry.service.database, networks.ask, RegistrySettings(page_checks_calls_a_day=100))
+    yield World(registry, database, eye, await insert_organisation(database), networks, checks)
+    await eye.close()
+
+
+async def test_every_page_is_asked_about_once_a_day(world: World) -> None:
+    pages = [await world.page("101"), await world.page("102"), await world.page("7001", "ok")]
+    for _ in range(4):
+        await world.run(MONDAY)
+    assert sorted(one for ids, _, _ in world.networks.asked for one in ids) == sorted(pages)
+    assert len(world.networks.asked) == 2, "one request a network"
+    await world.run(MONDAY + DAY)
+    await world.run(MONDAY + DAY)
+    assert len(world.networks.asked) == 4
+
+
+async def test_the_day_is_the_regions(world: World) -> None:
+    await world.page("101")
+    await world.run(datetime(2026, 11, 23, 15, 30, tzinfo=UTC))
+    await world.run(datetime(2026, 11, 23, 16, 30, tzinfo=UTC))
+    days = await world.eye.fetch("SELECT day FROM page_checks ORDER BY day")
+    assert [str(row["day"]) for row in days] == ["2026-11-23", "2026-11-24"]
+
+
+async def test_a_page_registered_later_in_the_day_is_checked_too_and_an_inactive_one_is_not(world: World) -> None:
+    await world.page("101")
+    await world.run(MONDAY)
+    late, idle = await world.page("102"), await world.page("103")
+    await world.eye.execute("UPDATE pages SET active = false WHERE id = $1", idle)
+    await world.run(MONDAY + timedelta(hours=5))
+    assert world.networks.asked[-1][0] == [late]
+
+
+async def test_a_spent_budget_ends_the_day_and_the_missed_pages_lead_the_next(world: World) -> None:
+    first, second = await world.page("101"), await world.page("102")
+    await world.run(MONDAY)
+    third = await world.page("103")
+    await world.eye.execute("UPDATE page_checks SET calls = 100 WHERE page_id = $1", first)
+    await world.run(MONDAY + timedelta(hours=1))
+    assert len(world.networks.asked) == 1, "no call is left today"
+    await world.run(MONDAY + DAY)
+    ids, calls, walls = world.networks.asked[-1]
+    assert ids[0] == third
+    assert set(ids) == {first, second, third}
+    assert (calls, walls) == (100, 99), "a call is held back for what pages say of themselves"
+
+
+async def test_calls_are_counted_with_the_pages_they_were_made_for(world: World) -> None:
+    first, second = await world.page("101"), await world.page("102")
+    await world.run(MONDAY)
+    listed = (await world.get("/pages/checks"))["items"]
+    assert sorted((item["page"]["id"], item["calls"]) for item in listed) == sorted(
+        [(str(world.networks.asked[0][0][0]), 1), (str(world.networks.asked[0][0][1]), 0)]
+    )
+    assert {first, second} == set(world.networks.asked[0][0])
+    (day,) = (await world.get("/pages/checks/days"))["items"]
+    assert day == {"day": "2026-11-23", "pages": 2, "changed": 0, "closed": 0, "gone": 0, "calls": 1}
+
+
+@pytest.mark.parametrize("silent", ["away", "trouble"])
+async def test_a_network_that_cannot_be_asked_rests_and_nothing_is_said_of_its_pages(
+    world: World, silent: str
+) -> None:
+    page = await world.page("101")
+    setattr(world.networks, silent, True if silent == "away" else "no usable token")
+    await world.run(MONDAY)
+    await world.run(MONDAY + timedelta(seconds=5))
+    assert len(world.networks.asked) == 1, "it rests"
+    assert await world.eye.fetchval("SELECT count(*) FROM page_checks") == 0
+    assert await world.told() == []
+    setattr(world.networks, silent, False if silent == "away" else None)
+    await world.run(MONDAY + timedelta(seconds=20))
+    assert (await world.get(f"/pages/{page}"))["state"] == "open"
+
+
+async def test_one_run_at_a_time(world: World) -> None:
+    await world.page("101")
+    other = await world.database.connect("registry")
+    async with other.transaction():
+        await other.fetchval("SELECT pg_advisory_xact_lock(1885431653)")
+        await world.run(MONDAY)
+    await other.close()
+    assert world.networks.asked == []
+
+
+async def test_a_page_that_lost_its_mark_yesterday_is_on_the_list_today(world: World) -> None:
+    page, other = await world.page("101"), await world.page("102")
+    await world.run(MONDAY)
+    steps = (await world.get(f"/pages/{page}"))["steps"]
+    assert steps["verified"] == "2026-11-23", "the network's own mark confirms the step"
+    world.networks.says[page] = {"verified": False}
+    await world.run(MONDAY + DAY)
+    changed = await world.get("/pages/checks?changed=true&day=2026-11-24", MONDAY + 2 * DAY)
+    (item,) = changed["items"]
+    assert item["page"]["id"] == str(page)
+    assert item["changed"] == [{"field": "verified", "before": True, "after": False}]
+    assert item["facts"]["verified"] is False
+    (lost,) = (await world.get("/pages/lost?since=2026-11-24", MONDAY + 2 * DAY))["items"]
+    assert (lost["page_id"], lost["step"], lost["lost_on"]) == (str(page), "verified", "2026-11-24")
+    assert (await world.told())[-1] == ("page.mark_lost", page, world.organisation)
+    assert "verified" not in (await world.get(f"/pages/{page}"))["steps"]
+    assert "verified" in (await world.get(f"/pages/{other}"))["steps"]
+    await world.run(MONDAY + 2 * DAY)
+    assert (await world.get("/pages/checks?changed=true", MONDAY + 2 * DAY))["items"] == []
+    assert [kind for kind, _, _ in await world.told()].count("page.mark_lost") == 1
+
+
+async def test_a_step_that_a_person_confirmed_is_not_taken_by_a_network_that_never_showed_the_mark(
+    world: World,
+) -> None:
+    page = await world.page("101")
+    world.networks.says[page] = {"verified": False}
+    await world.run(MONDAY)
+    answer = await world.registry.client.put(
+        f"/api/v1/pages/{page}/steps/verified",
+        json={"evidence_kind": "document", "evidence": "Письмо № 17"},
+        headers=world.registry.headers("moderator"),
+    )
+    assert answer.status_code in {200, 201}, answer.text
+    await world.run(MONDAY + DAY)
+    assert "verified" in (await world.get(f"/pages/{page}"))["steps"]
+
+
+@pytest.mark.parametrize(
+    ("says", "events", "state"),
+    [
+        ({"outcome": "closed", "reason": "banned"}, ["page.closed"], "closed"),
+        ({"outcome": "gone", "reason": "not_found", "name": None}, ["page.unreachable"], "gone"),
+        ({"name": "Магазин"}, ["page.renamed"], "open"),
+        ({"name": "Магазин", "screen_name": "shop"}, ["page.renamed", "page.stolen"], "open"),
+        ({"name": "Магазин", "verified": False}, ["page.mark_lost", "page.renamed", "page.stolen"], "open"),
+        ({"cover": True, "members": 5}, [], "open"),
+    ],
+)
+async def test_what_changed_is_told_to_others(
+    world: World, says: dict[str, Any], events: list[str], state: str
+) -> None:
+    page = await world.page("101")
+    await world.run(MONDAY)
+    before = await world.get(f"/pages/{page}")
+    silence = len(await world.told())
+    world.networks.says[page] = says
+    await world.run(MONDAY + DAY)
+    told = (await world.told())[silence:]
+    assert told == [(kind, page, world.organisation) for kind in events]
+    after = await world.get(f"/pages/{page}")
+    assert (after["state"], after["name"]) == (state, before["name"]), "the registry's name is people's to change"
+    assert (after["version"], after["updated_at"]) == (before["version"], before["updated_at"])
+    await world.run(MONDAY + 2 * DAY)
+    assert len(await world.told()) == silence + len(events), "a change is told once"
+
+
+async def test_the_checks_of_a_page_day_by_day(world: World) -> None:
+    page = await world.page("101")
+    for day in range(3):
+        world.networks.says[page] = {"members": 1000 + day}
+        await world.run(MONDAY + day * DAY)
+    first = await world.get(f"/pages/{page}/checks?limit=2")
+    assert [item["day"] for item in first["items"]] == ["2026-11-25", "2026-11-24"]
+    assert [item["facts"]["members"] for item in first["items"]] == [1002, 1001]
+    rest = await world.get(f"/pages/{page}/checks?limit=2&cursor={first['next_cursor']}")
+    assert [item["day"] for item in rest["items"]] == ["2026-11-23"]
+    days = await world.get("/pages/checks/days?limit=2")
+    assert [item["day"] for item in days["items"]] == ["2026-11-25", "2026-11-24"]
+    rest = await world.get(f"/pages/checks/days?limit=2&cursor={days['next_cursor']}")
+    assert [item["day"] for item in rest["items"]] == ["2026-11-23"]
+
+
+async def test_the_list_of_a_day_is_paged_and_narrowed(world: World) -> None:
+    pages = [await world.page(str(101 + number)) for number in range(3)]
+    group = await world.page("7001", "ok")
+    world.networks.says[pages[0]] = {"outcome": "closed", "reason": "deleted"}
+    await world.run(MONDAY)
+    await world.run(MONDAY)
+    first = await world.get("/pages/checks?limit=3")
+    rest = await world.get(f"/pages/checks?limit=3&cursor={first['next_cursor']}")
+    assert {item["page"]["id"] for item in first["items"] + rest["items"]} == {str(one) for one in [*pages, group]}
+    for query, expected in (
+        ("network=ok", [group]),
+        ("state=closed", [pages[0]]),
+        (f"organisation_id={world.organisation}&network=vk&state=open", pages[1:]),
+        ("changed=true", []),
+        ("field=verified", []),
+        ("day=2026-11-22", []),
+    ):
+        found = (await world.get(f"/pages/checks?{query}"))["items"]
+        assert {item["page"]["id"] for item in found} == {str(one) for one in expected}, query
+
+
+@pytest.mark.parametrize("query", ["day=вчера", "state=lost", "field=members", "network=tg", "changed=maybe"])
+async def test_a_wrong_filter_is_named(registry: ServiceUnderTest, query: str) -> None:
+    answer = await registry.client.get(f"/api/v1/pages/checks?{query}", headers=registry.headers("moderator"))
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == f"query/{query.partition('=')[0]}"
+
+
+async def test_checks_of_no_page_are_404(registry: ServiceUnderTest) -> None:
+    answer = await registry.client.get(
+        f"/api/v1/pages/{UUID(int=7)}/checks", headers=registry.headers("moderator")
+    )
+    assert answer.status_code == 404
+
+
+async def test_a_page_that_another_organisation_takes_over_is_told(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    old = await make(registry, "/organisations", name="Школа № 1", kind="institution")
+    new = await make(registry, "/organisations", name="Школа № 2", kind="institution")
+    page = await make(
+        registry, "/pages", organisation_id=old["id"], network="vk", external_id="101", name="Школа № 1"
+    )
+    answer = await registry.client.patch(
+        f"/api/v1/pages/{page['id']}",
+        json={"organisation_id": new["id"]},
+        headers=registry.headers("moderator") | {"If-Match": f'"{page["version"]}"'},
+    )
+    assert answer.status_code == 200, answer.text
+    eye = await database.connect()
+    row = await eye.fetchrow("SELECT * FROM events WHERE type = 'page.changed_hands'")
+    await eye.close()
+    assert row is not None
+    assert (str(row["subject_id"]), str(row["organisation_id"])) == (page["id"], new["id"])
+    assert old["id"] in row["data"]
