@@ -134,10 +134,10 @@ async def change(
     return found
 
 
-def event_of(kind: str, organisation: Organisation, actor: str, **data: Any) -> NewEvent:
+def event_of(event_type: str, organisation: Organisation, actor: str, /, **data: Any) -> NewEvent:
     """An event of an organisation as it stands."""
     return NewEvent(
-        type=kind,
+        type=event_type,
         subject_id=organisation.id,
         organisation_id=organisation.id,
         actor=actor,

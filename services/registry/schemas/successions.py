@@ -1,0 +1,69 @@
+"""What crosses the wire of successions: what became of a body."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, Field, field_validator
+
+from services.registry.schemas.directory import EXAMPLE_ID
+from services.registry.schemas.fields import Strict
+from services.registry.schemas.requisites import Day, Ground
+
+
+class SuccessionKind(StrEnum):
+    """How a body ended."""
+
+    RENAMED = "renamed"
+    MERGED = "merged"
+    SPLIT = "split"
+    REORGANISED = "reorganised"
+
+
+class Successor(Strict):
+    """A body that takes over."""
+
+    organisation_id: UUID = Field(examples=[EXAMPLE_ID])
+
+
+class SuccessionNew(Strict):
+    """What becomes of a body, and from which day on."""
+
+    successors: list[Successor] = Field(
+        min_length=1, max_length=50, description="One for `renamed` and `merged`, two or more for `split`"
+    )
+    kind: SuccessionKind
+    took_place_on: Day = Field(description="The first day of the successors; the body's last is the day before")
+    document: Ground | None = Field(default=None, examples=["Постановление № 120 от 12.03.2024"])
+
+    @field_validator("successors")
+    @classmethod
+    def _each_once(cls, value: list[Successor]) -> list[Successor]:
+        if len({successor.organisation_id for successor in value}) < len(value):
+            raise ValueError("a successor is named twice")
+        return value
+
+
+class Party(BaseModel):
+    """One side of a succession."""
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
+
+
+class SuccessionShown(BaseModel):
+    """That one body took over from another."""
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    predecessor: Party
+    successor: Party
+    kind: SuccessionKind
+    took_place_on: date = Field(examples=["2024-01-01"])
+    document: str | None = Field(examples=["Постановление № 120 от 12.03.2024"])
+    created_at: datetime
+
+
+class SuccessionList(BaseModel):
+    """The successions that were written down."""
+
+    items: list[SuccessionShown]
