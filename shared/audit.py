@@ -8,7 +8,7 @@ bulk flows, whose record is the events, pay nothing.
 
 import ipaddress
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -84,10 +84,10 @@ def origin(request: Request) -> Origin:
     """The origin of what this request changes; whoever finds out who calls sets its `actor`."""
     found: Origin | None = getattr(request.state, _KEY, None)
     if found is None:
-        route = request.scope["route"]
+        service = request.app.state.service.name
         found = Origin(
-            service=request.app.state.service.name,
-            action=getattr(route, "unique_id", route.path),
+            service=service,
+            action=f"{service}_{request.scope['route'].name}",  # the operationId of the OpenAPI document
             request_id=get_contextvars().get("request_id"),
             came_from=_address(request),
         )
@@ -229,12 +229,13 @@ def _organisation(session: Session, row: Base) -> UUID | None:
     return session.connection().scalar(select(above.organisation_id).where(above.id == key))
 
 
-def _change(session: Session, row: Base) -> Change:
+def _change(session: Session, row: Base, deleted: Container[object]) -> Change:
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
-    if row in session.new:
+    # Not `row in session.new`, which makes a set of all new rows at each look.
+    if inspect(row).pending:
         before, after = None, _given(_values(row))
-    elif row in session.deleted:
+    elif row in deleted:
         before, after = _given(_values(row)), None
     else:
         before, after = _changed(row)
@@ -254,7 +255,8 @@ def _record_flush(session: Session, _flush: object) -> None:
     source = _source(session)
     if source is None:
         return
-    entries = [_entry(source, type(row), _change(session, row)) for row in _flushed_rows(session)]
+    deleted = session.deleted
+    entries = [_entry(source, type(row), _change(session, row, deleted)) for row in _flushed_rows(session)]
     if kept := [entry for entry in entries if entry is not None]:
         session.connection().execute(insert(AuditEntry), kept)
 
