@@ -6,18 +6,19 @@ calendar from the moment that the policy names. It is stored with an explanation
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared import calendars
 from shared.clock import REGION_ZONE
 from shared.tables.appeals import Appeal, SlaPolicy
-from shared.tables.registry import Calendar, CalendarDay, Organisation
-from shared.working_time import DayException, Portion, WorkingCalendar, add, between, parse_intervals
+from shared.tables.registry import Organisation
+from shared.working_time import Portion, WorkingCalendar, add, between
 
 _OFFICE = ((time(9), time(13)), (time(14), time(18)))
 _FROM_WEEKDAY = (
@@ -70,27 +71,12 @@ class CalendarBook:
                 )
             )
         }
-        rows = list(
-            await session.scalars(
-                select(Calendar).where(or_(Calendar.is_default, Calendar.id.in_(set(chosen.values()))))
-            )
-        )
-        days: dict[UUID, dict[date, DayException]] = {row.id: {} for row in rows}
-        for day in await session.scalars(select(CalendarDay).where(CalendarDay.calendar_id.in_(days))):
-            days[day.calendar_id][day.day] = DayException(parse_intervals(day.intervals), day.title)
+        rows = await calendars.rows_of(session, set(chosen.values()))
         named = {
-            row.id: NamedCalendar(
-                row.id,
-                row.name,
-                WorkingCalendar(
-                    ZoneInfo(row.time_zone),
-                    {int(weekday): parse_intervals(pairs) for weekday, pairs in row.weekly.items()},
-                    days[row.id],
-                ),
-            )
-            for row in rows
+            calendar_id: NamedCalendar(calendar_id, rows[calendar_id].name, found)
+            for calendar_id, found in (await calendars.working(session, rows)).items()
         }
-        default = next((named[row.id] for row in rows if row.is_default), BUILT_IN)
+        default = next((named[row.id] for row in rows.values() if row.is_default), BUILT_IN)
         return CalendarBook({organisation: named[calendar] for organisation, calendar in chosen.items()}, default)
 
 

@@ -25,7 +25,8 @@ class Municipality(Base):
 class Calendar(Base):
     """Working time: a weekly pattern plus named exceptions (`calendar_days`).
 
-    `weekly` maps ISO weekday "1".."7" to a list of ["HH:MM", "HH:MM"] intervals.
+    `weekly` maps ISO weekday "1".."7" to a list of ["HH:MM", "HH:MM"] intervals; "24:00" ends the day. A calendar
+    with a `base_id` has that one's exceptions too, but for the dates that it names itself.
     """
 
     __tablename__ = "calendars"
@@ -34,6 +35,7 @@ class Calendar(Base):
     name: Mapped[str]
     time_zone: Mapped[str]
     weekly: Mapped[dict[str, Any]]
+    base_id: Mapped[UUID | None] = mapped_column(ForeignKey("calendars.id"))
     is_default: Mapped[bool] = mapped_column(default=False)
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[CreatedAt]

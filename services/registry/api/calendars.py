@@ -1,31 +1,50 @@
 """Working calendars."""
 
+import asyncio
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from services.registry import calendars
 from services.registry.api.answers import CHANGE, COMMON, NEW, ONE, Editor, Reader
+from services.registry.ical import reading, writing
 from services.registry.schemas.calendars import (
-    CalendarDay,
+    CalendarDayShown,
     CalendarNew,
     CalendarShown,
     CalendarWithDays,
+    Date,
     DaysReplacement,
 )
-from shared import tables
 from shared.idempotency import IdempotencyDep, once
 from shared.pagination import Page, PagingDep
-from shared.preconditions import RequiredVersion, set_etag
+from shared.preconditions import RequiredVersion, etag, set_etag
 from shared.service import Reading, Writing
 from shared.tables.events import RegistryIdempotency
+from shared.working_time import format_intervals
+
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {writing.MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "iCalendar"}
+}
 
 router = APIRouter(prefix="/calendars", tags=["calendars"], responses=COMMON)
 
 
-def _shown(calendar: tables.registry.Calendar, days: list[tables.registry.CalendarDay]) -> CalendarWithDays:
-    head = CalendarShown.model_validate(calendar)
-    return CalendarWithDays(**head.model_dump(), days=[CalendarDay.model_validate(day) for day in days])
+def _shown(whole: calendars.Whole) -> CalendarWithDays:
+    head = CalendarShown.model_validate(whole.row)
+    special = ((day, whole.working.exception(day)) for day in whole.working.special_days())
+    days = [
+        CalendarDayShown(
+            day=day,
+            intervals=format_intervals(found.intervals),
+            title=found.title,
+            own=day in whole.working.exceptions,
+        )
+        for day, found in special
+        if found is not None
+    ]
+    return CalendarWithDays(**head.model_dump(), days=days)
 
 
 @router.get("", summary="Working calendars, newest first")
@@ -42,10 +61,10 @@ async def list_calendars(
 async def get_calendar(
     calendar_id: UUID, session: Reading, _caller: Reader, response: Response
 ) -> CalendarWithDays:
-    """The weekly pattern and every day that differs from it, with the version as `ETag`."""
-    found, days = await calendars.one(session, calendar_id)
-    set_etag(response, found.version)
-    return _shown(found, days)
+    """The weekly pattern and every day that differs from it, its base's among them, with the version as `ETag`."""
+    found = await calendars.one(session, calendar_id)
+    set_etag(response, found.row.version)
+    return _shown(found)
 
 
 @router.post("", summary="Make a calendar for organisations that work otherwise", status_code=201, responses=NEW)
@@ -55,7 +74,7 @@ async def post_calendar(
     """An organisation uses it once its `calendar_id` names it (`PATCH /organisations/{id}`)."""
 
     async def work() -> CalendarWithDays:
-        return _shown(*await calendars.register(session, body, caller.actor))
+        return _shown(await calendars.register(session, body, caller.actor))
 
     made = await once(
         session,
@@ -80,7 +99,70 @@ async def put_calendar_days(
     version: RequiredVersion,
     response: Response,
 ) -> CalendarWithDays:
-    """Days off, short days and working Saturdays from `start` to `end` become exactly those given."""
-    found, days = await calendars.replace_days(session, calendar_id, body, version, caller.actor)
-    set_etag(response, found.version)
-    return _shown(found, days)
+    """The calendar's own special days from `start` to `end` become exactly those given.
+
+    Its base's days are not touched: a date named here stands instead of the base's.
+    """
+    found = await calendars.replace_days(
+        session,
+        calendar_id,
+        start=body.start,
+        end=body.end,
+        days=body.days,
+        version=version,
+        actor=caller.actor,
+    )
+    set_etag(response, found.row.version)
+    return _shown(found)
+
+
+@router.get(
+    "/{calendar_id}/days.ics",
+    summary="The special days as iCalendar",
+    responses=ONE | FILE,
+    response_class=Response,
+)
+async def get_calendar_file(
+    calendar_id: UUID,
+    session: Reading,
+    _caller: Reader,
+    own: Annotated[bool, Query(description="Without the days of its base")] = False,
+) -> Response:
+    """A file for other calendars: a day off is an event of whole days, other hours one event per interval."""
+    found = await calendars.one(session, calendar_id)
+    return Response(
+        writing.written(found, own=own),
+        media_type=writing.MEDIA_TYPE,
+        headers={"ETag": etag(found.row.version)},
+    )
+
+
+@router.put(
+    "/{calendar_id}/days.ics",
+    summary="Replace the special days of a time by an iCalendar file",
+    responses=ONE | CHANGE,
+    openapi_extra={"requestBody": {"required": True, "content": FILE[200]["content"]}},
+)
+async def put_calendar_file(
+    *,
+    calendar_id: UUID,
+    request: Request,
+    session: Writing,
+    caller: Editor,
+    version: RequiredVersion,
+    response: Response,
+    start: Annotated[Date | None, Query(description="Left out: 1 January of the first year in the file")] = None,
+    end: Annotated[Date | None, Query(description="Left out: 31 December of the last year in it")] = None,
+) -> CalendarWithDays:
+    """The calendar's own days from `start` to `end` become those of the file; sent again, it changes nothing.
+
+    Each fault is named by its event, counted from 0: `/VEVENT/3/DTSTART`. Repeating events are refused.
+    """
+    zone = (await calendars.one(session, calendar_id)).working.zone
+    found = await asyncio.to_thread(reading.read, await request.body(), zone)
+    start, end = found.within(start, end)
+    changed = await calendars.replace_days(
+        session, calendar_id, start=start, end=end, days=found.days, version=version, actor=caller.actor
+    )
+    set_etag(response, changed.row.version)
+    return _shown(changed)

@@ -1,6 +1,6 @@
 """What crosses the wire of working calendars."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Annotated, Literal
 from uuid import UUID
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from services.registry.schemas.directory import EXAMPLE_ID
 from services.registry.schemas.fields import Line, Name, Strict
-from shared.working_time import parse_intervals
+from shared.working_time import length, parse_intervals
 
 _zones = cache(available_timezones)
 
@@ -21,11 +21,6 @@ def _known_zone(value: str) -> str:
     return value
 
 
-def _length(span: tuple[str, str]) -> timedelta:
-    start, end = (datetime.combine(date.min, time.fromisoformat(moment)) for moment in span)
-    return end - start
-
-
 def _in_order(value: list[tuple[str, str]]) -> list[tuple[str, str]]:
     parse_intervals(value)
     return value
@@ -33,8 +28,16 @@ def _in_order(value: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 Zone = Annotated[str, AfterValidator(_known_zone), Field(max_length=64, examples=["Asia/Irkutsk"])]
 Time = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["09:00"])]
+End = Annotated[
+    str,
+    Field(
+        pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$",
+        description="24:00 ends the day",
+        examples=["18:00"],
+    ),
+]
 Intervals = Annotated[
-    list[tuple[Time, Time]],
+    list[tuple[Time, End]],
     AfterValidator(_in_order),
     Field(
         max_length=12,
@@ -42,6 +45,7 @@ Intervals = Annotated[
         examples=[[["09:00", "13:00"], ["14:00", "18:00"]]],
     ),
 ]
+MAX_DAYS = 1000
 # Below this a deadline of some policies would lie beyond what a calendar is searched for.
 LEAST_WEEKLY = timedelta(hours=5)
 Weekday = Literal["1", "2", "3", "4", "5", "6", "7"]
@@ -66,30 +70,40 @@ class CalendarDay(Strict):
 
 
 class CalendarNew(Strict):
-    """Working time of its own for one or more organisations."""
+    """Working time of its own for one or more organisations, on top of another calendar."""
 
     name: Name = Field(examples=["Школы, шестидневная неделя"])
-    time_zone: Zone = "Asia/Irkutsk"
-    weekly: Weekly
-    with_regional_days: bool = Field(
-        default=True, description="Take over the region's days off and short days, fitted to this week"
+    base_id: UUID | None = Field(
+        default=None,
+        description="The calendar whose days off and short days hold here too, fitted to this week, but for dates "
+        "that this one names itself. Left out: the region's; null: none",
+        examples=[EXAMPLE_ID],
     )
+    time_zone: Zone | None = Field(default=None, description="Left out: the base's", examples=["Asia/Irkutsk"])
+    weekly: Weekly | None = Field(default=None, description="Left out: as the base's week is now")
 
     @field_validator("weekly")
     @classmethod
-    def _works(cls, value: Weekly) -> Weekly:
-        worked = sum((_length(span) for spans in value.values() for span in spans), timedelta())
+    def _works(cls, value: Weekly | None) -> Weekly | None:
+        if value is None:
+            return None
+        worked = sum((length(parse_intervals(spans)) for spans in value.values()), timedelta())
         if worked < LEAST_WEEKLY:
             raise ValueError("a week must hold at least 5 working hours: deadlines are counted in them")
         return value
 
+    @property
+    def on_the_regions(self) -> bool:
+        """Whether it lies on the region's calendar, which then is not named."""
+        return "base_id" not in self.model_fields_set
+
 
 class DaysReplacement(Strict):
-    """What the days between two dates are; days of that time that are not named follow the weekly pattern."""
+    """A calendar's own special days between two dates; those not named follow its base and its weekly pattern."""
 
     start: Date = Field(description="First date of the time replaced", examples=["2028-01-01"])
     end: Date = Field(description="Last date of it", examples=["2028-12-31"])
-    days: Annotated[list[CalendarDay], Field(max_length=1000)]
+    days: Annotated[list[CalendarDay], Field(max_length=MAX_DAYS)]
 
     @field_validator("end")
     @classmethod
@@ -122,12 +136,19 @@ class CalendarShown(BaseModel):
     weekly: dict[Weekday, list[tuple[str, str]]] = Field(
         examples=[{"1": [["09:00", "13:00"], ["14:00", "18:00"]]}]
     )
+    base_id: UUID | None = Field(description="The calendar whose special days hold here too", examples=[None])
     is_default: bool = Field(description="Holds for organisations without a calendar of their own")
     created_at: datetime
     updated_at: datetime
 
 
-class CalendarWithDays(CalendarShown):
-    """A working calendar with the days that differ from its week, in order."""
+class CalendarDayShown(CalendarDay):
+    """A date that differs from the weekly pattern, and whether this calendar says so itself."""
 
-    days: list[CalendarDay]
+    own: bool = Field(description="false: the base's day, fitted to this week", examples=[True])
+
+
+class CalendarWithDays(CalendarShown):
+    """A working calendar with the days that differ from its week, in order; those of its base among them."""
+
+    days: list[CalendarDayShown]

@@ -1,12 +1,10 @@
 """Working calendars: the region's days, and organisations that work otherwise."""
 
-from datetime import date
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
-from services.registry.calendars import fitted, shortened
 from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers
 
@@ -62,32 +60,93 @@ async def test_a_calendar_of_ones_own_has_the_regions_days_off(registry: Service
     assert days["2026-02-18"] == []
     assert days["2026-02-17"] == [["08:00", "14:00"]]
     assert days["2025-11-01"] == [["08:00", "12:00"]]  # a Saturday on which they work anyway, an hour less
-    bare = await make(registry, "/calendars", **SIX_DAYS, with_regional_days=False)
-    assert bare["days"] == []
+    assert {day["own"] for day in made["days"]} == {False}
+    bare = await make(registry, "/calendars", **SIX_DAYS, base_id=None)
+    assert (bare["days"], bare["base_id"]) == ([], None)
     school = await make(registry, "/organisations", name="Школа", kind="institution", calendar_id=made["id"])
     assert school["calendar_id"] == made["id"]
 
 
+async def put_days(
+    registry: ServiceUnderTest, calendar: dict[str, Any], *days: tuple[str, Any, str], year: int = 2026
+) -> dict[str, Any]:
+    answer = await registry.client.put(
+        f"{PATH}/{calendar['id']}/days",
+        json={
+            "start": f"{year}-01-01",
+            "end": f"{year}-12-31",
+            "days": [{"day": day, "intervals": intervals, "title": title} for day, intervals, title in days],
+        },
+        headers=registry.headers("moderator", **{"If-Match": "*"}),
+    )
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def get_days(registry: ServiceUnderTest, calendar: dict[str, Any]) -> dict[str, Any]:
+    answer = await registry.client.get(f"{PATH}/{calendar['id']}", headers=registry.headers("head"))
+    found: dict[str, Any] = answer.json()
+    return by_day(found)
+
+
+async def test_an_organisations_own_exceptions_on_top_of_the_regions(registry: ServiceUnderTest) -> None:
+    region = await regional(registry)
+    school = await make(registry, "/calendars", name="Школа № 71")
+    assert (school["base_id"], school["weekly"], school["time_zone"]) == (
+        region["id"], region["weekly"], "Asia/Irkutsk",
+    )  # fmt: skip
+    changed = await put_days(
+        registry, school, ("2026-12-03", [], "Карантин"), ("2026-11-04", [["10:00", "12:00"]], "Праздник в школе")
+    )
+    assert [(day["day"], day["title"]) for day in changed["days"] if day["own"]] == [
+        ("2026-11-04", "Праздник в школе"), ("2026-12-03", "Карантин"),
+    ]  # fmt: skip
+    days = by_day(changed)
+    assert (days["2026-11-04"], days["2026-12-03"]) == ([["10:00", "12:00"]], [])
+    assert (days["2026-02-18"], days["2026-11-03"]) == ([], [["09:00", "13:00"], ["14:00", "17:00"]])
+    assert "2026-12-03" not in by_day(await regional(registry))
+    # A new year of the region's calendar holds in every calendar on top of it at once.
+    await put_days(registry, region, ("2028-02-26", [], "Сагаалган"), year=2028)
+    assert (await get_days(registry, school))["2028-02-26"] == []
+    # And without its own word, the base's day is back.
+    assert by_day(await put_days(registry, school))["2026-11-04"] == []
+
+
+async def test_a_calendar_on_top_of_one_that_is_on_top(registry: ServiceUnderTest) -> None:
+    six = await make(registry, "/calendars", **SIX_DAYS)
+    await put_days(registry, six, ("2026-09-01", [["08:00", "10:00"]], "День знаний"))
+    one = await make(registry, "/calendars", name="Школа № 1", base_id=six["id"])
+    days = await get_days(registry, one)
+    assert (days["2026-09-01"], days["2026-02-17"]) == ([["08:00", "10:00"]], [["08:00", "14:00"]])
+
+
+async def test_several_intervals_a_day_and_round_the_clock(registry: ServiceUnderTest) -> None:
+    shifts = [["00:00", "02:00"], ["10:00", "12:00"], ["20:00", "24:00"]]
+    made = await make(
+        registry, "/calendars", name="Диспетчерская", weekly={"1": shifts, "2": [["00:00", "24:00"]]}
+    )
+    assert (made["weekly"]["1"], made["weekly"]["2"]) == (shifts, [["00:00", "24:00"]])
+
+
 async def test_the_days_of_a_time_are_replaced(registry: ServiceUnderTest) -> None:
-    made = await make(registry, "/calendars", **SIX_DAYS)
+    made = await make(registry, "/calendars", **SIX_DAYS, base_id=None)
     path = f"{PATH}/{made['id']}/days"
     headers = registry.headers("moderator")
+    await put_days(registry, made, ("2025-12-30", [], "Каникулы"), year=2025)
+    await put_days(registry, made, ("2026-05-04", [], "Отпуск"))
     body = {
         "start": "2026-01-01",
         "end": "2026-12-31",
         "days": [{"day": "2026-09-01", "intervals": [["08:00", "10:00"]], "title": "День знаний"}],
     }
     assert (await registry.client.put(path, json=body, headers=headers)).status_code == 428
-    changed = await registry.client.put(path, json=body, headers=headers | {"If-Match": '"1"'})
-    assert (changed.status_code, changed.headers["etag"]) == (200, '"2"')
-    before, after = by_day(made), by_day(changed.json())
-    assert {day: after[day] for day in after if day.startswith("2026")} == {"2026-09-01": [["08:00", "10:00"]]}
-    assert {day: after[day] for day in after if not day.startswith("2026")} == {
-        day: before[day] for day in before if not day.startswith("2026")
-    }
-    again = await registry.client.put(path, json=body, headers=headers | {"If-Match": '"2"'})
-    assert by_day(again.json()) == after
-    stale = await registry.client.put(path, json=body, headers=headers | {"If-Match": '"1"'})
+    changed = await registry.client.put(path, json=body, headers=headers | {"If-Match": '"3"'})
+    assert (changed.status_code, changed.headers["etag"]) == (200, '"4"')
+    assert by_day(changed.json()) == {"2025-12-30": [], "2026-09-01": [["08:00", "10:00"]]}
+    again = await registry.client.put(path, json=body, headers=headers | {"If-Match": '"4"'})
+    assert (again.headers["etag"], by_day(again.json())) == ('"4"', by_day(changed.json()))
+    stale = await registry.client.put(path, json=body, headers=headers | {"If-Match": '"3"'})
     assert stale.status_code == 412
     missing = await registry.client.put(f"{PATH}/{uuid4()}/days", json=body, headers=headers | {"If-Match": "*"})
     assert missing.status_code == 404
@@ -104,6 +163,9 @@ async def test_the_days_of_a_time_are_replaced(registry: ServiceUnderTest) -> No
         ({"time_zone": "Asia"}, "/time_zone"),
         ({"time_zone": "../etc/passwd"}, "/time_zone"),
         ({"name": ""}, "/name"),
+        ({"weekly": {"1": [["24:00", "24:00"]]}}, "/weekly/1/0/0"),
+        ({"weekly": None, "base_id": None}, "/weekly"),
+        ({"base_id": str(UUID(int=9))}, "/base_id"),
     ],
 )
 async def test_bad_calendars_are_named(registry: ServiceUnderTest, wrong: dict[str, Any], named: str) -> None:
@@ -130,20 +192,3 @@ async def test_bad_days_are_named(registry: ServiceUnderTest) -> None:
         )
         assert answer.status_code == 422
         assert field in pointers(answer)
-
-
-def test_a_short_day_is_taken_from_its_end() -> None:
-    intervals = [["09:00", "13:00"], ["14:00", "14:30"]]
-    assert shortened(intervals, 60) == [["09:00", "12:30"]]
-    assert shortened(intervals, 30) == [["09:00", "13:00"]]
-    assert shortened(intervals, 0) == intervals
-    assert shortened(intervals, 300) == []
-    assert intervals == [["09:00", "13:00"], ["14:00", "14:30"]]
-
-
-def test_a_moved_working_day_where_nobody_works_on_it() -> None:
-    region = {"1": [["09:00", "18:00"]]}
-    shifts = {"2": [["07:00", "19:00"]]}
-    saturday = date(2025, 11, 1)
-    assert fitted(saturday, [["09:00", "17:00"]], region, shifts) == [["07:00", "18:00"]]
-    assert fitted(saturday, [], region, shifts) == []

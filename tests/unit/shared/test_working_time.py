@@ -77,7 +77,77 @@ def test_a_calendar_that_never_works_is_refused() -> None:
         working_time.add(WorkingCalendar(ZONE, {}), local(2, 9), timedelta(hours=1))
 
 
-@pytest.mark.parametrize("pairs", [[["10:00", "09:00"]], [["09:00", "12:00"], ["11:00", "13:00"]], [["09:00"]]])
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [["10:00", "09:00"]],
+        [["09:00", "12:00"], ["11:00", "13:00"]],
+        [["09:00"]],
+        [["09:00", "00:00"]],
+        [["24:00", "24:00"]],
+        [["20:00", "24:00"], ["21:00", "22:00"]],
+    ],
+)
 def test_overlapping_or_backward_intervals_are_refused(pairs: list[list[str]]) -> None:
     with pytest.raises(ValueError, match=r".+"):
         working_time.parse_intervals(pairs)
+
+
+def test_several_intervals_a_day_up_to_midnight() -> None:
+    written = [["00:00", "02:30"], ["10:00", "11:00"], ["20:00", "24:00"]]
+    shifts = working_time.parse_intervals(written)
+    assert working_time.format_intervals(shifts) == written
+    assert working_time.length(shifts) == timedelta(hours=7, minutes=30)
+    calendar = WorkingCalendar(ZONE, dict.fromkeys(range(1, 8), shifts))
+    due, _ = working_time.add(calendar, local(2, 23), timedelta(hours=2))
+    assert due == local(3, 1)
+    assert working_time.between(calendar, local(2, 0), local(3, 0)) == timedelta(hours=7, minutes=30)
+
+
+def test_round_the_clock_loses_no_minute() -> None:
+    whole = WorkingCalendar(ZONE, dict.fromkeys(range(1, 8), working_time.parse_intervals([["00:00", "24:00"]])))
+    assert working_time.add(whole, local(2, 9), timedelta(hours=72))[0] == local(5, 9)
+
+
+def test_a_short_day_is_taken_from_its_end() -> None:
+    intervals = working_time.parse_intervals([["09:00", "13:00"], ["14:00", "14:30"]])
+
+    def less(minutes: int) -> list[list[str]]:
+        return working_time.format_intervals(working_time.shortened(intervals, timedelta(minutes=minutes)))
+
+    assert less(60) == [["09:00", "12:30"]]
+    assert less(30) == [["09:00", "13:00"]]
+    assert less(0) == [["09:00", "13:00"], ["14:00", "14:30"]]
+    assert less(300) == []
+    night = working_time.parse_intervals([["20:00", "24:00"]])
+    assert working_time.shortened(night, timedelta(hours=1)) == ((time(20), time(23)),)
+
+
+def test_a_moved_working_day_where_nobody_works_on_it() -> None:
+    region = {1: ((time(9), time(18)),)}
+    shifts = {2: ((time(7), time(19)),)}
+    saturday = date(2025, 11, 1)
+    assert working_time.fitted(saturday, ((time(9), time(17)),), region, shifts) == ((time(7), time(18)),)
+    assert working_time.fitted(saturday, (), region, shifts) == ()
+
+
+def test_a_calendar_on_top_of_another() -> None:
+    six = ((time(8), time(15)),)
+    own = {
+        date(2026, 2, 23): DayException(((time(10), time(12)),), "Дежурство"),
+        date(2026, 2, 25): DayException((), "Карантин"),
+    }
+    school = WorkingCalendar(ZONE, dict.fromkeys(range(1, 7), six), own, BUSY)
+    assert school.special_days() == [date(2026, 2, day) for day in (18, 20, 23, 25)]
+    assert school.intervals(date(2026, 2, 18)) == ()
+    assert school.intervals(date(2026, 2, 20)) == ((time(8), time(14)),)  # an hour less of its own day
+    assert school.intervals(date(2026, 2, 21)) == six
+    assert school.exception(date(2026, 2, 23)) == own[date(2026, 2, 23)]  # its own word stands before the base's
+    _, portions = working_time.add(school, local(24, 14), timedelta(hours=2))
+    assert [(part.day, part.title) for part in portions] == [
+        (date(2026, 2, 24), None), (date(2026, 2, 25), "Карантин"), (date(2026, 2, 26), None),
+    ]  # fmt: skip
+    above = WorkingCalendar(ZONE, school.weekly, {}, school)
+    assert above.exception(date(2026, 2, 25)) == own[date(2026, 2, 25)]
+    same_week = WorkingCalendar(ZONE, BUSY.weekly, {}, BUSY)
+    assert same_week.exception(date(2026, 2, 20)) == BUSY.exception(date(2026, 2, 20))
