@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cli import ingest
+from cli import audit, ingest
 
 app = typer.Typer(
     help="Gospablik: citizens' words in official pages, and the answers to them.",
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(ingest.app, name="ingest")
+app.add_typer(audit.app, name="audit")
 
 
 class Process(StrEnum):

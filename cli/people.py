@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from services.registry.people import register
 from services.registry.schemas.access import PersonNew
+from shared import audit
 from shared.access import Role
 from shared.database import Database
 from shared.problems import Problem
@@ -29,6 +30,7 @@ async def add(username: str, full_name: str, role: str) -> str:
     database = Database(settings().direct_url, 1, name="people")
     try:
         async with database.write() as session:
+            audit.attribute(session, audit.operator("registry", "add-person"))
             await register(session, None, new)
     except Problem as problem:
         raise PersonRefusedError(problem.detail) from problem
