@@ -1,20 +1,27 @@
 """The days on which the region's working time differs: made from Russia's calendar and the region's own days.
 
+The region's own days off are data: `regional_days.csv`, a row for each, by decree of the region's head. A
+`public_holiday` makes the working day before it an hour shorter; a day off that was only moved does not.
+
 `python -m migrations.reference.days` writes `days.csv`, which the migrations load; a test compares the two, so
-that an update of the `holidays` library that moves a day is noticed and not silently mixed in.
+that an update of the `holidays` library that moves a day is noticed and not silently mixed in. With a year it
+prints that year's days as the body of `PUT /api/v1/calendars/{id}/days`.
 """
 
 import csv
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import holidays
+
+from shared.working_time import format_intervals, shortened
 
 YEARS = range(2025, 2028)
 NATIONAL = "holidays: RU"
@@ -25,14 +32,7 @@ SHORT_DAY = 60
 PUBLIC_HOLIDAYS = frozenset(
     {*((1, day) for day in range(1, 9)), (2, 23), (3, 8), (5, 1), (5, 9), (6, 12), (11, 4)}
 )
-# Days off by decree of the region's head; the first is the public holiday, a moved one only a day off.
-SAGAALGAN = "Сагаалган"
-REGIONAL = {
-    date(2025, 3, 1): (SAGAALGAN, "newbur.ru: decree of the head of the republic"),
-    date(2025, 3, 3): ("Выходной (перенесено с 01.03.2025)", "newbur.ru: decree of the head of the republic"),
-    date(2026, 2, 18): (SAGAALGAN, "buryatiya-news.ru, 10.12.2025: decree of the head of the republic"),
-    date(2027, 2, 7): (SAGAALGAN, "lunar calendar, as holidays: MN; no decree seen yet"),
-}
+WORKING_DAY = ((time(9), time(13)), (time(14), time(18)))
 
 
 @dataclass(frozen=True, order=True)
@@ -46,14 +46,39 @@ class Day:
     source: str
 
 
+@dataclass(frozen=True)
+class Regional:
+    """A day off of the region's own."""
+
+    day: date
+    public_holiday: bool
+    title: str
+    source: str
+
+
+def regional() -> list[Regional]:
+    """The region's own days off, as its file gives them."""
+    return [
+        Regional(
+            day=date.fromisoformat(row["day"]),
+            public_holiday=row["public_holiday"] == "True",
+            title=row["title"],
+            source=row["source"],
+        )
+        for row in _rows("regional_days.csv")
+    ]
+
+
 def generate(years: Iterable[int] = YEARS) -> list[Day]:
     """All days that differ from the weekly pattern, in order."""
     wanted = list(years)
     # The first days of the next year make the last of this one an eve.
     russia = holidays.country_holidays("RU", years=[*wanted, max(wanted) + 1], language="ru")
-    days_off = {day: (title, NATIONAL) for day, title in russia.items()} | REGIONAL
+    own = regional()
+    days_off = {day: (title, NATIONAL) for day, title in russia.items()}
+    days_off |= {row.day: (row.title, row.source) for row in own}
     public = {day for day in russia if (day.month, day.day) in PUBLIC_HOLIDAYS}
-    public |= {day for day, (title, _) in REGIONAL.items() if title == SAGAALGAN}
+    public |= {row.day for row in own if row.public_holiday}
     moved = dict(_moved(russia))
     found = [
         Day(day, works=False, shorter_by=0, title=title, source=source)
@@ -87,23 +112,55 @@ def write(rows: Iterable[Day], to: TextIO) -> None:
     writer.writerows(astuple(row) for row in rows)
 
 
+def _rows(name: str) -> list[dict[str, str]]:
+    with files("migrations.reference").joinpath(name).open(encoding="utf-8") as source:
+        return list(csv.DictReader(source))
+
+
 def read() -> list[Day]:
     """The rows of the checked-in file."""
-    with files("migrations.reference").joinpath("days.csv").open(encoding="utf-8") as source:
-        return [
-            Day(
-                day=date.fromisoformat(row["day"]),
-                works=row["works"] == "True",
-                shorter_by=int(row["shorter_by"]),
-                title=row["title"],
-                source=row["source"],
-            )
-            for row in csv.DictReader(source)
-        ]
+    return [
+        Day(
+            day=date.fromisoformat(row["day"]),
+            works=row["works"] == "True",
+            shorter_by=int(row["shorter_by"]),
+            title=row["title"],
+            source=row["source"],
+        )
+        for row in _rows("days.csv")
+    ]
+
+
+def replacement(year: int) -> dict[str, Any]:
+    """A year's days in the region's week, as `PUT /api/v1/calendars/{id}/days` takes them."""
+    return {
+        "start": f"{year}-01-01",
+        "end": f"{year}-12-31",
+        "days": [
+            {
+                "day": day.day.isoformat(),
+                "intervals": format_intervals(
+                    shortened(WORKING_DAY, timedelta(minutes=day.shorter_by)) if day.works else ()
+                ),
+                "title": day.title,
+            }
+            for day in generate([year])
+        ],
+    }
+
+
+def main(year: str | None = None) -> None:
+    """Write the checked-in file, or print one year."""
+    if year is None:
+        target = Path(__file__).with_name("days.csv")
+        with target.open("w", encoding="utf-8", newline="") as file:
+            write(generate(), file)
+        sys.stdout.write(f"{target.name} written\n")
+        return
+    if not any(row.day.year == int(year) for row in regional()):
+        sys.stderr.write(f"regional_days.csv names no day of {year}: only Russia's are printed\n")
+    json.dump(replacement(int(year)), sys.stdout, ensure_ascii=False, indent=1)
 
 
 if __name__ == "__main__":
-    target = Path(__file__).with_name("days.csv")
-    with target.open("w", encoding="utf-8", newline="") as file:
-        write(generate(), file)
-    sys.stdout.write(f"{target.name} written\n")
+    main(*sys.argv[1:2])
