@@ -12,7 +12,7 @@ from shared.problems import TooLarge
 
 
 class BodyLimit:
-    """ASGI middleware: bodies over `limit()` bytes get 413 without being kept; `others` are paths with their own."""
+    """ASGI middleware: bodies over `limit()` bytes get 413 without being kept; paths in `others` differ."""
 
     def __init__(self, app: ASGIApp, limit: Callable[[], int], others: Mapping[str, int] | None = None) -> None:
         self.app = app

@@ -70,7 +70,8 @@ async def import_file(
         # Two imports, or an import and a move in the tree, would not see each other's rows.
         await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK)))
     known = await load(session, lock=not dry_run)
-    plan = _planned(file, known, resolved or {})
+    # In a thread: thousands of rows are compared while others are answered.
+    plan = await asyncio.to_thread(_planned, file, known, resolved or {})
     refused = file.faults.in_order()
     if not dry_run:
         if refused:

@@ -118,11 +118,16 @@ def _spreadsheet(content: bytes) -> Iterator[list[str]]:
         sheet.reset_dimensions()
         rows = sheet.iter_rows(max_row=MAX_ROWS + HEADING_ROWS + 1, max_col=MAX_COLUMNS, values_only=True)
         for row in rows:
-            yield [unescaped(_cell(value)) for value in row]
+            yield [unescaped(_cell(value)) for value in _trimmed(row)]
     except Invalid:
         raise
     except Exception as error:  # openpyxl raises whatever its parts meet in a broken file
         raise Invalid.field("/", f"The file is no XLSX that can be read: {type(error).__name__}") from error
+
+
+def _trimmed(row: Sequence[Any]) -> Sequence[Any]:
+    """The row without the empty cells that fill it up on the right."""
+    return row[: next((place for place in range(len(row), 0, -1) if row[place - 1] is not None), 0)]
 
 
 def _check_size(content: bytes) -> None:

@@ -1,0 +1,106 @@
+"""Texts of cells become values, and values texts that read back as they were."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.registry.exchange import cells
+from services.registry.exchange.escaping import escaped, unescaped
+from services.registry.exchange.faults import BadCell, cell_name
+from shared.clock import REGION_ZONE
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("valid_from", "2024-02-29", date(2024, 2, 29)),
+        ("valid_from", "29.02.2024", date(2024, 2, 29)),
+        ("valid_from", "1.9.2016", date(2016, 9, 1)),
+        ("valid_from", "2024-02-29T10:00:00", date(2024, 2, 29)),
+        ("live_from", "2026-01-01", datetime(2026, 1, 1, tzinfo=REGION_ZONE)),
+        ("live_from", "01.02.2026", datetime(2026, 2, 1, tzinfo=REGION_ZONE)),
+        ("live_from", "2026-01-01T10:00:00", datetime(2026, 1, 1, 10, tzinfo=REGION_ZONE)),
+        ("live_from", "2026-01-01T10:00:00Z", datetime(2026, 1, 1, 10, tzinfo=UTC)),
+        ("active", "Да", True),
+        ("active", "не действует", False),
+        ("active", "Ликвидирована", False),
+        ("kind", "Орган местного самоуправления", "municipality"),
+        ("kind", "institution", "institution"),
+        ("level", "Министерство", "regional"),
+        ("inn", "323011755", "0323011755"),
+        ("inn", "0323 011 755", "0323011755"),
+        ("oktmo", "1701000", "01701000"),
+        ("ogrn", "1020300904326", "1020300904326"),
+        ("ogrn", "102030090432", "102030090432"),
+        ("code", "School-71", "school-71"),
+        ("name", "Школа № 71", "Школа № 71"),
+    ],
+)
+def test_cells_are_read(field: str, text: str, value: Any) -> None:
+    assert cells.read(field, text) == value
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "reason"),
+    [
+        ("valid_from", "31.02.2024", "is no day"),
+        ("valid_from", "позавчера", "is no day"),
+        ("live_from", "2026-13-01", "is no day"),
+        ("active", "возможно", "neither yes nor no"),
+        ("kind", "министерство", "is none of"),
+        ("ogrn", "1,0203E+12", "rounded"),
+        ("inn", "3.23011755E8", "rounded"),
+        ("id", "17", "is no id"),
+        ("former_names", "Детский сад [вчера/]", "is no day"),
+    ],
+)
+def test_what_is_no_value_is_told(field: str, text: str, reason: str) -> None:
+    if field == "former_names":
+        # What stands in brackets is a part of the name unless it is made of digits.
+        assert cells.read(field, text) == [(text, None, None)]
+        text = "Детский сад [2020-13-01/]"
+    with pytest.raises(BadCell, match=reason):
+        cells.read(field, text)
+
+
+def test_names_may_have_days() -> None:
+    text = "Лицей № 1\n Школа № 1 [2010-09-01/2019-12-31]\n\nГимназия [/31.12.2009]"
+    assert cells.names(text) == [
+        ("Лицей № 1", None, None),
+        ("Школа № 1", date(2010, 9, 1), date(2019, 12, 31)),
+        ("Гимназия", None, date(2009, 12, 31)),
+    ]
+
+
+line = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)
+day = st.none() | st.dates(date(1700, 1, 1), date(2999, 12, 31))
+
+
+@given(st.sets(st.tuples(line | st.just("x [1999-01-01/]") | st.just("Школа [/]"), day, day)))
+def test_names_are_read_back(names: set[cells.Dated]) -> None:
+    assert set(cells.names(cells.written_names(names))) == names
+
+
+@given(st.text())
+def test_no_cell_runs_as_a_formula_and_each_is_read_back(text: str) -> None:
+    cell = escaped(text)
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert unescaped(cell) == text
+
+
+def test_an_apostrophe_of_the_author_stays() -> None:
+    assert unescaped("'Школа") == "'Школа"
+
+
+def test_cells_are_called_as_in_spreadsheets() -> None:
+    assert [cell_name(17, index) for index in (0, 2, 25, 26, 701, 702)] == [
+        "A17",
+        "C17",
+        "Z17",
+        "AA17",
+        "ZZ17",
+        "AAA17",
+    ]

@@ -1,0 +1,37 @@
+"""Headings are recognised as the registries of regions and our own export write them."""
+
+import pytest
+
+from services.registry.exchange.columns import COLUMNS, field_of
+
+
+@pytest.mark.parametrize(
+    ("heading", "field"),
+    [
+        ("Уровень", "level"),
+        ("Учредитель", "owner"),
+        ("Наименование подведомственной организации", "name"),
+        ("«Официальная страница не ведётся на основании»", "exempt_reason"),
+        ("ОГРН", "ogrn"),
+        ("ИНН", "inn"),
+        ("октмо", "oktmo"),
+        ("Сфера 1", "sphere"),
+        ("СФЕРА  3", "sphere_3"),
+        ("Статус", "active"),
+        ("ID госпаблика", "vk_id"),
+        ("Ссылка ВК", "vk_url"),
+        ("Ссылка\nОК:", "ok_url"),
+        ("Адрес в настройках страницы", "vk_screen_name"),
+        (" Код ", "code"),
+        ("Госметка", None),
+        ("Активность %", None),
+        ("", None),
+    ],
+)
+def test_headings_are_recognised(heading: str, field: str | None) -> None:
+    assert field_of(heading) == field
+
+
+def test_each_heading_names_one_column() -> None:
+    for column in COLUMNS:
+        assert {field_of(heading) for heading in (column.field, column.title, *column.others)} == {column.field}

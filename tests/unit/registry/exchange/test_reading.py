@@ -1,0 +1,91 @@
+"""Files of every dialect are read as the same table; what is no table is refused in words."""
+
+import io
+from datetime import date, datetime
+from typing import Any
+from unittest import mock
+
+import openpyxl
+import pytest
+
+from services.registry.exchange import reading
+from services.registry.exchange.reading import read_sheet
+from shared.problems import Invalid
+
+TEXT = "Код;Наименование;Чужое\r\ns1;Школа № 1;x\r\n\r\ns2;«Ёлочка»;\r\n"
+
+
+def workbook(*rows: list[Any]) -> bytes:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in rows:
+        sheet.append(row)
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TEXT.encode(),
+        TEXT.encode("utf-8-sig"),
+        TEXT.encode("cp1251"),
+        TEXT.replace(";", ",").encode(),
+        TEXT.replace(";", "\t").encode(),
+        workbook(["Код", "Наименование", "Чужое"], ["s1", "Школа № 1", "x"], [], ["s2", "«Ёлочка»"]),
+    ],
+    ids=["utf-8", "with a mark", "cp1251", "commas", "tabs", "xlsx"],
+)
+def test_dialects_are_told_apart(content: bytes) -> None:
+    sheet = read_sheet(content)
+    assert sheet.columns == {"code": 0, "name": 1}
+    assert sheet.ignored == ["Чужое"]
+    assert [(line.number, list(line.cells[:2])) for line in sheet.lines] == [
+        (2, ["s1", "Школа № 1"]),
+        (4, ["s2", "«Ёлочка»"]),
+    ]
+
+
+def test_a_title_above_the_headings_is_passed_over() -> None:
+    sheet = read_sheet("Реестр организаций на 01.11.2026\n\nНаименование,ИНН\nШкола,1\n".encode())
+    assert (sheet.heading.number, sheet.columns) == (3, {"name": 0, "inn": 1})
+    assert [line.number for line in sheet.lines] == [4]
+
+
+def test_cells_of_a_spreadsheet_become_text() -> None:
+    # Spreadsheets know no zones.
+    midnight = datetime(2016, 9, 1)  # noqa: DTZ001
+    row = ["Школа", 1020300904326.0, 81701000, midnight, date(2020, 1, 2), True, 0.5, "'+7"]
+    headings = ["Наименование", "ОГРН", "ОКТМО", "Действует с", "Действует по", "Статус", "Телефон", "Адрес"]
+    sheet = read_sheet(workbook(headings, row))
+    assert list(sheet.lines[0].cells) == [
+        *("Школа", "1020300904326", "81701000", "2016-09-01", "2020-01-02", "true", "0.5", "+7"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "no column"),
+        (b"\x00\xff\xfe\x01", "no column"),
+        ("Код,ИНН\n1,2\n".encode(), "«Код», «ИНН»"),
+        ('Наименование,ИНН\n"Школа,1\n'.encode(), "no CSV: line 2"),
+        ("Наименование,Название\nа,б\n".encode(), "«Наименование» and «Название» are the same"),
+        (b"PK\x03\x04 and then nothing", "no XLSX"),
+        (workbook(["Школа"]), "no column"),
+        (("Наименование" + "," * 250 + "x\n").encode(), "more than 200 columns"),
+    ],
+)
+def test_what_is_no_table_is_refused(content: bytes, reason: str) -> None:
+    with pytest.raises(Invalid, match=reason):
+        read_sheet(content)
+
+
+def test_a_file_has_a_size() -> None:
+    content = ("Наименование\n" + "Школа\n" * 4).encode()
+    with mock.patch.object(reading, "MAX_ROWS", 3), pytest.raises(Invalid, match="more than 3 rows"):
+        read_sheet(content)
+    with mock.patch.object(reading, "MAX_UNPACKED", 100), pytest.raises(Invalid, match="unpacks to more"):
+        read_sheet(workbook(["Наименование"], ["Школа"]))
