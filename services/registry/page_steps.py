@@ -10,7 +10,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -89,21 +90,43 @@ async def record(
 
 async def begin(session: WriteSession, page_ids: Iterable[UUID], evidence: Evidence) -> None:
     """New pages have reached `created` today; their registration is told by events of its own."""
-    rows: list[dict[str, Any]] = [
+    rows = _reached(page_ids, Step.CREATED, evidence)
+    if rows:
+        await session.execute(insert(PageStep), rows)
+        await audit.record(session, PageStep, [audit.Change(subject_id=row["id"], after=row) for row in rows])
+
+
+async def seen(session: WriteSession, pages: Iterable[Row[*tuple[Any, ...]]], step: Step, text: str) -> None:
+    """The networks show that these pages have reached a step today; where it stands already nothing changes.
+
+    `pages`: rows with what an event of a page says. Emits `page.step_reached` for each that is new.
+    """
+    by_id = {page.id: page for page in pages}
+    evidence = Evidence(kind=EvidenceKind.NETWORK, text=text, confirmed_by=SYSTEM)
+    rows = _reached(by_id, step, evidence)
+    if not rows:
+        return
+    new = await session.scalars(upsert(PageStep).values(rows).on_conflict_do_nothing().returning(PageStep.page_id))
+    data = {"reached_on": today().isoformat(), "evidence_kind": evidence.kind.value}
+    await emit(
+        session, *(_event("page.step_reached", by_id[page_id], step, SYSTEM, data) for page_id in new.all())
+    )
+
+
+def _reached(page_ids: Iterable[UUID], step: Step, evidence: Evidence) -> list[dict[str, Any]]:
+    return [
         {
             "id": new_id(),
             "page_id": page_id,
-            "step": Step.CREATED.value,
+            "step": step.value,
             "reached_on": today(),
             "evidence_kind": evidence.kind.value,
             "evidence": evidence.text,
             "confirmed_by": evidence.confirmed_by,
+            "created_at": clock.now(),
         }
         for page_id in page_ids
     ]
-    if rows:
-        await session.execute(insert(PageStep), rows)
-        await audit.record(session, PageStep, [audit.Change(subject_id=row["id"], after=row) for row in rows])
 
 
 async def lose(
@@ -207,7 +230,9 @@ async def _standing(session: AsyncSession, page_id: UUID, step: Step) -> PageSte
     return found
 
 
-def _event(kind: str, page: Page, step: Step, actor: str, data: dict[str, Any]) -> NewEvent:
+def _event(
+    kind: str, page: Page | Row[*tuple[Any, ...]], step: Step, actor: str, data: dict[str, Any]
+) -> NewEvent:
     return NewEvent(
         type=kind,
         subject_id=page.id,

@@ -12,15 +12,14 @@ from services.registry import page_steps
 from services.registry.page_checks import facts
 from services.registry.page_checks.facts import Alarm, Before
 from services.registry.schemas.page_checks import FactChange, PageState, Said, SaidOfPages
-from services.registry.schemas.pages import EvidenceKind, Step
+from services.registry.schemas.pages import Step
 from shared.database import WriteSession
 from shared.events import NewEvent, emit
 from shared.ids import new_id
 from shared.tables.registry import Page, PageCheck
 
-ACTOR = "system"
 MARK_LOST = "page.mark_lost"
-CONFIRMED = page_steps.Evidence(kind=EvidenceKind.NETWORK, text="Сеть показывает свою отметку", confirmed_by=ACTOR)
+SHOWN = "Сеть показывает свою отметку"
 LOST = "Сеть больше не показывает отметку"
 
 
@@ -29,17 +28,16 @@ async def take(
 ) -> int:
     """Keep the checks of a day; answers how many pages changed.
 
-    `pages`: rows with id, organisation_id, network and external_id, in the order they were asked in. The network's
-    mark confirms the step `verified`, its loss ends it.
+    `pages`: rows with id, organisation_id, network, external_id and url, in the order they were asked in. The
+    network's mark confirms the step `verified`, its loss ends it.
     """
     said = {one.page_id: one for one in answer.items}
     asked = [page for page in pages if page.id in said]
     if not asked:
         return 0
     before = await _before(session, [page.id for page in asked], day)
-    standing = await page_steps.standing(session, [page.id for page in asked])
     shared_calls = answer.calls - sum(one.calls for one in answer.items)
-    rows, events, changed_pages = [], [], 0
+    rows, events, verified, changed_pages = [], [], [], 0
     for page in asked:
         one, past = said[page.id], before.get(page.id, Before())
         changed = facts.changes(past, one)
@@ -49,17 +47,18 @@ async def take(
         events += [_event(page, alarm, now) for alarm in facts.alarms(past, one, changed)]
         if facts.mark_lost(changed):
             events += await _lose_mark(session, page, now)
-        elif one.verified and not past.facts.get("verified") and Step.VERIFIED not in standing[page.id]:
-            await page_steps.record(session, page.id, Step.VERIFIED, CONFIRMED)
+        elif one.verified and not past.facts.get("verified"):
+            verified.append(page)
     await session.execute(insert(PageCheck), rows)
     await _note(session, [(page.id, said[page.id].outcome) for page in asked], now)
+    await page_steps.seen(session, verified, Step.VERIFIED, SHOWN)
     await emit(session, *events)
     return changed_pages
 
 
 async def _lose_mark(session: WriteSession, page: Row[*tuple[Any, ...]], now: datetime) -> list[NewEvent]:
     """End the step; where it did not stand, what others are told is left to the caller."""
-    lost = await page_steps.lose(session, page.id, Step.VERIFIED, reason=LOST, actor=ACTOR)
+    lost = await page_steps.lose(session, page.id, Step.VERIFIED, reason=LOST, actor=page_steps.SYSTEM)
     if lost is not None:
         return []
     return [_event(page, Alarm(MARK_LOST, {"step": Step.VERIFIED.value, "reason": LOST}), now)]
@@ -127,7 +126,7 @@ def _event(page: Row[*tuple[Any, ...]], alarm: Alarm, now: datetime) -> NewEvent
         type=alarm.kind,
         subject_id=page.id,
         organisation_id=page.organisation_id,
-        actor=ACTOR,
+        actor=page_steps.SYSTEM,
         occurred_at=now,
         data={"network": page.network, "external_id": page.external_id, "url": page.url, **alarm.data},
     )
