@@ -152,7 +152,7 @@ async def change(
         data: dict[str, Any] = {"changed": changed}
         if before != found.organisation_id:
             data["moved_from"] = str(before)
-            moved = {"moved_from": str(before)}
+            moved = {"moved_from": str(before), "url": found.url}
             await emit(session, event_of("page.changed_hands", found, actor, moved))
         await emit(session, event_of("page.changed", found, actor, data))
     return found

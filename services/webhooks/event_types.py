@@ -10,8 +10,23 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from services.webhooks.event_data import (
+    AnsweredData,
+    AppealData,
+    ClosedData,
+    Data,
+    DeletedData,
+    GapData,
+    MovedData,
+    OverdueData,
+    PageMarkData,
+    PageMovedData,
+    PageRenamedData,
+    PageShutData,
+    PageStolenData,
+    TestData,
+    TokenData,
+)
 from shared.tables.events import Event
 
 
@@ -29,111 +44,15 @@ class EventName(StrEnum):
     DELETED = "message.deleted"
     GAP_FOUND = "source.gap_found"
     TOKEN_CHANGED = "token.state_changed"  # noqa: S105 — the name of an event
+    PAGE_CLOSED = "page.closed"
+    PAGE_UNREACHABLE = "page.unreachable"
+    PAGE_RENAMED = "page.renamed"
+    PAGE_MARK_LOST = "page.mark_lost"
+    PAGE_CHANGED_HANDS = "page.changed_hands"
+    PAGE_STOLEN = "page.stolen"
 
 
 TEST = "webhook.test"
-
-
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
-
-
-class OrganisationRef(_Data):
-    """The organisation that answers."""
-
-    id: UUID
-    name: str | None
-
-
-class AppealData(_Data):
-    """The case at the moment of the event."""
-
-    id: UUID
-    number: int | None = None
-    status: str | None = None
-    urgency: str | None = None
-    network: str | None = None
-    url: str | None = Field(default=None, description="The message in the network")
-    organisation: OrganisationRef | None = None
-    written_at: datetime | None = None
-    opened_at: datetime | None = None
-    first_response_due_at: datetime | None = None
-    first_response_at: datetime | None = None
-    next_response_due_at: datetime | None = Field(default=None, description="Of the answer a reopened case awaits")
-    resolution_due_at: datetime | None = None
-
-
-class MovedData(AppealData):
-    """Also the statuses it moved between."""
-
-    from_: str | None = Field(default=None, alias="from")
-    to: str | None = None
-
-
-class AnsweredData(AppealData):
-    """Also the answer that was published; `origin` is `gospablik` or `network` (by hand)."""
-
-    reply_id: UUID | None = None
-    reply_url: str | None = None
-    kind: str | None = Field(default=None, description="`final` or `interim`")
-    origin: str | None = None
-    published_at: datetime | None = None
-    on_time: bool | None = None
-
-
-class OverdueData(AppealData):
-    """Also the date that an interim answer promised, if one did."""
-
-    promised_at: datetime | None = None
-
-
-class ClosedData(AppealData):
-    """Also how it ended."""
-
-    outcome: str | None = None
-
-
-class DeletedData(_Data):
-    """A message that was removed in the network; its words stay here."""
-
-    id: UUID = Field(description="Of the message")
-    page_id: UUID | None = None
-    network: str | None = None
-    kind: str | None = None
-    organisation: OrganisationRef | None = None
-    deleted_by: str | None = Field(default=None, description="`author`, `community`, or `unknown`")
-
-
-class TokenData(_Data):
-    """A credential of a network that changed its state."""
-
-    id: UUID = Field(description="Of the credential")
-    page_id: UUID | None = Field(default=None, description="The page it belongs to, if it belongs to one")
-    network: str | None = None
-    kind: str | None = Field(default=None, description="`group`, `service` or `user`")
-    state: str | None = Field(
-        default=None, description="`healthy`, `limited`, `captcha`, `revoked`, `blocked`, `retired`"
-    )
-    reason: str | None = None
-    organisation: OrganisationRef | None = None
-
-
-class GapData(_Data):
-    """Messages of a page that no ordinary way had brought; they are stored now."""
-
-    id: UUID = Field(description="Of the page")
-    page_id: UUID | None = Field(default=None, description="The same")
-    network: str | None = None
-    organisation: OrganisationRef | None = None
-    reconciliation_id: UUID | None = None
-    since: datetime | None = Field(default=None, description="How far back was compared")
-    count: int | None = Field(default=None, description="How many were missing")
-
-
-class TestData(_Data):
-    """Sent on request, to try an endpoint."""
-
-    endpoint_id: UUID
 
 
 @dataclass(frozen=True)
@@ -141,7 +60,7 @@ class Kind:
     """One entry of the catalogue."""
 
     description: str
-    data: type[_Data]
+    data: type[Data]
     example: Mapping[str, Any]
 
 
@@ -196,6 +115,24 @@ _TOKEN = {
     "organisation": {"id": "0198f3a0-0000-7000-8000-000000000001", "name": "Школа № 1"},
 }
 
+_PAGE = {
+    "id": "0198f3a0-3333-7000-8000-000000000004",
+    "network": "vk",
+    "external_id": "101",
+    "url": "https://vk.com/club101",
+    "organisation": {"id": "0198f3a0-0000-7000-8000-000000000001", "name": "Школа № 1"},
+}
+_RENAMED = {
+    "name": {"before": "Школа № 1", "after": "Скидки каждый день"},
+    "screen_name": {"before": "school1", "after": "sale_every_day"},
+}
+_MARK = {
+    "step": "verified",
+    "reached_on": "2026-10-01",
+    "lost_on": "2026-11-23",
+    "reason": "Сеть больше не показывает отметку",
+}
+
 CATALOGUE: dict[str, Kind] = {
     EventName.OPENED: Kind("A message that needs an answer opened a case", AppealData, _CASE),
     EventName.MESSAGE_ADDED: Kind("The citizen wrote again in the open case", AppealData, _CASE),
@@ -214,6 +151,26 @@ CATALOGUE: dict[str, Kind] = {
     EventName.DELETED: Kind("A message was removed in the network, by whomever", DeletedData, _DELETED),
     EventName.TOKEN_CHANGED: Kind("A network refused a credential, or takes it again", TokenData, _TOKEN),
     EventName.GAP_FOUND: Kind("Comparing a page with its network found messages that were missing", GapData, _GAP),
+    EventName.PAGE_CLOSED: Kind(
+        "The network shows a page to nobody, or to members only", PageShutData, _PAGE | {"reason": "banned"}
+    ),
+    EventName.PAGE_UNREACHABLE: Kind(
+        "The network does not know a page any more", PageShutData, _PAGE | {"reason": "not_found"}
+    ),
+    EventName.PAGE_RENAMED: Kind(
+        "A page has another name or short name in its network", PageRenamedData, _PAGE | _RENAMED
+    ),
+    EventName.PAGE_MARK_LOST: Kind("A page lost a mark that it had", PageMarkData, _PAGE | _MARK),
+    EventName.PAGE_CHANGED_HANDS: Kind(
+        "Another organisation keeps the page in the registry",
+        PageMovedData,
+        _PAGE | {"moved_from": "0198f3a0-0000-7000-8000-000000000008"},
+    ),
+    EventName.PAGE_STOLEN: Kind(
+        "A page changed as stolen ones do: look at once",
+        PageStolenData,
+        _PAGE | _RENAMED | {"signs": ["name_and_address_changed"]},
+    ),
     TEST: Kind(
         "Sent by POST /webhooks/endpoints/{id}/test, whatever the endpoint subscribes to",
         TestData,

@@ -1,0 +1,165 @@
+"""What the events of the catalogue say. Only these fields leave the house."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Data(BaseModel):
+    """What an event says: fields that are not named here stay in the house."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+
+class OrganisationRef(Data):
+    """The organisation that answers."""
+
+    id: UUID
+    name: str | None
+
+
+class AppealData(Data):
+    """The case at the moment of the event."""
+
+    id: UUID
+    number: int | None = None
+    status: str | None = None
+    urgency: str | None = None
+    network: str | None = None
+    url: str | None = Field(default=None, description="The message in the network")
+    organisation: OrganisationRef | None = None
+    written_at: datetime | None = None
+    opened_at: datetime | None = None
+    first_response_due_at: datetime | None = None
+    first_response_at: datetime | None = None
+    next_response_due_at: datetime | None = Field(default=None, description="Of the answer a reopened case awaits")
+    resolution_due_at: datetime | None = None
+
+
+class MovedData(AppealData):
+    """Also the statuses it moved between."""
+
+    from_: str | None = Field(default=None, alias="from")
+    to: str | None = None
+
+
+class AnsweredData(AppealData):
+    """Also the answer that was published; `origin` is `gospablik` or `network` (by hand)."""
+
+    reply_id: UUID | None = None
+    reply_url: str | None = None
+    kind: str | None = Field(default=None, description="`final` or `interim`")
+    origin: str | None = None
+    published_at: datetime | None = None
+    on_time: bool | None = None
+
+
+class OverdueData(AppealData):
+    """Also the date that an interim answer promised, if one did."""
+
+    promised_at: datetime | None = None
+
+
+class ClosedData(AppealData):
+    """Also how it ended."""
+
+    outcome: str | None = None
+
+
+class DeletedData(Data):
+    """A message that was removed in the network; its words stay here."""
+
+    id: UUID = Field(description="Of the message")
+    page_id: UUID | None = None
+    network: str | None = None
+    kind: str | None = None
+    organisation: OrganisationRef | None = None
+    deleted_by: str | None = Field(default=None, description="`author`, `community`, or `unknown`")
+
+
+class TokenData(Data):
+    """A credential of a network that changed its state."""
+
+    id: UUID = Field(description="Of the credential")
+    page_id: UUID | None = Field(default=None, description="The page it belongs to, if it belongs to one")
+    network: str | None = None
+    kind: str | None = Field(default=None, description="`group`, `service` or `user`")
+    state: str | None = Field(
+        default=None, description="`healthy`, `limited`, `captcha`, `revoked`, `blocked`, `retired`"
+    )
+    reason: str | None = None
+    organisation: OrganisationRef | None = None
+
+
+class GapData(Data):
+    """Messages of a page that no ordinary way had brought; they are stored now."""
+
+    id: UUID = Field(description="Of the page")
+    page_id: UUID | None = Field(default=None, description="The same")
+    network: str | None = None
+    organisation: OrganisationRef | None = None
+    reconciliation_id: UUID | None = None
+    since: datetime | None = Field(default=None, description="How far back was compared")
+    count: int | None = Field(default=None, description="How many were missing")
+
+
+class PageData(Data):
+    """An official page; `organisation` is the one that keeps it."""
+
+    id: UUID = Field(description="Of the page")
+    network: str | None = None
+    external_id: str | None = Field(default=None, description="The network's own id of the community")
+    url: str | None = None
+    organisation: OrganisationRef | None = None
+
+
+class PageShutData(PageData):
+    """Also why the network does not show it."""
+
+    reason: str | None = Field(
+        default=None, description="`deleted`, `banned`, `closed_group`, `private_group`, `not_found`"
+    )
+
+
+class Renaming(Data):
+    """What a name was and what it is."""
+
+    before: str | None
+    after: str | None
+
+
+class PageRenamedData(PageData):
+    """Also the name, the short name in the address, or both, as they were and as they are."""
+
+    name: Renaming | None = None
+    screen_name: Renaming | None = None
+
+
+class PageStolenData(PageRenamedData):
+    """Also what makes it suspicious."""
+
+    signs: list[str] | None = Field(default=None, description="`name_and_address_changed`, `mark_lost_with_name`")
+
+
+class PageMarkData(PageData):
+    """Also which mark, and since when it stands no more."""
+
+    step: str | None = Field(
+        default=None, description="`verified`: the network's own mark; `marked`: that of a state page"
+    )
+    reached_on: date | None = None
+    lost_on: date | None = None
+    reason: str | None = None
+
+
+class PageMovedData(PageData):
+    """Also the organisation that kept it before."""
+
+    moved_from: UUID | None = None
+
+
+class TestData(Data):
+    """Sent on request, to try an endpoint."""
+
+    endpoint_id: UUID
