@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiolimiter import AsyncLimiter
@@ -78,19 +79,24 @@ class TokenUnfit(NoToken):
     """This token may not be used any more, another may: nothing was sent."""
 
 
-class Pacer:
-    """Spaces the calls of each token evenly: bursts would break a limit that counts any second."""
+# By the loop they wait in. The worker's client and that of the routes call with the same tokens: if each paced its
+# own calls alone, together they would break the limit all the time.
+_limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[UUID, float], AsyncLimiter]] = (
+    WeakKeyDictionary()
+)
 
-    def __init__(self) -> None:
-        self._limiters: dict[UUID, AsyncLimiter] = {}
 
-    async def wait(self, token_id: UUID, calls_a_second: float) -> None:
-        """Wait for the token's next turn."""
-        limiter = self._limiters.get(token_id)
-        if limiter is None:
-            # A little slower than allowed: calls spaced here may arrive closer together there.
-            limiter = self._limiters[token_id] = AsyncLimiter(1, 1.08 / calls_a_second)
-        await limiter.acquire()
+async def turn(token_id: UUID, calls_a_second: float) -> None:
+    """Wait for the token's next turn in this process.
+
+    Calls are spaced evenly: bursts would break a limit that counts any second.
+    """
+    of_loop = _limiters.setdefault(asyncio.get_running_loop(), {})
+    limiter = of_loop.get((token_id, calls_a_second))
+    if limiter is None:
+        # A little slower than allowed: calls spaced here may arrive closer together there.
+        limiter = of_loop[token_id, calls_a_second] = AsyncLimiter(1, 1.08 / calls_a_second)
+    await limiter.acquire()
 
 
 def lost(network: str, method: str, error: Exception) -> CallLost:

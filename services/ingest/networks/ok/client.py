@@ -14,11 +14,11 @@ from services.ingest.networks.calls import (
     CallError,
     CallLost,
     NoToken,
-    Pacer,
     TokenUnfit,
     Treatment,
     lost,
     tell,
+    turn,
 )
 from services.ingest.networks.ok.errors import EFFECTS, NETWORK, treatment
 from services.ingest.networks.port import Accounts, Credential, TokenKind
@@ -64,7 +64,6 @@ class OkClient:
         self._http = http
         self._accounts = accounts
         self._settings = settings
-        self._pacer = Pacer()
         self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_seconds)
 
     def user(self, method: str) -> Credential:
@@ -138,7 +137,7 @@ class OkClient:
         return await self._answer(credential, method, "POST", url, params=params, data=data, headers=headers)
 
     async def _answer(self, credential: Credential, method: str, verb: str, url: str, **request: Any) -> Any:
-        await self._pacer.wait(credential.id, self._settings.ok_calls_a_second)
+        await turn(credential.id, self._settings.ok_calls_a_second)
         if await self._accounts.admit(credential, method) is None:
             raise TokenUnfit(f"the token may not be used for {method} now")
         started = time.perf_counter()

@@ -14,11 +14,11 @@ from services.ingest.networks.calls import (
     CallError,
     CallLost,
     NoToken,
-    Pacer,
     TokenUnfit,
     Treatment,
     lost,
     tell,
+    turn,
 )
 from services.ingest.networks.port import Accounts, Credential, TokenKind
 from services.ingest.networks.vk.errors import EFFECTS, NETWORK, challenge, meaning
@@ -46,7 +46,6 @@ class VkClient:
         self._http = http
         self._accounts = accounts
         self._settings = settings
-        self._pacer = Pacer()
         self._timeout = aiohttp.ClientTimeout(total=settings.vk_call_seconds)
 
     async def ask(self, method: str, *kinds: TokenKind, page_id: UUID | None = None, **params: Any) -> Any:
@@ -118,7 +117,7 @@ class VkClient:
         """
         group = credential.kind is TokenKind.GROUP
         a_second = self._settings.vk_group_calls_a_second if group else self._settings.vk_user_calls_a_second
-        await self._pacer.wait(credential.id, a_second)
+        await turn(credential.id, a_second)
         extra = await self._accounts.admit(credential, method)
         if extra is None:
             raise TokenUnfit(f"the token may not be used for {method} now")

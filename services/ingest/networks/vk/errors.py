@@ -51,7 +51,6 @@ _GROUP_MAY = ("messages.", "users.get", "execute")
 _GROUP_MAY_TOO = {
     "wall.createComment", "wall.openComments", "wall.closeComments", "board.deleteComment",
     "groups.getById", "groups.getMembers", "groups.isMember", "groups.getTokenPermissions",
-    "utils.resolveScreenName",
     "groups.getLongPollServer", "groups.getLongPollSettings", "groups.setLongPollSettings",
     "groups.addCallbackServer", "groups.editCallbackServer", "groups.deleteCallbackServer",
     "groups.getCallbackServers", "groups.getCallbackSettings", "groups.setCallbackSettings",
@@ -60,7 +59,6 @@ _GROUP_MAY_TOO = {
 _SERVICE_MAY = {
     "wall.get", "wall.getById", "wall.getComments", "wall.getReposts", "wall.search", "newsfeed.search",
     "board.getTopics", "board.getComments", "groups.getById", "groups.getMembers", "groups.isMember", "users.get",
-    "utils.resolveScreenName",
 }  # fmt: skip
 
 
