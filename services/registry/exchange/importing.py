@@ -103,7 +103,7 @@ def _refusal(refused: Sequence[Fault]) -> ImportRefused:
     listed = [_shown(fault) for fault in refused[:LISTED]]
     more = f"; the first {LISTED} are listed" if len(refused) > LISTED else ""
     return ImportRefused(
-        f"{len(refused)} cells cannot be taken, nothing was changed{more}",
+        f"Nothing was changed. Cells that cannot be taken: {len(refused)}{more}",
         errors=[FieldError(pointer=f"cell/{one.cell}", detail=f"{one.column}: {one.reason}") for one in listed],
         refused_count=len(refused),
         refused=[one.model_dump() for one in listed],
