@@ -267,14 +267,15 @@ async def caller(
     _sign_in: Annotated[str | None, Depends(_password_flow)],
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Caller:
-    """The caller of a public route. Raises `Unauthenticated` without a good token."""
+    """The caller of a public route.
+
+    Raises `Unauthenticated` without a good token; for one of an external issuer, `Forbidden` when nobody gave its
+    bearer access here, `Unavailable` when that cannot be found out.
+    """
     if credentials is None:
         raise Unauthenticated("The header «Authorization: Bearer …» is missing")
-    keys = request.app.state.service.people_keys
     try:
-        claims = tokens.verify(
-            credentials.credentials, keys, audience=tokens.PEOPLE_AUDIENCE, issuer=tokens.PEOPLE_ISSUER
-        )
+        claims = await request.app.state.service.identities.claims(credentials.credentials)
         found = Caller.from_claims(claims)
     except (tokens.BadToken, ValueError) as error:
         raise Unauthenticated(f"The token is not accepted: {error}") from error

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from shared.problems import MEDIA_TYPE, BadRequest, ProblemDocument, TooLarge
+from shared.problems import MEDIA_TYPE, BadRequest, ProblemDocument, TooLarge, Unavailable
 
 _REFERENCE = {"$ref": "#/components/schemas/ProblemDocument"}
 
@@ -36,6 +36,8 @@ def _as_on_the_wire(document: dict[str, Any]) -> dict[str, Any]:
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "header" and parameter["name"].lower() == "if-match":
                     parameter["required"] = True
+            if operation.get("security"):  # who calls cannot be found out while their issuer is away
+                operation["responses"].setdefault(str(Unavailable.status), {"description": Unavailable.title})
             if "requestBody" in operation:
                 for kind in (BadRequest, TooLarge):
                     operation["responses"].setdefault(str(kind.status), {"description": kind.title})

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from shared import audit, logs, openapi, problems, tokens
+from shared import audit, identity, logs, oidc, openapi, problems, tokens
 from shared.body_limit import BodyLimit
 from shared.database import POOL_SIZES, Database, ReadSession, WriteSession
 from shared.events import Consumer, relay
@@ -58,10 +58,12 @@ class Service:
         workers: dict[str, Work] | None = None,
         with_relay: bool = True,
         large_bodies: Mapping[str, int] | None = None,
+        find_person: Callable[["Service"], identity.Find] | None = None,
     ) -> None:
         """`routers` and `public` hang under /api/v1; `root` at the root. `workers` run for ever, by name.
 
-        `large_bodies` are paths that take more bytes than others, and how many.
+        `large_bodies` are paths that take more bytes than others, and how many. `find_person` finds people of an
+        external issuer; left out, registry is asked.
         """
         self.name = name
         self.title = title
@@ -71,6 +73,7 @@ class Service:
         self._consumers = consumers
         self._workers = workers or {}
         self._with_relay = with_relay
+        self._find_person = find_person
         self._large_bodies = large_bodies
         self.wakeups = WakeUps()
         self.trouble: dict[str, str] = {}
@@ -113,6 +116,14 @@ class Service:
     def people_keys(self) -> KeySet:
         """Public keys of the issuer of people's tokens."""
         return tokens.read_key_set(self.settings.keys_dir / "people.jwks")
+
+    @cached_property
+    def identities(self) -> identity.Identities:
+        """Reads the tokens that people and systems show."""
+        config = self.settings
+        keys = oidc.Keys(config.oidc_issuer or "", lambda: self.http, only_https=not config.embedded)
+        find = self._find_person(self) if self._find_person else identity.asking_registry(self)
+        return identity.Identities(self.people_keys, identity.external_issuer(config, keys), identity.Known(find))
 
     @cached_property
     def service_keys(self) -> KeySet:

@@ -3,8 +3,9 @@
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ServiceName = Literal["registry", "ingest", "appeals", "metrics", "webhooks"]
@@ -38,6 +39,35 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(default=1024 * 1024, description="Largest request body a service takes")
     log_level: str = "INFO"
+    oidc_issuer: str | None = Field(
+        default=None, description="The region's own OIDC issuer, exactly as its tokens name it; empty: none"
+    )
+    oidc_audience: str | None = Field(default=None, description="What its access tokens must be for")
+    oidc_subject_claim: str = Field(
+        default="sub", description="The claim that names a person for good, as `people.external_subject` has it"
+    )
+    oidc_client_id: str | None = Field(default=None, description="The region's front end at that issuer")
+    password_sign_in: bool = Field(default=True, description="Whether people may sign in with a password here")
+
+    @field_validator("oidc_issuer", "oidc_audience", "oidc_client_id", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return value or None
+
+    @model_validator(mode="after")
+    def _issuer_is_whole(self) -> "Settings":
+        if self.oidc_issuer is None:
+            return self
+        if self.oidc_audience is None:
+            raise ValueError("oidc_issuer needs oidc_audience: tokens for others must not open this system")
+        if urlsplit(self.oidc_issuer).scheme not in ({"https", "http"} if self.embedded else {"https"}):
+            raise ValueError("oidc_issuer must be an https address")
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this is a run for looking around."""
+        return self.environment == "embedded"
 
     @property
     def direct_url(self) -> str:

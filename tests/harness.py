@@ -87,7 +87,7 @@ def _forget(service: Service) -> None:
     service._database = None
     service._http = None
     service.trouble.clear()
-    for cached in ("people_keys", "service_keys", "signer"):
+    for cached in ("people_keys", "service_keys", "signer", "identities"):
         service.__dict__.pop(cached, None)
 
 

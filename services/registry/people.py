@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,7 +13,7 @@ from shared.access import CENTRE_ROLES, Caller, Role
 from shared.database import WriteSession
 from shared.pagination import Paging
 from shared.preconditions import check_version
-from shared.problems import Conflict, Duplicate, NotFound
+from shared.problems import Conflict, Duplicate, Invalid, NotFound
 from shared.settings import settings
 from shared.tables.registry import Person
 
@@ -71,10 +71,13 @@ async def of_token(session: AsyncSession, caller: Caller) -> Person | None:
 async def register(session: WriteSession, caller: Caller | None, new: PersonNew) -> Person:
     """A new person; `caller` null: made by the operator's own command.
 
-    Raises `Duplicate` for a user name in use, `Invalid` for role and place that do not fit, `Forbidden` for a
-    place that is not the caller's to give.
+    Raises `Duplicate` for a user name or an issuer's name in use, `Invalid` for role and place that do not fit,
+    `Forbidden` for a place that is not the caller's to give.
     """
     await check_place(session, caller, new.role, new.organisation_id, beneath=new.beneath)
+    if new.password is None and new.external_subject is None:
+        raise Invalid.field("/password", "Give a password, or the name that the issuer knows them by")
+    await _check_subject(session, new.external_subject)
     taken = Duplicate.field("/username", "The user name is taken")
     if await session.scalar(select(Person.id).where(Person.username == new.username)) is not None:
         raise taken
@@ -84,7 +87,9 @@ async def register(session: WriteSession, caller: Caller | None, new: PersonNew)
         role=new.role.value,
         organisation_id=new.organisation_id,
         beneath=new.beneath,
-        password_hash=await passwords.hashed(new.password),
+        password_hash=None if new.password is None else await passwords.hashed(new.password),
+        issuer=None if new.external_subject is None else settings().oidc_issuer,
+        external_subject=new.external_subject,
     )
     try:
         async with session.begin_nested():
@@ -93,6 +98,20 @@ async def register(session: WriteSession, caller: Caller | None, new: PersonNew)
     except IntegrityError as error:
         raise taken from error
     return person
+
+
+async def _check_subject(session: AsyncSession, subject: str | None, *, of: UUID | None = None) -> None:
+    """Raise `Invalid` without an issuer to name anybody, `Duplicate` when it names somebody else so."""
+    if subject is None:
+        return
+    issuer = settings().oidc_issuer
+    if issuer is None:
+        raise Invalid.field("/external_subject", "No OIDC issuer is set up here")
+    # Two at once must not find it free both.
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{issuer}\n{subject}", 0))))
+    named = select(Person.id).where(Person.issuer == issuer, Person.external_subject == subject)
+    if (await session.scalar(named)) not in (None, of):
+        raise Duplicate.field("/external_subject", "The issuer names somebody else so")
 
 
 async def change(
@@ -118,7 +137,12 @@ async def change(
         await check_place(session, caller, role, place, beneath=values["beneath"])
         values["role"] = role.value
     if "password" in values:
-        values["password_hash"] = await passwords.hashed(values.pop("password"))
+        password = values.pop("password")
+        values["password_hash"] = None if password is None else await passwords.hashed(password)
+    if "external_subject" in values:
+        subject = values["external_subject"]
+        await _check_subject(session, subject, of=person_id)
+        values["issuer"] = None if subject is None else settings().oidc_issuer
     changed = changes.apply(found, values)
     await session.flush()
     if set(changed) - {"full_name"}:

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from services.registry import client_secrets, passwords, sessions, throttle
-from shared import clock, tokens
+from shared import audit, clock, tokens
 from shared.access import RIGHTS, Role
 from shared.database import WriteSession
 from shared.tables.registry import ApiClient, Person, RefreshToken
@@ -43,15 +43,17 @@ class Issued:
 
 @dataclass(frozen=True)
 class Issuer:
-    """Signs people's tokens. In production the demo's password opens nothing."""
+    """Signs people's tokens. In production the demo's password opens nothing; without `passwords`, none does."""
 
     signer: tokens.Signer
     production: bool
+    passwords: bool = True
 
     @classmethod
-    def load(cls, keys_dir: Path, *, production: bool) -> "Issuer":
+    def load(cls, keys_dir: Path, *, production: bool, passwords: bool) -> "Issuer":
         """The issuer with the key of `keys_dir`, read at each start and each sign-in: keys may be changed."""
-        return cls(tokens.Signer(tokens.PEOPLE_ISSUER, tokens.read_key(keys_dir / "people.jwk")), production)
+        key = tokens.read_key(keys_dir / "people.jwk")
+        return cls(tokens.Signer(tokens.PEOPLE_ISSUER, key), production, passwords)
 
     def access_token(
         self, who: Person | ApiClient, *, scope: str | None = None, session_id: UUID | None = None
@@ -124,6 +126,7 @@ async def note_sign_in(session: WriteSession, person_id: UUID, at: datetime) -> 
         .values(last_sign_in_at=at, updated_at=Person.updated_at)
         .execution_options(synchronize_session=False)
     )
+    await audit.record(session, Person)
 
 
 async def _person_named(session: WriteSession, name: str) -> Person | None:

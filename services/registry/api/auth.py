@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from services.registry import sessions, sign_in
 from services.registry.schemas.access import OAuthError, PublicKeys, TokenAnswer
+from services.registry.schemas.sessions import ExternalIssuer, SignInWays
 from services.registry.sessions import Origin
 from services.registry.sign_in import Issued, Issuer, Refused
 from shared import audit
@@ -114,7 +115,7 @@ def _client(request: Request, form: dict[str, str]) -> tuple[str, str]:
 
 def _issuer(service: ServiceDep) -> Issuer:
     settings = service.settings
-    return Issuer.load(settings.keys_dir, production=settings.environment == "production")
+    return Issuer.load(settings.keys_dir, production=not settings.embedded, passwords=settings.password_sign_in)
 
 
 def _origin(request: Request) -> Origin:
@@ -125,6 +126,8 @@ def _origin(request: Request) -> Origin:
 async def _grant(request: Request, session: Writing, issuer: Issuer) -> Issued:
     form = await _form(request)
     match _needed(form, "grant_type"):
+        case "password" | "refresh_token" if not issuer.passwords:
+            raise Refused("unsupported_grant_type", "People sign in at the region's issuer: see GET /auth/ways")
         case "password":
             username, password = _needed(form, "username"), _needed(form, "password")
             return await sign_in.by_password(session, issuer, username, password, _origin(request))
@@ -193,6 +196,18 @@ async def revoke(request: Request, session: Writing) -> Response:
     except Refused as refused:
         return _refusal(refused)
     return Response(headers=NO_STORE)
+
+
+@router.get("/ways", summary="How people sign in here")
+async def ways(service: ServiceDep) -> SignInWays:
+    """What a front end needs before anybody is signed in: its own form, or the region's OIDC issuer, or both."""
+    config = service.settings
+    external = None
+    if config.oidc_issuer is not None and config.oidc_audience is not None:
+        external = ExternalIssuer(
+            issuer=config.oidc_issuer, audience=config.oidc_audience, client_id=config.oidc_client_id
+        )
+    return SignInWays(password=config.password_sign_in, external=external)
 
 
 @well_known.get("/jwks.json", summary="Keys that verify access tokens")

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.registry.schemas.directory import EXAMPLE_ID
-from services.registry.schemas.fields import Change, Name, Strict
+from services.registry.schemas.fields import Change, Line, Name, Strict
 from shared.access import Role
 
 
@@ -82,6 +82,17 @@ Beneath = Annotated[
 ]
 
 
+ExternalSubject = Annotated[
+    Line,
+    Field(
+        min_length=1,
+        max_length=255,
+        description="How the region's OIDC issuer names the person: its `sub`, or the claim that was set up",
+        examples=["f:8a1c:t.ivanova"],
+    ),
+]
+
+
 class PersonNew(Strict):
     """Someone who may sign in."""
 
@@ -90,7 +101,8 @@ class PersonNew(Strict):
     role: Role = Field(examples=["executor"])
     organisation_id: OrganisationId = None
     beneath: Beneath = False
-    password: Password
+    password: Password | None = Field(default=None, description="Left out: they sign in at the issuer alone")
+    external_subject: ExternalSubject | None = None
 
 
 class PersonChange(Change):
@@ -100,13 +112,14 @@ class PersonChange(Change):
     role: Role | None = Field(default=None, examples=["executor"])
     organisation_id: OrganisationId = None
     beneath: Beneath | None = None
-    password: Password | None = None
+    password: Password | None = Field(default=None, description="null: no password opens anything any more")
+    external_subject: ExternalSubject | None = Field(default=None, description="null: not known to the issuer")
     active: bool | None = Field(default=None, description="false: may not sign in, and no session goes on")
 
     @classmethod
     def nullable(cls) -> frozenset[str]:
-        """The organisation: who moves to the centre has none."""
-        return frozenset({"organisation_id"})
+        """The organisation, for who moves to the centre has none, and either way of signing in."""
+        return frozenset({"organisation_id", "password", "external_subject"})
 
 
 class PersonShown(BaseModel):
@@ -125,5 +138,7 @@ class PersonShown(BaseModel):
     locked_at: datetime | None = Field(description="Since when the person may not sign in; null: not locked")
     locked_reason: str | None
     last_sign_in_at: datetime | None
+    issuer: str | None = Field(description="The OIDC issuer that vouches for them")
+    external_subject: str | None = Field(description="How it names them")
     created_at: datetime
     updated_at: datetime

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, Field
 
 from services.registry.schemas.directory import EXAMPLE_ID
-from services.registry.schemas.fields import Line, OrganisationKind, Strict
+from services.registry.schemas.fields import Line, Moment, OrganisationKind, Strict
 from shared.access import Right, Role
 
 
@@ -79,16 +79,34 @@ class Lock(Strict):
     ]
 
 
-class SignInWays(BaseModel):
-    """How people sign in here."""
-
-    password: bool = Field(description="By `POST /auth/token` with `grant_type=password`")
-    external: "ExternalIssuer | None" = Field(description="The region's own OIDC issuer, when there is one")
-
-
 class ExternalIssuer(BaseModel):
     """Where a front end sends people; its access tokens are this system's, too."""
 
     issuer: str = Field(examples=["https://sso.example.ru/realms/region"])
     audience: str = Field(description="What the access token must be for", examples=["gospablik"])
     client_id: str | None = Field(description="The front end's id there", examples=["gospablik-web"])
+
+
+class SignInWays(BaseModel):
+    """How people sign in here."""
+
+    password: bool = Field(description="By `POST /auth/token` with `grant_type=password`")
+    external: ExternalIssuer | None = Field(description="The region's own OIDC issuer, when there is one")
+
+
+class ExternalIdentity(Strict):
+    """Whom an external issuer's token names."""
+
+    issuer: str
+    subject: str
+    signed_in_at: Moment
+
+
+class ExternalClaims(BaseModel):
+    """What such a token means here: the claims of a token of the embedded issuer."""
+
+    sub: str
+    name: str
+    role: Role
+    org: UUID | None
+    beneath: bool

@@ -59,7 +59,12 @@ NEEDS: dict[str, Right | None] = {
     "DELETE /api/v1/clients/{client_id}/secrets/{secret_id}": Right.CLIENTS_MANAGE,
     "DELETE /api/v1/clients/{client_id}": Right.CLIENTS_MANAGE,
 }
-OPEN = {"POST /api/v1/auth/token", "POST /api/v1/auth/revoke", "GET /.well-known/jwks.json"}
+OPEN = {
+    "POST /api/v1/auth/token",
+    "POST /api/v1/auth/revoke",
+    "GET /api/v1/auth/ways",
+    "GET /.well-known/jwks.json",
+}
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -14,6 +14,8 @@ from pydantic import BaseModel, Field
 from shared import problems, tokens
 from shared.access import Caller, Right, allowed
 from shared.body_limit import BodyLimit
+from shared.identity import Identities, Known
+from shared.oidc import Verified
 from shared.pagination import Page, PagingDep, decode_cursor, encode_cursor
 from shared.preconditions import RequiredVersion, check_version, set_etag
 from shared.problems import Conflict, Problem
@@ -27,9 +29,13 @@ class Letter(BaseModel):
     text: str = Field(min_length=1)
 
 
+async def nobody(_verified: Verified) -> None:
+    return None
+
+
 class FakeService:
     name = "fake"
-    people_keys = KeySet([PEOPLE])
+    identities = Identities(KeySet([PEOPLE]), None, Known(nobody))
 
 
 def routes() -> APIRouter:

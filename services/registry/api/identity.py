@@ -1,0 +1,20 @@
+"""For the other services: what a token of the external issuer means here."""
+
+from fastapi import APIRouter
+
+from services.registry import identities
+from services.registry.schemas.sessions import ExternalClaims, ExternalIdentity
+from shared.access import ServiceCallerDep
+from shared.problems import NotFound
+from shared.service import Writing
+
+internal = APIRouter(prefix="/internal/identity", include_in_schema=False)
+
+
+@internal.post("")
+async def post_identity(body: ExternalIdentity, session: Writing, _caller: ServiceCallerDep) -> ExternalClaims:
+    """The person under that name at that issuer, as claims. Asked again it answers the same."""
+    found = await identities.find(session, body.issuer, body.subject, body.signed_in_at)
+    if found is None:
+        raise NotFound("Nobody has access under this name")
+    return ExternalClaims.model_validate(found)

@@ -1,0 +1,1 @@
+"""A small OIDC issuer, for tests of signing in with a region's own."""

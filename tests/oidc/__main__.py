@@ -1,0 +1,126 @@
+"""The issuer's process: discovery, rotating keys, tokens on demand, and faults. Tells its port on stdout.
+
+`POST /_control/token {claims, header?, forged?}` signs a token; `/_control/rotate {keep?}` makes a new signing
+key; `/_control/fault {kind?}` has the documents fail: `500`, `hang`, `garbage`, `huge`, `redirect`, `impostor`.
+`GET /_control/asked` counts how often each document was asked for.
+"""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from typing import Any
+
+from aiohttp import web
+from joserfc import jws
+from joserfc.jwk import ECKey, KeyParameters, KeySet, RSAKey
+
+DISCOVERY = "/.well-known/openid-configuration"
+KEYS = "/keys"
+
+
+class Issuer:
+    """What it holds."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.count = 0
+        self.keys: list[RSAKey | ECKey] = []
+        self.fault: str | None = None
+        self.asked: Counter[str] = Counter()
+        self.rotate(keep=False)
+
+    def rotate(self, *, keep: bool) -> None:
+        """A new signing key; the ones before it stay published when they are kept."""
+        self.count += 1
+        parameters: KeyParameters = {"kid": f"key-{self.count}", "use": "sig"}
+        made: RSAKey | ECKey = (
+            RSAKey.generate_key(2048, parameters) if self.count % 2 else ECKey.generate_key("P-256", parameters)
+        )
+        self.keys = [made, *(self.keys if keep else [])]
+
+    def sign(self, claims: dict[str, Any], header: dict[str, Any], *, forged: bool) -> str:
+        """A token of this issuer, good for five minutes unless the claims say otherwise; null leaves one out."""
+        now = int(time.time())
+        standard = {"iss": self.url, "aud": "gospablik-tests", "iat": now, "exp": now + 300}
+        payload = {name: value for name, value in (standard | claims).items() if value is not None}
+        text = json.dumps(payload)  # in ASCII, so that it may name what no text can hold
+        key = self.keys[0]
+        algorithm = "RS256" if isinstance(key, RSAKey) else "ES256"
+        if forged:
+            key = type(key).generate_key(parameters={"kid": key.kid or ""})
+        whole = {"alg": algorithm, "kid": key.kid} | header
+        return jws.serialize_compact(whole, text, key, algorithms=[algorithm])
+
+
+def application(issuer: Issuer) -> web.Application:
+    """Its routes."""
+    routes = web.RouteTableDef()
+
+    async def document(path: str, body: dict[str, Any]) -> web.StreamResponse:
+        issuer.asked[path] += 1
+        match issuer.fault:
+            case "500":
+                return web.Response(status=500)
+            case "hang":
+                await asyncio.sleep(3600)
+            case "garbage":
+                return web.Response(text="<html>")
+            case "huge":
+                return web.json_response({"keys": ["x" * 1_000_000]})
+            case "redirect":
+                raise web.HTTPFound("/elsewhere")
+            case "impostor":
+                return web.json_response(body | {"issuer": "http://impostor.invalid"})
+        return web.json_response(body)
+
+    @routes.get(DISCOVERY)
+    async def discovery(_request: web.Request) -> web.StreamResponse:
+        return await document("discovery", {"issuer": issuer.url, "jwks_uri": f"{issuer.url}{KEYS}"})
+
+    @routes.get(KEYS)
+    async def keys(_request: web.Request) -> web.StreamResponse:
+        published = KeySet(list(issuer.keys)).as_dict(private=False)
+        return await document("keys", {"keys": published["keys"]})
+
+    @routes.post("/_control/token")
+    async def token(request: web.Request) -> web.Response:
+        asked = await request.json()
+        return web.Response(
+            text=issuer.sign(asked["claims"], asked.get("header", {}), forged=asked.get("forged", False))
+        )
+
+    @routes.post("/_control/rotate")
+    async def rotate(request: web.Request) -> web.Response:
+        issuer.rotate(keep=bool((await request.json()).get("keep")))
+        return web.Response()
+
+    @routes.post("/_control/fault")
+    async def fault(request: web.Request) -> web.Response:
+        issuer.fault = (await request.json()).get("kind")
+        return web.Response()
+
+    @routes.get("/_control/asked")
+    async def asked(_request: web.Request) -> web.Response:
+        return web.json_response(dict(issuer.asked))
+
+    app = web.Application()
+    app.add_routes(routes)
+    return app
+
+
+async def serve() -> None:
+    """Serve on a free port until a signal ends it."""
+    issuer = Issuer()
+    runner = web.AppRunner(application(issuer), shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    issuer.url = f"http://127.0.0.1:{port}"
+    print(port, flush=True)  # noqa: T201 — who started it reads it
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
