@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("freshness", "listen", "faults", "pipeline")
+BENCHMARKS = ("freshness", "listen", "faults", "pipeline", "registry_search")
 
 
 def main() -> None:

@@ -22,6 +22,10 @@ _SIGNS = tuple(
     )
 )
 _WORD = re.compile(r"\d+|[^\W\d_]+")
+_CYRILLIC = re.compile(r"[а-я]")
+# Latin letters that look Cyrillic; and which letter a key gives when the wrong layout is on.
+_LOOKALIKES = str.maketrans("aceopxyktmhb", "асеорхуктмнв")
+_LAYOUT = str.maketrans("qwertyuiop[]asdfghjkl;'zxcvbnm,.`", "йцукенгшщзхъфывапролджэячсмитьбюё")
 
 
 def _read() -> dict[str, str]:
@@ -53,9 +57,39 @@ def fold(name: str) -> str:
     text = sort_key(name)
     for pattern, spelt in _SIGNS:
         text = pattern.sub(spelt, text)
-    plain = _WORD.findall(text)
+    plain = [_of_one_alphabet(word) for word in _WORD.findall(text)]
     text = " ".join(_SPELT_OUT.get(word, word) for word in plain)
     for pattern, spelt in _PHRASES:
         text = pattern.sub(spelt, text)
     words = [word for word in text.split() if not _IDLE.fullmatch(word)]
     return " ".join(dict.fromkeys(words or plain))
+
+
+def retyped(asked: str) -> str | None:
+    """What was meant where nothing but Latin letters was typed: the same keys in the Russian layout."""
+    text = asked.lower()
+    if _CYRILLIC.search(text) or not re.search(r"[a-z]", text):
+        return None
+    return text.translate(_LAYOUT)
+
+
+def _of_one_alphabet(word: str) -> str:
+    return word.translate(_LOOKALIKES) if _CYRILLIC.search(word) else word
+
+
+# Stems of words that hundreds of names share: what a body is, not which.
+_COMMON = re.compile(
+    r"(?:школ|детск|сад|библиотек|сельск|городск|администрац|больниц|участков|район|центр|дом|культур|клуб|округ"
+    r"|поселен|управлен|суд|музе|министерств|комитет|служб|основн)\w{0,4}"
+)
+
+
+def is_common(word: str) -> bool:
+    """Whether a folded word tells what kind of body it is rather than which."""
+    return _COMMON.fullmatch(word) is not None
+
+
+def telling(folded: str) -> str:
+    """The words that tell one body from others of its kind; all of them when there are none, or numbers alone."""
+    words = [word for word in folded.split() if not is_common(word)]
+    return " ".join(words) if any(not word.isdigit() for word in words) else folded

@@ -1,8 +1,8 @@
-"""What the registry does by itself: it forgets sign-ins that are past."""
+"""What the registry does by itself: forgets what is past, counts coverage, ends bodies, keeps names findable."""
 
 import asyncio
 
-from services.registry import client_secrets, sessions, throttle
+from services.registry import client_secrets, names, sessions, successions, throttle
 from services.registry.coverage import history
 from shared import clock
 from shared.service import Service
@@ -24,5 +24,23 @@ async def record_coverage(service: Service) -> None:
     """Write the day's coverage every hour, for ever: a day stays as its last hour found it."""
     while True:
         async with service.database.write() as session:
-            await history.record(session, clock.now().astimezone(clock.REGION_ZONE).date())
+            await history.record(session, clock.today())
         await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def close_ended(service: Service) -> None:
+    """Make bodies inactive whose last day has passed, every hour, for ever."""
+    while True:
+        while True:
+            async with service.database.write() as session:
+                if not await successions.close_ended(session):
+                    break
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def keep_names(service: Service) -> None:
+    """Fold names anew when the rules of folding have changed, and write down missing ones: at once, then daily."""
+    while True:
+        async with service.database.write() as session:
+            await names.put_right(session)
+        await asyncio.sleep(24 * PAUSE_SECONDS)

@@ -1,0 +1,29 @@
+"""Check digits of ИНН and ОГРН, against numbers that are printed everywhere."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.registry.checksums import inn_fault, ogrn_fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "number"),
+    [
+        (inn_fault, "7707083893"),
+        (inn_fault, "500100732259"),
+        (ogrn_fault, "1027700132195"),
+        (ogrn_fault, "304500116000157"),
+    ],
+)
+def test_any_wrong_digit_shows(fault: Callable[[str], str | None], number: str) -> None:
+    assert fault(number) is None
+    for place, digit in enumerate(number):
+        wrong = number[:place] + str((int(digit) + 1) % 10) + number[place + 1 :]
+        assert fault(wrong) is not None, wrong
+
+
+@pytest.mark.parametrize("number", ["", "1", "12345678901", "x" * 10, "²" * 10, "٧٧٠٧٠٨٣٨٩٣", "0" * 10, "0" * 12])
+def test_what_is_no_number_is_refused(number: str) -> None:
+    assert inn_fault(number) is not None
+    assert ogrn_fault(number) is not None

@@ -1,0 +1,81 @@
+"""One spelling for the many of a body's name, and how well a name fits a question."""
+
+import pytest
+
+from services.registry.folding import fold, retyped, telling
+from services.registry.ranking import Asked
+
+
+@pytest.mark.parametrize(
+    ("names", "folded"),
+    [
+        (
+            (
+                "МАОУ «СОШ № 71 г. Улан-Удэ»",
+                "Муниципальное автономное общеобразовательное учреждение «Средняя общеобразовательная школа №71», "
+                "г.Улан-Удэ",
+                "  ШКОЛА номер 71 улан-удэ ",
+                "школа N71 города Улан-Удэ",
+            ),
+            "школа 71 улан удэ",
+        ),
+        (
+            (
+                "МБДОУ «Берёзка»",
+                "д/с Березка",
+                "Д.С. «Березка»",
+                "Муниципальное дошкольное образовательное учреждение детский сад «Берёзка»",
+                "садик березка",
+            ),
+            "детский сад березка",
+        ),
+        (
+            ("Администрация Кабанского р-на", "Администрация МО Кабанского района"),
+            "администрация кабанского района",
+        ),
+        (("ГБУЗ «Муйская ЦРБ»", "Муйская центральная районная больница"), "муйская центральная районная больница"),
+        (("8-я школа", "8я школа", "8 школа"), "8 школа"),
+        (("дом культуры", "ДК", "Учреждение культуры «Дом культуры»"), "дом культуры"),
+        # A Latin «a» and «o» among Cyrillic letters.
+        (("Кaбaнск, шкoла",), "кабанск школа"),
+        # Nothing but a legal form is better than nothing.
+        (("Муниципальное бюджетное учреждение",), "муниципальное бюджетное учреждение"),
+        (("№", "«»", "!?"), ""),
+    ],
+)
+def test_spellings_of_a_name_fold_into_one(names: tuple[str, ...], folded: str) -> None:
+    assert {fold(name) for name in names} <= {folded, folded.replace("района", "район")}
+
+
+def test_a_ministry_keeps_what_it_is_for() -> None:
+    assert fold("Министерство здравоохранения") == "министерство здравоохранения"
+    assert fold("Минздрав") == "министерство здравоохранения"
+
+
+def test_the_wrong_layout_is_read_as_meant() -> None:
+    assert retyped("irjkf 71") == "школа 71"
+    assert retyped("школа IT") is None
+    assert retyped("71") is None
+
+
+def test_the_words_that_tell_bodies_apart() -> None:
+    assert telling("школа 71 улан удэ") == "71 улан удэ"
+    assert telling("школа 71") == "школа 71"
+    assert telling("районная больница") == "районная больница"
+
+
+def test_the_fitting_name_scores_best() -> None:
+    asked = Asked("школа 17 улан уде")
+    exact, other_number, elsewhere = "школа 17 улан удэ", "школа 71 улан удэ", "школа 17 северобайкальск"
+    assert asked.score(exact) > asked.score(other_number)
+    assert asked.score(exact) > asked.score(elsewhere)
+    assert asked.score("улан удэ 17 школа") == asked.score(exact)
+    assert Asked(exact).score(exact) == pytest.approx(1)
+    assert Asked(exact).score("") == 0
+
+
+def test_words_may_be_joined_or_parted() -> None:
+    parted, joined = "сад усть еловка", "сад устьеловка"
+    assert Asked(joined).score(parted) == pytest.approx(1)
+    assert Asked(parted).score(joined) == pytest.approx(1)
+    assert Asked(joined).score("сад усть петровка") < 0.9

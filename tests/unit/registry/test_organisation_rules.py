@@ -1,0 +1,43 @@
+"""What fields of an organisation say together."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from services.registry.organisation_rules import faults, lies_in
+
+TODAY = date(2026, 6, 15)
+
+
+@pytest.mark.parametrize(
+    ("oktmo", "municipality", "lies"),
+    [
+        ("81624410", "81624000", True),
+        ("81624410106", "81624000", True),
+        ("81624000", "81624000", True),
+        ("81627410", "81624000", False),
+        ("81701000001", "81701000", True),
+        ("81700000", "81701000", False),
+        (None, "81701000", True),
+        ("81701000001", None, True),
+    ],
+)
+def test_places_lie_where_their_code_says(oktmo: str | None, municipality: str | None, lies: bool) -> None:
+    assert lies_in(oktmo, municipality) is lies
+
+
+@pytest.mark.parametrize(
+    ("values", "given", "named"),
+    [
+        ({"sphere": "а", "other_spheres": ["б"]}, {"sphere"}, []),
+        ({"sphere": "а", "other_spheres": ["а"]}, {"sphere"}, ["/sphere"]),
+        ({"other_spheres": ["а"]}, {"other_spheres"}, ["/other_spheres"]),
+        ({"exempt_document": "№ 1"}, {"exempt_reason"}, ["/exempt_reason"]),
+        ({"active": True, "valid_to": date(2026, 6, 14)}, {"active"}, ["/active"]),
+        ({"active": True, "valid_to": date(2026, 6, 15)}, {"active"}, []),
+        ({"active": True, "valid_to": date(2026, 6, 14)}, {"phone"}, []),
+    ],
+)
+def test_a_fault_points_to_what_was_given(values: dict[str, Any], given: set[str], named: list[str]) -> None:
+    assert [fault.pointer for fault in faults(values, frozenset(given), TODAY)] == named
