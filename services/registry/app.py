@@ -1,6 +1,6 @@
 """The registry service's wiring."""
 
-from services.registry import api, worker
+from services.registry import api, identities, worker
 from services.registry.api import exchange
 from services.registry.exchange.importing import MAX_BYTES
 from services.registry.page_checks import running
@@ -11,6 +11,13 @@ service = Service(
     "Gospablik: registry",
     routers=api.routers,
     root=api.root,
+    find_person=identities.directly,
     large_bodies={exchange.PATH: MAX_BYTES},
-    workers={"forget-past": worker.forget_past, "coverage": worker.record_coverage, "page-checks": running.run},
+    workers={
+        "forget-past": worker.forget_past,
+        "coverage": worker.record_coverage,
+        "close-ended": worker.close_ended,
+        "names": worker.keep_names,
+        "page-checks": running.run,
+    },
 )

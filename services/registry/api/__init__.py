@@ -7,6 +7,7 @@ from services.registry.api import (
     clients,
     coverage,
     exchange,
+    identity,
     me,
     names,
     organisations,
@@ -14,16 +15,20 @@ from services.registry.api import (
     page_steps,
     pages,
     people,
+    searching,
     sessions,
+    successions,
 )
 
 routers = (
     auth.router,
     me.router,
     exchange.router,  # before organisations, whose /organisations/{organisation_id} would take its paths
+    searching.router,  # likewise
     organisations.router,
     organisations.municipalities,
     names.router,
+    successions.router,
     page_checks.router,
     page_steps.router,  # before pages: /pages/{page_id} would take what is not named before it
     pages.router,
@@ -35,4 +40,4 @@ routers = (
     clients.router,
     audit.router,
 )
-root = (auth.well_known,)
+root = (auth.well_known, identity.internal)
