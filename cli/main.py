@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cli import audit, ingest
+from cli import audit, ingest, registry
 
 app = typer.Typer(
     help="Gospablik: citizens' words in official pages, and the answers to them.",
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(audit.app, name="audit")
+app.add_typer(registry.app, name="registry")
 
 
 class Process(StrEnum):
@@ -139,7 +140,10 @@ def demo_people(
 def add_person(
     username: Annotated[str, typer.Argument(help="Who signs in")],
     name: Annotated[str, typer.Option(help="Full name")],
-    role: Annotated[str, typer.Option(help="moderator, head or operations")] = "operations",
+    role: Annotated[str, typer.Option(help="A role of the centre")] = "operations",
+    subject: Annotated[
+        str | None, typer.Option(help="What the region's OIDC issuer calls them: they get no password")
+    ] = None,
 ) -> None:
     """Give a person of the centre access and print their password: how a new deployment gets its first person.
 
@@ -148,10 +152,12 @@ def add_person(
     from cli import people
 
     try:
-        typer.echo(asyncio.run(people.add(username, name, role)))
+        password = asyncio.run(people.add(username, name, role, subject))
     except people.PersonRefusedError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
+    if password is not None:
+        typer.echo(password)
 
 
 @app.command(name="held-jobs")

@@ -17,14 +17,21 @@ class PersonRefusedError(Exception):
     """The person cannot be made; the message says why."""
 
 
-async def add(username: str, full_name: str, role: str) -> str:
+async def add(username: str, full_name: str, role: str, subject: str | None = None) -> str | None:
     """Make a person of the centre and answer the password made for them, told only here.
 
-    Runs as registry's role. Raises `PersonRefusedError` for a name in use or a role that is not the centre's.
+    With a `subject`, the name that the region's OIDC issuer has for them, they sign in there and get none. Runs as
+    registry's role. Raises `PersonRefusedError` for a name in use or a role that is not the centre's.
     """
-    password = secrets.token_urlsafe(18)
+    password = None if subject else secrets.token_urlsafe(18)
     try:
-        new = PersonNew(username=username, full_name=full_name, role=Role(role), password=password)
+        new = PersonNew(
+            username=username,
+            full_name=full_name,
+            role=Role(role),
+            password=password,
+            external_subject=subject,
+        )
     except (ValidationError, ValueError) as error:
         raise PersonRefusedError(str(error)) from error
     database = Database(settings().direct_url, 1, name="people")

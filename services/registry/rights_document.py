@@ -1,6 +1,7 @@
 """The table of rights as a document: `python -m services.registry.rights_document > docs/access.md`."""
 
 import sys
+from pathlib import Path
 
 from shared.access import CENTRE_ROLES, RIGHTS, Reach, Relation, Right, Role
 
@@ -56,26 +57,7 @@ pages, municipalities, calendars, coverage) is the region's public directory: ev
 of it, so a change to what one may read but not touch answers 403. A system's token may hold fewer rights than its
 role (`scopes` of the client, claim `scope`), never more. `GET /me` shows the caller's own rights.
 """
-SIGN_IN = """\
-## Signing in
-
-`POST /api/v1/auth/token` is an OAuth 2 token endpoint. Its errors are OAuth's `{error, error_description}`.
-
-| grant | for | gives |
-|---|---|---|
-| `password` | people | an access token of 15 minutes and a refresh token of 14 days |
-| `refresh_token` | people | both anew; the one that was used is used up, and using it again ends the session |
-| `client_credentials` | systems (`POST /clients`), by form or HTTP Basic | an access token of 15 minutes |
-
-Passwords are kept as Argon2 hashes; refresh tokens and clients' secrets, which are random, as SHA-256 digests.
-Wrong passwords are counted per user name in the database (`sign_in_failures`, under a digest of what was typed):
-after five in a row the name waits 30 seconds, doubling up to 15 minutes; a right password, or an hour, starts
-afresh. `POST /api/v1/auth/revoke` signs out. A new password, role or place ends all sessions of a person; an
-access token given before lives on for its 15 minutes at most. `GET /.well-known/jwks.json` holds the public keys.
-
-In the embedded run `centre`, `head`, `ops` and `org` sign in with the password `demo`. In production they are not
-made, and that password opens nothing.
-"""
+SIGN_IN = Path(__file__).with_name("signing_in.md").read_text(encoding="utf-8")
 
 
 REACHES = (
