@@ -45,6 +45,8 @@ _VIA: dict[str, tuple[str, type[_Placed]]] = {
     "replies": ("appeal_id", Appeal),
 }
 _OWN: dict[str, str] = {"organisations": "id", "successions": "predecessor_id"}
+# Rows whose key is a secret's digest: the column that names them all the same.
+_NAMED_BY: dict[str, str] = {"refresh_tokens": "session_id"}
 
 
 class UnrecordedChange(Exception):  # noqa: N818 — reads better where it is raised
@@ -148,8 +150,8 @@ async def _placed(session: WriteSession, table: type[Base], changes: list[Change
 
 
 def _address(request: Request) -> str | None:
-    # The gateway drops what a client says of itself: the first address is the one it saw.
-    told = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
+    # The last address is the one that the gateway saw; any before it are what others say of themselves.
+    told = request.headers.get("x-forwarded-for", "").rsplit(",", 1)[-1].strip()
     try:
         return str(ipaddress.ip_address(told))
     except ValueError:
@@ -211,6 +213,8 @@ def _changed(row: Base) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _identity(row: Base) -> str:
+    if (name := _NAMED_BY.get(row.__tablename__)) is not None:
+        return str(getattr(row, name))
     return "/".join(str(part) for part in inspect(row).mapper.primary_key_from_instance(row))
 
 

@@ -30,7 +30,7 @@ async def test_a_change_says_who_what_before_and_after_and_from_where(
 ) -> None:
     organisation_id = await insert_organisation(database)
     page_id = await insert_page(database, organisation_id)
-    headers = {"X-Forwarded-For": "192.0.2.7", "X-Request-Id": "request-1"}
+    headers = {"X-Forwarded-For": "198.51.100.9, 192.0.2.7", "X-Request-Id": "request-1"}
     await call(registry, "PATCH", f"/pages/{page_id}", "moderator", json={"active": False}, headers=headers)
     (row,) = [row for row in await trail(registry, subject_id=str(page_id)) if row["subject_kind"] == "pages"]
     assert row["actor"] == CENTRE_SUBJECT
@@ -185,3 +185,28 @@ async def test_what_the_system_does_by_itself_leaves_no_rows(
         await audit.record(session, Organisation, unread())
     assert await trail(registry) == []
     assert await trail(registry, subject_id=str(uuid4())) == []
+
+
+async def test_ending_sessions_and_unlocking_are_recorded(registry: ServiceUnderTest) -> None:
+    new = {**PERSON, "role": "moderator"}
+    person = await call(registry, "POST", "/people", "operations", json=new)
+    form = {"grant_type": "password", "username": PERSON["username"], "password": PERSON["password"]}
+    for _ in range(3):
+        signed_in = await registry.client.post("/api/v1/auth/token", data=form)
+        assert signed_in.status_code == 200, signed_in.text
+    own = {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
+    sessions = (await registry.client.get("/api/v1/me/sessions", headers=own)).json()["items"]
+    for path in (f"/me/sessions/{sessions[-1]['id']}", "/me/sessions"):
+        ended = await registry.client.delete(f"/api/v1{path}", headers=own)
+        assert ended.status_code == 204, ended.text
+    ends = await trail(registry, actor=person["id"])
+    assert {row["action"] for row in ends} == {"registry_delete_my_session", "registry_delete_my_other_sessions"}
+    assert {row["subject_kind"] for row in ends} == {"refresh_tokens"}
+    assert {row["subject_id"] for row in ends} <= {found["id"] for found in sessions}  # no digest of a secret
+
+    await call(registry, "POST", f"/people/{person['id']}/lock", "operations", json={"reason": "Пропал телефон"})
+    await call(registry, "POST", f"/people/{person['id']}/unlock", "operations")
+    unlocked, locked = [row for row in await trail(registry, subject_id=person["id"]) if row["before"] is not None]
+    assert locked["before"]["locked_reason"] is None
+    assert locked["after"]["locked_reason"] == unlocked["before"]["locked_reason"] != "Пропал телефон"
+    assert unlocked["after"]["locked_reason"] is None
