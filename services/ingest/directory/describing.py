@@ -58,7 +58,7 @@ class _Walls:
         except FAILED as error:
             log.warning("walls are not read any more", network=page.network, error=str(error)[:300])
             self._given_up.add(page.network)
-            return None, 1
+            return None, _made(error)
 
 
 async def describe(database: Database, desk: Desk, wanted: PagesToDescribe) -> DescribedPages:
@@ -80,12 +80,13 @@ async def describe(database: Database, desk: Desk, wanted: PagesToDescribe) -> D
             for start in range(0, len(some), directory.batch):
                 if answer.calls >= wanted.calls:
                     break
-                answer.calls += 1
                 batch = some[start : start + directory.batch]
                 told = {one.external_id: one for one in await directory.describe(batch)}
+                answer.calls += 1
                 said += [(page, told[page.external_id], directory) for page in batch]
         except FAILED as error:
             log.warning("pages were not described", network=network, error=str(error)[:300])
+            answer.calls += _made(error)
             answer.trouble = str(error)[:300]
     walls = _Walls(known, min(wanted.walls, wanted.calls - answer.calls))
     for page, one, directory in said:
@@ -93,6 +94,11 @@ async def describe(database: Database, desk: Desk, wanted: PagesToDescribe) -> D
         answer.items.append(_shown(page, one, posts, calls))
         answer.calls += calls
     return answer
+
+
+def _made(failure: Exception) -> int:
+    """How many calls a failure cost: without a token none was made."""
+    return 0 if isinstance(failure, NoToken) else 1
 
 
 def _shown(page: PageRef, said: Described, posts: Posts | None, calls: int) -> DescribedPage:

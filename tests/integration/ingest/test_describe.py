@@ -202,6 +202,62 @@ async def test_a_network_that_does_not_answer_is_no_word_on_its_pages(
     assert "groups.getById" in answer["trouble"]
 
 
+async def test_either_shape_of_a_groups_answer_is_read(asked: Asked, ok: Emulator) -> None:
+    page_id = await asked.page("ok", ok.page("ok_shape"))
+    ok.post("settings", group_info_answer="groups")
+    try:
+        (said,) = (await asked.describe(page_id))["items"]
+    finally:
+        ok.post("settings", group_info_answer="array")
+    assert (said["outcome"], said["name"]) == ("open", "ok_shape")
+
+
+@pytest.mark.parametrize(
+    ("network", "change", "open_"),
+    [
+        ("vk", {"wall": 0}, False),
+        ("vk", {"wall": 1}, True),
+        ("vk", {"wall": 2}, True),
+        ("vk", {"wall": 3}, False),
+        ("ok", {"who_can_comment": "EVERYONE"}, True),
+        ("ok", {"who_can_comment": "ADMINS"}, False),
+        ("ok", {"who_can_comment": "NOBODY"}, False),
+    ],
+)
+async def test_whether_citizens_may_comment(
+    *, network: str, change: dict[str, Any], open_: bool, asked: Asked, request: pytest.FixtureRequest
+) -> None:
+    emulator: Emulator = request.getfixturevalue(network)
+    page = emulator.page(f"{network}_comments")
+    emulator.post("page", page=page, **change)
+    (said,) = (await asked.describe(await asked.page(network, page)))["items"]
+    assert said["comments_open"] is open_
+
+
+async def test_a_community_token_alone_is_enough_to_describe_vk(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_own_token")
+    organisation = await insert_organisation(database)
+    ids = [await insert_page(database, organisation, external_id=one) for one in (vk.page("vk_other"), page)]
+    async with service_under_test(
+        "ingest", database, keys_dir, process="api", **KEYS, vk_api_url=vk.url
+    ) as ingest:
+        token = next(one for one in vk.tokens() if str(one.get("page")) == page)
+        body = {"kind": "group", "token": token["token"], "network": "vk", "page_id": str(ids[1])}
+        made = await ingest.client.post("/api/v1/sources/tokens", json=body, headers=ingest.headers("moderator"))
+        assert made.status_code in {200, 201}, made.text
+        answer = await ingest.client.post(
+            "/internal/pages/describe",
+            json={"page_ids": [str(one) for one in ids], "walls": 5},
+            headers=ingest.service_headers("registry"),
+        )
+    found = answer.json()
+    assert [item["outcome"] for item in found["items"]] == ["open", "open"]
+    assert [item["posts_7_days"] for item in found["items"]] == [None, None], "a wall needs another kind of token"
+    assert found["calls"] == 1
+
+
 async def test_only_services_ask(asked: Asked) -> None:
     answer = await asked.ingest.client.post(
         "/internal/pages/describe",

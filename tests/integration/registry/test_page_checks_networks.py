@@ -27,8 +27,9 @@ from services.registry.page_checks.running import Checks
 from services.registry.settings import RegistrySettings
 from shared.internal_http import ServiceClient
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, insert_organisation, service_under_test
+from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 from tests.integration.ingest.conftest import KEYS, TOKEN_FIELDS, Emulator, running_emulator
+from tests.integration.ingest.eventually import eventually
 
 EACH = 1_800
 BUDGET = 600
@@ -148,6 +149,35 @@ async def region(emulators: dict[str, Emulator], database: TestDatabase, keys_di
             )
             yield Region(registry, eye, emulators, checks)
     await eye.close()
+
+
+async def test_the_registrys_worker_asks_ingest_by_itself(
+    emulators: dict[str, Emulator], database: TestDatabase, keys_dir: Path
+) -> None:
+    vk = emulators["vk"]
+    page = vk.door.get("/_control/pages").json()["items"][0]
+    organisation = await insert_organisation(database)
+    page_id = await insert_page(database, organisation, external_id=str(page["id"]))
+    async with service_under_test(
+        "ingest", database, keys_dir, process="api", **KEYS, vk_api_url=vk.url
+    ) as ingest:
+        token = next(token for token in vk.tokens() if token["kind"] == "service")
+        made = await ingest.client.post(
+            "/api/v1/sources/tokens",
+            json={"network": "vk", "kind": "service", "token": token["token"]},
+            headers=ingest.headers("moderator"),
+        )
+        assert made.status_code in {200, 201}, made.text
+        async with (
+            served(ingest.client._transport.app) as url,  # type: ignore[attr-defined]
+            service_under_test("registry", database, keys_dir, process="all", ingest_url=url) as registry,
+        ):
+
+            async def checked() -> str | None:
+                answer = await registry.client.get(f"/api/v1/pages/{page_id}", headers=registry.headers("head"))
+                return str(answer.json()["state"]) if answer.json()["checked_at"] else None
+
+            assert await eventually(checked) == "open"
 
 
 @pytest.mark.timeout(300)
