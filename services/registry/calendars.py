@@ -1,6 +1,6 @@
 """Working calendars: the region's, and those of organisations that work otherwise, laid over it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -9,8 +9,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.registry import changes
+from services.registry.schemas.calendars import CalendarChange, CalendarNew, Weekday
 from services.registry.schemas.calendars import CalendarDay as DayGiven
-from services.registry.schemas.calendars import CalendarNew
 from shared import calendars
 from shared.clock import REGION_ZONE
 from shared.database import WriteSession
@@ -50,16 +51,43 @@ async def register(session: WriteSession, new: CalendarNew, actor: str) -> Whole
     base = await _base(session, new)
     if new.weekly is None and base is None:
         raise Invalid.field("/weekly", "A calendar that lies on no other needs a week")
-    weekly: dict[str, Any] = base.weekly if base else {}
-    if new.weekly is not None:
-        given = {str(weekday): intervals for weekday, intervals in new.weekly.items()}
-        weekly = {str(day): [list(pair) for pair in given.get(str(day), [])] for day in range(1, 8)}
+    weekly = base.weekly if base and new.weekly is None else _week(new.weekly or {})
     zone = new.time_zone or (base.time_zone if base else REGION_ZONE.key)
     calendar = Calendar(name=new.name, time_zone=zone, weekly=weekly, base_id=base.id if base else None)
     session.add(calendar)
     await session.flush()
     await emit(session, _event("calendar.registered", calendar, actor, {}))
     return await one(session, calendar.id)
+
+
+def _week(given: Mapping[Weekday, Sequence[tuple[str, str]]]) -> dict[str, Any]:
+    known = {str(weekday): [list(pair) for pair in intervals] for weekday, intervals in given.items()}
+    return {str(day): known.get(str(day), []) for day in range(1, 8)}
+
+
+async def change(
+    session: WriteSession, calendar_id: UUID, wanted: CalendarChange, version: int | None, actor: str
+) -> Whole:
+    """Change what was given. Raises `NotFound`, `PreconditionFailed`.
+
+    Deadlines that were computed before stay as they are; calendars on top keep their own week and zone.
+    """
+    found = await _locked(session, calendar_id, version)
+    values = wanted.changes()
+    if wanted.weekly is not None:
+        values["weekly"] = _week(wanted.weekly)
+    if changed := changes.apply(found, values):
+        await session.flush()
+        await emit(session, _event("calendar.changed", found, actor, {"changed": changed}))
+    return await one(session, calendar_id)
+
+
+async def _locked(session: WriteSession, calendar_id: UUID, version: int | None) -> Calendar:
+    found = await session.get(Calendar, calendar_id, with_for_update=True)
+    if found is None:
+        raise NotFound("There is no such calendar")
+    check_version(found.version, version)
+    return found
 
 
 async def _base(session: AsyncSession, new: CalendarNew) -> Calendar | None:
@@ -88,10 +116,7 @@ async def replace_days(
     Nothing changes, the version included, when they are so already. Deadlines that were computed before stay as
     they are; new ones follow the new days.
     """
-    found = await session.get(Calendar, calendar_id, with_for_update=True)
-    if found is None:
-        raise NotFound("There is no such calendar")
-    check_version(found.version, version)
+    found = await _locked(session, calendar_id, version)
     wanted = {given.day: ([list(pair) for pair in given.intervals], given.title) for given in days}
     between = select(CalendarDay).where(
         CalendarDay.calendar_id == calendar_id, CalendarDay.day.between(start, end)

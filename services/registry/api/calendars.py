@@ -10,6 +10,7 @@ from services.registry import calendars
 from services.registry.api.answers import CHANGE, COMMON, NEW, ONE, Editor, Reader
 from services.registry.ical import reading, writing
 from services.registry.schemas.calendars import (
+    CalendarChange,
     CalendarDayShown,
     CalendarNew,
     CalendarShown,
@@ -26,6 +27,13 @@ from shared.working_time import format_intervals
 
 FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {writing.MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "iCalendar"}
+}
+BODY = {
+    writing.MEDIA_TYPE: {
+        "schema": {"type": "string"},
+        "example": "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//example//RU\r\nBEGIN:VEVENT\r\nUID:1@example\r\n"
+        "DTSTART;VALUE=DATE:20280226\r\nSUMMARY:Сагаалган\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n",
+    }
 }
 
 router = APIRouter(prefix="/calendars", tags=["calendars"], responses=COMMON)
@@ -89,6 +97,22 @@ async def post_calendar(
     return made
 
 
+@router.patch("/{calendar_id}", summary="Change a calendar's name, week or zone", responses=ONE | CHANGE)
+async def patch_calendar(
+    *,
+    calendar_id: UUID,
+    body: CalendarChange,
+    session: Writing,
+    caller: Editor,
+    version: RequiredVersion,
+    response: Response,
+) -> CalendarWithDays:
+    """Change the fields given; `If-Match` names the version that was seen. Deadlines already set stay."""
+    found = await calendars.change(session, calendar_id, body, version, caller.actor)
+    set_etag(response, found.row.version)
+    return _shown(found)
+
+
 @router.put("/{calendar_id}/days", summary="Replace the special days of a time", responses=ONE | CHANGE)
 async def put_calendar_days(
     *,
@@ -141,7 +165,7 @@ async def get_calendar_file(
     "/{calendar_id}/days.ics",
     summary="Replace the special days of a time by an iCalendar file",
     responses=ONE | CHANGE,
-    openapi_extra={"requestBody": {"required": True, "content": FILE[200]["content"]}},
+    openapi_extra={"requestBody": {"required": True, "content": BODY}},
 )
 async def put_calendar_file(
     *,

@@ -28,13 +28,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from services.registry.schemas.coverage import ANY, NONE, Stage
+from services.registry.schemas.page_checks import PageState
 from services.registry.schemas.pages import Step
 from services.registry.sorting import containing
 from shared.networks import NETWORKS
 from shared.tables.registry import Organisation, Page, PageStep
 
 OWING_KINDS = ("regional", "municipality", "institution", "court")
-CLOSED_STATES = ("closed", "gone")
+CLOSED_STATES = (PageState.CLOSED, PageState.GONE)
 
 RANKS: dict[Stage, int] = {stage: rank for rank, stage in enumerate(Stage)}
 STAGES = list(Stage)

@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from services.registry.schemas.directory import EXAMPLE_ID
-from services.registry.schemas.fields import Line, Name, Strict
+from services.registry.schemas.fields import Change, Line, Name, Strict
 from shared.working_time import length, parse_intervals
 
 _zones = cache(available_timezones)
@@ -56,6 +56,16 @@ Weekly = Annotated[
         examples=[{"1": [["08:00", "12:00"], ["13:00", "17:00"]], "6": [["09:00", "13:00"]]}],
     ),
 ]
+
+
+def _works(value: dict[Weekday, list[tuple[str, str]]]) -> dict[Weekday, list[tuple[str, str]]]:
+    worked = sum((length(parse_intervals(spans)) for spans in value.values()), timedelta())
+    if worked < LEAST_WEEKLY:
+        raise ValueError("a week must hold at least 5 working hours: deadlines are counted in them")
+    return value
+
+
+WorkingWeek = Annotated[Weekly, AfterValidator(_works)]
 Date = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 
 
@@ -77,25 +87,23 @@ class CalendarNew(Strict):
         default=None,
         description="The calendar whose days off and short days hold here too, fitted to this week, but for dates "
         "that this one names itself. Left out: the region's; null: none",
-        examples=[EXAMPLE_ID],
+        examples=[None],
     )
     time_zone: Zone | None = Field(default=None, description="Left out: the base's", examples=["Asia/Irkutsk"])
-    weekly: Weekly | None = Field(default=None, description="Left out: as the base's week is now")
-
-    @field_validator("weekly")
-    @classmethod
-    def _works(cls, value: Weekly | None) -> Weekly | None:
-        if value is None:
-            return None
-        worked = sum((length(parse_intervals(spans)) for spans in value.values()), timedelta())
-        if worked < LEAST_WEEKLY:
-            raise ValueError("a week must hold at least 5 working hours: deadlines are counted in them")
-        return value
+    weekly: WorkingWeek | None = Field(default=None, description="Left out: as the base's week is now")
 
     @property
     def on_the_regions(self) -> bool:
         """Whether it lies on the region's calendar, which then is not named."""
         return "base_id" not in self.model_fields_set
+
+
+class CalendarChange(Change):
+    """Fields to change; those left out stay. The base of a calendar never changes."""
+
+    name: Name | None = Field(default=None, examples=["Школы, шестидневная неделя"])
+    time_zone: Zone | None = Field(default=None, examples=["Asia/Irkutsk"])
+    weekly: WorkingWeek | None = None
 
 
 class DaysReplacement(Strict):

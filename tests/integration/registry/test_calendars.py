@@ -121,6 +121,26 @@ async def test_a_calendar_on_top_of_one_that_is_on_top(registry: ServiceUnderTes
     assert (days["2026-09-01"], days["2026-02-17"]) == ([["08:00", "10:00"]], [["08:00", "14:00"]])
 
 
+async def test_a_week_is_changed_and_the_bases_days_are_fitted_anew(registry: ServiceUnderTest) -> None:
+    made = await make(registry, "/calendars", **SIX_DAYS)
+    path, headers = f"{PATH}/{made['id']}", registry.headers("moderator")
+    later = {"weekly": {"2": [["10:00", "13:00"], ["14:00", "20:00"]]}}
+    assert (await registry.client.patch(path, json=later, headers=headers)).status_code == 428
+    changed = await registry.client.patch(path, json=later, headers=headers | {"If-Match": '"1"'})
+    assert (changed.status_code, changed.headers["etag"]) == (200, '"2"')
+    assert by_day(changed.json())["2026-02-17"] == [["10:00", "13:00"], ["14:00", "19:00"]]
+    assert (changed.json()["weekly"]["1"], changed.json()["name"]) == ([], SIX_DAYS["name"])
+    same = await registry.client.patch(path, json=later, headers=headers | {"If-Match": '"2"'})
+    assert same.headers["etag"] == '"2"'
+    for wrong, named in (
+        ({"weekly": {"1": []}}, "/weekly"),
+        ({"name": None}, "/name"),
+        ({"base_id": made["id"]}, "/base_id"),
+    ):
+        answer = await registry.client.patch(path, json=wrong, headers=headers | {"If-Match": "*"})
+        assert (answer.status_code, pointers(answer)) == (422, {named})
+
+
 async def test_several_intervals_a_day_and_round_the_clock(registry: ServiceUnderTest) -> None:
     shifts = [["00:00", "02:00"], ["10:00", "12:00"], ["20:00", "24:00"]]
     made = await make(
