@@ -1,0 +1,24 @@
+"""A token's calls are spaced, whoever in the process makes them."""
+
+import asyncio
+from uuid import uuid4
+
+from services.ingest.networks.calls import turn
+
+
+async def test_two_clients_of_one_token_share_its_rate() -> None:
+    token, loop = uuid4(), asyncio.get_running_loop()
+
+    async def client() -> None:
+        for _ in range(3):
+            await turn(token, 20)
+
+    begun = loop.time()
+    await asyncio.gather(client(), client())
+    # Six calls at twenty a second: five pauses. Alone, each client would have needed two.
+    assert loop.time() - begun >= 5 / 20
+
+
+async def test_tokens_do_not_wait_for_each_other() -> None:
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(turn(uuid4(), 0.01) for _ in range(20)))
