@@ -3,7 +3,6 @@
 from services.registry import api, identities, worker
 from services.registry.api import exchange
 from services.registry.exchange.importing import MAX_BYTES
-from services.registry.page_checks import running
 from shared.service import Service
 
 service = Service(
@@ -18,6 +17,6 @@ service = Service(
         "coverage": worker.record_coverage,
         "close-ended": worker.close_ended,
         "names": worker.keep_names,
-        "page-checks": running.run,
+        "page-checks": worker.check_pages,
     },
 )

@@ -1,9 +1,11 @@
-"""What the registry does by itself: forgets what is past, counts coverage, ends bodies, keeps names findable."""
+"""What the registry does by itself: forgets, counts coverage, ends bodies, keeps names findable, checks pages."""
 
 import asyncio
 
 from services.registry import client_secrets, names, sessions, successions, throttle
 from services.registry.coverage import history
+from services.registry.page_checks.running import Checks, through
+from services.registry.settings import registry_settings
 from shared import clock
 from shared.service import Service
 
@@ -44,3 +46,12 @@ async def keep_names(service: Service) -> None:
         async with service.database.write() as session:
             await names.put_right(session)
         await asyncio.sleep(24 * PAUSE_SECONDS)
+
+
+async def check_pages(service: Service) -> None:
+    """Check all pages against their networks, part by part, once a day, for ever."""
+    checks = Checks(service.database, through(service.client()), registry_settings())
+    rest = 0.0
+    while True:
+        await asyncio.sleep(rest)
+        rest = await checks.part()

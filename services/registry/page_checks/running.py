@@ -4,7 +4,6 @@ A page is due while it has no check of the region's day, so a run that was broke
 checked longest ago come first: those that yesterday's budget did not reach lead today's run.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -16,13 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.page_checks import taking
 from services.registry.schemas.page_checks import SaidOfPages
-from services.registry.settings import RegistrySettings, registry_settings
+from services.registry.settings import RegistrySettings
 from shared import clock
 from shared.database import Database
 from shared.ids import new_id
 from shared.internal_http import ServiceClient, ServiceRefused, ServiceUnavailable
 from shared.logs import logger
-from shared.service import Service
 from shared.tables.registry import Page, PageCheck
 
 log = logger(__name__)
@@ -140,12 +138,3 @@ def through(services: ServiceClient) -> Ask:
         return SaidOfPages.model_validate(answer)
 
     return ask
-
-
-async def run(service: Service) -> None:
-    """Check pages for ever."""
-    checks = Checks(service.database, through(service.client()), registry_settings())
-    rest = 0.0
-    while True:
-        await asyncio.sleep(rest)
-        rest = await checks.part()
