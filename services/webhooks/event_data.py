@@ -159,6 +159,16 @@ class PageMovedData(PageData):
     moved_from: UUID | None = None
 
 
+class SucceededData(Data):
+    """What becomes of an organisation. Its cases and pages stay with it."""
+
+    id: UUID = Field(description="Of the organisation")
+    organisation: OrganisationRef | None = None
+    kind: str | None = Field(default=None, description="`renamed`, `merged`, `split` or `reorganised`")
+    took_place_on: date | None = Field(default=None, description="The first day of its successors")
+    successors: list[UUID] | None = Field(default=None, description="Ids of the organisations that take over")
+
+
 class TestData(Data):
     """Sent on request, to try an endpoint."""
 

@@ -24,6 +24,7 @@ from services.webhooks.event_data import (
     PageRenamedData,
     PageShutData,
     PageStolenData,
+    SucceededData,
     TestData,
     TokenData,
 )
@@ -50,6 +51,7 @@ class EventName(StrEnum):
     PAGE_MARK_LOST = "page.mark_lost"
     PAGE_CHANGED_HANDS = "page.changed_hands"
     PAGE_STOLEN = "page.stolen"
+    SUCCEEDED = "organisation.succeeded"
 
 
 TEST = "webhook.test"
@@ -133,6 +135,14 @@ _MARK = {
     "reason": "Сеть больше не показывает отметку",
 }
 
+_SUCCEEDED = {
+    "id": "0198f3a0-0000-7000-8000-000000000001",
+    "organisation": {"id": "0198f3a0-0000-7000-8000-000000000001", "name": "Школа № 1"},
+    "kind": "merged",
+    "took_place_on": "2026-09-01",
+    "successors": ["0198f3a0-0000-7000-8000-000000000009"],
+}
+
 CATALOGUE: dict[str, Kind] = {
     EventName.OPENED: Kind("A message that needs an answer opened a case", AppealData, _CASE),
     EventName.MESSAGE_ADDED: Kind("The citizen wrote again in the open case", AppealData, _CASE),
@@ -170,6 +180,11 @@ CATALOGUE: dict[str, Kind] = {
         "A page changed as stolen ones do: look at once",
         PageStolenData,
         _PAGE | _RENAMED | {"signs": ["name_and_address_changed"]},
+    ),
+    EventName.SUCCEEDED: Kind(
+        "It was written down which bodies take over from an organisation, and from which day",
+        SucceededData,
+        _SUCCEEDED,
     ),
     TEST: Kind(
         "Sent by POST /webhooks/endpoints/{id}/test, whatever the endpoint subscribes to",
