@@ -43,7 +43,7 @@ def moment(given: str) -> datetime:
     return found if found.tzinfo is not None else found.replace(tzinfo=REGION_ZONE)
 
 
-def _run(work: Callable[[], Awaitable[int]], interrupted: str) -> None:
+def run(work: Callable[[], Awaitable[int]], interrupted: str) -> None:
     """Run to the end; a refusal is told in words, Ctrl-C ends the watching alone."""
     from cli.remote import RemoteError
 
@@ -77,7 +77,7 @@ def backfill(
 
     start = moment(since)
     access = Access(url, user, password)
-    _run(
+    run(
         lambda: watching.backfill(access, page, start, open_cases=open_cases),
         "Not watched any more; it goes on by itself. The same command watches it again.",
     )
@@ -96,7 +96,7 @@ def sources(
     from cli.remote import Access
 
     access = Access(url, user, password)
-    _run(lambda: watching.sources(access, page, network), "Interrupted.")
+    run(lambda: watching.sources(access, page, network), "Interrupted.")
 
 
 @app.command()
@@ -115,7 +115,7 @@ def reconcile(
 
     start = None if since is None else moment(since)
     access = Access(url, user, password)
-    _run(
+    run(
         lambda: watching.reconcile(access, page, network, start),
         "Not watched any more; it goes on by itself. `gospablik ingest sources` shows what it finds.",
     )

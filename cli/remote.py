@@ -1,7 +1,8 @@
 """The API of a running system, for commands: signs in, repeats what a lost connection spoilt, speaks in words."""
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,10 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 DEMO_PASSWORD = "demo"  # noqa: S105 — of the embedded run, known to everybody
 PATIENCE = 120.0
 AWAY = {502, 503, 504}
+IN_FLIGHT = "/problems/in-flight"
+PIECE = 64 * 1024
+# A large file takes its time, on the wire and in the registry.
+FILE_TIMEOUT = aiohttp.ClientTimeout(total=600)
 
 
 class RemoteError(Exception):
@@ -87,6 +92,45 @@ class Remote:
         key = {"Idempotency-Key": str(uuid4())}
         return await self.call("POST", path, json=body, headers=key, also=also)
 
+    async def send_file(
+        self, path: str, content: bytes, *, sent: Callable[[int], None], also: int, **query: Any
+    ) -> tuple[int, dict[str, Any]]:
+        """Send a file and wait for what becomes of it; `sent` is told how many bytes have gone.
+
+        `also` is a status to be answered like a success. An answer that is lost on its way is asked for again: the
+        key makes sure that nothing is done twice.
+        """
+        key = {"Idempotency-Key": str(uuid4()), "Content-Type": "application/octet-stream"}
+        while True:
+            status, answer = await self._repeated(
+                "POST",
+                path,
+                params={name: str(value).lower() for name, value in query.items()},
+                headers=key,
+                data=lambda: _pieces(content, sent),
+                timeout=FILE_TIMEOUT,
+            )
+            if answer.get("type") != IN_FLIGHT:
+                return self._expected(status, answer, f"POST {path}", also)
+            await asyncio.sleep(1)
+
+    async def file(self, path: str, *, received: Callable[[int], None], **query: Any) -> bytes:
+        """Read a file whole; `received` is told how many bytes have come."""
+        params = {name: str(value) for name, value in query.items()}
+        content = bytearray()
+        try:
+            async with self._http.get(
+                self._api + path, params=params, headers=self._headers, timeout=FILE_TIMEOUT
+            ) as response:
+                if response.status >= 300:
+                    raise RemoteError(f"No file came (GET {path}: {response.status})")
+                async for piece in response.content.iter_chunked(PIECE):
+                    content += piece
+                    received(len(content))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise RemoteError(f"The file did not come whole: {error or type(error).__name__}") from error
+        return bytes(content)
+
     async def items(self, path: str, **query: Any) -> AsyncIterator[dict[str, Any]]:
         """All items of a list, page by page."""
         cursor: str | None = None
@@ -106,11 +150,13 @@ class Remote:
         if status == 401:
             await self.sign_in()
             status, answer = await self._repeated(method, path, **options)
+        return self._expected(status, answer, f"{method} {path}", also)
+
+    @staticmethod
+    def _expected(status: int, answer: dict[str, Any], asked: str, also: int | None) -> tuple[int, dict[str, Any]]:
         if status < 300 or status == also:
             return status, answer
-        raise RemoteError(
-            f"{answer.get('detail') or answer.get('title') or 'refused'} ({method} {path}: {status})"
-        )
+        raise RemoteError(f"{answer.get('detail') or answer.get('title') or 'refused'} ({asked}: {status})")
 
     async def _repeated(self, method: str, path: str, **options: Any) -> tuple[int, dict[str, Any]]:
         """A call, again and again while the system is away; what it asks may be asked twice."""
@@ -131,6 +177,9 @@ class Remote:
         self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
     ) -> tuple[int, dict[str, Any]]:
         given = self._headers | (headers or {})
+        if callable(make := options.get("data")):
+            # A stream can be read once: each try gets its own.
+            options["data"] = make()
         async with self._http.request(method, self._api + path, headers=given, **options) as response:
             if response.status in AWAY:
                 raise _AwayError(f"it answers {response.status}")
@@ -139,6 +188,12 @@ class Remote:
             except ValueError:
                 answer = None
             return response.status, answer if isinstance(answer, dict) else {}
+
+
+async def _pieces(content: bytes, sent: Callable[[int], None]) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), PIECE):
+        yield content[start : start + PIECE]
+        sent(min(start + PIECE, len(content)))
 
 
 @asynccontextmanager
