@@ -1,10 +1,11 @@
 """What a network tells of its pages: the side of a network that the registry asks, beside `port.Network`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal, Protocol
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
 
+from services.ingest.intake.texts import plain
 from services.ingest.networks.port import PageRef
 
 Outcome = Literal["open", "closed", "gone"]
@@ -74,3 +75,33 @@ class Directory(Protocol):
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
         """What an address stands for that names one of the two. Raises `NoCommunity` too."""
+
+
+LONGEST, LONGEST_DESCRIPTION = 1_000, 20_000
+# Beyond it no date of a post can be meant.
+_LAST_SECOND = 4_102_444_800
+
+
+def words(value: object, longest: int = LONGEST) -> str | None:
+    """A text of a network as it can be kept; anything else, and nothing, is None."""
+    return plain(value)[:longest].strip() or None if isinstance(value, str) else None
+
+
+def count_of(value: object) -> int | None:
+    """A count of a network; anything else is None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
+
+
+def posts_of(seconds: Iterable[object], since: datetime) -> Posts:
+    """Posts by the times they were written at, in seconds; what is no time is left out."""
+    moments = [
+        datetime.fromtimestamp(one, UTC)
+        for one in seconds
+        if isinstance(one, int | float) and 0 <= one < _LAST_SECOND
+    ]
+    return Posts(last_at=max(moments, default=None), week=sum(at >= since for at in moments))
+
+
+def inner(value: object) -> Mapping[str, Any]:
+    """An object inside an answer; anything else counts as empty."""
+    return value if isinstance(value, dict) else {}

@@ -1,13 +1,22 @@
 """What OK tells of groups: 100 of them in one call, and the newest topics of a group."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import aiohttp
 
 from services.ingest.networks.calls import CallError, CallLost
-from services.ingest.networks.directory import Community, Described, Outcome, Posts
+from services.ingest.networks.directory import (
+    LONGEST_DESCRIPTION,
+    Community,
+    Described,
+    Outcome,
+    Posts,
+    count_of,
+    posts_of,
+    words,
+)
 from services.ingest.networks.ok import resolving
 from services.ingest.networks.ok.client import OkClient
 from services.ingest.networks.ok.closed import CLOSED
@@ -18,8 +27,8 @@ from services.ingest.settings import IngestSettings
 
 BATCH = 100
 FIELDS = (
-    "uid,name,shortname,description,members_count,gos_org,who_can_comment,private,status,disable_reason,photo_id,main_photo,cover,"
-    "phone,address,city,homepage_url"
+    "uid,name,shortname,description,members_count,gos_org,who_can_comment,private,status,disable_reason,"
+    "photo_id,main_photo,cover,phone,address,city,homepage_url"
 )
 # Whether the network has other words for it is not published; what we do not know counts as living.
 DEAD = {"DISABLED", "BLOCKED", "DELETED"}
@@ -54,14 +63,12 @@ class OkDirectory:
             if error.treatment not in CLOSED:
                 raise
             return None
-        moments = [
-            datetime.fromtimestamp(raw["created_ms"] / 1000, UTC)
+        listed = [
+            count_of(raw.get("created_ms"))
             for raw in topics_in(answer)
-            if isinstance(raw, dict)
-            and isinstance(raw.get("created_ms"), int)
-            and str(raw.get("author_ref", "")).startswith("group:")
+            if isinstance(raw, dict) and str(raw.get("author_ref", "")).startswith("group:")
         ]
-        return Posts(last_at=max(moments, default=None), week=sum(at >= since for at in moments))
+        return posts_of([ms / 1000 for ms in listed if ms is not None], since)
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
         """By group.getInfo; a short name by url.getInfo first."""
@@ -83,23 +90,23 @@ def _described(external_id: str, raw: Mapping[str, Any] | None) -> Described:
         return Described(external_id=external_id, outcome="gone", reason="not_found")
     outcome, reason = _outcome(raw)
     who = raw.get("who_can_comment")
-    place = [part for part in (_text(raw.get("city")), _text(raw.get("address"))) if part]
+    place = [part for part in (words(raw.get("city")), words(raw.get("address"))) if part]
     return Described(
         external_id=external_id,
         outcome=outcome,
         reason=reason,
-        name=_text(raw.get("name")),
-        screen_name=_text(raw.get("shortname")),
+        name=words(raw.get("name")),
+        screen_name=words(raw.get("shortname")),
         verified=raw.get("gos_org") if isinstance(raw.get("gos_org"), bool) else None,
         # Pictures that a group has not are left out of the answer.
         avatar=bool(raw.get("photo_id") or raw.get("main_photo")),
         cover=bool(raw.get("cover")),
-        description=_text(raw.get("description")),
-        phone=_text(raw.get("phone")),
+        description=words(raw.get("description"), LONGEST_DESCRIPTION),
+        phone=words(raw.get("phone")),
         address=", ".join(place) or None,
-        site=_text(raw.get("homepage_url")),
+        site=words(raw.get("homepage_url")),
         comments_open=who == "EVERYONE" if isinstance(who, str) else None,
-        members=raw.get("members_count") if isinstance(raw.get("members_count"), int) else None,
+        members=count_of(raw.get("members_count")),
     )
 
 
@@ -110,7 +117,3 @@ def _outcome(raw: Mapping[str, Any]) -> tuple[Outcome, str | None]:
     if status in DEAD or raw.get("disable_reason"):
         return "closed", "banned"
     return ("closed", "private_group") if raw.get("private") is True else ("open", None)
-
-
-def _text(value: object) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None

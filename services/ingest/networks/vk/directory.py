@@ -1,18 +1,28 @@
 """What VK tells of communities: 500 of them in one call, and the newest posts of a wall."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import aiohttp
 
 from services.ingest.networks.calls import CallError, CallLost, Treatment
-from services.ingest.networks.directory import Community, Described, Outcome, Posts
+from services.ingest.networks.directory import (
+    LONGEST_DESCRIPTION,
+    Community,
+    Described,
+    Outcome,
+    Posts,
+    count_of,
+    inner,
+    posts_of,
+    words,
+)
 from services.ingest.networks.port import Accounts, PageRef, TokenKind
 from services.ingest.networks.vk import resolving
 from services.ingest.networks.vk.client import VkClient
 from services.ingest.networks.vk.errors import NETWORK
-from services.ingest.networks.vk.reading import CLOSED, READERS, items
+from services.ingest.networks.vk.reading import CLOSED, READERS, items, number
 from services.ingest.settings import IngestSettings
 
 BATCH = 500
@@ -60,12 +70,8 @@ class VkDirectory:
             if error.treatment not in CLOSED and error.treatment is not Treatment.REFUSED:
                 raise
             return None
-        moments = [
-            datetime.fromtimestamp(raw["date"], UTC)
-            for raw in items(answer, "wall.get")
-            if isinstance(raw, dict) and isinstance(raw.get("date"), int)
-        ]
-        return Posts(last_at=max(moments, default=None), week=sum(at >= since for at in moments))
+        listed = [raw.get("date") for raw in items(answer, "wall.get") if isinstance(raw, dict)]
+        return posts_of(listed, since)
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
         """By groups.getById; a short name by utils.resolveScreenName first."""
@@ -91,52 +97,44 @@ def _described(external_id: str, raw: Mapping[str, Any] | None) -> Described:
         external_id=external_id,
         outcome=outcome,
         reason=reason,
-        name=_text(raw.get("name")),
-        screen_name=_text(raw.get("screen_name")),
+        name=words(raw.get("name")),
+        screen_name=words(raw.get("screen_name")),
         verified=_flag(raw.get("verified")),
         avatar=_flag(raw.get("has_photo")),
-        cover=_flag(_object(raw.get("cover")).get("enabled")),
-        description=_text(raw.get("description")),
+        cover=_flag(inner(raw.get("cover")).get("enabled")),
+        description=words(raw.get("description"), LONGEST_DESCRIPTION),
         phone=_phone(raw),
         address=_address(raw),
-        site=_text(raw.get("site")),
-        comments_open=_COMMENTS.get(raw.get("wall", -1)),
-        members=raw.get("members_count") if isinstance(raw.get("members_count"), int) else None,
+        site=words(raw.get("site")),
+        comments_open=_COMMENTS.get(number(raw, "wall", -1)),
+        members=count_of(raw.get("members_count")),
     )
 
 
 def _outcome(raw: Mapping[str, Any]) -> tuple[Outcome, str | None]:
     if deactivated := raw.get("deactivated"):
-        return "closed", str(deactivated)
-    if (reason := _CLOSED.get(raw.get("is_closed", 0))) is not None:
+        return "closed", words(deactivated) or "deactivated"
+    if (reason := _CLOSED.get(number(raw, "is_closed"))) is not None:
         return "closed", reason
     return "open", None
 
 
 def _phone(raw: Mapping[str, Any]) -> str | None:
     contacts = raw.get("contacts")
-    told = [_text(_object(one).get("phone")) for one in contacts] if isinstance(contacts, list) else []
-    told.append(_text(_place(raw).get("phone")))
+    told = [words(inner(one).get("phone")) for one in contacts] if isinstance(contacts, list) else []
+    told.append(words(_place(raw).get("phone")))
     return next((phone for phone in told if phone), None)
 
 
 def _address(raw: Mapping[str, Any]) -> str | None:
     place = _place(raw)
-    city = _text(_object(place.get("city")).get("title"))
-    parts = [part for part in (city, _text(place.get("address"))) if part]
+    city = words(inner(place.get("city")).get("title"))
+    parts = [part for part in (city, words(place.get("address"))) if part]
     return ", ".join(parts) or None
 
 
 def _place(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _object(_object(raw.get("addresses")).get("main_address"))
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
+    return inner(inner(raw.get("addresses")).get("main_address"))
 
 
 def _flag(value: object) -> bool | None:

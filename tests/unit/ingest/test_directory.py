@@ -1,0 +1,69 @@
+"""What networks tell of pages is read as far as it can be, and kept as far as it can be kept."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.ingest.networks.directory import count_of, posts_of, words
+from services.ingest.networks.ok import directory as ok
+from services.ingest.networks.vk import directory as vk
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+# What no page of a network should say, and one day will.
+ODD: list[Any] = [None, True, -1, 10**30, 1.5, "", "\x00", "\ud83d", [], [[]], {}, {"enabled": []}, [None]]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("  Школа № 1 ", "Школа № 1"), ("a\x00b", "ab"), ("x\ud83d", "x\ufffd"), ("", None), (7, None), (None, None)],
+)
+def test_words_are_such_as_can_be_kept(given: object, kept: str | None) -> None:
+    assert words(given) == kept
+
+
+def test_words_are_bounded() -> None:
+    assert words("я" * 5_000) == "я" * 1_000
+
+
+@pytest.mark.parametrize(("given", "kept"), [(5, 5), (0, 0), (-1, None), (2**60, None), (True, None), ("5", None)])
+def test_counts_are_such_as_json_holds(given: object, kept: int | None) -> None:
+    assert count_of(given) == kept
+
+
+def test_posts_are_counted_from_the_times_that_are_times() -> None:
+    day = NOW.timestamp()
+    found = posts_of([day - 60, day - 9 * 86_400, None, "вчера", -1, 10**30], NOW - timedelta(days=7))
+    assert (found.last_at, found.week) == (NOW - timedelta(seconds=60), 1)
+    assert posts_of([], NOW).last_at is None
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_odd_fields_of_vk_break_nothing(odd: object) -> None:
+    fields = (*vk.FIELDS.split(","), "name")
+    said = vk._described("1", {"id": 1} | dict.fromkeys(fields, odd))
+    assert said.name is None or "\x00" not in said.name
+    assert said.members is None
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_odd_fields_of_ok_break_nothing(odd: object) -> None:
+    said = ok._described("1", dict.fromkeys(ok.FIELDS.split(","), odd))
+    assert said.name is None or "\x00" not in said.name
+    assert said.members is None
+
+
+def test_vk_takes_the_main_address_with_its_city_and_phone() -> None:
+    place = {"id": 1, "address": "Ленина, 54", "city": {"id": 1, "title": "Улан-Удэ"}, "phone": "8 301 221-44-11"}
+    said = vk._described(
+        "1", {"id": 1, "addresses": {"is_enabled": True, "main_address": place}, "contacts": [{}]}
+    )
+    assert (said.address, said.phone) == ("Улан-Удэ, Ленина, 54", "8 301 221-44-11")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("ACTIVE", "open"), ("Мы открылись!", "open"), ("DISABLED", "closed"), ("BLOCKED", "closed")],
+)
+def test_only_known_words_of_ok_close_a_group(status: str, outcome: str) -> None:
+    assert ok._described("1", {"uid": "1", "status": status}).outcome == outcome
