@@ -2,6 +2,8 @@
 
 import asyncpg
 
+from shared import audit
+from shared.database import Database, driver_connection
 from shared.jobs import Jobs
 from shared.settings import ServiceName, settings
 
@@ -21,8 +23,11 @@ async def show(service: ServiceName) -> list[str]:
 
 async def put_back(service: ServiceName, ids: list[int]) -> None:
     """Run held jobs again from their first attempt."""
-    connection = await asyncpg.connect(settings().direct_url)
+    database = Database(settings().direct_url, 1, name="held-jobs")
     try:
-        await Jobs(service).put_back(connection, ids)
+        async with database.write() as session:
+            audit.attribute(session, audit.operator(service, "held-jobs --put-back"))
+            await Jobs(service).put_back(await driver_connection(session), ids)
+            await audit.note(session, f"{service}_jobs", *map(str, ids))
     finally:
-        await connection.close()
+        await database.close()

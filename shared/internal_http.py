@@ -4,6 +4,7 @@ from typing import Any
 
 import aiohttp
 import stamina
+from structlog.contextvars import get_contextvars
 
 from shared.logs import logger
 from shared.settings import ServiceName, Settings
@@ -58,6 +59,8 @@ class ServiceClient:
             with attempt:
                 token = self._signer.sign(self._name, callee, SERVICE_TOKEN_LIFETIME, act=act)
                 headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": idempotency_key}
+                if (request_id := get_contextvars().get("request_id")) is not None:
+                    headers["X-Request-Id"] = request_id  # one id in the logs and the audit trail of both
                 try:
                     async with self._http.post(url, json=body, headers=headers, timeout=patience) as response:
                         if response.status >= 500 or response.status == 409:

@@ -51,5 +51,7 @@ async def test_held_jobs_are_listed_and_put_back(database: TestDatabase, keys_di
         put_back = await gospablik(settings, "held-jobs", "appeals", "--put-back", number)
         assert (put_back.returncode, put_back.stdout) == (0, ""), put_back.stderr
         assert await eye.fetchval("SELECT status::text FROM appeals_jobs.pgqueuer") == "queued"
+        recorded = await eye.fetchrow("SELECT action, subject_kind, subject_id FROM audit")
+        assert tuple(recorded) == ("gospablik held-jobs --put-back", "appeals_jobs", number)
     finally:
         await eye.close()
