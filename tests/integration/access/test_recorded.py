@@ -124,7 +124,7 @@ async def test_a_change_leaves_a_row_of_its_caller(
     assert answer.status_code in GOOD, answer.text
     assert database.rows, "the change leaves no audit row"
     for row in database.rows:
-        assert (row.actor, row.on_behalf_of, row.service) == (CENTRE_SUBJECT, None, service)
+        assert (row.actor, row.on_behalf_of, row.service) == (stage.subject(who), None, service)
         assert row.action == stage.operation(route)["operationId"]
         assert row.request_id == answer.headers["x-request-id"]
 

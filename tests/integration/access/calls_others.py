@@ -1,0 +1,65 @@
+"""Rows of appeals, metrics and webhooks."""
+
+from typing import Any
+
+from shared.access import Right
+from tests.integration.access.calls import Call, Listing, Row, body, thing
+
+PERIOD = {"from": "2026-03-02", "to": "2026-03-08"}
+APPEALS: dict[str, Row] = {
+    "GET /api/v1/appeals": Listing(Right.APPEALS_READ, shows="appeal_id"),
+    "GET /api/v1/appeals/counts": Listing(Right.APPEALS_READ, counts=lambda found: found["total"]),
+    "GET /api/v1/appeals/{appeal_id}": Call(Right.APPEALS_READ),
+    "POST /api/v1/appeals": Call(
+        Right.APPEALS_TRIAGE, body(text="По телефону", organisation_id=thing("organisation_id"))
+    ),
+    "POST /api/v1/appeals/{appeal_id}/moves": Call(Right.APPEALS_WORK, body(to="on_approval")),
+    "GET /api/v1/appeals/{appeal_id}/replies": Call(Right.APPEALS_READ),
+    "POST /api/v1/appeals/{appeal_id}/replies": Call(Right.APPEALS_ANSWER, body(text="Включим")),
+    "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/retry": Call(Right.APPEALS_ANSWER),
+    "POST /api/v1/messages/{message_id}/triage": Call(
+        Right.APPEALS_TRIAGE, body(needs_answer=False), names={"message_id": "other_message_id"}
+    ),
+    "GET /api/v1/topics": Call(Right.REGISTRY_READ),
+    "GET /api/v1/sla-policies": Call(Right.REGISTRY_READ),
+    "POST /api/v1/sla-policies": Call(
+        Right.RULES_MANAGE, body(name="Новая", urgency="normal", first_response_hours=8, resolution_hours=56)
+    ),
+    "GET /api/v1/routing-rules": Listing(Right.REGISTRY_READ, shows="rule_id"),
+    "POST /api/v1/routing-rules": Call(
+        Right.RULES_MANAGE, body(organisation_id=thing("organisation_id"), municipality="81701000")
+    ),
+    "DELETE /api/v1/routing-rules/{rule_id}": Call(Right.RULES_MANAGE),
+}
+
+
+def _opened(found: Any) -> int:
+    total: int = found["total"]["opened"]
+    assert total == sum(group["opened"] for group in found["groups"])
+    return total
+
+
+METRICS: dict[str, Row] = {
+    "GET /api/v1/metrics/sla": Listing(
+        Right.METRICS_READ, counts=_opened, query=PERIOD | {"group_by": "organisation"}
+    ),
+    "GET /api/v1/metrics/sla/cases": Listing(
+        Right.METRICS_READ, shows="appeal_id", query=PERIOD | {"figure": "opened"}
+    ),
+}
+WEBHOOKS: dict[str, Row] = {
+    "GET /api/v1/webhooks/event-types": Call(Right.WEBHOOKS_READ),
+    "POST /api/v1/webhooks/endpoints": Call(
+        Right.WEBHOOKS_MANAGE, body(url="http://127.0.0.1:9/other", event_types=["appeal.opened"])
+    ),
+    "GET /api/v1/webhooks/endpoints": Listing(Right.WEBHOOKS_READ, shows="endpoint_id"),
+    "GET /api/v1/webhooks/endpoints/{endpoint_id}": Call(Right.WEBHOOKS_READ),
+    "PATCH /api/v1/webhooks/endpoints/{endpoint_id}": Call(Right.WEBHOOKS_MANAGE, body(description="Иное")),
+    "DELETE /api/v1/webhooks/endpoints/{endpoint_id}": Call(Right.WEBHOOKS_MANAGE),
+    "POST /api/v1/webhooks/endpoints/{endpoint_id}/rotate-secret": Call(Right.WEBHOOKS_MANAGE),
+    "POST /api/v1/webhooks/endpoints/{endpoint_id}/test": Call(Right.WEBHOOKS_MANAGE),
+    "GET /api/v1/webhooks/deliveries": Listing(Right.WEBHOOKS_READ, shows="delivery_id"),
+    "GET /api/v1/webhooks/deliveries/{delivery_id}": Call(Right.WEBHOOKS_READ),
+    "POST /api/v1/webhooks/deliveries/{delivery_id}/retry": Call(Right.WEBHOOKS_MANAGE),
+    "GET /api/v1/events": Listing(Right.EVENTS_READ, shows="event_id"),
+}

@@ -1,0 +1,26 @@
+"""One stage for all tests of this folder: no call changes it."""
+
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from cli import database as bootstrap
+from tests.conftest import TestDatabase
+from tests.integration.access.stage import Stage, running_stage
+
+
+@pytest.fixture(scope="session")
+async def stage(template: str, keys_dir: Path) -> AsyncIterator[Stage]:
+    """All services on one database of their own."""
+    name = f"test_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(template)
+    try:
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {bootstrap.DATABASE} OWNER {bootstrap.OWNER}")
+        async with running_stage(TestDatabase(template, name), keys_dir) as running:
+            yield running
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()

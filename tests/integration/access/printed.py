@@ -1,0 +1,56 @@
+"""The tables of docs/access.md as a reader understands them: role × right → reach, reach → relations."""
+
+from functools import cache
+from pathlib import Path
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "access.md"
+RELATIONS = ("own", "subordinate", "foreign")
+
+
+def _tables() -> list[list[list[str]]]:
+    tables: list[list[list[str]]] = [[]]
+    for line in DOCUMENT.read_text(encoding="utf-8").splitlines():
+        if line.startswith("|"):
+            tables[-1].append([cell.strip().replace("`", "") for cell in line.strip("|").split("|")])
+        elif tables[-1]:
+            tables.append([])
+    return tables
+
+
+@cache
+def reaches() -> dict[tuple[str, str], str]:
+    """The printed cell of each (role, right): `region`, `place` or `–`."""
+    header, _, *rows = next(table for table in _tables() if table and table[0][0] == "right")
+    return {(role, row[0]): cell for row in rows for role, cell in zip(header[2:], row[2:], strict=True)}
+
+
+@cache
+def centre() -> frozenset[str]:
+    """The roles that are bound to the centre."""
+    _, _, *rows = next(table for table in _tables() if table and table[0][:3] == ["role", "who", "bound to"])
+    return frozenset(row[0] for row in rows if row[2] == "the centre")
+
+
+@cache
+def roles() -> tuple[str, ...]:
+    """All roles, in the order of the table."""
+    _, _, *rows = next(table for table in _tables() if table and table[0][:3] == ["role", "who", "bound to"])
+    return tuple(row[0] for row in rows)
+
+
+@cache
+def _relations() -> dict[str, frozenset[str]]:
+    header, _, *rows = next(table for table in _tables() if table and table[0][0] == "reach")
+    assert tuple(header[1:]) == RELATIONS
+    return {
+        row[0]: frozenset(name for name, cell in zip(RELATIONS, row[1:], strict=True) if cell == "yes")
+        for row in rows
+    }
+
+
+def reached(role: str, right: str, *, beneath: bool) -> frozenset[str] | None:
+    """Whose things the document lets this caller have under this right; None: it gives the right to none."""
+    cell = reaches()[role, right]
+    if cell == "–":
+        return None
+    return _relations()["place with beneath" if beneath and cell == "place" else cell]

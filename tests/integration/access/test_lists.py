@@ -1,0 +1,187 @@
+"""A list never counts or shows a foreign row: not by a filter, a search, a sort, a cursor or a feed.
+
+The filters come from the OpenAPI document, so that a new one is tried as well; one that the table below does not
+know fails the test.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.access import printed
+from tests.integration.access.calls import Listing
+from tests.integration.access.rows import LISTINGS
+from tests.integration.access.stage import EVERYBODY, Stage, Who
+from tests.integration.access.test_matrix import leaks
+from tests.integration.access.world import RELATIONS, Things
+
+# What a filter is told to find a thing of somebody's: the name of the thing.
+FINDS = {
+    "organisation_id": "organisation_id",
+    "page_id": "page_id",
+    "reply_id": "reply_id",
+    "endpoint_id": "endpoint_id",
+    "thread_key": "thread_key",
+    "number": "number",
+    "q": "word",
+    "topic_id": "topic_id",
+    "subject_id": "appeal_id",
+    "actor": "actor",
+    "key": "organisation_id",
+    "parent_id": "organisation_id",
+    "beneath": "organisation_id",
+    "code": "code",
+}
+# Filters that name nobody: a value that leaves the world's things in the list, or takes all out of it.
+NAMES_NOBODY: dict[str, list[str]] = {
+    name: ["2026-03-01T00:00:00Z", "2026-03-05T00:00:00Z"]
+    for name in ("opened_from", "opened_to", "received_from", "received_to", "started_from")
+} | {
+    "from": ["2026-03-02T00:00:00Z"],
+    "to": ["2026-03-08T00:00:00Z"],
+    "deleted_by": ["author"],
+    "municipality": ["81701000"],
+    "sphere": ["образование"],
+    "inn": ["7707083893"],
+    "ogrn": ["1027700132195"],
+    "on": ["2026-03-02"],
+    "day": ["2026-03-02"],
+    "after": ["0", "1", "2"],
+    "types": ["appeal.opened"],
+    "on_behalf_of": ["somebody"],
+    "action": ["matrix"],
+    "field": ["verified"],
+}
+PAGED = {"limit", "cursor"}
+
+
+def shown(listing: Listing, found: Any) -> list[str]:
+    """What the items of an answer are of."""
+    items = found["items"]
+    return [str(item[listing.key]) for item in items]
+
+
+def placed(listing: Listing) -> list[Who]:
+    """One role that has the right for its place alone, with and without all beneath it."""
+    assert listing.right is not None
+    role = next((role for role in printed.roles() if printed.reaches()[role, listing.right] == "place"), None)
+    return [who for who in EVERYBODY if who.role == role]
+
+
+def seen(stage: Stage, listing: Listing, who: Who) -> set[str]:
+    """The things of the world that this caller must find in the list."""
+    assert listing.right is not None
+    assert listing.shows is not None
+    reached = printed.reached(who.role, listing.right, beneath=who.beneath) or frozenset()
+    return {str(stage.world[relation][listing.shows]) for relation in reached}
+
+
+@pytest.mark.parametrize("route", LISTINGS)
+async def test_a_list_holds_what_the_caller_sees(stage: Stage, route: str) -> None:
+    listing = LISTINGS[route]
+    assert listing.right is not None
+    asked = stage.asked(route, listing, stage.world["own"])
+    for who in EVERYBODY:
+        reached = printed.reached(who.role, listing.right, beneath=who.beneath)
+        if reached is None:
+            continue
+        answer = await stage.send(route, asked, stage.token(who))
+        assert answer.status_code == 200, answer.text
+        if listing.counts is not None:
+            assert listing.counts(answer.json()) == len(reached), f"{who}: {answer.text}"
+            continue
+        found = set(shown(listing, answer.json()))
+        assert found >= seen(stage, listing, who), f"{who}: {answer.text}"
+        if reached != set(RELATIONS):
+            # Of what is not in the world nothing is theirs, and of each thing in it there is one more at most.
+            assert not leaks(stage, listing, who, asked, answer.text)
+
+
+def values(stage: Stage, route: str, parameter: dict[str, Any], things: Things) -> Iterator[str]:
+    """What a filter is tried with, to find things of this organisation."""
+    name = parameter["name"]
+    if name in FINDS:
+        yield str(things[FINDS[name]])
+        return
+    if name in NAMES_NOBODY:
+        yield from NAMES_NOBODY[name]
+        return
+    schemas = [parameter["schema"]]
+    while schemas:
+        schema = schemas.pop()
+        schemas += schema.get("anyOf", []) + [schema[key] for key in ("items",) if key in schema]
+        if "$ref" in schema:
+            schemas.append(stage.schema(schema["$ref"], route))
+        if schema.get("type") == "boolean":
+            yield from ("true", "false")
+        yield from (str(value) for value in schema.get("enum", []))
+        if "const" in schema:
+            yield str(schema["const"])
+
+
+@pytest.mark.parametrize("route", [route for route, listing in LISTINGS.items() if placed(listing)])
+async def test_no_filter_finds_what_is_hidden(stage: Stage, route: str) -> None:
+    listing = LISTINGS[route]
+    assert listing.right is not None
+    asked = stage.asked(route, listing, stage.world["own"])
+    parameters = [one for one in stage.operation(route).get("parameters", []) if one["in"] == "query"]
+    for who in placed(listing):
+        reached = printed.reached(who.role, listing.right, beneath=who.beneath) or frozenset()
+        for parameter in parameters:
+            name = parameter["name"]
+            if name in PAGED:
+                continue
+            for relation in set(RELATIONS) - reached:
+                tried = list(values(stage, route, parameter, stage.world[relation]))
+                assert tried, f"{route}: say in {__name__} what to try the filter «{name}» with"
+                for value in tried:
+                    answer = await stage.send(route, asked, stage.token(who), **{name: value})
+                    # Some filters go together with others.
+                    assert answer.status_code in {200, 422}, answer.text
+                    told = answer.text.replace(value, "")
+                    assert not leaks(stage, listing, who, asked, told), f"{who}, {name}={value}: {told}"
+                    if answer.status_code == 422 or listing.counts is None:
+                        continue
+                    if FINDS.get(name) in {"organisation_id", "page_id", "word", "number"} and name != "key":
+                        assert listing.counts(answer.json()) == 0, f"{who}, {name}={value}: {told}"
+
+
+# The feed goes on by positions, which all callers share.
+FEEDS = {"GET /api/v1/events"}
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        route
+        for route, listing in LISTINGS.items()
+        if listing.shows is not None and placed(listing) and route not in FEEDS
+    ],
+)
+async def test_a_cursor_leads_to_nothing_hidden(stage: Stage, route: str) -> None:
+    """Item by item: what comes, in how many pages, is what the caller sees: hidden rows leave no gap."""
+    listing = LISTINGS[route]
+    asked = stage.asked(route, listing, stage.world["own"])
+    others: str | None = None
+    everything = Who("auditor") if printed.reaches()["auditor", str(listing.right)] == "region" else None
+    if everything is not None:
+        first = await stage.send(route, asked, stage.token(everything), limit=1)
+        others = first.json()["next_cursor"]
+    for who in placed(listing):
+        token, pages, found = stage.token(who), 0, list[str]()
+        cursor: dict[str, str] = {}
+        while True:
+            answer = await stage.send(route, asked, token, limit=1, **cursor)
+            assert answer.status_code == 200, answer.text
+            found += shown(listing, answer.json())
+            pages += 1
+            assert len(found) == pages, f"{who}: a page of the list is empty"
+            if answer.json()["next_cursor"] is None:
+                break
+            cursor = {"cursor": answer.json()["next_cursor"]}
+        assert set(found) >= seen(stage, listing, who)
+        assert len(found) == len(set(found))
+        if others is not None:
+            stolen = await stage.send(route, asked, token, limit=1, cursor=others)
+            assert stolen.status_code == 422, f"{who}: a cursor of another caller is taken"

@@ -1,0 +1,282 @@
+"""The world of the matrix: an organisation of one's own, one beneath it, a foreign one, with things of each kind.
+
+A route's path parameters and bodies name things by these names; a name that is missing fails the test. Things are
+written straight into the tables, with the owner's rights, and no call of the matrix changes them.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from services.webhooks.signing import Secrets, Vault, new_secret
+from shared.database import sqlalchemy_url
+from shared.ids import new_id
+from shared.tables import appeals, events, ingest, registry, webhooks
+from tests.conftest import TestDatabase
+
+KEY = base64.urlsafe_b64encode(bytes(32)).decode()
+THEN = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
+RELATIONS = ("own", "subordinate", "foreign")
+# Names by which lists, bodies and paths call the things of one organisation.
+Things = Mapping[str, Any]
+
+
+class World(dict[str, Things]):
+    """The things of each relation by name."""
+
+    def identifying(self, relation: str) -> set[str]:
+        """What must stand in no answer to a caller who may not see this organisation's things."""
+        return {str(value) for value in self[relation].values() if isinstance(value, UUID)} & self._told_apart()
+
+    def _told_apart(self) -> set[str]:
+        counted: dict[str, int] = {}
+        for things in self.values():
+            for value in {str(value) for value in things.values()}:
+                counted[value] = counted.get(value, 0) + 1
+        return {value for value, times in counted.items() if times == 1}
+
+
+async def build(database: TestDatabase) -> World:
+    """Write the world and give its names."""
+    engine = create_async_engine(sqlalchemy_url(database.url("gospablik_owner")))
+    try:
+        async with async_sessionmaker(engine)() as session, session.begin():
+            common = await _common(session)
+            world, above = World(), None
+            for number, relation in enumerate(RELATIONS, start=1):
+                things: dict[str, Any] = dict(common)
+                parent = above if relation == "subordinate" else None
+                await _directory(session, things, relation, number, parent)
+                above = above or things["organisation_id"]
+                await _ingestion(session, things, relation, number)
+                await _cases(session, things, relation)
+                await _told(session, things, relation, number)
+                await _people(session, things, relation)
+                world[relation] = things
+        return world
+    finally:
+        await engine.dispose()
+
+
+async def _add(session: AsyncSession, *rows: Any) -> Any:
+    session.add_all(rows)
+    await session.flush()
+    return rows[0].id if hasattr(rows[0], "id") else None
+
+
+async def _common(session: AsyncSession) -> dict[str, Any]:
+    """Things that belong to nobody: the same for all three."""
+    calendar = registry.Calendar(name="Матрица", time_zone="Asia/Irkutsk", weekly={"1": [["09:00", "18:00"]]})
+    calendar_id = await _add(session, calendar)
+    topic = appeals.Topic(code="matrix", name="Матрица", position=99, words=[])
+    return {"calendar_id": calendar_id, "topic_id": await _add(session, topic), "step": "created"}
+
+
+async def _directory(
+    session: AsyncSession, things: dict[str, Any], relation: str, number: int, parent: UUID | None
+) -> None:
+    name = f"Организация {relation}"
+    organisation_id = await _add(
+        session,
+        registry.Organisation(
+            code=f"code-{relation}",
+            name=name,
+            sort_key=name.lower(),
+            kind="institution",
+            parent_id=parent,
+            lineage=[],
+        ),
+    )
+    pages = [
+        registry.Page(
+            organisation_id=organisation_id,
+            network="vk",
+            external_id=f"{number}0{which}",
+            name=f"Страница {relation} {which}",
+            sort_key=f"страница {relation} {which}",
+            url=f"https://vk.com/club{number}0{which}",
+            live_from=THEN,
+        )
+        for which in (1, 2)
+    ]
+    await _add(session, *pages)
+    # Backfills are one at a time for a page: one page has one, the other may be given one.
+    things["code"] = f"code-{relation}"
+    things |= {"organisation_id": organisation_id, "page_id": pages[0].id, "other_page_id": pages[1].id}
+    # A body of the past that this one took over, and one that may take this one over.
+    others = [
+        registry.Organisation(name=f"{name} {when}", sort_key=f"{name.lower()} {when}", kind="other", lineage=[])
+        for when in ("прежде", "потом")
+    ]
+    await _add(session, *others)
+    things["heir_id"] = others[1].id
+    succession = registry.Succession(
+        predecessor_id=others[0].id, successor_id=organisation_id, kind="merged", took_place_on=date(2020, 1, 1)
+    )
+    things["predecessor_id"] = others[0].id
+    things["succession_id"] = await _add(session, succession)
+    alias = registry.OrganisationName(
+        organisation_id=organisation_id, kind="alias", name=f"Прозвище {relation}", folded=f"прозвище {relation}"
+    )
+    things["name_id"] = await _add(session, alias)
+    things["person_name"] = f"person-{relation}"
+    step = registry.PageStep(
+        page_id=pages[0].id,
+        step="created",
+        reached_on=date(2026, 3, 1),
+        evidence_kind="manual",
+        evidence="приказ",
+        confirmed_by="matrix",
+    )
+    check = registry.PageCheck(
+        page_id=pages[0].id, day=date(2026, 3, 2), checked_at=THEN, outcome="open", facts={}, changed=[]
+    )
+    await _add(session, step)
+    await _add(session, check)
+
+
+async def _ingestion(session: AsyncSession, things: dict[str, Any], relation: str, number: int) -> None:
+    page_id, organisation_id = things["page_id"], things["organisation_id"]
+    things["thread_key"] = f"vk:-{number}01_1"
+    messages = [
+        ingest.Message(
+            network="vk",
+            kind="comment",
+            external_id=f"-{number}01_{which}",
+            page_id=page_id,
+            organisation_id=organisation_id,
+            thread_key=things["thread_key"],
+            author_key=f"author-{relation}-{which}",
+            from_community=False,
+            text=f"Не горят фонари: {relation} {which}",
+            attachments=[],
+            url=f"https://vk.com/wall-{number}01_1?reply={which}",
+            history=False,
+            way_in="poll",
+            written_at=THEN,
+            received_at=THEN + timedelta(minutes=which),
+            raw={},
+        )
+        for which in (1, 2)
+    ]
+    await _add(session, *messages)
+    things |= {"message_id": messages[0].id, "other_message_id": messages[1].id}
+    await _add(
+        session,
+        *(
+            appeals.Triage(
+                message_id=message.id, needs_answer="no", type="chatter", urgency="normal", confidence=0.5,
+                why="", judged_by="rule",
+            )
+            for message in messages
+        ),
+    )  # fmt: skip
+    await _add(session, ingest.Source(page_id=page_id, way="comments", cursor={}))
+    sealed = Fernet(KEY).encrypt(json.dumps({"token": "vk1.a", "secret": "s3cret"}).encode())
+    token = ingest.NetworkToken(
+        network="vk", kind="group", page_id=page_id, digest=f"token-{relation}", secret=sealed, state="revoked"
+    )
+    things["token_id"] = await _add(session, token)
+    backfill = ingest.Backfill(
+        page_id=page_id, organisation_id=organisation_id, since=THEN, open_cases=False, asked_by="matrix"
+    )
+    things["backfill_id"] = await _add(session, backfill)
+    compared = ingest.Reconciliation(page_id=page_id, since=THEN, started_at=THEN, gaps=1, compared=1)
+    things["reconciliation_id"] = await _add(session, compared)
+    pushed = ingest.CallbackServer(
+        page_id=page_id, network="vk", url="http://127.0.0.1:9/callbacks/vk", digest=f"callback-{relation}",
+        secret=sealed,
+    )  # fmt: skip
+    await _add(session, pushed)
+    unread = ingest.SetAside(network="vk", page_id=page_id, way_in="callback", reason="unknown", raw='{"type": 1}')
+    things["item_id"] = await _add(session, unread)
+
+
+async def _cases(session: AsyncSession, things: dict[str, Any], relation: str) -> None:
+    things["word"] = f"слово-{relation}"
+    appeal = appeals.Appeal(
+        status="in_progress",
+        organisation_id=things["organisation_id"],
+        topic_id=things["topic_id"],
+        page_id=things["page_id"],
+        network="vk",
+        thread_key=things["thread_key"],
+        author_key=f"author-{relation}-1",
+        url="https://vk.com/wall-1_1",
+        text=f"Не горят фонари: {things['word']}",
+        written_at=THEN,
+        opened_at=THEN,
+        first_response_due_at=THEN + timedelta(hours=1),
+        route={"reason": "", "rule_id": None, "confidence": 1.0},
+    )
+    appeal_id = things["appeal_id"] = await _add(session, appeal)
+    things["number"] = appeal.number
+    await _add(session, appeals.AppealMessage(message_id=things["message_id"], appeal_id=appeal_id))
+    publication = ingest.Publication(
+        reply_id=new_id(), page_id=things["page_id"], organisation_id=things["organisation_id"], network="vk",
+        kind="comment", thread_key=things["thread_key"], text="Включим", on_behalf_of="matrix", status="failed",
+    )  # fmt: skip
+    things["publication_id"] = await _add(session, publication)
+    reply = appeals.Reply(
+        id=publication.reply_id, appeal_id=appeal_id, origin="gospablik", kind="final", text="Включим",
+        status="failed", author="matrix", publication_id=publication.id,
+    )  # fmt: skip
+    things["reply_id"] = await _add(session, reply)
+    await _add(session, appeals.TimelineEntry(appeal_id=appeal_id, at=THEN, kind="opened", actor="a", data={}))
+    rule = appeals.RoutingRule(topic_id=things["topic_id"], organisation_id=things["organisation_id"])
+    things["rule_id"] = await _add(session, rule)
+
+
+async def _told(session: AsyncSession, things: dict[str, Any], relation: str, number: int) -> None:
+    organisation_id = things["organisation_id"]
+    event = events.Event(
+        position=number, type="appeal.opened", subject_id=things["appeal_id"], organisation_id=organisation_id,
+        actor="matrix", occurred_at=THEN, data={},
+    )  # fmt: skip
+    event_id = things["event_id"] = await _add(session, event)
+    things["actor"] = f"actor-{relation}"
+    entry = events.AuditEntry(
+        position=number, chain=bytes(32), service="appeals", actor=things["actor"], action="matrix",
+        subject_kind="appeals", subject_id=str(things["appeal_id"]), organisation_id=organisation_id,
+    )  # fmt: skip
+    things["entry_id"] = await _add(session, entry)
+    endpoint = webhooks.WebhookEndpoint(
+        organisation_id=organisation_id, url="http://127.0.0.1:9/hook", description="",
+        secret=Vault(SecretStr(KEY)).seal(Secrets(new_secret())),
+        event_types=["appeal.opened"], created_by="matrix",
+    )  # fmt: skip
+    things["endpoint_id"] = await _add(session, endpoint)
+    delivery = webhooks.WebhookDelivery(
+        endpoint_id=endpoint.id, event_id=event_id, event_type="appeal.opened", organisation_id=organisation_id,
+        payload={}, status="delivered", next_attempt_at=THEN,
+    )  # fmt: skip
+    things["delivery_id"] = await _add(session, delivery)
+
+
+async def _people(session: AsyncSession, things: dict[str, Any], relation: str) -> None:
+    organisation_id = things["organisation_id"]
+    person = registry.Person(
+        username=things["person_name"], full_name="Кто-то", role="executor", organisation_id=organisation_id
+    )
+    things["person_id"] = await _add(session, person)
+    things["session_id"] = new_id()
+    await _add(
+        session,
+        registry.RefreshToken(
+            digest=f"refresh-{relation}", session_id=things["session_id"], person_id=person.id, signed_in_at=THEN,
+            expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+        ),
+    )  # fmt: skip
+    client = registry.ApiClient(
+        name=f"Система {relation}", role="executor", organisation_id=organisation_id, scopes=["registry:read"]
+    )
+    things["client_id"] = await _add(session, client)
+    secret = registry.ClientSecret(client_id=client.id, digest=f"secret-{relation}")
+    things["secret_id"] = await _add(session, secret)
