@@ -24,7 +24,7 @@ def _progress() -> Progress:
     )
 
 
-async def import_file(access: Access, file: Path, *, dry_run: bool) -> int:
+async def import_file(access: Access, file: Path, *, dry_run: bool, resolve: bool) -> int:
     """Send a file and print what it did or would do; answers the exit code, 1 when cells were refused."""
     content = await asyncio.to_thread(file.read_bytes)
     async with signed_in(access) as remote:
@@ -39,7 +39,7 @@ async def import_file(access: Access, file: Path, *, dry_run: bool) -> int:
                     )
 
             status, answer = await remote.send_file(
-                "/organisations/import", content, sent=sent, also=422, dry_run=dry_run
+                "/organisations/import", content, sent=sent, also=422, dry_run=dry_run, resolve=resolve
             )
             progress.update(bar, description="Done", total=len(content))
     if status == 422 and "refused" not in answer:

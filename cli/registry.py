@@ -29,6 +29,9 @@ def import_file(
     *,
     file: Annotated[Path, typer.Argument(help="CSV or XLSX", exists=True, dir_okay=False, readable=True)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done")] = False,
+    resolve: Annotated[
+        bool, typer.Option("--resolve", help="Ask the networks for the ids of pages given by a short name alone")
+    ] = False,
     url: Url = HERE,
     user: User = CENTRE,
     password: Password = None,
@@ -42,7 +45,7 @@ def import_file(
 
     access = Access(url, user, password)
     run(
-        lambda: exchange.import_file(access, file, dry_run=dry_run),
+        lambda: exchange.import_file(access, file, dry_run=dry_run, resolve=resolve),
         "Interrupted. It may be done all the same: import the file again, what is done already changes nothing.",
     )
 

@@ -7,12 +7,21 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
 from services.registry.api.answers import COMMON, Editor, Reader
-from services.registry.exchange import exporting
+from services.registry.exchange import exporting, short_names
 from services.registry.exchange.importing import ImportRefused, import_file, read_file
 from services.registry.schemas.exchange import ImportReport
 from shared.idempotency import IdempotencyDep, once
-from shared.problems import Conflict, InFlight, Invalid, KeyReused, TooLarge, responses
-from shared.service import Reading, Writing
+from shared.problems import (
+    Conflict,
+    InFlight,
+    Invalid,
+    KeyReused,
+    TooLarge,
+    Unavailable,
+    UpstreamFailed,
+    responses,
+)
+from shared.service import Reading, ServiceDep, Writing
 from shared.tables.events import RegistryIdempotency
 
 router = APIRouter(prefix="/organisations", tags=["import and export"], responses=COMMON)
@@ -48,7 +57,8 @@ _WRITTEN: dict[int | str, dict[str, Any]] = {
     "/import",
     summary="Import organisations and pages",
     openapi_extra=_FILE,
-    responses=responses(Conflict, InFlight, TooLarge) | responses(Invalid, ImportRefused, KeyReused),
+    responses=responses(Conflict, InFlight, TooLarge, Unavailable, UpstreamFailed)
+    | responses(Invalid, ImportRefused, KeyReused),
 )
 async def import_organisations(
     *,
@@ -57,7 +67,11 @@ async def import_organisations(
     caller: Editor,
     key: IdempotencyDep,
     response: Response,
+    service: ServiceDep,
     dry_run: Annotated[bool, Query(description="Only say what the import would do")] = False,
+    resolve: Annotated[
+        bool, Query(description="Ask the networks for the ids of up to 50 pages given by a short name alone")
+    ] = False,
 ) -> ImportReport:
     """Bring the registry to what the file says, all of it or nothing; what it does not mention stays.
 
@@ -65,9 +79,15 @@ async def import_organisations(
     answers 200 with the same list. The same file again changes nothing.
     """
     file = await read_file(await request.body())
+    resolved: short_names.ShortNames = {}
+    if resolve:
+        # No connection is held while the networks are asked.
+        async with service.database.read() as looking:
+            waiting = await short_names.unknown(looking, file.drafts)
+        resolved = await short_names.ask(service.client(), waiting, file.faults, act=caller.actor)
 
     async def work() -> ImportReport:
-        return await import_file(session, file, dry_run=dry_run, actor=caller.actor)
+        return await import_file(session, file, dry_run=dry_run, actor=caller.actor, resolved=resolved)
 
     if dry_run:
         return await work()

@@ -34,13 +34,19 @@ class BadCell(ValueError):  # noqa: N818 — reads better where it is raised
 
 @dataclass
 class Faults:
-    """All faults of one file, in the order they were met; a cell is refused once for one reason."""
+    """All faults of one file; a cell is refused once for one reason."""
 
     found: dict[tuple[int, int, str], Fault] = field(default_factory=dict)
+    _cells: set[tuple[int, int]] = field(default_factory=set)
 
     def add(self, fault: Fault) -> None:
         """Note a fault."""
         self.found.setdefault((fault.row, fault.index, fault.reason), fault)
+        self._cells.add((fault.row, fault.index))
+
+    def at(self, row: int, index: int) -> bool:
+        """Whether this cell is refused already."""
+        return (row, index) in self._cells
 
     def in_order(self) -> list[Fault]:
         """By row, then by column."""

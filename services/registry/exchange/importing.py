@@ -11,10 +11,11 @@ from services.registry.exchange.applying import apply
 from services.registry.exchange.bodies import plan_bodies
 from services.registry.exchange.drafts import Draft, read_drafts
 from services.registry.exchange.faults import LONGEST_VALUE, Fault, Faults
-from services.registry.exchange.kept_pages import PagePlanner, ShortNames
+from services.registry.exchange.kept_pages import PagePlanner
 from services.registry.exchange.known import Known, load
 from services.registry.exchange.plan import BodyPlan, PagePlan, Plan
 from services.registry.exchange.reading import Sheet, read_sheet
+from services.registry.exchange.short_names import ShortNames
 from services.registry.organisations import TREE_LOCK
 from services.registry.schemas.exchange import (
     ChangedField,

@@ -1,6 +1,5 @@
 """Pages of a file against those of the registry: whose each is, what it will be, and what cannot be taken."""
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -11,15 +10,13 @@ from services.registry.exchange.drafts import Cell, PageDraft
 from services.registry.exchange.faults import Faults
 from services.registry.exchange.known import Known
 from services.registry.exchange.plan import BodyPlan, Difference, PagePlan
+from services.registry.exchange.short_names import ShortNames, alone
 from services.registry.schemas.pages import PageNew
 from shared.tables.registry import Page
 
 _FIELDS = ("name", "screen_name", "url", "live_from", "active")
 # What a page always has: an empty cell leaves it as it is.
 _KEPT = frozenset({"name", "url", "live_from", "active"})
-
-# (network, short name in lower case) → the network's id of the community.
-ShortNames = Mapping[tuple[str, str], str]
 
 
 class PagePlanner:
@@ -79,14 +76,14 @@ class PagePlanner:
             return str(given)
         if address is not None and address.external_id is not None:
             return address.external_id
-        short_name = (address.screen_name if address else None) or draft.given("screen_name")
+        short_name = alone(draft)
         if short_name is None:
             if not draft.given("url"):
                 self._faults.add(draft.place.fault("names no page: its id or its address is needed"))
             return None
-        found = self._short_names.get((draft.network, short_name.lower()))
-        if found is None:
-            reason = "is a short name that the registry does not know: give the page's id beside it"
+        found = self._short_names.get((draft.network, short_name))
+        if found is None and not self._faults.at(draft.place.row, draft.place.index):
+            reason = "is a short name nobody here knows: give the page's id, or let the networks be asked for it"
             self._faults.add(draft.place.fault(reason))
         return found
 
