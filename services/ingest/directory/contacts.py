@@ -5,7 +5,7 @@ import re
 import phonenumbers
 
 REGION = "RU"
-LONGEST = 20_000
+LONGEST = 4_000
 
 # A street or a square by its word, and a house number behind it: «ул. Ленина, 54», «пр-т Победы, д. 7а».
 _STREET = re.compile(

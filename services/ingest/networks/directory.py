@@ -77,7 +77,7 @@ class Directory(Protocol):
         """What an address stands for that names one of the two. Raises `NoCommunity` too."""
 
 
-LONGEST, LONGEST_DESCRIPTION = 1_000, 20_000
+LONGEST, LONGEST_DESCRIPTION = 1_000, 4_000
 # Beyond it no date of a post can be meant.
 _LAST_SECOND = 4_102_444_800
 
