@@ -14,8 +14,8 @@ from shared.tables.registry import Organisation, OrganisationName
 CANDIDATES = 200
 # How alike a name must be to be looked at: first by the words that tell bodies apart, then, where nothing fits
 # well, by all words and more loosely.
-NEAR, FAR = 0.4, 0.3
-FITS_WELL = 0.65
+NEAR, FAR = 0.4, 0.35
+FITS_WELL = 0.6
 
 Named = Row[UUID, str, str, str]
 
