@@ -70,6 +70,10 @@ INSERT INTO organisation_names (id, organisation_id, kind, name, folded, created
     UNION ALL
     SELECT gen_random_uuid(), id, 'short', short_name, replace(lower(short_name), 'ё', 'е'), created_at
     FROM organisations WHERE short_name IS NOT NULL;
+INSERT INTO page_steps (id, page_id, step, reached_on, evidence_kind, confirmed_by, created_at)
+    SELECT gen_random_uuid(), id, 'created', (created_at AT TIME ZONE 'Asia/Irkutsk')::date, 'manual', 'migration',
+        created_at
+    FROM pages;
 """
 
 
@@ -306,6 +310,7 @@ def upgrade() -> None:
     op.create_foreign_key(op.f("fk_calendars_base_id"), "calendars", "calendars", ["base_id"], ["id"])
     op.add_column("pages", sa.Column("state", sa.Text(), server_default="unknown", nullable=False))
     op.add_column("pages", sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_index("ix_pages_screen_name", "pages", ["network", sa.text("lower(screen_name)")], unique=False)
     op.add_column("people", sa.Column("beneath", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("people", sa.Column("issuer", sa.Text(), nullable=True))
     op.add_column("people", sa.Column("external_subject", sa.Text(), nullable=True))
@@ -337,6 +342,7 @@ def downgrade() -> None:
     op.drop_column("people", "beneath")
     op.drop_constraint(op.f("fk_calendars_base_id"), "calendars", type_="foreignkey")
     op.drop_column("calendars", "base_id")
+    op.drop_index("ix_pages_screen_name", table_name="pages")
     op.drop_column("pages", "checked_at")
     op.drop_column("pages", "state")
     op.drop_index("ix_organisations_parent_id", table_name="organisations")

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry import changes, page_steps
+from services.registry.addresses import Address
 from services.registry.resolving import Community
 from services.registry.schemas.pages import (
     EvidenceKind,
@@ -39,6 +40,7 @@ class Filter:
     organisation_id: UUID | None = None
     network: str | None = None
     external_id: str | None = None
+    address: Address | None = None
     active: bool | None = None
     step: Step | None = None
     missing_step: Step | None = None
@@ -51,6 +53,8 @@ async def listed(session: AsyncSession, wanted: Filter, paging: Paging) -> list[
     for name in ("organisation_id", "network", "external_id", "active"):
         if (value := getattr(wanted, name)) is not None:
             query = query.where(getattr(Page, name) == value)
+    if wanted.address is not None:
+        query = query.where(*_named_by(wanted.address))
     if wanted.step is not None:
         query = query.where(_stands(wanted.step))
     if wanted.missing_step is not None:
@@ -208,6 +212,12 @@ async def _check_unknown(session: AsyncSession, new: Page, pointer: str) -> None
             page_id=found.page_id,
             owner=found.owner.model_dump(),
         )
+
+
+def _named_by(address: Address) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    if address.external_id is not None:
+        return Page.network == address.network, Page.external_id == address.external_id
+    return Page.network == address.network, func.lower(Page.screen_name) == address.screen_name
 
 
 def _stands(step: Step) -> ColumnElement[bool]:

@@ -33,7 +33,7 @@ async def resolve(services: ServiceClient, text: str, network: str | None, *, ac
     Raises `Invalid` at `/address` with the reason when it names none, `Unavailable` when its network cannot be
     asked now, `UpstreamFailed` when ingest does not understand.
     """
-    address = _parsed(text, network)
+    address = parsed(text, network, pointer="/address")
     body = {
         "network": address.network,
         "external_id": address.external_id,
@@ -70,8 +70,9 @@ async def of_new_page(services: ServiceClient, new: PageNew, *, act: str) -> Com
     return await resolve(services, new.address, new.network, act=act)
 
 
-def _parsed(text: str, network: str | None) -> Address:
+def parsed(text: str, network: str | None, *, pointer: str) -> Address:
+    """The address that the text holds; asks nobody. Raises `Invalid` at the pointer with the reason."""
     try:
         return parse_address(text, network)
     except BadAddress as error:
-        raise Invalid.field("/address", error.reason) from error
+        raise Invalid.field(pointer, error.reason) from error

@@ -145,7 +145,10 @@ class Page(Base):
     """An official page in a network. `external_id` is the network's own id of the community, as text."""
 
     __tablename__ = "pages"
-    __table_args__ = (UniqueConstraint("network", "external_id"),)
+    __table_args__ = (
+        UniqueConstraint("network", "external_id"),
+        Index("ix_pages_screen_name", "network", text("lower(screen_name)")),
+    )
 
     id: Mapped[Id]
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"), index=True)

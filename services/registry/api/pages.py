@@ -12,6 +12,7 @@ from services.registry.schemas.pages import (
     OfficialPage,
     PageChange,
     PageNew,
+    PastedAddress,
     ResolvedAddress,
     Step,
 )
@@ -33,6 +34,13 @@ def _filter(
     organisation_id: UUID | None = None,
     network: NetworkName | None = None,
     external_id: Text = None,
+    address: Annotated[
+        PastedAddress | None,
+        Query(
+            description="The page that this address names, in any form that people paste; the network is not "
+            "asked. A bare id or short name goes with `network`"
+        ),
+    ] = None,
     active: bool | None = None,
     step: Annotated[Step | None, Query(description="Pages on which this step stands")] = None,
     missing_step: Annotated[Step | None, Query(description="Pages that have not reached this step")] = None,
@@ -42,6 +50,7 @@ def _filter(
         organisation_id=organisation_id,
         network=network,
         external_id=external_id,
+        address=None if address is None else resolving.parsed(address, network, pointer="query/address"),
         active=active,
         step=step,
         missing_step=missing_step,
@@ -57,7 +66,10 @@ async def list_pages(
     paging: PagingDep,
     response: Response,
 ) -> Page[OfficialPage]:
-    """Pages in the order of their names, narrowed by any of the filters."""
+    """Pages in the order of their names, narrowed by any of the filters.
+
+    An `address` that can name no page is refused with 422 and the reason; one that names none here finds nothing.
+    """
     rows = await pages.listed(session, wanted, paging)
     kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
     return Page(items=await pages.shown(session, kept), next_cursor=cursor)

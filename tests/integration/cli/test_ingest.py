@@ -18,7 +18,6 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cli.page_names import by_number, short
 from services.ingest.comparing.backfill import Backfiller
 from services.ingest.comparing.reconcile import Reconciler
 from tests.conftest import TestDatabase
@@ -163,20 +162,25 @@ async def test_refusals_are_told_in_words(system: System) -> None:
     assert await system.eye.fetchval("SELECT count(*) FROM backfills") == 0
 
 
-@pytest.mark.parametrize(
-    ("given", "meant"),
-    [
-        ("https://vk.com/club101", ("vk", "101")),
-        ("m.vk.com/public101/", ("vk", "101")),
-        ("https://vk.com/wall-101_31?reply=4", ("vk", "101")),
-        ("https://www.ok.ru/group/55000/topics", ("ok", "55000")),
-        ("https://vk.com/school71", None),
-        ("https://example.org/club101", None),
-    ],
-)
-def test_the_networks_own_id_in_an_address(given: str, meant: tuple[str, str] | None) -> None:
-    assert by_number(given) == meant
+async def test_a_page_is_meant_by_any_of_its_names(system: System) -> None:
+    async def asked(page: str, code: int) -> str:
+        return await system.run("sources", "--page", page, code=code)
 
-
-def test_an_address_without_what_does_not_matter() -> None:
-    assert short("HTTPS://M.VK.com/School71/?from=feed#top") == "vk.com/school71"
+    for name in (
+        "https://m.vk.com/wall-101_31?reply=4",
+        "HTTPS://VK.RU/school71/?from=feed#top",
+        "SCHOOL71",
+        "101",
+    ):
+        assert "Страница" in await asked(name, code=1)
+    assert "person's page" in await asked("vk.com/id1", code=1)
+    assert "example.org" in await asked("https://example.org/club101", code=1)
+    assert "No page «school72» is registered" in await asked("school72", code=1)
+    await system.eye.execute(
+        """INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, screen_name, url,
+               live_from, active, version, created_at, updated_at)
+           SELECT gen_random_uuid(), organisation_id, 'ok', '55000', name, sort_key, 'school71',
+               'https://ok.ru/group/55000', live_from, true, 1, created_at, updated_at FROM pages"""
+    )
+    said = await asked("school71", code=1)
+    assert "«school71» may be https://vk.com/School71, https://ok.ru/group/55000" in said

@@ -180,3 +180,61 @@ async def test_only_who_changes_the_registry_spends_calls(registry: ServiceUnder
         )
         assert answer.status_code == 403
     assert ingest.asked == []
+
+
+async def listed(registry: ServiceUnderTest, address: str, **more: str) -> Any:
+    query = {"address": address, **more}
+    return await registry.client.get(PATH, params=query, headers=registry.headers("head"))
+
+
+async def test_a_registered_page_is_found_by_any_address_without_asking(
+    registry: ServiceUnderTest, ingest: Ingest
+) -> None:
+    owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")
+    common = {"organisation_id": owner["id"], "screen_name": "School71"}
+    vk = await make(registry, "/pages", **common, network="vk", external_id="101", name="А")
+    ok = await make(registry, "/pages", **common, network="ok", external_id="101", name="Б")
+    same = await make(registry, "/pages", **common, network="ok", external_id="102", name="В")
+    await make(registry, "/pages", organisation_id=owner["id"], network="vk", external_id="103", name="Г")
+
+    async def found(address: str, **more: str) -> list[str]:
+        answer = await listed(registry, address, **more)
+        assert answer.status_code == 200, answer.text
+        return [page["id"] for page in answer.json()["items"]]
+
+    for address in (
+        "https://m.vk.com/wall-101_5?reply=2",
+        "vk.ru/SCHOOL71",
+        "@school71",
+        "[club101|Школа]",
+        "Наша страница: https://vk.com/School71?from=feed#top",
+    ):
+        assert await found(address) == [vk["id"]]
+    assert await found("101", network="vk") == [vk["id"]]
+    assert await found("ok.ru/group/101/topics") == [ok["id"]]
+    assert await found("schooL71", network="ok") == [ok["id"], same["id"]]
+    assert await found("ok.ru/school71", external_id="102") == [same["id"]]
+    assert await found("vk.com/club103") != []
+    for nobodys in ("vk.com/club999", "vk.com/school", "vk.com/school7_"):
+        assert await found(nobodys) == []
+    assert ingest.asked == []
+
+
+@pytest.mark.parametrize(
+    ("address", "more", "reason"),
+    [
+        ("vk.com/id1", {}, "person's page"),
+        ("School71", {}, "say which"),
+        ("ok.ru/school71", {"network": "vk"}, "not in ВКонтакте"),
+        ("two words", {}, "no address"),
+        ("", {}, ""),
+        ("vk.com/club5\x00", {}, "NUL"),
+        ("a" * 2001, {}, ""),
+    ],
+)
+async def test_an_address_that_can_name_no_page_is_no_filter(
+    address: str, more: dict[str, str], reason: str, registry: ServiceUnderTest
+) -> None:
+    answer = await listed(registry, address, **more)
+    assert (answer.status_code, pointers(answer)) == (422, {"query/address"})
+    assert reason in answer.json()["errors"][0]["detail"]

@@ -1,6 +1,7 @@
 """A page's way to being official and live: what stands, by what evidence, who said so, and what was lost."""
 
 from datetime import date, timedelta
+from importlib import import_module
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -256,3 +257,23 @@ async def test_what_the_network_says_adds_nothing_to_what_stands(
             await page_steps.record(session, UUID((await a_page(registry, "7"))["id"]), Step.LIVE, seen)
     assert (await events(database, page)).count("page.mark_lost") == 1
     assert (await get(registry, "/lost", since=str(date(2020, 1, 1))))["items"][0]["lost_reason"] == "Отметки нет"
+
+
+async def test_a_page_older_than_steps_was_created_on_its_first_day_in_the_region(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    page = await a_page(registry)
+    connection = await database.connect()
+    await connection.execute(
+        "DELETE FROM page_steps; UPDATE pages SET created_at = '2026-01-31T17:00:00+00:00'; "
+        + import_module("migrations.versions.0006_registry").EXISTING
+    )
+    await connection.close()
+    (step,) = (await get(registry, f"/{page['id']}/steps"))["items"]
+    known = {name: step[name] for name in ("step", "reached_on", "evidence_kind", "confirmed_by")}
+    assert known == {
+        "step": "created",
+        "reached_on": "2026-02-01",
+        "evidence_kind": "manual",
+        "confirmed_by": "migration",
+    }
