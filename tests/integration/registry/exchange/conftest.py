@@ -60,3 +60,10 @@ async def counted(database: TestDatabase) -> dict[str, int]:
     found = {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
     await connection.close()
     return found
+
+
+async def emptied(database: TestDatabase) -> None:
+    """A registry that knows nobody, with its calendars."""
+    connection = await database.connect()
+    await connection.execute("TRUNCATE organisations, pages, organisation_names, page_steps, events CASCADE")
+    await connection.close()

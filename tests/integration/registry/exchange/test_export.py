@@ -10,18 +10,12 @@ from bench.region_file import region_csv
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make
-from tests.integration.registry.exchange.conftest import counted, csv_file, exported, imported
-
-
-async def _emptied(database: TestDatabase) -> None:
-    connection = await database.connect()
-    await connection.execute("TRUNCATE organisations, pages, organisation_names, page_steps, events CASCADE")
-    await connection.close()
+from tests.integration.registry.exchange.conftest import counted, csv_file, emptied, exported, imported
 
 
 async def _filled(registry: ServiceUnderTest) -> None:
     """A region, and beside it what generated regions have not."""
-    await imported(registry, region_csv(organisations=120, pages=180).encode())
+    await imported(registry, region_csv(organisations=70, pages=90).encode())
     calendar = await make(
         registry, "/calendars", name="Ночной", weekly={"1": [["12:00", "23:00"]]}, time_zone="Asia/Irkutsk"
     )
@@ -69,10 +63,10 @@ async def test_an_export_fills_an_empty_system_alike(
     again = await imported(registry, file)
     assert again["things"] == []
     rows = await counted(database)
-    await _emptied(database)
+    await emptied(database)
     answer = await imported(registry, file)
-    assert answer["organisations"]["added"] == rows["organisations"] == 122
-    assert answer["pages"]["added"] == rows["pages"] == 184
+    assert answer["organisations"]["added"] == rows["organisations"] == 72
+    assert answer["pages"]["added"] == rows["pages"] == 94
     assert await exported(registry) == before
     assert (await counted(database))["organisation_names"] == rows["organisation_names"]
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import event
 
 from bench.region_file import region_csv
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers
-from tests.integration.registry.exchange.conftest import counted, csv_file, imported, refusals, send
+from tests.integration.registry.exchange.conftest import counted, csv_file, emptied, imported, refusals, send
 
 REGIONAL = (
     "Уровень;Учредитель;Наименование подведомственной организации;Официальная страница не ведётся на основании;"
@@ -73,6 +74,27 @@ async def test_a_second_import_changes_nothing(registry: ServiceUnderTest, datab
     assert (second["organisations"], second["pages"]) == (counts(unchanged=250), counts(unchanged=400))
     assert second["things"] == []
     assert await counted(database) == before
+
+
+async def test_a_large_file_asks_the_database_as_seldom_as_a_small_one(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    statements: list[str] = []
+    engine = registry.service.database.engine.sync_engine
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    asked = []
+    event.listen(engine, "before_cursor_execute", note)
+    for organisations in (50, 300):
+        statements.clear()
+        content = region_csv(organisations=organisations, pages=organisations).encode()
+        await imported(registry, content)
+        asked.append(len(statements))
+        await emptied(database)
+    event.remove(engine, "before_cursor_execute", note)
+    assert asked[1] <= asked[0] + 5 < 50
 
 
 async def test_three_levels_come_in_any_order(registry: ServiceUnderTest) -> None:
