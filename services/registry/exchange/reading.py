@@ -1,5 +1,6 @@
 """Files as tables of text: CSV in the dialects that spreadsheets write, and XLSX."""
 
+import codecs
 import csv
 import io
 import zipfile
@@ -44,11 +45,9 @@ class Sheet:
 def read_sheet(content: bytes) -> Sheet:
     """The table in a CSV or XLSX file, told apart by what is in it. Raises `Invalid` when there is none."""
     rows = _spreadsheet(content) if content.startswith(_SPREADSHEET) else _text(content)
-    lines = [Line(number, cells) for number, cells in enumerate(islice(rows, MAX_ROWS + HEADING_ROWS + 1), 1)]
+    lines = _filled(rows)
     heading = _heading(lines)
-    below = [line for line in lines if line.number > heading.number and any(line.cells)]
-    if len(below) > MAX_ROWS:
-        raise Invalid.field("/", f"The file has more than {MAX_ROWS} rows")
+    below = [line for line in lines if line.number > heading.number]
     columns: dict[str, int] = {}
     ignored: list[str] = []
     for index, title in enumerate(heading.cells):
@@ -64,12 +63,22 @@ def read_sheet(content: bytes) -> Sheet:
     return Sheet(heading, columns, ignored, below)
 
 
+def _filled(rows: Iterable[Sequence[str]]) -> list[Line]:
+    """The rows that hold anything; spreadsheets add empty ones by the thousand."""
+    lines = []
+    for number, cells in enumerate(rows, 1):
+        if any(cells):
+            lines.append(Line(number, cells))
+        if len(lines) > MAX_ROWS:
+            raise Invalid.field("/", f"The file has more than {MAX_ROWS} rows")
+    return lines
+
+
 def _heading(lines: Sequence[Line]) -> Line:
     for line in lines[:HEADING_ROWS]:
         if any(field_of(cell) == NAME for cell in line.cells):
             return line
-    found = next((line for line in lines if any(line.cells)), None)
-    seen = ", ".join(f"«{cell[:50]}»" for cell in found.cells if cell)[:500] if found else "nothing"
+    seen = ", ".join(f"«{cell[:50]}»" for cell in lines[0].cells if cell)[:500] if lines else "nothing"
     column = BY_FIELD[NAME]
     raise Invalid.field(
         "/",
@@ -78,13 +87,19 @@ def _heading(lines: Sequence[Line]) -> Line:
 
 
 def _text(content: bytes) -> Iterator[list[str]]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # What a Russian spreadsheet saves as CSV unless told otherwise.
-        text = content.decode("cp1251", errors="replace")
+    text = _decoded(content)
     delimiter = max((",", ";", "\t"), key=lambda one: _recognised(islice(_records(text, one), HEADING_ROWS)))
     return _records(text, delimiter)
+
+
+def _decoded(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # What a Russian spreadsheet saves as CSV unless told otherwise.
+        return content.decode("cp1251", errors="replace")
 
 
 def _recognised(rows: Iterable[Sequence[str]]) -> int:
@@ -116,9 +131,8 @@ def _spreadsheet(content: bytes) -> Iterator[list[str]]:
         sheet = book.worksheets[0]
         # What the file says of its own size is not always true.
         sheet.reset_dimensions()
-        rows = sheet.iter_rows(max_row=MAX_ROWS + HEADING_ROWS + 1, max_col=MAX_COLUMNS, values_only=True)
-        for row in rows:
-            yield [unescaped(_cell(value)) for value in _trimmed(row)]
+        for row in sheet.iter_rows(values_only=True):
+            yield [unescaped(cell) for cell in _narrow([_cell(value) for value in _trimmed(row)])]
     except Invalid:
         raise
     except Exception as error:  # openpyxl raises whatever its parts meet in a broken file

@@ -32,11 +32,12 @@ def workbook(*rows: list[Any]) -> bytes:
         TEXT.encode(),
         TEXT.encode("utf-8-sig"),
         TEXT.encode("cp1251"),
+        TEXT.replace(";", "\t").encode("utf-16"),
         TEXT.replace(";", ",").encode(),
         TEXT.replace(";", "\t").encode(),
         workbook(["Код", "Наименование", "Чужое"], ["s1", "Школа № 1", "x"], [], ["s2", "«Ёлочка»"]),
     ],
-    ids=["utf-8", "with a mark", "cp1251", "commas", "tabs", "xlsx"],
+    ids=["utf-8", "with a mark", "cp1251", "utf-16", "commas", "tabs", "xlsx"],
 )
 def test_dialects_are_told_apart(content: bytes) -> None:
     sheet = read_sheet(content)
@@ -76,6 +77,7 @@ def test_cells_of_a_spreadsheet_become_text() -> None:
         (b"PK\x03\x04 and then nothing", "no XLSX"),
         (workbook(["Школа"]), "no column"),
         (("Наименование" + "," * 250 + "x\n").encode(), "more than 200 columns"),
+        (workbook(["Наименование", *[None] * 250, "x"]), "more than 200 columns"),
     ],
 )
 def test_what_is_no_table_is_refused(content: bytes, reason: str) -> None:
@@ -83,8 +85,14 @@ def test_what_is_no_table_is_refused(content: bytes, reason: str) -> None:
         read_sheet(content)
 
 
+def test_empty_rows_do_not_count() -> None:
+    with mock.patch.object(reading, "MAX_ROWS", 3):
+        sheet = read_sheet(("Наименование;Вид\n" + ";\n" * 500 + "Школа\nКлуб\n" + "\n" * 500).encode())
+    assert [line.number for line in sheet.lines] == [502, 503]
+
+
 def test_a_file_has_a_size() -> None:
-    content = ("Наименование\n" + "Школа\n" * 4).encode()
+    content = ("Наименование\n" + "\n" * 50 + "Школа\n" * 3).encode()
     with mock.patch.object(reading, "MAX_ROWS", 3), pytest.raises(Invalid, match="more than 3 rows"):
         read_sheet(content)
     with mock.patch.object(reading, "MAX_UNPACKED", 100), pytest.raises(Invalid, match="unpacks to more"):
