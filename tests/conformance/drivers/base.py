@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Literal
 
 import httpx
 
+from tests.harness import DROPPED_FIRST
+
 Kind = Literal["comment", "wall_post", "message"]
 Who = Literal["author", "community"]
 What = Literal["new", "edited", "deleted"]
@@ -76,7 +78,7 @@ class Driver:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.door = httpx.AsyncClient(base_url=url, timeout=60)
+        self.door = httpx.AsyncClient(base_url=url, timeout=60, limits=DROPPED_FIRST)
         self._open_ground: dict[str, str] = {}
 
     # --- where the network differs ------------------------------------------------------------------
