@@ -39,21 +39,19 @@ class TestDatabase:
         return await asyncpg.connect(url)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests stay together when two processes share them (`-n 2 --dist loadgroup`): those that share a stage.
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Which tests stay together when several processes share them (`--dist loadgroup`): those that share a stage.
 
     The end-to-end stack is one; a network of the conformance suite is one; otherwise a file is.
     """
-    for item in items:
-        parts = item.path.relative_to(Path(__file__).parent).parts
-        stage = "/".join(parts)
-        if parts[0] == "e2e":
-            stage = "e2e"
-        elif parts[0] == "conformance":
-            params = item.callspec.params if hasattr(item, "callspec") else {}
-            stage = f"conformance-{params.get('network', '')}"
-        item.add_marker(pytest.mark.xdist_group(stage))
+    parts = item.path.relative_to(Path(__file__).parent).parts
+    stage = "/".join(parts)
+    if parts[0] == "e2e":
+        stage = "e2e"
+    elif parts[0] == "conformance":
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        stage = f"conformance-{params.get('network', '')}"
+    item.add_marker(pytest.mark.xdist_group(stage))
 
 
 @pytest.fixture(scope="session")

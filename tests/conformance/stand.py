@@ -315,6 +315,7 @@ async def standing(
     await stand.start()
     try:
         stand.page = await stand.new_page("shared")
+        await driver.keep_open_ground(stand.page, "Первый!")
         stand.page_id = await asyncio.create_task(stand.connect(stand.page))  # no behaviour's own
         yield stand
     finally:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.people import Network, Person
+from tests.harness import DROPPED_FIRST
 from tests.stack import Stack, running_stack
 
 
@@ -47,7 +48,7 @@ async def enter_world(stack: Stack, exits: AsyncExitStack) -> World:
     """Sign everyone in at a running stack."""
 
     async def at(url: str) -> httpx.AsyncClient:
-        return await exits.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
+        return await exits.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30, limits=DROPPED_FIRST))
 
     gateway = await at(stack.gateway)
     centre = await Person.sign_in(gateway, "centre")

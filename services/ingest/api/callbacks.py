@@ -36,9 +36,12 @@ AGAIN = timedelta(seconds=30)
 ANSWER_SECONDS = 7.0
 SHOWN_PATH = "/callbacks/ok/…"
 
-_EVENT = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
-}
+
+def _event(example: dict[str, Any]) -> dict[str, Any]:
+    content = {"schema": {"type": "object"}, "example": example}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`ok` once the event is stored or known; for a confirmation its code",
@@ -70,7 +73,11 @@ async def _answer(taken: Awaitable[str]) -> Response:
 
 
 @door.post(
-    "/vk", response_class=PlainTextResponse, responses=_ANSWERS, openapi_extra=_EVENT, summary="An event of VK"
+    "/vk",
+    response_class=PlainTextResponse,
+    responses=_ANSWERS,
+    openapi_extra=_event({"type": "confirmation", "group_id": 101, "v": "5.199"}),
+    summary="An event of VK",
 )
 async def vk_event(request: Request) -> Response:
     """Callback API: known by `group_id` and `secret`; a second delivery of the same event changes nothing."""
@@ -81,7 +88,15 @@ async def vk_event(request: Request) -> Response:
     "/ok/{secret}",
     response_class=PlainTextResponse,
     responses=_ANSWERS | problems.responses(Invalid, NotFound),
-    openapi_extra=_EVENT,
+    openapi_extra=_event(
+        {
+            "webhookType": "MESSAGE_CREATED",
+            "sender": {"user_id": "user:700001", "name": "Имя"},
+            "recipient": {"chat_id": "chat:C0ffee00"},
+            "message": {"text": "Здравствуйте", "seq": 115000000000000001, "mid": "mid:C0ffee00.1"},
+            "timestamp": 1767225600000,
+        }
+    ),
     summary="An event of OK",
 )
 async def ok_event(request: Request, secret: str) -> Response:

@@ -200,6 +200,16 @@ class DatabaseFeed:
         async with self._database.write() as session:
             await session.execute(update(Thread).where(Thread.thread_key.in_(thread_keys)).values(marker=None))
 
+    async def spoken(self, ways: Sequence[str], since: datetime) -> dict[UUID, datetime]:
+        """Pages to which any of these ways brought something new after `since`: when it last did."""
+        last = func.max(Source.last_message_at)
+        query = select(Source.page_id, last.label("last")).where(
+            Source.way.in_(ways), Source.last_message_at > since
+        )
+        async with self._database.read() as session:
+            rows = await session.execute(query.group_by(Source.page_id))
+            return {row.page_id: row.last for row in rows}
+
     def rates(self, way: str) -> RateKeeper:
         """What is learnt of how often pages bring something by a way."""
         return RateBook(self._database, way)

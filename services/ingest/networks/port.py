@@ -345,6 +345,9 @@ class Feed(Protocol):
         the same range tells what is gone: what stands here and not there, unless it was written meanwhile.
         """
 
+    async def spoken(self, ways: Sequence[str], since: datetime) -> dict[UUID, datetime]:
+        """Pages to which any of these ways brought something new after `since`: when it last did."""
+
     def rates(self, way: str) -> RateKeeper:
         """What is learnt of how often pages bring something by a way."""
 

@@ -16,7 +16,9 @@ class ReconciliationIn(Given):
     """What to compare."""
 
     since: AwareDatetime | None = Field(
-        default=None, description="What was written then or later; left out: from where the last one left off"
+        default=None,
+        description="What was written then or later; left out: from where the last one left off",
+        examples=["2026-11-20T00:00:00+08:00"],
     )
 
 

@@ -68,7 +68,9 @@ class RetryIn(Given):
     """How an answer that failed is sent again."""
 
     text: Text | None = Field(
-        default=None, description="The whole answer, corrected; the same words when left out"
+        default=None,
+        description="The whole answer, corrected; the same words when left out",
+        examples=["Ямочный ремонт начнётся во вторник."],
     )
 
 

@@ -50,7 +50,9 @@ class RecoveryIn(Given):
     success_token: SecretStr | None = Field(
         default=None, max_length=4_000, description="VK: what the page at `redirect_uri` answered"
     )
-    captcha_key: str | None = Field(default=None, max_length=200, description="VK: what the picture shows")
+    captcha_key: str | None = Field(
+        default=None, max_length=200, description="VK: what the picture shows", examples=["q3ka"]
+    )
 
 
 class TokenList(BaseModel):

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Literal
 
 import httpx
 
+from tests.harness import DROPPED_FIRST
+
 Kind = Literal["comment", "wall_post", "message"]
 Who = Literal["author", "community"]
 What = Literal["new", "edited", "deleted"]
@@ -76,7 +78,8 @@ class Driver:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.door = httpx.AsyncClient(base_url=url, timeout=60)
+        self.door = httpx.AsyncClient(base_url=url, timeout=60, limits=DROPPED_FIRST)
+        self._open_ground: dict[str, str] = {}
 
     # --- where the network differs ------------------------------------------------------------------
 
@@ -151,6 +154,13 @@ class Driver:
         """A page of the network; its id as text."""
         return str((await self.call("pages", name=name, screen_name=name))["id"])
 
+    async def keep_open_ground(self, page: str, text: str) -> None:
+        """From now on, comments on this page without a place go where this one goes, whatever is posted later.
+
+        Behaviours share a page and close or delete posts of their own.
+        """
+        self._open_ground[page] = (await self.citizen(page, text)).thread
+
     async def citizen(
         self,
         page: str,
@@ -164,6 +174,8 @@ class Driver:
     ) -> Written:
         """A citizen writes: `under` a post or into a dialogue, in answer `to` something."""
         body: dict[str, Any] = {"page": page, "kind": kind, "text": text}
+        if kind == "comment" and page in self._open_ground:
+            body["thread"] = self._open_ground[page]
         body |= {} if under is None else {"thread": under.thread}
         body |= {} if to is None else {"thread": to.thread, "in_reply_to": to.id}
         body |= {} if author is None else {"author": author}

@@ -17,7 +17,7 @@ import pytest
 
 from cli.embedded.scratch import free_port
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
+from tests.harness import DROPPED_FIRST, ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
 KEYS = {
     "PSEUDONYM_KEY": "pseudonym-key-of-the-tests",
@@ -82,7 +82,7 @@ def running_emulator(network: str, folder: Path) -> Iterator[Emulator]:
     process = subprocess.Popen([sys.executable, "-m", f"emulators.{network}"], env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
-        with httpx.Client(base_url=url, timeout=30) as door:
+        with httpx.Client(base_url=url, timeout=30, limits=DROPPED_FIRST) as door:
             _wait_for(door, process)
             yield Emulator(url, door)
     finally:

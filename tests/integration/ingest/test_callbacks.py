@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
-from services.ingest.callbacks import batches
+from services.ingest.callbacks import batches, lookup
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
@@ -251,6 +251,7 @@ async def test_a_database_that_is_gone_loses_nothing(database: TestDatabase, key
             await server.execute(f'ALTER DATABASE "{database.name}" ALLOW_CONNECTIONS false')
             ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
             await server.fetch(ended, database.name)
+            await asyncio.sleep(lookup.AGAIN_SECONDS + 0.1)  # what was read a moment ago still refuses strangers
             event, stranger = comment(2), comment(3, secret="wrong")
             for answer in [await one.push(event), await one.push(event), await one.push(stranger)]:
                 assert answer.status_code == 503

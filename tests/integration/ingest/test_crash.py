@@ -16,7 +16,7 @@ import pytest
 
 from cli.embedded.scratch import free_port
 from tests.conftest import TestDatabase
-from tests.harness import environment, insert_organisation, service_under_test
+from tests.harness import DROPPED_FIRST, environment, insert_organisation, service_under_test
 from tests.integration.ingest.conftest import FAST, KEYS, Connected, Emulator
 from tests.integration.ingest.eventually import eventually
 
@@ -67,7 +67,7 @@ async def eye(database: TestDatabase) -> Any:
 
 async def _feed(emulator: Emulator, texts: list[str]) -> None:
     rows = "text\n" + "\n".join(f'"{text}"' for text in texts)
-    async with httpx.AsyncClient(base_url=emulator.url, timeout=60) as door:
+    async with httpx.AsyncClient(base_url=emulator.url, timeout=60, limits=DROPPED_FIRST) as door:
         answer = await door.post("/_control/feed", content=rows.encode(), headers={"content-type": "text/csv"})
     assert answer.json()["accepted"] == len(texts), answer.text
 

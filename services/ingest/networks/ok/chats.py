@@ -1,7 +1,11 @@
-"""Polling private messages of each group by its bot's token: rarely while the network pushes them."""
+"""Polling private messages of each group by its bot's token: rarely while the network pushes them.
+
+What the group's own staff write by hand is not pushed: where somebody wrote lately, a look comes more often.
+"""
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +14,7 @@ from services.ingest.networks.ok import parse
 from services.ingest.networks.ok.client import OkClient, graph_method
 from services.ingest.networks.ok.closed import Rests, concerns_it_alone, words
 from services.ingest.networks.ok.errors import NETWORK
+from services.ingest.networks.ok.subscription import WAY as PUSH_WAY
 from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, TokenKind
 from services.ingest.networks.resting import TROUBLE
 from services.ingest.settings import IngestSettings
@@ -34,6 +39,10 @@ EDITS_MS = 86_400_000
 # What push has had this long for, and a poll finds, push has lost.
 PUSH_MS = 30_000
 MOST_REST = 60.0
+# A talk is looked at again after this share of the time since its last words: an answer by hand is seen so late.
+TALK_SHARE = 0.05
+# How often it is asked where talks go on, in seconds.
+TALKS_SECONDS = 2.0
 # How soon a group without a token is asked about again, in seconds.
 NO_TOKEN_SECONDS = 5.0
 
@@ -66,6 +75,8 @@ class Chats:
         self._missed: set[str] = set()
         self._busy: set[str] = set()
         self._tokens: dict[str, UUID] = {}
+        self._spoken: dict[UUID, datetime] = {}
+        self._spoken_at = 0.0
 
     async def run(self) -> None:
         """Look for ever."""
@@ -74,6 +85,7 @@ class Chats:
         async with asyncio.TaskGroup() as group:
             while True:
                 now = asyncio.get_running_loop().time()
+                await self._hear_talks(now)
                 for page in self._accounts.pages(NETWORK):
                     if page.external_id not in self._busy and self._ready(page, now):
                         self._busy.add(page.external_id)
@@ -88,11 +100,8 @@ class Chats:
 
     def _ready(self, page: PageRef, now: float) -> bool:
         looked = self._looked.get(page.external_id)
-        if looked is not None:
-            push = self._pushed(page)
-            period = self._settings.ok_chats_subscribed_seconds if push else self._settings.ok_chats_seconds
-            if looked + period > now:
-                return False
+        if looked is not None and looked + self._period(page) > now:
+            return False
         if self._rests.rests(f"{page.external_id}/token"):
             return False
         credential = self._accounts.credential(NETWORK, TokenKind.GROUP, page.id)
@@ -103,6 +112,27 @@ class Chats:
             self._tokens[page.external_id] = credential.id
             self._rests.wake(page.external_id)  # what one token is refused another may be shown
         return not self._rests.rests(page.external_id)
+
+    def _period(self, page: PageRef) -> float:
+        """Seconds between two looks at a group."""
+        if not self._pushed(page):
+            return self._settings.ok_chats_seconds
+        rarest = self._settings.ok_chats_subscribed_seconds
+        spoken = self._spoken.get(page.id)
+        if spoken is None:
+            return rarest
+        share = (clock.now() - spoken).total_seconds() * TALK_SHARE
+        return min(max(share, self._settings.ok_chats_seconds), rarest)
+
+    async def _hear_talks(self, now: float) -> None:
+        if now < self._spoken_at + TALKS_SECONDS:
+            return
+        self._spoken_at = now
+        since = clock.now() - timedelta(seconds=self._settings.ok_chats_subscribed_seconds / TALK_SHARE)
+        try:
+            self._spoken = await self._feed.spoken((WAY, PUSH_WAY), since)
+        except TROUBLE as error:  # with the database away no look can be stored either
+            log.warning("talks are not known now", error=str(error)[:200])
 
     async def _one(self, page: PageRef, gate: asyncio.Semaphore) -> None:
         name = page.external_id
