@@ -243,6 +243,34 @@ async def test_two_imports_at_once_wait_for_each_other(registry: ServiceUnderTes
     assert (await counted(database))["organisations"] == 40
 
 
+async def test_who_is_registered_meanwhile_stops_the_import(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    other, eye = await database.connect("registry"), await database.connect()
+    await other.execute("BEGIN")
+    await other.execute(
+        """INSERT INTO organisations (id, code, name, sort_key, kind, active, version, created_at, updated_at)
+           VALUES (gen_random_uuid(), 's2', 'Клуб', 'клуб', 'other', true, 1, now(), now())"""
+    )
+    content = csv_file(
+        ["Код", "Наименование", "Вид"], ["s1", "Школа", "учреждение"], ["s2", "Музей", "учреждение"]
+    )
+    importing = asyncio.create_task(send(registry, content))
+    while not await eye.fetchval(
+        "SELECT exists(SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted)"
+    ):
+        assert not importing.done()
+        await asyncio.sleep(0.02)
+    await other.execute("COMMIT")
+    answer = await importing
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
+    assert (await counted(database))["organisations"] == 1
+    await other.close()
+    await eye.close()
+    again = await imported(registry, content)
+    assert again["organisations"] == counts(added=1, changed=1)
+
+
 async def test_a_repeated_request_answers_as_the_first(registry: ServiceUnderTest) -> None:
     content = csv_file(["Наименование", "Вид"], ["Школа", "учреждение"])
     headers = registry.headers("moderator", **{"Idempotency-Key": "once"})
