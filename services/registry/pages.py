@@ -156,7 +156,7 @@ async def change(
         data: dict[str, Any] = {"changed": changed}
         if before != found.organisation_id:
             data["moved_from"] = str(before)
-            moved = {"moved_from": str(before), "url": found.url}
+            moved = {"moved_from": str(before)}
             await emit(session, event_of("page.changed_hands", found, actor, moved))
         await emit(session, event_of("page.changed", found, actor, data))
     return found
@@ -172,6 +172,7 @@ def event_of(kind: str, page: Page, actor: str, data: dict[str, Any]) -> NewEven
         data={
             "network": page.network,
             "external_id": page.external_id,
+            "url": page.url,
             "active": page.active,
             "live_from": page.live_from.isoformat(),
             "version": page.version,

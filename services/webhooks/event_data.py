@@ -114,6 +114,39 @@ class PageData(Data):
     organisation: OrganisationRef | None = None
 
 
+class PageStateData(PageData):
+    """Also whether it is followed, and since when what citizens write there opens cases."""
+
+    active: bool | None = None
+    live_from: datetime | None = None
+
+
+class PageChangedData(PageStateData):
+    """Also the fields that changed, and the organisation that kept it before, if that is one of them."""
+
+    changed: list[str] | None = None
+    moved_from: UUID | None = None
+
+
+class PageStepReachedData(PageData):
+    """Also which step of its way to being official and live, since when, and by what evidence."""
+
+    step: str | None = Field(
+        default=None, description="`created`, `verified`, `marked`, `connected`, `widgets` or `live`"
+    )
+    reached_on: date | None = None
+    evidence_kind: str | None = Field(default=None, description="`network`, `document`, `screenshot` or `manual`")
+
+
+class PageStepLostData(PageData):
+    """Also which step, and since when it stands no more."""
+
+    step: str | None = Field(default=None, description="`created`, `connected`, `widgets` or `live`")
+    reached_on: date | None = None
+    lost_on: date | None = None
+    reason: str | None = None
+
+
 class PageShutData(PageData):
     """Also why the network does not show it."""
 

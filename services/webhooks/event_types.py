@@ -19,10 +19,14 @@ from services.webhooks.event_data import (
     GapData,
     MovedData,
     OverdueData,
+    PageChangedData,
     PageMarkData,
     PageMovedData,
     PageRenamedData,
     PageShutData,
+    PageStateData,
+    PageStepLostData,
+    PageStepReachedData,
     PageStolenData,
     SucceededData,
     TestData,
@@ -45,6 +49,10 @@ class EventName(StrEnum):
     DELETED = "message.deleted"
     GAP_FOUND = "source.gap_found"
     TOKEN_CHANGED = "token.state_changed"  # noqa: S105 — the name of an event
+    PAGE_REGISTERED = "page.registered"
+    PAGE_CHANGED = "page.changed"
+    PAGE_STEP_REACHED = "page.step_reached"
+    PAGE_STEP_LOST = "page.step_lost"
     PAGE_CLOSED = "page.closed"
     PAGE_UNREACHABLE = "page.unreachable"
     PAGE_RENAMED = "page.renamed"
@@ -124,9 +132,17 @@ _PAGE = {
     "url": "https://vk.com/club101",
     "organisation": {"id": "0198f3a0-0000-7000-8000-000000000001", "name": "Школа № 1"},
 }
+_KEPT = {"active": True, "live_from": "2026-11-20T09:00:00+08:00"}
+_REACHED = {"step": "connected", "reached_on": "2026-10-01", "evidence_kind": "document"}
 _RENAMED = {
     "name": {"before": "Школа № 1", "after": "Скидки каждый день"},
     "screen_name": {"before": "school1", "after": "sale_every_day"},
+}
+_STEP_LOST = {
+    "step": "widgets",
+    "reached_on": "2026-10-01",
+    "lost_on": "2026-11-23",
+    "reason": "Виджеты сняты",
 }
 _MARK = {
     "step": "verified",
@@ -161,6 +177,18 @@ CATALOGUE: dict[str, Kind] = {
     EventName.DELETED: Kind("A message was removed in the network, by whomever", DeletedData, _DELETED),
     EventName.TOKEN_CHANGED: Kind("A network refused a credential, or takes it again", TokenData, _TOKEN),
     EventName.GAP_FOUND: Kind("Comparing a page with its network found messages that were missing", GapData, _GAP),
+    EventName.PAGE_REGISTERED: Kind("A page was registered", PageStateData, _PAGE | _KEPT),
+    EventName.PAGE_CHANGED: Kind(
+        "What the registry holds of a page changed", PageChangedData, _PAGE | _KEPT | {"changed": ["active"]}
+    ),
+    EventName.PAGE_STEP_REACHED: Kind(
+        "A page reached a step after its registration, or the step's day or evidence was put right",
+        PageStepReachedData,
+        _PAGE | _REACHED,
+    ),
+    EventName.PAGE_STEP_LOST: Kind(
+        "A page lost a step that is no mark: those have `page.mark_lost`", PageStepLostData, _PAGE | _STEP_LOST
+    ),
     EventName.PAGE_CLOSED: Kind(
         "The network shows a page to nobody, or to members only", PageShutData, _PAGE | {"reason": "banned"}
     ),
