@@ -12,7 +12,7 @@ from services.registry.sorting import sort_key
 from shared.clock import REGION_ZONE
 
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
-_ROUNDED = re.compile(r"\d+[.,]?\d*[eе]\+?\d+", re.IGNORECASE)
+_ROUNDED = re.compile(r"\d{1,20}[.,]?\d{0,20}[eе]\+?\d{1,4}", re.IGNORECASE)
 _DATED = re.compile(r"^(?P<name>.*\S)\s*\[(?P<start>[\d.-]*)/(?P<end>[\d.-]*)\]$")
 
 YES = frozenset({"true", "1", "да", "действует", "действующая", "активна", "активен", "ведется", "yes", "+"})

@@ -73,17 +73,21 @@ class Directory:
         self._found: dict[str, dict[str, set[UUID]]] = {
             kind: defaultdict(set) for kind in ("id", "code", "number", "name")
         }
+        self._ended: set[UUID] = set()
 
     def add(
         self,
         organisation_id: UUID,
         *,
+        active: bool,
         ids: Iterable[UUID] = (),
         code: str | None,
         numbers: Iterable[str | None],
         names: Iterable[str | None],
     ) -> None:
         """Note what an organisation is named by."""
+        if not active:
+            self._ended.add(organisation_id)
         for kind, values in (
             ("id", [str(organisation_id), *map(str, ids)]),
             ("code", [code]),
@@ -95,6 +99,7 @@ class Directory:
                     self._found[kind][value].add(organisation_id)
 
     def find(self, text: str) -> set[UUID]:
-        """Whom the text names: by the surest of its readings that names anybody."""
+        """Whom the text names, by the surest of its readings that names any; who is no more comes last."""
         word = sort_key(text)
-        return next((found for by in self._found.values() if (found := by.get(word, set()))), set())
+        found = next((found for by in self._found.values() if (found := by.get(word, set()))), set[UUID]())
+        return found - self._ended or found

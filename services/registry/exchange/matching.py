@@ -79,6 +79,8 @@ class Matcher:
         return self._only(draft.place, found)
 
     def _only(self, cell: Cell | None, found: Sequence[Organisation]) -> Organisation | None:
+        # One that took over often bears the name of one that is no more.
+        found = [row for row in found if row.active] or found
         if len(found) > 1 and cell is not None:
             self._faults.add(cell.fault(f"{len(found)} organisations have it: tell them apart by code"))
         return found[0] if found else None
@@ -97,8 +99,10 @@ def directory(known: Known, matches: Sequence[Match]) -> Directory:
     found = Directory()
     for match in matches:
         given: UUID | None = match.draft.given("id")
+        active = match.draft.given("active")
         found.add(
             match.id,
+            active=match.existing.active if active is None and match.existing is not None else active is not False,
             ids=[given] if given else [],
             code=match.now("code"),
             numbers=[match.now("ogrn"), match.now("inn")],
@@ -107,7 +111,13 @@ def directory(known: Known, matches: Sequence[Match]) -> Directory:
     described = {match.id for match in matches}
     for row in known.organisations.values():
         if row.id not in described:
-            found.add(row.id, code=row.code, numbers=[row.ogrn, row.inn], names=[row.name, row.short_name])
+            found.add(
+                row.id,
+                active=row.active,
+                code=row.code,
+                numbers=[row.ogrn, row.inn],
+                names=[row.name, row.short_name],
+            )
     return found
 
 

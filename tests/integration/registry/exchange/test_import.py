@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -193,6 +194,21 @@ async def test_an_organisation_is_found_by_what_is_sure(registry: ServiceUnderTe
         by_number,
         by_name,
     )
+
+
+async def test_one_that_is_no_more_steps_back(registry: ServiceUnderTest, database: TestDatabase) -> None:
+    old, new = [await make(registry, "/organisations", name="Районо", kind="municipality") for _ in range(2)]
+    connection = await database.connect()
+    await connection.execute("UPDATE organisations SET active = false WHERE id = $1", UUID(old["id"]))
+    await connection.close()
+    headings = ["Наименование", "Вид", "Учредитель", "Телефон"]
+    content = csv_file(
+        headings, ["Районо", "омсу", "", "8 (3012) 00-00-00"], ["Детский сад", "учреждение", "РайОНО", ""]
+    )
+    await imported(registry, content)
+    found = {row["id"]: row for row in await whole(registry, "/organisations")}
+    assert (found[old["id"]]["phone"], found[new["id"]]["phone"]) == (None, "8 (3012) 00-00-00")
+    assert [row["parent_id"] for row in found.values() if row["name"] == "Детский сад"] == [new["id"]]
 
 
 async def test_namesakes_are_not_guessed(registry: ServiceUnderTest) -> None:
