@@ -57,9 +57,10 @@ pages, municipalities, calendars, coverage) is the region's public directory: ev
 of it, so a change to what one may read but not touch answers 403. A system's token may hold fewer rights than its
 role (`scopes` of the client, claim `scope`), never more. `GET /me` shows the caller's own rights.
 
-Nobody gives more than they have: who is bound to an organisation gives that organisation's roles there, and beneath
-it when they are bound with `beneath` themselves; only then do they bind others so, or change those who are. Nobody
-changes their own access. Roles of the centre are given by `operations`, the first of them by `gospablik add-person`.
+Nobody gives more than they have: who is bound to an organisation gives that organisation's roles there, and
+beneath it when they are bound with `beneath` themselves; only then do they bind others so, or change those who
+are. Nobody changes their own access. Roles of the centre are given by `operations`, the first of them by
+`gospablik add-person`.
 
 A test calls every route of every service as every role, for own, subordinate and foreign things, and compares the
 answers with these tables (`tests/integration/access`).

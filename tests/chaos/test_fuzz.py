@@ -29,8 +29,8 @@ USERNAMES = {
 # Every role meets examples and random calls. Those who may do most at the centre and at an organisation also meet
 # each boundary of each parameter. Eight minutes in all.
 WITH_BOUNDARIES = {Role.MODERATOR, Role.MANAGER}
-SHORT = ("--phases", "examples,fuzzing", "--max-examples", "4", "--max-time", "35")
-LONG = ("--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--max-time", "90")
+SHORT = ("--phases", "examples,fuzzing", "--max-examples", "4", "--max-time", "30")
+LONG = ("--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--max-time", "80")
 
 
 @pytest.fixture(scope="module")
