@@ -42,12 +42,14 @@ class TestDatabase:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Which tests stay together when several processes share them (`--dist loadgroup`): those that share a stage.
 
-    The end-to-end stack is one; a network of the conformance suite is one; otherwise a file is.
+    The end-to-end stack is one, the matrix of access another; a network of the conformance suite is one; otherwise a file is.
     """
     parts = item.path.relative_to(Path(__file__).parent).parts
     stage = "/".join(parts)
     if parts[0] == "e2e":
         stage = "e2e"
+    elif parts[:2] == ("integration", "access"):
+        stage = "access"
     elif parts[0] == "conformance":
         params = item.callspec.params if hasattr(item, "callspec") else {}
         stage = f"conformance-{params.get('network', '')}"

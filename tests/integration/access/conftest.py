@@ -1,4 +1,4 @@
-"""One stage for all tests of this folder: no call changes it."""
+"""One stage for all tests of this folder, and gone after them: no call changes it, others start services anew."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from tests.conftest import TestDatabase
 from tests.integration.access.stage import Stage, running_stage
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def stage(template: str, keys_dir: Path) -> AsyncIterator[Stage]:
     """All services on one database of their own."""
     name = f"test_{secrets.token_hex(6)}"
