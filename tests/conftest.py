@@ -42,7 +42,8 @@ class TestDatabase:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Which tests stay together when several processes share them (`--dist loadgroup`): those that share a stage.
 
-    The end-to-end stack is one, the matrix of access another; a network of the conformance suite is one; otherwise a file is.
+    The end-to-end stack is one, the matrix of access another; so is a network of the conformance suite; otherwise a
+    file is.
     """
     parts = item.path.relative_to(Path(__file__).parent).parts
     stage = "/".join(parts)
