@@ -42,7 +42,7 @@ class TestDatabase:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Which tests stay together when several processes share them (`--dist loadgroup`): those that share a stage.
 
-    The end-to-end stack is one, the matrix of access another; so is a network of the conformance suite; otherwise a
+    The end-to-end stack is one, the matrix of access another; so is a network of the conformance suite; else a
     file is.
     """
     parts = item.path.relative_to(Path(__file__).parent).parts
