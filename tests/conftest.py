@@ -8,6 +8,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from cli import database as bootstrap
 from cli import keys
@@ -39,19 +41,20 @@ class TestDatabase:
         return await asyncpg.connect(url)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Which tests stay together when several processes share them (`--dist loadgroup`): those that share a stage.
+class _Stages(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+    """Tests that share a stage stay in one process: the end-to-end run, a network's conformance, else a file."""
 
-    The end-to-end stack is one; a network of the conformance suite is one; otherwise a file is.
-    """
-    parts = item.path.relative_to(Path(__file__).parent).parts
-    stage = "/".join(parts)
-    if parts[0] == "e2e":
-        stage = "e2e"
-    elif parts[0] == "conformance":
-        params = item.callspec.params if hasattr(item, "callspec") else {}
-        stage = f"conformance-{params.get('network', '')}"
-    item.add_marker(pytest.mark.xdist_group(stage))
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, case = nodeid.partition("::")
+        room = Path(file).parts[1]
+        if room == "conformance" and "[" in case:
+            return f"{room}-{case.partition('[')[2].partition('-')[0]}"
+        return room if room == "e2e" else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Stages:
+    """How several processes share the tests."""
+    return _Stages(config, log)
 
 
 @pytest.fixture(scope="session")
