@@ -8,6 +8,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from cli import database as bootstrap
 from cli import keys
@@ -39,22 +41,23 @@ class TestDatabase:
         return await asyncpg.connect(url)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Which tests stay together when several processes share them (`--dist loadgroup`): those that share a stage.
+class _Stages(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+    """Tests that share a stage stay in one process.
 
-    The end-to-end stack is one, the matrix of access another; so is a network of the conformance suite; else a
+    The end-to-end run is one stage, the matrix of access another, so is a network of the conformance suite; else a
     file is.
     """
-    parts = item.path.relative_to(Path(__file__).parent).parts
-    stage = "/".join(parts)
-    if parts[0] == "e2e":
-        stage = "e2e"
-    elif parts[:2] == ("integration", "access"):
-        stage = "access"
-    elif parts[0] == "conformance":
-        params = item.callspec.params if hasattr(item, "callspec") else {}
-        stage = f"conformance-{params.get('network', '')}"
-    item.add_marker(pytest.mark.xdist_group(stage))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, case = nodeid.partition("::")
+        if file.startswith("tests/conformance/") and "[" in case:
+            return f"conformance-{case.partition('[')[2].partition('-')[0]}"
+        return next((room for room in ("tests/e2e/", "tests/integration/access/") if file.startswith(room)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Stages:
+    """How several processes share the tests."""
+    return _Stages(config, log)
 
 
 @pytest.fixture(scope="session")
