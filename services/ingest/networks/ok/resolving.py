@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.ingest.networks.calls import CallError, CallLost, Treatment
-from services.ingest.networks.directory import Community, NoCommunity
+from services.ingest.networks.directory import Community, NoCommunity, words
 from services.ingest.networks.ok.client import OkClient
 from services.ingest.networks.ok.errors import NETWORK
 
@@ -23,11 +23,10 @@ async def by_id(client: OkClient, external_id: str) -> Community:
             continue
         if str(raw.get("status") or "").upper() in DEAD or raw.get("disable_reason"):
             raise NoCommunity("The group is deleted or blocked")
-        name, given = raw.get("name"), raw.get("shortname")
-        if not isinstance(name, str) or not name.strip():
+        name = words(raw.get("name"))
+        if name is None:
             raise CallLost(NETWORK, "group.getInfo", "no name in the answer")
-        screen_name = given if isinstance(given, str) and given else None
-        return Community(external_id=external_id, name=name.strip(), screen_name=screen_name)
+        return Community(external_id=external_id, name=name, screen_name=words(raw.get("shortname")))
     raise NoCommunity(f"Одноклассники have no group with the id {external_id}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.ingest.networks.calls import CallError, CallLost
-from services.ingest.networks.directory import Community, NoCommunity
+from services.ingest.networks.directory import Community, NoCommunity, words
 from services.ingest.networks.port import TokenKind
 from services.ingest.networks.vk.client import VkClient
 from services.ingest.networks.vk.errors import NETWORK
@@ -64,9 +64,9 @@ async def by_name(client: VkClient, name: str, own: UUID | None) -> Community:
 def _community(external_id: str, raw: Mapping[str, Any]) -> Community:
     if (gone := raw.get("deactivated")) is not None:
         raise NoCommunity(DEAD.get(str(gone), DEAD["banned"]))
-    name, given = raw.get("name"), raw.get("screen_name")
-    if not isinstance(name, str) or not name.strip():
+    name, given = words(raw.get("name")), words(raw.get("screen_name"))
+    if name is None:
         raise CallLost(NETWORK, "groups.getById", "no name in the answer")
     # Without a name of its own a community answers to club1, public1 or event1.
-    plain = not isinstance(given, str) or re.fullmatch(rf"(?:club|public|event){external_id}", given)
-    return Community(external_id=external_id, name=name.strip(), screen_name=None if plain else given)
+    plain = given is None or re.fullmatch(rf"(?:club|public|event){external_id}", given)
+    return Community(external_id=external_id, name=name, screen_name=None if plain else given)
