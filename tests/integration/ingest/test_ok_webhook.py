@@ -126,6 +126,7 @@ async def test_push_that_brings_nothing_is_noticed_by_polling(
         "ok_api_url": ok.url,
         "callbacks_url": relay.url,
         "ok_chats_subscribed_seconds": "3",
+        "ok_chats_seconds": "3",  # a talk just begun is looked at as rarely: push has its time
         "ok_subscriptions_seconds": "6",
     }
     async with connected(database, keys_dir, **settings) as system:
