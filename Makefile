@@ -25,7 +25,7 @@ run: $(VENV)/.runtime ## start everything; Ctrl-C stops everything; data stays i
 	@exec $(BIN)/gospablik up
 
 test: $(VENV)/.dev ## unit, integration, contract and end-to-end tests (10 minutes at most)
-	$(BIN)/python -m pytest -m "not long" -n 2
+	$(BIN)/python -m pytest -m "not long" -n 3
 
 test-long: $(VENV)/.dev ## seeded kill and fault runs, API fuzzing, short benchmarks (40 minutes at most)
 	$(BIN)/python -m pytest -m long --timeout 1800
