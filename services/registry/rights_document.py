@@ -6,8 +6,9 @@ from pathlib import Path
 from shared.access import CENTRE_ROLES, RIGHTS, Reach, Relation, Right, Role
 
 MEANINGS: dict[Right, str] = {
-    Right.REGISTRY_READ: "read organisations, pages, municipalities and calendars",
-    Right.REGISTRY_WRITE: "register and change them",
+    Right.REGISTRY_READ: "read organisations, pages, municipalities, calendars and coverage; "
+    "topics, SLA policies and routing rules too",
+    Right.REGISTRY_WRITE: "register and change organisations, pages and calendars",
     Right.PAGES_CONFIRM: "confirm the steps of a page's way to being official and live",
     Right.PEOPLE_READ: "see people with access",
     Right.PEOPLE_MANAGE: "give access to people, change and take it",
@@ -35,7 +36,8 @@ PEOPLE: dict[Role, str] = {
     Role.AUDITOR: "auditor: reads everything, changes nothing",
     Role.OPERATIONS: "operations: keys, access, health",
     Role.MANAGER: "manager of an organisation: its people, systems and pages",
-    Role.APPROVER: "signs an organisation's answers",
+    Role.APPROVER: "approver of an organisation's answers: no step asks for an approval yet, "
+    "so it may do what an executor may, webhooks apart",
     Role.EXECUTOR: "answers for an organisation",
 }
 INTRODUCTION = """\
@@ -53,9 +55,10 @@ A right says what a caller may do; each cell says to whose things:
 
 A call without a good token answers 401, one without the right 403. A thing outside the caller's reach answers 404,
 as if it did not exist, and no list, count, search, cursor or feed shows it. The registry itself (organisations,
-pages, municipalities, calendars, coverage) is the region's public directory: everybody who is signed in reads all
-of it, so a change to what one may read but not touch answers 403. A system's token may hold fewer rights than its
-role (`scopes` of the client, claim `scope`), never more. `GET /me` shows the caller's own rights.
+pages, municipalities, calendars, coverage) is the region's public directory, and topics, SLA policies and routing
+rules are its rules: everybody who is signed in reads all of it, so a change to what one may read but not touch
+answers 403. A system's token may hold fewer rights than its role (`scopes` of the client, claim `scope`), never
+more. `GET /me` shows the caller's own rights.
 
 Nobody gives more than they have: who is bound to an organisation gives that organisation's roles there, and
 beneath it when they are bound with `beneath` themselves; only then do they bind others so, or change those who

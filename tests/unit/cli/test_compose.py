@@ -6,13 +6,24 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from pydantic import TypeAdapter
+from pydantic_settings import BaseSettings
 
 from cli.compose import new_environment, prepare
 from cli.embedded.settings import SERVICES
 from services.gateway.settings import DeskSettings
+from services.ingest.settings import IngestSettings
+from services.registry.settings import RegistrySettings
+from services.webhooks.settings import WebhooksSettings
 from shared.settings import Settings
 
 _ROOT = Path(__file__).parents[3]
+_OWN: dict[str, type[BaseSettings]] = {
+    "registry": RegistrySettings,
+    "ingest": IngestSettings,
+    "webhooks": WebhooksSettings,
+    "desk": DeskSettings,
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +69,30 @@ def test_addresses_name_containers_that_exist(services: dict[str, Any]) -> None:
             assert environment[f"GOSPABLIK_{name.upper()}_URL"] == f"http://{name}:8000"
             assert f"{name}_url" in known
     assert services["gateway"]["environment"]["GOSPABLIK_DESK_URL"] == "http://desk:8000"
+
+
+def test_settings_that_are_left_out_are_as_in_the_code(services: dict[str, Any]) -> None:
+    gateway = (_ROOT / "services/gateway/traefik/dynamic.yml").read_text(encoding="utf-8")
+    in_gateway = dict(re.findall(r'env "(\w+)" \| default "(\w+)"', gateway))
+    assert in_gateway
+    assert in_gateway.items() <= _defaults(services["gateway"]).items()
+    for container in (*SERVICES, "desk"):
+        common = {} if container == "desk" else Settings.model_fields
+        fields = {**common, **_OWN[container].model_fields} if container in _OWN else common
+        for name, default in _defaults(services[container]).items():
+            field = fields.get(name.removeprefix("GOSPABLIK_").lower())
+            if field is None:
+                assert name in services["gateway"]["environment"], f"{container} does not read {name}"
+            elif default:
+                kind = TypeAdapter[object](field.rebuild_annotation())
+                assert kind.validate_python(default) == field.default, name
+            else:
+                assert not field.default, name
+
+
+def _defaults(service: dict[str, Any]) -> dict[str, str]:
+    found = (re.fullmatch(r"\$\{(\w+):-(.*)\}", value) for value in service["environment"].values())
+    return {match[1]: match[2] for match in found if match}
 
 
 def test_emulators_are_a_profile_and_everything_is_checked(services: dict[str, Any]) -> None:
