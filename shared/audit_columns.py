@@ -61,6 +61,7 @@ UNAUDITED: dict[str, str] = {
     **dict.fromkeys(("appeals_cursors", "webhooks_cursors", "ingest_cursors"), "a reader's place in the events"),
     "municipalities": "changed by migrations alone",
     "page_checks": "what the network said, written by the worker",
+    "page_check_calls": "counts, written by the worker",
     "coverage_days": "figures, written by the worker",
     "sign_in_failures": "counts of wrong passwords, under a digest, forgotten after an hour",
     **dict.fromkeys(

@@ -19,6 +19,10 @@ class ServiceUnavailable(Exception):  # noqa: N818
     """The other service did not answer, or answered 5xx: worth another try."""
 
 
+class ServiceAway(ServiceUnavailable):
+    """Nobody took the request: the other service certainly did nothing."""
+
+
 class ServiceRefused(Exception):  # noqa: N818
     """The other service understood and refused; `problem` is its problem document."""
 
@@ -69,6 +73,8 @@ class ServiceClient:
                         if response.status >= 400:
                             raise ServiceRefused(response.status, answer)
                         return answer
+                except aiohttp.ClientConnectorError as error:
+                    raise ServiceAway(f"{callee}: {error!r}") from error
                 except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                     raise ServiceUnavailable(f"{callee}: {error!r}") from error
         raise AssertionError("unreachable: the retry either returns or raises")

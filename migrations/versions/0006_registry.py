@@ -12,7 +12,15 @@ branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
 SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
-TABLES = ("organisation_names", "successions", "page_steps", "page_checks", "coverage_days", "client_secrets")
+TABLES = (
+    "organisation_names",
+    "successions",
+    "page_steps",
+    "page_checks",
+    "page_check_calls",
+    "coverage_days",
+    "client_secrets",
+)
 # Columns of client_secrets that others may read: all but the digest.
 SECRET_COLUMNS = ("id", "client_id", "created_at", "expires_at", "last_used_at")
 
@@ -228,6 +236,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_page_checks_day", "page_checks", ["day", "page_id"], unique=False)
     op.create_table(
+        "page_check_calls",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("network", sa.Text(), nullable=False),
+        sa.Column("calls", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "network", name=op.f("pk_page_check_calls")),
+    )
+    op.create_table(
         "page_steps",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("page_id", sa.Uuid(), nullable=False),
@@ -383,6 +398,7 @@ def downgrade() -> None:
         "ix_page_steps_lost_on", table_name="page_steps", postgresql_where=sa.text("lost_on IS NOT NULL")
     )
     op.drop_table("page_steps")
+    op.drop_table("page_check_calls")
     op.drop_index("ix_page_checks_day", table_name="page_checks")
     op.drop_table("page_checks")
     op.drop_index(op.f("ix_client_secrets_client_id"), table_name="client_secrets")

@@ -19,6 +19,7 @@ OWNERS: dict[str, str] = {
             "pages",
             "page_steps",
             "page_checks",
+            "page_check_calls",
             "coverage_days",
             "people",
             "api_clients",

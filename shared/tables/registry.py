@@ -211,6 +211,19 @@ class PageCheck(Base):
     calls: Mapped[int] = mapped_column(default=0)
 
 
+class PageCheckCalls(Base):
+    """Calls that the checks of a day may have made to one network: granted before it is asked, then those made.
+
+    An answer that is lost leaves what was granted.
+    """
+
+    __tablename__ = "page_check_calls"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    network: Mapped[str] = mapped_column(primary_key=True)
+    calls: Mapped[int]
+
+
 class CoverageDay(Base):
     """How many bodies of one group owed a page in one network on a day, and how many had it."""
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.directory.contacts import address_in, phone_in
 from services.ingest.directory.desk import Desk
-from services.ingest.networks.calls import CallError, CallLost, NoToken
+from services.ingest.networks.calls import Allowance, AllowanceSpent, CallError, CallLost, NoToken, at_most
 from services.ingest.networks.directory import Described, Directory, Posts
 from services.ingest.networks.port import PageRef
 from services.ingest.schemas.directory import DescribedPage, DescribedPages, PagesToDescribe
@@ -33,15 +33,16 @@ WEEK = timedelta(days=7)
 WALL_WAYS = ("wall_poll", "topics_poll")
 # The caller waits: a wall that is not read by then is left for another day.
 SECONDS = 40.0
-FAILED = (CallError, CallLost, NoToken)
+FAILED = (AllowanceSpent, CallError, CallLost, NoToken)
 
 
 class _Walls:
     """Reads walls one by one, as many as allowed, until time is up or the network no longer lets us."""
 
-    def __init__(self, known: Mapping[UUID, Posts], allowed: int) -> None:
+    def __init__(self, known: Mapping[UUID, Posts], allowed: int, allowance: Allowance) -> None:
         self._known = known
         self._left = allowed
+        self._allowance = allowance
         self._until = asyncio.get_running_loop().time() + SECONDS
         self._given_up: set[str] = set()
 
@@ -50,22 +51,33 @@ class _Walls:
         if page.id in self._known:
             return self._known[page.id], 0
         late = asyncio.get_running_loop().time() >= self._until
-        if self._left <= 0 or late or page.network in self._given_up:
+        if min(self._left, self._allowance.left) <= 0 or late or page.network in self._given_up:
             return None, 0
         self._left -= 1
+        before, posts = self._allowance.made, None
         try:
-            return await directory.posts(page, clock.now() - WEEK), 1
+            posts = await directory.posts(page, clock.now() - WEEK)
         except FAILED as error:
             log.warning("walls are not read any more", network=page.network, error=str(error)[:300])
             self._given_up.add(page.network)
-            return None, _made(error)
+        return posts, self._allowance.made - before
 
 
 async def describe(database: Database, desk: Desk, wanted: PagesToDescribe) -> DescribedPages:
     """What the networks say of the pages now.
 
-    Pages whose network could not be asked are left out, and `trouble` says why.
+    Pages whose network could not be asked are left out, and `trouble` says why. No more calls are made than were
+    given, repeated attempts among them.
     """
+    with at_most(wanted.calls) as allowance:
+        answer = await _described(database, desk, wanted, allowance)
+    answer.calls = allowance.made
+    return answer
+
+
+async def _described(
+    database: Database, desk: Desk, wanted: PagesToDescribe, allowance: Allowance
+) -> DescribedPages:
     async with database.read() as session:
         pages = await _pages(session, wanted.page_ids)
         known = await _known_posts(session, wanted.page_ids, clock.now())
@@ -78,28 +90,20 @@ async def describe(database: Database, desk: Desk, wanted: PagesToDescribe) -> D
             continue
         try:
             for start in range(0, len(some), directory.batch):
-                if answer.calls >= wanted.calls:
+                if allowance.left <= 0:
                     break
                 batch = some[start : start + directory.batch]
                 told = {one.external_id: one for one in await directory.describe(batch)}
-                answer.calls += 1
                 said += [(page, told[page.external_id], directory) for page in batch]
         except FAILED as error:
             log.warning("pages were not described", network=network, error=str(error)[:300])
-            answer.calls += _made(error)
             answer.trouble = str(error)[:300]
-    walls = _Walls(known, min(wanted.walls, wanted.calls - answer.calls))
+    walls = _Walls(known, wanted.walls, allowance)
     for page, one, directory in said:
         posts, calls = await walls.posts(page, directory) if one.outcome == "open" else (None, 0)
         answer.items.append(_shown(page, one, posts, calls))
         await asyncio.sleep(0)  # looking for a phone may take milliseconds: others come in between
-        answer.calls += calls
     return answer
-
-
-def _made(failure: Exception) -> int:
-    """How many calls a failure cost: without a token none was made."""
-    return 0 if isinstance(failure, NoToken) else 1
 
 
 def _shown(page: PageRef, said: Described, posts: Posts | None, calls: int) -> DescribedPage:

@@ -1,7 +1,9 @@
 """What every call to a network has in common: pacing by token, how it can end, and what an error means."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -77,6 +79,43 @@ class NoToken(Exception):  # noqa: N818
 
 class TokenUnfit(NoToken):
     """This token may not be used any more, another may: nothing was sent."""
+
+
+class AllowanceSpent(Exception):  # noqa: N818
+    """The work at hand may make no more calls: nothing was sent."""
+
+
+@dataclass
+class Allowance:
+    """How many calls a piece of work may still make, and how many it made: every attempt counts."""
+
+    left: int
+    made: int = 0
+
+
+_allowance: ContextVar[Allowance | None] = ContextVar("allowance", default=None)
+
+
+@contextmanager
+def at_most(calls: int) -> Iterator[Allowance]:
+    """Within it, this task makes no more calls than that; one more raises `AllowanceSpent`."""
+    allowance = Allowance(left=calls)
+    before = _allowance.set(allowance)
+    try:
+        yield allowance
+    finally:
+        _allowance.reset(before)
+
+
+def spend(network: str, method: str) -> None:
+    """Take the call that is about to be sent from the allowance, if the work has one."""
+    allowance = _allowance.get()
+    if allowance is None:
+        return
+    if allowance.left <= 0:
+        raise AllowanceSpent(f"{network} {method}: no call is left")
+    allowance.left -= 1
+    allowance.made += 1
 
 
 # By the loop they wait in. The worker's client and that of the routes call with the same tokens: if each paced its

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registry.schemas.page_checks import PageState, Watched
 from shared.pagination import Paging
 from shared.problems import NotFound
-from shared.tables.registry import Organisation, Page, PageCheck
+from shared.tables.registry import Organisation, Page, PageCheck, PageCheckCalls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,12 @@ class Filter:
 
 
 _SOMETHING = func.jsonb_array_length(PageCheck.changed) > 0
+_CALLS = (
+    select(func.sum(PageCheckCalls.calls))
+    .where(PageCheckCalls.day == PageCheck.day)
+    .correlate(PageCheck)
+    .scalar_subquery()
+)
 
 
 async def of_day(
@@ -78,11 +84,13 @@ async def days(session: AsyncSession, paging: Paging) -> Sequence[Row[*tuple[Any
             func.count().filter(_SOMETHING).label("changed"),
             func.count().filter(PageCheck.outcome == PageState.CLOSED).label("closed"),
             func.count().filter(PageCheck.outcome == PageState.GONE).label("gone"),
-            func.sum(PageCheck.calls).label("calls"),
+            func.coalesce(_CALLS, 0).label("calls"),
         )
         .group_by(PageCheck.day)
         .order_by(PageCheck.day.desc())
         .limit(paging.limit + 1)
     )
     after = paging.after((PageCheck.day,), (date.fromisoformat,))
-    return (await session.execute(query if after is None else query.where(after))).all()
+    found: Sequence[Row[*tuple[Any, ...]]]
+    found = (await session.execute(query if after is None else query.where(after))).all()
+    return found

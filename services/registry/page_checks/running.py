@@ -13,13 +13,13 @@ import aiohttp
 from sqlalchemy import ColumnElement, Row, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry.page_checks import taking
+from services.registry.page_checks import spending, taking
 from services.registry.schemas.page_checks import SaidOfPages
 from services.registry.settings import RegistrySettings
 from shared import clock
 from shared.database import Database
 from shared.ids import new_id
-from shared.internal_http import ServiceClient, ServiceRefused, ServiceUnavailable
+from shared.internal_http import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
 from shared.logs import logger
 from shared.tables.registry import Page, PageCheck
 
@@ -58,17 +58,21 @@ class Checks:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
                 return NOTHING_DUE
             pages = await self._due(session, day, now)
-            left = self._settings.page_checks_calls_a_day - await _spent(session, day)
+            left = self._settings.page_checks_calls_a_day - await spending.spent(session, day)
             if not pages or left <= 0:
                 return NOTHING_DUE
+            network = pages[0].network
             reserve = await _count_due(session, day) // AT_LEAST_TOGETHER + 1
-            walls = min(WALLS, max(left - reserve, 0))
-            answer = await self._asked(pages, left, walls)
+            walls = 0 if network in self._rests else min(WALLS, len(pages), max(left - reserve, 0))
+            calls = min(left, len(pages) // AT_LEAST_TOGETHER + 1 + walls)
+            await spending.grant(self._database, day, network, calls)
+            answer = await self._asked(pages, calls, walls)
             if answer is not None:
+                await spending.settle(session, day, network, answer.calls - calls)
                 changed = await taking.take(session, pages, answer, day, now)
                 log.info(
                     "pages checked",
-                    network=pages[0].network,
+                    network=network,
                     pages=len(answer.items),
                     changed=changed,
                     calls=answer.calls,
@@ -77,10 +81,13 @@ class Checks:
         return self._settings.page_checks_pause_seconds
 
     async def _asked(self, pages: Sequence[Row[*tuple[Any, ...]]], calls: int, walls: int) -> SaidOfPages | None:
+        """What ingest says; None when its answer was lost, and nobody knows how many calls it made."""
         network = pages[0].network
         try:
             answer = await self._ask([page.id for page in pages], calls, walls)
-        except (ServiceUnavailable, ServiceRefused) as error:
+        except (ServiceAway, ServiceRefused) as error:
+            answer = SaidOfPages(items=[], calls=0, trouble=str(error))
+        except ServiceUnavailable as error:
             self._leave_alone(network, str(error))
             return None
         if answer.trouble is not None or not answer.items:
@@ -97,7 +104,7 @@ class Checks:
         log.warning("pages were not checked", network=network, error=why[:300], rest=rest)
 
     async def _due(self, session: AsyncSession, day: date, now: datetime) -> list[Row[*tuple[Any, ...]]]:
-        """The next pages of one network, those checked longest ago first."""
+        """The next pages of one network, those checked longest ago first; few where it failed the last time."""
         resting = [network for network, (_, until) in self._rests.items() if until > now]
         order = (Page.checked_at.asc().nulls_first(), Page.id)
         network = await session.scalar(
@@ -109,7 +116,7 @@ class Checks:
             select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.url)
             .where(_is_due(day), Page.network == network)
             .order_by(*order)
-            .limit(PART)
+            .limit(AT_LEAST_TOGETHER if network in self._rests else PART)
         )
         return list(rows)
 
@@ -120,11 +127,6 @@ def _is_due(day: date) -> ColumnElement[bool]:
 
 async def _count_due(session: AsyncSession, day: date) -> int:
     return await session.scalar(select(func.count()).select_from(Page).where(_is_due(day))) or 0
-
-
-async def _spent(session: AsyncSession, day: date) -> int:
-    """Calls that the day's checks have cost so far."""
-    return await session.scalar(select(func.sum(PageCheck.calls)).where(PageCheck.day == day)) or 0
 
 
 def through(services: ServiceClient) -> Ask:

@@ -129,4 +129,6 @@ class ChecksDay(BaseModel):
     changed: int = Field(description="Of them, pages on which something changed", examples=[12])
     closed: int = Field(examples=[3])
     gone: int = Field(examples=[1])
-    calls: int = Field(description="Calls to the networks", examples=[26])
+    calls: int = Field(
+        description="Calls to the networks, failed ones and those of lost answers too", examples=[26]
+    )

@@ -202,6 +202,21 @@ async def test_a_network_that_does_not_answer_is_no_word_on_its_pages(
     assert "groups.getById" in answer["trouble"]
 
 
+@pytest.mark.parametrize("granted", [1, 2, 5])
+@pytest.mark.parametrize(("network", "method"), [("vk", "groups.getById"), ("ok", "group.getInfo")])
+async def test_repeated_attempts_are_calls_too(
+    granted: int, network: str, method: str, asked: Asked, request: pytest.FixtureRequest
+) -> None:
+    emulator: Emulator = request.getfixturevalue(network)
+    page_id = await asked.page(network, emulator.page(f"{network}_again{granted}"))
+    emulator.post("faults", kind="lost_response", rate=1, method=method)
+    before = calls(emulator)
+    answer = await asked.describe(page_id, calls=granted, walls=5)
+    assert answer["items"] == []
+    assert answer["trouble"]
+    assert answer["calls"] == calls(emulator) - before == min(granted, 4), "four attempts, or as many as granted"
+
+
 async def test_either_shape_of_a_groups_answer_is_read(asked: Asked, ok: Emulator) -> None:
     page_id = await asked.page("ok", ok.page("ok_shape"))
     ok.post("settings", group_info_answer="groups")

@@ -1,19 +1,23 @@
 """The daily run over pages: once a day, within the budget, the missed ones first; and what it tells of changes."""
 
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import aiohttp
 import asyncpg
 import pytest
 import time_machine
 
-from services.registry.page_checks.running import Checks
+from services.registry.page_checks import running
+from services.registry.page_checks.running import Ask, Checks
 from services.registry.schemas.page_checks import SaidOfPages
 from services.registry.settings import RegistrySettings
-from shared.internal_http import ServiceUnavailable
+from shared.internal_http import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page
 from tests.integration.registry.conftest import make
@@ -126,14 +130,25 @@ async def test_a_spent_budget_ends_the_day_and_the_missed_pages_lead_the_next(wo
     first, second = await world.page("101"), await world.page("102")
     await world.run(MONDAY)
     third = await world.page("103")
-    await world.eye.execute("UPDATE page_checks SET calls = 100 WHERE page_id = $1", first)
+    await world.eye.execute("UPDATE page_check_calls SET calls = 100")
     await world.run(MONDAY + timedelta(hours=1))
     assert len(world.networks.asked) == 1, "no call is left today"
     await world.run(MONDAY + DAY)
     ids, calls, walls = world.networks.asked[-1]
     assert ids[0] == third
     assert set(ids) == {first, second, third}
-    assert (calls, walls) == (100, 99), "a call is held back for what pages say of themselves"
+    assert (calls, walls) == (4, 3), "one for all pages, and one for each wall"
+
+
+async def test_a_call_is_held_back_for_what_pages_say_of_themselves(world: World) -> None:
+    await world.page("101")
+    await world.run(MONDAY)
+    for number in range(3):
+        await world.page(str(102 + number))
+    await world.eye.execute("UPDATE page_check_calls SET calls = 97")
+    await world.run(MONDAY + timedelta(hours=1))
+    _, calls, walls = world.networks.asked[-1]
+    assert (calls, walls) == (3, 2)
 
 
 async def test_calls_are_counted_with_the_pages_they_were_made_for(world: World) -> None:
@@ -162,6 +177,89 @@ async def test_a_network_that_cannot_be_asked_rests_and_nothing_is_said_of_its_p
     setattr(world.networks, silent, False if silent == "away" else None)
     await world.run(MONDAY + timedelta(seconds=20))
     assert (await world.get(f"/pages/{page}"))["state"] == "open"
+
+
+def _failing(failure: Exception | None, made: list[int]) -> Ask:
+    """Networks that fail after every call that was granted was made; `None`: ingest still answers, and says so."""
+
+    async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> SaidOfPages:
+        made.append(calls)
+        if failure is not None:
+            raise failure
+        return SaidOfPages(items=[], calls=calls, trouble="no answer in time")
+
+    return ask
+
+
+@pytest.mark.parametrize("failure", [ServiceUnavailable("ingest answered 503"), ValueError("no JSON"), None])
+async def test_a_day_of_failures_costs_no_more_than_the_budget(world: World, failure: Exception | None) -> None:
+    for number in range(3):
+        await world.page(str(101 + number))
+        await world.page(str(7001 + number), "ok")
+    for day in range(2):
+        made: list[int] = []
+        for part in range(60):
+            # Each time another worker, which knows nothing of the failures before.
+            checks = Checks(
+                world.registry.service.database,
+                _failing(failure, made),
+                RegistrySettings(page_checks_calls_a_day=110),
+            )
+            with (
+                time_machine.travel(MONDAY + day * DAY + part * timedelta(minutes=10), tick=False),
+                suppress(ValueError),
+            ):
+                await checks.part()
+        assert sum(made) == 110, "all of it, and not a call more"
+
+
+async def test_a_network_that_failed_is_tried_with_few_calls_until_it_answers(world: World) -> None:
+    pages = [await world.page(str(101 + number)) for number in range(120)]
+    world.networks.away = True
+    for minute in range(0, 120, 20):
+        await world.run(MONDAY + timedelta(minutes=minute))
+    granted = [calls for _, calls, _ in world.networks.asked]
+    assert granted[0] == 100
+    world.networks.asked.clear()
+    await world.run(MONDAY + timedelta(hours=3))
+    assert world.networks.asked == [], "the first lost answer may have cost the whole day"
+    await world.eye.execute("UPDATE page_check_calls SET calls = 50")
+    for minute in range(0, 60, 20):
+        await world.run(MONDAY + timedelta(hours=4, minutes=minute))
+    assert [(len(ids), calls, walls) for ids, calls, walls in world.networks.asked] == [(100, 2, 0)] * 3
+    world.networks.away = False
+    await world.run(MONDAY + timedelta(hours=6))
+    await world.run(MONDAY + timedelta(hours=6, minutes=1))
+    assert [len(ids) for ids, _, _ in world.networks.asked[-2:]] == [100, 20]
+    assert {one for ids, _, _ in world.networks.asked[-2:] for one in ids} == set(pages)
+    (day,) = (await world.get("/pages/checks/days"))["items"]
+    assert day["calls"] == 50 + 3 * 2 + 2, "lost answers count with what they may have cost"
+
+
+@pytest.mark.parametrize("failure", [ServiceAway("nobody listens"), ServiceRefused(422, {"detail": "no"})])
+async def test_what_never_reached_the_networks_costs_nothing(world: World, failure: Exception) -> None:
+    await world.page("101")
+    made: list[int] = []
+    checks = Checks(
+        world.registry.service.database, _failing(failure, made), RegistrySettings(page_checks_calls_a_day=100)
+    )
+    with time_machine.travel(MONDAY, tick=False):
+        await checks.part()
+        await checks.part()
+    assert made == [2], "it rests"
+    assert await world.eye.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
+
+
+async def test_an_ingest_that_does_not_listen_costs_nothing(world: World) -> None:
+    await world.page("101")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    service = world.registry.service
+    async with aiohttp.ClientSession() as http:
+        settings = service.settings.model_copy(update={"ingest_url": url})
+        services = ServiceClient("registry", service.signer, settings, http)
+        await Checks(service.database, running.through(services), RegistrySettings()).part()
+    assert await world.eye.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
 
 async def test_one_run_at_a_time(world: World) -> None:

@@ -17,6 +17,7 @@ from services.ingest.networks.calls import (
     TokenUnfit,
     Treatment,
     lost,
+    spend,
     tell,
     turn,
 )
@@ -140,6 +141,7 @@ class OkClient:
         await turn(credential.id, self._settings.ok_calls_a_second)
         if await self._accounts.admit(credential, method) is None:
             raise TokenUnfit(f"the token may not be used for {method} now")
+        spend(NETWORK, method)
         started = time.perf_counter()
         try:
             async with self._http.request(verb, url, timeout=self._timeout, **request) as answer:

@@ -17,6 +17,7 @@ from services.ingest.networks.calls import (
     TokenUnfit,
     Treatment,
     lost,
+    spend,
     tell,
     turn,
 )
@@ -121,6 +122,7 @@ class VkClient:
         extra = await self._accounts.admit(credential, method)
         if extra is None:
             raise TokenUnfit(f"the token may not be used for {method} now")
+        spend(NETWORK, method)
         form = _form(params) | dict(extra) | {"access_token": credential.token, "v": self._settings.vk_version}
         url = f"{self._settings.vk_api_url}/method/{method}"
         started = time.perf_counter()
