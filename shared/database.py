@@ -82,6 +82,16 @@ class Database:
         await self.engine.dispose()
 
 
+def sqlstate(error: Exception) -> str:
+    """Postgres' code of an error, SQLAlchemy's or the driver's; empty when the database did not raise it."""
+    return str(getattr(getattr(error, "orig", None) or error, "sqlstate", ""))
+
+
+def met_crosswise(error: Exception) -> bool:
+    """Whether Postgres ended the transaction because two waited for each other."""
+    return sqlstate(error) == "40P01"
+
+
 async def driver_connection(session: AsyncSession) -> asyncpg.Connection:
     """The asyncpg connection of a session, inside the session's transaction.
 

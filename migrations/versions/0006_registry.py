@@ -34,6 +34,9 @@ BEGIN
         IF NOT FOUND THEN
             RAISE foreign_key_violation USING MESSAGE = 'the parent must be written before its children';
         END IF;
+        IF NEW.id = ANY (above) THEN
+            RAISE check_violation USING MESSAGE = 'an organisation cannot belong to itself or to one beneath it';
+        END IF;
     END IF;
     NEW.lineage := above || NEW.id;
     RETURN NEW;

@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+# A row that is about to change is held against other changes, not against those who only refer to it: with the
+# stronger lock every message to an organisation would wait for whoever edits it.
+HELD: dict[str, Any] = {"key_share": True}
+
 
 class Versioned(Protocol):
     """A row with a version."""

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.registry import changes
 from services.registry.folding import fold
 from services.registry.schemas.names import NameNew
 from shared import clock
@@ -141,7 +142,7 @@ def _row(
 
 
 async def _locked(session: WriteSession, organisation_id: UUID) -> Organisation:
-    found = await session.get(Organisation, organisation_id, with_for_update=True)
+    found = await session.get(Organisation, organisation_id, with_for_update=changes.HELD)
     if found is None:
         raise NotFound("There is no such organisation")
     return found

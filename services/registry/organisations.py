@@ -96,6 +96,8 @@ async def register(session: WriteSession, new: OrganisationNew, actor: str) -> O
     """A new organisation. Raises `Duplicate` for a code in use, `Invalid` for what it refers to in vain."""
     values = new.model_dump(mode="python") | {"kind": new.kind.value, "sort_key": sort_key(new.name)}
     _check_fields(values, frozenset(new.model_fields_set))
+    if new.parent_id is not None:
+        await hold_tree(session)
     await _check_references(session, values)
     await _check_code(session, new.code, own_id=None)
     organisation = Organisation(**values)
@@ -110,10 +112,9 @@ async def change(
 ) -> Organisation:
     """Change what was given. Raises `NotFound`, `PreconditionFailed`, `Duplicate` or `Invalid`."""
     values = wanted.changes()
-    if values.get("parent_id") is not None:
-        # Two changes at once could close a ring that neither of them sees.
-        await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK)))
-    found = await session.get(Organisation, organisation_id, with_for_update=True)
+    if "parent_id" in values:
+        await hold_tree(session)
+    found = await session.get(Organisation, organisation_id, with_for_update=changes.HELD)
     if found is None:
         raise NotFound("There is no such organisation")
     check_version(found.version, version)
@@ -132,6 +133,14 @@ async def change(
         await names.renamed(session, found, set(changed))
         await emit(session, event_of("organisation.changed", found, actor, changed=changed))
     return found
+
+
+async def hold_tree(session: WriteSession) -> None:
+    """Until the transaction ends nobody else moves, adds or detaches a body in the tree.
+
+    Of two at once neither sees the other: they could close a ring, or leave a body with a lineage that is no more.
+    """
+    await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK)))
 
 
 def event_of(event_type: str, organisation: Organisation, actor: str, /, **data: Any) -> NewEvent:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from services.registry import changes
 from services.registry.schemas.pages import EvidenceKind, Step
 from shared import audit, clock
 from shared.access import Caller
@@ -211,7 +212,7 @@ async def lost(
 
 
 async def _locked(session: WriteSession, page_id: UUID, within: Caller | None) -> Page:
-    page = await session.get(Page, page_id, with_for_update=True)
+    page = await session.get(Page, page_id, with_for_update=changes.HELD)
     if page is None:
         raise NotFound("There is no such page")
     if within is not None:

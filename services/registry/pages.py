@@ -141,7 +141,7 @@ async def change(
     session: WriteSession, page_id: UUID, wanted: PageChange, version: int | None, actor: str
 ) -> Page:
     """Change what was given. Raises `NotFound`, `PreconditionFailed` or `Invalid`."""
-    found = await session.get(Page, page_id, with_for_update=True)
+    found = await session.get(Page, page_id, with_for_update=changes.HELD)
     if found is None:
         raise NotFound("There is no such page")
     check_version(found.version, version)

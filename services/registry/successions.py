@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, or_, select
+from sqlalchemy import Row, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from services.registry import changes
-from services.registry.organisations import TREE_LOCK, event_of
+from services.registry.organisations import event_of, hold_tree
 from services.registry.schemas.successions import SuccessionKind, SuccessionNew
 from shared import clock
 from shared.database import WriteSession
@@ -45,8 +45,8 @@ async def record(session: WriteSession, organisation_id: UUID, new: SuccessionNe
     A later call for the same day and kind adds successors.
     """
     # Two at once could close a ring that neither of them sees.
-    await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK)))
-    body = await session.get(Organisation, organisation_id, with_for_update=True)
+    await hold_tree(session)
+    body = await session.get(Organisation, organisation_id, with_for_update=changes.HELD)
     if body is None:
         raise NotFound("There is no such organisation")
     wanted = [successor.organisation_id for successor in new.successors]
@@ -88,7 +88,7 @@ async def record(session: WriteSession, organisation_id: UUID, new: SuccessionNe
 
 async def remove(session: WriteSession, organisation_id: UUID, succession_id: UUID, actor: str) -> None:
     """Take back what was written down by mistake; the body's last day stays as it is. Raises `NotFound`."""
-    body = await session.get(Organisation, organisation_id, with_for_update=True)
+    body = await session.get(Organisation, organisation_id, with_for_update=changes.HELD)
     row = await session.get(Succession, succession_id)
     if body is None or row is None or row.predecessor_id != organisation_id:
         raise NotFound("The organisation has no such succession")
@@ -104,7 +104,7 @@ async def close_ended(session: WriteSession) -> int:
         .where(Organisation.active, Organisation.valid_to < clock.today())
         .order_by(Organisation.id)
         .limit(CLOSED_AT_ONCE)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, **changes.HELD)
     )
     events = []
     for body in ended:

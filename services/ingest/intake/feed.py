@@ -28,7 +28,7 @@ from services.ingest.networks.port import (
 )
 from services.ingest.polling.schedule_book import RateBook
 from shared import clock
-from shared.database import Database, WriteSession
+from shared.database import Database, WriteSession, met_crosswise, sqlstate
 from shared.ids import new_id
 from shared.logs import logger
 from shared.tables.ingest import Message, Source, Thread
@@ -121,7 +121,7 @@ class DatabaseFeed:
     async def _store(self, deliveries: Sequence[_Delivery]) -> list[Stored]:
         taken: list[Taken] = []
         # Two transactions that met crosswise: the one that the database ended begins again.
-        async for attempt in stamina.retry_context(on=_met_crosswise, attempts=4, wait_initial=0.05, wait_max=0.5):
+        async for attempt in stamina.retry_context(on=met_crosswise, attempts=4, wait_initial=0.05, wait_max=0.5):
             with attempt:
                 async with self._database.write() as session:
                     taken = await take_many(session, [delivery.batch for delivery in deliveries])
@@ -264,15 +264,7 @@ class DatabaseFeed:
 def of_the_data(error: Exception) -> bool:
     """Whether the values are at fault (SQLSTATE class 22, or the driver cannot encode them), not the moment."""
     origin = getattr(error, "orig", None) or error
-    return _state(error).startswith("22") or isinstance(origin, asyncpg.DataError)
-
-
-def _met_crosswise(error: Exception) -> bool:
-    return _state(error) == "40P01"
-
-
-def _state(error: Exception) -> str:
-    return str(getattr(getattr(error, "orig", None) or error, "sqlstate", ""))
+    return sqlstate(error).startswith("22") or isinstance(origin, asyncpg.DataError)
 
 
 def _inseparable(items: Sequence[Incoming]) -> list[list[Incoming]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Uuid, any_, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from services.registry import changes, names, page_steps
@@ -13,7 +13,7 @@ from services.registry.organisations import event_of
 from services.registry.pages import event_of as page_event_of
 from services.registry.schemas.pages import EvidenceKind
 from services.registry.sorting import sort_key
-from shared import clock
+from shared import audit, clock
 from shared.database import WriteSession
 from shared.events import NewEvent, emit
 from shared.networks import NETWORKS
@@ -45,6 +45,7 @@ async def _bodies(session: WriteSession, plans: Sequence[BodyPlan], actor: str) 
     events = [event_of("organisation.registered", row, actor) for row in rows]
     for row in rows:
         await names.begin(session, row)
+    await _detach(session, [plan.id for plan in plans if plan.existing is not None and "parent_id" in plan.values])
     for plan in plans:
         if plan.existing is not None and (changed := await _change(session, plan, plan.existing)):
             events.append(event_of("organisation.changed", plan.existing, actor, changed=changed))
@@ -64,6 +65,18 @@ def _owners_first(plans: Sequence[BodyPlan]) -> Iterable[BodyPlan]:
             line.append(waiting.pop(step))
             step = line[-1].values.get("parent_id")
         yield from reversed(line)
+
+
+async def _detach(session: WriteSession, moving: Sequence[UUID]) -> None:
+    """Take out of the tree who moves: one by one, a branch that is turned round would be a ring for a while."""
+    if not moving:
+        return
+    taken_out = (
+        update(Organisation).where(Organisation.id == any_(literal(moving, ARRAY(Uuid)))).values(parent_id=None)
+    )
+    await session.execute(taken_out, execution_options={"synchronize_session": False})
+    # The rows themselves still know whom they belonged to, and leave their audit rows when they are written.
+    await audit.record(session, Organisation)
 
 
 async def _change(session: WriteSession, plan: BodyPlan, row: Organisation) -> list[str]:

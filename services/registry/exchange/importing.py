@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
 
 from services.registry.exchange.applying import apply
 from services.registry.exchange.bodies import plan_bodies
@@ -16,7 +16,7 @@ from services.registry.exchange.known import Known, load
 from services.registry.exchange.plan import BodyPlan, PagePlan, Plan
 from services.registry.exchange.reading import Sheet, read_sheet
 from services.registry.exchange.short_names import ShortNames
-from services.registry.organisations import TREE_LOCK
+from services.registry.organisations import hold_tree
 from services.registry.schemas.exchange import (
     ChangedField,
     Counts,
@@ -25,8 +25,8 @@ from services.registry.schemas.exchange import (
     RefusedCell,
     Subject,
 )
-from shared.database import WriteSession
-from shared.problems import FieldError, Invalid
+from shared.database import WriteSession, met_crosswise
+from shared.problems import Conflict, FieldError, Invalid
 
 MAX_BYTES = 16 * 1024 * 1024
 LISTED = 1_000
@@ -67,12 +67,23 @@ async def import_file(
     it is. Raises `ImportRefused` when a cell cannot be taken, `Conflict` when somebody changed the registry
     meanwhile; then nothing was done. A dry run raises neither.
     """
+    try:
+        return await _imported(session, file, dry_run=dry_run, actor=actor, resolved=resolved or {})
+    except DBAPIError as error:
+        if not met_crosswise(error):
+            raise
+        raise Conflict("Somebody else changed the same rows just now: import the file again") from error
+
+
+async def _imported(
+    session: WriteSession, file: File, *, dry_run: bool, actor: str, resolved: ShortNames
+) -> ImportReport:
     if not dry_run:
         # Two imports, or an import and a move in the tree, would not see each other's rows.
-        await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK)))
+        await hold_tree(session)
     known = await load(session, lock=not dry_run)
     # In a thread: thousands of rows are compared while others are answered.
-    plan = await asyncio.to_thread(_planned, file, known, resolved or {})
+    plan = await asyncio.to_thread(_planned, file, known, resolved)
     refused = file.faults.in_order()
     if not dry_run:
         if refused:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.registry import changes
 from services.registry.exchange.cells import Dated
 from services.registry.sorting import sort_key
 from shared.tables.registry import Calendar, Municipality, Organisation, OrganisationName, Page
@@ -34,11 +35,15 @@ class Known:
 
 
 async def load(session: AsyncSession, *, lock: bool) -> Known:
-    """Read the registry; with `lock` nobody else changes an organisation or a page until the transaction ends."""
+    """Read the registry; with `lock` nobody else changes an organisation or a page until the transaction ends.
+
+    Rows are locked in the order of their ids, organisations first; who only refers to them goes on.
+    """
     organisations = select(Organisation).order_by(Organisation.id)
     pages = select(Page).order_by(Page.id)
     if lock:
-        organisations, pages = organisations.with_for_update(), pages.with_for_update()
+        organisations = organisations.with_for_update(**changes.HELD)
+        pages = pages.with_for_update(**changes.HELD)
     names: dict[tuple[UUID, str], set[Dated]] = defaultdict(set)
     columns = (
         OrganisationName.organisation_id,

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, bindparam, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry import page_steps
+from services.registry import changes, page_steps
 from services.registry.page_checks import facts
 from services.registry.page_checks.facts import Alarm, Before
 from services.registry.schemas.page_checks import FactChange, PageState, Said, SaidOfPages
@@ -35,7 +35,12 @@ async def take(
     asked = [page for page in pages if page.id in said]
     if not asked:
         return 0
-    before = await _before(session, [page.id for page in asked], day)
+    asked_ids = [page.id for page in asked]
+    # All at once and in the order that an import takes them: else each could wait for the other.
+    await session.execute(
+        select(Page.id).where(Page.id.in_(asked_ids)).order_by(Page.id).with_for_update(**changes.HELD)
+    )
+    before = await _before(session, asked_ids, day)
     shared_calls = answer.calls - sum(one.calls for one in answer.items)
     rows, events, verified, changed_pages = [], [], [], 0
     for page in asked:

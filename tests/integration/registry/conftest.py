@@ -1,9 +1,11 @@
 """The registry on a real database, with the demo's people."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -44,3 +46,29 @@ def pointers(answer: httpx.Response) -> set[str]:
     """The fields that a problem document names."""
     assert answer.headers["content-type"] == "application/problem+json"
     return {error["pointer"] for error in answer.json()["errors"]}
+
+
+async def misplaced(database: TestDatabase) -> list[str]:
+    """Names of the bodies whose lineage is not their way up the tree."""
+    connection = await database.connect()
+    rows = await connection.fetch(
+        """WITH RECURSIVE tree AS (
+               SELECT id, ARRAY[id] AS way FROM organisations WHERE parent_id IS NULL
+               UNION ALL
+               SELECT child.id, way || child.id FROM organisations child JOIN tree ON child.parent_id = tree.id
+           )
+           SELECT name FROM organisations LEFT JOIN tree USING (id)
+           WHERE lineage IS DISTINCT FROM way ORDER BY name"""
+    )
+    await connection.close()
+    return [row["name"] for row in rows]
+
+
+async def waits_for_lock(eye: asyncpg.Connection, task: asyncio.Task[Any], connections: int = 1) -> bool:
+    """Whether so many connections come to wait for a lock; false: the task ended before."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while await eye.fetchval(query) < connections:
+        if task.done():
+            return False
+        await asyncio.sleep(0.02)
+    return True
