@@ -202,6 +202,16 @@ async def test_a_network_that_does_not_answer_is_no_word_on_its_pages(
     assert "groups.getById" in answer["trouble"]
 
 
+@pytest.mark.parametrize("network", ["vk", "ok"])
+async def test_that_none_of_many_is_there_is_not_believed(
+    network: str, asked: Asked, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(network)
+    told = await asked.describe(*[await asked.page(network, str(998_000_000_000_001 + n)) for n in range(3)])
+    assert told["items"] == []
+    assert network in str(told["trouble"])
+
+
 @pytest.mark.parametrize("granted", [1, 2, 5])
 @pytest.mark.parametrize(("network", "method"), [("vk", "groups.getById"), ("ok", "group.getInfo")])
 async def test_repeated_attempts_are_calls_too(

@@ -52,7 +52,7 @@ class OkDirectory:
             if error.code != GONE or len(pages) > 1:
                 raise
             answer = []
-        found = {str(raw["uid"]): raw for raw in _groups(answer)}
+        found = {str(raw["uid"]): raw for raw in _groups(answer, asked=len(pages))}
         return [_described(page.external_id, found.get(page.external_id)) for page in pages]
 
     async def posts(self, page: PageRef, since: datetime) -> Posts | None:
@@ -77,12 +77,18 @@ class OkDirectory:
         return await resolving.by_name(self._client, screen_name or "")
 
 
-def _groups(answer: Any) -> list[dict[str, Any]]:
-    """The groups of either shape the network documents. Raises `CallLost` when it is no such answer."""
+def _groups(answer: Any, *, asked: int) -> list[dict[str, Any]]:
+    """The groups of either shape the network documents. Raises `CallLost` when it is no such answer.
+
+    That none of many is there is not to be believed, nor a group that says not which one it is.
+    """
     found = answer.get("groups") if isinstance(answer, dict) else answer
     if not isinstance(found, list):
         raise CallLost(NETWORK, "group.getInfo", "no groups in the answer")
-    return [raw for raw in found if isinstance(raw, dict) and raw.get("uid")]
+    known = [raw for raw in found if isinstance(raw, dict) and raw.get("uid")]
+    if not known and (found or asked > 1):
+        raise CallLost(NETWORK, "group.getInfo", "none of the groups in the answer")
+    return known
 
 
 def _described(external_id: str, raw: Mapping[str, Any] | None) -> Described:

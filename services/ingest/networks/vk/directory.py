@@ -58,7 +58,7 @@ class VkDirectory:
             if error.code != INVALID or len(pages) > 1:
                 raise
             answer = []
-        found = {str(raw["id"]): raw for raw in _groups(answer)}
+        found = {str(raw["id"]): raw for raw in _groups(answer, asked=len(pages))}
         return [_described(page.external_id, found.get(page.external_id)) for page in pages]
 
     async def posts(self, page: PageRef, since: datetime) -> Posts | None:
@@ -82,11 +82,15 @@ class VkDirectory:
         return await resolving.by_name(self._client, screen_name or "", own)
 
 
-def _groups(answer: Any) -> list[dict[str, Any]]:
+def _groups(answer: Any, *, asked: int) -> list[dict[str, Any]]:
+    """The groups of the answer; that none of many is there is not to be believed."""
     found = answer.get("groups") if isinstance(answer, dict) else answer
     if not isinstance(found, list):
         raise CallLost(NETWORK, "groups.getById", "no groups in the answer")
-    return [raw for raw in found if isinstance(raw, dict) and isinstance(raw.get("id"), int)]
+    known = [raw for raw in found if isinstance(raw, dict) and isinstance(raw.get("id"), int)]
+    if not known and (found or asked > 1):
+        raise CallLost(NETWORK, "groups.getById", "none of the groups in the answer")
+    return known
 
 
 def _described(external_id: str, raw: Mapping[str, Any] | None) -> Described:
