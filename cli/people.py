@@ -4,6 +4,7 @@ import secrets
 
 from pydantic import ValidationError
 
+from services.registry import passwords
 from services.registry.people import register
 from services.registry.schemas.access import PersonNew
 from shared import audit
@@ -38,7 +39,7 @@ async def add(username: str, full_name: str, role: str, subject: str | None = No
     try:
         async with database.write() as session:
             audit.attribute(session, audit.operator("registry", "add-person"))
-            await register(session, None, new)
+            await register(session, None, new, password_hash=await passwords.hashed_if_any(password))
     except Problem as problem:
         raise PersonRefusedError(problem.detail) from problem
     finally:

@@ -50,6 +50,7 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=True,
+            hide_parameters=True,  # names, texts and hashes have no place in a traceback
             connect_args={
                 "timeout": 5,
                 "command_timeout": 30,

@@ -4,7 +4,9 @@ The key is claimed and the answer stored in the transaction of the change itself
 neither did. A second request that comes while the first runs waits for nobody: it gets 409.
 """
 
+import asyncio
 import hashlib
+import hmac
 import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -13,15 +15,18 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Header, Request, Response
 from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from shared import clock
-from shared.database import WriteSession
+from shared.database import Database, WriteSession
 from shared.problems import InFlight, KeyReused
+from shared.settings import settings
 from shared.tables.events import IdempotencyMixin
 
 KEPT = timedelta(hours=24)
+FORGOTTEN_AT_ONCE = 1000
+PAUSE_SECONDS = 3600
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -43,7 +48,9 @@ async def idempotency_key(
     """Dependency: the key and a fingerprint of method, path and body."""
     body = await request.body()
     material = f"{request.method} {request.url.path}\n".encode() + body
-    return IdempotencyKey(idempotency_key, hashlib.sha256(material).hexdigest())
+    # A body may hold a password: who reads the table without the key must not be able to try guesses.
+    secret = settings().cursor_key.get_secret_value().encode()
+    return IdempotencyKey(idempotency_key, hmac.digest(secret, b"idempotency\n" + material, "sha256").hex())
 
 
 IdempotencyDep = Annotated[IdempotencyKey, Depends(idempotency_key)]
@@ -71,7 +78,9 @@ async def once(
     )
     if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
         raise InFlight("A request with this Idempotency-Key is being carried out; ask again in a moment")
-    await session.execute(delete(table).where(table.caller == caller, table.created_at < clock.now() - KEPT))
+    # The hourly forgetting may not have come yet; the key is free again all the same.
+    same = (table.caller == caller, table.key == key.key)
+    await session.execute(delete(table).where(*same, table.created_at < clock.now() - KEPT))
     found = await session.get(table, {"caller": caller, "key": key.key})
     if found is not None:
         if found.fingerprint != key.fingerprint:
@@ -92,3 +101,20 @@ async def once(
         )
     )
     return answer
+
+
+async def forget_old(database: Database, table: type[IdempotencyMixin]) -> None:
+    """Delete the answers kept long enough, whoever asked, so many a transaction."""
+    old = select(table.caller, table.key).where(table.created_at < clock.now() - KEPT).limit(FORGOTTEN_AT_ONCE)
+    forget = delete(table).where(tuple_(table.caller, table.key).in_(old)).returning(table.key)
+    while True:
+        async with database.write() as session:
+            if len((await session.scalars(forget)).all()) < FORGOTTEN_AT_ONCE:
+                return
+
+
+async def forget_for_ever(database: Database, table: type[IdempotencyMixin]) -> None:
+    """The work of every service that remembers answers: forget the old ones every hour."""
+    while True:
+        await forget_old(database, table)
+        await asyncio.sleep(PAUSE_SECONDS)

@@ -1,11 +1,33 @@
 """Structured logs: one JSON object a line, no text of citizens, no secret."""
 
 import logging
+import re
 import sys
 
 import structlog
 
 _SECRET_KEYS = {"token", "access_token", "secret", "password", "authorization", "text", "sig"}
+_FORMAT = "%(levelname)s %(name)s %(message)s"
+
+# Postgres and its driver repeat the values they refuse. A value may hold line breaks itself, so what follows is
+# cut up to what surely is none of it: the statement, the next traceback, or the end.
+_VALUES = re.compile(
+    r"(DETAIL:|invalid input for query argument \$\d+[^:]*:|invalid input syntax for type [^:]*:).*?"
+    r"(?=(?:\n|\\n)[\s|]*\[SQL:|\n[\s|]*\n[\s|]*(?:The above exception was|During handling of)|\Z)",
+    re.DOTALL,
+)
+
+
+def without_values(text: str) -> str:
+    """What a database error says, without the values of rows and arguments that it repeats."""
+    return _VALUES.sub(r"\1 ***", text)
+
+
+def _hide_values(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = without_values(value)
+    return event
 
 
 def _hide_secrets(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -14,23 +36,38 @@ def _hide_secrets(_logger: object, _name: str, event: structlog.typing.EventDict
     return event
 
 
+# In this order: the values are looked for in the traceback too.
+PROCESSORS: tuple[structlog.typing.Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _hide_secrets,
+    structlog.processors.format_exc_info,
+    _hide_values,
+    structlog.processors.JSONRenderer(ensure_ascii=False),
+)
+
+
+class LibraryFormatter(logging.Formatter):
+    """Lines of libraries that log by the standard library."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line with its traceback, without the values of a database error."""
+        return without_values(super().format(record))
+
+
 def configure(service: str, level: str) -> None:
     """Send this process's logs to stdout as JSON, tagged with the service's name."""
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _hide_secrets,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
+        processors=PROCESSORS,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stdout, format="%(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(LibraryFormatter(_FORMAT))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from shared import audit, identity, logs, oidc, openapi, problems, tokens
+from shared import audit, idempotency, identity, logs, oidc, openapi, problems, tokens
 from shared.body_limit import BodyLimit
 from shared.database import POOL_SIZES, Database, ReadSession, WriteSession
 from shared.events import Consumer, relay
@@ -31,6 +31,7 @@ from shared.ids import new_id
 from shared.internal_http import ServiceClient
 from shared.jobs import Jobs
 from shared.settings import ServiceName, Settings, settings
+from shared.tables.events import IdempotencyMixin
 from shared.wakeups import WakeUps
 
 Process = Literal["all", "api", "worker"]
@@ -59,11 +60,12 @@ class Service:
         with_relay: bool = True,
         large_bodies: Mapping[str, int] | None = None,
         find_person: Callable[["Service"], identity.Find] | None = None,
+        answers: type[IdempotencyMixin] | None = None,
     ) -> None:
         """`routers` and `public` hang under /api/v1; `root` at the root. `workers` run for ever, by name.
 
         `large_bodies` are paths that take more bytes than others, and how many. `find_person` finds people of an
-        external issuer; left out, registry is asked.
+        external issuer; left out, registry is asked. `answers` remembers those to repeated requests.
         """
         self.name = name
         self.title = title
@@ -74,6 +76,7 @@ class Service:
         self._workers = workers or {}
         self._with_relay = with_relay
         self._find_person = find_person
+        self._answers = answers
         self._large_bodies = large_bodies
         self.wakeups = WakeUps()
         self.trouble: dict[str, str] = {}
@@ -144,7 +147,7 @@ class Service:
         if error is None:
             self.trouble.pop(worker, None)
         else:
-            self.trouble[worker] = error
+            self.trouble[worker] = logs.without_values(error)
             FAILURES.labels(self.name, worker).inc()
         WORKER_UP.labels(self.name, worker).set(1 if error is None else 0)
 
@@ -196,6 +199,8 @@ class Service:
             work["relay"] = lambda s: relay(s.database, s.wakeups)
         if (jobs := self.jobs) is not None:
             work["jobs"] = lambda s: jobs.run(s.settings.direct_url)
+        if (answers := self._answers) is not None:
+            work["forget-answers"] = lambda s: idempotency.forget_for_ever(s.database, answers)
         for consumer in self._consumers:
             work[consumer.name] = lambda s, c=consumer: c.run(s.database, s.wakeups, s.report)  # type: ignore[misc]
         return work | self._workers

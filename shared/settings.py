@@ -22,7 +22,7 @@ class Settings(BaseSettings):
         default=None, description="Session-level connection for LISTEN, jobs and migrations behind a pooler"
     )
     keys_dir: Path
-    cursor_key: SecretStr = Field(description="Signs list cursors")
+    cursor_key: SecretStr = Field(description="Signs list cursors and fingerprints of requests")
     audit_key: SecretStr = Field(
         description="Key of the digests that stand for texts and names in the audit trail"
     )

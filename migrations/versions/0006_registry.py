@@ -24,6 +24,9 @@ TABLES = (
 # Columns of client_secrets that others may read: all but the digest.
 SECRET_COLUMNS = ("id", "client_id", "created_at", "expires_at", "last_used_at")
 
+# Remembered answers, which their owner alone reads.
+ANSWERS = {service: f"{service}_idempotency" for service in SERVICES if service != "metrics"}
+
 # A row's lineage comes from its parent's; when a body moves in the tree, all beneath it move along.
 LINEAGE = """
 CREATE FUNCTION organisations_own_lineage() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -94,8 +97,12 @@ def _run_script(sql: str) -> None:
     adapted.run_async(lambda driver: driver.execute(sql))  # type: ignore[union-attr]
 
 
+def _all_but(owner: str) -> str:
+    return ", ".join(f"gospablik_{service}" for service in SERVICES if service != owner)
+
+
 def _grant() -> None:
-    others = ", ".join(f"gospablik_{service}" for service in SERVICES if service != "registry")
+    others = _all_but("registry")
     for table in TABLES:
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO gospablik_registry")
         columns = f" ({', '.join(SECRET_COLUMNS)})" if table == "client_secrets" else ""
@@ -103,6 +110,8 @@ def _grant() -> None:
     op.execute(f"GRANT SELECT ON api_clients TO {others}")
     op.execute(f"GRANT SELECT (beneath, locked_at, last_sign_in_at) ON people TO {others}")
     op.execute(f"GRANT SELECT (signed_in_at) ON refresh_tokens TO {others}")
+    for owner, table in ANSWERS.items():
+        op.execute(f"REVOKE SELECT ON {table} FROM {_all_but(owner)}")
     # Every service writes its own rows; UPDATE reaches what the relay sets.
     everyone = ", ".join(f"gospablik_{service}" for service in SERVICES)
     op.execute(f"GRANT SELECT, INSERT, UPDATE (position, chain) ON audit TO {everyone}")
@@ -338,6 +347,8 @@ def upgrade() -> None:
     op.create_unique_constraint(
         op.f("uq_people_issuer_external_subject"), "people", ["issuer", "external_subject"]
     )
+    for table in ANSWERS.values():
+        op.create_index(op.f(f"ix_{table}_created_at"), table, ["created_at"], unique=False)
     _run_script(EXISTING)
     _run_script(LINEAGE)
     _run_script(APPEND_ONLY)
@@ -345,6 +356,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    for owner, table in ANSWERS.items():
+        op.drop_index(op.f(f"ix_{table}_created_at"), table_name=table)
+        op.execute(f"GRANT SELECT ON {table} TO {_all_but(owner)}")
     op.execute("DROP TRIGGER organisations_lineage_beneath ON organisations")
     op.execute("DROP TRIGGER organisations_own_lineage ON organisations")
     op.execute("DROP FUNCTION organisations_lineage_beneath")

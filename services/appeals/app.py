@@ -4,6 +4,7 @@ from services.appeals import worker
 from services.appeals.api import appeals, replies, rules, triage
 from services.appeals.tasks import jobs
 from shared.service import Service
+from shared.tables.events import AppealsIdempotency
 
 service = Service(
     "appeals",
@@ -11,5 +12,6 @@ service = Service(
     routers=[appeals.router, replies.router, triage.router, rules.router],
     jobs=jobs,
     consumers=worker.consumers,
+    answers=AppealsIdempotency,
 )
 worker.register(service)

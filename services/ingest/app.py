@@ -3,6 +3,7 @@
 from services.ingest.api import ROOT, ROUTERS
 from services.ingest.worker import Worker
 from shared.service import Service
+from shared.tables.events import IngestIdempotency
 
 worker = Worker()
 service = Service(
@@ -12,4 +13,5 @@ service = Service(
     root=ROOT,
     jobs=worker.jobs,
     workers={"networks": worker.run},
+    answers=IngestIdempotency,
 )

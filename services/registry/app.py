@@ -4,6 +4,7 @@ from services.registry import api, identities, worker
 from services.registry.api import exchange
 from services.registry.exchange.importing import MAX_BYTES
 from shared.service import Service
+from shared.tables.events import RegistryIdempotency
 
 service = Service(
     "registry",
@@ -19,4 +20,5 @@ service = Service(
         "names": worker.keep_names,
         "page-checks": worker.check_pages,
     },
+    answers=RegistryIdempotency,
 )

@@ -19,6 +19,11 @@ async def hashed(password: str) -> str:
     return await asyncio.get_running_loop().run_in_executor(_threads, _hasher.hash, password)
 
 
+async def hashed_if_any(password: str | None) -> str | None:
+    """The hash to store of a password that may be left out."""
+    return None if password is None else await hashed(password)
+
+
 async def matches(stored: str | None, password: str) -> bool:
     """Whether the password is the one that was hashed; takes as long when nothing is stored."""
     return await asyncio.get_running_loop().run_in_executor(_threads, _matches, stored, password)

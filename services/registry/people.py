@@ -68,8 +68,12 @@ async def of_token(session: AsyncSession, caller: Caller) -> Person | None:
     return await session.get(Person, person_id)
 
 
-async def register(session: WriteSession, caller: Caller | None, new: PersonNew) -> Person:
+async def register(
+    session: WriteSession, caller: Caller | None, new: PersonNew, *, password_hash: str | None
+) -> Person:
     """A new person; `caller` null: made by the operator's own command.
+
+    `password_hash` is of the new password: hashing takes long and comes before the transaction's first statement.
 
     Raises `Duplicate` for a user name or an issuer's name in use, `Invalid` for role and place that do not fit,
     `Forbidden` for a place that is not the caller's to give.
@@ -87,7 +91,7 @@ async def register(session: WriteSession, caller: Caller | None, new: PersonNew)
         role=new.role.value,
         organisation_id=new.organisation_id,
         beneath=new.beneath,
-        password_hash=None if new.password is None else await passwords.hashed(new.password),
+        password_hash=password_hash,
         issuer=None if new.external_subject is None else settings().oidc_issuer,
         external_subject=new.external_subject,
     )
@@ -115,9 +119,17 @@ async def _check_subject(session: AsyncSession, subject: str | None, *, of: UUID
 
 
 async def change(
-    session: WriteSession, caller: Caller, person_id: UUID, wanted: PersonChange, version: int | None
+    session: WriteSession,
+    caller: Caller,
+    person_id: UUID,
+    wanted: PersonChange,
+    version: int | None,
+    *,
+    password_hash: str | None,
 ) -> Person:
     """Change what was given; a new password, role, place or leave ends all sessions of the person.
+
+    `password_hash` as with `register`; it counts where a password is given.
 
     Raises `NotFound`, `PreconditionFailed`, `Invalid`, `Forbidden` for what is not the caller's to give, or
     `Conflict` when someone locks themselves out.
@@ -137,8 +149,8 @@ async def change(
         await check_place(session, caller, role, place, beneath=values["beneath"])
         values["role"] = role.value
     if "password" in values:
-        password = values.pop("password")
-        values["password_hash"] = None if password is None else await passwords.hashed(password)
+        del values["password"]
+        values["password_hash"] = password_hash
     if "external_subject" in values:
         subject = values["external_subject"]
         await _check_subject(session, subject, of=person_id)

@@ -10,11 +10,12 @@ from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry import client_secrets, passwords, sessions, throttle
 from shared import audit, clock, tokens
 from shared.access import RIGHTS, Role
-from shared.database import WriteSession
+from shared.database import Database, WriteSession
 from shared.tables.registry import ApiClient, Person, RefreshToken
 
 ACCESS_LIFETIME = timedelta(minutes=15)
@@ -77,13 +78,62 @@ def normal_username(username: str) -> str:
     return username.strip().lower()
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What came of comparing a password with what was stored when the comparing began.
+
+    `renewed` is the hash to store instead, where today's parameters are stronger.
+    """
+
+    username: str
+    person_id: UUID | None
+    stored: str | None
+    good: bool
+    renewed: str | None
+
+
+async def compare(database: Database, issuer: Issuer, username: str, password: str) -> Compared:
+    """Compare a password, which takes long: no connection is held meanwhile, so that guessing stops nobody's work.
+
+    Raises `Refused` for a name that must wait.
+    """
+    name = normal_username(username)
+    async with database.read() as session:
+        await _refuse_blocked(session, name, clock.now())
+        person = await _person_named(session, name)
+    stored = person.password_hash if person is not None and person.active else None
+    good = await passwords.matches(stored, password)
+    if issuer.production and password == DEMO_PASSWORD:
+        good = False
+    renewed = await passwords.hashed(password) if good and stored and passwords.outdated(stored) else None
+    return Compared(name, person.id if person is not None else None, stored, good, renewed)
+
+
 async def by_password(
-    session: WriteSession, issuer: Issuer, username: str, password: str, origin: sessions.Origin
+    session: WriteSession, issuer: Issuer, compared: Compared, origin: sessions.Origin
 ) -> Issued:
     """A new session of a person. Raises `Refused`; what it counted must be committed all the same."""
     now = clock.now()
-    name = normal_username(username)
-    wait = await throttle.blocked_for(session, name, now)
+    # Again: else guesses sent all at once would all be answered before the first is counted.
+    await _refuse_blocked(session, compared.username, now)
+    if not compared.good or compared.person_id is None:
+        await throttle.note_failure(session, compared.username, now)
+        raise Refused("invalid_grant", "The user name or the password is wrong")
+    # What was changed meanwhile counts.
+    current = await sessions.held(session, compared.person_id)
+    if current is None or not current.active or current.password_hash != compared.stored:
+        raise Refused("invalid_grant", "The user name or the password is wrong")
+    await throttle.note_success(session, compared.username)
+    _refuse_locked(current)
+    if compared.renewed is not None:
+        current.password_hash = compared.renewed
+    await note_sign_in(session, current.id, now)
+    session_id, refresh_token = await sessions.begin(session, current.id, origin)
+    return Issued(issuer.access_token(current, session_id=session_id), refresh_token)
+
+
+async def _refuse_blocked(session: AsyncSession, username: str, now: datetime) -> None:
+    wait = await throttle.blocked_for(session, username, now)
     if wait:
         seconds = int(wait.total_seconds()) + 1
         raise Refused(
@@ -91,25 +141,6 @@ async def by_password(
             f"Too many wrong passwords for this name; try again in {seconds} s",
             retry_after=seconds,
         )
-    person = await _person_named(session, name)
-    stored = person.password_hash if person is not None and person.active else None
-    good = await passwords.matches(stored, password)
-    if issuer.production and password == DEMO_PASSWORD:
-        good = False
-    if not good or person is None or stored is None:
-        await throttle.note_failure(session, name, now)
-        raise Refused("invalid_grant", "The user name or the password is wrong")
-    # Comparing takes long: what was changed meanwhile counts.
-    current = await sessions.held(session, person.id)
-    if current is None or not current.active or current.password_hash != stored:
-        raise Refused("invalid_grant", "The user name or the password is wrong")
-    await throttle.note_success(session, name)
-    _refuse_locked(current)
-    if passwords.outdated(stored):
-        current.password_hash = await passwords.hashed(password)
-    await note_sign_in(session, current.id, now)
-    session_id, refresh_token = await sessions.begin(session, current.id, origin)
-    return Issued(issuer.access_token(current, session_id=session_id), refresh_token)
 
 
 def _refuse_locked(person: Person) -> None:
@@ -129,7 +160,7 @@ async def note_sign_in(session: WriteSession, person_id: UUID, at: datetime) -> 
     await audit.record(session, Person)
 
 
-async def _person_named(session: WriteSession, name: str) -> Person | None:
+async def _person_named(session: AsyncSession, name: str) -> Person | None:
     if "\x00" in name:  # which Postgres cannot even compare
         return None
     found: Person | None = await session.scalar(select(Person).where(Person.username == name))

@@ -2,6 +2,7 @@
 
 from services.webhooks import api, fanout, worker
 from shared.service import Service
+from shared.tables.events import WebhooksIdempotency
 
 service = Service(
     "webhooks",
@@ -10,4 +11,5 @@ service = Service(
     jobs=fanout.jobs,
     consumers=worker.consumers,
     workers={"deliveries": worker.deliver},
+    answers=WebhooksIdempotency,
 )

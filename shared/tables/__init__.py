@@ -1,7 +1,8 @@
 """The shared Postgres schema: every table, one module per owning service.
 
 `OWNERS` names who writes each table; `events` and `audit` are inserted into by every service. `GUARDED` lists
-the columns that only the owner may even read. Migrations grant exactly this; a test tries every forbidden pair.
+the columns that only the owner may even read, `HIDDEN` the tables. Migrations grant exactly this; a test tries
+every forbidden pair.
 """
 
 from shared.tables import appeals, events, ingest, registry, webhooks
@@ -86,4 +87,7 @@ GUARDED: dict[str, set[str]] = {
     "webhook_endpoints": {"secret"},
 }
 
-__all__ = ["GUARDED", "OWNERS", "Base", "appeals", "events", "ingest", "registry", "webhooks"]
+# Remembered answers show whatever the caller was shown.
+HIDDEN = {table for table in OWNERS if table.endswith("_idempotency")}
+
+__all__ = ["GUARDED", "HIDDEN", "OWNERS", "Base", "appeals", "events", "ingest", "registry", "webhooks"]

@@ -104,7 +104,7 @@ class IdempotencyMixin:
     fingerprint: Mapped[str]
     status: Mapped[int | None]
     body: Mapped[dict[str, Any] | None]
-    created_at: Mapped[CreatedAt]
+    created_at: Mapped[CreatedAt] = mapped_column(index=True)
 
 
 class RegistryIdempotency(IdempotencyMixin, Base):

@@ -123,14 +123,16 @@ def _origin(request: Request) -> Origin:
     return Origin(audit.origin(request).came_from, agent if agent.isprintable() and agent else None)
 
 
-async def _grant(request: Request, session: Writing, issuer: Issuer) -> Issued:
+async def _grant(request: Request, service: ServiceDep, session: Writing, issuer: Issuer) -> Issued:
     form = await _form(request)
     match _needed(form, "grant_type"):
         case "password" | "refresh_token" if not issuer.passwords:
             raise Refused("unsupported_grant_type", "People sign in at the region's issuer: see GET /auth/ways")
         case "password":
             username, password = _needed(form, "username"), _needed(form, "password")
-            return await sign_in.by_password(session, issuer, username, password, _origin(request))
+            # Before the first statement of `session`, which holds no connection until then.
+            compared = await sign_in.compare(service.database, issuer, username, password)
+            return await sign_in.by_password(session, issuer, compared, _origin(request))
         case "refresh_token":
             return await sign_in.by_refresh(session, issuer, _needed(form, "refresh_token"), _origin(request))
         case "client_credentials":
@@ -159,7 +161,12 @@ def _refusal(refused: Refused) -> JSONResponse:
     openapi_extra=TOKEN_BODY,
 )
 async def token(
-    request: Request, response: Response, session: Writing, issuer: Annotated[Issuer, Depends(_issuer)]
+    *,
+    request: Request,
+    response: Response,
+    service: ServiceDep,
+    session: Writing,
+    issuer: Annotated[Issuer, Depends(_issuer)],
 ) -> TokenAnswer | JSONResponse:
     """The token endpoint of OAuth 2 (RFC 6749). Errors are `{error, error_description}`, as OAuth says.
 
@@ -167,7 +174,7 @@ async def token(
     its session. Wrong passwords slow a user name down: after five, 30 seconds, doubling up to 15 minutes.
     """
     try:
-        issued = await _grant(request, session, issuer)
+        issued = await _grant(request, service, session, issuer)
     except Refused as refused:
         return _refusal(refused)
     response.headers.update(NO_STORE)

@@ -1,13 +1,14 @@
 """People with access."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
-from services.registry import people
+from services.registry import passwords, people
 from services.registry.api.answers import CHANGE, COMMON, NEW, ONE, PeopleManager, PeopleReader
 from services.registry.schemas.access import PersonChange, PersonNew, PersonShown
-from shared.access import Role
+from shared.access import Caller, Right, Role, allowed
 from shared.idempotency import IdempotencyDep, once
 from shared.pagination import Page, PagingDep
 from shared.preconditions import RequiredVersion, set_etag
@@ -15,6 +16,22 @@ from shared.service import Reading, Writing
 from shared.tables.events import RegistryIdempotency
 
 router = APIRouter(prefix="/people", tags=["access"], responses=COMMON)
+
+# Hashing takes long. It comes before `caller`, whose standing is looked up in the request's transaction: until
+# then no connection is held.
+MayManage = Annotated[Caller, allowed(Right.PEOPLE_MANAGE)]
+
+
+async def _new(_may: MayManage, body: PersonNew) -> tuple[PersonNew, str | None]:
+    return body, await passwords.hashed_if_any(body.password)
+
+
+async def _changed(_may: MayManage, body: PersonChange) -> tuple[PersonChange, str | None]:
+    return body, await passwords.hashed_if_any(body.password)
+
+
+New = Annotated[tuple[PersonNew, str | None], Depends(_new)]
+Changed = Annotated[tuple[PersonChange, str | None], Depends(_changed)]
 
 
 @router.get("", summary="People with access, by user name")
@@ -51,12 +68,14 @@ async def get_person(person_id: UUID, session: Reading, caller: PeopleReader, re
 
 @router.post("", summary="Give a person access", status_code=201, responses=NEW)
 async def post_person(
-    body: PersonNew, session: Writing, caller: PeopleManager, key: IdempotencyDep, response: Response
+    given: New, session: Writing, caller: PeopleManager, key: IdempotencyDep, response: Response
 ) -> PersonShown:
     """The password is kept as an Argon2 hash and never shown."""
+    body, password_hash = given
 
     async def work() -> PersonShown:
-        return PersonShown.model_validate(await people.register(session, caller, body))
+        made = await people.register(session, caller, body, password_hash=password_hash)
+        return PersonShown.model_validate(made)
 
     made = await once(
         session,
@@ -75,7 +94,7 @@ async def post_person(
 async def patch_person(
     *,
     person_id: UUID,
-    body: PersonChange,
+    given: Changed,
     session: Writing,
     caller: PeopleManager,
     version: RequiredVersion,
@@ -85,6 +104,7 @@ async def patch_person(
 
     Access tokens given before live on for 15 minutes at most.
     """
-    found = await people.change(session, caller, person_id, body, version)
+    body, password_hash = given
+    found = await people.change(session, caller, person_id, body, version, password_hash=password_hash)
     set_etag(response, found.version)
     return PersonShown.model_validate(found)

@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from shared.tables import GUARDED, OWNERS, Base
+from shared.tables import GUARDED, HIDDEN, OWNERS, Base
 from tests.conftest import SERVICES, TestDatabase
 
 PAIRS = [(role, table) for role in SERVICES for table in sorted(OWNERS) if OWNERS[table] != role]
@@ -47,6 +47,21 @@ async def test_guarded_columns_are_read_by_their_owner_alone(database: TestDatab
                         continue
                     with pytest.raises(asyncpg.InsufficientPrivilegeError):
                         await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+async def test_remembered_answers_are_read_by_their_owner_alone(database: TestDatabase) -> None:
+    for role in SERVICES:
+        connection = await database.connect(role)
+        try:
+            for table in HIDDEN:
+                if OWNERS[table] == role:
+                    await connection.execute(f"SELECT * FROM {table}")
+                    continue
+                for column in Base.metadata.tables[table].columns:
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                        await connection.execute(f"SELECT {column.name} FROM {table}")
         finally:
             await connection.close()
 

@@ -1,9 +1,11 @@
 """People with access: who may give it, and when sessions end."""
 
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 import pytest
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers, sign_in
@@ -32,6 +34,24 @@ async def test_given_access_shown_and_used(registry: ServiceUnderTest) -> None:
     again = await registry.client.post(PATH, json=PERSON, headers=operations)
     assert again.status_code == 409
     assert pointers(again) == {"/username"}
+
+
+async def test_no_connection_is_held_while_a_password_is_hashed(registry: ServiceUnderTest) -> None:
+    pool = registry.service.database.engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
+    held: list[int] = []
+
+    async def hashed(_password: str) -> str:
+        held.append(pool.checkedout())
+        return f"hash {len(held)}"
+
+    operations = registry.headers("operations", **{"If-Match": "*", "Idempotency-Key": "once"})
+    with mock.patch("services.registry.passwords.hashed", hashed):
+        made = await registry.client.post(PATH, json=PERSON, headers=operations)
+        change = {"password": "another horse 10"}
+        changed = await registry.client.patch(f"{PATH}/{made.json()['id']}", json=change, headers=operations)
+    assert (made.status_code, changed.status_code) == (201, 200)
+    assert held == [0, 0]
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,15 @@ from unittest import mock
 from uuid import uuid4
 
 import pytest
+from argon2 import PasswordHasher
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from services.registry import people, throttle, worker
+from services.registry import passwords, people, throttle, worker
 from services.registry.sign_in import ACCESS_LIFETIME
 from shared import clock, tokens
+from shared.database import POOL_SIZES
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, service_under_test
 from tests.integration.registry.conftest import make, sign_in
@@ -112,6 +115,84 @@ async def test_guessing_is_slowed_down(with_people: ServiceUnderTest) -> None:
         assert (await sign_in(with_people, username="ops", password="demo")).status_code == 200
         assert (await sign_in(with_people, username="ops", password="guess")).status_code == 400
         assert (await sign_in(with_people, username="ops", password="demo")).status_code == 200
+
+
+async def test_no_connection_is_held_while_passwords_are_compared(with_people: ServiceUnderTest) -> None:
+    pool = with_people.service.database.engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
+    guesses = POOL_SIZES["registry"] * 2
+    arrived, released = asyncio.Semaphore(0), asyncio.Event()
+
+    async def waits(_stored: str | None, _password: str) -> bool:
+        arrived.release()
+        await released.wait()
+        return False
+
+    with mock.patch("services.registry.sign_in.passwords.matches", waits):
+        async with asyncio.timeout(30):
+            flood = [
+                asyncio.create_task(sign_in(with_people, username=f"guess{n}", password="guess"))
+                for n in range(guesses)
+            ]
+            for _ in flood:
+                await arrived.acquire()
+            assert pool.checkedout() == 0
+            read = await with_people.client.get("/api/v1/organisations", headers=with_people.headers("moderator"))
+            released.set()
+            answers = await asyncio.gather(*flood)
+    assert read.status_code == 200
+    assert {answer.json()["error"] for answer in answers} == {"invalid_grant"}
+
+
+async def test_a_guess_compared_while_others_failed_must_wait_as_well(with_people: ServiceUnderTest) -> None:
+    compared, released = asyncio.Event(), asyncio.Event()
+
+    async def right_one_waits(_stored: str | None, password: str) -> bool:
+        if password == "demo":
+            compared.set()
+            await released.wait()
+        return password == "demo"
+
+    with mock.patch("services.registry.sign_in.passwords.matches", right_one_waits):
+        async with asyncio.timeout(30):
+            right = asyncio.create_task(sign_in(with_people, username="ops", password="demo"))
+            await compared.wait()
+            for _ in range(throttle.ALLOWED):
+                await sign_in(with_people, username="ops", password="guess")
+            released.set()
+            answer = await right
+    assert (answer.status_code, answer.json()["error"]) == (400, "temporarily_unavailable")
+
+
+async def test_a_hash_of_weaker_parameters_is_made_anew(
+    with_people: ServiceUnderTest, database: TestDatabase
+) -> None:
+    connection = await database.connect()
+    weak = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("demo")
+    await connection.execute("UPDATE people SET password_hash = $1 WHERE username = 'centre'", weak)
+    assert (await sign_in(with_people, username="centre", password="demo")).status_code == 200
+    renewed = await connection.fetchval("SELECT password_hash FROM people WHERE username = 'centre'")
+    await connection.close()
+    assert not passwords.outdated(renewed)
+    assert (await sign_in(with_people, username="centre", password="demo")).status_code == 200
+
+
+async def test_a_password_changed_while_it_is_compared_opens_nothing(
+    with_people: ServiceUnderTest, database: TestDatabase
+) -> None:
+    connection = await database.connect()
+
+    async def matches(_stored: str | None, _password: str) -> bool:
+        await connection.execute("UPDATE people SET password_hash = 'another' WHERE username = 'centre'")
+        return True
+
+    with (
+        mock.patch("services.registry.sign_in.passwords.matches", matches),
+        mock.patch("services.registry.sign_in.passwords.outdated", return_value=False),
+    ):
+        answer = await sign_in(with_people, username="centre", password="demo")
+    await connection.close()
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
 
 
 async def test_a_refresh_token_is_good_once(with_people: ServiceUnderTest) -> None:
