@@ -207,13 +207,14 @@ class Run:
                 await self._stage.control(blow.network, "day", {})
             else:
                 solution = await self._stage.control(blow.network, "solve", {"token": token.secret})
-                given = {key: solution[key] for key in ("success_token",) if solution.get(key)}
                 known = next(
                     one
                     for one in (await self._stage.call("GET", "/sources/tokens"))["items"]
                     if one["id"] == token.id
                 )
-                if known["state"] != "healthy":
+                # A token that only rests for a while, or was found well again, asks for no solution.
+                if known["state"] == "captcha":
+                    given = {key: solution[key] for key in ("success_token",) if solution.get(key)}
                     await self._stage.call("POST", f"/sources/tokens/{token.id}/recover", json=given)
             self._say(f"{blow.network} error {blow.code}: {blow.until}")
 
