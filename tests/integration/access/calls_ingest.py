@@ -1,7 +1,17 @@
 """Rows of ingest."""
 
+from typing import Any
+
 from shared.access import Right
 from tests.integration.access.calls import Call, Listing, Open, Row, body, thing
+
+
+def _compared(found: Any) -> int:
+    """A page of the world has two comparisons, one of them in trouble."""
+    in_trouble: int = found["in_trouble"]
+    assert found["asked"] == 2 * in_trouble
+    return in_trouble
+
 
 ROWS: dict[str, Row] = {
     "POST /callbacks/vk": Open("the secret in the body"),
@@ -25,12 +35,12 @@ ROWS: dict[str, Row] = {
     "POST /api/v1/sources/backfills/{backfill_id}/cancel": Call(Right.SOURCES_MANAGE),
     "POST /api/v1/sources/reconciliations": Call(Right.SOURCES_MANAGE, body()),
     "GET /api/v1/sources/reconciliations": Listing(Right.SOURCES_READ, shows="reconciliation_id"),
-    "GET /api/v1/sources/reconciliations/summary": Listing(
-        Right.SOURCES_READ, counts=lambda found: found["asked"]
-    ),
+    "GET /api/v1/sources/reconciliations/summary": Listing(Right.SOURCES_READ, counts=_compared),
     "POST /api/v1/sources/{page_id}/reconciliations": Call(Right.SOURCES_MANAGE, body()),
     # A list of one page: of a page that the caller may not see it is empty.
-    "GET /api/v1/sources/{page_id}/reconciliations": Call(Right.SOURCES_READ, hidden=200),
+    "GET /api/v1/sources/{page_id}/reconciliations": Listing(
+        Right.SOURCES_READ, shows="reconciliation_id", hidden=200
+    ),
     "GET /api/v1/sources/{page_id}/callback": Call(Right.SOURCES_READ),
     "PUT /api/v1/sources/{page_id}/callback": Call(Right.SOURCES_MANAGE, body(secret="s3cret-of-the-server")),
     "DELETE /api/v1/sources/{page_id}/callback": Call(Right.SOURCES_MANAGE),

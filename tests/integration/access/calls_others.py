@@ -14,7 +14,7 @@ APPEALS: dict[str, Row] = {
         Right.APPEALS_TRIAGE, body(text="По телефону", organisation_id=thing("organisation_id"))
     ),
     "POST /api/v1/appeals/{appeal_id}/moves": Call(Right.APPEALS_WORK, body(to="on_approval")),
-    "GET /api/v1/appeals/{appeal_id}/replies": Call(Right.APPEALS_READ),
+    "GET /api/v1/appeals/{appeal_id}/replies": Listing(Right.APPEALS_READ, shows="reply_id"),
     "POST /api/v1/appeals/{appeal_id}/replies": Call(Right.APPEALS_ANSWER, body(text="Включим")),
     "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/retry": Call(Right.APPEALS_ANSWER),
     "POST /api/v1/messages/{message_id}/triage": Call(

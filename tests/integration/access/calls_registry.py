@@ -108,7 +108,7 @@ ROWS: dict[str, Row] = {
     "PATCH /api/v1/people/{person_id}": Call(Right.PEOPLE_MANAGE, body(full_name="Другой")),
     "POST /api/v1/people/{person_id}/lock": Call(Right.PEOPLE_MANAGE, body(reason="Пропал телефон")),
     "POST /api/v1/people/{person_id}/unlock": Call(Right.PEOPLE_MANAGE),
-    "GET /api/v1/people/{person_id}/sessions": Call(Right.PEOPLE_READ),
+    "GET /api/v1/people/{person_id}/sessions": Listing(Right.PEOPLE_READ, shows="session_id"),
     "DELETE /api/v1/people/{person_id}/sessions": Call(Right.PEOPLE_MANAGE),
     "DELETE /api/v1/people/{person_id}/sessions/{session_id}": Call(Right.PEOPLE_MANAGE),
     "GET /api/v1/clients": Listing(Right.CLIENTS_READ, shows="client_id"),

@@ -145,6 +145,23 @@ class Stage:
         found: dict[str, Any] = app.openapi()["paths"][path][method.lower()]
         return found
 
+    def content(self, route: str) -> dict[str, Any]:
+        """The media types of a good answer."""
+        found: dict[str, Any] = self.operation(route)["responses"].get("200", {}).get("content", {})
+        return found
+
+    def is_list(self, route: str) -> bool:
+        """Whether a good answer is an array, or holds one as its `items`."""
+        schemas = [media.get("schema", {}) for media in self.content(route).values()]
+        while schemas:
+            schema = schemas.pop()
+            if schema.get("type") == "array" or "items" in schema.get("properties", {}):
+                return True
+            schemas += [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, [])]
+            if "$ref" in schema:
+                schemas.append(self.schema(schema["$ref"], route))
+        return False
+
     def schema(self, reference: str, route: str) -> dict[str, Any]:
         """A schema of the document that the route stands in."""
         app = self.apps[self.routes[route]]
@@ -164,10 +181,29 @@ class _Named(dict[str, str]):
         return str(self.things[name])
 
 
+async def _register_everybody(database: TestDatabase, made: World) -> None:
+    """The callers have the access that their tokens say: who gives access is looked up."""
+    connection = await database.connect("registry")
+    try:
+        for who in EVERYBODY:
+            await connection.execute(
+                """INSERT INTO people (id, username, full_name, role, organisation_id, beneath, active, version,
+                   created_at, updated_at) VALUES ($1, $2, $2, $3, $4, $5, true, 1, now(), now())""",
+                uuid5(NAMESPACE, str(who)),
+                f"caller {who}",
+                who.role,
+                None if who.of_the_centre else made["own"]["organisation_id"],
+                who.beneath,
+            )
+    finally:
+        await connection.close()
+
+
 @asynccontextmanager
 async def running_stage(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Stage]:
     """Build the world and run all services on it, without their workers."""
     made = await world.build(database)
+    await _register_everybody(database, made)
     async with AsyncExitStack() as exits:
         services: dict[ServiceName, ServiceUnderTest] = {}
         for name in SERVICES:

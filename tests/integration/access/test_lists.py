@@ -1,7 +1,7 @@
-"""A list never counts or shows a foreign row: not by a filter, a search, a sort, a cursor or a feed.
+"""A list never counts or shows a foreign row: not by a filter, a search, a sort, a cursor, a feed or a file.
 
-The filters come from the OpenAPI document, so that a new one is tried as well; one that the table below does not
-know fails the test.
+Lists and filters come from the OpenAPI document, so that a new one is tried as well; one that the tables below do
+not know fails the test.
 """
 
 from collections.abc import Iterator
@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from shared.access import Right
 from tests.integration.access import printed
 from tests.integration.access.calls import Listing
-from tests.integration.access.rows import LISTINGS
+from tests.integration.access.rows import CALLS, LISTINGS
 from tests.integration.access.stage import EVERYBODY, Stage, Who
 from tests.integration.access.test_matrix import leaks
-from tests.integration.access.world import RELATIONS, Things
+from tests.integration.access.world import MARKS, RELATIONS, Things
 
 # What a filter is told to find a thing of somebody's: the name of the thing.
 FINDS = {
@@ -54,11 +55,44 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "field": ["verified"],
 }
 PAGED = {"limit", "cursor"}
+# The region's public directory, which everybody reads.
+DIRECTORY = {
+    "GET /api/v1/organisations/search",
+    "GET /api/v1/organisations/{organisation_id}/names",
+    "GET /api/v1/organisations/{organisation_id}/successions",
+    "GET /api/v1/municipalities",
+    "GET /api/v1/pages/checks",
+    "GET /api/v1/pages/checks/days",
+    "GET /api/v1/pages/lost",
+    "GET /api/v1/pages/{page_id}/checks",
+    "GET /api/v1/pages/{page_id}/steps",
+    "GET /api/v1/calendars",
+    "GET /api/v1/coverage/missing",
+    "GET /api/v1/coverage/history",
+    "GET /api/v1/topics",
+    "GET /api/v1/sla-policies",
+}
+# Other lists that hide nothing from whoever may call them, and why.
+HIDE_NOTHING = {
+    "GET /api/v1/me/sessions": "the caller's own",
+    "GET /api/v1/sources/budget": "the applications' calls in the networks: of no organisation",
+    "GET /api/v1/webhooks/event-types": "a catalogue",
+}
+
+
+def test_whatever_lists_is_tried_as_a_list(stage: Stage) -> None:
+    lists = {route for route in CALLS if route.startswith("GET ") and stage.is_list(route)}
+    known = DIRECTORY | HIDE_NOTHING.keys()
+    untried = sorted(lists - LISTINGS.keys() - known)
+    assert not untried, f"make these a Listing in tests/integration/access/calls_*.py: {untried}"
+    assert known == lists - LISTINGS.keys(), "one of the tables above names what is no list, or tried by now"
+    assert {CALLS[route].right for route in DIRECTORY} == {Right.REGISTRY_READ}
+    assert {printed.reaches()[role, Right.REGISTRY_READ] for role in printed.roles()} == {"region"}
 
 
 def shown(listing: Listing, found: Any) -> list[str]:
     """What the items of an answer are of."""
-    items = found["items"]
+    items = found if isinstance(found, list) else found["items"]
     return [str(item[listing.key]) for item in items]
 
 
@@ -69,33 +103,51 @@ def placed(listing: Listing) -> list[Who]:
     return [who for who in EVERYBODY if who.role == role]
 
 
-def seen(stage: Stage, listing: Listing, who: Who) -> set[str]:
-    """The things of the world that this caller must find in the list."""
+def reach(route: str, who: Who, relation: str) -> frozenset[str]:
+    """Whose things the list of `relation` holds for this caller; a list of no one thing holds those of all."""
+    listing = LISTINGS[route]
     assert listing.right is not None
-    assert listing.shows is not None
     reached = printed.reached(who.role, listing.right, beneath=who.beneath) or frozenset()
-    return {str(stage.world[relation][listing.shows]) for relation in reached}
+    return reached & {relation} if is_of_one(route) else reached
+
+
+def is_of_one(route: str) -> bool:
+    """Whether the path names the thing whose list it is."""
+    return "{" in route
+
+
+def seen(stage: Stage, route: str, who: Who, relation: str = "own") -> set[str]:
+    """The things of the world that this caller must find in the list."""
+    shows = LISTINGS[route].shows
+    assert shows is not None
+    return {str(stage.world[one][shows]) for one in reach(route, who, relation)}
 
 
 @pytest.mark.parametrize("route", LISTINGS)
 async def test_a_list_holds_what_the_caller_sees(stage: Stage, route: str) -> None:
     listing = LISTINGS[route]
     assert listing.right is not None
-    asked = stage.asked(route, listing, stage.world["own"])
-    for who in EVERYBODY:
-        reached = printed.reached(who.role, listing.right, beneath=who.beneath)
-        if reached is None:
-            continue
-        answer = await stage.send(route, asked, stage.token(who))
-        assert answer.status_code == 200, answer.text
-        if listing.counts is not None:
-            assert listing.counts(answer.json()) == len(reached), f"{who}: {answer.text}"
-            continue
-        found = set(shown(listing, answer.json()))
-        assert found >= seen(stage, listing, who), f"{who}: {answer.text}"
-        if reached != set(RELATIONS):
+    for relation in RELATIONS if is_of_one(route) else ("own",):
+        asked = stage.asked(route, listing, stage.world[relation])
+        for who in EVERYBODY:
+            if printed.reached(who.role, listing.right, beneath=who.beneath) is None:
+                continue
+            holds = reach(route, who, relation)
+            answer = await stage.send(route, asked, stage.token(who))
+            told = f"{who}, {relation}: {answer.text}"
+            assert answer.status_code == (200 if holds else listing.hidden), told
             # Of what is not in the world nothing is theirs, and of each thing in it there is one more at most.
-            assert not leaks(stage, listing, who, asked, answer.text)
+            assert not leaks(stage, listing, who, asked, answer.text), told
+            if answer.status_code != 200:
+                continue
+            if listing.counts is not None:
+                assert listing.counts(answer.json()) == len(holds), told
+                continue
+            found = set(shown(listing, answer.json()))
+            assert found >= seen(stage, route, who, relation), told
+            assert found or not holds, told
+            # Else the search for foreign marks finds nothing in any answer.
+            assert all(MARKS[one] in answer.text for one in holds), told
 
 
 def values(stage: Stage, route: str, parameter: dict[str, Any], things: Things) -> Iterator[str]:
@@ -147,8 +199,8 @@ async def test_no_filter_finds_what_is_hidden(stage: Stage, route: str) -> None:
                         assert listing.counts(answer.json()) == 0, f"{who}, {name}={value}: {told}"
 
 
-# The feed goes on by positions, which all callers share.
-FEEDS = {"GET /api/v1/events"}
+# The feed goes on by positions, which all callers share; the replies to one appeal come all at once.
+NO_CURSORS = {"GET /api/v1/events", "GET /api/v1/appeals/{appeal_id}/replies"}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +208,7 @@ FEEDS = {"GET /api/v1/events"}
     [
         route
         for route, listing in LISTINGS.items()
-        if listing.shows is not None and placed(listing) and route not in FEEDS
+        if listing.shows is not None and placed(listing) and route not in NO_CURSORS
     ],
 )
 async def test_a_cursor_leads_to_nothing_hidden(stage: Stage, route: str) -> None:
@@ -168,6 +220,7 @@ async def test_a_cursor_leads_to_nothing_hidden(stage: Stage, route: str) -> Non
     if everything is not None:
         first = await stage.send(route, asked, stage.token(everything), limit=1)
         others = first.json()["next_cursor"]
+        assert others is not None, "the world makes too few of these for a second page"
     for who in placed(listing):
         token, pages, found = stage.token(who), 0, list[str]()
         cursor: dict[str, str] = {}
@@ -180,8 +233,28 @@ async def test_a_cursor_leads_to_nothing_hidden(stage: Stage, route: str) -> Non
             if answer.json()["next_cursor"] is None:
                 break
             cursor = {"cursor": answer.json()["next_cursor"]}
-        assert set(found) >= seen(stage, listing, who)
+        assert set(found) >= seen(stage, route, who)
         assert len(found) == len(set(found))
         if others is not None:
             stolen = await stage.send(route, asked, token, limit=1, cursor=others)
             assert stolen.status_code == 422, f"{who}: a cursor of another caller is taken"
+
+
+async def test_a_file_tells_no_more_than_a_list(stage: Stage) -> None:
+    routes = {route for route in CALLS if route.startswith("GET ") and "text/csv" in stage.content(route)}
+    assert "GET /api/v1/organisations/export" in routes
+    for route in routes:
+        call = CALLS[route]
+        assert call.right is not None
+        asked = stage.asked(route, call, stage.world["own"])
+        for who in EVERYBODY:
+            reached = printed.reached(who.role, call.right, beneath=who.beneath)
+            answer = await stage.send(route, asked, stage.token(who), format="csv")
+            told = f"{who}, {route}: {answer.text}"
+            assert answer.status_code == (403 if reached is None else 200), told
+            assert not leaks(stage, call, who, asked, answer.text), told
+            if reached is None:
+                continue
+            assert answer.headers["content-type"].startswith("text/csv"), told
+            if route.endswith("/export"):
+                assert all(MARKS[relation] in answer.text for relation in reached), told

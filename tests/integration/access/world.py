@@ -1,7 +1,8 @@
 """The world of the matrix: an organisation of one's own, one beneath it, a foreign one, with things of each kind.
 
-A route's path parameters and bodies name things by these names; a name that is missing fails the test. Things are
-written straight into the tables, with the owner's rights, and no call of the matrix changes them.
+A route's path parameters and bodies name things by these names; a name that is missing fails the test. Every text
+of a thing holds the mark of whose it is. Things are written straight into the tables, with the owner's rights, and
+no call of the matrix changes them.
 """
 
 import base64
@@ -24,6 +25,8 @@ from tests.conftest import TestDatabase
 KEY = base64.urlsafe_b64encode(bytes(32)).decode()
 THEN = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 RELATIONS = ("own", "subordinate", "foreign")
+# Words that stand nowhere but in the texts of one organisation's things.
+MARKS = {"own": "bagulnik", "subordinate": "saranka", "foreign": "oblepiha"}
 # Names by which lists, bodies and paths call the things of one organisation.
 Things = Mapping[str, Any]
 
@@ -33,7 +36,8 @@ class World(dict[str, Things]):
 
     def identifying(self, relation: str) -> set[str]:
         """What must stand in no answer to a caller who may not see this organisation's things."""
-        return {str(value) for value in self[relation].values() if isinstance(value, UUID)} & self._told_apart()
+        ids = {str(value) for value in self[relation].values() if isinstance(value, UUID)}
+        return (ids & self._told_apart()) | {MARKS[relation]}
 
     def _told_apart(self) -> set[str]:
         counted: dict[str, int] = {}
@@ -53,12 +57,13 @@ async def build(database: TestDatabase) -> World:
             for number, relation in enumerate(RELATIONS, start=1):
                 things: dict[str, Any] = dict(common)
                 parent = above if relation == "subordinate" else None
-                await _directory(session, things, relation, number, parent)
+                mark = MARKS[relation]
+                await _directory(session, things, mark, number, parent)
                 above = above or things["organisation_id"]
-                await _ingestion(session, things, relation, number)
-                await _cases(session, things, relation)
-                await _told(session, things, relation, number)
-                await _people(session, things, relation)
+                await _ingestion(session, things, mark, number)
+                await _cases(session, things, mark)
+                await _told(session, things, mark, number)
+                await _people(session, things, mark)
                 world[relation] = things
         return world
     finally:
@@ -80,13 +85,13 @@ async def _common(session: AsyncSession) -> dict[str, Any]:
 
 
 async def _directory(
-    session: AsyncSession, things: dict[str, Any], relation: str, number: int, parent: UUID | None
+    session: AsyncSession, things: dict[str, Any], mark: str, number: int, parent: UUID | None
 ) -> None:
-    name = f"Организация {relation}"
+    name = f"Организация {mark}"
     organisation_id = await _add(
         session,
         registry.Organisation(
-            code=f"code-{relation}",
+            code=f"code-{mark}",
             name=name,
             sort_key=name.lower(),
             kind="institution",
@@ -99,8 +104,8 @@ async def _directory(
             organisation_id=organisation_id,
             network="vk",
             external_id=f"{number}0{which}",
-            name=f"Страница {relation} {which}",
-            sort_key=f"страница {relation} {which}",
+            name=f"Страница {mark} {which}",
+            sort_key=f"страница {mark} {which}",
             url=f"https://vk.com/club{number}0{which}",
             live_from=THEN,
         )
@@ -108,7 +113,7 @@ async def _directory(
     ]
     await _add(session, *pages)
     # Backfills are one at a time for a page: one page has one, the other may be given one.
-    things["code"] = f"code-{relation}"
+    things["code"] = f"code-{mark}"
     things |= {"organisation_id": organisation_id, "page_id": pages[0].id, "other_page_id": pages[1].id}
     # A body of the past that this one took over, and one that may take this one over.
     others = [
@@ -123,10 +128,10 @@ async def _directory(
     things["predecessor_id"] = others[0].id
     things["succession_id"] = await _add(session, succession)
     alias = registry.OrganisationName(
-        organisation_id=organisation_id, kind="alias", name=f"Прозвище {relation}", folded=f"прозвище {relation}"
+        organisation_id=organisation_id, kind="alias", name=f"Прозвище {mark}", folded=f"прозвище {mark}"
     )
     things["name_id"] = await _add(session, alias)
-    things["person_name"] = f"person-{relation}"
+    things["person_name"] = f"person-{mark}"
     step = registry.PageStep(
         page_id=pages[0].id,
         step="created",
@@ -142,7 +147,7 @@ async def _directory(
     await _add(session, check)
 
 
-async def _ingestion(session: AsyncSession, things: dict[str, Any], relation: str, number: int) -> None:
+async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, number: int) -> None:
     page_id, organisation_id = things["page_id"], things["organisation_id"]
     things["thread_key"] = f"vk:-{number}01_1"
     messages = [
@@ -153,9 +158,9 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], relation: st
             page_id=page_id,
             organisation_id=organisation_id,
             thread_key=things["thread_key"],
-            author_key=f"author-{relation}-{which}",
+            author_key=f"author-{mark}-{which}",
             from_community=False,
-            text=f"Не горят фонари: {relation} {which}",
+            text=f"Не горят фонари: {mark} {which}",
             attachments=[],
             url=f"https://vk.com/wall-{number}01_1?reply={which}",
             history=False,
@@ -181,26 +186,41 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], relation: st
     await _add(session, ingest.Source(page_id=page_id, way="comments", cursor={}))
     sealed = Fernet(KEY).encrypt(json.dumps({"token": "vk1.a", "secret": "s3cret"}).encode())
     token = ingest.NetworkToken(
-        network="vk", kind="group", page_id=page_id, digest=f"token-{relation}", secret=sealed, state="revoked"
+        network="vk",
+        kind="group",
+        page_id=page_id,
+        digest=f"token-{mark}",
+        secret=sealed,
+        state="revoked",
+        reason=f"Revoked: {mark}",
     )
     things["token_id"] = await _add(session, token)
     backfill = ingest.Backfill(
-        page_id=page_id, organisation_id=organisation_id, since=THEN, open_cases=False, asked_by="matrix"
+        page_id=page_id, organisation_id=organisation_id, since=THEN, open_cases=False, asked_by=f"asker-{mark}"
     )
     things["backfill_id"] = await _add(session, backfill)
-    compared = ingest.Reconciliation(page_id=page_id, since=THEN, started_at=THEN, gaps=1, compared=1)
-    things["reconciliation_id"] = await _add(session, compared)
+    compared = [
+        ingest.Reconciliation(
+            page_id=page_id, since=THEN, started_at=THEN, gaps=1, compared=1, error=f"It rests: {mark}"
+        ),
+        ingest.Reconciliation(
+            page_id=page_id, since=THEN, started_at=THEN - timedelta(days=1), finished_at=THEN, gaps=1, compared=1
+        ),
+    ]
+    await _add(session, *compared)
+    things["reconciliation_id"] = compared[0].id
     pushed = ingest.CallbackServer(
-        page_id=page_id, network="vk", url="http://127.0.0.1:9/callbacks/vk", digest=f"callback-{relation}",
+        page_id=page_id, network="vk", url="http://127.0.0.1:9/callbacks/vk", digest=f"callback-{mark}",
         secret=sealed,
     )  # fmt: skip
     await _add(session, pushed)
-    unread = ingest.SetAside(network="vk", page_id=page_id, way_in="callback", reason="unknown", raw='{"type": 1}')
+    raw = json.dumps({"type": 1, "of": mark})
+    unread = ingest.SetAside(network="vk", page_id=page_id, way_in="callback", reason=f"unknown: {mark}", raw=raw)
     things["item_id"] = await _add(session, unread)
 
 
-async def _cases(session: AsyncSession, things: dict[str, Any], relation: str) -> None:
-    things["word"] = f"слово-{relation}"
+async def _cases(session: AsyncSession, things: dict[str, Any], mark: str) -> None:
+    things["word"] = f"слово-{mark}"
     appeal = appeals.Appeal(
         status="in_progress",
         organisation_id=things["organisation_id"],
@@ -208,8 +228,8 @@ async def _cases(session: AsyncSession, things: dict[str, Any], relation: str) -
         page_id=things["page_id"],
         network="vk",
         thread_key=things["thread_key"],
-        author_key=f"author-{relation}-1",
-        url="https://vk.com/wall-1_1",
+        author_key=f"author-{mark}-1",
+        url=f"https://vk.com/wall-1_1?of={mark}",
         text=f"Не горят фонари: {things['word']}",
         written_at=THEN,
         opened_at=THEN,
@@ -221,62 +241,71 @@ async def _cases(session: AsyncSession, things: dict[str, Any], relation: str) -
     await _add(session, appeals.AppealMessage(message_id=things["message_id"], appeal_id=appeal_id))
     publication = ingest.Publication(
         reply_id=new_id(), page_id=things["page_id"], organisation_id=things["organisation_id"], network="vk",
-        kind="comment", thread_key=things["thread_key"], text="Включим", on_behalf_of="matrix", status="failed",
+        kind="comment", thread_key=things["thread_key"], text=f"Включим: {mark}",
+        on_behalf_of="matrix", status="failed",
     )  # fmt: skip
     things["publication_id"] = await _add(session, publication)
     reply = appeals.Reply(
-        id=publication.reply_id, appeal_id=appeal_id, origin="gospablik", kind="final", text="Включим",
+        id=publication.reply_id, appeal_id=appeal_id, origin="gospablik", kind="final", text=f"Включим: {mark}",
         status="failed", author="matrix", publication_id=publication.id,
     )  # fmt: skip
     things["reply_id"] = await _add(session, reply)
-    await _add(session, appeals.TimelineEntry(appeal_id=appeal_id, at=THEN, kind="opened", actor="a", data={}))
+    actor = f"actor-{mark}"
+    await _add(session, appeals.TimelineEntry(appeal_id=appeal_id, at=THEN, kind="opened", actor=actor, data={}))
     rule = appeals.RoutingRule(topic_id=things["topic_id"], organisation_id=things["organisation_id"])
     things["rule_id"] = await _add(session, rule)
 
 
-async def _told(session: AsyncSession, things: dict[str, Any], relation: str, number: int) -> None:
+async def _told(session: AsyncSession, things: dict[str, Any], mark: str, number: int) -> None:
     organisation_id = things["organisation_id"]
+    things["actor"] = f"actor-{mark}"
     event = events.Event(
         position=number, type="appeal.opened", subject_id=things["appeal_id"], organisation_id=organisation_id,
-        actor="matrix", occurred_at=THEN, data={},
+        actor=things["actor"], occurred_at=THEN, data={"of": mark},
     )  # fmt: skip
     event_id = things["event_id"] = await _add(session, event)
-    things["actor"] = f"actor-{relation}"
     entry = events.AuditEntry(
         position=number, chain=bytes(32), service="appeals", actor=things["actor"], action="matrix",
         subject_kind="appeals", subject_id=str(things["appeal_id"]), organisation_id=organisation_id,
     )  # fmt: skip
     things["entry_id"] = await _add(session, entry)
     endpoint = webhooks.WebhookEndpoint(
-        organisation_id=organisation_id, url="http://127.0.0.1:9/hook", description="",
+        organisation_id=organisation_id, url=f"http://127.0.0.1:9/{mark}", description=f"Для {mark}",
         secret=Vault(SecretStr(KEY)).seal(Secrets(new_secret())),
         event_types=["appeal.opened"], created_by="matrix",
     )  # fmt: skip
     things["endpoint_id"] = await _add(session, endpoint)
     delivery = webhooks.WebhookDelivery(
         endpoint_id=endpoint.id, event_id=event_id, event_type="appeal.opened", organisation_id=organisation_id,
-        payload={}, status="delivered", next_attempt_at=THEN,
+        payload={"of": mark}, status="delivered", next_attempt_at=THEN,
+        last_error=f"Once it failed: {mark}",
     )  # fmt: skip
     things["delivery_id"] = await _add(session, delivery)
 
 
-async def _people(session: AsyncSession, things: dict[str, Any], relation: str) -> None:
+async def _people(session: AsyncSession, things: dict[str, Any], mark: str) -> None:
     organisation_id = things["organisation_id"]
     person = registry.Person(
-        username=things["person_name"], full_name="Кто-то", role="executor", organisation_id=organisation_id
+        username=things["person_name"],
+        full_name=f"Кто-то {mark}",
+        role="executor",
+        organisation_id=organisation_id,
     )
     things["person_id"] = await _add(session, person)
-    things["session_id"] = new_id()
+    things |= {"session_id": new_id(), "other_session_id": new_id()}
     await _add(
         session,
-        registry.RefreshToken(
-            digest=f"refresh-{relation}", session_id=things["session_id"], person_id=person.id, signed_in_at=THEN,
-            expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+        *(
+            registry.RefreshToken(
+                digest=f"refresh-{name}-{mark}", session_id=things[name], person_id=person.id, signed_in_at=THEN,
+                expires_at=datetime(2100, 1, 1, tzinfo=UTC), user_agent=f"Browser of {mark}",
+            )
+            for name in ("session_id", "other_session_id")
         ),
     )  # fmt: skip
     client = registry.ApiClient(
-        name=f"Система {relation}", role="executor", organisation_id=organisation_id, scopes=["registry:read"]
+        name=f"Система {mark}", role="executor", organisation_id=organisation_id, scopes=["registry:read"]
     )
     things["client_id"] = await _add(session, client)
-    secret = registry.ClientSecret(client_id=client.id, digest=f"secret-{relation}")
+    secret = registry.ClientSecret(client_id=client.id, digest=f"secret-{mark}")
     things["secret_id"] = await _add(session, secret)

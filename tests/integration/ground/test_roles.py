@@ -33,6 +33,29 @@ async def test_no_role_writes_anothers_table(database: TestDatabase) -> None:
             await connection.close()
 
 
+async def test_each_role_has_its_own_queue_alone(database: TestDatabase) -> None:
+    for role in SERVICES:
+        connection = await database.connect(role)
+        try:
+            for service in SERVICES:
+                # Asked of the catalogue, which everybody reads: a table that comes later is tried too.
+                tables = await connection.fetch(
+                    "SELECT relname FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind = 'r'",
+                    f"{service}_jobs",
+                )
+                assert tables
+                for (table,) in tables:
+                    name = f"{service}_jobs.{table}"
+                    if service == role:
+                        await connection.execute(f"SELECT FROM {name}")
+                        continue
+                    for statement in (f"SELECT FROM {name}", f"INSERT INTO {name} DEFAULT VALUES"):
+                        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
 async def test_guarded_columns_are_read_by_their_owner_alone(database: TestDatabase) -> None:
     for role in SERVICES:
         connection = await database.connect(role)

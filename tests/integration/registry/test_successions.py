@@ -3,7 +3,7 @@
 import asyncio
 from datetime import date
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import time_machine
@@ -57,6 +57,16 @@ async def test_a_merger_ends_the_old_and_keeps_its_cases(
     page = await make(
         registry, "/pages", organisation_id=old["id"], network="vk", external_id="101", name="Страница"
     )
+    connection = await database.connect("appeals")
+    case = await connection.fetchval(
+        """INSERT INTO appeals (id, status, version, urgency, organisation_id, page_id, text, route, written_at,
+           opened_at, created_at, updated_at)
+           VALUES (gen_random_uuid(), 'in_progress', 1, 'normal', $1, $2, 'Не горят фонари', '{}', now(), now(),
+                   now(), now()) RETURNING id""",
+        UUID(old["id"]),
+        UUID(page["id"]),
+    )
+    await connection.close()
     answer = await post(registry, old, took_over("2024-09-01", "merged", new, document="Приказ № 5"))
     assert answer.status_code == 201, answer.text
     assert [item["document"] for item in answer.json()["items"]] == ["Приказ № 5"]
@@ -68,6 +78,10 @@ async def test_a_merger_ends_the_old_and_keeps_its_cases(
     kept = await registry.client.get(f"/api/v1/pages/{page['id']}", headers=registry.headers("head"))
     assert kept.json()["organisation_id"] == old["id"]
     connection = await database.connect()
+    kept_case = await connection.fetchrow(
+        "SELECT organisation_id, status, version FROM appeals WHERE id = $1", case
+    )
+    assert tuple(kept_case) == (UUID(old["id"]), "in_progress", 1)
     events = await connection.fetch(
         "SELECT type, data FROM events WHERE type LIKE 'organisation.%' AND type <> 'organisation.registered'"
         " ORDER BY type"
