@@ -29,6 +29,7 @@ __all__ = [
     "Change",
     "Origin",
     "UnrecordedChange",
+    "act_as",
     "attribute",
     "attributed",
     "made",
@@ -86,6 +87,13 @@ def attribute(session: WriteSession, source: Origin) -> None:
     session.info[_KEY] = source
     # Heard of at every statement, so only where somebody is to be held to it.
     event.listen(session.sync_session, "do_orm_execute", _note_debt)
+
+
+def act_as(session: WriteSession, actor: str) -> None:
+    """From here on, what the session changes is recorded as this actor's, whom the request itself did not name."""
+    source: Origin | None = session.info.get(_KEY)
+    if source is not None:
+        source.actor = actor
 
 
 async def record(session: WriteSession, table: type[Base], changes: Iterable[Change] = ()) -> None:

@@ -34,6 +34,8 @@ SKEW_SECONDS = 60
 # A public key must never be taken for a shared secret: no HS256 here.
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
 TYPES = {"jwt", "at+jwt", "application/at+jwt"}
+# A header that is no object, or holds what it should not, makes the library stumble.
+UNREADABLE = (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class IssuerUnavailable(Exception):  # noqa: N818 — reads better where it is raised
@@ -53,7 +55,7 @@ def issuer_of(token: str) -> str | None:
     """Whom a token says it is from, before anything is verified; None for what is no token."""
     try:
         claims = json.loads(jws.extract_compact(token.encode()).payload)
-    except (JoseError, ValueError, RecursionError):
+    except UNREADABLE:
         return None
     found = claims.get("iss") if isinstance(claims, dict) else None
     return found if isinstance(found, str) else None
@@ -157,9 +159,9 @@ class ExternalIssuer:
         """Whom a good token speaks of. Raises `BadToken`, never echoing the token, or `IssuerUnavailable`."""
         try:
             header = jws.extract_compact(token.encode()).headers()
-        except (JoseError, ValueError, RecursionError) as error:
+            kid = header.get("kid")
+        except UNREADABLE as error:
             raise BadToken(type(error).__name__) from error
-        kid = header.get("kid")
         if header.get("alg") not in ALGORITHMS or not isinstance(kid, str | None):
             raise BadToken("its signature is of a kind that is not taken")
         if str(header.get("typ", "jwt")).lower() not in TYPES:
@@ -178,7 +180,7 @@ class ExternalIssuer:
         try:
             claims = jwt.decode(token, keys, algorithms=ALGORITHMS).claims
             registry.validate(claims)
-        except (JoseError, ValueError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BadToken(type(error).__name__) from error
         return Verified(self.name, self._subject(claims), _moment(claims.get("auth_time", claims["iat"]), now))
 

@@ -80,7 +80,8 @@ def verify(token: str, keys: KeySet, *, audience: str, issuer: str | None = None
             iat={"essential": True},
         )
         registry.validate(decoded.claims)
-    except (JoseError, ValueError, KeyError, RecursionError) as error:
+    # A header that is no object, or holds what it should not, makes the library stumble.
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadToken(type(error).__name__) from error
     # A key may sign only as its owner: the key id names the issuer.
     kid = str(decoded.header.get("kid", ""))

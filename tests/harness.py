@@ -8,7 +8,7 @@ import importlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from uuid import UUID, uuid4
 
 import httpx
 from cryptography.fernet import Fernet
+from sqlalchemy.dialects.postgresql import insert
 
 from shared import tokens
 from shared.service import Process, Service
 from shared.settings import ServiceName, settings
+from shared.tables.registry import Person
 from tests.conftest import TestDatabase
 
 # A client lets an idle connection go before the server does: a call on one just closed would be lost.
@@ -35,6 +37,7 @@ class ServiceUnderTest:
     service: Service
     client: httpx.AsyncClient
     keys_dir: Path
+    given: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def token(
         self,
@@ -46,9 +49,9 @@ class ServiceUnderTest:
         beneath: bool = False,
         scope: str | None = None,
     ) -> str:
-        """A person's access token as the issuer would sign it."""
+        """A person's access token as the issuer would sign it; `CENTRE_SUBJECT` has whatever access it says."""
         signer = tokens.Signer(tokens.PEOPLE_ISSUER, tokens.read_key(self.keys_dir / "people.jwk"))
-        return signer.sign(
+        token = signer.sign(
             subject,
             tokens.PEOPLE_AUDIENCE,
             lifetime,
@@ -58,6 +61,22 @@ class ServiceUnderTest:
             beneath=beneath or None,
             scope=scope,
         )
+        if subject == CENTRE_SUBJECT:
+            place = UUID(str(organisation_id)) if organisation_id else None
+            self.given[token] = {"role": role, "organisation_id": place, "beneath": beneath}
+        return token
+
+    async def give_access(self, request: httpx.Request) -> None:
+        """Write down the access that a token says, where the registry looks whether its bearer has it still."""
+        if request.method == "GET" or not request.url.path.startswith(("/api/v1/people", "/api/v1/clients")):
+            return
+        place = self.given.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        if place is None:
+            return
+        person = {"id": UUID(CENTRE_SUBJECT), "username": "test", "full_name": "Test", "password_hash": "none"}
+        wanted = insert(Person).values(person | place)
+        async with self.service.database.write() as session:
+            await session.execute(wanted.on_conflict_do_update(index_elements=["id"], set_=place))
 
     def headers(self, role: str, organisation_id: UUID | str | None = None, **more: str) -> dict[str, str]:
         """Request headers of a signed-in person."""
@@ -116,7 +135,10 @@ async def service_under_test(
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client,
         ):
-            yield ServiceUnderTest(service, client, keys_dir)
+            running = ServiceUnderTest(service, client, keys_dir)
+            if name == "registry":
+                client.event_hooks["request"].append(running.give_access)
+            yield running
         _forget(service)
     settings.cache_clear()
 

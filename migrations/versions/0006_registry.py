@@ -70,6 +70,8 @@ BEGIN
 END $$;
 CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE ON audit
     FOR EACH ROW EXECUTE FUNCTION audit_is_append_only();
+CREATE TRIGGER audit_is_never_emptied BEFORE TRUNCATE ON audit
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();
 """
 
 EXISTING = """
@@ -363,6 +365,7 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER organisations_own_lineage ON organisations")
     op.execute("DROP FUNCTION organisations_lineage_beneath")
     op.execute("DROP FUNCTION organisations_own_lineage")
+    op.execute("DROP TRIGGER audit_is_never_emptied ON audit")
     op.execute("DROP TRIGGER audit_is_append_only ON audit")
     op.execute("DROP FUNCTION audit_is_append_only")
     op.drop_constraint(op.f("uq_people_issuer_external_subject"), "people", type_="unique")

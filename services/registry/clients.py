@@ -8,14 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry import changes, client_secrets
-from services.registry.places import check_hold, check_place
+from services.registry.places import check_hold, check_place, check_rights
 from services.registry.schemas.clients import ClientChange, ClientNew
 from shared import clock
 from shared.access import RIGHTS, Caller, Role
 from shared.database import WriteSession
 from shared.pagination import Paging
 from shared.preconditions import check_version
-from shared.problems import Forbidden, Invalid, NotFound
+from shared.problems import Invalid, NotFound
 from shared.tables.registry import ApiClient
 
 
@@ -119,7 +119,6 @@ def _check_limits(caller: Caller, role: Role, scopes: Sequence[str] | None, expi
     for index, scope in enumerate(scopes or ()):
         if scope not in RIGHTS[role]:
             raise Invalid.field(f"/scopes/{index}", f"The role «{role}» has no right «{scope}»")
-    if caller.scopes is not None and not caller.scopes.issuperset(RIGHTS[role] if scopes is None else scopes):
-        raise Forbidden("A system gives no more rights than its own scope holds: name fewer in `scopes`")
+    check_rights(caller, role, scopes)
     if expires_at is not None and expires_at <= clock.now():
         raise Invalid.field("/expires_at", "This moment is past")

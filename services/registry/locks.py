@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from services.registry import changes, people, sessions, throttle
-from services.registry.places import check_hold
+from services.registry.places import check_hold, check_rights
 from shared import clock
-from shared.access import Caller
+from shared.access import Caller, Role
 from shared.database import WriteSession
 from shared.problems import Conflict
 from shared.tables.registry import Person
@@ -35,6 +35,7 @@ async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Pers
     """
     found = await people.one(session, caller, person_id, lock=True)
     check_hold(caller, found)
+    check_rights(caller, Role(found.role))
     changes.apply(found, {"locked_at": None, "locked_reason": None})
     await session.flush()
     await throttle.note_success(session, found.username)

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry import changes, passwords, sessions, sign_in
-from services.registry.places import check_hold, check_place
+from services.registry.places import check_hold, check_place, check_rights
 from services.registry.schemas.access import PersonChange, PersonNew
 from shared.access import CENTRE_ROLES, Caller, Role
 from shared.database import WriteSession
@@ -76,9 +76,10 @@ async def register(
     `password_hash` is of the new password: hashing takes long and comes before the transaction's first statement.
 
     Raises `Duplicate` for a user name or an issuer's name in use, `Invalid` for role and place that do not fit,
-    `Forbidden` for a place that is not the caller's to give.
+    `Forbidden` for a place or rights that are not the caller's to give.
     """
     await check_place(session, caller, new.role, new.organisation_id, beneath=new.beneath)
+    check_rights(caller, new.role)
     if new.password is None and new.external_subject is None:
         raise Invalid.field("/password", "Give a password, or the name that the issuer knows them by")
     await _check_subject(session, new.external_subject)
@@ -142,6 +143,9 @@ async def change(
     if own and any(values.get(name, getattr(found, name)) != getattr(found, name) for name in OWN_ACCESS):
         raise Conflict("Nobody changes their own access: ask a colleague")
     role = Role(values.get("role", found.role))
+    # Who sets somebody's password has what they have.
+    for held in (Role(found.role), role):
+        check_rights(caller, held)
     if {"role", "organisation_id", "beneath"} & values.keys():
         # Who moves to the centre leaves what they were bound to.
         values.setdefault("beneath", found.beneath and role not in CENTRE_ROLES)

@@ -1,12 +1,13 @@
 """Whose a person or system may be: role and organisation go together, and nobody gives more than they have."""
 
+from collections.abc import Collection
 from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.access import CENTRE_ROLES, Caller, Role
+from shared.access import CENTRE_ROLES, RIGHTS, Caller, Role
 from shared.problems import Forbidden, Invalid
 from shared.tables.registry import Organisation
 
@@ -53,3 +54,14 @@ def check_hold(caller: Caller, found: Placed) -> None:
     """
     if found.beneath and not (caller.beneath or caller.reaches_region):
         raise Forbidden("They see all beneath the organisation: who may change them does too")
+
+
+def check_rights(caller: Caller | None, role: Role, scopes: Collection[str] | None = None) -> None:
+    """Raise `Forbidden` for rights that the caller's own scope leaves out; `scopes` null: all of the role's.
+
+    `caller` null: the operator's own command. A person's token has no scope: their role says what they may give.
+    """
+    if caller is None or caller.scopes is None:
+        return
+    if not caller.scopes.issuperset(RIGHTS[role] if scopes is None else scopes):
+        raise Forbidden("A system gives no more rights than its own scope holds")

@@ -180,6 +180,8 @@ async def by_refresh(session: WriteSession, issuer: Issuer, token: str, origin: 
     if found is None or person is None or found.revoked_at is not None or found.expires_at <= clock.now():
         raise Refused("invalid_grant", "The refresh token is unknown, expired or revoked")
     if found.used_at is not None:
+        # Somebody copied it: of all that signing in does, this alone stands in the trail.
+        audit.act_as(session, str(person.id))
         await sessions.end_by_token(session, token)
         raise Refused("invalid_grant", "The refresh token was used before: its session is revoked, sign in again")
     if not person.active:

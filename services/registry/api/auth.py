@@ -1,7 +1,6 @@
 """Signing in after OAuth 2. Here the errors have OAuth's shape, which every OAuth client reads."""
 
 import base64
-import binascii
 from typing import Annotated, Any
 from urllib.parse import unquote_plus
 
@@ -106,7 +105,7 @@ def _client(request: Request, form: dict[str, str]) -> tuple[str, str]:
         raise Refused("invalid_request", "The client's secret is given twice")
     try:
         name, separator, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # neither base64 nor UTF-8, or not even ASCII
         raise Refused("invalid_client", "The header Authorization is malformed", status=401) from error
     if not separator:
         raise Refused("invalid_client", "The header Authorization is malformed", status=401)

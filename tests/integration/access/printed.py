@@ -48,6 +48,11 @@ def _relations() -> dict[str, frozenset[str]]:
     }
 
 
+def has(role: str, right: str) -> bool:
+    """Whether the document gives the role this right, to whosever things."""
+    return reaches()[role, right] != "–"
+
+
 def reached(role: str, right: str, *, beneath: bool) -> frozenset[str] | None:
     """Whose things the document lets this caller have under this right; None: it gives the right to none."""
     cell = reaches()[role, right]

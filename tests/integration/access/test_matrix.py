@@ -4,6 +4,7 @@ A route without a row in calls_*.py fails; so does one whose row is wrong about 
 """
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -118,10 +119,26 @@ async def test_a_tokens_scope_narrows_its_role(stage: Stage, route: str) -> None
     assert call.right is not None
     who = next(who for who in EVERYBODY if printed.reached(who.role, call.right, beneath=who.beneath))
     asked = stage.asked(route, call, stage.world["own"])
-    # A system with a narrow scope gives no more than that: the clients of the world have the right to read.
-    for scope, expected in ((f"{call.right} {Right.REGISTRY_READ}", call.answers), ("metrics:none", {403})):
+    # A system with a narrow scope gives no more than that: the clients of the world have the right to read, its
+    # people all rights of an executor.
+    given = [right for right in Right if call.right is Right.PEOPLE_MANAGE and printed.has("executor", right)]
+    enough = " ".join([call.right, Right.REGISTRY_READ, *given])
+    for scope, expected in ((enough, call.answers), ("metrics:none", {403})):
         answer = await stage.send(route, asked, stage.token(who, scope=scope))
         assert answer.status_code in expected, f"{scope}: {answer.status_code} {answer.text}"
+
+
+@pytest.mark.parametrize(
+    "route", [route for route, call in CALLS.items() if call.right in {Right.PEOPLE_MANAGE, Right.CLIENTS_MANAGE}]
+)
+async def test_who_has_no_access_any_more_gives_and_takes_none(stage: Stage, route: str) -> None:
+    asked = stage.asked(route, CALLS[route], stage.world["own"])
+    # Tokens of nobody who is registered, and of somebody whose role is another one now.
+    for subject in (str(UUID(int=404)), stage.subject(Who("moderator"))):
+        token = stage.services["registry"].token("operations", subject=subject)
+        answer = await stage.send(route, asked, token)
+        assert answer.status_code == 401, answer.text
+    assert (await stage.send(route, asked, stage.token(Who("operations")))).status_code in CALLS[route].answers
 
 
 async def test_internal_routes_take_services_alone(stage: Stage) -> None:

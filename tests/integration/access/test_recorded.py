@@ -23,7 +23,7 @@ from tests.integration.access.rows import ROWS
 from tests.integration.access.stage import EVERYBODY, Stage
 
 UNRECORDED = {
-    "POST /api/v1/auth/token": "signing in decides nothing; the sessions of a person show it",
+    "POST /api/v1/auth/token": "signing in decides nothing; a copied token does: see audit/test_trail.py",
     "POST /api/v1/auth/revoke": "a session is ended by whoever holds its token: its own person",
     "POST /api/v1/pages/resolve": "it asks the networks and changes nothing",
     "POST /callbacks/vk": "what a network pushes is intake, whose record is the messages and their events",

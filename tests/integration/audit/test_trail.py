@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import update
 
@@ -210,3 +211,36 @@ async def test_ending_sessions_and_unlocking_are_recorded(registry: ServiceUnder
     assert locked["before"]["locked_reason"] is None
     assert locked["after"]["locked_reason"] == unlocked["before"]["locked_reason"] != "Пропал телефон"
     assert unlocked["after"]["locked_reason"] is None
+
+
+async def test_a_session_ended_because_its_token_was_copied_is_recorded(registry: ServiceUnderTest) -> None:
+    person = await call(registry, "POST", "/people", "operations", json={**PERSON, "role": "moderator"})
+    path, headers = "/api/v1/auth/token", {"X-Forwarded-For": "192.0.2.7"}
+    form = {"grant_type": "password", "username": PERSON["username"], "password": PERSON["password"]}
+    first = (await registry.client.post(path, data=form)).json()
+    session = await registry.client.get(
+        "/api/v1/me/sessions", headers={"Authorization": f"Bearer {first['access_token']}"}
+    )
+    again = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+    assert (await registry.client.post(path, data=again)).status_code == 200
+    assert await trail(registry, actor=person["id"]) == []  # signing in decides nothing
+    for _ in range(2):  # a session ends once
+        assert (await registry.client.post(path, data=again, headers=headers)).status_code == 400
+    (row,) = await trail(registry, actor=person["id"])
+    assert (row["action"], row["subject_kind"]) == ("registry_token", "refresh_tokens")
+    assert (row["subject_id"], row["came_from"]) == (session.json()["items"][0]["id"], "192.0.2.7")
+    assert (row["before"], set(row["after"])) == ({"revoked_at": None}, {"revoked_at"})
+
+
+async def test_not_even_the_owner_of_the_schema_changes_or_empties_it(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    await change(registry)
+    connection = await database.connect("gospablik_owner")
+    try:
+        for statement in ("UPDATE audit SET action = 'x'", "DELETE FROM audit", "TRUNCATE audit"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+                await connection.execute(statement)
+        assert await connection.fetchval("SELECT count(*) FROM audit") == 1
+    finally:
+        await connection.close()

@@ -239,3 +239,27 @@ async def test_secrets_are_kept_as_digests_and_forgotten(
             await client_secrets.forget_expired(session)
     assert await connection.fetchval("SELECT count(*) FROM client_secrets") == 1
     await connection.close()
+
+
+@pytest.mark.parametrize(
+    "taken", [{"scopes": ["clients:read"]}, {"expires_at": "soon"}, None], ids=["narrowed", "expired", "removed"]
+)
+async def test_a_system_that_lost_access_gives_none_with_a_token_from_before(
+    registry: ServiceUnderTest, taken: dict[str, Any] | None
+) -> None:
+    operations = registry.headers("operations") | NEVER
+    client = await made(registry, role="operations")
+    signed = await sign_in(registry, **GRANT, client_id=client["id"], client_secret=client["secret"])
+    own = {"Authorization": f"Bearer {signed.json()['access_token']}"}
+    body = {"name": "Сайт", "role": "head"}
+    assert (await registry.client.post(PATH, json=body, headers=own)).status_code == 201
+    path, later = f"{PATH}/{client['id']}", clock.now()
+    if taken is None:
+        assert (await registry.client.delete(path, headers=operations)).status_code == 204
+    else:
+        if "expires_at" in taken:
+            later += timedelta(minutes=5)
+            taken = {"expires_at": later.isoformat()}
+        assert (await registry.client.patch(path, json=taken, headers=operations)).status_code == 200
+    with mock.patch("services.registry.callers.clock.now", return_value=later):
+        assert (await registry.client.post(PATH, json=body, headers=own)).status_code == 401

@@ -140,3 +140,52 @@ async def test_bad_clients_are_refused(registry: ServiceUnderTest) -> None:
         answer = await registry.client.post("/api/v1/clients", json=body, headers=operations)
         assert answer.status_code == 422
         assert pointers(answer) == {field}
+
+
+async def test_a_system_gives_people_no_more_than_its_own_scope(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations")
+    made = (await registry.client.post(PATH, json=PERSON | {"role": "head"}, headers=operations)).json()
+    path = f"{PATH}/{made['id']}"
+
+    async def tried(scope: str) -> list[int]:
+        token = registry.token("operations", scope=scope)
+        headers = {"Authorization": f"Bearer {token}", "If-Match": "*"}
+        new = PERSON | {"username": f"new{len(scope)}", "role": "head"}
+        answers = [
+            await registry.client.post(PATH, json=new, headers=headers),
+            await registry.client.patch(path, json={"password": "another horse 10"}, headers=headers),
+            await registry.client.post(f"{path}/unlock", headers=headers),
+            await registry.client.patch(path, json={"role": "moderator"}, headers=headers),
+        ]
+        return [answer.status_code for answer in answers]
+
+    assert await tried("people:manage") == [403, 403, 403, 403]
+    # All that a head may do, so heads may be made and changed; nobody becomes a moderator.
+    assert await tried("people:manage registry:read appeals:read metrics:read") == [201, 200, 200, 403]
+
+
+@pytest.mark.parametrize("change", [{"active": False}, {"role": "head"}, None])
+async def test_who_lost_access_gives_none_with_a_token_from_before(
+    registry: ServiceUnderTest, change: dict[str, Any] | None
+) -> None:
+    """`change` null: they are locked."""
+    operations = registry.headers("operations", **{"If-Match": "*"})
+    thief = (await registry.client.post(PATH, json=PERSON | {"role": "operations"}, headers=operations)).json()
+    signed = (await sign_in(registry, username=thief["username"], password=PASSWORD)).json()
+    own = {"Authorization": f"Bearer {signed['access_token']}", "If-Match": "*"}
+    assert (await registry.client.post(PATH, json=PERSON | {"username": "one"}, headers=own)).status_code == 201
+    path = f"{PATH}/{thief['id']}"
+    if change is None:
+        taken = await registry.client.post(f"{path}/lock", json={"reason": "Утечка"}, headers=operations)
+    else:
+        taken = await registry.client.patch(path, json=change, headers=operations)
+    assert taken.status_code == 200, taken.text
+    assert (await registry.client.get(PATH, headers=own)).status_code == 200  # the token itself lives on
+    late = [
+        await registry.client.post(PATH, json=PERSON | {"username": "two"}, headers=own),
+        await registry.client.post(f"{path}/unlock", headers=own),
+        await registry.client.post("/api/v1/clients", json={"name": "Сайт", "role": "head"}, headers=own),
+    ]
+    assert [(answer.status_code, answer.json()["type"]) for answer in late] == [
+        (401, "/problems/unauthenticated")
+    ] * 3

@@ -151,8 +151,12 @@ async def test_nobody_locks_themselves_and_no_manager_a_strangers_staff(
 ) -> None:
     own, foreign = await insert_organisation(database), await insert_organisation(database, name="Чужая")
     made = {}
-    for username, place in (("mine", own), ("theirs", foreign)):
-        body = {"username": username, "full_name": "Имя", "role": "executor", "password": "correct horse 9"}
+    for username, place, role in (
+        ("mine", own, "executor"),
+        ("theirs", foreign, "executor"),
+        ("me", own, "manager"),
+    ):
+        body = {"username": username, "full_name": "Имя", "role": role, "password": "correct horse 9"}
         answer = await registry.client.post(
             PEOPLE, json=body | {"organisation_id": str(place)}, headers=registry.headers("operations")
         )
@@ -172,8 +176,8 @@ async def test_nobody_locks_themselves_and_no_manager_a_strangers_staff(
             method, f"{PEOPLE}/{made['theirs']}/{path}", json=reason, headers=manager
         )
         assert answer.status_code == 404, (method, path)
-    oneself = {"Authorization": f"Bearer {registry.token('manager', own, subject=made['mine'])}"}
-    refused = await registry.client.post(f"{PEOPLE}/{made['mine']}/lock", json=reason, headers=oneself)
+    oneself = {"Authorization": f"Bearer {registry.token('manager', own, subject=made['me'])}"}
+    refused = await registry.client.post(f"{PEOPLE}/{made['me']}/lock", json=reason, headers=oneself)
     assert refused.status_code == 409
 
 

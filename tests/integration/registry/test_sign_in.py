@@ -283,6 +283,7 @@ async def test_tokens_that_are_not_ours_are_refused(registry: ServiceUnderTest) 
         "unknown role": registry.token("emperor"),
         "staff of nowhere": registry.token("executor"),
         "garbage": "garbage",
+        "a list for a header": "WyJhbGciXQ.e30.AA",
         "empty": "",
     }
     for why, token in bad.items():
@@ -335,3 +336,13 @@ async def test_the_worker_forgets_what_is_past(with_people: ServiceUnderTest, da
     )
     await connection.close()
     assert tuple(kept) == (1, 1)
+
+
+@pytest.mark.parametrize("encoded", [b"\xe9", "é".encode(), b"?", b"", base64.b64encode(b"\xff:x"), b"eA=="])
+async def test_a_malformed_basic_header_is_refused(registry: ServiceUnderTest, encoded: bytes) -> None:
+    answer = await registry.client.post(
+        "/api/v1/auth/token",
+        data={"grant_type": "client_credentials"},
+        headers={b"Authorization": b"Basic " + encoded},
+    )
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")

@@ -7,12 +7,23 @@ from datetime import timedelta
 import pytest
 from joserfc.jwk import KeySet
 
-from shared import tokens
+from shared import oidc, tokens
 from shared.tokens import BadToken, Signer
 
 PEOPLE = tokens.new_key("gospablik.1")
 APPEALS = tokens.new_key("appeals.1")
 KEYS = KeySet([PEOPLE, APPEALS])
+
+
+class OneKey(oidc.Keys):
+    """The keys of an issuer that is never asked."""
+
+    def __init__(self) -> None:
+        """No address is needed."""
+
+    async def holding(self, _kid: str | None) -> KeySet:
+        """Always the same."""
+        return KEYS
 
 
 def signed(issuer: str = "appeals", audience: str = "ingest", seconds: int = 60, **claims: object) -> str:
@@ -53,3 +64,25 @@ def test_an_unsigned_token_is_refused() -> None:
     forged = f"{part({'alg': 'none'})}.{part({'iss': 'appeals', 'sub': 'a', 'aud': 'ingest', 'exp': 9999999999})}."
     with pytest.raises(BadToken):
         tokens.verify(forged, KEYS, audience="ingest")
+
+
+STRANGE = (
+    ["alg"],
+    "alg",
+    1,
+    None,
+    {"alg": "Ed25519", "crit": 1},
+    {"alg": ["Ed25519"]},
+    {"alg": "Ed25519", "kid": []},
+)
+
+
+@pytest.mark.parametrize("header", STRANGE, ids=json.dumps)
+async def test_a_header_that_is_none_makes_no_token(header: object) -> None:
+    encoded = base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
+    token = f"{encoded}.e30.AA"
+    with pytest.raises(BadToken):
+        tokens.verify(token, KEYS, audience="ingest")
+    assert oidc.issuer_of(token) is None
+    with pytest.raises(BadToken):
+        await oidc.ExternalIssuer("https://sso.example.org", "ingest", "sub", OneKey()).verify(token)
