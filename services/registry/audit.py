@@ -1,15 +1,23 @@
 """The audit trail as those who may read it see it: newest first, narrowed by who, what, where and when."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access import Caller
 from shared.pagination import Paging
 from shared.tables.events import AuditEntry
+from shared.tables.registry import Organisation
+
+# Columns whose index has the trail's order too: the rows of one are read from the newest on.
+_INDEXED = ("actor", "on_behalf_of", "action", "subject_id", "organisation_id")
+# How far a row may stand from its time: its transaction takes a while, and clocks differ.
+_LATE = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,18 +35,53 @@ class Filter:
 
 async def listed(session: AsyncSession, caller: Caller, wanted: Filter, paging: Paging) -> list[AuditEntry]:
     """Chained rows that the caller may see, newest first, one more than the limit."""
-    query = (
-        select(AuditEntry)
-        .where(AuditEntry.position.is_not(None), caller.scope(AuditEntry.organisation_id))
-        .order_by(AuditEntry.position.desc())
-        .limit(paging.limit + 1)
+    asked = {name: value for name in _INDEXED if (value := getattr(wanted, name)) is not None}
+    conditions = [getattr(AuditEntry, name) == value for name, value in asked.items()]
+    conditions += await _time(session, wanted)
+    if (after := paging.after((AuditEntry.position,), (int,))) is not None:
+        conditions.append(after)
+    if asked or caller.reaches_region or not caller.beneath:
+        conditions.append(caller.scope(AuditEntry.organisation_id))
+    else:
+        conditions.append(AuditEntry.position.in_(_newest(caller, conditions, paging.limit + 1)))
+    return list(await session.scalars(_in_order(select(AuditEntry), conditions, paging.limit + 1)))
+
+
+def _in_order(query: Select[Any], conditions: Sequence[ColumnElement[bool]], most: int) -> Select[Any]:
+    numbered = AuditEntry.position.is_not(None)
+    return query.where(numbered, *conditions).order_by(AuditEntry.position.desc()).limit(most)
+
+
+def _newest(caller: Caller, conditions: Sequence[ColumnElement[bool]], most: int) -> Select[Any]:
+    """The newest positions of all that the caller reaches, by the newest of each organisation.
+
+    Read in one order, the trail would be searched to its beginning for a place where little happens.
+    """
+    of_each = _in_order(
+        select(AuditEntry.position), [AuditEntry.organisation_id == Organisation.id, *conditions], most
+    ).lateral("of_each")
+    return (
+        select(of_each.c.position)
+        .join_from(Organisation, of_each, true())
+        .where(caller.scope(Organisation.id))
+        .order_by(of_each.c.position.desc())
+        .limit(most)
     )
-    for name in ("actor", "on_behalf_of", "action", "subject_id", "organisation_id"):
-        if (value := getattr(wanted, name)) is not None:
-            query = query.where(getattr(AuditEntry, name) == value)
-    if wanted.start is not None:
-        query = query.where(AuditEntry.created_at >= wanted.start)
-    if wanted.end is not None:
-        query = query.where(AuditEntry.created_at < wanted.end)
-    after = paging.after((AuditEntry.position,), (int,))
-    return list(await session.scalars(query if after is None else query.where(after)))
+
+
+async def _time(session: AsyncSession, wanted: Filter) -> list[ColumnElement[bool]]:
+    """The time asked for, and between which positions it lies, so that nothing outside of these is read."""
+    position, at = AuditEntry.position, AuditEntry.created_at
+    edge = select(position).where(position.is_not(None)).limit(1)
+    found: list[ColumnElement[bool]] = []
+    if (start := wanted.start) is not None:
+        found.append(at >= start)
+        before = edge.where(at < start - _LATE).order_by(at.desc(), position.desc())
+        if (place := await session.scalar(before)) is not None:
+            found.append(position > place)
+    if (end := wanted.end) is not None:
+        found.append(at < end)
+        behind = edge.where(at > end + _LATE).order_by(at, position)
+        if (place := await session.scalar(behind)) is not None:
+            found.append(position < place)
+    return found

@@ -1,14 +1,26 @@
 """Coverage over time: a day's figures are kept by group, and added up for whatever is asked of them later."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    ScalarSelect,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.coverage.figures import counts
 from services.registry.coverage.standing import Filter, narrowed, standing
-from services.registry.schemas.coverage import ANY, CoverageDayShown, Step
+from services.registry.schemas.coverage import CoverageDayShown, Step
+from services.registry.walking import walked
 from shared.database import WriteSession
 from shared.ids import new_id
 from shared.pagination import Paging
@@ -17,6 +29,7 @@ from shared.tables.registry import CoverageDay
 COVERAGE_LOCK = 0x636F7665  # "cove"
 GROUP = ("network", "municipality", "sphere", "owner_id", "kind")
 KEPT = ("total", "exempt", "covered", "live")
+_LENGTHS: dict[Step, ColumnElement[timedelta]] = {step: literal_column(f"interval '1 {step}'") for step in Step}
 
 
 async def record(session: WriteSession, today: date) -> int:
@@ -47,26 +60,35 @@ async def points(
     paging: Paging | None,
 ) -> list[CoverageDayShown]:
     """One day per step, the last that was recorded in it, oldest first; one more than the limit."""
-    picked = (
-        select(func.max(CoverageDay.day).label("day"))
-        .where(CoverageDay.network == ANY, CoverageDay.day.between(start, end))
-        .group_by(func.date_trunc(step.value, CoverageDay.day))
-        .order_by(func.max(CoverageDay.day))
+
+    def ends(day: ColumnElement[Any]) -> ColumnElement[date]:
+        return cast(func.date_trunc(step.value, day) + _LENGTHS[step], Date)
+
+    def first(*later: ColumnElement[bool]) -> ScalarSelect[date]:
+        return select(func.min(CoverageDay.day)).where(CoverageDay.day <= end, *later).scalar_subquery()
+
+    after = None if paging is None else paging.after((CoverageDay.day,), (date.fromisoformat,), descending=False)
+    steps = walked(
+        first(CoverageDay.day >= start, true() if after is None else after),
+        lambda day: first(CoverageDay.day >= ends(day)),
+        None if paging is None else paging.limit + 1,
     )
-    if paging is not None:
-        after = paging.after((CoverageDay.day,), (date.fromisoformat,), descending=False)
-        picked = (picked if after is None else picked.where(after)).limit(paging.limit + 1)
-    days = picked.subquery("picked")
+    last = (
+        select(func.max(CoverageDay.day).label("day"))
+        .where(CoverageDay.day.between(steps.c.day, end), CoverageDay.day < ends(steps.c.day))
+        .lateral("last")
+    )
     sums: list[Any] = [func.coalesce(func.sum(getattr(CoverageDay, name)), 0).label(name) for name in KEPT]
+    # Day by day: joined to them all, the planner might read the whole table.
+    of_day = (
+        select(*sums)
+        .where(CoverageDay.day == last.c.day, CoverageDay.network == network, *narrowed(wanted, CoverageDay))
+        .lateral("of_day")
+    )
     query = (
-        select(days.c.day, *sums)
-        .select_from(days)
-        .outerjoin(
-            CoverageDay,
-            and_(CoverageDay.day == days.c.day, CoverageDay.network == network, *narrowed(wanted, CoverageDay)),
-        )
-        .group_by(days.c.day)
-        .order_by(days.c.day)
+        select(last.c.day, *of_day.c)
+        .select_from(steps.join(last, true()).join(of_day, true()))
+        .order_by(last.c.day)
     )
     return [
         CoverageDayShown.counted(row["day"], {name: int(row[name]) for name in KEPT})

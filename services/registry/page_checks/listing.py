@@ -6,10 +6,11 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.schemas.page_checks import PageState, Watched
+from services.registry.walking import walked
 from shared.pagination import Paging
 from shared.problems import NotFound
 from shared.tables.registry import Organisation, Page, PageCheck, PageCheckCalls
@@ -27,12 +28,6 @@ class Filter:
 
 
 _SOMETHING = func.jsonb_array_length(PageCheck.changed) > 0
-_CALLS = (
-    select(func.sum(PageCheckCalls.calls))
-    .where(PageCheckCalls.day == PageCheck.day)
-    .correlate(PageCheck)
-    .scalar_subquery()
-)
 
 
 async def of_day(
@@ -77,20 +72,28 @@ async def of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[
 
 async def days(session: AsyncSession, paging: Paging) -> Sequence[Row[*tuple[Any, ...]]]:
     """How the checks of each day went, newest first, one more than the limit."""
-    query = (
+    after = paging.after((PageCheck.day,), (date.fromisoformat,))
+    newest = select(func.max(PageCheck.day)).where(true() if after is None else after)
+    asked = walked(
+        newest.scalar_subquery(),
+        lambda day: select(func.max(PageCheck.day)).where(PageCheck.day < day).scalar_subquery(),
+        paging.limit + 1,
+    )
+    # Day by day: joined to them all, the planner might read the whole table.
+    went = (
         select(
-            PageCheck.day,
             func.count().label("pages"),
             func.count().filter(_SOMETHING).label("changed"),
             func.count().filter(PageCheck.outcome == PageState.CLOSED).label("closed"),
             func.count().filter(PageCheck.outcome == PageState.GONE).label("gone"),
-            func.coalesce(_CALLS, 0).label("calls"),
         )
-        .group_by(PageCheck.day)
-        .order_by(PageCheck.day.desc())
-        .limit(paging.limit + 1)
+        .where(PageCheck.day == asked.c.day)
+        .lateral("went")
     )
-    after = paging.after((PageCheck.day,), (date.fromisoformat,))
-    found: Sequence[Row[*tuple[Any, ...]]]
-    found = (await session.execute(query if after is None else query.where(after))).all()
-    return found
+    calls = select(func.coalesce(func.sum(PageCheckCalls.calls), 0)).where(PageCheckCalls.day == asked.c.day)
+    query = (
+        select(asked.c.day, *went.c, calls.scalar_subquery().label("calls"))
+        .join_from(asked, went, true())
+        .order_by(asked.c.day.desc())
+    )
+    return (await session.execute(query)).all()
