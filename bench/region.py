@@ -111,7 +111,7 @@ def _with_pages(bodies: list[Organisation], pages: int, rng: random.Random) -> I
         raise ValueError(f"{len(bodies)} organisations keep at most {len(places)} pages")
     kept: dict[str, list[Page]] = {}
     for n, (code, network) in enumerate(sorted(rng.sample(places, pages))):
-        number = 200_000_000 + n * 37 if network == "vk" else 57_000_000_000_000 + n * 9_973
+        number = 300_000_000 + n * 37 if network == "vk" else 57_000_000_000_000 + n * 9_973
         short = f"{code.replace('-', '_')}_{network}" if rng.random() < 0.6 else None
         kept.setdefault(code, []).append(Page(network, str(number), short))
     for body in bodies:
