@@ -23,7 +23,7 @@ from shared import tokens
 from shared.service import Process, Service
 from shared.settings import ServiceName, settings
 from shared.tables.registry import Person
-from tests.conftest import TestDatabase
+from tests.conftest import SERVICES, TestDatabase
 
 # A client lets an idle connection go before the server does: a call on one just closed would be lost.
 DROPPED_FIRST = httpx.Limits(keepalive_expiry=2)
@@ -100,6 +100,8 @@ def environment(name: str, database: TestDatabase, keys_dir: Path, **more: str) 
         "GOSPABLIK_PSEUDONYM_KEY": "pseudonym-key-of-the-tests",
         "GOSPABLIK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8",
+        # Nobody listens there: a run that stands on this machine must not answer for a test's own services.
+        **{f"GOSPABLIK_{service.upper()}_URL": "http://127.0.0.1:1" for service in SERVICES},
     } | {f"GOSPABLIK_{key.upper()}": value for key, value in more.items()}
 
 

@@ -42,6 +42,9 @@ _FILE: dict[str, Any] = {
         },
     }
 }
+# What `curl -d` and `-F` and a browser's form send: the file is wrapped, or its lines are gone.
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+ASKED = {"dry_run", "resolve"}
 _WRITTEN: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The table",
@@ -78,6 +81,7 @@ async def import_organisations(
     A file with a cell that cannot be taken is refused with 422, and `refused` names each such cell; a dry run
     answers 200 with the same list. The same file again changes nothing.
     """
+    _check_asked(request)
     file = await read_file(await request.body())
     resolved: short_names.ShortNames = {}
     if resolve:
@@ -101,6 +105,15 @@ async def import_organisations(
         work=work,
         status=200,
     )
+
+
+def _check_asked(request: Request) -> None:
+    """Raise `Invalid` where a mistake in the request would import something else, or in earnest."""
+    if request.headers.get("content-type", "").lower().startswith(FORMS):
+        raise Invalid("Send the file itself as the body (`curl --data-binary @FILE`) as text/csv, not as a form")
+    # `dryrun` for `dry_run` would write.
+    if unknown := sorted(set(request.query_params) - ASKED):
+        raise Invalid.field(f"query/{unknown[0]}", "There is no such parameter")
 
 
 @router.get(

@@ -12,7 +12,15 @@ from bench.region_file import region_csv
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers
-from tests.integration.registry.exchange.conftest import counted, csv_file, emptied, imported, refusals, send
+from tests.integration.registry.exchange.conftest import (
+    IMPORT,
+    counted,
+    csv_file,
+    emptied,
+    imported,
+    refusals,
+    send,
+)
 
 REGIONAL = (
     "Уровень;Учредитель;Наименование подведомственной организации;Официальная страница не ведётся на основании;"
@@ -323,3 +331,27 @@ async def test_no_table_is_no_import(registry: ServiceUnderTest) -> None:
         answer = await send(registry, content)
         assert answer.status_code == 422
         assert pointers(answer) == {"/"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "pointer"),
+    [
+        ({"params": {"dryrun": "true"}}, "query/dryrun"),
+        ({"headers": {"content-type": "application/x-www-form-urlencoded"}}, None),
+        ({"headers": {"content-type": "multipart/form-data; boundary=x"}}, None),
+    ],
+)
+async def test_a_slip_in_the_request_imports_nothing(
+    registry: ServiceUnderTest, database: TestDatabase, sent: dict[str, Any], pointer: str | None
+) -> None:
+    before = await counted(database)
+    headers = registry.headers("moderator") | sent.get("headers", {})
+    content = csv_file(["Код", "Наименование", "Вид"], ["slip", "Школа", "учреждение"])
+    answer = await registry.client.post(IMPORT, content=content, params=sent.get("params"), headers=headers)
+    assert answer.status_code == 422, answer.text
+    problem = answer.json()
+    if pointer is None:
+        assert "--data-binary" in problem["detail"]
+    else:
+        assert [error["pointer"] for error in problem["errors"]] == [pointer]
+    assert await counted(database) == before
