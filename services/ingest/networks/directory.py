@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from services.ingest.intake.texts import plain
+from services.ingest.networks.calls import CallLost
 from services.ingest.networks.port import PageRef
 
 Outcome = Literal["open", "closed", "gone"]
@@ -80,6 +81,26 @@ class Directory(Protocol):
 LONGEST, LONGEST_DESCRIPTION = 1_000, 4_000
 # Beyond it no date of a post can be meant.
 _LAST_SECOND = 4_102_444_800
+
+
+def groups_in(answer: Any, network: str, method: str) -> list[dict[str, Any]]:
+    """The groups of an answer, in either shape that both networks use. Raises `CallLost` without a list."""
+    found = answer.get("groups") if isinstance(answer, dict) else answer
+    if not isinstance(found, list):
+        raise CallLost(network, method, "no groups in the answer")
+    return [raw for raw in found if isinstance(raw, dict)]
+
+
+def by_page(groups: Iterable[dict[str, Any]], name: str, asked: int, network: str, method: str) -> dict[str, Any]:
+    """Groups by their id, which stands under `name`. Raises `CallLost` when the answer is not to be believed.
+
+    So it is when none of many is there, or when groups say not which ones they are.
+    """
+    groups = list(groups)
+    found = {str(raw[name]): raw for raw in groups if raw.get(name)}
+    if not found and (groups or asked > 1):
+        raise CallLost(network, method, "none of the groups in the answer")
+    return found
 
 
 def words(value: object, longest: int = LONGEST) -> str | None:

@@ -6,14 +6,16 @@ from typing import Any
 
 import aiohttp
 
-from services.ingest.networks.calls import CallError, CallLost
+from services.ingest.networks.calls import CallError
 from services.ingest.networks.directory import (
     LONGEST_DESCRIPTION,
     Community,
     Described,
     Outcome,
     Posts,
+    by_page,
     count_of,
+    groups_in,
     posts_of,
     words,
 )
@@ -52,7 +54,8 @@ class OkDirectory:
             if error.code != GONE or len(pages) > 1:
                 raise
             answer = []
-        found = {str(raw["uid"]): raw for raw in _groups(answer, asked=len(pages))}
+        groups = groups_in(answer, NETWORK, "group.getInfo")
+        found = by_page(groups, "uid", len(pages), NETWORK, "group.getInfo")
         return [_described(page.external_id, found.get(page.external_id)) for page in pages]
 
     async def posts(self, page: PageRef, since: datetime) -> Posts | None:
@@ -75,20 +78,6 @@ class OkDirectory:
         if external_id is not None:
             return await resolving.by_id(self._client, external_id)
         return await resolving.by_name(self._client, screen_name or "")
-
-
-def _groups(answer: Any, *, asked: int) -> list[dict[str, Any]]:
-    """The groups of either shape the network documents. Raises `CallLost` when it is no such answer.
-
-    That none of many is there is not to be believed, nor a group that says not which one it is.
-    """
-    found = answer.get("groups") if isinstance(answer, dict) else answer
-    if not isinstance(found, list):
-        raise CallLost(NETWORK, "group.getInfo", "no groups in the answer")
-    known = [raw for raw in found if isinstance(raw, dict) and raw.get("uid")]
-    if not known and (found or asked > 1):
-        raise CallLost(NETWORK, "group.getInfo", "none of the groups in the answer")
-    return known
 
 
 def _described(external_id: str, raw: Mapping[str, Any] | None) -> Described:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.ingest.networks.calls import CallError, CallLost, Treatment
-from services.ingest.networks.directory import Community, NoCommunity, words
+from services.ingest.networks.directory import Community, NoCommunity, groups_in, words
 from services.ingest.networks.ok.client import OkClient
 from services.ingest.networks.ok.errors import NETWORK
 
@@ -14,12 +14,8 @@ DEAD = {"DISABLED", "BLOCKED", "DELETED"}
 async def by_id(client: OkClient, external_id: str) -> Community:
     """The group with this id. Raises `NoCommunity`, and what a call raises."""
     answer = await _read(client, "group.getInfo", uids=external_id, fields=FIELDS)
-    # The network's documents name both shapes.
-    groups = answer.get("groups", []) if isinstance(answer, dict) else answer
-    if not isinstance(groups, list):
-        raise CallLost(NETWORK, "group.getInfo", "no groups in the answer")
-    for raw in groups:
-        if not isinstance(raw, dict) or str(raw.get("uid")) != external_id:
+    for raw in groups_in(answer, NETWORK, "group.getInfo"):
+        if str(raw.get("uid")) != external_id:
             continue
         if str(raw.get("status") or "").upper() in DEAD or raw.get("disable_reason"):
             raise NoCommunity("The group is deleted or blocked")

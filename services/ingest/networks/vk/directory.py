@@ -6,14 +6,16 @@ from typing import Any
 
 import aiohttp
 
-from services.ingest.networks.calls import CallError, CallLost, Treatment
+from services.ingest.networks.calls import CallError, Treatment
 from services.ingest.networks.directory import (
     LONGEST_DESCRIPTION,
     Community,
     Described,
     Outcome,
     Posts,
+    by_page,
     count_of,
+    groups_in,
     inner,
     posts_of,
     words,
@@ -58,7 +60,8 @@ class VkDirectory:
             if error.code != INVALID or len(pages) > 1:
                 raise
             answer = []
-        found = {str(raw["id"]): raw for raw in _groups(answer, asked=len(pages))}
+        groups = groups_in(answer, NETWORK, "groups.getById")
+        found = by_page(groups, "id", len(pages), NETWORK, "groups.getById")
         return [_described(page.external_id, found.get(page.external_id)) for page in pages]
 
     async def posts(self, page: PageRef, since: datetime) -> Posts | None:
@@ -80,17 +83,6 @@ class VkDirectory:
         if external_id is not None:
             return await resolving.by_id(self._client, external_id, own)
         return await resolving.by_name(self._client, screen_name or "", own)
-
-
-def _groups(answer: Any, *, asked: int) -> list[dict[str, Any]]:
-    """The groups of the answer; that none of many is there is not to be believed."""
-    found = answer.get("groups") if isinstance(answer, dict) else answer
-    if not isinstance(found, list):
-        raise CallLost(NETWORK, "groups.getById", "no groups in the answer")
-    known = [raw for raw in found if isinstance(raw, dict) and isinstance(raw.get("id"), int)]
-    if not known and (found or asked > 1):
-        raise CallLost(NETWORK, "groups.getById", "none of the groups in the answer")
-    return known
 
 
 def _described(external_id: str, raw: Mapping[str, Any] | None) -> Described:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.ingest.networks.calls import CallError, CallLost
-from services.ingest.networks.directory import Community, NoCommunity, words
+from services.ingest.networks.directory import Community, NoCommunity, groups_in, words
 from services.ingest.networks.port import TokenKind
 from services.ingest.networks.vk.client import VkClient
 from services.ingest.networks.vk.errors import NETWORK
@@ -31,11 +31,8 @@ async def by_id(client: VkClient, external_id: str, own: UUID | None) -> Communi
         if error.code not in NOWHERE:
             raise
         answer = {"groups": []}
-    groups = answer.get("groups") if isinstance(answer, dict) else answer
-    if not isinstance(groups, list):
-        raise CallLost(NETWORK, "groups.getById", "no groups in the answer")
-    for raw in groups:
-        if isinstance(raw, dict) and str(raw.get("id")) == external_id:
+    for raw in groups_in(answer, NETWORK, "groups.getById"):
+        if str(raw.get("id")) == external_id:
             return _community(external_id, raw)
     raise NoCommunity(f"ВКонтакте has no community with the id {external_id}")
 
