@@ -48,6 +48,8 @@ class Asked:
 
 @pytest.fixture
 async def asked(vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path) -> AsyncIterator[Asked]:
+    # Each test is a system of its own: calls of the one before would count against its pace.
+    vk.post("settings", user_per_second=0)
     eye = await database.connect()
     organisation = await insert_organisation(database)
     urls = {"vk_api_url": vk.url, "ok_api_url": ok.url}
