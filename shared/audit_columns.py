@@ -40,12 +40,20 @@ AUDITED: dict[str, frozenset[str]] = {
     "reconciliations": frozenset(),
     "backfills": frozenset({"status", "asked_by"}),
     "publications": frozenset({"network", "kind", "status", "on_behalf_of"}),
-    "topics": frozenset({"code"}),
+    "topics": frozenset({"code", "classifier", "owner_kind"}),
     "sla_policies": frozenset({"urgency", "starts_from"}),
-    "appeals": frozenset({"status", "urgency", "outcome", "network"}),
-    "triage": frozenset({"needs_answer", "type", "urgency", "judged_by"}),
+    "appeals": frozenset({"status", "urgency", "outcome", "network", "municipality", "fault", "language"}),
+    "triage": frozenset(
+        {"needs_answer", "type", "urgency", "judged_by", "municipality", "place_from", "language", "fault", "top3"}
+    ),
+    "reviews": frozenset({"judged_by", "reviewed_by"}),
+    "incidents": frozenset({"origin", "fault", "municipality", "urgency", "opened_by"}),
+    "incident_members": frozenset({"joined_by", "left_by"}),
+    "incident_replies": frozenset({"kind", "author"}),
+    "alerts": frozenset({"kind", "seen_by"}),
+    "rule_sets": frozenset({"status", "default_to", "made_by", "activated_by"}),
     "replies": frozenset({"origin", "kind", "status", "author"}),
-    "routing_rules": frozenset({"municipality"}),
+    "routing_rules": frozenset({"municipality", "urgency", "send_to"}),
     "webhook_endpoints": frozenset({"event_types", "created_by"}),
     "webhook_deliveries": frozenset({"event_type", "status"}),
 }
@@ -69,7 +77,9 @@ UNAUDITED: dict[str, str] = {
         "what citizens wrote comes from the networks: its versions and events are its record",
     ),
     **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "the worker's own bookkeeping"),
-    **dict.fromkeys(("timeline", "appeal_messages"), "a case's own permanent record, which joins messages to it"),
+    **dict.fromkeys(
+        ("timeline", "appeal_messages", "hands"), "a case's own permanent record, which joins messages to it"
+    ),
 }
 
 SECRET = frozenset({"password_hash", "secret", "digest", "identity", "raw", "challenge"})

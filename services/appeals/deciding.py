@@ -12,7 +12,8 @@ from services.appeals.intake import Around, messages_query
 from services.appeals.opening import Desk, Opening, Taken, key_of
 from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
-from services.appeals.triage import Context, Judgement, judge
+from services.appeals.understanding.judgement import Context, Judgement
+from services.appeals.understanding.rule import judge
 from services.appeals.workflow import Outcome
 from shared import clock
 from shared.access import Caller
@@ -60,7 +61,7 @@ async def _judgement(
     session: AsyncSession, text: str, context: Context, reference: Reference, wishes: Wishes, *, needs_answer: bool
 ) -> Judgement:  # fmt: skip
     """A person's decision, completed by what the rule reads in the words."""
-    read = judge(text, context, reference.topics)
+    read = judge(text, context)
     topic = await require_topic(session, wishes.topic_id)
     kind = (
         read.type if (read.needs_answer == "yes") == needs_answer else ("request" if needs_answer else "chatter")

@@ -13,7 +13,8 @@ from services.appeals.handwritten import Handwritten, earlier_answers
 from services.appeals.opening import Desk, Opening, Taken
 from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
-from services.appeals.triage import RULE, Context, Judgement, judge
+from services.appeals.understanding.judgement import Context, Judgement
+from services.appeals.understanding.rule import RULE, judge
 from shared import clock
 from shared.database import WriteSession
 from shared.tables.appeals import Appeal, Triage
@@ -127,7 +128,7 @@ class _Batch:
         return _Batch(session, around, reference, desk, {row.message_id: row.judged_by for row in judged})
 
     def _judge(self, message: Message) -> Judgement:
-        return judge(message.text, self._around.context(message), self._reference.topics)
+        return judge(message.text, self._around.context(message))
 
     async def run(self, steps: Sequence[tuple[Event, Message]]) -> None:
         taken = {

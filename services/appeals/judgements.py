@@ -11,7 +11,9 @@ from shared import audit
 from shared.database import WriteSession
 from shared.tables.appeals import Triage
 
-_RENEWED = ("needs_answer", "type", "urgency", "topic_id", "confidence", "why", "judged_by", "updated_at")
+_RENEWED = tuple(
+    column.key for column in Triage.__table__.columns if column.key not in {"message_id", "created_at"}
+)
 
 
 async def store(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ from services.appeals import deadlines, judgements
 from services.appeals.moving import accept, raise_urgency, tell_assigned, wake
 from services.appeals.reference import Reference
 from services.appeals.timeline import SYSTEM, Journal
-from services.appeals.triage import Judgement
+from services.appeals.understanding.judgement import Judgement
 from services.appeals.workflow import ENDED, after_message
 from shared import audit, clock
 from shared.database import WriteSession
@@ -175,7 +175,9 @@ class Opening:
             id=new_id(), version=1, urgency=judgement.urgency, outcome=None, topic_id=topic_id, url=message.url,
             page_id=message.page_id, network=message.network, thread_key=key[0], author_key=key[1],
             text=message.text, written_at=message.written_at, opened_at=message.received_at, created_at=now,
-            updated_at=now,
+            updated_at=now, municipality=self._reference.oktmo(judgement), settlement=judgement.settlement,
+            street=judgement.street, house=judgement.house, fault=judgement.fault, language=judgement.language,
+            handovers=0, returns=0,
         )  # fmt: skip
         if judgement.needs_answer == "yes" and route.organisation_id is not None:
             appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", route.organisation_id, now
@@ -260,6 +262,19 @@ class Opening:
             "urgency": judgement.urgency,
             "topic_id": self._reference.topic_id(judgement),
             "confidence": judgement.confidence,
+            "topic_confidence": judgement.topic_confidence,
+            "top3": [
+                {"topic_id": str(self._reference.topic_ids[code]), "confidence": chance}
+                for code, chance in judgement.top
+                if code in self._reference.topic_ids
+            ],
+            "municipality": self._reference.oktmo(judgement),
+            "settlement": judgement.settlement,
+            "street": judgement.street,
+            "house": judgement.house,
+            "place_from": judgement.place_from,
+            "language": judgement.language,
+            "fault": judgement.fault,
             "why": judgement.why,
             "judged_by": item.judged_by,
             "created_at": now,

@@ -9,17 +9,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.deadlines import CalendarBook, NamedCalendar
 from services.appeals.routing import PageOwner, Route, choose
-from services.appeals.triage import Judgement, TopicIndex
-from shared.tables.appeals import RoutingRule, SlaPolicy, Topic
-from shared.tables.registry import Organisation, Page
+from services.appeals.understanding.judgement import Judgement
+from shared.tables.appeals import RoutingRule, RuleSet, SlaPolicy, Topic
+from shared.tables.registry import Municipality, Organisation, Page
 
 
 @dataclass(frozen=True)
 class Reference:
     """Topics, rules, policies, the owners of some pages, and the calendars of whoever may become an owner."""
 
-    topics: TopicIndex
     topic_ids: dict[str, UUID]
+    # Topic or group → its group; name of a municipality → its OKTMO.
+    groups: dict[UUID, UUID]
+    municipalities: dict[str, str]
     rules: Sequence[RoutingRule]
     policies: Sequence[SlaPolicy]
     owners: dict[UUID, PageOwner]
@@ -30,12 +32,14 @@ class Reference:
         session: AsyncSession, pages: Collection[UUID], organisations: Collection[UUID] = ()
     ) -> "Reference":
         """Read what these pages and organisations need."""
-        topics = list(await session.scalars(select(Topic).where(Topic.active).order_by(Topic.position)))
+        topics = (await session.execute(select(Topic.id, Topic.code, Topic.group_id).where(Topic.active))).all()
+        municipalities = (await session.execute(select(Municipality.name, Municipality.oktmo))).tuples()
         rules = list(
             await session.scalars(
                 select(RoutingRule)
+                .join(RuleSet, RuleSet.id == RoutingRule.rule_set_id)
                 .join(Organisation, Organisation.id == RoutingRule.organisation_id)
-                .where(RoutingRule.active, Organisation.active)
+                .where(RuleSet.status == "active", Organisation.active)
             )
         )
         owners = {
@@ -54,12 +58,13 @@ class Reference:
         }
         possible = {
             *organisations,
-            *(rule.organisation_id for rule in rules),
+            *(rule.organisation_id for rule in rules if rule.organisation_id is not None),
             *(owner.organisation_id for owner in owners.values()),
         }
         return Reference(
-            topics=TopicIndex({topic.code: topic.words for topic in topics}),
             topic_ids={topic.code: topic.id for topic in topics},
+            groups={topic.id: topic.group_id or topic.id for topic in topics},
+            municipalities=dict(municipalities.all()),
             rules=rules,
             policies=list(await session.scalars(select(SlaPolicy))),
             owners=owners,
@@ -69,6 +74,10 @@ class Reference:
     def topic_id(self, judgement: Judgement) -> UUID | None:
         """The row of the judged topic."""
         return self.topic_ids.get(judgement.topic) if judgement.topic else None
+
+    def oktmo(self, judgement: Judgement) -> str | None:
+        """The code of the judged municipality."""
+        return self.municipalities.get(judgement.municipality) if judgement.municipality else None
 
     def route(self, page_id: UUID | None, topic_id: UUID | None, confidence: float) -> Route:
         """Who must answer what came to this page about this topic."""

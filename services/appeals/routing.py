@@ -40,7 +40,7 @@ class Route:
 
 def _specificity(rule: RoutingRule) -> tuple[int, int]:
     # A topic says more about the owner than a place does.
-    return (rule.topic_id is not None) * 2 + (rule.municipality is not None), rule.version
+    return (rule.topic_id is not None) * 2 + (rule.municipality is not None), 0
 
 
 def choose(

@@ -13,13 +13,15 @@ from shared import clock
 from shared.database import WriteSession
 from shared.pagination import Paging
 from shared.problems import Duplicate, FieldError, Invalid, NotFound
-from shared.tables.appeals import RoutingRule, SlaPolicy, Topic
+from shared.tables.appeals import RoutingRule, RuleSet, SlaPolicy, Topic
 from shared.tables.registry import Municipality, Organisation
 
 
 async def topics(session: AsyncSession) -> Sequence[Topic]:
     """The classifier's groups in their order."""
-    return list(await session.scalars(select(Topic).where(Topic.active).order_by(Topic.position)))
+    return list(
+        await session.scalars(select(Topic).where(Topic.active, Topic.group_id.is_(None)).order_by(Topic.position))
+    )
 
 
 async def policies(session: AsyncSession, paging: Paging) -> Sequence[SlaPolicy]:
@@ -65,16 +67,19 @@ async def add_rule(session: WriteSession, wanted: RuleIn) -> tuple[RoutingRule, 
     await require_organisation(session, wanted.organisation_id)
     if wanted.municipality is not None and await session.get(Municipality, wanted.municipality) is None:
         raise Invalid.field("/municipality", "No such municipality")
+    active = await session.scalar(select(RuleSet).where(RuleSet.status == "active").with_for_update())
+    if active is None:
+        raise NotFound("No rule set is active")
     present = await session.scalar(
         select(RoutingRule.id).where(
-            RoutingRule.active,
+            RoutingRule.rule_set_id == active.id,
             RoutingRule.topic_id.is_not_distinct_from(wanted.topic_id),
             RoutingRule.municipality.is_not_distinct_from(wanted.municipality),
         )
     )
     if present is not None:
         raise Duplicate("A rule for this topic and municipality stands already", rule_id=str(present))
-    rule = RoutingRule(**wanted.model_dump())
+    rule = RoutingRule(**wanted.model_dump(), rule_set_id=active.id, send_to="organisation")
     session.add(rule)
     await session.flush()
     name = await session.scalar(select(Organisation.name).where(Organisation.id == wanted.organisation_id))
@@ -84,7 +89,6 @@ async def add_rule(session: WriteSession, wanted: RuleIn) -> tuple[RoutingRule, 
 async def retire_rule(session: WriteSession, rule_id: UUID) -> None:
     """The rule routes nothing from now on; cases that it routed keep its id. Raises `NotFound`."""
     rule = await session.scalar(select(RoutingRule).where(RoutingRule.id == rule_id).with_for_update())
-    if rule is None or not rule.active:
+    if rule is None:
         raise NotFound("No such rule")
-    rule.active = False
-    rule.version += 1
+    await session.delete(rule)

@@ -277,6 +277,4 @@ class RuleOut(BaseModel):
     topic_id: UUID | None
     municipality: str | None
     organisation: Named
-    active: bool
-    version: int
     created_at: datetime

@@ -13,15 +13,25 @@ OPEN_STATUSES = ("new", "triage", "assigned", "in_progress", "on_approval", "int
 
 
 class Topic(Base):
-    """A class of the classifier; `words` are the stems by which the plain rule knows it."""
+    """A class of the classifier: a group («группа тем») where `group_id` is null, else a topic («тема») of one.
+
+    `classifier` is the version that brought it. `contains` says what belongs to it («должна содержать»),
+    `not_with` which neighbours it is not («не путать с»); `aliases` are old names and the words people use.
+    """
 
     __tablename__ = "topics"
+    __table_args__ = (Index("ix_topics_group_id", "group_id", "position"),)
 
     id: Mapped[Id]
     code: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     position: Mapped[int]
-    words: Mapped[list[str]]
+    group_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
+    classifier: Mapped[str]
+    contains: Mapped[str | None]
+    not_with: Mapped[str | None]
+    aliases: Mapped[list[str]]
+    owner_kind: Mapped[str | None]
     active: Mapped[bool] = mapped_column(default=True)
 
 
@@ -75,6 +85,17 @@ class Appeal(Base):
             "next_response_due_at",
             postgresql_where=text("next_response_due_at IS NOT NULL"),
         ),
+        # What came lately about one thing in one place, and what stood there in a window: similar cases, bursts.
+        Index("ix_appeals_municipality_opened_at", "municipality", "opened_at"),
+        Index("ix_appeals_topic_id_opened_at", "topic_id", "opened_at"),
+        Index("ix_appeals_incident_id", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
+        # Cases that no rule took: tried again when rules or the registry change.
+        Index(
+            "ix_appeals_ownerless",
+            "opened_at",
+            "id",
+            postgresql_where=text("organisation_id IS NULL AND status = 'triage'"),
+        ),
     )
 
     id: Mapped[Id]
@@ -85,6 +106,18 @@ class Appeal(Base):
     outcome: Mapped[str | None]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
+    # Where the problem is: OKTMO of the municipality; settlement, street and house as the words tell them.
+    municipality: Mapped[str | None]
+    settlement: Mapped[str | None]
+    street: Mapped[str | None]
+    house: Mapped[str | None]
+    # What is out, when that is the matter: power, heat, water …
+    fault: Mapped[str | None]
+    language: Mapped[str | None]
+    incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incidents.id"))
+    # How often the case went from one organisation to another, and how often one gave it back.
+    handovers: Mapped[int] = mapped_column(default=0)
+    returns: Mapped[int] = mapped_column(default=0)
     page_id: Mapped[UUID | None] = mapped_column(ForeignKey("pages.id"))
     network: Mapped[str | None]
     thread_key: Mapped[str | None]
@@ -133,6 +166,17 @@ class Triage(Base):
     urgency: Mapped[str]
     topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
     confidence: Mapped[float]
+    topic_confidence: Mapped[float | None]
+    # At most three topics, best first: [{"topic_id", "confidence"}].
+    top3: Mapped[list[dict[str, Any]]]
+    municipality: Mapped[str | None]
+    settlement: Mapped[str | None]
+    street: Mapped[str | None]
+    house: Mapped[str | None]
+    # text | page: what told the municipality.
+    place_from: Mapped[str | None]
+    language: Mapped[str]
+    fault: Mapped[str | None]
     why: Mapped[str]
     judged_by: Mapped[str]
     created_at: Mapped[CreatedAt]
@@ -146,10 +190,13 @@ class Reply(Base):
     __table_args__ = (
         Index("ix_replies_appeal_id", "appeal_id", "created_at"),
         UniqueConstraint("message_id"),
+        # An answer to an incident reaches each of its cases once.
+        UniqueConstraint("incident_reply_id", "appeal_id"),
     )
 
     id: Mapped[Id]
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
+    incident_reply_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident_replies.id"))
     origin: Mapped[str]
     kind: Mapped[str]
     text: Mapped[Exact]
@@ -180,15 +227,188 @@ class TimelineEntry(Base):
     data: Mapped[dict[str, Any]]
 
 
-class RoutingRule(Base):
-    """Sends appeals of a topic and municipality to an organisation; the most specific rule wins."""
+class Review(Base):
+    """A person's word on what was judged of a message: confirmed or corrected. One per message, the last stands.
 
-    __tablename__ = "routing_rules"
+    `judged` keeps what the machine said, `decided` what the person said; both feed the next training set. An
+    `agrees_*` is null where the person was not asked or the machine said nothing.
+    """
+
+    __tablename__ = "reviews"
+    __table_args__ = (Index("ix_reviews_created_at", "created_at", "message_id"),)
+
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
+    judged_by: Mapped[str]
+    judged: Mapped[dict[str, Any]]
+    decided: Mapped[dict[str, Any]]
+    group_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    agrees_need: Mapped[bool | None]
+    agrees_group: Mapped[bool | None]
+    agrees_topic: Mapped[bool | None]
+    agrees_place: Mapped[bool | None]
+    agrees_urgency: Mapped[bool | None]
+    agrees_owner: Mapped[bool | None]
+    reviewed_by: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class Hand(Base):
+    """One step of a case from hand to hand: kind routed | assigned | returned | transferred | rerouted."""
+
+    __tablename__ = "hands"
+    __table_args__ = (Index("ix_hands_appeal_id", "appeal_id", "at", "id"),)
 
     id: Mapped[Id]
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
+    at: Mapped[datetime]
+    kind: Mapped[str]
+    from_organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    to_organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    rule_id: Mapped[UUID | None]
+    reason: Mapped[str | None]
+    actor: Mapped[str]
+
+
+class Incident(Base):
+    """One trouble told by many: cases joined by topic, place and time, each with its own author and thread.
+
+    origin burst | person. `organisation_id` leads, null while nobody does; members keep their owners.
+    """
+
+    __tablename__ = "incidents"
+    __table_args__ = (
+        Index("ix_incidents_opened_at", "opened_at", "id"),
+        Index("ix_incidents_open", "municipality", "last_at", postgresql_where=text("closed_at IS NULL")),
+    )
+
+    id: Mapped[Id]
+    number: Mapped[int] = mapped_column(BigInteger, Identity(), unique=True)
+    version: Mapped[int] = mapped_column(default=1)
+    origin: Mapped[str]
+    title: Mapped[str]
+    topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
+    fault: Mapped[str | None]
+    municipality: Mapped[str | None]
+    settlement: Mapped[str | None]
+    street: Mapped[str | None]
+    urgency: Mapped[str]
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    members: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    opened_at: Mapped[datetime]
+    opened_by: Mapped[str]
+    closed_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 — SQLAlchemy's own name
+
+
+class IncidentMember(Base):
+    """A case of an incident, from joining to leaving. A case is in one incident at a time."""
+
+    __tablename__ = "incident_members"
+    __table_args__ = (
+        Index("ix_incident_members_incident_id", "incident_id", "joined_at", "id"),
+        Index("uq_incident_members_present", "appeal_id", unique=True, postgresql_where=text("left_at IS NULL")),
+    )
+
+    id: Mapped[Id]
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id"))
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
+    likeness: Mapped[float | None]
+    why: Mapped[str]
+    joined_at: Mapped[datetime]
+    joined_by: Mapped[str]
+    left_at: Mapped[datetime | None]
+    left_by: Mapped[str | None]
+
+
+class IncidentReply(Base):
+    """One answer to all cases of an incident; each case gets a reply of its own, in its own thread."""
+
+    __tablename__ = "incident_replies"
+    __table_args__ = (Index("ix_incident_replies_incident_id", "incident_id", "created_at"),)
+
+    id: Mapped[Id]
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id"))
+    kind: Mapped[str]
+    text: Mapped[Exact]
+    promised_at: Mapped[datetime | None]
+    author: Mapped[str]
+    # Null: for every case; else only for those of this organisation.
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    created_at: Mapped[CreatedAt]
+
+
+class Alert(Base):
+    """What a moderator must see at once: kind urgent (a case) | burst (an incident) | ping_pong (a case)."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        Index("ix_alerts_created_at", "created_at", "id"),
+        UniqueConstraint("kind", "appeal_id"),
+        UniqueConstraint("kind", "incident_id"),
+    )
+
+    id: Mapped[Id]
+    kind: Mapped[str]
+    appeal_id: Mapped[UUID | None] = mapped_column(ForeignKey("appeals.id"))
+    incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incidents.id"))
+    why: Mapped[str]
+    seen_at: Mapped[datetime | None]
+    seen_by: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+
+
+class RuleSet(Base):
+    """A version of the routing rules: draft | active | retired. One is active; what was active is never edited.
+
+    `default_to` says where goes what no rule takes: page_owner | moderators | organisation.
+    """
+
+    __tablename__ = "rule_sets"
+    __table_args__ = (
+        Index("uq_rule_sets_active", "status", unique=True, postgresql_where=text("status = 'active'")),
+    )
+
+    id: Mapped[Id]
+    number: Mapped[int] = mapped_column(Identity(), unique=True)
+    version: Mapped[int] = mapped_column(default=1)
+    status: Mapped[str]
+    note: Mapped[str | None]
+    default_to: Mapped[str]
+    default_organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    made_by: Mapped[str]
+    activated_by: Mapped[str | None]
+    activated_at: Mapped[datetime | None]
+    retired_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 — SQLAlchemy's own name
+
+
+class RoutingRule(Base):
+    """One rule of a set: topic × place × page owner × urgency → owner; null means any. The most specific wins.
+
+    `send_to`: organisation | page_owner | moderators; `organisation_id` is the owner for the first. `topic_id` may
+    be a group, which takes all its topics.
+    """
+
+    __tablename__ = "routing_rules"
+    __table_args__ = (Index("ix_routing_rules_rule_set_id", "rule_set_id", "created_at", "id"),)
+
+    id: Mapped[Id]
+    rule_set_id: Mapped[UUID] = mapped_column(ForeignKey("rule_sets.id"))
     topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
     municipality: Mapped[str | None]
-    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"))
-    active: Mapped[bool] = mapped_column(default=True)
-    version: Mapped[int] = mapped_column(default=1)
+    settlement: Mapped[str | None]
+    page_owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    urgency: Mapped[str | None]
+    send_to: Mapped[str]
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     created_at: Mapped[CreatedAt]

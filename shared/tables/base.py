@@ -60,6 +60,7 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB,
         list[Any]: JSONB,
+        list[dict[str, Any]]: JSONB,
         list[str]: JSONB,
         UUID: Uuid,
         str: Text,

@@ -119,7 +119,5 @@ def _rule(row: RoutingRule, organisation: str) -> schemas.RuleOut:
         topic_id=row.topic_id,
         municipality=row.municipality,
         organisation=schemas.Named(id=row.organisation_id, name=organisation),
-        active=row.active,
-        version=row.version,
         created_at=row.created_at,
     )

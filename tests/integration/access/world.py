@@ -14,6 +14,7 @@ from uuid import UUID
 
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from services.webhooks.signing import Secrets, Vault, new_secret
@@ -252,7 +253,11 @@ async def _cases(session: AsyncSession, things: dict[str, Any], mark: str) -> No
     things["reply_id"] = await _add(session, reply)
     actor = f"actor-{mark}"
     await _add(session, appeals.TimelineEntry(appeal_id=appeal_id, at=THEN, kind="opened", actor=actor, data={}))
-    rule = appeals.RoutingRule(topic_id=things["topic_id"], organisation_id=things["organisation_id"])
+    rules = await session.scalar(select(appeals.RuleSet.id).where(appeals.RuleSet.status == "active"))
+    rule = appeals.RoutingRule(
+        rule_set_id=rules, topic_id=things["topic_id"], organisation_id=things["organisation_id"],
+        send_to="organisation",
+    )  # fmt: skip
     things["rule_id"] = await _add(session, rule)
 
 

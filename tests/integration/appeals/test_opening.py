@@ -8,7 +8,7 @@ from services.appeals.intake import messages_query
 from services.appeals.opening import Desk, Opening, Taken
 from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
-from services.appeals.triage import Judgement
+from services.appeals.understanding.judgement import Judgement
 from shared.database import Database
 from shared.tables.ingest import Message
 from tests.integration.appeals.conftest import WEDNESDAY, World

@@ -4,11 +4,12 @@ import importlib
 
 import pytest
 
-from services.appeals.stems import StemIndex, plain, words_of
-from services.appeals.triage import Context, TopicIndex, judge
+from services.appeals.understanding.judgement import Context
+from services.appeals.understanding.rule import TopicIndex, judge
+from services.appeals.understanding.stems import StemIndex, plain, words_of
 
 _reference = importlib.import_module("migrations.versions.0004_appeals_reference")
-TOPICS = TopicIndex({code: [stem.strip() for stem in stems.split(",")] for code, _, stems in _reference.TOPICS})
+TOPICS = TopicIndex.of_groups()
 
 POST = Context(post_text="Завтра начинаем ремонт дороги на улице Бабушкина")
 TO_CITIZEN = Context(to_citizen=True)

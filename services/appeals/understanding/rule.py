@@ -4,19 +4,17 @@ A pure function of the text, the kind of message and what stands around it. It r
 message: only what clearly needs nobody is «no». docs/triage.md tells the rule in the order of this file.
 """
 
+import csv
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from importlib import resources
 
-from services.appeals import words
-from services.appeals.stems import Hit, StemIndex, fold, has_link, plain, sentences_of, words_of
+from services.appeals.understanding import words
+from services.appeals.understanding.judgement import Context, Judgement, MessageType, Urgency
+from services.appeals.understanding.stems import Hit, StemIndex, fold, has_link, plain, sentences_of, words_of
 
 RULE = "rule:plain-1"
-
-NeedsAnswer = Literal["yes", "no", "unsure"]
-MessageType = Literal["complaint", "question", "request", "proposal", "thanks", "spam", "abuse", "chatter"]
-Urgency = Literal["high", "normal"]
 
 _BURYAT = re.compile("[өүһ]")
 _PHONE = re.compile(r"(?:\+7|\b8)[\s(-]*\d{3}[\s)-]*\d{3}[\s-]*\d{2}[\s-]*\d{2}")
@@ -48,35 +46,22 @@ _ASKING = StemIndex({"asking": words.ASKING})
 _IDLE = StemIndex({"idle": words.IDLE})
 
 
-@dataclass(frozen=True)
-class Context:
-    """What stands around a message."""
-
-    kind: Literal["comment", "wall_post", "message"] = "comment"
-    post_text: str | None = None
-    has_attachments: bool = False
-    only_stickers: bool = False
-    to_citizen: bool = False
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What was judged, how sure the rule is (0–1), and the words that made it so."""
-
-    needs_answer: NeedsAnswer
-    type: MessageType
-    urgency: Urgency
-    topic: str | None
-    confidence: float
-    why: str
-
-
 class TopicIndex:
     """The classifier's groups by their stems."""
 
     def __init__(self, stems: Mapping[str, Sequence[str]]) -> None:
         """`stems`: code of the group → its stems."""
         self._index = StemIndex(stems)
+
+    @staticmethod
+    @cache
+    def of_groups() -> "TopicIndex":
+        """The stems that name each of the 26 groups, kept as data."""
+        text = (
+            resources.files("services.appeals.understanding.data").joinpath("group_stems.csv").read_text("utf-8")
+        )
+        rows = csv.DictReader(text.splitlines())
+        return TopicIndex({row["group"]: [stem.strip() for stem in row["stems"].split(",")] for row in rows})
 
     def best(self, found: list[str]) -> tuple[str | None, list[Hit]]:
         """The group with most words in the text, the first named among equals, and those words."""
@@ -111,8 +96,9 @@ class _Reading:
         return ", ".join(f"«{words_}»" for words_ in list(found)[:5])
 
 
-def judge(text: str, context: Context, topics: TopicIndex) -> Judgement:
+def judge(text: str, context: Context, topics: TopicIndex | None = None) -> Judgement:
     """Judge one citizen's message. Never raises, whatever the text."""
+    topics = topics or TopicIndex.of_groups()
     read = _Reading(text)
     if not read.words:
         return _wordless(text, read, context)

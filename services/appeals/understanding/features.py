@@ -1,0 +1,86 @@
+"""What a classifier sees of a text: lemmas alone and in pairs, pieces of words, and what a prior model makes of it.
+
+Pieces of words see through typos and swallowed endings; both are weighed by TF-IDF (scikit-learn).
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from services.appeals.understanding.morphology import lemma
+from services.appeals.understanding.stems import plain, words_of
+
+Matrix = sparse.csr_matrix
+Array = npt.NDArray[np.float32]
+
+_PIECES = (2, 3, 4, 5)
+_SIGNS = frozenset("?!)")
+_REMEMBERED = 200_000
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _pieces(word: str) -> tuple[str, ...]:
+    edged = f" {word} "
+    return tuple(edged[at : at + size] for size in _PIECES for at in range(len(edged) - size + 1))
+
+
+def lemmas(text: str) -> list[str]:
+    """Lemmas of a text's words and each pair of neighbours, joined by `_`."""
+    found = [lemma(word) for word in words_of(plain(text))]
+    return found + [f"{left}_{right}" for left, right in zip(found, found[1:], strict=False)]
+
+
+def pieces(text: str) -> list[str]:
+    """Pieces of 2 to 5 characters of each word, its edges marked by spaces, and the signs that carry a mood."""
+    read = plain(text)
+    found = [piece for word in words_of(read) for piece in _pieces(word)]
+    return found + [sign for sign in read if sign in _SIGNS]
+
+
+class Features:
+    """Turns texts into rows. Learnt from training texts by `fit`; kept as words and weights by `state`."""
+
+    def __init__(self) -> None:
+        self._parts = [
+            TfidfVectorizer(analyzer=lemmas, sublinear_tf=True, min_df=2, dtype=np.float32),
+            TfidfVectorizer(analyzer=pieces, sublinear_tf=True, min_df=2, dtype=np.float32),
+        ]
+
+    def fit(self, texts: Sequence[str]) -> "Features":
+        """Learn the words and their weights. Raises `ValueError` when no word comes twice."""
+        for part in self._parts:
+            part.fit(texts)
+        return self
+
+    def rows(self, texts: Sequence[str]) -> Matrix:
+        """One row per text."""
+        return sparse.hstack([part.transform(texts) for part in self._parts], format="csr", dtype=np.float32)
+
+    @property
+    def names(self) -> list[str]:
+        """What each column stands for; pieces of words begin with `#`."""
+        words, parts = self._parts
+        return [*words.get_feature_names_out(), *("#" + name for name in parts.get_feature_names_out())]
+
+    def state(self) -> dict[str, Any]:
+        """Vocabulary and weights, as arrays without Python objects."""
+        kept: dict[str, Any] = {}
+        for name, part in zip(("lemmas", "pieces"), self._parts, strict=True):
+            kept[f"{name}_words"] = np.array("\n".join(part.get_feature_names_out()))
+            kept[f"{name}_idf"] = part.idf_.astype(np.float32)
+        return kept
+
+    @staticmethod
+    def of(state: Any) -> "Features":
+        """The inverse of `state`."""
+        made = Features()
+        for name, part in zip(("lemmas", "pieces"), made._parts, strict=True):
+            words = str(state[f"{name}_words"]).split("\n")
+            part.set_params(vocabulary={word: at for at, word in enumerate(words)})
+            part.idf_ = state[f"{name}_idf"]
+        return made

@@ -1,0 +1,51 @@
+"""What is known around a message, and what was judged of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+NeedsAnswer = Literal["yes", "no", "unsure"]
+MessageType = Literal["complaint", "question", "request", "proposal", "thanks", "spam", "abuse", "chatter"]
+Urgency = Literal["high", "normal"]
+Language = Literal["ru", "bxr", "mixed"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What stands around a message: the post above, whom it answers, whose page it is.
+
+    `page_municipality` is the name of the municipality of the page's owner.
+    """
+
+    kind: Literal["comment", "wall_post", "message"] = "comment"
+    post_text: str | None = None
+    has_attachments: bool = False
+    only_stickers: bool = False
+    to_citizen: bool = False
+    page_owner: str | None = None
+    page_municipality: str | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was judged, how sure it is (0–1), and the words that made it so.
+
+    `topic` is the code of a topic or of a group, the finest that is sure; `top` the three likeliest with their
+    probabilities. `municipality` is a name of the classifier of territories; `place_from` says what told it.
+    `fault` names what is out when that is the matter. `model` is the version that judged.
+    """
+
+    needs_answer: NeedsAnswer
+    type: MessageType
+    urgency: Urgency
+    topic: str | None
+    confidence: float
+    why: str
+    topic_confidence: float | None = None
+    top: tuple[tuple[str, float], ...] = ()
+    municipality: str | None = None
+    settlement: str | None = None
+    street: str | None = None
+    house: str | None = None
+    place_from: Literal["text", "page"] | None = None
+    language: Language = "ru"
+    fault: str | None = None
