@@ -33,7 +33,7 @@ class Reference:
     ) -> "Reference":
         """Read what these pages and organisations need."""
         topics = (await session.execute(select(Topic.id, Topic.code, Topic.group_id).where(Topic.active))).all()
-        municipalities = (await session.execute(select(Municipality.name, Municipality.oktmo))).tuples()
+        municipalities = (await session.execute(select(Municipality.name, Municipality.oktmo))).all()
         rules = list(
             await session.scalars(
                 select(RoutingRule)
@@ -64,7 +64,7 @@ class Reference:
         return Reference(
             topic_ids={topic.code: topic.id for topic in topics},
             groups={topic.id: topic.group_id or topic.id for topic in topics},
-            municipalities=dict(municipalities.all()),
+            municipalities={place.name: place.oktmo for place in municipalities},
             rules=rules,
             policies=list(await session.scalars(select(SlaPolicy))),
             owners=owners,

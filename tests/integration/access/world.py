@@ -81,7 +81,7 @@ async def _common(session: AsyncSession) -> dict[str, Any]:
     """Things that belong to nobody: the same for all three."""
     calendar = registry.Calendar(name="Матрица", time_zone="Asia/Irkutsk", weekly={"1": [["09:00", "18:00"]]})
     calendar_id = await _add(session, calendar)
-    topic = appeals.Topic(code="matrix", name="Матрица", position=99, words=[])
+    topic = appeals.Topic(code="matrix", name="Матрица", position=999, classifier="matrix", aliases=[])
     return {"calendar_id": calendar_id, "topic_id": await _add(session, topic), "step": "created"}
 
 

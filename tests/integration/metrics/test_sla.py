@@ -78,8 +78,8 @@ async def region(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Region
         )
     topic = uuid4()
     await connection.execute(
-        """INSERT INTO topics (id, code, name, position, words, active)
-           VALUES ($1, 'test', 'Дороги', 1, '[]', true)""",
+        """INSERT INTO topics (id, code, name, position, classifier, aliases, active)
+           VALUES ($1, 'test', 'Дороги', 1, 'test', '[]', true)""",
         topic,
     )
     await connection.close()
