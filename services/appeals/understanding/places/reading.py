@@ -1,0 +1,122 @@
+"""A text as words with what stands between them, abbreviations spelled out; and what grammar knows of a word."""
+
+import re
+from functools import lru_cache
+
+from services.appeals.understanding.morphology import analyzer
+from services.appeals.understanding.stems import plain
+
+_REMEMBERED = 100_000
+_TOKEN = re.compile(r"\d+[а-я]?(?![^\W_])|\d+|[^\W\d_]+")
+_SHORT = re.compile(
+    r"\bр(?:[-./]| - )?о?н(а|е|у|ом)?\b"
+    r"|\b(?:мкр-?н?|м-он|м-н|м/р-?н?|мик-?н|мрн)(?:е|а|у)?\b"
+    r"|\bкв-?л(е|а|у|ах)?\b"
+    r"|\b(?:пр-к?т|пр-к?те|просп)\b"
+    r"|\bб-ре?\b"
+    r"|\bж[/.]\s?д\b"
+)
+_BREAK = re.compile(r"[!?;\n…()]|\.\s*\.")
+_LONGEST_ABBREVIATION = 4
+
+
+def _spelled(match: re.Match[str]) -> str:
+    found = match[0]
+    if found[0] == "р":
+        return "район" + (match[1] or "")
+    if found[0] == "м":
+        return "мкр"
+    if found[0] == "к":
+        return "квартал" + (match[2] or "")
+    return {"п": "проспект", "б": "бульвар", "ж": "жд"}[found[0]]
+
+
+class Text:
+    """Words of a text, folded. `gaps[i]` stands before word i; words of one sentence share `sentences[i]`."""
+
+    __slots__ = ("gaps", "sentences", "words")
+
+    def __init__(self, text: str) -> None:
+        read = _SHORT.sub(_spelled, plain(text))
+        self.words: list[str] = []
+        self.gaps: list[str] = []
+        self.sentences: list[int] = []
+        end, sentence = 0, 0
+        for match in _TOKEN.finditer(read):
+            gap = read[end : match.start()]
+            if gap != " " and self.words and self._breaks(gap):
+                sentence += 1
+            self.words.append(match[0])
+            self.gaps.append(gap)
+            self.sentences.append(sentence)
+            end = match.end()
+
+    def _breaks(self, gap: str) -> bool:
+        if _BREAK.search(gap):
+            return True
+        return (
+            gap[:1] == "."
+            and len(gap) > 1
+            and len(self.words[-1]) >= _LONGEST_ABBREVIATION
+            and not self.words[-1].isdigit()
+        )
+
+    def said(self, start: int, end: int) -> str:
+        """The words from `start` to before `end`, as they stand in the text."""
+        words = [self.words[start]]
+        for at in range(start + 1, end):
+            words += [self.gaps[at], self.words[at]]
+        return "".join(words)
+
+    def begins(self, at: int) -> int:
+        """The first word of the sentence that holds word `at`."""
+        sentence = self.sentences[at]
+        while at > 0 and self.sentences[at - 1] == sentence:
+            at -= 1
+        return at
+
+
+def begins_with(word: str, stems: tuple[str, ...]) -> bool:
+    """Whether the word begins with one of the stems; `$` at a stem's end asks for the whole word."""
+    return any(word == stem[:-1] if stem[-1] == "$" else word.startswith(stem) for stem in stems)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def known(word: str) -> bool:
+    """Whether the dictionary has the word."""
+    return bool(analyzer().word_is_known(word))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def agrees(word: str, case: str, *, feminine: bool) -> bool:
+    """Whether the word can be the noun (or its adjective) that an adjective in this case belongs to."""
+    if not known(word):
+        return False
+    for parse in analyzer().parse(word)[:4]:
+        tag = parse.tag
+        if tag.POS in ("NOUN", "ADJF", "PRTF") and tag.case in _CASES[case] and tag.number != "plur":
+            if "Fixd" in tag or "Abbr" in tag:
+                continue
+            if (tag.gender == "femn") == feminine:
+                return True
+    return False
+
+
+_CASES = {
+    "n": ("nomn",), "g": ("gent", "gen2"), "d": ("datv",), "a": ("accs", "nomn"), "i": ("ablt",), "l": ("loct", "loc2"),
+}  # fmt: skip
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def infinitive(word: str) -> bool:
+    """Whether the word is a verb's infinitive."""
+    return analyzer().parse(word)[0].tag.POS == "INFN"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def common_noun(word: str) -> bool:
+    """Whether the word is first of all an ordinary noun: no surname, first name or place."""
+    if not known(word):
+        return False
+    tag = analyzer().parse(word)[0].tag
+    return tag.POS == "NOUN" and not any(mark in tag for mark in ("Surn", "Name", "Geox", "Patr"))
