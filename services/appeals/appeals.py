@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Text, and_, func, select, true, type_coerce
+from sqlalchemy import ColumnElement, Label, Row, Select, Text, and_, func, select, true, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
+from sqlalchemy.orm import InstrumentedAttribute, defer
 
-from services.appeals import deadlines, replies, schemas, timeline
+from services.appeals import deadlines, replies, schemas, timeline, topics
 from services.appeals.overdue import overdue_at
+from services.appeals.topics import Group
 from services.appeals.workflow import allowed_moves
 from shared import clock
 from shared.access import Caller
@@ -20,7 +21,7 @@ from shared.pagination import Paging
 from shared.problems import NotFound
 from shared.tables.appeals import Appeal, AppealMessage, Topic, Triage
 from shared.tables.ingest import Message
-from shared.tables.registry import Organisation
+from shared.tables.registry import Municipality, Organisation
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Filter:
     organisation_id: UUID | None = None
     network: str | None = None
     topic_id: UUID | None = None
+    municipality: str | None = None
+    settlement: str | None = None
+    language: str | None = None
+    fault: str | None = None
     urgency: str | None = None
     overdue: bool | None = None
     opened_from: datetime | None = None
@@ -46,12 +51,17 @@ class Filter:
         for column, value in (
             (Appeal.organisation_id, self.organisation_id),
             (Appeal.network, self.network),
-            (Appeal.topic_id, self.topic_id),
+            (Appeal.municipality, self.municipality),
+            (Appeal.settlement, self.settlement),
+            (Appeal.language, self.language),
+            (Appeal.fault, self.fault),
             (Appeal.urgency, self.urgency),
             (Appeal.number, self.number),
         ):
             if value is not None:
                 found.append(and_(column == value))
+        if self.topic_id is not None:
+            found.append(topics.within(Appeal.topic_id, self.topic_id))
         if self.overdue is not None:
             late = func.coalesce(overdue_at(clock.now()), False)
             found.append(late.is_(self.overdue))
@@ -64,18 +74,36 @@ class Filter:
         return found
 
 
-# Outer joins: a case may have no owner or topic yet.
-_ORGANISATION = type_coerce(Organisation.name, Text).label("organisation")
-_TOPIC = type_coerce(Topic.name, Text).label("topic")
-Found = Row[Appeal, str | None, str | None]
+def _label(column: InstrumentedAttribute[str], name: str) -> Label[str]:
+    return type_coerce(column, Text).label(name)
+
+
+# A case with the names of its owner, topic and municipality.
+Found = Row[Appeal, str | None, str | None, UUID | None, str | None, str | None]
+
+
+def _found() -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None]:
+    # Outer joins: a case may have no owner, topic or place yet.
+    return (
+        select(
+            Appeal,
+            _label(Organisation.name, "organisation"),
+            _label(Topic.name, "topic"),
+            Topic.group_id,
+            _label(Group.name, "group"),
+            _label(Municipality.name, "municipality"),
+        )
+        .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
+        .outerjoin(Topic, Topic.id == Appeal.topic_id)
+        .outerjoin(Group, Group.id == Topic.group_id)
+        .outerjoin(Municipality, Municipality.oktmo == Appeal.municipality)
+    )
 
 
 async def find(session: AsyncSession, caller: Caller, wanted: Filter, paging: Paging) -> Sequence[Found]:
     """Cases newest first, one more than the page takes."""
     query = (
-        select(Appeal, _ORGANISATION, _TOPIC)
-        .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
-        .outerjoin(Topic, Topic.id == Appeal.topic_id)
+        _found()
         .where(*wanted.conditions(caller))
         .order_by(Appeal.opened_at.desc(), Appeal.id.desc())
         .limit(paging.limit + 1)
@@ -117,9 +145,7 @@ async def item(
     """One case with messages, answers and timeline. Raises `NotFound` also for another organisation's case."""
     row = (
         await session.execute(
-            select(Appeal, _ORGANISATION, _TOPIC)
-            .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
-            .outerjoin(Topic, Topic.id == Appeal.topic_id)
+            _found()
             .where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true())
             .execution_options(populate_existing=True)
         )
@@ -170,16 +196,18 @@ def reply(row: Any) -> schemas.ReplyOut:
 
 def present(row: Found, caller: Caller) -> schemas.AppealSummary:
     """A case as lists show it, with the moves that this caller may make."""
-    appeal, organisation, topic = row
+    appeal, organisation, topic, group_id, group, municipality = row
     same = (
         "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
         "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
-        "resolution_due_at", "promised_at", "closed_at",
+        "resolution_due_at", "promised_at", "closed_at", "language", "fault", "incident_id", "handovers",
+        "returns",
     )  # fmt: skip
     return schemas.AppealSummary(
         **{name: getattr(appeal, name) for name in same},
         organisation=_named(appeal.organisation_id, organisation),
-        topic=_named(appeal.topic_id, topic),
+        topic=topics.topic_named(appeal.topic_id, topic or "", group_id, group) if appeal.topic_id else None,
+        place=topics.place(appeal.municipality, municipality, appeal.settlement, appeal.street, appeal.house),
         channel=schemas.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
         overdue=deadlines.is_overdue(appeal, clock.now()),
         route=schemas.RouteOut.model_validate(appeal.route),

@@ -1,4 +1,4 @@
-"""Reference that people keep: topics, SLA policies, routing rules."""
+"""Reference that people keep: SLA policies, routing rules."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,15 +13,8 @@ from shared import clock
 from shared.database import WriteSession
 from shared.pagination import Paging
 from shared.problems import Duplicate, FieldError, Invalid, NotFound
-from shared.tables.appeals import RoutingRule, RuleSet, SlaPolicy, Topic
+from shared.tables.appeals import RoutingRule, RuleSet, SlaPolicy
 from shared.tables.registry import Municipality, Organisation
-
-
-async def topics(session: AsyncSession) -> Sequence[Topic]:
-    """The classifier's groups in their order."""
-    return list(
-        await session.scalars(select(Topic).where(Topic.active, Topic.group_id.is_(None)).order_by(Topic.position))
-    )
 
 
 async def policies(session: AsyncSession, paging: Paging) -> Sequence[SlaPolicy]:

@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.appeals.fields import Line, Moment, Text
 from services.appeals.replies import MAX_LENGTH
+from services.appeals.understanding.judgement import Language
 from services.appeals.workflow import Outcome, Status
 
 Urgency = Literal["normal", "high"]
+OKTMO = r"^\d{8}(\d{3})?$"
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
 
 
@@ -25,6 +27,29 @@ class Named(BaseModel):
 
     id: UUID
     name: str = Field(examples=["Комитет по строительству"])
+
+
+class TopicNamed(Named):
+    """A topic, or a group of the classifier, whose own `group` is null."""
+
+    name: str = Field(examples=["Ямы на дорогах"])
+    group: Named | None
+
+
+class MunicipalityNamed(BaseModel):
+    """A municipality."""
+
+    oktmo: str = Field(examples=["81701000"])
+    name: str = Field(examples=["Улан-Удэ"])
+
+
+class Place(BaseModel):
+    """Where the trouble is, as far as it is known."""
+
+    municipality: MunicipalityNamed | None
+    settlement: str | None = Field(examples=["Кабанск"])
+    street: str | None = Field(examples=["улица Бабушкина"])
+    house: str | None = Field(examples=["20"])
 
 
 class Channel(BaseModel):
@@ -58,7 +83,13 @@ class AppealSummary(BaseModel):
     urgency: Urgency
     outcome: Outcome | None
     organisation: Named | None
-    topic: Named | None
+    topic: TopicNamed | None
+    place: Place | None
+    language: Language | None
+    fault: str | None = Field(description="What is out, when that is the matter", examples=["power"])
+    incident_id: UUID | None = Field(description="The incident that the case is a voice of")
+    handovers: int = Field(description="How often it went from one organisation to another")
+    returns: int = Field(description="How often an organisation gave it back")
     channel: Channel
     text: str = Field(
         description="The words that opened the case", examples=["Когда починят дорогу на ул. Бабушкина?"]
@@ -225,12 +256,24 @@ class Decision(BaseModel):
 
 
 class TopicOut(BaseModel):
-    """A group of the classifier."""
+    """A group of the classifier, or a topic of one."""
 
     id: UUID
     code: str = Field(examples=["roads"])
     name: str = Field(examples=["Дороги"])
     position: int
+    level: Literal["group", "topic"]
+    group: Named | None = Field(description="Of a topic")
+
+
+class TopicDetails(TopicOut):
+    """What a class means."""
+
+    classifier: str = Field(description="The version that brought it", examples=["2026-1"])
+    active: bool = Field(description="Whether messages are still judged by it")
+    contains: str | None = Field(description="What belongs to it", examples=["ямы и выбоины на проезжей части"])
+    not_with: str | None = Field(description="Neighbours that it is not", examples=["Тротуары — пешеходная часть"])
+    aliases: list[str] = Field(description="Old names and the words people use", examples=[["ямы", "выбоины"]])
 
 
 class PolicyIn(Body):
@@ -264,9 +307,7 @@ class RuleIn(Body):
     """Send cases of a topic, a municipality or both to an organisation."""
 
     topic_id: UUID | None = None
-    municipality: str | None = Field(
-        default=None, pattern=r"^\d{8}(\d{3})?$", description="OKTMO code", examples=["81701000"]
-    )
+    municipality: str | None = Field(default=None, pattern=OKTMO, description="OKTMO code", examples=["81701000"])
     organisation_id: UUID = Field(examples=[_ID])
 
 

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Query, Response
 from services.appeals import appeals, deciding, schemas
 from services.appeals.appeals import Filter
 from services.appeals.deciding import Wishes
-from services.appeals.fields import Moment
+from services.appeals.fields import Line, Moment
+from services.appeals.understanding.judgement import Language
 from services.appeals.workflow import Status
 from shared import problems
 from shared.access import Caller, Right, allowed
@@ -43,7 +44,11 @@ def wanted(
     status: Annotated[list[Status] | None, Query(description="One or several")] = None,
     organisation_id: UUID | None = None,
     network: NetworkName | None = None,
-    topic_id: UUID | None = None,
+    topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
+    municipality: Annotated[str | None, Query(pattern=schemas.OKTMO, description="OKTMO of the place")] = None,
+    settlement: Annotated[Line | None, Query(description="As it is written in `place`")] = None,
+    language: Language | None = None,
+    fault: Annotated[Line | None, Query(description="What is out", examples=["power"])] = None,
     urgency: Literal["normal", "high"] | None = None,
     overdue: Annotated[bool | None, Query(description="An answer is awaited and late")] = None,
     opened_from: Moment | None = None,
@@ -55,7 +60,8 @@ def wanted(
 ) -> Filter:
     """What the list is narrowed to."""
     return Filter(
-        status=status or (), organisation_id=organisation_id, network=network, topic_id=topic_id, urgency=urgency,
+        status=status or (), organisation_id=organisation_id, network=network, topic_id=topic_id,
+        municipality=municipality, settlement=settlement, language=language, fault=fault, urgency=urgency,
         overdue=overdue, opened_from=opened_from, opened_to=opened_to, number=number, q=q,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Routes of topics, SLA policies and routing rules."""
+"""Routes of SLA policies and routing rules."""
 
 from typing import Annotated
 from uuid import UUID
@@ -20,15 +20,6 @@ router = APIRouter(tags=["rules"])
 
 Anyone = Annotated[Caller, allowed(Right.REGISTRY_READ)]
 Keeper = Annotated[Caller, allowed(Right.RULES_MANAGE)]
-
-
-@router.get("/topics", responses=problems.responses(*READ), summary="Topic groups")
-async def list_topics(session: Reading, caller: Anyone) -> Page[schemas.TopicOut]:
-    """The 26 groups of the classifier, in their order, on one page."""
-    found = await rules.topics(session)
-    return Page(
-        items=[schemas.TopicOut(id=row.id, code=row.code, name=row.name, position=row.position) for row in found]
-    )
 
 
 @router.get("/sla-policies", responses=problems.responses(*READ), summary="SLA policies")

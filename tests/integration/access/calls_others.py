@@ -21,6 +21,7 @@ APPEALS: dict[str, Row] = {
         Right.APPEALS_TRIAGE, body(needs_answer=False), names={"message_id": "other_message_id"}
     ),
     "GET /api/v1/topics": Call(Right.REGISTRY_READ),
+    "GET /api/v1/topics/{topic_id}": Call(Right.REGISTRY_READ),
     "GET /api/v1/sla-policies": Call(Right.REGISTRY_READ),
     "POST /api/v1/sla-policies": Call(
         Right.RULES_MANAGE, body(name="Новая", urgency="normal", first_response_hours=8, resolution_hours=56)

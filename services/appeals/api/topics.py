@@ -1,0 +1,54 @@
+"""Routes of the classifier."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from services.appeals import schemas, topics
+from services.appeals.api.appeals import READ
+from services.appeals.topics import Level
+from shared import problems
+from shared.access import Caller, Right, allowed
+from shared.pagination import Page, PagingDep
+from shared.problems import NotFound
+from shared.service import Reading
+
+router = APIRouter(prefix="/topics", tags=["rules"])
+
+Anyone = Annotated[Caller, allowed(Right.REGISTRY_READ)]
+
+
+@router.get("", responses=problems.responses(*READ), summary="The classifier: groups and topics")
+async def list_topics(
+    *,
+    session: Reading,
+    caller: Anyone,
+    paging: PagingDep,
+    response: Response,
+    level: Annotated[
+        Level | None,
+        Query(description="Default: `group`; with `group_id` `topic`; with `q` alone `all`"),
+    ] = None,
+    group_id: Annotated[UUID | None, Query(description="Only what is of this group")] = None,
+    q: Annotated[
+        str | None,
+        Query(
+            min_length=1, max_length=200, description="Part of a name, an old name or an alias", examples=["ямы"]
+        ),
+    ] = None,
+) -> Page[schemas.TopicOut]:
+    """Groups and topics in the classifier's order; the 26 groups when nothing else is asked for."""
+    default: Level = "topic" if group_id is not None else "all" if q is not None else "group"
+    rows, cursor = paging.page(
+        await topics.find(session, paging, level=level or default, group_id=group_id, q=q),
+        lambda row: (row[0].position, row[0].id),
+        response,
+    )
+    return Page(items=[topics.present(row[0], row[1]) for row in rows], next_cursor=cursor)
+
+
+@router.get("/{topic_id}", responses=problems.responses(*READ, NotFound), summary="One group or topic")
+async def get_topic(session: Reading, caller: Anyone, topic_id: UUID) -> schemas.TopicDetails:
+    """What belongs to it, which neighbours it is not, its other names, and the classifier's version."""
+    return await topics.one(session, topic_id)
