@@ -2,15 +2,11 @@
 
 from functools import lru_cache
 
-from pymorphy3 import MorphAnalyzer
+from shared.morphology import analyzer
+
+__all__ = ["analyzer", "lemma"]
 
 _REMEMBERED = 200_000
-
-
-@lru_cache(maxsize=1)
-def analyzer() -> MorphAnalyzer:
-    """The analyser, loaded at the first use: 15 MB, half a second."""
-    return MorphAnalyzer(lang="ru")
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -1,0 +1,165 @@
+"""Masking: the table of cases, and what holds for any text whatever stands in it."""
+
+import csv
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.masking import SNIPPET, mask, mask_values, snippet
+from shared.masking.numbers import luhn, person_inn, snils
+
+CASES = list(csv.DictReader((Path(__file__).parent / "cases.csv").read_text(encoding="utf-8").splitlines()))
+WORDS = sorted({word for case in CASES for word in case["text"].split()})
+PHONES = [case["text"] for case in CASES if case["kind"] == "phone"]
+SEPARATORS = [" ", ", ", ". ", "\n", "-", "; ", " и ", "("]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{case['kind']}: {case['text']}" for case in CASES])
+def test_a_case_of_the_table(case: dict[str, str]) -> None:
+    assert mask(case["text"]) == case["masked"]
+
+
+def test_the_table_is_large_enough() -> None:
+    kept = sum(case["text"] == case["masked"] for case in CASES)
+    assert len(CASES) - kept >= 120
+    assert kept >= 80
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["text"] for case in CASES])
+def test_masking_twice_is_masking_once(case: dict[str, str]) -> None:
+    assert mask(case["masked"]) == case["masked"]
+
+
+MIXED = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(SEPARATORS)), max_size=14).map(
+    lambda pairs: "".join(word + separator for word, separator in pairs)
+)
+
+
+@given(MIXED)
+@settings(max_examples=300, deadline=None)
+def test_any_mixture_settles_at_once(text: str) -> None:
+    once = mask(text)
+    assert mask(once) == once
+
+
+@given(st.text(max_size=80))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_taken(text: str) -> None:
+    once = mask(text)
+    assert mask(once) == once
+    if not re.search(r"\w", text):
+        assert once == text
+
+
+_SEPARATED = st.sampled_from(["", " ", "-", " - ", ".", " (", ") "])
+
+
+@given(
+    st.sampled_from(["+7", "8", "7"]), st.integers(9_000_000_000, 9_999_999_999), st.lists(_SEPARATED, min_size=4)
+)
+@settings(max_examples=300, deadline=None)
+def test_a_mobile_number_is_masked_however_it_is_grouped(prefix: str, number: int, between: list[str]) -> None:
+    digits = str(number)
+    written = prefix + "".join(
+        gap + group
+        for gap, group in zip(between, (digits[:3], digits[3:6], digits[6:8], digits[8:]), strict=False)
+    )
+    masked = mask(f"Мой номер {written} звоните")
+    assert not re.search(r"\d{7}", re.sub(r"\D", "", masked)), masked
+
+
+@pytest.mark.parametrize("phone", PHONES)
+def test_no_long_run_of_digits_is_left_of_a_phone(phone: str) -> None:
+    assert not re.search(r"\d{7}", mask(f"Вот: {phone}, спасибо."))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["8", "89", "8 ", "8-9", "+7", "а", "Иванова ", "А.", "Б. ", "(", "[id1|", "[", "a@", "a.", "@a", "паспорт ",
+     "тел. 2", "https://", "1-", "40817 ", "Мария Ивановна ", "-", "№", "ё", " ", "wa.me/7", "собака ", "4111 "],
+)  # fmt: skip
+def test_time_grows_with_the_length_only(piece: str) -> None:
+    """100 kB of anything: four times as much takes about four times as long, and neither takes long."""
+    mask("Иванова Мария 8 924")
+    spent = []
+    for size in (25_000, 100_000):
+        text = (piece * size)[:size]
+        began = time.process_time()
+        mask(text)
+        spent.append(time.process_time() - began)
+    assert spent[1] < max(10 * spent[0], 0.3)
+    assert spent[1] < 3
+
+
+def test_check_digits() -> None:
+    assert luhn("4111111111111111")
+    assert not luhn("4111111111111112")
+    assert not luhn("0000000000000000")
+    assert snils("11223344595")
+    assert not snils("11223344596")
+    assert person_inn("500100732259")
+    assert not person_inn("500100732258")
+
+
+def test_values_of_json_are_masked_at_any_depth() -> None:
+    body = {
+        "text": "Мария Ивановна, 89241234567",
+        "url": "https://vk.com/wall-1_2",
+        "name": "Школа имени Ивана Петрова",
+        "parts": [{"said": "Петров Иван"}, 8, None, True, 1.5],
+        "organisation": {"name": "ИП Петров Иван Иванович"},
+    }
+    masked = mask_values(body, keep=("organisation",))
+    assert masked == {
+        "text": "[имя], [телефон]",
+        "url": "https://vk.com/wall-1_2",
+        "name": "Школа имени Ивана Петрова",
+        "parts": [{"said": "[имя]"}, 8, None, True, 1.5],
+        "organisation": {"name": "ИП Петров Иван Иванович"},
+    }
+    assert json.dumps(body, ensure_ascii=False).count("Мария") == 1
+
+
+def test_a_snippet_shows_the_place_and_no_person() -> None:
+    text = (
+        "Нет воды. " * 100
+        + "Мария Ивановна из подъезда 5 сказала: авария на насосе, 89241234567. "
+        + "Ждём. " * 100
+    )
+    shown = snippet(text, "АВАРИЯ")
+    assert "авария на насосе, [телефон]" in shown
+    assert "[имя] из подъезда 5" in shown
+    assert shown.startswith("…")
+    assert shown.endswith("…")
+    assert len(shown) <= SNIPPET
+
+
+def test_a_snippet_around_what_is_masked_itself() -> None:
+    text = "Свет. " * 200 + "Звоните 89241234567 вечером. " + "Тьма. " * 200
+    shown = snippet(text, "89241234567")
+    assert "89241234567" not in shown
+    assert len(shown) <= SNIPPET
+
+
+@given(MIXED, st.sampled_from(WORDS))
+@settings(max_examples=100, deadline=None)
+def test_a_snippet_is_short_and_cuts_no_bracket(text: str, sought: str) -> None:
+    shown = snippet(text * 4, sought)
+    assert len(shown) <= SNIPPET
+    assert shown.count("[имя") == shown.count("[имя]")
+
+
+def test_short_texts_are_masked_by_the_thousand() -> None:
+    """On one core, words known already: 5,000 texts a second are wanted, half leaves room for a busy machine."""
+    texts = [f"{case['text']} №{number}" for number in range(8) for case in CASES]
+    for text in texts[: len(CASES)]:
+        mask(text)
+    began = time.process_time()
+    for text in texts[len(CASES) :]:
+        mask(text)
+    assert (len(texts) - len(CASES)) / (time.process_time() - began) > 2_500
