@@ -2,8 +2,8 @@
 
 What a word may be (first name, patronymic, surname) comes from the dictionary of pymorphy3 and the lists beside
 this file; it is worked out once per word. Whether it is a person here is told by its neighbours: a patronymic,
-initials, a first name beside a surname, a greeting, an office. Streets, institutions and settlements that are named
-after people stay. A text without such words costs one look-up per word.
+initials, a first name beside a surname, a greeting, an office. Streets, institutions and settlements that are
+named after people stay. A text without such words costs one look-up per word.
 """
 
 import re
@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 
 from shared.masking.words import (
     ALONE,
+    ANY_FIRST,
+    ANY_SURNAME,
     COMMON,
     FIRST,
     GENITIVE,
@@ -24,6 +26,7 @@ from shared.masking.words import (
     PATRONYMIC,
     PLACE,
     PUBLIC,
+    SAID_OF_PLACES,
     STREET,
     SURNAME,
     THING,

@@ -1,4 +1,4 @@
-"""What a word may be by itself: a first name, a patronymic, a surname, a place, or a word that tells of its neighbour.
+"""What a word may be by itself: a first name, a patronymic, a surname, a place, a teller of its neighbour.
 
 The grammar of pymorphy3 and the lists under `data/` decide, once per word.
 """
