@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from services.appeals.understanding.places.gazetteer import Entry, gazetteer
-from services.appeals.understanding.places.reading import Text, agrees, begins_with, common_noun
+from services.appeals.understanding.places.reading import Text, agrees, begins_with, common_noun, genitive, known
 from services.appeals.understanding.places.typos import one_edit_apart
 from services.appeals.understanding.places.wording import (
     ALONG,
@@ -106,7 +106,8 @@ def marked_street(text: Text, at: int) -> Street | None:
     house = house_after(text, end)
     if len(word) < 4 or not word.isalpha() or not (house or word.endswith(_STREET_ENDS)):
         return None
-    if not house and common_noun(word):
+    ordinary = not word.endswith(_STREET_ENDS) or (not house and common_noun(word))
+    if known(word) and ordinary and not (house and (genitive(word) or word.endswith(("ая", "яя")))):
         return None
     name = " ".join(part.capitalize() for part in (*words[start : end - 1], _nominative(word)))
     return Street(name, (), house[0] if house else _house_before(text, at), at, house[1] if house else end)
@@ -141,17 +142,13 @@ def _misspelt(words: list[str], at: int) -> tuple[tuple[Entry, ...], int] | None
     return None
 
 
-def street_here(
-    text: Text, at: int, length: int, options: tuple[tuple[Entry, str], ...], *, follows: bool
-) -> Street | None:
+def street_here(text: Text, at: int, length: int, entries: tuple[Entry, ...], *, follows: bool) -> Street | None:
     """The street that the listed name at word `at` is, unless the word means something else.
 
     Without a mark a street shows by a house number, by «на» or «по» with a form that nothing else has there, by
     a corner or a stop, or by a street just before it (`follows`).
     """
     words, end = text.words, at + length
-    entries = tuple(entry for entry, _ in options)
-    cases = "".join(case for _, case in options)
     if end < len(words) and words[end] in TOWN_PART_MARKS:
         return None
     before = words[at - 1] if at and text.sentences[at - 1] == text.sentences[at] else ""
@@ -165,7 +162,7 @@ def street_here(
         or (house is not None and not (person and before not in IN | ALONG))
         or follows
         or (at > 0 and before.startswith(CORNER) and not common_noun(words[at]))
-        or (not person and _by_preposition(text, at, end, entries, cases, before))
+        or (not person and _by_preposition(text, at, end, entries, before))
     )
     if not shown:
         return None
@@ -173,7 +170,8 @@ def street_here(
     return Street(_name(entries), entries, house[0] if house else _house_before(text, at), at, stop)
 
 
-def _by_preposition(text: Text, at: int, end: int, entries: tuple[Entry, ...], cases: str, before: str) -> bool:
+def _by_preposition(text: Text, at: int, end: int, entries: tuple[Entry, ...], before: str) -> bool:
+    """«на Жердева», «по Ключевской»; «на советской власти» and «на новой машине» are no streets."""
     words = text.words
     if before not in ("на", "по") or text.gaps[at] != " ":
         return False
@@ -191,7 +189,7 @@ def _by_preposition(text: Text, at: int, end: int, entries: tuple[Entry, ...], c
 
 
 def corner_before(text: Text, at: int, end_of_street: int) -> bool:
-    """Whether the name at `at` only continues a street that ended just before: «ленина и кирова», «ленина-кирова»."""
+    """Whether the name at `at` continues a street that ended just before: «ленина и кирова», «ленина-кирова»."""
     if at == end_of_street:
         return text.gaps[at].strip() in ("-", "–", "—", "/")
     return at == end_of_street + 1 and text.words[at - 1] in ("и", "угол", "с")

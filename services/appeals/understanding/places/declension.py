@@ -9,6 +9,7 @@ _ADJECTIVES_IN_OI = frozenset(
     ("большой", "сухой", "золотой", "степной", "мостовой", "лесозаводской", "заводской", "спиртозаводской")
 )
 _LOCATIVE_IN_U = frozenset(("бор", "берег", "луг", "яр", "мост", "нос"))
+_NEUTER = frozenset(("озеро", "село"))
 _SOFT_I = "гкхжшчщ"
 
 Forms = dict[str, tuple[str, ...]]
@@ -21,7 +22,7 @@ def _forms(stem: str, endings: dict[str, str]) -> Forms:
 _MASCULINE_ADJECTIVE = {"g": "ого|его", "d": "ому|ему", "i": "ым|им", "l": "ом|ем"}
 
 
-def forms_of(word: str) -> Forms:
+def forms_of(word: str) -> Forms:  # noqa: PLR0911 — one return per kind of ending
     """Forms of one folded word by case. A word that does not change has itself in every case."""
     end, stem = word[-2:], word[:-2]
     if end in ("ый", "ий") or word in _ADJECTIVES_IN_OI:
@@ -37,6 +38,8 @@ def forms_of(word: str) -> Forms:
     if word.endswith(("ово", "ево", "ино", "ыно")):
         # Said both ways: «в Сотникове» and, by most, «в Сотниково».
         return _forms(stem, {"n": "о", "a": "о", "g": "а|о", "d": "у|о", "i": "ым|ом|о", "l": "е|о"})
+    if word in _NEUTER:
+        return _forms(stem, {"n": "о", "a": "о", "g": "а", "d": "у", "i": "ом", "l": "е"})
     if last == "а":
         genitive = "и" if stem[-1:] in _SOFT_I else "ы"
         return _forms(stem, {"n": "а", "g": genitive, "d": "е", "a": "у", "i": "ой|ою", "l": "е"})
@@ -82,14 +85,17 @@ def adjective_forms(stem: str) -> tuple[str, ...]:
 _ADJECTIVE_ENDINGS = ("ий", "ого", "ому", "им", "ом", "ая", "ой", "ую", "ое", "ие", "их", "ими")
 
 
-def adjective_stem(name: str) -> str:
-    """Stem of the adjective made from the name of a settlement: «таксимо» → «таксимовск»."""
+def adjective_stems(name: str) -> tuple[str, ...]:
+    """Stems of the adjectives made from the name of a settlement: «таксимо» → «таксимовск»."""
     if name.endswith(("ск", "цк")):
-        return name
+        return (name,)
     if name.endswith(("ово", "ево", "ино")):
-        return name[:-1] + "ск"
+        return (name[:-1] + "ск",)
     if name.endswith("о"):
-        return name + "вск"
+        return (name + "вск",)
     if name.endswith(("ай", "ей", "ой", "уй")):
-        return name + "ск"
-    return name.rstrip("аяыиьэ") + "ск"
+        return (name + "ск",)
+    stem = name.rstrip("аяыиьэ")
+    if name[-1] in "аыи" and stem[-1:] in ("г", "к", "х"):
+        return (stem + "инск", stem[:-1] + "ск")
+    return (stem + "ск",)

@@ -10,10 +10,11 @@ from typing import Literal
 
 from services.appeals.understanding.places.addresses import Street
 from services.appeals.understanding.places.gazetteer import Entry
-from services.appeals.understanding.places.mentions import Mention, Reading, Role, read
+from services.appeals.understanding.places.mentions import Mention, Reading, read
 from services.appeals.understanding.places.pages import PagePlace, place_of_page
 from services.appeals.understanding.places.reading import begins_with
-from services.appeals.understanding.places.wording import AWAY_FOR_A_TIME, HERE, IN, REPUBLIC
+from services.appeals.understanding.places.roles import Role
+from services.appeals.understanding.places.wording import AWAY_FOR_A_TIME, HERE, RATHER, REPUBLIC
 
 _REMEMBERED = 5_000
 # A city is its own settlement: only a part of it says more than the municipality.
@@ -25,8 +26,9 @@ _CAPITAL = "город Улан-Удэ"
 class Place:
     """Where the trouble is.
 
-    `municipality` as in `data/municipalities.csv`. `source`: what told it, the words (of the message or of the post above)
-    or the page. `why`: those words. `other_region`: the trouble is outside the republic, and no municipality is told.
+    `municipality` as in `data/municipalities.csv`; `settlement` also names a part of a city, `street` a numbered
+    quarter. `source`: what told the municipality, the words (of the message or of the post above) or the page;
+    `why`: those words. `other_region`: the trouble is outside the republic, and no municipality is told.
     """
 
     municipality: str | None = None
@@ -41,9 +43,9 @@ class Place:
 def find_place(
     text: str, *, page_owner: str | None, page_municipality: str | None, post: str | None = None
 ) -> Place:
-    """The place of a message's trouble: by its words, else by the post above, else by the page it was left on.
+    """The place of a message's trouble: by its words, else by the post above, else by the page.
 
-    Nothing is told when nothing is known: a republican body's page and words without a place give an empty `Place`.
+    Nothing is told when nothing is known: words without a place on a republican body's page give an empty `Place`.
     """
     page = place_of_page(page_owner, page_municipality)
     reading = read(text)
@@ -113,7 +115,7 @@ def _resolved(
 def _choose(
     places: list[Mention], above: tuple[str, str | None, str] | None, page: PagePlace
 ) -> tuple[str, Mention] | None:
-    """The municipality that the words tell and the mention that told it: the first of those nearest to the trouble."""
+    """The municipality that the words tell and the mention that told it: the first of the nearest ones."""
     firm = [place for place in places if place.firm and place.role > Role.COMPARED]
     named = {next(iter(place.municipalities)) for place in firm if len(place.municipalities) == 1}
     best: tuple[str, Mention] | None = None
@@ -130,7 +132,7 @@ def _choose(
 
 
 def _a_namesake(place: Mention, municipality: str, page: PagePlace) -> bool:
-    """Whether «посёлок Северный» on another district's page is rather one of that district's, which nobody listed."""
+    """Whether «посёлок Северный» on another district's page is rather one of its own that nobody listed."""
     return (
         page.municipality is not None
         and page.municipality != municipality
@@ -158,14 +160,15 @@ def _by_text(reading: Reading, municipality: str, mention: Mention) -> Place:
 
 def _settlement(places: Iterable[Mention], municipality: str) -> str | None:
     """The settlement that is nearest to the trouble, or the part of a city that has a name."""
-    best: tuple[Role, str] | None = None
+    best: tuple[tuple[bool, Role], str] | None = None
     for place in places:
         if place.role <= Role.AWAY:
             continue
         for entry in place.options:
             name = _settlement_of(entry)
-            if name and entry.municipality == municipality and (best is None or place.role > best[0]):
-                best = place.role, name
+            rank = place.firm, place.role
+            if name and entry.municipality == municipality and (best is None or rank > best[0]):
+                best = rank, name
     return best[1] if best else None
 
 
@@ -179,7 +182,11 @@ def _quarter(places: Iterable[Mention], municipality: str) -> tuple[str | None, 
     """A numbered quarter or a part of a town, which stands where a street would, and its house."""
     for place in places:
         for entry in place.options:
-            if place.firm and entry.kind == "locality" and entry.municipality == municipality:
+            if (
+                (place.firm or entry.needs == "number")
+                and entry.kind == "locality"
+                and entry.municipality == municipality
+            ):
                 named_city = entry.settlement in _CITIES and entry.needs != "number"
                 return (None if named_city and not place.house else entry.name), place.house
     return None, None
@@ -202,10 +209,19 @@ def _with_address(
 def _other_region(reading: Reading) -> Mention | None:
     """The place outside the republic where the trouble is: «в чите», and nothing that speaks of here."""
     words = reading.text.words
-    if reading.places or any(word in HERE or word.startswith(REPUBLIC) for word in words):
+    if reading.places:
         return None
     for region in reading.regions:
-        if region.role != Role.AT or words[region.start] not in IN:
+        if words[max(0, region.start - 2) : region.start] == ["у", "нас"]:
+            return region
+    if any(word in HERE or word.startswith(REPUBLIC) for word in words):
+        return None
+    if any(word.startswith(RATHER) for word in words):
+        return None
+    for region in reading.regions:
+        if words[max(0, region.start - 1)] == "а":
+            continue
+        if region.role != Role.AT or words[region.start] not in ("в", "во"):
             continue
         if not any(begins_with(word, AWAY_FOR_A_TIME) for word in words):
             return region

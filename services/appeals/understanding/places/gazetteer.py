@@ -15,7 +15,7 @@ from services.appeals.understanding.places.declension import (
     CASES,
     Forms,
     adjective_forms,
-    adjective_stem,
+    adjective_stems,
     forms_of,
 )
 from services.appeals.understanding.stems import fold, words_of
@@ -26,15 +26,24 @@ TYPO_FROM = 7
 _FORGIVEN = ("settlement", "municipality", "locality")
 
 Kind = Literal["municipality", "settlement", "locality", "landmark", "street", "region"]
-# What a bare name needs to count: nothing, a preposition with the case it asks for, or its type («село», «мкр»).
-Needs = Literal["", "preposition", "type", "number"]
-_NEEDS: dict[str, Needs] = {"": "", "preposition": "preposition", "type": "type", "number": "number"}
+# What a bare name needs to count: nothing, a preposition with the case it asks for, or its type
+# («село», «мкр», «СНТ»).
+Needs = Literal["", "preposition", "type", "number", "garden"]
+_NEEDS: dict[str, Needs] = {
+    "": "",
+    "preposition": "preposition",
+    "type": "type",
+    "number": "number",
+    "garden": "garden",
+}
 
+# fmt: off
 _INITIALS = {
     "верхний": "в", "верхняя": "в", "верхнее": "в", "верхние": "в", "нижний": "н", "нижняя": "н", "нижние": "н",
     "большой": "б", "большая": "б", "большое": "б", "малый": "м", "малая": "м", "малое": "м", "новый": "н",
     "новая": "н", "старый": "с", "старая": "с", "старое": "с", "средний": "с", "усть": "у",
-}  # fmt: skip
+}
+# fmt: on
 _ABBREVIATED = {
     "верхний": "верх",
     "нижний": "ниж",
@@ -56,6 +65,8 @@ class Entry:
     needs: Needs = ""
     # Of several places with the name, the one that the bare name means; a street that is known all over.
     main: bool = False
+    # Beginnings of words in whose sentence the name is an ordinary word: «кофе в турке».
+    unless: tuple[str, ...] = ()
 
 
 @dataclass
@@ -164,15 +175,22 @@ def _add_municipalities(build: _Builder, gazetteer: Gazetteer) -> None:
 def _add_settlements(build: _Builder, gazetteer: Gazetteer) -> None:
     for row in _rows("settlements"):
         entry = Entry(
-            "settlement", row["name"], row["municipality"], row["name"], _NEEDS[row["needs"]], row["main"] == "yes"
+            "settlement",
+            row["name"],
+            row["municipality"],
+            row["name"],
+            _NEEDS[row["needs"]],
+            row["main"] == "yes",
+            tuple(_aliases(row, "unless")),
         )
         for written in (row["name"], *_aliases(row)):
             build.add(entry, written)
         words = words_of(fold(row["name"]))
         if entry.needs != "type" and len("".join(words)) >= _SHORTEST_ADJECTIVE:
-            build.adjective(entry, (*words[:-1], adjective_stem(words[-1])))
-            if len(words) > 1 and "-" in row["name"]:
-                build.adjective(entry, (adjective_stem("".join(words)),))
+            for stem in adjective_stems(words[-1]):
+                build.adjective(entry, (*words[:-1], stem))
+                if len(words) > 1 and "-" in row["name"]:
+                    build.adjective(entry, ("".join((*words[:-1], stem)),))
 
 
 def _add_town_parts(build: _Builder, gazetteer: Gazetteer) -> None:
@@ -232,7 +250,9 @@ def _long_words(build: _Builder) -> set[str]:
     for words, entries in build.names.items():
         if any(entry.kind in _FORGIVEN and not entry.needs for entry in entries):
             found.update(word for word in words if len(word) >= TYPO_FROM)
-    for words in build.adjectives:
+    for words, districts in build.adjectives.items():
+        if not any(entry.kind == "municipality" for entry in districts):
+            continue
         found.update(word for word in words if len(word) >= TYPO_FROM + 2)
     return found
 

@@ -1,7 +1,6 @@
-"""Places that a text names, and what each has to do with the trouble: where it is, a home, a trip, a comparison."""
+"""The places, streets and other regions that a text names."""
 
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 
 from services.appeals.understanding.places.addresses import (
     Street,
@@ -11,67 +10,47 @@ from services.appeals.understanding.places.addresses import (
     street_here,
 )
 from services.appeals.understanding.places.gazetteer import Entry, gazetteer
-from services.appeals.understanding.places.reading import Text, agrees, begins_with, infinitive
-from services.appeals.understanding.places.typos import corrected
+from services.appeals.understanding.places.reading import Text, agrees, begins_with
+from services.appeals.understanding.places.roles import Role, preposition_before, role_of
+from services.appeals.understanding.places.typos import corrected, in_buryat
 from services.appeals.understanding.places.wording import (
-    ALONG,
-    AT_THE_EDGE,
-    COMPARED_BEFORE,
-    COMPARED_JUST_BEFORE,
+    BURYAT_LETTERS,
     DISTRICT_BETWEEN,
     DISTRICT_WORDS,
     DOTTED_MARKS,
-    ELSEWHERE,
-    FILLERS,
-    FROM,
-    GENITIVE,
-    GOING_BURYAT,
-    HOME,
-    IN,
+    GARDEN_MARKS,
     INSTITUTION,
-    NATIVE,
-    NEAR,
-    PREPOSITIONS,
     QUARTER,
-    RELATIVES,
     ROAD,
     SETTLEMENT_MARKS,
     STREET_MARKS,
-    TO,
-    TOWARDS_FILLERS,
     TOWN_PART_MARKS,
     TRIP,
+    WITH_INSTRUMENTAL,
 )
 
 _POSSESSIVE = ("ова", "ева", "ина", "ову", "еву", "ину", "овым", "евым", "иным")
 _GOVERNS = (
-    "жител",
-    "администрац",
-    "сел",
-    "школ",
-    "больниц",
-    "улиц",
-    "дорог",
-    "центр",
-    "глав",
-    "населен",
-    "клуб",
-    "люд",
+    *(
+        "жител",
+        "администрац",
+        "сел",
+        "школ",
+        "больниц",
+        "улиц",
+        "дорог",
+        "центр",
+        "глав",
+        "населен",
+        "клуб",
+        "люд",
+    ),
 )
 _ORDINAL_ENDS = frozenset(("й", "м", "ый", "ой", "ом", "ий", "ем", "е", "го", "ого"))
 _SMALLEST_QUARTER = 18
-_ALL_CASES = 6
+_LONGEST = 9
+_INSTRUMENTAL = ("ском", "цком")
 _DASHES = frozenset(("-", "–", "—", "/", "->"))
-
-
-class Role(IntEnum):
-    """What a place has to do with the trouble; the larger, the more it is the trouble's place."""
-
-    COMPARED = 0
-    AWAY = 1
-    HOME = 2
-    TOWARDS = 3
-    AT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +63,6 @@ class Mention:
     end: int
     house: str | None = None
     firm: bool = True
-    part_of_town: bool = False
 
     @property
     def municipalities(self) -> frozenset[str]:
@@ -110,7 +88,8 @@ class _Reader:
     def __init__(self, text: Text, *, of_page: bool) -> None:
         self.text = text
         self.words = text.words
-        self.meant = [corrected(word) for word in text.words]
+        buryat = any(letter in word for word in text.words for letter in BURYAT_LETTERS)
+        self.meant = [in_buryat(word) if buryat else corrected(word) for word in text.words]
         self.of_page = of_page
         self.reading = Reading(text)
 
@@ -125,12 +104,23 @@ class _Reader:
             elif word[0].isdigit() or word in TOWN_PART_MARKS:
                 end = self._numbered(at)
             if not end and word in names.starts:
-                end = self._named(at)
-            if not end and word in names.adjective_starts:
-                end = self._adjective(at)
+                end = self._named(at, shortest=2)
+            if (
+                not end
+                and word in names.adjective_starts
+                and not (word.endswith(_INSTRUMENTAL) and self._instrumental(at))
+            ):
+                end = self._adjective(at) or (at + 1 if word.endswith(_INSTRUMENTAL) else 0)
+            if not end and word in names.starts:
+                end = self._named(at, longest=1)
             at = end or at + 1
         self._routes()
         return self.reading
+
+    def _instrumental(self, at: int) -> bool:
+        """Whether «кабанском» is the town («под Кабанском»), not the district («в Кабанском»)."""
+        preposition_at = preposition_before(self.text, at)
+        return preposition_at >= 0 and self.words[preposition_at] in WITH_INSTRUMENTAL
 
     def _marked_street(self, at: int) -> int:
         street = marked_street(self.text, at)
@@ -162,18 +152,28 @@ class _Reader:
         if not options or (words[mark].startswith(QUARTER) and int(digits) < _SMALLEST_QUARTER):
             return 0
         house = house_after(self.text, end)
-        self._place(options, at, end, "nl", house=house[0] if house else None, part=True)
+        # Every town has a first and a second quarter: the number alone tells none.
+        firm = int(digits) >= _SMALLEST_QUARTER
+        self._place(options, at, end, "nl", house=house[0] if house else None, firm=firm)
         return house[1] if house else end
 
-    def _named(self, at: int) -> int:
+    def _named(self, at: int, *, shortest: int = 1, longest: int = _LONGEST) -> int:
         names, text = gazetteer(), self.text
         for length in names.starts[self.meant[at]]:
             end = at + length
+            if not shortest <= length <= longest:
+                continue
             if end > len(self.words) or text.sentences[at] != text.sentences[end - 1]:
                 continue
             options = names.names.get(tuple(self.meant[at:end]))
             if options is None or (
-                length > 1 and len(self.words[at]) == 1 and text.gaps[at + 1].strip() not in (".", "-")
+                length > 1 and len(self.words[at]) == 1 and text.gaps[at + 1].strip() not in (".", "-", ".-")
+            ):
+                continue
+            if (
+                self.words[end - 1].endswith(_INSTRUMENTAL)
+                and tuple(self.meant[at:end]) in names.adjectives
+                and not self._instrumental(at)
             ):
                 continue
             found = self._street_or_place(at, length, options)
@@ -182,7 +182,7 @@ class _Reader:
         return 0
 
     def _street_or_place(self, at: int, length: int, options: tuple[tuple[Entry, str], ...]) -> int:
-        streets = tuple(option for option in options if option[0].kind == "street")
+        streets = tuple(entry for entry, _ in options if entry.kind == "street")
         places = tuple(option for option in options if option[0].kind not in ("street", "region"))
         regions = tuple(option for option in options if option[0].kind == "region")
         end = at + length
@@ -213,28 +213,17 @@ class _Reader:
             return before
         return None
 
-    def _preposition(self, first: int) -> int:
-        """Where the preposition of a phrase stands that begins at word `first`; -1 without one."""
-        at, begin = first - 1, self.text.begins(first)
-        for _ in range(3):
-            if at < begin or "," in self.text.gaps[at + 1]:
-                return -1
-            if self.words[at] in PREPOSITIONS:
-                return at
-            if self.words[at] not in FILLERS and self.words[at] not in SETTLEMENT_MARKS:
-                return -1
-            at -= 1
-        return -1
-
     def _place_here(self, at: int, end: int, options: tuple[tuple[Entry, str], ...]) -> int:
         mark = self._mark_before(at)
         first = at if mark is None else mark
-        preposition_at = self._preposition(first)
+        preposition_at = preposition_before(self.text, first)
         preposition = self.words[preposition_at] if preposition_at >= 0 else ""
         marked_after = (
-            end < len(self.words)
+            mark is None
+            and end < len(self.words)
             and self.text.gaps[end] == " "
-            and (self.words[end] in TOWN_PART_MARKS or self.words[end] in ("поселок", "село", "улус"))
+            and self.words[end] in TOWN_PART_MARKS
+            and any(entry.kind == "locality" for entry, _ in options)
         )
         if end < len(self.words) and self.words[end] in TOWN_PART_MARKS and mark is None:
             in_town = tuple(option for option in options if option[0].kind == "locality")
@@ -247,18 +236,22 @@ class _Reader:
             spoken = _governs(preposition, its_cases, entry) and not (
                 adjective and end < len(self.words) and self.text.gaps[end] == " " and self._agrees(end, its_cases)
             )
-            if mark is not None and not typed and entry.needs:
+            if entry.unless and any(word.startswith(entry.unless) for word in self.text.sentence(at)):
                 continue
-            if typed or (entry.needs == "" and self._stands_alone(at, end, entry, preposition)) or (entry.needs == "preposition" and (spoken or (self.of_page and mark is not None))):
+            if mark is not None and not typed and (entry.needs or self.words[mark] in GARDEN_MARKS):
+                continue
+            if (
+                typed
+                or (entry.needs == "" and self._stands_alone(at, end, entry, preposition))
+                or (entry.needs == "preposition" and (spoken or (self.of_page and mark is not None)))
+            ):
                 accepted.append(entry)
                 cases.update(its_cases)
         part = mark is not None and self.words[mark] in TOWN_PART_MARKS
         if accepted:
             after = end + 1 if marked_after else end
             house = house_after(self.text, after) if part or marked_after else None
-            self._place(
-                tuple(accepted), first, after, "".join(cases), house=house[0] if house else None, part=part
-            )
+            self._place(tuple(accepted), first, after, "".join(cases), house=house[0] if house else None)
             return house[1] if house else after
         waiting = tuple(entry for entry, _ in options if entry.needs == "preposition")
         if waiting:
@@ -281,12 +274,12 @@ class _Reader:
         return preposition in ("из", "до", "под", "около", "возле") or before.startswith(_GOVERNS)
 
     def _region_here(self, at: int, end: int, options: tuple[tuple[Entry, str], ...]) -> None:
-        preposition_at = self._preposition(at if self._mark_before(at) is None else at - 1)
+        preposition_at = preposition_before(self.text, at if self._mark_before(at) is None else at - 1)
         preposition = self.words[preposition_at] if preposition_at >= 0 else ""
         fitting = tuple(entry for entry, cases in options if _governs(preposition, cases, entry))
         if fitting:
             cases = "".join(cases for _, cases in options)
-            role = self._role(preposition_at, at, end, cases)
+            role = role_of(self.text, preposition_at, at, end, cases)
             self.reading.regions.append(Mention(fitting, role, preposition_at, end))
 
     def _adjective(self, at: int) -> int:
@@ -327,8 +320,17 @@ class _Reader:
         ):
             self._place(options, at, end, _adjective_cases(words[end - 1]))
             return end
-        preposition_at = self._preposition(at)
-        if preposition_at < 0 or not districts or words[end - 1][-2:] not in ("ом", "му", "го"):
+        return self._bare_adjective(at, end, districts, following) if districts else 0
+
+    def _bare_adjective(self, at: int, end: int, districts: tuple[Entry, ...], following: str) -> int:
+        """«по тункинскому», «в еравнинском»: the district without its noun; beside another noun it is none."""
+        words = self.words
+        preposition_at = preposition_before(self.text, at)
+        if preposition_at < 0 and words[end - 1].endswith("ого") and not following:
+            # «Лесозаводской, Заиграевского»: said of a village, to tell it from its namesakes.
+            self._place(districts, at, end, "g")
+            return end
+        if preposition_at < 0 or words[end - 1][-2:] not in ("ом", "му", "го"):
             return 0
         case = {"в": "l", "по": "d", "из": "g", "до": "g"}.get(words[preposition_at])
         if case is None or (following and self._agrees(end, case)):
@@ -345,84 +347,11 @@ class _Reader:
         *,
         house: str | None = None,
         firm: bool = True,
-        part: bool = False,
     ) -> None:
-        preposition_at = self._preposition(first)
-        role = self._role(preposition_at, first, end, cases)
+        preposition_at = preposition_before(self.text, first)
+        role = role_of(self.text, preposition_at, first, end, cases)
         start = preposition_at if preposition_at >= 0 else first
-        self.reading.places.append(Mention(options, role, start, end, house, firm, part))
-
-    def _role(self, preposition_at: int, first: int, end: int, cases: str) -> Role:
-        words, begin = self.words, self.text.begins(first)
-        anchor = preposition_at if preposition_at >= 0 else first
-        preposition = words[preposition_at] if preposition_at >= 0 else ""
-        before = words[max(begin, anchor - 5) : anchor]
-        if self._compared(anchor, begin, end):
-            return Role.COMPARED
-        if any(word.startswith(AT_THE_EDGE) for word in before[-2:]):
-            return Role.AT
-        near = bool(before) and before[-1] in ("рядом", "недалеко", "вблизи", "неподалеку")
-        if preposition in FROM and not near:
-            return Role.HOME if _home(before) else Role.AWAY
-        if preposition in TO:
-            return Role.AWAY
-        if preposition in IN:
-            if any(begins_with(word, HOME) for word in before[-3:]):
-                return Role.AT if "там" in words[end : end + 8] else Role.HOME
-            if before and begins_with(before[-1], RELATIVES) and "там" not in words[end : end + 8]:
-                return Role.AWAY
-            towards = ("a" in cases and "l" not in cases) or not TOWARDS_FILLERS.isdisjoint(words[anchor:first])
-            after = words[end : end + 3]
-            if towards or len(set(cases)) == _ALL_CASES:
-                if any(begins_with(word, TRIP) for word in before) or (
-                    towards and any(begins_with(word, TRIP) for word in after)
-                ):
-                    return Role.AWAY
-                if towards and any(begins_with(word, ROAD) for word in before[-2:]):
-                    return Role.AWAY
-            return Role.TOWARDS if towards else Role.AT
-        if not preposition and (
-            set(cases) == {"a"} or any(begins_with(word, GOING_BURYAT) for word in words[end : end + 2])
-        ):
-            return Role.AWAY
-        return Role.AT
-
-    def _compared(self, anchor: int, begin: int, end: int) -> bool:
-        words = self.words
-        before = words[max(begin, anchor - 4) : anchor]
-        after = words[end] if end < len(words) else ""
-        if before and before[-1] in COMPARED_JUST_BEFORE:
-            return True
-        if (
-            after == "вон"
-            or before[-3:] == ["не", "то", "что"]
-            or any(word.startswith(COMPARED_BEFORE) for word in before[-2:])
-        ):
-            return True
-        if (
-            before
-            and before[-1] == "как"
-            and anchor - 1 > begin
-            and not (after and infinitive(after))
-            and (
-                before[-2:-1]
-                and before[-2] in ("не", "так", "такой", "такая", "такие", "же", "лучше", "хуже", "было")
-            )
-        ):
-            return True
-        if before[-2:] == ["у", "нас"]:
-            return False
-        return any(
-            (words[at] == "а"
-            and words[at + 1 : at + 2] == ["у"]
-            and words[at + 2 : at + 3] == ["нас"])
-            or (
-                words[at] == "а"
-                and at + 1 < len(words)
-                and words[at + 1] in ("здесь", "тут", *ELSEWHERE - {"мы", "нам", "нас"})
-            )
-            for at in range(end, len(words) - 1)
-        )
+        self.reading.places.append(Mention(options, role, start, end, house, firm))
 
     def _routes(self) -> None:
         """«Улан-Удэ – Кяхта», «из Улан-Удэ в Кабанск»: ends of a way, not where the trouble is."""
@@ -444,19 +373,13 @@ class _Reader:
                 places[at + 1] = replace(right, role=min(right.role, Role.AWAY))
 
 
-def _home(before: list[str]) -> bool:
-    return bool(before) and (
-        before[-1] in NATIVE
-        or before[-1].startswith(("пиш", "обраща", "жител", "люди", "звон", "семь"))
-        or any(begins_with(word, HOME) for word in before[-3:])
-    )
-
-
 def _adjective_cases(word: str) -> str:
     return "na" if word.endswith(("ий", "ая", "ое", "ие", "ую")) else "gdil"
 
 
 def _fits(mark: str, entry: Entry) -> bool:
+    if mark in GARDEN_MARKS or entry.needs == "garden":
+        return mark in GARDEN_MARKS and entry.needs == "garden"
     if mark in TOWN_PART_MARKS:
         return entry.kind in ("locality", "landmark")
     if mark in ("г", "гор", "город", "городе", "города", "городу"):
@@ -468,18 +391,19 @@ def _fits(mark: str, entry: Entry) -> bool:
 
 def _governs(preposition: str, cases: str, entry: Entry) -> bool:
     """Whether the preposition asks for the case the name stands in."""
-    if preposition in ("в", "во"):
-        return "l" in cases or "a" in cases
-    if preposition == "на":
-        return ("l" in cases or "a" in cases) and entry.kind != "region"
-    if preposition in ("под", "за", "между"):
-        return "i" in cases or "a" in cases
-    if preposition in ALONG or preposition in ("к", "ко"):
-        return "d" in cases and entry.kind != "region"
-    if preposition in ("с", "со"):
-        return "g" in cases and entry.kind == "locality"
-    if preposition == "у":
-        return "g" in cases and entry.kind in ("locality", "landmark")
-    if preposition in GENITIVE:
-        return "g" in cases
-    return preposition in NEAR and "a" in cases
+    asked, kinds = _ASKED.get(preposition, ("", ()))
+    return any(case in cases for case in asked) and (not kinds or entry.kind in kinds)
+
+
+_HERE_ONLY = ("municipality", "settlement", "locality", "landmark")
+# Which cases a preposition asks for, and of what kinds of names; none means any.
+_ASKED: dict[str, tuple[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("в", "во"), ("la", ())),
+    "на": ("la", _HERE_ONLY),
+    **dict.fromkeys(("под", "за", "между"), ("ia", ())),
+    **dict.fromkeys(("по", "к", "ко"), ("d", _HERE_ONLY)),
+    **dict.fromkeys(("с", "со"), ("g", ("locality",))),
+    "у": ("g", ("locality", "landmark")),
+    **dict.fromkeys(("из", "ис", "от", "до", "около", "возле", "близ", "вблизи", "напротив", "мимо"), ("g", ())),
+    "через": ("a", ()),
+}

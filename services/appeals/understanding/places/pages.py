@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.appeals.understanding.places.gazetteer import Entry, gazetteer
+from services.appeals.understanding.places.gazetteer import gazetteer
 from services.appeals.understanding.places.mentions import Mention, read
 from services.appeals.understanding.stems import fold, words_of
 
@@ -54,7 +54,13 @@ def _canonical(municipality: str | None) -> str | None:
 
 def _one(places: list[Mention]) -> str | None:
     """The municipality that a page's name tells; of the capital and another, the other."""
-    told = [place for place in places if place.firm]
+    # The capital's theatres and hospitals are the whole republic's.
+    told = [
+        place
+        for place in places
+        if place.firm
+        and not all(entry.kind == "landmark" and entry.municipality == _CAPITAL for entry in place.options)
+    ]
     found = {next(iter(place.municipalities)) for place in told if len(place.municipalities) == 1}
     if not found:
         mains = {entry.municipality for place in told for entry in place.options if entry.main}
@@ -75,7 +81,7 @@ def place_of_page(owner: str | None, municipality: str | None) -> PagePlace:
     scope = scope_of(owner)
     if scope in ("republic", "region"):
         # A republican body's office in a district serves that district; its seat in the capital tells nothing.
-        told = named if named and named != _CAPITAL and _districts(places, named) else None
+        told = named if named != _CAPITAL else None
         return PagePlace(told, None, owner)
     told = given or named
     settlement = next(
@@ -90,9 +96,3 @@ def place_of_page(owner: str | None, municipality: str | None) -> PagePlace:
         None,
     )
     return PagePlace(told, settlement, owner)
-
-
-def _districts(places: list[Mention], municipality: str) -> list[Entry]:
-    return [
-        entry for place in places for entry in place.options if place.firm and entry.municipality == municipality
-    ]

@@ -17,7 +17,29 @@ _SHORT = re.compile(
     r"|\bж[/.]\s?д\b"
 )
 _BREAK = re.compile(r"[!?;\n…()]|\.\s*\.")
-_LONGEST_ABBREVIATION = 4
+_ABBREVIATIONS = frozenset(
+    (
+        *(
+            "ул",
+            "пр",
+            "просп",
+            "пер",
+            "пл",
+            "бул",
+            "кв",
+            "корп",
+            "стр",
+            "пос",
+            "пгт",
+            "рп",
+            "дер",
+            "ст",
+            "гор",
+            "мкр",
+        ),
+        *("им", "обл", "респ", "см", "тел", "св", "др", "пр", "ниж", "верх", "ср", "усть", "сел", "район", "тов"),
+    )
+)
 
 
 def _spelled(match: re.Match[str]) -> str:
@@ -54,12 +76,8 @@ class Text:
     def _breaks(self, gap: str) -> bool:
         if _BREAK.search(gap):
             return True
-        return (
-            gap[:1] == "."
-            and len(gap) > 1
-            and len(self.words[-1]) >= _LONGEST_ABBREVIATION
-            and not self.words[-1].isdigit()
-        )
+        word = self.words[-1]
+        return gap[:1] == "." and len(word) > 1 and word not in _ABBREVIATIONS and not word[0].isdigit()
 
     def said(self, start: int, end: int) -> str:
         """The words from `start` to before `end`, as they stand in the text."""
@@ -67,6 +85,13 @@ class Text:
         for at in range(start + 1, end):
             words += [self.gaps[at], self.words[at]]
         return "".join(words)
+
+    def sentence(self, at: int) -> list[str]:
+        """The words of the sentence that holds word `at`."""
+        begin, end, number = self.begins(at), at, self.sentences[at]
+        while end < len(self.words) and self.sentences[end] == number:
+            end += 1
+        return self.words[begin:end]
 
     def begins(self, at: int) -> int:
         """The first word of the sentence that holds word `at`."""
@@ -103,14 +128,24 @@ def agrees(word: str, case: str, *, feminine: bool) -> bool:
 
 
 _CASES = {
-    "n": ("nomn",), "g": ("gent", "gen2"), "d": ("datv",), "a": ("accs", "nomn"), "i": ("ablt",), "l": ("loct", "loc2"),
-}  # fmt: skip
+    "n": ("nomn",),
+    "g": ("gent", "gen2"),
+    "d": ("datv",),
+    "a": ("accs", "nomn"),
+    "i": ("ablt",),
+    "l": ("loct", "loc2"),
+}
+
+
+def _first_tag(word: str) -> frozenset[str]:
+    grammemes: frozenset[str] = analyzer().parse(word)[0].tag.grammemes
+    return grammemes
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def infinitive(word: str) -> bool:
     """Whether the word is a verb's infinitive."""
-    return analyzer().parse(word)[0].tag.POS == "INFN"
+    return "INFN" in _first_tag(word)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -118,5 +153,11 @@ def common_noun(word: str) -> bool:
     """Whether the word is first of all an ordinary noun: no surname, first name or place."""
     if not known(word):
         return False
-    tag = analyzer().parse(word)[0].tag
-    return tag.POS == "NOUN" and not any(mark in tag for mark in ("Surn", "Name", "Geox", "Patr"))
+    tag = _first_tag(word)
+    return "NOUN" in tag and not any(mark in tag for mark in ("Surn", "Name", "Geox", "Patr"))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def genitive(word: str) -> bool:
+    """Whether the word can be a noun's genitive, as streets are named: «(улица) Молодости»."""
+    return any(parse.tag.grammemes >= {"NOUN", "gent"} for parse in analyzer().parse(word))

@@ -4,8 +4,11 @@ from functools import lru_cache
 
 from services.appeals.understanding.places.gazetteer import TYPO_FROM, gazetteer
 from services.appeals.understanding.places.reading import known
+from services.appeals.understanding.places.wording import BURYAT_ENDINGS
 
 _REMEMBERED = 100_000
+_SHORTEST_BURYAT = 4
+_AIMAG = "аймаг"
 
 
 def one_edit_apart(left: str, right: str) -> bool:
@@ -29,6 +32,8 @@ def corrected(word: str) -> str:
     """The name's word that a misspelt word meant; the word itself when it is a word, short or like nothing."""
     if len(word) < TYPO_FROM - 1 or not word.isalpha() or word in gazetteer().vocabulary or known(word):
         return word
+    if word.startswith(_AIMAG):
+        return _AIMAG
     alike = gazetteer().long_words
     meant = [
         name
@@ -41,3 +46,15 @@ def corrected(word: str) -> str:
         if meant and all(name[:5] == meant[0][:5] or name[-5:] == meant[0][-5:] for name in meant)
         else word
     )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def in_buryat(word: str) -> str:
+    """The name in a Buryat case form: «хяагтада» → «хяагта»; the word as `corrected` leaves it when it is none."""
+    names = gazetteer()
+    if word not in names.vocabulary:
+        for ending in BURYAT_ENDINGS:
+            name = word.removesuffix(ending)
+            if name != word and len(name) >= _SHORTEST_BURYAT and name in names.starts:
+                return name
+    return corrected(word)

@@ -1,0 +1,114 @@
+"""The gazetteer's files agree with each other, and its names are found in every form."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from services.appeals.understanding.places import gazetteer as module
+from services.appeals.understanding.places.declension import adjective_stems, forms_of
+from services.appeals.understanding.places.gazetteer import gazetteer
+from services.appeals.understanding.places.pages import scope_of
+from services.appeals.understanding.places.typos import corrected, one_edit_apart
+
+_DATA = Path(module.__file__).parent / "data"
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (_DATA / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", ["settlements", "localities", "landmarks", "streets"])
+def test_each_row_lies_in_a_municipality(name: str) -> None:
+    known = {row["name"] for row in _rows("municipalities")}
+    assert {row["municipality"] for row in _rows(name)} <= known
+
+
+@pytest.mark.parametrize("name", ["localities", "landmarks", "streets"])
+def test_each_row_lies_in_a_settlement_of_its_municipality(name: str) -> None:
+    known = {(row["name"], row["municipality"]) for row in _rows("settlements")}
+    told = {(row["settlement"], row["municipality"]) for row in _rows(name) if row["settlement"]}
+    assert told <= known
+
+
+def test_of_namesakes_at_most_one_is_meant_by_the_bare_name() -> None:
+    main = Counter(row["name"] for row in _rows("settlements") if row["main"] == "yes")
+    assert max(main.values()) == 1
+
+
+def test_there_are_23_municipalities() -> None:
+    assert len(gazetteer().municipalities) == 23
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "form"),
+    [
+        *(
+            ("кабанск", "l", "кабанске"),
+            ("кяхта", "g", "кяхты"),
+            ("кяхта", "a", "кяхту"),
+            ("бичура", "l", "бичуре"),
+        ),
+        *(("заиграево", "l", "заиграеве"), ("заиграево", "l", "заиграево"), ("таксимо", "l", "таксимо")),
+        *(("онохой", "g", "онохоя"), ("мухоршибирь", "l", "мухоршибири"), ("наушки", "g", "наушек")),
+        *(
+            ("тальцы", "l", "тальцах"),
+            ("верхняя", "l", "верхней"),
+            ("нижний", "g", "нижнего"),
+            ("бор", "l", "бору"),
+        ),
+        *(("озеро", "l", "озере"), ("кижинга", "g", "кижинги"), ("дворец", "l", "дворце"), ("удэ", "l", "удэ")),
+    ],
+)
+def test_case_forms(name: str, case: str, form: str) -> None:
+    assert form in forms_of(name)[case]
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        *(("кабанск", "кабанск"), ("таксимо", "таксимовск"), ("сотниково", "сотниковск"), ("онохой", "онохойск")),
+        *(("бичура", "бичурск"), ("наушки", "наушкинск"), ("ильинка", "ильинск"), ("кырен", "кыренск")),
+    ],
+)
+def test_adjectives_of_settlements(name: str, stem: str) -> None:
+    assert stem in adjective_stems(name)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "near"),
+    [
+        *(
+            ("турунтаво", "турунтаево", True),
+            ("турунтаевоо", "турунтаево", True),
+            ("турунтоево", "турунтаево", True),
+        ),
+        *(("трунутаево", "турунтаево", False), ("турнутаево", "турунтаево", True), ("кабанск", "каменск", False)),
+        ("кабанск", "кабанск", False),
+    ],
+)
+def test_one_edit(left: str, right: str, near: bool) -> None:
+    assert one_edit_apart(left, right) is near
+    assert one_edit_apart(right, left) is near
+
+
+@pytest.mark.parametrize("word", ["заявление", "каменная", "романтика", "проезжают", "северного", "кырн"])
+def test_words_and_short_names_are_not_corrected(word: str) -> None:
+    assert corrected(word) == word
+
+
+@pytest.mark.parametrize(
+    ("owner", "scope"),
+    [
+        ("Министерство здравоохранения Республики Бурятия", "republic"),
+        ("Администрация МО «Бичурский район» Республики Бурятия", "local"),
+        ("Республиканская спортивная школа", "republic"),
+        ("МБОУ СОШ № 5", "local"),
+        ("Упрдор «Южный Байкал»", "region"),
+        ("ООО «Ромашка»", None),
+    ],
+)
+def test_scope_of_an_owner(owner: str, scope: str | None) -> None:
+    assert scope_of(owner) == scope
