@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from services.webhooks import deliveries, endpoints, feed
 from services.webhooks.addresses import Refused, check_url
-from services.webhooks.event_types import CATALOGUE
+from services.webhooks.event_types import CATALOGUE, masked
 from services.webhooks.schemas import (
     AnyEventType,
     Delivery,
@@ -80,6 +80,7 @@ def _shown(endpoint: WebhookEndpoint, response: Response) -> Endpoint:
 
 def _delivery(found: WebhookDelivery) -> DeliveryWithBody:
     shown = DeliveryWithBody.model_validate(found, from_attributes=True)
+    shown.payload = masked(shown.payload)
     if shown.status is not DeliveryStatus.PENDING:
         shown.next_attempt_at = None
     return shown
@@ -113,7 +114,11 @@ async def event_types(caller: EndpointReader) -> EventTypeList:
 async def create_endpoint(
     *, session: Writing, caller: Manager, body: EndpointNew, idempotency: IdempotencyDep, response: Response
 ) -> EndpointWithSecret:
-    """The secret in the answer is shown this once. Organisation staff get the events of their organisation."""
+    """The secret in the answer is shown this once. Organisation staff get the events of their organisation.
+
+    Citizens' words arrive with personal data masked. `personal_data: true` asks for them as they were written:
+    that takes the right to read cases and messages, and is recorded.
+    """
     await _check_url(body.url)
     made: list[str] = []
 
@@ -126,6 +131,7 @@ async def create_endpoint(
             url=body.url,
             event_types=body.event_types,
             description=body.description,
+            personal_data=body.personal_data,
         )
         made.append(secret)
         return Endpoint.model_validate(endpoint, from_attributes=True)
@@ -172,7 +178,11 @@ async def change_endpoint(
     version: RequiredVersion,
     response: Response,
 ) -> Endpoint:
-    """Switching it off gives up what still waits; those deliveries can be retried when it is on again."""
+    """Switching it off gives up what still waits; those deliveries can be retried when it is on again.
+
+    With `personal_data` on, who changes it or the URL must have the right to read cases and messages, and belong
+    to the endpoint's organisation.
+    """
     if body.url is not None:
         await _check_url(body.url)
     changes = body.model_dump(exclude_unset=True)
@@ -279,6 +289,7 @@ async def read_events(
     if wanted is not None and not all(_TYPE.fullmatch(name) for name in wanted):
         raise Invalid.field("query/types", "Expected event types such as appeal.opened, separated by commas")
     found, next_after = await feed.read(session, caller, after=after, limit=limit, types=wanted)
-    return Feed(
-        items=[FeedEvent.model_validate(event, from_attributes=True) for event in found], next_after=next_after
-    )
+    items = [FeedEvent.model_validate(event, from_attributes=True) for event in found]
+    for item in items:
+        item.data = masked(item.data)
+    return Feed(items=items, next_after=next_after)

@@ -10,21 +10,33 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.webhooks.event_types import TEST, body_of
 from services.webhooks.signing import Secrets, Vault, new_secret
 from shared import audit, clock
-from shared.access import Caller
+from shared.access import Caller, Right
 from shared.database import WriteSession
 from shared.events import NewEvent, emit
 from shared.ids import new_id
 from shared.pagination import Paging
 from shared.preconditions import check_version
-from shared.problems import Conflict, NotFound
+from shared.problems import Conflict, Forbidden, NotFound
 from shared.tables.events import Event
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 
 async def create(
-    session: WriteSession, caller: Caller, vault: Vault, *, url: str, event_types: Sequence[str], description: str
+    session: WriteSession,
+    caller: Caller,
+    vault: Vault,
+    *,
+    url: str,
+    event_types: Sequence[str],
+    description: str,
+    personal_data: bool = False,
 ) -> tuple[WebhookEndpoint, str]:
-    """A new endpoint of the caller's organisation (of the centre: all events), and its secret."""
+    """A new endpoint of the caller's organisation (of the centre: all events), and its secret.
+
+    Raises `Forbidden` for `personal_data` that the caller may not read.
+    """
+    if personal_data:
+        _require_reading(caller, caller.organisation_id)
     secret = new_secret()
     endpoint = WebhookEndpoint(
         id=new_id(),
@@ -34,12 +46,21 @@ async def create(
         event_types=list(dict.fromkeys(event_types)),
         secret=vault.seal(Secrets(secret)),
         active=True,
+        personal_data=personal_data,
         created_by=caller.actor,
         version=1,
     )
     session.add(endpoint)
     await session.flush()
     return endpoint, secret
+
+
+def _require_reading(caller: Caller, organisation_id: UUID | None) -> None:
+    """Whoever asks for words unmasked may read them here, and asks for their own organisation alone."""
+    caller.require(Right.APPEALS_READ)
+    caller.require(Right.MESSAGES_READ)
+    if caller.organisation_id != organisation_id:
+        raise Forbidden("Personal data is asked for by the endpoint's own organisation alone")
 
 
 async def listed(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[WebhookEndpoint]:
@@ -65,9 +86,14 @@ async def get(session: AsyncSession, caller: Caller, endpoint_id: UUID, *, lock:
 async def change(
     session: WriteSession, caller: Caller, endpoint_id: UUID, version: int | None, changes: dict[str, Any]
 ) -> WebhookEndpoint:
-    """Change the given fields. Switching off gives up what still waits, visibly and retriably."""
+    """Change the given fields. Switching off gives up what still waits, visibly and retriably.
+
+    Raises `Forbidden` when citizens' words would go, unmasked, where a caller sends them who may not read them.
+    """
     endpoint = await get(session, caller, endpoint_id, lock=True)
     check_version(endpoint.version, version)
+    if changes.get("personal_data", endpoint.personal_data) and {"personal_data", "url"} & changes.keys():
+        _require_reading(caller, endpoint.organisation_id)
     if "event_types" in changes:
         changes = changes | {"event_types": list(dict.fromkeys(changes["event_types"]))}
     for name, value in changes.items():

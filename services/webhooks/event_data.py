@@ -37,6 +37,15 @@ class AppealData(Data):
     resolution_due_at: datetime | None = None
 
 
+class WordedData(AppealData):
+    """Also what the citizen wrote: with personal data masked, unless the endpoint asks for it."""
+
+    message_id: UUID | None = None
+    text: str | None = Field(
+        default=None, description="The citizen's words; personal data is masked unless the endpoint asks for it"
+    )
+
+
 class MovedData(AppealData):
     """Also the statuses it moved between."""
 

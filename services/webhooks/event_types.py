@@ -1,6 +1,7 @@
 """The catalogue of events that webhooks carry: what each says, its schema and an example.
 
-The models are the filter as well: only their fields leave the house, so a citizen's words or name cannot.
+The models are the filter as well: only their fields leave the house. What a citizen wrote leaves it masked, and as
+it was written only to an endpoint that asks for it.
 """
 
 from collections.abc import Mapping
@@ -31,7 +32,9 @@ from services.webhooks.event_data import (
     SucceededData,
     TestData,
     TokenData,
+    WordedData,
 )
+from shared.masking import mask_values
 from shared.tables.events import Event
 
 
@@ -85,6 +88,10 @@ _CASE = {
     "written_at": "2026-11-23T10:00:00+08:00",
     "opened_at": "2026-11-23T10:00:04+08:00",
     "first_response_due_at": "2026-11-24T10:00:04+08:00",
+}
+_WORDED = {
+    "message_id": "0198f3a0-7777-7000-8000-000000000010",
+    "text": "Когда починят дорогу на ул. Бабушкина? Мой номер [телефон], [имя]",
 }
 _ANSWER = {
     "status": "answered",
@@ -160,8 +167,8 @@ _SUCCEEDED = {
 }
 
 CATALOGUE: dict[str, Kind] = {
-    EventName.OPENED: Kind("A message that needs an answer opened a case", AppealData, _CASE),
-    EventName.MESSAGE_ADDED: Kind("The citizen wrote again in the open case", AppealData, _CASE),
+    EventName.OPENED: Kind("A message that needs an answer opened a case", WordedData, _CASE | _WORDED),
+    EventName.MESSAGE_ADDED: Kind("The citizen wrote again in the open case", WordedData, _CASE | _WORDED),
     EventName.ASSIGNED: Kind("The case went to an organisation", AppealData, _CASE),
     EventName.MOVED: Kind(
         "The case changed its status", MovedData, _CASE | {"from": "assigned", "to": "in_progress"}
@@ -222,6 +229,21 @@ CATALOGUE: dict[str, Kind] = {
 }
 
 
+# What names things of the registry and of a network: masking would break it, and it is nobody's words.
+KEPT = frozenset(
+    {
+        "id", "url", "reply_url", "organisation", "name", "screen_name", "code", "external_id", "external_ids",
+        "thread_key", "author_key", "reply_to",
+    }
+)  # fmt: skip
+
+
+def masked(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What an event says, with personal data masked in all that may be somebody's words."""
+    found: dict[str, Any] = mask_values(dict(data), keep=KEPT)
+    return found
+
+
 def body_of(event_type: str, occurred_at: datetime, data: Mapping[str, Any]) -> dict[str, Any]:
     """The body of a delivery: type, time of the event, and the catalogue's fields of its data, no others."""
     model = CATALOGUE[event_type].data
@@ -229,9 +251,20 @@ def body_of(event_type: str, occurred_at: datetime, data: Mapping[str, Any]) -> 
     return {"type": event_type, "timestamp": occurred_at.isoformat(), "data": kept}
 
 
-def body_of_event(event: Event, organisation_names: Mapping[UUID, str]) -> dict[str, Any]:
-    """The body for an event of a case or of a page."""
+def body_of_event(
+    event: Event, organisation_names: Mapping[UUID, str], text: str | None = None, *, personal_data: bool = False
+) -> dict[str, Any]:
+    """The body for an event of a case or of a page; `text` is what the citizen wrote.
+
+    Personal data is masked in it unless `personal_data`.
+    """
     found = event.organisation_id
     organisation = {"id": found, "name": organisation_names.get(found)} if found else None
-    data = {**event.data, "id": event.subject_id, "organisation": organisation}
-    return body_of(event.type, event.occurred_at, data)
+    data = {name: value for name, value in event.data.items() if name != "text"}
+    data |= {"id": event.subject_id, "organisation": organisation}
+    if text is not None:
+        data["text"] = text
+    body = body_of(event.type, event.occurred_at, data)
+    if not personal_data:
+        body["data"] = masked(body["data"])
+    return body

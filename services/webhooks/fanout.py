@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from services.webhooks import words
 from services.webhooks.event_types import EventName, body_of_event
 from shared import clock
 from shared.database import WriteSession
@@ -24,7 +25,12 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
     # Shared locks: an endpoint that is being changed or deleted is waited for, so nothing is written beside it.
     endpoints = (
         await session.execute(
-            select(WebhookEndpoint.id, WebhookEndpoint.organisation_id, WebhookEndpoint.event_types)
+            select(
+                WebhookEndpoint.id,
+                WebhookEndpoint.organisation_id,
+                WebhookEndpoint.event_types,
+                WebhookEndpoint.personal_data,
+            )
             .where(WebhookEndpoint.active)
             .order_by(WebhookEndpoint.id)
             .with_for_update(read=True)
@@ -33,6 +39,8 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
     if not endpoints:
         return
     names = await _names(session, {event.organisation_id for event in events if event.organisation_id})
+    wanted = {kind for endpoint in endpoints for kind in endpoint.event_types}
+    texts = await words.of_events(session, [event for event in events if event.type in wanted])
     now = clock.now()
     rows = []
     for event in events:
@@ -43,7 +51,10 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
         ]
         if not wanting:
             continue
-        body = body_of_event(event, names)
+        bodies = {
+            full: body_of_event(event, names, texts.get(event.id), personal_data=full)
+            for full in {endpoint.personal_data for endpoint in wanting}
+        }
         rows += [
             {
                 "id": new_id(),
@@ -51,7 +62,7 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
                 "event_id": event.id,
                 "event_type": event.type,
                 "organisation_id": endpoint.organisation_id,
-                "payload": body,
+                "payload": bodies[endpoint.personal_data],
                 "status": "pending",
                 "attempts": 0,
                 "next_attempt_at": now,

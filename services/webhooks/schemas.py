@@ -24,6 +24,15 @@ EventTypes = Annotated[
 Description = Annotated[Line, Field(max_length=500, examples=["Приёмная главы"])]
 
 
+PersonalData = Annotated[
+    bool,
+    Field(
+        description="true: citizens' words arrive as they were written; false: phones, names, documents and the "
+        "like are masked in them"
+    ),
+]
+
+
 class EndpointNew(BaseModel):
     """Where a system wants its events."""
 
@@ -32,6 +41,7 @@ class EndpointNew(BaseModel):
     url: Url
     event_types: EventTypes
     description: Description = ""
+    personal_data: PersonalData = False
 
 
 class EndpointChange(BaseModel):
@@ -42,6 +52,7 @@ class EndpointChange(BaseModel):
     url: Url | None = None
     event_types: EventTypes | None = None
     description: Description | None = None
+    personal_data: PersonalData | None = None
     active: bool | None = Field(default=None, description="false: nothing is sent, waiting deliveries fail")
 
     @field_validator("*", mode="before")
@@ -61,6 +72,7 @@ class Endpoint(BaseModel):
     url: str
     event_types: list[str]
     description: str
+    personal_data: PersonalData
     active: bool
     created_at: datetime
     updated_at: datetime
@@ -102,9 +114,9 @@ class Delivery(BaseModel):
 
 
 class DeliveryWithBody(Delivery):
-    """A delivery and the body that is sent."""
+    """A delivery and its body."""
 
-    payload: dict[str, Any]
+    payload: dict[str, Any] = Field(description="The body; personal data is masked here whatever is sent")
 
 
 AnyEventType = StrEnum("AnyEventType", {name.name: name.value for name in EventName} | {"TEST": TEST})  # type: ignore[misc]
@@ -134,7 +146,7 @@ class FeedEvent(BaseModel):
     subject_id: UUID
     organisation_id: UUID | None
     occurred_at: datetime
-    data: dict[str, Any]
+    data: dict[str, Any] = Field(description="Without citizens' words; personal data is masked")
 
 
 class Feed(BaseModel):

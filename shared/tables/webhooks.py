@@ -22,6 +22,8 @@ class WebhookEndpoint(Base):
     event_types: Mapped[list[str]]
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     active: Mapped[bool] = mapped_column(default=True)
+    # Asked for: citizens' words as they were written; else phones, names and the like are masked.
+    personal_data: Mapped[bool] = mapped_column(default=False)
     created_by: Mapped[str]
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[CreatedAt]

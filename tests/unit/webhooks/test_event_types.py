@@ -18,7 +18,7 @@ def event(name: str, **data: Any) -> Event:
 
 
 @pytest.mark.parametrize("name", list(EventName))
-def test_a_citizens_words_and_name_never_leave(name: str) -> None:
+def test_what_an_event_holds_of_a_citizen_never_leaves(name: str) -> None:
     body = body_of_event(
         event(name, number=7, network="vk", text="Мой телефон 8-900", author="Иван", author_key="k", raw={"x": 1}),
         {SCHOOL: "Школа № 1"},
@@ -29,6 +29,22 @@ def test_a_citizens_words_and_name_never_leave(name: str) -> None:
     in_a_network = set() if name.startswith("organisation.") else {"network"}
     assert set(body["data"]) == {"id", "organisation"} | in_a_network | of_a_case
     assert body["data"]["organisation"] == {"id": str(SCHOOL), "name": "Школа № 1"}
+
+
+@pytest.mark.parametrize("name", [EventName.OPENED, EventName.MESSAGE_ADDED])
+def test_words_leave_masked_unless_asked_for(name: str) -> None:
+    said = "Нет света на Жердева 20. Мария Ивановна, 8-924-123-45-67"
+    told = event(name, number=7, message_id=str(uuid4()), url="https://vk.com/wall-1_2")
+    body = body_of_event(told, {SCHOOL: "Школа имени Марии Ивановны"}, said)
+    assert body["data"]["text"] == "Нет света на Жердева 20. [имя], [телефон]"
+    assert body["data"]["organisation"]["name"] == "Школа имени Марии Ивановны"
+    assert (body["data"]["message_id"], body["data"]["url"]) == (told.data["message_id"], told.data["url"])
+    assert body_of_event(told, {}, said, personal_data=True)["data"]["text"] == said
+
+
+def test_a_reason_in_somebodys_words_is_masked() -> None:
+    lost = event(EventName.PAGE_STEP_LOST, step="widgets", reason="Сняла Мария Ивановна, 89241234567")
+    assert body_of_event(lost, {})["data"]["reason"] == "Сняла [имя], [телефон]"
 
 
 def test_the_subject_is_the_id() -> None:
