@@ -1,0 +1,39 @@
+"""What citizens wrote, for the events that carry it: read as deliveries are made, since events hold no words."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+
+from services.webhooks.event_data import WordedData
+from services.webhooks.event_types import CATALOGUE
+from shared.database import WriteSession
+from shared.tables.appeals import Appeal
+from shared.tables.events import Event
+from shared.tables.ingest import Message
+
+
+async def of_events(session: WriteSession, events: Sequence[Event]) -> dict[UUID, str]:
+    """Event → the message it tells of, as it stands now; for a case without one, the words that opened it."""
+    worded = [event for event in events if issubclass(CATALOGUE[event.type].data, WordedData)]
+    message_of = {event.id: _message(event) for event in worded}
+    messages = await session.execute(
+        select(Message.id, Message.text).where(Message.id.in_({found for found in message_of.values() if found}))
+    )
+    text_of_message = {row.id: row.text for row in messages}
+    without = {event.subject_id for event in worded if message_of[event.id] not in text_of_message}
+    cases = await session.execute(select(Appeal.id, Appeal.text).where(Appeal.id.in_(without))) if without else ()
+    text_of_case = {row.id: row.text for row in cases}
+    found: dict[UUID, str] = {}
+    for event in worded:
+        message = message_of[event.id]
+        text = text_of_message.get(message) if message else None
+        text = text if text is not None else text_of_case.get(event.subject_id)
+        if text is not None:
+            found[event.id] = text.replace("\x00", "")  # no jsonb column holds it
+    return found
+
+
+def _message(event: Event) -> UUID | None:
+    told = event.data.get("message_id")
+    return UUID(told) if told else None
