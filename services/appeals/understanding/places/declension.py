@@ -10,6 +10,7 @@ _ADJECTIVES_IN_OI = frozenset(
 )
 _LOCATIVE_IN_U = frozenset(("бор", "берег", "луг", "яр", "мост", "нос"))
 _NEUTER = frozenset(("озеро", "село"))
+_SHORTEST_ADJECTIVE = 4
 _SOFT_I = "гкхжшчщ"
 
 Forms = dict[str, tuple[str, ...]]
@@ -25,9 +26,9 @@ _MASCULINE_ADJECTIVE = {"g": "ого|его", "d": "ому|ему", "i": "ым|�
 def forms_of(word: str) -> Forms:  # noqa: PLR0911 — one return per kind of ending
     """Forms of one folded word by case. A word that does not change has itself in every case."""
     end, stem = word[-2:], word[:-2]
-    if end in ("ый", "ий") or word in _ADJECTIVES_IN_OI:
-        return _forms(stem, {"n": end, "a": end, **_MASCULINE_ADJECTIVE})
-    if end in ("ое", "ее") and len(word) > 4:
+    if word.endswith("ение"):
+        return _forms(word[:-1], {"n": "е", "a": "е", "g": "я", "d": "ю", "i": "ем", "l": "и"})
+    if (end in ("ый", "ий", "ое", "ее") and len(word) > _SHORTEST_ADJECTIVE) or word in _ADJECTIVES_IN_OI:
         return _forms(stem, {"n": end, "a": end, **_MASCULINE_ADJECTIVE})
     if end in ("ая", "яя"):
         oblique, accusative = ("ой", "ую") if end == "ая" else ("ей", "юю")

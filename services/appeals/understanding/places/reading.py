@@ -93,6 +93,21 @@ class Text:
             end += 1
         return self.words[begin:end]
 
+    def clause(self, start: int, end: int, *, back: bool = False) -> list[str]:
+        """Words `start` to before `end` up to a comma or the sentence's end; `back`: after the last comma."""
+        if back:
+            at = end
+            while at > start and (at == end or "," not in self.gaps[at]):
+                at -= 1
+            return self.words[at:end]
+        at = start
+        while at < min(end, len(self.words)) and self._goes_on(at):
+            at += 1
+        return self.words[start:at]
+
+    def _goes_on(self, at: int) -> bool:
+        return "," not in self.gaps[at] and at > 0 and self.sentences[at] == self.sentences[at - 1]
+
     def begins(self, at: int) -> int:
         """The first word of the sentence that holds word `at`."""
         sentence = self.sentences[at]

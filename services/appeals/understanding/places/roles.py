@@ -5,6 +5,7 @@ from enum import IntEnum
 from services.appeals.understanding.places.declension import CASES
 from services.appeals.understanding.places.reading import Text, begins_with, infinitive
 from services.appeals.understanding.places.wording import (
+    ASKED_TO_COME,
     AT_THE_EDGE,
     BETTER_OR_WORSE,
     COMPARED_BEFORE,
@@ -78,7 +79,13 @@ def role_of(  # noqa: PLR0911 — one return per preposition
         return _going_up_to(text.sentence(first))
     if preposition in IN:
         aside = not TOWARDS_FILLERS.isdisjoint(words[anchor:first])
-        return _being_in(before, words[end : end + _THERE_AHEAD], set(cases), aside=aside)
+        after = text.clause(end, end + _THERE_AHEAD)
+        there = "там" in words[end : end + _THERE_AHEAD]
+        if _any(before[-3:], HOME):
+            return Role.AT if there else Role.HOME
+        if _any(before[-1:], RELATIVES) and not there:
+            return Role.AWAY
+        return _being_in(text.clause(anchor - len(before), anchor, back=True), after, set(cases), aside=aside)
     if not preposition and (set(cases) == {"a"} or _left_in_buryat(words, end)):
         return Role.AWAY
     return Role.AT
@@ -101,19 +108,16 @@ def _going_up_to(sentence: list[str]) -> Role:
 
 
 def _being_in(before: list[str], after: list[str], cases: set[str], *, aside: bool) -> Role:
-    """The role after «в» or «на». `aside`: «в сторону X»."""
-    there = "там" in after
-    if _any(before[-3:], HOME):
-        return Role.AT if there else Role.HOME
-    if _any(before[-1:], RELATIVES) and not there:
-        return Role.AWAY
+    """The role after «в» or «на», by the words of its clause. `aside`: «в сторону X»."""
     towards = aside or ("a" in cases and "l" not in cases)
+    if towards and _any(before, ASKED_TO_COME):
+        return Role.TOWARDS
     if (towards or len(cases) == len(CASES)) and _any(before, TRIP):
-        return Role.AWAY
+        return Role.TOWARDS if _any(before, ASKED_TO_COME) else Role.AWAY
     if not towards:
         return Role.AT
     if _any(after[:_LOOKS_AHEAD], TRIP):
-        return Role.AWAY
+        return Role.HOME
     return Role.HOME if _any(before[-2:], ROAD) else Role.TOWARDS
 
 
@@ -131,7 +135,7 @@ def _compared(text: Text, anchor: int, begin: int, end: int) -> bool:
         or before[-3:] == ["не", "то", "что"]
         or any(word in COMPARED_JUST_BEFORE for word in before[-1:])
         or any(word.startswith(COMPARED_BEFORE) for word in before[-2:])
-        or words[end : end + 1 + (after in ("еще", "намного"))][-1:] in BETTER_OR_WORSE
+        or _better_or_worse(text, end, after)
     )
     if pointed or _like(text, before, after, end):
         return True
@@ -141,6 +145,15 @@ def _compared(text: Text, anchor: int, begin: int, end: int) -> bool:
         words[at] == "а" and (words[at + 1 : at + 3] == ["у", "нас"] or words[at + 1] in ("здесь", "тут", *OURS))
         for at in range(end, len(words) - 1)
     )
+
+
+def _better_or_worse(text: Text, end: int, after: str) -> bool:
+    """«в X лучше», «в X ещё хуже, чем …»; «нам в X лучше бы фельдшера» compares nothing."""
+    at = end + (after in ("еще", "намного", "гораздо"))
+    if after and text.words[at : at + 1] not in BETTER_OR_WORSE:
+        return False
+    rest = text.clause(at + 1, at + 2)
+    return bool(after) and (not rest or rest[0] in ("чем", "с", "и", "там"))
 
 
 def _like(text: Text, before: list[str], after: str, end: int) -> bool:
