@@ -147,7 +147,7 @@ class Service:
         if error is None:
             self.trouble.pop(worker, None)
         else:
-            self.trouble[worker] = logs.without_values(error)
+            self.trouble[worker] = logs.tellable(error)
             FAILURES.labels(self.name, worker).inc()
         WORKER_UP.labels(self.name, worker).set(1 if error is None else 0)
 

@@ -94,6 +94,8 @@ _DOCUMENT = re.compile(
     r"((?:(?<![а-яёa-z])[IVX]{1,4}-?[А-Я]{2}\W{0,3})?(?:\d[ \t№-]{0,3}){5,19}\d)(?!\d|\.\d)",
     re.IGNORECASE,
 )
+_TEN_DIGITS = re.compile(r"\d(?:[ \t\u00a0\u2009\u202f\-‐‑–—.()/*_№]{0,3}\d){9}")
+_CALL_WORDS = ("т.", "т ", "т:", "тел", "факс", "звон", "набир", "сот", "тсап", "whats", "viber", "вайбер")
 _DOCUMENT_WORDS = (
     "паспорт",
     "серия",
@@ -161,21 +163,30 @@ def _mask_plain(text: str) -> str:
         text = _AT_PERSON.sub(PERSON_LINK, _MAIL_SPELT.sub(MAIL, _MAIL.sub(MAIL, text)))
     if not _FIVE_DIGITS.search(text):
         return text
-    text = _ACCOUNT.sub(ACCOUNT, text)
-    text = _CARD.sub(_card, text)
+    long = _TEN_DIGITS.search(text) is not None
+    if long:
+        text = _CARD.sub(_card, _ACCOUNT.sub(ACCOUNT, text))
     lower = text.lower()
     if any(word in lower for word in _DOCUMENT_WORDS):
         text = _SERIES.sub(DOCUMENT, _DOCUMENT.sub(_document, text))
+    if long:
+        text = _mask_long(text)
+    if "+" in text:
+        text = _FOREIGN.sub(PHONE, text)
+    if any(word in lower for word in _CALL_WORDS) and _SHORT.search(text):
+        text = _LOCAL.sub(lambda found: found[0][: found.start(1) - found.start()] + PHONE, text)
+    return text
+
+
+def _mask_long(text: str) -> str:
+    """Numbers of ten digits and more that are told by their shape."""
     text = _SNILS.sub(DOCUMENT, text)
     text = _INN.sub(lambda found: DOCUMENT if person_inn(found[0]) else found[0], text)
     text = _PASSPORT.sub(_passport, text)
     text = _FOREIGN.sub(PHONE, text)
     text = _each(_RUSSIAN, text, lambda found: is_russian_phone(found[0]))
     text = _each(_TEN, text, _is_ten_digit_phone)
-    text = _SNILS_SPACED.sub(lambda found: DOCUMENT if snils(_digits(found[0])) else found[0], text)
-    if not _SHORT.search(text):
-        return text
-    return _LOCAL.sub(lambda found: found[0][: found.start(1) - found.start()] + PHONE, text)
+    return _SNILS_SPACED.sub(lambda found: DOCUMENT if snils(_digits(found[0])) else found[0], text)
 
 
 def _digits(text: str) -> str:

@@ -1,10 +1,16 @@
-"""Logs: what a database error repeats of rows and arguments does not stand in them."""
+"""Logs: what a database error repeats of rows and arguments does not stand in them, nor does personal data."""
 
+import io
+import json
 import logging
+import time
+from typing import Any
+from uuid import UUID
 
 import pytest
+import structlog
 
-from shared.logs import LibraryFormatter, without_values
+from shared.logs import PROCESSORS, LibraryFormatter, tellable, without_values
 
 
 @pytest.mark.parametrize(
@@ -55,3 +61,74 @@ def test_a_library_that_logs_a_traceback_shows_no_values() -> None:
     assert "a job failed" in line
     assert "ValueError: DETAIL: ***" in line
     assert "t.ivanova" not in line
+
+
+PHONE, MAIL, NAME = "8-924-123-45-67", "ivanova@mail.ru", "Мария Ивановна"
+PLAIN = (
+    "Connect call failed ('127.0.0.1', 54321); page 0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10, 20.11.2025, line 1024"
+)
+
+
+class Refusal:
+    def __repr__(self) -> str:
+        return f"<Refusal of {NAME}>"
+
+
+def logged(level: str, event: str, **values: Any) -> dict[str, Any]:
+    written = io.StringIO()
+    log = structlog.wrap_logger(structlog.PrintLogger(written), processors=PROCESSORS)
+    getattr(log, level)(event, **values)
+    line: dict[str, Any] = json.loads(written.getvalue())
+    return line
+
+
+def test_no_value_of_a_line_holds_personal_data() -> None:
+    line = logged(
+        "warning",
+        f"refused {PHONE}",
+        error=f"the network says: {NAME}, {MAIL}",
+        said=[{"who": NAME, MAIL: [PHONE]}, Refusal()],
+        text="Нет света",
+        full_name=NAME,
+        page_id=UUID("0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10"),
+        count=89241234567,
+        done=True,
+        pause=1.5,
+        nothing=None,
+        plain=PLAIN,
+    )
+    assert not any(secret in json.dumps(line, ensure_ascii=False) for secret in (PHONE, MAIL, NAME, "Нет света"))
+    assert line["event"] == "refused [телефон]"
+    assert line["error"] == "the network says: [имя], [почта]"
+    assert line["said"] == [{"who": "[имя]", "[почта]": ["[телефон]"]}, "<Refusal of [имя]>"]
+    assert (line["text"], line["full_name"], line["plain"]) == ("***", "***", PLAIN)
+    assert (line["count"], line["done"], line["pause"], line["nothing"]) == (89241234567, True, 1.5, None)
+    assert line["page_id"] == "UUID('0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10')"
+
+
+def test_a_traceback_holds_no_personal_data() -> None:
+    def fails() -> None:
+        raise ValueError(f"cannot read «{NAME}, {PHONE}»")
+
+    try:
+        fails()
+    except ValueError:
+        line = logged("exception", "failed")
+    assert "cannot read «[имя], [телефон]»" in line["exception"]
+    assert "in fails" in line["exception"]
+    assert NAME not in line["exception"]
+    assert PHONE not in line["exception"]
+
+
+def test_a_library_shows_no_personal_data_either() -> None:
+    record = logging.LogRecord("aiohttp", logging.ERROR, "x.py", 1, "answer: %s", (f"{NAME} {PHONE}",), None)
+    assert LibraryFormatter("%(message)s").format(record) == "answer: [имя] [телефон]"
+
+
+def test_an_ordinary_line_is_masked_in_no_time() -> None:
+    """About 10 µs; ten times as much leaves room for a busy machine."""
+    tellable(PLAIN)
+    began = time.process_time()
+    for _ in range(2_000):
+        tellable(PLAIN)
+    assert (time.process_time() - began) / 2_000 < 100e-6
