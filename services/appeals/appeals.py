@@ -17,6 +17,7 @@ from services.appeals.workflow import allowed_moves
 from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession
+from shared.masking import mask, snippet
 from shared.pagination import Paging
 from shared.problems import NotFound
 from shared.tables.appeals import Appeal, AppealMessage, Topic, Triage
@@ -213,6 +214,13 @@ def present(row: Found, caller: Caller) -> schemas.AppealSummary:
         route=schemas.RouteOut.model_validate(appeal.route),
         allowed_moves=allowed_moves(appeal.status, caller.role),
     )
+
+
+def listed(row: Found, caller: Caller, sought: str | None) -> schemas.AppealSummary:
+    """A case as a list shows it: personal data masked in its words, and what was sought with what is around it."""
+    shown = present(row, caller)
+    shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
+    return shown
 
 
 def _named(found: UUID | None, name: str | None) -> schemas.Named | None:

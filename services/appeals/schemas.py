@@ -92,7 +92,9 @@ class AppealSummary(BaseModel):
     returns: int = Field(description="How often an organisation gave it back")
     channel: Channel
     text: str = Field(
-        description="The words that opened the case", examples=["Когда починят дорогу на ул. Бабушкина?"]
+        description="The words that opened the case. In lists personal data is masked in them, and with `q` they "
+        "are cut to what stands around it",
+        examples=["Когда починят дорогу на ул. Бабушкина?"],
     )
     written_at: datetime = Field(description="The network's time")
     opened_at: datetime = Field(description="When the message was received")

@@ -73,13 +73,17 @@ FilterDep = Annotated[Filter, Depends(wanted)]
 async def list_appeals(
     session: Reading, caller: Reader, narrowed: FilterDep, paging: PagingDep, response: Response
 ) -> Page[schemas.AppealSummary]:
-    """Cases newest first. Staff of an organisation see its own."""
+    """Cases newest first. Staff of an organisation see its own.
+
+    Personal data is masked in `text`; with `q` it is what stands around it, at most 300 characters. The words as
+    they were written are in the case itself.
+    """
     rows, cursor = paging.page(
         await appeals.find(session, caller, narrowed, paging),
         lambda row: (row[0].opened_at, row[0].id),
         response,
     )
-    return Page(items=[appeals.present(row, caller) for row in rows], next_cursor=cursor)
+    return Page(items=[appeals.listed(row, caller, narrowed.q) for row in rows], next_cursor=cursor)
 
 
 @router.get("/appeals/counts", responses=problems.responses(*READ), summary="Count cases")
