@@ -294,6 +294,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("organisation_id IS NULL AND status = 'triage'"),
     )
+    op.create_index(
+        "ix_appeals_handed_over",
+        "appeals",
+        ["opened_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("handovers > 0"),
+    )
     op.create_index("ix_appeals_topic_id_opened_at", "appeals", ["topic_id", "opened_at"], unique=False)
     op.create_foreign_key(op.f("fk_appeals_incident_id"), "appeals", "incidents", ["incident_id"], ["id"])
     op.add_column("replies", sa.Column("incident_reply_id", sa.Uuid(), nullable=True))
@@ -421,6 +428,9 @@ def downgrade() -> None:
         postgresql_where=sa.text("organisation_id IS NULL AND status = 'triage'"),
     )
     op.drop_index("ix_appeals_municipality_opened_at", table_name="appeals")
+    op.drop_index(
+        "ix_appeals_handed_over", table_name="appeals", postgresql_where=sa.text("handovers > 0")
+    )
     op.drop_index(
         "ix_appeals_incident_id", table_name="appeals", postgresql_where=sa.text("incident_id IS NOT NULL")
     )

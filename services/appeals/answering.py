@@ -39,7 +39,7 @@ def record(
 
 def _decide_by_answer(appeal: Appeal, reference: Reference, journal: Journal, actor: str) -> None:
     """Who answered has decided that an answer was due."""
-    route = reference.route(appeal.page_id, appeal.topic_id, 1.0)
+    route = reference.route_case(appeal)
     owner = reference.owners.get(appeal.page_id) if appeal.page_id else None
     organisation_id: UUID | None = owner.organisation_id if owner else route.organisation_id
     if organisation_id is not None:

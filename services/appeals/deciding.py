@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals import moving
+from services.appeals import hands, moving
 from services.appeals.intake import Around, messages_query
 from services.appeals.opening import Desk, Opening, Taken, key_of
 from services.appeals.reference import Reference
@@ -141,11 +141,11 @@ def _settle(
     if judgement.needs_answer == "yes":
         if appeal.status in {"triage", "not_required"}:
             topic_id = wishes.topic_id or appeal.topic_id or reference.topic_id(judgement)
-            route = reference.route(appeal.page_id, topic_id, 1.0)
+            appeal.topic_id = topic_id
+            route = reference.route_case(appeal)
             owner = wishes.organisation_id or appeal.organisation_id or route.organisation_id
             if owner is None:
                 raise Conflict("No organisation is suggested: move the case to «assigned» and name it")
-            appeal.topic_id = topic_id
             moving.accept(
                 appeal, owner, reference, journal, caller.actor, route=route.stored(), urgency=judgement.urgency
             )
@@ -206,13 +206,21 @@ async def open_from_text(
     reference = await Reference.load(session, (), {wishes.organisation_id} if wishes.organisation_id else ())
     judgement = await _judgement(session, text, Context(), reference, wishes, needs_answer=True)
     topic_id = wishes.topic_id or reference.topic_id(judgement)
-    route = reference.route(None, topic_id, judgement.confidence)
+    route = reference.route(
+        page_id=None,
+        topic_id=topic_id,
+        municipality=reference.oktmo(judgement),
+        settlement=judgement.settlement,
+        urgency=judgement.urgency,
+        confidence=None if wishes.topic_id else judgement.topic_confidence,
+        why=judgement.why,
+    )
     now = clock.now()
     appeal = Appeal(
         id=new_id(), status="triage", urgency=judgement.urgency, outcome=None, topic_id=topic_id, text=text,
         url=url,
         written_at=now, opened_at=now, organisation_id=None, page_id=None, network=None, thread_key=None,
-        author_key=None, route=route.stored(suggested_organisation_id=None), created_at=now, updated_at=now,
+        author_key=None, route=route.waiting(), created_at=now, updated_at=now,
     )  # fmt: skip
     session.add(appeal)
     await session.flush()
@@ -222,7 +230,8 @@ async def open_from_text(
     if owner is not None:
         by_hand = {"reason": _WHY, "rule_id": None, "confidence": 1.0}
         chosen = by_hand if wishes.organisation_id else route.stored()
-        moving.accept(appeal, owner, reference, journal, caller.actor, route=chosen)
+        handing: moving.Handing = "assigned" if wishes.organisation_id else "routed"
+        moving.accept(appeal, owner, reference, journal, caller.actor, route=chosen, handing=handing)
     journal.tell(appeal, "appeal.opened", caller.actor)
     await journal.write(session)
     return appeal
@@ -247,7 +256,8 @@ async def move(
     reference = await Reference.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
     journal = Journal()
     moving.move(
-        appeal, to, caller, reference, journal, organisation_id=organisation_id, reason=reason, outcome=outcome
-    )
+        appeal, to, caller, reference, journal, organisation_id=organisation_id, reason=reason, outcome=outcome,
+        holders=await hands.holders(session, appeal),
+    )  # fmt: skip
     await _flush(session)
     await journal.write(session)

@@ -3,18 +3,24 @@
 workflow.py says which steps there are; here is what each does to the owner, the clocks and the journal.
 """
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Literal
 from uuid import UUID
 
 from services.appeals import deadlines
 from services.appeals.reference import Reference
-from services.appeals.timeline import Journal
-from services.appeals.workflow import ENDED, Outcome, allowed_moves, find_move
+from services.appeals.timeline import SYSTEM, Journal
+from services.appeals.workflow import ENDED, Outcome, allowed_moves, find_move, is_of_centre
 from shared import clock
 from shared.access import Caller
 from shared.problems import Conflict, Invalid
 from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message
+
+Handing = Literal["routed", "assigned", "returned", "transferred", "rerouted"]
+
+# What is kept of a former route: the reading of the words does not change with the owner.
+_READ = ("topic", "why")
 
 
 def tell_assigned(journal: Journal, appeal: Appeal, actor: str) -> None:
@@ -30,6 +36,21 @@ def tell_assigned(journal: Journal, appeal: Appeal, actor: str) -> None:
     journal.tell(appeal, "appeal.assigned", actor)
 
 
+def tell_first_owner(journal: Journal, appeal: Appeal, actor: str) -> None:
+    """A case that was opened on a desk at once: its first hand, timeline and event."""
+    route = appeal.route
+    journal.hand(
+        appeal,
+        "routed",
+        actor,
+        former=None,
+        to=appeal.organisation_id,
+        rule_id=route.get("rule_id"),
+        reason=route.get("reason"),
+    )
+    tell_assigned(journal, appeal, actor)
+
+
 def accept(
     appeal: Appeal,
     organisation_id: UUID,
@@ -39,13 +60,25 @@ def accept(
     *,
     route: dict[str, Any],
     urgency: str | None = None,
+    handing: Handing | None = None,
 ) -> None:
     """An answer is due, by this owner. The clock counts from the policy's moment, not from the decision: time that
     the centre spent on deciding is not hidden.
+
+    `handing` says how the case came to the owner; left out: by the rules if the system does it, else by a person.
     """
     calendar = reference.calendar(organisation_id)
+    former, status_before = appeal.organisation_id, appeal.status
+    _give(
+        appeal,
+        organisation_id,
+        journal,
+        actor,
+        handing=handing or ("routed" if actor in {SYSTEM, "network"} else "assigned"),
+        route=route,
+    )
     appeal.organisation_id = organisation_id
-    appeal.route = route
+    appeal.route = {name: appeal.route[name] for name in _READ if name in appeal.route} | route
     appeal.urgency = urgency or appeal.urgency
     appeal.closed_at = None
     appeal.outcome = None
@@ -63,6 +96,48 @@ def accept(
         appeal.status = "assigned"
         deadlines.recompute(appeal, reference.policies, calendar)
         tell_assigned(journal, appeal, actor)
+    tell_former_owner(journal, appeal, former, status_before, actor, reason=route.get("reason"))
+
+
+def _give(
+    appeal: Appeal,
+    organisation_id: UUID,
+    journal: Journal,
+    actor: str,
+    *,
+    handing: Handing,
+    route: dict[str, Any],
+) -> None:
+    """Note the step to another owner; from one organisation to another, also by way of the centre, it counts."""
+    if organisation_id == appeal.organisation_id:
+        return
+    journal.hand(
+        appeal,
+        handing,
+        actor,
+        former=appeal.organisation_id,
+        to=organisation_id,
+        rule_id=route.get("rule_id"),
+        reason=route.get("reason"),
+    )
+    returned_by = appeal.route.get("returned_by")
+    held = appeal.organisation_id or (UUID(returned_by) if returned_by else None)
+    if held is not None and held != organisation_id:
+        appeal.handovers += 1
+
+
+def tell_former_owner(
+    journal: Journal, appeal: Appeal, former: UUID | None, status: str, actor: str, *, reason: str | None
+) -> None:
+    """Who lost the case hears of it: the case's other events are for its owner alone."""
+    if former is not None and former != appeal.organisation_id:
+        journal.tell(
+            appeal,
+            "appeal.moved",
+            actor,
+            former_owner=former,
+            **{"from": status, "to": appeal.status, "reason": reason, "left": True},
+        )
 
 
 def wake(
@@ -123,24 +198,32 @@ def move(
     organisation_id: UUID | None = None,
     reason: str | None = None,
     outcome: Outcome | None = None,
+    holders: Collection[UUID] = (),
 ) -> None:
-    """A person moves the case; `organisation_id` is known to exist and to work.
+    """A person moves the case; `organisation_id` is known to exist and to work, `holders` are those that have had
+    the case.
 
     Raises `Conflict` naming the allowed moves, `Invalid` naming the field that is missing or out of place.
     """
     step = find_move(appeal.status, to, caller.role)
+    allowed = allowed_moves(appeal.status, caller.role, returns=appeal.returns)
     if step is None:
-        allowed = allowed_moves(appeal.status, caller.role)
         named = ", ".join(allowed) if allowed else "none"
         raise Conflict(
             f"No move from «{appeal.status}» to «{to}» for you; allowed: {named}", allowed_moves=allowed
         )
-    if step.needs_reason and not reason:
+    if step.is_spent(caller.role, appeal.returns):
+        raise Conflict(
+            "The case was given back once already; now the centre decides who answers", allowed_moves=allowed
+        )
+    if step.asks_reason(caller.role) and not reason:
         raise Invalid.field("/reason", f"A move to «{to}» needs a reason")
     if organisation_id is not None and not step.takes_organisation:
         raise Invalid.field("/organisation_id", f"A move to «{to}» names no organisation")
     if outcome is not None and to != "closed":
         raise Invalid.field("/outcome", "Only a closed case has an outcome")
+    if to == "assigned" and not is_of_centre(caller.role):
+        _check_transfer(appeal, organisation_id, holders)
     before = appeal.status
     _carry_out(
         appeal, to, caller, reference, journal, organisation_id=organisation_id, reason=reason, outcome=outcome
@@ -151,6 +234,19 @@ def move(
     journal.tell(appeal, "appeal.moved", caller.actor, **told)
     if appeal.status in ENDED:
         journal.tell(appeal, "appeal.closed", caller.actor, outcome=appeal.outcome, reason=reason)
+
+
+def _check_transfer(appeal: Appeal, organisation_id: UUID | None, holders: Collection[UUID]) -> None:
+    """What staff may not do when they hand a case to another organisation."""
+    if organisation_id is None:
+        raise Invalid.field("/organisation_id", "Name the organisation that the case goes to")
+    if organisation_id == appeal.organisation_id:
+        raise Conflict("The organisation has the case already")
+    if organisation_id in holders:
+        raise Conflict(
+            "That organisation has had the case before: cases do not go round; give it back to the centre",
+            organisation_id=str(organisation_id),
+        )
 
 
 def _carry_out(
@@ -170,12 +266,14 @@ def _carry_out(
             raise Invalid.field("/organisation_id", "Name the organisation: none is suggested")
         route = appeal.route
         if organisation_id is not None and organisation_id != appeal.organisation_id:
-            route = {"reason": reason or "Решение модератора", "rule_id": None, "confidence": 1.0}
-        accept(appeal, owner, reference, journal, caller.actor, route=route)
+            by = "Решение модератора" if is_of_centre(caller.role) else "Передано организацией"
+            route = {"reason": reason or by, "rule_id": None, "confidence": 1.0}
+        handing: Handing = "assigned" if is_of_centre(caller.role) else "transferred"
+        accept(appeal, owner, reference, journal, caller.actor, route=route, handing=handing)
     elif to == "reopened":
         wake(appeal, "reopened", reference, journal, caller.actor, reason=reason)
     elif to == "triage":
-        _give_back(appeal, reason)
+        _give_back(appeal, caller, journal, reason)
     else:
         appeal.status = to
         if to in ENDED:
@@ -183,16 +281,24 @@ def _carry_out(
             appeal.outcome = outcome
 
 
-def _give_back(appeal: Appeal, reason: str | None) -> None:
+def _give_back(appeal: Appeal, caller: Caller, journal: Journal, reason: str | None) -> None:
     """The owner says it is another's matter: moderators decide, and no clock runs against anyone until then."""
+    former, status = appeal.organisation_id, appeal.status
+    journal.hand(appeal, "returned", caller.actor, former=former, to=None, reason=reason)
+    if not is_of_centre(caller.role):
+        appeal.returns += 1
     appeal.route = {
         **appeal.route,
-        "returned_by": str(appeal.organisation_id),
+        "returned_by": str(former) if former else appeal.route.get("returned_by"),
         "return_reason": reason,
         "suggested_organisation_id": None,
+        "suggestions": [
+            found for found in appeal.route.get("suggestions", []) if found["organisation_id"] != str(former)
+        ],
     }
     appeal.organisation_id = None
     appeal.status = "triage"
+    tell_former_owner(journal, appeal, former, status, caller.actor, reason=reason)
 
 
 def _suggested(appeal: Appeal) -> UUID | None:

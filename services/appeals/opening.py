@@ -16,7 +16,7 @@ from sqlalchemy import and_, insert, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.appeals import deadlines, judgements
-from services.appeals.moving import accept, raise_urgency, tell_assigned, wake
+from services.appeals.moving import accept, raise_urgency, tell_first_owner, wake
 from services.appeals.reference import Reference
 from services.appeals.timeline import SYSTEM, Journal
 from services.appeals.understanding.judgement import Judgement
@@ -169,7 +169,7 @@ class Opening:
     def _draft(self, item: Taken, key: Key) -> dict[str, Any]:
         message, judgement = item.message, item.judgement
         topic_id = self._reference.topic_id(judgement)
-        route = self._reference.route(message.page_id, topic_id, judgement.confidence)
+        route = self._reference.route_message(message.page_id, judgement)
         now = clock.now()
         appeal = Appeal(
             id=new_id(), version=1, urgency=judgement.urgency, outcome=None, topic_id=topic_id, url=message.url,
@@ -187,8 +187,7 @@ class Opening:
             )
         else:
             appeal.status = "triage"
-            suggested = str(route.organisation_id) if route.organisation_id else None
-            appeal.route = route.stored(suggested_organisation_id=suggested)
+            appeal.route = route.waiting()
         return {
             column.key: getattr(appeal, column.key)
             for column in Appeal.__table__.columns
@@ -224,7 +223,7 @@ class Opening:
         )
         self._journal.tell(appeal, "appeal.opened", item.actor, message_id=str(item.message.id))
         if appeal.status == "assigned":
-            tell_assigned(self._journal, appeal, item.actor)
+            tell_first_owner(self._journal, appeal, item.actor)
 
     def _join(self, appeal: Appeal, item: Taken) -> None:
         message, judgement = item.message, item.judgement
@@ -243,11 +242,20 @@ class Opening:
 
     def _accept_by_words(self, appeal: Appeal, item: Taken) -> None:
         """A clear message decides about the unclear one before it."""
-        appeal.topic_id = appeal.topic_id or self._reference.topic_id(item.judgement)
-        route = self._reference.route(appeal.page_id, appeal.topic_id, item.judgement.confidence)
+        judgement = item.judgement
+        read = self._reference.route_message(appeal.page_id, judgement)
+        if appeal.topic_id is None:
+            appeal.topic_id = self._reference.topic_id(judgement)
+            appeal.route = {**appeal.route, "topic": read.topic, "why": read.why}
+        if appeal.municipality is None:
+            appeal.municipality, appeal.settlement = self._reference.oktmo(judgement), judgement.settlement
+            appeal.street, appeal.house = judgement.street, judgement.house
+        route = self._reference.route_case(appeal)
         owner = appeal.organisation_id or route.organisation_id
         if owner is not None:
             accept(appeal, owner, self._reference, self._journal, item.actor, route=route.stored())
+        else:
+            appeal.route = {**appeal.route, **route.waiting()}
 
     def _link(self, appeal: Appeal, message: Message) -> None:
         self.desk.by_message[message.id] = appeal.id

@@ -1,71 +1,53 @@
 """What judging and routing need to know, read once for a request or a batch."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals import rule_books
 from services.appeals.deadlines import CalendarBook, NamedCalendar
-from services.appeals.routing import PageOwner, Route, choose
+from services.appeals.routing import Facts, PageOwner, Route, Router
 from services.appeals.understanding.judgement import Judgement
-from shared.tables.appeals import RoutingRule, RuleSet, SlaPolicy, Topic
-from shared.tables.registry import Municipality, Organisation, Page
+from shared.tables.appeals import Appeal, RuleSet, SlaPolicy
 
 
 @dataclass(frozen=True)
 class Reference:
     """Topics, rules, policies, the owners of some pages, and the calendars of whoever may become an owner."""
 
-    topic_ids: dict[str, UUID]
+    topic_ids: Mapping[str, UUID]
     # Topic or group → its group; name of a municipality → its OKTMO.
-    groups: dict[UUID, UUID]
-    municipalities: dict[str, str]
-    rules: Sequence[RoutingRule]
+    groups: Mapping[UUID, UUID]
+    municipalities: Mapping[str, str]
+    router: Router
     policies: Sequence[SlaPolicy]
     owners: dict[UUID, PageOwner]
     calendars: CalendarBook
 
     @staticmethod
     async def load(
-        session: AsyncSession, pages: Collection[UUID], organisations: Collection[UUID] = ()
+        session: AsyncSession,
+        pages: Collection[UUID],
+        organisations: Collection[UUID] = (),
+        *,
+        rule_set: RuleSet | None = None,
     ) -> "Reference":
-        """Read what these pages and organisations need."""
-        topics = (await session.execute(select(Topic.id, Topic.code, Topic.group_id).where(Topic.active))).all()
-        municipalities = (await session.execute(select(Municipality.name, Municipality.oktmo))).all()
-        rules = list(
-            await session.scalars(
-                select(RoutingRule)
-                .join(RuleSet, RuleSet.id == RoutingRule.rule_set_id)
-                .join(Organisation, Organisation.id == RoutingRule.organisation_id)
-                .where(RuleSet.status == "active", Organisation.active)
-            )
-        )
-        owners = {
-            row.id: PageOwner(row.id, row.organisation_id, row.name, row.municipality, row.active)
-            for row in await session.execute(
-                select(
-                    Page.id,
-                    Page.organisation_id,
-                    Organisation.name,
-                    Organisation.municipality,
-                    Organisation.active,
-                )
-                .join(Organisation, Organisation.id == Page.organisation_id)
-                .where(Page.id.in_(pages))
-            )
-        }
+        """Read what these pages and organisations need, with the rules in force or those of `rule_set`."""
+        router, around = await rule_books.router_of(session, rule_set or await rule_books.active_set(session))
+        owners = await rule_books.page_owners(session, pages)
         possible = {
             *organisations,
-            *(rule.organisation_id for rule in rules if rule.organisation_id is not None),
+            *rule_books.named_in(router.book.rules, router.book.default_organisation_id),
             *(owner.organisation_id for owner in owners.values()),
         }
         return Reference(
-            topic_ids={topic.code: topic.id for topic in topics},
-            groups={topic.id: topic.group_id or topic.id for topic in topics},
-            municipalities={place.name: place.oktmo for place in municipalities},
-            rules=rules,
+            topic_ids=around.codes,
+            groups=around.groups,
+            municipalities={name: oktmo for oktmo, name in around.names.municipalities.items()},
+            router=router,
             policies=list(await session.scalars(select(SlaPolicy))),
             owners=owners,
             calendars=await CalendarBook.load(session, possible),
@@ -79,17 +61,76 @@ class Reference:
         """The code of the judged municipality."""
         return self.municipalities.get(judgement.municipality) if judgement.municipality else None
 
-    def route(self, page_id: UUID | None, topic_id: UUID | None, confidence: float) -> Route:
-        """Who must answer what came to this page about this topic."""
-        owner = self.owners.get(page_id) if page_id else None
-        return choose(
-            self.rules,
+    def route_message(self, page_id: UUID | None, judgement: Judgement) -> Route:
+        """Who must answer what was judged so, written on this page."""
+        topics = ((self.topic_ids.get(code), chance) for code, chance in judgement.top)
+        return self.route(
+            page_id=page_id,
+            topic_id=self.topic_id(judgement),
+            municipality=self.oktmo(judgement),
+            settlement=judgement.settlement,
+            urgency=judgement.urgency,
+            confidence=judgement.topic_confidence,
+            candidates=[(topic_id, chance) for topic_id, chance in topics if topic_id is not None],
+            why=judgement.why,
+        )
+
+    def route_case(self, appeal: Appeal) -> Route:
+        """Who must answer a case by what it holds now.
+
+        The topic is as sure as it was when it was read; one that a person named since is certain.
+        """
+        read = appeal.route.get("topic") or {}
+        named = appeal.topic_id is not None and read.get("id") != str(appeal.topic_id)
+        return self.route(
+            page_id=appeal.page_id,
+            topic_id=appeal.topic_id,
+            municipality=appeal.municipality,
+            settlement=appeal.settlement,
+            urgency=appeal.urgency,
+            confidence=None if named else read.get("confidence"),
+            candidates=() if named else [(UUID(topic_id), chance) for topic_id, chance in read.get("top3", ())],
+            why=appeal.route.get("why"),
+        )
+
+    def route(
+        self,
+        *,
+        page_id: UUID | None,
+        topic_id: UUID | None,
+        municipality: str | None = None,
+        settlement: str | None = None,
+        urgency: str = "normal",
+        confidence: float | None = None,
+        candidates: Sequence[tuple[UUID, float]] = (),
+        why: str | None = None,
+    ) -> Route:
+        """Who must answer. `municipality` is an OKTMO; `confidence` that of the topic, null: it is certain."""
+        facts = facts_of(
+            self.owners.get(page_id) if page_id else None,
             topic_id=topic_id,
-            municipality=owner.municipality if owner else None,
-            owner=owner,
+            municipality=municipality,
+            settlement=settlement,
+            urgency=urgency,
             confidence=confidence,
         )
+        return self.router.route(facts, candidates=candidates, why=why)
 
     def calendar(self, organisation_id: UUID | None) -> NamedCalendar:
         """Working time of an owner."""
         return self.calendars.of(organisation_id)
+
+
+def facts_of(
+    owner: PageOwner | None,
+    *,
+    topic_id: UUID | None,
+    municipality: str | None,
+    settlement: str | None,
+    urgency: str,
+    confidence: float | None,
+) -> Facts:
+    """What rules look at: where the message names no place, that is where the page's owner is."""
+    if municipality is None:
+        municipality, settlement = (owner.municipality if owner else None), None
+    return Facts(topic_id, municipality, settlement, urgency, owner, 1.0 if confidence is None else confidence)

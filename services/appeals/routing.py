@@ -1,14 +1,28 @@
-"""Who must answer: routing rules, the most specific first; else the owner of the page. Every route says why."""
+"""Who must answer: the most specific rule of the active set, else the set's default. Every route says why.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+Which of two rules is more specific is settled by topic first (a topic before its group before none), then by place
+(a settlement before its municipality before none), then by the page's owner, then by urgency. Two rules that are
+equal in all four and can take the same case have the same conditions, which `rule_checks` refuses: so the order is
+total. Where a rule or the default sends a case to an organisation that hands such cases on (a rule with it as
+`page_owner_id`), that rule is followed, and the next, until nobody hands on.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 from uuid import UUID
 
-from shared.tables.appeals import RoutingRule
+SendTo = Literal["organisation", "page_owner", "moderators"]
+
+# A topic that is as likely wrong as right sends nothing by itself: a wrong desk costs the citizen working hours
+# until the case comes back, a moderator's glance costs minutes. Probabilities are calibrated, so one half is that.
+SURE = 0.5
+# How sure a route is that rests on no reading of the topic: pages have one keeper, who sometimes is the wrong one.
+_PLAIN = 0.9
+_SUGGESTED = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PageOwner:
     """The page a message came to and the organisation that keeps it."""
 
@@ -19,14 +33,196 @@ class PageOwner:
     active: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule; null means any. `topic_id` may be a group, which takes all its topics."""
+
+    id: UUID | None
+    send_to: str
+    organisation_id: UUID | None = None
+    topic_id: UUID | None = None
+    municipality: str | None = None
+    settlement: str | None = None
+    page_owner_id: UUID | None = None
+    urgency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An organisation that rules may name."""
+
+    name: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What rules look at. `municipality` is an OKTMO, of the message or else of the page's owner.
+
+    `confidence` is how sure the topic is, 0–1.
+    """
+
+    topic_id: UUID | None = None
+    municipality: str | None = None
+    settlement: str | None = None
+    urgency: str = "normal"
+    owner: PageOwner | None = None
+    confidence: float = 1.0
+
+
+Key = tuple[UUID | None, str | None, str | None, UUID | None, str | None]
+Shape = tuple[int, int, int, int]
+
+
+def place_key(settlement: str | None) -> str | None:
+    """A settlement's name as rules compare it."""
+    return settlement.strip().casefold().replace("ё", "е") if settlement else None
+
+
+def key_of(rule: Rule) -> Key:
+    """The conditions of a rule: two with the same ones are in conflict."""
+    return rule.topic_id, rule.municipality, place_key(rule.settlement), rule.page_owner_id, rule.urgency
+
+
+class RuleBook:
+    """A set's rules, found by their conditions: as quick with two thousand as with two."""
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        *,
+        groups: Mapping[UUID, UUID],
+        default_to: str,
+        default_organisation_id: UUID | None = None,
+        number: int | None = None,
+    ) -> None:
+        """`groups`: topic or group → its group."""
+        self.number = number
+        self.rules = rules
+        self.default_to = default_to
+        self.default_organisation_id = default_organisation_id
+        self._groups = groups
+        self._found = {key_of(rule): rule for rule in rules}
+        self._shapes = sorted({self.shape(rule) for rule in rules}, reverse=True)
+
+    def shape(self, rule: Rule) -> Shape:
+        """How specific a rule is, comparable: topic, place, page owner, urgency."""
+        topic = 0
+        if rule.topic_id is not None:
+            topic = 1 if self._groups.get(rule.topic_id, rule.topic_id) == rule.topic_id else 2
+        place = 2 if rule.settlement else int(rule.municipality is not None)
+        return topic, place, int(rule.page_owner_id is not None), int(rule.urgency is not None)
+
+    def group_of(self, topic_id: UUID) -> UUID:
+        """The group of a topic; a group's own."""
+        return self._groups.get(topic_id, topic_id)
+
+    def fitting(self, facts: Facts, *, handed_by: UUID | None = None) -> Iterator[Rule]:
+        """The rules that take such a case, the most specific first.
+
+        With `handed_by` only those by which this organisation hands on what came to its desk.
+        """
+        owner = handed_by or (facts.owner.organisation_id if facts.owner else None)
+        topics = (None, self.group_of(facts.topic_id) if facts.topic_id else None, facts.topic_id)
+        settlement = place_key(facts.settlement)
+        for shape in self._shapes:
+            topic, place, by_owner, by_urgency = shape
+            if handed_by is not None and not by_owner:
+                continue
+            key = (
+                topics[topic],
+                facts.municipality if place else None,
+                settlement if place == 2 else None,
+                owner if by_owner else None,
+                facts.urgency if by_urgency else None,
+            )
+            rule = self._found.get(key)
+            # A case that lacks what the shape asks for looks like one of a plainer shape.
+            if rule is not None and self.shape(rule) == shape:
+                yield rule
+
+    def hands_on(self, desk: UUID, facts: Facts) -> Rule | None:
+        """The rule by which an organisation hands such a case on; None when it keeps it."""
+        rule = next(self.fitting(facts, handed_by=desk), None)
+        if rule is None or rule.send_to == "page_owner" or rule.organisation_id == desk:
+            return None
+        return rule
+
+
+Stop = Literal["unsure", "moderators", "no_page", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where a case goes by the rules: to `organisation_id`, or to moderators because of `stop`.
+
+    `steps` are the rules followed, in order; none when the default decided. `desk` is where it was stopped.
+    """
+
+    organisation_id: UUID | None
+    steps: tuple[Rule, ...] = ()
+    stop: Stop | None = None
+    desk: UUID | None = None
+
+
+def decide(book: RuleBook, facts: Facts, bodies: Mapping[UUID, Body]) -> Decision:
+    """Apply the rules; `bodies` are the organisations that the rules name."""
+    rule = next(book.fitting(facts), None)
+    send_to, organisation_id = book.default_to, book.default_organisation_id
+    steps: tuple[Rule, ...] = ()
+    if rule is not None:
+        steps, send_to, organisation_id = (rule,), rule.send_to, rule.organisation_id
+    seen: set[UUID] = set()
+    while True:
+        if steps and steps[-1].topic_id is not None and facts.confidence < SURE:
+            return Decision(None, steps, "unsure")
+        if send_to == "moderators":
+            return Decision(None, steps, "moderators")
+        page_owner = facts.owner.organisation_id if facts.owner else None
+        desk = page_owner if send_to == "page_owner" else organisation_id
+        if desk is None:
+            return Decision(None, steps, "no_page")
+        # The first step has looked at the page owner's own rules; what a loop would be is refused in every set.
+        stays = desk in seen or (not seen and desk == page_owner)
+        handing = None if stays else book.hands_on(desk, facts)
+        if handing is None:
+            works = _works(desk, facts.owner, bodies)
+            return Decision(desk if works else None, steps, None if works else "closed", desk)
+        seen.add(desk)
+        steps, send_to, organisation_id = (*steps, handing), handing.send_to, handing.organisation_id
+
+
+def _works(desk: UUID, owner: PageOwner | None, bodies: Mapping[UUID, Body]) -> bool:
+    if owner is not None and owner.organisation_id == desk:
+        return owner.active
+    return desk in bodies and bodies[desk].active
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What topics and municipalities are called."""
+
+    topics: Mapping[UUID, str] = field(default_factory=dict)
+    municipalities: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Route:
-    """The owner (null: a moderator decides), and the reason to show."""
+    """The owner (null: a moderator decides), and the reason to show.
+
+    `rule` is the rule in words, `why` are the words of the text that told topic and place. `suggestions` are at
+    most three owners, the likeliest first. `topic` is what was read of the topic, kept for routing again.
+    """
 
     organisation_id: UUID | None
     reason: str
     rule_id: UUID | None
     confidence: float
+    rule_set: int | None = None
+    rule: str | None = None
+    why: str | None = None
+    suggestions: tuple[dict[str, Any], ...] = ()
+    topic: dict[str, Any] | None = None
 
     def stored(self, **more: Any) -> dict[str, Any]:
         """As it is kept with the case."""
@@ -34,44 +230,163 @@ class Route:
             "reason": self.reason,
             "rule_id": str(self.rule_id) if self.rule_id else None,
             "confidence": self.confidence,
+            "rule_set": self.rule_set,
+            "rule": self.rule,
+            "why": self.why,
+            "suggestions": list(self.suggestions),
+            "topic": self.topic,
             **more,
         }
 
+    def waiting(self) -> dict[str, Any]:
+        """As it is kept with a case that waits for a moderator, with the owner to confirm.
 
-def _specificity(rule: RoutingRule) -> tuple[int, int]:
-    # A topic says more about the owner than a place does.
-    return (rule.topic_id is not None) * 2 + (rule.municipality is not None), 0
+        Where only the need is unclear that is the routed owner; else the likeliest of the suggestions.
+        """
+        likeliest = self.suggestions[0]["organisation_id"] if self.suggestions else None
+        suggested = str(self.organisation_id) if self.organisation_id else likeliest
+        return self.stored(suggested_organisation_id=suggested)
 
 
-def choose(
-    rules: Sequence[RoutingRule],
-    *,
-    topic_id: UUID | None,
-    municipality: str | None,
-    owner: PageOwner | None,
-    confidence: float,
-) -> Route:
-    """The route of a message. `rules` are active ones of organisations that work.
+@dataclass(frozen=True)
+class Router:
+    """A rule set with the names of what it speaks of.
 
-    `confidence` is that of the topic: a rule that goes by topic is as sure as the topic is.
+    `administrations`: OKTMO → the organisation that governs there.
     """
-    fitting = [
-        rule
-        for rule in rules
-        if rule.topic_id in {None, topic_id}
-        and rule.municipality in {None, municipality}
-        and (rule.topic_id is not None or rule.municipality is not None)
-    ]
-    if fitting:
-        rule = max(fitting, key=lambda found: (*_specificity(found), found.id))
-        by = [
-            "теме" if rule.topic_id is not None else "",
-            "муниципалитету" if rule.municipality is not None else "",
+
+    book: RuleBook
+    bodies: Mapping[UUID, Body]
+    names: Names
+    administrations: Mapping[str, UUID] = field(default_factory=dict)
+
+    def decide(self, facts: Facts) -> Decision:
+        """Where such a case goes."""
+        return decide(self.book, facts, self.bodies)
+
+    def route(
+        self, facts: Facts, *, candidates: Sequence[tuple[UUID, float]] = (), why: str | None = None
+    ) -> Route:
+        """The same with its reasons; `candidates` are the likeliest topics with their probabilities."""
+        found = self.decide(facts)
+        last = found.steps[-1] if found.steps else None
+        return Route(
+            organisation_id=found.organisation_id,
+            reason=self._reason(found, facts),
+            rule_id=last.id if last else None,
+            confidence=_confidence(found, facts),
+            rule_set=self.book.number,
+            rule="; ".join(self.in_words(rule) for rule in found.steps) or None,
+            why=why,
+            suggestions=tuple(self._suggestions(facts, candidates)),
+            topic=_kept(facts, candidates),
+        )
+
+    def in_words(self, rule: Rule) -> str:
+        """A rule as a person reads it."""
+        parts = []
+        if rule.topic_id is not None:
+            kind = "группа тем" if self.book.group_of(rule.topic_id) == rule.topic_id else "тема"
+            parts.append(f"{kind} «{self.names.topics.get(rule.topic_id, rule.topic_id)}»")
+        if rule.municipality is not None:
+            place = self.names.municipalities.get(rule.municipality, rule.municipality)
+            parts.append(f"{place}, {rule.settlement}" if rule.settlement else place)
+        if rule.page_owner_id is not None:
+            parts.append(f"у организации «{self._name(rule.page_owner_id)}»")
+        if rule.urgency is not None:
+            parts.append("срочное" if rule.urgency == "high" else "несрочное")
+        return f"{', '.join(parts)} → {self._target(rule)}"
+
+    def _target(self, rule: Rule) -> str:
+        if rule.send_to == "organisation":
+            return self._name(rule.organisation_id)
+        return "владелец страницы" if rule.send_to == "page_owner" else "модераторы"
+
+    def _name(self, organisation_id: UUID | None, owner: PageOwner | None = None) -> str:
+        if owner is not None and owner.organisation_id == organisation_id:
+            return owner.organisation
+        body = self.bodies.get(organisation_id) if organisation_id else None
+        return body.name if body else str(organisation_id)
+
+    def _reason(self, found: Decision, facts: Facts) -> str:
+        if found.stop is not None:
+            return f"{self._obstacle(found, facts)}; решает модератор"
+        if found.steps:
+            return _by(found.steps)
+        if facts.owner is not None and found.organisation_id == facts.owner.organisation_id:
+            return f"Владелец страницы: {facts.owner.organisation}"
+        return f"По умолчанию: {self._name(found.organisation_id)}"
+
+    def _obstacle(self, found: Decision, facts: Facts) -> str:
+        match found.stop:
+            case "unsure":
+                return f"Тема определена неуверенно ({facts.confidence:.0%})"
+            case "closed":
+                return f"Организация закрыта: {self._name(found.desk, facts.owner)}"
+            case "no_page":
+                return "Страница неизвестна"
+            case _:
+                return _by(found.steps) if found.steps else "Ни одно правило не подошло"
+
+    def _suggestions(self, facts: Facts, candidates: Sequence[tuple[UUID, float]]) -> list[dict[str, Any]]:
+        """Owners by the rules for each likely topic; what probability is left goes to whoever keeps the page or
+        governs the place.
+        """
+        chances: dict[UUID, float] = {}
+        reasons: dict[UUID, str] = {}
+
+        def add(organisation_id: UUID | None, chance: float, why: str) -> None:
+            if organisation_id is not None and _works(organisation_id, facts.owner, self.bodies):
+                chances[organisation_id] = chances.get(organisation_id, 0.0) + chance
+                reasons.setdefault(organisation_id, why)
+
+        likely = list(candidates[:_SUGGESTED])
+        if not likely and facts.topic_id is not None:
+            likely = [(facts.topic_id, facts.confidence)]
+        for topic_id, chance in likely:
+            found = self.decide(replace(facts, topic_id=topic_id, confidence=1.0))
+            why = "; ".join(self.in_words(rule) for rule in found.steps) or self._reason(found, facts)
+            add(found.organisation_id, chance, why)
+        left = max(0.0, 1.0 - sum(chance for _, chance in likely))
+        others = []
+        if facts.owner is not None:
+            others.append((facts.owner.organisation_id, f"Владелец страницы: {facts.owner.organisation}"))
+        if facts.municipality is not None and (body := self.administrations.get(facts.municipality)):
+            others.append((body, f"Администрация места: {self._name(body, facts.owner)}"))
+        for organisation_id, why in others:
+            add(organisation_id, left / len(others), why)
+        ranked = sorted(chances, key=lambda found: (-chances[found], str(found)))
+        return [
+            {
+                "organisation_id": str(organisation_id),
+                "confidence": round(min(chances[organisation_id], 1.0), 4),
+                "why": reasons[organisation_id],
+            }
+            for organisation_id in ranked[:_SUGGESTED]
         ]
-        reason = "Правило маршрутизации по " + " и ".join(part for part in by if part)
-        return Route(rule.organisation_id, reason, rule.id, confidence if rule.topic_id else 0.9)
-    if owner is not None and owner.active:
-        return Route(owner.organisation_id, f"Владелец страницы: {owner.organisation}", None, 0.9)
-    if owner is not None:
-        return Route(None, f"Организация закрыта: {owner.organisation}; решает модератор", None, 0.0)
-    return Route(None, "Страница неизвестна; решает модератор", None, 0.0)
+
+
+_PARTS = ("теме", "месту", "организации", "срочности")
+
+
+def _by(steps: Sequence[Rule]) -> str:
+    found = [(rule.topic_id, rule.municipality, rule.page_owner_id, rule.urgency) for rule in steps]
+    named = [part for part, *given in zip(_PARTS, *found, strict=True) if any(one is not None for one in given)]
+    return f"Правило маршрутизации по {', '.join(named)}"
+
+
+def _confidence(found: Decision, facts: Facts) -> float:
+    if found.stop in {"closed", "no_page"}:
+        return 0.0
+    by_topic = any(rule.topic_id is not None for rule in found.steps)
+    return facts.confidence if by_topic else _PLAIN
+
+
+def _kept(facts: Facts, candidates: Sequence[tuple[UUID, float]]) -> dict[str, Any] | None:
+    if facts.topic_id is None and not candidates:
+        return None
+    return {
+        "id": str(facts.topic_id) if facts.topic_id else None,
+        "confidence": facts.confidence,
+        "top3": [[str(topic_id), chance] for topic_id, chance in candidates],
+    }

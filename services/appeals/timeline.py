@@ -15,7 +15,7 @@ from shared import clock
 from shared.database import WriteSession
 from shared.events import NewEvent, emit
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, TimelineEntry
+from shared.tables.appeals import Appeal, Hand, TimelineEntry
 
 SYSTEM = "system"
 
@@ -47,6 +47,7 @@ class Journal:
     def __init__(self) -> None:
         self._entries: list[dict[str, Any]] = []
         self._events: list[NewEvent] = []
+        self._hands: list[dict[str, Any]] = []
 
     def note(
         self, appeal: Appeal, kind: str, actor: str = SYSTEM, *, at: datetime | None = None, **data: Any
@@ -63,16 +64,44 @@ class Journal:
             }
         )
 
-    def tell(self, appeal: Appeal, event: str, actor: str = SYSTEM, **data: Any) -> None:
-        """An event about the case as it is now."""
+    def tell(
+        self, appeal: Appeal, event: str, actor: str = SYSTEM, *, former_owner: UUID | None = None, **data: Any
+    ) -> None:
+        """An event about the case as it is now, for its owner, or for the one who lost it."""
         self._events.append(
             NewEvent(
                 type=event,
                 subject_id=appeal.id,
-                organisation_id=appeal.organisation_id,
+                organisation_id=former_owner or appeal.organisation_id,
                 actor=actor,
                 data=snapshot(appeal) | data,
             )
+        )
+
+    def hand(
+        self,
+        appeal: Appeal,
+        kind: str,
+        actor: str,
+        *,
+        former: UUID | None,
+        to: UUID | None,
+        rule_id: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """A step of the case from one owner to another; null is the centre."""
+        self._hands.append(
+            {
+                "id": new_id(),
+                "appeal_id": appeal.id,
+                "at": clock.now(),
+                "kind": kind,
+                "from_organisation_id": former,
+                "to_organisation_id": to,
+                "rule_id": UUID(rule_id) if rule_id else None,
+                "reason": reason,
+                "actor": actor,
+            }
         )
 
     async def write(self, session: WriteSession) -> None:
@@ -80,8 +109,10 @@ class Journal:
         await session.flush()
         if self._entries:
             await session.execute(insert(TimelineEntry), self._entries)
+        if self._hands:
+            await session.execute(insert(Hand), self._hands)
         await emit(session, *self._events)
-        self._entries, self._events = [], []
+        self._entries, self._events, self._hands = [], [], []
 
 
 async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:

@@ -89,6 +89,8 @@ class Appeal(Base):
         Index("ix_appeals_municipality_opened_at", "municipality", "opened_at"),
         Index("ix_appeals_topic_id_opened_at", "topic_id", "opened_at"),
         Index("ix_appeals_incident_id", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
+        # Cases that go from hand to hand.
+        Index("ix_appeals_handed_over", "opened_at", "id", postgresql_where=text("handovers > 0")),
         # Cases that no rule took: tried again when rules or the registry change.
         Index(
             "ix_appeals_ownerless",

@@ -83,7 +83,8 @@ async def test_staff_see_their_own_only(world: World) -> None:
     )
     assert await _snapshot(world) == before
     own: dict[str, Any] = {"role": "executor", "org": world.organisation}
-    assert (await world.get(f"/appeals/{case['id']}", **own)).json()["allowed_moves"] == ["in_progress", "triage"]
+    seen = (await world.get(f"/appeals/{case['id']}", **own)).json()
+    assert seen["allowed_moves"] == ["in_progress", "assigned", "triage"]
     assert (await world.get(f"/appeals/{case['id']}", role="head")).json()["allowed_moves"] == []
 
 
@@ -110,10 +111,15 @@ async def test_moves_go_by_the_table_and_by_version(world: World) -> None:
     case = moved.json()
     assert case["organisation"]["name"] == "Комитет по строительству"
     assert case["first_response_due_at"] == "2026-03-05T03:01:00Z"
+    why = case["route"].pop("why")
+    assert "?" in why
     assert case["route"] == {
         "reason": "Их дорога",
         "rule_id": None,
         "confidence": 1.0,
+        "rule_set": None,
+        "rule": None,
+        "suggestions": [],
         "suggested_organisation_id": None,
         "returned_by": None,
         "return_reason": None,
@@ -123,8 +129,12 @@ async def test_moves_go_by_the_table_and_by_version(world: World) -> None:
     before = await _snapshot(world)
     _is_problem(await world.post(f"/appeals/{case['id']}/replies", {"text": "Ещё"}), 409)
     assert await _snapshot(world) == before
-    types = [event["type"] for event in await world.events("appeal.moved", "appeal.closed")]
-    assert types == ["appeal.moved", "appeal.moved", "appeal.closed"]
+    told = await world.events("appeal.moved", "appeal.closed")
+    mine = [event["type"] for event in told if event["organisation_id"] == world.other_organisation]
+    assert mine == ["appeal.moved", "appeal.moved", "appeal.closed"]
+    # Who lost the case hears of that, and of no more.
+    (lost,) = (json.loads(event["data"]) for event in told if event["organisation_id"] == world.organisation)
+    assert lost["left"]
     # Once it is closed, the same person in the same thread opens a new one.
     await world.writes(QUESTION)
     assert len(await world.all()) == 2

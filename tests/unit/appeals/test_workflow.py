@@ -31,7 +31,9 @@ def test_nobody_moves_a_case_to_an_answer_or_a_merger_by_hand(status: str) -> No
 
 
 def test_rights_differ_by_role() -> None:
-    assert allowed_moves("assigned", Role.EXECUTOR) == ["in_progress", "triage"]
+    assert allowed_moves("assigned", Role.EXECUTOR) == ["in_progress", "assigned", "triage"]
+    assert allowed_moves("assigned", Role.APPROVER) == ["in_progress", "triage"]
+    assert allowed_moves("on_approval", Role.MANAGER) == ["in_progress"]
     assert "closed" in allowed_moves("assigned", Role.MODERATOR)
     assert find_move("triage", "assigned", Role.EXECUTOR) is None
     for status in STATUSES:
@@ -52,3 +54,17 @@ def test_only_an_answered_case_wakes_by_new_words() -> None:
     assert after_message("answered", "no") == "answered"
     assert after_message("assigned", "yes") == "assigned"
     assert after_message("closed", "yes") == "closed"
+
+
+def test_organisations_give_a_case_back_once() -> None:
+    for status in ("assigned", "in_progress", "reopened"):
+        assert "triage" in allowed_moves(status, Role.EXECUTOR)
+        assert "triage" not in allowed_moves(status, Role.EXECUTOR, returns=1)
+        assert "triage" in allowed_moves(status, Role.MODERATOR, returns=1)
+
+
+def test_staff_say_why_they_hand_a_case_on() -> None:
+    step = find_move("assigned", "assigned", Role.EXECUTOR)
+    assert step is not None
+    assert step.asks_reason(Role.EXECUTOR)
+    assert not step.asks_reason(Role.MODERATOR)

@@ -1,0 +1,35 @@
+"""The chain of hands: through which organisations a case went, by whom, and why."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from shared.tables.appeals import Appeal, Hand
+from shared.tables.registry import Organisation
+
+
+async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[Row[Hand, str | None, str | None]]:
+    """The steps of a case, oldest first, with the names of who gave and who got; null is the centre."""
+    giving, getting = aliased(Organisation), aliased(Organisation)
+    query = (
+        select(Hand, giving.name, getting.name)
+        .outerjoin(giving, giving.id == Hand.from_organisation_id)
+        .outerjoin(getting, getting.id == Hand.to_organisation_id)
+        .where(Hand.appeal_id == appeal_id)
+        .order_by(Hand.at, Hand.id)
+    )
+    return (await session.execute(query)).all()
+
+
+async def holders(session: AsyncSession, appeal: Appeal) -> set[UUID]:
+    """The organisations that have had the case, also before hands were written down."""
+    rows = await session.execute(
+        select(Hand.from_organisation_id, Hand.to_organisation_id).where(Hand.appeal_id == appeal.id)
+    )
+    found = {organisation for row in rows for organisation in row if organisation is not None}
+    if returned_by := appeal.route.get("returned_by"):
+        found.add(UUID(returned_by))
+    return found | ({appeal.organisation_id} if appeal.organisation_id else set())

@@ -1,0 +1,137 @@
+"""Rule sets as the database holds them, read for routing, with the names of what they speak of."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.routing import Body, Names, PageOwner, Router, Rule, RuleBook
+from shared.tables.appeals import RoutingRule, RuleSet, Topic
+from shared.tables.registry import Municipality, Organisation, Page
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What rules may name: topics, municipalities, organisations, who governs where.
+
+    `codes` are those of topics in use; `groups`: topic or group, also of a former classifier → its group.
+    """
+
+    codes: Mapping[str, UUID]
+    groups: Mapping[UUID, UUID]
+    names: Names
+    bodies: Mapping[UUID, Body]
+    administrations: Mapping[str, UUID]
+
+    @staticmethod
+    async def load(session: AsyncSession, organisations: Collection[UUID]) -> "Surroundings":
+        """Read all topics and municipalities, these organisations, and the administrations."""
+        topics = (
+            await session.execute(select(Topic.id, Topic.code, Topic.group_id, Topic.name, Topic.active))
+        ).all()
+        places = (await session.execute(select(Municipality.oktmo, Municipality.name))).all()
+        governing = (
+            await session.execute(
+                select(Organisation.municipality, Organisation.id, Organisation.name)
+                .where(
+                    Organisation.kind == "municipality",
+                    Organisation.active,
+                    Organisation.municipality.is_not(None),
+                )
+                # Bodies of settlements lie beneath that of their municipality; of equals the first registered.
+                .order_by(
+                    func.cardinality(Organisation.lineage).desc(),
+                    Organisation.created_at.desc(),
+                    Organisation.id.desc(),
+                )
+            )
+        ).all()
+        named = await session.execute(
+            select(Organisation.id, Organisation.name, Organisation.active).where(
+                Organisation.id.in_(organisations)
+            )
+        )
+        bodies = {row.id: Body(row.name, active=True) for row in governing}
+        bodies |= {row.id: Body(row.name, row.active) for row in named}
+        return Surroundings(
+            codes={topic.code: topic.id for topic in topics if topic.active},
+            groups={topic.id: topic.group_id or topic.id for topic in topics},
+            names=Names({topic.id: topic.name for topic in topics}, dict(places)),
+            bodies=bodies,
+            administrations={row.municipality: row.id for row in governing},
+        )
+
+
+def named_in(rules: Sequence[Rule], default_organisation_id: UUID | None) -> set[UUID]:
+    """The organisations that rules name."""
+    found = {rule.organisation_id for rule in rules} | {rule.page_owner_id for rule in rules}
+    return {organisation for organisation in (*found, default_organisation_id) if organisation is not None}
+
+
+async def rules_of(session: AsyncSession, rule_set_id: UUID) -> list[Rule]:
+    """The rules of a set in the order they were given."""
+    rows = await session.execute(
+        select(
+            RoutingRule.id, RoutingRule.send_to, RoutingRule.organisation_id, RoutingRule.topic_id,
+            RoutingRule.municipality, RoutingRule.settlement, RoutingRule.page_owner_id, RoutingRule.urgency,
+        )
+        .where(RoutingRule.rule_set_id == rule_set_id)
+        .order_by(RoutingRule.created_at, RoutingRule.id)
+    )  # fmt: skip
+    return [Rule(*row) for row in rows]
+
+
+async def active_set(session: AsyncSession) -> RuleSet:
+    """The set in force: there always is one, the first comes with the migrations."""
+    return (await session.scalars(select(RuleSet).where(RuleSet.status == "active"))).one()
+
+
+async def router_of(session: AsyncSession, rule_set: RuleSet) -> tuple[Router, Surroundings]:
+    """A set ready to route by, and what was read for it."""
+    rules = await rules_of(session, rule_set.id)
+    around = await Surroundings.load(session, named_in(rules, rule_set.default_organisation_id))
+    made = router(
+        rules,
+        around,
+        default_to=rule_set.default_to,
+        default_organisation_id=rule_set.default_organisation_id,
+        number=rule_set.number,
+    )
+    return made, around
+
+
+def router(
+    rules: Sequence[Rule],
+    around: Surroundings,
+    *,
+    default_to: str,
+    default_organisation_id: UUID | None,
+    number: int | None = None,
+) -> Router:
+    """Rules, stored or not, ready to route by."""
+    book = RuleBook(
+        rules,
+        groups=around.groups,
+        default_to=default_to,
+        default_organisation_id=default_organisation_id,
+        number=number,
+    )
+    return Router(book, around.bodies, around.names, around.administrations)
+
+
+async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageOwner]:
+    """Who keeps these pages."""
+    rows = await session.execute(
+        select(
+            Page.id,
+            Page.organisation_id,
+            Organisation.name,
+            Organisation.municipality,
+            Organisation.active,
+        )
+        .join(Organisation, Organisation.id == Page.organisation_id)
+        .where(Page.id.in_(pages))
+    )
+    return {row[0]: PageOwner(*row) for row in rows}

@@ -1,0 +1,227 @@
+"""Routing: the most specific rule wins, the order is total, unsure topics send nothing, chains are followed."""
+
+from collections.abc import Mapping
+from itertools import product
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.appeals.routing import (
+    SURE,
+    Body,
+    Decision,
+    Facts,
+    Names,
+    PageOwner,
+    Router,
+    Rule,
+    RuleBook,
+    decide,
+    key_of,
+)
+
+GROUP, TOPIC, OTHER_TOPIC, OTHER_GROUP = (UUID(int=number) for number in range(1, 5))
+GROUPS = {GROUP: GROUP, TOPIC: GROUP, OTHER_TOPIC: GROUP, OTHER_GROUP: OTHER_GROUP}
+ORGANISATIONS = [UUID(int=number) for number in range(100, 105)]
+A, B, C, D, CLOSED = ORGANISATIONS
+BODIES = {found: Body(f"Организация {found.int}", active=found != CLOSED) for found in ORGANISATIONS}
+CITY, DISTRICT = "81701000", "81624000"
+PAGE = PageOwner(UUID(int=900), A, "Организация 100", CITY, active=True)
+
+
+def rule(number: int, to: UUID | None = None, *, send_to: str = "organisation", **conditions: object) -> Rule:
+    return Rule(UUID(int=1000 + number), send_to, to, **conditions)  # type: ignore[arg-type]
+
+
+def book(*rules: Rule, default_to: str = "page_owner", default: UUID | None = None) -> RuleBook:
+    return RuleBook(rules, groups=GROUPS, default_to=default_to, default_organisation_id=default, number=7)
+
+
+FACTS = Facts(TOPIC, CITY, "Забайкальский", "high", PAGE, 0.9)
+# From the most specific to the least, as docs/routing.md says.
+CONDITIONS = [
+    {
+        "topic_id": topic,
+        "municipality": place[0],
+        "settlement": place[1],
+        "page_owner_id": owner,
+        "urgency": urgency,
+    }
+    for topic, place, owner, urgency in product(
+        (TOPIC, GROUP, None), ((CITY, "Забайкальский"), (CITY, None), (None, None)), (A, None), ("high", None)
+    )
+][:-1]
+
+
+def test_specificity_goes_by_topic_then_place_then_owner_then_urgency() -> None:
+    rules = [rule(number, B, **conditions) for number, conditions in enumerate(CONDITIONS)]
+    assert list(book(*reversed(rules)).fitting(FACTS)) == rules
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"topic_id": OTHER_TOPIC},
+        {"topic_id": OTHER_GROUP},
+        {"municipality": DISTRICT},
+        {"municipality": CITY, "settlement": "Сокол"},
+        {"page_owner_id": B},
+        {"urgency": "normal"},
+    ],
+)
+def test_a_rule_for_another_case_does_not_fit(conditions: dict[str, object]) -> None:
+    assert list(book(rule(1, B, **conditions)).fitting(FACTS)) == []
+
+
+def test_a_case_that_lacks_what_a_rule_asks_is_not_taken() -> None:
+    rules = [rule(number, B, **conditions) for number, conditions in enumerate(CONDITIONS)]
+    found = list(book(*rules).fitting(Facts()))
+    assert found == []
+    only_group = list(book(*rules).fitting(Facts(topic_id=GROUP)))
+    assert [key_of(one) for one in only_group] == [(GROUP, None, None, None, None)]
+
+
+def test_settlements_are_compared_without_case_and_yo() -> None:
+    rules = book(rule(1, B, municipality=CITY, settlement="Берёзовка"))
+    assert decide(rules, Facts(municipality=CITY, settlement="березовка "), BODIES).organisation_id == B
+
+
+def test_what_no_rule_takes_goes_by_the_default() -> None:
+    assert decide(book(), FACTS, BODIES) == Decision(A, desk=A)
+    assert decide(book(default_to="organisation", default=B), FACTS, BODIES).organisation_id == B
+    assert decide(book(default_to="moderators"), FACTS, BODIES) == Decision(None, stop="moderators")
+    assert decide(book(), Facts(TOPIC), BODIES).stop == "no_page"
+
+
+def test_a_closed_organisation_gets_nothing() -> None:
+    taken = decide(book(rule(1, CLOSED, topic_id=TOPIC), rule(2, B, topic_id=GROUP)), FACTS, BODIES)
+    assert (taken.organisation_id, taken.stop, taken.desk) == (None, "closed", CLOSED)
+    shut = PageOwner(UUID(int=900), CLOSED, "Закрытая", CITY, active=False)
+    assert decide(book(), Facts(owner=shut), BODIES).stop == "closed"
+
+
+def test_a_topic_that_is_unsure_sends_nothing_by_itself() -> None:
+    rules = book(rule(1, B, topic_id=TOPIC), rule(2, C, municipality=CITY))
+    unsure = Facts(TOPIC, CITY, owner=PAGE, confidence=SURE - 0.01)
+    assert decide(rules, unsure, BODIES).stop == "unsure"
+    # Rules that do not look at the topic do not care.
+    assert decide(book(rule(2, C, municipality=CITY)), unsure, BODIES).organisation_id == C
+    assert decide(rules, Facts(TOPIC, CITY, owner=PAGE, confidence=SURE), BODIES).organisation_id == B
+
+
+def test_what_an_organisation_hands_on_goes_on() -> None:
+    rules = book(
+        rule(1, B, topic_id=GROUP),
+        rule(2, C, page_owner_id=B, urgency="high"),
+        rule(3, D, page_owner_id=C, municipality=DISTRICT),
+        rule(4, send_to="moderators", page_owner_id=D),
+    )
+    assert decide(rules, FACTS, BODIES) == Decision(C, (rules.rules[0], rules.rules[1]), desk=C)
+    assert decide(rules, Facts(TOPIC, DISTRICT, urgency="high"), BODIES).stop == "moderators"
+    assert decide(rules, Facts(TOPIC), BODIES).organisation_id == B
+
+
+def test_who_keeps_a_case_ends_the_chain() -> None:
+    rules = book(
+        rule(1, B, topic_id=GROUP),
+        rule(2, C, page_owner_id=B),
+        rule(3, send_to="page_owner", page_owner_id=B, topic_id=TOPIC),
+    )
+    assert decide(rules, FACTS, BODIES).organisation_id == B
+    assert decide(rules, Facts(OTHER_TOPIC), BODIES).organisation_id == C
+
+
+def test_a_rule_that_sends_back_to_the_pages_owner_stays_there() -> None:
+    rules = book(rule(1, A, topic_id=TOPIC), rule(2, B, page_owner_id=A))
+    assert decide(rules, FACTS, BODIES).organisation_id == A
+    assert decide(rules, Facts(OTHER_TOPIC, owner=PAGE), BODIES).organisation_id == B
+
+
+def router(
+    *rules: Rule, administrations: Mapping[str, UUID] | None = None, default_to: str = "page_owner"
+) -> Router:
+    names = Names({GROUP: "Дороги", TOPIC: "Ямочный ремонт", OTHER_TOPIC: "Разметка"}, {CITY: "город Улан-Удэ"})
+    return Router(book(*rules, default_to=default_to), BODIES, names, administrations or {})
+
+
+def test_a_route_says_why_in_words() -> None:
+    found = router(
+        rule(1, B, topic_id=TOPIC, municipality=CITY, settlement="Сокол", page_owner_id=A, urgency="high")
+    ).route(Facts(TOPIC, CITY, "Сокол", "high", PAGE, 0.83), candidates=[(TOPIC, 0.83)], why="тема: «ям»")
+    assert found.organisation_id == B
+    assert found.reason == "Правило маршрутизации по теме, месту, организации, срочности"
+    assert found.rule == (
+        "тема «Ямочный ремонт», город Улан-Удэ, Сокол, у организации «Организация 100», срочное → Организация 101"
+    )
+    stored = found.stored()
+    assert (stored["rule_set"], stored["confidence"], stored["why"]) == (7, 0.83, "тема: «ям»")
+    assert stored["topic"] == {"id": str(TOPIC), "confidence": 0.83, "top3": [[str(TOPIC), 0.83]]}
+
+
+def test_suggestions_are_ranked_by_the_probability_of_topics() -> None:
+    found = router(
+        rule(1, B, topic_id=TOPIC),
+        rule(2, C, topic_id=OTHER_TOPIC),
+        rule(3, CLOSED, topic_id=OTHER_GROUP),
+        administrations={CITY: D},
+    ).route(
+        Facts(TOPIC, CITY, owner=PAGE, confidence=0.4),
+        candidates=[(TOPIC, 0.4), (OTHER_TOPIC, 0.3), (OTHER_GROUP, 0.2)],
+    )
+    assert found.organisation_id is None
+    assert found.reason == "Тема определена неуверенно (40%); решает модератор"
+    ranked = [(UUID(one["organisation_id"]), one["confidence"]) for one in found.suggestions]
+    assert ranked == [(B, 0.4), (C, 0.3), (A, 0.05)]
+    assert found.waiting()["suggested_organisation_id"] == str(B)
+    assert found.suggestions[2]["why"] == "Владелец страницы: Организация 100"
+
+
+def test_the_place_suggests_its_administration() -> None:
+    found = router(administrations={CITY: D}, default_to="moderators").route(Facts(municipality=CITY))
+    assert found.reason == "Ни одно правило не подошло; решает модератор"
+    (only,) = found.suggestions
+    assert only == {"organisation_id": str(D), "confidence": 1.0, "why": "Администрация места: Организация 103"}
+
+
+conditions = st.fixed_dictionaries(
+    {
+        "topic_id": st.sampled_from([None, GROUP, TOPIC, OTHER_TOPIC, OTHER_GROUP]),
+        "municipality": st.sampled_from([None, CITY, DISTRICT]),
+        "settlement": st.sampled_from([None, "Сокол"]),
+        "page_owner_id": st.sampled_from([None, *ORGANISATIONS]),
+        "urgency": st.sampled_from([None, "high", "normal"]),
+    }
+).filter(lambda found: found["settlement"] is None or found["municipality"] is not None)
+facts = st.builds(
+    Facts,
+    topic_id=st.sampled_from([None, GROUP, TOPIC, OTHER_TOPIC, OTHER_GROUP]),
+    municipality=st.sampled_from([None, CITY, DISTRICT]),
+    settlement=st.sampled_from([None, "Сокол"]),
+    urgency=st.sampled_from(["high", "normal"]),
+    owner=st.sampled_from([None, PAGE]),
+    confidence=st.sampled_from([0.2, 1.0]),
+)
+
+
+def _fits(one: Rule, case: Facts) -> bool:
+    owner = case.owner.organisation_id if case.owner else None
+    return (
+        (one.topic_id is None or one.topic_id in {case.topic_id, GROUPS.get(case.topic_id or A)})
+        and one.municipality in {None, case.municipality}
+        and one.settlement in {None, case.settlement}
+        and one.page_owner_id in {None, owner}
+        and one.urgency in {None, case.urgency}
+    )
+
+
+@given(given=st.lists(conditions, max_size=30), case=facts)
+def test_the_index_finds_what_looking_at_every_rule_finds(given: list[dict[str, object]], case: Facts) -> None:
+    rules = {key_of(found): found for found in (rule(n, B, **one) for n, one in enumerate(given))}
+    found = book(*rules.values())
+    fitting = [one for one in rules.values() if _fits(one, case)]
+    shapes = [found.shape(one) for one in fitting]
+    # No two that take one case are equal: the order is total.
+    assert len(shapes) == len(set(shapes))
+    assert list(found.fitting(case)) == sorted(fitting, key=found.shape, reverse=True)
