@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.metrics import sla
+from services.metrics import agreement, sla
 from services.metrics.period import parse_period
-from services.metrics.schemas import Case, Figure, GroupBy, Sla
+from services.metrics.schemas import Agreement, AgreementBy, Case, Figure, GroupBy, Sla
 from shared import clock, problems
 from shared.access import Caller, Right, allowed
 from shared.clock import REGION_ZONE
@@ -107,3 +107,19 @@ async def sla_cases(
         )
     kept, cursor = paging.page(rows, lambda row: (row.opened_at, row.id), response)
     return Page(items=[Case.model_validate(row, from_attributes=True) for row in kept], next_cursor=cursor)
+
+
+@router.get("/agreement", responses=ANSWERS, summary="Agreement between the judge of messages and people")
+async def agreement_figures(
+    session: Reading, caller: Reader, from_: From = None, to: To = None, group_by: AgreementBy | None = None
+) -> Agreement:
+    """How often the people who reviewed messages in the period agreed with what had been judged, by question.
+
+    Organisation staff get the reviews of their own organisation's cases.
+    """
+    period = parse_period(from_, to, clock.now())
+    async with _bounded(session):
+        total, groups = await agreement.figures(session, period, group_by, caller)
+    return Agreement(
+        start=period.start, end=period.end, zone=REGION_ZONE.key, group_by=group_by, total=total, groups=groups
+    )

@@ -8,12 +8,13 @@ from pydantic import BaseModel, Field
 
 
 class GroupBy(StrEnum):
-    """What the figures may be broken down by."""
+    """What the figures may be broken down by: `topic` is the classifier's group, `subtopic` the topic itself."""
 
     ORGANISATION = "organisation"
     MUNICIPALITY = "municipality"
     NETWORK = "network"
     TOPIC = "topic"
+    SUBTOPIC = "subtopic"
     DAY = "day"
     WEEK = "week"
 
@@ -56,7 +57,7 @@ class Figures(BaseModel):
 
 
 class Group(Figures):
-    """Figures of one organisation, municipality, network, topic, day or week."""
+    """Figures of one organisation, municipality, network, group of topics, topic, day or week."""
 
     key: str = Field(
         description="Id, OKTMO code, network, date or ISO week; `none` for cases without one",
@@ -93,3 +94,56 @@ class Case(BaseModel):
     first_response_at: datetime | None
     first_response_working_seconds: int | None = Field(examples=[5400])
     closed_at: datetime | None
+
+
+class AgreementBy(StrEnum):
+    """What agreement may be broken down by: `topic` is the classifier's group."""
+
+    TOPIC = "topic"
+    MUNICIPALITY = "municipality"
+    ORGANISATION = "organisation"
+    WEEK = "week"
+
+
+class Share(BaseModel):
+    """How often people agreed; `low` and `high` are Wilson's interval of 95 %. Null of nothing."""
+
+    compared: int = Field(description="Reviews in which both sides said something about it", examples=[50])
+    agreed: int = Field(examples=[45])
+    share: float | None = Field(examples=[0.9])
+    low: float | None = Field(examples=[0.786])
+    high: float | None = Field(examples=[0.957])
+
+
+class Agreed(BaseModel):
+    """Agreement between the judge of messages and the people who reviewed it."""
+
+    reviewed: int = Field(description="Messages that people reviewed", examples=[60])
+    need: Share = Field(description="Whether an answer is due")
+    group: Share = Field(description="Group of topics")
+    topic: Share = Field(description="Topic")
+    place: Share = Field(description="Municipality")
+    urgency: Share
+    owner: Share = Field(description="Whom the rules gave the case to, or suggested")
+
+
+class AgreedGroup(Agreed):
+    """Agreement on one group of topics, municipality, organisation or week."""
+
+    key: str = Field(
+        description="Id, OKTMO code or ISO week; `none` for reviews without one", examples=["2026-W48"]
+    )
+    name: str | None = Field(description="Name to show, where the group has one")
+
+
+class Agreement(BaseModel):
+    """Agreement in the reviews of a period."""
+
+    start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
+    end: datetime = Field(
+        serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
+    )
+    zone: str = Field(examples=["Asia/Irkutsk"])
+    group_by: AgreementBy | None
+    total: Agreed
+    groups: list[AgreedGroup]

@@ -26,6 +26,7 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from services.metrics.period import Period
 from services.metrics.schemas import Case, Figure, Figures, Group, GroupBy, Quantiles
@@ -39,6 +40,8 @@ NO_GROUP = "none"
 APART = ("not_required", "merged", "triage")
 
 _local = func.timezone(REGION_ZONE.key, Appeal.opened_at)
+# The group of a case's topic; a case may also hold a group itself.
+_Above = aliased(Topic)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,11 @@ _BREAKDOWNS: dict[GroupBy, _Breakdown] = {
     ),
     GroupBy.NETWORK: _Breakdown(Appeal.network.expression, cast(null(), Text), Appeal.network.expression),
     GroupBy.TOPIC: _Breakdown(
+        cast(func.coalesce(Topic.group_id, Topic.id), Text),
+        func.coalesce(_Above.name, Topic.name),
+        func.to_char(func.coalesce(_Above.position, Topic.position), "0000000000"),
+    ),
+    GroupBy.SUBTOPIC: _Breakdown(
         cast(Appeal.topic_id, Text), Topic.name.expression, func.to_char(Topic.position, "0000000000")
     ),
     GroupBy.DAY: _Breakdown(
@@ -103,8 +111,10 @@ def _joined(query: Select[Any], group_by: GroupBy | None) -> Select[Any]:
         query = query.outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
     if group_by == GroupBy.MUNICIPALITY:
         query = query.outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
-    if group_by == GroupBy.TOPIC:
+    if group_by in {GroupBy.TOPIC, GroupBy.SUBTOPIC}:
         query = query.outerjoin(Topic, Topic.id == Appeal.topic_id)
+    if group_by == GroupBy.TOPIC:
+        query = query.outerjoin(_Above, _Above.id == Topic.group_id)
     return query
 
 

@@ -40,9 +40,18 @@ def _opened(found: Any) -> int:
     return total
 
 
+def _reviewed(found: Any) -> int:
+    total: int = found["total"]["reviewed"]
+    assert total == sum(group["reviewed"] for group in found["groups"])
+    return total
+
+
 METRICS: dict[str, Row] = {
     "GET /api/v1/metrics/sla": Listing(
         Right.METRICS_READ, counts=_opened, query=PERIOD | {"group_by": "organisation"}
+    ),
+    "GET /api/v1/metrics/agreement": Listing(
+        Right.METRICS_READ, counts=_reviewed, query=PERIOD | {"group_by": "organisation"}
     ),
     "GET /api/v1/metrics/sla/cases": Listing(
         Right.METRICS_READ, shows="appeal_id", query=PERIOD | {"figure": "opened"}

@@ -178,8 +178,8 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
         session,
         *(
             appeals.Triage(
-                message_id=message.id, needs_answer="no", type="chatter", urgency="normal", confidence=0.5,
-                why="", judged_by="rule",
+                message_id=message.id, needs_answer="no", type="chatter", urgency="normal", confidence=0.5, top3=[],
+                language="ru", why="", judged_by="rule",
             )
             for message in messages
         ),
@@ -240,6 +240,14 @@ async def _cases(session: AsyncSession, things: dict[str, Any], mark: str) -> No
     appeal_id = things["appeal_id"] = await _add(session, appeal)
     things["number"] = appeal.number
     await _add(session, appeals.AppealMessage(message_id=things["message_id"], appeal_id=appeal_id))
+    await _add(
+        session,
+        appeals.Review(
+            message_id=things["message_id"], judged_by="rule", judged={}, decided={"needs_answer": "yes"},
+            group_id=things["topic_id"], organisation_id=things["organisation_id"], agrees_need=True,
+            reviewed_by=f"actor-{mark}", created_at=THEN,
+        ),
+    )  # fmt: skip
     publication = ingest.Publication(
         reply_id=new_id(), page_id=things["page_id"], organisation_id=things["organisation_id"], network="vk",
         kind="comment", thread_key=things["thread_key"], text=f"Включим: {mark}",

@@ -1,0 +1,141 @@
+"""Agreement between the judge of messages and people, from rows of `reviews`: each share with what it rests on.
+
+Docs: docs/metrics.md.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, literal, null, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.period import Period
+from services.metrics.schemas import Agreed, AgreedGroup, AgreementBy, Share
+from services.metrics.sla import NO_GROUP
+from shared.access import Caller
+from shared.clock import REGION_ZONE
+from shared.tables.appeals import Review, Topic
+from shared.tables.registry import Municipality, Organisation
+
+QUESTIONS = ("need", "group", "topic", "place", "urgency", "owner")
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class _Breakdown:
+    """The key of a review's group, the name to show and what groups are ordered by."""
+
+    key: ColumnElement[Any]
+    name: ColumnElement[Any]
+    order: ColumnElement[Any]
+
+
+_WEEK = func.to_char(func.timezone(REGION_ZONE.key, Review.created_at), 'IYYY-"W"IW')
+_PLACE = func.coalesce(Review.decided["place"]["municipality"].astext, Review.judged["municipality"].astext)
+_NAMELESS = cast(null(), Text)
+_BREAKDOWNS: dict[AgreementBy, _Breakdown] = {
+    AgreementBy.TOPIC: _Breakdown(
+        cast(Review.group_id, Text), Topic.name.expression, func.to_char(Topic.position, "0000000000")
+    ),
+    AgreementBy.MUNICIPALITY: _Breakdown(_PLACE, Municipality.name.expression, Municipality.sort_key.expression),
+    AgreementBy.ORGANISATION: _Breakdown(
+        cast(Review.organisation_id, Text), Organisation.name.expression, Organisation.sort_key.expression
+    ),
+    AgreementBy.WEEK: _Breakdown(_WEEK, _NAMELESS, _WEEK),
+}
+_WHOLE = _Breakdown(_NAMELESS, _NAMELESS, _NAMELESS)
+
+
+def wilson(agreed: int, compared: int, level: float = LEVEL) -> tuple[float, float] | None:
+    """Wilson's interval of a share of so many; none of nothing."""
+    if not compared:
+        return None
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, spread = agreed / compared, z * z / compared
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * sqrt(share * (1 - share) / compared + spread / compared / 4)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _joined(query: Select[Any], group_by: AgreementBy | None) -> Select[Any]:
+    query = query.select_from(Review)
+    if group_by == AgreementBy.TOPIC:
+        return query.outerjoin(Topic, Topic.id == Review.group_id)
+    if group_by == AgreementBy.MUNICIPALITY:
+        return query.outerjoin(Municipality, Municipality.oktmo == _PLACE)
+    if group_by == AgreementBy.ORGANISATION:
+        return query.outerjoin(Organisation, Organisation.id == Review.organisation_id)
+    return query
+
+
+def aggregate(period: Period, group_by: AgreementBy | None, caller: Caller) -> Select[Any]:
+    """The one query behind the shares: a row per group, and the row of totals, whose `is_total` is 1."""
+    breakdown = _BREAKDOWNS[group_by] if group_by else _WHOLE
+    answers = [getattr(Review, f"agrees_{question}").label(question) for question in QUESTIONS]
+    reviews = (
+        _joined(
+            select(
+                breakdown.key.label("key"), breakdown.name.label("name"), breakdown.order.label("order"), *answers
+            ),
+            group_by,
+        )
+        .where(
+            caller.scope(Review.organisation_id),
+            and_(Review.created_at >= period.start, Review.created_at < period.end),
+        )
+        .subquery("found")
+    )
+    column = reviews.c
+    counts = [
+        func.count().filter(condition).label(f"{question}_{name}")
+        for question in QUESTIONS
+        for name, condition in (
+            ("compared", column[question].is_not(None)),
+            ("agreed", column[question].is_(True)),
+        )
+    ]
+    query = select(
+        (func.grouping(column.key) if group_by else literal(1)).label("is_total"),
+        *([column.key, column.name] if group_by else [_NAMELESS.label("key")]),
+        func.count().label("reviewed"),
+        *counts,
+    ).select_from(reviews)
+    if group_by:
+        query = query.group_by(
+            func.grouping_sets(tuple_(column.key, column.name, column.order), tuple_())
+        ).order_by(column.order.nulls_last(), column.key)
+    return query
+
+
+async def figures(
+    session: AsyncSession, period: Period, group_by: AgreementBy | None, caller: Caller
+) -> tuple[Agreed, list[AgreedGroup]]:
+    """Totals and groups of the reviews that the caller may see."""
+    rows = (await session.execute(aggregate(period, group_by, caller))).all()
+    total = next(row for row in rows if row.is_total)
+    groups = [
+        AgreedGroup(key=row.key if row.key is not None else NO_GROUP, name=row.name, **_shares(row))
+        for row in rows
+        if not row.is_total
+    ]
+    return Agreed(**_shares(total)), groups
+
+
+def _shares(row: Row[Any]) -> dict[str, Any]:
+    values = row._mapping
+    return {"reviewed": values["reviewed"]} | {
+        question: _share(values[f"{question}_agreed"], values[f"{question}_compared"]) for question in QUESTIONS
+    }
+
+
+def _share(agreed: int, compared: int) -> Share:
+    interval = wilson(agreed, compared)
+    return Share(
+        compared=compared,
+        agreed=agreed,
+        share=agreed / compared if compared else None,
+        low=interval[0] if interval else None,
+        high=interval[1] if interval else None,
+    )
