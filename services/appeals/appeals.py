@@ -6,11 +6,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Label, Row, Select, Text, and_, func, select, true, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Label,
+    Row,
+    Select,
+    Text,
+    and_,
+    func,
+    literal_column,
+    select,
+    true,
+    type_coerce,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, defer
 
-from services.appeals import deadlines, replies, schemas, timeline, topics
+from services.appeals import deadlines, hands, replies, schemas, timeline, topics
 from services.appeals.overdue import overdue_at
 from services.appeals.topics import Group
 from services.appeals.workflow import allowed_moves
@@ -20,7 +32,7 @@ from shared.database import WriteSession
 from shared.masking import mask, snippet
 from shared.pagination import Paging
 from shared.problems import NotFound
-from shared.tables.appeals import Appeal, AppealMessage, Topic, Triage
+from shared.tables.appeals import Appeal, AppealMessage, Hand, Topic, Triage
 from shared.tables.ingest import Message
 from shared.tables.registry import Municipality, Organisation
 
@@ -38,6 +50,7 @@ class Filter:
     language: str | None = None
     fault: str | None = None
     urgency: str | None = None
+    handed_over_at_least: int | None = None
     overdue: bool | None = None
     opened_from: datetime | None = None
     opened_to: datetime | None = None
@@ -63,6 +76,9 @@ class Filter:
                 found.append(and_(column == value))
         if self.topic_id is not None:
             found.append(topics.within(Appeal.topic_id, self.topic_id))
+        if self.handed_over_at_least is not None:
+            # The second says in plain words what the first implies: the partial index is found by it.
+            found += [Appeal.handovers >= self.handed_over_at_least, Appeal.handovers > literal_column("0")]
         if self.overdue is not None:
             late = func.coalesce(overdue_at(clock.now()), False)
             found.append(late.is_(self.overdue))
@@ -160,6 +176,7 @@ async def item(
         deadline=appeal.deadline,
         messages=await _messages(session, appeal_id),
         replies=[reply(found) for found in await replies.of_appeal(session, appeal_id)],
+        hands=[_hand(*found) for found in await hands.of_appeal(session, appeal_id)],
         timeline=[
             schemas.TimelineOut(at=entry.at, kind=entry.kind, actor=entry.actor, data=entry.data)
             for entry in await timeline.of_appeal(session, appeal_id)
@@ -183,6 +200,18 @@ async def _messages(session: AsyncSession, appeal_id: UUID) -> list[schemas.Mess
         )
         for message, judged in rows
     ]
+
+
+def _hand(row: Hand, giving: str | None, getting: str | None) -> schemas.HandOut:
+    return schemas.HandOut(
+        at=row.at,
+        kind=row.kind,
+        from_organisation=_named(row.from_organisation_id, giving),
+        to_organisation=_named(row.to_organisation_id, getting),
+        rule_id=row.rule_id,
+        reason=row.reason,
+        actor=row.actor,
+    )
 
 
 def judgement(row: Triage) -> schemas.TriageOut:
@@ -212,7 +241,7 @@ def present(row: Found, caller: Caller) -> schemas.AppealSummary:
         channel=schemas.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
         overdue=deadlines.is_overdue(appeal, clock.now()),
         route=schemas.RouteOut.model_validate(appeal.route),
-        allowed_moves=allowed_moves(appeal.status, caller.role),
+        allowed_moves=allowed_moves(appeal.status, caller.role, returns=appeal.returns),
     )
 
 
@@ -229,6 +258,11 @@ def _named(found: UUID | None, name: str | None) -> schemas.Named | None:
 
 async def require(session: AsyncSession, caller: Caller, appeal_id: UUID) -> None:
     """Raise `NotFound` unless the caller sees the case."""
-    query = select(Appeal.id).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
-    if await session.scalar(query) is None:
+    if not await is_seen(session, caller, appeal_id):
         raise NotFound("No such case")
+
+
+async def is_seen(session: AsyncSession, caller: Caller, appeal_id: UUID) -> bool:
+    """Whether the case is one of those that the caller sees."""
+    query = select(Appeal.id).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
+    return await session.scalar(query) is not None

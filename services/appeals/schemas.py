@@ -62,12 +62,28 @@ class Channel(BaseModel):
     )
 
 
+class Suggestion(BaseModel):
+    """An organisation that may be the one to answer."""
+
+    organisation_id: UUID
+    confidence: float = Field(description="How likely, 0–1; together they make at most 1", examples=[0.62])
+    why: str = Field(examples=["тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"])
+
+
 class RouteOut(BaseModel):
     """Why the case is on this desk."""
 
     reason: str = Field(examples=["Владелец страницы: Комитет по строительству"])
     rule_id: UUID | None
     confidence: float
+    rule_set: int | None = Field(default=None, description="Number of the rule set that routed it")
+    rule: str | None = Field(
+        default=None,
+        description="The rule in words; several where organisations hand on",
+        examples=["тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"],
+    )
+    why: str | None = Field(default=None, description="The words that told need, topic and place")
+    suggestions: list[Suggestion] = Field(default=[], description="At most three, the likeliest first")
     suggested_organisation_id: UUID | None = Field(default=None, description="For a moderator to confirm")
     returned_by: UUID | None = Field(default=None, description="The organisation that gave the case back")
     return_reason: str | None = None
@@ -162,6 +178,18 @@ class ReplyOut(BaseModel):
     created_at: datetime
 
 
+class HandOut(BaseModel):
+    """One step of the case from hand to hand; null is the centre."""
+
+    at: datetime
+    kind: Literal["routed", "assigned", "returned", "transferred", "rerouted"]
+    from_organisation: Named | None
+    to_organisation: Named | None
+    rule_id: UUID | None
+    reason: str | None = Field(examples=["Дорога республиканская, не наша"])
+    actor: str
+
+
 class TimelineOut(BaseModel):
     """One step of the case."""
 
@@ -185,6 +213,7 @@ class AppealOut(AppealSummary):
     )
     messages: list[MessageOut]
     replies: list[ReplyOut]
+    hands: list[HandOut] = Field(description="Through which organisations it went, oldest first")
     timeline: list[TimelineOut]
 
 
@@ -205,7 +234,10 @@ class MoveIn(Body):
     """Where to, and what the move must carry."""
 
     to: Status = Field(examples=["assigned"])
-    organisation_id: UUID | None = Field(default=None, description="With `assigned`: the new owner")
+    organisation_id: UUID | None = Field(
+        default=None,
+        description="With `assigned`: the new owner. Staff hand a case on with a reason, to whom had it not before",
+    )
     reason: Line | None = Field(default=None, examples=["Дорога республиканская, не наша"])
     outcome: Outcome | None = Field(default=None, description="With `closed`")
 

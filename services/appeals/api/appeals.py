@@ -50,6 +50,9 @@ def wanted(
     language: Language | None = None,
     fault: Annotated[Line | None, Query(description="What is out", examples=["power"])] = None,
     urgency: Literal["normal", "high"] | None = None,
+    handed_over_at_least: Annotated[
+        int | None, Query(ge=1, le=1_000, description="Went from one organisation to another this often or more")
+    ] = None,
     overdue: Annotated[bool | None, Query(description="An answer is awaited and late")] = None,
     opened_from: Moment | None = None,
     opened_to: Annotated[Moment | None, Query(description="Up to, not including")] = None,
@@ -62,6 +65,7 @@ def wanted(
     return Filter(
         status=status or (), organisation_id=organisation_id, network=network, topic_id=topic_id,
         municipality=municipality, settlement=settlement, language=language, fault=fault, urgency=urgency,
+        handed_over_at_least=handed_over_at_least,
         overdue=overdue, opened_from=opened_from, opened_to=opened_to, number=number, q=q,
     )  # fmt: skip
 
@@ -171,5 +175,7 @@ async def move_appeal(
     )
     # Who gives a case back still sees what came of it, once.
     moved = await appeals.item(session, caller, appeal.id, scoped=False)
+    if not await appeals.is_seen(session, caller, appeal.id):
+        moved.allowed_moves = []
     set_etag(response, moved.version)
     return moved
