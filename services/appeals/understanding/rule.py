@@ -42,6 +42,25 @@ _STEMS = StemIndex(
         "past": words.PAST,
     }
 )
+LABELS = (
+    "question",
+    "request",
+    "proposal",
+    "problem",
+    "weak",
+    "negation",
+    "thanks",
+    "contrast",
+    "solved",
+    "spam",
+    "abuse",
+    "danger",
+    "outage",
+    "many",
+    "children",
+    "cold",
+    "past",
+)
 _ASKING = StemIndex({"asking": words.ASKING})
 _IDLE = StemIndex({"idle": words.IDLE})
 
@@ -75,10 +94,11 @@ class TopicIndex:
         return best, [hit for hit in hits if hit.label == best]
 
 
-class _Reading:
-    """A text, read once."""
+class Reading:
+    """A text, read once: its words, what they do, the group they name."""
 
     def __init__(self, text: str) -> None:
+        """Read a text as it was written."""
         self.text = plain(text)
         self.words = words_of(self.text)
         self.hits: dict[str, list[Hit]] = {}
@@ -87,36 +107,41 @@ class _Reading:
         self.mark = "?" in self.text
         self.asks = any(_ASKING.find(sentence[:2]) for sentence in sentences_of(self.text))
         self.idle = any(hit.start == 0 for hit in _IDLE.find(self.words))
+        self.topic = TopicIndex.of_groups().best(self.words)
 
     def has(self, label: str) -> bool:
+        """Whether any word does what the label says."""
         return label in self.hits
 
     def quote(self, *labels: str) -> str:
+        """The words that do it, at most five, in quotation marks."""
         found = dict.fromkeys(hit.words for label in labels for hit in self.hits.get(label, ()))
         return ", ".join(f"«{words_}»" for words_ in list(found)[:5])
 
 
-def judge(text: str, context: Context, topics: TopicIndex | None = None) -> Judgement:
-    """Judge one citizen's message. Never raises, whatever the text."""
-    topics = topics or TopicIndex.of_groups()
-    read = _Reading(text)
+def judge(text: str, context: Context) -> Judgement:
+    """Judge one citizen's message by words alone. Never raises, whatever the text."""
+    return verdict(Reading(text), text, context)
+
+
+def verdict(read: Reading, text: str, context: Context) -> Judgement:
+    """Judge a text that was read."""
     if not read.words:
-        return _wordless(text, read, context)
+        return wordless(text, read, context)
+    topic, named = read.topic
     if letters := sorted(set(_BURYAT.findall(fold(text)))):
-        topic, _ = topics.best(read.words)
         return Judgement(
             "unsure", "chatter", _urgency(read)[0], topic, 0.5, f"Бурятский текст (буквы {', '.join(letters)})"
         )
     if nothing := _needs_nobody(read, text):
         return nothing
-    topic, named = topics.best(read.words)
     asked = _asked(read, context, named)
     if asked is None:
         return _quiet(read, context, topic, named)
     kind, confidence, why = asked
     urgency, danger = _urgency(read)
     if topic is None and context.post_text:
-        topic, _ = topics.best(words_of(plain(context.post_text)))
+        topic, _ = TopicIndex.of_groups().best(words_of(plain(context.post_text)))
     if named:
         why += "; тема: " + ", ".join(f"«{hit.words}»" for hit in named[:3])
     if danger:
@@ -124,7 +149,7 @@ def judge(text: str, context: Context, topics: TopicIndex | None = None) -> Judg
     return Judgement("yes", kind, urgency, topic, confidence, why)
 
 
-def _wordless(text: str, read: _Reading, context: Context) -> Judgement:
+def wordless(text: str, read: Reading, context: Context) -> Judgement:
     if context.has_attachments and not context.only_stickers:
         return Judgement(
             "unsure", "chatter", "normal", None, 0.5, "Вложение без текста: должен посмотреть человек"
@@ -136,7 +161,7 @@ def _wordless(text: str, read: _Reading, context: Context) -> Judgement:
     return Judgement("no", "chatter", "normal", None, 0.95, "Нет слов: знаки, эмодзи или стикер")
 
 
-def _needs_nobody(read: _Reading, text: str) -> Judgement | None:
+def _needs_nobody(read: Reading, text: str) -> Judgement | None:
     """Advertising, and a matter its author calls closed."""
     offers = {hit.words for hit in read.hits.get("spam", ())}
     leads_away = has_link(text) or _PHONE.search(text) is not None
@@ -147,7 +172,7 @@ def _needs_nobody(read: _Reading, text: str) -> Judgement | None:
     return None
 
 
-def _asked(read: _Reading, context: Context, named: list[Hit]) -> tuple[MessageType, float, str] | None:  # noqa: PLR0911 — one return per line of the rule
+def _asked(read: Reading, context: Context, named: list[Hit]) -> tuple[MessageType, float, str] | None:  # noqa: PLR0911 — one return per line of the rule
     """What the message wants, or None when it wants nothing that can be told from its words."""
     about_something = bool(named) or read.has("problem") or read.has("weak")
     # «Спасибо, ям больше нет»: short praise names the trouble that is gone; a long story thanks in advance.
@@ -175,7 +200,7 @@ def _asked(read: _Reading, context: Context, named: list[Hit]) -> tuple[MessageT
     return None
 
 
-def _idle(read: _Reading, context: Context, about_something: bool) -> bool:
+def _idle(read: Reading, context: Context, about_something: bool) -> bool:
     """A question that awaits no body's answer: small talk, or words between citizens."""
     if about_something:
         return False
@@ -184,7 +209,7 @@ def _idle(read: _Reading, context: Context, about_something: bool) -> bool:
     return read.idle or context.to_citizen or (read.has("thanks") and not read.mark)
 
 
-def _quiet(read: _Reading, context: Context, topic: str | None, named: list[Hit]) -> Judgement:  # noqa: PLR0911
+def _quiet(read: Reading, context: Context, topic: str | None, named: list[Hit]) -> Judgement:  # noqa: PLR0911
     """A message without question, request or problem."""
     if read.has("thanks"):
         return Judgement(
@@ -206,13 +231,13 @@ def _quiet(read: _Reading, context: Context, topic: str | None, named: list[Hit]
     return Judgement("no", "chatter", "normal", None, 0.7, "Нет вопроса, просьбы или проблемы")
 
 
-def _is_address(read: _Reading) -> bool:
+def _is_address(read: Reading) -> bool:
     """A street with a house may be the fact that a post asked for."""
     streets = ("ул", "улица", "улице", "переулок", "пер", "проспект", "пр", "мкр", "дом", "д")
     return any(word in streets for word in read.words) and any(word.isdigit() for word in read.words)
 
 
-def _urgency(read: _Reading) -> tuple[Urgency, str]:
+def _urgency(read: Reading) -> tuple[Urgency, str]:
     """How urgent, and the words that made it so."""
     if read.has("past"):
         return "normal", ""

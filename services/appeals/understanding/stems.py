@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 _VK_MENTION = re.compile(r"\[(?:id|club|public)\d+(?::[^|\]]*)?\|[^\]]*\]", re.IGNORECASE)
 _MENTION = re.compile(r"(?<!\w)[@#]\w+")
@@ -18,6 +19,7 @@ _WORD = re.compile(r"[^\W_]+")
 _SENTENCE = re.compile(r"[.!?…\n]+")
 _SHORTEST = 1
 _SHORTEST_ALONE = 2
+_REMEMBERED = 50_000
 
 
 def fold(text: str) -> str:
@@ -45,7 +47,7 @@ def sentences_of(text: str) -> list[list[str]]:
     return [words for part in _SENTENCE.split(text) if (words := words_of(part))]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A stem that was found: for which label, in which words, from which word on."""
 
@@ -55,7 +57,7 @@ class Hit:
     weight: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Entry:
     label: str
     parts: tuple[str, ...]
@@ -78,16 +80,27 @@ class StemIndex:
                     raise ValueError(f"stem too short: {stem!r}")
                 self._by_start.setdefault(parts[0].rstrip("$"), []).append(_Entry(label, parts))
         self._longest = max((len(start) for start in self._by_start), default=0)
+        # The same words return in every message: what may begin at a word is looked up once.
+        self._beginning = lru_cache(maxsize=_REMEMBERED)(self._look_up)
+
+    def _look_up(self, word: str) -> tuple[_Entry, ...]:
+        return tuple(
+            entry
+            for length in range(_SHORTEST, min(len(word), self._longest) + 1)
+            for entry in self._by_start.get(word[:length], ())
+            if _matches(entry.parts[0], word)
+        )
 
     def find(self, words: list[str]) -> list[Hit]:
         """Every stem in the words, in order. A phrase weighs as many words as it has."""
         hits: list[Hit] = []
         for start, word in enumerate(words):
-            for length in range(_SHORTEST, min(len(word), self._longest) + 1):
-                for entry in self._by_start.get(word[:length], ()):
-                    run = words[start : start + len(entry.parts)]
-                    if len(run) == len(entry.parts) and all(
-                        _matches(part, found) for part, found in zip(entry.parts, run, strict=True)
-                    ):
-                        hits.append(Hit(entry.label, " ".join(run), start, len(entry.parts)))
+            for entry in self._beginning(word):
+                count = len(entry.parts)
+                if count == 1:
+                    hits.append(Hit(entry.label, word, start, 1))
+                    continue
+                run = words[start : start + count]
+                if len(run) == count and all(map(_matches, entry.parts, run)):
+                    hits.append(Hit(entry.label, " ".join(run), start, count))
         return hits

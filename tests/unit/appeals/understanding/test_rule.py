@@ -5,11 +5,10 @@ import importlib
 import pytest
 
 from services.appeals.understanding.judgement import Context
-from services.appeals.understanding.rule import TopicIndex, judge
+from services.appeals.understanding.rule import judge
 from services.appeals.understanding.stems import StemIndex, plain, words_of
 
 _reference = importlib.import_module("migrations.versions.0004_appeals_reference")
-TOPICS = TopicIndex.of_groups()
 
 POST = Context(post_text="Завтра начинаем ремонт дороги на улице Бабушкина")
 TO_CITIZEN = Context(to_citizen=True)
@@ -87,7 +86,7 @@ C = Context()
 def test_examples(
     *, text: str, context: Context, needs_answer: str, kind: str, urgency: str, topic: str | None
 ) -> None:
-    judged = judge(text, context, TOPICS)
+    judged = judge(text, context)
     assert (judged.needs_answer, judged.type, judged.urgency) == (needs_answer, kind, urgency), judged
     if topic is not None:
         assert judged.topic == topic, judged
@@ -96,7 +95,7 @@ def test_examples(
 
 
 def test_the_words_that_decided_are_named() -> None:
-    judged = judge("В селе нет воды, фонари не горят", Context(), TOPICS)
+    judged = judge("В селе нет воды, фонари не горят", Context())
     assert "«нет воды»" in judged.why
     assert "«не горят»" in judged.why
 
@@ -105,7 +104,7 @@ def test_the_words_that_decided_are_named() -> None:
     "text", ["\x00", "\ud800", "ѣ" * 100_000, "?!" * 50_000, "\u202e<br>&amp;\n\r\t", "[id1|]"]
 )
 def test_any_text_is_judged(text: str) -> None:
-    assert judge(text, Context(), TOPICS).needs_answer in {"yes", "no", "unsure"}
+    assert judge(text, Context()).needs_answer in {"yes", "no", "unsure"}
 
 
 def test_decoration_does_not_matter() -> None:

@@ -1,0 +1,230 @@
+"""Makes the built-in model from the examples: `python -m services.appeals.understanding.learning`.
+
+What it makes is kept in `model/`: weights, and a card that says what it has learnt from and how it did on examples
+it had not seen. A test holds the card against the examples, so neither changes without the other.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.optimize import minimize_scalar
+from sklearn.model_selection import KFold
+
+from services.appeals.understanding.examples import Example, digest, examples
+from services.appeals.understanding.features import Features, Matrix
+from services.appeals.understanding.heads import (
+    Floats,
+    Head,
+    Heads,
+    Seen,
+    fit_classes,
+    fit_yes_no,
+    sight,
+    softmax,
+    with_urges,
+    with_wants,
+)
+from shared.classifier import VERSION, classes
+
+FOLDS = 5
+_SEED = 17
+_OWN_WORDS = 0.5
+# Weights kept of each class: the light ones tell nothing and would make the model ten times as large.
+_KEEP_FEW = 10_000
+_KEEP_MANY = 1_500
+
+Words = Sequence[tuple[str, str, str]]
+
+
+def own_words() -> list[tuple[str, str, str]]:
+    """Names, aliases and descriptions of the classifier as texts: (text, group, topic)."""
+    found = []
+    for item in classes(VERSION):
+        if item.group:
+            for text in (item.name, item.contains, *item.aliases):
+                if text:
+                    found.append((text, item.group, item.code))
+    return found
+
+
+def fit(learnt: Sequence[Example]) -> Heads:
+    """A model from examples."""
+    seen = [Seen.of(item.text, item.context) for item in learnt]
+    words = own_words()
+    features = Features().fit([item.text for item in learnt] + [text for text, _, _ in words])
+    rows = sight(features, seen)
+    wanting = with_wants(rows, seen)
+    need = fit_yes_no(wanting, np.array([item.needs_answer for item in learnt]))
+    kind = fit_classes(wanting, [item.type for item in learnt], keep=_KEEP_FEW)
+    asking = [at for at, item in enumerate(learnt) if item.needs_answer]
+    urgent = fit_yes_no(with_urges(rows, seen)[asking], np.array([learnt[at].urgency == "high" for at in asking]))
+    described = features.rows([text for text, _, _ in words])
+    return Heads(
+        features=features,
+        need=need,
+        type=kind,
+        group=_grouped(rows, described, learnt, asking, words),
+        topic=_topical(rows, described, learnt, asking, words),
+        urgent=urgent,
+    )
+
+
+def _grouped(rows: Matrix, described: Matrix, learnt: Sequence[Example], asking: list[int], words: Words) -> Head:
+    labels = [learnt[at].group for at in asking] + [group for _, group, _ in words]
+    weights = np.array([1.0] * len(asking) + [_OWN_WORDS] * len(words), dtype=np.float32)
+    return fit_classes(_stacked(rows[asking], described), labels, keep=_KEEP_FEW, row_weights=weights)
+
+
+def _topical(rows: Matrix, described: Matrix, learnt: Sequence[Example], asking: list[int], words: Words) -> Head:
+    known = [at for at in asking if learnt[at].topic]
+    labels = [learnt[at].topic for at in known] + [topic for _, _, topic in words]
+    return fit_classes(_stacked(rows[known], described), labels, keep=_KEEP_MANY)
+
+
+def _stacked(rows: Matrix, described: Matrix) -> Matrix:
+    return sparse.vstack([rows, described], format="csr")
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What models said of examples that they had not learnt from."""
+
+    need: Floats
+    urgent: Floats
+    group_margins: Floats
+    group_labels: tuple[str, ...]
+    topic_margins: Floats
+    topic_labels: tuple[str, ...]
+
+
+def unseen(learnt: Sequence[Example]) -> Unseen:
+    """Hold back each fifth in turn."""
+    groups = tuple(sorted({item.group for item in learnt if item.group}))
+    topics = tuple(sorted({topic for _, _, topic in own_words()}))
+    found = Unseen(
+        np.zeros(len(learnt), np.float32),
+        np.zeros(len(learnt), np.float32),
+        np.zeros((len(learnt), len(groups)), np.float32),
+        groups,
+        np.zeros((len(learnt), len(topics)), np.float32),
+        topics,
+    )
+    for taught, held in KFold(FOLDS, shuffle=True, random_state=_SEED).split(learnt):
+        model = fit([learnt[at] for at in taught])
+        seen = [Seen.of(learnt[at].text, learnt[at].context) for at in held]
+        rows = sight(model.features, seen)
+        found.need[held] = model.need.chances(with_wants(rows, seen))[:, 1]
+        found.urgent[held] = model.urgent.chances(with_urges(rows, seen))[:, 1]
+        found.group_margins[held] = model.group.margins(rows)
+        found.topic_margins[held] = model.topic.margins(rows)
+    return found
+
+
+def sharpest(margins: Floats, labels: Sequence[str], right: Sequence[str]) -> float:
+    """The scale under which margins become honest probabilities: least log loss."""
+    at = np.array([labels.index(label) for label in right])
+
+    def loss(logarithm: float) -> float:
+        chances = softmax(margins * float(np.exp(logarithm)))
+        return -float(np.mean(np.log(chances[np.arange(len(at)), at] + 1e-9)))
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 4.0), method="bounded").x))
+
+
+def at_recall(chances: Floats, yes: npt.NDArray[np.bool_], recall: float) -> float:
+    """The greatest threshold that still finds this share of the yeses."""
+    ranked = np.sort(chances[yes])
+    return float(ranked[int(np.floor((1 - recall) * len(ranked)))])
+
+
+def precision_recall(chances: Floats, yes: npt.NDArray[np.bool_], threshold: float) -> tuple[float, float]:
+    """Precision and recall of saying yes from the threshold on."""
+    said = chances >= threshold
+    both = float(np.sum(said & yes))
+    return both / max(float(said.sum()), 1.0), both / max(float(yes.sum()), 1.0)
+
+
+# How much of the yeses a threshold must find among unseen examples.
+FIND_NEED = 0.975
+FIND_MAYBE = 0.995
+FIND_URGENT = 0.93
+
+
+def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
+    """The model and its card."""
+    blind = unseen(learnt)
+    needs = np.array([item.needs_answer for item in learnt])
+    asking = np.flatnonzero(needs)
+    urgent = np.array([learnt[at].urgency == "high" for at in asking])
+    groups = [learnt[at].group for at in asking]
+    known = [at for at in asking if learnt[at].topic]
+    group_scale = sharpest(blind.group_margins[asking], blind.group_labels, groups)
+    topic_scale = sharpest(blind.topic_margins[known], blind.topic_labels, [learnt[at].topic for at in known])
+    model = fit(learnt)
+    model = replace(
+        model, group=replace(model.group, scale=group_scale), topic=replace(model.topic, scale=topic_scale)
+    )
+    thresholds = {
+        "need": at_recall(blind.need, needs, FIND_NEED),
+        "maybe": at_recall(blind.need, needs, FIND_MAYBE),
+        "urgent": at_recall(blind.urgent[asking], urgent, FIND_URGENT),
+    }
+    ranked = np.argsort(-blind.group_margins[asking], axis=1)
+    places = np.array([blind.group_labels.index(group) for group in groups])
+    best = np.argmax(blind.topic_margins[known], axis=1)
+    card = {
+        "name": "builtin",
+        "classifier": VERSION,
+        "examples": {
+            "digest": digest(),
+            "rows": len(learnt),
+            "need_answer": int(needs.sum()),
+            "urgent": int(urgent.sum()),
+            "groups": {group: groups.count(group) for group in sorted(set(groups))},
+            "origin": "written for this project; no citizen's words",
+        },
+        "thresholds": {name: round(value, 4) for name, value in thresholds.items()},
+        "unseen": {
+            "folds": FOLDS,
+            "need": _scores(blind.need, needs, thresholds["need"]),
+            "urgent": _scores(blind.urgent[asking], urgent, thresholds["urgent"]),
+            "group_first": round(float(np.mean(ranked[:, 0] == places)), 4),
+            "group_in_three": round(float(np.mean((ranked[:, :3] == places[:, None]).any(axis=1))), 4),
+            "topic_first": round(
+                float(
+                    np.mean([blind.topic_labels[b] == learnt[at].topic for b, at in zip(best, known, strict=True)])
+                ),
+                4,
+            ),
+        },
+    }
+    return model, card
+
+
+def _scores(chances: Floats, yes: npt.NDArray[np.bool_], threshold: float) -> dict[str, float]:
+    precision, recall = precision_recall(chances, yes, threshold)
+    return {"precision": round(precision, 4), "recall": round(recall, 4)}
+
+
+def folder() -> Path:
+    """Where the built-in model is kept."""
+    return Path(str(resources.files("services.appeals.understanding"))) / "model"
+
+
+def main() -> None:
+    """Learn and keep."""
+    model, card = learn(examples())
+    folder().mkdir(exist_ok=True)
+    np.savez_compressed(folder() / "builtin.npz", **model.state())
+    (folder() / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

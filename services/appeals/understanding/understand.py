@@ -1,0 +1,255 @@
+"""A citizen's message understood: is an answer due, what is asked, about what, where, how urgent, in which language.
+
+The built-in model judges; words that are certain (nothing but a sticker, a Buryat text, trouble of another region) stand
+above it. It rather asks a person than loses a message: docs/understanding.md tells the order of decisions.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from services.appeals.understanding.heads import Floats, Heads, Matrix, Seen, sight, with_urges, with_wants
+from services.appeals.understanding.judgement import Context, Judgement, Language, NeedsAnswer
+from services.appeals.understanding.language import language
+from services.appeals.understanding.learning import folder
+from services.appeals.understanding.places.finding import Place, find_place
+from services.appeals.understanding.rule import wordless
+from services.appeals.understanding.urgency_signs import Signs, fault_names, signs
+from shared.classifier import classes
+
+_YES = ("complaint", "question", "request", "proposal")
+_TYPE_WORDS = {
+    "complaint": "жалоба",
+    "question": "вопрос",
+    "request": "просьба",
+    "proposal": "предложение",
+    "thanks": "благодарность или пожелание",
+    "spam": "реклама",
+    "abuse": "только оскорбление",
+    "chatter": "разговор без обращения",
+}
+# How much the post above says about the group, beside the words; a message of few words lives from the post.
+_POST_WEIGHT = 0.5
+_POST_WEIGHT_FEW = 1.0
+_FEW_WORDS = 3
+# A topic is named when it is this likely among the topics of its group; else the group alone.
+_SURE_OF_TOPIC = 0.5
+
+
+# Columns of a text's row and their values.
+_Row = tuple[npt.NDArray[np.int32], Floats]
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What the model makes of a message, before anything is decided about it.
+
+    `need` is the probability that an answer is due; `groups` and `topics` are codes with probabilities, best first.
+    """
+
+    need: float
+    type: str
+    urgent: float
+    groups: tuple[tuple[str, float], ...]
+    topics: tuple[tuple[str, float], ...]
+    place: Place
+    language: Language
+    signs: Signs
+    why: str
+
+
+class Understanding:
+    """The model in force, with its thresholds and its card."""
+
+    def __init__(self, heads: Heads, card: Mapping[str, Any]) -> None:
+        """`card` is the model's data card: its thresholds decide."""
+        self._heads = heads
+        self.card = card
+        self.name = f"model:{card['name']}-{card['examples']['digest'][:8]}"
+        self._need: float = card["thresholds"]["need"]
+        self._maybe: float = card["thresholds"]["maybe"]
+        self._urgent: float = card["thresholds"]["urgent"]
+        self._group_of = {item.code: item.group for item in classes()}
+        self._names = {item.code: item.name for item in classes()}
+        names = heads.features.names
+        self._words = np.array(names, dtype=object)
+        self._telling = np.array(
+            [not name.startswith("#") and "_" not in name and len(name) > 2 for name in names]
+        )
+        self._pulls = heads.group.weights.toarray()
+        self._topics_of: dict[str, list[int]] = {}
+        for at, code in enumerate(heads.topic.labels):
+            self._topics_of.setdefault(self._group_of[code], []).append(at)
+
+    @staticmethod
+    @cache
+    def builtin() -> "Understanding":
+        """The model that comes with the house, loaded at the first use."""
+        with np.load(folder() / "builtin.npz", allow_pickle=False) as state:
+            heads = Heads.of(state)
+        return Understanding(heads, json.loads((folder() / "card.json").read_text("utf-8")))
+
+    def understand(self, items: Sequence[tuple[str, Context]]) -> list[Understood]:
+        """Read messages, in their order; many at once cost less than one by one. Never raises, whatever the text."""
+        return self._read([Seen.of(text, context) for text, context in items])
+
+    def _read(self, seen: Sequence[Seen]) -> list[Understood]:
+        if not seen:
+            return []
+        rows = sight(self._heads.features, seen)
+        wanting = with_wants(rows, seen)
+        needs = self._heads.need.chances(wanting)[:, 1]
+        types = self._heads.type.chances(wanting)
+        urgent = self._heads.urgent.chances(with_urges(rows, seen))[:, 1]
+        groups = self._groups(rows, seen)
+        topics = self._heads.topic.chances(rows)
+        found = []
+        for at, item in enumerate(seen):
+            part = slice(rows.indptr[at], rows.indptr[at + 1])
+            row = rows.indices[part], rows.data[part]
+            found.append(
+                self._understood(
+                    item, row, float(needs[at]), types[at], float(urgent[at]), groups[at], topics[at]
+                )
+            )
+        return found
+
+    def _groups(self, rows: Matrix, seen: Sequence[Seen]) -> Floats:
+        chances = self._heads.group.chances(rows)
+        below = [at for at, item in enumerate(seen) if item.context.post_text]
+        if below:
+            posts = {seen[at].context.post_text or "": 0 for at in below}
+            for place, post in enumerate(posts):
+                posts[post] = place
+            read = self._heads.group.chances(self._heads.features.rows(list(posts)))
+            above = read[[posts[seen[at].context.post_text or ""] for at in below]]
+            few = np.array([len(seen[at].reading.words) <= _FEW_WORDS for at in below])
+            weights = np.where(few, _POST_WEIGHT_FEW, _POST_WEIGHT)[:, None]
+            joint = np.log(chances[below] + 1e-9) + weights * np.log(above + 1e-9)
+            raised = np.exp(joint - joint.max(axis=1, keepdims=True))
+            chances[below] = raised / raised.sum(axis=1, keepdims=True)
+        return chances
+
+    def _understood(
+        self,
+        item: Seen,
+        row: _Row,
+        need: float,
+        types: Floats,
+        urgent: float,
+        groups: Floats,
+        topics: Floats,
+    ) -> Understood:
+        labels = self._heads.group.labels
+        best = np.argsort(-groups)[:3]
+        kind = self._type(types, yes=need >= self._need)
+        place = find_place(
+            item.text,
+            page_owner=item.context.page_owner,
+            page_municipality=item.context.page_municipality,
+            post=item.context.post_text,
+        )
+        found = signs(item.text)
+        group = labels[best[0]]
+        ranked = self._topics(group, topics)
+        return Understood(
+            need=need,
+            type=kind,
+            urgent=urgent,
+            groups=tuple((labels[one], round(float(groups[one]), 4)) for one in best),
+            topics=ranked,
+            place=place,
+            language=language(item.text),
+            signs=found,
+            why=self._why(item, row, kind, group, place, found),
+        )
+
+    def _type(self, chances: Floats, *, yes: bool) -> str:
+        """The likeliest kind among those that need an answer, or among those that need none."""
+        labels = self._heads.type.labels
+        return max(
+            (label for label in labels if (label in _YES) == yes), key=lambda label: chances[labels.index(label)]
+        )
+
+    def _topics(self, group: str, chances: Floats) -> tuple[tuple[str, float], ...]:
+        """Topics of the group with their probabilities within it, best first, at most three."""
+        columns = self._topics_of.get(group, [])
+        total = float(chances[columns].sum()) or 1.0
+        ranked = sorted(columns, key=lambda column: -chances[column])[:3]
+        return tuple((self._heads.topic.labels[one], round(float(chances[one]) / total, 4)) for one in ranked)
+
+    def _why(self, item: Seen, row: _Row, kind: str, group: str, place: Place, found: Signs) -> str:
+        said = [_TYPE_WORDS[kind].capitalize()]
+        if quoted := item.reading.quote("problem", "question", "request", "proposal", "thanks", "spam"):
+            said[0] += f": {quoted}"
+        if kind in _YES:
+            words = self._words_for(row, group)
+            named = ", ".join(f"«{word}»" for word in words)
+            said.append(f"тема «{self._names[group]}»" + (f": {named}" if named else ""))
+            if place.why:
+                said.append(f"место: «{place.why}»")
+            elif place.source == "page":
+                said.append("место: по странице")
+            if found.dangers:
+                said.append("опасность: " + ", ".join(f"«{words}»" for words in list(found.dangers.values())[:3]))
+            if found.fault:
+                said.append(f"{fault_names()[found.fault]}: «{found.faults[found.fault]}»")
+        return "; ".join(said)
+
+    def _words_for(self, row: _Row, group: str) -> list[str]:
+        """The words that weigh most for a group, at most three."""
+        columns, values = row
+        telling = self._telling[columns]
+        columns = columns[telling]
+        pulls = values[telling] * self._pulls[columns, self._heads.group.labels.index(group)]
+        return [str(self._words[columns[at]]) for at in np.argsort(-pulls)[:3] if pulls[at] > 0]
+
+    def judge(self, items: Sequence[tuple[str, Context]]) -> list[Judgement]:
+        """Decide about messages, in their order; what is not clear is `unsure`: a person decides."""
+        seen = [Seen.of(text, context) for text, context in items]
+        return [self._judge(item, understood) for item, understood in zip(seen, self._read(seen), strict=True)]
+
+    def _judge(self, seen: Seen, understood: Understood) -> Judgement:
+        if not seen.reading.words:
+            return wordless(seen.text, seen.reading, seen.context)
+        needs, confidence, why = self._needs(understood)
+        topic, chance = understood.groups[0]
+        if understood.topics and understood.topics[0][1] >= _SURE_OF_TOPIC:
+            topic, chance = understood.topics[0][0], chance * understood.topics[0][1]
+        place = understood.place
+        counts = needs != "no"
+        readable = counts and understood.language != "bxr"
+        return Judgement(
+            needs_answer=needs,
+            type=understood.type,  # type: ignore[arg-type]
+            urgency="high" if counts and understood.urgent >= self._urgent else "normal",
+            topic=topic if readable else None,
+            confidence=round(confidence, 4),
+            why=why,
+            topic_confidence=round(chance, 4) if readable else None,
+            top=understood.groups if counts else (),
+            municipality=place.municipality if counts else None,
+            settlement=place.settlement if counts else None,
+            street=place.street if counts else None,
+            house=place.house if counts else None,
+            place_from=place.source if counts else None,
+            language=understood.language,
+            fault=understood.signs.fault if counts else None,
+        )
+
+    def _needs(self, understood: Understood) -> tuple[NeedsAnswer, float, str]:
+        need = understood.need
+        if understood.language == "bxr" and need >= self._maybe:
+            return "unsure", need, f"Бурятский текст: читает человек; {understood.why}"
+        if understood.place.other_region and need >= self._maybe:
+            return "unsure", need, f"Другой регион: «{understood.place.other_region}»; {understood.why}"
+        if need >= self._need:
+            return "yes", need, understood.why
+        if need >= self._maybe:
+            return "unsure", 1 - need, understood.why
+        return "no", 1 - need, understood.why
