@@ -1,7 +1,7 @@
 """The appeals service's wiring."""
 
-from services.appeals import worker
-from services.appeals.api import appeals, replies, rules, topics, triage
+from services.appeals import ahead, worker
+from services.appeals.api import appeals, replies, reviews, rules, topics, triage
 from services.appeals.tasks import jobs
 from shared.service import Service
 from shared.tables.events import AppealsIdempotency
@@ -9,9 +9,10 @@ from shared.tables.events import AppealsIdempotency
 service = Service(
     "appeals",
     "Gospablik: appeals",
-    routers=[appeals.router, replies.router, triage.router, topics.router, rules.router],
+    routers=[appeals.router, replies.router, triage.router, reviews.router, topics.router, rules.router],
     jobs=jobs,
     consumers=worker.consumers,
+    workers={"read-ahead": ahead.run},
     answers=AppealsIdempotency,
 )
 worker.register(service)

@@ -1,6 +1,6 @@
 """Messages as ingest tells of them: received, edited, deleted. One batch of events is one transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,16 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from services.appeals.handwritten import Handwritten, earlier_answers
+from services.appeals.judging import Item, is_machine, judging
 from services.appeals.opening import Desk, Opening, Taken
 from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
-from services.appeals.understanding.judgement import Context, Judgement
-from services.appeals.understanding.rule import RULE, judge
+from services.appeals.understanding.judgement import Context
 from shared import clock
 from shared.database import WriteSession
 from shared.tables.appeals import Appeal, Triage
 from shared.tables.events import Event
 from shared.tables.ingest import Message
+from shared.tables.registry import Municipality, Organisation, Page
 
 TYPES = ("message.received", "message.edited", "message.deleted")
 
@@ -30,11 +31,31 @@ def messages_query() -> Select[Message]:
 
 
 @dataclass(frozen=True)
+class PageKeeper:
+    """Whose page it is, as triage wants to know it: the owner's name, and the name of its municipality."""
+
+    name: str
+    municipality: str | None
+
+
+async def page_keepers(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageKeeper]:
+    """The keepers of some pages."""
+    rows = await session.execute(
+        select(Page.id, Organisation.name, Municipality.name)
+        .join(Organisation, Organisation.id == Page.organisation_id)
+        .outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
+        .where(Page.id.in_(pages))
+    )
+    return {page_id: PageKeeper(name, municipality) for page_id, name, municipality in rows}
+
+
+@dataclass(frozen=True)
 class Around:
     """What stands around a batch of messages: whom they answer, and the posts of their threads."""
 
     parents: dict[tuple[str, str], Message]
     posts: dict[str, Message]
+    owners: dict[UUID, PageKeeper]
 
     @staticmethod
     async def load(session: AsyncSession, messages: Iterable[Message]) -> "Around":
@@ -55,6 +76,7 @@ class Around:
         return Around(
             {(parent.network, parent.external_id): parent for parent in parents},
             {post.thread_key: post for post in posts},
+            await page_keepers(session, {message.page_id for message in found if message.page_id}),
         )
 
     def citizens_posts(self) -> dict[str, Message]:
@@ -66,6 +88,7 @@ class Around:
         parent = self.parents.get((message.network, message.reply_to)) if message.reply_to else None
         post = self.posts.get(message.thread_key) if message.kind == "comment" else None
         kinds = {_attachment_type(attachment) for attachment in message.attachments}
+        keeper = self.owners.get(message.page_id) if message.page_id else None
         return Context(
             kind=_KINDS.get(message.kind, "comment"),
             post_text=post.text if post else None,
@@ -74,7 +97,13 @@ class Around:
             to_citizen=parent is not None
             and not parent.from_community
             and parent.author_key != message.author_key,
+            page_owner=keeper.name if keeper else None,
+            page_municipality=keeper.municipality if keeper else None,
         )
+
+    def item(self, message: Message) -> Item:
+        """What is judged of a message."""
+        return message.text, self.context(message)
 
 
 _KINDS: dict[str, Any] = {"comment": "comment", "wall_post": "wall_post", "message": "message"}
@@ -127,14 +156,12 @@ class _Batch:
         )
         return _Batch(session, around, reference, desk, {row.message_id: row.judged_by for row in judged})
 
-    def _judge(self, message: Message) -> Judgement:
-        return judge(message.text, self._around.context(message))
-
     async def run(self, steps: Sequence[tuple[Event, Message]]) -> None:
+        new = [(event, message) for event, message in steps if self._is_to_be_judged(event, message)]
+        judged = await judging().judge([self._around.item(message) for _, message in new])
         taken = {
-            event.id: Taken(message, self._judge(message), RULE)
-            for event, message in steps
-            if not message.from_community and self._is_to_be_judged(event, message)
+            event.id: Taken(message, found.judgement, found.by)
+            for (event, message), found in zip(new, judged, strict=True)
         }
         await self._opening.open_for(list(taken.values()))
         await self._handwritten.load([message for _, message in steps])
@@ -155,11 +182,17 @@ class _Batch:
         What its author took back before it came asks for nothing; what the community removed still does.
         """
         judged_by = self._judged_by.get(message.id)
+        if message.from_community:
+            return False
         if message.deleted_by == "author" and message.deleted_at and message.deleted_at <= message.received_at:
             return False
         if event.type == "message.received":
             return judged_by is None
-        return event.type == "message.edited" and judged_by == RULE and message.id not in self._desk.by_message
+        return (
+            event.type == "message.edited"
+            and is_machine(judged_by or "")
+            and message.id not in self._desk.by_message
+        )
 
     def _attach(self, message: Message) -> None:
         self._handwritten.attach(message, self._around.parents, self._around.citizens_posts())

@@ -6,13 +6,13 @@ examples and the classifier's own words, so it works before an organisation has 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.linear_model import LogisticRegression
-from sklearn.svm import LinearSVC
 
 from services.appeals.understanding.features import Features, Matrix
 from services.appeals.understanding.judgement import Context
@@ -21,8 +21,6 @@ from services.appeals.understanding.signs import urges, wants
 
 Floats = npt.NDArray[np.float32]
 
-_SEED = 17
-_C = 0.3
 _SMALL = np.float16
 
 
@@ -58,6 +56,11 @@ class Head:
         return softmax(self.margins(rows) * self.scale)
 
 
+def folder() -> Path:
+    """Where the built-in model is kept: `builtin.npz` and `card.json`."""
+    return Path(str(resources.files("services.appeals.understanding"))) / "model"
+
+
 def softmax(margins: Floats) -> Floats:
     """Probabilities of margins, row by row."""
     raised = np.exp(margins - margins.max(axis=1, keepdims=True))
@@ -81,42 +84,6 @@ def with_urges(rows: Matrix, seen: Sequence[Seen]) -> Matrix:
 
 def _beside(rows: Matrix, signs: list[list[float]]) -> Matrix:
     return sparse.hstack([rows, sparse.csr_matrix(np.array(signs, dtype=np.float32))], format="csr")
-
-
-def fit_yes_no(rows: Matrix, yes: npt.NDArray[np.bool_]) -> Head:
-    """A calibrated judge of yes and no, both weighing alike however rare one is."""
-    machine = LogisticRegression(C=3.0, class_weight="balanced", max_iter=1_000).fit(rows, yes)
-    half = machine.coef_[0].astype(np.float32) / 2
-    weights = sparse.csr_matrix(np.stack([-half, half], axis=1))
-    offset = float(machine.intercept_[0]) / 2
-    return Head(("no", "yes"), weights, np.array([-offset, offset], dtype=np.float32), 1.0)
-
-
-def fit_classes(
-    rows: Matrix,
-    labels: Sequence[str],
-    *,
-    keep: int,
-    scale: float = 3.0,
-    row_weights: Floats | None = None,
-) -> Head:
-    """A judge among classes, each weighing alike; of each class the `keep` heaviest weights are kept."""
-    machine = LinearSVC(C=_C, class_weight="balanced", random_state=_SEED)
-    machine.fit(rows, list(labels), sample_weight=row_weights)
-    return Head(
-        tuple(str(label) for label in machine.classes_),
-        _heaviest(machine.coef_, keep),
-        machine.intercept_.astype(np.float32),
-        scale,
-    )
-
-
-def _heaviest(weights: npt.NDArray[np.float64], keep: int) -> Matrix:
-    """The heaviest weights of each class, columns × classes."""
-    if keep < weights.shape[1]:
-        edges = -np.partition(-np.abs(weights), keep, axis=1)[:, [keep]]
-        weights = np.where(np.abs(weights) > edges, weights, 0.0)
-    return sparse.csr_matrix(weights.T.astype(np.float32))
 
 
 @dataclass(frozen=True)

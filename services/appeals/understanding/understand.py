@@ -8,15 +8,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from services.appeals.understanding.heads import Floats, Heads, Matrix, Seen, sight, with_urges, with_wants
+from services.appeals.understanding.heads import Floats, Heads, Matrix, Seen, folder, sight, with_urges, with_wants
 from services.appeals.understanding.judgement import Context, Judgement, Language, NeedsAnswer
 from services.appeals.understanding.language import language
-from services.appeals.understanding.learning import folder
 from services.appeals.understanding.places.finding import Place, find_place
 from services.appeals.understanding.rule import wordless
 from services.appeals.understanding.urgency_signs import Signs, fault_names, signs
@@ -88,7 +88,7 @@ class Understanding:
 
     @staticmethod
     @cache
-    def builtin() -> "Understanding":
+    def load(topics_model: Path | None = None) -> "Understanding":
         """The model that comes with the house, loaded at the first use."""
         with np.load(folder() / "builtin.npz", allow_pickle=False) as state:
             heads = Heads.of(state)
@@ -113,9 +113,7 @@ class Understanding:
             part = slice(rows.indptr[at], rows.indptr[at + 1])
             row = rows.indices[part], rows.data[part]
             found.append(
-                self._understood(
-                    item, row, float(needs[at]), types[at], float(urgent[at]), groups[at], topics[at]
-                )
+                self._understood(item, row, float(needs[at]), types[at], float(urgent[at]), groups[at], topics[at])
             )
         return found
 

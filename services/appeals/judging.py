@@ -1,0 +1,124 @@
+"""Messages are judged in a process of their own: reading texts keeps a processor busy, and requests must not wait.
+
+What was judged ahead of its turn is kept until it is asked for. A judgement depends on the text and what stands
+around it alone, so one that was made ahead is the one that would be made now.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from services.appeals.settings import settings
+from services.appeals.understanding import rule
+from services.appeals.understanding.judgement import Context, Judgement
+from services.appeals.understanding.understand import Understanding
+from shared.logs import logger
+
+log = logger(__name__)
+
+Item = tuple[str, Context]
+# Judgements kept ahead of their turn: a few batches.
+KEPT = 4_000
+_PORTION = 250
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A judgement, and what made it: `rule:…` or `model:…`."""
+
+    judgement: Judgement
+    by: str
+
+
+def is_machine(judged_by: str) -> bool:
+    """Whether a rule or a model judged, not a person."""
+    return judged_by.startswith(("rule:", "model:"))
+
+
+def _start(topics_model: Path | None) -> None:
+    """In the reading process: load the model, and end when the service has ended however it did."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+    Understanding.load(topics_model)
+
+
+def _judge(items: Sequence[Item], topics_model: Path | None) -> list[Judged]:
+    model = Understanding.load(topics_model)
+    return [Judged(found, model.name) for found in model.judge(items)]
+
+
+class Judging:
+    """Judges messages; one of its kind in a process."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._ahead: OrderedDict[Item, Judged] = OrderedDict()
+
+    async def judge(self, items: Sequence[Item]) -> list[Judged]:
+        """Judgements in the order of the items; what was judged ahead is taken from there."""
+        ready = {item: found for item in items if (found := self._ahead.pop(item, None)) is not None}
+        missing = list(dict.fromkeys(item for item in items if item not in ready))
+        ready.update(zip(missing, await self._read(missing), strict=True))
+        return [ready[item] for item in items]
+
+    async def judge_ahead(self, items: Sequence[Item]) -> None:
+        """Judge what will be asked for soon; the oldest that nobody asked for gives way."""
+        missing = [item for item in dict.fromkeys(items) if item not in self._ahead]
+        for item, found in zip(missing, await self._read(missing), strict=True):
+            self._ahead[item] = found
+        while len(self._ahead) > KEPT:
+            self._ahead.popitem(last=False)
+
+    async def _read(self, items: Sequence[Item]) -> list[Judged]:
+        if settings().understanding == "rule":
+            return [Judged(rule.judge(text, context), rule.RULE) for text, context in items]
+        found: list[Judged] = []
+        for start in range(0, len(items), _PORTION):
+            found += await self._in_process(items[start : start + _PORTION])
+        return found
+
+    async def _in_process(self, items: Sequence[Item]) -> list[Judged]:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._process(), _judge, items, settings().topics_model)
+        except BrokenProcessPool:
+            # Ended from outside, for want of memory maybe: a new one, and once more.
+            log.warning("the reading process ended; starting another")
+            self.close()
+            return await loop.run_in_executor(self._process(), _judge, items, settings().topics_model)
+
+    def _process(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                max_workers=1,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start,
+                initargs=(settings().topics_model,),
+            )
+        return self._pool
+
+    def close(self) -> None:
+        """End the reading process."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+
+@cache
+def judging() -> Judging:
+    """This process's judge."""
+    return Judging()

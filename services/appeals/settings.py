@@ -1,0 +1,32 @@
+"""Settings of appeals."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class AppealsSettings(BaseSettings):
+    """Read from `GOSPABLIK_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", protected_namespaces=())
+
+    understanding: Literal["model", "rule"] = Field(
+        default="model", description="What judges messages: the model, or the plain rule of words alone"
+    )
+    topics_model: Path | None = Field(
+        default=None, description="Folder of a model made by `gospablik topics train`, whose topics are then used"
+    )
+
+    @field_validator("topics_model", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return value or None
+
+
+@lru_cache(maxsize=1)
+def settings() -> AppealsSettings:
+    """The process's settings, read once."""
+    return AppealsSettings()
