@@ -41,6 +41,22 @@ class Owner(StrEnum):
 
 
 @app.command()
+def understand(
+    source: Annotated[
+        Path, typer.Option("--in", help="CSV with a column `text`", exists=True, dir_okay=False, readable=True)
+    ],
+    target: Annotated[Path, typer.Option("--out", help="CSV to write", dir_okay=False, writable=True)],
+) -> None:
+    """Understand messages of a file: is an answer due, about what, where, how urgent.
+
+    Columns besides `text` that help: network, kind, page_owner, page_municipality, post_context.
+    """
+    from cli.understanding import understand_file
+
+    typer.echo(f"{understand_file(source, target):,} rows understood")
+
+
+@app.command()
 def up(
     demo: Annotated[bool, typer.Option(help="Fill the registry with a region and let citizens write")] = True,
 ) -> None:

@@ -45,13 +45,13 @@ Words = Sequence[tuple[str, str, str]]
 
 def own_words() -> list[tuple[str, str, str]]:
     """Names, aliases and descriptions of the classifier as texts: (text, group, topic)."""
-    found = []
-    for item in classes(VERSION):
-        if item.group:
-            for text in (item.name, item.contains, *item.aliases):
-                if text:
-                    found.append((text, item.group, item.code))
-    return found
+    return [
+        (text, item.group, item.code)
+        for item in classes(VERSION)
+        if item.group
+        for text in (item.name, item.contains, *item.aliases)
+        if text
+    ]
 
 
 def fit_yes_no(rows: Matrix, yes: npt.NDArray[np.bool_]) -> Head:
@@ -198,7 +198,7 @@ def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
     blind = unseen(learnt)
     needs = np.array([item.needs_answer for item in learnt])
     asking = np.flatnonzero(needs)
-    urgent = np.array([learnt[at].urgency == "high" for at in asking])
+    urgent = np.array([item.urgency == "high" for item in learnt])
     groups = [learnt[at].group for at in asking]
     known = [at for at in asking if learnt[at].topic]
     group_scale = sharpest(blind.group_margins[asking], blind.group_labels, groups)
@@ -210,7 +210,7 @@ def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
     thresholds = {
         "need": at_recall(blind.need, needs, FIND_NEED),
         "maybe": at_recall(blind.need, needs, FIND_MAYBE),
-        "urgent": at_recall(blind.urgent[asking], urgent, FIND_URGENT),
+        "urgent": at_recall(blind.urgent, urgent, FIND_URGENT),
     }
     ranked = np.argsort(-blind.group_margins[asking], axis=1)
     places = np.array([blind.group_labels.index(group) for group in groups])
@@ -230,7 +230,7 @@ def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
         "unseen": {
             "folds": FOLDS,
             "need": _scores(blind.need, needs, thresholds["need"]),
-            "urgent": _scores(blind.urgent[asking], urgent, thresholds["urgent"]),
+            "urgent": _scores(blind.urgent, urgent, thresholds["urgent"]),
             "group_first": round(float(np.mean(ranked[:, 0] == places)), 4),
             "group_in_three": round(float(np.mean((ranked[:, :3] == places[:, None]).any(axis=1))), 4),
             "topic_first": round(

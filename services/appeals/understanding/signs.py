@@ -1,4 +1,4 @@
-"""Signs of what a message wants, as numbers: the plain rule's reading of it, its manner and what stands around it."""
+"""Signs of what a message wants, as numbers: the plain rule's reading, its manner and what stands around it."""
 
 import re
 

@@ -1,6 +1,6 @@
-"""A citizen's message understood: is an answer due, what is asked, about what, where, how urgent, in which language.
+"""A citizen's message understood: is an answer due, what is it about, where, how urgent, in which language.
 
-The built-in model judges; words that are certain (nothing but a sticker, a Buryat text, trouble of another region) stand
+The built-in model judges; what is certain (nothing but a sticker, a Buryat text, trouble of another region) stands
 above it. It rather asks a person than loses a message: docs/understanding.md tells the order of decisions.
 """
 
@@ -49,11 +49,12 @@ _Row = tuple[npt.NDArray[np.int32], Floats]
 class Understood:
     """What the model makes of a message, before anything is decided about it.
 
-    `need` is the probability that an answer is due; `groups` and `topics` are codes with probabilities, best first.
+    `need` is the probability that an answer is due; `groups` and `topics` are codes with probabilities, best
+    first.
     """
 
     need: float
-    type: str
+    types: Mapping[str, float]
     urgent: float
     groups: tuple[tuple[str, float], ...]
     topics: tuple[tuple[str, float], ...]
@@ -61,6 +62,35 @@ class Understood:
     language: Language
     signs: Signs
     why: str
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """What the heads say of one text."""
+
+    row: _Row
+    need: float
+    types: Floats
+    urgent: float
+    groups: Floats
+    topics: Floats
+
+
+def _told(place: Place, found: Signs) -> list[str]:
+    """Place, danger and outage in words."""
+    said = []
+    if place.why:
+        said.append(f"место: {place.why}")
+    if found.dangers:
+        said.append("опасность: " + ", ".join(f"«{words}»" for words in list(found.dangers.values())[:3]))
+    if found.fault:
+        said.append(f"{fault_names()[found.fault]}: «{found.faults[found.fault]}»")
+    return said
+
+
+def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:
+    """The likeliest kind among those that need an answer, or among those that need none."""
+    return max((kind for kind in types if (kind in _YES) == yes), key=lambda kind: types[kind])
 
 
 class Understanding:
@@ -95,7 +125,7 @@ class Understanding:
         return Understanding(heads, json.loads((folder() / "card.json").read_text("utf-8")))
 
     def understand(self, items: Sequence[tuple[str, Context]]) -> list[Understood]:
-        """Read messages, in their order; many at once cost less than one by one. Never raises, whatever the text."""
+        """Read messages, in their order; many at once cost less. Never raises, whatever the text."""
         return self._read([Seen.of(text, context) for text, context in items])
 
     def _read(self, seen: Sequence[Seen]) -> list[Understood]:
@@ -111,21 +141,25 @@ class Understanding:
         found = []
         for at, item in enumerate(seen):
             part = slice(rows.indptr[at], rows.indptr[at + 1])
-            row = rows.indices[part], rows.data[part]
-            found.append(
-                self._understood(item, row, float(needs[at]), types[at], float(urgent[at]), groups[at], topics[at])
+            scores = _Scores(
+                (rows.indices[part], rows.data[part]),
+                float(needs[at]),
+                types[at],
+                float(urgent[at]),
+                groups[at],
+                topics[at],
             )
+            found.append(self._understood(item, scores))
         return found
 
     def _groups(self, rows: Matrix, seen: Sequence[Seen]) -> Floats:
         chances = self._heads.group.chances(rows)
         below = [at for at, item in enumerate(seen) if item.context.post_text]
         if below:
-            posts = {seen[at].context.post_text or "": 0 for at in below}
-            for place, post in enumerate(posts):
-                posts[post] = place
+            written = [seen[at].context.post_text or "" for at in below]
+            posts = {post: place for place, post in enumerate(dict.fromkeys(written))}
             read = self._heads.group.chances(self._heads.features.rows(list(posts)))
-            above = read[[posts[seen[at].context.post_text or ""] for at in below]]
+            above = read[[posts[post] for post in written]]
             few = np.array([len(seen[at].reading.words) <= _FEW_WORDS for at in below])
             weights = np.where(few, _POST_WEIGHT_FEW, _POST_WEIGHT)[:, None]
             joint = np.log(chances[below] + 1e-9) + weights * np.log(above + 1e-9)
@@ -133,19 +167,11 @@ class Understanding:
             chances[below] = raised / raised.sum(axis=1, keepdims=True)
         return chances
 
-    def _understood(
-        self,
-        item: Seen,
-        row: _Row,
-        need: float,
-        types: Floats,
-        urgent: float,
-        groups: Floats,
-        topics: Floats,
-    ) -> Understood:
+    def _understood(self, item: Seen, scores: _Scores) -> Understood:
         labels = self._heads.group.labels
-        best = np.argsort(-groups)[:3]
-        kind = self._type(types, yes=need >= self._need)
+        best = np.argsort(-scores.groups)[:3]
+        types = dict(zip(self._heads.type.labels, map(float, scores.types), strict=True))
+        kind = _likeliest(types, yes=scores.need >= self._need)
         place = find_place(
             item.text,
             page_owner=item.context.page_owner,
@@ -154,24 +180,19 @@ class Understanding:
         )
         found = signs(item.text)
         group = labels[best[0]]
-        ranked = self._topics(group, topics)
+        said = [self._manner(item, kind)]
+        if kind in _YES:
+            said += [self._subject(scores.row, group), *_told(place, found)]
         return Understood(
-            need=need,
-            type=kind,
-            urgent=urgent,
-            groups=tuple((labels[one], round(float(groups[one]), 4)) for one in best),
-            topics=ranked,
+            need=scores.need,
+            types=types,
+            urgent=scores.urgent,
+            groups=tuple((labels[one], round(float(scores.groups[one]), 4)) for one in best),
+            topics=self._topics(group, scores.topics),
             place=place,
             language=language(item.text),
             signs=found,
-            why=self._why(item, row, kind, group, place, found),
-        )
-
-    def _type(self, chances: Floats, *, yes: bool) -> str:
-        """The likeliest kind among those that need an answer, or among those that need none."""
-        labels = self._heads.type.labels
-        return max(
-            (label for label in labels if (label in _YES) == yes), key=lambda label: chances[labels.index(label)]
+            why="; ".join(said),
         )
 
     def _topics(self, group: str, chances: Floats) -> tuple[tuple[str, float], ...]:
@@ -181,23 +202,13 @@ class Understanding:
         ranked = sorted(columns, key=lambda column: -chances[column])[:3]
         return tuple((self._heads.topic.labels[one], round(float(chances[one]) / total, 4)) for one in ranked)
 
-    def _why(self, item: Seen, row: _Row, kind: str, group: str, place: Place, found: Signs) -> str:
-        said = [_TYPE_WORDS[kind].capitalize()]
-        if quoted := item.reading.quote("problem", "question", "request", "proposal", "thanks", "spam"):
-            said[0] += f": {quoted}"
-        if kind in _YES:
-            words = self._words_for(row, group)
-            named = ", ".join(f"«{word}»" for word in words)
-            said.append(f"тема «{self._names[group]}»" + (f": {named}" if named else ""))
-            if place.why:
-                said.append(f"место: «{place.why}»")
-            elif place.source == "page":
-                said.append("место: по странице")
-            if found.dangers:
-                said.append("опасность: " + ", ".join(f"«{words}»" for words in list(found.dangers.values())[:3]))
-            if found.fault:
-                said.append(f"{fault_names()[found.fault]}: «{found.faults[found.fault]}»")
-        return "; ".join(said)
+    def _manner(self, item: Seen, kind: str) -> str:
+        quoted = item.reading.quote("problem", "question", "request", "proposal", "thanks", "spam")
+        return _TYPE_WORDS[kind].capitalize() + (f": {quoted}" if quoted else "")
+
+    def _subject(self, row: _Row, group: str) -> str:
+        named = ", ".join(f"«{word}»" for word in self._words_for(row, group))
+        return f"тема «{self._names[group]}»" + (f": {named}" if named else "")
 
     def _words_for(self, row: _Row, group: str) -> list[str]:
         """The words that weigh most for a group, at most three."""
@@ -206,6 +217,20 @@ class Understanding:
         columns = columns[telling]
         pulls = values[telling] * self._pulls[columns, self._heads.group.labels.index(group)]
         return [str(self._words[columns[at]]) for at in np.argsort(-pulls)[:3] if pulls[at] > 0]
+
+    def wants_answer(self, found: Understood) -> bool:
+        """Yes or no, without leaving it to a person."""
+        if found.place.other_region:
+            return False
+        return found.need >= (self._maybe if found.language == "bxr" else self._need)
+
+    def is_urgent(self, found: Understood) -> bool:
+        """Whether a message that needs an answer is urgent."""
+        return found.urgent >= self._urgent
+
+    def kind(self, found: Understood, *, yes: bool) -> str:
+        """What kind of message it is, given that it needs an answer or none."""
+        return _likeliest(found.types, yes=yes)
 
     def judge(self, items: Sequence[tuple[str, Context]]) -> list[Judgement]:
         """Decide about messages, in their order; what is not clear is `unsure`: a person decides."""
@@ -224,8 +249,8 @@ class Understanding:
         readable = counts and understood.language != "bxr"
         return Judgement(
             needs_answer=needs,
-            type=understood.type,  # type: ignore[arg-type]
-            urgency="high" if counts and understood.urgent >= self._urgent else "normal",
+            type=self.kind(understood, yes=needs == "yes" or understood.need >= self._need),  # type: ignore[arg-type]
+            urgency="high" if counts and self.is_urgent(understood) else "normal",
             topic=topic if readable else None,
             confidence=round(confidence, 4),
             why=why,
