@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, defer
 
-from services.appeals import deadlines, hands, replies, schemas, timeline, topics
+from services.appeals import deadlines, hands, replies, reviewed, schemas, timeline, topics
 from services.appeals.overdue import overdue_at
 from services.appeals.topics import Group
 from services.appeals.workflow import allowed_moves
@@ -193,12 +193,17 @@ async def _messages(session: AsyncSession, appeal_id: UUID) -> list[schemas.Mess
         .where(AppealMessage.appeal_id == appeal_id)
         .order_by(Message.written_at, Message.id)
     )
+    found = rows.all()
+    judged = [row[1] for row in found if row[1] is not None]
+    shown = {
+        one.message_id: out for one, out in zip(judged, await reviewed.judgements(session, judged), strict=True)
+    }
     return [
         schemas.MessageOut(
             **{name: getattr(message, name) for name in schemas.MessageOut.model_fields if name != "triage"},
-            triage=judgement(judged) if judged else None,
+            triage=shown.get(message.id),
         )
-        for message, judged in rows
+        for message, _ in found
     ]
 
 
@@ -212,11 +217,6 @@ def _hand(row: Hand, giving: str | None, getting: str | None) -> schemas.HandOut
         reason=row.reason,
         actor=row.actor,
     )
-
-
-def judgement(row: Triage) -> schemas.TriageOut:
-    """A judgement as it crosses the wire."""
-    return schemas.TriageOut(**{name: getattr(row, name) for name in schemas.TriageOut.model_fields})
 
 
 def reply(row: Any) -> schemas.ReplyOut:

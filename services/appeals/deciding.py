@@ -1,127 +1,207 @@
 """People decide: whether a message needs an answer, where a case goes, that a case is opened by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals import hands, moving
+from services.appeals import hands, moving, reviews
 from services.appeals.intake import Around, messages_query
+from services.appeals.judging import Item, is_machine, judging
 from services.appeals.opening import Desk, Opening, Taken, key_of
 from services.appeals.reference import Reference
+from services.appeals.routing import Route
 from services.appeals.timeline import Journal
 from services.appeals.understanding.judgement import Context, Judgement
-from services.appeals.understanding.rule import judge
+from services.appeals.wishes import ANSWERED_TYPES, Wishes, check, place_of, require_organisation
 from services.appeals.workflow import Outcome
 from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.ids import new_id
 from shared.problems import Conflict, Invalid, NotFound
-from shared.tables.appeals import Appeal, Topic, Triage
+from shared.tables.appeals import Appeal, AppealMessage, Hand, Reply, Review, Topic, Triage
 from shared.tables.ingest import Message
-from shared.tables.registry import Organisation
 
 _WHY = "Решение модератора"
+# Steps that a person took: who moves a case has looked at its owner.
+_BY_PEOPLE = ("assigned", "returned", "transferred")
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What a person says about a case besides that it is one."""
+class Decided:
+    """What became of a person's decision about a message.
 
-    organisation_id: UUID | None = None
-    topic_id: UUID | None = None
-    urgency: str | None = None
+    `rerouted`: the corrected class or place gave the case another owner; `suggested` is whom the rules would give
+    it to now, where that is another one than it has.
+    """
 
-
-async def require_organisation(session: AsyncSession, organisation_id: UUID | None) -> None:
-    """Raise `Invalid` naming the field unless the organisation exists and works."""
-    if organisation_id is None:
-        return
-    active = await session.scalar(select(Organisation.active).where(Organisation.id == organisation_id))
-    if active is None:
-        raise Invalid.field("/organisation_id", "No such organisation")
-    if not active:
-        raise Invalid.field("/organisation_id", "The organisation is closed")
+    judged: Triage
+    review: Review
+    appeal: Appeal | None
+    rerouted: bool = False
+    suggested: Route | None = None
 
 
-async def require_topic(session: AsyncSession, topic_id: UUID | None) -> Topic | None:
-    """The topic; raise `Invalid` naming the field unless it exists."""
-    if topic_id is None:
-        return None
-    topic = await session.get(Topic, topic_id)
-    if topic is None or not topic.active:
-        raise Invalid.field("/topic_id", "No such topic")
-    return topic
+@dataclass
+class _Case:
+    """A case in the hands of a person. `begun`: the owner works on it; `placed`: a person chose the owner."""
+
+    appeal: Appeal
+    begun: bool
+    placed: bool
+    others_need: bool
+    rerouted: bool = False
+    suggested: Route | None = None
+
+    @staticmethod
+    async def load(session: AsyncSession, appeal: Appeal, message_id: UUID | None) -> "_Case":
+        replies = exists().where(Reply.appeal_id == appeal.id)
+        hands = exists().where(Hand.appeal_id == appeal.id, Hand.kind.in_(_BY_PEOPLE))
+        others = exists().where(
+            AppealMessage.appeal_id == appeal.id,
+            AppealMessage.message_id != message_id,
+            Triage.message_id == AppealMessage.message_id,
+            Triage.needs_answer != "no",
+        )
+        replied, moved, others_need = (await session.execute(select(replies, hands, others))).one()
+        return _Case(appeal, replied or appeal.status not in {"triage", "assigned"}, moved, others_need)
 
 
-async def _judgement(
-    session: AsyncSession, text: str, context: Context, reference: Reference, wishes: Wishes, *, needs_answer: bool
-) -> Judgement:  # fmt: skip
-    """A person's decision, completed by what the rule reads in the words."""
-    read = judge(text, context)
-    topic = await require_topic(session, wishes.topic_id)
-    kind = (
-        read.type if (read.needs_answer == "yes") == needs_answer else ("request" if needs_answer else "chatter")
-    )
+async def _read(item: Item) -> Judgement:
+    (found,) = await judging().judge([item])
+    return found.judgement
+
+
+def _as_judged(found: reviews.Snapshot, reference: Reference) -> Judgement:
+    """A kept judgement as triage speaks of it."""
+    codes = {topic_id: code for code, topic_id in reference.topic_ids.items()}
+    places = {oktmo: name for name, oktmo in reference.municipalities.items()}
+    same = ("needs_answer", "type", "urgency", "confidence", "topic_confidence", "settlement", "street", "house",
+            "place_from", "language", "fault", "why")  # fmt: skip
+    likely = ((codes.get(UUID(one["topic_id"])), one["confidence"]) for one in found["top3"])
     return Judgement(
-        needs_answer="yes" if needs_answer else "no",
+        **{name: found[name] for name in same},
+        topic=codes.get(UUID(found["topic_id"])) if found["topic_id"] else None,
+        top=tuple((code, chance) for code, chance in likely if code is not None),
+        municipality=places.get(found["municipality"]),
+    )
+
+
+def _judgement(
+    read: Judgement, wishes: Wishes, topic: Topic | None, reference: Reference, *, needs_answer: bool
+) -> Judgement:
+    """A person's decision, completed by what was read in the words."""
+    kind = wishes.type or (
+        read.type if (read.type in ANSWERED_TYPES) == needs_answer else "request" if needs_answer else "chatter"
+    )
+    if not needs_answer:
+        return Judgement("no", kind, "normal", None, 1.0, _WHY, language=read.language)
+    found = replace(
+        read,
+        needs_answer="yes",
         type=kind,
-        urgency="high" if needs_answer and (wishes.urgency or read.urgency) == "high" else "normal",
+        urgency="high" if (wishes.urgency or read.urgency) == "high" else "normal",
         topic=topic.code if topic else read.topic,
+        topic_confidence=1.0 if topic else read.topic_confidence,
         confidence=1.0,
         why=_WHY,
+    )
+    if not wishes.about_place:
+        return found
+    oktmo = reference.oktmo(read)
+    place = wishes.placed(
+        {"municipality": oktmo, "settlement": read.settlement, "street": read.street, "house": read.house}
+    )
+    names = {oktmo: name for name, oktmo in reference.municipalities.items()}
+    return replace(
+        found,
+        municipality=names.get(place["municipality"] or ""),
+        settlement=place["settlement"],
+        street=place["street"],
+        house=place["house"],
+        place_from="person" if any(place.values()) else None,
     )
 
 
 async def decide(
     session: WriteSession, caller: Caller, message_id: UUID, wishes: Wishes, *, needs_answer: bool
-) -> tuple[Triage, Appeal | None]:
-    """A person decides about a message. Yes opens a case, joins the open one, or starts the clock of an unclear
-    one; no ends an unclear case. Raises `NotFound`, `Invalid`, or `Conflict` when the case has gone further.
+) -> Decided:
+    """A person confirms or corrects what was judged of a message, for it and its case.
+
+    Yes opens a case, joins the open one, or starts the clock of an unclear one; no ends a case that nobody has
+    begun and no other message needs. Raises `NotFound`, `Invalid`, or `Conflict` when the case has gone further.
     """
+    await reviews.lock(session, message_id)
     message = await session.scalar(messages_query().where(Message.id == message_id))
     if message is None:
         raise NotFound("No such message")
     if message.from_community:
         raise Conflict("The page's own words need no answer")
-    appeal = await _decide(session, caller, message, wishes, needs_answer=needs_answer)
-    judged = await session.get_one(Triage, message_id, populate_existing=True)
-    return judged, appeal
+    return await _decide(session, caller, message, wishes, needs_answer=needs_answer)
 
 
 async def _decide(
     session: WriteSession, caller: Caller, message: Message, wishes: Wishes, *, needs_answer: bool
-) -> Appeal | None:
+) -> Decided:
+    topic = await check(session, wishes, needs_answer=needs_answer)
     desk = await Desk.load(session, [message])
     known = {case.organisation_id for case in desk.cases.values() if case.organisation_id}
-    if wishes.organisation_id is not None:
-        await require_organisation(session, wishes.organisation_id)
-        known.add(wishes.organisation_id)
-    reference = await Reference.load(session, {message.page_id}, known)
-    around = await Around.load(session, [message])
-    judgement = await _judgement(
-        session, message.text, around.context(message), reference, wishes, needs_answer=needs_answer
+    reference = await Reference.load(
+        session, {message.page_id}, known | ({wishes.organisation_id} if wishes.organisation_id else set())
     )
+    found = desk.cases.get(desk.by_message.get(message.id, message.id))
+    case = await _Case.load(session, found, message.id) if found else None
+    former = await session.get(Review, message.id)
+    triage = await session.get(Triage, message.id, populate_existing=True)
+    before = reviews.snapshot(triage) if triage else {}
+    judged, judged_by = _first(triage, before, await reviews.proposed_owner(session, found))
+    owner = (found.organisation_id or reviews.suggested_owner(found)) if found else None
+    # Who takes back that nothing is needed gets the class that was judged at first.
+    restored = former.judged if former and needs_answer and before.get("needs_answer") == "no" else None
+    kept = restored or before
+    if kept:
+        read = _as_judged(kept, reference)
+    else:
+        around = await Around.load(session, [message])
+        read = await _read(around.item(message))
+    judgement = _judgement(read, wishes, topic, reference, needs_answer=needs_answer)
     journal = Journal()
     opening = Opening(session, reference, journal, desk)
-    appeal_id = desk.by_message.get(message.id)
-    appeal = desk.cases.get(appeal_id) if appeal_id else None
     item = Taken(message, judgement, caller.actor, caller.actor)
-    if appeal is None and needs_answer:
-        await opening.open_for([item])
-    if appeal is None:
-        appeal = opening.take(item)
-    else:
-        opening.take(item)
-        _settle(appeal, wishes, judgement, caller, reference=reference, journal=journal)
+    if found is None and needs_answer:
+        # With an owner named, no other is to hear of the case first.
+        unsettled = replace(item, judgement=replace(judgement, needs_answer="unsure"))
+        await opening.open_for([unsettled if wishes.organisation_id else item])
+    appeal = opening.take(item)
     if appeal is not None and needs_answer:
-        _apply(appeal, wishes, caller, reference, journal)
+        case = case or await _Case.load(session, appeal, message.id)
+        _correct(case, wishes, judgement, caller, reference=reference, journal=journal)
+    elif case is not None:
+        _end(case, caller, reference, journal)
     await _flush(session)
     await opening.finish()
-    return appeal
+    review = await reviews.keep(
+        session,
+        message.id,
+        judged,
+        judged_by,
+        reviews.said(wishes, kept, owner, needs_answer=needs_answer),
+        groups=reference.groups,
+        organisation_id=(appeal.organisation_id if appeal else None) or message.organisation_id,
+        reviewed_by=caller.actor,
+    )
+    stored = await session.get_one(Triage, message.id, populate_existing=True)
+    return Decided(stored, review, appeal, case.rerouted if case else False, case.suggested if case else None)
+
+
+def _first(triage: Triage | None, before: reviews.Snapshot, owner: UUID | None) -> tuple[reviews.Snapshot, str]:
+    """What was judged before any person did, and by what; nothing by nobody where a person was the first."""
+    if triage is None or not is_machine(triage.judged_by):
+        return {}, reviews.NOBODY
+    return before | {"organisation_id": str(owner) if owner else None}, triage.judged_by
 
 
 async def _flush(session: WriteSession) -> None:
@@ -134,46 +214,75 @@ async def _flush(session: WriteSession) -> None:
         raise Conflict("The citizen has another open case in this thread: work on that one") from error
 
 
-def _settle(
-    appeal: Appeal, wishes: Wishes, judgement: Judgement, caller: Caller, *, reference: Reference, journal: Journal
-) -> None:
-    """The decision about a message whose case stands already."""
-    if judgement.needs_answer == "yes":
-        if appeal.status in {"triage", "not_required"}:
-            topic_id = wishes.topic_id or appeal.topic_id or reference.topic_id(judgement)
-            appeal.topic_id = topic_id
-            route = reference.route_case(appeal)
-            owner = wishes.organisation_id or appeal.organisation_id or route.organisation_id
-            if owner is None:
-                raise Conflict("No organisation is suggested: move the case to «assigned» and name it")
-            moving.accept(
-                appeal, owner, reference, journal, caller.actor, route=route.stored(), urgency=judgement.urgency
-            )
-        return
-    if appeal.status == "triage" and appeal.first_response_at is not None:
+def _end(case: _Case, caller: Caller, reference: Reference, journal: Journal) -> None:
+    """No answer is due to the message: nor to its case, unless another message of it needs one."""
+    appeal = case.appeal
+    if case.others_need or appeal.status in {"not_required", "closed", "merged", "answered"}:
+        journal.note(appeal, "triaged", caller.actor, needs_answer="no")
+    elif appeal.status == "triage" and appeal.first_response_at is not None:
         # An unclear message after an answer: the answer stands.
         appeal.status = "answered"
         journal.note(appeal, "triaged", caller.actor, needs_answer="no")
-    elif appeal.status == "triage":
+    elif not case.begun:
         moving.move(appeal, "not_required", caller, reference, journal, reason=_WHY)
-    elif appeal.status not in {"not_required", "closed", "merged"}:
+    else:
         raise Conflict(
             f"The case is «{appeal.status}»: move it to «not_required» if no answer is due",
             appeal_id=str(appeal.id),
         )
 
 
-def _apply(appeal: Appeal, wishes: Wishes, caller: Caller, reference: Reference, journal: Journal) -> None:
+def _correct(
+    case: _Case, wishes: Wishes, judgement: Judgement, caller: Caller, *, reference: Reference, journal: Journal
+) -> None:
+    """Lay the person's words over the case, and give it the owner that they, or else the rules, name."""
+    appeal, actor = case.appeal, caller.actor
+    changed = _change_class(appeal, wishes, caller, reference, journal)
+    appeal.topic_id = appeal.topic_id or reference.topic_id(judgement)
+    route = reference.route_case(appeal)
+    if wishes.organisation_id is not None and wishes.organisation_id != appeal.organisation_id:
+        if appeal.status in {"answered", "closed", "merged"}:
+            raise Conflict(f"The case is «{appeal.status}»: only one that is open gets another owner")
+        by_hand = {"reason": _WHY, "rule_id": None, "confidence": 1.0}
+        moving.accept(appeal, wishes.organisation_id, reference, journal, actor, route=by_hand)
+    elif appeal.status in {"triage", "not_required"}:
+        owner = appeal.organisation_id or route.organisation_id
+        if owner is not None:
+            urgency = "high" if judgement.urgency == "high" else None
+            moving.accept(
+                appeal, owner, reference, journal, actor, route=route.stored(), urgency=urgency, handing="routed"
+            )
+        else:
+            appeal.route = route.waiting()
+    elif changed and route.organisation_id is not None and not (case.begun or case.placed):
+        case.rerouted = route.organisation_id != appeal.organisation_id
+        if case.rerouted:
+            moving.accept(
+                appeal, route.organisation_id, reference, journal, actor, route=route.stored(), handing="rerouted"
+            )
+    if changed and route.organisation_id not in {None, appeal.organisation_id}:
+        case.suggested = route
+    appeal.updated_at = clock.now()
+
+
+def _change_class(appeal: Appeal, wishes: Wishes, caller: Caller, reference: Reference, journal: Journal) -> bool:
+    """Topic, place and urgency as a person named them; says whether anything is another now."""
+    changed = False
     if wishes.topic_id is not None and appeal.topic_id != wishes.topic_id:
         appeal.topic_id = wishes.topic_id
         journal.note(appeal, "topic_changed", caller.actor, topic_id=str(wishes.topic_id))
+        changed = True
+    before = place_of(appeal)
+    if wishes.about_place and (place := wishes.placed(before)) != before:
+        for part, value in place.items():
+            setattr(appeal, part, value)
+        journal.note(appeal, "place_changed", caller.actor, place=place)
+        changed = True
     if wishes.urgency is not None and appeal.urgency != wishes.urgency:
         moving.change_urgency(appeal, wishes.urgency, reference)
         journal.note(appeal, "urgency_changed", caller.actor, urgency=wishes.urgency)
-    if wishes.organisation_id is not None and appeal.organisation_id != wishes.organisation_id:
-        route = {"reason": _WHY, "rule_id": None, "confidence": 1.0}
-        moving.accept(appeal, wishes.organisation_id, reference, journal, caller.actor, route=route)
-    appeal.updated_at = clock.now()
+        changed = True
+    return changed
 
 
 async def open_from_message(
@@ -183,6 +292,7 @@ async def open_from_message(
 
     Raises `Invalid` naming `/message_id`, `Conflict` when the message has a case.
     """
+    await reviews.lock(session, message_id)
     message = await session.scalar(messages_query().where(Message.id == message_id))
     if message is None:
         raise Invalid.field("/message_id", "No such message")
@@ -192,19 +302,19 @@ async def open_from_message(
     if (present := desk.by_message.get(message.id)) is not None:
         raise Conflict("The message belongs to a case already", appeal_id=str(present))
     joins = desk.case_for(key_of(message)) is not None
-    appeal = await _decide(session, caller, message, wishes, needs_answer=True)
-    if appeal is None:
+    decided = await _decide(session, caller, message, wishes, needs_answer=True)
+    if decided.appeal is None:
         raise Conflict("The cases of this thread change too fast; try again")
-    return appeal, not joins
+    return decided.appeal, not joins
 
 
 async def open_from_text(
     session: WriteSession, caller: Caller, text: str, wishes: Wishes, *, url: str | None
 ) -> Appeal:
     """Open a case from words that came another way: by phone, on paper. It has no thread to publish in."""
-    await require_organisation(session, wishes.organisation_id)
+    topic = await check(session, wishes, needs_answer=True)
     reference = await Reference.load(session, (), {wishes.organisation_id} if wishes.organisation_id else ())
-    judgement = await _judgement(session, text, Context(), reference, wishes, needs_answer=True)
+    judgement = _judgement(await _read((text, Context())), wishes, topic, reference, needs_answer=True)
     topic_id = wishes.topic_id or reference.topic_id(judgement)
     route = reference.route(
         page_id=None,
@@ -218,7 +328,8 @@ async def open_from_text(
     now = clock.now()
     appeal = Appeal(
         id=new_id(), status="triage", urgency=judgement.urgency, outcome=None, topic_id=topic_id, text=text,
-        url=url,
+        url=url, municipality=reference.oktmo(judgement), settlement=judgement.settlement, street=judgement.street,
+        house=judgement.house, fault=judgement.fault, language=judgement.language,
         written_at=now, opened_at=now, organisation_id=None, page_id=None, network=None, thread_key=None,
         author_key=None, route=route.waiting(), created_at=now, updated_at=now,
     )  # fmt: skip

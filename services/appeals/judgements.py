@@ -1,12 +1,14 @@
-"""What was judged of messages, stored: the last judgement of a message stands."""
+"""What was judged of messages, stored: the last judgement of a message stands, a person's over any machine's."""
 
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import InstrumentedAttribute
 
+from services.appeals.judging import MACHINES
 from shared import audit
 from shared.database import WriteSession
 from shared.tables.appeals import Triage
@@ -17,14 +19,17 @@ _RENEWED = tuple(
 
 
 async def store(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) -> None:
-    """Write judgements, by message, in place of those before."""
+    """Write judgements, by message, in place of those before; a machine's leaves a person's as it is."""
     if not judged:
         return
     before = await _before(session, judged)
     row = insert(Triage).values(list(judged.values()))
     await session.execute(
         row.on_conflict_do_update(
-            index_elements=["message_id"], set_={name: row.excluded[name] for name in _RENEWED}
+            index_elements=["message_id"],
+            set_={name: row.excluded[name] for name in _RENEWED},
+            # A person may have decided while a machine was reading.
+            where=or_(_by_machine(Triage.judged_by), not_(_by_machine(row.excluded.judged_by))),
         )
     )
     changes = (
@@ -32,6 +37,10 @@ async def store(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) ->
         for message_id, values in judged.items()
     )
     await audit.record(session, Triage, changes)
+
+
+def _by_machine(judged_by: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    return or_(*(judged_by.startswith(prefix, autoescape=True) for prefix in MACHINES))
 
 
 async def _before(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) -> dict[UUID, dict[str, Any]]:

@@ -28,6 +28,8 @@ Item = tuple[str, Context]
 # Judgements kept ahead of their turn: a few batches.
 KEPT = 4_000
 _PORTION = 250
+# How what judges by itself is named; a person is known by an id.
+MACHINES = ("rule:", "model:")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Judged:
 
 def is_machine(judged_by: str) -> bool:
     """Whether a rule or a model judged, not a person."""
-    return judged_by.startswith(("rule:", "model:"))
+    return judged_by.startswith(MACHINES)
 
 
 def _start(topics_model: Path | None) -> None:

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.deciding import require_organisation, require_topic
 from services.appeals.schemas import PolicyIn, RuleIn
+from services.appeals.wishes import require_organisation, require_topic
 from shared import clock
 from shared.database import WriteSession
 from shared.pagination import Paging

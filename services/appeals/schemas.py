@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.appeals.fields import Line, Moment, Text
 from services.appeals.replies import MAX_LENGTH
-from services.appeals.understanding.judgement import Language
+from services.appeals.understanding.judgement import Language, MessageType
+from services.appeals.wishes import PLACE, Wishes
 from services.appeals.workflow import Outcome, Status
 
 Urgency = Literal["normal", "high"]
@@ -128,14 +129,28 @@ class AppealSummary(BaseModel):
     allowed_moves: list[Status] = Field(description="Where you may move the case")
 
 
+class Likely(BaseModel):
+    """A topic that a message may be about."""
+
+    topic: TopicNamed
+    confidence: float = Field(description="A probability", examples=[0.62])
+
+
 class TriageOut(BaseModel):
     """What was judged of a message, and why."""
 
     needs_answer: Literal["yes", "no", "unsure"]
-    type: str
+    type: MessageType
     urgency: Urgency
     topic_id: UUID | None
-    confidence: float
+    topic: TopicNamed | None
+    confidence: float = Field(description="Of the need; a person is certain")
+    topic_confidence: float | None
+    top3: list[Likely] = Field(description="At most three topics, the likeliest first")
+    place: Place | None
+    place_from: Literal["text", "page", "person"] | None = Field(description="What told the municipality")
+    language: Language
+    fault: str | None = Field(description="What is out, when that is the matter", examples=["power"])
     why: str = Field(examples=["Вопрос: «?»; тема: «дорогу»"])
     judged_by: str = Field(description="The rule, or the id of the person")
 
@@ -217,7 +232,20 @@ class AppealOut(AppealSummary):
     timeline: list[TimelineOut]
 
 
-class AppealIn(Body):
+class PlaceIn(Body):
+    """A place; what is finer than a part that is named, and is not named itself, is unknown then."""
+
+    municipality: str | None = Field(default=None, pattern=OKTMO, description="OKTMO", examples=["81701000"])
+    settlement: Line | None = Field(default=None, examples=["Кабанск"])
+    street: Line | None = Field(default=None, examples=["улица Бабушкина"])
+    house: Line | None = Field(default=None, examples=["20"])
+
+    def place(self) -> dict[str, str]:
+        """The parts that are named."""
+        return {part: value for part in PLACE if (value := getattr(self, part)) is not None}
+
+
+class AppealIn(PlaceIn):
     """Open a case by hand: from a stored message, or from words that came another way."""
 
     message_id: UUID | None = None
@@ -228,6 +256,10 @@ class AppealIn(Body):
     topic_id: UUID | None = None
     urgency: Urgency | None = None
     url: Annotated[Line, Field(pattern=r"^https?://")] | None = None
+
+    def wishes(self) -> Wishes:
+        """What the person says of the case."""
+        return Wishes(self.organisation_id, self.topic_id, self.urgency, place=self.place())
 
 
 class MoveIn(Body):
@@ -271,12 +303,50 @@ class Counts(BaseModel):
     overdue: int
 
 
-class TriageIn(Body):
-    """A person's decision about a message."""
+class TriageIn(PlaceIn):
+    """A person's decision about a message. What it leaves out, or names as null, it says nothing about."""
 
     needs_answer: bool = Field(examples=[True])
-    topic_id: UUID | None = None
+    confirm: bool = Field(
+        default=False,
+        description="What is left out is right as it was judged: with nothing else, all of it",
+        examples=[False],
+    )
+    type: MessageType | None = Field(default=None, examples=["complaint"])
+    topic_id: UUID | None = Field(default=None, description="A topic, or a group where no topic of it fits")
+    no_place: bool = Field(default=False, description="The place that was judged is wrong, and there is none")
     urgency: Urgency | None = Field(default=None, examples=["high"])
+    organisation_id: UUID | None = Field(default=None, description="Who must answer")
+
+    def wishes(self) -> Wishes:
+        """What the person says besides the need."""
+        return Wishes(
+            organisation_id=self.organisation_id,
+            topic_id=self.topic_id,
+            urgency=self.urgency,
+            type=self.type,
+            place=self.place(),
+            no_place=self.no_place,
+            confirms=self.confirm,
+        )
+
+
+class Agreement(BaseModel):
+    """Whether people agree with what was judged, by question; null where either said nothing about it."""
+
+    need: bool | None
+    group: bool | None
+    topic: bool | None
+    place: bool | None = Field(description="The municipality")
+    urgency: bool | None
+    owner: bool | None = Field(description="Whom the rules gave the case to, or suggested")
+
+
+class OtherOwner(BaseModel):
+    """Whom the rules would give the case to."""
+
+    organisation: Named
+    reason: str = Field(examples=["Правило маршрутизации по теме"])
 
 
 class Decision(BaseModel):
@@ -284,9 +354,41 @@ class Decision(BaseModel):
 
     message_id: UUID
     triage: TriageOut
+    agreement: Agreement
     appeal_id: UUID | None
     appeal_number: int | None
     appeal_status: Status | None
+    organisation: Named | None = Field(description="Who must answer")
+    route: RouteOut | None
+    rerouted: bool = Field(description="The corrected class or place gave the case another owner")
+    suggested: OtherOwner | None = Field(
+        description="Another owner by the rules, where the case stays with who has begun or was chosen by a person"
+    )
+
+
+class Verdict(BaseModel):
+    """What was judged of a message, or decided by people; null where nothing was said."""
+
+    needs_answer: Literal["yes", "no", "unsure"] | None
+    type: MessageType | None
+    topic: TopicNamed | None
+    place: Place | None
+    urgency: Urgency | None
+    organisation_id: UUID | None
+
+
+class ReviewOut(BaseModel):
+    """A message that a person reviewed."""
+
+    message_id: UUID
+    judged_by: str = Field(description="The rule or model; `nobody` where a person was the first")
+    judged: Verdict
+    decided: Verdict
+    agreement: Agreement
+    organisation_id: UUID | None = Field(description="Whose case it is, else whose page")
+    reviewed_by: str = Field(description="The last who reviewed it")
+    created_at: datetime = Field(description="When it was reviewed first")
+    updated_at: datetime
 
 
 class TopicOut(BaseModel):

@@ -175,7 +175,7 @@ class Triage(Base):
     settlement: Mapped[str | None]
     street: Mapped[str | None]
     house: Mapped[str | None]
-    # text | page: what told the municipality.
+    # text | page | person: what told the municipality.
     place_from: Mapped[str | None]
     language: Mapped[str]
     fault: Mapped[str | None]

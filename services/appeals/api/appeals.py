@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.appeals import appeals, deciding, schemas
 from services.appeals.appeals import Filter
-from services.appeals.deciding import Wishes
 from services.appeals.fields import Line, Moment
 from services.appeals.understanding.judgement import Language
 from services.appeals.workflow import Status
@@ -122,7 +121,7 @@ async def open_appeal(
     """
 
     async def work() -> schemas.AppealOut:
-        wishes = Wishes(body.organisation_id, body.topic_id, body.urgency)
+        wishes = body.wishes()
         if (body.message_id is None) == (body.text is None):
             raise Invalid.field("/message_id", "Give either message_id or text")
         if body.message_id is not None:

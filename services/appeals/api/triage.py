@@ -4,9 +4,8 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from services.appeals import appeals, deciding, schemas
+from services.appeals import deciding, reviewed, schemas
 from services.appeals.api.appeals import WRITE, Moderator
-from services.appeals.deciding import Wishes
 from shared import problems
 from shared.problems import NotFound
 from shared.service import Writing
@@ -17,20 +16,18 @@ router = APIRouter(tags=["messages"])
 @router.post(
     "/messages/{message_id}/triage",
     responses=problems.responses(*WRITE, NotFound),
-    summary="Decide whether a message needs an answer",
+    summary="Confirm or correct what was judged of a message",
 )
 async def triage(
     session: Writing, caller: Moderator, message_id: UUID, body: schemas.TriageIn
 ) -> schemas.Decision:
-    """Yes opens a case, joins the open one of that thread and author, or starts the clock of one that waited for a
-    decision; no ends a case that waited. The decision stands over the rule's.
+    """One call confirms or corrects what was judged: need, class, place, urgency and owner, of the message and its
+    case. `{"needs_answer": true, "confirm": true}` says that all is right as it is.
+
+    Yes opens a case, joins the open one of that thread and author, or starts the clock of one that waited for a
+    decision. A corrected class or place routes a case anew that nobody has begun and no person placed. No ends a
+    case that nobody has begun and no other message of it needs. The decision stands over the rule's, and over an
+    earlier person's where both say something.
     """
-    wishes = Wishes(topic_id=body.topic_id, urgency=body.urgency)
-    judged, appeal = await deciding.decide(session, caller, message_id, wishes, needs_answer=body.needs_answer)
-    return schemas.Decision(
-        message_id=message_id,
-        triage=appeals.judgement(judged),
-        appeal_id=appeal.id if appeal else None,
-        appeal_number=appeal.number if appeal else None,
-        appeal_status=appeal.status if appeal else None,
-    )
+    decided = await deciding.decide(session, caller, message_id, body.wishes(), needs_answer=body.needs_answer)
+    return await reviewed.decision(session, decided)

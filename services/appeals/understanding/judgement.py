@@ -46,6 +46,6 @@ class Judgement:
     settlement: str | None = None
     street: str | None = None
     house: str | None = None
-    place_from: Literal["text", "page"] | None = None
+    place_from: Literal["text", "page", "person"] | None = None
     language: Language = "ru"
     fault: str | None = None

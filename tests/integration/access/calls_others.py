@@ -20,6 +20,7 @@ APPEALS: dict[str, Row] = {
     "POST /api/v1/messages/{message_id}/triage": Call(
         Right.APPEALS_TRIAGE, body(needs_answer=False), names={"message_id": "other_message_id"}
     ),
+    "GET /api/v1/reviews": Listing(Right.APPEALS_READ, shows="message_id", key="message_id"),
     "GET /api/v1/topics": Call(Right.REGISTRY_READ),
     "GET /api/v1/topics/{topic_id}": Call(Right.REGISTRY_READ),
     "GET /api/v1/sla-policies": Call(Right.REGISTRY_READ),

@@ -27,6 +27,7 @@ FINDS = {
     "number": "number",
     "q": "word",
     "topic_id": "topic_id",
+    "group_id": "topic_id",
     "subject_id": "appeal_id",
     "actor": "actor",
     "key": "organisation_id",
@@ -53,6 +54,9 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "on_behalf_of": ["somebody"],
     "action": ["matrix"],
     "field": ["verified"],
+    "settlement": ["Кабанск"],
+    "fault": ["power"],
+    "handed_over_at_least": ["1"],
 }
 PAGED = {"limit", "cursor"}
 # The region's public directory, which everybody reads.

@@ -178,8 +178,8 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
         session,
         *(
             appeals.Triage(
-                message_id=message.id, needs_answer="no", type="chatter", urgency="normal", confidence=0.5, top3=[],
-                language="ru", why="", judged_by="rule",
+                message_id=message.id, needs_answer="no", type="chatter", urgency="normal", confidence=0.5,
+                language="ru", top3=[], why="", judged_by="rule",
             )
             for message in messages
         ),

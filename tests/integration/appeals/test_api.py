@@ -254,6 +254,7 @@ async def test_a_person_decides_about_a_message(world: World) -> None:
     other = await world.writes(UNCLEAR, author="zoya")
     no = (await world.post(f"/messages/{other}/triage", {"needs_answer": False})).json()
     assert no["appeal_status"] == "not_required"
+    assert (await world.move(await world.case(decision["appeal_id"]), "in_progress")).status_code == 200
     conflict = await world.post(f"/messages/{unclear}/triage", {"needs_answer": False})
     _is_problem(conflict, 409)
 

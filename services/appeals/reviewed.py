@@ -1,0 +1,105 @@
+"""Judgements, decisions and reviews as they cross the wire, with the names of what they speak of."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals import schemas
+from services.appeals.deciding import Decided
+from services.appeals.reviews import QUESTIONS, Snapshot
+from services.appeals.topics import Names
+from services.appeals.wishes import PLACE
+from shared.tables.appeals import Review, Triage
+from shared.tables.registry import Organisation
+
+_SAME = (
+    "needs_answer", "type", "urgency", "topic_id", "confidence", "topic_confidence", "place_from", "language",
+    "fault", "why", "judged_by",
+)  # fmt: skip
+
+
+async def judgements(session: AsyncSession, rows: Sequence[Triage]) -> list[schemas.TriageOut]:
+    """Judgements in their order."""
+    topics = {row.topic_id for row in rows if row.topic_id}
+    topics |= {UUID(one["topic_id"]) for row in rows for one in row.top3}
+    names = await Names.load(session, topics, {row.municipality for row in rows if row.municipality})
+    return [_judgement(row, names) for row in rows]
+
+
+def _judgement(row: Triage, names: Names) -> schemas.TriageOut:
+    likely = ((names.topics.get(UUID(one["topic_id"])), one["confidence"]) for one in row.top3)
+    return schemas.TriageOut(
+        **{name: getattr(row, name) for name in _SAME},
+        topic=names.topics.get(row.topic_id) if row.topic_id else None,
+        top3=[schemas.Likely(topic=topic, confidence=chance) for topic, chance in likely if topic is not None],
+        place=names.place(row.municipality, row.settlement, row.street, row.house),
+    )
+
+
+async def decision(session: AsyncSession, decided: Decided) -> schemas.Decision:
+    """What a decision led to."""
+    appeal, suggested = decided.appeal, decided.suggested
+    wanted = {appeal.organisation_id if appeal else None, suggested.organisation_id if suggested else None} - {
+        None
+    }
+    rows = await session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(wanted)))
+    organisations = {row.id: schemas.Named(id=row.id, name=row.name) for row in rows}
+    (triage,) = await judgements(session, [decided.judged])
+    return schemas.Decision(
+        message_id=decided.judged.message_id,
+        triage=triage,
+        agreement=_agreement(decided.review),
+        appeal_id=appeal.id if appeal else None,
+        appeal_number=appeal.number if appeal else None,
+        appeal_status=appeal.status if appeal else None,
+        organisation=organisations.get(appeal.organisation_id) if appeal and appeal.organisation_id else None,
+        route=schemas.RouteOut.model_validate(appeal.route) if appeal else None,
+        rerouted=decided.rerouted,
+        suggested=schemas.OtherOwner(
+            organisation=organisations[suggested.organisation_id], reason=suggested.reason
+        )
+        if suggested and suggested.organisation_id
+        else None,
+    )
+
+
+async def reviews(session: AsyncSession, rows: Sequence[Review]) -> list[schemas.ReviewOut]:
+    """Reviews in their order."""
+    kept = [side for row in rows for side in (row.judged, row.decided)]
+    topics = {UUID(side["topic_id"]) for side in kept if side.get("topic_id")}
+    places = {place["municipality"] for side in kept if (place := _place(side))["municipality"]}
+    names = await Names.load(session, topics, places)
+    return [
+        schemas.ReviewOut(
+            message_id=row.message_id,
+            judged_by=row.judged_by,
+            judged=_verdict(row.judged, names),
+            decided=_verdict(row.decided, names),
+            agreement=_agreement(row),
+            organisation_id=row.organisation_id,
+            reviewed_by=row.reviewed_by,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+        for row in rows
+    ]
+
+
+def _agreement(row: Review) -> schemas.Agreement:
+    return schemas.Agreement(**{question: getattr(row, f"agrees_{question}") for question in QUESTIONS})
+
+
+def _place(side: Snapshot) -> dict[str, Any]:
+    # A judgement holds the parts of the place by themselves, a decision holds a place where one was spoken of.
+    return {part: (side.get("place") or side).get(part) for part in PLACE}
+
+
+def _verdict(side: Snapshot, names: Names) -> schemas.Verdict:
+    return schemas.Verdict(
+        **{name: side.get(name) for name in ("needs_answer", "type", "urgency", "organisation_id")},
+        topic=names.topics.get(UUID(side["topic_id"])) if side.get("topic_id") else None,
+        place=names.place(*(_place(side)[part] for part in PLACE)),
+    )

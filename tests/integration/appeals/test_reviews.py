@@ -1,0 +1,367 @@
+"""A person confirms or corrects what was judged of a message, in one call, and it is remembered who said what."""
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from services.appeals import judgements
+from services.appeals.judging import is_machine
+from tests.harness import CENTRE_SUBJECT
+from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.test_opening import QUESTION
+
+CITY, DISTRICT = "81701000", "81624000"
+SECOND = str(UUID(int=2))
+UNCLEAR = "Би мүнөөдэр һургуулида ошооб"
+
+
+async def execute(world: World, statement: str, *values: Any) -> None:
+    """A change that the tests need, with the rights of appeals."""
+    connection = await world.database.connect("appeals")
+    try:
+        await connection.execute(statement, *values)
+    finally:
+        await connection.close()
+
+
+async def topic(world: World, code: str) -> str:
+    """The id of a class."""
+    return str(await world.ingest.fetchval("SELECT id FROM topics WHERE code = $1", code))
+
+
+async def judged(world: World, text: str = QUESTION, *, code: str = "roads.01", **details: Any) -> UUID:
+    """A message with a case, whose topic and place a model has judged."""
+    message = await world.writes(text, **details)
+    topic_id = UUID(await topic(world, code))
+    likely = json.dumps([{"topic_id": str(topic_id), "confidence": 0.8}])
+    await execute(
+        world,
+        """UPDATE triage SET topic_id = $2, topic_confidence = 0.8, top3 = $3::text::jsonb, municipality = $4,
+           street = 'улица Бабушкина', place_from = 'text' WHERE message_id = $1""",
+        message, topic_id, likely, CITY,
+    )  # fmt: skip
+    await execute(
+        world,
+        """UPDATE appeals SET topic_id = $2, municipality = $3, street = 'улица Бабушкина'
+           WHERE id = (SELECT appeal_id FROM appeal_messages WHERE message_id = $1)""",
+        message, topic_id, CITY,
+    )  # fmt: skip
+    return message
+
+
+async def rule(world: World, code: str, organisation: UUID) -> None:
+    """From now on the rules send this topic there."""
+    await execute(
+        world,
+        """INSERT INTO routing_rules (id, rule_set_id, topic_id, send_to, organisation_id, created_at)
+           SELECT $1, id, $2, 'organisation', $3, now() FROM rule_sets WHERE status = 'active'""",
+        uuid4(), UUID(await topic(world, code)), organisation,
+    )  # fmt: skip
+
+
+async def decide(world: World, message: UUID, *, needs_answer: bool = True, **body: Any) -> dict[str, Any]:
+    """A moderator's decision that is taken."""
+    answer = await world.post(f"/messages/{message}/triage", {"needs_answer": needs_answer, **body})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def review(world: World, message: UUID) -> dict[str, Any]:
+    """What is kept of the reviews of a message."""
+    row = await world.ingest.fetchrow(
+        "SELECT to_jsonb(r)::text AS kept FROM reviews r WHERE message_id = $1", message
+    )
+    assert row is not None
+    found: dict[str, Any] = json.loads(row["kept"])
+    return found
+
+
+def refused(answer: httpx.Response, *pointers: str) -> None:
+    """The request is refused with 422 naming these."""
+    assert answer.status_code == 422, answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == list(pointers)
+
+
+async def test_all_right_as_it_is_in_one_call(world: World) -> None:
+    message = await judged(world)
+    before = await world.only()
+    decision = await decide(world, message, confirm=True)
+    assert decision["agreement"] == dict.fromkeys(("need", "group", "topic", "place", "urgency", "owner"), True)
+    found = decision["triage"]
+    assert (found["judged_by"], found["confidence"], found["type"]) == (CENTRE_SUBJECT, 1.0, "question")
+    assert found["topic"]["group"]["name"] == "Дороги"
+    assert found["top3"] == [{"topic": found["topic"], "confidence": 0.8}]
+    assert found["place"]["municipality"]["oktmo"] == CITY
+    assert (found["place"]["street"], found["place_from"], found["language"]) == ("улица Бабушкина", "text", "ru")
+    assert (decision["rerouted"], decision["suggested"]) == (False, None)
+    after = await world.only()
+    assert after["messages"][0]["triage"] == found
+    for part in ("status", "organisation", "topic", "place", "urgency", "route"):
+        assert after[part] == before[part]
+    kept = await review(world, message)
+    assert kept["judged"]["topic_id"] == kept["decided"]["topic_id"] == found["topic"]["id"]
+    assert is_machine(kept["judged_by"])
+    assert kept["group_id"] == found["topic"]["group"]["id"]
+    assert kept["organisation_id"] == str(world.organisation)
+
+
+async def test_a_corrected_class_and_place_route_a_case_anew_that_nobody_has_begun(world: World) -> None:
+    await rule(world, "energy", world.other_organisation)
+    message = await judged(world)
+    energy = await topic(world, "energy.01")
+    decision = await decide(world, message, topic_id=energy, municipality=DISTRICT, settlement="Турунтаево")
+    assert decision["rerouted"] is True
+    assert decision["organisation"]["id"] == str(world.other_organisation)
+    assert decision["route"]["reason"].startswith("Правило маршрутизации")
+    assert decision["suggested"] is None
+    assert decision["agreement"] == {
+        "need": True, "group": False, "topic": False, "place": False, "urgency": None, "owner": None,
+    }  # fmt: skip
+    case = await world.only()
+    assert (case["status"], case["topic"]["id"]) == ("assigned", energy)
+    assert case["organisation"]["id"] == str(world.other_organisation)
+    # Another settlement has other streets.
+    assert case["place"]["municipality"]["oktmo"] == DISTRICT
+    assert (case["place"]["settlement"], case["place"]["street"]) == ("Турунтаево", None)
+    assert case["messages"][0]["triage"]["place_from"] == "person"
+    kinds = [entry["kind"] for entry in case["timeline"]]
+    assert {"topic_changed", "place_changed"} <= set(kinds)
+    hands = await world.ingest.fetch("SELECT kind, to_organisation_id FROM hands ORDER BY at, id")
+    assert [row["kind"] for row in hands] == ["routed", "rerouted"]
+
+
+@pytest.mark.parametrize("why", ["begun", "answering", "placed"])
+async def test_a_case_in_hands_stays_and_the_other_owner_is_shown(world: World, why: str) -> None:
+    message = await judged(world)
+    if why == "begun":
+        assert (await world.move(await world.only(), "in_progress")).status_code == 200
+    elif why == "answering":
+        case = await world.only()
+        assert (await world.post(f"/appeals/{case['id']}/replies", {"text": "Починим"})).status_code == 201
+    else:
+        await decide(world, message, organisation_id=str(world.other_organisation))
+        await decide(world, message, organisation_id=str(world.organisation))
+    await rule(world, "energy", world.other_organisation)
+    decision = await decide(world, message, topic_id=await topic(world, "energy.01"))
+    assert decision["rerouted"] is False
+    assert decision["organisation"]["id"] == str(world.organisation)
+    assert decision["suggested"]["organisation"] == {
+        "id": str(world.other_organisation),
+        "name": "Комитет по строительству",
+    }
+    assert (await world.only())["topic"]["group"]["name"] == "Энергетика"
+
+
+async def test_owner_and_urgency_are_set_by_the_same_call(world: World) -> None:
+    message = await judged(world)
+    decision = await decide(
+        world, message, confirm=True, urgency="high", organisation_id=str(world.other_organisation)
+    )
+    assert decision["agreement"] == {
+        "need": True, "group": True, "topic": True, "place": True, "urgency": False, "owner": False,
+    }  # fmt: skip
+    case = await world.only()
+    assert (case["urgency"], case["organisation"]["id"]) == ("high", str(world.other_organisation))
+    # Four hours for an urgent case, from the moment it was received.
+    assert case["first_response_due_at"] == "2026-03-04T07:01:00Z"
+
+
+async def test_reviewed_again_the_first_judgement_stays_and_the_last_words_stand(world: World) -> None:
+    message = await judged(world)
+    energy, signs = await topic(world, "energy.01"), await topic(world, "roads.02")
+    await decide(world, message, topic_id=energy, municipality=DISTRICT)
+    machine = (await review(world, message))["judged"]
+    second = world.appeals.token("moderator", subject=SECOND)
+    answer = await world.appeals.client.post(
+        f"/api/v1/messages/{message}/triage",
+        json={"needs_answer": True, "topic_id": signs, "urgency": "high"},
+        headers={"Authorization": f"Bearer {second}"},
+    )
+    assert answer.status_code == 200, answer.text
+    kept = await review(world, message)
+    assert kept["judged"] == machine
+    assert (kept["reviewed_by"], kept["agrees_topic"], kept["agrees_group"]) == (SECOND, False, True)
+    assert (kept["decided"]["topic_id"], kept["decided"]["place"]["municipality"]) == (signs, DISTRICT)
+    assert answer.json()["triage"]["judged_by"] == SECOND
+    assert answer.json()["triage"]["place"]["municipality"]["oktmo"] == DISTRICT
+    # The same words again change nothing.
+    await decide(world, message, topic_id=signs, urgency="high")
+    again = await review(world, message)
+    for changing in ("reviewed_by", "updated_at"):
+        again.pop(changing)
+        kept.pop(changing)
+    assert again == kept
+
+
+async def test_no_ends_a_case_that_nobody_has_begun(world: World) -> None:
+    message = await judged(world)
+    decision = await decide(world, message, needs_answer=False, type="chatter")
+    assert decision["appeal_status"] == "not_required"
+    assert (decision["triage"]["topic"], decision["triage"]["place"]) == (None, None)
+    assert decision["agreement"]["need"] is False
+    # Who takes it back gets the class that was judged at first.
+    back = await decide(world, message, confirm=True)
+    assert (back["appeal_status"], back["triage"]["topic"]["group"]["name"]) == ("assigned", "Дороги")
+    assert back["agreement"] | {"owner": None} == {
+        "need": True, "group": True, "topic": True, "place": True, "urgency": True, "owner": None,
+    }  # fmt: skip
+    assert (await world.move(await world.only(), "in_progress")).status_code == 200
+    answer = await world.post(f"/messages/{message}/triage", {"needs_answer": False})
+    assert answer.status_code == 409, answer.text
+    assert (await review(world, message))["decided"]["needs_answer"] == "yes"
+
+
+async def test_a_case_lives_while_another_message_of_it_needs_an_answer(world: World) -> None:
+    first = await judged(world)
+    second = await world.writes("И когда починят мост?", at=WEDNESDAY + timedelta(minutes=5))
+    assert (await decide(world, second, needs_answer=False))["appeal_status"] == "assigned"
+    assert (await decide(world, first, needs_answer=False))["appeal_status"] == "not_required"
+
+
+async def test_an_unclear_message_gets_class_place_and_owner_at_once(world: World) -> None:
+    await rule(world, "education", world.other_organisation)
+    message = await world.writes(UNCLEAR)
+    assert (await world.only())["status"] == "triage"
+    decision = await decide(world, message, topic_id=await topic(world, "education"), municipality=CITY)
+    assert (decision["appeal_status"], decision["agreement"]["need"]) == ("assigned", None)
+    assert decision["organisation"]["id"] == str(world.other_organisation)
+    case = await world.only()
+    assert (case["topic"]["name"], case["place"]["municipality"]["oktmo"]) == ("Образование", CITY)
+
+
+async def test_an_owner_named_for_a_new_case_is_the_first_to_hear_of_it(world: World) -> None:
+    thanks = await world.writes("Спасибо большое")
+    decision = await decide(world, thanks, type="request", organisation_id=str(world.other_organisation))
+    assert decision["organisation"]["id"] == str(world.other_organisation)
+    assert decision["agreement"] == dict.fromkeys(decision["agreement"]) | {"need": False}
+    told = await world.events("appeal.assigned", "appeal.moved")
+    assert {event["organisation_id"] for event in told} == {world.other_organisation}
+    assert (await world.only())["handovers"] == 0
+
+
+async def test_what_no_machine_judged_is_decided_all_the_same(world: World) -> None:
+    message = await world.insert_message(QUESTION, history=True)
+    await world.work()
+    decision = await decide(world, message, confirm=True)
+    assert decision["appeal_status"] == "assigned"
+    assert set(decision["agreement"].values()) == {None}
+    assert (await review(world, message))["judged_by"] == "nobody"
+
+
+WRONG: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, ["/needs_answer"]),
+    ({"needs_answer": True, "colour": "red"}, ["/colour"]),
+    ({"needs_answer": True, "type": "spam"}, ["/type"]),
+    ({"needs_answer": False, "type": "complaint"}, ["/type"]),
+    ({"needs_answer": False, "urgency": "high", "house": "1"}, ["/urgency", "/house"]),
+    ({"needs_answer": False, "topic_id": str(uuid4())}, ["/topic_id"]),
+    ({"needs_answer": True, "topic_id": str(uuid4())}, ["/topic_id"]),
+    ({"needs_answer": True, "organisation_id": str(uuid4())}, ["/organisation_id"]),
+    ({"needs_answer": True, "municipality": "99999999"}, ["/municipality"]),
+    ({"needs_answer": True, "municipality": "Улан-Удэ"}, ["/municipality"]),
+    ({"needs_answer": True, "street": " "}, ["/street"]),
+    ({"needs_answer": True, "no_place": True, "street": "Ленина"}, ["/street"]),
+]
+
+
+async def test_a_wrong_decision_changes_nothing(world: World) -> None:
+    message = await judged(world)
+    before = await world.only()
+    for body, pointers in WRONG:
+        refused(await world.post(f"/messages/{message}/triage", body), *pointers)
+    assert await world.only() == before
+    assert await world.ingest.fetchval("SELECT count(*) FROM reviews") == 0
+
+
+async def test_two_moderators_at_once_the_last_stands_and_nothing_is_lost(world: World) -> None:
+    energy, signs = await topic(world, "energy.01"), await topic(world, "roads.02")
+    url = "/api/v1/messages/{}/triage"
+    bodies = [
+        {"needs_answer": True, "topic_id": energy, "urgency": "high"},
+        {"needs_answer": True, "topic_id": signs, "municipality": DISTRICT},
+    ]
+    headers = [
+        {"Authorization": f"Bearer {world.appeals.token('moderator', subject=subject)}"}
+        for subject in (CENTRE_SUBJECT, SECOND)
+    ]
+    for attempt in range(8):
+        # Half of them have no case yet: both would open one.
+        text = QUESTION if attempt % 2 else "Спасибо большое"
+        message = await world.writes(text, author=f"a{attempt}", thread=f"vk:-101_{attempt}")
+        answers = await asyncio.gather(
+            *(
+                world.appeals.client.post(url.format(message), json=body, headers=header)
+                for body, header in zip(bodies, headers, strict=True)
+            )
+        )
+        assert [answer.status_code for answer in answers] == [200, 200], [answer.text for answer in answers]
+        assert len({answer.json()["appeal_id"] for answer in answers}) == 1
+        kept = await review(world, message)
+        assert is_machine(kept["judged_by"])
+        assert kept["decided"]["urgency"] == "high"
+        assert kept["decided"]["place"]["municipality"] == DISTRICT
+        last = energy if kept["reviewed_by"] == CENTRE_SUBJECT else signs
+        assert kept["decided"]["topic_id"] == last
+        row = await world.ingest.fetchrow(
+            "SELECT judged_by, topic_id, urgency, municipality FROM triage WHERE message_id = $1", message
+        )
+        assert dict(row) == {
+            "judged_by": kept["reviewed_by"], "topic_id": UUID(last), "urgency": "high", "municipality": DISTRICT,
+        }  # fmt: skip
+
+
+async def test_a_machine_that_was_reading_meanwhile_does_not_undo_a_decision(world: World) -> None:
+    message = await judged(world)
+    row = await world.ingest.fetchrow("SELECT * FROM triage WHERE message_id = $1", message)
+    machine = dict(row) | {"top3": [], "urgency": "normal"}
+    decision = await decide(world, message, urgency="high")
+    async with world.appeals.service.database.write() as session:
+        await judgements.store(session, {message: machine})
+    assert (await world.only())["messages"][0]["triage"] == decision["triage"]
+
+
+async def test_reviews_are_listed_for_the_centre_and_for_each_organisation(world: World) -> None:
+    ok_page = next(page for page in world.pages if page != world.page)
+    right = await judged(world, author="a")
+    wrong = await judged(world, author="b", page=ok_page, thread="ok:1")
+    await decide(world, right, confirm=True)
+    await decide(world, wrong, topic_id=await topic(world, "energy.01"))
+
+    async def listed(**query: Any) -> list[str]:
+        answer = await world.get("/reviews", **query)
+        assert answer.status_code == 200, answer.text
+        return [item["message_id"] for item in answer.json()["items"]]
+
+    assert await listed() == [str(wrong), str(right)]
+    assert await listed(corrected="true") == [str(wrong)]
+    assert await listed(corrected="false") == [str(right)]
+    assert await listed(group_id=await topic(world, "energy")) == [str(wrong)]
+    assert await listed(role="executor", org=world.organisation) == [str(right)]
+    assert await listed(role="executor", org=world.other_organisation) == [str(wrong)]
+    first = (await world.get("/reviews", limit=1)).json()
+    assert await listed(limit=1, cursor=first["next_cursor"]) == [str(right)]
+    (item,) = first["items"]
+    assert (item["judged"]["topic"]["group"]["name"], item["decided"]["topic"]["group"]["name"]) == (
+        "Дороги",
+        "Энергетика",
+    )
+    assert item["judged"]["place"]["municipality"]["oktmo"] == CITY
+    assert (item["decided"]["place"], item["reviewed_by"]) == (None, CENTRE_SUBJECT)
+
+
+async def test_a_review_leaves_its_trail(world: World) -> None:
+    message = await judged(world)
+    await decide(world, message, topic_id=await topic(world, "energy.01"))
+    rows = await world.ingest.fetch(
+        """SELECT subject_kind, actor, organisation_id FROM audit
+           WHERE subject_id = $1 OR subject_kind = 'appeals' ORDER BY subject_kind""",
+        str(message),
+    )
+    assert {row["subject_kind"] for row in rows} == {"appeals", "reviews", "triage"}
+    assert {row["actor"] for row in rows} == {CENTRE_SUBJECT}
