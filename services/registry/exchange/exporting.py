@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.exchange.cells import KIND_TITLES, Dated, written, written_names
 from services.registry.exchange.columns import EXPORTED, NAME, PAGES
-from services.registry.exchange.escaping import escaped
 from services.registry.exchange.known import OTHER_NAMES
+from shared.escaping import escaped
 from shared.networks import NETWORKS
 from shared.tables.registry import Calendar, Organisation, OrganisationName, Page
 

@@ -13,7 +13,7 @@ from typing import Any
 import openpyxl
 
 from services.registry.exchange.columns import BY_FIELD, NAME, field_of
-from services.registry.exchange.escaping import unescaped
+from shared.escaping import unescaped
 from shared.problems import Invalid
 
 MAX_ROWS = 20_000
