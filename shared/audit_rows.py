@@ -27,6 +27,8 @@ _VIA: dict[str, tuple[str, type[_Placed]]] = {
     "reconciliations": ("page_id", Page),
     "triage": ("message_id", Message),
     "replies": ("appeal_id", Appeal),
+    "incident_members": ("appeal_id", Appeal),
+    "alerts": ("appeal_id", Appeal),
 }
 _OWN: dict[str, str] = {"organisations": "id", "successions": "predecessor_id"}
 # Rows whose key is a secret's digest: the column that names them all the same.

@@ -1,7 +1,7 @@
 """The appeals service's wiring."""
 
 from services.appeals import ahead, worker
-from services.appeals.api import appeals, replies, reviews, rules, topics, triage
+from services.appeals.api import alerts, appeals, incidents, replies, reviews, rules, topics, triage
 from services.appeals.tasks import jobs
 from shared.service import Service
 from shared.tables.events import AppealsIdempotency
@@ -9,10 +9,19 @@ from shared.tables.events import AppealsIdempotency
 service = Service(
     "appeals",
     "Gospablik: appeals",
-    routers=[appeals.router, replies.router, triage.router, reviews.router, topics.router, rules.router],
+    routers=[
+        appeals.router,
+        replies.router,
+        triage.router,
+        reviews.router,
+        incidents.router,
+        alerts.router,
+        topics.router,
+        rules.router,
+    ],
     jobs=jobs,
     consumers=worker.consumers,
-    workers={"read-ahead": ahead.run},
+    workers={"read-ahead": ahead.run, "figures": worker.keep_figures},
     answers=AppealsIdempotency,
 )
 worker.register(service)

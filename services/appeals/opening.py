@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import and_, insert, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.appeals import deadlines, judgements
+from services.appeals import alerts, deadlines, judgements
 from services.appeals.moving import accept, raise_urgency, tell_first_owner, wake
 from services.appeals.reference import Reference
 from services.appeals.timeline import SYSTEM, Journal
@@ -134,6 +134,7 @@ class Opening:
         self._pending: set[UUID] = set()
         self._links: list[dict[str, Any]] = []
         self._judged: dict[UUID, dict[str, Any]] = {}
+        self._urgent: list[tuple[Appeal, str]] = []
 
     async def open_for(self, items: Sequence[Taken]) -> None:
         """Insert a case for each first message that needs one. Call `take` for every item afterwards, in order."""
@@ -222,6 +223,8 @@ class Opening:
             status=appeal.status,
         )
         self._journal.tell(appeal, "appeal.opened", item.actor, message_id=str(item.message.id))
+        if appeal.urgency == "high":
+            self._urgent.append((appeal, item.judgement.why))
         if appeal.status == "assigned":
             tell_first_owner(self._journal, appeal, item.actor)
 
@@ -239,6 +242,7 @@ class Opening:
             wake(appeal, after, self._reference, self._journal, item.actor, message=message)
         if judgement.urgency == "high" and appeal.urgency == "normal" and judgement.needs_answer == "yes":
             raise_urgency(appeal, self._reference, self._journal, item.actor, why=judgement.why)
+            self._urgent.append((appeal, judgement.why))
 
     def _accept_by_words(self, appeal: Appeal, item: Taken) -> None:
         """A clear message decides about the unclear one before it."""
@@ -295,8 +299,9 @@ class Opening:
         if self._links:
             await self._session.execute(insert(AppealMessage), self._links)
         await judgements.store(self._session, self._judged)
+        await alerts.raise_urgent(self._session, self._urgent)
         await self._journal.write(self._session)
-        self._links, self._judged = [], {}
+        self._links, self._judged, self._urgent = [], {}, []
 
 
 def first(items: Iterable[Appeal]) -> Appeal | None:

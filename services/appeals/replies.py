@@ -55,13 +55,21 @@ async def queue(session: WriteSession, appeal: Appeal, draft: Draft, caller: Cal
             f"A case in status «{appeal.status}» takes no answer",
             allowed_moves=allowed_moves(appeal.status, caller.role),
         )
+    return await send(session, appeal, draft, caller.actor)
+
+
+async def send(
+    session: WriteSession, appeal: Appeal, draft: Draft, author: str, *, incident_reply_id: UUID | None = None
+) -> Reply:
+    """As `queue`, for a locked case that is known to take an answer; nothing is written when it raises."""
     message = await answered_message(session, appeal, draft.message_id)
-    _check(draft)
+    check(draft)
     now = clock.now()
     reply = Reply(
         id=new_id(), appeal_id=appeal.id, origin="gospablik", kind=draft.kind, text=draft.text, status="queued",
-        author=caller.actor, promised_at=draft.promised_at, publication_id=None, message_id=None, url=None,
+        author=author, promised_at=draft.promised_at, publication_id=None, message_id=None, url=None,
         published_at=None, failure=None, version=1, created_at=now, updated_at=now,
+        incident_reply_id=incident_reply_id,
     )  # fmt: skip
     session.add(reply)
     if appeal.status in {"new", "assigned", "reopened"}:
@@ -72,12 +80,12 @@ async def queue(session: WriteSession, appeal: Appeal, draft: Draft, caller: Cal
     journal.note(
         appeal,
         "reply_queued",
-        caller.actor,
+        author,
         reply_id=str(reply.id),
         reply_kind=reply.kind,
         message_id=str(message.id),
     )
-    journal.tell(appeal, "reply.queued", caller.actor, reply_id=str(reply.id))
+    journal.tell(appeal, "reply.queued", author, reply_id=str(reply.id))
     await journal.write(session)
     await tasks.jobs.enqueue(
         session, tasks.REQUEST_PUBLICATION, {"reply_id": str(reply.id), "message_id": str(message.id)}
@@ -85,7 +93,8 @@ async def queue(session: WriteSession, appeal: Appeal, draft: Draft, caller: Cal
     return reply
 
 
-def _check(draft: Draft) -> None:
+def check(draft: Draft) -> None:
+    """Raise `Invalid` naming the field where kind and promise do not fit together."""
     errors = []
     if draft.kind == "interim" and draft.promised_at is None:
         errors.append(

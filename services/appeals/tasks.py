@@ -6,3 +6,4 @@ jobs = Jobs("appeals")
 
 REQUEST_PUBLICATION = "request_publication"
 RETRY_PUBLICATION = "retry_publication"
+ANSWER_INCIDENT = "answer_incident"

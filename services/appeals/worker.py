@@ -1,11 +1,12 @@
 """The work appeals does by itself: messages become cases, publications move them, answers are asked of ingest."""
 
+import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.appeals import intake, overdue, replies, tasks
+from services.appeals import alerts, incident_answers, intake, overdue, replies, tasks
 from shared.database import WriteSession
 from shared.events import Consumer
 from shared.internal_http import ServiceRefused, ServiceUnavailable
@@ -48,6 +49,10 @@ def register(service: Service) -> None:
     async def retry_publication(payload: dict[str, Any]) -> None:
         await _ask(service, UUID(payload["reply_id"]), None)
 
+    @tasks.jobs.job(tasks.ANSWER_INCIDENT)
+    async def answer_incident(payload: dict[str, Any]) -> None:
+        await _answer_all(service, UUID(payload["incident_reply_id"]), payload.get("joined_from"))
+
     @tasks.jobs.every("note-overdue", "* * * * *")
     async def note_overdue() -> None:
         while True:
@@ -59,6 +64,28 @@ def register(service: Service) -> None:
     async def ask_again() -> None:
         async with service.database.write() as session:
             await replies.to_ask_again(session)
+
+
+async def _answer_all(service: Service, reply_id: UUID, joined_from: str | None) -> None:
+    """Make the replies of an answer to an incident, some cases a transaction."""
+    since = datetime.fromisoformat(joined_from) if joined_from else None
+    last: UUID | None = None
+    while True:
+        async with service.database.write() as session:
+            last = await incident_answers.make_some(session, reply_id, joined_from=since, after=last)
+        if last is None:
+            return
+
+
+FIGURES_SECONDS = 15.0
+
+
+async def keep_figures(service: Service) -> None:
+    """Keep the figures for Prometheus up to date, for ever."""
+    while True:
+        async with service.database.read() as session:
+            await alerts.measure(session)
+        await asyncio.sleep(FIGURES_SECONDS)
 
 
 async def _ask(service: Service, reply_id: UUID, message_id: UUID | None) -> None:

@@ -91,6 +91,19 @@ class Appeal(Base):
         Index("ix_appeals_incident_id", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
         # Cases that go from hand to hand.
         Index("ix_appeals_handed_over", "opened_at", "id", postgresql_where=text("handovers > 0")),
+        # Ways to cases like one: the same author, the same words, the same street, the same thing out of order.
+        Index("ix_appeals_author_key_opened_at", "author_key", "opened_at"),
+        Index("ix_appeals_words", text("hashtextextended(lower(text), 0)"), "opened_at"),
+        Index(
+            "ix_appeals_street",
+            "municipality",
+            "street",
+            "opened_at",
+            postgresql_where=text("street IS NOT NULL"),
+        ),
+        Index(
+            "ix_appeals_fault", "municipality", "fault", "opened_at", postgresql_where=text("fault IS NOT NULL")
+        ),
         # Cases that no rule took: tried again when rules or the registry change.
         Index(
             "ix_appeals_ownerless",
@@ -315,6 +328,8 @@ class IncidentMember(Base):
     __tablename__ = "incident_members"
     __table_args__ = (
         Index("ix_incident_members_incident_id", "incident_id", "joined_at", "id"),
+        # Who was in an incident once is never joined by itself again.
+        Index("ix_incident_members_appeal_id", "appeal_id"),
         Index("uq_incident_members_present", "appeal_id", unique=True, postgresql_where=text("left_at IS NULL")),
     )
 
@@ -341,8 +356,11 @@ class IncidentReply(Base):
     text: Mapped[Exact]
     promised_at: Mapped[datetime | None]
     author: Mapped[str]
-    # Null: for every case; else only for those of this organisation.
+    # Null: for every case; else only for those of this organisation, with `beneath` also of those below it.
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    beneath: Mapped[bool] = mapped_column(default=False)
+    # Whether cases that join later get it too.
+    also_later: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[CreatedAt]
 
 
@@ -352,6 +370,7 @@ class Alert(Base):
     __tablename__ = "alerts"
     __table_args__ = (
         Index("ix_alerts_created_at", "created_at", "id"),
+        Index("ix_alerts_unseen", "created_at", "id", postgresql_where=text("seen_at IS NULL")),
         UniqueConstraint("kind", "appeal_id"),
         UniqueConstraint("kind", "incident_id"),
     )

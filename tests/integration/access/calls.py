@@ -63,6 +63,11 @@ def body(**values: Any) -> Callable[[Things], Any]:
     return lambda things: {name: value(things) if callable(value) else value for name, value in values.items()}
 
 
+def things(*names: str) -> Callable[[Things], Any]:
+    """A value of a body: a list of the ids of these things."""
+    return lambda found: [str(found[name]) for name in names]
+
+
 def thing(name: str) -> Callable[[Things], Any]:
     """A value of a body: the id of this thing."""
     return lambda things: str(things[name])

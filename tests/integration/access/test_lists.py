@@ -43,6 +43,7 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "from": ["2026-03-02T00:00:00Z"],
     "to": ["2026-03-08T00:00:00Z"],
     "deleted_by": ["author"],
+    "days": ["90"],
     "municipality": ["81701000"],
     "sphere": ["образование"],
     "inn": ["7707083893"],
@@ -203,8 +204,12 @@ async def test_no_filter_finds_what_is_hidden(stage: Stage, route: str) -> None:
                         assert listing.counts(answer.json()) == 0, f"{who}, {name}={value}: {told}"
 
 
-# The feed goes on by positions, which all callers share; the replies to one appeal come all at once.
-NO_CURSORS = {"GET /api/v1/events", "GET /api/v1/appeals/{appeal_id}/replies"}
+# The feed goes on by positions, which all callers share; replies to an appeal, and cases like it, come at once.
+NO_CURSORS = {
+    "GET /api/v1/events",
+    "GET /api/v1/appeals/{appeal_id}/replies",
+    "GET /api/v1/appeals/{appeal_id}/similar",
+}
 
 
 @pytest.mark.parametrize(

@@ -261,12 +261,51 @@ async def _cases(session: AsyncSession, things: dict[str, Any], mark: str) -> No
     things["reply_id"] = await _add(session, reply)
     actor = f"actor-{mark}"
     await _add(session, appeals.TimelineEntry(appeal_id=appeal_id, at=THEN, kind="opened", actor=actor, data={}))
+    await _incident(session, things, mark)
     rules = await session.scalar(select(appeals.RuleSet.id).where(appeals.RuleSet.status == "active"))
     rule = appeals.RoutingRule(
         rule_set_id=rules, topic_id=things["topic_id"], organisation_id=things["organisation_id"],
         send_to="organisation",
     )  # fmt: skip
     things["rule_id"] = await _add(session, rule)
+
+
+async def _incident(session: AsyncSession, things: dict[str, Any], mark: str) -> None:
+    """The case is in an incident with an older one like it; a third like them is in none."""
+    case = await session.get_one(appeals.Appeal, things["appeal_id"])
+    earlier = THEN - timedelta(days=10)
+    alike = [
+        appeals.Appeal(
+            status="assigned", organisation_id=case.organisation_id, topic_id=case.topic_id, page_id=case.page_id,
+            network="vk", thread_key=f"{case.thread_key}0", author_key=f"author-{mark}-0{which}", url=case.url,
+            text=case.text, written_at=earlier, opened_at=earlier, route=case.route,
+        )
+        for which in (1, 2)
+    ]  # fmt: skip
+    await _add(session, *alike)
+    things["lone_appeal_id"] = alike[0].id
+    incident = appeals.Incident(
+        origin="person", title=f"Фонари: {mark}", urgency="normal", members=2,
+        organisation_id=case.organisation_id, first_at=THEN, last_at=THEN, opened_at=THEN,
+        opened_by=f"actor-{mark}",
+    )  # fmt: skip
+    things["incident_id"] = await _add(session, incident)
+    for joined in (case, alike[1]):
+        member = appeals.IncidentMember(
+            incident_id=incident.id, appeal_id=joined.id, why=f"Рядом: {mark}", joined_at=THEN, joined_by="matrix"
+        )
+        await _add(session, member)
+        joined.incident_id = incident.id
+    answers = [
+        appeals.IncidentReply(
+            incident_id=incident.id, kind="final", text=f"Включим: {mark}", author="matrix",
+            organisation_id=case.organisation_id,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    things["incident_reply_id"] = await _add(session, *answers)
+    alert = appeals.Alert(kind="urgent", appeal_id=case.id, why=f"Срочно: {mark}")
+    things["alert_id"] = await _add(session, alert)
 
 
 async def _told(session: AsyncSession, things: dict[str, Any], mark: str, number: int) -> None:

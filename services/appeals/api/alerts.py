@@ -1,0 +1,57 @@
+"""Routes of alerts: what a moderator must see at once."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from services.appeals import alerts
+from services.appeals.api.appeals import READ, WRITE, Moderator
+from services.appeals.incident_schemas import AlertOut
+from shared import problems
+from shared.masking import mask
+from shared.pagination import Page, PagingDep
+from shared.problems import NotFound
+from shared.service import Reading, Writing
+
+router = APIRouter(tags=["alerts"])
+
+
+@router.get("/alerts", responses=problems.responses(*READ), summary="List alerts")
+async def list_alerts(
+    *,
+    session: Reading,
+    caller: Moderator,
+    paging: PagingDep,
+    response: Response,
+    seen: Annotated[bool | None, Query(description="`false`: those that nobody has seen")] = None,
+    kind: Literal["urgent", "burst", "ping_pong"] | None = None,
+) -> Page[AlertOut]:
+    """Newest first: urgent cases, bursts, cases that go from hand to hand. Moderators of the centre see them."""
+    found = await alerts.find(session, paging, seen=seen, kind=kind)
+    rows, cursor = paging.page(found, lambda row: (row[0].created_at, row[0].id), response)
+    return Page(items=[_present(row) for row in rows], next_cursor=cursor)
+
+
+@router.post("/alerts/{alert_id}/seen", responses=problems.responses(*WRITE, NotFound), summary="Alert seen")
+async def see_alert(session: Writing, caller: Moderator, alert_id: UUID) -> AlertOut:
+    """Somebody looks after it. Seen twice, the first who saw it stays."""
+    return _present(await alerts.note_seen(session, caller, alert_id))
+
+
+def _present(row: alerts.Found) -> AlertOut:
+    alert, appeal, incident = row
+    return AlertOut(
+        id=alert.id,
+        kind=alert.kind,
+        why=mask(alert.why),
+        appeal_id=alert.appeal_id,
+        appeal_number=appeal.number if appeal else None,
+        appeal_status=appeal.status if appeal else None,
+        incident_id=incident.id if incident else None,
+        incident_number=incident.number if incident else None,
+        incident_title=incident.title if incident else None,
+        created_at=alert.created_at,
+        seen_at=alert.seen_at,
+        seen_by=alert.seen_by,
+    )

@@ -1,0 +1,308 @@
+"""Routes of incidents: many cases about one trouble, one answer to all."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from services.appeals import deciding, incident_answers, incidents, similar
+from services.appeals.api.appeals import READ, WRITE, Reader, Worker
+from services.appeals.api.replies import Answerer
+from services.appeals.incident_schemas import (
+    CaseOut,
+    IncidentIn,
+    IncidentOut,
+    IncidentPatch,
+    IncidentReplyIn,
+    IncidentReplyOut,
+    MemberOut,
+    MembersIn,
+    SimilarList,
+    SimilarOut,
+)
+from services.appeals.schemas import OKTMO, Channel, Named
+from shared import problems
+from shared.idempotency import IdempotencyDep, once
+from shared.masking import mask
+from shared.pagination import Page, PagingDep
+from shared.preconditions import RequiredVersion, set_etag
+from shared.problems import NotFound, PreconditionFailed, PreconditionRequired
+from shared.service import Reading, Writing
+from shared.tables.appeals import Appeal
+from shared.tables.events import AppealsIdempotency
+
+router = APIRouter(tags=["incidents"])
+
+
+@router.get(
+    "/appeals/{appeal_id}/similar",
+    responses=problems.responses(*READ, NotFound),
+    summary="Cases like this one",
+    tags=["appeals"],
+)
+async def list_similar(
+    *,
+    session: Reading,
+    caller: Reader,
+    appeal_id: UUID,
+    days: Annotated[int, Query(ge=1, le=90, description="How far before and after the case to look")] = 14,
+    limit: Annotated[int, Query(ge=1, le=50, description="How many, the likest first")] = 20,
+    anywhere: Annotated[
+        bool, Query(description="Among all that you may see, not in the case's organisation alone")
+    ] = False,
+) -> SimilarList:
+    """Alike by words, place, topic, author and time, best first, each with the reasons; 500 cases at most are
+    compared. The same words in another network within hours are probably the same person's.
+    """
+    found, read = await similar.like(session, caller, appeal_id, days=days, anywhere=anywhere)
+    return SimilarList(
+        items=[
+            SimilarOut(
+                **_case(one.case, one.organisation, one.topic),
+                incident_id=one.case.incident_id,
+                score=round(one.likeness.score, 3),
+                why=list(one.likeness.why),
+                same_person=one.likeness.same_person,
+            )
+            for one in found[:limit]
+        ],
+        read=read,
+    )
+
+
+@router.get("/incidents", responses=problems.responses(*READ), summary="List incidents")
+async def list_incidents(
+    *,
+    session: Reading,
+    caller: Reader,
+    paging: PagingDep,
+    response: Response,
+    open: Annotated[bool | None, Query(description="Open ones, or closed ones")] = None,
+    municipality: Annotated[str | None, Query(pattern=OKTMO, description="OKTMO of the place")] = None,
+    topic_id: UUID | None = None,
+    q: Annotated[str | None, Query(max_length=200, description="Words of the title")] = None,
+) -> Page[IncidentOut]:
+    """Newest first. An organisation sees those with a case of its own in them."""
+    wanted = incidents.Filter(open=open, municipality=municipality, topic_id=topic_id, q=q)
+    rows, cursor = paging.page(
+        await incidents.find(session, caller, wanted, paging),
+        lambda row: (row[0].opened_at, row[0].id),
+        response,
+    )
+    return Page(items=[_present(row) for row in rows], next_cursor=cursor)
+
+
+@router.post(
+    "/incidents", status_code=201, responses=problems.responses(*WRITE), summary="Join cases into an incident"
+)
+async def open_incident(
+    session: Writing, caller: Worker, body: IncidentIn, key: IdempotencyDep, response: Response
+) -> IncidentOut:
+    """Each case keeps its author, thread, owner and deadline. A case is in one incident at most: 409 else.
+
+    Moderators join cases of any organisations, staff their own.
+    """
+
+    async def work() -> IncidentOut:
+        incident = await incidents.open_by_person(session, caller, body.appeal_ids, body.title)
+        return _present(await incidents.one(session, caller, incident.id))
+
+    opened = await once(
+        session,
+        AppealsIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=IncidentOut,
+        work=work,
+    )
+    response.headers["Location"] = f"/api/v1/incidents/{opened.id}"
+    set_etag(response, opened.version)
+    return opened
+
+
+@router.get("/incidents/{incident_id}", responses=problems.responses(*READ, NotFound), summary="One incident")
+async def get_incident(session: Reading, caller: Reader, incident_id: UUID, response: Response) -> IncidentOut:
+    """Its cases stand in `/incidents/{id}/members`. The ETag is for `If-Match`."""
+    found = _present(await incidents.one(session, caller, incident_id))
+    set_etag(response, found.version)
+    return found
+
+
+CHANGE = (*WRITE, NotFound, PreconditionFailed, PreconditionRequired)
+
+
+@router.patch("/incidents/{incident_id}", responses=problems.responses(*CHANGE), summary="Change an incident")
+async def change_incident(
+    *,
+    session: Writing,
+    caller: Worker,
+    incident_id: UUID,
+    body: IncidentPatch,
+    version: RequiredVersion,
+    response: Response,
+) -> IncidentOut:
+    """The title, and who leads it, which only the centre says."""
+    values: dict[str, Any] = body.model_dump(exclude_unset=True)
+    if values.get("title", "") is None:
+        raise problems.Invalid.field("/title", "An incident has a title")
+    await deciding.require_organisation(session, values.get("organisation_id"))
+    await incidents.change(session, caller, incident_id, version, values)
+    return await _now(session, caller, incident_id, response)
+
+
+@router.post(
+    "/incidents/{incident_id}/closure", responses=problems.responses(*CHANGE), summary="Close an incident"
+)
+async def close_incident(
+    session: Writing, caller: Worker, incident_id: UUID, version: RequiredVersion, response: Response
+) -> IncidentOut:
+    """The trouble is over: no case joins any more. The cases go on as they are."""
+    await incidents.close(session, caller, incident_id, version)
+    return await _now(session, caller, incident_id, response)
+
+
+@router.get(
+    "/incidents/{incident_id}/members",
+    responses=problems.responses(*READ, NotFound),
+    summary="Cases of an incident",
+)
+async def list_members(
+    session: Reading, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
+) -> Page[MemberOut]:
+    """Last joined first, with the reason of each. An organisation sees its own."""
+    rows, cursor = paging.page(
+        await incidents.members(session, caller, incident_id, paging),
+        lambda row: (row[0].joined_at, row[0].id),
+        response,
+    )
+    return Page(
+        items=[
+            MemberOut(
+                **_case(case, organisation, topic),
+                likeness=member.likeness,
+                why=member.why,
+                joined_at=member.joined_at,
+                joined_by=member.joined_by,
+            )
+            for member, case, organisation, topic in rows
+        ],
+        next_cursor=cursor,
+    )
+
+
+@router.post(
+    "/incidents/{incident_id}/members",
+    responses=problems.responses(*WRITE, NotFound),
+    summary="Join further cases",
+)
+async def add_members(
+    session: Writing, caller: Worker, incident_id: UUID, body: MembersIn, response: Response
+) -> IncidentOut:
+    """Cases that are in it already stay; one that is in another incident has to leave that first: 409."""
+    await incidents.add_by_person(session, caller, incident_id, body.appeal_ids)
+    return await _now(session, caller, incident_id, response)
+
+
+@router.delete(
+    "/incidents/{incident_id}/members/{appeal_id}",
+    responses=problems.responses(*WRITE, NotFound),
+    status_code=204,
+    summary="Take a case out",
+)
+async def remove_member(session: Writing, caller: Worker, incident_id: UUID, appeal_id: UUID) -> None:
+    """The case is what it was before it joined. It is never joined again by itself."""
+    await incidents.part(session, caller, incident_id, appeal_id)
+
+
+@router.get(
+    "/incidents/{incident_id}/replies",
+    responses=problems.responses(*READ, NotFound),
+    summary="Answers to an incident",
+)
+async def list_incident_replies(
+    session: Reading, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
+) -> Page[IncidentReplyOut]:
+    """Newest first, each with how many of its replies are in which status, of the cases that you see."""
+    rows, cursor = paging.page(
+        await incident_answers.find(session, caller, incident_id, paging),
+        lambda row: (row.created_at, row.id),
+        response,
+    )
+    return Page(items=await incident_answers.present(session, caller, rows), next_cursor=cursor)
+
+
+@router.post(
+    "/incidents/{incident_id}/replies",
+    status_code=202,
+    responses=problems.responses(*WRITE, NotFound),
+    summary="Answer all cases of an incident",
+)
+async def answer_incident(
+    *,
+    session: Writing,
+    caller: Answerer,
+    incident_id: UUID,
+    body: IncidentReplyIn,
+    key: IdempotencyDep,
+    response: Response,
+) -> IncidentReplyOut:
+    """Each case that still waits gets a reply of its own, in its own thread, under its own page, once.
+
+    A moderator answers all; staff those of their organisation. Cases that a person has answered, or is answering,
+    are left alone. What has become of it: `GET /incidents/{id}/replies`.
+    """
+
+    async def work() -> IncidentReplyOut:
+        given = incident_answers.Given(body.text, body.kind, body.promised_at, body.also_later)
+        reply = await incident_answers.answer(session, caller, incident_id, given)
+        return (await incident_answers.present(session, caller, [reply]))[0]
+
+    return await once(
+        session,
+        AppealsIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=IncidentReplyOut,
+        work=work,
+        status=202,
+    )
+
+
+async def _now(session: Any, caller: Any, incident_id: UUID, response: Response) -> IncidentOut:
+    found = _present(await incidents.one(session, caller, incident_id))
+    set_etag(response, found.version)
+    return found
+
+
+def _present(row: incidents.Found) -> IncidentOut:
+    incident, organisation, topic, seen, first, last = row
+    same = (
+        "id", "number", "version", "origin", "title", "fault", "municipality", "settlement", "street", "urgency",
+        "opened_at", "opened_by", "closed_at",
+    )  # fmt: skip
+    return IncidentOut(
+        **{name: getattr(incident, name) for name in same},
+        organisation=_named(incident.organisation_id, organisation),
+        topic=_named(incident.topic_id, topic),
+        members=seen,
+        first_at=first,
+        last_at=last,
+    )
+
+
+def _case(case: Appeal, organisation: str | None, topic: str | None) -> dict[str, Any]:
+    same = ("number", "status", "urgency", "written_at", "opened_at", "first_response_at")
+    return CaseOut(
+        appeal_id=case.id,
+        **{name: getattr(case, name) for name in same},
+        text=mask(case.text),
+        organisation=_named(case.organisation_id, organisation),
+        topic=_named(case.topic_id, topic),
+        channel=Channel(network=case.network, page_id=case.page_id, url=case.url),
+    ).model_dump()
+
+
+def _named(found: UUID | None, name: str | None) -> Named | None:
+    return Named(id=found, name=name or "") if found is not None else None

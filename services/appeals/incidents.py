@@ -1,0 +1,578 @@
+"""Incidents: one trouble told by many. Cases are joined and parted; each keeps author, thread, owner and deadline.
+
+Who changes an incident's members locks the incident first, then the cases in the order of their ids. That a case
+is in one incident at most is the database's word: the unique index of present members.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    exists,
+    func,
+    insert,
+    select,
+    true,
+    type_coerce,
+    update,
+)
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals import tasks
+from services.appeals.timeline import SYSTEM
+from services.appeals.understanding.urgency_signs import fault_names
+from shared import audit, clock
+from shared.access import Caller
+from shared.database import WriteSession
+from shared.events import NewEvent, emit
+from shared.ids import new_id
+from shared.pagination import Paging
+from shared.preconditions import check_version
+from shared.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
+from shared.tables.appeals import Appeal, Incident, IncidentMember, IncidentReply, TimelineEntry, Topic
+from shared.tables.registry import Municipality, Organisation
+
+# `incident.grown` is told at these counts of members, not at each.
+GROWN_AT = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+MAX_AT_ONCE = 200
+BY_HAND = "Решение человека"
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """A case on its way into an incident: how alike it is (null: nobody measured), and why it belongs there."""
+
+    appeal_id: UUID
+    written_at: datetime
+    urgency: str
+    organisation_id: UUID | None = None
+    likeness: float | None = None
+    why: str = BY_HAND
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matter:
+    """What an incident is about and where; null means that its cases do not agree on it, or do not say."""
+
+    topic_id: UUID | None = None
+    fault: str | None = None
+    municipality: str | None = None
+    settlement: str | None = None
+    street: str | None = None
+
+
+class Placed(Protocol):
+    """A case that tells what it is about and where."""
+
+    @property
+    def topic_id(self) -> UUID | None: ...
+    @property
+    def fault(self) -> str | None: ...
+    @property
+    def municipality(self) -> str | None: ...
+    @property
+    def settlement(self) -> str | None: ...
+    @property
+    def street(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a list of incidents is narrowed to; null means everything."""
+
+    open: bool | None = None
+    municipality: str | None = None
+    topic_id: UUID | None = None
+    q: str | None = None
+
+
+def fault_name(fault: str) -> str:
+    """What people read of a fault: «Нет света»."""
+    name = fault_names().get(fault, "неисправность")
+    return name[:1].upper() + name[1:]
+
+
+def agreed(values: Iterable[Key | None]) -> Key | None:
+    """What more than half of those say who say anything; None when they do not agree."""
+    counted = Counter(value for value in values if value is not None)
+    if not counted:
+        return None
+    value, count = counted.most_common(1)[0]
+    return value if count * 2 > counted.total() else None
+
+
+def matter_of(cases: Sequence[Placed]) -> Matter:
+    """What most of these cases tell."""
+    municipality = agreed(case.municipality for case in cases)
+    here = [case for case in cases if case.municipality == municipality]
+    settlement = agreed(case.settlement for case in here)
+    return Matter(
+        topic_id=agreed(case.topic_id for case in cases),
+        fault=agreed(case.fault for case in cases),
+        municipality=municipality,
+        settlement=settlement,
+        street=agreed(case.street for case in here if case.settlement == settlement),
+    )
+
+
+async def title_of(session: AsyncSession, matter: Matter) -> str:
+    """A title in words: «Нет света: Кабанский район, Селенгинск»."""
+    what = fault_name(matter.fault) if matter.fault else None
+    if what is None and matter.topic_id is not None:
+        what = await session.scalar(select(Topic.name).where(Topic.id == matter.topic_id))
+    district = None
+    if matter.municipality is not None:
+        district = await session.scalar(select(Municipality.name).where(Municipality.oktmo == matter.municipality))
+    # «город Улан-Удэ, Улан-Удэ» says the same twice.
+    settlement = matter.settlement if not district or (matter.settlement or "") not in district else None
+    where = ", ".join(part for part in (district, settlement, matter.street) if part)
+    what = what or "Похожие обращения"
+    return f"{what}: {where}" if where else what
+
+
+# Changing: the incident first, then its cases.
+
+
+async def lock(session: WriteSession, caller: Caller, incident_id: UUID) -> Incident:
+    """The incident, locked until the transaction ends. Raises `NotFound` also for one without a case of theirs."""
+    incident = await session.scalar(
+        select(Incident)
+        .where(Incident.id == incident_id, seen_by(caller))
+        .with_for_update(key_share=True, of=Incident)
+        .execution_options(populate_existing=True)
+    )
+    if incident is None:
+        raise NotFound("No such incident")
+    return incident
+
+
+async def _lock_cases(session: WriteSession, caller: Caller, appeal_ids: Sequence[UUID]) -> list[Appeal]:
+    """Raises `Invalid` naming each id that is of no case, or of none that the caller sees."""
+    found = await session.scalars(
+        select(Appeal)
+        .where(Appeal.id.in_(appeal_ids), caller.scope(Appeal.organisation_id))
+        .order_by(Appeal.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    cases = {case.id: case for case in found}
+    errors = [
+        FieldError(pointer=f"/appeal_ids/{place}", detail="No such case")
+        for place, appeal_id in enumerate(appeal_ids)
+        if appeal_id not in cases
+    ]
+    if errors:
+        raise Invalid(f"Wrong: {', '.join(error.pointer for error in errors)}", errors=errors)
+    return list(cases.values())
+
+
+def _refuse_taken(cases: Iterable[Appeal], incident_id: UUID | None = None) -> None:
+    taken = [case for case in cases if case.incident_id not in (None, incident_id)]
+    if taken:
+        numbers = ", ".join(str(case.number) for case in taken)
+        raise Conflict(
+            f"In another incident already: cases {numbers}. Take them out of it first",
+            appeal_ids=[str(case.id) for case in taken],
+        )
+
+
+def _by_hand(case: Appeal) -> Voice:
+    return Voice(
+        appeal_id=case.id,
+        written_at=case.written_at,
+        urgency=case.urgency,
+        organisation_id=case.organisation_id,
+    )
+
+
+async def open_by_person(
+    session: WriteSession, caller: Caller, appeal_ids: Sequence[UUID], title: str | None
+) -> Incident:
+    """Join these cases into a new incident, led by the caller's organisation, if they have one.
+
+    Raises `Invalid` naming the cases that are not the caller's, `Conflict` when one is in another incident.
+    """
+    cases = await _lock_cases(session, caller, list(dict.fromkeys(appeal_ids)))
+    _refuse_taken(cases)
+    return await open_about(
+        session,
+        matter_of(cases),
+        [_by_hand(case) for case in cases],
+        title=title,
+        by=caller.actor,
+        organisation_id=caller.organisation_id,
+    )
+
+
+async def open_about(
+    session: WriteSession,
+    matter: Matter,
+    voices: Sequence[Voice],
+    *,
+    by: str,
+    origin: str = "person",
+    title: str | None = None,
+    organisation_id: UUID | None = None,
+) -> Incident:
+    """A new incident with these cases, told by `incident.opened`. The cases are locked."""
+    now = clock.now()
+    incident = Incident(
+        id=new_id(), origin=origin, title=title or await title_of(session, matter), topic_id=matter.topic_id,
+        fault=matter.fault, municipality=matter.municipality, settlement=matter.settlement, street=matter.street,
+        urgency="normal", organisation_id=organisation_id, members=0,
+        first_at=min(voice.written_at for voice in voices), last_at=max(voice.written_at for voice in voices),
+        opened_at=now, opened_by=by, closed_at=None, created_at=now, updated_at=now,
+    )  # fmt: skip
+    session.add(incident)
+    await session.flush()
+    await join(session, incident, voices, by=by)
+    await tell(session, incident, "incident.opened", by)
+    return incident
+
+
+async def add_by_person(
+    session: WriteSession, caller: Caller, incident_id: UUID, appeal_ids: Sequence[UUID]
+) -> Incident:
+    """Join further cases; those that are in it already stay. Raises as `open_by_person`, and for a closed one."""
+    incident = await lock(session, caller, incident_id)
+    if incident.closed_at is not None:
+        raise Conflict("The incident is closed")
+    cases = await _lock_cases(session, caller, list(dict.fromkeys(appeal_ids)))
+    _refuse_taken(cases, incident.id)
+    fresh = [_by_hand(case) for case in cases if case.incident_id is None]
+    await join(session, incident, fresh, by=caller.actor)
+    return incident
+
+
+async def join(session: WriteSession, incident: Incident, voices: Sequence[Voice], *, by: str) -> set[UUID]:
+    """Put cases into a locked incident; gives those that came in: who is in another incident stays there.
+
+    The incident's version is not raised: it counts what people change. Newcomers get the last final answers.
+    """
+    if not voices:
+        return set()
+    now = clock.now()
+    rows = [
+        {
+            "id": new_id(), "incident_id": incident.id, "appeal_id": voice.appeal_id, "likeness": voice.likeness,
+            "why": voice.why, "joined_at": now, "joined_by": by, "left_at": None, "left_by": None,
+        }
+        for voice in voices
+    ]  # fmt: skip
+    made = await session.scalars(
+        upsert(IncidentMember)
+        .values(rows)
+        .on_conflict_do_nothing(index_elements=["appeal_id"], index_where=IncidentMember.left_at.is_(None))
+        .returning(IncidentMember)
+    )
+    members = list(made)
+    came = {member.appeal_id for member in members}
+    if not came:
+        return came
+    await audit.record(session, IncidentMember, (audit.made(member) for member in members))
+    await _point(
+        session,
+        {voice.appeal_id: voice.organisation_id for voice in voices if voice.appeal_id in came},
+        incident.id,
+    )
+    await _note(session, came, "incident_joined", by, incident)
+    before = incident.members
+    await _count(session, incident, [voice for voice in voices if voice.appeal_id in came])
+    reached = [mark for mark in GROWN_AT if before < mark <= incident.members]
+    if reached and before:
+        await tell(session, incident, "incident.grown", by)
+    await _answer_newcomers(session, incident, now)
+    return came
+
+
+async def _point(
+    session: WriteSession, cases: dict[UUID, UUID | None], incident_id: UUID | None, former: UUID | None = None
+) -> None:
+    """Write in the cases where they are. They stay what they were: neither version nor time of change moves."""
+    await session.execute(
+        update(Appeal)
+        .where(Appeal.id.in_(cases))
+        .values(incident_id=incident_id, updated_at=Appeal.updated_at)
+        .execution_options(synchronize_session=False)
+    )
+    changes = (
+        audit.Change(
+            subject_id=appeal_id,
+            organisation_id=organisation_id,
+            before={"incident_id": former},
+            after={"incident_id": incident_id},
+        )
+        for appeal_id, organisation_id in cases.items()
+    )
+    await audit.record(session, Appeal, changes)
+
+
+async def _note(session: WriteSession, cases: Collection[UUID], kind: str, by: str, incident: Incident) -> None:
+    at = clock.now()
+    data = {"incident_id": str(incident.id), "number": incident.number}
+    await session.execute(
+        insert(TimelineEntry),
+        [
+            {"id": new_id(), "appeal_id": found, "at": at, "kind": kind, "actor": by, "data": data}
+            for found in cases
+        ],
+    )
+
+
+async def _count(session: WriteSession, incident: Incident, came: Sequence[Voice]) -> None:
+    urgent = incident.urgency == "high" or any(voice.urgency == "high" for voice in came)
+    values = {
+        "members": incident.members + len(came),
+        "first_at": min(incident.first_at, *(voice.written_at for voice in came)),
+        "last_at": max(incident.last_at, *(voice.written_at for voice in came)),
+        "urgency": "high" if urgent else "normal",
+    }
+    await _set(session, incident, values)
+
+
+async def _set(session: WriteSession, incident: Incident, values: dict[str, Any]) -> None:
+    """Write what is counted, past the version: a growing incident must not refuse those who edit it."""
+    before = {name: getattr(incident, name) for name in values}
+    await session.execute(
+        update(Incident)
+        .where(Incident.id == incident.id)
+        .values(values | {"updated_at": clock.now()})
+        .execution_options(synchronize_session=False)
+    )
+    change = audit.Change(
+        subject_id=incident.id, organisation_id=incident.organisation_id, before=before, after=values
+    )
+    await audit.record(session, Incident, [change])
+    await session.refresh(incident)
+
+
+async def _answer_newcomers(session: WriteSession, incident: Incident, joined_at: datetime) -> None:
+    """Cases that join later get the last final answer too: the centre's, and that of their organisation."""
+    last = await session.scalars(
+        select(IncidentReply.id)
+        .where(IncidentReply.incident_id == incident.id, IncidentReply.kind == "final", IncidentReply.also_later)
+        .ext(distinct_on(IncidentReply.organisation_id))
+        .order_by(IncidentReply.organisation_id, IncidentReply.created_at.desc(), IncidentReply.id.desc())
+    )
+    for reply_id in last:
+        payload = {"incident_reply_id": str(reply_id), "joined_from": joined_at.isoformat()}
+        await tasks.jobs.enqueue(session, tasks.ANSWER_INCIDENT, payload)
+
+
+async def part(session: WriteSession, caller: Caller, incident_id: UUID, appeal_id: UUID) -> Incident:
+    """Take a case out: it is what it was before, and is never joined again by itself. Raises `NotFound`."""
+    incident = await lock(session, caller, incident_id)
+    found = (
+        await session.execute(
+            select(IncidentMember, Appeal.organisation_id)
+            .join(Appeal, Appeal.id == IncidentMember.appeal_id)
+            .where(
+                IncidentMember.incident_id == incident.id,
+                IncidentMember.appeal_id == appeal_id,
+                IncidentMember.left_at.is_(None),
+                caller.scope(Appeal.organisation_id),
+            )
+            .with_for_update(key_share=True)
+        )
+    ).one_or_none()
+    if found is None:
+        raise NotFound("No such case in this incident")
+    member, organisation_id = found
+    member.left_at, member.left_by = clock.now(), caller.actor
+    await session.flush()
+    await _point(session, {appeal_id: organisation_id}, None, incident.id)
+    await _note(session, [appeal_id], "incident_left", caller.actor, incident)
+    await _set(session, incident, {"members": incident.members - 1})
+    return incident
+
+
+async def close(session: WriteSession, caller: Caller, incident_id: UUID, version: int | None) -> Incident:
+    """The trouble is over: nothing joins any more; the cases stay what they are.
+
+    Raises `NotFound`, `Forbidden` for another's incident, `Conflict` for one that is closed, and of `If-Match`.
+    """
+    incident = await lock(session, caller, incident_id)
+    await _require_hand(session, caller, incident)
+    check_version(incident.version, version)
+    if incident.closed_at is not None:
+        raise Conflict("The incident is closed already")
+    incident.closed_at = clock.now()
+    await session.flush()
+    await tell(session, incident, "incident.closed", caller.actor)
+    return incident
+
+
+async def change(
+    session: WriteSession,
+    caller: Caller,
+    incident_id: UUID,
+    version: int | None,
+    values: dict[str, Any],
+) -> Incident:
+    """Set the title or who leads; `organisation_id` is known to exist. Raises as `close`, and `Forbidden` when an
+    organisation names who leads: the centre does.
+    """
+    incident = await lock(session, caller, incident_id)
+    await _require_hand(session, caller, incident)
+    check_version(incident.version, version)
+    if "organisation_id" in values and not caller.reaches_region:
+        raise Forbidden("The centre says who leads an incident")
+    for name, value in values.items():
+        setattr(incident, name, value)
+    await session.flush()
+    return incident
+
+
+async def _require_hand(session: AsyncSession, caller: Caller, incident: Incident) -> None:
+    """An organisation decides about an incident that it leads, or that holds its own cases alone."""
+    if caller.reaches_region or incident.organisation_id == caller.organisation_id:
+        return
+    own = await session.scalar(
+        select(func.count())
+        .select_from(IncidentMember)
+        .join(Appeal, Appeal.id == IncidentMember.appeal_id)
+        .where(*_present(incident.id), caller.scope(Appeal.organisation_id))
+    )
+    if own != incident.members:
+        raise Forbidden("The incident holds cases of others: the centre, or who leads it, decides")
+
+
+async def tell(session: WriteSession, incident: Incident, event: str, by: str = SYSTEM) -> None:
+    """An event about the incident as it is now; its title, which a person may have written, stays here."""
+    await emit(
+        session,
+        NewEvent(
+            type=event,
+            subject_id=incident.id,
+            organisation_id=incident.organisation_id,
+            actor=by,
+            data={
+                "number": incident.number,
+                "origin": incident.origin,
+                "topic_id": str(incident.topic_id) if incident.topic_id else None,
+                "fault": incident.fault,
+                "municipality": incident.municipality,
+                "settlement": incident.settlement,
+                "urgency": incident.urgency,
+                "members": incident.members,
+                "first_at": incident.first_at.isoformat(),
+                "last_at": incident.last_at.isoformat(),
+                "closed_at": incident.closed_at.isoformat() if incident.closed_at else None,
+            },
+        ),
+    )
+
+
+# Reading: an organisation sees an incident with a case of its own in it, and of its members its own.
+
+
+def _present(incident_id: Any) -> tuple[ColumnElement[bool], ...]:
+    return IncidentMember.incident_id == incident_id, IncidentMember.left_at.is_(None)
+
+
+def seen_by(caller: Caller) -> ColumnElement[bool]:
+    """The condition that keeps a query of incidents to those that the caller may see."""
+    if caller.reaches_region:
+        return true()
+    return exists(
+        select(IncidentMember.id)
+        .join(Appeal, Appeal.id == IncidentMember.appeal_id)
+        .where(*_present(Incident.id), caller.scope(Appeal.organisation_id))
+    )
+
+
+_ORGANISATION = type_coerce(Organisation.name, Text).label("organisation")
+_TOPIC = type_coerce(Topic.name, Text).label("topic")
+# Incident, name of who leads, name of the topic; how many members the caller sees, the first and the last of them.
+Found = Any
+
+
+def _query(caller: Caller) -> Select[Any]:
+    seen: Any = Incident.members
+    first: Any = Incident.first_at
+    last: Any = Incident.last_at
+    query: Select[Any] = select(Incident).select_from(Incident)
+    if not caller.reaches_region:
+        own = (
+            select(
+                func.count().label("seen"),
+                func.min(Appeal.written_at).label("first"),
+                func.max(Appeal.written_at).label("last"),
+            )
+            .select_from(IncidentMember)
+            .join(Appeal, Appeal.id == IncidentMember.appeal_id)
+            .where(*_present(Incident.id), caller.scope(Appeal.organisation_id))
+            .lateral()
+        )
+        query = query.join(own, true())
+        seen, first, last = own.c.seen, own.c.first, own.c.last
+    return (
+        query.add_columns(_ORGANISATION, _TOPIC, seen, first, last)
+        .outerjoin(Organisation, Organisation.id == Incident.organisation_id)
+        .outerjoin(Topic, Topic.id == Incident.topic_id)
+        .where(seen_by(caller))
+        .execution_options(populate_existing=True)
+    )
+
+
+async def find(session: AsyncSession, caller: Caller, wanted: Filter, paging: Paging) -> Sequence[Found]:
+    """Incidents newest first, one more than the page takes."""
+    query = _query(caller).order_by(Incident.opened_at.desc(), Incident.id.desc()).limit(paging.limit + 1)
+    if wanted.open is not None:
+        query = query.where(Incident.closed_at.is_(None) if wanted.open else Incident.closed_at.is_not(None))
+    if wanted.municipality is not None:
+        query = query.where(Incident.municipality == wanted.municipality)
+    if wanted.topic_id is not None:
+        query = query.where(Incident.topic_id == wanted.topic_id)
+    if wanted.q:
+        query = query.where(Incident.title.icontains(wanted.q, autoescape=True))
+    after = paging.after((Incident.opened_at, Incident.id), (datetime.fromisoformat, UUID))
+    if after is not None:
+        query = query.where(after)
+    rows: Sequence[Found] = (await session.execute(query)).all()
+    return rows
+
+
+async def one(session: AsyncSession, caller: Caller, incident_id: UUID) -> Found:
+    """One incident as the caller sees it. Raises `NotFound`."""
+    found = (await session.execute(_query(caller).where(Incident.id == incident_id))).one_or_none()
+    if found is None:
+        raise NotFound("No such incident")
+    return found
+
+
+async def require(session: AsyncSession, caller: Caller, incident_id: UUID) -> None:
+    """Raise `NotFound` unless the caller sees the incident."""
+    if await session.scalar(select(Incident.id).where(Incident.id == incident_id, seen_by(caller))) is None:
+        raise NotFound("No such incident")
+
+
+async def members(session: AsyncSession, caller: Caller, incident_id: UUID, paging: Paging) -> Sequence[Any]:
+    """Member, case, name of its owner, name of its topic: of the cases that the caller sees, last joined first;
+    one more than the page takes. Raises `NotFound`.
+    """
+    await require(session, caller, incident_id)
+    query = (
+        select(IncidentMember, Appeal, _ORGANISATION, _TOPIC)
+        .join(Appeal, Appeal.id == IncidentMember.appeal_id)
+        .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
+        .outerjoin(Topic, Topic.id == Appeal.topic_id)
+        .where(*_present(incident_id), caller.scope(Appeal.organisation_id))
+        .order_by(IncidentMember.joined_at.desc(), IncidentMember.id.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after((IncidentMember.joined_at, IncidentMember.id), (datetime.fromisoformat, UUID))
+    if after is not None:
+        query = query.where(after)
+    return (await session.execute(query)).all()

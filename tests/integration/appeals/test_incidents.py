@@ -1,0 +1,142 @@
+"""Incidents by hand: joined, seen by whom they concern, parted, closed; each case stays what it was."""
+
+import asyncio
+from typing import Any
+from uuid import UUID, uuid4
+
+from tests.integration.appeals.conftest import World
+
+TROUBLE = "Когда включат свет на улице Гагарина? Третий час сидим без электричества."
+
+
+async def case_of(world: World, author: str, *, other: bool = False, text: str = TROUBLE) -> dict[str, Any]:
+    """A case of this author, of the first organisation or of the other."""
+    owner = world.other_organisation if other else world.organisation
+    page = next(page for page, kept in world.pages.items() if kept[0] == owner)
+    message_id = await world.writes(
+        text, author=author, thread=f"{'ok:202' if other else 'vk:-101'}_{author}", page=page
+    )
+    appeal_id = await world.ingest.fetchval(
+        "SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message_id
+    )
+    return await world.case(str(appeal_id))
+
+
+async def opened(world: World, *cases: dict[str, Any], **who: Any) -> dict[str, Any]:
+    answer = await world.post("/incidents", {"appeal_ids": [case["id"] for case in cases]}, **who)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def members(world: World, incident: dict[str, Any], **who: Any) -> list[str]:
+    answer = await world.get(f"/incidents/{incident['id']}/members", **who)
+    assert answer.status_code == 200, answer.text
+    return [item["appeal_id"] for item in answer.json()["items"]]
+
+
+async def test_cases_of_several_organisations_are_joined_and_each_sees_its_own(world: World) -> None:
+    mine, again = await case_of(world, "anna"), await case_of(world, "boris")
+    foreign = await case_of(world, "vera", other=True)
+    incident = await opened(world, mine, again, foreign)
+    assert (incident["members"], incident["origin"], incident["closed_at"]) == (3, "person", None)
+    staff: dict[str, Any] = {"role": "executor", "org": world.organisation}
+    seen = (await world.get(f"/incidents/{incident['id']}", **staff)).json()
+    assert seen["members"] == 2
+    assert set(await members(world, incident, **staff)) == {mine["id"], again["id"]}
+    other = (await world.get("/incidents", role="executor", org=world.other_organisation)).json()["items"]
+    assert [(one["id"], one["members"]) for one in other] == [(incident["id"], 1)]
+    stranger: dict[str, Any] = {"role": "executor", "org": uuid4()}
+    assert (await world.get("/incidents", **stranger)).json()["items"] == []
+    assert (await world.get(f"/incidents/{incident['id']}", **stranger)).status_code == 404
+    assert (await world.get(f"/incidents/{incident['id']}/members", **stranger)).status_code == 404
+
+
+async def test_a_case_stays_what_it_was_through_joining_and_parting(world: World) -> None:
+    case = await case_of(world, "anna")
+    before = await world.case(case["id"])
+    incident = await opened(world, case)
+    joined = await world.case(case["id"])
+    assert joined["incident_id"] == incident["id"]
+    gone = await world.appeals.client.delete(
+        f"/api/v1/incidents/{incident['id']}/members/{case['id']}", headers=world.appeals.headers("moderator")
+    )
+    assert gone.status_code == 204, gone.text
+    after = await world.case(case["id"])
+    steps = [step["kind"] for step in after["timeline"]][len(before["timeline"]) :]
+    assert steps == ["incident_joined", "incident_left"]
+    assert {**after, "timeline": before["timeline"]} == before
+    assert await members(world, incident) == []
+    assert (await opened(world, case))["members"] == 1
+
+
+async def test_staff_join_only_cases_of_their_own(world: World) -> None:
+    mine, foreign = await case_of(world, "anna"), await case_of(world, "vera", other=True)
+    staff: dict[str, Any] = {"role": "executor", "org": world.organisation}
+    refused = await world.post("/incidents", {"appeal_ids": [mine["id"], foreign["id"]]}, **staff)
+    assert refused.status_code == 422
+    assert [error["pointer"] for error in refused.json()["errors"]] == ["/appeal_ids/1"]
+    incident = await opened(world, mine, **staff)
+    assert incident["organisation"]["id"] == str(world.organisation)
+    shared = await world.post(f"/incidents/{incident['id']}/members", {"appeal_ids": [foreign["id"]]})
+    assert shared.json()["members"] == 2
+    # The incident leads by the organisation that opened it, which closes it; the other may not.
+    other: dict[str, Any] = {"role": "executor", "org": world.other_organisation}
+    path = f"/incidents/{incident['id']}/closure"
+    assert (await world.post(path, {}, If_Match="*", **other)).status_code == 403
+    assert (await world.post(path, {}, If_Match="*", **staff)).status_code == 200
+
+
+async def test_a_case_is_in_one_incident_whoever_is_faster(world: World) -> None:
+    case = await case_of(world, "anna")
+    answers = await asyncio.gather(*(world.post("/incidents", {"appeal_ids": [case["id"]]}) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    won = next(answer.json() for answer in answers if answer.status_code == 201)
+    assert await members(world, won) == [case["id"]]
+    again = await world.post(f"/incidents/{won['id']}/members", {"appeal_ids": [case["id"]]})
+    assert (again.status_code, again.json()["members"]) == (200, 1)
+
+
+async def test_closing_and_changing_ask_for_the_version_seen(world: World) -> None:
+    first, second = await case_of(world, "anna"), await case_of(world, "boris")
+    incident = await opened(world, first)
+    path = f"/incidents/{incident['id']}"
+    grown = await world.post(f"{path}/members", {"appeal_ids": [second["id"]]})
+    assert grown.json()["version"] == incident["version"], "members raise no version"
+    headers = world.appeals.headers("moderator", **{"If-Match": f'"{incident["version"]}"'})
+    body = {"title": "Авария на подстанции", "organisation_id": str(world.organisation)}
+    changed = await world.appeals.client.patch(f"/api/v1{path}", json=body, headers=headers)
+    assert changed.status_code == 200, changed.text
+    assert (changed.json()["title"], changed.json()["organisation"]["id"]) == (
+        body["title"],
+        body["organisation_id"],
+    )
+    stale = await world.appeals.client.patch(f"/api/v1{path}", json=body, headers=headers)
+    assert stale.status_code == 412
+    assert (await world.post(f"{path}/closure", {})).status_code == 428
+    assert (await world.post(f"{path}/closure", {}, If_Match=f'"{changed.json()["version"]}"')).status_code == 200
+    assert (await world.post(f"{path}/closure", {}, If_Match="*")).status_code == 409
+    late = await case_of(world, "vera")
+    assert (await world.post(f"{path}/members", {"appeal_ids": [late["id"]]})).status_code == 409
+    assert [one["id"] for one in (await world.get("/incidents", open=False)).json()["items"]] == [incident["id"]]
+    assert (await world.get("/incidents", open=True)).json()["items"] == []
+    assert len((await world.get("/incidents", q="ПОДСТАНЦИИ")).json()["items"]) == 1
+    told = [row["type"] for row in await world.events("incident.opened", "incident.grown", "incident.closed")]
+    assert told == ["incident.opened", "incident.closed"]
+
+
+async def test_an_urgent_case_is_told_at_once_and_once(world: World) -> None:
+    calm = await case_of(world, "anna", text="Когда починят скамейку в парке?")
+    await world.writes("Оборван провод, висит над дорогой у школы!", author="anna", thread="vk:-101_anna")
+    await world.writes("Провод всё ещё висит, искрит!", author="anna", thread="vk:-101_anna")
+    found = (await world.get("/alerts", seen=False)).json()["items"]
+    assert [(one["kind"], one["appeal_id"], one["seen_at"]) for one in found] == [("urgent", calm["id"], None)]
+    assert "провод" in found[0]["why"].lower()
+    assert [row["type"] for row in await world.events("alert.raised")] == ["alert.raised"]
+    seen = await world.post(f"/alerts/{found[0]['id']}/seen", None)
+    assert seen.status_code == 200
+    again = await world.post(f"/alerts/{found[0]['id']}/seen", None)
+    assert again.json() == seen.json()
+    assert (await world.get("/alerts", seen=False)).json()["items"] == []
+    assert (await world.get("/alerts", role="executor", org=world.organisation)).status_code == 403
+    assert (await world.post(f"/alerts/{UUID(int=9)}/seen", None)).status_code == 404
