@@ -1,6 +1,7 @@
 """A public answer was published: the clock stops, once, whoever published it."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from services.appeals import deadlines
@@ -25,7 +26,7 @@ def record(
     appeal.promised_at = reply.promised_at if appeal.status == "interim" else None
     if on_time is not None:
         appeal.overdue_noted_at = None
-    told = {
+    told: dict[str, Any] = {
         "reply_id": str(reply.id),
         "origin": reply.origin,
         "reply_kind": reply.kind,

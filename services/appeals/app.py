@@ -1,7 +1,7 @@
 """The appeals service's wiring."""
 
 from services.appeals import ahead, worker
-from services.appeals.api import alerts, appeals, incidents, replies, reviews, rules, topics, triage
+from services.appeals.api import alerts, appeals, incidents, replies, reviews, rule_sets, rules, topics, triage
 from services.appeals.tasks import jobs
 from shared.service import Service
 from shared.tables.events import AppealsIdempotency
@@ -17,6 +17,7 @@ service = Service(
         incidents.router,
         alerts.router,
         topics.router,
+        rule_sets.router,
         rules.router,
     ],
     jobs=jobs,

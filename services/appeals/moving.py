@@ -120,8 +120,8 @@ def _give(
         rule_id=route.get("rule_id"),
         reason=route.get("reason"),
     )
-    returned_by = appeal.route.get("returned_by")
-    held = appeal.organisation_id or (UUID(returned_by) if returned_by else None)
+    left = appeal.route.get("returned_by") or appeal.route.get("held_by")
+    held = appeal.organisation_id or (UUID(left) if left else None)
     if held is not None and held != organisation_id:
         appeal.handovers += 1
 
@@ -299,6 +299,18 @@ def _give_back(appeal: Appeal, caller: Caller, journal: Journal, reason: str | N
     appeal.organisation_id = None
     appeal.status = "triage"
     tell_former_owner(journal, appeal, former, status, caller.actor, reason=reason)
+
+
+def withdraw(appeal: Appeal, journal: Journal, actor: str, *, route: dict[str, Any]) -> None:
+    """The rules in force name no owner any more: moderators decide, and no clock runs until then."""
+    former, status = appeal.organisation_id, appeal.status
+    journal.hand(
+        appeal, "rerouted", actor, former=former, to=None, rule_id=route.get("rule_id"), reason=route.get("reason")
+    )
+    appeal.organisation_id = None
+    appeal.status = "triage"
+    appeal.route = route | {"held_by": str(former) if former else None}
+    tell_former_owner(journal, appeal, former, status, actor, reason=route.get("reason"))
 
 
 def _suggested(appeal: Appeal) -> UUID | None:

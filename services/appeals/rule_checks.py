@@ -28,7 +28,7 @@ def faults(draft: Draft, around: Surroundings) -> list[FieldError]:
         found += _rule(f"/rules/{number}", rule, around)
     found += _conflicts(draft.rules, around)
     # A loop is looked for in rules that are sound by themselves.
-    return found or list(_loops(draft.rules, around))
+    return found or loops(draft.rules, around)
 
 
 def _target(
@@ -91,7 +91,7 @@ def _conflicts(rules: Sequence[Rule], around: Surroundings) -> Iterator[FieldErr
         yield FieldError(pointer=f"/rules/{number}", detail=detail)
 
 
-def _loops(rules: Sequence[Rule], around: Surroundings) -> Iterator[FieldError]:
+def loops(rules: Sequence[Rule], around: Surroundings) -> list[FieldError]:
     """The first circle of organisations that hand a case on to each other.
 
     Only rules of a circle matter, and only where all of them apply: the places where their conditions meet.
@@ -108,11 +108,11 @@ def _loops(rules: Sequence[Rule], around: Surroundings) -> Iterator[FieldError]:
                 named = " → ".join(_name(rule.page_owner_id, around) for rule in (*steps, steps[0]))
                 places = ", ".join(f"/rules/{numbers[key_of(rule)]}" for rule in steps)
                 detail = f"A loop of transfers: {named} ({places}) hand the same cases on to each other"
-                yield from (
+                return [
                     FieldError(pointer=f"/rules/{numbers[key_of(rule)]}/page_owner_id", detail=detail)
                     for rule in steps
-                )
-                return
+                ]
+    return []
 
 
 def _circles(rules: Sequence[Rule]) -> list[set[UUID]]:
@@ -120,7 +120,7 @@ def _circles(rules: Sequence[Rule]) -> list[set[UUID]]:
     onward: dict[UUID, set[UUID]] = {}
     for rule in rules:
         if rule.page_owner_id is not None and rule.organisation_id not in {None, rule.page_owner_id}:
-            onward.setdefault(rule.page_owner_id, set()).add(rule.organisation_id)  # type: ignore[arg-type]
+            onward.setdefault(rule.page_owner_id, set()).add(rule.organisation_id)
     reached = {start: _reached(start, onward) for start in onward}
     found: list[set[UUID]] = []
     for start, ends in reached.items():
@@ -142,15 +142,16 @@ def _reached(start: UUID, onward: Mapping[UUID, set[UUID]]) -> set[UUID]:
 
 
 def _meeting_points(rules: Sequence[Rule]) -> Iterator[Facts]:
-    topics = {rule.topic_id for rule in rules} | {None}
-    places = {(rule.municipality, rule.settlement) for rule in rules} | {(None, None)}
+    # In the order of the rules, so that the same set is always refused with the same words.
+    topics = dict.fromkeys([None, *(rule.topic_id for rule in rules)])
+    places = dict.fromkeys([(None, None), *((rule.municipality, rule.settlement) for rule in rules)])
     for topic_id, (municipality, settlement), urgency in product(topics, places, ("normal", "high")):
         yield Facts(topic_id, municipality, settlement, urgency)
 
 
 def _circle_of(book: RuleBook, case: Facts) -> list[Rule]:
     done: set[UUID] = set()
-    for start in {rule.page_owner_id for rule in book.rules if rule.page_owner_id}:
+    for start in dict.fromkeys(rule.page_owner_id for rule in book.rules):
         path: dict[UUID, Rule] = {}
         desk: UUID | None = start
         while desk is not None and desk not in done:

@@ -1,5 +1,6 @@
 """What crosses the wire about cases. Times are RFC 3339 with offset; texts are exactly what was written."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -303,8 +304,23 @@ class Counts(BaseModel):
     overdue: int
 
 
-class TriageIn(PlaceIn):
-    """A person's decision about a message. What it leaves out, or names as null, it says nothing about."""
+class ClassIn(PlaceIn):
+    """What a person says of a case. What is left out, or null, they say nothing about."""
+
+    topic_id: UUID | None = Field(default=None, description="A topic, or a group where no topic of it fits")
+    no_place: bool = Field(default=False, description="The place that was judged is wrong, and there is none")
+    urgency: Urgency | None = Field(default=None, examples=["high"])
+    organisation_id: UUID | None = Field(default=None, description="Who must answer")
+
+    def wishes(self) -> Wishes:
+        """What they say, for the domain."""
+        return Wishes(
+            self.organisation_id, self.topic_id, self.urgency, place=self.place(), no_place=self.no_place
+        )
+
+
+class TriageIn(ClassIn):
+    """A person's decision about a message. What is left out, or null, they say nothing about."""
 
     needs_answer: bool = Field(examples=[True])
     confirm: bool = Field(
@@ -313,22 +329,10 @@ class TriageIn(PlaceIn):
         examples=[False],
     )
     type: MessageType | None = Field(default=None, examples=["complaint"])
-    topic_id: UUID | None = Field(default=None, description="A topic, or a group where no topic of it fits")
-    no_place: bool = Field(default=False, description="The place that was judged is wrong, and there is none")
-    urgency: Urgency | None = Field(default=None, examples=["high"])
-    organisation_id: UUID | None = Field(default=None, description="Who must answer")
 
     def wishes(self) -> Wishes:
-        """What the person says besides the need."""
-        return Wishes(
-            organisation_id=self.organisation_id,
-            topic_id=self.topic_id,
-            urgency=self.urgency,
-            type=self.type,
-            place=self.place(),
-            no_place=self.no_place,
-            confirms=self.confirm,
-        )
+        """What they say besides the need, for the domain."""
+        return replace(super().wishes(), type=self.type, confirms=self.confirm)
 
 
 class Agreement(BaseModel):
@@ -437,21 +441,3 @@ class PolicyOut(BaseModel):
     resolution_hours: float
     starts_from: Literal["received", "written", "assigned"]
     valid_from: datetime
-
-
-class RuleIn(Body):
-    """Send cases of a topic, a municipality or both to an organisation."""
-
-    topic_id: UUID | None = None
-    municipality: str | None = Field(default=None, pattern=OKTMO, description="OKTMO code", examples=["81701000"])
-    organisation_id: UUID = Field(examples=[_ID])
-
-
-class RuleOut(BaseModel):
-    """A routing rule."""
-
-    id: UUID
-    topic_id: UUID | None
-    municipality: str | None
-    organisation: Named
-    created_at: datetime

@@ -6,4 +6,5 @@ jobs = Jobs("appeals")
 
 REQUEST_PUBLICATION = "request_publication"
 RETRY_PUBLICATION = "retry_publication"
+REROUTE = "reroute"
 ANSWER_INCIDENT = "answer_incident"

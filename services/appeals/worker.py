@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.appeals import alerts, incident_answers, intake, overdue, replies, tasks
+from services.appeals import alerts, incident_answers, intake, overdue, replies, rerouting, tasks
 from shared.database import WriteSession
 from shared.events import Consumer
 from shared.internal_http import ServiceRefused, ServiceUnavailable
@@ -35,7 +35,10 @@ async def _flush(session: WriteSession, run: Sequence[Event], about_messages: bo
         await replies.follow_publications(session, run)
 
 
-consumers = (Consumer("appeals", AppealsCursor, (*intake.TYPES, *replies.PUBLICATION_TYPES), handle, tasks.jobs),)
+consumers = (
+    Consumer("appeals", AppealsCursor, (*intake.TYPES, *replies.PUBLICATION_TYPES), handle, tasks.jobs),
+    Consumer("routing", AppealsCursor, rerouting.REGISTRY_TYPES, rerouting.follow_registry, tasks.jobs),
+)
 
 
 def register(service: Service) -> None:
@@ -48,6 +51,20 @@ def register(service: Service) -> None:
     @tasks.jobs.job(tasks.RETRY_PUBLICATION)
     async def retry_publication(payload: dict[str, Any]) -> None:
         await _ask(service, UUID(payload["reply_id"]), None)
+
+    @tasks.jobs.job(tasks.REROUTE)
+    async def reroute(payload: dict[str, Any]) -> None:
+        asked_by = payload.get("rule_set_id")
+        await rerouting.apply(
+            service.database,
+            untouched=payload["untouched"],
+            rule_set_id=UUID(asked_by) if asked_by else None,
+        )
+
+    # A case that was opened in the very moment of a change is found by this.
+    @tasks.jobs.every("retry-ownerless", "17 * * * *")
+    async def retry_ownerless() -> None:
+        await rerouting.apply(service.database, untouched=False)
 
     @tasks.jobs.job(tasks.ANSWER_INCIDENT)
     async def answer_incident(payload: dict[str, Any]) -> None:

@@ -47,10 +47,14 @@ class WordedData(AppealData):
 
 
 class MovedData(AppealData):
-    """Also the statuses it moved between."""
+    """Also the statuses it moved between.
+
+    Who loses the case gets the event too: there `left` is true, and `organisation` is the one that lost it.
+    """
 
     from_: str | None = Field(default=None, alias="from")
     to: str | None = None
+    left: bool | None = Field(default=None, description="True: `organisation` has the case no more")
 
 
 class AnsweredData(AppealData):

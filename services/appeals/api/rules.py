@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.appeals import rules, schemas
+from services.appeals import rule_schemas, rule_sets, rule_views, rules, schemas
 from services.appeals.api.appeals import READ, WRITE
 from shared import problems
 from shared.access import Caller, Right, allowed
@@ -13,7 +13,7 @@ from shared.idempotency import IdempotencyDep, once
 from shared.pagination import Page, PagingDep
 from shared.problems import Duplicate, NotFound
 from shared.service import Reading, Writing
-from shared.tables.appeals import RoutingRule, SlaPolicy
+from shared.tables.appeals import SlaPolicy
 from shared.tables.events import AppealsIdempotency
 
 router = APIRouter(tags=["rules"])
@@ -56,12 +56,10 @@ async def add_policy(
 @router.get("/routing-rules", responses=problems.responses(*READ), summary="Routing rules")
 async def list_rules(
     session: Reading, caller: Anyone, paging: PagingDep, response: Response
-) -> Page[schemas.RuleOut]:
-    """Newest first, retired ones included. The most specific active rule wins; else the page's owner answers."""
-    rows, cursor = paging.page(
-        await rules.rules(session, paging), lambda row: (row[0].created_at, row[0].id), response
-    )
-    return Page(items=[_rule(row[0], row[1]) for row in rows], next_cursor=cursor)
+) -> Page[rule_schemas.RuleOut]:
+    """Those of the set in force, newest first. The most specific that fits wins; else the set's default."""
+    rows, cursor = paging.page(await rules.rules(session, paging), lambda row: (row.created_at, row.id), response)
+    return Page(items=await rule_views.rules(session, rows), next_cursor=cursor)
 
 
 @router.post(
@@ -71,12 +69,15 @@ async def list_rules(
     summary="Add a routing rule",
 )
 async def add_rule(
-    session: Writing, caller: Keeper, body: schemas.RuleIn, key: IdempotencyDep, response: Response
-) -> schemas.RuleOut:
-    """Cases opened from now on follow it; those that stand stay where they are."""
+    session: Writing, caller: Keeper, body: rule_schemas.RuleIn, key: IdempotencyDep, response: Response
+) -> rule_schemas.RuleOut:
+    """Makes the next rule set from the one in force, in force at once. Cases opened from now on follow it, and
+    those without an owner are tried again; others stay where they are.
+    """
 
-    async def work() -> schemas.RuleOut:
-        return _rule(*await rules.add_rule(session, body))
+    async def work() -> rule_schemas.RuleOut:
+        (made,) = await rule_views.rules(session, [await rules.add_rule(session, body.rule(), caller.actor)])
+        return made
 
     return await once(
         session,
@@ -84,7 +85,7 @@ async def add_rule(
         caller=caller.subject,
         key=key,
         response=response,
-        model=schemas.RuleOut,
+        model=rule_schemas.RuleOut,
         work=work,
     )
 
@@ -96,19 +97,11 @@ async def add_rule(
     summary="Retire a routing rule",
 )
 async def retire_rule(session: Writing, caller: Keeper, rule_id: UUID) -> None:
-    """It routes nothing from now on; cases that it routed keep its id."""
-    await rules.retire_rule(session, rule_id)
+    """Makes the next rule set without it, in force at once; the rule may be named by its id in an earlier set.
+    Cases that it routed keep its id.
+    """
+    await rule_sets.retire_rule(session, rule_id, caller.actor)
 
 
 def _policy(row: SlaPolicy) -> schemas.PolicyOut:
     return schemas.PolicyOut(**{name: getattr(row, name) for name in schemas.PolicyOut.model_fields})
-
-
-def _rule(row: RoutingRule, organisation: str) -> schemas.RuleOut:
-    return schemas.RuleOut(
-        id=row.id,
-        topic_id=row.topic_id,
-        municipality=row.municipality,
-        organisation=schemas.Named(id=row.organisation_id, name=organisation),
-        created_at=row.created_at,
-    )

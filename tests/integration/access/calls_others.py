@@ -39,6 +39,10 @@ APPEALS: dict[str, Row] = {
     "POST /api/v1/messages/{message_id}/triage": Call(
         Right.APPEALS_TRIAGE, body(needs_answer=False), names={"message_id": "other_message_id"}
     ),
+    "POST /api/v1/appeals/{appeal_id}/triage": Call(
+        Right.APPEALS_TRIAGE, body(urgency="high"), names={"appeal_id": "lone_appeal_id"}
+    ),
+    "GET /api/v1/reviews/training.csv": Call(Right.RULES_MANAGE),
     "GET /api/v1/reviews": Listing(Right.APPEALS_READ, shows="message_id", key="message_id"),
     "GET /api/v1/topics": Call(Right.REGISTRY_READ),
     "GET /api/v1/topics/{topic_id}": Call(Right.REGISTRY_READ),
@@ -51,6 +55,19 @@ APPEALS: dict[str, Row] = {
         Right.RULES_MANAGE, body(organisation_id=thing("organisation_id"), municipality="81701000")
     ),
     "DELETE /api/v1/routing-rules/{rule_id}": Call(Right.RULES_MANAGE),
+    "GET /api/v1/rule-sets": Listing(Right.REGISTRY_READ, shows="rule_set_id"),
+    "POST /api/v1/rule-sets": Call(
+        Right.RULES_MANAGE,
+        body(
+            default={"send_to": "page_owner"},
+            rules=lambda things: [{"municipality": "81701000", "organisation_id": str(things["organisation_id"])}],
+        ),
+    ),
+    "GET /api/v1/rule-sets/{rule_set_id}": Call(Right.REGISTRY_READ),
+    "POST /api/v1/rule-sets/{rule_set_id}/activation": Call(Right.RULES_MANAGE, body(reroute=True)),
+    "POST /api/v1/rule-sets/{rule_set_id}/dry-run": Call(Right.RULES_MANAGE, body(only_untouched=True)),
+    "POST /api/v1/rule-sets/{rule_set_id}/test": Call(Right.RULES_MANAGE, body(page_id=thing("page_id"))),
+    "GET /api/v1/rule-sets/{rule_set_id}/changes": Call(Right.REGISTRY_READ),
 }
 
 

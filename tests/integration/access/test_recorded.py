@@ -28,6 +28,8 @@ UNRECORDED = {
     "POST /api/v1/pages/resolve": "it asks the networks and changes nothing",
     "POST /callbacks/vk": "what a network pushes is intake, whose record is the messages and their events",
     "POST /callbacks/ok/{secret}": "likewise",
+    "POST /api/v1/rule-sets/{rule_set_id}/dry-run": "it routes nothing: it tells what would move",
+    "POST /api/v1/rule-sets/{rule_set_id}/test": "likewise for a message that nobody wrote",
     "POST /internal/pages/describe": "it asks the networks and changes nothing",
     "POST /internal/pages/resolve": "likewise",
     "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",

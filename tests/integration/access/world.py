@@ -265,9 +265,15 @@ async def _cases(session: AsyncSession, things: dict[str, Any], mark: str) -> No
     rules = await session.scalar(select(appeals.RuleSet.id).where(appeals.RuleSet.status == "active"))
     rule = appeals.RoutingRule(
         rule_set_id=rules, topic_id=things["topic_id"], organisation_id=things["organisation_id"],
-        send_to="organisation",
+        page_owner_id=things["organisation_id"], send_to="organisation",
     )  # fmt: skip
     things["rule_id"] = await _add(session, rule)
+    draft = appeals.RuleSet(status="draft", note=f"Правила {mark}", default_to="page_owner", made_by="matrix")
+    things["rule_set_id"] = await _add(session, draft)
+    hand = appeals.Hand(
+        appeal_id=appeal_id, at=THEN, kind="routed", to_organisation_id=things["organisation_id"], actor=actor
+    )
+    await _add(session, hand)
 
 
 async def _incident(session: AsyncSession, things: dict[str, Any], mark: str) -> None:

@@ -134,6 +134,7 @@ _ROUTES = {
     "/api/v1/messages/5a/triage": "appeals",
     "/api/v1/appeals/counts": "appeals",
     "/api/v1/routing-rules": "appeals",
+    "/api/v1/rule-sets/5/dry-run": "appeals",
     "/api/v1/reviews": "appeals",
     "/api/v1/webhooks/endpoints": "webhooks",
     "/api/v1/events": "webhooks",

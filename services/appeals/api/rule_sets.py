@@ -1,0 +1,166 @@
+"""Routes of rule sets: make, list, compare, try, dry run, bring into force."""
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from services.appeals import dry_run, rule_schemas, rule_sets, rule_views, trials
+from services.appeals.api.appeals import READ, WRITE
+from services.appeals.api.rules import Anyone, Keeper
+from services.appeals.rule_books import active_set
+from services.appeals.rule_checks import Draft
+from services.appeals.trials import Trial
+from shared import clock, problems
+from shared.idempotency import IdempotencyDep, once
+from shared.pagination import Page, PagingDep
+from shared.preconditions import RequiredVersion, set_etag
+from shared.problems import Invalid, NotFound, PreconditionFailed, PreconditionRequired
+from shared.service import Reading, Writing
+from shared.tables.events import AppealsIdempotency
+
+router = APIRouter(prefix="/rule-sets", tags=["rules"])
+
+_WINDOW = timedelta(days=30)
+
+
+@router.get("", responses=problems.responses(*READ), summary="Versions of the routing rules")
+async def list_rule_sets(
+    *,
+    session: Reading,
+    caller: Anyone,
+    paging: PagingDep,
+    response: Response,
+    status: Annotated[rule_schemas.Status | None, Query(description="One is `active`")] = None,
+) -> Page[rule_schemas.RuleSetSummary]:
+    """Newest first, without their rules."""
+    rows, cursor = paging.page(
+        await rule_sets.find(session, paging, status=status), lambda row: (row[0].number,), response
+    )
+    return Page(items=await rule_views.summaries(session, rows), next_cursor=cursor)
+
+
+@router.post("", status_code=201, responses=problems.responses(*WRITE), summary="Make a rule set")
+async def make_rule_set(
+    session: Writing, caller: Keeper, body: rule_schemas.RuleSetIn, key: IdempotencyDep, response: Response
+) -> rule_schemas.RuleSetOut:
+    """A draft, checked as a whole: conflicts, closed or unknown organisations, unknown topics and places, loops of
+    transfers and a missing default are a 422 that names the rules. Nothing is routed by it until it is activated.
+    """
+
+    async def work() -> rule_schemas.RuleSetOut:
+        draft = Draft(
+            [rule.rule() for rule in body.rules],
+            body.default.send_to if body.default else None,
+            body.default.organisation_id if body.default else None,
+        )
+        made = await rule_sets.make(session, draft, body.note, caller.actor)
+        return await rule_views.whole(session, made)
+
+    made = await once(
+        session,
+        AppealsIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=rule_schemas.RuleSetOut,
+        work=work,
+    )
+    response.headers["Location"] = f"/api/v1/rule-sets/{made.id}"
+    set_etag(response, made.version)
+    return made
+
+
+@router.get("/{rule_set_id}", responses=problems.responses(*READ, NotFound), summary="One rule set")
+async def get_rule_set(
+    session: Reading, caller: Anyone, rule_set_id: UUID, response: Response
+) -> rule_schemas.RuleSetOut:
+    """With its rules. The ETag is for `If-Match`."""
+    found = await rule_views.whole(session, await rule_sets.one(session, rule_set_id))
+    set_etag(response, found.version)
+    return found
+
+
+@router.post(
+    "/{rule_set_id}/activation",
+    responses=problems.responses(*WRITE, NotFound, PreconditionFailed, PreconditionRequired),
+    summary="Bring a rule set into force",
+)
+async def activate_rule_set(
+    *,
+    session: Writing,
+    caller: Keeper,
+    rule_set_id: UUID,
+    body: rule_schemas.ActivationIn,
+    version: RequiredVersion,
+    response: Response,
+) -> rule_schemas.RuleSetOut:
+    """It takes the place of the one in force; an older one may be brought back. It is checked again: a set that is
+    no longer good is a 409 that names the rules. Cases without an owner are tried again at once; with `reroute`
+    also those that nobody has moved or begun: `POST …/dry-run` with `only_untouched` tells which would move.
+    """
+    active = await rule_sets.activate(
+        session, rule_set_id, version, caller.actor, replaces=body.replaces, reroute=body.reroute
+    )
+    set_etag(response, active.version)
+    return await rule_views.whole(session, active)
+
+
+@router.post(
+    "/{rule_set_id}/dry-run",
+    responses=problems.responses(*READ, NotFound),
+    summary="What a rule set would do",
+)
+async def dry_run_rule_set(
+    session: Reading, caller: Keeper, rule_set_id: UUID, body: rule_schemas.DryRunIn
+) -> rule_schemas.DryRunOut:
+    """Routes the cases of a window by the set, each with the topic, place, urgency and page it holds, and changes
+    nothing. It decides as routing does: what it tells is what then happens.
+    """
+    opened_from, opened_to = body.from_, body.to
+    if not body.only_untouched:
+        opened_to = opened_to or clock.now()
+        opened_from = opened_from or opened_to - _WINDOW
+    if opened_from is not None and opened_to is not None and opened_from >= opened_to:
+        raise Invalid.field("/from", "The window ends before it begins")
+    found = await rule_sets.one(session, rule_set_id)
+    outcome = await dry_run.run(
+        session, found, opened_from=opened_from, opened_to=opened_to, only_untouched=body.only_untouched
+    )
+    return rule_schemas.DryRunOut(
+        rule_set=found.number,
+        from_=opened_from,
+        to=opened_to,
+        cases=outcome.cases,
+        would_move=outcome.would_move,
+        unrouted=outcome.unrouted,
+        unclear=outcome.unclear,
+        movements=await rule_views.movements(session, outcome),
+    )
+
+
+@router.post("/{rule_set_id}/test", responses=problems.responses(*READ, NotFound), summary="Try a rule set")
+async def try_rule_set(
+    session: Reading, caller: Keeper, rule_set_id: UUID, body: rule_schemas.TestIn
+) -> rule_schemas.TestOut:
+    """Where a message would go, and every rule that fits it. Words are understood as those of citizens are; what
+    is given besides stands over them. Nothing is stored.
+    """
+    found = await rule_sets.one(session, rule_set_id)
+    return await rule_views.tried(session, found, await trials.trial(session, found, Trial(**body.model_dump())))
+
+
+@router.get(
+    "/{rule_set_id}/changes", responses=problems.responses(*READ, NotFound), summary="Compare two rule sets"
+)
+async def compare_rule_sets(
+    session: Reading,
+    caller: Anyone,
+    rule_set_id: UUID,
+    against: Annotated[UUID | None, Query(description="The set in force by default")] = None,
+) -> rule_schemas.Changes:
+    """Rules that this set has more, has no longer, or sends elsewhere."""
+    found = await rule_sets.one(session, rule_set_id)
+    other = await rule_sets.one(session, against) if against else await active_set(session)
+    return await rule_views.changes(session, found, other)

@@ -1,0 +1,127 @@
+"""Rules applied to cases that stand: when another set comes into force, and when the registry changes.
+
+Cases without an owner are tried again each time; those that the rules gave an owner only when the activation asked
+for it. What a person has decided, or begun, stays. It is done in batches, each a transaction; doing it again
+changes nothing.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select, tuple_
+
+from services.appeals import dry_run, moving, rule_books, tasks
+from services.appeals.reference import Reference
+from services.appeals.routing import Route
+from services.appeals.timeline import SYSTEM, Journal
+from shared import clock
+from shared.database import Database, WriteSession
+from shared.tables.appeals import Appeal
+from shared.tables.events import Event
+
+BATCH = 200
+# What an organisation or a page must change to matter to routing.
+REGISTRY_TYPES = ("organisation.changed", "page.registered", "page.changed")
+_TELLING = frozenset({"active", "municipality", "organisation_id"})
+
+Position = tuple[datetime, UUID]
+
+
+async def follow_registry(session: WriteSession, events: Sequence[Event]) -> None:
+    """Have ownerless cases tried again if any of these changes may have given them an owner."""
+    if any(event.type == "page.registered" or _TELLING.intersection(_changed(event)) for event in events):
+        await tasks.jobs.enqueue(session, tasks.REROUTE, {"untouched": False})
+
+
+def _changed(event: Event) -> Sequence[str]:
+    found: Any = event.data.get("changed")
+    return found if isinstance(found, list) else ()
+
+
+async def apply(database: Database, *, untouched: bool, rule_set_id: UUID | None = None) -> int:
+    """Route by the set in force what has no owner, and with `untouched` all that nobody has moved or begun.
+
+    Returns how many cases got another owner.
+
+    Asked on behalf of a set, it stops once that is no longer in force: the next one is applied by its own job.
+    """
+    moved, position = 0, None
+    while True:
+        async with database.write() as session:
+            active = await rule_books.active_set(session)
+            if rule_set_id is not None and active.id != rule_set_id:
+                return moved
+            changed, position = await _apply_batch(session, position, untouched=untouched)
+            moved += changed
+        if position is None:
+            return moved
+
+
+async def _apply_batch(
+    session: WriteSession, after: Position | None, *, untouched: bool
+) -> tuple[int, Position | None]:
+    wanted = dry_run.untouched() if untouched else dry_run.ownerless()
+    query = select(Appeal.opened_at, Appeal.id).where(wanted).order_by(Appeal.opened_at, Appeal.id).limit(BATCH)
+    if after is not None:
+        query = query.where(tuple_(Appeal.opened_at, Appeal.id) > tuple_(*after))
+    found = (await session.execute(query)).all()
+    if not found:
+        return 0, None
+    moved = await _route(session, [row.id for row in found], wanted)
+    return moved, (found[-1].opened_at, found[-1].id) if len(found) == BATCH else None
+
+
+async def _route(session: WriteSession, ids: Sequence[UUID], wanted: ColumnElement[bool]) -> int:
+    # In the order of ids, as all lock cases; looked at again, for they may have changed meanwhile.
+    rows = (
+        await session.execute(
+            select(Appeal, dry_run.need_is_clear())
+            .where(Appeal.id.in_(ids), wanted)
+            .order_by(Appeal.id)
+            .with_for_update(of=Appeal)
+        )
+    ).all()
+    reference = await Reference.load(
+        session,
+        {appeal.page_id for appeal, _ in rows if appeal.page_id},
+        {appeal.organisation_id for appeal, _ in rows if appeal.organisation_id},
+    )
+    journal = Journal()
+    moved = sum(_reroute(appeal, reference, journal, clear=clear) for appeal, clear in rows)
+    await journal.write(session)
+    return moved
+
+
+def _reroute(appeal: Appeal, reference: Reference, journal: Journal, *, clear: bool) -> bool:
+    """Give the case the owner that the rules name now; says whether that is another one."""
+    route = reference.route_case(appeal)
+    if not clear or (route.organisation_id is None and appeal.organisation_id is None):
+        waiting = {**appeal.route, **route.waiting()}
+        if waiting != appeal.route:
+            appeal.route = waiting
+        return False
+    if route.organisation_id == appeal.organisation_id:
+        return False
+    _note(appeal, route, journal)
+    if route.organisation_id is not None:
+        moving.accept(
+            appeal, route.organisation_id, reference, journal, SYSTEM, route=route.stored(), handing="rerouted"
+        )
+    else:
+        moving.withdraw(appeal, journal, SYSTEM, route=route.waiting())
+    appeal.updated_at = clock.now()
+    return True
+
+
+def _note(appeal: Appeal, route: Route, journal: Journal) -> None:
+    journal.note(
+        appeal,
+        "rerouted",
+        from_organisation_id=str(appeal.organisation_id) if appeal.organisation_id else None,
+        to_organisation_id=str(route.organisation_id) if route.organisation_id else None,
+        rule_set=route.rule_set,
+        rule=route.rule,
+        reason=route.reason,
+    )

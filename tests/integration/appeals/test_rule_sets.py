@@ -1,0 +1,301 @@
+"""Rule sets: made and checked as a whole, compared, tried, brought into force one at a time, rolled back."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.integration.appeals.conftest import World
+from tests.integration.appeals.test_api import _is_problem
+from tests.integration.appeals.test_opening import QUESTION
+
+CITY, DISTRICT = "81701000", "81624000"
+PAGE_OWNER = {"send_to": "page_owner"}
+
+
+async def topic(world: World, code: str) -> str:
+    """The id of a topic or group."""
+    return str(await world.ingest.fetchval("SELECT id FROM topics WHERE code = $1", code))
+
+
+async def topic_of_group(world: World, code: str) -> str:
+    """Some topic beneath a group."""
+    return str(
+        await world.ingest.fetchval(
+            """SELECT t.id FROM topics t JOIN topics g ON g.id = t.group_id WHERE g.code = $1
+               ORDER BY t.position LIMIT 1""",
+            code,
+        )
+    )
+
+
+async def made(world: World, *rules: dict[str, Any], default: Any = PAGE_OWNER, **more: Any) -> dict[str, Any]:
+    """A draft that was taken."""
+    answer = await world.post("/rule-sets", {"default": default, "rules": list(rules), **more})
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["ETag"] == '"1"'
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def activate(world: World, rule_set: dict[str, Any], **body: Any) -> httpx.Response:
+    """Ask for a set that was just read to be in force."""
+    return await world.post(f"/rule-sets/{rule_set['id']}/activation", body, If_Match=f'"{rule_set["version"]}"')
+
+
+async def activated(world: World, rule_set: dict[str, Any], **body: Any) -> dict[str, Any]:
+    """Bring a set into force."""
+    answer = await activate(world, rule_set, **body)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    assert found["status"] == "active"
+    return found
+
+
+async def active(world: World) -> dict[str, Any]:
+    """The one set in force."""
+    (found,) = (await world.get("/rule-sets", status="active")).json()["items"]
+    return (await world.get(f"/rule-sets/{found['id']}")).json()  # type: ignore[no-any-return]
+
+
+async def test_a_set_is_made_whole_and_read_back(world: World) -> None:
+    roads = await topic(world, "roads")
+    rules = [
+        {"topic_id": roads, "organisation_id": str(world.other_organisation)},
+        {"municipality": DISTRICT, "settlement": "Кабанск", "urgency": "high", "send_to": "moderators"},
+        {"page_owner_id": str(world.organisation), "topic_id": roads, "send_to": "page_owner"},
+    ]
+    draft = await made(world, *rules, note="Дороги")
+    assert (draft["status"], draft["note"], draft["rule_count"]) == ("draft", "Дороги", 3)
+    assert draft["default"] == {"send_to": "page_owner", "organisation": None}
+    assert [rule["words"] for rule in draft["rules"]] == [
+        "группа тем «Дороги» → Комитет по строительству",
+        "Кабанский район, Кабанск, срочное → модераторы",
+        "группа тем «Дороги», у организации «Школа № 1» → владелец страницы",
+    ]
+    answer = await world.get(f"/rule-sets/{draft['id']}")
+    assert answer.json() == draft
+    assert answer.headers["ETag"] == '"1"'
+    listed = (await world.get("/rule-sets")).json()["items"]
+    assert [found["status"] for found in listed] == ["draft", "active", "retired"]
+    assert "rules" not in listed[0]
+    page = (await world.get("/rule-sets", limit=1)).json()
+    rest = (await world.get("/rule-sets", limit=5, cursor=page["next_cursor"])).json()["items"]
+    assert [found["id"] for found in page["items"] + rest] == [found["id"] for found in listed]
+    _is_problem(await world.get(f"/rule-sets/{uuid4()}"), 404)
+
+
+async def test_each_fault_is_refused_with_its_reason(world: World) -> None:
+    roads, one, other = await topic(world, "roads"), str(world.organisation), str(world.other_organisation)
+    closed = uuid4()
+    registry = await world.database.connect("registry")
+    await registry.execute(
+        """INSERT INTO organisations (id, name, sort_key, kind, active, version, created_at, updated_at)
+           VALUES ($1, 'Бывший отдел', 'бывший отдел', 'other', false, 1, now(), now())""",
+        closed,
+    )
+    await registry.close()
+
+    async def refused(*rules: dict[str, Any], default: Any = PAGE_OWNER) -> dict[str, str]:
+        body: dict[str, Any] = {"rules": list(rules)} | ({"default": default} if default else {})
+        answer = await world.post("/rule-sets", body)
+        assert answer.status_code == 422, answer.text
+        return {error["pointer"]: error["detail"] for error in answer.json()["errors"]}
+
+    good = {"topic_id": roads, "municipality": CITY}
+    found = await refused(good | {"organisation_id": one}, good | {"organisation_id": other})
+    assert list(found) == ["/rules/1"]
+    assert "In conflict with rule /rules/0" in found["/rules/1"]
+    assert "Школа № 1" in found["/rules/1"]
+    assert "Комитет по строительству" in found["/rules/1"]
+    assert "Never reached" in (await refused(*[good | {"organisation_id": one}] * 2))["/rules/1"]
+    assert await refused(good | {"organisation_id": str(closed)}) == {
+        "/rules/0/organisation_id": "The organisation is closed: Бывший отдел"
+    }
+    assert list(await refused(good | {"organisation_id": str(uuid4())})) == ["/rules/0/organisation_id"]
+    loop = await refused(
+        {"page_owner_id": one, "topic_id": roads, "organisation_id": other},
+        {"page_owner_id": other, "municipality": CITY, "organisation_id": one},
+    )
+    assert list(loop) == ["/rules/0/page_owner_id", "/rules/1/page_owner_id"]
+    assert "A loop of transfers: " in loop["/rules/0/page_owner_id"]
+    assert list(await refused(default=None)) == ["/default"]
+    assert list(await refused(default={"send_to": "organisation", "organisation_id": str(closed)})) == [
+        "/default/organisation_id"
+    ]
+    several = await refused(
+        {"topic_id": str(uuid4()), "organisation_id": one},
+        {"municipality": "99999999", "organisation_id": one},
+        {"settlement": "Кабанск", "organisation_id": one},
+        {"organisation_id": one},
+    )
+    assert list(several) == ["/rules/0/topic_id", "/rules/1/municipality", "/rules/2/municipality", "/rules/3"]
+    assert list(await refused({"urgency": "soon", "organisation_id": one})) == ["/rules/0/urgency"]
+    assert await world.ingest.fetchval("SELECT count(*) FROM rule_sets WHERE status = 'draft'") == 0
+    _is_problem(await world.post("/rule-sets", {"rules": []}, role="executor", org=world.organisation), 403)
+
+
+async def test_one_set_is_in_force_and_an_older_one_may_be_brought_back(world: World) -> None:
+    first = await active(world)
+    roads = await topic(world, "roads")
+    draft = await made(world, {"topic_id": roads, "organisation_id": str(world.other_organisation)})
+    _is_problem(await world.post(f"/rule-sets/{draft['id']}/activation", {}), 428)
+    _is_problem(await world.post(f"/rule-sets/{draft['id']}/activation", {}, If_Match='"9"'), 412)
+    _is_problem(await activate(world, draft, replaces=draft["id"]), 409)
+    _is_problem(await activate(world, {"id": str(uuid4()), "version": 1}), 404)
+    now = await activated(world, draft, replaces=first["id"])
+    assert (now["activated_by"], now["retired_at"]) == ("00000000-0000-0000-0000-000000000001", None)
+    _is_problem(await activate(world, now), 409)
+    await world.writes(QUESTION)
+    case = await world.only()
+    assert case["organisation"]["id"] == str(world.other_organisation)
+    assert case["route"]["rule_id"] == draft["rules"][0]["id"]
+    assert case["route"]["rule_set"] == draft["number"]
+    assert case["route"]["rule"] == "группа тем «Дороги» → Комитет по строительству"
+    assert case["route"]["why"]
+    assert case["hands"] == [
+        {
+            "at": case["hands"][0]["at"],
+            "kind": "routed",
+            "from_organisation": None,
+            "to_organisation": case["organisation"],
+            "rule_id": draft["rules"][0]["id"],
+            "reason": "Правило маршрутизации по теме",
+            "actor": "system",
+        }
+    ]
+    retired = (await world.get(f"/rule-sets/{first['id']}")).json()
+    assert retired["status"] == "retired"
+    assert (await activated(world, retired))["retired_at"] is None
+    await world.writes(QUESTION, author="boris")
+    assert len(await world.all(organisation_id=str(world.organisation))) == 1
+
+
+async def test_a_set_that_has_gone_bad_is_not_brought_into_force(world: World) -> None:
+    draft = await made(world, {"municipality": CITY, "organisation_id": str(world.other_organisation)})
+    registry = await world.database.connect("registry")
+    await registry.execute("UPDATE organisations SET active = false WHERE id = $1", world.other_organisation)
+    await registry.close()
+    refused = await activate(world, draft)
+    body = _is_problem(refused, 409, "/rules/0/organisation_id")
+    assert "closed: Комитет по строительству" in body["detail"]
+    assert (await active(world))["id"] != draft["id"]
+
+
+async def test_of_two_that_replace_one_set_one_wins(world: World) -> None:
+    first = await active(world)
+    drafts = [
+        await made(world, {"municipality": place, "organisation_id": str(world.organisation)})
+        for place in (CITY, DISTRICT)
+    ]
+    answers = await asyncio.gather(*(activate(world, draft, replaces=first["id"]) for draft in drafts))
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    winner = next(answer.json() for answer in answers if answer.status_code == 200)
+    assert (await active(world))["id"] == winner["id"]
+
+
+async def test_of_two_that_activate_the_same_draft_one_wins(world: World) -> None:
+    draft = await made(world)
+    answers = await asyncio.gather(*(activate(world, draft) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
+
+
+async def test_two_sets_are_compared(world: World) -> None:
+    roads, one, other = await topic(world, "roads"), str(world.organisation), str(world.other_organisation)
+    kept = {"municipality": DISTRICT, "organisation_id": one}
+    before = await made(
+        world, kept, {"topic_id": roads, "organisation_id": one}, {"urgency": "high", "send_to": "moderators"}
+    )
+    after = await made(
+        world,
+        kept,
+        {"topic_id": roads, "organisation_id": other},
+        {"municipality": CITY, "organisation_id": other},
+        default={"send_to": "organisation", "organisation_id": other},
+    )
+    found = (await world.get(f"/rule-sets/{after['id']}/changes", against=before["id"])).json()
+    assert (found["against"], found["same"]) == (before["number"], 1)
+    assert found["default_before"] == {"send_to": "page_owner", "organisation": None}
+    assert [rule["id"] for rule in found["added"]] == [after["rules"][2]["id"]]
+    assert [rule["id"] for rule in found["removed"]] == [before["rules"][2]["id"]]
+    ((pair),) = found["changed"]
+    assert (pair["before"]["organisation"]["id"], pair["after"]["organisation"]["id"]) == (one, other)
+    # The set in force when nothing is said.
+    assert (await world.get(f"/rule-sets/{after['id']}/changes")).json()["removed"] == []
+
+
+async def test_a_single_rule_makes_the_next_set(world: World) -> None:
+    first = await active(world)
+    roads, other = await topic(world, "roads"), str(world.other_organisation)
+    one = (await world.post("/routing-rules", {"topic_id": roads, "organisation_id": other})).json()
+    await world.post("/routing-rules", {"municipality": CITY, "organisation_id": other})
+    now = await active(world)
+    assert now["number"] == first["number"] + 2
+    assert now["rule_count"] == 2
+    listed = (await world.get("/routing-rules")).json()["items"]
+    assert [rule["words"] for rule in listed] == [rule["words"] for rule in reversed(now["rules"])]
+    _is_problem(await world.post("/routing-rules", {"topic_id": roads, "organisation_id": str(uuid4())}), 409)
+    _is_problem(
+        await world.post("/routing-rules", {"settlement": "Кабанск", "organisation_id": other}),
+        422,
+        "/municipality",
+    )
+    handing = {"page_owner_id": str(world.organisation), "organisation_id": other}
+    assert (await world.post("/routing-rules", handing)).status_code == 201
+    back = {"page_owner_id": other, "urgency": "high", "organisation_id": str(world.organisation)}
+    refused = _is_problem(await world.post("/routing-rules", back), 422, "/page_owner_id")
+    assert "loop of transfers" in refused["detail"]
+    # By the id that it had two sets ago.
+    headers = world.appeals.headers("moderator")
+    gone = await world.appeals.client.delete(f"/api/v1/routing-rules/{one['id']}", headers=headers)
+    assert gone.status_code == 204
+    assert [rule["topic_id"] for rule in (await active(world))["rules"]] == [None, None]
+    again = await world.appeals.client.delete(f"/api/v1/routing-rules/{one['id']}", headers=headers)
+    _is_problem(again, 404)
+
+
+async def test_rules_added_at_once_all_stand(world: World) -> None:
+    bodies = [
+        {"municipality": place, "urgency": urgency, "organisation_id": str(world.organisation)}
+        for place in (CITY, DISTRICT)
+        for urgency in ("high", "normal")
+    ]
+    answers = await asyncio.gather(*(world.post("/routing-rules", body) for body in bodies))
+    assert {answer.status_code for answer in answers} == {201}
+    assert (await active(world))["rule_count"] == 4
+
+
+@pytest.mark.parametrize("text", [QUESTION, None])
+async def test_the_test_bench_tells_the_route_and_all_that_fits(world: World, text: str | None) -> None:
+    roads, other = await topic(world, "roads"), str(world.other_organisation)
+    holes = await topic_of_group(world, "roads")
+    draft = await made(
+        world,
+        {"municipality": CITY, "send_to": "moderators"},
+        {"topic_id": roads, "municipality": CITY, "organisation_id": other},
+        {"topic_id": roads, "organisation_id": str(world.organisation)},
+        {"topic_id": roads, "municipality": DISTRICT, "organisation_id": str(world.organisation)},
+    )
+    given = {"municipality": CITY, "page_id": str(world.page), "topic_id": holes}
+    answer = await world.post(f"/rule-sets/{draft['id']}/test", given | ({"text": text} if text else {}))
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert found["organisation"] == {"id": other, "name": "Комитет по строительству"}
+    assert [rule["id"] for rule in found["fitting"]] == [draft["rules"][n]["id"] for n in (1, 2, 0)]
+    assert found["route"]["rule_set"] == found["rule_set"] == draft["number"]
+    assert found["read"]["topic"]["id"] == holes
+    assert found["read"]["needs_answer"] == ("yes" if text else None)
+    read = (await world.post(f"/rule-sets/{draft['id']}/test", {"text": QUESTION})).json()
+    assert read["read"]["topic"] is not None
+    assert read["organisation"]["name"] == "Школа № 1"
+    nothing = (await world.post(f"/rule-sets/{draft['id']}/test", {})).json()
+    assert nothing["route"]["reason"] == "Страница неизвестна; решает модератор"
+    for body, pointer in (
+        ({"topic_id": str(uuid4())}, "/topic_id"),
+        ({"page_id": str(uuid4())}, "/page_id"),
+        ({"municipality": "99999999"}, "/municipality"),
+        ({"settlement": "Кабанск"}, "/municipality"),
+    ):
+        _is_problem(await world.post(f"/rule-sets/{draft['id']}/test", body), 422, pointer)
