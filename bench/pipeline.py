@@ -1,38 +1,50 @@
-"""Stored message → routed appeal with its events, text understanding off.
+"""Stored message → routed appeal with its events: with the plain rule of words, then with the model that reads.
 
-Ours: the appeals consumer on messages that stand in the database, numbered events included. The floor: the very
-rows it made, inserted by asyncpg in batches of 100 into an equal, empty database. Unit: messages a second.
+Ours: the appeals consumer on messages that stand in the database, numbered events included. The floor without
+the model: the very rows it made, inserted by asyncpg in batches of 100 into an equal, empty database. The floor with
+it: the model alone on the same texts, in one process. Unit: messages a second.
 """
 
 import asyncio
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 
-from bench.measure import main
+from bench.measure import Part, main_all
 from cli import database as bootstrap
 from cli.embedded.scratch import PASSWORD, migrate, scratch_server
 from cli.keys import ensure_keys
+from services.appeals.understanding.examples import examples
+from services.appeals.understanding.judgement import Context
+from services.appeals.understanding.understand import Understanding
 from shared.ids import new_id
 
 BATCH = 100
 PAGES = 50
-MADE = ("appeals", "appeal_messages", "triage", "timeline", "events")
-_WORDS = "Когда починят свет на улице Ленина? Третий день сидим в темноте, обращение номер {}."
+MADE = ("appeals", "appeal_messages", "triage", "timeline", "hands", "alerts", "events")
 
 
 async def _connect(url: str) -> asyncpg.Connection:
     return await asyncpg.connect(url)
 
 
-async def _prepare(admin: asyncpg.Connection, messages: int) -> None:
+def written(messages: int) -> list[str]:
+    """Texts that need an answer, no two alike: the project's own examples, each with a house number of its own."""
+    asking = [example.text for example in examples() if example.needs_answer and not example.context.post_text]
+    return [f"{asking[n % len(asking)]} Дом {n}" for n in range(messages)]
+
+
+async def _prepare(admin: asyncpg.Connection, texts: Sequence[str]) -> None:
     """Organisations, pages and stored messages with their numbered events, as registry and ingest leave them."""
     now = datetime.now(UTC)
     organisations = [uuid4() for _ in range(PAGES)]
@@ -49,16 +61,17 @@ async def _prepare(admin: asyncpg.Connection, messages: int) -> None:
     )
     rows = []
     events = []
-    for n in range(messages):
+    for n in range(len(texts)):
         message, page = new_id(), n % PAGES
         thread = f"vk:-{page}_{n}"
-        rows.append((message, f"-{page}_{n}", pages[page], organisations[page], thread, f"author-{n}", n, now))
+        rows.append(
+            (message, f"-{page}_{n}", pages[page], organisations[page], thread, f"author-{n}", texts[n], now)
+        )
         events.append((new_id(), n + 1, message, organisations[page], now))
     await admin.executemany(
         "INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, author_key,"
         " from_community, text, attachments, url, history, way_in, written_at, received_at, version, raw)"
-        " VALUES ($1, 'vk', 'comment', $2, $3, $4, $5, $6, false, replace('" + _WORDS + "', '{}', $7::int::text),"
-        " '[]', '', false, 'bench', $8, $8, 1, '{}')",
+        " VALUES ($1, 'vk', 'comment', $2, $3, $4, $5, $6, false, $7, '[]', '', false, 'bench', $8, $8, 1, '{}')",
         rows,
     )
     await admin.executemany(
@@ -70,32 +83,62 @@ async def _prepare(admin: asyncpg.Connection, messages: int) -> None:
 
 async def _ours(url: str, messages: int) -> float:
     # Imported late: the services read their settings when they load.
+    from services.appeals import ahead  # noqa: PLC0415
+    from services.appeals.judging import judging  # noqa: PLC0415
     from services.appeals.worker import consumers  # noqa: PLC0415
     from shared.database import Database  # noqa: PLC0415
     from shared.events import number_committed  # noqa: PLC0415
 
     pool = Database(url, 4, name="bench")
+
+    async def read_ahead() -> None:
+        reached = 0
+        while True:
+            if (last := await ahead.judge_next(pool, reached)) == reached:
+                await asyncio.sleep(0.01)
+            reached = last
+
     try:
+        # The process that reads stands ready, as it does in a service that has begun.
+        await judging().judge([("Когда дадут свет?", Context())])
+        reader = asyncio.create_task(read_ahead())
         started = time.perf_counter()
         handled = 0
         while handled < messages:
             handled += await consumers[0].step(pool)
         while await number_committed(pool):
             pass
-        return time.perf_counter() - started
+        taken = time.perf_counter() - started
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+        return taken
     finally:
+        judging().close()
         await pool.close()
+
+
+def _alone(texts: Sequence[str]) -> float:
+    """The model on the same texts, in portions as the service hands them over."""
+    model = Understanding.load()
+    items = [(text, Context(page_owner="О")) for text in texts]
+    model.judge(items[:BATCH])
+    started = time.perf_counter()
+    for start in range(0, len(items), BATCH):
+        model.judge(items[start : start + BATCH])
+    return time.perf_counter() - started
 
 
 async def _rows(admin: asyncpg.Connection, table: str) -> tuple[list[str], list[Sequence[Any]]]:
     where = "WHERE type <> 'message.received'" if table == "events" else ""
     found = await admin.fetch(f"SELECT * FROM {table} {where}")
-    return list(found[0].keys()), [tuple(row.values()) for row in found]
+    return (list(found[0].keys()) if found else []), [tuple(row.values()) for row in found]
 
 
 async def _floor(admin: asyncpg.Connection, made: dict[str, tuple[list[str], list[Sequence[Any]]]]) -> float:
     started = time.perf_counter()
     for table, (columns, rows) in made.items():
+        if not rows:
+            continue
         marks = ", ".join(f"${n + 1}" for n in range(len(columns)))
         always = "OVERRIDING SYSTEM VALUE " if table == "appeals" else ""
         statement = f"INSERT INTO {table} ({', '.join(columns)}) {always}VALUES ({marks})"
@@ -105,8 +148,9 @@ async def _floor(admin: asyncpg.Connection, made: dict[str, tuple[list[str], lis
     return time.perf_counter() - started
 
 
-async def run(messages: int) -> tuple[float, float]:
+async def run(messages: int, *, model: bool) -> tuple[float, float]:
     """Messages a second: (floor, ours)."""
+    texts = written(messages)
     with scratch_server() as server, TemporaryDirectory() as keys:
         await migrate(server)
         ensure_keys(Path(keys))
@@ -118,25 +162,66 @@ async def run(messages: int) -> tuple[float, float]:
             "GOSPABLIK_KEYS_DIR": keys,
             "GOSPABLIK_CURSOR_KEY": "bench",
             "GOSPABLIK_AUDIT_KEY": "bench",
+            "GOSPABLIK_UNDERSTANDING": "model" if model else "rule",
         }
         ours_db = await _connect(bootstrap.with_database(server, bootstrap.DATABASE))
-        floor_db = await _connect(bootstrap.with_database(server, "floor"))
-        await _prepare(ours_db, messages)
+        await _prepare(ours_db, texts)
+        alone = _alone(texts) if model else 0.0
         ours = await _ours(url, messages)
-        made = {table: await _rows(ours_db, table) for table in MADE}
-        opened = {row[0] for row in made["appeals"][1] if isinstance(row[0], UUID)}
-        if len(opened) != messages:
-            raise SystemExit(f"{len(opened)} cases for {messages} messages: the rule judged otherwise")
-        for table in ("organisations", "pages", "messages"):
-            columns, rows = await _rows(ours_db, table)
-            marks = ", ".join(f"${n + 1}" for n in range(len(columns)))
-            await floor_db.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
-        floor = await _floor(floor_db, made)
-        for connection in (ours_db, floor_db, admin):
+        if model:
+            judged = await ours_db.fetchval("SELECT count(*) FROM triage")
+            if judged != messages:
+                raise SystemExit(f"{judged} of {messages} messages were judged")
+        else:
+            alone = await _floor_of_rows(server, ours_db, messages)
+        for connection in (ours_db, admin):
             await connection.close()
-        await asyncio.sleep(0)
-    return messages / floor, messages / ours
+    return messages / alone, messages / ours
+
+
+async def _floor_of_rows(server: str, ours_db: asyncpg.Connection, messages: int) -> float:
+    made = {table: await _rows(ours_db, table) for table in MADE}
+    if len(made["triage"][1]) != messages:
+        raise SystemExit(f"{len(made['triage'][1])} of {messages} messages were judged")
+    floor_db = await _connect(bootstrap.with_database(server, "floor"))
+    for table in ("organisations", "pages", "messages"):
+        columns, rows = await _rows(ours_db, table)
+        marks = ", ".join(f"${n + 1}" for n in range(len(columns)))
+        await floor_db.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+    floor = await _floor(floor_db, made)
+    await floor_db.close()
+    return floor
+
+
+def _one_run(messages: int, model: bool) -> tuple[float, float]:
+    return asyncio.run(run(messages, model=model))
+
+
+async def in_process(messages: int, *, model: bool) -> tuple[float, float]:
+    """A run in a process of its own: a service reads its settings once."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return await asyncio.get_running_loop().run_in_executor(pool, _one_run, messages, model)
 
 
 if __name__ == "__main__":
-    main("pipeline", bar=0.1, unit="messages/s", full=10_000, quick=1_000, run=run)
+    main_all(
+        "pipeline",
+        (
+            Part(
+                "pipeline",
+                bar=0.1,
+                unit="messages/s",
+                full=10_000,
+                quick=1_000,
+                run=partial(in_process, model=False),
+            ),
+            Part(
+                "pipeline_model",
+                bar=0.7,
+                unit="messages/s",
+                full=10_000,
+                quick=2_000,
+                run=partial(in_process, model=True),
+            ),
+        ),
+    )

@@ -18,6 +18,8 @@ _CYRILLIC = re.compile("[а-яөүһ]")
 # Latin h typed for һ inside a Cyrillic word.
 _LATIN_H = re.compile(r"(?<=[а-яөү])h|h(?=[а-яөү])")
 _DOUBLED = re.compile(r"аа|ээ|оо|уу|юу|яа|еэ|ёо|өө|үү")
+# A Russian word drawn out: «спасибоо».
+_TWICE = re.compile(r"(.)\1")
 _DRAWN = re.compile(r"(.)\1\1")
 _BUILT = re.compile(
     r"(?:нууд|нуудые|нуудай|гай|гэй|гой|тай|тэй|той|хадаа|хэдээ|жа|жэ|жо|хаб|хабди|набди|нэбди|нобди|наб|нэб|"
@@ -68,7 +70,11 @@ def _kind(word: str) -> str:
         return "strong"
     if analyzer().word_is_known(word):
         return "strong" if analyzer().parse(word)[0].tag.POS in _RUSSIAN_PARTS else "ru"
-    if len(word) >= _SHORTEST and not _DRAWN.search(word):
+    if (
+        len(word) >= _SHORTEST
+        and not _DRAWN.search(word)
+        and not analyzer().word_is_known(_TWICE.sub(r"\1", word))
+    ):
         marks = bool(_DOUBLED.search(word)) + bool(_HARD_E.search(word)) + bool(_BUILT.search(word))
         if marks >= 2 or (marks and word.count("э") >= 2):
             return "bxr"

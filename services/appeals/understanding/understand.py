@@ -104,6 +104,7 @@ class Understanding:
         self._need: float = card["thresholds"]["need"]
         self._maybe: float = card["thresholds"]["maybe"]
         self._urgent: float = card["thresholds"]["urgent"]
+        self._lifts: float = card["thresholds"]["lifts"]
         self._group_of = {item.code: item.group for item in classes()}
         self._names = {item.code: item.name for item in classes()}
         names = heads.features.names
@@ -222,11 +223,15 @@ class Understanding:
         """Yes or no, without leaving it to a person."""
         if found.place.other_region:
             return False
-        return found.need >= (self._maybe if found.language == "bxr" else self._need)
+        return self._due(found) or (found.language == "bxr" and found.need >= self._maybe)
+
+    def _due(self, found: Understood) -> bool:
+        """An answer is likely due; so it is where danger is plain, however little the message asks."""
+        return found.need >= self._need or (found.urgent >= self._lifts and found.need >= self._maybe)
 
     def is_urgent(self, found: Understood) -> bool:
-        """Whether a message that needs an answer is urgent."""
-        return found.urgent >= self._urgent
+        """Whether a message is urgent: it tells of danger, and it wants something."""
+        return found.urgent * found.need >= self._urgent
 
     def kind(self, found: Understood, *, yes: bool) -> str:
         """What kind of message it is, given that it needs an answer or none."""
@@ -249,7 +254,7 @@ class Understanding:
         readable = counts and understood.language != "bxr"
         return Judgement(
             needs_answer=needs,
-            type=self.kind(understood, yes=needs == "yes" or understood.need >= self._need),  # type: ignore[arg-type]
+            type=self.kind(understood, yes=needs == "yes" or self._due(understood)),  # type: ignore[arg-type]
             urgency="high" if counts and self.is_urgent(understood) else "normal",
             topic=topic if readable else None,
             confidence=round(confidence, 4),
@@ -271,7 +276,7 @@ class Understanding:
             return "unsure", need, f"Бурятский текст: читает человек; {understood.why}"
         if understood.place.other_region and need >= self._maybe:
             return "unsure", need, f"Другой регион: «{understood.place.other_region}»; {understood.why}"
-        if need >= self._need:
+        if self._due(understood):
             return "yes", need, understood.why
         if need >= self._maybe:
             return "unsure", 1 - need, understood.why

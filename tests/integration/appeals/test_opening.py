@@ -4,6 +4,8 @@ import asyncio
 import json
 from datetime import timedelta
 
+import pytest
+
 from services.appeals.intake import messages_query
 from services.appeals.opening import Desk, Opening, Taken
 from services.appeals.reference import Reference
@@ -110,8 +112,9 @@ async def test_the_same_events_twice_change_nothing(world: World) -> None:
     assert await world.only() == before
 
 
-async def test_two_workers_at_one_instant_open_one_case(world: World) -> None:
-    """Two transactions take two messages of one person at once, fifty times over."""
+@pytest.mark.parametrize("attempts", [50, pytest.param(1_000, marks=pytest.mark.long)])
+async def test_two_workers_at_one_instant_open_one_case(world: World, attempts: int) -> None:
+    """Two transactions take two messages of one person at once, many times over."""
     url = world.database.url("appeals")
     one, two = Database(url, 1, name="one"), Database(url, 1, name="two")
     judgement = Judgement("yes", "question", "normal", "roads", 0.9, "тест")
@@ -129,7 +132,7 @@ async def test_two_workers_at_one_instant_open_one_case(world: World) -> None:
             await opening.finish()
 
     try:
-        for attempt in range(50):
+        for attempt in range(attempts):
             thread = f"vk:-101_{1000 + attempt}"
             first = await world.insert_message(QUESTION, thread=thread)
             second = await world.insert_message(QUESTION, thread=thread)
@@ -141,5 +144,5 @@ async def test_two_workers_at_one_instant_open_one_case(world: World) -> None:
         """SELECT a.thread_key, count(DISTINCT a.id) AS cases, count(m.message_id) AS messages
            FROM appeals a JOIN appeal_messages m ON m.appeal_id = a.id GROUP BY a.thread_key"""
     )
-    assert len(rows) == 50
+    assert len(rows) == attempts
     assert {(row["cases"], row["messages"]) for row in rows} == {(1, 2)}

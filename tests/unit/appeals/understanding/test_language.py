@@ -1,0 +1,52 @@
+"""Russian, Buryat and both. Sentences are the project's own."""
+
+import pytest
+
+from services.appeals.understanding.language import language
+
+BURYAT = (
+    "Манай тосхондо хоёр хоног гэрэл үгы",
+    "Харгы муу, ехэ нүхэтэй",
+    "һургуулиин автобус хэзээ ерэхэб?",
+    "Нютагай зон ехэ баяртай байна",
+    "Эмнэлгэдэ эмшэн үгы, хаана ошохобиб?",
+    "Ехэ һайхан найр болобо",
+    # Without the letters that a Russian keyboard lacks.
+    "Манай нютагта уhан угы, хэзээ захабта?",
+    "Хуушан гэрнууд шэнэлэгдэхэ гу?",
+    "Эжы абанараа хулеэжэ байнабди",
+    # Loan words stay Buryat.
+    "Поликлиникада регистратура хэзээ нээгдэхэб?",
+)
+RUSSIAN = (
+    "Когда починят дорогу в Кабанске?",
+    "Сайн байна! Подскажите, во сколько открывается МФЦ",
+    "Амар мэндэ, когда дадут горячую воду?",
+    "Спасибоо огромное врачам!!!",
+    "ааааа ну скооолько можнооо",
+    "Сэр, это эхо экономики: эскалатор в экспоцентре",
+    "нееет, опять света нет",
+    "Дэлэг, а почему автобус в Орлик отменили?",
+    "",
+    "😡😡😡",
+    "https://vk.com/wall-1_2",
+)
+MIXED = (
+    "Нохойнууд стаей бегают возле школы, үчөөдэр хүбүү хазаа, примите меры!",
+    "У нас в улусе уһан үгы, гэртээ и во дворе сухо, когда заһаха юм?",
+)
+
+
+@pytest.mark.parametrize("text", BURYAT)
+def test_buryat_is_told(text: str) -> None:
+    assert language(text) == "bxr"
+
+
+@pytest.mark.parametrize("text", RUSSIAN)
+def test_russian_is_never_taken_for_buryat(text: str) -> None:
+    assert language(text) == "ru"
+
+
+@pytest.mark.parametrize("text", MIXED)
+def test_both_carry_the_meaning(text: str) -> None:
+    assert language(text) == "mixed"
