@@ -6,7 +6,7 @@ the first labels. Scores carry Wilson's 95 % intervals.
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -87,8 +87,8 @@ def scores(rows: Sequence[Row], said: Sequence[Row]) -> dict[str, Share]:
     }
 
 
-def _share(flags: Sequence[bool] | object) -> Share:
-    found = list(flags)  # type: ignore[call-overload]
+def _share(flags: Iterable[bool]) -> Share:
+    found = list(flags)
     return Share(sum(found), len(found))
 
 

@@ -15,7 +15,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from services.appeals.understanding.morphology import lemma
 from services.appeals.understanding.stems import plain, words_of
 
-Matrix = sparse.csr_matrix
+# A sparse matrix of scipy, which says nothing of its types.
+Matrix = Any
 Array = npt.NDArray[np.float32]
 
 _PIECES = (2, 3, 4, 5)

@@ -200,7 +200,7 @@ def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
     """The model and its card."""
     blind = unseen(learnt)
     needs = np.array([item.needs_answer for item in learnt])
-    asking = np.flatnonzero(needs)
+    asking = np.flatnonzero(needs).tolist()
     urgent = np.array([item.urgency == "high" for item in learnt])
     groups = [learnt[at].group for at in asking]
     known = [at for at in asking if learnt[at].topic]

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from services.appeals.understanding.heads import Floats, Heads, Matrix, Seen, folder, sight, with_urges, with_wants
+from services.appeals.understanding.features import Matrix
+from services.appeals.understanding.heads import Floats, Heads, Seen, folder, sight, with_urges, with_wants
 from services.appeals.understanding.judgement import Context, Judgement, Language, NeedsAnswer
 from services.appeals.understanding.language import language
 from services.appeals.understanding.places.finding import Place, find_place
