@@ -1,4 +1,4 @@
-"""What `gospablik registry` does: sends and fetches files, and prints what became of them."""
+"""What commands do with files of a running system: send and fetch them, and print what became of them."""
 
 import asyncio
 from pathlib import Path
@@ -93,16 +93,17 @@ def _show_refused(answer: dict[str, Any]) -> None:
 
 async def export(access: Access, file: Path, headings: str) -> int:
     """Fetch the registry into a file; answers the exit code."""
-    form = FORMATS[file.suffix.lower()]
+    return await fetch(
+        access, "/organisations/export", file, format=FORMATS[file.suffix.lower()], headings=headings
+    )
+
+
+async def fetch(access: Access, path: str, file: Path, **query: str) -> int:
+    """Fetch what the API writes as a file; answers the exit code. Raises `RemoteError`."""
     async with signed_in(access) as remote:
         with _progress() as progress:
             bar = progress.add_task("Fetching", total=None)
-            content = await remote.file(
-                "/organisations/export",
-                received=lambda size: progress.update(bar, completed=size),
-                format=form,
-                headings=headings,
-            )
+            content = await remote.file(path, received=lambda size: progress.update(bar, completed=size), **query)
             progress.update(bar, description="Done", total=len(content))
     try:
         await asyncio.to_thread(file.write_bytes, content)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cli import audit, ingest, registry
+from cli import audit, ingest, registry, topics
 
 app = typer.Typer(
     help="Gospablik: citizens' words in official pages, and the answers to them.",
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(audit.app, name="audit")
 app.add_typer(registry.app, name="registry")
+app.add_typer(topics.app, name="topics")
 
 
 class Process(StrEnum):

@@ -233,12 +233,19 @@ def _end(case: _Case, caller: Caller, reference: Reference, journal: Journal) ->
 
 
 def _correct(
-    case: _Case, wishes: Wishes, judgement: Judgement, caller: Caller, *, reference: Reference, journal: Journal
+    case: _Case,
+    wishes: Wishes,
+    judgement: Judgement | None,
+    caller: Caller,
+    *,
+    reference: Reference,
+    journal: Journal,
 ) -> None:
     """Lay the person's words over the case, and give it the owner that they, or else the rules, name."""
     appeal, actor = case.appeal, caller.actor
     changed = _change_class(appeal, wishes, caller, reference, journal)
-    appeal.topic_id = appeal.topic_id or reference.topic_id(judgement)
+    if judgement is not None:
+        appeal.topic_id = appeal.topic_id or reference.topic_id(judgement)
     route = reference.route_case(appeal)
     if wishes.organisation_id is not None and wishes.organisation_id != appeal.organisation_id:
         if appeal.status in {"answered", "closed", "merged"}:
@@ -248,7 +255,7 @@ def _correct(
     elif appeal.status in {"triage", "not_required"}:
         owner = appeal.organisation_id or route.organisation_id
         if owner is not None:
-            urgency = "high" if judgement.urgency == "high" else None
+            urgency = "high" if judgement is not None and judgement.urgency == "high" else None
             moving.accept(
                 appeal, owner, reference, journal, actor, route=route.stored(), urgency=urgency, handing="routed"
             )
@@ -283,6 +290,29 @@ def _change_class(appeal: Appeal, wishes: Wishes, caller: Caller, reference: Ref
         journal.note(appeal, "urgency_changed", caller.actor, urgency=wishes.urgency)
         changed = True
     return changed
+
+
+async def classify(session: WriteSession, caller: Caller, appeal: Appeal, wishes: Wishes) -> None:
+    """A person sets class, place, urgency and owner of a locked case that holds no message.
+
+    Raises `Invalid`, or `Conflict` where it holds one: a decision is about the citizen's words then.
+    """
+    message_id = await session.scalar(
+        select(AppealMessage.message_id)
+        .where(AppealMessage.appeal_id == appeal.id)
+        .order_by(AppealMessage.created_at)
+        .limit(1)
+    )
+    if message_id is not None:
+        raise Conflict("The case holds a citizen's messages: decide about one of them", message_id=str(message_id))
+    await check(session, wishes, needs_answer=True)
+    known = {one for one in (appeal.organisation_id, wishes.organisation_id) if one is not None}
+    reference = await Reference.load(session, {appeal.page_id} if appeal.page_id else (), known)
+    journal = Journal()
+    case = await _Case.load(session, appeal, None)
+    _correct(case, wishes, None, caller, reference=reference, journal=journal)
+    await _flush(session)
+    await journal.write(session)
 
 
 async def open_from_message(

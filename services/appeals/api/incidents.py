@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals import deciding, incident_answers, incidents, similar
+from services.appeals import incident_answers, incidents, similar, wishes
 from services.appeals.api.appeals import READ, WRITE, Reader, Worker
 from services.appeals.api.replies import Answerer
 from services.appeals.incident_schemas import (
@@ -146,7 +146,7 @@ async def change_incident(
     values: dict[str, Any] = body.model_dump(exclude_unset=True)
     if values.get("title", "") is None:
         raise problems.Invalid.field("/title", "An incident has a title")
-    await deciding.require_organisation(session, values.get("organisation_id"))
+    await wishes.require_organisation(session, values.get("organisation_id"))
     await incidents.change(session, caller, incident_id, version, values)
     return await _now(session, caller, incident_id, response)
 

@@ -4,14 +4,19 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
 
-from services.appeals import reviewed, reviews, schemas
+from services.appeals import reviewed, reviews, schemas, training_set
 from services.appeals.api.appeals import READ, Reader
 from shared import problems
+from shared.access import Caller, Right, allowed
 from shared.pagination import Page, PagingDep
-from shared.service import Reading
+from shared.service import Reading, ServiceDep
 
 router = APIRouter(prefix="/reviews", tags=["reviews"])
+
+Keeper = Annotated[Caller, allowed(Right.RULES_MANAGE)]
+CSV = "text/csv"
 
 
 @router.get("", responses=problems.responses(*READ), summary="What people said of judgements")
@@ -36,3 +41,26 @@ async def list_reviews(
         response,
     )
     return Page(items=await reviewed.reviews(session, rows), next_cursor=cursor)
+
+
+@router.get(
+    "/training.csv",
+    response_class=StreamingResponse,
+    responses=problems.responses(*READ)
+    | {200: {"content": {CSV: {"schema": {"type": "string"}}}, "description": "The table"}},
+    summary="The next training set",
+)
+async def training_table(
+    service: ServiceDep,
+    caller: Keeper,
+    labelled: Annotated[bool, Query(description="Only messages whose topic people decided")] = False,
+) -> Response:
+    """Reviewed messages with what people decided of them, personal data masked, under the field names of an
+    incident's export, so that `gospablik topics train` can learn from it. Messages that their authors deleted, or
+    whose words changed after the review, are left out.
+    """
+    return StreamingResponse(
+        training_set.chunks(service.database, labelled=labelled),
+        media_type=CSV,
+        headers={"Content-Disposition": 'attachment; filename="training.csv"'},
+    )

@@ -4,17 +4,18 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from services.appeals import deciding, reviewed, schemas
+from services.appeals import appeals, deciding, reviewed, schemas
 from services.appeals.api.appeals import WRITE, Moderator
 from shared import problems
 from shared.problems import NotFound
 from shared.service import Writing
 
-router = APIRouter(tags=["messages"])
+router = APIRouter()
 
 
 @router.post(
     "/messages/{message_id}/triage",
+    tags=["messages"],
     responses=problems.responses(*WRITE, NotFound),
     summary="Confirm or correct what was judged of a message",
 )
@@ -31,3 +32,22 @@ async def triage(
     """
     decided = await deciding.decide(session, caller, message_id, body.wishes(), needs_answer=body.needs_answer)
     return await reviewed.decision(session, decided)
+
+
+@router.post(
+    "/appeals/{appeal_id}/triage",
+    tags=["appeals"],
+    responses=problems.responses(*WRITE, NotFound),
+    summary="Set class, place, urgency and owner of a case without messages",
+)
+async def classify(
+    session: Writing, caller: Moderator, appeal_id: UUID, body: schemas.ClassIn
+) -> schemas.AppealOut:
+    """For a case opened by hand from words that came another way. One that holds a citizen's messages is a 409: a
+    decision is about a message then, and `message_id` of the problem names the first.
+
+    As with messages, a corrected class or place routes a case anew that nobody has begun and no person placed.
+    """
+    appeal = await appeals.lock(session, caller, appeal_id)
+    await deciding.classify(session, caller, appeal, body.wishes())
+    return await appeals.item(session, caller, appeal.id)

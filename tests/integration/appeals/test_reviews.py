@@ -254,6 +254,34 @@ async def test_what_no_machine_judged_is_decided_all_the_same(world: World) -> N
     assert (await review(world, message))["judged_by"] == "nobody"
 
 
+async def test_a_case_without_messages_is_classified_by_itself(world: World) -> None:
+    await rule(world, "energy", world.other_organisation)
+    called = await world.post("/appeals", {"text": "По телефону", "municipality": CITY, "street": "улица Кирова"})
+    assert called.status_code == 201, called.text
+    case = called.json()
+    assert (case["status"], case["organisation"]) == ("triage", None)
+    assert (case["place"]["municipality"]["oktmo"], case["place"]["street"]) == (CITY, "улица Кирова")
+    path = f"/appeals/{case['id']}/triage"
+    energy = await topic(world, "energy.01")
+    answer = await world.post(path, {"topic_id": energy, "urgency": "high", "house": "3"})
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["status"], found["urgency"], found["topic"]["id"]) == ("assigned", "high", energy)
+    assert found["organisation"]["id"] == str(world.other_organisation)
+    assert (found["place"]["street"], found["place"]["house"]) == ("улица Кирова", "3")
+    for body, pointer in (
+        ({"needs_answer": True}, "/needs_answer"),
+        ({"topic_id": str(uuid4())}, "/topic_id"),
+        ({"no_place": True, "house": "1"}, "/house"),
+    ):
+        refused(await world.post(path, body), pointer)
+    message = await judged(world)
+    (with_words,) = await world.all(network="vk")
+    conflict = await world.post(f"/appeals/{with_words['id']}/triage", {"urgency": "high"})
+    assert (conflict.status_code, conflict.json()["message_id"]) == (409, str(message))
+    assert (await world.post(f"/appeals/{uuid4()}/triage", {"urgency": "high"})).status_code == 404
+
+
 WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({}, ["/needs_answer"]),
     ({"needs_answer": True, "colour": "red"}, ["/colour"]),
