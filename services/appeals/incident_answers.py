@@ -71,6 +71,14 @@ def _whose(reply: IncidentReply) -> ColumnElement[bool]:
     return Appeal.organisation_id.in_(select(below.id).where(below.lineage.contains([reply.organisation_id])))
 
 
+def _has_one(reply: IncidentReply) -> ColumnElement[bool]:
+    """Replies that leave no room for this one: its own, and those on their way; an interim one bars no final."""
+    on_the_way: ColumnElement[bool] = Reply.status.in_(_ON_THE_WAY)
+    if reply.kind == "final":
+        on_the_way = and_(on_the_way, Reply.kind == "final")
+    return or_(Reply.incident_reply_id == reply.id, on_the_way)
+
+
 async def make_some(
     session: WriteSession, reply_id: UUID, *, joined_from: datetime | None, after: UUID | None
 ) -> UUID | None:
@@ -137,13 +145,8 @@ class _Making:
 
     async def _answered(self, appeal_ids: set[UUID]) -> set[UUID]:
         """Cases that have this answer, or on whose way another one is."""
-        on_the_way: ColumnElement[bool] = Reply.status.in_(_ON_THE_WAY)
-        if self._reply.kind == "final":
-            on_the_way = and_(on_the_way, Reply.kind == "final")
         rows = await self._session.scalars(
-            select(Reply.appeal_id).where(
-                Reply.appeal_id.in_(appeal_ids), or_(Reply.incident_reply_id == self._reply.id, on_the_way)
-            )
+            select(Reply.appeal_id).where(Reply.appeal_id.in_(appeal_ids), _has_one(self._reply))
         )
         return set(rows)
 
@@ -237,7 +240,7 @@ async def _to_come(session: AsyncSession, caller: Caller, reply: IncidentReply) 
         .where(
             IncidentMember.incident_id == reply.incident_id,
             IncidentMember.left_at.is_(None),
-            ~exists().where(Reply.incident_reply_id == reply.id, Reply.appeal_id == Appeal.id),
+            ~exists().where(Reply.appeal_id == Appeal.id, _has_one(reply)),
             Appeal.status.in_(OPEN_STATUSES),
             waits,
             _whose(reply),

@@ -5,7 +5,7 @@ that stand in any message (who, when, please) are left aside.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -33,16 +33,17 @@ _ALIKE_TEXT = 0.3
 _PARTS = {"text": 0.45, "place": 0.25, "matter": 0.2, "time": 0.1}
 _AUTHOR = 0.15
 _FADES = timedelta(days=3)
+_BEGINNING = 4
 _ANY_MESSAGE = frozenset(
     words_of(
         """
         а без бы был была были было быть в вам вас ваш ваша ваши весь вообще вот все всем всех вы где говорят да
-        даже день дня добрый до доброе его ее если есть еще же за здравствуйте и из или им их к как какая какие какой
-        когда кому кто куда ли лишь мне может можно мой моя мы на над надо нам нас наш наша нашей нашем наши не
-        него нее нет неужели ни никто них но ну о об обратите они он она опять от очень по под пожалуйста
-        пока помогите после почему при просим прошу пусть раз с сам сегодня сейчас скажите сколько снова со спасибо так там такое
-        те тем то того тоже только том тот ты у уважаемые уже утро хватит хочу что чтобы че это этого этом эту я
-        внимание вечер второй третий час часа часов минут
+        даже день дня добрый до доброе его ее если есть еще же за здравствуйте и из или им их к как какая какие
+        какой когда кому кто куда ли лишь мне может можно мой моя мы на над надо нам нас наш наша нашей нашем
+        наши не него нее нет неужели ни никто них но ну о об обратите они он она опять от очень по под
+        пожалуйста пока помогите после почему при просим прошу пусть раз с сам сегодня сейчас скажите сколько
+        снова со спасибо так там такое те тем то того тоже только том тот ты у уважаемые уже утро хватит хочу
+        что чтобы че это этого этом эту я внимание вечер второй третий час часа часов минут
         """
     )
 )
@@ -89,14 +90,28 @@ def _vectorizer() -> HashingVectorizer:
     )
 
 
-def telling_words(text: str) -> str:
-    """The words of a text that say what it is about."""
-    return " ".join(word for word in words_of(plain(text)) if word not in _ANY_MESSAGE)
+def telling_words(text: str, besides: Collection[str] = ()) -> str:
+    """The words of a text that say what it is about; `besides` are beginnings of words that tell where."""
+    return " ".join(
+        word
+        for word in words_of(plain(text))
+        if word not in _ANY_MESSAGE and not any(word.startswith(start) for start in besides)
+    )
 
 
-def vectors(texts: Sequence[str]) -> Matrix:
-    """Each text as a row of length 1 (0 when nothing is told): the product of two rows is their likeness."""
-    return _vectorizer().transform([telling_words(text) for text in texts])
+def beginnings(names: Iterable[str | None]) -> set[str]:
+    """How words of these names begin in any case: «Селенгинск», «Селенгинске»."""
+    words = {word for name in names if name for word in words_of(plain(name))}
+    return {word[: max(_BEGINNING, len(word) - 2)] for word in words if len(word) >= _BEGINNING}
+
+
+def vectors(texts: Sequence[str], places: Iterable[str | None] = ()) -> Matrix:
+    """Each text as a row of length 1 (0 when nothing is told): the product of two rows is their likeness.
+
+    Names of `places` are left aside: that two speak of one place says nothing of what they say.
+    """
+    besides = beginnings(places)
+    return _vectorizer().transform([telling_words(text, besides) for text in texts])
 
 
 def squeezed(text: str) -> str:
@@ -113,7 +128,7 @@ def compare(asked: Told, others: Sequence[Told], groups: Mapping[UUID, UUID]) ->
     """How alike each of the others is to the case that is asked about. `groups`: topic → its group."""
     if not others:
         return []
-    rows = vectors([asked.text, *(other.text for other in others)])
+    rows = vectors([asked.text, *(other.text for other in others)], (asked.settlement, asked.street))
     alike = np.asarray((rows[1:] @ rows[0].T).todense()).ravel()
     words = squeezed(asked.text)
     return [

@@ -20,6 +20,14 @@ class AppealsSettings(BaseSettings):
         default=None, description="Folder of a model made by `gospablik topics train`, whose topics are then used"
     )
 
+    burst_cases: int = Field(
+        default=5, ge=2, description="From so many people on one thing in one place on, a burst may be meant"
+    )
+    burst_minutes: int = Field(default=60, ge=5, description="Within which time they write")
+    burst_quiet_hours: int = Field(
+        default=6, ge=1, description="An open incident takes cases until nobody wrote of it for so long"
+    )
+
     @field_validator("topics_model", mode="before")
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:

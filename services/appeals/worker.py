@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.appeals import alerts, incident_answers, intake, overdue, replies, rerouting, tasks
+from services.appeals import alerts, gathering, incident_answers, intake, overdue, replies, rerouting, tasks
 from shared.database import WriteSession
 from shared.events import Consumer
 from shared.internal_http import ServiceRefused, ServiceUnavailable
@@ -38,6 +38,8 @@ async def _flush(session: WriteSession, run: Sequence[Event], about_messages: bo
 consumers = (
     Consumer("appeals", AppealsCursor, (*intake.TYPES, *replies.PUBLICATION_TYPES), handle, tasks.jobs),
     Consumer("routing", AppealsCursor, rerouting.REGISTRY_TYPES, rerouting.follow_registry, tasks.jobs),
+    # After the first: it reads what that one tells.
+    Consumer("gathering", AppealsCursor, gathering.TYPES, gathering.handle, tasks.jobs),
 )
 
 

@@ -215,6 +215,36 @@ class SucceededData(Data):
     successors: list[UUID] | None = Field(default=None, description="Ids of the organisations that take over")
 
 
+class IncidentData(Data):
+    """An incident at the moment of the event; its title stays in the house. `organisation` leads it."""
+
+    id: UUID = Field(description="Of the incident")
+    number: int | None = None
+    origin: str | None = Field(default=None, description="`burst`: it opened by itself; `person`")
+    topic_id: UUID | None = None
+    fault: str | None = Field(default=None, description="What is out: `power`, `heat`, `water` …")
+    municipality: str | None = Field(default=None, description="OKTMO")
+    settlement: str | None = None
+    urgency: str | None = None
+    members: int | None = Field(default=None, description="How many cases it holds")
+    first_at: datetime | None = Field(default=None, description="When the first of them was written")
+    last_at: datetime | None = None
+    closed_at: datetime | None = None
+    organisation: OrganisationRef | None = None
+
+
+class AlertData(Data):
+    """What a moderator must see at once; the reason, which may quote a citizen, stays in the house."""
+
+    id: UUID = Field(description="Of the alert")
+    kind: str | None = Field(default=None, description="`urgent`, `burst` or `ping_pong`")
+    appeal_id: UUID | None = None
+    appeal_number: int | None = None
+    incident_id: UUID | None = None
+    incident_number: int | None = None
+    organisation: OrganisationRef | None = Field(default=None, description="Null: alerts are the centre's")
+
+
 class TestData(Data):
     """Sent on request, to try an endpoint."""
 

@@ -12,12 +12,14 @@ from typing import Any
 from uuid import UUID
 
 from services.webhooks.event_data import (
+    AlertData,
     AnsweredData,
     AppealData,
     ClosedData,
     Data,
     DeletedData,
     GapData,
+    IncidentData,
     MovedData,
     OverdueData,
     PageChangedData,
@@ -63,6 +65,10 @@ class EventName(StrEnum):
     PAGE_CHANGED_HANDS = "page.changed_hands"
     PAGE_STOLEN = "page.stolen"
     SUCCEEDED = "organisation.succeeded"
+    INCIDENT_OPENED = "incident.opened"
+    INCIDENT_GROWN = "incident.grown"
+    INCIDENT_CLOSED = "incident.closed"
+    ALERT_RAISED = "alert.raised"
 
 
 TEST = "webhook.test"
@@ -166,6 +172,27 @@ _SUCCEEDED = {
     "successors": ["0198f3a0-0000-7000-8000-000000000009"],
 }
 
+_INCIDENT = {
+    "id": "0198f3a0-8888-7000-8000-000000000010",
+    "number": 7,
+    "origin": "burst",
+    "topic_id": None,
+    "fault": "power",
+    "municipality": "81624000",
+    "settlement": "Селенгинск",
+    "urgency": "high",
+    "members": 12,
+    "first_at": "2026-11-23T10:00:00+08:00",
+    "last_at": "2026-11-23T10:08:00+08:00",
+    "organisation": {"id": "0198f3a0-0000-7000-8000-000000000001", "name": "Школа № 1"},
+}
+_ALERT = {
+    "id": "0198f3a0-9999-7000-8000-000000000011",
+    "kind": "burst",
+    "incident_id": "0198f3a0-8888-7000-8000-000000000010",
+    "incident_number": 7,
+}
+
 CATALOGUE: dict[str, Kind] = {
     EventName.OPENED: Kind("A message that needs an answer opened a case", WordedData, _CASE | _WORDED),
     EventName.MESSAGE_ADDED: Kind("The citizen wrote again in the open case", WordedData, _CASE | _WORDED),
@@ -221,6 +248,20 @@ CATALOGUE: dict[str, Kind] = {
         SucceededData,
         _SUCCEEDED,
     ),
+    EventName.INCIDENT_OPENED: Kind(
+        "Cases were joined into an incident: by a person, or because many told of one thing at once",
+        IncidentData,
+        _INCIDENT,
+    ),
+    EventName.INCIDENT_GROWN: Kind(
+        "An incident has 10, 20, 50, 100 … members by now", IncidentData, _INCIDENT | {"members": 20}
+    ),
+    EventName.INCIDENT_CLOSED: Kind(
+        "A person closed an incident: nothing joins it any more",
+        IncidentData,
+        _INCIDENT | {"members": 204, "closed_at": "2026-11-23T18:00:00+08:00"},
+    ),
+    EventName.ALERT_RAISED: Kind("A moderator must see something at once", AlertData, _ALERT),
     TEST: Kind(
         "Sent by POST /webhooks/endpoints/{id}/test, whatever the endpoint subscribes to",
         TestData,

@@ -95,12 +95,12 @@ class World:
         )
 
     async def work(self) -> None:
-        """Number what was written and let the service's consumer catch up."""
+        """Number what was written and let the service's consumers catch up, and what these tell each other."""
         database = self.appeals.service.database
-        await number_committed(database)
-        for consumer in worker.consumers:
-            while await consumer.step(database):
-                pass
+        while await number_committed(database):
+            for consumer in worker.consumers:
+                while await consumer.step(database):
+                    pass
 
     async def writes(self, text: str, **details: Any) -> UUID:
         """A citizen (or the community) writes, and the service has seen it."""

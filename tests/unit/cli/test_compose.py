@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 
 from cli.compose import new_environment, prepare
 from cli.embedded.settings import SERVICES
+from services.appeals.settings import AppealsSettings
 from services.gateway.settings import DeskSettings
 from services.ingest.settings import IngestSettings
 from services.registry.settings import RegistrySettings
@@ -21,6 +22,7 @@ _ROOT = Path(__file__).parents[3]
 _OWN: dict[str, type[BaseSettings]] = {
     "registry": RegistrySettings,
     "ingest": IngestSettings,
+    "appeals": AppealsSettings,
     "webhooks": WebhooksSettings,
     "desk": DeskSettings,
 }

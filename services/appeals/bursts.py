@@ -1,0 +1,212 @@
+"""Whether many tell of one trouble at once: cases of one matter in one place, clearly more than usual. Pure.
+
+A matter is what is out of order (`fault`), else the group of topics. Cases that name a fault and a place are about
+one thing; a group of topics is wide, so there the words must be alike as well.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from scipy.sparse.csgraph import connected_components
+
+from services.appeals.likeness import Matrix, nearest, squeezed, vectors
+
+# Texts of one group of topics and one place that are about one thing; measured on the examples of the classifier.
+ALIKE = 0.34
+# With the very topic, or beside the same post, fewer words will do.
+ALIKE_BY_TOPIC, ALIKE_IN_THREAD = 0.2, 0.12
+# How much above the usual: this many times, and so many deviations.
+_TIMES, _DEVIATIONS = 1.5, 3.0
+# What is thought of a matter of which nothing is known, as if it had been seen in this many cases.
+_PRIOR = {"fault": 0.02, "group": 0.04}
+_PRIOR_CASES = 50
+_BESIDE = 2
+# The same trouble elsewhere at the same hour tells of a flood of messages, or of a storm: it explains this much.
+_ELSEWHERE_MOST = {"fault": 0.10, "group": 0.25}
+
+# ("fault", "power") or ("group", id of the group).
+Matter = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A case as gathering reads it."""
+
+    id: UUID
+    text: str
+    municipality: str | None
+    settlement: str | None
+    street: str | None
+    fault: str | None
+    topic_id: UUID | None
+    group_id: UUID | None
+    network: str | None
+    page_id: UUID | None
+    organisation_id: UUID | None
+    author_key: str | None
+    thread_key: str | None
+    urgency: str
+    written_at: datetime
+    opened_at: datetime
+
+    @property
+    def matter(self) -> Matter | None:
+        """What it is about."""
+        if self.fault is not None:
+            return "fault", self.fault
+        return ("group", str(self.group_id)) if self.group_id is not None else None
+
+
+@dataclass
+class Tally:
+    """Counts of cases by matter, of one place or of a region."""
+
+    total: int
+    by_matter: Counter[Matter]
+
+    @staticmethod
+    def of(rows: Iterable[tuple[Matter | None, int]]) -> "Tally":
+        """From matters with counts."""
+        found = Tally(0, Counter())
+        for matter, count in rows:
+            found.total += count
+            if matter is not None:
+                found.by_matter[matter] += count
+        return found
+
+    def share(self, matter: Matter, prior: float | None = None) -> float:
+        """The share of a matter, drawn towards what is thought of it while little was seen."""
+        before = _PRIOR[matter[0]] if prior is None else prior
+        return (self.by_matter[matter] + before * _PRIOR_CASES) / (self.total + _PRIOR_CASES)
+
+
+def usual_share(matter: Matter, *, here: Tally, region: Tally, elsewhere: Tally) -> float:
+    """Which share of a place's cases the matter has: by the last weeks here and in the region, and by what is
+    told elsewhere right now.
+    """
+    now = min(elsewhere.share(matter), _ELSEWHERE_MOST[matter[0]])
+    return max(here.share(matter, region.share(matter)), now)
+
+
+def stands_out(count: int, among: int, share: float) -> bool:
+    """Whether so many among all cases of a place are clearly above what this share lets expect."""
+    expected = share * among
+    return count >= _TIMES * expected and count >= expected + _DEVIATIONS * math.sqrt(expected)
+
+
+def speakers(cases: Iterable[Heard]) -> int:
+    """How many people speak: the same words in two networks are one person's."""
+    authors: set[str] = set()
+    said: dict[str, str | None] = {}
+    for case in cases:
+        words = squeezed(case.text)
+        elsewhere = said.setdefault(words, case.network)
+        if words and elsewhere != case.network:
+            continue
+        authors.add(case.author_key or str(case.id))
+    return len(authors)
+
+
+def is_sudden(cases: Sequence[Heard], least: int, window: timedelta) -> bool:
+    """Whether at least so many people wrote within a window."""
+    if speakers(cases) < least:
+        return False
+    ordered = sorted(cases, key=lambda case: case.written_at)
+    start = 0
+    for end in range(len(ordered)):
+        while ordered[end].written_at - ordered[start].written_at > window:
+            start += 1
+        if end - start + 1 >= least and speakers(ordered[start : end + 1]) >= least:
+            return True
+    return False
+
+
+def by_settlement(cases: Sequence[Heard], least: int) -> Iterator[list[Heard]]:
+    """Cases of one matter in one municipality, parted by settlement where several tell of their own.
+
+    Who names none goes where most of their thread went, else to the largest. Without a settlement that enough
+    people name, all are one.
+    """
+    named: dict[str, list[Heard]] = defaultdict(list)
+    for case in cases:
+        if case.settlement is not None:
+            named[case.settlement].append(case)
+    leading = {name: found for name, found in named.items() if speakers(found) >= least}
+    if not leading:
+        yield list(cases)
+        return
+    largest = max(leading, key=lambda name: len(leading[name]))
+    threads: dict[str, Counter[str]] = defaultdict(Counter)
+    for name, found in leading.items():
+        for case in found:
+            if case.thread_key:
+                threads[case.thread_key][name] += 1
+    for case in cases:
+        if case.settlement is None:
+            told = threads.get(case.thread_key or "")
+            leading[told.most_common(1)[0][0] if told else largest].append(case)
+    yield from leading.values()
+
+
+def alike(cases: Sequence[Heard]) -> Iterator[list[Heard]]:
+    """Cases parted into those that speak of one thing, by their words, largest first."""
+    if not cases:
+        return
+    rows = vectors([case.text for case in cases], places_of(cases))
+    near: Matrix = (rows @ rows.T) >= ALIKE
+    _, labels = connected_components(near, directed=False)
+    parts: dict[int, list[Heard]] = defaultdict(list)
+    for case, label in zip(cases, labels, strict=True):
+        parts[int(label)].append(case)
+    yield from sorted(parts.values(), key=len, reverse=True)
+
+
+def bursts(matter: Matter, cases: Sequence[Heard], *, least: int, window: timedelta) -> Iterator[list[Heard]]:
+    """The cases of each burst among those of one matter in one municipality, which stand out together."""
+    for part in by_settlement(cases, least):
+        for found in [part] if matter[0] == "fault" else alike(part):
+            if is_sudden(found, least, window):
+                yield found
+
+
+def places_of(cases: Iterable[Heard]) -> set[str]:
+    """The names of places that these cases tell."""
+    return {name for case in cases for name in (case.settlement, case.street) if name}
+
+
+def likely_members(
+    members: Sequence[Heard], others: Sequence[Heard], topic_id: UUID | None
+) -> list[tuple[Heard, float]]:
+    """Those of the others, of the same group, that speak of the members' trouble without naming the fault, and how
+    alike they are. `topic_id`: what most members are about.
+    """
+    near = likenesses([case.text for case in members], [case.text for case in others], places_of(members))
+    threads = Counter(case.thread_key for case in members if case.thread_key)
+    return [
+        (case, found)
+        for case, found in zip(others, near, strict=True)
+        if belongs(
+            found, threads[case.thread_key or ""], same_topic=topic_id is not None and case.topic_id == topic_id
+        )
+    ]
+
+
+def belongs(likeness: float, beside: int, *, same_topic: bool) -> bool:
+    """Whether a case of the same group and place is about the trouble: by its words; by fewer with the same topic,
+    or beside a post where `beside` members stand.
+    """
+    if beside >= _BESIDE and likeness >= ALIKE_IN_THREAD:
+        return True
+    return likeness >= (ALIKE_BY_TOPIC if same_topic else ALIKE)
+
+
+def likenesses(members: Sequence[str], texts: Sequence[str], places: Iterable[str | None] = ()) -> list[float]:
+    """How alike each text is to the likest of the members' texts, names of places aside."""
+    if not texts:
+        return []
+    known = list(places)
+    return [float(value) for value in nearest(vectors(texts, known), vectors(members, known))]

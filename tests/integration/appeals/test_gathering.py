@@ -1,0 +1,296 @@
+"""Bursts: many tell of one trouble at once, and are joined, answered and alerted about together."""
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.appeals import tasks, worker
+from shared.events import number_committed
+from tests import outage
+from tests.harness import insert_organisation, insert_page
+from tests.integration.appeals.conftest import WEDNESDAY, World
+
+ELSEWHERE = ("81701000", "81606000", "81648000", "81654000")
+
+
+@dataclass
+class Region:
+    """Pages by municipality, and who has written what."""
+
+    world: World
+    pages: dict[str, list[UUID]]
+    written: dict[UUID, str] = field(default_factory=dict)
+    count: int = 0
+
+    async def write(self, text: str, municipality: str, *, minute: float, **more: Any) -> UUID:
+        """Somebody new writes under some page of the municipality, `minute` minutes after the beginning."""
+        self.count += 1
+        page = self.pages[municipality][self.count % len(self.pages[municipality])]
+        network = self.world.pages[page][1]
+        details = {"thread": f"{network}:-{page}_{self.count % 7}", "author": f"{network}:{self.count}"} | more
+        at = WEDNESDAY + timedelta(minutes=minute)
+        message_id = await self.world.insert_message(text, page=page, at=at, **details)
+        self.written[message_id] = text
+        return message_id
+
+    async def cases(self, messages: Sequence[UUID]) -> set[str]:
+        """The cases of these messages."""
+        rows = await self.world.ingest.fetch(
+            "SELECT appeal_id FROM appeal_messages WHERE message_id = ANY($1)", list(messages)
+        )
+        return {str(row["appeal_id"]) for row in rows}
+
+    async def incidents(self) -> list[dict[str, Any]]:
+        answer = await self.world.get("/incidents")
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    async def members(self, incident: dict[str, Any]) -> set[str]:
+        answer = await self.world.get(f"/incidents/{incident['id']}/members", limit=200)
+        return {item["appeal_id"] for item in answer.json()["items"]}
+
+
+@pytest.fixture
+async def region(world: World) -> Region:
+    """Five municipalities, each with a page in both networks."""
+    pages: dict[str, list[UUID]] = {}
+    for municipality in (outage.MUNICIPALITY, *ELSEWHERE):
+        organisation = await insert_organisation(
+            world.database, name=f"Администрация {municipality}", municipality=municipality
+        )
+        for network in ("vk", "ok"):
+            page = await insert_page(world.database, organisation, network=network, external_id=municipality)
+            world.pages[page] = (organisation, network)
+            pages.setdefault(municipality, []).append(page)
+    return Region(world, pages)
+
+
+async def test_twelve_voices_among_sixty_become_one_incident_with_an_alert(region: Region) -> None:
+    chance = random.Random(3)
+    said = [(text, outage.MUNICIPALITY, True) for text in outage.voices(12)]
+    for text in outage.others(60):
+        places = ELSEWHERE if outage.is_of_light(text) else (outage.MUNICIPALITY, *ELSEWHERE)
+        said.append((text, chance.choice(places), False))
+    said += [(text, outage.MUNICIPALITY, False) for text in outage.decoys()]
+    chance.shuffle(said)
+    voices: list[UUID] = []
+    others: list[UUID] = []
+    for at, (text, municipality, is_voice) in enumerate(said):
+        message = await region.write(text, municipality, minute=at / 8)
+        (voices if is_voice else others).append(message)
+    await region.world.work()
+    (incident,) = await region.incidents()
+    assert (incident["origin"], incident["fault"], incident["municipality"]) == (
+        "burst",
+        "power",
+        outage.MUNICIPALITY,
+    )
+    members, true = await region.members(incident), await region.cases(voices)
+    assert len(true) >= 11
+    assert len(members & true) >= 0.9 * len(true)
+    assert len(members - true) <= 1
+    (alert,) = [
+        one for one in (await region.world.get("/alerts", seen=False)).json()["items"] if one["kind"] == "burst"
+    ]
+    assert alert["incident_id"] == incident["id"]
+    assert alert["why"].startswith("Нет света")
+    (told,) = await region.world.events("incident.opened")
+    assert told["subject_id"] == UUID(incident["id"])
+
+
+async def burst(region: Region, count: int = 8) -> tuple[dict[str, Any], list[UUID]]:
+    """An incident that has just burst, and the messages of its members."""
+    messages = [
+        await region.write(f"Нет света в Селенгинске, {text}", outage.MUNICIPALITY, minute=at / 4)
+        for at, text in enumerate(outage.voices(count))
+    ]
+    await region.world.work()
+    (incident,) = await region.incidents()
+    assert await region.members(incident) == await region.cases(messages)
+    return incident, messages
+
+
+async def test_who_comes_later_joins_and_who_was_taken_out_stays_out(region: Region) -> None:
+    incident, messages = await burst(region)
+    out = (await region.cases(messages[:1])).pop()
+    path = f"/api/v1/incidents/{incident['id']}/members/{out}"
+    assert (
+        await region.world.appeals.client.delete(path, headers=region.world.appeals.headers("moderator"))
+    ).is_success
+    row = await region.world.ingest.fetchrow(
+        "SELECT thread_key, author_key FROM messages WHERE id = $1", messages[0]
+    )
+    again = {"thread": row["thread_key"], "author": row["author_key"]}
+    await region.write("Света в Селенгинске так и нет!", outage.MUNICIPALITY, minute=30, **again)
+    later = [
+        await region.write(text, outage.MUNICIPALITY, minute=20 + at)
+        for at, text in enumerate(
+            ("Когда уже включат? Света нет второй час", "Когда дадут свет в Селенгинске?", "Селенгинск без света")
+        )
+    ]
+    # Neither another place, nor another matter, nor the next day.
+    apart = [
+        await region.write("Нет света в Каменске, что случилось?", outage.MUNICIPALITY, minute=21),
+        await region.write("Нет воды в Селенгинске с утра", outage.MUNICIPALITY, minute=22),
+        await region.write("Нет света в Улан-Удэ, на Левом берегу", ELSEWHERE[0], minute=23),
+        await region.write("В Селенгинске нет света", outage.MUNICIPALITY, minute=24 * 60),
+    ]
+    await region.world.work()
+    members = await region.members(incident)
+    assert members >= await region.cases(later)
+    assert not members & (await region.cases(apart) | {out})
+    (grown,) = await region.incidents()
+    assert grown["members"] == len(members) == 10
+    assert [row["type"] for row in await region.world.events("incident.grown")] == ["incident.grown"]
+
+
+async def test_a_flood_of_everything_everywhere_is_no_burst(region: Region) -> None:
+    """Every place tells of every trouble as often as the others do."""
+    said = (
+        "Нет света на нашей улице",
+        "Не вывозят мусор",
+        "К врачу не записаться",
+        "Яма на дороге у школы",
+        "Нет воды",
+    )
+    for at in range(6):
+        for municipality in (outage.MUNICIPALITY, *ELSEWHERE):
+            for text in said:
+                for _ in range(1 if text.startswith("Нет") else 5):
+                    await region.write(f"{text}, дом {region.count}", municipality, minute=at)
+    await region.world.work()
+    assert [one["title"] for one in await region.incidents()] == []
+
+
+async def test_four_people_are_no_burst_though_they_write_in_both_networks(region: Region) -> None:
+    said = [text for text in outage.voices(60) if "Селенгинск" in text and len(text) > 40][:4]
+    vk, ok = region.pages[outage.MUNICIPALITY]
+    for at, text in enumerate(said):
+        for page, network in ((vk, "vk"), (ok, "ok")):
+            await region.world.insert_message(
+                text,
+                page=page,
+                thread=f"{network}:1",
+                author=f"{network}:{at}",
+                at=WEDNESDAY + timedelta(minutes=at),
+            )
+    await region.world.work()
+    assert await region.incidents() == []
+
+
+async def test_workers_at_once_open_one_incident(region: Region) -> None:
+    for at, text in enumerate(outage.voices(16)):
+        await region.write(f"В Селенгинске нет света, {text}", outage.MUNICIPALITY, minute=at / 4)
+    database = region.world.appeals.service.database
+    first, gathering = worker.consumers[0], next(one for one in worker.consumers if one.name == "gathering")
+    await number_committed(database)
+    while await first.step(database):
+        pass
+    await number_committed(database)
+    events = await region.world.ingest.fetch(
+        "SELECT id FROM events WHERE type = 'appeal.opened' ORDER BY position"
+    )
+    # Workers that read on, and jobs that handle what was stepped over.
+    await asyncio.gather(
+        *(gathering.step(database, 4) for _ in range(3)),
+        *(gathering.handle_one(database, row["id"]) for row in events[:6]),
+    )
+    while await gathering.step(database):
+        pass
+    (incident,) = await region.incidents()
+    assert incident["members"] == len(await region.members(incident)) >= 15
+
+
+async def test_one_answer_reaches_each_that_waits_once_and_who_comes_later(region: Region) -> None:
+    incident, messages = await burst(region)
+    world = region.world
+    by_hand = (await region.cases(messages[:1])).pop()
+    assert (
+        await world.post(f"/appeals/{by_hand}/replies", {"text": "Разбираемся с вашим домом."})
+    ).status_code == 201
+    body = {"text": "Свет включат до 18:00.", "kind": "final"}
+    path = f"/incidents/{incident['id']}/replies"
+    answers = [await world.post(path, body, Idempotency_Key="one") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+    assert answers[0].json()["to_come"] == 7
+    for _ in range(2):
+        await make_replies(world)
+    (shown,) = (await world.get(path)).json()["items"]
+    assert (shown["by_status"], shown["to_come"]) == ({"queued": 7}, 0)
+    late = await region.write("В Селенгинске до сих пор нет света", outage.MUNICIPALITY, minute=20)
+    await world.work()
+    await make_replies(world)
+    case = await world.case((await region.cases([late])).pop())
+    assert [reply["text"] for reply in case["replies"]] == [body["text"]]
+    rows = await world.ingest.fetch("SELECT appeal_id, count(*) AS replies FROM replies GROUP BY appeal_id")
+    assert {row["replies"] for row in rows} == {1}
+    assert len(rows) == 9
+
+
+async def test_staff_answer_their_own_cases_and_an_undecided_one_waits_for_the_centre(region: Region) -> None:
+    incident, messages = await burst(region)
+    world, (first, *_) = region.world, messages
+    own = await world.ingest.fetchval("SELECT organisation_id FROM messages WHERE id = $1", first)
+    # One of the voices came under a page of somebody else, one is not decided.
+    foreign, unclear = (UUID(case) for case in sorted(await region.cases(messages))[:2])
+    owner = await world.database.connect("appeals")
+    await owner.execute("UPDATE appeals SET organisation_id = $1 WHERE id = $2", world.other_organisation, foreign)
+    await owner.execute("UPDATE appeals SET status = 'triage' WHERE id = $1", unclear)
+    await owner.close()
+    path = f"/incidents/{incident['id']}/replies"
+    answer = await world.post(path, {"text": "Бригада выехала.", "also_later": False}, role="executor", org=own)
+    assert answer.status_code == 202
+    await make_replies(world)
+    (mine,) = (await world.get(path, role="executor", org=own)).json()["items"]
+    assert mine["by_status"] == {"queued": 6}
+    assert (await world.get(path, role="executor", org=world.other_organisation)).json()["items"] == []
+    assert (await world.case(str(unclear)))["timeline"][-1]["kind"] == "incident_answer_skipped"
+    # The centre answers those that nobody has answered, and decides the undecided one by that.
+    await world.post(path, {"text": "Свет включат до 18:00."})
+    await make_replies(world)
+    for case in (str(foreign), str(unclear)):
+        found = await world.case(case)
+        assert (found["status"], [reply["text"] for reply in found["replies"]]) == (
+            "in_progress",
+            ["Свет включат до 18:00."],
+        )
+    late = await region.write("В Селенгинске нет света", outage.MUNICIPALITY, minute=20)
+    await world.work()
+    await make_replies(world)
+    found = await world.case((await region.cases([late])).pop())
+    assert [reply["text"] for reply in found["replies"]] == ["Свет включат до 18:00."]
+
+
+async def test_what_has_to_promise_promises(region: Region) -> None:
+    incident, _ = await burst(region)
+    path = f"/incidents/{incident['id']}/replies"
+    refused = await region.world.post(path, {"text": "Работаем.", "kind": "interim"})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/promised_at")
+    promised = (WEDNESDAY + timedelta(days=3650)).isoformat()
+    given = await region.world.post(path, {"text": "Работаем.", "kind": "interim", "promised_at": promised})
+    assert given.json()["also_later"] is False
+    await make_replies(region.world)
+    final = await region.world.post(path, {"text": "Свет включили."})
+    await make_replies(region.world)
+    assert final.json()["to_come"] == 8
+    shown = (await region.world.get(path)).json()["items"]
+    assert [one["by_status"] for one in shown] == [{"queued": 8}, {"queued": 8}]
+
+
+async def make_replies(world: World) -> None:
+    """Do what the jobs that make replies to incidents would do."""
+    connection = await world.database.connect()
+    rows = await connection.fetch(
+        "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload", tasks.ANSWER_INCIDENT
+    )
+    await connection.close()
+    for row in sorted(rows, key=lambda row: row["id"]):
+        await tasks.jobs.handlers[tasks.ANSWER_INCIDENT](json.loads(row["payload"]))
