@@ -63,7 +63,7 @@ async def test_a_case_shows_its_topic_within_its_group_and_is_found_by_both(worl
     connection = await world.database.connect("appeals")
     try:
         await connection.execute("UPDATE appeals SET topic_id = $1, municipality = '81701000'", below["id"])
-        await connection.execute("UPDATE appeals SET settlement = 'Забайкальский', fault = 'power'")
+        await connection.execute("UPDATE appeals SET settlement = 'Забайкальский', street = NULL, fault = 'power'")
     finally:
         await connection.close()
     case = await world.only()
