@@ -1,8 +1,8 @@
 """Stored message → routed appeal with its events: with the plain rule of words, then with the model that reads.
 
 Ours: the appeals consumer on messages that stand in the database, numbered events included. The floor without
-the model: the very rows it made, inserted by asyncpg in batches of 100 into an equal, empty database. The floor with
-it: the model alone on the same texts, in one process. Unit: messages a second.
+the model: the very rows it made, inserted by asyncpg in batches of 100 into an equal, empty database. The floor
+with it: the model alone on the same texts, in one process. Unit: messages a second.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ async def _ours(url: str, messages: int) -> float:
 
     try:
         # The process that reads stands ready, as it does in a service that has begun.
-        await judging().judge([("Когда дадут свет?", Context())])
+        await judging().make_ready()
         reader = asyncio.create_task(read_ahead())
         started = time.perf_counter()
         handled = 0

@@ -62,6 +62,7 @@ async def _behind_the_batch(session: AsyncSession, reached: int) -> list[tuple[i
 
 async def run(service: Service) -> None:
     """Judge ahead for ever, while there is a backlog."""
+    await judging().make_ready()
     reached = 0
     async with service.wakeups.subscribed(EVENTS) as woken:
         while True:

@@ -70,6 +70,10 @@ class Judging:
         self._pool: ProcessPoolExecutor | None = None
         self._ahead: OrderedDict[Item, Judged] = OrderedDict()
 
+    async def make_ready(self) -> None:
+        """Start the reading process now, so that the first message does not wait for it."""
+        await self._read([("", Context())])
+
     async def judge(self, items: Sequence[Item]) -> list[Judged]:
         """Judgements in the order of the items; what was judged ahead is taken from there."""
         ready = {item: found for item in items if (found := self._ahead.pop(item, None)) is not None}

@@ -110,10 +110,10 @@ class Person:
                 return items
 
     async def appeal_about(self, text: str, *, seconds: float = 10) -> dict[str, Any]:
-        """The appeal whose words are exactly these, as soon as it stands in the list."""
+        """The appeal that the list shows with exactly these words, as soon as it does; the last one is sought."""
 
         async def look() -> dict[str, Any] | None:
-            listed = await self.get("/appeals", q=text, limit=5)
+            listed = await self.get("/appeals", q=text.split()[-1], limit=5)
             return next((item for item in listed["items"] if item["text"] == text), None)
 
         return await eventually(look, f"an appeal about «{text}»", seconds=seconds)

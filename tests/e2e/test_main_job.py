@@ -17,7 +17,8 @@ CASES = [(network, kind) for network in ("vk", "ok") for kind in KINDS]
 @pytest.mark.parametrize(("network_name", "kind"), CASES)
 async def test_a_citizens_words_become_an_answered_appeal(world: World, network_name: str, kind: str) -> None:
     network, page = world.network(network_name), world.page(network_name)
-    question = f"Когда включат отопление в спортзале школы? Дети мёрзнут. {uuid4().hex[:8]}"
+    question = f"Когда включат отопление в спортзале школы? Дети мёрзнут. 8-924-000-12-34 {uuid4().hex[:8]}"
+    masked = question.replace("8-924-000-12-34", "[телефон]")
     answer = f"Здравствуйте! Отопление включат сегодня до 18:00. {uuid4().hex[:8]}"
     async with receiver() as system:
         endpoint = await world.centre.post(
@@ -26,7 +27,7 @@ async def test_a_citizens_words_become_an_answered_appeal(world: World, network_
         before = await world.org.get("/metrics/sla")
         wrote = await network.citizen(page["external_id"], kind, question)
 
-        listed = await world.centre.appeal_about(question, seconds=10)
+        listed = await world.centre.appeal_about(masked, seconds=10)
         assert listed["organisation"]["id"] == page["organisation_id"]
         assert listed["first_response_due_at"] is not None
         assert listed["first_response_at"] is None
@@ -63,7 +64,9 @@ async def test_a_citizens_words_become_an_answered_appeal(world: World, network_
             for verifier in (StandardWebhook(endpoint["secret"]), SvixWebhook(endpoint["secret"])):
                 verifier.verify(body, headers)
             assert json.loads(body)["type"] == event_type
-            assert question.encode() not in body, "a citizen's words left the case"
+            assert b"8-924" not in body, "a citizen's phone left the case"
+        _, body = await system.got("appeal.opened", appeal["id"])
+        assert json.loads(body)["data"]["text"] == masked
         await world.centre.ask("DELETE", f"/webhooks/endpoints/{endpoint['id']}")
 
 
