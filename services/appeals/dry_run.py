@@ -4,13 +4,13 @@ Cases are gathered by what rules look at, so each kind is decided once however m
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, exists, func, or_, select
+from sqlalchemy import ColumnElement, Text, and_, case, cast, exists, func, literal, or_, select, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,6 +21,7 @@ from shared.tables.appeals import Appeal, AppealMessage, Hand, Reply, RuleSet, T
 
 TOP = 50
 EXAMPLES = 5
+_SLICE = timedelta(days=3)
 _BY_PEOPLE = ("assigned", "returned", "transferred")
 
 Pair = tuple[UUID | None, UUID | None]
@@ -91,42 +92,66 @@ async def run(
 
     Cases found to need no answer, and those merged into others, are left out.
     """
+    router, _ = await rule_books.router_of(session, rule_set)
+    outcome, owners = Outcome(), dict[UUID, PageOwner]()
     conditions: list[ColumnElement[bool]] = [Appeal.status.not_in(("not_required", "merged"))]
-    if opened_from is not None:
-        conditions.append(Appeal.opened_at >= opened_from)
-    if opened_to is not None:
-        conditions.append(Appeal.opened_at < opened_to)
     if only_untouched:
         conditions.append(untouched())
-    rows = (await session.execute(_gathered(conditions))).all()
-    router, _ = await rule_books.router_of(session, rule_set)
-    owners = await rule_books.page_owners(session, {row.page_id for row in rows if row.page_id})
-    return _sum_up(rows, router, owners)
+    async for start, end in _slices(session, opened_from, opened_to):
+        window = [*conditions, Appeal.opened_at >= start, Appeal.opened_at < end]
+        rows = (await session.execute(_gathered(window, router.book.looks_at))).all()
+        unknown = {row.page_id for row in rows if row.page_id} - owners.keys()
+        owners |= await rule_books.page_owners(session, unknown)
+        _add(outcome, rows, router, owners)
+    return outcome
 
 
-def _gathered(conditions: Sequence[ColumnElement[bool]]) -> Any:
+async def _slices(
+    session: AsyncSession, opened_from: datetime | None, opened_to: datetime | None
+) -> AsyncIterator[tuple[datetime, datetime]]:
+    """The window in pieces, the latest first: no statement grows with it. Null: where cases begin or end."""
+    first, last = (await session.execute(select(func.min(Appeal.opened_at), func.max(Appeal.opened_at)))).one()
+    if first is None:
+        return
+    start = max(first, opened_from) if opened_from else first
+    end = last + timedelta(microseconds=1)
+    end = min(end, opened_to) if opened_to else end
+    while start < end:
+        following = max(start, end - _SLICE)
+        yield following, end
+        end = following
+
+
+def _gathered(conditions: Sequence[ColumnElement[bool]], looks_at: Collection[str]) -> Any:
+    """Cases by what matters of them, and how many of each kind there are."""
     read = Appeal.route["topic"]
     # As `Reference.route_case` reads it: a topic that a person named is certain.
-    sure = case(
+    read_well = case(
         (
             read["id"].astext == cast(Appeal.topic_id, Text),
             func.coalesce(read["confidence"].as_float(), 1.0) >= SURE,
         ),
         else_=True,
-    ).label("sure")
-    clear = need_is_clear().label("clear")
-    facts = (
-        Appeal.topic_id, Appeal.municipality, Appeal.settlement, Appeal.urgency, Appeal.page_id,
+    )
+    sure = (read_well if "topic_id" in looks_at else true()).label("sure")
+    told = (Appeal.topic_id, Appeal.municipality, Appeal.settlement, Appeal.urgency)
+    facts = [column if column.key in looks_at else literal(None, column.type).label(column.key) for column in told]
+    each = select(
+        Appeal.id,
+        Appeal.opened_at,
+        Appeal.page_id,
         Appeal.organisation_id,
-    )  # fmt: skip
-    gathered = select(Appeal.id, Appeal.opened_at, *facts, sure, clear).where(*conditions).subquery()
-    ids = func.array_agg(aggregate_order_by(gathered.c.id, gathered.c.opened_at.desc(), gathered.c.id.desc()))
-    keys = [gathered.c[name] for name in (*(column.key for column in facts), "sure", "clear")]
-    return select(*keys, func.count().label("cases"), ids[1:EXAMPLES].label("latest")).group_by(*keys)
+        *facts,
+        sure,
+        need_is_clear().label("clear"),
+    ).where(*conditions)
+    found = each.subquery().c
+    keys = [column for name, column in found.items() if name not in {"id", "opened_at"}]
+    latest = func.array_agg(aggregate_order_by(found.id, found.opened_at.desc(), found.id.desc()))
+    return select(*keys, func.count().label("cases"), latest[1:EXAMPLES].label("latest")).group_by(*keys)
 
 
-def _sum_up(rows: Sequence[Any], router: Router, owners: Mapping[UUID, PageOwner]) -> Outcome:
-    outcome = Outcome()
+def _add(outcome: Outcome, rows: Sequence[Any], router: Router, owners: Mapping[UUID, PageOwner]) -> None:
     for row in rows:
         if not row.clear:
             outcome.unclear += row.cases
@@ -136,7 +161,7 @@ def _sum_up(rows: Sequence[Any], router: Router, owners: Mapping[UUID, PageOwner
             topic_id=row.topic_id,
             municipality=row.municipality,
             settlement=row.settlement,
-            urgency=row.urgency,
+            urgency=row.urgency or "normal",
             confidence=1.0 if row.sure else 0.0,
         )
         owner = router.decide(facts).organisation_id
@@ -147,4 +172,3 @@ def _sum_up(rows: Sequence[Any], router: Router, owners: Mapping[UUID, PageOwner
             outcome.moves[pair] += row.cases
             examples = outcome.examples.setdefault(pair, [])
             examples += row.latest[: EXAMPLES - len(examples)]
-    return outcome

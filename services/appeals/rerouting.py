@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy import ColumnElement, and_, literal_column, select, tuple_
 
 from services.appeals import dry_run, moving, rule_books, tasks
 from services.appeals.reference import Reference
@@ -63,7 +63,11 @@ async def _apply_batch(
     session: WriteSession, after: Position | None, *, untouched: bool
 ) -> tuple[int, Position | None]:
     wanted = dry_run.untouched() if untouched else dry_run.ownerless()
-    query = select(Appeal.opened_at, Appeal.id).where(wanted).order_by(Appeal.opened_at, Appeal.id).limit(BATCH)
+    # Walked by an index alone; what of it is wanted is looked at in the rows that the batch locks.
+    walked: ColumnElement[bool] = Appeal.status.in_(("triage", "assigned"))
+    if not untouched:
+        walked = and_(Appeal.organisation_id.is_(None), Appeal.status == literal_column("'triage'"))
+    query = select(Appeal.opened_at, Appeal.id).where(walked).order_by(Appeal.opened_at, Appeal.id).limit(BATCH)
     if after is not None:
         query = query.where(tuple_(Appeal.opened_at, Appeal.id) > tuple_(*after))
     found = (await session.execute(query)).all()

@@ -9,6 +9,8 @@ from services.appeals.routing import Body, Facts, Key, Router, Rule, RuleBook, k
 from services.appeals.rule_books import Surroundings
 from shared.problems import FieldError
 
+# Organisations that hand on in both directions are few; more kinds than this nobody would write down.
+_MOST_POINTS = 20_000
 _TARGETS = frozenset({"organisation", "page_owner", "moderators"})
 
 
@@ -103,7 +105,11 @@ def loops(rules: Sequence[Rule], around: Surroundings) -> list[FieldError]:
             groups=around.groups,
             default_to="moderators",
         )
-        for case in _meeting_points(book.rules):
+        points = _meeting_points(book.rules)
+        if points is None:
+            detail = "Too many rules hand cases on among the same organisations to tell whether any goes round"
+            return [FieldError(pointer="/rules", detail=detail)]
+        for case in points:
             if steps := _circle_of(book, case):
                 named = " → ".join(_name(rule.page_owner_id, around) for rule in (*steps, steps[0]))
                 places = ", ".join(f"/rules/{numbers[key_of(rule)]}" for rule in steps)
@@ -141,12 +147,17 @@ def _reached(start: UUID, onward: Mapping[UUID, set[UUID]]) -> set[UUID]:
     return seen
 
 
-def _meeting_points(rules: Sequence[Rule]) -> Iterator[Facts]:
+def _meeting_points(rules: Sequence[Rule]) -> list[Facts] | None:
+    """Cases of all kinds that the rules tell apart; None when there are too many kinds."""
     # In the order of the rules, so that the same set is always refused with the same words.
     topics = dict.fromkeys([None, *(rule.topic_id for rule in rules)])
     places = dict.fromkeys([(None, None), *((rule.municipality, rule.settlement) for rule in rules)])
-    for topic_id, (municipality, settlement), urgency in product(topics, places, ("normal", "high")):
-        yield Facts(topic_id, municipality, settlement, urgency)
+    if len(topics) * len(places) > _MOST_POINTS:
+        return None
+    return [
+        Facts(topic_id, municipality, settlement, urgency)
+        for topic_id, (municipality, settlement), urgency in product(topics, places, ("normal", "high"))
+    ]
 
 
 def _circle_of(book: RuleBook, case: Facts) -> list[Rule]:

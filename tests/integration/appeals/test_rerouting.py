@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals import dry_run, rerouting
+from services.appeals import dry_run, rerouting, tasks
 from tests.harness import insert_organisation, insert_page
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.test_opening import QUESTION
@@ -111,7 +111,7 @@ async def _with_facts(world: World, rng: random.Random, topics: list[str], count
         for row in await appeals.fetch("SELECT id FROM appeals ORDER BY number"):
             found, sure = rng.choice([None, *topics]), rng.choice([0.1, 0.49, 0.5, 0.9])
             place = rng.choice([(None, None), (CITY, None), (CITY, "Сокол"), (DISTRICT, "Кабанск")])
-            read = {"id": found, "confidence": sure, "top3": []}
+            read: dict[str, Any] = {"id": found, "confidence": sure, "top3": []}
             await appeals.execute(
                 """UPDATE appeals SET topic_id = $2, municipality = $3, settlement = $4, urgency = $5,
                    route = jsonb_set(route, '{topic}', $6::text::jsonb) WHERE id = $1""",
@@ -310,11 +310,40 @@ async def test_an_overtaken_set_is_not_applied(world: World) -> None:
     assert [hand["kind"] for hand in case["hands"]] == ["routed", "rerouted"]
 
 
-async def test_rerouting_goes_on_over_many_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rerouting, "BATCH", 2)
-    for number in range(5):
-        await world.writes(QUESTION, author=f"a{number}")
+async def test_the_job_does_what_the_activation_asked_for(world: World) -> None:
+    await world.writes(QUESTION)
     other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
     await activated(world, await made(world, default=other))
-    assert await _apply(world, untouched=True) == 5
+    for payload in await _queued(world):
+        await tasks.jobs.handlers[tasks.REROUTE](payload)
+    assert (await world.only())["organisation"]["name"] == "Школа № 1"
+    await activated(world, await made(world, default=other), reroute=True)
+    for payload in await _queued(world):
+        await tasks.jobs.handlers[tasks.REROUTE](payload)
+    assert (await world.only())["organisation"]["name"] == "Комитет по строительству"
+
+
+async def test_ownerless_cases_are_walked_by_their_index(world: World) -> None:
+    # An empty table is read whole unless that is forbidden.
+    await world.ingest.execute("SET enable_seqscan = off")
+    plan = await world.ingest.fetch(
+        """EXPLAIN SELECT opened_at, id FROM appeals WHERE organisation_id IS NULL AND status = 'triage'
+           ORDER BY opened_at, id LIMIT 200"""
+    )
+    told = "\n".join(row[0] for row in plan)
+    assert "ix_appeals_ownerless" in told
+    assert "Sort" not in told
+
+
+async def test_rerouting_goes_on_over_many_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rerouting, "BATCH", 2)
+    monkeypatch.setattr(dry_run, "_SLICE", timedelta(minutes=2))
+    for number in range(5):
+        await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(minutes=number))
+    other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
+    draft = await made(world, default=other)
+    told = await _dry_run(world, draft, only_untouched=True)
+    assert told["movements"][0]["examples"] == [case["id"] for case in await world.all()]
+    await activated(world, draft)
+    assert await _apply(world, untouched=True) == told["would_move"] == 5
     assert len(await world.all(organisation_id=str(world.other_organisation))) == 5

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import product
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -31,8 +32,8 @@ CITY, DISTRICT = "81701000", "81624000"
 PAGE = PageOwner(UUID(int=900), A, "Организация 100", CITY, active=True)
 
 
-def rule(number: int, to: UUID | None = None, *, send_to: str = "organisation", **conditions: object) -> Rule:
-    return Rule(UUID(int=1000 + number), send_to, to, **conditions)  # type: ignore[arg-type]
+def rule(number: int, to: UUID | None = None, *, send_to: str = "organisation", **conditions: Any) -> Rule:
+    return Rule(UUID(int=1000 + number), send_to, to, **conditions)
 
 
 def book(*rules: Rule, default_to: str = "page_owner", default: UUID | None = None) -> RuleBook:
@@ -41,7 +42,7 @@ def book(*rules: Rule, default_to: str = "page_owner", default: UUID | None = No
 
 FACTS = Facts(TOPIC, CITY, "Забайкальский", "high", PAGE, 0.9)
 # From the most specific to the least, as docs/routing.md says.
-CONDITIONS = [
+CONDITIONS: list[dict[str, Any]] = [
     {
         "topic_id": topic,
         "municipality": place[0],
@@ -71,7 +72,7 @@ def test_specificity_goes_by_topic_then_place_then_owner_then_urgency() -> None:
         {"urgency": "normal"},
     ],
 )
-def test_a_rule_for_another_case_does_not_fit(conditions: dict[str, object]) -> None:
+def test_a_rule_for_another_case_does_not_fit(conditions: dict[str, Any]) -> None:
     assert list(book(rule(1, B, **conditions)).fitting(FACTS)) == []
 
 
@@ -217,7 +218,7 @@ def _fits(one: Rule, case: Facts) -> bool:
 
 
 @given(given=st.lists(conditions, max_size=30), case=facts)
-def test_the_index_finds_what_looking_at_every_rule_finds(given: list[dict[str, object]], case: Facts) -> None:
+def test_the_index_finds_what_looking_at_every_rule_finds(given: list[dict[str, Any]], case: Facts) -> None:
     rules = {key_of(found): found for found in (rule(n, B, **one) for n, one in enumerate(given))}
     found = book(*rules.values())
     fitting = [one for one in rules.values() if _fits(one, case)]
