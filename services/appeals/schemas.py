@@ -269,7 +269,7 @@ class MoveIn(Body):
     to: Status = Field(examples=["assigned"])
     organisation_id: UUID | None = Field(
         default=None,
-        description="With `assigned`: the new owner. Staff hand a case on with a reason, to whom had it not before",
+        description="With `assigned`: the new owner. Staff give a reason, and name none that has had the case",
     )
     reason: Line | None = Field(default=None, examples=["Дорога республиканская, не наша"])
     outcome: Outcome | None = Field(default=None, description="With `closed`")
