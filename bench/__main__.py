@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("freshness", "listen", "faults", "understanding", "pipeline", "registry_search")
+BENCHMARKS = ("freshness", "listen", "faults", "understanding", "topics", "pipeline", "registry_search")
 
 
 def main() -> None:

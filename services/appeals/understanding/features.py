@@ -1,10 +1,11 @@
-"""What a classifier sees of a text: lemmas alone and in pairs, pieces of words, and what a prior model makes of it.
+"""What a classifier sees of a text: lemmas alone and in pairs, and pieces of words.
 
 Pieces of words see through typos and swallowed endings; both are weighed by TF-IDF (scikit-learn).
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,18 +23,19 @@ Array = npt.NDArray[np.float32]
 _PIECES = (2, 3, 4, 5)
 _SIGNS = frozenset("?!)")
 _REMEMBERED = 200_000
+_LONGEST = 50
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _pieces(word: str) -> tuple[str, ...]:
-    edged = f" {word} "
+    edged = f" {word[:_LONGEST]} "
     return tuple(edged[at : at + size] for size in _PIECES for at in range(len(edged) - size + 1))
 
 
 def lemmas(text: str) -> list[str]:
     """Lemmas of a text's words and each pair of neighbours, joined by `_`."""
     found = [lemma(word) for word in words_of(plain(text))]
-    return found + [f"{left}_{right}" for left, right in zip(found, found[1:], strict=False)]
+    return found + [f"{left}_{right}" for left, right in pairwise(found)]
 
 
 def pieces(text: str) -> list[str]:
@@ -46,14 +48,15 @@ def pieces(text: str) -> list[str]:
 class Features:
     """Turns texts into rows. Learnt from training texts by `fit`; kept as words and weights by `state`."""
 
-    def __init__(self) -> None:
+    def __init__(self, least: int = 2) -> None:
+        """`least`: in how many texts a word must stand to be learnt."""
         self._parts = [
-            TfidfVectorizer(analyzer=lemmas, sublinear_tf=True, min_df=2, dtype=np.float32),
-            TfidfVectorizer(analyzer=pieces, sublinear_tf=True, min_df=2, dtype=np.float32),
+            TfidfVectorizer(analyzer=lemmas, sublinear_tf=True, min_df=least, dtype=np.float32),
+            TfidfVectorizer(analyzer=pieces, sublinear_tf=True, min_df=least, dtype=np.float32),
         ]
 
     def fit(self, texts: Sequence[str]) -> "Features":
-        """Learn the words and their weights. Raises `ValueError` when no word comes twice."""
+        """Learn the words and their weights. Raises `ValueError` when no word stands in `least` texts."""
         for part in self._parts:
             part.fit(texts)
         return self

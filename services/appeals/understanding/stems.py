@@ -13,7 +13,7 @@ from functools import lru_cache
 _VK_MENTION = re.compile(r"\[(?:id|club|public)\d+(?::[^|\]]*)?\|[^\]]*\]", re.IGNORECASE)
 _MENTION = re.compile(r"(?<!\w)[@#]\w+")
 _LINK = re.compile(
-    r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:ru|рф|com|net|org|me|cc|su|link)(?:/\S*)?\b", re.IGNORECASE
+    r"(?:https?://|www\.)\S+|(?<![\w-])[\w-]++\.(?:ru|рф|com|net|org|me|cc|su|link)(?:/\S*)?\b", re.IGNORECASE
 )
 _WORD = re.compile(r"[^\W_]+")
 _SENTENCE = re.compile(r"[.!?…\n]+")

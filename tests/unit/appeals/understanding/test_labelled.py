@@ -1,0 +1,109 @@
+"""Reading tables of texts with labels as organisations have them."""
+
+from pathlib import Path
+
+import pytest
+
+from services.appeals.understanding.labelled import FileRefusedError, Table, labelled, read_table
+
+EXPORT = (
+    "Номер инцидента;Группа тем;Тема;Текст инцидента\r\n"
+    '1;Дороги;Ямы на дорогах;"яма; у ""Оптимы""\r\nвторой день"\r\n'
+    "2;Дороги;Ямы на дорогах;ещё яма\r\n"
+    "3;Дороги;Знаки и разметка;нет знака\r\n"
+    "4;Дороги;Знаки и разметка;стёрлась зебра\r\n"
+    "5;Вода;Нет воды;воды нет\r\n"
+    "6;Вода;Нет воды;сухие краны\r\n"
+)
+
+
+def written(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / "export.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1251"])
+def test_an_incident_export_is_read_by_its_headings(tmp_path: Path, encoding: str) -> None:
+    table = read_table(written(tmp_path, EXPORT, encoding))
+    found = labelled(table, "  текст  Инцидента ", "группа тем")
+    assert found.texts[0] == 'яма; у "Оптимы"\r\nвторой день'
+    assert found.labels == ["Дороги"] * 4 + ["Вода"] * 2
+    assert found.numbers == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_finer_column_names_the_labels(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, EXPORT))
+    found = labelled(table, "Текст инцидента", "Группа тем")
+    assert found.names_column == "Тема"
+    assert found.names[0] == "Ямы на дорогах"
+    assert labelled(table, "Текст инцидента", "Тема").names_column is None
+    assert labelled(table, "Текст инцидента", "Группа тем", "-").names_column is None
+    assert labelled(table, "Текст инцидента", "Тема", "Группа тем").names_column == "Группа тем"
+
+
+def test_a_column_that_does_not_follow_the_label_names_nothing(tmp_path: Path) -> None:
+    mixed = EXPORT.replace("6;Вода;Нет воды", "6;Вода;Ямы на дорогах")
+    assert labelled(read_table(written(tmp_path, mixed)), "Текст инцидента", "Группа тем").names_column is None
+
+
+@pytest.mark.parametrize(
+    ("heading", "asked"),
+    [("Ёмкость", "емкость"), ("  Тема ", "тема"), ("ТЕМА", "Тема"), ("Группа  тем", "группа тем")],
+)
+def test_headings_are_compared_folded(heading: str, asked: str) -> None:
+    assert Table("f.csv", ("text", heading), []).place(asked) == 1
+
+
+def test_an_exact_heading_stands_before_folded_ones() -> None:
+    table = Table("f.csv", ("Тема", "тема", "Номер", "номер"), [])
+    assert table.place("тема") == 1
+    with pytest.raises(FileRefusedError, match=r"f\.csv: 2 columns are called «НОМЕР»"):
+        table.place("НОМЕР")
+
+
+def test_rows_without_text_or_label_are_named_not_dropped_in_silence(tmp_path: Path) -> None:
+    path = written(tmp_path, "text,label\n яма ,a\n,a\nводы нет,\n  ,\nтемно,b\n")
+    found = labelled(read_table(path), "text", "label")
+    assert found.texts == ["яма", "темно"]
+    assert found.numbers == [1, 5]
+    assert (found.without_text, found.without_label) == ([2, 4], [3])
+
+
+def test_personal_data_is_masked_and_what_a_spreadsheet_escaped_is_read_back(tmp_path: Path) -> None:
+    path = written(tmp_path, 'text,label\n"\'=яма у дома, звоните 8 902 555-12-34",a\n')
+    (text,) = labelled(read_table(path), "text", "label").texts
+    assert text.startswith("=яма у дома")
+    assert "555" not in text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "export.csv is empty"),
+        ("  \n", "export.csv is empty"),
+        ("text,label\n", "export.csv has no rows below"),
+        ("text,topic\nяма,a\n", "the column «label» is missing; there are: text, topic"),
+        ("text,label\nяма\n", "row 1 has 1 cells, the row of names has 2"),
+        ("text,label\nяма,a\nтьма,b,c\n", "row 2 has 3 cells"),
+        ('text,label\nяма,a\n"тьма,b\n', "row 2 is not CSV"),
+        (
+            "text,label\n,a\nяма,\n",
+            r"no row has both «text» and «label» \(without text: 1, without label: 1 of 2\)",
+        ),
+        ("text,label\nяма,a|b\n", r"row 1: a label with «\|» in it"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(FileRefusedError, match=message):
+        labelled(read_table(written(tmp_path, content)), "text", "label")
+
+
+def test_text_and_label_are_different_columns(tmp_path: Path) -> None:
+    with pytest.raises(FileRefusedError, match="same column"):
+        labelled(read_table(written(tmp_path, "text,label\nяма,a\n")), "text", "Text")
+
+
+def test_strange_line_ends_stay_within_their_cell(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, "text,label\nпервая\u2028вторая\x0cтретья,a\n"))
+    assert table.rows == [["первая\u2028вторая\x0cтретья", "a"]]
