@@ -23,14 +23,15 @@ async def store(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) ->
     if not judged:
         return
     before = await _before(session, judged)
-    row = insert(Triage).values(list(judged.values()))
+    row = insert(Triage.__table__)  # type: ignore[arg-type]
     await session.execute(
         row.on_conflict_do_update(
             index_elements=["message_id"],
             set_={name: row.excluded[name] for name in _RENEWED},
             # A person may have decided while a machine was reading.
             where=or_(_by_machine(Triage.judged_by), not_(_by_machine(row.excluded.judged_by))),
-        )
+        ),
+        list(judged.values()),
     )
     changes = (
         audit.Change(subject_id=message_id, before=before.get(message_id), after=values)

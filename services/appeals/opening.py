@@ -153,7 +153,10 @@ class Opening:
                 return
             drafts = [self._draft(wanted[key], key) for key in sorted(wanted)]
             inserted = await self._session.scalars(
-                upsert(Appeal).values(drafts).on_conflict_do_nothing().returning(Appeal)
+                upsert(Appeal).on_conflict_do_nothing().returning(Appeal),
+                drafts,
+                # One statement for all, though some cases lack what others have.
+                execution_options={"render_nulls": True},
             )
             for appeal in (new := list(inserted)):
                 item = wanted.pop((appeal.thread_key or "", appeal.author_key or ""))
