@@ -113,7 +113,7 @@ class Person:
         """The appeal that the list shows with exactly these words, as soon as it does; the last one is sought."""
 
         async def look() -> dict[str, Any] | None:
-            listed = await self.get("/appeals", q=text.split()[-1], limit=5)
+            listed = await self.get("/appeals", q=text.rsplit(maxsplit=1)[-1], limit=5)
             return next((item for item in listed["items"] if item["text"] == text), None)
 
         return await eventually(look, f"an appeal about «{text}»", seconds=seconds)

@@ -20,6 +20,7 @@ from services.appeals.understanding.judgement import Context, Judgement, Languag
 from services.appeals.understanding.language import language
 from services.appeals.understanding.places.finding import Place, find_place
 from services.appeals.understanding.rule import wordless
+from services.appeals.understanding.taught import Taught
 from services.appeals.understanding.urgency_signs import Signs, fault_names, signs
 from shared.classifier import classes
 
@@ -97,11 +98,14 @@ def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:
 class Understanding:
     """The model in force, with its thresholds and its card."""
 
-    def __init__(self, heads: Heads, card: Mapping[str, Any]) -> None:
-        """`card` is the model's data card: its thresholds decide."""
+    def __init__(self, heads: Heads, card: Mapping[str, Any], taught: Taught | None = None) -> None:
+        """`card` is the model's data card: its thresholds decide. `taught` stands in for groups and topics."""
         self._heads = heads
+        self._taught = taught
         self.card = card
         self.name = f"model:{card['name']}-{card['examples']['digest'][:8]}"
+        if taught is not None:
+            self.name += f"+topics-{taught.version}"
         self._need: float = card["thresholds"]["need"]
         self._maybe: float = card["thresholds"]["maybe"]
         self._urgent: float = card["thresholds"]["urgent"]
@@ -121,10 +125,13 @@ class Understanding:
     @staticmethod
     @cache
     def load(topics_model: Path | None = None) -> "Understanding":
-        """The model that comes with the house, loaded at the first use."""
+        """The model that comes with the house, loaded at the first use; groups and topics by `topics_model`, the
+        folder of a taught classifier, if there is one. Raises `StoreError` when it cannot be read.
+        """
         with np.load(folder() / "builtin.npz", allow_pickle=False) as state:
             heads = Heads.of(state)
-        return Understanding(heads, json.loads((folder() / "card.json").read_text("utf-8")))
+        card = json.loads((folder() / "card.json").read_text("utf-8"))
+        return Understanding(heads, card, Taught(topics_model) if topics_model else None)
 
     def understand(self, items: Sequence[tuple[str, Context]]) -> list[Understood]:
         """Read messages, in their order; many at once cost less. Never raises, whatever the text."""
@@ -138,8 +145,11 @@ class Understanding:
         needs = self._heads.need.chances(wanting)[:, 1]
         types = self._heads.type.chances(wanting)
         urgent = self._heads.urgent.chances(with_urges(rows, seen))[:, 1]
-        groups = self._groups(rows, seen)
-        topics = self._heads.topic.chances(rows)
+        if self._taught is None:
+            groups, topics = self._groups(rows, seen), self._heads.topic.chances(rows)
+        else:
+            labels = self._heads.group.labels, self._heads.topic.labels
+            groups, topics = self._taught.chances([item.text for item in seen], *labels)
         found = []
         for at, item in enumerate(seen):
             part = slice(rows.indptr[at], rows.indptr[at + 1])

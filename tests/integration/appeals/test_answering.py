@@ -383,6 +383,13 @@ async def test_ingest_is_asked_to_send_the_corrected_words(
 
             await eventually(opened)
             reply = await _answer(world, await world.only())
+
+            async def requested() -> bool:
+                asked_for = "SELECT publication_id FROM replies WHERE id = $1"
+                return await ingest.fetchval(asked_for, UUID(reply["id"])) is not None
+
+            # Ingest has named its publication before it tells of its failure.
+            await eventually(requested)
             publication = uuid4()
             failure = {"code": "vk:222", "message": "Ссылки запрещены."}
             await world.emit(

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.registry.exchange import cells
-from shared.escaping import escaped, unescaped
 from services.registry.exchange.faults import BadCell, cell_name
 from shared.clock import REGION_ZONE
+from shared.escaping import escaped, unescaped
 
 
 @pytest.mark.parametrize(
