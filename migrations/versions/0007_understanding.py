@@ -428,9 +428,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("organisation_id IS NULL AND status = 'triage'"),
     )
     op.drop_index("ix_appeals_municipality_opened_at", table_name="appeals")
-    op.drop_index(
-        "ix_appeals_handed_over", table_name="appeals", postgresql_where=sa.text("handovers > 0")
-    )
+    op.drop_index("ix_appeals_handed_over", table_name="appeals", postgresql_where=sa.text("handovers > 0"))
     op.drop_index(
         "ix_appeals_incident_id", table_name="appeals", postgresql_where=sa.text("incident_id IS NOT NULL")
     )
