@@ -27,12 +27,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def scratch_server(options: Sequence[str] = ()) -> Iterator[str]:
+def scratch_server(options: Sequence[str] = (), parent: Path | None = None) -> Iterator[str]:
     """A server of its own in a temporary folder, gone after the block; gives the superuser's URL.
 
-    `options` are settings of the server such as "fsync=off".
+    `options` are settings of the server such as "fsync=off". `parent` is where the folder is made; left out, where
+    temporary files are.
     """
-    with tempfile.TemporaryDirectory(prefix="gospablik-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="gospablik-", dir=parent, ignore_cleanup_errors=True) as folder:
         root = Path(folder)
         root.chmod(0o711)
         server = postgres.locate(Layout.prepare(root / "data"))
