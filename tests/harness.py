@@ -10,14 +10,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
 from uuid import UUID, uuid4
 
 import httpx
+from argon2 import PasswordHasher
 from cryptography.fernet import Fernet
+from fastapi import FastAPI
 from sqlalchemy.dialects.postgresql import insert
+from starlette.datastructures import State
 
 from shared import tokens
 from shared.service import Process, Service
@@ -28,6 +32,8 @@ from tests.conftest import SERVICES, TestDatabase
 # A client lets an idle connection go before the server does: a call on one just closed would be lost.
 DROPPED_FIRST = httpx.Limits(keepalive_expiry=2)
 CENTRE_SUBJECT = str(UUID(int=1))
+# Passwords are slow to hash on purpose; tests ask what is hashed, not for how long.
+QUICK = PasswordHasher(time_cost=1, memory_cost=512, parallelism=1)
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,18 @@ def _forget(service: Service) -> None:
         service.__dict__.pop(cached, None)
 
 
+@cache
+def _made(service: Service, process: Process) -> FastAPI:
+    # Making an app's routes costs more than most tests ask of them.
+    return service.build(process)
+
+
+def _app(service: Service, process: Process) -> FastAPI:
+    app = _made(service, process)
+    app.state = State({"service": service})  # what it remembered was another test's
+    return app
+
+
 @asynccontextmanager
 async def service_under_test(
     name: ServiceName,
@@ -124,14 +142,17 @@ async def service_under_test(
     **env: str,
 ) -> AsyncIterator[ServiceUnderTest]:
     """Run a service in this process; `env` are settings without their prefix. `process="all"` works too."""
-    with mock.patch.dict(os.environ, environment(name, database, keys_dir, **env)):
+    with (
+        mock.patch.dict(os.environ, environment(name, database, keys_dir, **env)),
+        mock.patch("services.registry.passwords._hasher", QUICK),
+    ):
         settings.cache_clear()
         module = importlib.import_module(f"services.{name}.app")
         for cached in _cached_settings(name):
             cached.cache_clear()
         service: Service = module.service
         _forget(service)
-        app = service.build(process)
+        app = _app(service, process)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),
