@@ -65,7 +65,7 @@ async def enter_world(stack: Stack, exits: AsyncExitStack) -> World:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """The stack with the demo registry and silent citizens: they write when a test says so."""
     folder: Path = tmp_path_factory.mktemp("stack")
