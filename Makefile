@@ -24,6 +24,9 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 run: $(VENV)/.runtime ## start everything; Ctrl-C stops everything; data stays in .data
 	@exec $(BIN)/gospablik up
 
+# What was compiled once is kept, whatever the shell says: tests start hundreds of processes.
+test test-long: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/.dev ## unit, integration, contract and end-to-end tests (10 minutes at most)
 	$(BIN)/python -m pytest -m "not long" -n 3
 
