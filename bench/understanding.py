@@ -49,7 +49,9 @@ def _scores(path: Path) -> bool:
 def _speed(memory_before: float) -> tuple[float, float]:
     """Texts a second once words are known, in portions as the service reads; and memory in megabytes."""
     from services.appeals.understanding.examples import examples  # noqa: PLC0415 — after memory was measured
+    from services.appeals.understanding.places.finding import find_place  # noqa: PLC0415
     from services.appeals.understanding.understand import Understanding  # noqa: PLC0415
+    from shared.masking import mask  # noqa: PLC0415
 
     model = Understanding.load()
     items = [(example.text, example.context) for example in examples()]
@@ -65,6 +67,15 @@ def _speed(memory_before: float) -> tuple[float, float]:
         f"speed: {rate:,.0f} texts/s on one core (bar {TEXTS_A_SECOND:,}), {mean:.0f} characters in the mean; "
         f"memory {memory:.0f} MB, {memory - memory_before:.0f} MB of them for the model and the words it has met"
     )
+    texts = [text for text, _ in fresh]
+    for name, work in (
+        ("places", lambda text: find_place(text, page_owner="Администрация города", page_municipality=None)),
+        ("masking", mask),
+    ):
+        started = time.process_time()
+        for text in texts:
+            work(text)
+        print(f"  {name} alone: {len(texts) / (time.process_time() - started):,.0f} texts/s")
     return rate, memory
 
 

