@@ -13,6 +13,7 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.likeness import plural
 from services.appeals.timeline import SYSTEM
 from shared import audit, clock
 from shared.access import Caller
@@ -25,6 +26,9 @@ from shared.tables.appeals import Alert, Appeal, Incident
 
 UNSEEN = Gauge("gospablik_alerts_unseen", "Alerts that no moderator has seen", ["kind"])
 KINDS = ("urgent", "burst", "ping_pong")
+# From so many ways from one organisation to another on, a case is nobody's.
+HANDED_OVER_FROM = 3
+_TIMES = ("раз", "раза", "раз")
 
 Found = Row[Alert, Appeal | None, Incident | None]
 
@@ -40,6 +44,13 @@ async def raise_about_cases(session: WriteSession, kind: str, found: Sequence[tu
     drafts = [_draft(kind, why, appeal_id=appeal.id) for appeal, why in by_case.values()]
     numbers = {appeal.id: appeal.number for appeal, _ in by_case.values()}
     await _store(session, drafts, numbers)
+
+
+async def raise_ping_pong(session: WriteSession, appeal: Appeal) -> None:
+    """Alert about a case that goes from hand to hand, once it has done so often enough."""
+    if appeal.handovers >= HANDED_OVER_FROM:
+        why = f"Из рук в руки: организация сменилась {appeal.handovers} {plural(appeal.handovers, _TIMES)}"
+        await raise_about_cases(session, "ping_pong", [(appeal, why)])
 
 
 async def raise_burst(session: WriteSession, incident: Incident, why: str) -> None:

@@ -4,27 +4,32 @@ A matter is what is out of order (`fault`), else the group of topics. Cases that
 one thing; a group of topics is wide, so there the words must be alike as well.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from scipy.sparse.csgraph import connected_components
+from scipy.special import gammainc
 
-from services.appeals.likeness import Matrix, nearest, squeezed, vectors
+from services.appeals.likeness import Matrix, nearest, squeezed, tells_of, vectors
+from services.appeals.understanding.stems import plain, words_of
+from services.appeals.understanding.urgency_signs import faults
 
 # Texts of one group of topics and one place that are about one thing; measured on the examples of the classifier.
-ALIKE = 0.34
-# With the very topic, or beside the same post, fewer words will do.
+ALIKE = 0.36
+# With the very topic, or none surer than the group, fewer words will do; fewer still beside the same post.
 ALIKE_BY_TOPIC, ALIKE_IN_THREAD = 0.2, 0.12
-# How much above the usual: this many times, and so many deviations.
-_TIMES, _DEVIATIONS = 1.5, 3.0
+# How much above the usual: this many times, and so many that chance brings as many once in ten thousand times.
+_TIMES, _CHANCE = 1.5, 1e-4
 # What is thought of a matter of which nothing is known, as if it had been seen in this many cases.
 _PRIOR = {"fault": 0.02, "group": 0.04}
 _PRIOR_CASES = 50
 _BESIDE = 2
+# So many members tell how an incident speaks.
+PROFILE = 40
 # The same trouble elsewhere at the same hour tells of a flood of messages, or of a storm: it explains this much.
 _ELSEWHERE_MOST = {"fault": 0.10, "group": 0.25}
 
@@ -34,12 +39,16 @@ Matter = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """A case as gathering reads it."""
+    """A case as gathering reads it: `settlement` as its own words tell it, `seat` as its page or the post above.
+
+    Those tell little of where the trouble is: who writes there may live in the next village.
+    """
 
     id: UUID
     text: str
     municipality: str | None
     settlement: str | None
+    seat: str | None
     street: str | None
     fault: str | None
     topic_id: UUID | None
@@ -52,6 +61,14 @@ class Heard:
     urgency: str
     written_at: datetime
     opened_at: datetime
+
+    @staticmethod
+    def of(*, text: str, settlement: str | None, **more: Any) -> "Heard":
+        """From a case's columns, whose settlement may be told by anything."""
+        named = settlement is not None and tells_of(text, settlement)
+        return Heard(
+            text=text, settlement=settlement if named else None, seat=None if named else settlement, **more
+        )
 
     @property
     def matter(self) -> Matter | None:
@@ -95,7 +112,8 @@ def usual_share(matter: Matter, *, here: Tally, region: Tally, elsewhere: Tally)
 def stands_out(count: int, among: int, share: float) -> bool:
     """Whether so many among all cases of a place are clearly above what this share lets expect."""
     expected = share * among
-    return count >= _TIMES * expected and count >= expected + _DEVIATIONS * math.sqrt(expected)
+    # The chance that as many or more come by themselves, one independent of the other.
+    return count >= _TIMES * expected and float(gammainc(count, expected)) <= _CHANCE
 
 
 def speakers(cases: Iterable[Heard]) -> int:
@@ -128,8 +146,8 @@ def is_sudden(cases: Sequence[Heard], least: int, window: timedelta) -> bool:
 def by_settlement(cases: Sequence[Heard], least: int) -> Iterator[list[Heard]]:
     """Cases of one matter in one municipality, parted by settlement where several tell of their own.
 
-    Who names none goes where most of their thread went, else to the largest. Without a settlement that enough
-    people name, all are one.
+    Who names none goes where most of their thread went, else where their page is, else to the largest. Without a
+    settlement that enough people name all are one, but for those who name another than most do.
     """
     named: dict[str, list[Heard]] = defaultdict(list)
     for case in cases:
@@ -137,7 +155,9 @@ def by_settlement(cases: Sequence[Heard], least: int) -> Iterator[list[Heard]]:
             named[case.settlement].append(case)
     leading = {name: found for name, found in named.items() if speakers(found) >= least}
     if not leading:
-        yield list(cases)
+        most = max(named, key=lambda name: len(named[name]), default="")
+        agreed = 2 * len(named.get(most, ())) > sum(len(found) for found in named.values())
+        yield [case for case in cases if not agreed or case.settlement in (None, most)]
         return
     largest = max(leading, key=lambda name: len(leading[name]))
     threads: dict[str, Counter[str]] = defaultdict(Counter)
@@ -148,7 +168,8 @@ def by_settlement(cases: Sequence[Heard], least: int) -> Iterator[list[Heard]]:
     for case in cases:
         if case.settlement is None:
             told = threads.get(case.thread_key or "")
-            leading[told.most_common(1)[0][0] if told else largest].append(case)
+            seat = case.seat if case.seat in leading else largest
+            leading[told.most_common(1)[0][0] if told else seat].append(case)
     yield from leading.values()
 
 
@@ -181,32 +202,47 @@ def places_of(cases: Iterable[Heard]) -> set[str]:
 def likely_members(
     members: Sequence[Heard], others: Sequence[Heard], topic_id: UUID | None
 ) -> list[tuple[Heard, float]]:
-    """Those of the others, of the same group, that speak of the members' trouble without naming the fault, and how
-    alike they are. `topic_id`: what most members are about.
+    """Those of the others that speak of the members' trouble without saying what is out, and how alike they are.
+
+    The others are such that may be about it; `topic_id` is what most members are about.
     """
-    near = likenesses([case.text for case in members], [case.text for case in others], places_of(members))
+    near = likenesses(
+        [case.text for case in members[:PROFILE]], [case.text for case in others], places_of(members)
+    )
     threads = Counter(case.thread_key for case in members if case.thread_key)
     return [
         (case, found)
         for case, found in zip(others, near, strict=True)
-        if belongs(
-            found, threads[case.thread_key or ""], same_topic=topic_id is not None and case.topic_id == topic_id
-        )
+        if belongs(found, threads[case.thread_key or ""], same_topic=is_of_topic(case, topic_id))
     ]
+
+
+def may_be_about(case: Heard, fault: str | None, group_id: UUID | None) -> bool:
+    """Whether a case that does not say that something is out may be about it: by its group, or because its words
+    name the thing: «что со светом?».
+    """
+    if group_id is not None and case.group_id == group_id:
+        return True
+    return fault is not None and any(hit.label == fault for hit in faults()[0].find(words_of(plain(case.text))))
+
+
+def is_of_topic(case: Heard, topic_id: UUID | None) -> bool:
+    """Whether a case of the same group may be of this topic: it is, or nobody could tell which of the group's."""
+    return topic_id is not None and case.topic_id in (topic_id, case.group_id)
 
 
 def belongs(likeness: float, beside: int, *, same_topic: bool) -> bool:
     """Whether a case of the same group and place is about the trouble: by its words; by fewer with the same topic,
-    or beside a post where `beside` members stand.
+    and by fewer still beside a post where `beside` members stand.
     """
-    if beside >= _BESIDE and likeness >= ALIKE_IN_THREAD:
-        return True
-    return likeness >= (ALIKE_BY_TOPIC if same_topic else ALIKE)
+    if not same_topic:
+        return likeness >= ALIKE
+    return likeness >= (ALIKE_IN_THREAD if beside >= _BESIDE else ALIKE_BY_TOPIC)
 
 
 def likenesses(members: Sequence[str], texts: Sequence[str], places: Iterable[str | None] = ()) -> list[float]:
-    """How alike each text is to the likest of the members' texts, names of places aside."""
-    if not texts:
-        return []
+    """How alike each text is to the likest of the members' texts, names of places aside; 0 without members."""
+    if not texts or not members:
+        return [0.0] * len(texts)
     known = list(places)
     return [float(value) for value in nearest(vectors(texts, known), vectors(members, known))]

@@ -32,13 +32,16 @@ from sqlalchemy import (
 
 from services.appeals import alerts, incidents
 from services.appeals.bursts import (
+    PROFILE,
     Heard,
     Matter,
     Tally,
     belongs,
     bursts,
+    is_of_topic,
     likely_members,
     likenesses,
+    may_be_about,
     speakers,
     stands_out,
     usual_share,
@@ -46,6 +49,7 @@ from services.appeals.bursts import (
 from services.appeals.incidents import Voice
 from services.appeals.likeness import in_words, plural
 from services.appeals.settings import AppealsSettings, settings
+from services.appeals.similar import PLAN_FOR_THIS
 from services.appeals.timeline import SYSTEM
 from shared.database import WriteSession
 from shared.tables.appeals import Appeal, Incident, IncidentMember, Topic
@@ -60,7 +64,6 @@ USUAL_KEPT = timedelta(minutes=10)
 # What is read of one place, of the region, of one burst.
 SAMPLE = 2_000
 MOST = 1_000
-PROFILE = 40
 _LOCK = 0x6275  # "bu"
 # In one order, so that two batches wait for each other and never crosswise.
 _LOCK_PLACES = text(
@@ -137,8 +140,9 @@ class Gathering:
 
     async def run(self, appeal_ids: Collection[UUID]) -> None:
         """Join these cases to open incidents, and open incidents for what bursts with them."""
+        await self._session.execute(PLAN_FOR_THIS)
         cases = await self._read(_heard().where(Appeal.id.in_(appeal_ids), *_counted(), _never_joined()))
-        cases = [case for case in cases if case.municipality is not None and case.matter is not None]
+        cases = [case for case in cases if case.municipality is not None]
         if not cases:
             return
         await self._lock({case.municipality for case in cases if case.municipality})
@@ -146,7 +150,7 @@ class Gathering:
         await self._open_bursts(left)
 
     async def _read(self, query: Select[Any]) -> list[Heard]:
-        return [Heard(**row._mapping) for row in await self._session.execute(query)]
+        return [Heard.of(**row._mapping) for row in await self._session.execute(query)]
 
     async def _lock(self, municipalities: Collection[str]) -> None:
         await self._session.execute(_LOCK_PLACES, {"room": _LOCK, "names": sorted(municipalities)})
@@ -243,10 +247,10 @@ class Gathering:
             return False
         if incident.fault is not None and case.fault is not None:
             return incident.fault == case.fault
-        if group is not None and case.group_id != group:
+        if not may_be_about(case, incident.fault, group):
             return False
-        same_topic = incident.topic_id is not None and case.topic_id == incident.topic_id
-        return belongs(near, profile.threads.get(case.thread_key, 0), same_topic=same_topic)
+        beside = profile.threads.get(case.thread_key, 0)
+        return belongs(near, beside, same_topic=is_of_topic(case, incident.topic_id))
 
     async def _join(self, incident: Incident, found: Sequence[tuple[Heard, float]]) -> None:
         await self._lock_cases([case for case, _ in found])
@@ -409,12 +413,14 @@ class Gathering:
     async def _silent(
         self, place: str, until: datetime, members: Sequence[Heard], settlement: str | None
     ) -> list[Heard]:
-        """Cases of the same group there that do not name what is out."""
+        """Cases there that may be about the same and do not say that it is out."""
         group = incidents.agreed(case.group_id for case in members)
-        if group is None:
-            return []
-        found = await self._read(self._recent(place, until, Appeal.fault.is_(None), _group == group))
-        return [case for case in found if _one_place(case.settlement, settlement)]
+        found = await self._read(self._recent(place, until, Appeal.fault.is_(None)))
+        return [
+            case
+            for case in found
+            if _one_place(case.settlement, settlement) and may_be_about(case, members[0].fault, group)
+        ]
 
 
 @dataclass
@@ -460,13 +466,16 @@ def _one_place(one: str | None, other: str | None) -> bool:
     return one is None or other is None or one == other
 
 
-def _preference(case: Heard, incident: Incident, profile: _Profile) -> tuple[bool, bool, int, int, datetime]:
+def _preference(
+    found: Heard, incident: Incident, profile: _Profile
+) -> tuple[bool, bool, int, bool, int, datetime]:
     """Of several incidents that fit: the one that names the place and the fault, then where the post is."""
     return (
-        case.settlement is not None and case.settlement == incident.settlement,
-        case.fault is not None and case.fault == incident.fault,
-        profile.threads.get(case.thread_key, 0),
-        profile.pages.get(case.page_id, 0),
+        found.settlement is not None and found.settlement == incident.settlement,
+        found.fault is not None and found.fault == incident.fault,
+        profile.threads.get(found.thread_key, 0),
+        found.seat is not None and found.seat == incident.settlement,
+        profile.pages.get(found.page_id, 0),
         incident.last_at,
     )
 

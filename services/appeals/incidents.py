@@ -135,7 +135,7 @@ async def title_of(session: AsyncSession, matter: Matter) -> str:
     if matter.municipality is not None:
         district = await session.scalar(select(Municipality.name).where(Municipality.oktmo == matter.municipality))
     # «город Улан-Удэ, Улан-Удэ» says the same twice.
-    settlement = matter.settlement if not district or (matter.settlement or "") not in district else None
+    settlement = matter.settlement if matter.settlement not in (district or "").split() else None
     where = ", ".join(part for part in (district, settlement, matter.street) if part)
     what = what or "Похожие обращения"
     return f"{what}: {where}" if where else what

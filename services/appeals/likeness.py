@@ -105,6 +105,12 @@ def beginnings(names: Iterable[str | None]) -> set[str]:
     return {word[: max(_BEGINNING, len(word) - 2)] for word in words if len(word) >= _BEGINNING}
 
 
+def tells_of(text: str, name: str) -> bool:
+    """Whether the words themselves name a place, in any case; short names as they stand."""
+    starts = beginnings([name]) or set(words_of(plain(name)))
+    return any(word.startswith(start) for word in words_of(plain(text)) for start in starts)
+
+
 def vectors(texts: Sequence[str], places: Iterable[str | None] = ()) -> Matrix:
     """Each text as a row of length 1 (0 when nothing is told): the product of two rows is their likeness.
 

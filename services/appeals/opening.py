@@ -235,6 +235,8 @@ class Opening:
         message, judgement = item.message, item.judgement
         self._link(appeal, message)
         appeal.updated_at = clock.now()
+        # «Когда уже?» — and then what is out: gathering looks at the case again.
+        appeal.fault = appeal.fault or judgement.fault
         self._journal.note(
             appeal, "message_added", item.actor, message_id=str(message.id), needs_answer=judgement.needs_answer
         )

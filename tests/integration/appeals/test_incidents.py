@@ -140,3 +140,16 @@ async def test_an_urgent_case_is_told_at_once_and_once(world: World) -> None:
     assert (await world.get("/alerts", seen=False)).json()["items"] == []
     assert (await world.get("/alerts", role="executor", org=world.organisation)).status_code == 403
     assert (await world.post(f"/alerts/{UUID(int=9)}/seen", None)).status_code == 404
+
+
+async def test_a_case_that_goes_from_hand_to_hand_is_told_once(world: World) -> None:
+    case = await case_of(world, "anna", text="Когда починят скамейку в парке?")
+    for turn in range(4):
+        to = world.other_organisation if turn % 2 == 0 else world.organisation
+        moved = await world.move(
+            await world.case(case["id"]), "assigned", organisation_id=str(to), reason="Не наше"
+        )
+        assert moved.status_code == 200, moved.text
+        found = (await world.get("/alerts", kind="ping_pong")).json()["items"]
+        assert [one["appeal_id"] for one in found] == ([case["id"]] if turn >= 2 else [])
+    assert found[0]["why"] == "Из рук в руки: организация сменилась 3 раза"

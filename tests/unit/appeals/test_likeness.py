@@ -1,0 +1,110 @@
+"""How alike two cases are, and the reasons in words."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from services.appeals.likeness import ENOUGH, Likeness, compare, in_words, same_words, squeezed, telling_words
+
+NOON = datetime(2026, 3, 4, 4, tzinfo=UTC)
+LIGHT, ROADS, ENERGY = UUID(int=1), UUID(int=2), UUID(int=3)
+GROUPS = {LIGHT: ENERGY, UUID(int=4): ENERGY, ROADS: ROADS}
+
+
+@dataclass(frozen=True)
+class Case:
+    text: str
+    topic_id: UUID | None = LIGHT
+    fault: str | None = "power"
+    municipality: str | None = "81624000"
+    settlement: str | None = "Селенгинск"
+    street: str | None = None
+    house: str | None = None
+    network: str | None = "vk"
+    author_key: str | None = "anna"
+    written_at: datetime = NOON
+
+
+ASKED = Case("Третий час нет света на улице Школьной, когда включат?")
+
+
+def like(other: Case, asked: Case = ASKED) -> Likeness:
+    return compare(asked, [other], GROUPS)[0]
+
+
+def test_the_same_words_in_another_network_within_hours_are_probably_one_persons() -> None:
+    copy = replace(
+        ASKED, text="ТРЕТИЙ час нет света на улице Школьной… когда включат", network="ok", author_key="77"
+    )
+    soon = like(replace(copy, written_at=NOON + timedelta(hours=2)))
+    assert (soon.same_person, soon.score >= 0.9) == ("probably", True)
+    assert soon.why[:2] == ("тот же текст", "другая сеть, автор, вероятно, тот же")
+    assert soon.why[-1] == "2 часа"
+    late = like(replace(copy, written_at=NOON + timedelta(days=3)))
+    assert (late.same_person, late.why[0]) == (None, "тот же текст")
+    here = like(replace(copy, network="vk"))
+    assert here.same_person is None, "two accounts of one network are two people"
+
+
+def test_words_that_anybody_writes_make_nobody_the_same_person() -> None:
+    asked = replace(ASKED, text="Нет света!")
+    assert like(replace(asked, network="ok", author_key="77"), asked).same_person is None
+
+
+def test_a_repeated_complaint_says_so() -> None:
+    again = like(replace(ASKED, text="Света на Школьной так и нет", written_at=NOON + timedelta(days=5)))
+    assert (again.same_person, again.score >= ENOUGH) == ("author", True)
+    assert "тот же автор" in again.why
+    assert "5 дней" in again.why
+
+
+def test_another_trouble_at_the_same_place_is_not_alike() -> None:
+    roads = replace(ASKED, text="Яма у школы", topic_id=ROADS, fault=None, author_key="boris")
+    assert like(roads).score < ENOUGH
+    assert like(replace(ASKED, text="Нет воды", fault="water", author_key="boris")).score < ENOUGH
+
+
+def test_the_same_trouble_at_another_place_is_less_alike() -> None:
+    other = replace(ASKED, text="У нас света нет, сидим в темноте", author_key="boris")
+    near, far = like(other), like(replace(other, settlement="Каменск"))
+    assert near.score >= ENOUGH > far.score
+    assert "тот же населённый пункт" in near.why
+    assert "та же неисправность: нет света" in near.why
+
+
+@pytest.mark.parametrize(
+    ("street", "house", "words"),
+    [("Школьная", "5", "тот же дом"), ("Школьная", "7", "та же улица"), (None, None, "тот же населённый пункт")],
+)
+def test_the_place_is_told_as_closely_as_it_is_known(street: str | None, house: str | None, words: str) -> None:
+    asked = replace(ASKED, street="Школьная", house="5")
+    assert words in like(replace(asked, street=street, house=house, author_key="boris"), asked).why
+
+
+def test_topics_of_one_group_count_half() -> None:
+    asked = replace(ASKED, fault=None)
+    group = like(replace(asked, topic_id=UUID(int=4), author_key="boris"), asked)
+    topic = like(replace(asked, author_key="boris"), asked)
+    assert "та же группа тем" in group.why
+    assert "та же тема" in topic.why
+    assert group.score <= topic.score
+
+
+def test_words_are_compared_without_what_stands_in_any_message() -> None:
+    assert telling_words("Здравствуйте! Когда же у нас включат СВЕТ?") == "включат свет"
+    assert telling_words("свет в Селенгинске, в селенгинском", {"селенгин"}) == "свет"
+    assert same_words(squeezed("Нет света. Совсем!"), squeezed("нет света — совсем"))
+    assert not same_words(squeezed(""), squeezed("…"))
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        (timedelta(seconds=40), "меньше минуты"), (timedelta(minutes=1), "1 минута"),
+        (timedelta(minutes=12), "12 минут"), (timedelta(hours=23), "23 часа"), (timedelta(days=21), "21 день"),
+    ],
+)  # fmt: skip
+def test_spans_in_words(span: timedelta, words: str) -> None:
+    assert in_words(span) == words
