@@ -90,14 +90,25 @@ def _event(alert: Alert, numbers: dict[UUID, int]) -> NewEvent:
 
 
 async def find(
-    session: AsyncSession, paging: Paging, *, seen: bool | None = None, kind: str | None = None
+    session: AsyncSession,
+    paging: Paging,
+    *,
+    seen: bool | None = None,
+    kind: str | None = None,
+    in_incident: bool | None = None,
 ) -> Sequence[Found]:
-    """Alerts newest first, one more than the page takes, each with its case and the incident it belongs to."""
+    """Alerts newest first, one more than the page takes, each with its case and the incident it belongs to.
+
+    `in_incident`: of cases that are in one, or of all else.
+    """
     query = _query().order_by(Alert.created_at.desc(), Alert.id.desc()).limit(paging.limit + 1)
     if seen is not None:
         query = query.where(Alert.seen_at.is_not(None) if seen else Alert.seen_at.is_(None))
     if kind is not None:
         query = query.where(Alert.kind == kind)
+    if in_incident is not None:
+        inside = func.coalesce(Appeal.incident_id.is_not(None), False)
+        query = query.where(inside.is_(in_incident))
     after = paging.after((Alert.created_at, Alert.id), (datetime.fromisoformat, UUID))
     if after is not None:
         query = query.where(after)

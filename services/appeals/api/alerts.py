@@ -26,9 +26,13 @@ async def list_alerts(
     response: Response,
     seen: Annotated[bool | None, Query(description="`false`: those that nobody has seen")] = None,
     kind: Literal["urgent", "burst", "ping_pong"] | None = None,
+    in_incident: Annotated[
+        bool | None,
+        Query(description="`false`: without cases that are in an incident, whose own alert tells of all"),
+    ] = None,
 ) -> Page[AlertOut]:
     """Newest first: urgent cases, bursts, cases that go from hand to hand. Moderators of the centre see them."""
-    found = await alerts.find(session, paging, seen=seen, kind=kind)
+    found = await alerts.find(session, paging, seen=seen, kind=kind, in_incident=in_incident)
     rows, cursor = paging.page(found, lambda row: (row[0].created_at, row[0].id), response)
     return Page(items=[_present(row) for row in rows], next_cursor=cursor)
 

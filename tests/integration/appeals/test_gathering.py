@@ -101,6 +101,11 @@ async def test_twelve_voices_among_sixty_become_one_incident_with_an_alert(regio
     ]
     assert alert["incident_id"] == incident["id"]
     assert alert["why"].startswith("Нет света")
+    apart = (await region.world.get("/alerts", in_incident=False)).json()["items"]
+    inside = (await region.world.get("/alerts", in_incident=True)).json()["items"]
+    assert alert["id"] in {one["id"] for one in apart}
+    assert {one["incident_id"] for one in inside} == {incident["id"]}
+    assert {one["kind"] for one in inside} == {"urgent"}
     (told,) = await region.world.events("incident.opened")
     assert told["subject_id"] == UUID(incident["id"])
 
