@@ -25,7 +25,7 @@ FOLDS = 5
 LARGE = 5_000
 FORMAT = 1
 _SEED = 17
-_C = 0.3
+_C = 0.45
 _TOLERANCE = 0.01
 # How far rare classes weigh as much as common ones: wholly, or halfway where a class has few rows to learn from.
 _ROWS_PER_CLASS = 30
