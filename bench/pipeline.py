@@ -94,9 +94,8 @@ async def _ours(url: str, messages: int) -> float:
     async def read_ahead() -> None:
         reached = 0
         while True:
-            if (last := await ahead.judge_next(pool, reached)) == reached:
-                await asyncio.sleep(0.01)
-            reached = last
+            reached = await ahead.read_on(pool, reached)
+            await asyncio.sleep(0.01)
 
     try:
         # The process that reads stands ready, as it does in a service that has begun.
