@@ -20,8 +20,15 @@ def understand_file(source: Path, target: Path) -> int:
     """Write the rows of `source` with what was understood beside them; returns how many.
 
     Rows keep their number, order and columns; a column that is named like a result is kept as `given_<name>`.
-    Raises `typer.BadParameter` naming the row and column that cannot be read.
+    Raises `typer.BadParameter` naming what cannot be read, with its row and column.
     """
+    try:
+        return _understand(source, target)
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"{source.name} is not UTF-8: {error}") from error
+
+
+def _understand(source: Path, target: Path) -> int:
     model = Understanding.load()
     with source.open(encoding="utf-8-sig", newline="") as read:
         rows = csv.DictReader(read, strict=True)
@@ -55,8 +62,6 @@ def _numbered(rows: "csv.DictReader[str]", source: Path) -> Iterator[tuple[int, 
             yield number, row
     except csv.Error as error:
         raise typer.BadParameter(f"{source.name}: row {number + 1} is not CSV: {error}") from error
-    except UnicodeDecodeError as error:
-        raise typer.BadParameter(f"{source.name} is not UTF-8: {error}") from error
 
 
 def _item(row: dict[str, str], named: dict[str, str], number: int, source: Path) -> tuple[str, Context]:

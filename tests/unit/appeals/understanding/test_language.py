@@ -1,8 +1,13 @@
 """Russian, Buryat and both. Sentences are the project's own."""
 
+import csv
+from pathlib import Path
+
 import pytest
 
 from services.appeals.understanding.language import language
+
+REFERENCE = Path(__file__).parents[5] / "shared" / "data"
 
 BURYAT = (
     "Манай тосхондо хоёр хоног гэрэл үгы",
@@ -50,3 +55,13 @@ def test_russian_is_never_taken_for_buryat(text: str) -> None:
 @pytest.mark.parametrize("text", MIXED)
 def test_both_carry_the_meaning(text: str) -> None:
     assert language(text) == "mixed"
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the reference data is not beside the project: not tried")
+def test_sentences_of_a_treebank_and_real_posts_are_told_apart() -> None:
+    sentences = (REFERENCE / "buryat" / "sentences.txt").read_text(encoding="utf-8").splitlines()
+    told = [language(sentence) == "bxr" for sentence in sentences if sentence.strip()]
+    assert sum(told) / len(told) >= 0.90
+    with (REFERENCE / "chatter" / "rusentiment-sample.csv").open(encoding="utf-8", newline="") as file:
+        taken = [language(row["text"]) != "ru" for row in csv.DictReader(file)]
+    assert sum(taken) / len(taken) <= 0.005
