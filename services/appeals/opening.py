@@ -30,6 +30,8 @@ from shared.tables.ingest import Message
 
 REOPENS_WITHIN = timedelta(days=30)
 _TRIES = 3
+# What a new case is written with: all but the number, which the database gives.
+_DRAFTED = tuple(column.key for column in Appeal.__table__.columns if column.key != "number")
 
 Key = tuple[str, str]
 
@@ -192,11 +194,8 @@ class Opening:
         else:
             appeal.status = "triage"
             appeal.route = route.waiting()
-        return {
-            column.key: getattr(appeal, column.key)
-            for column in Appeal.__table__.columns
-            if column.key != "number"
-        }
+        held = vars(appeal)
+        return {key: held.get(key) for key in _DRAFTED}
 
     def take(self, item: Taken) -> Appeal | None:
         """Put one message where it belongs; returns its case, or None when it needs none."""
