@@ -38,6 +38,9 @@ class WorkingCalendar:
     weekly: Mapping[int, Intervals]
     exceptions: Mapping[date, DayException] = field(default_factory=dict)
     base: "WorkingCalendar | None" = None
+    _spans: dict[date, Sequence[tuple[datetime, datetime]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def exception(self, day: date) -> DayException | None:
         """What is special about this local date."""
@@ -60,15 +63,18 @@ class WorkingCalendar:
             return exception.intervals
         return self.weekly.get(day.isoweekday(), ())
 
-    def spans(self, day: date) -> list[tuple[datetime, datetime]]:
-        """The date's working intervals as moments in UTC."""
-        return [
-            (
-                datetime.combine(day, start, self.zone).astimezone(UTC),
-                datetime.combine(day if end > time.min else day + A_DAY, end, self.zone).astimezone(UTC),
+    def spans(self, day: date) -> Sequence[tuple[datetime, datetime]]:
+        """The date's working intervals as moments in UTC; a date is reckoned once."""
+        known = self._spans.get(day)
+        if known is None:
+            known = self._spans[day] = tuple(
+                (
+                    datetime.combine(day, start, self.zone).astimezone(UTC),
+                    datetime.combine(day if end > time.min else day + A_DAY, end, self.zone).astimezone(UTC),
+                )
+                for start, end in self.intervals(day)
             )
-            for start, end in self.intervals(day)
-        ]
+        return known
 
 
 def _days(calendar: WorkingCalendar, start: datetime) -> Iterator[date]:
