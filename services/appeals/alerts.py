@@ -65,7 +65,7 @@ def _draft(kind: str, why: str, **about: UUID) -> dict[str, Any]:
 async def _store(session: WriteSession, drafts: list[dict[str, Any]], numbers: dict[UUID, int]) -> None:
     if not drafts:
         return
-    rows = await session.scalars(upsert(Alert).values(drafts).on_conflict_do_nothing().returning(Alert))
+    rows = await session.scalars(upsert(Alert).on_conflict_do_nothing().returning(Alert), drafts)
     raised = list(rows)
     await audit.record(session, Alert, (audit.made(alert) for alert in raised))
     await emit(session, *(_event(alert, numbers) for alert in raised))

@@ -272,9 +272,10 @@ async def join(session: WriteSession, incident: Incident, voices: Sequence[Voice
     ]  # fmt: skip
     made = await session.scalars(
         upsert(IncidentMember)
-        .values(rows)
         .on_conflict_do_nothing(index_elements=["appeal_id"], index_where=IncidentMember.left_at.is_(None))
-        .returning(IncidentMember)
+        .returning(IncidentMember),
+        rows,
+        execution_options={"render_nulls": True},
     )
     members = list(made)
     came = {member.appeal_id for member in members}

@@ -14,17 +14,13 @@ import numpy.typing as npt
 from scipy.optimize import minimize, minimize_scalar
 from sklearn.linear_model import LogisticRegression
 
+from services.appeals.understanding.heads import softmax
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _PULL = 1.0
 _TINY = 1e-9
-
-
-def softmax(scores: Floats) -> Floats:
-    """Probabilities of each row's classes."""
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Calibration:
     @staticmethod
     def learn(margins: Floats, targets: Ints) -> "Calibration":
         """From margins of unseen rows and the places of their true labels."""
-        temperature = _temperature(margins, targets)
+        temperature = temperature_of(margins, targets)
         scale, offsets = _offsets(margins, targets, temperature)
         right = margins.argmax(axis=1) == targets
         if right.all() or not right.any():
@@ -79,7 +75,9 @@ class Calibration:
         )
 
 
-def _temperature(margins: Floats, targets: Ints) -> float:
+def temperature_of(margins: npt.NDArray[Any], targets: Ints) -> float:
+    """What margins are multiplied with to become honest probabilities: least log loss."""
+
     def loss(logarithm: float) -> float:
         chances = softmax(margins * float(np.exp(logarithm)))
         return -float(np.mean(np.log(chances[np.arange(len(targets)), targets] + _TINY)))

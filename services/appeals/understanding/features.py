@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -18,7 +17,6 @@ from services.appeals.understanding.stems import plain, words_of
 
 # A sparse matrix of scipy, which says nothing of its types.
 Matrix = Any
-Array = npt.NDArray[np.float32]
 
 _PIECES = (2, 3, 4, 5)
 _SIGNS = frozenset("?!)")

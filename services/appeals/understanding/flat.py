@@ -1,7 +1,7 @@
 """A message understood, as one row of a file: yes or no, names instead of codes, nothing left to a person."""
 
 from services.appeals.understanding.judgement import Context
-from services.appeals.understanding.rule import Reading, wordless
+from services.appeals.understanding.rule import wordless
 from services.appeals.understanding.understand import Understanding, Understood
 from shared.classifier import classes
 
@@ -25,9 +25,8 @@ def flat_rows(model: Understanding, items: list[tuple[str, Context]]) -> list[di
 
 
 def _row(model: Understanding, text: str, context: Context, found: Understood) -> dict[str, str]:
-    reading = Reading(text)
-    if not reading.words:
-        nothing = wordless(text, reading, context)
+    if not found.reading.words:
+        nothing = wordless(text, found.reading, context)
         return _EMPTY | {
             "needs_answer": "no", "type": "chatter", "confidence": str(nothing.confidence), "urgency": "normal",
             "language": "ru", "why": nothing.why,

@@ -61,10 +61,10 @@ def folder() -> Path:
     return Path(str(resources.files("services.appeals.understanding"))) / "model"
 
 
-def softmax(margins: Floats) -> Floats:
-    """Probabilities of margins, row by row."""
+def softmax(margins: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Probabilities of margins, row by row, as precise as these are."""
     raised = np.exp(margins - margins.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float32)
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
 def sight(features: Features, seen: Sequence[Seen]) -> Matrix:

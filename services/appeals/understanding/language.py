@@ -4,11 +4,10 @@ Buryat is written with ү, ө, һ, but people type without them too; then its do
 tell it from a Russian misspelling. A greeting or thanks in Buryat does not make a Russian message mixed.
 """
 
-import csv
 import re
 from functools import cache, lru_cache
-from importlib import resources
 
+from services.appeals.understanding import data
 from services.appeals.understanding.judgement import Language
 from services.appeals.understanding.morphology import analyzer
 from services.appeals.understanding.stems import plain, words_of
@@ -46,10 +45,9 @@ _RUSSIAN_PARTS = frozenset({"VERB", "INFN", "GRND", "PREP", "CONJ", "PRCL"})
 @cache
 def _known() -> tuple[frozenset[str], re.Pattern[str]]:
     """Words of Buryat, and the formulas of greeting and thanks."""
-    text = resources.files("services.appeals.understanding.data").joinpath("buryat.csv").read_text("utf-8")
     words: set[str] = set()
     formulas: list[str] = []
-    for row in csv.DictReader(text.splitlines()):
+    for row in data.rows("buryat.csv"):
         found = row["words"].split(";")
         if row["kind"] == "formula":
             formulas += found

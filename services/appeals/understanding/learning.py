@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 from sklearn.svm import LinearSVC
 
+from services.appeals.understanding.calibration import temperature_of
 from services.appeals.understanding.examples import Example, digest, examples
 from services.appeals.understanding.features import Features, Matrix
 from services.appeals.understanding.heads import (
@@ -26,7 +26,6 @@ from services.appeals.understanding.heads import (
     Seen,
     folder,
     sight,
-    softmax,
     with_urges,
     with_wants,
 )
@@ -163,17 +162,6 @@ def unseen(learnt: Sequence[Example]) -> Unseen:
     return found
 
 
-def sharpest(margins: Floats, labels: Sequence[str], right: Sequence[str]) -> float:
-    """The scale under which margins become honest probabilities: least log loss."""
-    at = np.array([labels.index(label) for label in right])
-
-    def loss(logarithm: float) -> float:
-        chances = softmax(margins * float(np.exp(logarithm)))
-        return -float(np.mean(np.log(chances[np.arange(len(at)), at] + 1e-9)))
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 4.0), method="bounded").x))
-
-
 def at_recall(chances: Floats, yes: npt.NDArray[np.bool_], recall: float) -> float:
     """The greatest threshold that still finds this share of the yeses."""
     ranked = np.sort(chances[yes])
@@ -204,8 +192,10 @@ def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
     urgent = np.array([item.urgency == "high" for item in learnt])
     groups = [learnt[at].group for at in asking]
     known = [at for at in asking if learnt[at].topic]
-    group_scale = sharpest(blind.group_margins[asking], blind.group_labels, groups)
-    topic_scale = sharpest(blind.topic_margins[known], blind.topic_labels, [learnt[at].topic for at in known])
+    places = np.array([blind.group_labels.index(group) for group in groups])
+    topics = np.array([blind.topic_labels.index(learnt[at].topic) for at in known])
+    group_scale = temperature_of(blind.group_margins[asking], places)
+    topic_scale = temperature_of(blind.topic_margins[known], topics)
     model = fit(learnt)
     model = replace(
         model, group=replace(model.group, scale=group_scale), topic=replace(model.topic, scale=topic_scale)
@@ -217,7 +207,6 @@ def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
         "lifts": LIFTS,
     }
     ranked = np.argsort(-blind.group_margins[asking], axis=1)
-    places = np.array([blind.group_labels.index(group) for group in groups])
     best = np.argmax(blind.topic_margins[known], axis=1)
     card = {
         "name": "builtin",
@@ -237,12 +226,7 @@ def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
             "urgent": _scores(blind.urgent * blind.need, urgent, URGENT),
             "group_first": round(float(np.mean(ranked[:, 0] == places)), 4),
             "group_in_three": round(float(np.mean((ranked[:, :3] == places[:, None]).any(axis=1))), 4),
-            "topic_first": round(
-                float(
-                    np.mean([blind.topic_labels[b] == learnt[at].topic for b, at in zip(best, known, strict=True)])
-                ),
-                4,
-            ),
+            "topic_first": round(float(np.mean(best == topics)), 4),
         },
     }
     return model, card

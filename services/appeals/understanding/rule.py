@@ -4,13 +4,11 @@ A pure function of the text, the kind of message and what stands around it. It r
 message: only what clearly needs nobody is «no». docs/triage.md tells the rule in the order of this file.
 """
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import resources
 
-from services.appeals.understanding import words
+from services.appeals.understanding import data, words
 from services.appeals.understanding.judgement import Context, Judgement, MessageType, Urgency
 from services.appeals.understanding.stems import Hit, StemIndex, fold, has_link, plain, sentences_of, words_of
 
@@ -76,10 +74,7 @@ class TopicIndex:
     @cache
     def of_groups() -> "TopicIndex":
         """The stems that name each of the 26 groups, kept as data."""
-        text = (
-            resources.files("services.appeals.understanding.data").joinpath("group_stems.csv").read_text("utf-8")
-        )
-        rows = csv.DictReader(text.splitlines())
+        rows = data.rows("group_stems.csv")
         return TopicIndex({row["group"]: [stem.strip() for stem in row["stems"].split(",")] for row in rows})
 
     def best(self, found: list[str]) -> tuple[str | None, list[Hit]]:

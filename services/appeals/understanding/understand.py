@@ -9,20 +9,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from services.appeals.understanding.features import Matrix
-from services.appeals.understanding.heads import Floats, Heads, Seen, folder, sight, with_urges, with_wants
+from services.appeals.understanding.heads import (
+    Floats,
+    Heads,
+    Seen,
+    folder,
+    sight,
+    softmax,
+    with_urges,
+    with_wants,
+)
 from services.appeals.understanding.judgement import Context, Judgement, Language, NeedsAnswer
 from services.appeals.understanding.language import language
 from services.appeals.understanding.places.finding import Place, find_place
-from services.appeals.understanding.rule import wordless
-from services.appeals.understanding.taught import Taught
+from services.appeals.understanding.rule import Reading, wordless
 from services.appeals.understanding.urgency_signs import Signs, fault_names, signs
 from shared.classifier import classes
+
+if TYPE_CHECKING:
+    from services.appeals.understanding.taught import Taught
 
 _YES = ("complaint", "question", "request", "proposal")
 _TYPE_WORDS = {
@@ -55,6 +66,7 @@ class Understood:
     first.
     """
 
+    reading: Reading
     need: float
     types: Mapping[str, float]
     urgent: float
@@ -98,7 +110,7 @@ def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:
 class Understanding:
     """The model in force, with its thresholds and its card."""
 
-    def __init__(self, heads: Heads, card: Mapping[str, Any], taught: Taught | None = None) -> None:
+    def __init__(self, heads: Heads, card: Mapping[str, Any], taught: "Taught | None" = None) -> None:
         """`card` is the model's data card: its thresholds decide. `taught` stands in for groups and topics."""
         self._heads = heads
         self._taught = taught
@@ -131,7 +143,12 @@ class Understanding:
         with np.load(folder() / "builtin.npz", allow_pickle=False) as state:
             heads = Heads.of(state)
         card = json.loads((folder() / "card.json").read_text("utf-8"))
-        return Understanding(heads, card, Taught(topics_model) if topics_model else None)
+        if topics_model is None:
+            return Understanding(heads, card)
+        # What teaches classifiers takes a second to load: only who has one waits for it.
+        from services.appeals.understanding.taught import Taught  # noqa: PLC0415
+
+        return Understanding(heads, card, Taught(topics_model))
 
     def understand(self, items: Sequence[tuple[str, Context]]) -> list[Understood]:
         """Read messages, in their order; many at once cost less. Never raises, whatever the text."""
@@ -175,8 +192,7 @@ class Understanding:
             few = np.array([len(seen[at].reading.words) <= _FEW_WORDS for at in below])
             weights = np.where(few, _POST_WEIGHT_FEW, _POST_WEIGHT)[:, None]
             joint = np.log(chances[below] + 1e-9) + weights * np.log(above + 1e-9)
-            raised = np.exp(joint - joint.max(axis=1, keepdims=True))
-            chances[below] = raised / raised.sum(axis=1, keepdims=True)
+            chances[below] = softmax(joint)
         return chances
 
     def _understood(self, item: Seen, scores: _Scores) -> Understood:
@@ -196,6 +212,7 @@ class Understanding:
         if kind in _YES:
             said += [self._subject(scores.row, group), *_told(place, found)]
         return Understood(
+            reading=item.reading,
             need=scores.need,
             types=types,
             urgent=scores.urgent,

@@ -4,13 +4,12 @@ The words are data (`data/danger.csv`, `faults.csv`, `urgency.csv`); here is how
 names the words that made it, so that a person can check.
 """
 
-import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from importlib import resources
 
+from services.appeals.understanding import data
 from services.appeals.understanding.stems import Hit, StemIndex, plain, words_of
 
 
@@ -73,31 +72,26 @@ class Signs:
 @cache
 def dangers() -> tuple[StemIndex, tuple[str, ...]]:
     """Stems of dangers, and their kinds in order."""
-    rows = _rows("danger.csv")
+    rows = data.rows("danger.csv")
     return StemIndex({row["kind"]: _stems(row["stems"]) for row in rows}), tuple(row["kind"] for row in rows)
 
 
 @cache
 def faults() -> tuple[StemIndex, tuple[str, ...]]:
     """Stems of what may be out, and its kinds in order."""
-    rows = _rows("faults.csv")
+    rows = data.rows("faults.csv")
     return StemIndex({row["fault"]: _stems(row["subjects"]) for row in rows}), tuple(row["fault"] for row in rows)
 
 
 @cache
 def fault_names() -> Mapping[str, str]:
     """What people read of each kind of fault."""
-    return {row["fault"]: row["name"] for row in _rows("faults.csv")}
+    return {row["fault"]: row["name"] for row in data.rows("faults.csv")}
 
 
 @cache
 def _others() -> StemIndex:
-    return StemIndex({row["label"]: _stems(row["stems"]) for row in _rows("urgency.csv")})
-
-
-def _rows(name: str) -> list[dict[str, str]]:
-    text = resources.files("services.appeals.understanding.data").joinpath(name).read_text("utf-8")
-    return list(csv.DictReader(text.splitlines()))
+    return StemIndex({row["label"]: _stems(row["stems"]) for row in data.rows("urgency.csv")})
 
 
 def _by_label(hits: list[Hit]) -> dict[str, str]:

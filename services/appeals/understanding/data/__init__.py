@@ -1,1 +1,12 @@
 """Words of the field, as data."""
+
+import csv
+from functools import cache
+from importlib import resources
+
+
+@cache
+def rows(name: str) -> tuple[dict[str, str], ...]:
+    """The rows of a file in this folder, such as `danger.csv`."""
+    text = resources.files(__package__).joinpath(name).read_text("utf-8")
+    return tuple(csv.DictReader(text.splitlines()))
