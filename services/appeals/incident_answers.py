@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from services.appeals import incidents, replies, tasks
+from services.appeals import incident_lists, incidents, replies, tasks
 from services.appeals.handwritten import is_waiting
 from services.appeals.incident_schemas import IncidentReplyOut
 from services.appeals.moving import accept
@@ -187,7 +187,7 @@ async def find(
     session: AsyncSession, caller: Caller, incident_id: UUID, paging: Paging
 ) -> Sequence[IncidentReply]:
     """Answers of an incident that concern the caller's cases, newest first, one more than the page takes."""
-    await incidents.require(session, caller, incident_id)
+    await incident_lists.require(session, caller, incident_id)
     query = (
         select(IncidentReply)
         .where(

@@ -12,15 +12,9 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
-    Select,
-    Text,
-    exists,
     func,
     insert,
     select,
-    true,
-    type_coerce,
     update,
 )
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -28,6 +22,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import tasks
+from services.appeals.incident_lists import present_in, seen_by
 from services.appeals.timeline import SYSTEM
 from services.appeals.understanding.urgency_signs import fault_names
 from shared import audit, clock
@@ -35,11 +30,10 @@ from shared.access import Caller
 from shared.database import WriteSession
 from shared.events import NewEvent, emit
 from shared.ids import new_id
-from shared.pagination import Paging
 from shared.preconditions import check_version
 from shared.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
 from shared.tables.appeals import Appeal, Incident, IncidentMember, IncidentReply, TimelineEntry, Topic
-from shared.tables.registry import Municipality, Organisation
+from shared.tables.registry import Municipality
 
 # `incident.grown` is told at these counts of members, not at each.
 GROWN_AT = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
@@ -85,16 +79,6 @@ class Placed(Protocol):
     def settlement(self) -> str | None: ...
     @property
     def street(self) -> str | None: ...
-
-
-@dataclass(frozen=True)
-class Filter:
-    """What a list of incidents is narrowed to; null means everything."""
-
-    open: bool | None = None
-    municipality: str | None = None
-    topic_id: UUID | None = None
-    q: str | None = None
 
 
 def fault_name(fault: str) -> str:
@@ -443,7 +427,7 @@ async def _require_hand(session: AsyncSession, caller: Caller, incident: Inciden
         select(func.count())
         .select_from(IncidentMember)
         .join(Appeal, Appeal.id == IncidentMember.appeal_id)
-        .where(*_present(incident.id), caller.scope(Appeal.organisation_id))
+        .where(*present_in(incident.id), caller.scope(Appeal.organisation_id))
     )
     if own != incident.members:
         raise Forbidden("The incident holds cases of others: the centre, or who leads it, decides")
@@ -473,107 +457,3 @@ async def tell(session: WriteSession, incident: Incident, event: str, by: str = 
             },
         ),
     )
-
-
-# Reading: an organisation sees an incident with a case of its own in it, and of its members its own.
-
-
-def _present(incident_id: Any) -> tuple[ColumnElement[bool], ...]:
-    return IncidentMember.incident_id == incident_id, IncidentMember.left_at.is_(None)
-
-
-def seen_by(caller: Caller) -> ColumnElement[bool]:
-    """The condition that keeps a query of incidents to those that the caller may see."""
-    if caller.reaches_region:
-        return true()
-    return exists(
-        select(IncidentMember.id)
-        .join(Appeal, Appeal.id == IncidentMember.appeal_id)
-        .where(*_present(Incident.id), caller.scope(Appeal.organisation_id))
-    )
-
-
-_ORGANISATION = type_coerce(Organisation.name, Text).label("organisation")
-_TOPIC = type_coerce(Topic.name, Text).label("topic")
-# Incident, name of who leads, name of the topic; how many members the caller sees, the first and the last of them.
-Found = Any
-
-
-def _query(caller: Caller) -> Select[Any]:
-    seen: Any = Incident.members
-    first: Any = Incident.first_at
-    last: Any = Incident.last_at
-    query: Select[Any] = select(Incident).select_from(Incident)
-    if not caller.reaches_region:
-        own = (
-            select(
-                func.count().label("seen"),
-                func.min(Appeal.written_at).label("first"),
-                func.max(Appeal.written_at).label("last"),
-            )
-            .select_from(IncidentMember)
-            .join(Appeal, Appeal.id == IncidentMember.appeal_id)
-            .where(*_present(Incident.id), caller.scope(Appeal.organisation_id))
-            .lateral()
-        )
-        query = query.join(own, true())
-        seen, first, last = own.c.seen, own.c.first, own.c.last
-    return (
-        query.add_columns(_ORGANISATION, _TOPIC, seen, first, last)
-        .outerjoin(Organisation, Organisation.id == Incident.organisation_id)
-        .outerjoin(Topic, Topic.id == Incident.topic_id)
-        .where(seen_by(caller))
-        .execution_options(populate_existing=True)
-    )
-
-
-async def find(session: AsyncSession, caller: Caller, wanted: Filter, paging: Paging) -> Sequence[Found]:
-    """Incidents newest first, one more than the page takes."""
-    query = _query(caller).order_by(Incident.opened_at.desc(), Incident.id.desc()).limit(paging.limit + 1)
-    if wanted.open is not None:
-        query = query.where(Incident.closed_at.is_(None) if wanted.open else Incident.closed_at.is_not(None))
-    if wanted.municipality is not None:
-        query = query.where(Incident.municipality == wanted.municipality)
-    if wanted.topic_id is not None:
-        query = query.where(Incident.topic_id == wanted.topic_id)
-    if wanted.q:
-        query = query.where(Incident.title.icontains(wanted.q, autoescape=True))
-    after = paging.after((Incident.opened_at, Incident.id), (datetime.fromisoformat, UUID))
-    if after is not None:
-        query = query.where(after)
-    rows: Sequence[Found] = (await session.execute(query)).all()
-    return rows
-
-
-async def one(session: AsyncSession, caller: Caller, incident_id: UUID) -> Found:
-    """One incident as the caller sees it. Raises `NotFound`."""
-    found = (await session.execute(_query(caller).where(Incident.id == incident_id))).one_or_none()
-    if found is None:
-        raise NotFound("No such incident")
-    return found
-
-
-async def require(session: AsyncSession, caller: Caller, incident_id: UUID) -> None:
-    """Raise `NotFound` unless the caller sees the incident."""
-    if await session.scalar(select(Incident.id).where(Incident.id == incident_id, seen_by(caller))) is None:
-        raise NotFound("No such incident")
-
-
-async def members(session: AsyncSession, caller: Caller, incident_id: UUID, paging: Paging) -> Sequence[Any]:
-    """Member, case, name of its owner, name of its topic: of the cases that the caller sees, last joined first;
-    one more than the page takes. Raises `NotFound`.
-    """
-    await require(session, caller, incident_id)
-    query = (
-        select(IncidentMember, Appeal, _ORGANISATION, _TOPIC)
-        .join(Appeal, Appeal.id == IncidentMember.appeal_id)
-        .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
-        .outerjoin(Topic, Topic.id == Appeal.topic_id)
-        .where(*_present(incident_id), caller.scope(Appeal.organisation_id))
-        .order_by(IncidentMember.joined_at.desc(), IncidentMember.id.desc())
-        .limit(paging.limit + 1)
-    )
-    after = paging.after((IncidentMember.joined_at, IncidentMember.id), (datetime.fromisoformat, UUID))
-    if after is not None:
-        query = query.where(after)
-    return (await session.execute(query)).all()

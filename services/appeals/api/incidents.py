@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals import incident_answers, incidents, similar, wishes
+from services.appeals import incident_answers, incident_lists, incidents, similar, wishes
 from services.appeals.api.appeals import READ, WRITE, Reader, Worker
 from services.appeals.api.replies import Answerer
 from services.appeals.incident_schemas import (
@@ -83,9 +83,9 @@ async def list_incidents(
     q: Annotated[str | None, Query(max_length=200, description="Words of the title")] = None,
 ) -> Page[IncidentOut]:
     """Newest first. An organisation sees those with a case of its own in them."""
-    wanted = incidents.Filter(open=open, municipality=municipality, topic_id=topic_id, q=q)
+    wanted = incident_lists.Filter(open=open, municipality=municipality, topic_id=topic_id, q=q)
     rows, cursor = paging.page(
-        await incidents.find(session, caller, wanted, paging),
+        await incident_lists.find(session, caller, wanted, paging),
         lambda row: (row[0].opened_at, row[0].id),
         response,
     )
@@ -105,7 +105,7 @@ async def open_incident(
 
     async def work() -> IncidentOut:
         incident = await incidents.open_by_person(session, caller, body.appeal_ids, body.title)
-        return _present(await incidents.one(session, caller, incident.id))
+        return _present(await incident_lists.one(session, caller, incident.id))
 
     opened = await once(
         session,
@@ -124,7 +124,7 @@ async def open_incident(
 @router.get("/incidents/{incident_id}", responses=problems.responses(*READ, NotFound), summary="One incident")
 async def get_incident(session: Reading, caller: Reader, incident_id: UUID, response: Response) -> IncidentOut:
     """Its cases stand in `/incidents/{id}/members`. The ETag is for `If-Match`."""
-    found = _present(await incidents.one(session, caller, incident_id))
+    found = _present(await incident_lists.one(session, caller, incident_id))
     set_etag(response, found.version)
     return found
 
@@ -172,7 +172,7 @@ async def list_members(
 ) -> Page[MemberOut]:
     """Last joined first, with the reason of each. An organisation sees its own."""
     rows, cursor = paging.page(
-        await incidents.members(session, caller, incident_id, paging),
+        await incident_lists.members(session, caller, incident_id, paging),
         lambda row: (row[0].joined_at, row[0].id),
         response,
     )
@@ -271,12 +271,12 @@ async def answer_incident(
 
 
 async def _now(session: Any, caller: Any, incident_id: UUID, response: Response) -> IncidentOut:
-    found = _present(await incidents.one(session, caller, incident_id))
+    found = _present(await incident_lists.one(session, caller, incident_id))
     set_etag(response, found.version)
     return found
 
 
-def _present(row: incidents.Found) -> IncidentOut:
+def _present(row: incident_lists.Found) -> IncidentOut:
     incident, organisation, topic, seen, first, last = row
     same = (
         "id", "number", "version", "origin", "title", "fault", "municipality", "settlement", "street", "urgency",
