@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import tasks
 from services.appeals.incident_lists import present_in, seen_by
+from services.appeals.likeness import Placed
 from services.appeals.timeline import SYSTEM
 from services.appeals.understanding.urgency_signs import fault_names
 from shared import audit, clock
@@ -64,21 +65,6 @@ class Matter:
     municipality: str | None = None
     settlement: str | None = None
     street: str | None = None
-
-
-class Placed(Protocol):
-    """A case that tells what it is about and where."""
-
-    @property
-    def topic_id(self) -> UUID | None: ...
-    @property
-    def fault(self) -> str | None: ...
-    @property
-    def municipality(self) -> str | None: ...
-    @property
-    def settlement(self) -> str | None: ...
-    @property
-    def street(self) -> str | None: ...
 
 
 def fault_name(fault: str) -> str:

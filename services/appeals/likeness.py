@@ -49,11 +49,9 @@ _ANY_MESSAGE = frozenset(
 )
 
 
-class Told(Protocol):
-    """What is compared of a case."""
+class Placed(Protocol):
+    """A case that tells what it is about and where."""
 
-    @property
-    def text(self) -> str: ...
     @property
     def topic_id(self) -> UUID | None: ...
     @property
@@ -64,6 +62,13 @@ class Told(Protocol):
     def settlement(self) -> str | None: ...
     @property
     def street(self) -> str | None: ...
+
+
+class Told(Placed, Protocol):
+    """What is compared of a case."""
+
+    @property
+    def text(self) -> str: ...
     @property
     def house(self) -> str | None: ...
     @property
