@@ -19,6 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import uvloop
 
 from bench.measure import Part, main_all
 from cli import database as bootstrap
@@ -27,6 +28,7 @@ from cli.keys import ensure_keys
 from services.appeals.understanding.examples import examples
 from services.appeals.understanding.judgement import Context
 from services.appeals.understanding.understand import Understanding
+from shared import memory
 from shared.ids import new_id
 
 BATCH = 100
@@ -90,12 +92,13 @@ async def _ours(url: str, messages: int) -> float:
     from shared.events import number_committed  # noqa: PLC0415
 
     pool = Database(url, 4, name="bench")
+    memory.settle()
 
     async def read_ahead() -> None:
         reached = 0
         while True:
             reached = await ahead.read_on(pool, reached)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
 
     try:
         # The process that reads stands ready, as it does in a service that has begun.
@@ -121,6 +124,7 @@ def _alone(texts: Sequence[str]) -> float:
     model = Understanding.load()
     items = [(text, Context(page_owner="О")) for text in texts]
     model.judge(items[:BATCH])
+    memory.settle()
     started = time.perf_counter()
     for start in range(0, len(items), BATCH):
         model.judge(items[start : start + BATCH])
@@ -193,7 +197,8 @@ async def _floor_of_rows(server: str, ours_db: asyncpg.Connection, messages: int
 
 
 def _one_run(messages: int, model: bool) -> tuple[float, float]:
-    return asyncio.run(run(messages, model=model))
+    # The loop that services run on.
+    return uvloop.run(run(messages, model=model))
 
 
 async def in_process(messages: int, *, model: bool) -> tuple[float, float]:

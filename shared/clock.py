@@ -11,7 +11,8 @@ _shift = timedelta(seconds=float(os.environ.get("GOSPABLIK_CLOCK_SHIFT_SECONDS",
 
 def now() -> datetime:
     """The present moment in UTC, moved by `GOSPABLIK_CLOCK_SHIFT_SECONDS`."""
-    return datetime.now(UTC) + _shift
+    moment = datetime.now(UTC)
+    return moment + _shift if _shift else moment
 
 
 def today() -> date:

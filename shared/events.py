@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,6 +25,7 @@ from shared.database import Database, WriteSession
 from shared.ids import new_id
 from shared.jobs import Jobs
 from shared.logs import logger
+from shared.rows import insert_rows
 from shared.tables.events import CursorMixin, Event
 from shared.wakeups import EVENTS, OUTBOX, WakeUps, wait
 
@@ -52,8 +53,9 @@ async def emit(session: WriteSession, *events: NewEvent) -> None:
     if not events:
         return
     created_at = clock.now()
-    await session.execute(
-        insert(Event),
+    await insert_rows(
+        session,
+        Event,
         [
             {
                 "id": new_id(),
@@ -90,7 +92,9 @@ async def number_committed(database: Database, limit: int = 5_000) -> int:
             .subquery()
         )
         numbered = await session.execute(
-            update(Event).where(Event.id == waiting.c.id).values(position=last + waiting.c.nth)
+            update(Event).where(Event.id == waiting.c.id).values(position=last + waiting.c.nth),
+            # Nothing of them is held here; finding out would read all their ids.
+            execution_options={"synchronize_session": False},
         )
         count: int = numbered.rowcount  # type: ignore[attr-defined]
         if count:

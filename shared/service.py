@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from shared import audit, idempotency, identity, logs, oidc, openapi, problems, tokens
+from shared import audit, idempotency, identity, logs, memory, oidc, openapi, problems, tokens
 from shared.body_limit import BodyLimit
 from shared.database import POOL_SIZES, Database, ReadSession, WriteSession
 from shared.events import Consumer, relay
@@ -319,8 +319,10 @@ def run(name: str, process: Process = "all") -> None:
     """Serve `services.<name>.app:service` until a signal ends it."""
     logs.configure(name, settings().log_level)
     service: Any = importlib.import_module(f"services.{name}.app").service
+    app = service.build(process)
+    memory.settle()
     uvicorn.run(
-        service.build(process),
+        app,
         host=settings().host,
         port=settings().port,
         loop="uvloop",

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from prometheus_client import Gauge
 from sqlalchemy import Row, func, select
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.likeness import plural
@@ -22,6 +21,7 @@ from shared.events import NewEvent, emit
 from shared.ids import new_id
 from shared.pagination import Paging
 from shared.problems import NotFound
+from shared.rows import insert_into
 from shared.tables.appeals import Alert, Appeal, Incident
 
 UNSEEN = Gauge("gospablik_alerts_unseen", "Alerts that no moderator has seen", ["kind"])
@@ -65,8 +65,9 @@ def _draft(kind: str, why: str, **about: UUID) -> dict[str, Any]:
 async def _store(session: WriteSession, drafts: list[dict[str, Any]], numbers: dict[UUID, int]) -> None:
     if not drafts:
         return
-    rows = await session.scalars(upsert(Alert).on_conflict_do_nothing().returning(Alert), drafts)
-    raised = list(rows)
+    rows = await session.scalars(insert_into(Alert).on_conflict_do_nothing().returning(Alert.id), drafts)
+    new = set(rows)
+    raised = [Alert(**draft) for draft in drafts if draft["id"] in new]
     await audit.record(session, Alert, (audit.made(alert) for alert in raised))
     await emit(session, *(_event(alert, numbers) for alert in raised))
 

@@ -5,12 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, not_, or_, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from services.appeals.judging import MACHINES
 from shared import audit
 from shared.database import WriteSession
+from shared.rows import insert_into
 from shared.tables.appeals import Triage
 
 _RENEWED = tuple(
@@ -23,7 +23,7 @@ async def store(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) ->
     if not judged:
         return
     before = await _before(session, judged)
-    row = insert(Triage.__table__)  # type: ignore[arg-type]
+    row = insert_into(Triage)
     await session.execute(
         row.on_conflict_do_update(
             index_elements=["message_id"],

@@ -20,6 +20,7 @@ from services.appeals.settings import settings
 from services.appeals.understanding import rule
 from services.appeals.understanding.judgement import Context, Judgement
 from services.appeals.understanding.understand import Understanding
+from shared import memory
 from shared.logs import logger
 
 log = logger(__name__)
@@ -56,6 +57,7 @@ def _start(topics_model: Path | None) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     Understanding.load(topics_model)
+    memory.settle()
 
 
 def _judge(items: Sequence[Item], topics_model: Path | None) -> list[Judged]:

@@ -12,8 +12,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, insert, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import and_, or_, select, tuple_
+from sqlalchemy.orm import make_transient_to_detached
 
 from services.appeals import alerts, deadlines, judgements
 from services.appeals.moving import accept, raise_urgency, tell_first_owner, wake
@@ -25,13 +25,14 @@ from shared import audit, clock
 from shared.database import WriteSession
 from shared.ids import new_id
 from shared.problems import Conflict
+from shared.rows import insert_into, insert_rows
 from shared.tables.appeals import OPEN_STATUSES, Appeal, AppealMessage
 from shared.tables.ingest import Message
 
 REOPENS_WITHIN = timedelta(days=30)
 _TRIES = 3
 # What a new case is written with: all but the number, which the database gives.
-_DRAFTED = tuple(column.key for column in Appeal.__table__.columns if column.key != "number")
+_DRAFTED = frozenset(column.key for column in Appeal.__table__.columns if column.key != "number")
 
 Key = tuple[str, str]
 
@@ -154,13 +155,8 @@ class Opening:
             if not wanted:
                 return
             drafts = [self._draft(wanted[key], key) for key in sorted(wanted)]
-            inserted = await self._session.scalars(
-                upsert(Appeal).on_conflict_do_nothing().returning(Appeal),
-                drafts,
-                # One statement for all, though some cases lack what others have.
-                execution_options={"render_nulls": True},
-            )
-            for appeal in (new := list(inserted)):
+            new = await self._insert(drafts)
+            for appeal in new:
                 item = wanted.pop((appeal.thread_key or "", appeal.author_key or ""))
                 self.opened[item.message.id] = appeal
                 self._pending.add(appeal.id)
@@ -172,7 +168,22 @@ class Opening:
                 wanted = {key: item for key, item in wanted.items() if self.desk.case_for(key) is None}
         raise Conflict("The cases of this thread change too fast; try again")
 
-    def _draft(self, item: Taken, key: Key) -> dict[str, Any]:
+    async def _insert(self, drafts: Sequence[Appeal]) -> list[Appeal]:
+        """Insert cases but for those whose thread and author have an open one; returns the new, in order."""
+        inserted = await self._session.execute(
+            insert_into(Appeal).on_conflict_do_nothing().returning(Appeal.id, Appeal.number),
+            [{name: value for name, value in vars(draft).items() if name in _DRAFTED} for draft in drafts],
+        )
+        numbers = {row.id: row.number for row in inserted}
+        new = [draft for draft in drafts if draft.id in numbers]
+        for appeal in new:
+            appeal.number = numbers[appeal.id]
+            # What was written is all there: reading the rows back would be the dearest step of all.
+            make_transient_to_detached(appeal)
+        self._session.add_all(new)
+        return new
+
+    def _draft(self, item: Taken, key: Key) -> Appeal:
         message, judgement = item.message, item.judgement
         topic_id = self._reference.topic_id(judgement)
         route = self._reference.route_message(message.page_id, judgement)
@@ -195,7 +206,9 @@ class Opening:
             appeal.status = "triage"
             appeal.route = route.waiting()
         held = vars(appeal)
-        return {key: held.get(key) for key in _DRAFTED}
+        for name in _DRAFTED:
+            held.setdefault(name, None)
+        return appeal
 
     def take(self, item: Taken) -> Appeal | None:
         """Put one message where it belongs; returns its case, or None when it needs none."""
@@ -300,8 +313,7 @@ class Opening:
     async def finish(self) -> None:
         """Store links, judgements, timeline and events."""
         await self._session.flush()
-        if self._links:
-            await self._session.execute(insert(AppealMessage), self._links)
+        await insert_rows(self._session, AppealMessage, self._links)
         await judgements.store(self._session, self._judged)
         await alerts.raise_urgent(self._session, self._urgent)
         await self._journal.write(self._session)

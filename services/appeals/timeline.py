@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.database import WriteSession
 from shared.events import NewEvent, emit
 from shared.ids import new_id
+from shared.rows import insert_rows
 from shared.tables.appeals import Appeal, Hand, TimelineEntry
 
 SYSTEM = "system"
@@ -107,10 +108,8 @@ class Journal:
     async def write(self, session: WriteSession) -> None:
         """Store what was collected, after the cases themselves."""
         await session.flush()
-        if self._entries:
-            await session.execute(insert(TimelineEntry), self._entries)
-        if self._hands:
-            await session.execute(insert(Hand), self._hands)
+        await insert_rows(session, TimelineEntry, self._entries)
+        await insert_rows(session, Hand, self._hands)
         await emit(session, *self._events)
         self._entries, self._events, self._hands = [], [], []
 
