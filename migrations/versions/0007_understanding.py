@@ -64,7 +64,6 @@ def _row(position: int, found: Class) -> dict[str, object]:
         "contains": found.contains or None,
         "not_with": found.not_with or None,
         "aliases": list(found.aliases),
-        "owner_kind": found.owner_kind or None,
         "active": True,
     }
 
@@ -84,7 +83,6 @@ def _seed() -> None:
                 ("contains", sa.Text()),
                 ("not_with", sa.Text()),
                 ("aliases", postgresql.JSONB()),
-                ("owner_kind", sa.Text()),
                 ("active", sa.Boolean()),
             )
         ),
@@ -96,7 +94,7 @@ def _seed() -> None:
         bind.execute(
             topics.update()
             .where(topics.c.code == row["code"])
-            .values({key: row[key] for key in ("contains", "not_with", "aliases", "owner_kind")})
+            .values({key: row[key] for key in ("contains", "not_with", "aliases")})
         )
     op.bulk_insert(topics, [row for row in rows if row["group_id"] is not None])
 

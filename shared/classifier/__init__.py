@@ -1,8 +1,8 @@
 """The classifier of topics: 26 groups («группы тем») and their topics («темы»), as data, by version.
 
-A version is a file `<version>.csv` that is never edited: a change is a new file and a migration that brings it,
-so what was judged under an old one keeps its meaning. Names are compared folded: case, «ё/е» and punctuation do
-not matter.
+A version is a file `<version>.csv` whose classes are never edited: a change is a new file and a migration that
+brings it, so what was judged under an old one keeps its meaning. Aliases may be added, by a migration too. Names
+are compared folded: case, «ё/е» and punctuation do not matter.
 """
 
 import csv
@@ -22,7 +22,7 @@ class Class:
     """A group (`group` empty) or a topic of the group whose code `group` is.
 
     `contains` says what belongs here («должна содержать»), `not_with` which neighbours it is not («не путать с»);
-    `aliases` are old names and the words people use; `owner_kind` is a first guess at who answers.
+    `aliases` are old names and the words people use.
     """
 
     code: str
@@ -31,7 +31,6 @@ class Class:
     contains: str
     not_with: str
     aliases: tuple[str, ...]
-    owner_kind: str
 
 
 def fold_name(name: str) -> str:
@@ -57,18 +56,24 @@ def groups(version: str = VERSION) -> Sequence[Class]:
 
 @cache
 def by_name(version: str = VERSION) -> dict[str, Class]:
-    """Folded name or alias → class. A name stands before an alias, a group before a topic; an alias that two
-    classes share names neither.
+    """Folded name or alias → class. A name stands before an alias, a group before a topic. An alias that topics of
+    one group share names the group; one that topics of several groups share names none.
     """
+    by_code = {found.code: found for found in classes(version)}
     named: dict[str, Class] = {}
     for found in classes(version):
         named.setdefault(fold_name(found.name), found)
-    shared: dict[str, set[str]] = {}
-    for found in classes(version):
+    for found in groups(version):
         for alias in found.aliases:
-            shared.setdefault(fold_name(alias), set()).add(found.code)
-    by_code = {found.code: found for found in classes(version)}
-    for alias, codes in shared.items():
-        if len(codes) == 1:
-            named.setdefault(alias, by_code[next(iter(codes))])
+            named.setdefault(fold_name(alias), found)
+    shared: dict[str, list[Class]] = {}
+    for found in classes(version):
+        if found.group:
+            for alias in found.aliases:
+                shared.setdefault(fold_name(alias), []).append(found)
+    for alias, topics in shared.items():
+        if len(topics) == 1:
+            named.setdefault(alias, topics[0])
+        elif len({topic.group for topic in topics}) == 1:
+            named.setdefault(alias, by_code[topics[0].group])
     return named

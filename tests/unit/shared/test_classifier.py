@@ -1,0 +1,64 @@
+"""The classifier is found by any of the names its classes have had."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from shared.classifier import by_name, classes, fold_name, groups
+
+REFERENCE = Path(__file__).parents[4] / "shared" / "reference" / "topics.csv"
+NAMED = by_name()
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("Газ и топливо", "energy"),
+        ("электроснабжение", "energy"),
+        ("Мусор / Свалки / ТКО", "waste"),
+        ("Здравоохранение/Медицина", "health"),
+        ("Коронавирус", "health"),
+        ("Безопасность", "safety"),
+        ("Роспотребнадзор", "safety"),
+        ("Мобилизация", "military"),
+        ("Торговля", "economy"),
+        ("Государственная собственность", "property-land"),
+        ("МФЦ «Мои документы»", "authorities.04"),
+        ("Погребение", "authorities.06"),
+        ("Спецпроекты", "domestic-policy.03"),
+        ("Памятники и объекты культурного наследия", "culture.04"),
+        ("молодежная политика", "youth"),
+    ],
+)
+def test_groups_of_former_classifiers_are_found(name: str, code: str) -> None:
+    assert NAMED[fold_name(name)].code == code
+
+
+def test_an_alias_shared_within_a_group_names_the_group_and_across_groups_names_none() -> None:
+    assert NAMED[fold_name("ВУЗы и ССУЗы")].code == "education"
+    holders = {found.group for found in classes() if "батарейки" in found.aliases}
+    assert len(holders) > 1
+    assert "батарейки" not in NAMED
+
+
+def test_every_class_is_found_by_its_own_name() -> None:
+    assert [NAMED[fold_name(found.name)] for found in classes()] == list(classes())
+    assert len(groups()) == 26
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="needs ../shared/reference/topics.csv")
+def test_every_name_of_the_reference_is_found_in_its_group() -> None:
+    with REFERENCE.open(encoding="utf-8") as source:
+        rows = list(csv.DictReader(source))
+    assert len(rows) > 500
+    assert [row["topic"] for row in rows if fold_name(row["topic"]) not in NAMED] == []
+    elsewhere = {
+        row["topic"]
+        for row in rows
+        if row["group"]
+        and (found := NAMED[fold_name(row["topic"])])
+        and (found.group or found.code) != NAMED[fold_name(row["group"])].code
+    }
+    # Old names whose matter lies in another group today.
+    assert elsewhere == {"Организация парковок", "Отсутствие электричества", "Занятость и трудоустройство"}
