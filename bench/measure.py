@@ -7,6 +7,7 @@ import statistics
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,11 @@ async def measure(name: str, *, bar: float, unit: str, size: int, runs: int, run
 
 @dataclass(frozen=True)
 class Part:
-    """One measurement of a benchmark: `full` and `quick` are the sizes of `run`."""
+    """One measurement of a benchmark: `full` and `quick` are the sizes of `run`.
+
+    In the object that --json prints, its figures stand with `prefix` before their names; the part that the
+    benchmark is judged by first has none.
+    """
 
     name: str
     bar: float
@@ -45,15 +50,11 @@ class Part:
     full: int
     quick: int
     run: Run
+    prefix: str = ""
 
 
-def main(name: str, *, bar: float, unit: str, full: int, quick: int, run: Run) -> None:
-    """Command line of a benchmark: `python -m bench.NAME [--quick] [--json]`; exit 1 below the bar."""
-    main_all(name, (Part(name, bar, unit, full, quick, run),))
-
-
-def main_all(name: str, parts: Sequence[Part]) -> None:
-    """As `main`, for a benchmark of several measurements; with --json the last lines are one object each."""
+def main(name: str, parts: Sequence[Part]) -> None:
+    """Command line of a benchmark: `python -m bench.NAME [--quick] [--json]`; exit 1 below a bar."""
     parser = argparse.ArgumentParser(prog=f"python -m bench.{name}")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, one run")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
@@ -67,8 +68,19 @@ def main_all(name: str, parts: Sequence[Part]) -> None:
             f"{result.name}: {result.ours:,.0f} {part.unit}, floor {result.floor:,.0f} {part.unit}, "
             f"ratio {result.ratio} (bar {part.bar}), {'ok' if result.ok else 'BELOW THE BAR'}"
         )
+    ok = all(result.ok for result in results)
     if asked.json:
-        for result in results:
-            print(json.dumps(asdict(result)))
+        print(json.dumps(together(name, parts, results)))
     # A quick run proves that the benchmark works; its figure is too noisy to judge by.
-    sys.exit(0 if asked.quick or all(result.ok for result in results) else 1)
+    sys.exit(0 if asked.quick or ok else 1)
+
+
+def together(name: str, parts: Sequence[Part], results: Sequence[Result]) -> dict[str, Any]:
+    """All parts as one object; `ok` when every one of them is."""
+    figures = {
+        f"{part.prefix}{key}": value
+        for part, result in zip(parts, results, strict=True)
+        for key, value in asdict(result).items()
+        if key != "name"
+    }
+    return {"name": name, **figures, "ok": all(result.ok for result in results)}

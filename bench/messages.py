@@ -13,6 +13,7 @@ from pathlib import Path
 
 from services.appeals.understanding.flat import flat_rows
 from services.appeals.understanding.judgement import Context
+from services.appeals.understanding.language import language
 from services.appeals.understanding.understand import Understanding
 
 SETS = Path(__file__).parent / "data" / "messages"
@@ -40,6 +41,12 @@ class Share:
         middle = (p + z * z / (2 * n)) / (1 + z * z / n)
         half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return max(0.0, middle - half), min(1.0, middle + half)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The share, its interval and the counts, as JSON shows them."""
+        low, high = (round(edge, 4) for edge in self.interval)
+        return {"value": round(self.value, 4), "low": low, "high": high, "part": self.part, "whole": self.whole}
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -79,6 +86,8 @@ def scores(rows: Sequence[Row], said: Sequence[Row]) -> dict[str, Share]:
         "group first": _share(row["group"] == found["top3"].split("|")[0] for row, found in yes),
         "group in three": _share(row["group"] in found["top3"].split("|") for row, found in yes),
         **_told("municipality", yes),
+        # As a stricter reader counts: a place named where no answer is due is a mistake too.
+        "municipality precision, all": _told("municipality", both)["municipality precision"],
         **_told("settlement", yes),
         **_told("street", yes),
         "language": _share(row["language"] == found["language"] for row, found in both),
@@ -120,3 +129,14 @@ def agreement(first: Sequence[Row], second: Sequence[Row], column: str) -> tuple
     left, right = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
     chance = sum(left[label] * right[label] for label in left) / len(pairs) ** 2
     return equal, (equal - chance) / (1 - chance) if chance < 1 else 1.0
+
+
+def buryat(sentences: Path) -> Share:
+    """The share of Buryat sentences, one a line, that are told to be Buryat."""
+    told = [line for line in sentences.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return _share(language(line) == "bxr" for line in told)
+
+
+def not_russian(posts: Path) -> Share:
+    """The share of Russian posts (a CSV with `text`) that are taken for Buryat, wholly or in part."""
+    return _share(language(row["text"]) != "ru" for row in read(posts))

@@ -21,7 +21,7 @@ from uuid import uuid4
 import asyncpg
 import uvloop
 
-from bench.measure import Part, main_all
+from bench.measure import Part, main
 from cli import database as bootstrap
 from cli.embedded.scratch import PASSWORD, migrate, scratch_server
 from cli.keys import ensure_keys
@@ -208,19 +208,20 @@ async def in_process(messages: int, *, model: bool) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main_all(
+    main(
         "pipeline",
         (
             Part(
-                "pipeline",
+                "pipeline, understanding off",
                 bar=0.1,
                 unit="messages/s",
                 full=10_000,
                 quick=1_000,
                 run=partial(in_process, model=False),
+                prefix="off_",
             ),
             Part(
-                "pipeline_model",
+                "pipeline, understanding on",
                 bar=0.7,
                 unit="messages/s",
                 full=10_000,
