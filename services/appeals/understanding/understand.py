@@ -5,7 +5,7 @@ above it. It rather asks a person than loses a message: docs/understanding.md te
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -102,6 +102,22 @@ def _told(place: Place, found: Signs) -> list[str]:
     return said
 
 
+def _under_posts(
+    chances: npt.NDArray[Any], seen: Sequence[Seen], read: Callable[[Sequence[str]], npt.NDArray[Any]]
+) -> npt.NDArray[Any]:
+    """Probabilities of the words, together with what the posts above say; `read` reads these."""
+    below = [at for at, item in enumerate(seen) if item.context.post_text]
+    if below:
+        written = [seen[at].context.post_text or "" for at in below]
+        posts = {post: place for place, post in enumerate(dict.fromkeys(written))}
+        above = read(list(posts))[[posts[post] for post in written]]
+        few = np.array([len(seen[at].reading.words) <= _FEW_WORDS for at in below])
+        weights = np.where(few, _POST_WEIGHT_FEW, _POST_WEIGHT)[:, None]
+        joint = np.log(chances[below] + 1e-9) + weights * np.log(above + 1e-9)
+        chances[below] = softmax(joint)
+    return chances
+
+
 def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:
     """The likeliest kind among those that need an answer, or among those that need none."""
     return max((kind for kind in types if (kind in _YES) == yes), key=lambda kind: types[kind])
@@ -111,7 +127,7 @@ class Understanding:
     """The model in force, with its thresholds and its card."""
 
     def __init__(self, heads: Heads, card: Mapping[str, Any], taught: "Taught | None" = None) -> None:
-        """`card` is the model's data card: its thresholds decide. `taught` stands in for groups and topics."""
+        """`card` is the model's data card: its thresholds decide. `taught` joins in on groups and topics."""
         self._heads = heads
         self._taught = taught
         self.card = card
@@ -137,8 +153,8 @@ class Understanding:
     @staticmethod
     @cache
     def load(topics_model: Path | None = None) -> "Understanding":
-        """The model that comes with the house, loaded at the first use; groups and topics by `topics_model`, the
-        folder of a taught classifier, if there is one. Raises `StoreError` when it cannot be read.
+        """The model that comes with the house, loaded at the first use; on groups and topics `topics_model`, the
+        folder of a taught classifier, joins in. Raises `StoreError` when there is none or it cannot be used.
         """
         with np.load(folder() / "builtin.npz", allow_pickle=False) as state:
             heads = Heads.of(state)
@@ -148,7 +164,22 @@ class Understanding:
         # What teaches classifiers takes a second to load: only who has one waits for it.
         from services.appeals.understanding.taught import Taught  # noqa: PLC0415
 
-        return Understanding(heads, card, Taught(topics_model))
+        return Understanding(heads, card, Taught(topics_model, heads.group.labels, heads.topic.labels))
+
+    @property
+    def labels(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Codes of the groups and of the topics: the columns of `subjects`."""
+        return self._heads.group.labels, self._heads.topic.labels
+
+    @property
+    def foreign_labels(self) -> str:
+        """Which labels of the taught classifier name no class, in words; empty when all do."""
+        return "" if self._taught is None else self._taught.labels.told()
+
+    def subjects(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
+        """Probabilities of groups and of topics of texts that stand alone."""
+        seen = [Seen.of(text, Context()) for text in texts]
+        return self._subjects(sight(self._heads.features, seen), seen)
 
     def understand(self, items: Sequence[tuple[str, Context]]) -> list[Understood]:
         """Read messages, in their order; many at once cost less. Never raises, whatever the text."""
@@ -162,11 +193,7 @@ class Understanding:
         needs = self._heads.need.chances(wanting)[:, 1]
         types = self._heads.type.chances(wanting)
         urgent = self._heads.urgent.chances(with_urges(rows, seen))[:, 1]
-        if self._taught is None:
-            groups, topics = self._groups(rows, seen), self._heads.topic.chances(rows)
-        else:
-            labels = self._heads.group.labels, self._heads.topic.labels
-            groups, topics = self._taught.chances([item.text for item in seen], *labels)
+        groups, topics = self._subjects(rows, seen)
         found = []
         for at, item in enumerate(seen):
             part = slice(rows.indptr[at], rows.indptr[at + 1])
@@ -181,19 +208,17 @@ class Understanding:
             found.append(self._understood(item, scores))
         return found
 
-    def _groups(self, rows: Matrix, seen: Sequence[Seen]) -> Floats:
-        chances = self._heads.group.chances(rows)
-        below = [at for at, item in enumerate(seen) if item.context.post_text]
-        if below:
-            written = [seen[at].context.post_text or "" for at in below]
-            posts = {post: place for place, post in enumerate(dict.fromkeys(written))}
-            read = self._heads.group.chances(self._heads.features.rows(list(posts)))
-            above = read[[posts[post] for post in written]]
-            few = np.array([len(seen[at].reading.words) <= _FEW_WORDS for at in below])
-            weights = np.where(few, _POST_WEIGHT_FEW, _POST_WEIGHT)[:, None]
-            joint = np.log(chances[below] + 1e-9) + weights * np.log(above + 1e-9)
-            chances[below] = softmax(joint)
-        return chances
+    def _subjects(self, rows: Matrix, seen: Sequence[Seen]) -> tuple[Floats, Floats]:
+        """Probabilities of groups and of topics."""
+        heads = self._heads
+        groups = _under_posts(
+            heads.group.chances(rows), seen, lambda posts: heads.group.chances(heads.features.rows(posts))
+        )
+        topics = heads.topic.chances(rows)
+        if self._taught is None:
+            return groups, topics
+        said = _under_posts(self._taught.said([item.text for item in seen]), seen, self._taught.said)
+        return self._taught.joined(said, groups, topics)
 
     def _understood(self, item: Seen, scores: _Scores) -> Understood:
         labels = self._heads.group.labels

@@ -1,38 +1,135 @@
-"""An organisation's own classifier in the place of the built-in groups and topics."""
+"""An organisation's own classifier beside the built-in one: each speaks for what it knows."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from services.appeals.understanding.classifier import TextClassifier
 from services.appeals.understanding.judgement import Context
 from services.appeals.understanding.model_store import Store, StoreError, digests
+from services.appeals.understanding.taught import LEAST_ROWS, Joint, Labels
 from services.appeals.understanding.understand import Understanding
+from shared.classifier import classes
 
+BUILT_IN = Understanding.load()
+# The first two are groups; the second by its own name, the third names nothing here.
 TEXTS = {
     "Дороги": "яма на дороге номер {}",
-    "СПОРТ И КАТКИ НАШЕГО РАЙОНА": "каток не залит в парке {}",
     "Культура": "ёлка в клубе для детей {}",
+    "СВОЙ КЛАСС": "каток не залит в парке {}",
 }
+DOCTOR = "Завтра врач-кардиолог ведёт приём в поликлинике"
 
 
-def _kept(folder: Path, labels: dict[str, str]) -> Path:
-    texts = [text.format(n) for text in labels.values() for n in range(12)]
-    names = [label for label in labels for _ in range(12)]
+def kept(folder: Path, rows: dict[str, int], texts: dict[str, str] = TEXTS) -> Path:
+    """A version in force that learnt from so many rows of each label."""
+    learnt = [(texts[label].format(n), label) for label, count in rows.items() for n in range(count)]
+    words, labels = zip(*learnt, strict=True)
     store = Store(folder)
-    store.put_in_force(store.keep(TextClassifier.train(texts, names), {}, digests(texts)))
+    card = {"data": {"labels": rows}}
+    store.put_in_force(store.keep(TextClassifier.train(words, labels), card, digests(words)))
     return folder
 
 
-def test_its_labels_that_are_classes_decide_and_its_version_is_named(tmp_path: Path) -> None:
-    model = Understanding.load(_kept(tmp_path, TEXTS))
-    (found,) = model.judge([("ёлка в клубе для детей когда будет?", Context())])
-    assert found.top[0][0] == "culture"
-    assert model.name == f"{Understanding.load().name}+topics-1"
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Understanding:
+    return Understanding.load(kept(tmp_path_factory.mktemp("groups"), {"Дороги": 12, "Культура": 12}))
 
 
-def test_a_folder_without_a_model_or_with_labels_of_its_own_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="holds no model"):
+def best(model: Understanding, text: str, post: str | None = None) -> tuple[str, float]:
+    (found,) = model.understand([(text, Context(post_text=post))])
+    return found.groups[0]
+
+
+def test_it_speaks_for_the_classes_it_knows_and_is_named(model: Understanding) -> None:
+    # «Ёлка» on the road is what its history never says: it knows it as culture alone.
+    text = "на дороге ёлка в клубе для детей"
+    assert best(model, text)[0] == "culture"
+    assert best(model, text)[1] > best(BUILT_IN, text)[1]
+    assert model.name == f"{BUILT_IN.name}+topics-1"
+
+
+def test_what_its_history_does_not_know_is_left_to_the_built_in_model(model: Understanding) -> None:
+    for text, post in (
+        ("как записаться к врачу в поликлинику?", None), ("во всём селе нет света", None), ("во сколько?", DOCTOR),
+    ):  # fmt: skip
+        group, chance = best(BUILT_IN, text, post)
+        assert group not in ("roads", "culture")
+        found, left = best(model, text, post)
+        assert found == group
+        assert left == pytest.approx(chance, abs=1e-3)
+
+
+def test_a_post_above_counts_for_it_too(model: Understanding) -> None:
+    above = "яма на дороге номер 3"
+    assert best(model, "когда?", above)[0] == "roads"
+    assert best(model, "когда?", "ёлка в клубе для детей 5")[0] == "culture"
+
+
+def test_groups_leave_the_topics_within_them_as_they_were(model: Understanding) -> None:
+    texts = [
+        ("Огромная яма на дороге на улице Ленина, пробил колесо", Context()),
+        ("разбита дорога в деревню", Context()),
+    ]
+    for own, built_in in zip(model.understand(texts), BUILT_IN.understand(texts), strict=True):
+        assert own.groups[0][0] == built_in.groups[0][0] == "roads"
+        assert [code for code, _ in own.topics] == [code for code, _ in built_in.topics]
+        assert [share for _, share in own.topics] == pytest.approx(
+            [share for _, share in built_in.topics], abs=1e-3
+        )
+
+
+def test_a_label_that_names_no_class_gives_way_to_the_built_in_model(tmp_path: Path) -> None:
+    found = Understanding.load(kept(tmp_path, {"Дороги": 24, "Культура": 24, "СВОЙ КЛАСС": 12}))
+    assert "«СВОЙ КЛАСС» (12)" in found.foreign_labels
+    text = "каток не залит в парке"
+    assert best(found, text)[0] == best(BUILT_IN, text)[0] not in ("roads", "culture")
+
+
+def test_every_group_has_topics_and_probabilities_stay_whole() -> None:
+    groups, topics = BUILT_IN.labels
+    texts = ["яма", "нет света", "", "спасибо", "врач"]
+    by_group, by_topic = BUILT_IN.subjects(texts)
+    labels = ("Дороги", groups[0], "чужое")
+    joint = Joint(
+        labels, Labels.of(dict.fromkeys(("Дороги", "Здравоохранение", "чужое"), LEAST_ROWS)), groups, topics
+    )
+    said = np.array([[0.7, 0.1, 0.2]] * len(texts))
+    for found in joint.joined(said, by_group, by_topic):
+        assert found.sum(axis=1) == pytest.approx(1.0, abs=1e-4)
+    # Who says nothing of any class changes nothing.
+    unmoved, _ = joint.joined(np.array([[0.0, 0.0, 1.0]] * len(texts)), by_group, by_topic)
+    assert unmoved == pytest.approx(by_group, abs=1e-4)
+
+
+def test_a_topic_that_is_known_takes_no_more_than_is_left_to_it() -> None:
+    groups, topics = BUILT_IN.labels
+    by_group = np.full((1, len(groups)), 0.2 / (len(groups) - 1))
+    by_group[0, groups.index("roads")] = 0.8
+    by_topic = np.full((1, len(topics)), 1 / len(topics))
+    named = {item.code: item for item in classes()}
+    count = sum(topic.startswith("roads.") for topic in topics)
+    read = Labels({"а": 9, "б": 9}, {"а": named["roads.01"], "б": named["roads.02"]}, {})
+    _, found = Joint(("а", "б"), read, groups, topics).joined(np.array([[0.9, 0.1]]), by_group, by_topic)
+    left = 0.8 * 2 / count
+    assert found[0, topics.index("roads.01")] == pytest.approx(0.9 * left, rel=1e-3)
+    assert found[0, topics.index("roads.02")] == pytest.approx(0.1 * left, rel=1e-3)
+    assert found[0, topics.index("roads.03")] == pytest.approx(0.8 / count, rel=1e-3)
+
+
+def test_a_label_with_few_rows_does_not_speak() -> None:
+    labels = Labels.of({"Дороги": LEAST_ROWS, "Культура": LEAST_ROWS - 1, "Чужое": 1})
+    assert set(labels.speaking) == {"Дороги"}
+    assert labels.obstacle() is None
+    assert labels.told() == f"1 of 3 labels, on 1 of {2 * LEAST_ROWS} rows, name no group or topic: «Чужое» (1)"
+
+
+def test_a_folder_that_cannot_be_used_is_refused_by_name_and_reason(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"none holds no model"):
         Understanding.load(tmp_path / "none")
-    with pytest.raises(StoreError, match="none of its labels"):
-        Understanding.load(_kept(tmp_path / "own", {"А": "яма на дороге {}", "Б": "каток не залит {}"}))
+    own = {"А": "яма на дороге {}", "Б": "каток не залит {}"}
+    with pytest.raises(StoreError, match=r"own: version 1 .*2 of 2 labels, on 24 of 24 rows.*«А» \(12\)"):
+        Understanding.load(kept(tmp_path / "own", dict.fromkeys(own, 12), own))
+    with pytest.raises(StoreError, match="no group or topic has 5 rows"):
+        Understanding.load(kept(tmp_path / "few", {"Дороги": 4, "Культура": 4}))
