@@ -1,0 +1,66 @@
+"""The documents speak of files that are there."""
+
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").rglob("*.md")])
+FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+
+_BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+_QUOTED = re.compile(r"`([^`]+)`")
+_ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
+_PLACEHOLDER = re.compile(r"<[^<>]*>|\*+")
+_LINK = re.compile(r"\]\(([^()\s#]+)(?:#[^()\s]*)?\)")
+
+
+def named_paths(text: str) -> set[str]:
+    """Quoted words that say where something is: they begin with a folder of the repository, or name a module."""
+    return {
+        word.rstrip(".,:;")
+        for quoted in _QUOTED.findall(_BLOCK.sub("", text))
+        for word in quoted.split()
+        if (word.split("/")[0] in FOLDERS and "/" in word) or re.fullmatch(r"[\w/*{},]+\.py", word)
+    }
+
+
+def is_there(path: str) -> bool:
+    """Whether every alternative (`{a,b}`) is there; `*` and `<name>` stand for any name.
+
+    A module may be named by the end of its path, and without its suffix.
+    """
+    parts = _ALTERNATIVES.split(path)
+    choices = [part.split(",") if at % 2 else [part] for at, part in enumerate(parts)]
+    for choice in product(*choices):
+        pattern = _PLACEHOLDER.sub("*", "".join(choice)).rstrip("/")
+        rooted = "/" in path and pattern.split("/")[0] in FOLDERS
+        wanted = [pattern, f"{pattern}.py"] if rooted else [f"{folder}/**/{pattern}" for folder in FOLDERS]
+        if not any(next(ROOT.glob(one), None) for one in wanted):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_paths_and_links_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    links = {link for link in _LINK.findall(text) if "://" not in link}
+    lost = {path for path in named_paths(text) if not is_there(path)}
+    lost |= {link for link in links if not (document.parent / link).exists()}
+    assert lost == set()
+
+
+def test_a_lost_path_is_seen() -> None:
+    text = "see `services/appeals/stems.py`, `judging.py` and `GET /api/v1/topics`\n```\n`tests/none.py`\n```\n"
+    assert named_paths(text) == {"services/appeals/stems.py", "judging.py"}
+    assert not is_there("services/appeals/stems.py")
+    assert not is_there("no_such_module.py")
+    assert is_there("judging.py")
+    assert is_there("services/ingest/networks/{vk,ok}/")
+    assert not is_there("services/ingest/networks/{vk,xx}")
+    assert is_there("shared/classifier/<version>.csv")
+    assert is_there("migrations/versions/0002_*")
+    assert is_there("migrations/")
+    assert is_there("bench/pipeline")
