@@ -34,6 +34,7 @@ class Right(StrEnum):
     APPEALS_TRIAGE = "appeals:triage"
     APPEALS_WORK = "appeals:work"
     APPEALS_ANSWER = "appeals:answer"
+    UNDERSTANDING_READ = "understanding:read"
     RULES_MANAGE = "rules:manage"
     METRICS_READ = "metrics:read"
     WEBHOOKS_READ = "webhooks:read"
@@ -111,6 +112,7 @@ RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
         Right.APPEALS_TRIAGE,
         Right.APPEALS_WORK,
         Right.APPEALS_ANSWER,
+        Right.UNDERSTANDING_READ,
         Right.RULES_MANAGE,
         Right.METRICS_READ,
         Right.WEBHOOKS_READ,
@@ -122,6 +124,7 @@ RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
         Right.MESSAGES_READ,
         Right.SOURCES_READ,
         Right.APPEALS_READ,
+        Right.UNDERSTANDING_READ,
         Right.METRICS_READ,
         Right.EVENTS_READ,
     ),
@@ -134,6 +137,7 @@ RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
         Right.SOURCES_READ,
         Right.SOURCES_INSPECT,
         Right.APPEALS_READ,
+        Right.UNDERSTANDING_READ,
         Right.METRICS_READ,
         Right.WEBHOOKS_READ,
         Right.EVENTS_READ,

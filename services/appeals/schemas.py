@@ -173,6 +173,27 @@ class MessageOut(BaseModel):
     triage: TriageOut | None
 
 
+class JudgedOut(BaseModel):
+    """A message with what was judged of it, as lists show it."""
+
+    message_id: UUID = Field(description="`POST /messages/{id}/triage` confirms or corrects", examples=[_ID])
+    network: str = Field(examples=["vk"])
+    kind: Literal["comment", "wall_post", "message"]
+    page_id: UUID
+    organisation: Named = Field(description="Whose page it is")
+    url: str = Field(examples=["https://vk.com/wall-1_2?reply=3"])
+    text: str = Field(
+        description="Personal data is masked, also in `triage.why`", examples=["Спасибо большое, [имя]!"]
+    )
+    written_at: datetime
+    received_at: datetime
+    deleted_at: datetime | None
+    appeal_id: UUID | None = Field(description="The case that holds it")
+    triage: TriageOut
+    judged_at: datetime = Field(description="When it was judged first; the list is ordered by it")
+    updated_at: datetime
+
+
 class ReplyOut(BaseModel):
     """An answer and how far it has come."""
 

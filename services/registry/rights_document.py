@@ -22,6 +22,7 @@ MEANINGS: dict[Right, str] = {
     Right.APPEALS_TRIAGE: "decide what needs an answer, whose it is and how urgent",
     Right.APPEALS_WORK: "move appeals through their statuses",
     Right.APPEALS_ANSWER: "write and send answers",
+    Right.UNDERSTANDING_READ: "see what was judged of all messages, and by which model",
     Right.RULES_MANAGE: "make, try, run dry and activate routing rules, and SLA policies",
     Right.METRICS_READ: "read figures and reports",
     Right.WEBHOOKS_READ: "see endpoints and deliveries",

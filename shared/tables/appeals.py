@@ -9,6 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, Exact, Id, UpdatedAt
 
+# Who judges by itself is named `rule:…` or `model:…`, a person by an id.
+BY_PEOPLE = "judged_by !~ '^(rule|model):'"
 OPEN_STATUSES = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
 
 
@@ -173,7 +175,28 @@ class Triage(Base):
     """What was judged of a citizen's message, by which rule or person, and why."""
 
     __tablename__ = "triage"
-    __table_args__ = (Index("ix_triage_needs_answer_created_at", "needs_answer", "created_at"),)
+    __table_args__ = (
+        # Judgements newest first: all, and those that any one filter leaves; what is rare has an index of its own.
+        Index("ix_triage_created_at", "created_at", "message_id"),
+        Index("ix_triage_needs_answer_created_at", "needs_answer", "created_at", "message_id"),
+        Index("ix_triage_judged_by_created_at", "judged_by", "created_at", "message_id"),
+        Index("ix_triage_by_people", "created_at", "message_id", postgresql_where=text(BY_PEOPLE)),
+        Index(
+            "ix_triage_topic_id_created_at",
+            "topic_id",
+            "created_at",
+            "message_id",
+            postgresql_where=text("topic_id IS NOT NULL"),
+        ),
+        Index("ix_triage_urgent", "created_at", "message_id", postgresql_where=text("urgency = 'high'")),
+        Index(
+            "ix_triage_languages",
+            "language",
+            "created_at",
+            "message_id",
+            postgresql_where=text("language <> 'ru'"),
+        ),
+    )
 
     message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
     needs_answer: Mapped[str]

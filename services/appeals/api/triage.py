@@ -1,16 +1,63 @@
-"""Routes of people's decisions about messages."""
+"""Routes of judgements: what was judged of messages, and people's decisions about them."""
 
+from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Response
 
-from services.appeals import appeals, deciding, reviewed, schemas
-from services.appeals.api.appeals import WRITE, Moderator
+from services.appeals import appeals, deciding, judgement_lists, reviewed, schemas
+from services.appeals.api.appeals import READ, WRITE, Moderator
+from services.appeals.fields import Line, Moment
+from services.appeals.judgement_lists import Filter
+from services.appeals.understanding.judgement import Language, NeedsAnswer
 from shared import problems
+from shared.access import Caller, Right, allowed
+from shared.pagination import Page, PagingDep
 from shared.problems import NotFound
-from shared.service import Writing
+from shared.service import Reading, Writing
 
 router = APIRouter()
+
+Understander = Annotated[Caller, allowed(Right.UNDERSTANDING_READ)]
+
+
+@router.get(
+    "/triage", tags=["messages"], responses=problems.responses(*READ), summary="What was judged of messages"
+)
+async def list_judgements(
+    *,
+    session: Reading,
+    caller: Understander,
+    paging: PagingDep,
+    response: Response,
+    needs_answer: Annotated[NeedsAnswer | None, Query(description="`no` opened no case")] = None,
+    language: Language | None = None,
+    urgency: Literal["normal", "high"] | None = None,
+    judged_by: Annotated[
+        Line | None,
+        Query(description="`machine`, `person`, or exactly, as `triage.judged_by` shows it", examples=["machine"]),
+    ] = None,
+    topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
+    page_id: UUID | None = None,
+    organisation_id: Annotated[UUID | None, Query(description="Whose page it is")] = None,
+    judged_from: Annotated[Moment | None, Query(description="First judged from, included")] = None,
+    judged_to: Annotated[Moment | None, Query(description="Up to, not including")] = None,
+) -> Page[schemas.JudgedOut]:
+    """Each message that was judged, by when it was judged first, newest first. With `needs_answer=no` and
+    `judged_by=machine`: what a machine let lie and nobody has looked at yet.
+
+    Personal data is masked in `text` and `triage.why`.
+    """
+    wanted = Filter(
+        needs_answer=needs_answer, language=language, urgency=urgency, judged_by=judged_by, topic_id=topic_id,
+        page_id=page_id, organisation_id=organisation_id, judged_from=judged_from, judged_to=judged_to,
+    )  # fmt: skip
+    rows, cursor = paging.page(
+        await judgement_lists.find(session, caller, wanted, paging),
+        lambda row: (row.Triage.created_at, row.Triage.message_id),
+        response,
+    )
+    return Page(items=await judgement_lists.present(session, rows), next_cursor=cursor)
 
 
 @router.post(

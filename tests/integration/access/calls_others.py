@@ -36,6 +36,7 @@ APPEALS: dict[str, Row] = {
     "POST /api/v1/incidents/{incident_id}/replies": Call(Right.APPEALS_ANSWER, body(text="Включим")),
     "GET /api/v1/alerts": Listing(Right.APPEALS_TRIAGE, shows="alert_id"),
     "POST /api/v1/alerts/{alert_id}/seen": Call(Right.APPEALS_TRIAGE),
+    "GET /api/v1/triage": Listing(Right.UNDERSTANDING_READ, shows="message_id", key="message_id"),
     "POST /api/v1/messages/{message_id}/triage": Call(
         Right.APPEALS_TRIAGE, body(needs_answer=False), names={"message_id": "other_message_id"}
     ),

@@ -136,6 +136,8 @@ _ROUTES = {
     "/api/v1/routing-rules": "appeals",
     "/api/v1/rule-sets/5/dry-run": "appeals",
     "/api/v1/reviews": "appeals",
+    "/api/v1/triage": "appeals",
+    "/api/v1/understanding": "appeals",
     "/api/v1/webhooks/endpoints": "webhooks",
     "/api/v1/events": "webhooks",
     "/health": "desk",
