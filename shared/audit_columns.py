@@ -40,7 +40,7 @@ AUDITED: dict[str, frozenset[str]] = {
     "reconciliations": frozenset(),
     "backfills": frozenset({"status", "asked_by"}),
     "publications": frozenset({"network", "kind", "status", "on_behalf_of"}),
-    "topics": frozenset({"code", "classifier", "owner_kind"}),
+    "topics": frozenset({"code", "classifier"}),
     "sla_policies": frozenset({"urgency", "starts_from"}),
     "appeals": frozenset({"status", "urgency", "outcome", "network", "municipality", "fault", "language"}),
     "triage": frozenset(

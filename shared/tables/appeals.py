@@ -33,7 +33,6 @@ class Topic(Base):
     contains: Mapped[str | None]
     not_with: Mapped[str | None]
     aliases: Mapped[list[str]]
-    owner_kind: Mapped[str | None]
     active: Mapped[bool] = mapped_column(default=True)
 
 
