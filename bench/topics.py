@@ -21,7 +21,8 @@ from cli.teaching import results
 from services.appeals.understanding.classifier import TextClassifier
 from services.appeals.understanding.evaluation import FIGURES, WANTED, Scores, Splits, by_splits, mean_and_spread
 from services.appeals.understanding.examples import examples
-from services.appeals.understanding.labelled import Labelled, labelled, read_table
+from services.appeals.understanding.labelled import Labelled, labelled
+from services.appeals.understanding.tables import read_table
 from shared.classifier import classes
 
 BAR = 1.0

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from rich.table import Table
 
 from cli.remote import Access, RemoteError, signed_in
+from cli.written import NotWrittenError, replacing
 
 FORMATS = {".csv": "csv", ".xlsx": "xlsx"}
 # Changes of a dry run that are worth reading; the rest is counted.
@@ -93,20 +94,24 @@ def _show_refused(answer: dict[str, Any]) -> None:
 
 async def export(access: Access, file: Path, headings: str) -> int:
     """Fetch the registry into a file; answers the exit code."""
-    return await fetch(
-        access, "/organisations/export", file, format=FORMATS[file.suffix.lower()], headings=headings
-    )
+    kind = FORMATS[file.suffix.lower()]
+    try:
+        return await fetch(access, "/organisations/export", file, format=kind, headings=headings)
+    except NotWrittenError as error:
+        raise RemoteError(str(error)) from error
 
 
 async def fetch(access: Access, path: str, file: Path, **query: str) -> int:
-    """Fetch what the API writes as a file; answers the exit code. Raises `RemoteError`."""
-    async with signed_in(access) as remote:
-        with _progress() as progress:
-            bar = progress.add_task("Fetching", total=None)
-            content = await remote.file(path, received=lambda size: progress.update(bar, completed=size), **query)
-            progress.update(bar, description="Done", total=len(content))
-    try:
-        await asyncio.to_thread(file.write_bytes, content)
-    except OSError as error:
-        raise RemoteError(f"{file} cannot be written: {error.strerror}") from error
+    """Fetch what the API writes as a file, which is replaced whole; answers the exit code. Raises `RemoteError`,
+    and `NotWrittenError` before anything is asked.
+    """
+    with replacing(file) as out:
+        async with signed_in(access) as remote:
+            with _progress() as progress:
+                bar = progress.add_task("Fetching", total=None)
+                content = await remote.file(
+                    path, received=lambda size: progress.update(bar, completed=size), **query
+                )
+                progress.update(bar, description="Done", total=len(content))
+        out.write(content)
     return 0

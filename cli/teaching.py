@@ -1,11 +1,10 @@
 """What `gospablik topics train|evaluate|predict` do and print."""
 
-import csv
 import json
-import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table as Shown
 
+from cli.written import NotWrittenError, beside, replacing_table
+from services.appeals.understanding.classifier import Ranked
 from services.appeals.understanding.evaluation import (
     FIGURES,
     TOP,
@@ -21,22 +22,29 @@ from services.appeals.understanding.evaluation import (
     mean_and_spread,
     score_classifier,
 )
-from services.appeals.understanding.labelled import BETWEEN, FileRefusedError, Labelled, labelled, read_table
-from services.appeals.understanding.model_store import Store, StoreError, digests
+from services.appeals.understanding.labelled import BETWEEN, Labelled, labelled
+from services.appeals.understanding.model_store import Kept, Store, StoreError, digests
+from services.appeals.understanding.tables import FileRefusedError, Head, open_table, read_table
 from services.appeals.understanding.teaching import Source, teach
 from shared.escaping import unescaped
+from shared.masking import mask
 
 COLUMNS = ("label", "top3", "confidence")
 LISTED = 20
+PORTION = 2_000
+FLATTERED = "{known} of {rows} rows are among those it has learnt from: the figures flatter it"
 
 console = Console(highlight=False, soft_wrap=True)
 aside = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def told(work: Callable[[], None]) -> None:
-    """Do the work; what cannot be done is said in words, and the command ends with 1."""
+    """Do the work; what cannot be done is said in words, and the command ends with 1, with 2 for `--out`."""
     try:
         work()
+    except NotWrittenError as error:
+        typer.echo(f"--out: {error}", err=True)
+        raise typer.Exit(2) from error
     except (FileRefusedError, StoreError, ValueError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -75,15 +83,20 @@ def train(data: Path, text: str, label: str, model: Path, names: str | None, *, 
         console.print(line, markup=False)
 
 
+def _known(kept: Kept, texts: Sequence[str]) -> int:
+    """How many of the texts, masked, a model has learnt from."""
+    return int(np.isin(digests(texts), kept.learnt).sum())
+
+
 def evaluate_model(data: Path, text: str, label: str, model: Path, wanted: float, *, as_json: bool) -> None:
     """Score the model in force on a file."""
     found = _read(data, text, label, "-")
     kept = Store(model).load()
     level = kept.card["automatic"].get(f"{wanted:.2f}")
     scores = score_classifier(kept.classifier, found, level["threshold"] if level else None)
-    known = int(np.isin(digests(found.texts), kept.learnt).sum())
+    known = _known(kept, found.texts)
     if known:
-        aside.print(f"{known} of {scores.rows} rows are among those it has learnt from: the figures flatter it")
+        aside.print(FLATTERED.format(known=known, rows=scores.rows))
     if as_json:
         console.print_json(
             json.dumps(
@@ -157,31 +170,84 @@ def results(rows: dict[str, tuple[Figure, Figure]], title: str) -> Shown:
     return table
 
 
-def predict(data: Path, text: str, model: Path, out: Path) -> None:
-    """Write every row with its labels; a row without text gets none. A column named like a result is kept as
-    `given_<name>`.
+@dataclass
+class _Tally:
+    """What became of the rows of a file: how many had text, and of those that had a label how many were right."""
+
+    worded: int = 0
+    empty: int = 0
+    sureness: float = 0.0
+    judged: int = 0
+    right: int = 0
+    known: int = 0
+
+    def add(self, found: Sequence[Ranked | None], labels: Sequence[str]) -> None:
+        for one, label in zip(found, labels, strict=True):
+            if one is None:
+                self.empty += 1
+                continue
+            self.worded += 1
+            self.sureness += one.confidence
+            if label:
+                self.judged += 1
+                self.right += one.labels[0] == label
+
+
+def predict(data: Path, text: str, label: str | None, model: Path, out: Path) -> None:
+    """Write every row with its labels; a row without text gets none, a blank line stays blank. A column named like
+    a result is kept as `given_<name>`. Where the file has the column `label`, say how many are right.
     """
-    table = read_table(data)
-    at_text = table.place(text)
+    tally = _Tally()
     kept = Store(model).load()
-    texts = [unescaped(row[at_text]).strip() for row in table.rows]
-    worded = [at for at, words in enumerate(texts) if words]
-    found = dict(zip(worded, kept.classifier.rank([texts[at] for at in worded], TOP), strict=True))
-    with out.open("w", encoding="utf-8", newline="") as written:
-        writer = csv.writer(written)
-        writer.writerow([*(f"given_{name}" if name in COLUMNS else name for name in table.columns), *COLUMNS])
-        for at, row in enumerate(table.rows):
-            ranked = found.get(at)
-            answer = (
-                (ranked.labels[0], BETWEEN.join(ranked.labels), f"{ranked.confidence:.4f}")
-                if ranked
-                else ("",) * 3
-            )
-            writer.writerow([*row, *answer])
-    empty = len(texts) - len(worded)
-    sure = statistics.fmean(one.confidence for one in found.values()) if found else 0.0
+    with open_table(data) as table:
+        at_text = table.place(text)
+        at_label = None if label is None else _told_label(table, label, at_text)
+        with replacing_table(out) as write:
+            write([*beside(table.columns, COLUMNS), *COLUMNS])
+            while portion := list(islice(table.rows, PORTION)):
+                rows = [row for row in portion if row]
+                # A text is read as training reads it.
+                texts = [mask(unescaped(row[at_text]).strip()) for row in rows]
+                labels = ["" if at_label is None else unescaped(row[at_label]).strip() for row in rows]
+                ranked = iter(kept.classifier.rank([words for words in texts if words], TOP))
+                found = [next(ranked) if words else None for words in texts]
+                tally.add(found, labels)
+                tally.known += _known(
+                    kept, [words for words, said in zip(texts, labels, strict=True) if words and said]
+                )
+                answers = iter(found)
+                for row in portion:
+                    write([*row, *_answer(next(answers))] if row else row)
+    _print_tally(tally, kept.version, label if at_label is not None else None)
+
+
+def _told_label(table: Head, label: str, at_text: int) -> int | None:
+    """The column to compare with; a file to be labelled needs none."""
+    try:
+        found = table.place(label)
+    except FileRefusedError as error:
+        aside.print(f"no accuracy is told: {error}", markup=False)
+        return None
+    return None if found == at_text else found
+
+
+def _answer(found: Ranked | None) -> tuple[str, str, str]:
+    return (found.labels[0], BETWEEN.join(found.labels), f"{found.confidence:.4f}") if found else ("", "", "")
+
+
+def _print_tally(tally: _Tally, version: int, label: str | None) -> None:
+    sure = tally.sureness / tally.worded if tally.worded else 0.0
     console.print(
-        f"version {kept.version}: {len(worded):,} rows labelled, {empty:,} without text left empty, "
+        f"version {version}: {tally.worded:,} rows labelled, {tally.empty:,} without text left empty, "
         f"mean confidence {sure:.2f}",
         markup=False,
     )
+    if label is None:
+        return
+    if tally.known:
+        aside.print(FLATTERED.format(known=tally.known, rows=tally.judged))
+    if tally.judged:
+        said = f"accuracy {tally.right / tally.judged:.3f} on {tally.judged:,} rows with a «{label}»"
+    else:
+        said = f"no accuracy is told: no row has a «{label}»"
+    console.print(said, markup=False)

@@ -80,11 +80,15 @@ def predict(
     text: Text,
     model: Model,
     out: Annotated[Path, typer.Option("--out", help="Where to write the CSV", dir_okay=False)],
+    label: Annotated[
+        str | None,
+        typer.Option("--label", help="The column with the right labels, if the file has one: says the accuracy"),
+    ] = None,
 ) -> None:
     """Write the rows of a file with `label, top3, confidence` beside them, in their order."""
     from cli import teaching
 
-    teaching.told(lambda: teaching.predict(data, text, model, out))
+    teaching.told(lambda: teaching.predict(data, text, label, model, out))
 
 
 @app.command()
@@ -102,10 +106,15 @@ def export(
     """Write what people decided of messages to a file that a model can learn from, personal data masked."""
     from cli import exchange
     from cli.remote import Access
+    from cli.written import NotWrittenError
 
     access = Access(url, user, password)
     labelled = "false" if everything else "true"
-    run(
-        lambda: exchange.fetch(access, "/reviews/training.csv", out, labelled=labelled),
-        "Interrupted: no file was written.",
-    )
+    try:
+        run(
+            lambda: exchange.fetch(access, "/reviews/training.csv", out, labelled=labelled),
+            "Interrupted: no file was written.",
+        )
+    except NotWrittenError as error:
+        typer.echo(f"--out: {error}", err=True)
+        raise typer.Exit(2) from error

@@ -1,79 +1,150 @@
-"""`gospablik understand`: what a file of messages asks for, row by row."""
+"""`gospablik understand`: what a file of messages asks for, row by row. The columns: docs/batch.md."""
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import typer
 
+from cli.written import NotWrittenError, beside, replacing_table
 from services.appeals.understanding.flat import COLUMNS, flat_rows
 from services.appeals.understanding.judgement import Context
+from services.appeals.understanding.places.pages import place_of_page
+from services.appeals.understanding.stems import fold
+from services.appeals.understanding.tables import FileRefusedError, Head, open_table
 from services.appeals.understanding.understand import Understanding
+from shared.escaping import unescaped
+
+Kind = Literal["comment", "wall_post", "message"]
 
 _PORTION = 500
-_KINDS = ("comment", "wall_post", "message")
-_KNOWN = ("text", "network", "kind", "page_owner", "page_municipality", "post_context")
+_LISTED = 5
+_BESIDE_TEXT = ("network", "kind", "page_owner", "page_municipality", "post_context")
+_KINDS: dict[str, Kind] = {
+    "": "comment",
+    "comment": "comment",
+    "комментарий": "comment",
+    "wall_post": "wall_post",
+    "wall": "wall_post",
+    "post": "wall_post",
+    "пост": "wall_post",
+    "message": "message",
+    "сообщение": "message",
+}
+_NETWORKS = frozenset(("", "vk", "ok", "вк", "ок", "вконтакте", "одноклассники"))
+# The classifier of territories: region and municipality, then the settlement.
+_OKTMO = re.compile(r"(\d{5})\d{3}(?:\d{3})?(?:\.0)?")
+
+
+@dataclass
+class _Strange:
+    """Values of a column that are not known: how many rows have one, the first of them, the first value."""
+
+    read_as: str
+    count: int = 0
+    rows: list[int] = field(default_factory=list)
+    example: str = ""
+
+    def add(self, number: int, value: str) -> None:
+        self.count += 1
+        self.example = self.example or value
+        if len(self.rows) < _LISTED:
+            self.rows.append(number)
+
+
+class _Messages:
+    """Rows of a file as messages with what stands around them."""
+
+    def __init__(self, head: Head) -> None:
+        self._text = head.place("text")
+        self._at = {name: at for name in _BESIDE_TEXT if (at := head.find(name)) is not None}
+        self._strange = {
+            "kind": _Strange("read as comments"),
+            "network": _Strange("which changes nothing"),
+            "page_municipality": _Strange("read as if it were empty"),
+        }
+        self._number = 0
+
+    def read(self, row: Sequence[str]) -> tuple[str, Context]:
+        """The next message of the file."""
+        self._number += 1
+        cell = dict.fromkeys(_BESIDE_TEXT, "") | {
+            name: unescaped(row[at]).strip() for name, at in self._at.items()
+        }
+        kind = _KINDS.get("_".join(re.split(r"[\s_-]+", fold(cell["kind"]))))
+        if kind is None:
+            self._strange["kind"].add(self._number, cell["kind"])
+        if fold(cell["network"]) not in _NETWORKS:
+            self._strange["network"].add(self._number, cell["network"])
+        municipality = _municipality(cell["page_municipality"])
+        if cell["page_municipality"] and municipality is None:
+            self._strange["page_municipality"].add(self._number, cell["page_municipality"])
+        return unescaped(row[self._text]), Context(
+            kind=kind or "comment",
+            post_text=cell["post_context"] or None,
+            page_owner=cell["page_owner"] or None,
+            page_municipality=municipality,
+        )
+
+    def notes(self) -> Iterator[str]:
+        """What was not known, one line per column."""
+        for column, found in self._strange.items():
+            if found.count:
+                more = f" and {found.count - len(found.rows)} more" if found.count > len(found.rows) else ""
+                yield (
+                    f"column «{column}»: not known in {found.count:,} rows, such as «{found.example[:50]}», "
+                    f"{found.read_as}: {', '.join(map(str, found.rows))}{more}"
+                )
+
+
+@cache
+def _by_oktmo() -> dict[str, str]:
+    with files("migrations.reference").joinpath("municipalities.csv").open(encoding="utf-8") as rows:
+        return {row["oktmo"][:5]: row["name"] for row in csv.DictReader(rows)}
+
+
+def _municipality(given: str) -> str | None:
+    """The municipality by its name, written in any way, or by its OKTMO or that of a settlement there."""
+    code = _OKTMO.fullmatch("".join(given.split()))
+    return place_of_page(None, _by_oktmo().get(code[1]) if code else given).municipality
 
 
 def understand_file(source: Path, target: Path) -> int:
     """Write the rows of `source` with what was understood beside them; returns how many.
 
-    Rows keep their number, order and columns; a column that is named like a result is kept as `given_<name>`.
-    Raises `typer.BadParameter` naming what cannot be read, with its row and column.
+    Rows keep their number, order and columns, blank lines among them; a column that is named like a result is
+    kept as `given_<name>`. `target` is replaced at the end or not at all, and may be `source`. What cannot be read
+    or written is said in one line, and the command ends with 2.
     """
     try:
         return _understand(source, target)
-    except UnicodeDecodeError as error:
-        raise typer.BadParameter(f"{source.name} is not UTF-8: {error}") from error
+    except FileRefusedError as error:
+        typer.echo(f"--in: {error}", err=True)
+        raise typer.Exit(2) from error
+    except NotWrittenError as error:
+        typer.echo(f"--out: {error}", err=True)
+        raise typer.Exit(2) from error
 
 
 def _understand(source: Path, target: Path) -> int:
-    model = Understanding.load()
-    with source.open(encoding="utf-8-sig", newline="") as read:
-        rows = csv.DictReader(read, strict=True)
-        named = {name.strip().lower(): name for name in rows.fieldnames or ()}
-        if "text" not in named:
-            raise typer.BadParameter(f"{source.name}: the column «text» is missing; there are: {', '.join(named)}")
-        given = {name: f"given_{name}" if name in COLUMNS else name for name in rows.fieldnames or ()}
-        with target.open("w", encoding="utf-8", newline="") as written:
-            out = csv.DictWriter(written, [*given.values(), *COLUMNS], lineterminator="\n")
-            out.writeheader()
-            count = 0
-            for portion in _portions(_numbered(rows, source)):
-                items = [_item(row, named, number, source) for number, row in portion]
-                for (_, row), found in zip(portion, flat_rows(model, items), strict=True):
-                    out.writerow({given[name]: row[name] for name in given} | found)
-                count += len(portion)
+    count = 0
+    with open_table(source) as table:
+        messages = _Messages(table)
+        model = Understanding.load()
+        with replacing_table(target) as write:
+            write([*beside(table.columns, COLUMNS), *COLUMNS])
+            while portion := list(islice(table.rows, _PORTION)):
+                understood = flat_rows(model, [messages.read(row) for row in portion if row])
+                found = ([row[name] for name in COLUMNS] for row in understood)
+                for row in portion:
+                    write(row + next(found) if row else row)
+                count += len(understood)
+    for note in messages.notes():
+        typer.echo(note, err=True)
     return count
-
-
-def _portions(rows: Iterator[tuple[int, dict[str, str]]]) -> Iterator[list[tuple[int, dict[str, str]]]]:
-    while portion := list(islice(rows, _PORTION)):
-        yield portion
-
-
-def _numbered(rows: "csv.DictReader[str]", source: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    number = 0
-    try:
-        for number, row in enumerate(rows, 1):
-            if None in row or None in row.values():
-                raise typer.BadParameter(f"{source.name}: row {number} has not as many cells as the header")
-            yield number, row
-    except csv.Error as error:
-        raise typer.BadParameter(f"{source.name}: row {number + 1} is not CSV: {error}") from error
-
-
-def _item(row: dict[str, str], named: dict[str, str], number: int, source: Path) -> tuple[str, Context]:
-    cell = {name: row[named[name]].strip() for name in _KNOWN if name in named}
-    kind = cell.get("kind") or "comment"
-    if kind not in _KINDS:
-        raise typer.BadParameter(
-            f"{source.name}: row {number}, column «kind»: «{kind}» is none of {', '.join(_KINDS)}"
-        )
-    return row[named["text"]], Context(
-        kind=kind,  # type: ignore[arg-type]
-        post_text=cell.get("post_context") or None,
-        page_owner=cell.get("page_owner") or None,
-        page_municipality=cell.get("page_municipality") or None,
-    )

@@ -1,52 +1,18 @@
-"""Tables of texts with labels: CSV read by the names of its columns, as organisations keep and export them.
+"""Texts with labels, out of a table as organisations keep and export them (tables.py)."""
 
-Names of columns are compared without case, «ё» or extra spaces: `текст инцидента` finds «Текст инцидента». Rows
-are counted from 1, the row of names not among them.
-"""
-
-import csv
-import io
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from services.appeals.understanding.classifier import is_worded
-from services.appeals.understanding.stems import fold
+from services.appeals.understanding.tables import FileRefusedError, Table
 from shared.escaping import unescaped
 from shared.masking import mask
 
 BETWEEN = "|"
-_DELIMITERS = ",;\t"
 _FILLED = 0.9
 _AGREE = 0.98
 _LONGEST_NAME = 300
-
-
-class FileRefusedError(ValueError):
-    """The file cannot be used; the message names the file and the row or column."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A file as it was read: names of columns and rows of as many cells."""
-
-    file: str
-    columns: tuple[str, ...]
-    rows: list[list[str]]
-
-    def place(self, wanted: str) -> int:
-        """Which column a name means. Raises `FileRefusedError` when none or several are called so."""
-        if wanted in self.columns and self.columns.count(wanted) == 1:
-            return self.columns.index(wanted)
-        found = [at for at, name in enumerate(self.columns) if _folded(name) == _folded(wanted)]
-        if not found:
-            raise FileRefusedError(
-                f"{self.file}: the column «{wanted}» is missing; there are: {', '.join(self.columns)}"
-            )
-        if len(found) > 1:
-            raise FileRefusedError(f"{self.file}: {len(found)} columns are called «{wanted}»")
-        return found[0]
 
 
 @dataclass(frozen=True)
@@ -75,47 +41,6 @@ class Labelled:
             [],
             [],
         )
-
-
-def _folded(name: str) -> str:
-    return " ".join(fold(name).split())
-
-
-def read_table(path: Path) -> Table:
-    """Read a CSV: UTF-8 or Windows-1251, separated by commas, semicolons or tabs.
-
-    Raises `FileRefusedError` for what is no such file, has no rows, or has a row with too few or too many cells.
-    """
-    text = _decoded(path)
-    if not text.strip():
-        raise FileRefusedError(f"{path.name} is empty")
-    head = text.lstrip("\n\r").split("\n", 1)[0]
-    delimiter = max(_DELIMITERS, key=head.count)
-    rows: list[list[str]] = []
-    try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
-            if row and rows and len(row) != len(rows[0]):
-                raise FileRefusedError(
-                    f"{path.name}: row {len(rows)} has {len(row)} cells, the row of names has {len(rows[0])}"
-                )
-            if row:
-                rows.append(row)
-    except csv.Error as error:
-        raise FileRefusedError(f"{path.name}: row {max(len(rows), 1)} is not CSV: {error}") from error
-    if len(rows) < 2:
-        raise FileRefusedError(f"{path.name} has no rows below the names of its columns")
-    return Table(path.name, tuple(rows[0]), rows[1:])
-
-
-def _decoded(path: Path) -> str:
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        try:
-            return content.decode("cp1251")
-        except UnicodeDecodeError as error:
-            raise FileRefusedError(f"{path.name} is neither UTF-8 nor Windows-1251") from error
 
 
 def labelled(table: Table, text: str, label: str, names: str | None = None) -> Labelled:

@@ -75,6 +75,64 @@ def test_predicting_keeps_every_row_and_cell_in_order(tmp_path: Path, model: Pat
     assert rows[2][3] == "Дороги"
 
 
+def test_the_three_commands_take_the_same_options(tmp_path: Path) -> None:
+    data, folder, out = history(tmp_path), tmp_path / "model", tmp_path / "out.csv"
+    assert "version 1: 90 rows" in ran("train", *options(data, folder))
+    tried = options(history(tmp_path, 40, seed=9), folder)
+    scored = ran("evaluate", *tried)
+    said = ran("predict", *tried, "--out", str(out))
+    assert "version 1: 41 rows labelled, 1 without text left empty" in said
+    accuracy = said[said.index("accuracy ") :].split(" on ")[0]
+    assert f": {accuracy}," in scored
+    assert said.rstrip().endswith("on 40 rows with a «группа тем»")
+    assert "flatter" not in said
+    with out.open(encoding="utf-8", newline="") as read:
+        rows = [row for row in csv.DictReader(read) if row["Группа тем"] and row["Текст инцидента"]]
+    right = sum(row["label"] == row["Группа тем"] for row in rows)
+    assert accuracy == f"accuracy {right / 40:.3f}"
+    assert "90 of 90 rows are among those it has learnt from" in ran(
+        "predict", *options(data, folder), "--out", str(out)
+    )
+
+
+def test_a_file_without_labels_is_labelled_all_the_same(tmp_path: Path, model: Path) -> None:
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("text,known\nяма на дороге,\n", encoding="utf-8")
+    arguments = ("predict", "--data", str(source), "--text", "text", "--model", str(model), "--out", str(out))
+    assert "no accuracy is told: in.csv: the column «label» is missing" in ran(*arguments, "--label", "label")
+    assert "no accuracy is told: no row has a «known»" in ran(*arguments, "--label", "known")
+    assert "accuracy" not in ran(*arguments, "--label", "text")
+    with out.open(encoding="utf-8", newline="") as read:
+        assert [row["label"] for row in csv.DictReader(read)] == ["Дороги"]
+
+
+def test_predicting_keeps_blank_lines_blank_and_may_take_the_files_place(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text('text\nяма на дороге\n\n""\nнет воды\n', encoding="utf-8")
+    ran("predict", "--data", str(path), "--text", "text", "--model", str(model), "--out", str(path))
+    with path.open(encoding="utf-8", newline="") as read:
+        assert [row[:2] for row in csv.reader(read)] == [
+            ["text", "label"],
+            ["яма на дороге", "Дороги"],
+            [],
+            ["", ""],
+            ["нет воды", "Вода"],
+        ]
+
+
+def test_a_fault_in_a_row_or_in_the_target_spoils_nothing(tmp_path: Path, model: Path) -> None:
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_text("text,id\n" + "яма,1\n" * 2_100 + "яма\n", encoding="utf-8")
+    out.write_text("before", encoding="utf-8")
+    arguments = ("predict", "--data", str(path), "--text", "text", "--model", str(model), "--out")
+    assert "in.csv: row 2101 has 1 cells" in ran(*arguments, str(out), code=1)
+    assert out.read_text(encoding="utf-8") == "before"
+    missing = tmp_path / "none" / "out.csv"
+    assert ran(*arguments, str(missing), code=2) == (
+        f"--out: {missing} cannot be written: No such file or directory\n"
+    )
+
+
 def test_a_model_is_scored_on_a_file_and_known_rows_are_told(tmp_path: Path, model: Path) -> None:
     said = ran("evaluate", *options(history(tmp_path, 40, seed=9), model), "--json", "--wanted", "0.9")
     found = json.loads(said[said.index("{") :])

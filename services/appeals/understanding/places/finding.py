@@ -73,7 +73,9 @@ def _by_surroundings(reading: Reading, page: PagePlace, post: str | None) -> Pla
     if above:
         return _with_address(reading, above[0], above[1], "text", [f"запись выше: «{above[2]}»"])
     if page.municipality:
-        return _with_address(reading, page.municipality, page.settlement, "page", [f"страница: {page.owner}"])
+        return _with_address(
+            reading, page.municipality, page.settlement, "page", [f"страница: {page.owner or page.municipality}"]
+        )
     return Place()
 
 
