@@ -12,8 +12,7 @@ from prometheus_client import Gauge
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.likeness import plural
-from services.appeals.timeline import SYSTEM
+from services.appeals.actors import SYSTEM
 from shared import audit, clock
 from shared.access import Caller
 from shared.database import WriteSession
@@ -26,16 +25,8 @@ from shared.tables.appeals import Alert, Appeal, Incident
 
 UNSEEN = Gauge("gospablik_alerts_unseen", "Alerts that no moderator has seen", ["kind"])
 KINDS = ("urgent", "burst", "ping_pong")
-# From so many ways from one organisation to another on, a case is nobody's.
-HANDED_OVER_FROM = 3
-_TIMES = ("раз", "раза", "раз")
 
 Found = Row[Alert, Appeal | None, Incident | None]
-
-
-async def raise_urgent(session: WriteSession, found: Sequence[tuple[Appeal, str]]) -> None:
-    """Alert about urgent cases, each with the words that made it so. Told before: nothing happens."""
-    await raise_about_cases(session, "urgent", found)
 
 
 async def raise_about_cases(session: WriteSession, kind: str, found: Sequence[tuple[Appeal, str]]) -> None:
@@ -44,13 +35,6 @@ async def raise_about_cases(session: WriteSession, kind: str, found: Sequence[tu
     drafts = [_draft(kind, why, appeal_id=appeal.id) for appeal, why in by_case.values()]
     numbers = {appeal.id: appeal.number for appeal, _ in by_case.values()}
     await _store(session, drafts, numbers)
-
-
-async def raise_ping_pong(session: WriteSession, appeal: Appeal) -> None:
-    """Alert about a case that goes from hand to hand, once it has done so often enough."""
-    if appeal.handovers >= HANDED_OVER_FROM:
-        why = f"Из рук в руки: организация сменилась {appeal.handovers} {plural(appeal.handovers, _TIMES)}"
-        await raise_about_cases(session, "ping_pong", [(appeal, why)])
 
 
 async def raise_burst(session: WriteSession, incident: Incident, why: str) -> None:

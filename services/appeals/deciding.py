@@ -7,7 +7,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals import alerts, hands, moving, reviews
+from services.appeals import hands, moving, reviews
 from services.appeals.intake import Around, messages_query
 from services.appeals.judging import Item, is_machine, judging
 from services.appeals.opening import Desk, Opening, Taken, key_of
@@ -401,5 +401,4 @@ async def move(
         holders=await hands.holders(session, appeal),
     )  # fmt: skip
     await _flush(session)
-    await alerts.raise_ping_pong(session, appeal)
     await journal.write(session)

@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 
 from services.appeals import alerts, incidents
+from services.appeals.actors import SYSTEM
 from services.appeals.bursts import (
     PROFILE,
     Heard,
@@ -50,7 +51,6 @@ from services.appeals.incidents import Voice
 from services.appeals.likeness import in_words, plural
 from services.appeals.settings import AppealsSettings, settings
 from services.appeals.similar import PLAN_FOR_THIS
-from services.appeals.timeline import SYSTEM
 from shared.database import WriteSession
 from shared.tables.appeals import Appeal, Incident, IncidentMember, Topic
 from shared.tables.events import Event

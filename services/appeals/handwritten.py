@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import defer
 
 from services.appeals import answering
+from services.appeals.actors import NETWORK
 from services.appeals.opening import Desk, first, key_of
 from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
@@ -20,7 +21,6 @@ from shared.ids import new_id
 from shared.tables.appeals import Appeal, Reply
 from shared.tables.ingest import Message
 
-ACTOR = "network"
 _ON_THE_WAY = ("queued", "sending", "uncertain")
 
 
@@ -68,14 +68,14 @@ class Handwritten:
             return None
         now = clock.now()
         reply = Reply(
-            id=new_id(), appeal_id=appeal.id, origin="network", kind="final", text=message.text, author=ACTOR,
+            id=new_id(), appeal_id=appeal.id, origin="network", kind="final", text=message.text, author=NETWORK,
             status="published", message_id=message.id, url=message.url, published_at=message.written_at, version=1,
             promised_at=None, publication_id=None, failure=None, created_at=now, updated_at=now,
         )  # fmt: skip
         self._session.add(reply)
         self._attached.add(message.id)
         appeal.updated_at = now
-        answering.record(appeal, reply, message.written_at, self._reference, self._journal, actor=ACTOR)
+        answering.record(appeal, reply, message.written_at, self._reference, self._journal, actor=NETWORK)
         return appeal
 
     def _answers(

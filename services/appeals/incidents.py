@@ -22,9 +22,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import tasks
+from services.appeals.actors import SYSTEM
 from services.appeals.incident_lists import present_in, seen_by
 from services.appeals.likeness import Placed
-from services.appeals.timeline import SYSTEM
 from services.appeals.understanding.urgency_signs import fault_names
 from shared import audit, clock
 from shared.access import Caller

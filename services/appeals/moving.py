@@ -8,8 +8,10 @@ from typing import Any, Literal
 from uuid import UUID
 
 from services.appeals import deadlines
+from services.appeals.actors import NETWORK, SYSTEM
+from services.appeals.likeness import plural
 from services.appeals.reference import Reference
-from services.appeals.timeline import SYSTEM, Journal
+from services.appeals.timeline import Journal
 from services.appeals.workflow import ENDED, Outcome, allowed_moves, find_move, is_of_centre
 from shared import clock
 from shared.access import Caller
@@ -21,6 +23,9 @@ Handing = Literal["routed", "assigned", "returned", "transferred", "rerouted"]
 
 # What is kept of a former route: the reading of the words does not change with the owner.
 _READ = ("topic", "why")
+# From so many ways from one organisation to another on, a case is nobody's.
+_PING_PONG_FROM = 3
+_TIMES = ("раз", "раза", "раз")
 
 
 def tell_assigned(journal: Journal, appeal: Appeal, actor: str) -> None:
@@ -74,7 +79,7 @@ def accept(
         organisation_id,
         journal,
         actor,
-        handing=handing or ("routed" if actor in {SYSTEM, "network"} else "assigned"),
+        handing=handing or ("routed" if actor in {SYSTEM, NETWORK} else "assigned"),
         route=route,
     )
     appeal.organisation_id = organisation_id
@@ -124,6 +129,9 @@ def _give(
     held = appeal.organisation_id or (UUID(left) if left else None)
     if held is not None and held != organisation_id:
         appeal.handovers += 1
+        if appeal.handovers >= _PING_PONG_FROM:
+            times = f"{appeal.handovers} {plural(appeal.handovers, _TIMES)}"
+            journal.alert("ping_pong", appeal, f"Из рук в руки: организация сменилась {times}")
 
 
 def tell_former_owner(
@@ -176,9 +184,10 @@ def start_next(appeal: Appeal, reference: Reference) -> None:
 
 
 def raise_urgency(appeal: Appeal, reference: Reference, journal: Journal, actor: str, *, why: str) -> None:
-    """A running clock gets the shorter deadline of urgent cases, from the same start."""
+    """A running clock gets the shorter deadline of urgent cases, from the same start; a moderator is alerted."""
     change_urgency(appeal, "high", reference)
     journal.note(appeal, "urgency_changed", actor, urgency="high", why=why)
+    journal.alert("urgent", appeal, why)
 
 
 def change_urgency(appeal: Appeal, urgency: str, reference: Reference) -> None:

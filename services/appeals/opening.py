@@ -15,10 +15,11 @@ from uuid import UUID
 from sqlalchemy import and_, or_, select, tuple_
 from sqlalchemy.orm import make_transient_to_detached
 
-from services.appeals import alerts, deadlines, judgements
+from services.appeals import deadlines, judgements
+from services.appeals.actors import SYSTEM
 from services.appeals.moving import accept, raise_urgency, tell_first_owner, wake
 from services.appeals.reference import Reference
-from services.appeals.timeline import SYSTEM, Journal
+from services.appeals.timeline import Journal
 from services.appeals.understanding.judgement import Judgement
 from services.appeals.workflow import ENDED, after_message
 from shared import audit, clock
@@ -137,7 +138,6 @@ class Opening:
         self._pending: set[UUID] = set()
         self._links: list[dict[str, Any]] = []
         self._judged: dict[UUID, dict[str, Any]] = {}
-        self._urgent: list[tuple[Appeal, str]] = []
 
     async def open_for(self, items: Sequence[Taken]) -> None:
         """Insert a case for each first message that needs one. Call `take` for every item afterwards, in order."""
@@ -239,7 +239,7 @@ class Opening:
         )
         self._journal.tell(appeal, "appeal.opened", item.actor, message_id=str(item.message.id))
         if appeal.urgency == "high":
-            self._urgent.append((appeal, item.judgement.why))
+            self._journal.alert("urgent", appeal, item.judgement.why)
         if appeal.status == "assigned":
             tell_first_owner(self._journal, appeal, item.actor)
 
@@ -259,7 +259,6 @@ class Opening:
             wake(appeal, after, self._reference, self._journal, item.actor, message=message)
         if judgement.urgency == "high" and appeal.urgency == "normal" and judgement.needs_answer == "yes":
             raise_urgency(appeal, self._reference, self._journal, item.actor, why=judgement.why)
-            self._urgent.append((appeal, judgement.why))
 
     def _accept_by_words(self, appeal: Appeal, item: Taken) -> None:
         """A clear message decides about the unclear one before it."""
@@ -315,9 +314,8 @@ class Opening:
         await self._session.flush()
         await insert_rows(self._session, AppealMessage, self._links)
         await judgements.store(self._session, self._judged)
-        await alerts.raise_urgent(self._session, self._urgent)
         await self._journal.write(self._session)
-        self._links, self._judged, self._urgent = [], {}, []
+        self._links, self._judged = [], {}
 
 
 def first(items: Iterable[Appeal]) -> Appeal | None:

@@ -13,9 +13,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, literal_column, select, tuple_
 
 from services.appeals import dry_run, moving, rule_books, tasks
+from services.appeals.actors import SYSTEM
 from services.appeals.reference import Reference
 from services.appeals.routing import Route
-from services.appeals.timeline import SYSTEM, Journal
+from services.appeals.timeline import Journal
 from shared import clock
 from shared.database import Database, WriteSession
 from shared.tables.appeals import Appeal

@@ -1,6 +1,6 @@
-"""The journal of a case: what happened to it, for its timeline and for the events that others read.
+"""The journal of a case: what happened to it, for its timeline, for the events that others read, and for alerts.
 
-Both are collected in memory and written together, in the transaction of the change.
+All are collected in memory and written together, in the transaction of the change.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals import alerts
+from services.appeals.actors import SYSTEM
 from shared import clock
 from shared.database import WriteSession
 from shared.events import NewEvent, emit
 from shared.ids import new_id
 from shared.rows import insert_rows
 from shared.tables.appeals import Appeal, Hand, TimelineEntry
-
-SYSTEM = "system"
 
 
 def snapshot(appeal: Appeal) -> dict[str, Any]:
@@ -49,6 +49,7 @@ class Journal:
         self._entries: list[dict[str, Any]] = []
         self._events: list[NewEvent] = []
         self._hands: list[dict[str, Any]] = []
+        self._alerts: dict[str, list[tuple[Appeal, str]]] = {}
 
     def note(
         self, appeal: Appeal, kind: str, actor: str = SYSTEM, *, at: datetime | None = None, **data: Any
@@ -105,13 +106,19 @@ class Journal:
             }
         )
 
+    def alert(self, kind: str, appeal: Appeal, why: str) -> None:
+        """A moderator must see the case at once, for this reason."""
+        self._alerts.setdefault(kind, []).append((appeal, why))
+
     async def write(self, session: WriteSession) -> None:
         """Store what was collected, after the cases themselves."""
         await session.flush()
         await insert_rows(session, TimelineEntry, self._entries)
         await insert_rows(session, Hand, self._hands)
         await emit(session, *self._events)
-        self._entries, self._events, self._hands = [], [], []
+        for kind, found in self._alerts.items():
+            await alerts.raise_about_cases(session, kind, found)
+        self._entries, self._events, self._hands, self._alerts = [], [], [], {}
 
 
 async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:

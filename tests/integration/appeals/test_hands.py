@@ -149,3 +149,16 @@ async def test_cases_that_go_round_are_found_by_their_index(world: World) -> Non
            ORDER BY opened_at DESC, id DESC LIMIT 51"""
     )
     assert "ix_appeals_handed_over" in "\n".join(row[0] for row in plan)
+
+
+async def test_however_a_case_goes_round_it_is_told(world: World) -> None:
+    message = await world.writes(QUESTION)
+    for to in (world.other_organisation, world.organisation):
+        body = {"needs_answer": True, "organisation_id": str(to)}
+        assert (await world.post(f"/messages/{message}/triage", body)).status_code == 200
+    assert (await world.get("/alerts", kind="ping_pong")).json()["items"] == []
+    # Decided about without a move: the third time it has another owner.
+    body = {"needs_answer": True, "organisation_id": str(world.other_organisation)}
+    assert (await world.post(f"/messages/{message}/triage", body)).status_code == 200
+    (told,) = (await world.get("/alerts", kind="ping_pong")).json()["items"]
+    assert told["why"] == "Из рук в руки: организация сменилась 3 раза"
