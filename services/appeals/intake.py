@@ -87,16 +87,18 @@ class Around:
         """What triage may know besides the text."""
         parent = self.parents.get((message.network, message.reply_to)) if message.reply_to else None
         post = self.posts.get(message.thread_key) if message.kind == "comment" else None
+        above = post or (parent if parent is not None and parent.from_community else None)
         kinds = {_attachment_type(attachment) for attachment in message.attachments}
         keeper = self.owners.get(message.page_id) if message.page_id else None
         return Context(
             kind=_KINDS.get(message.kind, "comment"),
-            post_text=post.text if post else None,
+            post_text=above.text if above else None,
             has_attachments=bool(message.attachments),
             only_stickers=bool(kinds) and kinds <= {"sticker", "STICKER", "graffiti"},
             to_citizen=parent is not None
             and not parent.from_community
             and parent.author_key != message.author_key,
+            to_page=parent is not None and parent.from_community,
             page_owner=keeper.name if keeper else None,
             page_municipality=keeper.municipality if keeper else None,
         )

@@ -17,6 +17,7 @@ from scipy import sparse
 from services.appeals.understanding.features import Features, Matrix
 from services.appeals.understanding.judgement import Context
 from services.appeals.understanding.rule import Reading
+from services.appeals.understanding.script import readable
 from services.appeals.understanding.signs import urges, wants
 
 Floats = npt.NDArray[np.float32]
@@ -34,7 +35,8 @@ class Seen:
 
     @staticmethod
     def of(text: str, context: Context) -> "Seen":
-        """Read a text."""
+        """Read a text, in Cyrillic if it was meant so."""
+        text = readable(text)
         return Seen(text, context, Reading(text))
 
 

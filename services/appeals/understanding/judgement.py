@@ -13,7 +13,9 @@ Language = Literal["ru", "bxr", "mixed"]
 class Context:
     """What stands around a message: the post above, whom it answers, whose page it is.
 
-    `page_municipality` is the name of the municipality of the page's owner.
+    `post_text` is what the message is read under: the post, or where there is none the page's words it answers.
+    `to_page`: it answers what the page wrote, not the post. `page_municipality` is the name of the municipality of
+    the page's owner.
     """
 
     kind: Literal["comment", "wall_post", "message"] = "comment"
@@ -21,6 +23,7 @@ class Context:
     has_attachments: bool = False
     only_stickers: bool = False
     to_citizen: bool = False
+    to_page: bool = False
     page_owner: str | None = None
     page_municipality: str | None = None
 

@@ -10,6 +10,7 @@ from functools import cache
 
 from services.appeals.understanding import data, words
 from services.appeals.understanding.judgement import Context, Judgement, MessageType, Urgency
+from services.appeals.understanding.script import readable
 from services.appeals.understanding.stems import Hit, StemIndex, fold, has_link, plain, sentences_of, words_of
 
 RULE = "rule:plain-1"
@@ -116,6 +117,7 @@ class Reading:
 
 def judge(text: str, context: Context) -> Judgement:
     """Judge one citizen's message by words alone. Never raises, whatever the text."""
+    text = readable(text)
     return verdict(Reading(text), text, context)
 
 

@@ -15,6 +15,8 @@ _MENTION = re.compile(r"(?<!\w)[@#]\w+")
 _LINK = re.compile(
     r"(?:https?://|www\.)\S+|(?<![\w-])[\w-]++\.(?:ru|рф|com|net|org|me|cc|su|link)(?:/\S*)?\b", re.IGNORECASE
 )
+# NUL among them: what is quoted of a text is stored where NUL may not stand.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _WORD = re.compile(r"[^\W_]+")
 _SENTENCE = re.compile(r"[.!?…\n]+")
 _SHORTEST = 1
@@ -33,8 +35,8 @@ def has_link(text: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """The folded text without links, mentions of people and pages, and hashtags."""
-    return fold(_MENTION.sub(" ", _LINK.sub(" ", _VK_MENTION.sub(" ", text))))
+    """The folded text without links, mentions of people and pages, hashtags, and characters that nobody sees."""
+    return fold(_UNSEEN.sub(" ", _MENTION.sub(" ", _LINK.sub(" ", _VK_MENTION.sub(" ", text)))))
 
 
 def words_of(text: str) -> list[str]:

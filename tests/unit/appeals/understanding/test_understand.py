@@ -69,6 +69,13 @@ def test_what_needs_no_answer_has_no_class_place_or_urgency() -> None:
     assert (found.topic, found.top, found.municipality, found.fault) == (None, (), None, None)
 
 
+def test_what_is_quoted_of_a_text_or_a_post_can_be_stored() -> None:
+    broken = "нет света на улице\x00Бабушкина, дом\x0020\x07"
+    found = MODEL.judge([(broken, Context()), ("и у нас тоже нет", Context(post_text=broken))])
+    assert found[0].street == "Бабушкина"
+    assert all(character.isprintable() for one in found for character in one.why)
+
+
 @pytest.mark.parametrize("text", ["", " ", "\x00", "🙏", "+", "[id1|", "\ud83d", "1" * 4000, "а" * 20_000, "ул."])
 def test_any_text_is_judged(text: str) -> None:
     assert len(MODEL.judge([(text, Context())])) == 1

@@ -1,0 +1,45 @@
+"""Russian typed in Latin letters is read as it was meant; everything else stays as it is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.appeals.understanding.judgement import Context
+from services.appeals.understanding.script import readable
+from services.appeals.understanding.understand import Understanding
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("rjulf lflen cdtn???", "когда дадут свет???"),
+        ("yt hf,jnftn kban dnjhe. ytltk.", "не работает лифт вторую неделю"),
+        ("net sveta na lenina 5", "нет света на ленина 5"),
+        ("pochemu ne chistyat dorogu", "почему не чистят дорогу"),
+        ("kogda otkroyut bassein dlya lyudei", "когда откроют бассейн для людей"),
+        ("smotrite https://vk.com/wall-1_2 kogda sdelayut", "смотрите https://vk.com/wall-1_2 когда сделают"),
+    ],
+)
+def test_a_text_of_the_wrong_keyboard_or_letters_is_read(typed: str, meant: str) -> None:
+    assert readable(typed) == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "ok", "WhatsApp", "When will the light be back", "Xiaomi Redmi Note 10 Pro", "Baikal forever",
+     "https://vk.com/wall-1_2", "Нет света на Ленина 5, звоните в ENERGO", "[club1|Admin]", "Үхибүүд"],
+)  # fmt: skip
+def test_other_texts_stay(text: str) -> None:
+    assert readable(text) == text
+
+
+@given(st.text(max_size=80))
+def test_reading_never_fails_and_settles(text: str) -> None:
+    once = readable(text)
+    assert readable(once) == once
+
+
+def test_what_was_typed_so_is_understood_with_its_place() -> None:
+    (found,) = Understanding.load().judge([("gde svet na babushkina 20, ves dom sidit", Context())])
+    assert (found.needs_answer, found.top[0][0]) == ("yes", "energy")
+    assert (found.municipality, found.street, found.house) == ("город Улан-Удэ", "Бабушкина", "20")
