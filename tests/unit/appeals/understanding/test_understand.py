@@ -46,6 +46,19 @@ def test_two_words_live_from_the_post_and_the_page_tells_the_place() -> None:
     assert (found.municipality, found.place_from) == ("Кабанский район", "page")
 
 
+def test_who_disputes_the_pages_answer_is_heard_by_a_person_and_lives_from_its_words() -> None:
+    answer = "Фонари на вашей улице исправны, бригада выезжала вчера."
+    disputed, thanked = MODEL.judge(
+        [
+            (text, Context(post_text=answer, to_page=True))
+            for text in ("Уже неделю так говорите", "Спасибо большое!")
+        ]
+    )
+    (left,) = MODEL.judge([("Уже неделю так говорите", Context(post_text=answer))])
+    assert (disputed.needs_answer, disputed.top[0][0]) == ("unsure", "roads")
+    assert (thanked.needs_answer, left.needs_answer) == ("no", "no")
+
+
 def test_anger_is_no_abuse_and_buryat_goes_to_a_person_without_a_class() -> None:
     angry, buryat = MODEL.judge(
         [
