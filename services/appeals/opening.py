@@ -153,7 +153,7 @@ class Opening:
                 wanted[key] = item
         for _ in range(_TRIES):
             if not wanted:
-                return
+                break
             drafts = [self._draft(wanted[key], key) for key in sorted(wanted)]
             new = await self._insert(drafts)
             for appeal in new:
@@ -166,7 +166,8 @@ class Opening:
             if wanted:
                 await self.desk.add(self._session, [item.message for item in wanted.values()])
                 wanted = {key: item for key, item in wanted.items() if self.desk.case_for(key) is None}
-        raise Conflict("The cases of this thread change too fast; try again")
+        if wanted:
+            raise Conflict("The cases of this thread change too fast; try again")
 
     async def _insert(self, drafts: Sequence[Appeal]) -> list[Appeal]:
         """Insert cases but for those whose thread and author have an open one; returns the new, in order."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
 from services.appeals.understanding.judgement import Judgement
 from shared.database import Database
+from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message
 from tests.integration.appeals.conftest import WEDNESDAY, World
 
@@ -110,6 +112,23 @@ async def test_the_same_events_twice_change_nothing(world: World) -> None:
     await world.ingest.execute("UPDATE events SET position = NULL WHERE type = 'message.received'")
     await world.work()
     assert await world.only() == before
+
+
+async def test_who_opens_the_case_at_the_last_try_has_opened_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice another case is in the way, and ends before it can be joined."""
+    insert, tries = Opening._insert, 0
+
+    async def late(self: Opening, drafts: Sequence[Appeal]) -> list[Appeal]:
+        nonlocal tries
+        tries += 1
+        return await insert(self, drafts) if tries > 2 else []
+
+    monkeypatch.setattr(Opening, "_insert", late)
+    await world.writes(QUESTION)
+    assert tries == 3
+    assert (await world.only())["status"] == "assigned"
 
 
 @pytest.mark.parametrize("attempts", [50, pytest.param(1_000, marks=pytest.mark.long)])
