@@ -44,6 +44,7 @@ _BREAKDOWNS: dict[AgreementBy, _Breakdown] = {
         cast(Review.organisation_id, Text), Organisation.name.expression, Organisation.sort_key.expression
     ),
     AgreementBy.WEEK: _Breakdown(_WEEK, _NAMELESS, _WEEK),
+    AgreementBy.JUDGED_BY: _Breakdown(Review.judged_by.expression, _NAMELESS, Review.judged_by.expression),
 }
 _WHOLE = _Breakdown(_NAMELESS, _NAMELESS, _NAMELESS)
 

@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.metrics import agreement, sla
+from services.metrics import agreement, handovers, sla
 from services.metrics.period import parse_period
-from services.metrics.schemas import Agreement, AgreementBy, Case, Figure, GroupBy, Sla
+from services.metrics.schemas import Agreement, AgreementBy, Case, Figure, GroupBy, Handovers, Sla
 from shared import clock, problems
 from shared.access import Caller, Right, allowed
 from shared.clock import REGION_ZONE
@@ -123,3 +123,17 @@ async def agreement_figures(
     return Agreement(
         start=period.start, end=period.end, zone=REGION_ZONE.key, group_by=group_by, total=total, groups=groups
     )
+
+
+@router.get("/handovers", responses=ANSWERS, summary="Cases from hand to hand, by organisation")
+async def handover_figures(session: Reading, caller: Reader, from_: From = None, to: To = None) -> Handovers:
+    """Of the cases opened in the period: how many each organisation has had, passed on, got from another and gave
+    back, and about how many a moderator was alerted since they went from hand to hand. The cases themselves are
+    listed by `GET /appeals?handed_over_at_least=1`.
+
+    Organisation staff get the figures of their own organisation.
+    """
+    period = parse_period(from_, to, clock.now())
+    async with _bounded(session):
+        total, groups = await handovers.figures(session, period, caller)
+    return Handovers(start=period.start, end=period.end, zone=REGION_ZONE.key, total=total, groups=groups)

@@ -97,12 +97,13 @@ class Case(BaseModel):
 
 
 class AgreementBy(StrEnum):
-    """What agreement may be broken down by: `topic` is the classifier's group."""
+    """What agreement may be broken down by: `topic` is the classifier's group, `judged_by` the model's version."""
 
     TOPIC = "topic"
     MUNICIPALITY = "municipality"
     ORGANISATION = "organisation"
     WEEK = "week"
+    JUDGED_BY = "judged_by"
 
 
 class Share(BaseModel):
@@ -128,10 +129,11 @@ class Agreed(BaseModel):
 
 
 class AgreedGroup(Agreed):
-    """Agreement on one group of topics, municipality, organisation or week."""
+    """Agreement on one group of topics, municipality, organisation, week or with one judge."""
 
     key: str = Field(
-        description="Id, OKTMO code or ISO week; `none` for reviews without one", examples=["2026-W48"]
+        description="Id, OKTMO code, ISO week or name of a rule or model; `none` for reviews without one",
+        examples=["2026-W48"],
     )
     name: str | None = Field(description="Name to show, where the group has one")
 
@@ -147,3 +149,38 @@ class Agreement(BaseModel):
     group_by: AgreementBy | None
     total: Agreed
     groups: list[AgreedGroup]
+
+
+class Handed(BaseModel):
+    """How often cases went from hand to hand."""
+
+    cases: int = Field(description="Cases opened in the period that an organisation has had", examples=[120])
+    handed_over: int = Field(
+        description="Ways of a case from here to another organisation, also by way of the centre", examples=[9]
+    )
+    received: int = Field(description="Ways of a case from another organisation to here", examples=[7])
+    returns: int = Field(
+        description="How often a case went back to the centre: given back, or taken back", examples=[4]
+    )
+    ping_pong: int = Field(
+        description="Cases among these about which a `ping_pong` alert was raised", examples=[1]
+    )
+
+
+class HandedGroup(Handed):
+    """How often the cases of one organisation went from hand to hand."""
+
+    key: str = Field(description="Id of the organisation", examples=["0198f3a0-0000-7000-8000-000000000001"])
+    name: str = Field(description="Name to show")
+
+
+class Handovers(BaseModel):
+    """Cases opened in a period, from hand to hand, by organisation."""
+
+    start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
+    end: datetime = Field(
+        serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
+    )
+    zone: str = Field(examples=["Asia/Irkutsk"])
+    total: Handed
+    groups: list[HandedGroup]

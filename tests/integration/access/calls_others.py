@@ -84,6 +84,12 @@ def _reviewed(found: Any) -> int:
     return total
 
 
+def _held(found: Any) -> int:
+    total: int = found["total"]["cases"]
+    assert total == sum(group["cases"] for group in found["groups"])
+    return total
+
+
 METRICS: dict[str, Row] = {
     "GET /api/v1/metrics/sla": Listing(
         Right.METRICS_READ, counts=_opened, query=PERIOD | {"group_by": "organisation"}
@@ -91,6 +97,7 @@ METRICS: dict[str, Row] = {
     "GET /api/v1/metrics/agreement": Listing(
         Right.METRICS_READ, counts=_reviewed, query=PERIOD | {"group_by": "organisation"}
     ),
+    "GET /api/v1/metrics/handovers": Listing(Right.METRICS_READ, counts=_held, query=PERIOD),
     "GET /api/v1/metrics/sla/cases": Listing(
         Right.METRICS_READ, shows="appeal_id", query=PERIOD | {"figure": "opened"}
     ),

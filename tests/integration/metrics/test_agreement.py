@@ -29,9 +29,9 @@ async def add(connection: asyncpg.Connection, page: UUID, organisation: UUID, at
     await connection.execute(
         """INSERT INTO reviews (message_id, judged_by, judged, decided, group_id, organisation_id, agrees_need,
            agrees_topic, reviewed_by, created_at, updated_at)
-           VALUES ($1, 'rule:test', '{}', $2::text::jsonb, $3, $4, $5, $6, 'somebody', $7, $7)""",
+           VALUES ($1, $8, '{}', $2::text::jsonb, $3, $4, $5, $6, 'somebody', $7, $7)""",
         message, json.dumps(decided), given.get("group_id"), organisation, given.get("need"), given.get("topic"),
-        local(at),
+        local(at), given.get("judged_by", "rule:test"),
     )  # fmt: skip
 
 
@@ -49,7 +49,16 @@ async def reviews(region: Region) -> str:
         )
         await add(connection, page, region.school, "11-24 10:00", need=True, topic=False, group_id=group)
         await add(connection, page, region.school, "11-24 11:00", need=False)
-        await add(connection, page, region.ministry, "11-25 10:00", need=True, topic=True, place=oktmo)
+        await add(
+            connection,
+            page,
+            region.ministry,
+            "11-25 10:00",
+            need=True,
+            topic=True,
+            place=oktmo,
+            judged_by="model:2",
+        )
         await add(connection, page, region.ministry, "11-29 23:59")
     finally:
         await connection.close()
@@ -78,6 +87,7 @@ async def test_groups_add_up_to_the_total(region: Region, reviews: str) -> None:
         "topic": [(str(region.topic), "Дороги", 2), ("none", None, 3)],
         "organisation": [(str(region.ministry), "Министерство", 2), (str(region.school), "Школа", 3)],
         "week": [("2026-W48", None, 5)],
+        "judged_by": [("model:2", None, 1), ("rule:test", None, 4)],
     }
     for group_by, groups in expected.items():
         body = await region.get(PATH, group_by=group_by, **WEEK)

@@ -1,0 +1,71 @@
+"""Cases from hand to hand, by organisation, from rows of `hands`: who has had, passed on, given back how many.
+
+A way from one organisation to another is counted where it starts and where it ends, also by way of the centre, as
+`appeals.handovers` counts it. Docs: docs/metrics.md.
+"""
+
+from typing import Any
+
+from sqlalchemy import Row, Select, Text, Uuid, and_, cast, func, literal, null, select, tuple_, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.period import Period
+from services.metrics.schemas import Handed, HandedGroup
+from shared.access import Caller
+from shared.tables.appeals import Alert, Appeal, Hand
+from shared.tables.registry import Organisation
+
+_NOWHERE = cast(null(), Uuid())
+
+
+def aggregate(period: Period, caller: Caller) -> Select[Any]:
+    """The one query behind the figures: a row per organisation, and the row of totals, whose `is_total` is 1."""
+    opened = and_(Appeal.opened_at >= period.start, Appeal.opened_at < period.end)
+    chain: dict[str, Any] = {"partition_by": Hand.appeal_id, "order_by": (Hand.at, Hand.id)}
+    given = (
+        select(
+            Hand.appeal_id,
+            Hand.to_organisation_id.label("organisation_id"),
+            func.lag(Hand.to_organisation_id).over(**chain).label("before"),
+            func.lead(Hand.to_organisation_id).over(**chain).label("after"),
+            literal(0).label("returned"),
+        )
+        .join(Appeal, Appeal.id == Hand.appeal_id)
+        .where(opened, Hand.to_organisation_id.is_not(None))
+    )
+    returned = (
+        select(Hand.appeal_id, Hand.from_organisation_id, _NOWHERE, _NOWHERE, literal(1))
+        .join(Appeal, Appeal.id == Hand.appeal_id)
+        .where(opened, Hand.kind == "returned")
+    )
+    step = union_all(given, returned).subquery("step").c
+    organisation = Organisation.id, Organisation.name, Organisation.sort_key
+    return (
+        select(
+            func.grouping(Organisation.id).label("is_total"),
+            cast(Organisation.id, Text).label("key"),
+            Organisation.name,
+            func.count(step.appeal_id.distinct()).label("cases"),
+            func.count().filter(step.after != step.organisation_id).label("handed_over"),
+            func.count().filter(step.before != step.organisation_id).label("received"),
+            func.coalesce(func.sum(step.returned), 0).label("returns"),
+            func.count(step.appeal_id.distinct()).filter(Alert.id.is_not(None)).label("ping_pong"),
+        )
+        .join(Organisation, Organisation.id == step.organisation_id)
+        .outerjoin(Alert, and_(Alert.kind == "ping_pong", Alert.appeal_id == step.appeal_id))
+        .where(caller.scope(Organisation.id))
+        .group_by(func.grouping_sets(tuple_(*organisation), tuple_()))
+        .order_by(Organisation.sort_key.nulls_last(), Organisation.id)
+    )
+
+
+async def figures(session: AsyncSession, period: Period, caller: Caller) -> tuple[Handed, list[HandedGroup]]:
+    """Totals and organisations that the caller may see."""
+    rows = (await session.execute(aggregate(period, caller))).all()
+    total = next(row for row in rows if row.is_total)
+    groups = [HandedGroup(key=row.key, name=row.name, **_figures(row)) for row in rows if not row.is_total]
+    return Handed(**_figures(total)), groups
+
+
+def _figures(row: Row[Any]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in Handed.model_fields}
