@@ -277,14 +277,17 @@ class Route:
             **more,
         }
 
-    def waiting(self) -> dict[str, Any]:
+    def waiting(self, *, without: UUID | None = None) -> dict[str, Any]:
         """As it is kept with a case that waits for a moderator, with the owner to confirm.
 
-        Where only the need is unclear that is the routed owner; else the likeliest of the suggestions.
+        Where only the need is unclear that is the routed owner; else the likeliest of the suggestions. `without`
+        names who gave the case back: it is not suggested again.
         """
-        likeliest = self.suggestions[0]["organisation_id"] if self.suggestions else None
-        suggested = str(self.organisation_id) if self.organisation_id else likeliest
-        return self.stored(suggested_organisation_id=suggested)
+        left = [found for found in self.suggestions if found["organisation_id"] != str(without)]
+        suggested = left[0]["organisation_id"] if left else None
+        if self.organisation_id not in {None, without}:
+            suggested = str(self.organisation_id)
+        return self.stored(suggested_organisation_id=suggested, suggestions=left)
 
 
 @dataclass(frozen=True)
@@ -379,9 +382,7 @@ class Router:
                 chances[organisation_id] = chances.get(organisation_id, 0.0) + chance
                 reasons.setdefault(organisation_id, why)
 
-        likely = list(candidates[:_SUGGESTED])
-        if not likely and facts.topic_id is not None:
-            likely = [(facts.topic_id, facts.confidence)]
+        likely = self._likely(facts, candidates)
         for topic_id, chance in likely:
             found = self.decide(replace(facts, topic_id=topic_id, confidence=1.0))
             why = "; ".join(self.in_words(rule) for rule in found.steps) or self._reason(found, facts)
@@ -403,6 +404,19 @@ class Router:
             }
             for organisation_id in ranked[:_SUGGESTED]
         ]
+
+    def _likely(self, facts: Facts, candidates: Sequence[tuple[UUID, float]]) -> list[tuple[UUID, float]]:
+        """Topics with their probabilities, which are no more than one together."""
+        likely, read = list(candidates[:_SUGGESTED]), facts.topic_id
+        if read is None or read in dict(likely):
+            return likely
+        # Candidates are groups: what the topic takes is a part of its group's.
+        group, left, found = self.book.group_of(read), 1.0 - facts.confidence, [(read, facts.confidence)]
+        for topic_id, chance in likely:
+            rest = max(0.0, chance - facts.confidence) if topic_id == group else chance
+            found.append((topic_id, min(rest, left)))
+            left -= found[-1][1]
+        return found
 
 
 _PARTS = ("теме", "месту", "организации", "срочности")

@@ -179,6 +179,31 @@ def test_suggestions_are_ranked_by_the_probability_of_topics() -> None:
     assert found.suggestions[2]["why"] == "Владелец страницы: Организация 100"
 
 
+def test_the_topic_that_was_read_is_suggested_before_the_rest_of_its_group() -> None:
+    candidates = [(GROUP, 0.8), (OTHER_GROUP, 0.1)]
+    given = router(rule(1, B, topic_id=TOPIC), rule(2, C, topic_id=OTHER_TOPIC))
+    found = given.route(Facts(TOPIC, CITY, owner=PAGE, confidence=0.44), candidates=candidates)
+    assert found.organisation_id is None
+    ranked = [(UUID(one["organisation_id"]), one["confidence"]) for one in found.suggestions]
+    assert ranked == [(A, 0.56), (B, 0.44)]
+    # What a person named leaves nothing to the others.
+    certain = given.route(Facts(TOPIC, CITY, owner=PAGE), candidates=candidates)
+    assert [(one["organisation_id"], one["confidence"]) for one in certain.suggestions] == [
+        (str(B), 1.0),
+        (str(A), 0.0),
+    ]
+
+
+def test_who_gave_a_case_back_is_not_suggested() -> None:
+    found = router(rule(1, B, topic_id=TOPIC), rule(2, C, topic_id=OTHER_TOPIC)).route(
+        Facts(TOPIC, confidence=0.6), candidates=[(TOPIC, 0.6), (OTHER_TOPIC, 0.3)]
+    )
+    assert found.waiting()["suggested_organisation_id"] == str(B)
+    waiting = found.waiting(without=B)
+    assert waiting["suggested_organisation_id"] == str(C)
+    assert [one["organisation_id"] for one in waiting["suggestions"]] == [str(C)]
+
+
 def test_the_place_suggests_its_administration() -> None:
     found = router(administrations={CITY: D}, default_to="moderators").route(Facts(municipality=CITY))
     assert found.reason == "Ни одно правило не подошло; решает модератор"
