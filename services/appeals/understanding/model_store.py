@@ -69,9 +69,21 @@ class Store:
             sorted(int(one.name) for one in versions.iterdir() if one.name.isdigit()) if versions.is_dir() else []
         )
 
+    def in_force(self) -> Kept:
+        """The version in force. Raises `StoreError` when none is, or it cannot be read."""
+        wanted = self.current()
+        if wanted is None and self.versions():
+            newest = self.load()
+            why = newest.card.get("why", "its card does not say why")
+            raise StoreError(f"{self.folder}: no version is in force; version {newest.version}: {why}")
+        return self.load(wanted)
+
     def load(self, version: int | None = None) -> Kept:
-        """A version, by default the one in force. Raises `StoreError` when it is not there or cannot be read."""
-        wanted = self.current() if version is None else version
+        """A version, by default the one in force, or the newest while none is.
+
+        Raises `StoreError` when it is not there or cannot be read.
+        """
+        wanted = version or self.current() or max(self.versions(), default=None)
         if wanted is None:
             raise StoreError(f"{self.folder} holds no model: train one first")
         try:

@@ -20,7 +20,7 @@ from shared.classifier import Class, by_name, classes, fold_name
 LEAST_ROWS = 5
 # When more of the rows bear labels that name no class, the history speaks of other things than messages do here.
 MOST_FOREIGN = 0.2
-_LISTED = 20
+_LISTED = 10
 _TINY = 1e-9
 
 
@@ -112,7 +112,7 @@ class Taught:
 
     def __init__(self, folder: Path, groups: Sequence[str], topics: Sequence[str]) -> None:
         """Raises `StoreError` when no model is in force there, it cannot be read, or its labels are no classes."""
-        kept = Store(folder).load()
+        kept = Store(folder).in_force()
         try:
             self.labels = Labels.of(kept.card["data"]["labels"])
         except (KeyError, TypeError) as error:

@@ -1,12 +1,14 @@
 """Teaching a classifier from a table and deciding whether it takes over from the one in force."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from services.appeals.understanding import vectors
 from services.appeals.understanding.calibration import Ints
@@ -21,10 +23,13 @@ from services.appeals.understanding.evaluation import (
 )
 from services.appeals.understanding.labelled import Labelled
 from services.appeals.understanding.model_store import Digests, Kept, Store, digests
+from services.appeals.understanding.taught import Joint, Labels
+from services.appeals.understanding.understand import Understanding
 from shared import clock
 
 # How right the automatic mode may be asked to be: the card holds the threshold and the coverage of each.
 WANTED_LEVELS = tuple(percent / 100 for percent in range(80, 100))
+_PORTION = 2_000
 
 
 @dataclass(frozen=True)
@@ -38,14 +43,45 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """What came of holding a new model against another: a comparison, or the reason why there is none."""
+
+    other: str
+    comparison: Comparison | None = None
+    obstacle: str = ""
+
+    @property
+    def won(self) -> bool:
+        """Whether the new model is the better one."""
+        return self.comparison is not None and is_better(self.comparison.new, self.comparison.present)
+
+    def told(self) -> str:
+        """The outcome in words."""
+        if self.comparison is None:
+            return self.obstacle
+        new, old = self.comparison.new, self.comparison.present
+        return (
+            f"{'beats' if self.won else 'does not beat'} {self.other} on {new.rows} rows that neither has learnt "
+            f"from: weighted F1 {new.weighted_f1:.3f} against {old.weighted_f1:.3f} "
+            f"({new.weighted_f1 - old.weighted_f1:+.3f}), accuracy {new.accuracy:.3f} against {old.accuracy:.3f}; "
+            f"{self.comparison.only_new_right} rows only the new one has right, "
+            f"{self.comparison.only_present_right} only the other"
+        )
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What became of a training: the version made, whether it is in force, and why."""
+    """What became of a training: the version made, whether it is in force, and why.
+
+    `comparison`: with the version that was in force; `built_in`: with the model that comes with the house.
+    """
 
     version: int
     in_force: bool
     why: str
     scores: Scores
     comparison: Comparison | None
+    built_in: Comparison | None
 
 
 @dataclass(frozen=True)
@@ -64,29 +100,48 @@ def is_better(new: Scores, present: Scores) -> bool:
 
 
 def teach(data: Labelled, store: Store, source: Source, *, force: bool = False) -> Outcome:
-    """Train, keep as a new version, and put it in force when none is or when it beats the one that is.
+    """Train, keep as a new version, and put it in force when it beats what is in force.
 
-    Both are compared on rows that neither has learnt from: of the new model's those held back in its training,
-    each judged by a machine that has not seen it. `force` puts it in force anyway. Raises `ValueError` for too few
+    That is the folder's present version and, where the labels are classes of this system, the built-in model. They
+    are compared on rows that neither has learnt from: of the new model's those held back in its training, each
+    judged by a machine that has not seen it. `force` puts it in force anyway. Raises `ValueError` for too few
     texts or labels, `StoreError` for a folder whose model cannot be read.
     """
     number = store.current()
     present = None if number is None else store.load(number)
     classifier, blind = TextClassifier.learn(data.texts, data.labels, names=data.names)
     learnt = digests(data.texts)
-    comparison, obstacle = (None, None) if present is None else _compare(classifier, blind, data, learnt, present)
-    takes_over, why = _verdict(present, comparison, obstacle, force=force)
+    labels = Labels.of(Counter(data.labels))
+    against_present = None if present is None else _against_present(classifier, blind, data, learnt, present)
+    against_built_in = None if labels.obstacle() else _against_built_in(classifier, blind, data, labels)
+    trials = [trial for trial in (against_present, against_built_in) if trial is not None]
+    takes_over = force or all(trial.won for trial in trials)
+    why = _why(trials, labels, takes_over=takes_over)
+    comparison, built_in = (trial and trial.comparison for trial in (against_present, against_built_in))
     least = blind_threshold(classifier, blind, data.labels, WANTED)
     scores = _blind_score(classifier, blind, data, np.arange(len(blind.rows)), least)
     card = _card(data, source, classifier, blind, scores) | {
+        "labels_without_class": dict(labels.foreign),
         "held_out": None if comparison is None else asdict(comparison),
+        "built_in": None if built_in is None else asdict(built_in),
         "took_over": takes_over,
         "why": why,
     }
     made = store.keep(classifier, card, learnt)
     if takes_over:
         store.put_in_force(made)
-    return Outcome(made, takes_over, why, scores, comparison)
+    return Outcome(made, takes_over, why, scores, comparison, built_in)
+
+
+def _why(trials: Sequence[Trial], labels: Labels, *, takes_over: bool) -> str:
+    said = [trial.told() for trial in trials] or ["no model was in force"]
+    if obstacle := labels.obstacle():
+        said.append(f"a classifier for its own folder, no model for messages here: {obstacle}")
+    elif labels.foreign:
+        said.append(f"left to the built-in model: {labels.told()}")
+    if takes_over and not all(trial.won for trial in trials):
+        said.append("taken all the same, as asked")
+    return "; ".join(said)
 
 
 def _blind_score(
@@ -101,33 +156,69 @@ def _blind_score(
     )
 
 
-def _compare(
+def _against_present(
     classifier: TextClassifier, blind: Blind, data: Labelled, learnt: Digests, present: Kept
-) -> tuple[Comparison | None, str | None]:
+) -> Trial:
+    other = f"version {present.version}"
     if not set(classifier.labels) & set(present.classifier.labels):
-        return None, (f"it has no label in common with version {present.version}: keep it in a folder of its own")
-    counted = Counter(data.labels)
+        return Trial(other, obstacle=f"it has no label in common with {other}: keep it in a folder of its own")
     new_rows = ~np.isin(learnt, present.learnt)
-    places = np.array(
-        [
-            at
-            for at, row in enumerate(blind.rows)
-            # A label that stands once could not be both learnt and held back: it would judge neither model fairly.
-            if new_rows[row] and counted[data.labels[row]] > 1
-        ],
-        dtype=np.int64,
-    )
+    places = _fair(blind, data, new_rows)
     if not len(places):
-        known = int((~new_rows).sum())
-        return None, (
-            f"nothing is held out: {known} of {len(data.texts)} rows are among those version {present.version} "
-            "has learnt from, and labels that stand once cannot be held back"
+        return Trial(
+            other,
+            obstacle=f"nothing is held out: {int((~new_rows).sum())} of {len(data.texts)} rows are among those "
+            f"{other} has learnt from, and labels that stand once cannot be held back",
         )
     rows = blind.rows[places]
-    truth = [data.labels[row] for row in rows]
     theirs = [found.labels for found in present.classifier.rank([data.texts[row] for row in rows], TOP)]
     answers = blind_answers(classifier, blind)
-    ours = [answers[at] for at in places]
+    return Trial(other, _compared([answers[at] for at in places], theirs, [data.labels[row] for row in rows]))
+
+
+def _against_built_in(classifier: TextClassifier, blind: Blind, data: Labelled, labels: Labels) -> Trial:
+    """What messages here would be called with the new model and without it."""
+    other = "the built-in model"
+    places = _fair(blind, data, np.array([label in labels.named for label in data.labels]))
+    built_in = Understanding.load()
+    groups, topics = built_in.labels
+    joint = Joint(classifier.labels, labels, groups, topics)
+    truth, ours, theirs = [], [], []
+    for start in range(0, len(places), _PORTION):
+        part = places[start : start + _PORTION]
+        true = [labels.named[data.labels[row]] for row in blind.rows[part]]
+        by_group, by_topic = built_in.subjects([data.texts[row] for row in blind.rows[part]])
+        for found, said in (
+            (ours, joint.joined(blind.chances[part], by_group, by_topic)),
+            (theirs, (by_group, joint.apart(by_group, by_topic))),
+        ):
+            best_groups, best_topics = (
+                _best(chances, codes) for chances, codes in zip(said, (groups, topics), strict=True)
+            )
+            found += [best_topics[at] if one.group else best_groups[at] for at, one in enumerate(true)]
+        truth += [one.code for one in true]
+    return Trial(other, _compared(ours, theirs, truth))
+
+
+def _fair(blind: Blind, data: Labelled, among: npt.NDArray[np.bool_]) -> Ints:
+    """Places among the rows held back by which models can be compared.
+
+    A label that stands once could not be both learnt and held back: it would judge no model fairly.
+    """
+    counted = Counter(data.labels)
+    return np.array(
+        [at for at, row in enumerate(blind.rows) if among[row] and counted[data.labels[row]] > 1], dtype=np.int64
+    )
+
+
+def _best(chances: npt.NDArray[Any], codes: Sequence[str]) -> list[tuple[str, ...]]:
+    order = np.argsort(-chances, axis=1, kind="stable")[:, :TOP]
+    return [tuple(codes[at] for at in row) for row in order]
+
+
+def _compared(
+    ours: Sequence[tuple[str, ...]], theirs: Sequence[tuple[str, ...]], truth: Sequence[str]
+) -> Comparison:
     new_right = np.array([said[0] == true for said, true in zip(ours, truth, strict=True)])
     present_right = np.array([said[0] == true for said, true in zip(theirs, truth, strict=True)])
     return Comparison(
@@ -135,26 +226,7 @@ def _compare(
         score(theirs, truth),
         int((new_right & ~present_right).sum()),
         int((present_right & ~new_right).sum()),
-    ), None
-
-
-def _verdict(
-    present: Kept | None, comparison: Comparison | None, obstacle: str | None, *, force: bool
-) -> tuple[bool, str]:
-    if present is None:
-        return True, "no model was in force"
-    if comparison is None:
-        return force, f"{obstacle}{'; taken all the same, as asked' if force else ''}"
-    better = is_better(comparison.new, comparison.present)
-    new, old = comparison.new, comparison.present
-    why = (
-        f"{'beats' if better else 'does not beat'} version {present.version} on {new.rows} rows that neither has "
-        f"learnt from: weighted F1 {new.weighted_f1:.3f} against {old.weighted_f1:.3f} "
-        f"({new.weighted_f1 - old.weighted_f1:+.3f}), accuracy {new.accuracy:.3f} against {old.accuracy:.3f}; "
-        f"{comparison.only_new_right} rows only the new one has right, "
-        f"{comparison.only_present_right} only the present one"
     )
-    return better or force, f"{why}{'; taken all the same, as asked' if force and not better else ''}"
 
 
 def _card(
