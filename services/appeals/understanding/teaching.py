@@ -26,6 +26,9 @@ from services.appeals.understanding.model_store import Digests, Kept, Store, dig
 from services.appeals.understanding.taught import Joint, Labels
 from services.appeals.understanding.understand import Understanding
 from shared import clock
+from shared.classifier import Class
+
+Chances = npt.NDArray[Any]
 
 # How right the automatic mode may be asked to be: the card holds the threshold and the coverage of each.
 WANTED_LEVELS = tuple(percent / 100 for percent in range(80, 100))
@@ -117,7 +120,8 @@ def teach(data: Labelled, store: Store, source: Source, *, force: bool = False) 
     trials = [trial for trial in (against_present, against_built_in) if trial is not None]
     takes_over = force or all(trial.won for trial in trials)
     why = _why(trials, labels, takes_over=takes_over)
-    comparison, built_in = (trial and trial.comparison for trial in (against_present, against_built_in))
+    comparison = against_present.comparison if against_present else None
+    built_in = against_built_in.comparison if against_built_in else None
     least = blind_threshold(classifier, blind, data.labels, WANTED)
     scores = _blind_score(classifier, blind, data, np.arange(len(blind.rows)), least)
     card = _card(data, source, classifier, blind, scores) | {
@@ -181,21 +185,16 @@ def _against_built_in(classifier: TextClassifier, blind: Blind, data: Labelled, 
     other = "the built-in model"
     places = _fair(blind, data, np.array([label in labels.named for label in data.labels]))
     built_in = Understanding.load()
-    groups, topics = built_in.labels
-    joint = Joint(classifier.labels, labels, groups, topics)
-    truth, ours, theirs = [], [], []
+    joint = Joint(classifier.labels, labels, *built_in.labels)
+    truth: list[str] = []
+    ours: list[tuple[str, ...]] = []
+    theirs: list[tuple[str, ...]] = []
     for start in range(0, len(places), _PORTION):
         part = places[start : start + _PORTION]
         true = [labels.named[data.labels[row]] for row in blind.rows[part]]
         by_group, by_topic = built_in.subjects([data.texts[row] for row in blind.rows[part]])
-        for found, said in (
-            (ours, joint.joined(blind.chances[part], by_group, by_topic)),
-            (theirs, (by_group, joint.apart(by_group, by_topic))),
-        ):
-            best_groups, best_topics = (
-                _best(chances, codes) for chances, codes in zip(said, (groups, topics), strict=True)
-            )
-            found += [best_topics[at] if one.group else best_groups[at] for at, one in enumerate(true)]
+        ours += _answers(true, joint.joined(blind.chances[part], by_group, by_topic), built_in.labels)
+        theirs += _answers(true, (by_group, joint.apart(by_group, by_topic)), built_in.labels)
         truth += [one.code for one in true]
     return Trial(other, _compared(ours, theirs, truth))
 
@@ -211,9 +210,15 @@ def _fair(blind: Blind, data: Labelled, among: npt.NDArray[np.bool_]) -> Ints:
     )
 
 
-def _best(chances: npt.NDArray[Any], codes: Sequence[str]) -> list[tuple[str, ...]]:
-    order = np.argsort(-chances, axis=1, kind="stable")[:, :TOP]
-    return [tuple(codes[at] for at in row) for row in order]
+def _answers(
+    true: Sequence[Class], said: tuple[Chances, Chances], codes: tuple[Sequence[str], Sequence[str]]
+) -> list[tuple[str, ...]]:
+    """The best classes for each row, groups where its true class is one, topics where that is a topic."""
+    groups, topics = (
+        [tuple(of[at] for at in row) for row in np.argsort(-chances, axis=1, kind="stable")[:, :TOP]]
+        for chances, of in zip(said, codes, strict=True)
+    )
+    return [topics[at] if one.group else groups[at] for at, one in enumerate(true)]
 
 
 def _compared(
