@@ -69,8 +69,10 @@ async def test_what_people_decided_is_exported(
                             found = list(csv.DictReader(file))
                         assert len(found) == rows
                         assert found[0]["Группа тем"] == "Дороги"
+                    kept = out.read_bytes()
                     refused = await run("export", "--out", str(out), "--url", url, "--password", "wrong")
                     assert refused.returncode == 1
                     assert "is not let in" in refused.stdout + refused.stderr
+                    assert out.read_bytes() == kept
     finally:
         await ingest.close()

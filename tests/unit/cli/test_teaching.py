@@ -182,3 +182,9 @@ def test_predicting_without_a_model_is_refused(tmp_path: Path) -> None:
     arguments = ["--data", str(path), "--text", "текст инцидента", "--model", str(tmp_path / "none")]
     assert "holds no model" in ran("predict", *arguments, "--out", str(tmp_path / "out.csv"), code=1)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_place_that_cannot_be_exported_to_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    missing = tmp_path / "none" / "out.csv"
+    said = ran("export", "--out", str(missing), "--url", "http://127.0.0.1:9", code=2)
+    assert said == f"--out: {missing} cannot be written: No such file or directory\n"
