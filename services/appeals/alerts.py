@@ -1,9 +1,10 @@
-"""Alerts: what a moderator must see at once. One per kind and case or incident, until somebody has seen it.
+"""Alerts: what a moderator must see at once. One per kind and case or incident.
 
-Kinds: `urgent` (a case), `burst` (an incident), `ping_pong` (a case that goes from hand to hand).
+Kinds: `urgent` (a case), `burst` (an incident), `ping_pong` (a case that goes from hand to hand). Where an urgent
+case tells of danger again after its alert was seen, the alert is raised anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,16 +26,41 @@ from shared.tables.appeals import Alert, Appeal, Incident
 
 UNSEEN = Gauge("gospablik_alerts_unseen", "Alerts that no moderator has seen", ["kind"])
 KINDS = ("urgent", "burst", "ping_pong")
+_RAISED_ANEW = frozenset({"urgent"})
 
 Found = Row[Alert, Appeal | None, Incident | None]
 
 
 async def raise_about_cases(session: WriteSession, kind: str, found: Sequence[tuple[Appeal, str]]) -> None:
-    """Alert about cases, all in one statement; of each kind a case has one alert, ever."""
+    """Alert about cases, each for its reason; of each kind a case has one alert."""
     by_case = {appeal.id: (appeal, why) for appeal, why in found}
     drafts = [_draft(kind, why, appeal_id=appeal.id) for appeal, why in by_case.values()]
     numbers = {appeal.id: appeal.number for appeal, _ in by_case.values()}
+    if kind in _RAISED_ANEW:
+        await _raise_anew(session, kind, {appeal_id: why for appeal_id, (_, why) in by_case.items()}, numbers)
     await _store(session, drafts, numbers)
+
+
+async def _raise_anew(
+    session: WriteSession, kind: str, reasons: Mapping[UUID, str], numbers: dict[UUID, int]
+) -> None:
+    """Alerts about these cases that somebody has seen are to be seen again. Who saw them is in the audit trail."""
+    seen = list(
+        await session.scalars(
+            select(Alert)
+            .where(Alert.kind == kind, Alert.appeal_id.in_(reasons), Alert.seen_at.is_not(None))
+            .order_by(Alert.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    )
+    for alert in seen:
+        alert.seen_at = alert.seen_by = None
+        alert.created_at = clock.now()
+        if alert.appeal_id is not None:
+            alert.why = reasons[alert.appeal_id]
+    await session.flush()
+    await emit(session, *(_event(alert, numbers) for alert in seen))
 
 
 async def raise_burst(session: WriteSession, incident: Incident, why: str) -> None:

@@ -254,11 +254,20 @@ class Opening:
             appeal, "message_added", item.actor, message_id=str(message.id), needs_answer=judgement.needs_answer
         )
         self._journal.tell(appeal, "appeal.message_added", item.actor, message_id=str(message.id))
+        self._alarm(appeal, item)
         if appeal.status == "triage" and judgement.needs_answer == "yes":
             self._accept_by_words(appeal, item)
         elif (after := after_message(appeal.status, judgement.needs_answer)) != appeal.status:
             wake(appeal, after, self._reference, self._journal, item.actor, message=message)
-        if judgement.urgency == "high" and appeal.urgency == "normal" and judgement.needs_answer == "yes":
+
+    def _alarm(self, appeal: Appeal, item: Taken) -> None:
+        """Danger in any of its messages makes the case urgent, and is told. Rules look at it: it comes first."""
+        judgement = item.judgement
+        if judgement.urgency != "high" or judgement.needs_answer == "no":
+            return
+        if appeal.urgency == "high":
+            self._journal.alert("urgent", appeal, judgement.why)
+        else:
             raise_urgency(appeal, self._reference, self._journal, item.actor, why=judgement.why)
 
     def _accept_by_words(self, appeal: Appeal, item: Taken) -> None:

@@ -1,0 +1,99 @@
+"""Urgent words are told to moderators at once, whichever message has them, and anew after they looked."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.appeals.judging import Item, Judged, Judging
+from services.appeals.understanding.judgement import Judgement
+from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.test_opening import QUESTION
+from tests.integration.appeals.test_rule_sets import activated, made, topic
+
+DANGER = "Провод оборван, искрит!"
+
+
+@pytest.fixture
+def judges(monkeypatch: pytest.MonkeyPatch) -> dict[str, Judgement]:
+    """What is judged of texts; all others are judged as ever."""
+    found: dict[str, Judgement] = {}
+    judge = Judging.judge
+
+    async def as_told(self: Judging, items: list[Item]) -> list[Judged]:
+        told = [Judged(found[text], "model:test") for text, _ in items if text in found]
+        rest = iter(await judge(self, [item for item in items if item[0] not in found]))
+        known = iter(told)
+        return [next(known) if text in found else next(rest) for text, _ in items]
+
+    monkeypatch.setattr(Judging, "judge", as_told)
+    return found
+
+
+def urgent(need: Any = "yes", **more: Any) -> Judgement:
+    return Judgement(need, "complaint", "high", more.pop("topic", None), 0.9, f"опасность: {need}", **more)
+
+
+async def alerts(world: World, **query: Any) -> list[dict[str, Any]]:
+    answer = await world.get("/alerts", **query)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["items"]
+    return found
+
+
+async def test_an_unclear_message_of_danger_makes_its_case_urgent(
+    world: World, judges: dict[str, Judgement]
+) -> None:
+    judges[DANGER] = urgent("unsure", language="bxr")
+    await world.writes(QUESTION)
+    await world.writes(DANGER)
+    case = await world.only()
+    # Four working hours from Wednesday 10:01, lunch apart.
+    assert (case["urgency"], case["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
+    (told,) = await alerts(world, seen=False)
+    assert (told["kind"], told["appeal_id"], told["why"]) == ("urgent", case["id"], "опасность: unsure")
+
+
+async def test_what_needs_no_answer_alarms_nobody(world: World, judges: dict[str, Judgement]) -> None:
+    judges[DANGER] = urgent("no")
+    await world.writes(QUESTION)
+    await world.writes(DANGER)
+    assert (await world.only())["urgency"] == "normal"
+    assert await alerts(world) == []
+
+
+async def test_danger_after_the_alert_was_seen_is_told_anew(world: World, judges: dict[str, Judgement]) -> None:
+    judges[DANGER] = urgent()
+    judges["Уже горит!"] = urgent("unsure")
+    await world.writes(DANGER)
+    await world.writes(DANGER, at=WEDNESDAY + timedelta(minutes=1))
+    (first,) = await alerts(world)
+    assert len(await world.events("alert.raised")) == 1
+    assert (await world.post(f"/alerts/{first['id']}/seen", None)).status_code == 200
+    await world.writes("И тротуар разбит", at=WEDNESDAY + timedelta(minutes=2))
+    assert await alerts(world, seen=False) == []
+    await world.writes("Уже горит!", at=WEDNESDAY + timedelta(minutes=3))
+    (again,) = await alerts(world)
+    assert (again["id"], again["seen_at"], again["why"]) == (first["id"], None, "опасность: unsure")
+    assert again["created_at"] > first["created_at"]
+    assert len(await world.events("alert.raised")) == 2
+    assert [event["data"].count('"appeal_number": null') for event in await world.events("alert.raised")] == [0, 0]
+
+
+async def test_an_unclear_case_goes_where_urgent_ones_go(world: World, judges: dict[str, Judgement]) -> None:
+    roads = await topic(world, "roads")
+    await activated(
+        world,
+        await made(
+            world,
+            {"topic_id": roads, "organisation_id": str(world.organisation)},
+            {"topic_id": roads, "urgency": "high", "organisation_id": str(world.other_organisation)},
+        ),
+    )
+    judges["Алё"] = Judgement("unsure", "question", "normal", None, 0.5, "неясно")
+    judges[DANGER] = urgent(topic="roads", topic_confidence=0.9)
+    await world.writes("Алё")
+    await world.writes(DANGER)
+    case = await world.only()
+    assert (case["status"], case["organisation"]["id"]) == ("assigned", str(world.other_organisation))
+    assert case["first_response_due_at"] == "2026-03-04T07:01:00Z"
