@@ -140,7 +140,7 @@ class CoverageGroup(BaseModel):
     """A district, sphere, owner or kind, by network."""
 
     key: str = Field(description="OKTMO, sphere, owner's id or kind; `none`: without one", examples=["81701000"])
-    name: str | None = Field(examples=["Город Улан-Удэ"])
+    name: str | None = Field(examples=["город Улан-Удэ"])
     networks: list[NetworkFigures]
 
 
@@ -176,7 +176,7 @@ class MissingPage(BaseModel):
     kind: OrganisationKind
     sphere: str | None = Field(examples=["образование"])
     municipality: str | None = Field(examples=["81701000"])
-    municipality_name: str | None = Field(examples=["Город Улан-Удэ"])
+    municipality_name: str | None = Field(examples=["город Улан-Удэ"])
     owner: NamedBody | None
     network: NetworkOrAny = Field(examples=["vk"])
     reason: Reason = Field(description="What is lacking; `exempt`: the body is freed of the duty")

@@ -43,7 +43,7 @@ class Municipality(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     oktmo: Oktmo
-    name: str = Field(examples=["Город Улан-Удэ"])
+    name: str = Field(examples=["город Улан-Удэ"])
     kind: str = Field(description="`district` or `city`", examples=["city"])
 
 

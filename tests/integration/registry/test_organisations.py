@@ -198,7 +198,7 @@ async def test_all_municipalities_are_known(registry: ServiceUnderTest) -> None:
     items = answer.json()["items"]
     assert len(items) == 23
     assert [item["name"] for item in items if item["kind"] == "city"] == [
-        "Город Северобайкальск",
-        "Город Улан-Удэ",
+        "город Северобайкальск",
+        "город Улан-Удэ",
     ]
     assert {"oktmo": "81645000", "name": "Северо-Байкальский район", "kind": "district"} in items

@@ -43,7 +43,7 @@ FAULTS: tuple[tuple[dict[str, str], str, str], ...] = (
     ({"municipality": "Тридевятый район"}, "municipality", "no district or city"),
     ({"municipality": "81999000"}, "municipality", "no district or city"),
     ({"oktmo": "8170"}, "oktmo", "pattern"),
-    ({"municipality": "Город Улан-Удэ", "oktmo": "81624410"}, "oktmo", "outside the municipality"),
+    ({"municipality": "город Улан-Удэ", "oktmo": "81624410"}, "oktmo", "outside the municipality"),
     ({"inn": INN[:-1] + "1"}, "inn", "не сходится"),
     ({"inn": "12"}, "inn", "10"),
     ({"inn": "3,23E+09"}, "inn", "rounded"),

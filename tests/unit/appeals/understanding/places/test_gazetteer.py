@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,12 @@ _DATA = Path(module.__file__).parent / "data"
 def _rows(name: str) -> list[dict[str, str]]:
     with (_DATA / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_municipalities_are_called_as_the_registry_calls_them() -> None:
+    with files("migrations.reference").joinpath("municipalities.csv").open(encoding="utf-8") as source:
+        registered = {row["name"] for row in csv.DictReader(source)}
+    assert {row["name"] for row in _rows("municipalities")} == registered
 
 
 @pytest.mark.parametrize("name", ["settlements", "localities", "landmarks", "streets"])
