@@ -14,7 +14,7 @@ from uuid import UUID
 from scipy.sparse.csgraph import connected_components
 from scipy.special import gammainc
 
-from services.appeals.likeness import Matrix, nearest, squeezed, tells_of, vectors
+from services.appeals.likeness import Matrix, nearest, own_words, tells_of, vectors
 from services.appeals.understanding.stems import plain, words_of
 from services.appeals.understanding.urgency_signs import faults
 
@@ -117,13 +117,12 @@ def stands_out(count: int, among: int, share: float) -> bool:
 
 
 def speakers(cases: Iterable[Heard]) -> int:
-    """How many people speak: the same words in two networks are one person's."""
+    """How many people speak: the same words in two networks are one person's, unless anybody would use them."""
     authors: set[str] = set()
     said: dict[str, str | None] = {}
     for case in cases:
-        words = squeezed(case.text)
-        elsewhere = said.setdefault(words, case.network)
-        if words and elsewhere != case.network:
+        words = own_words(case.text)
+        if words is not None and said.setdefault(words, case.network) != case.network:
             continue
         authors.add(case.author_key or str(case.id))
     return len(authors)

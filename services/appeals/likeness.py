@@ -130,6 +130,12 @@ def squeezed(text: str) -> str:
     return " ".join(words_of(plain(text)))
 
 
+def own_words(text: str) -> str | None:
+    """The words, squeezed, where they are so many that two people hardly write the same; else None."""
+    words = squeezed(text)
+    return words if len(words) >= _OWN_WORDS_FROM else None
+
+
 def same_words(one: str, other: str) -> bool:
     """Whether two squeezed texts are the same, small slips aside."""
     return bool(one) and (one == other or fuzz.ratio(one, other, score_cutoff=_SAME_RATIO) > 0)
@@ -153,10 +159,10 @@ def _compare(asked: Told, other: Told, text: float, same: bool, groups: Mapping[
     place, where = _place(asked, other)
     matter, what = _matter(asked, other, groups)
     time = math.exp(-apart / _FADES)
-    own_words = same and len(squeezed(asked.text)) >= _OWN_WORDS_FROM
+    own = same and own_words(asked.text) is not None
     parts = {"text": 1.0 if same else text, "place": place, "matter": matter, "time": time}
     score = sum(_PARTS[name] * value for name, value in parts.items())
-    person = _person(asked, other, own_words=own_words, apart=apart)
+    person = _person(asked, other, own=own, apart=apart)
     why: list[str] = []
     if same:
         why.append("тот же текст")
@@ -167,18 +173,16 @@ def _compare(asked: Told, other: Told, text: float, same: bool, groups: Mapping[
         score += _AUTHOR if text >= _ALIKE_TEXT or matter > 0 else 0
     elif person == "probably":
         why.append("другая сеть, автор, вероятно, тот же")
-    if own_words:
+    if own:
         score = max(score, _SAME_TEXT_SCORE)
     why += [*where, *what, in_words(apart)]
     return Likeness(min(max(score, 0.0), 1.0), tuple(why), person)
 
 
-def _person(
-    asked: Told, other: Told, *, own_words: bool, apart: timedelta
-) -> Literal["author", "probably"] | None:
+def _person(asked: Told, other: Told, *, own: bool, apart: timedelta) -> Literal["author", "probably"] | None:
     if asked.author_key is not None and asked.author_key == other.author_key:
         return "author"
-    if own_words and asked.network != other.network and apart <= SAME_PERSON_WITHIN:
+    if own and asked.network != other.network and apart <= SAME_PERSON_WITHIN:
         return "probably"
     return None
 

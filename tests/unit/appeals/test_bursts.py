@@ -43,6 +43,12 @@ def test_one_person_is_one_voice_in_however_many_words_and_networks() -> None:
     assert speakers(cases) == 3
 
 
+def test_words_that_anybody_would_use_are_not_one_persons() -> None:
+    cases = [said("Нет света!", network=network) for network in ("vk", "ok") for _ in range(4)]
+    assert speakers(cases) == 8
+    assert is_sudden(cases, 8, HOUR)
+
+
 @pytest.mark.parametrize(("apart", "sudden"), [(10, True), (20, False)])
 def test_so_many_have_to_write_within_the_window(apart: int, sudden: bool) -> None:
     cases = [said(f"нет света {n}", n * apart) for n in range(5)]
