@@ -1,5 +1,6 @@
 """People decide: whether a message needs an answer, where a case goes, that a case is opened by hand."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -47,27 +48,32 @@ class Decided:
 
 @dataclass
 class _Case:
-    """A case in the hands of a person. `begun`: the owner works on it; `placed`: a person chose the owner."""
+    """A case in the hands of a person. `begun`: the owner works on it; `placed`: a person chose the owner.
+
+    `refused`: who gave it back; only a person who names them gives it to them again.
+    """
 
     appeal: Appeal
     begun: bool
     placed: bool
     others_need: bool
+    refused: Collection[UUID] = ()
     rerouted: bool = False
     suggested: Route | None = None
 
     @staticmethod
     async def load(session: AsyncSession, appeal: Appeal, message_id: UUID | None) -> "_Case":
         replies = exists().where(Reply.appeal_id == appeal.id)
-        hands = exists().where(Hand.appeal_id == appeal.id, Hand.kind.in_(_BY_PEOPLE))
+        by_people = exists().where(Hand.appeal_id == appeal.id, Hand.kind.in_(_BY_PEOPLE))
         others = exists().where(
             AppealMessage.appeal_id == appeal.id,
             AppealMessage.message_id != message_id,
             Triage.message_id == AppealMessage.message_id,
             Triage.needs_answer != "no",
         )
-        replied, moved, others_need = (await session.execute(select(replies, hands, others))).one()
-        return _Case(appeal, replied or appeal.status not in {"triage", "assigned"}, moved, others_need)
+        replied, moved, others_need = (await session.execute(select(replies, by_people, others))).one()
+        begun = replied or appeal.status not in {"triage", "assigned"}
+        return _Case(appeal, begun, moved, others_need, await hands.gave_back(session, appeal))
 
 
 async def _read(item: Item) -> Judgement:
@@ -105,7 +111,8 @@ def _judgement(
         type=kind,
         urgency="high" if (wishes.urgency or read.urgency) == "high" else "normal",
         topic=topic.code if topic else read.topic,
-        topic_confidence=1.0 if topic else read.topic_confidence,
+        # What a person named or confirmed is certain.
+        topic_confidence=1.0 if topic or (wishes.confirms and read.topic) else read.topic_confidence,
         confidence=1.0,
         why=_WHY,
     )
@@ -170,11 +177,12 @@ async def _decide(
     judgement = _judgement(read, wishes, topic, reference, needs_answer=needs_answer)
     journal = Journal()
     opening = Opening(session, reference, journal, desk)
-    item = Taken(message, judgement, caller.actor, caller.actor)
+    opens = found is None and desk.case_for(key_of(message)) is None
+    # A case that is there gets its owner by all that the person says; so does a new one whose owner they name.
+    settles = opens and wishes.organisation_id is None
+    item = Taken(message, judgement, caller.actor, caller.actor, settles=settles)
     if found is None and needs_answer:
-        # With an owner named, no other is to hear of the case first.
-        unsettled = replace(item, judgement=replace(judgement, needs_answer="unsure"))
-        await opening.open_for([unsettled if wishes.organisation_id else item])
+        await opening.open_for([item])
     appeal = opening.take(item)
     if appeal is not None and needs_answer:
         case = case or await _Case.load(session, appeal, message.id)
@@ -183,12 +191,14 @@ async def _decide(
         _end(case, caller, reference, journal)
     await _flush(session)
     await opening.finish()
+    # Who confirms agrees with the owner that they saw, if that is who has the case now.
+    agreed = owner if appeal is not None and appeal.organisation_id == owner else None
     review = await reviews.keep(
         session,
         message.id,
         judged,
         judged_by,
-        reviews.said(wishes, kept, owner, needs_answer=needs_answer),
+        reviews.said(wishes, kept, agreed, needs_answer=needs_answer),
         groups=reference.groups,
         organisation_id=(appeal.organisation_id if appeal else None) or message.organisation_id,
         reviewed_by=caller.actor,
@@ -246,6 +256,7 @@ def _correct(
     changed = _change_class(appeal, wishes, caller, reference, journal)
     if judgement is not None:
         appeal.topic_id = appeal.topic_id or reference.topic_id(judgement)
+    _make_certain(appeal, wishes, reference.topic_id(judgement) if judgement is not None else None)
     route = reference.route_case(appeal)
     if wishes.organisation_id is not None and wishes.organisation_id != appeal.organisation_id:
         if appeal.status in {"answered", "closed", "merged"}:
@@ -254,13 +265,13 @@ def _correct(
         moving.accept(appeal, wishes.organisation_id, reference, journal, actor, route=by_hand)
     elif appeal.status in {"triage", "not_required"}:
         owner = appeal.organisation_id or route.organisation_id
-        if owner is not None:
+        if owner is not None and (appeal.organisation_id is not None or owner not in case.refused):
             urgency = "high" if judgement is not None and judgement.urgency == "high" else None
             moving.accept(
                 appeal, owner, reference, journal, actor, route=route.stored(), urgency=urgency, handing="routed"
             )
         else:
-            appeal.route = route.waiting()
+            _wait(appeal, route, actor, journal)
     elif changed and route.organisation_id is not None and not (case.begun or case.placed):
         case.rerouted = route.organisation_id != appeal.organisation_id
         if case.rerouted:
@@ -270,6 +281,23 @@ def _correct(
     if changed and route.organisation_id not in {None, appeal.organisation_id}:
         case.suggested = route
     appeal.updated_at = clock.now()
+
+
+def _wait(appeal: Appeal, route: Route, actor: str, journal: Journal) -> None:
+    """An answer is due, and nobody could be named who gives it."""
+    moving.keep_waiting(appeal, route)
+    if appeal.status != "triage":
+        told = {"from": appeal.status, "to": "triage", "reason": _WHY}
+        appeal.status, appeal.closed_at = "triage", None
+        journal.note(appeal, "moved", actor, **told)
+        journal.tell(appeal, "appeal.moved", actor, **told)
+
+
+def _make_certain(appeal: Appeal, wishes: Wishes, judged: UUID | None) -> None:
+    """The topic that a person named, or confirmed of a message's words, is sure from now on."""
+    said = wishes.topic_id or (judged if wishes.confirms else None)
+    if said is not None and said == appeal.topic_id:
+        appeal.route = {**appeal.route, "topic": {"id": str(said), "confidence": 1.0, "top3": []}}
 
 
 def _change_class(appeal: Appeal, wishes: Wishes, caller: Caller, reference: Reference, journal: Journal) -> bool:

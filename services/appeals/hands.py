@@ -24,6 +24,14 @@ async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[Row[Hand
     return (await session.execute(query)).all()
 
 
+async def gave_back(session: AsyncSession, appeal: Appeal) -> set[UUID]:
+    """The organisations that gave the case back, or that the centre took it from."""
+    rows = await session.scalars(
+        select(Hand.from_organisation_id).where(Hand.appeal_id == appeal.id, Hand.kind == "returned")
+    )
+    return {organisation for organisation in rows if organisation is not None}
+
+
 async def holders(session: AsyncSession, appeal: Appeal) -> set[UUID]:
     """The organisations that have had the case, also before hands were written down."""
     rows = await session.execute(

@@ -11,6 +11,7 @@ from services.appeals import deadlines
 from services.appeals.actors import NETWORK, SYSTEM
 from services.appeals.likeness import plural
 from services.appeals.reference import Reference
+from services.appeals.routing import Route
 from services.appeals.timeline import Journal
 from services.appeals.workflow import ENDED, Outcome, allowed_moves, find_move, is_of_centre
 from shared import clock
@@ -26,6 +27,17 @@ _READ = ("topic", "why")
 # From so many ways from one organisation to another on, a case is nobody's.
 _PING_PONG_FROM = 3
 _TIMES = ("раз", "раза", "раз")
+
+
+def gave_back(appeal: Appeal) -> UUID | None:
+    """Who gave the case back, if it waits for a person's decision because of that."""
+    returned_by = appeal.route.get("returned_by")
+    return UUID(returned_by) if returned_by and appeal.organisation_id is None else None
+
+
+def keep_waiting(appeal: Appeal, route: Route) -> None:
+    """The case goes on waiting for a moderator, with what the rules say of it now."""
+    appeal.route = {**appeal.route, **route.waiting(without=gave_back(appeal))}
 
 
 def tell_assigned(journal: Journal, appeal: Appeal, actor: str) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import make_transient_to_detached
 
 from services.appeals import deadlines, judgements
 from services.appeals.actors import SYSTEM
-from services.appeals.moving import accept, raise_urgency, tell_first_owner, wake
+from services.appeals.moving import accept, gave_back, keep_waiting, raise_urgency, tell_first_owner, wake
 from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
 from services.appeals.understanding.judgement import Judgement
@@ -45,12 +45,16 @@ def key_of(message: Message) -> Key:
 
 @dataclass(frozen=True)
 class Taken:
-    """A citizen's message with what was judged of it, and by whom."""
+    """A citizen's message with what was judged of it, and by whom.
+
+    `settles`: where an answer is due, the case gets the owner that the rules name; else the caller gives it one.
+    """
 
     message: Message
     judgement: Judgement
     judged_by: str
     actor: str = SYSTEM
+    settles: bool = True
 
 
 @dataclass
@@ -197,7 +201,7 @@ class Opening:
             street=judgement.street, house=judgement.house, fault=judgement.fault, language=judgement.language,
             handovers=0, returns=0,
         )  # fmt: skip
-        if judgement.needs_answer == "yes" and route.organisation_id is not None:
+        if judgement.needs_answer == "yes" and item.settles and route.organisation_id is not None:
             appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", route.organisation_id, now
             appeal.route = route.stored()
             deadlines.set_deadline(
@@ -271,7 +275,7 @@ class Opening:
             raise_urgency(appeal, self._reference, self._journal, item.actor, why=judgement.why)
 
     def _accept_by_words(self, appeal: Appeal, item: Taken) -> None:
-        """A clear message decides about the unclear one before it."""
+        """A clear message decides about the unclear one before it; what was given back waits for a person."""
         judgement = item.judgement
         read = self._reference.route_message(appeal.page_id, judgement)
         if appeal.topic_id is None:
@@ -282,10 +286,10 @@ class Opening:
             appeal.street, appeal.house = judgement.street, judgement.house
         route = self._reference.route_case(appeal)
         owner = appeal.organisation_id or route.organisation_id
-        if owner is not None:
+        if owner is not None and item.settles and gave_back(appeal) is None:
             accept(appeal, owner, self._reference, self._journal, item.actor, route=route.stored())
         else:
-            appeal.route = {**appeal.route, **route.waiting()}
+            keep_waiting(appeal, route)
 
     def _link(self, appeal: Appeal, message: Message) -> None:
         self.desk.by_message[message.id] = appeal.id

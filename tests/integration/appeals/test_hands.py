@@ -162,3 +162,18 @@ async def test_however_a_case_goes_round_it_is_told(world: World) -> None:
     assert (await world.post(f"/messages/{message}/triage", body)).status_code == 200
     (told,) = (await world.get("/alerts", kind="ping_pong")).json()["items"]
     assert told["why"] == "Из рук в руки: организация сменилась 3 раза"
+
+
+async def test_what_was_given_back_waits_for_a_person_whatever_the_citizen_writes(world: World) -> None:
+    case = await _case(world)
+    back = await _moves(world, case, world.organisation, to="triage", reason="Не наша дорога")
+    assert back.status_code == 200, back.text
+    await world.writes("Когда уже отремонтируете?")
+    found = await world.case(case["id"])
+    assert [message["triage"]["needs_answer"] for message in found["messages"]] == ["yes", "yes"]
+    assert (found["status"], found["organisation"]) == ("triage", None)
+    assert (found["route"]["returned_by"], found["returns"]) == (str(world.organisation), 1)
+    assert str(world.organisation) not in {one["organisation_id"] for one in found["route"]["suggestions"]}
+    assert found["route"]["suggested_organisation_id"] is None
+    given = await world.move(found, "assigned", organisation_id=str(world.other_organisation))
+    assert (given.status_code, given.json()["handovers"]) == (200, 1)

@@ -393,3 +393,119 @@ async def test_a_review_leaves_its_trail(world: World) -> None:
     )
     assert {row["subject_kind"] for row in rows} == {"appeals", "reviews", "triage"}
     assert {row["actor"] for row in rows} == {CENTRE_SUBJECT}
+
+
+async def _unsure(world: World, *, confidence: float = 0.4) -> UUID:
+    """A message whose case waits because its topic, which a rule goes by, was read so unsurely."""
+    await rule(world, "roads.01", world.other_organisation)
+    message = await judged(world)
+    await execute(world, "UPDATE triage SET topic_confidence = $1", confidence)
+    await execute(
+        world,
+        """UPDATE appeals SET status = 'triage', organisation_id = NULL, assigned_at = NULL,
+           first_response_due_at = NULL, resolution_due_at = NULL, deadline = NULL, route = $1::text::jsonb""",
+        json.dumps(
+            {
+                "reason": "Тема определена неуверенно (40%); решает модератор",
+                "rule_id": None, "confidence": confidence, "suggestions": [],
+                "suggested_organisation_id": str(world.organisation),
+                "topic": {"id": await topic(world, "roads.01"), "confidence": confidence, "top3": []},
+            }
+        ),
+    )  # fmt: skip
+    await execute(world, "DELETE FROM hands")
+    return message
+
+
+@pytest.mark.parametrize("said", ["confirm", "topic", "both"])
+async def test_a_topic_that_a_person_names_or_confirms_is_sure(world: World, said: str) -> None:
+    message = await _unsure(world)
+    body: dict[str, Any] = {"confirm": True} if said != "topic" else {}
+    if said != "confirm":
+        body["topic_id"] = await topic(world, "roads.01")
+    decision = await decide(world, message, **body)
+    assert decision["appeal_status"] == "assigned"
+    assert decision["organisation"]["id"] == str(world.other_organisation)
+    assert decision["triage"]["topic_confidence"] == 1.0
+    # Another was suggested than got it: who confirmed has said nothing about that.
+    kept = await review(world, message)
+    assert kept["decided"].get("organisation_id") is None
+    assert (kept["agrees_owner"], kept["agrees_topic"]) == (None, True)
+
+
+async def test_the_owner_that_was_suggested_is_agreed_with_when_it_gets_the_case(world: World) -> None:
+    message = await _unsure(world)
+    await execute(
+        world,
+        "UPDATE appeals SET route = jsonb_set(route, '{suggested_organisation_id}', to_jsonb($1::text))",
+        str(world.other_organisation),
+    )
+    await decide(world, message, confirm=True)
+    assert (await review(world, message))["agrees_owner"] is True
+
+
+async def test_a_need_alone_leaves_an_unsure_topic_unsure_and_a_persons_topic_stays_sure(world: World) -> None:
+    message = await _unsure(world)
+    assert (await decide(world, message))["appeal_status"] == "triage"
+    signs, pits = await topic(world, "roads.02"), await topic(world, "roads.01")
+    # Back at the topic that was read: now a person says so.
+    await decide(world, message, topic_id=signs, organisation_id=str(world.organisation))
+    await decide(world, message, topic_id=pits)
+    route = json.loads(await world.ingest.fetchval("SELECT route::text FROM appeals"))
+    assert route["topic"] == {"id": pits, "confidence": 1.0, "top3": []}
+
+
+async def test_a_case_that_needs_an_answer_after_all_and_has_nobody_to_give_it_waits(world: World) -> None:
+    message = await _unsure(world)
+    assert (await decide(world, message, needs_answer=False))["appeal_status"] == "not_required"
+    assert (await decide(world, message))["appeal_status"] == "triage"
+    assert (await world.only())["status"] == "triage"
+    assert (await decide(world, message, confirm=True))["appeal_status"] == "assigned"
+
+
+async def test_a_correction_keeps_who_gave_the_case_back(world: World) -> None:
+    message = await judged(world)
+    case = await world.only()
+    back = await world.post(
+        f"/appeals/{case['id']}/moves", {"to": "triage", "reason": "Не наша дорога"}, role="executor",
+        org=world.organisation, If_Match="*",
+    )  # fmt: skip
+    assert back.status_code == 200, back.text
+    # The rules would send it where it came from: who confirms the class has not said that.
+    decision = await decide(world, message, confirm=True)
+    assert (decision["appeal_status"], decision["organisation"]) == ("triage", None)
+    kept = await world.only()
+    assert (kept["route"]["returned_by"], kept["route"]["return_reason"]) == (
+        str(world.organisation),
+        "Не наша дорога",
+    )
+    assert kept["route"]["suggested_organisation_id"] is None
+    assert (await review(world, message))["agrees_owner"] is None
+    given = await decide(world, message, organisation_id=str(world.other_organisation))
+    assert given["appeal_status"] == "assigned"
+    # From one organisation to another, by way of the centre.
+    assert (await world.only())["handovers"] == 1
+    # A person may give it back to them, by name.
+    again = await decide(world, message, organisation_id=str(world.organisation))
+    assert again["organisation"]["id"] == str(world.organisation)
+
+
+async def test_a_case_that_was_given_back_goes_where_a_corrected_class_sends_it(world: World) -> None:
+    message = await judged(world)
+    await rule(world, "energy", world.other_organisation)
+    case = await world.only()
+    await world.move(case, "triage", reason="Уточняем")
+    decision = await decide(world, message, topic_id=await topic(world, "energy.01"))
+    assert decision["organisation"]["id"] == str(world.other_organisation)
+
+
+async def test_the_owner_named_with_a_further_message_is_the_first_to_hear_of_the_case(world: World) -> None:
+    await world.writes(UNCLEAR)
+    thanks = await world.writes("Спасибо большое", author="anna", history=True)
+    decision = await decide(world, thanks, type="request", organisation_id=str(world.other_organisation))
+    case = await world.only()
+    assert decision["appeal_id"] == case["id"]
+    assert case["organisation"]["id"] == str(world.other_organisation)
+    told = await world.events("appeal.assigned", "appeal.moved")
+    assert {event["organisation_id"] for event in told} == {world.other_organisation}
+    assert (case["handovers"], [hand["kind"] for hand in case["hands"]]) == (0, ["assigned"])
