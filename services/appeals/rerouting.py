@@ -79,13 +79,14 @@ async def _apply_batch(
 
 
 async def _route(session: WriteSession, ids: Sequence[UUID], wanted: ColumnElement[bool]) -> int:
-    # In the order of ids, as all lock cases; looked at again, for they may have changed meanwhile.
+    # In the order of ids, as all lock cases.
+    locked = await session.scalars(
+        select(Appeal.id).where(Appeal.id.in_(ids), wanted).order_by(Appeal.id).with_for_update()
+    )
+    # Looked at again: a statement that waited for a lock sees the hands and replies there were when it began.
     rows = (
         await session.execute(
-            select(Appeal, dry_run.need_is_clear())
-            .where(Appeal.id.in_(ids), wanted)
-            .order_by(Appeal.id)
-            .with_for_update(of=Appeal)
+            select(Appeal, dry_run.need_is_clear()).where(Appeal.id.in_(locked.all()), wanted).order_by(Appeal.id)
         )
     ).all()
     reference = await Reference.load(

@@ -1,16 +1,18 @@
 """Rules applied to cases that stand: the dry run tells what then happens; ownerless cases are tried again."""
 
+import asyncio
 import json
 import random
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from services.appeals import dry_run, rerouting, tasks
 from tests.harness import insert_organisation, insert_page
-from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.conftest import WEDNESDAY, World, eventually
 from tests.integration.appeals.test_opening import QUESTION
 from tests.integration.appeals.test_rule_sets import (
     CITY,
@@ -234,6 +236,37 @@ async def test_what_people_decided_or_began_is_not_rerouted(world: World) -> Non
     assert case["first_response_due_at"]
     lost = [event for event in await world.events("appeal.moved") if json.loads(event["data"]).get("left")]
     assert world.organisation in {event["organisation_id"] for event in lost}
+
+
+async def test_what_a_person_decides_in_the_same_moment_is_not_rerouted(world: World) -> None:
+    await world.writes(QUESTION)
+    other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
+    await activated(world, await made(world, default=other))
+    person, watch = await world.database.connect("appeals"), await world.database.connect()
+    try:
+        # Somebody gives the case to an organisation; what they wrote stands when the rules get to the case.
+        async with person.transaction():
+            case = await person.fetchval("SELECT id FROM appeals FOR UPDATE")
+            applying = asyncio.create_task(_apply(world, untouched=True))
+            await eventually(lambda: _somebody_waits(watch))
+            await person.execute(
+                """INSERT INTO hands (id, appeal_id, at, kind, from_organisation_id, to_organisation_id, actor)
+                   VALUES ($1, $2, now(), 'assigned', $3, $3, 'a person')""",
+                uuid4(), case, world.organisation,
+            )  # fmt: skip
+        assert await applying == 0
+    finally:
+        await person.close()
+        await watch.close()
+    assert (await world.only())["organisation"]["name"] == "Школа № 1"
+
+
+async def _somebody_waits(watch: asyncpg.Connection) -> bool:
+    """Whether a transaction of this database waits for another's lock."""
+    waiting: int = await watch.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return waiting > 0
 
 
 async def test_a_rule_gives_an_ownerless_case_its_owner(world: World) -> None:
