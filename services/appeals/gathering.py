@@ -23,7 +23,6 @@ from sqlalchemy import (
     column,
     exists,
     func,
-    or_,
     select,
     text,
     true,
@@ -54,7 +53,6 @@ from services.appeals.similar import PLAN_FOR_THIS
 from shared.database import WriteSession
 from shared.tables.appeals import Appeal, Incident, IncidentMember, Topic
 from shared.tables.events import Event
-from shared.tables.registry import Organisation, Page
 
 TYPES = ("appeal.opened", "appeal.message_added")
 # Pages that are read by polling bring an hour's messages later than it was.
@@ -93,7 +91,6 @@ class _Usual:
 _USUAL: WeakKeyDictionary[Engine, _Usual] = WeakKeyDictionary()
 
 _group = func.coalesce(Topic.group_id, Topic.id)
-_place = func.coalesce(Appeal.municipality, Organisation.municipality)
 
 
 def _counted() -> tuple[ColumnElement[bool], ...]:
@@ -107,18 +104,14 @@ def _never_joined() -> ColumnElement[bool]:
 
 
 def _heard() -> Select[Any]:
+    # The place is what was read: of the words, the post above, or else of the page.
     same = (
-        Appeal.id, Appeal.text, Appeal.settlement, Appeal.street, Appeal.fault, Appeal.topic_id, Appeal.network,
-        Appeal.page_id, Appeal.organisation_id, Appeal.author_key, Appeal.thread_key, Appeal.urgency,
-        Appeal.written_at, Appeal.opened_at,
+        Appeal.id, Appeal.text, Appeal.municipality, Appeal.settlement, Appeal.street, Appeal.fault,
+        Appeal.topic_id, Appeal.network, Appeal.page_id, Appeal.organisation_id, Appeal.author_key,
+        Appeal.thread_key, Appeal.urgency, Appeal.written_at, Appeal.opened_at,
     )  # fmt: skip
     # Any: so many columns have no type of their own.
-    query: Any = (
-        select(*same, _place.label("municipality"), _group.label("group_id"))
-        .outerjoin(Topic, Topic.id == Appeal.topic_id)
-        .outerjoin(Page, Page.id == Appeal.page_id)
-        .outerjoin(Organisation, Organisation.id == Page.organisation_id)
-    )
+    query: Any = select(*same, _group.label("group_id")).outerjoin(Topic, Topic.id == Appeal.topic_id)
     found: Select[Any] = query
     return found
 
@@ -396,10 +389,7 @@ class Gathering:
         return (
             _heard()
             .where(
-                or_(
-                    Appeal.municipality == place,
-                    and_(Appeal.municipality.is_(None), Organisation.municipality == place),
-                ),
+                Appeal.municipality == place,
                 Appeal.opened_at > until - LOOKS_BACK,
                 Appeal.opened_at <= until,
                 *_counted(),

@@ -130,7 +130,7 @@ def facts_of(
     urgency: str,
     confidence: float | None,
 ) -> Facts:
-    """What rules look at: where the message names no place, that is where the page's owner is."""
+    """What rules look at: where the message names no place, that is the one that its page tells, if any."""
     if municipality is None:
         municipality, settlement = (owner.municipality if owner else None), None
     return Facts(topic_id, municipality, settlement, urgency, owner, 1.0 if confidence is None else confidence)

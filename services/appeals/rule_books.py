@@ -1,13 +1,15 @@
 """Rule sets as the database holds them, read for routing, with the names of what they speak of."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.routing import Body, Names, PageOwner, Router, Rule, RuleBook
+from services.appeals.understanding.places.pages import place_of_page
 from shared.tables.appeals import RoutingRule, RuleSet, Topic
 from shared.tables.registry import Municipality, Organisation, Page
 
@@ -122,16 +124,27 @@ def router(
 
 
 async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageOwner]:
-    """Who keeps these pages."""
-    rows = await session.execute(
+    """Who keeps these pages, and the municipality that each page tells by itself."""
+    query = (
         select(
             Page.id,
             Page.organisation_id,
             Organisation.name,
-            Organisation.municipality,
+            type_coerce(Municipality.name, Text).label("seat"),
             Organisation.active,
         )
         .join(Organisation, Organisation.id == Page.organisation_id)
+        .outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
         .where(Page.id.in_(pages))
     )
-    return {row[0]: PageOwner(*row) for row in rows}
+    rows = (await session.execute(query)).all()
+    if not rows:
+        return {}
+    places = (await session.execute(select(Municipality.name, Municipality.oktmo))).all()
+    codes = {row.name: row.oktmo for row in places}
+    # In a thread: names are read like any words, and the first of them wakes the gazetteer.
+    told = await asyncio.to_thread(lambda: [place_of_page(row.name, row.seat).municipality for row in rows])
+    return {
+        row.id: PageOwner(row.id, row.organisation_id, row.name, codes.get(place or ""), row.active)
+        for row, place in zip(rows, told, strict=True)
+    }

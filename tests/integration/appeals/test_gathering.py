@@ -156,6 +156,24 @@ async def test_who_comes_later_joins_and_who_was_taken_out_stays_out(region: Reg
     assert [row["type"] for row in await region.world.events("incident.grown")] == ["incident.grown"]
 
 
+async def test_where_a_ministry_sits_makes_no_place_of_what_is_written_on_its_page(region: Region) -> None:
+    world = region.world
+    ministry = await insert_organisation(
+        world.database, name="Министерство строительства Республики Бурятия", municipality=outage.MUNICIPALITY
+    )
+    page = await insert_page(world.database, ministry, external_id="9")
+    world.pages[page] = (ministry, "vk")
+    region.pages["republic"] = [page]
+    silent = await region.write("Нет света всей улицей, когда включат?", "republic", minute=1)
+    incident, messages = await burst(region)
+    later = await region.write("Нет света, третий час сидим в темноте", "republic", minute=5)
+    named = await region.write("Нет света в Селенгинске, третий час", "republic", minute=6)
+    await world.work()
+    members = await region.members(incident)
+    assert members == await region.cases([*messages, named])
+    assert len(await region.cases([silent, later]) - members) == 2
+
+
 async def test_a_flood_of_everything_everywhere_is_no_burst(region: Region) -> None:
     """Every place tells of every trouble as often as the others do."""
     said = (

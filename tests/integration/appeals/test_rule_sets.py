@@ -7,6 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.harness import insert_organisation, insert_page
 from tests.integration.appeals.conftest import World
 from tests.integration.appeals.test_api import _is_problem
 from tests.integration.appeals.test_opening import QUESTION
@@ -267,6 +268,29 @@ async def test_rules_added_at_once_all_stand(world: World) -> None:
     assert (await active(world))["rule_count"] == 4
 
 
+async def test_a_page_tells_rules_its_place_unless_its_owner_is_the_whole_republics(world: World) -> None:
+    pages = []
+    for name, seat in (
+        ("Министерство природных ресурсов Республики Бурятия", CITY),
+        ("Комитет городского хозяйства", CITY),
+        ("Администрация МО «Кабанский район»", None),
+    ):
+        owner = await insert_organisation(world.database, name=name, municipality=seat)
+        pages.append(str(await insert_page(world.database, owner, external_id=str(len(pages)))))
+    to_city = {"municipality": CITY, "organisation_id": str(world.organisation)}
+    to_district = {"municipality": DISTRICT, "organisation_id": str(world.other_organisation)}
+    draft = await made(world, to_city, to_district)
+    routed = [
+        (await world.post(f"/rule-sets/{draft['id']}/test", {"page_id": page})).json()["organisation"]["name"]
+        for page in pages
+    ]
+    assert routed == [
+        "Министерство природных ресурсов Республики Бурятия",
+        "Школа № 1",
+        "Комитет по строительству",
+    ]
+
+
 @pytest.mark.parametrize("text", [QUESTION, None])
 async def test_the_test_bench_tells_the_route_and_all_that_fits(world: World, text: str | None) -> None:
     roads, other = await topic(world, "roads"), str(world.other_organisation)
@@ -289,7 +313,7 @@ async def test_the_test_bench_tells_the_route_and_all_that_fits(world: World, te
     assert found["read"]["needs_answer"] == ("yes" if text else None)
     read = (await world.post(f"/rule-sets/{draft['id']}/test", {"text": QUESTION})).json()
     assert read["read"]["topic"] is not None
-    assert read["organisation"]["name"] == "Школа № 1"
+    assert read["organisation"]["name"] == "Комитет по строительству", "the street is the capital's"
     nothing = (await world.post(f"/rule-sets/{draft['id']}/test", {})).json()
     assert nothing["route"]["reason"] == "Страница неизвестна; решает модератор"
     for body, pointer in (
