@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Row, Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
@@ -134,13 +134,18 @@ class _Batch:
     """One transaction's worth of events."""
 
     def __init__(
-        self, session: WriteSession, around: Around, reference: Reference, desk: Desk, judged_by: dict[UUID, str]
+        self,
+        session: WriteSession,
+        around: Around,
+        reference: Reference,
+        desk: Desk,
+        judged: dict[UUID, Row[UUID, str, str]],
     ) -> None:
         self._session = session
         self._around = around
         self._reference = reference
         self._desk = desk
-        self._judged_by = judged_by
+        self._judged = judged
         self._journal = Journal()
         self._opening = Opening(session, reference, self._journal, desk)
         self._handwritten = Handwritten(session, reference, self._journal, desk)
@@ -152,11 +157,11 @@ class _Batch:
         organisations = {case.organisation_id for case in desk.cases.values() if case.organisation_id}
         reference = await Reference.load(session, {message.page_id for message in messages}, organisations)
         judged = await session.execute(
-            select(Triage.message_id, Triage.judged_by).where(
+            select(Triage.message_id, Triage.judged_by, Triage.urgency).where(
                 Triage.message_id.in_({message.id for message in messages})
             )
         )
-        return _Batch(session, around, reference, desk, {row.message_id: row.judged_by for row in judged})
+        return _Batch(session, around, reference, desk, {row.message_id: row for row in judged})
 
     async def run(self, steps: Sequence[tuple[Event, Message]]) -> None:
         new = [(event, message) for event, message in steps if self._is_to_be_judged(event, message)]
@@ -168,32 +173,39 @@ class _Batch:
         await self._opening.open_for(list(taken.values()))
         await self._handwritten.load([message for _, message in steps])
         for event, message in steps:
-            if message.from_community:
-                if event.type == "message.received":
-                    self._attach(message)
-            elif event.id in taken:
-                self._opening.take(taken[event.id])
+            known = message.id in self._desk.by_message
             if event.type != "message.received":
                 self._note_change(event, message)
+            elif message.from_community:
+                self._attach(message)
+            if event.id in taken and known:
+                self._reread(taken[event.id])
+            elif event.id in taken:
+                self._opening.take(taken[event.id])
         await self._look_back()
         await self._opening.finish()
 
     def _is_to_be_judged(self, event: Event, message: Message) -> bool:
-        """New messages once; edited ones again, unless a person has decided.
+        """New messages once; edited ones again, unless a person has decided about what belongs to no case.
 
         What its author took back before it came asks for nothing; what the community removed still does.
         """
-        judged_by = self._judged_by.get(message.id)
+        judged = self._judged.get(message.id)
         if message.from_community:
             return False
         if message.deleted_by == "author" and message.deleted_at and message.deleted_at <= message.received_at:
             return False
         if event.type == "message.received":
-            return judged_by is None
-        return (
-            event.type == "message.edited"
-            and is_machine(judged_by or "")
-            and message.id not in self._desk.by_message
+            return judged is None
+        by_machine = judged is not None and is_machine(judged.judged_by)
+        return event.type == "message.edited" and (by_machine or message.id in self._desk.by_message)
+
+    def _reread(self, item: Taken) -> None:
+        judged = self._judged.get(item.message.id)
+        self._opening.reread(
+            item,
+            was_urgent=judged is not None and judged.urgency == "high",
+            decided=judged is not None and not is_machine(judged.judged_by),
         )
 
     def _attach(self, message: Message) -> None:

@@ -233,6 +233,20 @@ class Opening:
         self._join(found, item)
         return found
 
+    def reread(self, item: Taken, *, was_urgent: bool, decided: bool) -> None:
+        """Words of a case were changed: danger that is new in them is told, and an unclear case may become clear.
+
+        What else is known of the case stays, and urgency never falls. `decided`: a person has judged the former
+        words; then no more is done than to tell.
+        """
+        appeal = self.desk.cases[self.desk.by_message[item.message.id]]
+        if not decided:
+            self._remember(item)
+        if not was_urgent:
+            self._alarm(appeal, item, only_tell=decided or appeal.status in ENDED)
+        if not decided and appeal.status == "triage" and item.judgement.needs_answer == "yes":
+            self._accept_by_words(appeal, item)
+
     def _tell_opened(self, appeal: Appeal, item: Taken) -> None:
         self._journal.note(
             appeal,
@@ -264,12 +278,12 @@ class Opening:
         elif (after := after_message(appeal.status, judgement.needs_answer)) != appeal.status:
             wake(appeal, after, self._reference, self._journal, item.actor, message=message)
 
-    def _alarm(self, appeal: Appeal, item: Taken) -> None:
+    def _alarm(self, appeal: Appeal, item: Taken, *, only_tell: bool = False) -> None:
         """Danger in any of its messages makes the case urgent, and is told. Rules look at it: it comes first."""
         judgement = item.judgement
         if judgement.urgency != "high" or judgement.needs_answer == "no":
             return
-        if appeal.urgency == "high":
+        if only_tell or appeal.urgency == "high":
             self._journal.alert("urgent", appeal, judgement.why)
         else:
             raise_urgency(appeal, self._reference, self._journal, item.actor, why=judgement.why)

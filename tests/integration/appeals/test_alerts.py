@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -97,3 +98,58 @@ async def test_an_unclear_case_goes_where_urgent_ones_go(world: World, judges: d
     case = await world.only()
     assert (case["status"], case["organisation"]["id"]) == ("assigned", str(world.other_organisation))
     assert case["first_response_due_at"] == "2026-03-04T07:01:00Z"
+
+
+async def _edited(world: World, message: UUID, text: str) -> None:
+    await world.ingest.execute("UPDATE messages SET text = $2, version = version + 1 WHERE id = $1", message, text)
+    await world.emit("message.edited", message, world.organisation)
+    await world.work()
+
+
+async def test_a_message_of_a_case_that_is_edited_into_danger_is_told(
+    world: World, judges: dict[str, Judgement]
+) -> None:
+    judges[DANGER] = urgent("unsure")
+    judges[f"{DANGER}!"] = urgent()
+    message = await world.writes(QUESTION)
+    before = await world.only()
+    await _edited(world, message, DANGER)
+    case = await world.only()
+    assert (case["urgency"], case["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
+    assert case["messages"][0]["triage"]["why"] == "опасность: unsure"
+    # What people work with stays.
+    assert [case[part] for part in ("status", "organisation", "topic", "place")] == [
+        before[part] for part in ("status", "organisation", "topic", "place")
+    ]
+    assert [entry["kind"] for entry in case["timeline"]][-2:] == ["message_edited", "urgency_changed"]
+    (told,) = await alerts(world, seen=False)
+    assert told["why"] == "опасность: unsure"
+    await world.post(f"/alerts/{told['id']}/seen", None)
+    # The same danger in better words is nothing new, and calm words take nothing back.
+    await _edited(world, message, f"{DANGER}!")
+    await _edited(world, message, "Спасибо большое!")
+    after = await world.only()
+    assert (after["urgency"], after["status"]) == ("high", "assigned")
+    assert after["messages"][0]["triage"]["needs_answer"] == "no"
+    assert await alerts(world, seen=False) == []
+
+
+async def test_a_persons_decision_stands_over_edited_words_and_their_danger_is_told(
+    world: World, judges: dict[str, Judgement]
+) -> None:
+    judges[DANGER] = urgent()
+    message = await world.writes(QUESTION)
+    decided = await world.post(f"/messages/{message}/triage", {"needs_answer": True, "urgency": "normal"})
+    assert decided.status_code == 200, decided.text
+    await _edited(world, message, DANGER)
+    case = await world.only()
+    assert (case["urgency"], case["messages"][0]["triage"]) == ("normal", decided.json()["triage"])
+    assert [one["appeal_id"] for one in await alerts(world, seen=False)] == [case["id"]]
+
+
+async def test_an_unclear_case_becomes_clear_by_an_edit(world: World, judges: dict[str, Judgement]) -> None:
+    judges["Алё"] = Judgement("unsure", "question", "normal", None, 0.5, "неясно")
+    message = await world.writes("Алё")
+    assert (await world.only())["status"] == "triage"
+    await _edited(world, message, QUESTION)
+    assert (await world.only())["status"] == "assigned"
