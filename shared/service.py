@@ -61,11 +61,13 @@ class Service:
         large_bodies: Mapping[str, int] | None = None,
         find_person: Callable[["Service"], identity.Find] | None = None,
         answers: type[IdempotencyMixin] | None = None,
+        before: Work | None = None,
     ) -> None:
         """`routers` and `public` hang under /api/v1; `root` at the root. `workers` run for ever, by name.
 
         `large_bodies` are paths that take more bytes than others, and how many. `find_person` finds people of an
-        external issuer; left out, registry is asked. `answers` remembers those to repeated requests.
+        external issuer; left out, registry is asked. `answers` remembers those to repeated requests. What
+        `before` raises stops the start.
         """
         self.name = name
         self.title = title
@@ -77,6 +79,7 @@ class Service:
         self._with_relay = with_relay
         self._find_person = find_person
         self._answers = answers
+        self._before = before
         self._large_bodies = large_bodies
         self.wakeups = WakeUps()
         self.trouble: dict[str, str] = {}
@@ -156,6 +159,7 @@ class Service:
 
         @asynccontextmanager
         async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+            await self._begin()
             tasks = [asyncio.create_task(self._forever(n, w)) for n, w in self._work(process).items()]
             try:
                 yield
@@ -190,6 +194,16 @@ class Service:
             for router in self._root:
                 app.include_router(router)
         return app
+
+    async def _begin(self) -> None:
+        if self._before is None:
+            return
+        try:
+            await self._before(self)
+        except Exception as error:
+            # In one line, above the traceback that the server makes of it.
+            logs.logger(__name__).error("the service does not start", reason=str(error))
+            raise
 
     def _work(self, process: Process) -> dict[str, Work]:
         if process == "api":

@@ -2,9 +2,18 @@
 
 from services.appeals import ahead, worker
 from services.appeals.api import alerts, appeals, incidents, replies, reviews, rule_sets, rules, topics, triage
+from services.appeals.judging import judging
+from services.appeals.settings import settings
 from services.appeals.tasks import jobs
 from shared.service import Service
 from shared.tables.events import AppealsIdempotency
+
+
+async def check_topics_model(_service: Service) -> None:
+    """A service whose own model cannot be used must not start; without one, reading begins with the first text."""
+    if settings().topics_model is not None:
+        await judging().make_ready()
+
 
 service = Service(
     "appeals",
@@ -24,5 +33,6 @@ service = Service(
     consumers=worker.consumers,
     workers={"read-ahead": ahead.run, "figures": worker.keep_figures},
     answers=AppealsIdempotency,
+    before=check_topics_model,
 )
 worker.register(service)

@@ -9,12 +9,13 @@ import multiprocessing
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from services.appeals.settings import settings
 from services.appeals.understanding import rule
@@ -24,6 +25,8 @@ from shared import memory
 from shared.logs import logger
 
 log = logger(__name__)
+
+T = TypeVar("T")
 
 Item = tuple[str, Context]
 # Judgements kept ahead of their turn: a few batches.
@@ -46,8 +49,15 @@ def is_machine(judged_by: str) -> bool:
     return judged_by.startswith(MACHINES)
 
 
-def _start(topics_model: Path | None) -> None:
-    """In the reading process: load the model, and end when the service has ended however it did."""
+class ReadingAwayError(OSError):
+    """Nothing can be read for now, whatever it says: the reading process ends again and again, or has no model.
+
+    An outage, as it is when the database is away: no message is to blame, and who reads events waits.
+    """
+
+
+def _start() -> None:
+    """In the reading process: end when the service has ended however it did."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -56,13 +66,28 @@ def _start(topics_model: Path | None) -> None:
             os._exit(0)
 
     threading.Thread(target=watch, daemon=True).start()
-    Understanding.load(topics_model)
+
+
+@cache
+def _model(topics_model: Path | None) -> Understanding:
+    # Not in the initializer: what fails there ends the process and says nothing to the service.
+    try:
+        model = Understanding.load(topics_model)
+    except (ValueError, OSError) as error:
+        raise ReadingAwayError(f"GOSPABLIK_TOPICS_MODEL: {error}" if topics_model else str(error)) from error
     memory.settle()
+    return model
 
 
 def _judge(items: Sequence[Item], topics_model: Path | None) -> list[Judged]:
-    model = Understanding.load(topics_model)
+    model = _model(topics_model)
     return [Judged(found, model.name) for found in model.judge(items)]
+
+
+def _load(topics_model: Path | None) -> tuple[str, str]:
+    """What the model is called, and which labels of the taught one name no class."""
+    model = _model(topics_model)
+    return model.name, model.foreign_labels
 
 
 class Judging:
@@ -73,8 +98,16 @@ class Judging:
         self._ahead: OrderedDict[Item, Judged] = OrderedDict()
 
     async def make_ready(self) -> None:
-        """Start the reading process now, so that the first message does not wait for it."""
-        await self._read([("", Context())])
+        """Start the reading process now, so that the first message does not wait for it.
+
+        Raises `ReadingAwayError` with the folder and the reason when the model set there cannot be used.
+        """
+        if settings().understanding == "rule":
+            return
+        name, foreign = await self._in_process(_load)
+        log.info("texts are read", model=name)
+        if foreign:
+            log.warning("labels of the topics model are left to the built-in model", model=name, labels=foreign)
 
     async def judge(self, items: Sequence[Item]) -> list[Judged]:
         """Judgements in the order of the items; what was judged ahead is taken from there."""
@@ -96,26 +129,30 @@ class Judging:
             return [Judged(rule.judge(text, context), rule.RULE) for text, context in items]
         found: list[Judged] = []
         for start in range(0, len(items), _PORTION):
-            found += await self._in_process(items[start : start + _PORTION])
+            found += await self._in_process(_judge, items[start : start + _PORTION])
         return found
 
-    async def _in_process(self, items: Sequence[Item]) -> list[Judged]:
+    async def _in_process(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do the work in the reading process, its last argument the folder of the taught model.
+
+        Was it ended from outside, for want of memory maybe, another one tries; then `ReadingAwayError` is raised.
+        """
         loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._process(), _judge, items, settings().topics_model)
-        except BrokenProcessPool:
-            # Ended from outside, for want of memory maybe: a new one, and once more.
-            log.warning("the reading process ended; starting another")
-            self.close()
-            return await loop.run_in_executor(self._process(), _judge, items, settings().topics_model)
+        for _ in range(2):
+            pool = self._process()
+            try:
+                return await loop.run_in_executor(pool, work, *arguments, settings().topics_model)
+            except BrokenProcessPool:
+                log.warning("the reading process ended; starting another")
+                # Who else waited for it may have another one by now.
+                if self._pool is pool:
+                    self.close()
+        raise ReadingAwayError("the reading process ended twice in a row")
 
     def _process(self) -> ProcessPoolExecutor:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                max_workers=1,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_start,
-                initargs=(settings().topics_model,),
+                max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=_start
             )
         return self._pool
 

@@ -1,13 +1,21 @@
 """Judging in a process of its own: the same answers, kept when made ahead, and again after it was killed."""
 
+import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from services.appeals.judging import Judging
+from services.appeals import judging as judging_module
+from services.appeals.judging import Judging, ReadingAwayError
+from services.appeals.settings import AppealsSettings
 from services.appeals.understanding.judgement import Context
 from services.appeals.understanding.understand import Understanding
 
@@ -50,3 +58,44 @@ async def test_what_was_judged_ahead_is_taken_once(judging: Judging) -> None:
     first = await judging.judge(ITEMS[:2])
     assert [found.judgement.needs_answer for found in first] == ["yes", "no"]
     assert {child.pid for child in _reading()} <= before
+
+
+async def test_a_model_that_cannot_be_used_is_named_with_its_reason(
+    judging: Judging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = AppealsSettings(topics_model=tmp_path / "none")
+    monkeypatch.setattr(judging_module, "settings", lambda: chosen)
+    with pytest.raises(ReadingAwayError, match=rf"GOSPABLIK_TOPICS_MODEL: {chosen.topics_model} holds no model"):
+        await judging.make_ready()
+    with pytest.raises(ReadingAwayError, match="holds no model"):
+        await judging.judge(ITEMS[:1])
+    # Mended, and nothing needs to be started anew.
+    chosen.topics_model = None
+    assert (await judging.judge(ITEMS[:1]))[0].judgement.needs_answer == "yes"
+
+
+async def test_all_who_wait_for_a_process_that_ends_are_served_by_the_next(
+    judging: Judging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ThreadPoolExecutor] = []
+
+    def pool(**_: object) -> ThreadPoolExecutor:
+        made.append(Ending() if not made else ThreadPoolExecutor(1))
+        return made[-1]
+
+    monkeypatch.setattr(judging_module, "ProcessPoolExecutor", pool)
+    answers = await asyncio.gather(*(judging.judge([item]) for item in ITEMS[:3]))
+    assert [found[0].judgement.needs_answer for found in answers] == ["yes", "no", "yes"]
+    assert len(made) == 2
+
+
+class Ending(ThreadPoolExecutor):
+    """A process that ends under all who wait for it, one after the other."""
+
+    def submit(self, *_: object, **__: object) -> Any:
+        return super().submit(self._end)
+
+    @staticmethod
+    def _end() -> None:
+        time.sleep(0.01)
+        raise BrokenProcessPool("a child process terminated abruptly")
