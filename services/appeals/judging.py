@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -141,7 +141,7 @@ class Judging:
         for _ in range(2):
             pool = self._process()
             try:
-                return await loop.run_in_executor(pool, work, *arguments, settings().topics_model)
+                return await loop.run_in_executor(pool, partial(work, *arguments, settings().topics_model))
             except BrokenProcessPool:
                 log.warning("the reading process ended; starting another")
                 # Who else waited for it may have another one by now.

@@ -74,6 +74,6 @@ async def test_a_service_whose_topics_model_cannot_be_used_does_not_start(
     with pytest.raises(judging.ReadingAwayError, match=f"GOSPABLIK_TOPICS_MODEL: {tmp_path} holds no model"):
         async with service_under_test("appeals", database, keys_dir, process=process, topics_model=str(tmp_path)):
             raise AssertionError("it has started")
-    rule = {"topics_model": str(tmp_path), "understanding": "rule"}
-    async with service_under_test("appeals", database, keys_dir, **rule) as appeals:
+    by_rule = service_under_test("appeals", database, keys_dir, topics_model=str(tmp_path), understanding="rule")
+    async with by_rule as appeals:
         assert (await appeals.client.get("/health/live")).status_code == 200
