@@ -8,7 +8,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals import hands, moving, reviews
+from services.appeals import deadlines, hands, moving, reviews
 from services.appeals.intake import Around, messages_query
 from services.appeals.judging import Item, is_machine, judging
 from services.appeals.opening import Desk, Opening, Taken, key_of
@@ -200,7 +200,7 @@ async def _decide(
         judged_by,
         reviews.said(wishes, kept, agreed, needs_answer=needs_answer),
         groups=reference.groups,
-        organisation_id=(appeal.organisation_id if appeal else None) or message.organisation_id,
+        organisation_id=(case.appeal.organisation_id if case else None) or message.organisation_id,
         reviewed_by=caller.actor,
     )
     stored = await session.get_one(Triage, message.id, populate_existing=True)
@@ -372,17 +372,10 @@ async def open_from_text(
     """Open a case from words that came another way: by phone, on paper. It has no thread to publish in."""
     topic = await check(session, wishes, needs_answer=True)
     reference = await Reference.load(session, (), {wishes.organisation_id} if wishes.organisation_id else ())
-    judgement = _judgement(await _read((text, Context())), wishes, topic, reference, needs_answer=True)
+    read = await _read((text, Context()))
+    judgement = _judgement(read, wishes, topic, reference, needs_answer=True)
     topic_id = wishes.topic_id or reference.topic_id(judgement)
-    route = reference.route(
-        page_id=None,
-        topic_id=topic_id,
-        municipality=reference.oktmo(judgement),
-        settlement=judgement.settlement,
-        urgency=judgement.urgency,
-        confidence=None if wishes.topic_id else judgement.topic_confidence,
-        why=judgement.why,
-    )
+    route = reference.route_message(None, judgement)
     now = clock.now()
     appeal = Appeal(
         id=new_id(), status="triage", urgency=judgement.urgency, outcome=None, topic_id=topic_id, text=text,
@@ -391,17 +384,22 @@ async def open_from_text(
         written_at=now, opened_at=now, organisation_id=None, page_id=None, network=None, thread_key=None,
         author_key=None, route=route.waiting(), created_at=now, updated_at=now,
     )  # fmt: skip
+    owner = wishes.organisation_id or route.organisation_id
+    if owner is not None:
+        by_hand = {"reason": _WHY, "rule_id": None, "confidence": 1.0, "topic": route.topic, "why": route.why}
+        appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", owner, now
+        appeal.route = by_hand if wishes.organisation_id else route.stored()
+        deadlines.set_deadline(appeal, reference.policies, reference.calendar(owner))
     session.add(appeal)
     await session.flush()
     journal = Journal()
     journal.note(appeal, "opened", caller.actor, by_hand=True)
-    owner = wishes.organisation_id or route.organisation_id
-    if owner is not None:
-        by_hand = {"reason": _WHY, "rule_id": None, "confidence": 1.0}
-        chosen = by_hand if wishes.organisation_id else route.stored()
-        handing: moving.Handing = "assigned" if wishes.organisation_id else "routed"
-        moving.accept(appeal, owner, reference, journal, caller.actor, route=chosen, handing=handing)
     journal.tell(appeal, "appeal.opened", caller.actor)
+    if owner is not None:
+        handing: moving.Handing = "assigned" if wishes.organisation_id else "routed"
+        moving.tell_first_owner(journal, appeal, caller.actor, handing=handing)
+    if appeal.urgency == "high":
+        journal.alert("urgent", appeal, read.why if read.urgency == "high" else _WHY)
     await journal.write(session)
     return appeal
 

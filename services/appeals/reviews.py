@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.wishes import PLACE, Wishes
@@ -148,11 +148,9 @@ async def keep(
     return review
 
 
-async def find(
-    session: AsyncSession, caller: Caller, paging: Paging, *, corrected: bool | None, group_id: UUID | None
-) -> Sequence[Review]:
-    """Reviews by when they were made, newest first; one more than the page takes."""
-    query = (
+def query(caller: Caller, paging: Paging, *, corrected: bool | None, group_id: UUID | None) -> Select[Review]:
+    """What finds reviews by when they were made, newest first; one more than the page takes."""
+    found = (
         select(Review)
         .where(caller.scope(Review.organisation_id))
         .order_by(Review.created_at.desc(), Review.message_id.desc())
@@ -160,8 +158,15 @@ async def find(
     )
     if corrected is not None:
         wrong = or_(*(getattr(Review, f"agrees_{question}").is_(False) for question in QUESTIONS))
-        query = query.where(wrong if corrected else ~wrong)
+        found = found.where(wrong if corrected else ~wrong)
     if group_id is not None:
-        query = query.where(Review.group_id == group_id)
+        found = found.where(Review.group_id == group_id)
     after = paging.after((Review.created_at, Review.message_id), (datetime.fromisoformat, UUID))
-    return list(await session.scalars(query if after is None else query.where(after)))
+    return found if after is None else found.where(after)
+
+
+async def find(
+    session: AsyncSession, caller: Caller, paging: Paging, *, corrected: bool | None, group_id: UUID | None
+) -> Sequence[Review]:
+    """A page of reviews and one more."""
+    return list(await session.scalars(query(caller, paging, corrected=corrected, group_id=group_id)))

@@ -105,6 +105,16 @@ class Appeal(Base):
         Index(
             "ix_appeals_fault", "municipality", "fault", "opened_at", postgresql_where=text("fault IS NOT NULL")
         ),
+        # What few cases have, newest first.
+        Index("ix_appeals_languages", "language", "opened_at", "id", postgresql_where=text("language <> 'ru'")),
+        Index(
+            "ix_appeals_settlements",
+            "settlement",
+            "opened_at",
+            "id",
+            postgresql_where=text("settlement IS NOT NULL"),
+        ),
+        Index("ix_appeals_faults", "fault", "opened_at", "id", postgresql_where=text("fault IS NOT NULL")),
         # Cases that no rule took: tried again when rules or the registry change.
         Index(
             "ix_appeals_ownerless",
@@ -268,11 +278,15 @@ class Review(Base):
     """A person's word on what was judged of a message: confirmed or corrected. One per message, the last stands.
 
     `judged` keeps what the machine said, `decided` what the person said; both feed the next training set. An
-    `agrees_*` is null where the person was not asked or the machine said nothing.
+    `agrees_*` is null where the person was not asked or the machine said nothing. `organisation_id` has the case
+    now, which the database keeps so; where nobody has one it is whose page it is.
     """
 
     __tablename__ = "reviews"
-    __table_args__ = (Index("ix_reviews_created_at", "created_at", "message_id"),)
+    __table_args__ = (
+        Index("ix_reviews_created_at", "created_at", "message_id"),
+        Index("ix_reviews_organisation_id", "organisation_id", "created_at", "message_id"),
+    )
 
     message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
     judged_by: Mapped[str]

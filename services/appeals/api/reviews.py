@@ -33,7 +33,8 @@ async def list_reviews(
 ) -> Page[schemas.ReviewOut]:
     """Who reviewed which message, what had been judged of it, and what they decided; newest first.
 
-    Staff of an organisation see the reviews of its own cases.
+    Staff of an organisation see the reviews of the cases that it has now, and of messages on its pages that
+    nobody has a case of.
     """
     rows, cursor = paging.page(
         await reviews.find(session, caller, paging, corrected=corrected, group_id=group_id),

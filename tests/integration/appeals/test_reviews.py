@@ -383,6 +383,31 @@ async def test_reviews_are_listed_for_the_centre_and_for_each_organisation(world
     assert (item["decided"]["place"], item["reviewed_by"]) == (None, CENTRE_SUBJECT)
 
 
+async def test_a_review_goes_along_with_its_case(world: World) -> None:
+    message = await judged(world)
+    decided = await decide(world, message, confirm=True)
+    no_case = await world.writes("Спасибо за новый сквер!", author="vera")
+    await decide(world, no_case, needs_answer=False)
+
+    async def seen_by(organisation: UUID) -> list[str]:
+        items = (await world.get("/reviews", role="executor", org=organisation)).json()["items"]
+        return [item["message_id"] for item in items]
+
+    assert await seen_by(world.organisation) == [str(no_case), str(message)]
+    case = await world.case(decided["appeal_id"])
+    moved = await world.move(case, "assigned", organisation_id=str(world.other_organisation), reason="Не наше")
+    assert moved.status_code == 200, moved.text
+    assert await seen_by(world.organisation) == [str(no_case)]
+    assert await seen_by(world.other_organisation) == [str(message)]
+    await decide(world, message, urgency="high")
+    assert await seen_by(world.other_organisation) == [str(message)]
+    # Nobody has the case: whose page it is looks at it.
+    back = await world.move(await world.case(case["id"]), "triage", reason="И не их")
+    assert back.status_code == 200, back.text
+    assert await seen_by(world.other_organisation) == []
+    assert await seen_by(world.organisation) == [str(no_case), str(message)]
+
+
 async def test_a_review_leaves_its_trail(world: World) -> None:
     message = await judged(world)
     await decide(world, message, topic_id=await topic(world, "energy.01"))
