@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import exists, select
@@ -287,7 +288,7 @@ def _wait(appeal: Appeal, route: Route, actor: str, journal: Journal) -> None:
     """An answer is due, and nobody could be named who gives it."""
     moving.keep_waiting(appeal, route)
     if appeal.status != "triage":
-        told = {"from": appeal.status, "to": "triage", "reason": _WHY}
+        told: dict[str, Any] = {"from": appeal.status, "to": "triage", "reason": _WHY}
         appeal.status, appeal.closed_at = "triage", None
         journal.note(appeal, "moved", actor, **told)
         journal.tell(appeal, "appeal.moved", actor, **told)

@@ -53,12 +53,12 @@ def tell_assigned(journal: Journal, appeal: Appeal, actor: str) -> None:
     journal.tell(appeal, "appeal.assigned", actor)
 
 
-def tell_first_owner(journal: Journal, appeal: Appeal, actor: str) -> None:
+def tell_first_owner(journal: Journal, appeal: Appeal, actor: str, *, handing: Handing = "routed") -> None:
     """A case that was opened on a desk at once: its first hand, timeline and event."""
     route = appeal.route
     journal.hand(
         appeal,
-        "routed",
+        handing,
         actor,
         former=None,
         to=appeal.organisation_id,

@@ -153,3 +153,40 @@ async def test_an_unclear_case_becomes_clear_by_an_edit(world: World, judges: di
     assert (await world.only())["status"] == "triage"
     await _edited(world, message, QUESTION)
     assert (await world.only())["status"] == "assigned"
+
+
+async def test_danger_told_by_phone_is_told_and_its_events_are_in_order(
+    world: World, judges: dict[str, Judgement]
+) -> None:
+    judges[DANGER] = urgent(topic="roads", topic_confidence=0.4, top=(("roads", 0.4), ("energy", 0.3)))
+    roads, energy = await topic(world, "roads"), await topic(world, "energy")
+    await activated(
+        world,
+        await made(
+            world,
+            {"topic_id": roads, "organisation_id": str(world.organisation)},
+            {"topic_id": energy, "organisation_id": str(world.other_organisation)},
+        ),
+    )
+    waiting = await world.post("/appeals", {"text": DANGER})
+    assert waiting.status_code == 201, waiting.text
+    suggested = {one["organisation_id"]: one["confidence"] for one in waiting.json()["route"]["suggestions"]}
+    assert suggested == {str(world.organisation): 0.4, str(world.other_organisation): 0.3}
+    body = {"text": DANGER, "organisation_id": str(world.other_organisation)}
+    given = (await world.post("/appeals", body)).json()
+    assert (given["status"], given["urgency"]) == ("assigned", "high")
+    assert given["first_response_due_at"] is not None
+    assert [hand["kind"] for hand in given["hands"]] == ["assigned"]
+    told = [
+        (event["type"], event["organisation_id"])
+        for event in await world.events("appeal.opened", "appeal.assigned")
+        if str(event["subject_id"]) == given["id"]
+    ]
+    assert told == [
+        ("appeal.opened", world.other_organisation),
+        ("appeal.assigned", world.other_organisation),
+    ]
+    found = {one["appeal_id"]: one["why"] for one in await alerts(world, seen=False)}
+    assert found == dict.fromkeys((waiting.json()["id"], given["id"]), "опасность: yes")
+    named = await world.post("/appeals", {"text": "Не работает домофон", "urgency": "high"})
+    assert named.json()["id"] in {one["appeal_id"] for one in await alerts(world, seen=False)}
