@@ -83,6 +83,15 @@ def train(data: Path, text: str, label: str, model: Path, names: str | None, *, 
         console.print(line, markup=False)
 
 
+def _opened(model: Path) -> Kept:
+    """The version in force, or the newest while none is: that is said."""
+    store = Store(model)
+    kept = store.load()
+    if store.current() is None:
+        aside.print(f"version {kept.version} is not in force: {kept.card.get('why', '')}", markup=False)
+    return kept
+
+
 def _known(kept: Kept, texts: Sequence[str]) -> int:
     """How many of the texts, masked, a model has learnt from."""
     return int(np.isin(digests(texts), kept.learnt).sum())
@@ -91,7 +100,7 @@ def _known(kept: Kept, texts: Sequence[str]) -> int:
 def evaluate_model(data: Path, text: str, label: str, model: Path, wanted: float, *, as_json: bool) -> None:
     """Score the model in force on a file."""
     found = _read(data, text, label, "-")
-    kept = Store(model).load()
+    kept = _opened(model)
     level = kept.card["automatic"].get(f"{wanted:.2f}")
     scores = score_classifier(kept.classifier, found, level["threshold"] if level else None)
     known = _known(kept, found.texts)
@@ -198,7 +207,7 @@ def predict(data: Path, text: str, label: str | None, model: Path, out: Path) ->
     a result is kept as `given_<name>`. Where the file has the column `label`, say how many are right.
     """
     tally = _Tally()
-    kept = Store(model).load()
+    kept = _opened(model)
     with open_table(data) as table:
         at_text = table.place(text)
         at_label = None if label is None else _told_label(table, label, at_text)

@@ -177,6 +177,25 @@ def test_a_bad_file_is_refused_in_words(tmp_path: Path, content: str, said: str)
     assert not (tmp_path / "model").exists()
 
 
+def test_a_version_that_is_not_in_force_serves_while_none_is(tmp_path: Path) -> None:
+    """Labels that are groups of this system, and words that tell nothing: the built-in model is no worse."""
+    path = tmp_path / "history.csv"
+    groups = ("Дороги", "ЖКХ", "Культура")
+    rows = [f"обращение {'а' * at},{groups[at % 3]}" for at in range(1, 31)]
+    path.write_text("\n".join(["текст инцидента,группа тем", *rows]), encoding="utf-8")
+    said = ran("train", *options(path, tmp_path / "model"))
+    assert "not in force: does not beat the built-in model on 30 rows" in said
+    assert not (tmp_path / "model" / "current").exists()
+    said = ran("evaluate", *options(path, tmp_path / "model"), "--json")
+    assert "version 1 is not in force: does not beat the built-in model" in said
+    arguments = ["--data", str(path), "--text", "текст инцидента", "--model", str(tmp_path / "model")]
+    said = ran("predict", *arguments, "--out", str(tmp_path / "out.csv"))
+    assert "version 1 is not in force: does not beat the built-in model" in said
+    assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 31
+    assert "in force: does not beat" in ran("train", *options(path, tmp_path / "model"), "--force")
+    assert (tmp_path / "model" / "current").read_text(encoding="utf-8").strip() == "2"
+
+
 def test_predicting_without_a_model_is_refused(tmp_path: Path) -> None:
     path = history(tmp_path, 5)
     arguments = ["--data", str(path), "--text", "текст инцидента", "--model", str(tmp_path / "none")]
