@@ -17,7 +17,8 @@ class AppealsSettings(BaseSettings):
         default="model", description="What judges messages: the model, or the plain rule of words alone"
     )
     topics_model: Path | None = Field(
-        default=None, description="Folder of a model made by `gospablik topics train`, whose topics are then used"
+        default=None,
+        description="Folder of a model made by `gospablik topics train`, read when the service starts",
     )
 
     burst_cases: int = Field(

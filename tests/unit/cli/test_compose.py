@@ -106,6 +106,16 @@ def test_emulators_are_a_profile_and_everything_is_checked(services: dict[str, A
         assert (_ROOT / path).exists(), path
 
 
+def test_who_reads_messages_sees_the_models_and_cannot_change_them(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        models = [volume for volume in service.get("volumes", []) if ":/models" in volume]
+        assert bool(models) == (name in ("appeals", "appeals-worker")), name
+        assert all(volume.endswith(":/models:ro") for volume in models)
+        assert ("GOSPABLIK_TOPICS_MODEL" in service.get("environment", {})) == bool(models)
+        if models:
+            assert "keys:/keys:ro" in service["volumes"]
+
+
 def test_new_env_makes_all_that_is_asked_for(text: str) -> None:
     asked = set(re.findall(r"\$\{(GOSPABLIK_\w+):\?", text))
     first, second = (dict(line.split("=", 1) for line in new_environment().splitlines()) for _ in range(2))
