@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, defer
 
-from services.appeals import deadlines, hands, replies, reviewed, schemas, timeline, topics
+from services.appeals import deadlines, hands, replies, reviewed, routes, schemas, timeline, topics
 from services.appeals.overdue import overdue_at
 from services.appeals.topics import Group
 from services.appeals.workflow import allowed_moves
@@ -43,6 +43,7 @@ class Filter:
     """What a list of cases is narrowed to; null means everything."""
 
     status: Sequence[str] = ()
+    waiting_for: Sequence[str] = ()
     organisation_id: UUID | None = None
     network: str | None = None
     topic_id: UUID | None = None
@@ -63,6 +64,8 @@ class Filter:
         found: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
         if self.status:
             found.append(Appeal.status.in_(self.status))
+        if self.waiting_for:
+            found += [Appeal.status == "triage", Appeal.route["waiting_for"].astext.in_(self.waiting_for)]
         for column, value in (
             (Appeal.organisation_id, self.organisation_id),
             (Appeal.network, self.network),
@@ -178,7 +181,7 @@ async def item(
     if row is None:
         raise NotFound("No such case")
     appeal = row[0]
-    summary = present(row, caller)
+    summary = present(row, caller, await routes.shown(session, appeal.route))
     return schemas.AppealOut(
         **dict(summary),
         deadline=appeal.deadline,
@@ -232,8 +235,8 @@ def reply(row: Any) -> schemas.ReplyOut:
     return schemas.ReplyOut(**{name: getattr(row, name) for name in schemas.ReplyOut.model_fields})
 
 
-def present(row: Found, caller: Caller) -> schemas.AppealSummary:
-    """A case as lists show it, with the moves that this caller may make."""
+def present(row: Found, caller: Caller, route: schemas.RouteOut) -> schemas.AppealSummary:
+    """A case with its route, and with the moves that this caller may make."""
     appeal, organisation, topic, group_id, group, municipality = row
     same = (
         "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
@@ -248,16 +251,23 @@ def present(row: Found, caller: Caller) -> schemas.AppealSummary:
         place=topics.place(appeal.municipality, municipality, appeal.settlement, appeal.street, appeal.house),
         channel=schemas.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
         overdue=deadlines.is_overdue(appeal, clock.now()),
-        route=schemas.RouteOut.model_validate(appeal.route),
+        waiting_for=appeal.route.get("waiting_for") if appeal.status == "triage" else None,
+        route=route,
         allowed_moves=allowed_moves(appeal.status, caller.role, returns=appeal.returns),
     )
 
 
-def listed(row: Found, caller: Caller, sought: str | None) -> schemas.AppealSummary:
-    """A case as a list shows it: personal data masked in its words, and what was sought with what is around it."""
-    shown = present(row, caller)
-    shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
-    return shown
+async def listed(
+    session: AsyncSession, rows: Sequence[Found], caller: Caller, sought: str | None
+) -> list[schemas.AppealSummary]:
+    """Cases as a list shows them: personal data masked in words, and what was sought with what is around it."""
+    names = await routes.names(session, [row[0].route for row in rows])
+    found = []
+    for row in rows:
+        shown = present(row, caller, routes.present(row[0].route, names))
+        shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
+        found.append(shown)
+    return found
 
 
 def _named(found: UUID | None, name: str | None) -> schemas.Named | None:

@@ -8,6 +8,8 @@ from sqlalchemy import ColumnElement, not_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from services.appeals.judging import MACHINES
+from services.appeals.routing import Doubt
+from services.appeals.understanding.judgement import Judgement
 from shared import audit
 from shared.database import WriteSession
 from shared.rows import insert_into
@@ -16,6 +18,15 @@ from shared.tables.appeals import Triage
 _RENEWED = tuple(
     column.key for column in Triage.__table__.columns if column.key not in {"message_id", "created_at"}
 )
+
+
+def doubt(judgement: Judgement) -> Doubt | None:
+    """Why a person must say whether an answer is due; None where the judgement says so itself."""
+    if judgement.needs_answer != "unsure":
+        return None
+    if judgement.language == "bxr":
+        return "buryat"
+    return "other_region" if judgement.other_region else "need_unclear"
 
 
 async def store(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) -> None:

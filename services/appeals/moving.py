@@ -312,6 +312,7 @@ def _give_back(appeal: Appeal, caller: Caller, journal: Journal, reason: str | N
         **appeal.route,
         "returned_by": str(former) if former else appeal.route.get("returned_by"),
         "return_reason": reason,
+        "waiting_for": "returned",
         "suggested_organisation_id": None,
         "suggestions": [
             found for found in appeal.route.get("suggestions", []) if found["organisation_id"] != str(former)

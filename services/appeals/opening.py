@@ -209,7 +209,7 @@ class Opening:
             )
         else:
             appeal.status = "triage"
-            appeal.route = route.waiting()
+            appeal.route = route.waiting(judgements.doubt(judgement))
         held = vars(appeal)
         for name in _DRAFTED:
             held.setdefault(name, None)
@@ -277,6 +277,8 @@ class Opening:
             self._accept_by_words(appeal, item)
         elif (after := after_message(appeal.status, judgement.needs_answer)) != appeal.status:
             wake(appeal, after, self._reference, self._journal, item.actor, message=message)
+            if appeal.status == "triage":
+                appeal.route = {**appeal.route, "waiting_for": judgements.doubt(judgement)}
 
     def _alarm(self, appeal: Appeal, item: Taken, *, only_tell: bool = False) -> None:
         """Danger in any of its messages makes the case urgent, and is told. Rules look at it: it comes first."""

@@ -7,7 +7,7 @@ changes nothing.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, literal_column, select, tuple_
@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, and_, literal_column, select, tuple_
 from services.appeals import dry_run, moving, rule_books, tasks
 from services.appeals.actors import SYSTEM
 from services.appeals.reference import Reference
-from services.appeals.routing import Route
+from services.appeals.routing import Doubt, Route
 from services.appeals.timeline import Journal
 from shared import clock
 from shared.database import Database, WriteSession
@@ -104,7 +104,7 @@ def _reroute(appeal: Appeal, reference: Reference, journal: Journal, *, clear: b
     """Give the case the owner that the rules name now; says whether that is another one."""
     route = reference.route_case(appeal)
     if not clear or (route.organisation_id is None and appeal.organisation_id is None):
-        waiting = {**appeal.route, **route.waiting()}
+        waiting = {**appeal.route, **route.waiting(None if clear else _doubt(appeal))}
         if waiting != appeal.route:
             appeal.route = waiting
         return False
@@ -119,6 +119,12 @@ def _reroute(appeal: Appeal, reference: Reference, journal: Journal, *, clear: b
         moving.withdraw(appeal, journal, SYSTEM, route=route.waiting())
     appeal.updated_at = clock.now()
     return True
+
+
+def _doubt(appeal: Appeal) -> Doubt:
+    """Why it is not clear that the case needs an answer."""
+    kept: Any = appeal.route.get("waiting_for")
+    return kept if kept in get_args(Doubt) else "need_unclear"
 
 
 def _note(appeal: Appeal, route: Route, journal: Journal) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals import schemas
+from services.appeals import routes, schemas
 from services.appeals.deciding import Decided
 from services.appeals.reviews import QUESTIONS, Snapshot
 from services.appeals.topics import Names
@@ -56,7 +56,8 @@ async def decision(session: AsyncSession, decided: Decided) -> schemas.Decision:
         appeal_number=appeal.number if appeal else None,
         appeal_status=appeal.status if appeal else None,
         organisation=organisations.get(appeal.organisation_id) if appeal and appeal.organisation_id else None,
-        route=schemas.RouteOut.model_validate(appeal.route) if appeal else None,
+        waiting_for=appeal.route.get("waiting_for") if appeal and appeal.status == "triage" else None,
+        route=await routes.shown(session, appeal.route) if appeal else None,
         rerouted=decided.rerouted,
         suggested=schemas.OtherOwner(
             organisation=organisations[suggested.organisation_id], reason=suggested.reason

@@ -188,7 +188,10 @@ class RuleBook:
         return rule
 
 
-Stop = Literal["unsure", "moderators", "no_page", "closed"]
+# Why the rules name nobody; why it is not clear that an answer is due; why a case waits for a moderator.
+Stop = Literal["topic_unsure", "by_rule", "unruled", "no_page", "closed"]
+Doubt = Literal["need_unclear", "buryat", "other_region"]
+WaitingFor = Literal[Doubt, Stop, "returned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +217,9 @@ def decide(book: RuleBook, facts: Facts, bodies: Mapping[UUID, Body]) -> Decisio
     seen: set[UUID] = set()
     while True:
         if steps and steps[-1].topic_id is not None and facts.confidence < SURE:
-            return Decision(None, steps, "unsure")
+            return Decision(None, steps, "topic_unsure")
         if send_to == "moderators":
-            return Decision(None, steps, "moderators")
+            return Decision(None, steps, "by_rule" if steps else "unruled")
         page_owner = facts.owner.organisation_id if facts.owner else None
         desk = page_owner if send_to == "page_owner" else organisation_id
         if desk is None:
@@ -250,7 +253,8 @@ class Route:
     """The owner (null: a moderator decides), and the reason to show.
 
     `rule` is the rule in words, `why` are the words of the text that told topic and place. `suggestions` are at
-    most three owners, the likeliest first. `topic` is what was read of the topic, kept for routing again.
+    most three owners, the likeliest first. `topic` is what was read of the topic, kept for routing again. `stop`
+    says why there is no owner.
     """
 
     organisation_id: UUID | None
@@ -262,6 +266,7 @@ class Route:
     why: str | None = None
     suggestions: tuple[dict[str, Any], ...] = ()
     topic: dict[str, Any] | None = None
+    stop: Stop | None = None
 
     def stored(self, **more: Any) -> dict[str, Any]:
         """As it is kept with the case."""
@@ -277,17 +282,19 @@ class Route:
             **more,
         }
 
-    def waiting(self, *, without: UUID | None = None) -> dict[str, Any]:
-        """As it is kept with a case that waits for a moderator, with the owner to confirm.
+    def waiting(self, doubt: Doubt | None = None, *, without: UUID | None = None) -> dict[str, Any]:
+        """As it is kept with a case that waits for a moderator, with the owner to confirm and why it waits.
 
-        Where only the need is unclear that is the routed owner; else the likeliest of the suggestions. `without`
-        names who gave the case back: it is not suggested again.
+        Where only the need is unclear (`doubt`) that is the routed owner; else the likeliest of the suggestions.
+        `without` names who gave the case back: it is not suggested again.
         """
         left = [found for found in self.suggestions if found["organisation_id"] != str(without)]
         suggested = left[0]["organisation_id"] if left else None
         if self.organisation_id not in {None, without}:
             suggested = str(self.organisation_id)
-        return self.stored(suggested_organisation_id=suggested, suggestions=left)
+        # Where nothing is unclear and the rules name somebody, that one gave the case back at some time.
+        waiting_for: WaitingFor = "returned" if without else doubt or self.stop or "returned"
+        return self.stored(suggested_organisation_id=suggested, suggestions=left, waiting_for=waiting_for)
 
 
 @dataclass(frozen=True)
@@ -322,6 +329,7 @@ class Router:
             why=why,
             suggestions=tuple(self._suggestions(facts, candidates)),
             topic=_kept(facts, candidates),
+            stop=found.stop,
         )
 
     def in_words(self, rule: Rule) -> str:
@@ -361,14 +369,16 @@ class Router:
 
     def _obstacle(self, found: Decision, facts: Facts) -> str:
         match found.stop:
-            case "unsure":
+            case "topic_unsure":
                 return f"Тема определена неуверенно ({facts.confidence:.0%})"
             case "closed":
                 return f"Организация закрыта: {self._name(found.desk, facts.owner)}"
             case "no_page":
                 return "Страница неизвестна"
+            case "unruled":
+                return "Ни одно правило не подошло"
             case _:
-                return _by(found.steps) if found.steps else "Ни одно правило не подошло"
+                return _by(found.steps)
 
     def _suggestions(self, facts: Facts, candidates: Sequence[tuple[UUID, float]]) -> list[dict[str, Any]]:
         """Owners by the rules for each likely topic; what probability is left goes to whoever keeps the page or

@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.appeals.fields import Line, Moment, Text
-from services.appeals.routing import Rule, SendTo
-from services.appeals.schemas import OKTMO, Body, Named, RouteOut, Urgency
+from services.appeals.routing import Rule, SendTo, WaitingFor
+from services.appeals.schemas import OKTMO, WAITS, Body, Named, RouteOut, Urgency
 
 MAX_RULES = 2_000
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
@@ -207,6 +207,7 @@ class TestOut(BaseModel):
 
     rule_set: int
     organisation: Named | None = Field(description="Null: moderators decide")
+    waiting_for: WaitingFor | None = Field(description=f"Why they would. {WAITS}")
     route: RouteOut
     read: ReadOut
     fitting: list[RuleOut]

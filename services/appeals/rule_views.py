@@ -6,8 +6,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals import rule_sets
+from services.appeals import routes, rule_sets
 from services.appeals.dry_run import Outcome
+from services.appeals.judgements import doubt
 from services.appeals.routing import Router, RuleBook
 from services.appeals.rule_books import Surroundings, named_in
 from services.appeals.rule_schemas import (
@@ -21,7 +22,7 @@ from services.appeals.rule_schemas import (
     RuleSetSummary,
     TestOut,
 )
-from services.appeals.schemas import Named, RouteOut
+from services.appeals.schemas import Named
 from services.appeals.trials import Result
 from shared.tables.appeals import RoutingRule, RuleSet
 
@@ -90,7 +91,8 @@ async def tried(session: AsyncSession, found: RuleSet, result: Result) -> TestOu
     return TestOut(
         rule_set=found.number,
         organisation=page_owner if page_owner and page_owner.id == to else body(naming, to),
-        route=RouteOut.model_validate(result.route.stored()),
+        waiting_for=(doubt(judgement) if judgement else None) or result.route.stop,
+        route=await routes.shown(session, result.route.stored()),
         read=ReadOut(
             topic=topic,
             topic_confidence=facts.confidence if result.topic_was_read else None,

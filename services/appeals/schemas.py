@@ -9,11 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.appeals.fields import Line, Moment, Text
 from services.appeals.replies import MAX_LENGTH
+from services.appeals.routing import WaitingFor
 from services.appeals.understanding.judgement import Language, MessageType
 from services.appeals.wishes import PLACE, Wishes
 from services.appeals.workflow import Outcome, Status
 
 Urgency = Literal["normal", "high"]
+WAITS = (
+    "Whether an answer is due: `need_unclear`, `buryat` (somebody must read it), `other_region`. Whose it is: "
+    "`topic_unsure`, `by_rule` (a rule says so), `unruled` (no rule takes it), `no_page`, `closed` (its owner), "
+    "`returned` (it was given back)"
+)
 OKTMO = r"^\d{8}(\d{3})?$"
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
 
@@ -67,7 +73,8 @@ class Channel(BaseModel):
 class Suggestion(BaseModel):
     """An organisation that may be the one to answer."""
 
-    organisation_id: UUID
+    organisation_id: UUID = Field(description="That of `organisation`")
+    organisation: Named
     confidence: float = Field(description="How likely, 0–1; together they make at most 1", examples=[0.62])
     why: str = Field(examples=["тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"])
 
@@ -98,6 +105,7 @@ class AppealSummary(BaseModel):
     number: int = Field(examples=[1024])
     version: int = Field(description="Send as `If-Match` to change the case")
     status: Status
+    waiting_for: WaitingFor | None = Field(description=f"In `triage`: why a moderator decides. {WAITS}")
     urgency: Urgency
     outcome: Outcome | None
     organisation: Named | None
@@ -383,6 +391,7 @@ class Decision(BaseModel):
     appeal_id: UUID | None
     appeal_number: int | None
     appeal_status: Status | None
+    waiting_for: WaitingFor | None = Field(description=f"In `triage`: why it is still to be decided. {WAITS}")
     organisation: Named | None = Field(description="Who must answer")
     route: RouteOut | None
     rerouted: bool = Field(description="The corrected class or place gave the case another owner")

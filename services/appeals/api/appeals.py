@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from services.appeals import appeals, deciding, schemas
 from services.appeals.appeals import Filter
 from services.appeals.fields import Line, Moment
+from services.appeals.routing import WaitingFor
 from services.appeals.understanding.judgement import Language
 from services.appeals.workflow import Status
 from shared import problems
@@ -41,6 +42,10 @@ WRITE = (BadRequest, Unauthenticated, Forbidden, Invalid, Conflict)
 def wanted(
     *,
     status: Annotated[list[Status] | None, Query(description="One or several")] = None,
+    waiting_for: Annotated[
+        list[WaitingFor] | None,
+        Query(description=f"In `triage`, for one or several of these reasons. {schemas.WAITS}"),
+    ] = None,
     organisation_id: UUID | None = None,
     network: NetworkName | None = None,
     topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
@@ -62,9 +67,9 @@ def wanted(
 ) -> Filter:
     """What the list is narrowed to."""
     return Filter(
-        status=status or (), organisation_id=organisation_id, network=network, topic_id=topic_id,
-        municipality=municipality, settlement=settlement, language=language, fault=fault, urgency=urgency,
-        handed_over_at_least=handed_over_at_least,
+        status=status or (), waiting_for=waiting_for or (), organisation_id=organisation_id, network=network,
+        topic_id=topic_id, municipality=municipality, settlement=settlement, language=language, fault=fault,
+        urgency=urgency, handed_over_at_least=handed_over_at_least,
         overdue=overdue, opened_from=opened_from, opened_to=opened_to, number=number, q=q,
     )  # fmt: skip
 
@@ -86,7 +91,7 @@ async def list_appeals(
         lambda row: (row[0].opened_at, row[0].id),
         response,
     )
-    return Page(items=[appeals.listed(row, caller, narrowed.q) for row in rows], next_cursor=cursor)
+    return Page(items=await appeals.listed(session, rows, caller, narrowed.q), next_cursor=cursor)
 
 
 @router.get("/appeals/counts", responses=problems.responses(*READ), summary="Count cases")

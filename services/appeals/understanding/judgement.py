@@ -34,7 +34,8 @@ class Judgement:
 
     `topic` is the code of a topic or of a group, the finest that is sure; `top` the three likeliest with their
     probabilities. `municipality` is a name of the classifier of territories; `place_from` says what told it.
-    `fault` names what is out when that is the matter. `model` is the version that judged.
+    `fault` names what is out when that is the matter, `other_region` where the trouble is when that is outside the
+    republic.
     """
 
     needs_answer: NeedsAnswer
@@ -52,3 +53,4 @@ class Judgement:
     place_from: Literal["text", "page", "person"] | None = None
     language: Language = "ru"
     fault: str | None = None
+    other_region: str | None = None

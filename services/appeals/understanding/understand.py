@@ -323,6 +323,7 @@ class Understanding:
             place_from=place.source if counts else None,
             language=understood.language,
             fault=understood.signs.fault if counts else None,
+            other_region=place.other_region if counts else None,
         )
 
     def _needs(self, understood: Understood, context: Context) -> tuple[NeedsAnswer, float, str]:

@@ -92,7 +92,7 @@ def test_settlements_are_compared_without_case_and_yo() -> None:
 def test_what_no_rule_takes_goes_by_the_default() -> None:
     assert decide(book(), FACTS, BODIES) == Decision(A, desk=A)
     assert decide(book(default_to="organisation", default=B), FACTS, BODIES).organisation_id == B
-    assert decide(book(default_to="moderators"), FACTS, BODIES) == Decision(None, stop="moderators")
+    assert decide(book(default_to="moderators"), FACTS, BODIES) == Decision(None, stop="unruled")
     assert decide(book(), Facts(TOPIC), BODIES).stop == "no_page"
 
 
@@ -106,7 +106,7 @@ def test_a_closed_organisation_gets_nothing() -> None:
 def test_a_topic_that_is_unsure_sends_nothing_by_itself() -> None:
     rules = book(rule(1, B, topic_id=TOPIC), rule(2, C, municipality=CITY))
     unsure = Facts(TOPIC, CITY, owner=PAGE, confidence=SURE - 0.01)
-    assert decide(rules, unsure, BODIES).stop == "unsure"
+    assert decide(rules, unsure, BODIES).stop == "topic_unsure"
     # Rules that do not look at the topic do not care.
     assert decide(book(rule(2, C, municipality=CITY)), unsure, BODIES).organisation_id == C
     assert decide(rules, Facts(TOPIC, CITY, owner=PAGE, confidence=SURE), BODIES).organisation_id == B
@@ -120,7 +120,7 @@ def test_what_an_organisation_hands_on_goes_on() -> None:
         rule(4, send_to="moderators", page_owner_id=D),
     )
     assert decide(rules, FACTS, BODIES) == Decision(C, (rules.rules[0], rules.rules[1]), desk=C)
-    assert decide(rules, Facts(TOPIC, DISTRICT, urgency="high"), BODIES).stop == "moderators"
+    assert decide(rules, Facts(TOPIC, DISTRICT, urgency="high"), BODIES).stop == "by_rule"
     assert decide(rules, Facts(TOPIC), BODIES).organisation_id == B
 
 
@@ -176,6 +176,8 @@ def test_suggestions_are_ranked_by_the_probability_of_topics() -> None:
     ranked = [(UUID(one["organisation_id"]), one["confidence"]) for one in found.suggestions]
     assert ranked == [(B, 0.4), (C, 0.3), (A, 0.05)]
     assert found.waiting()["suggested_organisation_id"] == str(B)
+    assert found.waiting()["waiting_for"] == "topic_unsure"
+    assert found.waiting("buryat")["waiting_for"] == "buryat"
     assert found.suggestions[2]["why"] == "Владелец страницы: Организация 100"
 
 

@@ -72,7 +72,7 @@ def test_anger_is_no_abuse_and_buryat_goes_to_a_person_without_a_class() -> None
 
 def test_trouble_of_another_region_is_left_to_a_person() -> None:
     (found,) = MODEL.judge([("В Чите на Ленина вторую неделю не вывозят мусор, помогите", Context())])
-    assert found.needs_answer == "unsure"
+    assert (found.needs_answer, found.other_region) == ("unsure", "Чита")
     assert "Другой регион" in found.why
 
 

@@ -1,0 +1,36 @@
+"""Kept routes as they cross the wire, with the names of the organisations that they suggest."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals import schemas
+from shared.tables.registry import Organisation
+
+Kept = Mapping[str, Any]
+
+
+async def names(session: AsyncSession, kept: Iterable[Kept]) -> dict[UUID, str]:
+    """What the organisations are called that these routes suggest, in one statement if there is any."""
+    wanted = {UUID(found["organisation_id"]) for route in kept for found in route.get("suggestions", ())}
+    if not wanted:
+        return {}
+    rows = await session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(wanted)))
+    return {row.id: row.name for row in rows}
+
+
+def present(route: Kept, named: Mapping[UUID, str]) -> schemas.RouteOut:
+    """A route with those names."""
+    suggestions = [
+        found | {"organisation": {"id": found["organisation_id"], "name": named[UUID(found["organisation_id"])]}}
+        for found in route.get("suggestions", ())
+    ]
+    return schemas.RouteOut.model_validate({**route, "suggestions": suggestions})
+
+
+async def shown(session: AsyncSession, route: Kept) -> schemas.RouteOut:
+    """One route."""
+    return present(route, await names(session, [route]))
