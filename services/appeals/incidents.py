@@ -56,6 +56,15 @@ class Voice:
     why: str = BY_HAND
 
 
+@dataclass(frozen=True)
+class Counted:
+    """How many cases, and when the first and the last of them were written; null: there are none."""
+
+    members: int
+    first_at: datetime | None
+    last_at: datetime | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Matter:
     """What an incident is about and where; null means that its cases do not agree on it, or do not say."""
@@ -258,11 +267,10 @@ async def join(session: WriteSession, incident: Incident, voices: Sequence[Voice
         incident.id,
     )
     await _note(session, came, "incident_joined", by, incident)
-    before = incident.members
-    await _count(session, incident, [voice for voice in voices if voice.appeal_id in came])
-    reached = [mark for mark in GROWN_AT if before < mark <= incident.members]
-    if reached and before:
-        await tell(session, incident, "incident.grown", by)
+    newcomers = [voice for voice in voices if voice.appeal_id in came]
+    await _count(session, incident, newcomers)
+    if len(newcomers) < incident.members:
+        await _tell_growth(session, incident, newcomers, by)
     await _answer_newcomers(session, incident, now)
     return came
 
@@ -420,26 +428,61 @@ async def _require_hand(session: AsyncSession, caller: Caller, incident: Inciden
 
 
 async def tell(session: WriteSession, incident: Incident, event: str, by: str = SYSTEM) -> None:
-    """An event about the incident as it is now; its title, which a person may have written, stays here."""
-    await emit(
-        session,
-        NewEvent(
-            type=event,
-            subject_id=incident.id,
-            organisation_id=incident.organisation_id,
-            actor=by,
-            data={
-                "number": incident.number,
-                "origin": incident.origin,
-                "topic_id": str(incident.topic_id) if incident.topic_id else None,
-                "fault": incident.fault,
-                "municipality": incident.municipality,
-                "settlement": incident.settlement,
-                "urgency": incident.urgency,
-                "members": incident.members,
-                "first_at": incident.first_at.isoformat(),
-                "last_at": incident.last_at.isoformat(),
-                "closed_at": incident.closed_at.isoformat() if incident.closed_at else None,
-            },
-        ),
+    """Events about the incident as it is now: one for the centre, one for who leads it, of its own cases alone.
+
+    Its title, which a person may have written, stays here.
+    """
+    await emit(session, _told(incident, event, by, Counted(incident.members, incident.first_at, incident.last_at)))
+    if incident.organisation_id is not None:
+        await emit(session, _told(incident, event, by, await _own(session, incident), own=True))
+
+
+async def _tell_growth(session: WriteSession, incident: Incident, came: Sequence[Voice], by: str) -> None:
+    """`incident.grown` at marked counts: of all members for the centre, of its own for who leads it."""
+    everyone = Counted(incident.members, incident.first_at, incident.last_at)
+    if _reaches(everyone.members, len(came)):
+        await emit(session, _told(incident, "incident.grown", by, everyone))
+    theirs = sum(voice.organisation_id == incident.organisation_id for voice in came)
+    if incident.organisation_id is None or not theirs:
+        return
+    own = await _own(session, incident)
+    if _reaches(own.members, theirs):
+        await emit(session, _told(incident, "incident.grown", by, own, own=True))
+
+
+def _reaches(members: int, came: int) -> bool:
+    return any(members - came < mark <= members for mark in GROWN_AT)
+
+
+async def _own(session: AsyncSession, incident: Incident) -> Counted:
+    """Of the cases that are of who leads the incident."""
+    row = await session.execute(
+        select(func.count(), func.min(Appeal.written_at), func.max(Appeal.written_at))
+        .select_from(IncidentMember)
+        .join(Appeal, Appeal.id == IncidentMember.appeal_id)
+        .where(*present_in(incident.id), Appeal.organisation_id == incident.organisation_id)
+    )
+    return Counted(*row.one())
+
+
+def _told(incident: Incident, event: str, by: str, counted: Counted, *, own: bool = False) -> NewEvent:
+    return NewEvent(
+        type=event,
+        subject_id=incident.id,
+        organisation_id=incident.organisation_id if own else None,
+        actor=by,
+        data={
+            "number": incident.number,
+            "origin": incident.origin,
+            "topic_id": str(incident.topic_id) if incident.topic_id else None,
+            "fault": incident.fault,
+            "municipality": incident.municipality,
+            "settlement": incident.settlement,
+            "urgency": incident.urgency,
+            "own": own,
+            "members": counted.members,
+            "first_at": counted.first_at.isoformat() if counted.first_at else None,
+            "last_at": counted.last_at.isoformat() if counted.last_at else None,
+            "closed_at": incident.closed_at.isoformat() if incident.closed_at else None,
+        },
     )

@@ -216,7 +216,10 @@ class SucceededData(Data):
 
 
 class IncidentData(Data):
-    """An incident at the moment of the event; its title stays in the house. `organisation` leads it."""
+    """An incident at the moment of the event; its title stays in the house.
+
+    Who leads it gets events of its own, with `own`: those count its own cases alone.
+    """
 
     id: UUID = Field(description="Of the incident")
     number: int | None = None
@@ -226,11 +229,17 @@ class IncidentData(Data):
     municipality: str | None = Field(default=None, description="OKTMO")
     settlement: str | None = None
     urgency: str | None = None
+    own: bool | None = Field(
+        default=None,
+        description="True: for who leads it, and only its own cases are counted; false: for the centre",
+    )
     members: int | None = Field(default=None, description="How many cases it holds")
     first_at: datetime | None = Field(default=None, description="When the first of them was written")
     last_at: datetime | None = None
     closed_at: datetime | None = None
-    organisation: OrganisationRef | None = None
+    organisation: OrganisationRef | None = Field(
+        default=None, description="Who leads it, where `own` is true; null in what is told to the centre"
+    )
 
 
 class AlertData(Data):

@@ -181,10 +181,11 @@ _INCIDENT = {
     "municipality": "81624000",
     "settlement": "Селенгинск",
     "urgency": "high",
+    "own": False,
     "members": 12,
     "first_at": "2026-11-23T10:00:00+08:00",
     "last_at": "2026-11-23T10:08:00+08:00",
-    "organisation": {"id": "0198f3a0-0000-7000-8000-000000000001", "name": "Школа № 1"},
+    "organisation": None,
 }
 _ALERT = {
     "id": "0198f3a0-9999-7000-8000-000000000011",

@@ -1,10 +1,14 @@
 """Incidents by hand: joined, seen by whom they concern, parted, closed; each case stays what it was."""
 
 import asyncio
+import json
 from typing import Any
 from uuid import UUID, uuid4
 
-from tests.integration.appeals.conftest import World
+import pytest
+
+from services.appeals import incidents
+from tests.integration.appeals.conftest import WEDNESDAY, World
 
 TROUBLE = "Когда включат свет на улице Гагарина? Третий час сидим без электричества."
 
@@ -87,6 +91,33 @@ async def test_staff_join_only_cases_of_their_own(world: World) -> None:
     assert (await world.post(path, {}, If_Match="*", **staff)).status_code == 200
 
 
+async def test_who_leads_is_told_of_its_own_cases_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incidents, "GROWN_AT", (3, 4))
+    mine = [await case_of(world, author) for author in ("anna", "boris", "gleb")]
+    foreign = [await case_of(world, author, other=True) for author in ("vera", "dina", "egor")]
+    incident = await opened(world, *mine[:2], role="executor", org=world.organisation)
+    path = f"/incidents/{incident['id']}"
+    for joined in (foreign, mine[2:]):
+        ids = [case["id"] for case in joined]
+        assert (await world.post(f"{path}/members", {"appeal_ids": ids})).json()["members"] >= 5
+    assert (await world.post(f"{path}/closure", {}, If_Match="*")).status_code == 200
+    told = [
+        (row["type"].split(".")[1], row["organisation_id"], data["own"], data["members"], data["last_at"])
+        for row in await world.events("incident.opened", "incident.grown", "incident.closed")
+        for data in [json.loads(row["data"])]
+    ]
+    last = WEDNESDAY.isoformat()
+    own = world.organisation
+    assert told == [
+        ("opened", None, False, 2, last),
+        ("opened", own, True, 2, last),
+        ("grown", None, False, 5, last),
+        ("grown", own, True, 3, last),
+        ("closed", None, False, 6, last),
+        ("closed", own, True, 3, last),
+    ]
+
+
 async def test_a_case_is_in_one_incident_whoever_is_faster(world: World) -> None:
     case = await case_of(world, "anna")
     answers = await asyncio.gather(*(world.post("/incidents", {"appeal_ids": [case["id"]]}) for _ in range(4)))
@@ -122,7 +153,7 @@ async def test_closing_and_changing_ask_for_the_version_seen(world: World) -> No
     assert (await world.get("/incidents", open=True)).json()["items"] == []
     assert len((await world.get("/incidents", q="ПОДСТАНЦИИ")).json()["items"]) == 1
     told = [row["type"] for row in await world.events("incident.opened", "incident.grown", "incident.closed")]
-    assert told == ["incident.opened", "incident.closed"]
+    assert told == ["incident.opened", "incident.closed", "incident.closed"], "the second for who leads it"
 
 
 async def test_an_urgent_case_is_told_at_once_and_once(world: World) -> None:
