@@ -1,4 +1,4 @@
-"""Reading incidents: an organisation sees one with a case of its own in it, and of its members its own."""
+"""Reading incidents: an organisation sees those that it leads or has a case of its own in; of members its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, exists, func, select, true, type_coerce
+from sqlalchemy import ColumnElement, Select, Text, exists, func, or_, select, true, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access import Caller
@@ -31,15 +31,21 @@ def present_in(incident_id: Any) -> tuple[ColumnElement[bool], ...]:
     return IncidentMember.incident_id == incident_id, IncidentMember.left_at.is_(None)
 
 
+def led_by(caller: Caller) -> ColumnElement[bool]:
+    """Whether an organisation that the caller acts for leads the incident; the centre always does."""
+    return caller.scope(Incident.organisation_id)
+
+
 def seen_by(caller: Caller) -> ColumnElement[bool]:
     """The condition that keeps a query of incidents to those that the caller may see."""
     if caller.reaches_region:
         return true()
-    return exists(
+    with_own_case = exists(
         select(IncidentMember.id)
         .join(Appeal, Appeal.id == IncidentMember.appeal_id)
         .where(*present_in(Incident.id), caller.scope(Appeal.organisation_id))
     )
+    return or_(led_by(caller), with_own_case)
 
 
 _ORGANISATION = type_coerce(Organisation.name, Text).label("organisation")

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import tasks
 from services.appeals.actors import SYSTEM
-from services.appeals.incident_lists import present_in, seen_by
+from services.appeals.incident_lists import led_by, present_in, seen_by
 from services.appeals.likeness import Placed
 from services.appeals.understanding.urgency_signs import fault_names
 from shared import audit, clock
@@ -124,7 +124,7 @@ async def title_of(session: AsyncSession, matter: Matter) -> str:
 
 
 async def lock(session: WriteSession, caller: Caller, incident_id: UUID) -> Incident:
-    """The incident, locked until the transaction ends. Raises `NotFound` also for one without a case of theirs."""
+    """The incident, locked until the transaction ends. Raises `NotFound` also for what the caller does not see."""
     incident = await session.scalar(
         select(Incident)
         .where(Incident.id == incident_id, seen_by(caller))
@@ -415,7 +415,7 @@ async def change(
 
 async def _require_hand(session: AsyncSession, caller: Caller, incident: Incident) -> None:
     """An organisation decides about an incident that it leads, or that holds its own cases alone."""
-    if caller.reaches_region or incident.organisation_id == caller.organisation_id:
+    if await session.scalar(select(Incident.id).where(Incident.id == incident.id, led_by(caller))) is not None:
         return
     own = await session.scalar(
         select(func.count())

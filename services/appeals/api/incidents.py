@@ -82,7 +82,7 @@ async def list_incidents(
     topic_id: UUID | None = None,
     q: Annotated[str | None, Query(max_length=200, description="Words of the title")] = None,
 ) -> Page[IncidentOut]:
-    """Newest first. An organisation sees those with a case of its own in them."""
+    """Newest first. An organisation sees those that it leads or has a case of its own in."""
     wanted = incident_lists.Filter(open=open, municipality=municipality, topic_id=topic_id, q=q)
     rows, cursor = paging.page(
         await incident_lists.find(session, caller, wanted, paging),

@@ -91,6 +91,23 @@ async def test_staff_join_only_cases_of_their_own(world: World) -> None:
     assert (await world.post(path, {}, If_Match="*", **staff)).status_code == 200
 
 
+async def test_who_leads_without_a_case_sees_renames_and_closes_it(world: World) -> None:
+    incident = await opened(world, await case_of(world, "vera", other=True))
+    leader: dict[str, Any] = {"role": "executor", "org": world.organisation}
+    path = f"/incidents/{incident['id']}"
+    assert (await world.get(path, **leader)).status_code == 404
+    client, centre = world.appeals.client, world.appeals.headers("moderator", **{"If-Match": "*"})
+    body = {"organisation_id": str(world.organisation)}
+    assert (await client.patch(f"/api/v1{path}", json=body, headers=centre)).status_code == 200
+    (seen,) = (await world.get("/incidents", **leader)).json()["items"]
+    assert (seen["members"], seen["first_at"], seen["last_at"]) == (0, None, None)
+    assert await members(world, incident, **leader) == []
+    headers = world.appeals.headers("executor", world.organisation, **{"If-Match": "*"})
+    renamed = await client.patch(f"/api/v1{path}", json={"title": "Авария"}, headers=headers)
+    assert (renamed.status_code, renamed.json()["title"]) == (200, "Авария")
+    assert (await world.post(f"{path}/closure", {}, If_Match="*", **leader)).status_code == 200
+
+
 async def test_who_leads_is_told_of_its_own_cases_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incidents, "GROWN_AT", (3, 4))
     mine = [await case_of(world, author) for author in ("anna", "boris", "gleb")]
