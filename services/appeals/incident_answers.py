@@ -129,6 +129,8 @@ class _Making:
                 .execution_options(populate_existing=True)
             )
         )
+        # Who was taken out while this waited for the lock gets no answer.
+        cases = [case for case in cases if case.incident_id == self._reply.incident_id]
         answered = await self._answered({case.id for case in cases})
         waiting = [
             case for case in cases if is_waiting(case) and case.status not in ENDED and case.id not in answered

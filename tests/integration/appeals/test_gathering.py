@@ -11,11 +11,12 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals import tasks, worker
+from services.appeals import incident_answers, incidents, tasks, worker
+from shared.access import Caller, Right, Role
 from shared.events import number_committed
 from tests import outage
 from tests.harness import insert_organisation, insert_page
-from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.conftest import WEDNESDAY, World, eventually
 
 ELSEWHERE = ("81701000", "81606000", "81648000", "81654000")
 
@@ -256,6 +257,31 @@ async def test_one_answer_reaches_each_that_waits_once_and_who_comes_later(regio
     rows = await world.ingest.fetch("SELECT appeal_id, count(*) AS replies FROM replies GROUP BY appeal_id")
     assert {row["replies"] for row in rows} == {1}
     assert len(rows) == 9
+
+
+async def test_who_is_taken_out_while_the_answers_are_made_gets_none(region: Region) -> None:
+    incident, messages = await burst(region)
+    world, database = region.world, region.world.appeals.service.database
+    out = (await region.cases(messages[:1])).pop()
+    path = f"/incidents/{incident['id']}/replies"
+    answer = await world.post(path, {"text": "Свет включат до 18:00."})
+    moderator = Caller("somebody", "", Role.MODERATOR, None).acting(Right.APPEALS_WORK)
+
+    async def answers() -> None:
+        async with database.write() as session:
+            await incident_answers.make_some(session, UUID(answer.json()["id"]), joined_from=None, after=None)
+
+    async def waits_for_a_lock() -> bool:
+        return bool(await world.ingest.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    async with database.write() as session:
+        await incidents.part(session, moderator, UUID(incident["id"]), UUID(out))
+        making = asyncio.create_task(answers())
+        await eventually(waits_for_a_lock)
+    await making
+    (shown,) = (await world.get(path)).json()["items"]
+    assert (shown["by_status"], shown["to_come"]) == ({"queued": 7}, 0)
+    assert (await world.case(out))["replies"] == []
 
 
 async def test_staff_answer_their_own_cases_and_an_undecided_one_waits_for_the_centre(region: Region) -> None:
