@@ -2,15 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from uuid import UUID
 
-from services.appeals.routing import Body, Facts, Key, Router, Rule, RuleBook, key_of
+from services.appeals.routing import Body, Facts, Key, Router, Rule, RuleBook, key_of, place_key
 from services.appeals.rule_books import Surroundings
 from shared.problems import FieldError
 
-# Organisations that hand on in both directions are few; more kinds than this nobody would write down.
-_MOST_POINTS = 20_000
+MAX_RULES = 2_000
+# Organisations that hand on in both directions are few. So many rules are looked at in less than a second; only
+# sets that nobody would write down ask for more.
+_MOST_LOOKS = 2_000_000
+# What finding the rule that fits costs, in rules looked at.
+_A_STEP = 20
+# A longer circle is told by so many of its organisations.
+_MOST_NAMED = 10
 _TARGETS = frozenset({"organisation", "page_owner", "moderators"})
 
 
@@ -94,88 +99,99 @@ def _conflicts(rules: Sequence[Rule], around: Surroundings) -> Iterator[FieldErr
 
 
 def loops(rules: Sequence[Rule], around: Surroundings) -> list[FieldError]:
-    """The first circle of organisations that hand a case on to each other.
-
-    Only rules of a circle matter, and only where all of them apply: the places where their conditions meet.
-    """
+    """The first circle of organisations that hand a case on to each other."""
+    try:
+        steps = _Circles(rules, around.groups).first()
+    except _TooManyError:
+        detail = "Too many rules hand cases on among the same organisations to tell whether any goes round"
+        return [FieldError(pointer="/rules", detail=detail)]
+    if not steps:
+        return []
     numbers = {key_of(rule): number for number, rule in enumerate(rules)}
-    for circle in _circles(rules):
-        book = RuleBook(
-            [rule for rule in rules if rule.page_owner_id in circle],
-            groups=around.groups,
-            default_to="moderators",
+    first = min(range(len(steps)), key=lambda at: numbers[key_of(steps[at])])
+    steps = [*steps[first:], *steps[:first]]
+    shown = steps[:_MOST_NAMED]
+    names = [_name(rule.page_owner_id, around) for rule in shown]
+    named = " → ".join([*names, names[0] if len(shown) == len(steps) else f"… ({len(steps)} in all)"])
+    places = ", ".join(f"/rules/{numbers[key_of(rule)]}" for rule in shown)
+    detail = f"A loop of transfers: {named} ({places}) hand the same cases on to each other"
+    return [FieldError(pointer=f"/rules/{numbers[key_of(rule)]}/page_owner_id", detail=detail) for rule in steps]
+
+
+class _TooManyError(Exception):
+    """The rules of a circle tell more kinds of cases apart than anybody would write down."""
+
+
+class _Circles:
+    """Looks for a case that goes round, by topic, then place, then urgency: at each step only the rules that could
+    still make a circle are looked at, and mostly there are none.
+    """
+
+    def __init__(self, rules: Sequence[Rule], groups: Mapping[UUID, UUID]) -> None:
+        self._rules = [rule for rule in rules if rule.page_owner_id is not None]
+        self._groups = groups
+        self._book = RuleBook(self._rules, groups=groups, default_to="moderators")
+        self._looks = 0
+
+    def first(self) -> list[Rule]:
+        """The rules of the first circle; none when no case goes round. Raises `_TooManyError`."""
+        onward = self._circling(
+            [rule for rule in self._rules if rule.organisation_id not in {None, rule.page_owner_id}]
         )
-        points = _meeting_points(book.rules)
-        if points is None:
-            detail = "Too many rules hand cases on among the same organisations to tell whether any goes round"
-            return [FieldError(pointer="/rules", detail=detail)]
-        for case in points:
-            if steps := _circle_of(book, case):
-                named = " → ".join(_name(rule.page_owner_id, around) for rule in (*steps, steps[0]))
-                places = ", ".join(f"/rules/{numbers[key_of(rule)]}" for rule in steps)
-                detail = f"A loop of transfers: {named} ({places}) hand the same cases on to each other"
-                return [
-                    FieldError(pointer=f"/rules/{numbers[key_of(rule)]}/page_owner_id", detail=detail)
-                    for rule in steps
-                ]
-    return []
+        by_topic: dict[UUID | None, list[Rule]] = {None: []}
+        for rule in onward:
+            by_topic.setdefault(rule.topic_id, []).append(rule)
+        for topic_id in by_topic:
+            names = dict.fromkeys([topic_id, self._groups.get(topic_id) if topic_id else None, None])
+            fitting = [rule for name in names for rule in by_topic.get(name, ())]
+            for case, circling in self._places(topic_id, self._circling(fitting)):
+                if steps := self._circle_of(case, circling):
+                    return steps
+        return []
 
+    def _places(self, topic_id: UUID | None, rules: Sequence[Rule]) -> Iterator[tuple[Facts, list[Rule]]]:
+        """Cases of a topic that could go round, and by which rules."""
+        by_place: dict[tuple[str | None, str | None], list[Rule]] = {(None, None): []}
+        for rule in rules:
+            by_place.setdefault((rule.municipality, place_key(rule.settlement)), []).append(rule)
+        for municipality, settlement in by_place:
+            names = dict.fromkeys([(municipality, settlement), (municipality, None), (None, None)])
+            here = self._circling([rule for name in names for rule in by_place.get(name, ())])
+            for urgency in ("normal", "high") if here else ():
+                if left := self._circling([rule for rule in here if rule.urgency in {None, urgency}]):
+                    yield Facts(topic_id, municipality, settlement, urgency), left
 
-def _circles(rules: Sequence[Rule]) -> list[set[UUID]]:
-    """Groups of organisations that could hand on to each other and back, whatever the conditions."""
-    onward: dict[UUID, set[UUID]] = {}
-    for rule in rules:
-        if rule.page_owner_id is not None and rule.organisation_id not in {None, rule.page_owner_id}:
-            onward.setdefault(rule.page_owner_id, set()).add(rule.organisation_id)
-    reached = {start: _reached(start, onward) for start in onward}
-    found: list[set[UUID]] = []
-    for start, ends in reached.items():
-        circle = {end for end in ends if start in reached.get(end, ())}
-        if circle and circle not in found:
-            found.append(circle)
-    return found
+    def _circling(self, rules: list[Rule]) -> list[Rule]:
+        """Those of the rules that could make a circle with others of them, whatever else they ask for."""
+        while True:
+            self._looks += len(rules)
+            if self._looks > _MOST_LOOKS:
+                raise _TooManyError
+            giving = {rule.page_owner_id for rule in rules}
+            getting = {rule.organisation_id for rule in rules}
+            left = [rule for rule in rules if rule.organisation_id in giving and rule.page_owner_id in getting]
+            if len(left) == len(rules):
+                return left
+            rules = left
 
-
-def _reached(start: UUID, onward: Mapping[UUID, set[UUID]]) -> set[UUID]:
-    seen: set[UUID] = set()
-    waiting = [start]
-    while waiting:
-        for following in onward.get(waiting.pop(), ()):
-            if following not in seen:
-                seen.add(following)
-                waiting.append(following)
-    return seen
-
-
-def _meeting_points(rules: Sequence[Rule]) -> list[Facts] | None:
-    """Cases of all kinds that the rules tell apart; None when there are too many kinds."""
-    # In the order of the rules, so that the same set is always refused with the same words.
-    topics = dict.fromkeys([None, *(rule.topic_id for rule in rules)])
-    places = dict.fromkeys([(None, None), *((rule.municipality, rule.settlement) for rule in rules)])
-    if len(topics) * len(places) > _MOST_POINTS:
-        return None
-    return [
-        Facts(topic_id, municipality, settlement, urgency)
-        for topic_id, (municipality, settlement), urgency in product(topics, places, ("normal", "high"))
-    ]
-
-
-def _circle_of(book: RuleBook, case: Facts) -> list[Rule]:
-    done: set[UUID] = set()
-    for start in dict.fromkeys(rule.page_owner_id for rule in book.rules):
-        path: dict[UUID, Rule] = {}
-        desk: UUID | None = start
-        while desk is not None and desk not in done:
-            if desk in path:
-                steps = list(path.values())
-                return steps[list(path).index(desk) :]
-            rule = book.hands_on(desk, case)
-            if rule is None:
-                break
-            path[desk] = rule
-            desk = rule.organisation_id
-        done |= path.keys()
-    return []
+    def _circle_of(self, case: Facts, circling: Sequence[Rule]) -> list[Rule]:
+        """The circle in which such a case goes, whoever of these has it first."""
+        done: set[UUID] = set()
+        for start in dict.fromkeys(rule.page_owner_id for rule in circling):
+            path: dict[UUID, Rule] = {}
+            desk: UUID | None = start
+            while desk is not None and desk not in done:
+                if desk in path:
+                    steps = list(path.values())
+                    return steps[list(path).index(desk) :]
+                self._looks += _A_STEP
+                rule = self._book.hands_on(desk, case)
+                if rule is None:
+                    break
+                path[desk] = rule
+                desk = rule.organisation_id
+            done |= path.keys()
+        return []
 
 
 def _in_words(rule: Rule, around: Surroundings) -> str:

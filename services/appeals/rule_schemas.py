@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field
 
 from services.appeals.fields import Line, Moment, Text
 from services.appeals.routing import Rule, SendTo, WaitingFor
+from services.appeals.rule_checks import MAX_RULES
 from services.appeals.schemas import OKTMO, WAITS, Body, Named, RouteOut, Urgency
 
-MAX_RULES = 2_000
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
 _WORDS = "тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"
 

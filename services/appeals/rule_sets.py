@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals import rule_books, tasks
 from services.appeals.routing import Rule, key_of
 from services.appeals.rule_books import Surroundings, named_in
-from services.appeals.rule_checks import Draft, faults, loops
+from services.appeals.rule_checks import MAX_RULES, Draft, faults, loops
 from shared import clock
 from shared.database import WriteSession
 from shared.ids import new_id
@@ -110,10 +110,14 @@ async def activate(
 
 
 async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleSet, RoutingRule]:
-    """The set in force with one more rule, in force at once. Raises `Invalid` naming the field, or `Duplicate`."""
+    """The set in force with one more rule, in force at once. Raises `Invalid` naming the field, `Duplicate`, or
+    `Conflict` when the set is full.
+    """
     present = await _hold(session)
     stored = await stored_rules(session, present.id)
     rules = await rule_books.rules_of(session, present.id)
+    if len(rules) >= MAX_RULES:
+        raise Conflict(f"The set in force has {len(rules)} rules: a set has {MAX_RULES} at most")
     draft = Draft([*rules, rule], present.default_to, present.default_organisation_id)
     around = await Surroundings.load(session, named_in(draft.rules, draft.default_organisation_id))
     for row, other in zip(stored, rules, strict=True):

@@ -7,6 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from services.appeals import rule_sets
 from tests.harness import insert_organisation, insert_page
 from tests.integration.appeals.conftest import World
 from tests.integration.appeals.test_api import _is_problem
@@ -323,3 +324,11 @@ async def test_the_test_bench_tells_the_route_and_all_that_fits(world: World, te
         ({"settlement": "Кабанск"}, "/municipality"),
     ):
         _is_problem(await world.post(f"/rule-sets/{draft['id']}/test", body), 422, pointer)
+
+
+async def test_a_set_that_is_full_takes_no_further_rule(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule_sets, "MAX_RULES", 1)
+    first = {"topic_id": await topic(world, "roads"), "send_to": "moderators"}
+    assert (await world.post("/routing-rules", first)).status_code == 201
+    refused = await world.post("/routing-rules", {**first, "topic_id": await topic(world, "energy")})
+    assert "1 at most" in _is_problem(refused, 409)["detail"]

@@ -1,5 +1,6 @@
 """What is refused in a rule set: each fault names its place, and what is not refused can always be followed."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.appeals.routing import Facts, Names, Rule, RuleBook, decide, key_of
+from services.appeals.routing import Body, Facts, Names, Rule, RuleBook, decide, key_of
 from services.appeals.rule_books import Surroundings
 from services.appeals.rule_checks import Draft, faults
 from tests.unit.appeals.test_routing import (
@@ -119,6 +120,36 @@ def test_a_longer_loop_is_found() -> None:
 def test_what_never_meets_is_no_loop(back: dict[str, Any]) -> None:
     there = rule(1, B, page_owner_id=A, topic_id=TOPIC, municipality=CITY, urgency="high")
     assert found(there, rule(2, A, page_owner_id=B, **back)) == {}
+
+
+def test_many_rules_among_many_organisations_are_told_apart() -> None:
+    """Two thousand rules in a ring: each hands on one kind of case, and none goes round."""
+    ring = [UUID(int=10_000 + number) for number in range(100)]
+    topics = [UUID(int=20_000 + number) for number in range(300)]
+    around = replace(
+        AROUND,
+        codes={str(one): one for one in topics},
+        groups={one: one for one in topics},
+        names=Names({}, {str(place): f"Район {place}" for place in range(97)}),
+        bodies={one: Body(f"Орган {one.int}", active=True) for one in ring},
+    )
+    rules = [
+        rule(
+            number, ring[(number + 1) % 100], page_owner_id=ring[number % 100], topic_id=topics[number % 300],
+            municipality=str(number % 97),
+        )
+        for number in range(2_000)
+    ]  # fmt: skip
+    assert faults(Draft(rules, "page_owner"), around) == []
+    # One that takes all from each makes them go round, which is told briefly.
+    round_it_goes = [
+        rule(5_000 + number, ring[(number + 1) % 100], page_owner_id=one, urgency="high")
+        for number, one in enumerate(ring)
+    ]
+    refused = faults(Draft([*rules, *round_it_goes], "page_owner"), around)
+    assert len(refused) == 100
+    assert refused[0].detail.startswith("A loop of transfers: Орган ")
+    assert "… (100 in all)" in refused[0].detail
 
 
 def test_a_more_specific_rule_breaks_the_loop() -> None:
