@@ -10,8 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.routing import Body, Names, PageOwner, Router, Rule, RuleBook
 from services.appeals.understanding.places.pages import place_of_page
+from shared.database import WriteSession
 from shared.tables.appeals import RoutingRule, RuleSet, Topic
 from shared.tables.registry import Municipality, Organisation, Page
+
+_LOCK = 0x72756C65  # "rule"
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,19 @@ async def rules_of(session: AsyncSession, rule_set_id: UUID) -> list[Rule]:
         .order_by(RoutingRule.created_at, RoutingRule.id)
     )  # fmt: skip
     return [Rule(*row) for row in rows]
+
+
+async def hold(session: WriteSession) -> None:
+    """Until the transaction ends nobody else brings a set into force, and no batch is routed by the former one."""
+    await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
+async def keep_in_force(session: WriteSession) -> None:
+    """Until the transaction ends no other set comes into force: what is routed by this one is there by then.
+
+    To be called before any case is locked. Many may do so at once.
+    """
+    await session.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
 
 
 async def active_set(session: AsyncSession) -> RuleSet:

@@ -23,8 +23,7 @@ from shared.preconditions import check_version
 from shared.problems import Conflict, Duplicate, FieldError, Invalid, NotFound
 from shared.tables.appeals import RoutingRule, RuleSet
 
-_LOCK = 0x72756C65  # "rule"
-# Batches that began to route by the former set are done by then.
+# Batches of messages are waited for; requests that began to route by the former set are done by then.
 _SETTLED = timedelta(seconds=2)
 
 Counted = Row[RuleSet, int]
@@ -178,7 +177,7 @@ async def compare(
 
 async def _hold(session: WriteSession) -> RuleSet:
     """The set in force, which nobody else replaces until the transaction ends."""
-    await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    await rule_books.hold(session)
     return await rule_books.active_set(session)
 
 

@@ -6,7 +6,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.appeals import alerts, gathering, incident_answers, intake, overdue, replies, rerouting, tasks
+from services.appeals import (
+    alerts,
+    gathering,
+    incident_answers,
+    intake,
+    overdue,
+    replies,
+    rerouting,
+    rule_books,
+    tasks,
+)
 from shared.database import WriteSession
 from shared.events import Consumer
 from shared.internal_http import ServiceRefused, ServiceUnavailable
@@ -18,6 +28,8 @@ from shared.tables.events import AppealsCursor, Event
 
 async def handle(session: WriteSession, events: Sequence[Event]) -> None:
     """One batch: runs of messages together, publications one by one, in the order of the events."""
+    if any(event.type in intake.TYPES for event in events):
+        await rule_books.keep_in_force(session)
     run: list[Event] = []
     about_messages = True
     for event in events:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,6 +12,7 @@ import asyncpg
 import pytest
 
 from services.appeals import dry_run, rerouting, tasks
+from services.appeals.judging import Item, Judged, Judging
 from tests.harness import insert_organisation, insert_page
 from tests.integration.appeals.conftest import WEDNESDAY, World, eventually
 from tests.integration.appeals.test_opening import QUESTION
@@ -259,6 +261,43 @@ async def test_what_a_person_decides_in_the_same_moment_is_not_rerouted(world: W
         await person.close()
         await watch.close()
     assert (await world.only())["organisation"]["name"] == "Школа № 1"
+
+
+async def test_a_batch_that_is_being_read_is_rerouted_by_the_set_that_comes_into_force_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
+    draft = await made(world, default=other)
+    begun, go_on, judge = asyncio.Event(), asyncio.Event(), Judging.judge
+
+    async def slow(self: Judging, items: Sequence[Item]) -> list[Judged]:
+        begun.set()
+        await go_on.wait()
+        return await judge(self, items)
+
+    monkeypatch.setattr(Judging, "judge", slow)
+    await world.insert_message(QUESTION)
+    watch = await world.database.connect()
+    try:
+        working = asyncio.create_task(world.work())
+        await begun.wait()
+        activating = asyncio.create_task(activated(world, draft, reroute=True))
+
+        async def done_or_waiting() -> bool:
+            return activating.done() or await _somebody_waits(watch)
+
+        await eventually(done_or_waiting)
+        if activating.done():
+            await _apply(world, untouched=True)
+        go_on.set()
+        await asyncio.gather(working, activating)
+    finally:
+        await watch.close()
+    for payload in await _queued(world):
+        await tasks.jobs.handlers[tasks.REROUTE](payload)
+    case = await world.only()
+    assert case["organisation"]["name"] == "Комитет по строительству"
+    assert [hand["kind"] for hand in case["hands"]] == ["routed", "rerouted"]
 
 
 async def _somebody_waits(watch: asyncpg.Connection) -> bool:
