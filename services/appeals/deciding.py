@@ -254,6 +254,7 @@ def _correct(
 ) -> None:
     """Lay the person's words over the case, and give it the owner that they, or else the rules, name."""
     appeal, actor = case.appeal, caller.actor
+    before = moving.class_of(appeal)
     changed = _change_class(appeal, wishes, caller, reference, journal)
     if judgement is not None:
         appeal.topic_id = appeal.topic_id or reference.topic_id(judgement)
@@ -282,6 +283,9 @@ def _correct(
     if changed and route.organisation_id not in {None, appeal.organisation_id}:
         case.suggested = route
     appeal.updated_at = clock.now()
+    moving.tell_reclassified(journal, appeal, before, actor)
+    if appeal.urgency == "high" != before["urgency"]:
+        journal.alert("urgent", appeal, _WHY)
 
 
 def _wait(appeal: Appeal, route: Route, actor: str, journal: Journal) -> None:

@@ -13,6 +13,7 @@ from services.appeals.likeness import plural
 from services.appeals.reference import Reference
 from services.appeals.routing import Route
 from services.appeals.timeline import Journal
+from services.appeals.wishes import PLACE
 from services.appeals.workflow import ENDED, Outcome, allowed_moves, find_move, is_of_centre
 from shared import clock
 from shared.access import Caller
@@ -24,6 +25,8 @@ Handing = Literal["routed", "assigned", "returned", "transferred", "rerouted"]
 
 # What is kept of a former route: the reading of the words does not change with the owner.
 _READ = ("topic", "why")
+# What others are told of a class: where exactly a citizen has trouble stays in the house.
+_TOLD = ("topic_id", "municipality", "settlement", "urgency")
 # From so many ways from one organisation to another on, a case is nobody's.
 _PING_PONG_FROM = 3
 _TIMES = ("раз", "раза", "раз")
@@ -193,6 +196,27 @@ def wake(
 def start_next(appeal: Appeal, reference: Reference) -> None:
     """Start the clock of the answer to the message that woke the case."""
     deadlines.start_waiting(appeal, reference.policies, reference.calendar(appeal.organisation_id))
+
+
+def class_of(appeal: Appeal) -> dict[str, str | None]:
+    """What a case is about, where and how urgent."""
+    return {
+        "topic_id": str(appeal.topic_id) if appeal.topic_id else None,
+        **{part: getattr(appeal, part) for part in PLACE},
+        "urgency": appeal.urgency,
+    }
+
+
+def tell_reclassified(journal: Journal, appeal: Appeal, before: dict[str, str | None], actor: str) -> None:
+    """Topic, place or urgency is another than before: with it the deadline may be. No street or house is told."""
+    after = class_of(appeal)
+    changed = [name for name, value in after.items() if value != before[name]]
+    if changed:
+        told: dict[str, Any] = {"changed": changed}
+        told |= {
+            when: {name: found[name] for name in _TOLD} for when, found in (("before", before), ("after", after))
+        }
+        journal.tell(appeal, "appeal.reclassified", actor, **told)
 
 
 def raise_urgency(appeal: Appeal, reference: Reference, journal: Journal, actor: str, *, why: str) -> None:

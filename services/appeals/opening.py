@@ -17,7 +17,16 @@ from sqlalchemy.orm import make_transient_to_detached
 
 from services.appeals import deadlines, judgements
 from services.appeals.actors import SYSTEM
-from services.appeals.moving import accept, gave_back, keep_waiting, raise_urgency, tell_first_owner, wake
+from services.appeals.moving import (
+    accept,
+    class_of,
+    gave_back,
+    keep_waiting,
+    raise_urgency,
+    tell_first_owner,
+    tell_reclassified,
+    wake,
+)
 from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
 from services.appeals.understanding.judgement import Judgement
@@ -240,12 +249,14 @@ class Opening:
         words; then no more is done than to tell.
         """
         appeal = self.desk.cases[self.desk.by_message[item.message.id]]
+        before = class_of(appeal)
         if not decided:
             self._remember(item)
         if not was_urgent:
             self._alarm(appeal, item, only_tell=decided or appeal.status in ENDED)
         if not decided and appeal.status == "triage" and item.judgement.needs_answer == "yes":
             self._accept_by_words(appeal, item)
+        tell_reclassified(self._journal, appeal, before, item.actor)
 
     def _tell_opened(self, appeal: Appeal, item: Taken) -> None:
         self._journal.note(
@@ -264,6 +275,7 @@ class Opening:
 
     def _join(self, appeal: Appeal, item: Taken) -> None:
         message, judgement = item.message, item.judgement
+        before = class_of(appeal)
         self._link(appeal, message)
         appeal.updated_at = clock.now()
         # «Когда уже?» — and then what is out: gathering looks at the case again.
@@ -279,6 +291,7 @@ class Opening:
             wake(appeal, after, self._reference, self._journal, item.actor, message=message)
             if appeal.status == "triage":
                 appeal.route = {**appeal.route, "waiting_for": judgements.doubt(judgement)}
+        tell_reclassified(self._journal, appeal, before, item.actor)
 
     def _alarm(self, appeal: Appeal, item: Taken, *, only_tell: bool = False) -> None:
         """Danger in any of its messages makes the case urgent, and is told. Rules look at it: it comes first."""

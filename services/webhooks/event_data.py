@@ -29,12 +29,37 @@ class AppealData(Data):
     network: str | None = None
     url: str | None = Field(default=None, description="The message in the network")
     organisation: OrganisationRef | None = None
+    topic_id: UUID | None = Field(default=None, description="`GET /topics/{id}` names it, and its group")
+    municipality: str | None = Field(default=None, description="Where the trouble is; OKTMO")
+    settlement: str | None = None
+    language: str | None = Field(default=None, description="Of the words that opened it: `ru`, `bxr` or `mixed`")
+    incident_id: UUID | None = Field(default=None, description="The incident that the case is a voice of")
     written_at: datetime | None = None
     opened_at: datetime | None = None
     first_response_due_at: datetime | None = None
     first_response_at: datetime | None = None
     next_response_due_at: datetime | None = Field(default=None, description="Of the answer a reopened case awaits")
     resolution_due_at: datetime | None = None
+
+
+class ClassData(Data):
+    """What a case is about, where and how urgent."""
+
+    topic_id: UUID | None = None
+    municipality: str | None = Field(default=None, description="OKTMO")
+    settlement: str | None = None
+    urgency: str | None = None
+
+
+class ReclassifiedData(AppealData):
+    """Also what was changed, and from what to what. Streets and houses are not told: the case shows them."""
+
+    changed: list[str] | None = Field(
+        default=None,
+        description="Of `topic_id`, `municipality`, `settlement`, `street`, `house`, `urgency`",
+    )
+    before: ClassData | None = None
+    after: ClassData | None = None
 
 
 class WordedData(AppealData):

@@ -31,6 +31,7 @@ from services.webhooks.event_data import (
     PageStepLostData,
     PageStepReachedData,
     PageStolenData,
+    ReclassifiedData,
     SucceededData,
     TestData,
     TokenData,
@@ -47,6 +48,7 @@ class EventName(StrEnum):
     MESSAGE_ADDED = "appeal.message_added"
     ASSIGNED = "appeal.assigned"
     MOVED = "appeal.moved"
+    RECLASSIFIED = "appeal.reclassified"
     ANSWERED = "appeal.answered"
     OVERDUE = "appeal.overdue"
     CLOSED = "appeal.closed"
@@ -91,6 +93,11 @@ _CASE = {
     "network": "vk",
     "url": "https://vk.com/wall-101_31",
     "organisation": {"id": "0198f3a0-0000-7000-8000-000000000001", "name": "Школа № 1"},
+    "topic_id": "0198f3a0-aaaa-7000-8000-000000000012",
+    "municipality": "81624000",
+    "settlement": "Селенгинск",
+    "language": "ru",
+    "incident_id": None,
     "written_at": "2026-11-23T10:00:00+08:00",
     "opened_at": "2026-11-23T10:00:04+08:00",
     "first_response_due_at": "2026-11-24T10:00:04+08:00",
@@ -98,6 +105,13 @@ _CASE = {
 _WORDED = {
     "message_id": "0198f3a0-7777-7000-8000-000000000010",
     "text": "Когда починят дорогу на ул. Бабушкина? Мой номер [телефон], [имя]",
+}
+_CLASS = {name: _CASE[name] for name in ("topic_id", "municipality", "settlement")}
+_RECLASSIFIED = {
+    "urgency": "high",
+    "changed": ["urgency"],
+    "before": _CLASS | {"urgency": "normal"},
+    "after": _CLASS | {"urgency": "high"},
 }
 _ANSWER = {
     "status": "answered",
@@ -200,6 +214,11 @@ CATALOGUE: dict[str, Kind] = {
     EventName.ASSIGNED: Kind("The case went to an organisation", AppealData, _CASE),
     EventName.MOVED: Kind(
         "The case changed its status", MovedData, _CASE | {"from": "assigned", "to": "in_progress"}
+    ),
+    EventName.RECLASSIFIED: Kind(
+        "Topic, place or urgency of the case was changed, with it maybe the deadline",
+        ReclassifiedData,
+        _CASE | _RECLASSIFIED,
     ),
     EventName.ANSWERED: Kind("An answer was published in the network", AnsweredData, _CASE | _ANSWER),
     EventName.OVERDUE: Kind("An answer is past its deadline", OverdueData, _CASE),
