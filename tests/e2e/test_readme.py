@@ -1,6 +1,7 @@
 """The README's walk, copied line by line, does what it says."""
 
 import asyncio
+import csv
 import json
 import os
 import re
@@ -51,3 +52,11 @@ async def test_the_walk_works_as_written(world: World, tmp_path: Path, unused_tc
         ) == 1
     assert output.count("(signature good)") >= 4
     assert "appeal.answered" in output
+    why = next(line for line in output.splitlines() if "опасность: «искрит»" in line)
+    assert output.count(f"{why}\n") == 2, "the case and its alert say by which words it is urgent"
+    (agreement,) = [line for line in output.splitlines() if line.startswith("{'need'")]
+    assert "'owner': False" in agreement
+    understood = list(csv.DictReader((tmp_path / "understood.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["needs_answer"] for row in understood] == ["yes", "yes", "no"]
+    assert [row["group"] for row in understood] == ["Энергетика", "Здравоохранение", ""]
+    assert understood[0]["why"].endswith("место: «оймур»; «ленина 5»; нет света: «света»")
