@@ -264,7 +264,7 @@ async def listed(
     names = await routes.names(session, [row[0].route for row in rows])
     found = []
     for row in rows:
-        shown = present(row, caller, routes.present(row[0].route, names))
+        shown = present(row, caller, routes.masked(routes.present(row[0].route, names)))
         shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
         found.append(shown)
     return found

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import schemas
+from shared.masking import mask
 from shared.tables.registry import Organisation
 
 Kept = Mapping[str, Any]
@@ -34,3 +35,13 @@ def present(route: Kept, named: Mapping[UUID, str]) -> schemas.RouteOut:
 async def shown(session: AsyncSession, route: Kept) -> schemas.RouteOut:
     """One route."""
     return present(route, await names(session, [route]))
+
+
+def masked(route: schemas.RouteOut) -> schemas.RouteOut:
+    """A route as lists show it: what quotes a citizen, and what people wrote, without personal data."""
+    words = ["why", "return_reason"]
+    if route.rule_set is None:
+        # A person's own reason; what the rules say names organisations, some of them after people.
+        words.append("reason")
+    said = {name: found for name in words if (found := getattr(route, name)) is not None}
+    return route.model_copy(update={name: mask(found) for name, found in said.items()})

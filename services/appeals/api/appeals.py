@@ -83,8 +83,8 @@ async def list_appeals(
 ) -> Page[schemas.AppealSummary]:
     """Cases newest first. Staff of an organisation see its own.
 
-    Personal data is masked in `text`; with `q` it is what stands around it, at most 300 characters. The words as
-    they were written are in the case itself.
+    Personal data is masked in `text` and in the words of `route`; with `q`, `text` is what stands around it, at
+    most 300 characters. The words as they were written are in the case itself.
     """
     rows, cursor = paging.page(
         await appeals.find(session, caller, narrowed, paging),
