@@ -8,20 +8,17 @@ from functools import cache
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import typer
 
 from cli.written import NotWrittenError, beside, replacing_table
 from services.appeals.understanding.flat import COLUMNS, flat_rows
-from services.appeals.understanding.judgement import Context
+from services.appeals.understanding.judgement import Context, Kind
 from services.appeals.understanding.places.pages import place_of_page
 from services.appeals.understanding.stems import fold
 from services.appeals.understanding.tables import FileRefusedError, Head, open_table
 from services.appeals.understanding.understand import Understanding
 from shared.escaping import unescaped
-
-Kind = Literal["comment", "wall_post", "message"]
 
 _PORTION = 500
 _LISTED = 5

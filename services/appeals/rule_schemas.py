@@ -10,6 +10,7 @@ from services.appeals.fields import Line, Moment, Text
 from services.appeals.routing import Rule, SendTo, WaitingFor
 from services.appeals.rule_checks import MAX_RULES
 from services.appeals.schemas import OKTMO, WAITS, Body, Named, RouteOut, Urgency
+from services.appeals.understanding.judgement import Kind
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
 _WORDS = "тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"
@@ -182,6 +183,12 @@ class TestIn(Body):
 
     text: Annotated[Text, Field(max_length=20_000)] | None = Field(
         default=None, examples=["Яма на улице Бабушкина, в городе всё так же"]
+    )
+    kind: Kind = Field(default="comment", description="A comment, a post on the wall, or a message to the page")
+    post_context: Annotated[Text, Field(max_length=20_000)] | None = Field(
+        default=None,
+        description="The post above, as the column of `gospablik understand`: it may tell topic and place",
+        examples=["Когда начнут ремонт дорог?"],
     )
     topic_id: UUID | None = None
     municipality: Oktmo | None = None

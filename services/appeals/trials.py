@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.judging import judging
 from services.appeals.reference import Reference, facts_of
 from services.appeals.routing import Facts, Route, Rule
-from services.appeals.understanding.judgement import Context, Judgement
+from services.appeals.understanding.judgement import Context, Judgement, Kind
 from services.appeals.wishes import require_topic
 from shared.problems import Invalid
 from shared.tables.appeals import RuleSet
@@ -17,9 +17,11 @@ from shared.tables.registry import Municipality, Page
 
 @dataclass(frozen=True)
 class Trial:
-    """A message as it might come: its words, and what is to stand over what they tell."""
+    """A message as it might come: its words, the post above, and what is to stand over what they tell."""
 
     text: str | None = None
+    kind: Kind = "comment"
+    post_context: str | None = None
     topic_id: UUID | None = None
     municipality: str | None = None
     settlement: str | None = None
@@ -51,6 +53,8 @@ async def trial(session: AsyncSession, rule_set: RuleSet, wanted: Trial) -> Resu
     if wanted.text is not None:
         places = reference.router.names.municipalities
         around = Context(
+            kind=wanted.kind,
+            post_text=wanted.post_context,
             page_owner=owner.organisation if owner else None,
             page_municipality=places.get(owner.municipality or "") if owner else None,
         )
@@ -70,6 +74,8 @@ async def trial(session: AsyncSession, rule_set: RuleSet, wanted: Trial) -> Resu
 
 
 async def _check(session: AsyncSession, wanted: Trial) -> None:
+    if wanted.post_context is not None and wanted.text is None:
+        raise Invalid.field("/text", "Give the words that stand under the post")
     await require_topic(session, wanted.topic_id)
     if wanted.municipality is not None and await session.get(Municipality, wanted.municipality) is None:
         raise Invalid.field("/municipality", "No such municipality")

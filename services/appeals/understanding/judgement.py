@@ -7,6 +7,7 @@ NeedsAnswer = Literal["yes", "no", "unsure"]
 MessageType = Literal["complaint", "question", "request", "proposal", "thanks", "spam", "abuse", "chatter"]
 Urgency = Literal["high", "normal"]
 Language = Literal["ru", "bxr", "mixed"]
+Kind = Literal["comment", "wall_post", "message"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Context:
     the page's owner.
     """
 
-    kind: Literal["comment", "wall_post", "message"] = "comment"
+    kind: Kind = "comment"
     post_text: str | None = None
     has_attachments: bool = False
     only_stickers: bool = False

@@ -1,6 +1,7 @@
 """Rule sets: made and checked as a whole, compared, tried, brought into force one at a time, rolled back."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -8,6 +9,8 @@ import httpx
 import pytest
 
 from services.appeals import rule_sets
+from services.appeals.judging import Item, Judged, Judging
+from services.appeals.understanding.judgement import Context
 from tests.harness import insert_organisation, insert_page
 from tests.integration.appeals.conftest import World
 from tests.integration.appeals.test_api import _is_problem
@@ -324,6 +327,36 @@ async def test_the_test_bench_tells_the_route_and_all_that_fits(world: World, te
         ({"settlement": "Кабанск"}, "/municipality"),
     ):
         _is_problem(await world.post(f"/rule-sets/{draft['id']}/test", body), 422, pointer)
+
+
+async def test_the_test_bench_reads_a_message_under_its_post(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Context] = []
+    former = Judging.judge
+
+    async def judge(self: Judging, items: Sequence[Item]) -> list[Judged]:
+        seen.extend(around for _, around in items)
+        return await former(self, items)
+
+    monkeypatch.setattr(Judging, "judge", judge)
+    other = str(world.other_organisation)
+    roads = await topic(world, "roads")
+    draft = await made(world, {"topic_id": roads, "municipality": DISTRICT, "organisation_id": other})
+    bench = f"/rule-sets/{draft['id']}/test"
+    asked = {"text": "Когда уже начнут?", "page_id": str(world.page)}
+    post = "В Кабанске начался ремонт дорог: латают ямы на улице Ленина. Где ещё нужен ремонт?"
+    alone = (await world.post(bench, asked)).json()
+    assert (alone["organisation"]["name"], alone["read"]["municipality"]) == ("Школа № 1", None)
+    under = (await world.post(bench, asked | {"post_context": post})).json()
+    assert (under["organisation"]["id"], under["read"]["municipality"]) == (other, DISTRICT)
+    assert (await world.post(bench, asked | {"kind": "message"})).status_code == 200
+    assert [(around.kind, around.post_text) for around in seen] == [
+        ("comment", None), ("comment", post), ("message", None),
+    ]  # fmt: skip
+    _is_problem(await world.post(bench, {"post_context": post}), 422, "/text")
+    _is_problem(await world.post(bench, asked | {"post_context": " "}), 422, "/post_context")
+    _is_problem(await world.post(bench, asked | {"kind": "letter"}), 422, "/kind")
 
 
 async def test_a_set_that_is_full_takes_no_further_rule(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
