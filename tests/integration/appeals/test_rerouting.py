@@ -288,16 +288,23 @@ async def test_a_batch_that_is_being_read_is_rerouted_by_the_set_that_comes_into
 
         await eventually(done_or_waiting)
         if activating.done():
-            await _apply(world, untouched=True)
-        go_on.set()
-        await asyncio.gather(working, activating)
+            await _reroute_as_asked(world)
+            go_on.set()
+            await working
+        else:
+            go_on.set()
+            await asyncio.gather(working, activating)
+            await _reroute_as_asked(world)
     finally:
         await watch.close()
-    for payload in await _queued(world):
-        await tasks.jobs.handlers[tasks.REROUTE](payload)
     case = await world.only()
     assert case["organisation"]["name"] == "Комитет по строительству"
     assert [hand["kind"] for hand in case["hands"]] == ["routed", "rerouted"]
+
+
+async def _reroute_as_asked(world: World) -> None:
+    for payload in await _queued(world):
+        await tasks.jobs.handlers[tasks.REROUTE](payload)
 
 
 async def _somebody_waits(watch: asyncpg.Connection) -> bool:
@@ -386,12 +393,10 @@ async def test_the_job_does_what_the_activation_asked_for(world: World) -> None:
     await world.writes(QUESTION)
     other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
     await activated(world, await made(world, default=other))
-    for payload in await _queued(world):
-        await tasks.jobs.handlers[tasks.REROUTE](payload)
+    await _reroute_as_asked(world)
     assert (await world.only())["organisation"]["name"] == "Школа № 1"
     await activated(world, await made(world, default=other), reroute=True)
-    for payload in await _queued(world):
-        await tasks.jobs.handlers[tasks.REROUTE](payload)
+    await _reroute_as_asked(world)
     assert (await world.only())["organisation"]["name"] == "Комитет по строительству"
 
 
