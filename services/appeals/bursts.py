@@ -222,7 +222,12 @@ def may_be_about(case: Heard, fault: str | None, group_id: UUID | None) -> bool:
     """
     if group_id is not None and case.group_id == group_id:
         return True
-    return fault is not None and any(hit.label == fault for hit in faults()[0].find(words_of(plain(case.text))))
+    return fault is not None and names_fault(case.text, fault)
+
+
+def names_fault(text: str, fault: str) -> bool:
+    """Whether the words name what is out, though maybe not that it is."""
+    return any(hit.label == fault for hit in faults()[0].find(words_of(plain(text))))
 
 
 def is_of_topic(case: Heard, topic_id: UUID | None) -> bool:

@@ -6,7 +6,7 @@ that a case handled apart (an event stepped over) opens no second incident besid
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,9 +36,8 @@ from services.appeals.bursts import (
     Heard,
     Matter,
     Tally,
-    belongs,
     bursts,
-    is_of_topic,
+    is_sudden,
     likely_members,
     likenesses,
     may_be_about,
@@ -50,6 +49,7 @@ from services.appeals.incidents import Voice
 from services.appeals.likeness import in_words, plural
 from services.appeals.settings import AppealsSettings, settings
 from services.appeals.similar import PLAN_FOR_THIS
+from services.appeals.troubles import Trouble, fits, is_one, one_place, preference
 from shared.database import WriteSession
 from shared.tables.appeals import Appeal, Incident, IncidentMember, Topic
 from shared.tables.events import Event
@@ -139,8 +139,10 @@ class Gathering:
         if not cases:
             return
         await self._lock({case.municipality for case in cases if case.municipality})
-        left = await self._join_open(cases)
-        await self._open_bursts(left)
+        troubles = await self._open_ones(cases)
+        left = self._join(cases, troubles)
+        await self._find_bursts(left, troubles)
+        await self._store(troubles)
 
     async def _read(self, query: Select[Any]) -> list[Heard]:
         return [Heard.of(**row._mapping) for row in await self._session.execute(query)]
@@ -150,9 +152,9 @@ class Gathering:
 
     # Open incidents.
 
-    async def _join_open(self, cases: Sequence[Heard]) -> list[Heard]:
-        """Put cases into the open incidents that they tell of; gives those that are left."""
-        open_ones = list(
+    async def _open_ones(self, cases: Sequence[Heard]) -> list[Trouble]:
+        """The open incidents of these cases' places, locked, with the words and places of their last members."""
+        found = list(
             await self._session.scalars(
                 select(Incident)
                 .where(
@@ -165,38 +167,10 @@ class Gathering:
                 .execution_options(populate_existing=True)
             )
         )
-        if not open_ones:
-            return list(cases)
-        groups = await self._groups(open_ones)
-        profiles = await self._profiles(open_ones)
-        joined: dict[UUID, list[tuple[Heard, float]]] = defaultdict(list)
-        left: list[Heard] = []
-        for case, near in self._near(cases, open_ones, profiles):
-            fitting = [
-                incident
-                for incident in open_ones
-                if self._fits(case, incident, groups.get(incident.id), near[incident.id], profiles[incident.id])
-            ]
-            if not fitting:
-                left.append(case)
-                continue
-            best = max(fitting, key=lambda one: _preference(case, one, profiles[one.id]))
-            joined[best.id].append((case, near[best.id]))
-        for incident in open_ones:
-            if found := joined[incident.id]:
-                await self._join(incident, found)
-        return left
-
-    async def _groups(self, open_ones: Sequence[Incident]) -> dict[UUID, UUID]:
-        rows = await self._session.execute(
-            select(Topic.id, _group).where(Topic.id.in_({one.topic_id for one in open_ones if one.topic_id}))
-        )
-        group_of = {row[0]: row[1] for row in rows}
-        return {one.id: group_of[one.topic_id] for one in open_ones if one.topic_id in group_of}
-
-    async def _profiles(self, open_ones: Sequence[Incident]) -> dict[UUID, "_Profile"]:
-        """The last members of each incident: their words and where they stand."""
-        found = {one.id: _Profile([], defaultdict(int), defaultdict(int)) for one in open_ones}
+        if not found:
+            return []
+        groups = await self._groups(found)
+        troubles = {one.id: Trouble.of(one, groups.get(one.topic_id)) for one in found}
         last = (
             select(IncidentMember.appeal_id)
             .where(IncidentMember.incident_id == Incident.id, IncidentMember.left_at.is_(None))
@@ -209,61 +183,43 @@ class Gathering:
             .select_from(Incident)
             .join(last, true())
             .join(Appeal, Appeal.id == last.c.appeal_id)
-            .where(Incident.id.in_(found))
+            .where(Incident.id.in_(troubles))
         )
         for incident_id, words, thread_key, page_id in rows:
-            profile = found[incident_id]
-            profile.texts.append(words)
-            profile.threads[thread_key] += 1
-            profile.pages[page_id] += 1
-        return found
+            troubles[incident_id].hear(words, thread_key, page_id)
+        return list(troubles.values())
 
-    def _near(
-        self, cases: Sequence[Heard], open_ones: Sequence[Incident], profiles: dict[UUID, "_Profile"]
-    ) -> Iterable[tuple[Heard, dict[UUID, float]]]:
-        near: list[dict[UUID, float]] = [{} for _ in cases]
-        for incident in open_ones:
-            here = [at for at, case in enumerate(cases) if case.municipality == incident.municipality]
-            profile = profiles[incident.id]
-            found = likenesses(
-                profile.texts, [cases[at].text for at in here], (incident.settlement, incident.street)
-            )
-            for at, value in zip(here, found, strict=True):
-                near[at][incident.id] = value
-        for case, values_ in zip(cases, near, strict=True):
-            yield case, defaultdict(float, values_)
-
-    def _fits(self, case: Heard, incident: Incident, group: UUID | None, near: float, profile: "_Profile") -> bool:
-        if case.municipality != incident.municipality or not _one_place(case.settlement, incident.settlement):
-            return False
-        if not incident.first_at - self._window <= case.written_at <= incident.last_at + self._quiet:
-            return False
-        if incident.fault is not None and case.fault is not None:
-            return incident.fault == case.fault
-        if not may_be_about(case, incident.fault, group):
-            return False
-        beside = profile.threads.get(case.thread_key, 0)
-        return belongs(near, beside, same_topic=is_of_topic(case, incident.topic_id))
-
-    async def _join(self, incident: Incident, found: Sequence[tuple[Heard, float]]) -> None:
-        await self._lock_cases([case for case, _ in found])
-        voices = [_voice(case, near, incident.fault) for case, near in found]
-        await incidents.join(self._session, incident, voices, by=SYSTEM)
-
-    async def _lock_cases(self, cases: Iterable[Heard]) -> None:
-        # In the order in which everyone locks them.
-        query = (
-            select(Appeal.id)
-            .where(Appeal.id.in_({case.id for case in cases}))
-            .order_by(Appeal.id)
-            .with_for_update(key_share=True)
+    async def _groups(self, incidents: Sequence[Incident]) -> dict[UUID | None, UUID]:
+        rows = await self._session.execute(
+            select(Topic.id, _group).where(Topic.id.in_({one.topic_id for one in incidents if one.topic_id}))
         )
-        await self._session.execute(query)
+        return {row[0]: row[1] for row in rows}
+
+    def _join(self, cases: Sequence[Heard], troubles: Sequence[Trouble]) -> list[Heard]:
+        """Have cases come into the open incidents that they tell of; gives those that are left."""
+        near = [_nearness(trouble, cases) for trouble in troubles]
+        left: list[Heard] = []
+        for case in cases:
+            fitting = [
+                (preference(case, trouble), place)
+                for place, trouble in enumerate(troubles)
+                if self._is_near(trouble, case.written_at, case.written_at)
+                and fits(case, trouble, near[place].get(case.id, 0.0))
+            ]
+            if not fitting:
+                left.append(case)
+                continue
+            _, best = max(fitting)
+            troubles[best].coming.append((case, near[best][case.id]))
+        return left
+
+    def _is_near(self, trouble: Trouble, first_at: datetime, last_at: datetime) -> bool:
+        return trouble.is_near(first_at, last_at, window=self._window, quiet=self._quiet)
 
     # Bursts.
 
-    async def _open_bursts(self, cases: Sequence[Heard]) -> None:
-        """Open an incident where, with these cases, many tell of one thing at once."""
+    async def _find_bursts(self, cases: Sequence[Heard], troubles: list[Trouble]) -> None:
+        """Add what, with these cases, many tell of at once to the troubles, and those cases to what is known."""
         places: dict[str, datetime] = {}
         matters: dict[str, set[Matter]] = defaultdict(set)
         for case in cases:
@@ -273,10 +229,11 @@ class Gathering:
             matters[case.municipality].add(case.matter)
         if not places:
             return
-        tallies = await self._tallies(places)
+        coming = [case.id for trouble in troubles for case, _ in trouble.coming]
+        tallies = await self._tallies(places, coming)
         latest = max(places.values())
         usual = await self._usual(latest)
-        around = await self._around(latest)
+        around = await self._around(latest, coming)
         for place in sorted(places):
             here = tallies.get(place)
             if here is None:
@@ -286,10 +243,104 @@ class Gathering:
             for matter in sorted(matters[place]):
                 share = usual_share(matter, here=known, region=usual.region, elsewhere=others)
                 if here.is_hot(matter, self._least, share):
-                    await self._burst(place, matter, places[place], share, here)
+                    await self._burst(place, matter, places[place], share * here.total, troubles)
 
-    async def _tallies(self, places: dict[str, datetime]) -> dict[str, "_Here"]:
-        """How many cases of each matter and settlement came lately in each place, by the last of them."""
+    async def _burst(
+        self, place: str, matter: Matter, until: datetime, expected: float, troubles: list[Trouble]
+    ) -> None:
+        taken = {case.id for trouble in troubles for case, _ in trouble.coming}
+        cases = [
+            case for case in await self._read(self._recent(place, until, _about(matter))) if case.id not in taken
+        ]
+        parts = list(bursts(matter, cases, least=self._least, window=self._window))
+        taken.update(case.id for part in parts for case in part)
+        for part in parts:
+            burst = Trouble.told_by(part, expected)
+            for case, near in likely_members(
+                part, await self._others(place, until, burst, taken), burst.about.topic_id
+            ):
+                burst.coming.append((case, near))
+                taken.add(case.id)
+            # A second incident beside one of the same trouble would part its voices, and answer only some of them.
+            known = next(
+                (
+                    trouble
+                    for trouble in troubles
+                    if self._is_near(trouble, burst.first_at, burst.last_at) and is_one(trouble, burst)
+                ),
+                None,
+            )
+            if known is None:
+                troubles.append(burst)
+            else:
+                known.take(burst)
+
+    def _recent(self, place: str, until: datetime, *about: ColumnElement[bool]) -> Select[Any]:
+        return (
+            _heard()
+            .where(
+                Appeal.municipality == place,
+                Appeal.opened_at > until - LOOKS_BACK,
+                Appeal.opened_at <= until,
+                *_counted(),
+                _never_joined(),
+                *about,
+            )
+            .order_by(Appeal.opened_at.desc())
+            .limit(MOST)
+        )
+
+    async def _others(self, place: str, until: datetime, burst: Trouble, taken: Collection[UUID]) -> list[Heard]:
+        """Cases there that may be about the same, though they do not say what is out or say it in other words."""
+        # Beside a burst that names nothing as out, also who does, if the group is the same.
+        unsaid = (Appeal.fault.is_(None),) if burst.about.fault is not None else (_group == burst.group_id,)
+        return [
+            case
+            for case in await self._read(self._recent(place, until, *unsaid))
+            if case.id not in taken
+            and one_place(case.settlement, burst.about.settlement)
+            and may_be_about(case, burst.about.fault, burst.group_id)
+        ]
+
+    # Writing.
+
+    async def _store(self, troubles: Sequence[Trouble]) -> None:
+        """Write what was found; the cases of all are locked at once, in the order in which everyone locks them."""
+        free = await self._lock_cases({case.id for trouble in troubles for case, _ in trouble.coming})
+        for trouble in troubles:
+            # Somebody may have joined or ended cases while they were waited for.
+            coming = [(case, near) for case, near in trouble.coming if case.id in free]
+            voices = [_voice(case, near, trouble.about.fault) for case, near in coming]
+            if trouble.incident is not None:
+                came = await incidents.join(self._session, trouble.incident, voices, by=SYSTEM)
+                if came and trouble.incident.fault is None and trouble.about.fault is not None:
+                    await incidents.learn(self._session, trouble.incident, trouble.about.fault)
+            elif is_sudden([case for case in trouble.core if case.id in free], self._least, self._window):
+                incident = await incidents.open_about(
+                    self._session, trouble.about, voices, by=SYSTEM, origin="burst"
+                )
+                why = _why(incident, [case for case, _ in coming], trouble.expected)
+                await alerts.raise_burst(self._session, incident, why)
+
+    async def _lock_cases(self, appeal_ids: Collection[UUID]) -> set[UUID]:
+        """Lock cases; gives those that are in no incident yet."""
+        if not appeal_ids:
+            return set()
+        query = (
+            select(Appeal.id)
+            .where(Appeal.id.in_(appeal_ids), *_counted())
+            .order_by(Appeal.id)
+            .with_for_update(key_share=True)
+        )
+        return set(await self._session.scalars(query))
+
+    # Counting.
+
+    async def _tallies(self, places: dict[str, datetime], coming: Sequence[UUID]) -> dict[str, "_Here"]:
+        """How many cases of each matter and settlement came lately in each place, by the last of them.
+
+        Those that are coming into incidents are not counted.
+        """
         asked = values(column("place", Text), column("until", DateTime(timezone=True)), name="asked").data(
             sorted(places.items())
         )
@@ -300,6 +351,7 @@ class Gathering:
                 Appeal.opened_at > asked.c.until - LOOKS_BACK,
                 Appeal.opened_at <= asked.c.until,
                 *_counted(),
+                Appeal.id.not_in(coming),
             )
             .order_by(Appeal.opened_at.desc())
             .limit(SAMPLE)
@@ -324,11 +376,18 @@ class Gathering:
             found[place].add(_matter(fault, group_id), settlement, count, authors)
         return found
 
-    async def _around(self, until: datetime) -> list[tuple[str | None, Matter | None, int]]:
+    async def _around(
+        self, until: datetime, coming: Sequence[UUID]
+    ) -> list[tuple[str | None, Matter | None, int]]:
         """What the whole region tells right now, by place."""
         recent = (
             select(Appeal.municipality, Appeal.fault, Appeal.topic_id)
-            .where(Appeal.opened_at > until - LOOKS_BACK, Appeal.opened_at <= until, *_counted())
+            .where(
+                Appeal.opened_at > until - LOOKS_BACK,
+                Appeal.opened_at <= until,
+                *_counted(),
+                Appeal.id.not_in(coming),
+            )
             .order_by(Appeal.opened_at.desc())
             .limit(SAMPLE)
             .subquery()
@@ -363,64 +422,6 @@ class Gathering:
                 places[place].append(region[-1])
         return _Usual(now, Tally.of(region), {place: Tally.of(found) for place, found in places.items()})
 
-    async def _burst(self, place: str, matter: Matter, until: datetime, share: float, here: "_Here") -> None:
-        cases = await self._read(self._recent(place, until, self._about(matter)))
-        for found in bursts(matter, cases, least=self._least, window=self._window):
-            about = incidents.matter_of(found)
-            likeness: dict[UUID, float | None] = {case.id: None for case in found}
-            members = [*found]
-            if matter[0] == "fault":
-                silent = await self._silent(place, until, found, about.settlement)
-                for case, near in likely_members(found, silent, about.topic_id):
-                    likeness[case.id] = near
-                    members.append(case)
-            await self._lock_cases(members)
-            voices = [_voice(case, likeness[case.id], about.fault) for case in members]
-            incident = await incidents.open_about(self._session, about, voices, by=SYSTEM, origin="burst")
-            await alerts.raise_burst(self._session, incident, _why(incident, members, share * here.total))
-
-    def _about(self, matter: Matter) -> ColumnElement[bool]:
-        kind, name = matter
-        if kind == "fault":
-            return Appeal.fault == name
-        return and_(Appeal.fault.is_(None), _group == UUID(name))
-
-    def _recent(self, place: str, until: datetime, *about: ColumnElement[bool]) -> Select[Any]:
-        return (
-            _heard()
-            .where(
-                Appeal.municipality == place,
-                Appeal.opened_at > until - LOOKS_BACK,
-                Appeal.opened_at <= until,
-                *_counted(),
-                _never_joined(),
-                *about,
-            )
-            .order_by(Appeal.opened_at.desc())
-            .limit(MOST)
-        )
-
-    async def _silent(
-        self, place: str, until: datetime, members: Sequence[Heard], settlement: str | None
-    ) -> list[Heard]:
-        """Cases there that may be about the same and do not say that it is out."""
-        group = incidents.agreed(case.group_id for case in members)
-        found = await self._read(self._recent(place, until, Appeal.fault.is_(None)))
-        return [
-            case
-            for case in found
-            if _one_place(case.settlement, settlement) and may_be_about(case, members[0].fault, group)
-        ]
-
-
-@dataclass
-class _Profile:
-    """How an incident's last members speak and where they stand."""
-
-    texts: list[str]
-    threads: dict[str | None, int]
-    pages: dict[UUID | None, int]
-
 
 class _Here:
     """What came lately in one place."""
@@ -452,22 +453,19 @@ class _Here:
         )
 
 
-def _one_place(one: str | None, other: str | None) -> bool:
-    return one is None or other is None or one == other
+def _about(matter: Matter) -> ColumnElement[bool]:
+    kind, name = matter
+    if kind == "fault":
+        return Appeal.fault == name
+    return and_(Appeal.fault.is_(None), _group == UUID(name))
 
 
-def _preference(
-    found: Heard, incident: Incident, profile: _Profile
-) -> tuple[bool, bool, int, bool, int, datetime]:
-    """Of several incidents that fit: the one that names the place and the fault, then where the post is."""
-    return (
-        found.settlement is not None and found.settlement == incident.settlement,
-        found.fault is not None and found.fault == incident.fault,
-        profile.threads.get(found.thread_key, 0),
-        found.seat is not None and found.seat == incident.settlement,
-        profile.pages.get(found.page_id, 0),
-        incident.last_at,
-    )
+def _nearness(trouble: Trouble, cases: Sequence[Heard]) -> dict[UUID, float]:
+    """How alike the words of the cases of its place are to those of its members."""
+    about = trouble.about
+    here = [case for case in cases if case.municipality == about.municipality]
+    found = likenesses(trouble.texts, [case.text for case in here], (about.settlement, about.street))
+    return {case.id: near for case, near in zip(here, found, strict=True)}
 
 
 def _voice(case: Heard, near: float | None, fault: str | None) -> Voice:

@@ -336,6 +336,15 @@ async def _set(session: WriteSession, incident: Incident, values: dict[str, Any]
     await session.refresh(incident)
 
 
+async def learn(session: WriteSession, incident: Incident, fault: str) -> None:
+    """It turns out what is out; a locked incident that nobody has edited is called by it."""
+    values: dict[str, Any] = {"fault": fault}
+    if incident.origin == "burst" and incident.version == 1:
+        place = {name: getattr(incident, name) for name in ("municipality", "settlement", "street")}
+        values["title"] = await title_of(session, Matter(fault=fault, **place))
+    await _set(session, incident, values)
+
+
 async def _answer_newcomers(session: WriteSession, incident: Incident, joined_at: datetime) -> None:
     """Cases that join later get the last final answer too: the centre's, and that of their organisation."""
     last = await session.scalars(

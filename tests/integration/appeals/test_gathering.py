@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import event
 
 from services.appeals import incident_answers, incidents, tasks, worker
 from shared.access import Caller, Right, Role
@@ -173,6 +174,98 @@ async def test_where_a_ministry_sits_makes_no_place_of_what_is_written_on_its_pa
     members = await region.members(incident)
     assert members == await region.cases([*messages, named])
     assert len(await region.cases([silent, later]) - members) == 2
+
+
+# Named as a thing, not as out, in none of the words of those who say that it is.
+ASKING = (
+    "Где можно узнать, когда восстановят электроснабжение?",
+    "Подскажите, где узнать, когда восстановят электроснабжение",
+    "Когда восстановят электроснабжение, где узнать?",
+    "Кто скажет, когда восстановят электроснабжение?",
+    "Восстановят ли электроснабжение сегодня, где узнать?",
+    "Когда наконец восстановят электроснабжение?",
+)
+
+
+async def ask(region: Region, *, minute: float) -> list[UUID]:
+    """Six people who name no outage."""
+    return [
+        await region.write(text, outage.MUNICIPALITY, minute=minute + at / 4) for at, text in enumerate(ASKING)
+    ]
+
+
+async def test_who_says_not_what_is_out_makes_no_second_incident_beside_the_first(region: Region) -> None:
+    incident, messages = await burst(region)
+    asking = await ask(region, minute=10)
+    await region.world.work()
+    (grown,) = await region.incidents()
+    assert (grown["id"], grown["fault"]) == (incident["id"], "power")
+    assert await region.members(grown) == await region.cases([*messages, *asking])
+    alerts = (await region.world.get("/alerts", kind="burst")).json()["items"]
+    assert [one["incident_id"] for one in alerts] == [incident["id"]]
+
+
+async def test_who_says_what_is_out_after_those_who_asked_comes_to_them_and_names_it(region: Region) -> None:
+    asking = await ask(region, minute=0)
+    await region.world.work()
+    (incident,) = await region.incidents()
+    assert incident["fault"] is None
+    messages = [
+        await region.write(text, outage.MUNICIPALITY, minute=10 + at / 4)
+        for at, text in enumerate(outage.voices(30))
+        if "свет" in text.lower()
+    ]
+    await region.world.work()
+    (grown,) = await region.incidents()
+    assert (grown["id"], grown["fault"]) == (incident["id"], "power")
+    assert grown["title"] == "Нет света: Кабанский район"
+    assert await region.members(grown) >= await region.cases([*asking, *messages])
+
+
+async def test_who_spoke_before_the_burst_in_other_words_is_in_it_too(region: Region) -> None:
+    before = [
+        await region.write(text, outage.MUNICIPALITY, minute=at)
+        for at, text in enumerate(
+            ("Почему сняли с маршрута вечерний автобус?", "Отменили утренний рейс, как ехать на работу?")
+        )
+    ]
+    told = [
+        await region.write(text, outage.MUNICIPALITY, minute=30 + at)
+        for at, text in enumerate(
+            (
+                "Когда пойдёт автобус 105?",
+                "Автобус 105 отменили?",
+                "Почему отменили автобус 105",
+                "Когда снова пойдёт 105 автобус",
+                "Опять отменили автобус 105!",
+            )
+        )
+    ]
+    await region.world.work()
+    (incident,) = await region.incidents()
+    assert await region.members(incident) == await region.cases([*before, *told])
+
+
+async def test_the_cases_of_a_batch_are_locked_at_once(region: Region) -> None:
+    """However many incidents they join and open: who locks some, and then others, meets somebody crosswise."""
+    await burst(region)
+    said = [("Нет света в Селенгинске, третий час", outage.MUNICIPALITY)] * 2
+    said += [(f"Нет воды в Каменске, дом {house}", outage.MUNICIPALITY) for house in range(6)]
+    said += [(f"Нет света в Улан-Удэ, дом {house}", ELSEWHERE[0]) for house in range(6)]
+    for at, (text, municipality) in enumerate(said):
+        await region.write(text, municipality, minute=5 + at)
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        sent.append(statement)
+
+    engine = region.world.appeals.service.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    await region.world.work()
+    event.remove(engine, "before_cursor_execute", note)
+    assert len(await region.incidents()) == 3
+    locks = [one for one in sent if "FROM appeals \n" in one and "FOR NO KEY UPDATE" in one]
+    assert len(locks) == 1, locks
 
 
 async def test_a_flood_of_everything_everywhere_is_no_burst(region: Region) -> None:
