@@ -50,7 +50,8 @@ def test_precision_is_over_what_was_said_and_recall_over_what_is_right() -> None
 def test_readers_agree_beyond_chance() -> None:
     one = [row(urgency=value) for value in ("high", "high", "normal", "normal")]
     other = [row(urgency=value) for value in ("high", "normal", "normal", "normal")]
-    assert agreement(one, other, "urgency") == (0.75, pytest.approx(0.5))
+    equal, kappa = agreement(one, other, "urgency")
+    assert (equal, kappa) == pytest.approx((0.75, 0.5))
     assert agreement(one, one, "urgency") == (1.0, 1.0)
 
 
