@@ -1,7 +1,18 @@
 """The appeals service's wiring."""
 
 from services.appeals import ahead, worker
-from services.appeals.api import alerts, appeals, incidents, replies, reviews, rule_sets, rules, topics, triage
+from services.appeals.api import (
+    alerts,
+    appeals,
+    incidents,
+    replies,
+    reviews,
+    rule_sets,
+    rules,
+    topics,
+    triage,
+    understanding,
+)
 from services.appeals.judging import judging
 from services.appeals.settings import settings
 from services.appeals.tasks import jobs
@@ -22,6 +33,7 @@ service = Service(
         appeals.router,
         replies.router,
         triage.router,
+        understanding.router,
         reviews.router,
         incidents.router,
         alerts.router,

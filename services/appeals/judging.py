@@ -9,13 +9,13 @@ import multiprocessing
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from services.appeals.settings import settings
 from services.appeals.understanding import rule
@@ -42,6 +42,20 @@ class Judged:
 
     judgement: Judgement
     by: str
+
+
+@dataclass(frozen=True)
+class InForce:
+    """What judges: its name as judgements hold it, and the data cards of its parts; the plain rule has none.
+
+    `taught` is the card of the classifier that an organisation's history taught, `foreign_labels` says in words
+    which of its labels name no class.
+    """
+
+    name: str
+    built_in: Mapping[str, Any] | None = None
+    taught: Mapping[str, Any] | None = None
+    foreign_labels: str = ""
 
 
 def is_machine(judged_by: str) -> bool:
@@ -84,10 +98,10 @@ def _judge(items: Sequence[Item], topics_model: Path | None) -> list[Judged]:
     return [Judged(found, model.name) for found in model.judge(items)]
 
 
-def _load(topics_model: Path | None) -> tuple[str, str]:
-    """What the model is called, and which labels of the taught one name no class."""
+def _load(topics_model: Path | None) -> InForce:
+    """Load the model and say what it is."""
     model = _model(topics_model)
-    return model.name, model.foreign_labels
+    return InForce(model.name, model.card, model.taught_card, model.foreign_labels)
 
 
 class Judging:
@@ -104,10 +118,20 @@ class Judging:
         """
         if settings().understanding == "rule":
             return
-        name, foreign = await self._in_process(_load)
-        log.info("texts are read", model=name)
-        if foreign:
-            log.warning("labels of the topics model are left to the built-in model", model=name, labels=foreign)
+        found = await self.in_force()
+        log.info("texts are read", model=found.name)
+        if found.foreign_labels:
+            log.warning(
+                "labels of the topics model are left to the built-in model",
+                model=found.name,
+                labels=found.foreign_labels,
+            )
+
+    async def in_force(self) -> InForce:
+        """What judges in this process, as it was loaded. Raises `ReadingAwayError`."""
+        if settings().understanding == "rule":
+            return InForce(rule.RULE)
+        return await self._in_process(_load)
 
     async def judge(self, items: Sequence[Item]) -> list[Judged]:
         """Judgements in the order of the items; what was judged ahead is taken from there."""

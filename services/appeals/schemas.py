@@ -202,6 +202,26 @@ class JudgedOut(BaseModel):
     updated_at: datetime
 
 
+class UnderstandingOut(BaseModel):
+    """What judges messages."""
+
+    understanding: Literal["model", "rule"] = Field(description="`GOSPABLIK_UNDERSTANDING`")
+    judged_by: str = Field(
+        description="The name that its judgements hold", examples=["model:builtin-35de05f7+topics-3"]
+    )
+    built_in: dict[str, Any] | None = Field(
+        description="Data card of the model that comes with the house; null with `rule`",
+        examples=[{"name": "builtin", "examples": {"rows": 8222}, "thresholds": {"need": 0.37}}],
+    )
+    taught: dict[str, Any] | None = Field(
+        description="Data card of the version in force in `GOSPABLIK_TOPICS_MODEL`, if one is set",
+        examples=[{"version": 3, "data": {"rows": 12000}}],
+    )
+    foreign_labels: str | None = Field(
+        description="Which labels of the taught model name no class, and are left to the built-in one"
+    )
+
+
 class ReplyOut(BaseModel):
     """An answer and how far it has come."""
 

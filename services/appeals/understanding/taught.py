@@ -120,5 +120,6 @@ class Taught:
         if obstacle := self.labels.obstacle():
             raise StoreError(f"{folder}: version {kept.version} cannot read messages here: {obstacle}")
         self.version = kept.version
+        self.card = kept.card
         self.said = kept.classifier.chances
         self.joined = Joint(kept.classifier.labels, self.labels, groups, topics).joined

@@ -174,6 +174,11 @@ class Understanding:
         return self._heads.group.labels, self._heads.topic.labels
 
     @property
+    def taught_card(self) -> Mapping[str, Any] | None:
+        """The data card of the taught classifier that joins in, if one does."""
+        return None if self._taught is None else self._taught.card
+
+    @property
     def foreign_labels(self) -> str:
         """Which labels of the taught classifier name no class, in words; empty when all do."""
         return "" if self._taught is None else self._taught.labels.told()

@@ -37,6 +37,7 @@ APPEALS: dict[str, Row] = {
     "GET /api/v1/alerts": Listing(Right.APPEALS_TRIAGE, shows="alert_id"),
     "POST /api/v1/alerts/{alert_id}/seen": Call(Right.APPEALS_TRIAGE),
     "GET /api/v1/triage": Listing(Right.UNDERSTANDING_READ, shows="message_id", key="message_id"),
+    "GET /api/v1/understanding": Call(Right.UNDERSTANDING_READ),
     "POST /api/v1/messages/{message_id}/triage": Call(
         Right.APPEALS_TRIAGE, body(needs_answer=False), names={"message_id": "other_message_id"}
     ),

@@ -1,23 +1,27 @@
 """What becomes of events and of the service when texts cannot be read."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from services.appeals import judging, worker
 from services.appeals.settings import settings
+from services.appeals.understanding.heads import folder
 from shared import events
 from shared.settings import settings as shared_settings
 from shared.wakeups import WakeUps
 from tests.conftest import TestDatabase
-from tests.harness import service_under_test
+from tests.harness import ServiceUnderTest, service_under_test
 from tests.integration.appeals.conftest import World
 from tests.integration.appeals.test_opening import QUESTION
+from tests.unit.appeals.understanding.test_taught import kept
 
 
 class Ended:
@@ -77,3 +81,39 @@ async def test_a_service_whose_topics_model_cannot_be_used_does_not_start(
     by_rule = service_under_test("appeals", database, keys_dir, topics_model=str(tmp_path), understanding="rule")
     async with by_rule as appeals:
         assert (await appeals.client.get("/health/live")).status_code == 200
+
+
+async def understanding(appeals: ServiceUnderTest, role: str = "analyst") -> httpx.Response:
+    return await appeals.client.get("/api/v1/understanding", headers=appeals.headers(role))
+
+
+async def test_the_model_in_force_shows_its_card(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = (await understanding(world.appeals)).json()
+    assert found["built_in"] == json.loads((folder() / "card.json").read_text("utf-8"))
+    assert (found["understanding"], found["taught"], found["foreign_labels"]) == ("model", None, None)
+    await world.writes(QUESTION)
+    assert (await world.only())["messages"][0]["triage"]["judged_by"] == found["judged_by"]
+    assert (await understanding(world.appeals, "head")).status_code == 403
+    monkeypatch.setattr(judging.Judging, "_process", lambda _: Ended())
+    away = await understanding(world.appeals)
+    assert (away.status_code, away.json()["detail"]) == (
+        503,
+        "No text can be read for now; the service's log says why",
+    )
+
+
+@pytest.mark.usefixtures("own_settings")
+async def test_a_taught_model_shows_its_card_and_the_rule_has_none(
+    database: TestDatabase, keys_dir: Path, tmp_path: Path
+) -> None:
+    rows = {"Дороги": 6, "Культура": 6, "СВОЙ КЛАСС": 1}
+    taught: dict[str, Any] = {"topics_model": str(kept(tmp_path, rows))}
+    async with service_under_test("appeals", database, keys_dir, **taught) as appeals:
+        found = (await understanding(appeals)).json()
+        assert found["judged_by"].endswith("+topics-1")
+        assert (found["taught"]["version"], found["taught"]["data"]["labels"]) == (1, rows)
+        assert "СВОЙ КЛАСС" in found["foreign_labels"]
+    async with service_under_test("appeals", database, keys_dir, **taught, understanding="rule") as appeals:
+        found = (await understanding(appeals)).json()
+        assert (found["understanding"], found["judged_by"].split(":")[0]) == ("rule", "rule")
+        assert (found["built_in"], found["taught"]) == (None, None)
