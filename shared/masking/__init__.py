@@ -60,12 +60,14 @@ def snippet(text: str, sought: str, length: int = SNIPPET) -> str:
     place = masked.lower().find(sought.lower())
     if place < 0:
         place = max(text.lower().find(sought.lower()), 0)
-    start = min(max(place - _MARGIN, 0), len(masked) - length)
-    end = start + length
+    # Room for the mark of a cut at either end.
+    room = length - 2
+    start = min(max(place - _MARGIN, 0), len(masked) - room)
+    end = start + room
     start = _whole(masked, start, forward=True) if start else 0
     end = _whole(masked, end, forward=False) if end < len(masked) else end
     body = masked[start:end].strip()
-    return f"{'…' if start else ''}{body[: length - 2]}{'…' if end < len(masked) else ''}"
+    return f"{'…' if start else ''}{body}{'…' if end < len(masked) else ''}"
 
 
 def _whole(text: str, place: int, *, forward: bool) -> int:

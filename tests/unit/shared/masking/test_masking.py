@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.masking import SNIPPET, mask, mask_values, snippet
@@ -138,6 +138,7 @@ def test_a_snippet_around_what_is_masked_itself() -> None:
     assert len(shown) <= SNIPPET
 
 
+@example("(3012) Волк Орешкова Петровна (3012) 12.05.2025 А. (3012) (3012) (3012) Терешковой Уважаемая, ", "(3012)")
 @given(MIXED, st.sampled_from(WORDS))
 @settings(max_examples=100, deadline=None)
 def test_a_snippet_is_short_and_cuts_no_bracket(text: str, sought: str) -> None:
