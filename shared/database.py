@@ -5,15 +5,18 @@ back when it raises; code inside never commits. A read handler gets a `ReadSessi
 refuses to write with.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import stamina
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
+T = TypeVar("T")
 # Connections of a service process: its pool of sessions; a worker has its jobs' and one for wake-ups besides.
 # The sum stays below Postgres' own limit of 100 also when Compose runs API and worker of each service apart.
 POOL_SIZES = {"registry": 6, "ingest": 8, "appeals": 8, "metrics": 4, "webhooks": 5}
@@ -91,6 +94,19 @@ def sqlstate(error: Exception) -> str:
 def met_crosswise(error: Exception) -> bool:
     """Whether Postgres ended the transaction because two waited for each other."""
     return sqlstate(error) == "40P01"
+
+
+async def uncrossed(session: WriteSession, work: Callable[[], Awaitable[T]]) -> T:
+    """Do `work`, and do it again if Postgres ended it because it and somebody else waited for each other.
+
+    What it did and locked until then is undone; what the transaction did before it stays. After four tries the
+    error goes on.
+    """
+    async for attempt in stamina.retry_context(on=met_crosswise, attempts=4, wait_initial=0.05, wait_max=0.5):
+        with attempt:
+            async with session.begin_nested():
+                return await work()
+    raise AssertionError("the last attempt returns or raises")
 
 
 async def driver_connection(session: AsyncSession) -> asyncpg.Connection:

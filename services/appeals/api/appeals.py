@@ -13,6 +13,7 @@ from services.appeals.understanding.judgement import Language
 from services.appeals.workflow import Status
 from shared import problems
 from shared.access import Caller, Right, allowed
+from shared.database import uncrossed
 from shared.idempotency import IdempotencyDep, once
 from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
@@ -144,7 +145,7 @@ async def open_appeal(
         key=key,
         response=response,
         model=schemas.AppealOut,
-        work=work,
+        work=lambda: uncrossed(session, work),
     )
     response.headers["Location"] = f"/api/v1/appeals/{opened.id}"
     set_etag(response, opened.version)

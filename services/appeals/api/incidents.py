@@ -22,6 +22,7 @@ from services.appeals.incident_schemas import (
 )
 from services.appeals.schemas import OKTMO, Channel, Named
 from shared import problems
+from shared.database import uncrossed
 from shared.idempotency import IdempotencyDep, once
 from shared.masking import mask
 from shared.pagination import Page, PagingDep
@@ -114,7 +115,7 @@ async def open_incident(
         key=key,
         response=response,
         model=IncidentOut,
-        work=work,
+        work=lambda: uncrossed(session, work),
     )
     response.headers["Location"] = f"/api/v1/incidents/{opened.id}"
     set_etag(response, opened.version)
@@ -200,7 +201,7 @@ async def add_members(
     session: Writing, caller: Worker, incident_id: UUID, body: MembersIn, response: Response
 ) -> IncidentOut:
     """Cases that are in it already stay; one that is in another incident has to leave that first: 409."""
-    await incidents.add_by_person(session, caller, incident_id, body.appeal_ids)
+    await uncrossed(session, lambda: incidents.add_by_person(session, caller, incident_id, body.appeal_ids))
     return await _now(session, caller, incident_id, response)
 
 
@@ -212,7 +213,7 @@ async def add_members(
 )
 async def remove_member(session: Writing, caller: Worker, incident_id: UUID, appeal_id: UUID) -> None:
     """The case is what it was before it joined. It is never joined again by itself."""
-    await incidents.part(session, caller, incident_id, appeal_id)
+    await uncrossed(session, lambda: incidents.part(session, caller, incident_id, appeal_id))
 
 
 @router.get(

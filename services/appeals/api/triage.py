@@ -12,6 +12,7 @@ from services.appeals.judgement_lists import Filter
 from services.appeals.understanding.judgement import Language, NeedsAnswer
 from shared import problems
 from shared.access import Caller, Right, allowed
+from shared.database import uncrossed
 from shared.pagination import Page, PagingDep
 from shared.problems import NotFound
 from shared.service import Reading, Writing
@@ -77,7 +78,10 @@ async def triage(
     case that nobody has begun and no other message of it needs. The decision stands over the rule's, and over an
     earlier person's where both say something.
     """
-    decided = await deciding.decide(session, caller, message_id, body.wishes(), needs_answer=body.needs_answer)
+    wishes, needs_answer = body.wishes(), body.needs_answer
+    decided = await uncrossed(
+        session, lambda: deciding.decide(session, caller, message_id, wishes, needs_answer=needs_answer)
+    )
     return await reviewed.decision(session, decided)
 
 

@@ -364,14 +364,22 @@ async def test_who_is_taken_out_while_the_answers_are_made_gets_none(region: Reg
         async with database.write() as session:
             await incident_answers.make_some(session, UUID(answer.json()["id"]), joined_from=None, after=None)
 
+    eye = await world.database.connect()
+
     async def waits_for_a_lock() -> bool:
-        return bool(await world.ingest.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        return bool(
+            await eye.fetchval(
+                """SELECT count(*) FROM pg_stat_activity
+                   WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+            )
+        )
 
     async with database.write() as session:
         await incidents.part(session, moderator, UUID(incident["id"]), UUID(out))
         making = asyncio.create_task(answers())
         await eventually(waits_for_a_lock)
     await making
+    await eye.close()
     (shown,) = (await world.get(path)).json()["items"]
     assert (shown["by_status"], shown["to_come"]) == ({"queued": 7}, 0)
     assert (await world.case(out))["replies"] == []

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.appeals import incidents
-from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.conftest import WEDNESDAY, World, eventually
 
 TROUBLE = "Когда включат свет на улице Гагарина? Третий час сидим без электричества."
 
@@ -143,6 +143,34 @@ async def test_a_case_is_in_one_incident_whoever_is_faster(world: World) -> None
     assert await members(world, won) == [case["id"]]
     again = await world.post(f"/incidents/{won['id']}/members", {"appeal_ids": [case["id"]]})
     assert (again.status_code, again.json()["members"]) == (200, 1)
+
+
+async def test_who_waited_crosswise_for_cases_gets_an_answer_all_the_same(world: World) -> None:
+    first, second = sorted(
+        [await case_of(world, "anna"), await case_of(world, "boris")], key=lambda case: UUID(case["id"]).bytes
+    )
+    other, eye = [await world.database.connect() for _ in range(2)]
+
+    async def waits() -> bool:
+        return bool(
+            await eye.fetchval(
+                """SELECT count(*) FROM pg_stat_activity
+                   WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+            )
+        )
+
+    # It never gives up by itself: so the request is the one that the database ends.
+    await other.execute("SET deadlock_timeout = '1h'")
+    await other.execute("BEGIN")
+    lock = "SELECT FROM appeals WHERE id = $1 FOR UPDATE"
+    await other.execute(lock, UUID(second["id"]))
+    opening = asyncio.create_task(opened(world, first, second))
+    await eventually(waits)
+    await other.execute(lock, UUID(first["id"]))
+    await other.execute("ROLLBACK")
+    assert (await opening)["members"] == 2
+    for connection in (other, eye):
+        await connection.close()
 
 
 async def test_closing_and_changing_ask_for_the_version_seen(world: World) -> None:
