@@ -24,12 +24,10 @@ from shared.access import Caller
 from shared.database import WriteSession
 from shared.ids import new_id
 from shared.problems import Conflict, Invalid, NotFound
-from shared.tables.appeals import Appeal, AppealMessage, Hand, Reply, Review, Topic, Triage
+from shared.tables.appeals import Appeal, AppealMessage, Reply, Review, Topic, Triage
 from shared.tables.ingest import Message
 
 _WHY = "Решение модератора"
-# Steps that a person took: who moves a case has looked at its owner.
-_BY_PEOPLE = ("assigned", "returned", "transferred")
 
 
 @dataclass(frozen=True)
@@ -65,14 +63,15 @@ class _Case:
     @staticmethod
     async def load(session: AsyncSession, appeal: Appeal, message_id: UUID | None) -> "_Case":
         replies = exists().where(Reply.appeal_id == appeal.id)
-        by_people = exists().where(Hand.appeal_id == appeal.id, Hand.kind.in_(_BY_PEOPLE))
         others = exists().where(
             AppealMessage.appeal_id == appeal.id,
             AppealMessage.message_id != message_id,
             Triage.message_id == AppealMessage.message_id,
             Triage.needs_answer != "no",
         )
-        replied, moved, others_need = (await session.execute(select(replies, by_people, others))).one()
+        replied, moved, others_need = (
+            await session.execute(select(replies, hands.by_people(appeal.id), others))
+        ).one()
         begun = replied or appeal.status not in {"triage", "assigned"}
         return _Case(appeal, begun, moved, others_need, await hands.gave_back(session, appeal))
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Text, and_, case, cast, exists, func, lite
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals import rule_books
+from services.appeals import hands, rule_books
 from services.appeals.reference import facts_of
 from services.appeals.routing import SURE, PageOwner, Router
 from shared.tables.appeals import Appeal, AppealMessage, Hand, Reply, RuleSet, Triage
@@ -22,7 +22,6 @@ from shared.tables.appeals import Appeal, AppealMessage, Hand, Reply, RuleSet, T
 TOP = 50
 EXAMPLES = 5
 _SLICE = timedelta(days=3)
-_BY_PEOPLE = ("assigned", "returned", "transferred")
 
 Pair = tuple[UUID | None, UUID | None]
 
@@ -64,7 +63,7 @@ def ownerless() -> ColumnElement[bool]:
         Appeal.status == "triage",
         Appeal.organisation_id.is_(None),
         Appeal.route["returned_by"].astext.is_(None),
-        ~_handed_by_people(),
+        ~hands.by_people(Appeal.id),
     )
 
 
@@ -72,12 +71,8 @@ def untouched() -> ColumnElement[bool]:
     """Open cases that the rules alone have given an owner, or none, and that nobody has begun to work on."""
     handed = exists().where(Hand.appeal_id == Appeal.id)
     replies = exists().where(Reply.appeal_id == Appeal.id)
-    by_rules = and_(Appeal.status == "assigned", handed, ~_handed_by_people(), ~replies)
+    by_rules = and_(Appeal.status == "assigned", handed, ~hands.by_people(Appeal.id), ~replies)
     return and_(Appeal.first_response_at.is_(None), or_(ownerless(), by_rules))
-
-
-def _handed_by_people() -> ColumnElement[bool]:
-    return exists().where(Hand.appeal_id == Appeal.id, Hand.kind.in_(_BY_PEOPLE))
 
 
 async def run(

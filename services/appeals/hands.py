@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from shared.tables.appeals import Appeal, Hand
 from shared.tables.registry import Organisation
+
+# Steps that a person took: who moves a case has looked at its owner.
+_BY_PEOPLE = ("assigned", "returned", "transferred")
+
+
+def by_people(appeal_id: UUID | InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
+    """Whether a person has given the case to somebody, or back."""
+    return exists().where(Hand.appeal_id == appeal_id, Hand.kind.in_(_BY_PEOPLE))
 
 
 async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[Row[Hand, str | None, str | None]]:

@@ -19,8 +19,6 @@ Outcome = Literal["solved", "explained", "not_solved", "postponed"]
 
 # No answer may be given: the case is over, or nobody has decided yet that one is due.
 ENDED: frozenset[str] = frozenset({"closed", "not_required", "merged"})
-# The citizen waits for the owner: a clock runs in these.
-WAITING: frozenset[str] = frozenset({"new", "assigned", "in_progress", "on_approval", "interim", "reopened"})
 
 _CENTRE = frozenset({Role.MODERATOR})
 _BOTH = _CENTRE | {Role.MANAGER, Role.APPROVER, Role.EXECUTOR}
