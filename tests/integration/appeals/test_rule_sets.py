@@ -273,7 +273,7 @@ async def test_rules_added_at_once_all_stand(world: World) -> None:
 
 
 async def test_a_page_tells_rules_its_place_unless_its_owner_is_the_whole_republics(world: World) -> None:
-    pages = []
+    pages: list[str] = []
     for name, seat in (
         ("Министерство природных ресурсов Республики Бурятия", CITY),
         ("Комитет городского хозяйства", CITY),
