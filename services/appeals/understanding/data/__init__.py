@@ -10,3 +10,12 @@ def rows(name: str) -> tuple[dict[str, str], ...]:
     """The rows of a file in this folder, such as `danger.csv`."""
     text = resources.files(__package__).joinpath(name).read_text("utf-8")
     return tuple(csv.DictReader(text.splitlines()))
+
+
+def everything() -> str:
+    """All files of this folder as one text, by name."""
+    files = sorted(
+        (file for file in resources.files(__package__).iterdir() if file.name.endswith(".csv")),
+        key=lambda file: file.name,
+    )
+    return "\n".join(f"{file.name}\n{file.read_text('utf-8')}" for file in files)

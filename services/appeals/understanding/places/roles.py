@@ -19,6 +19,7 @@ from services.appeals.understanding.places.wording import (
     MENDED,
     NATIVE,
     NEARBY,
+    ON_PAPER,
     OURS,
     PEOPLE_FROM,
     PREPOSITIONS,
@@ -81,6 +82,8 @@ def role_of(  # noqa: PLR0911 — one return per preposition
         aside = not TOWARDS_FILLERS.isdisjoint(words[anchor:first])
         after = text.clause(end, end + _THERE_AHEAD)
         there = "там" in words[end : end + _THERE_AHEAD]
+        if _any(before[-3:], ON_PAPER) and not there:
+            return Role.AWAY
         if _any(before[-3:], HOME):
             return Role.AT if there else Role.HOME
         if _any(before[-1:], RELATIVES) and not there:
