@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals import tasks
 from services.appeals.actors import SYSTEM
 from services.appeals.incident_lists import led_by, present_in, seen_by
-from services.appeals.likeness import Placed
+from services.appeals.likeness import Placed, tells_of
 from services.appeals.understanding.urgency_signs import fault_names
 from shared import audit, clock
 from shared.access import Caller
@@ -101,8 +101,21 @@ def matter_of(cases: Sequence[Placed]) -> Matter:
         fault=agreed(case.fault for case in cases),
         municipality=municipality,
         settlement=settlement,
-        street=agreed(case.street for case in here if case.settlement == settlement),
+        street=_street(here, settlement, among=len(cases)),
     )
+
+
+def _street(cases: Iterable[Placed], settlement: str | None, *, among: int) -> str | None:
+    """The street that the words of more than half `among` so many cases name; whose settlement is told by no words
+    may mean this one.
+    """
+    named = Counter(
+        case.street
+        for case in cases
+        if case.street is not None and case.settlement in {None, settlement} and tells_of(case.text, case.street)
+    )
+    street, count = max(named.items(), key=lambda found: found[1], default=(None, 0))
+    return street if count * 2 > among else None
 
 
 async def title_of(session: AsyncSession, matter: Matter) -> str:

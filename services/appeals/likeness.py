@@ -53,6 +53,8 @@ class Placed(Protocol):
     """A case that tells what it is about and where."""
 
     @property
+    def text(self) -> str: ...
+    @property
     def topic_id(self) -> UUID | None: ...
     @property
     def fault(self) -> str | None: ...
@@ -67,8 +69,6 @@ class Placed(Protocol):
 class Told(Placed, Protocol):
     """What is compared of a case."""
 
-    @property
-    def text(self) -> str: ...
     @property
     def house(self) -> str | None: ...
     @property

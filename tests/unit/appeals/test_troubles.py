@@ -71,3 +71,16 @@ def test_what_was_written_long_before_or_after_is_another_trouble() -> None:
     for apart, near in ((-2 * HOUR, False), (-HOUR, True), (6 * HOUR, True), (7 * HOUR, False)):
         at = NOON + apart
         assert trouble.is_near(at, at, window=HOUR, quiet=timedelta(hours=6)) is near
+
+
+def test_a_street_is_told_of_all_only_when_the_words_of_most_name_it() -> None:
+    def street_of(named: int, word: str = "На Советской ") -> str | None:
+        cases = [said(f"{word}нет света", n, settlement=HOME[0], street="Советская") for n in range(named)]
+        cases += [said("На Балдакова нет света", 8, settlement=HOME[0], street="Балдакова")]
+        cases += [said("Нет света", n, settlement=HOME[0]) for n in range(9, 16 - named)]
+        assert len(cases) == 8
+        return Trouble.told_by(cases).about.street
+
+    assert [street_of(named) for named in (1, 4, 5, 7)] == [None, None, "Советская", "Советская"]
+    # The post above may have told it.
+    assert street_of(7, "") is None
