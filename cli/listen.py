@@ -2,11 +2,9 @@
 
 import json
 
+import typer
 from aiohttp import web
-from rich.console import Console
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
-
-console = Console(highlight=False)
 
 
 def build(secret: str | None) -> web.Application:
@@ -21,11 +19,11 @@ def build(secret: str | None) -> web.Application:
             try:
                 webhook.verify(body, dict(request.headers))
             except WebhookVerificationError as error:
-                console.print(f"[red]refused[/red] {request.headers.get('webhook-id', '?')}: {error}")
+                typer.echo(f"refused {request.headers.get('webhook-id', '?')}: {error}")
                 return web.Response(status=401, text="bad signature")
             verdict = "signature good"
         shown = json.dumps(json.loads(body), ensure_ascii=False, indent=2)
-        console.print(f"[green]{request.headers.get('webhook-id', '?')}[/green] ({verdict})\n{shown}")
+        typer.echo(f"{request.headers.get('webhook-id', '?')} ({verdict})\n{shown}")
         return web.Response(status=204)
 
     app = web.Application(client_max_size=1024 * 1024)
@@ -35,5 +33,5 @@ def build(secret: str | None) -> web.Application:
 
 def listen(port: int, secret: str | None) -> None:
     """Receive on 127.0.0.1 until Ctrl-C."""
-    console.print(f"Waiting for webhooks at http://127.0.0.1:{port}/ (Ctrl-C stops)")
+    typer.echo(f"Waiting for webhooks at http://127.0.0.1:{port}/ (Ctrl-C stops)")
     web.run_app(build(secret), host="127.0.0.1", port=port, print=None)

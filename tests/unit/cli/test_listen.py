@@ -1,7 +1,9 @@
 """The trial receiver tells a good signature from a bad one."""
 
+import json
 from datetime import UTC, datetime
 
+import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from standardwebhooks.webhooks import Webhook
 
@@ -21,3 +23,12 @@ async def test_a_good_signature_is_taken_and_a_bad_one_refused() -> None:
     async with TestClient(TestServer(listen.build(SECRET))) as client:
         assert (await client.post("/hook", data=body, headers=headers)).status == 204
         assert (await client.post("/hook", data=body + " ", headers=headers)).status == 401
+
+
+async def test_what_comes_is_printed_as_it_came(capsys: pytest.CaptureFixture[str]) -> None:
+    sent = {"type": "appeal.opened", "data": {"text": "Нет света [red]по всей улице[/red], " * 20}}
+    async with TestClient(TestServer(listen.build(None))) as client:
+        assert (await client.post("/hook", json=sent, headers={"webhook-id": "msg_1"})).status == 204
+    first, _, shown = capsys.readouterr().out.partition("\n")
+    assert first.startswith("msg_1 ")
+    assert json.loads(shown) == sent
