@@ -25,7 +25,7 @@ from shared.tables.events import Event
 BATCH = 200
 # What an organisation or a page must change to matter to routing.
 REGISTRY_TYPES = ("organisation.changed", "page.registered", "page.changed")
-_TELLING = frozenset({"active", "municipality", "organisation_id"})
+_TELLING = frozenset({"active", "valid_to", "municipality", "organisation_id"})
 
 Position = tuple[datetime, UUID]
 

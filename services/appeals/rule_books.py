@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.routing import Body, Names, PageOwner, Router, Rule, RuleBook
 from services.appeals.understanding.places.pages import place_of_page
+from shared import clock
+from shared.bodies import works
 from shared.database import WriteSession
 from shared.tables.appeals import RoutingRule, RuleSet, Topic
 from shared.tables.registry import Municipality, Organisation, Page
@@ -33,6 +35,7 @@ class Surroundings:
     @staticmethod
     async def load(session: AsyncSession, organisations: Collection[UUID]) -> "Surroundings":
         """Read all topics and municipalities, these organisations, and the administrations."""
+        today = clock.today()
         topics = (
             await session.execute(select(Topic.id, Topic.code, Topic.group_id, Topic.name, Topic.active))
         ).all()
@@ -42,7 +45,7 @@ class Surroundings:
                 select(Organisation.municipality, Organisation.id, Organisation.name)
                 .where(
                     Organisation.kind == "municipality",
-                    Organisation.active,
+                    works(today),
                     Organisation.municipality.is_not(None),
                 )
                 # Bodies of settlements lie beneath that of their municipality; of equals the first registered.
@@ -54,12 +57,12 @@ class Surroundings:
             )
         ).all()
         named = await session.execute(
-            select(Organisation.id, Organisation.name, Organisation.active).where(
+            select(Organisation.id, Organisation.name, works(today).label("works")).where(
                 Organisation.id.in_(organisations)
             )
         )
         bodies = {row.id: Body(row.name, active=True) for row in governing}
-        bodies |= {row.id: Body(row.name, row.active) for row in named}
+        bodies |= {row.id: Body(row.name, row.works) for row in named}
         return Surroundings(
             codes={topic.code: topic.id for topic in topics if topic.active},
             groups={topic.id: topic.group_id or topic.id for topic in topics},
@@ -147,7 +150,7 @@ async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UU
             Page.organisation_id,
             Organisation.name,
             type_coerce(Municipality.name, Text).label("seat"),
-            Organisation.active,
+            works(clock.today()).label("works"),
         )
         .join(Organisation, Organisation.id == Page.organisation_id)
         .outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
@@ -161,6 +164,6 @@ async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UU
     # In a thread: names are read like any words, and the first of them wakes the gazetteer.
     told = await asyncio.to_thread(lambda: [place_of_page(row.name, row.seat).municipality for row in rows])
     return {
-        row.id: PageOwner(row.id, row.organisation_id, row.name, codes.get(place or ""), row.active)
+        row.id: PageOwner(row.id, row.organisation_id, row.name, codes.get(place or ""), row.works)
         for row, place in zip(rows, told, strict=True)
     }

@@ -9,6 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.understanding.judgement import MessageType
+from shared import clock
+from shared.bodies import works
 from shared.problems import FieldError, Invalid
 from shared.tables.appeals import Appeal, Topic, Triage
 from shared.tables.registry import Municipality, Organisation
@@ -65,10 +67,10 @@ async def require_organisation(session: AsyncSession, organisation_id: UUID | No
     """Raise `Invalid` naming the field unless the organisation exists and works."""
     if organisation_id is None:
         return
-    active = await session.scalar(select(Organisation.active).where(Organisation.id == organisation_id))
-    if active is None:
+    open_now = await session.scalar(select(works(clock.today())).where(Organisation.id == organisation_id))
+    if open_now is None:
         raise Invalid.field("/organisation_id", "No such organisation")
-    if not active:
+    if not open_now:
         raise Invalid.field("/organisation_id", "The organisation is closed")
 
 

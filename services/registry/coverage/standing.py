@@ -31,6 +31,7 @@ from services.registry.schemas.coverage import ANY, NONE, Stage
 from services.registry.schemas.page_checks import PageState
 from services.registry.schemas.pages import Step
 from services.registry.sorting import containing
+from shared.bodies import works
 from shared.networks import NETWORKS
 from shared.tables.registry import Organisation, Page, PageStep
 
@@ -116,10 +117,9 @@ def standing(today: date, wanted: Filter) -> Subquery:
             Organisation.exempt_document,
         )
         .where(
-            Organisation.active,
+            works(today),
             Organisation.kind.in_(OWING_KINDS),
             or_(Organisation.valid_from.is_(None), Organisation.valid_from <= today),
-            or_(Organisation.valid_to.is_(None), Organisation.valid_to >= today),
         )
         .where(*(Organisation.sort_key.like(word, escape="\\") for word in containing(wanted.q or "")))
         .subquery("bodies")

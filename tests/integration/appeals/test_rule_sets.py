@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ import pytest
 from services.appeals import rule_sets
 from services.appeals.judging import Item, Judged, Judging
 from services.appeals.understanding.judgement import Context
+from shared import clock
 from tests.harness import insert_organisation, insert_page
 from tests.integration.appeals.conftest import World
 from tests.integration.appeals.test_api import _is_problem
@@ -187,6 +189,26 @@ async def test_a_set_that_has_gone_bad_is_not_brought_into_force(world: World) -
     body = _is_problem(refused, 409, "/rules/0/organisation_id")
     assert "closed: Комитет по строительству" in body["detail"]
     assert (await active(world))["id"] != draft["id"]
+
+
+async def test_who_is_past_its_last_day_is_closed_before_the_registry_has_noticed(world: World) -> None:
+    other = str(world.other_organisation)
+    rule = {"municipality": CITY, "organisation_id": other}
+    registry = await world.database.connect("registry")
+    ends = "UPDATE organisations SET valid_to = $2 WHERE id = $1"
+    await registry.execute(ends, world.other_organisation, clock.today())
+    await activated(world, await made(world, rule))
+    await world.writes(QUESTION)
+    assert (await world.only())["organisation"]["id"] == other
+    await registry.execute(ends, world.other_organisation, clock.today() - timedelta(days=1))
+    await registry.close()
+    await world.writes(QUESTION, author="boris", thread="vk:-101_2")
+    (waiting,) = await world.all(status="triage")
+    assert waiting["waiting_for"] == "closed"
+    refused = await world.post("/rule-sets", {"default": PAGE_OWNER, "rules": [rule]})
+    assert "closed: Комитет по строительству" in _is_problem(refused, 422, "/rules/0/organisation_id")["detail"]
+    to_it = await world.move(waiting, "assigned", organisation_id=other)
+    assert _is_problem(to_it, 422, "/organisation_id")["detail"] == "The organisation is closed"
 
 
 async def test_of_two_that_replace_one_set_one_wins(world: World) -> None:
