@@ -7,7 +7,7 @@ total. Where a rule or the default sends a case to an organisation that hands su
 `page_owner_id`), that rule is followed, and the next, until nobody hands on.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
@@ -180,9 +180,9 @@ class RuleBook:
             if rule is not None:
                 yield rule
 
-    def hands_on(self, desk: UUID, facts: Facts) -> Rule | None:
-        """The rule by which an organisation hands such a case on; None when it keeps it."""
-        rule = next(self.fitting(facts, handed_by=desk), None)
+    def hands_on(self, desk: UUID, facts: Facts, *, without: Collection[Rule] = ()) -> Rule | None:
+        """The rule, none of `without`, by which an organisation hands such a case on; None when it keeps it."""
+        rule = next((rule for rule in self.fitting(facts, handed_by=desk) if rule not in without), None)
         if rule is None or rule.send_to == "page_owner" or rule.organisation_id == desk:
             return None
         return rule
@@ -207,9 +207,11 @@ class Decision:
     desk: UUID | None = None
 
 
-def decide(book: RuleBook, facts: Facts, bodies: Mapping[UUID, Body]) -> Decision:
-    """Apply the rules; `bodies` are the organisations that the rules name."""
-    rule = next(book.fitting(facts), None)
+def decide(
+    book: RuleBook, facts: Facts, bodies: Mapping[UUID, Body], *, without: Collection[Rule] = ()
+) -> Decision:
+    """Apply the rules, but those in `without`; `bodies` are the organisations that the rules name."""
+    rule = next((rule for rule in book.fitting(facts) if rule not in without), None)
     send_to, organisation_id = book.default_to, book.default_organisation_id
     steps: tuple[Rule, ...] = ()
     if rule is not None:
@@ -226,7 +228,7 @@ def decide(book: RuleBook, facts: Facts, bodies: Mapping[UUID, Body]) -> Decisio
             return Decision(None, steps, "no_page")
         # The first step has looked at the page owner's own rules; what a loop would be is refused in every set.
         stays = desk in seen or (not seen and desk == page_owner)
-        handing = None if stays else book.hands_on(desk, facts)
+        handing = None if stays else book.hands_on(desk, facts, without=without)
         if handing is None:
             works = _works(desk, facts.owner, bodies)
             return Decision(desk if works else None, steps, None if works else "closed", desk)
@@ -313,6 +315,15 @@ class Router:
         """Where such a case goes."""
         return decide(self.book, facts, self.bodies)
 
+    def _likeliest(self, facts: Facts) -> Decision:
+        """Where such a case would go if no rule stopped it at the moderators': by the next that fits."""
+        stopping: set[Rule] = set()
+        while True:
+            found = decide(self.book, facts, self.bodies, without=stopping)
+            if found.stop != "by_rule":
+                return found
+            stopping.add(found.steps[-1])
+
     def route(
         self, facts: Facts, *, candidates: Sequence[tuple[UUID, float]] = (), why: str | None = None
     ) -> Route:
@@ -381,8 +392,8 @@ class Router:
                 return _by(found.steps)
 
     def _suggestions(self, facts: Facts, candidates: Sequence[tuple[UUID, float]]) -> list[dict[str, Any]]:
-        """Owners by the rules for each likely topic; what probability is left goes to whoever keeps the page or
-        governs the place.
+        """Owners by the rules for each likely topic, or for a case without one; what probability is left goes to
+        whoever keeps the page or governs the place.
         """
         chances: dict[UUID, float] = {}
         reasons: dict[UUID, str] = {}
@@ -394,7 +405,7 @@ class Router:
 
         likely = self._likely(facts, candidates)
         for topic_id, chance in likely:
-            found = self.decide(replace(facts, topic_id=topic_id, confidence=1.0))
+            found = self._likeliest(replace(facts, topic_id=topic_id, confidence=1.0))
             why = "; ".join(self.in_words(rule) for rule in found.steps) or self._reason(found, facts)
             add(found.organisation_id, chance, why)
         left = max(0.0, 1.0 - sum(chance for _, chance in likely))
@@ -409,19 +420,24 @@ class Router:
         return [
             {
                 "organisation_id": str(organisation_id),
-                "confidence": round(min(chances[organisation_id], 1.0), 4),
+                "confidence": share,
                 "why": reasons[organisation_id],
             }
             for organisation_id in ranked[:_SUGGESTED]
+            if (share := round(min(chances[organisation_id], 1.0), 4))
         ]
 
-    def _likely(self, facts: Facts, candidates: Sequence[tuple[UUID, float]]) -> list[tuple[UUID, float]]:
+    def _likely(self, facts: Facts, candidates: Sequence[tuple[UUID, float]]) -> list[tuple[UUID | None, float]]:
         """Topics with their probabilities, which are no more than one together."""
-        likely, read = list(candidates[:_SUGGESTED]), facts.topic_id
+        read = facts.topic_id
+        likely: list[tuple[UUID | None, float]] = list(candidates[:_SUGGESTED])
+        if read is None and not likely and self.decide(facts).stop == "by_rule":
+            return [(None, _PLAIN)]
         if read is None or read in dict(likely):
             return likely
         # Candidates are groups: what the topic takes is a part of its group's.
-        group, left, found = self.book.group_of(read), 1.0 - facts.confidence, [(read, facts.confidence)]
+        found: list[tuple[UUID | None, float]] = [(read, facts.confidence)]
+        group, left = self.book.group_of(read), 1.0 - facts.confidence
         for topic_id, chance in likely:
             rest = max(0.0, chance - facts.confidence) if topic_id == group else chance
             found.append((topic_id, min(rest, left)))

@@ -88,11 +88,14 @@ async def tried(session: AsyncSession, found: RuleSet, result: Result) -> TestOu
     topic = Named(id=facts.topic_id, name=naming.names.topics[facts.topic_id]) if facts.topic_id else None
     to = result.route.organisation_id
     page_owner = Named(id=owner.organisation_id, name=owner.organisation) if owner else None
+    unclear = doubt(judgement) if judgement else None
+    waiting_for = unclear or result.route.stop
     return TestOut(
         rule_set=found.number,
         organisation=page_owner if page_owner and page_owner.id == to else body(naming, to),
-        waiting_for=(doubt(judgement) if judgement else None) or result.route.stop,
-        route=await routes.shown(session, result.route.stored()),
+        waiting_for=waiting_for,
+        # As a case of these words would hold it.
+        route=await routes.shown(session, result.route.waiting(unclear) if waiting_for else result.route.stored()),
         read=ReadOut(
             topic=topic,
             topic_confidence=facts.confidence if result.topic_was_read else None,

@@ -109,9 +109,30 @@ async def test_suggestions_name_their_organisations(world: World) -> None:
     bench = f"/rule-sets/{active['id']}/test"
     tried = (await world.post(bench, {"text": UNCLEAR, "page_id": str(world.page)})).json()
     assert tried["waiting_for"] == "buryat"
-    assert tried["route"]["suggestions"][0]["organisation"] == expected
+    for part in ("suggestions", "suggested_organisation_id"):
+        assert tried["route"][part] == case["route"][part]
+    assert tried["route"]["suggested_organisation_id"] == expected["id"]
     assert (await world.post(bench, {})).json()["waiting_for"] == "no_page"
     assert (await world.post(bench, {"page_id": str(world.page)})).json()["waiting_for"] is None
+
+
+async def test_where_a_rule_says_moderators_the_next_ones_owner_is_suggested(world: World) -> None:
+    roads, other = await topic(world, "roads"), str(world.other_organisation)
+    rules = await made(
+        world,
+        {"municipality": CITY, "topic_id": roads, "send_to": "moderators"},
+        {"topic_id": roads, "organisation_id": other},
+    )
+    await activated(world, rules)
+    await judged(world)
+    case = await world.only()
+    assert case["waiting_for"] == "by_rule"
+    assert case["route"]["suggested_organisation_id"] == other
+    assert all(one["confidence"] for one in case["route"]["suggestions"])
+    text = case["messages"][0]["text"]
+    bench = await world.post(f"/rule-sets/{rules['id']}/test", {"text": text, "page_id": str(world.page)})
+    for part in ("suggestions", "suggested_organisation_id"):
+        assert bench.json()["route"][part] == case["route"][part]
 
 
 async def test_a_reason_that_there_is_not_is_refused(world: World) -> None:

@@ -1,6 +1,7 @@
 """Routing: the most specific rule wins, the order is total, unsure topics send nothing, chains are followed."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -190,10 +191,28 @@ def test_the_topic_that_was_read_is_suggested_before_the_rest_of_its_group() -> 
     assert ranked == [(A, 0.56), (B, 0.44)]
     # What a person named leaves nothing to the others.
     certain = given.route(Facts(TOPIC, CITY, owner=PAGE), candidates=candidates)
-    assert [(one["organisation_id"], one["confidence"]) for one in certain.suggestions] == [
-        (str(B), 1.0),
-        (str(A), 0.0),
-    ]
+    assert [(one["organisation_id"], one["confidence"]) for one in certain.suggestions] == [(str(B), 1.0)]
+
+
+def test_a_rule_that_stops_a_case_leaves_the_next_ones_owner_to_suggest() -> None:
+    given = router(
+        rule(1, send_to="moderators", topic_id=TOPIC, urgency="high"),
+        rule(2, B, topic_id=GROUP),
+        rule(3, send_to="moderators", page_owner_id=B, municipality=CITY),
+        rule(4, C, municipality=CITY),
+        rule(5, send_to="moderators", municipality=CITY, urgency="high"),
+        administrations={CITY: D},
+    )
+    found = given.route(replace(FACTS, owner=None, confidence=0.9994), candidates=[(GROUP, 0.9997)])
+    assert (found.organisation_id, found.stop) == (None, "by_rule")
+    ranked = [(UUID(one["organisation_id"]), one["confidence"]) for one in found.suggestions]
+    assert ranked == [(B, 0.9997), (D, 0.0003)]
+    assert found.suggestions[0]["why"] == "группа тем «Дороги» → Организация 101"
+    # Where no topic was read, a rule that asks for none is as sure as such a rule ever is.
+    without = given.route(Facts(municipality=CITY, urgency="high"))
+    assert without.stop == "by_rule"
+    assert [UUID(one["organisation_id"]) for one in without.suggestions] == [C, D]
+    assert without.suggestions[0]["confidence"] == without.confidence
 
 
 def test_who_gave_a_case_back_is_not_suggested() -> None:
