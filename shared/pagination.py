@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
+from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
@@ -101,7 +102,11 @@ def paging(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many, 200 at most")] = 50,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
 ) -> Paging:
-    """Dependency: the paging of this request, bound to its path, filter and caller."""
+    """Dependency: the paging of this request, bound to its path, filter and caller.
+
+    Raises `Invalid` naming parameters that the list does not know: a filter with a slip would narrow nothing.
+    """
+    _refuse_unknown(request)
     filters = sorted((k, v) for k, v in request.query_params.multi_items() if k not in {"cursor", "limit"})
     query = urlencode([(k, v) for k, v in request.query_params.multi_items() if k != "cursor"])
     return Paging(
@@ -110,6 +115,24 @@ def paging(
         binding=json.dumps([request.url.path, filters, caller.subject]),
         url=f"{request.url.path}?{query}{'&' if query else ''}",
     )
+
+
+def _refuse_unknown(request: Request) -> None:
+    named = set(request.query_params) - {"cursor", "limit"}
+    if not named:
+        return
+    known = set(_parameters(request.scope["route"].dependant))
+    if unknown := sorted(named - known):
+        detail = f"No such parameter. Known: {', '.join(sorted(known))}"
+        errors = [FieldError(pointer=f"query/{name}", detail=detail) for name in unknown]
+        raise Invalid(f"Unknown: {', '.join(error.pointer for error in errors)}", errors=errors)
+
+
+def _parameters(dependant: Dependant) -> Iterator[str]:
+    """Names of the query parameters that a route and all that it depends on take."""
+    yield from (field.alias for field in dependant.query_params)
+    for needed in dependant.dependencies:
+        yield from _parameters(needed)
 
 
 PagingDep = Annotated[Paging, Depends(paging)]

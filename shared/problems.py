@@ -219,6 +219,15 @@ def _pointer(location: tuple[int | str, ...]) -> str:
     return prefix + "".join(f"/{part}" for part in path) if path or prefix else "/"
 
 
+def _detail(item: Any) -> str:
+    where, *path = item["loc"]
+    # A parameter that takes several.
+    if where == "query" and len(path) == 2 and isinstance(item["input"], str) and "," in item["input"]:
+        one, other, *_ = item["input"].split(",")
+        return f"{item['msg']}. Repeat the parameter for several: {path[0]}={one}&{path[0]}={other}"
+    return str(item["msg"])
+
+
 _BY_STATUS: dict[int, type[Problem]] = {
     400: BadRequest,
     401: Unauthenticated,
@@ -254,7 +263,7 @@ def install(app: FastAPI) -> None:
         if any(item["type"] == "json_invalid" for item in found):
             position = found[0]["loc"][-1]
             return BadRequest(f"The body is not JSON: error at character {position}").response(request.url.path)
-        fields = [FieldError(pointer=_pointer(item["loc"]), detail=item["msg"]) for item in found]
+        fields = [FieldError(pointer=_pointer(item["loc"]), detail=_detail(item)) for item in found]
         names = ", ".join(field.pointer for field in fields)
         return Invalid(f"Wrong: {names}", errors=fields).response(request.url.path)
 

@@ -139,3 +139,19 @@ async def test_a_reason_that_there_is_not_is_refused(world: World) -> None:
     answer = await world.get("/appeals", waiting_for="nothing")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "query/waiting_for/0"
+    assert "Repeat" not in answer.text
+    joined = await world.get("/appeals", waiting_for="by_rule,closed")
+    assert joined.status_code == 422
+    assert joined.json()["errors"][0]["detail"].endswith(
+        "Repeat the parameter for several: waiting_for=by_rule&waiting_for=closed"
+    )
+
+
+@pytest.mark.parametrize("path", ["/appeals", "/triage", "/incidents", "/alerts", "/reviews"])
+async def test_a_filter_with_a_slip_is_refused_rather_than_left_out(world: World, path: str) -> None:
+    answer = await world.get(path, organization_id=str(world.organisation), limit=5)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == "query/organization_id"
+    assert error["detail"].startswith("No such parameter. Known: ")
+    assert (await world.get(path, limit=5)).status_code == 200

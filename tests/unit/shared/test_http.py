@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, Field
 
@@ -51,6 +51,7 @@ def routes() -> APIRouter:
         paging: PagingDep,
         response: Response,
         odd: bool = False,
+        word: Annotated[str | None, Query(alias="ключ\n")] = None,
     ) -> Page[int]:
         start = decode_cursor(paging.cursor, paging.binding)[0] if paging.cursor else 100
         rows = list(range(start - 1, max(start - 2 - paging.limit, -1), -1))
