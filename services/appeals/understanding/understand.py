@@ -31,6 +31,7 @@ from services.appeals.understanding.places.finding import Place, find_place
 from services.appeals.understanding.rule import Reading, wordless
 from services.appeals.understanding.urgency_signs import Signs, fault_names, signs
 from shared.classifier import classes
+from shared.logs import logger
 
 if TYPE_CHECKING:
     from services.appeals.understanding.taught import Taught
@@ -55,6 +56,8 @@ _SURE_OF_TOPIC = 0.5
 # Who disputes the page's own answer is heard sooner: a person reads what would else be left by a little.
 _REPLY_TO_PAGE = 0.3
 
+
+log = logger(__name__)
 
 # Columns of a text's row and their values.
 _Row = tuple[npt.NDArray[np.int32], Floats]
@@ -120,6 +123,19 @@ def _under_posts(
     return chances
 
 
+def _place(item: Seen) -> Place:
+    try:
+        return find_place(
+            item.text,
+            page_owner=item.context.page_owner,
+            page_municipality=item.context.page_municipality,
+            post=item.context.post_text,
+        )
+    except Exception:  # a fault of ours costs a message its place, never its answer, nor others theirs
+        log.exception("the place of a text could not be read", characters=len(item.text))
+        return Place(why="не прочитано, смотрит человек")
+
+
 def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:
     """The likeliest kind among those that need an answer, or among those that need none."""
     return max((kind for kind in types if (kind in _YES) == yes), key=lambda kind: types[kind])
@@ -148,6 +164,7 @@ class Understanding:
             [not name.startswith("#") and "_" not in name and len(name) > 2 for name in names]
         )
         self._pulls = heads.group.weights.toarray()
+        self._alarms = heads.urgent.weights.toarray()[: len(names), 1]
         self._topics_of: dict[str, list[int]] = {}
         for at, code in enumerate(heads.topic.labels):
             self._topics_of.setdefault(self._group_of[code], []).append(at)
@@ -231,18 +248,14 @@ class Understanding:
         labels = self._heads.group.labels
         best = np.argsort(-scores.groups)[:3]
         types = dict(zip(self._heads.type.labels, map(float, scores.types), strict=True))
-        kind = _likeliest(types, yes=scores.need >= self._need)
-        place = find_place(
-            item.text,
-            page_owner=item.context.page_owner,
-            page_municipality=item.context.page_municipality,
-            post=item.context.post_text,
-        )
-        found = signs(item.text)
+        kind = _likeliest(types, yes=self._is_due(scores.need, scores.urgent))
+        place, found = _place(item), signs(item.text)
         group = labels[best[0]]
         said = [self._manner(item, kind)]
         if kind in _YES:
             said += [self._subject(scores.row, group), *_told(place, found)]
+            if scores.urgent * scores.need >= self._urgent and not found.dangers and not found.fault:
+                said += self._alarm(scores.row)
         return Understood(
             reading=item.reading,
             need=scores.need,
@@ -271,12 +284,20 @@ class Understanding:
         named = ", ".join(f"«{word}»" for word in self._words_for(row, group))
         return f"тема «{self._names[group]}»" + (f": {named}" if named else "")
 
+    def _alarm(self, row: _Row) -> list[str]:
+        """What made a message urgent where no sign of danger was found: the words that weigh most."""
+        named = ", ".join(f"«{word}»" for word in self._heaviest(row, self._alarms))
+        return [f"срочно: {named}"] if named else ["срочно: по записи выше"]
+
     def _words_for(self, row: _Row, group: str) -> list[str]:
         """The words that weigh most for a group, at most three."""
+        return self._heaviest(row, self._pulls[:, self._heads.group.labels.index(group)])
+
+    def _heaviest(self, row: _Row, weights: Floats) -> list[str]:
         columns, values = row
         telling = self._telling[columns]
         columns = columns[telling]
-        pulls = values[telling] * self._pulls[columns, self._heads.group.labels.index(group)]
+        pulls = values[telling] * weights[columns]
         return [str(self._words[columns[at]]) for at in np.argsort(-pulls)[:3] if pulls[at] > 0]
 
     def wants_answer(self, found: Understood) -> bool:
@@ -287,7 +308,10 @@ class Understanding:
 
     def _due(self, found: Understood) -> bool:
         """An answer is likely due; so it is where danger is plain, however little the message asks."""
-        return found.need >= self._need or (found.urgent >= self._lifts and found.need >= self._maybe)
+        return self._is_due(found.need, found.urgent)
+
+    def _is_due(self, need: float, urgent: float) -> bool:
+        return need >= self._need or (urgent >= self._lifts and need >= self._maybe)
 
     def is_urgent(self, found: Understood) -> bool:
         """Whether a message is urgent: it tells of danger, and it wants something."""
@@ -335,8 +359,9 @@ class Understanding:
         need = understood.need
         if understood.language == "bxr" and need >= self._maybe:
             return "unsure", need, f"Бурятский текст: читает человек; {understood.why}"
-        if understood.place.other_region and need >= self._maybe:
-            return "unsure", need, f"Другой регион: «{understood.place.other_region}»; {understood.why}"
+        if understood.place.other_region:
+            why = f"Другой регион: «{understood.place.other_region}»; {understood.why}"
+            return ("unsure", need, why) if need >= self._maybe else ("no", 1 - need, why)
         if self._due(understood):
             return "yes", need, understood.why
         if need >= self._maybe:

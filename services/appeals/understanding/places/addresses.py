@@ -124,6 +124,8 @@ def _name(options: tuple[Entry, ...]) -> str:
 def _listed(words: list[str], at: int) -> tuple[tuple[Entry, ...], int] | None:
     names = gazetteer().names
     for length in gazetteer().starts.get(words[at], ()):
+        if at + length > len(words):
+            continue
         found = names.get(tuple(words[at : at + length]), ())
         options = tuple(entry for entry, _ in found if entry.kind == "street")
         if options:
