@@ -40,10 +40,10 @@ _MEGABYTE = 1024 * 1024
 CORPUS = Path(__file__).parents[2] / "shared" / "data"
 
 
-def _scores(name: str, rows: list[messages.Row], readings: Path | None = None) -> tuple[bool, dict[str, Any]]:
+def _scores(title: str, rows: list[messages.Row], readings: Path | None = None) -> tuple[bool, dict[str, Any]]:
     """Print a set's scores; whether every bar is reached, and the figures."""
     found = messages.scores(rows, messages.understood(rows))
-    print(f"{name}: {len(rows)} messages")
+    print(f"{title}: {len(rows)} messages")
     for name, share in found.items():
         bar = BARS.get(name)
         verdict = "" if bar is None else f"  (bar {bar}: {'ok' if share.value >= bar else 'BELOW'})"
