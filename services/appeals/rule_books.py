@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy import Text, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.routing import Body, Names, PageOwner, Router, Rule, RuleBook
+from services.appeals.routing import Body, Names, PageOwner, Router, Rule, RuleBook, place_key
+from services.appeals.settlements import settlements
 from services.appeals.understanding.places.pages import place_of_page
 from shared import clock
 from shared.bodies import works
@@ -24,6 +25,7 @@ class Surroundings:
     """What rules may name: topics, municipalities, organisations, who governs where.
 
     `codes` are those of topics in use; `groups`: topic or group, also of a former classifier → its group.
+    `settlements`: by the name of their municipality, each by `place_key`.
     """
 
     codes: Mapping[str, UUID]
@@ -31,6 +33,12 @@ class Surroundings:
     names: Names
     bodies: Mapping[UUID, Body]
     administrations: Mapping[str, UUID]
+    settlements: Mapping[str, Mapping[str, str]] = field(default_factory=settlements)
+
+    def spelling(self, municipality: str | None, settlement: str | None) -> str | None:
+        """The settlement as it is spelt; None where the municipality, an OKTMO, is known to have no such one."""
+        here = self.settlements.get(self.names.municipalities.get(municipality or "", ""), {})
+        return here.get(place_key(settlement) or "")
 
     @staticmethod
     async def load(session: AsyncSession, organisations: Collection[UUID]) -> "Surroundings":

@@ -1,7 +1,7 @@
 """What makes a rule set wrong: it is checked as a whole when it is made, and again before it comes into force."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.appeals.routing import Body, Facts, Key, Router, Rule, RuleBook, key_of, place_key
@@ -26,6 +26,16 @@ class Draft:
     rules: Sequence[Rule]
     default_to: str | None
     default_organisation_id: UUID | None = None
+
+    def spelt(self, around: Surroundings) -> "Draft":
+        """The same with settlements as they are spelt; of one that is not known, as it is given."""
+        rules = [
+            replace(rule, settlement=around.spelling(rule.municipality, rule.settlement) or rule.settlement)
+            if rule.settlement
+            else rule
+            for rule in self.rules
+        ]
+        return replace(self, rules=rules)
 
 
 def faults(draft: Draft, around: Surroundings) -> list[FieldError]:
@@ -69,13 +79,16 @@ def _rule(pointer: str, rule: Rule, around: Surroundings) -> Iterator[FieldError
         yield FieldError(pointer=pointer, detail="A rule for everything is the default of the set")
     if rule.topic_id is not None and rule.topic_id not in around.codes.values():
         yield FieldError(pointer=f"{pointer}/topic_id", detail="No such topic in the present classifier")
-    if rule.municipality is not None and rule.municipality not in around.names.municipalities:
+    place = around.names.municipalities.get(rule.municipality or "")
+    if rule.municipality is not None and place is None:
         yield FieldError(pointer=f"{pointer}/municipality", detail="No such municipality")
     if rule.settlement is not None and rule.municipality is None:
         yield FieldError(
             pointer=f"{pointer}/municipality",
             detail="Name the municipality too: settlements of one name lie in several",
         )
+    elif rule.settlement and place and around.spelling(rule.municipality, rule.settlement) is None:
+        yield FieldError(pointer=f"{pointer}/settlement", detail=f"No such settlement in: {place}")
     if rule.page_owner_id is not None and rule.page_owner_id not in around.bodies:
         yield FieldError(pointer=f"{pointer}/page_owner_id", detail="No such organisation")
 

@@ -25,7 +25,7 @@ class RuleIn(Body):
     topic_id: UUID | None = Field(default=None, description="A topic, or a group with all its topics")
     municipality: Oktmo | None = None
     settlement: Line | None = Field(
-        default=None, description="With its `municipality`, as cases show it", examples=["Кабанск"]
+        default=None, description="With its `municipality`, in which it lies", examples=["Кабанск"]
     )
     page_owner_id: UUID | None = Field(
         default=None,

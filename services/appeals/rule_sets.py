@@ -72,7 +72,7 @@ async def make(session: WriteSession, draft: Draft, note: str | None, actor: str
     around = await Surroundings.load(session, named_in(draft.rules, draft.default_organisation_id))
     if found := faults(draft, around):
         raise Invalid(_told(found), errors=found)
-    return await _store(session, draft, note, actor)
+    return await _store(session, draft.spelt(around), note, actor)
 
 
 async def activate(
@@ -131,7 +131,7 @@ async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleS
     ] or _at_the_new_rule(loops(draft.rules, around))
     if found:
         raise Invalid(_told(found), errors=found)
-    made = await _store(session, draft, "Добавлено правило", actor)
+    made = await _store(session, draft.spelt(around), "Добавлено правило", actor)
     await _switch(session, present, made, actor)
     await _apply_later(session, made, reroute=False)
     return made, (await stored_rules(session, made.id))[-1]
@@ -239,4 +239,8 @@ def _at_the_new_rule(found: Sequence[FieldError]) -> list[FieldError]:
 
 
 def _told(found: Sequence[FieldError]) -> str:
-    return "; ".join(f"{fault.pointer}: {fault.detail}" for fault in found[:5])
+    """The first faults, a fault of several rules once."""
+    places: dict[str, list[str]] = {}
+    for fault in found[:5]:
+        places.setdefault(fault.detail, []).append(fault.pointer)
+    return "; ".join(f"{', '.join(pointers)}: {detail}" for detail, pointers in places.items())

@@ -53,9 +53,12 @@ async def rules(session: AsyncSession, paging: Paging) -> Sequence[RoutingRule]:
 async def add_rule(session: WriteSession, rule: Rule, actor: str) -> RoutingRule:
     """One more rule, in force at once. Raises `Invalid` naming the field, or `Duplicate`."""
     if key_of(rule) == (None,) * 5:
-        detail = "A rule goes by topic, municipality or both; what no rule takes goes by the default of the set"
+        named = ("topic_id", "municipality", "page_owner_id", "urgency")
+        detail = "Name one at least: what no rule takes goes by the default of the set"
         raise Invalid(
-            detail, errors=[FieldError(pointer=p, detail=detail) for p in ("/topic_id", "/municipality")]
+            f"A rule without conditions: give {', '.join(named[:-1])} or {named[-1]}. What no rule takes goes by "
+            "the default of the set",
+            errors=[FieldError(pointer=f"/{name}", detail=detail) for name in named],
         )
     _, made = await rule_sets.add_rule(session, rule, actor)
     return made

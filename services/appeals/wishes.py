@@ -45,7 +45,10 @@ class Wishes:
         return self.no_place or bool(self.place)
 
     def placed(self, before: Place) -> Place:
-        """The place by their words: finer parts that are not named again fall with a coarser one that changed."""
+        """The place by their words: finer parts that are not named again fall with a coarser one that changed.
+
+        Raises `Invalid` where they name a settlement and no municipality is known: there are several of one name.
+        """
         if self.no_place:
             return dict.fromkeys(PLACE)
         found, changed = dict(before), False
@@ -55,6 +58,8 @@ class Wishes:
                 found[part] = self.place[part]
             elif changed:
                 found[part] = None
+        if "settlement" in self.place and found["municipality"] is None:
+            raise Invalid.field("/municipality", "Name the municipality of the settlement too")
         return found
 
 

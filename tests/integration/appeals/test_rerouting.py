@@ -82,7 +82,7 @@ async def test_the_dry_run_counts_and_names_what_would_move(world: World) -> Non
 def _random_rules(rng: random.Random, topics: list[str], organisations: list[str]) -> list[dict[str, Any]]:
     found: dict[Any, dict[str, Any]] = {}
     for _ in range(rng.randint(1, 14)):
-        place = rng.choice([(None, None), (CITY, None), (CITY, "Сокол"), (DISTRICT, None)])
+        place = rng.choice([(None, None), (CITY, None), (CITY, "Улан-Удэ"), (DISTRICT, None)])
         rule: dict[str, Any] = {
             "topic_id": rng.choice([None, *topics]),
             "municipality": place[0],
@@ -114,7 +114,7 @@ async def _with_facts(world: World, rng: random.Random, topics: list[str], count
     try:
         for row in await appeals.fetch("SELECT id FROM appeals ORDER BY number"):
             found, sure = rng.choice([None, *topics]), rng.choice([0.1, 0.49, 0.5, 0.9])
-            place = rng.choice([(None, None), (CITY, None), (CITY, "Сокол"), (DISTRICT, "Кабанск")])
+            place = rng.choice([(None, None), (CITY, None), (CITY, "Улан-Удэ"), (DISTRICT, "Кабанск")])
             read: dict[str, Any] = {"id": found, "confidence": sure, "top3": []}
             await appeals.execute(
                 """UPDATE appeals SET topic_id = $2, municipality = $3, settlement = $4, urgency = $5,

@@ -71,7 +71,7 @@ async def test_a_set_is_made_whole_and_read_back(world: World) -> None:
     roads = await topic(world, "roads")
     rules = [
         {"topic_id": roads, "organisation_id": str(world.other_organisation)},
-        {"municipality": DISTRICT, "settlement": "Кабанск", "urgency": "high", "send_to": "moderators"},
+        {"municipality": DISTRICT, "settlement": "КАБАНСК ", "urgency": "high", "send_to": "moderators"},
         {"page_owner_id": str(world.organisation), "topic_id": roads, "send_to": "page_owner"},
     ]
     draft = await made(world, *rules, note="Дороги")
@@ -96,7 +96,7 @@ async def test_a_set_is_made_whole_and_read_back(world: World) -> None:
 
 async def test_each_fault_is_refused_with_its_reason(world: World) -> None:
     roads, one, other = await topic(world, "roads"), str(world.organisation), str(world.other_organisation)
-    closed = uuid4()
+    closed, told = uuid4(), ""
     registry = await world.database.connect("registry")
     await registry.execute(
         """INSERT INTO organisations (id, name, sort_key, kind, active, version, created_at, updated_at)
@@ -107,8 +107,10 @@ async def test_each_fault_is_refused_with_its_reason(world: World) -> None:
 
     async def refused(*rules: dict[str, Any], default: Any = PAGE_OWNER) -> dict[str, str]:
         body: dict[str, Any] = {"rules": list(rules)} | ({"default": default} if default else {})
+        nonlocal told
         answer = await world.post("/rule-sets", body)
         assert answer.status_code == 422, answer.text
+        told = answer.json()["detail"]
         return {error["pointer"]: error["detail"] for error in answer.json()["errors"]}
 
     good = {"topic_id": roads, "municipality": CITY}
@@ -128,6 +130,7 @@ async def test_each_fault_is_refused_with_its_reason(world: World) -> None:
     )
     assert list(loop) == ["/rules/0/page_owner_id", "/rules/1/page_owner_id"]
     assert "A loop of transfers: " in loop["/rules/0/page_owner_id"]
+    assert told.count("A loop of transfers: ") == 1
     assert list(await refused(default=None)) == ["/default"]
     assert list(await refused(default={"send_to": "organisation", "organisation_id": str(closed)})) == [
         "/default/organisation_id"
@@ -139,6 +142,9 @@ async def test_each_fault_is_refused_with_its_reason(world: World) -> None:
         {"organisation_id": one},
     )
     assert list(several) == ["/rules/0/topic_id", "/rules/1/municipality", "/rules/2/municipality", "/rules/3"]
+    assert await refused({"municipality": DISTRICT, "settlement": "Кабанскк", "organisation_id": one}) == {
+        "/rules/0/settlement": "No such settlement in: Кабанский район"
+    }
     assert list(await refused({"urgency": "soon", "organisation_id": one})) == ["/rules/0/urgency"]
     assert await world.ingest.fetchval("SELECT count(*) FROM rule_sets WHERE status = 'draft'") == 0
     _is_problem(await world.post("/rule-sets", {"rules": []}, role="executor", org=world.organisation), 403)
@@ -269,6 +275,10 @@ async def test_a_single_rule_makes_the_next_set(world: World) -> None:
         422,
         "/municipality",
     )
+    conditions = ("topic_id", "municipality", "page_owner_id", "urgency")
+    bare = await world.post("/routing-rules", {"organisation_id": other})
+    told = _is_problem(bare, 422, *(f"/{name}" for name in conditions))
+    assert all(name in told["detail"] for name in conditions)
     handing = {"page_owner_id": str(world.organisation), "organisation_id": other}
     assert (await world.post("/routing-rules", handing)).status_code == 201
     back = {"page_owner_id": other, "urgency": "high", "organisation_id": str(world.organisation)}

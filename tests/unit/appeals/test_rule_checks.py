@@ -38,6 +38,9 @@ AROUND = Surroundings(
     ),
     bodies=BODIES,
     administrations={},
+    settlements={
+        name: {"сокол": "Сокол", "березовка": "Берёзовка"} for name in ("город Улан-Удэ", "Кабанский район")
+    },
 )
 NOBODY = UUID(int=999)
 
@@ -63,7 +66,9 @@ def test_a_good_set_has_no_faults() -> None:
         (rule(1, A, send_to="nowhere", topic_id=TOPIC), "/rules/0/send_to", "Expected one of"),
         (rule(1, A, topic_id=NOBODY), "/rules/0/topic_id", "No such topic"),
         (rule(1, A, municipality="99999999"), "/rules/0/municipality", "No such municipality"),
+        (rule(1, A, municipality="99999999", settlement="Сокол"), "/rules/0/municipality", "No such municipality"),
         (rule(1, A, settlement="Сокол"), "/rules/0/municipality", "settlements of one name"),
+        (rule(1, A, municipality=CITY, settlement="Соколл"), "/rules/0/settlement", "in: город Улан-Удэ"),
         (rule(1, A, page_owner_id=NOBODY), "/rules/0/page_owner_id", "No such organisation"),
         (rule(1, A), "/rules/0", "is the default"),
     ],

@@ -3,6 +3,7 @@
 import pytest
 
 from services.appeals.wishes import PLACE, Place, Wishes
+from shared.problems import Invalid
 
 KNOWN: Place = {"municipality": "81628000", "settlement": "Кабанск", "street": "улица Ленина", "house": "7"}
 
@@ -29,6 +30,15 @@ def test_what_is_finer_falls_with_the_coarser_part_that_changed(
     named: dict[str, str], expected: list[str | None]
 ) -> None:
     assert placed(**named) == expected
+
+
+def test_a_settlement_lies_in_a_municipality() -> None:
+    nowhere: Place = dict.fromkeys(PLACE)
+    with pytest.raises(Invalid) as refused:
+        Wishes(place={"settlement": "Кабанск"}).placed(nowhere)
+    assert [error.pointer for error in refused.value.errors] == ["/municipality"]
+    named = {"municipality": "81628000", "settlement": "Кабанск"}
+    assert Wishes(place=named).placed(nowhere) == nowhere | named
 
 
 def test_a_place_that_is_none_has_no_parts() -> None:
