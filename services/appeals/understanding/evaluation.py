@@ -1,6 +1,6 @@
 """How good a classifier is: shares of right answers, honesty of its confidence, how much it can do by itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,8 +82,13 @@ def score(
     truth: Sequence[str],
     confidences: Floats | None = None,
     least: float | None = None,
+    *,
+    judged: Collection[str] = (),
 ) -> Scores:
-    """Scores of ranked answers, best first. `least`: the threshold of the automatic mode, None for none."""
+    """Scores of ranked answers, best first. `least`: the threshold of the automatic mode, None for none.
+
+    `judged`: the labels whose mean is macro F1; none given: all that were said or are true.
+    """
     first = [labels[0] for labels in answers]
     right = np.array([said == true for said, true in zip(first, truth, strict=True)])
     share, among = (None, None) if confidences is None else covered(confidences, right, least)
@@ -91,7 +96,7 @@ def score(
         rows=len(truth),
         accuracy=float(right.mean()),
         weighted_f1=float(f1_score(truth, first, average="weighted", zero_division=0)),
-        macro_f1=float(f1_score(truth, first, average="macro", zero_division=0)),
+        macro_f1=float(f1_score(truth, first, labels=sorted(judged) or None, average="macro", zero_division=0)),
         top3=float(np.mean([true in labels[:TOP] for labels, true in zip(answers, truth, strict=True)])),
         calibration_error=None if confidences is None else calibration_error(confidences, right),
         coverage=share,

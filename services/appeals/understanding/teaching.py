@@ -152,11 +152,15 @@ def _blind_score(
     classifier: TextClassifier, blind: Blind, data: Labelled, places: Ints, least: float | None
 ) -> Scores:
     answers = blind_answers(classifier, blind)
+    truth = [data.labels[blind.rows[at]] for at in places]
+    counted = Counter(data.labels)
     return score(
         [answers[at] for at in places],
-        [data.labels[blind.rows[at]] for at in places],
+        truth,
         np.round(blind.confidences[places], 4),
         least,
+        # Nobody can say a label whose only row is held back: it would be a zero in the mean whatever was learnt.
+        judged={label for label in truth if counted[label] > 1},
     )
 
 

@@ -63,6 +63,12 @@ def test_scores_of_three_answers() -> None:
     assert score([("a",)], ["a"]).coverage is None
 
 
+def test_macro_f1_is_the_mean_over_all_labels_or_those_that_are_judged() -> None:
+    answers, truth = [("a",), ("a",), ("b",), ("a",)], ["a", "a", "c", "a"]
+    assert score(answers, truth).macro_f1 == pytest.approx(1 / 3)
+    assert score(answers, truth, judged={"a"}).macro_f1 == 1
+
+
 def test_splits_try_what_was_not_learnt_and_the_plain_tool_beside_it() -> None:
     texts, labels = invented.rows(60)
     data = Labelled(texts, labels, [""] * 60, None, list(range(1, 61)), [], [])
