@@ -14,7 +14,7 @@ _DATA = "services.appeals.understanding.places"
 def settlements() -> Mapping[str, Mapping[str, str]]:
     """Name of a municipality → its settlements, each by what `place_key` makes of its name."""
     found: dict[str, dict[str, str]] = {}
-    with files(_DATA).joinpath("data", "settlements.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            found.setdefault(row["municipality"], {})[place_key(row["name"]) or ""] = row["name"]
+    table = files(_DATA).joinpath("data", "settlements.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(table.splitlines()):
+        found.setdefault(row["municipality"], {})[place_key(row["name"]) or ""] = row["name"]
     return found
