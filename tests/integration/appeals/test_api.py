@@ -304,6 +304,8 @@ async def test_topics_policies_and_rules(world: World) -> None:
         422,
         "/topic_id",
         "/municipality",
+        "/page_owner_id",
+        "/urgency",
     )
     _is_problem(
         await world.post("/routing-rules", rule | {"organisation_id": str(uuid4())}), 422, "/organisation_id"
