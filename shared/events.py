@@ -209,15 +209,13 @@ class Consumer:
                     if limit == 1:
                         failures += 1
                         await asyncio.sleep(min(0.1 * 2**failures, 30))
-                        if failures >= PATIENCE and not isinstance(
-                            error, (OSError, OperationalError, InterfaceError)
-                        ):
+                        if failures >= PATIENCE and not is_outage(error):
                             await self.step_over(database)
                     limit = 1
                     woken.set()
 
 
-def _is_outage(error: Exception) -> bool:
+def is_outage(error: Exception) -> bool:
     """Whether the database was away: then no event is to blame."""
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     return lost or isinstance(error, (OSError, OperationalError, InterfaceError, asyncpg.InterfaceError))

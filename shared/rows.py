@@ -1,7 +1,7 @@
 """Rows written in bulk: a batch's worth of new ones, in one statement, without mapped objects."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import Insert, insert
@@ -12,9 +12,7 @@ from shared.tables import Base
 
 def insert_into(table: type[Base]) -> Insert:
     """An INSERT that SQLAlchemy compiles once and does not map: values are given by column."""
-    bare = table.__table__
-    assert isinstance(bare, Table)
-    return insert(bare)
+    return insert(cast("Table", table.__table__))
 
 
 async def insert_rows(session: WriteSession, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -77,8 +77,7 @@ class _Case:
 
 
 async def _read(item: Item) -> Judgement:
-    (found,) = await judging().judge([item])
-    return found.judgement
+    return (await judging().judge_now(item)).judgement
 
 
 def _as_judged(found: reviews.Snapshot, reference: Reference) -> Judgement:

@@ -23,6 +23,7 @@ from services.appeals.understanding.judgement import Context, Judgement
 from services.appeals.understanding.understand import Understanding
 from shared import memory
 from shared.logs import logger
+from shared.problems import Unavailable
 
 log = logger(__name__)
 
@@ -139,6 +140,14 @@ class Judging:
         missing = list(dict.fromkeys(item for item in items if item not in ready))
         ready.update(zip(missing, await self._read(missing), strict=True))
         return [ready[item] for item in items]
+
+    async def judge_now(self, item: Item) -> Judged:
+        """One judgement that a request waits for. Raises `Unavailable` when no text can be read for now."""
+        try:
+            (found,) = await self.judge([item])
+        except ReadingAwayError as error:
+            raise Unavailable("No text can be read for now; the service's log says why") from error
+        return found
 
     async def judge_ahead(self, items: Sequence[Item]) -> None:
         """Judge what will be asked for soon; the oldest that nobody asked for gives way."""

@@ -58,8 +58,7 @@ async def trial(session: AsyncSession, rule_set: RuleSet, wanted: Trial) -> Resu
             page_owner=owner.organisation if owner else None,
             page_municipality=places.get(owner.municipality or "") if owner else None,
         )
-        (judged,) = await judging().judge([(wanted.text, around)])
-        read = judged.judgement
+        read = (await judging().judge_now((wanted.text, around))).judgement
     facts = _facts(wanted, read, reference)
     likely = read.top if read is not None and wanted.topic_id is None else ()
     known = ((reference.topic_ids.get(code), chance) for code, chance in likely)

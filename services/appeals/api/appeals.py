@@ -27,6 +27,7 @@ from shared.problems import (
     PreconditionFailed,
     PreconditionRequired,
     Unauthenticated,
+    Unavailable,
 )
 from shared.service import Reading, Writing
 from shared.tables.events import AppealsIdempotency
@@ -114,7 +115,7 @@ async def get_appeal(session: Reading, caller: Reader, appeal_id: UUID, response
 @router.post(
     "/appeals",
     status_code=201,
-    responses=problems.responses(*WRITE)
+    responses=problems.responses(*WRITE, Unavailable)
     | {200: {"model": schemas.AppealOut, "description": "Joined an open case"}},
     summary="Open a case by hand",
 )

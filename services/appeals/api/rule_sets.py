@@ -16,7 +16,7 @@ from shared import clock, problems
 from shared.idempotency import IdempotencyDep, once
 from shared.pagination import Page, PagingDep
 from shared.preconditions import RequiredVersion, set_etag
-from shared.problems import Invalid, NotFound, PreconditionFailed, PreconditionRequired
+from shared.problems import Invalid, NotFound, PreconditionFailed, PreconditionRequired, Unavailable
 from shared.service import Reading, Writing
 from shared.tables.events import AppealsIdempotency
 
@@ -140,7 +140,9 @@ async def dry_run_rule_set(
     )
 
 
-@router.post("/{rule_set_id}/test", responses=problems.responses(*READ, NotFound), summary="Try a rule set")
+@router.post(
+    "/{rule_set_id}/test", responses=problems.responses(*READ, NotFound, Unavailable), summary="Try a rule set"
+)
 async def try_rule_set(
     session: Reading, caller: Keeper, rule_set_id: UUID, body: rule_schemas.TestIn
 ) -> rule_schemas.TestOut:

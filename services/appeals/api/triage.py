@@ -14,7 +14,7 @@ from shared import problems
 from shared.access import Caller, Right, allowed
 from shared.database import uncrossed
 from shared.pagination import Page, PagingDep
-from shared.problems import NotFound
+from shared.problems import NotFound, Unavailable
 from shared.service import Reading, Writing
 
 router = APIRouter()
@@ -64,7 +64,7 @@ async def list_judgements(
 @router.post(
     "/messages/{message_id}/triage",
     tags=["messages"],
-    responses=problems.responses(*WRITE, NotFound),
+    responses=problems.responses(*WRITE, NotFound, Unavailable),
     summary="Confirm or correct what was judged of a message",
 )
 async def triage(

@@ -133,7 +133,7 @@ def _place(item: Seen) -> Place:
         )
     except Exception:  # a fault of ours costs a message its place, never its answer, nor others theirs
         log.exception("the place of a text could not be read", characters=len(item.text))
-        return Place(why="не прочитано, смотрит человек")
+        return Place(why="не прочитано")
 
 
 def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:

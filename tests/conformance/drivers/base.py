@@ -4,8 +4,9 @@ A driver turns these words into calls of the control door, and tells the ids und
 A new network writes a driver of its own beside its adapter.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -58,7 +59,7 @@ class Answer:
     text: str
 
 
-class Driver:
+class Driver(ABC):
     """The part all networks of this house share: their emulators have control doors of one shape.
 
     `tells` holds the keys of `TELLS` that this network lets anybody know. `comment_length` and `message_length`
@@ -83,63 +84,61 @@ class Driver:
 
     # --- where the network differs ------------------------------------------------------------------
 
+    @abstractmethod
     def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
         """The external id of what the door says was written."""
-        raise NotImplementedError
 
+    @abstractmethod
     def thread_key(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
         """The thread key of what the door says was written."""
-        raise NotImplementedError
 
+    @abstractmethod
     def publishing_call(self, kind: Kind) -> str:
         """The name under which the emulator's faults know the call that publishes."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def lose_push(self, page: str) -> None:
         """What the network would have pushed until now never comes."""
-        raise NotImplementedError
 
-    @asynccontextmanager
-    async def silence(self) -> AsyncIterator[None]:
+    @abstractmethod
+    def silence(self) -> AbstractAsyncContextManager[None]:
         """Nothing is pushed, and no look succeeds, as long as this lasts."""
-        raise NotImplementedError
-        yield
 
+    @abstractmethod
     async def close_page(self, page: str, *, closed: bool) -> None:
         """The page's wall or group is closed to readers, or open again."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def close_comments(self, post: Written, *, closed: bool) -> None:
         """Nobody may comment the post any more, or everybody again."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def block(self, page: str, author: str) -> None:
         """A citizen forbids the page to write to them."""
-        raise NotImplementedError
 
     async def board(self, page: str, text: str) -> Written:
         """The community opens a discussion; its first comment."""
-        raise NotImplementedError
+        raise AssertionError(f"{self.network} has no such thing: its `tells` must not name what needs it")
 
     async def mangle(self) -> None:
         """Every answer to a reading call holds things twice and in any order, until `mend`."""
-        raise NotImplementedError
+        raise AssertionError(f"{self.network} has no such thing: its `tells` must not name what needs it")
 
     async def deactivate(self, author: str) -> None:
         """A citizen's account is deleted."""
-        raise NotImplementedError
+        raise AssertionError(f"{self.network} has no such thing: its `tells` must not name what needs it")
 
+    @abstractmethod
     async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
         """Push an event of `pushes`, whether it happened in the network or not, and in any order."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
         """Push an event that nobody can read; the mark stands in it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:
         """Something of the kind `pushes` that never was in the network, to be announced."""
-        raise NotImplementedError
 
     # --- what is the same ---------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from services.appeals.judging import Judging, ReadingAwayError
 from services.appeals.settings import AppealsSettings
 from services.appeals.understanding.judgement import Context
 from services.appeals.understanding.understand import Understanding
+from shared.problems import Unavailable
 
 ITEMS = [
     ("Когда починят свет на улице Ленина в Кабанске?", Context()),
@@ -69,6 +70,8 @@ async def test_a_model_that_cannot_be_used_is_named_with_its_reason(
         await judging.make_ready()
     with pytest.raises(ReadingAwayError, match="holds no model"):
         await judging.judge(ITEMS[:1])
+    with pytest.raises(Unavailable, match="No text can be read"):
+        await judging.judge_now(ITEMS[0])
     # Mended, and nothing needs to be started anew.
     chosen.topics_model = None
     assert (await judging.judge(ITEMS[:1]))[0].judgement.needs_answer == "yes"
