@@ -16,6 +16,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
+from shared.outages import is_deadlock
+
 T = TypeVar("T")
 # Connections of a service process: its pool of sessions; a worker has its jobs' and one for wake-ups besides.
 # The sum stays below Postgres' own limit of 100 also when Compose runs API and worker of each service apart.
@@ -86,23 +88,13 @@ class Database:
         await self.engine.dispose()
 
 
-def sqlstate(error: Exception) -> str:
-    """Postgres' code of an error, SQLAlchemy's or the driver's; empty when the database did not raise it."""
-    return str(getattr(getattr(error, "orig", None) or error, "sqlstate", ""))
-
-
-def met_crosswise(error: Exception) -> bool:
-    """Whether Postgres ended the transaction because two waited for each other."""
-    return sqlstate(error) == "40P01"
-
-
 async def uncrossed(session: WriteSession, work: Callable[[], Awaitable[T]]) -> T:
     """Do `work`, and do it again if Postgres ended it because it and somebody else waited for each other.
 
     What it did and locked until then is undone; what the transaction did before it stays. After four tries the
     error goes on.
     """
-    async for attempt in stamina.retry_context(on=met_crosswise, attempts=4, wait_initial=0.05, wait_max=0.5):
+    async for attempt in stamina.retry_context(on=is_deadlock, attempts=4, wait_initial=0.05, wait_max=0.5):
         with attempt:
             async with session.begin_nested():
                 return await work()

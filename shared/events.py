@@ -13,10 +13,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
@@ -25,6 +23,7 @@ from shared.database import Database, WriteSession
 from shared.ids import new_id
 from shared.jobs import Jobs
 from shared.logs import logger
+from shared.outages import is_outage
 from shared.rows import insert_rows
 from shared.tables.events import CursorMixin, Event
 from shared.wakeups import EVENTS, OUTBOX, WakeUps, wait
@@ -213,9 +212,3 @@ class Consumer:
                             await self.step_over(database)
                     limit = 1
                     woken.set()
-
-
-def is_outage(error: Exception) -> bool:
-    """Whether the database was away: then no event is to blame."""
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    return lost or isinstance(error, (OSError, OperationalError, InterfaceError, asyncpg.InterfaceError))

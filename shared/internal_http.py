@@ -7,6 +7,7 @@ import stamina
 from structlog.contextvars import get_contextvars
 
 from shared.logs import logger
+from shared.outages import Unavailable
 from shared.settings import ServiceName, Settings
 from shared.tokens import SERVICE_TOKEN_LIFETIME, Signer
 
@@ -19,7 +20,7 @@ class ServiceUnavailable(Exception):  # noqa: N818
     """The other service did not answer, or answered 5xx: worth another try."""
 
 
-class ServiceAway(ServiceUnavailable):
+class ServiceAway(ServiceUnavailable, Unavailable):
     """Nobody took the request: the other service certainly did nothing."""
 
 

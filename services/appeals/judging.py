@@ -21,7 +21,7 @@ from services.appeals.settings import settings
 from services.appeals.understanding import rule
 from services.appeals.understanding.judgement import Context, Judgement
 from services.appeals.understanding.understand import Understanding
-from shared import memory
+from shared import memory, outages
 from shared.logs import logger
 from shared.problems import Unavailable
 
@@ -64,7 +64,7 @@ def is_machine(judged_by: str) -> bool:
     return judged_by.startswith(MACHINES)
 
 
-class ReadingAwayError(OSError):
+class ReadingAwayError(outages.Unavailable):
     """Nothing can be read for now, whatever it says: the reading process ends again and again, or has no model.
 
     An outage, as it is when the database is away: no message is to blame, and who reads events waits.

@@ -28,9 +28,10 @@ from services.ingest.networks.port import (
 )
 from services.ingest.polling.schedule_book import RateBook
 from shared import clock
-from shared.database import Database, WriteSession, met_crosswise, sqlstate
+from shared.database import Database, WriteSession
 from shared.ids import new_id
 from shared.logs import logger
+from shared.outages import is_deadlock, sqlstate
 from shared.tables.ingest import Message, Source, Thread
 
 log = logger(__name__)
@@ -121,7 +122,7 @@ class DatabaseFeed:
     async def _store(self, deliveries: Sequence[_Delivery]) -> list[Stored]:
         taken: list[Taken] = []
         # Two transactions that met crosswise: the one that the database ended begins again.
-        async for attempt in stamina.retry_context(on=met_crosswise, attempts=4, wait_initial=0.05, wait_max=0.5):
+        async for attempt in stamina.retry_context(on=is_deadlock, attempts=4, wait_initial=0.05, wait_max=0.5):
             with attempt:
                 async with self._database.write() as session:
                     taken = await take_many(session, [delivery.batch for delivery in deliveries])
@@ -262,9 +263,8 @@ class DatabaseFeed:
 
 
 def of_the_data(error: Exception) -> bool:
-    """Whether the values are at fault (SQLSTATE class 22, or the driver cannot encode them), not the moment."""
-    origin = getattr(error, "orig", None) or error
-    return sqlstate(error).startswith("22") or isinstance(origin, asyncpg.DataError)
+    """Whether the values are at fault (SQLSTATE class 22, which the driver uses too), not the moment."""
+    return sqlstate(error).startswith("22")
 
 
 def _inseparable(items: Sequence[Incoming]) -> list[list[Incoming]]:

@@ -25,7 +25,8 @@ from services.registry.schemas.exchange import (
     RefusedCell,
     Subject,
 )
-from shared.database import WriteSession, met_crosswise
+from shared.database import WriteSession
+from shared.outages import is_deadlock
 from shared.problems import Conflict, FieldError, Invalid
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -70,7 +71,7 @@ async def import_file(
     try:
         return await _imported(session, file, dry_run=dry_run, actor=actor, resolved=resolved or {})
     except DBAPIError as error:
-        if not met_crosswise(error):
+        if not is_deadlock(error):
             raise
         raise Conflict("Somebody else changed the same rows just now: import the file again") from error
 

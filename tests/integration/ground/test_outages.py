@@ -1,0 +1,112 @@
+"""Real errors of a real server, through SQLAlchemy and without: which are outages."""
+
+import asyncio
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
+
+from shared.database import Database, WriteSession, driver_connection
+from shared.outages import is_outage, is_timeout, sqlstate
+from tests.conftest import TestDatabase
+
+CURSOR = "INSERT INTO appeals_cursors (consumer, position) VALUES ('one', :position)"
+
+
+async def _failure(database: Database, statement: str, **values: object) -> Exception:
+    try:
+        async with database.write() as session:
+            await session.execute(text(statement), values)
+    except Exception as error:  # noqa: BLE001 — whatever it is, it is what is asked for
+        return error
+    raise AssertionError("the statement went well")
+
+
+async def _end(session: WriteSession, eye: asyncpg.Connection) -> None:
+    """End the session's connection from outside, and wait until the driver knows."""
+    pid = await session.scalar(text("SELECT pg_backend_pid()"))
+    connection = (await (await session.connection()).get_raw_connection()).driver_connection
+    assert connection is not None
+    await eye.execute("SELECT pg_terminate_backend($1)", pid)
+    async with asyncio.timeout(10):
+        while not connection.is_closed():
+            await asyncio.sleep(0.01)
+
+
+async def test_values_that_nothing_can_hold_are_faults(appeals_database: Database) -> None:
+    for value in ("no number", 2**70, "\ud800"):
+        fault = await _failure(appeals_database, CURSOR, position=value)
+        assert not is_outage(fault), repr(fault)
+        assert sqlstate(fault) == "22000"
+    assert not is_outage(await _failure(appeals_database, "SELECT CAST(:value AS text)", value="\x00"))
+    twice = await _failure(appeals_database, f"{CURSOR}, ('one', 2)", position=1)
+    assert sqlstate(twice) == "23505"
+    assert not is_outage(twice)
+
+
+async def test_a_lost_connection_is_an_outage_wherever_it_shows(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    eye = await database.connect()
+    with pytest.raises(DBAPIError) as in_statement:
+        async with appeals_database.write() as session:
+            await _end(session, eye)
+            await session.execute(text("SELECT 1"))
+    with pytest.raises(DBAPIError) as at_commit:
+        async with appeals_database.write() as session:
+            await _end(session, eye)
+    with pytest.raises(PendingRollbackError) as afterwards:
+        async with appeals_database.write() as session:
+            await _end(session, eye)
+            with pytest.raises(DBAPIError):
+                await session.execute(text("SELECT 1"))
+            await session.execute(text("SELECT 1"))
+    meanwhile = await _failure(appeals_database, "SELECT pg_terminate_backend(pg_backend_pid())")
+    for error in (in_statement.value, at_commit.value, afterwards.value, meanwhile):
+        assert is_outage(error), repr(error)
+    await eye.close()
+
+
+async def test_a_server_that_takes_nobody_or_no_writes_is_an_outage(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    with pytest.raises(DBAPIError) as read_only:
+        async with appeals_database.write() as session:
+            await session.execute(text("SET LOCAL transaction_read_only = on"))
+            await session.execute(text(CURSOR), {"position": 1})
+    assert sqlstate(read_only.value) == "25006"
+    assert is_outage(read_only.value)
+    with pytest.raises(asyncpg.TargetServerAttributeNotMatched) as none_writes:
+        await asyncpg.connect(database.url("appeals") + "?target_session_attrs=standby")
+    assert is_outage(none_writes.value)
+
+    eye = await database.connect()
+    await appeals_database.close()
+    await eye.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
+    full = await _failure(appeals_database, "SELECT 1")
+    assert sqlstate(full) == "53300"
+    assert is_outage(full)
+    with pytest.raises(asyncpg.TooManyConnectionsError) as of_driver:
+        await database.connect("appeals")
+    assert is_outage(of_driver.value)
+    await eye.close()
+
+
+async def test_a_statement_that_takes_too_long_is_a_timeout(appeals_database: Database) -> None:
+    with pytest.raises(DBAPIError) as ended_by_the_server:
+        async with appeals_database.write() as session:
+            await session.execute(text("SET LOCAL statement_timeout = 50"))
+            await session.execute(text("SELECT pg_sleep(5)"))
+    assert is_timeout(ended_by_the_server.value)
+    with pytest.raises(TimeoutError) as ended_by_the_driver:
+        async with appeals_database.write() as session:
+            await (await driver_connection(session)).execute("SELECT pg_sleep(5)", timeout=0.05)
+    assert is_timeout(ended_by_the_driver.value)
+
+
+async def test_a_host_that_refuses_or_has_no_address_is_an_outage() -> None:
+    for host in ("localhost:1", "no.such.host.invalid:5432"):
+        away = Database(f"postgresql://appeals:x@{host}/gospablik", 1, name="test")
+        assert is_outage(await _failure(away, "SELECT 1"))
+        await away.close()

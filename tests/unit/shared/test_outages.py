@@ -1,0 +1,60 @@
+"""What is an outage and what a fault; `tests/integration/ground/test_outages.py` asks a real server."""
+
+import errno
+import socket
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from services.appeals.judging import ReadingAwayError
+from shared.internal_http import ServiceAway, ServiceUnavailable
+from shared.outages import is_outage
+
+
+def _of_code(code: str) -> Exception:
+    error: Exception = asyncpg.PostgresError.new({"C": code, "M": "what Postgres says"})
+    return error
+
+
+@pytest.mark.parametrize("code", ["08006", "53300", "53200", "57P01", "57P03", "40001", "40P01", "25006", "57014"])
+def test_a_moment_of_the_database_is_an_outage(code: str) -> None:
+    assert is_outage(_of_code(code))
+
+
+@pytest.mark.parametrize("code", ["22000", "22021", "23505", "42501", "25P02", "P0001", "XX000"])
+def test_a_fault_is_no_outage(code: str) -> None:
+    assert not is_outage(_of_code(code))
+
+
+@pytest.mark.parametrize(
+    ("error", "outage"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), True),
+        (ConnectionResetError("Connection lost"), True),
+        (OSError("Multiple exceptions: [Errno 111] Connect call failed, [Errno 111] Connect call failed"), True),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), True),
+        (OSError(errno.EMFILE, "Too many open files"), True),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file"), False),
+        (PermissionError(errno.EACCES, "Permission denied"), False),
+        (OSError("a library's own words"), False),
+        (TimeoutError(), True),
+        (PoolTimeout("QueuePool limit of size 5 overflow 0 reached"), True),
+        (asyncpg.InterfaceError("connection is closed"), True),
+        (asyncpg.InterfaceError("cannot perform operation: another operation is in progress"), False),
+        (asyncpg.InterfaceError("the server expects 2 arguments for this query, 1 was passed"), False),
+        (DBAPIError("SELECT 1", {}, Exception("whatever"), connection_invalidated=True), True),
+        (DBAPIError("SELECT 1", {}, Exception("whatever")), False),
+        (IntegrityError("INSERT", {}, Exception()), False),
+        (ExceptionGroup("tasks", [ValueError("bug"), ConnectionResetError()]), True),
+        (ExceptionGroup("tasks", [ValueError("bug")]), False),
+        (ReadingAwayError("the reading process ended twice in a row"), True),
+        (ServiceAway("ingest: refused"), True),
+        (ServiceUnavailable("ingest answered 500"), False),
+        (ValueError("one event's own fault"), False),
+    ],
+)
+def test_an_outage_is_told_from_a_fault(error: Exception, outage: bool) -> None:
+    assert is_outage(error) is outage
