@@ -1,6 +1,7 @@
 """Alembic's entry: one history for the shared schema, run as the owner role.
 
-`lock_timeout` and `statement_timeout` keep a migration from standing in the way of running services.
+`lock_timeout` and `statement_timeout` keep a migration from standing in the way of running services; indexes of
+large tables are built by `migrations/indexes.py`. A second upgrade waits for the first and finds nothing to do.
 """
 
 import asyncio
@@ -10,6 +11,8 @@ from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from migrations.indexes import TIMEOUTS
+from migrations.lock import MIGRATION_LOCK, hold_lock
 from shared.database import sqlalchemy_url
 from shared.tables import Base
 
@@ -36,8 +39,11 @@ def _migrate(connection: Connection) -> None:
 async def _online() -> None:
     engine = create_async_engine(_url())
     async with engine.connect() as connection:
-        await connection.execute(text("SET lock_timeout = '5s'"))
-        await connection.execute(text("SET statement_timeout = '5min'"))
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        await hold_lock(driver, MIGRATION_LOCK, context.config.print_stdout)
+        for name, value in TIMEOUTS.items():
+            await connection.execute(text(f"SET {name} = '{value}'"))
         await connection.commit()
         await connection.run_sync(_migrate)
         await connection.commit()

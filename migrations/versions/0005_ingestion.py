@@ -151,25 +151,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_id", "method", "bucket", name=op.f("pk_call_counts")),
     )
     op.create_index("ix_call_counts_bucket", "call_counts", ["bucket"], unique=False)
-    op.create_index(
-        "ix_messages_living_posts",
-        "messages",
-        ["page_id", "written_at"],
-        unique=False,
-        postgresql_where=sa.text("kind = 'wall_post' AND deleted_at IS NULL"),
-    )
-    op.create_index(
-        "ix_messages_deleted",
-        "messages",
-        ["received_at", "id"],
-        unique=False,
-        postgresql_where=sa.text("deleted_by IS NOT NULL"),
-    )
     op.add_column("network_tokens", sa.Column("challenge", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
     op.add_column("publications", sa.Column("part", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.add_column("publications", sa.Column("parts", sa.Integer(), server_default=sa.text("1"), nullable=False))
-    op.drop_constraint(op.f("uq_publications_reply_id"), "publications", type_="unique")
-    op.create_unique_constraint(op.f("uq_publications_reply_id_part"), "publications", ["reply_id", "part"])
     op.add_column("sources", sa.Column("gaps", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.add_column("sources", sa.Column("last_gap_at", sa.DateTime(timezone=True), nullable=True))
     _grant()
@@ -178,17 +162,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("sources", "last_gap_at")
     op.drop_column("sources", "gaps")
-    op.drop_constraint(op.f("uq_publications_reply_id_part"), "publications", type_="unique")
-    op.create_unique_constraint(op.f("uq_publications_reply_id"), "publications", ["reply_id"])
     op.drop_column("publications", "parts")
     op.drop_column("publications", "part")
     op.drop_column("network_tokens", "challenge")
-    op.drop_index(
-        "ix_messages_living_posts",
-        table_name="messages",
-        postgresql_where=sa.text("kind = 'wall_post' AND deleted_at IS NULL"),
-    )
-    op.drop_index("ix_messages_deleted", table_name="messages", postgresql_where=sa.text("deleted_by IS NOT NULL"))
     op.drop_index("ix_call_counts_bucket", table_name="call_counts")
     op.drop_table("call_counts")
     op.drop_table("tombstones")

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "0006"
-down_revision: str | None = "0005"
+down_revision: str | None = "0005b"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

@@ -274,39 +274,13 @@ def upgrade() -> None:
     op.add_column("appeals", sa.Column("house", sa.Text(), nullable=True))
     op.add_column("appeals", sa.Column("fault", sa.Text(), nullable=True))
     op.add_column("appeals", sa.Column("language", sa.Text(), nullable=True))
-    op.add_column("appeals", sa.Column("incident_id", sa.Uuid(), nullable=True))
+    # A new column without a value needs no check of the rows that are there, if its key comes with it.
+    op.execute("ALTER TABLE appeals ADD incident_id uuid CONSTRAINT fk_appeals_incident_id REFERENCES incidents")
     op.add_column("appeals", sa.Column("handovers", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.add_column("appeals", sa.Column("returns", sa.Integer(), server_default=sa.text("0"), nullable=False))
-    op.create_index(
-        "ix_appeals_incident_id",
-        "appeals",
-        ["incident_id"],
-        unique=False,
-        postgresql_where=sa.text("incident_id IS NOT NULL"),
-    )
-    op.create_index("ix_appeals_municipality_opened_at", "appeals", ["municipality", "opened_at"], unique=False)
-    op.create_index(
-        "ix_appeals_ownerless",
-        "appeals",
-        ["opened_at", "id"],
-        unique=False,
-        postgresql_where=sa.text("organisation_id IS NULL AND status = 'triage'"),
-    )
-    op.create_index(
-        "ix_appeals_handed_over",
-        "appeals",
-        ["opened_at", "id"],
-        unique=False,
-        postgresql_where=sa.text("handovers > 0"),
-    )
-    op.create_index("ix_appeals_topic_id_opened_at", "appeals", ["topic_id", "opened_at"], unique=False)
-    op.create_foreign_key(op.f("fk_appeals_incident_id"), "appeals", "incidents", ["incident_id"], ["id"])
-    op.add_column("replies", sa.Column("incident_reply_id", sa.Uuid(), nullable=True))
-    op.create_unique_constraint(
-        op.f("uq_replies_incident_reply_id_appeal_id"), "replies", ["incident_reply_id", "appeal_id"]
-    )
-    op.create_foreign_key(
-        op.f("fk_replies_incident_reply_id"), "replies", "incident_replies", ["incident_reply_id"], ["id"]
+    op.execute(
+        "ALTER TABLE replies ADD incident_reply_id uuid"
+        " CONSTRAINT fk_replies_incident_reply_id REFERENCES incident_replies"
     )
     op.add_column("routing_rules", sa.Column("rule_set_id", sa.Uuid(), nullable=True))
     op.add_column("routing_rules", sa.Column("settlement", sa.Text(), nullable=True))
@@ -416,20 +390,8 @@ def downgrade() -> None:
     op.drop_column("routing_rules", "settlement")
     op.drop_column("routing_rules", "rule_set_id")
     op.drop_constraint(op.f("fk_replies_incident_reply_id"), "replies", type_="foreignkey")
-    op.drop_constraint(op.f("uq_replies_incident_reply_id_appeal_id"), "replies", type_="unique")
     op.drop_column("replies", "incident_reply_id")
     op.drop_constraint(op.f("fk_appeals_incident_id"), "appeals", type_="foreignkey")
-    op.drop_index("ix_appeals_topic_id_opened_at", table_name="appeals")
-    op.drop_index(
-        "ix_appeals_ownerless",
-        table_name="appeals",
-        postgresql_where=sa.text("organisation_id IS NULL AND status = 'triage'"),
-    )
-    op.drop_index("ix_appeals_municipality_opened_at", table_name="appeals")
-    op.drop_index("ix_appeals_handed_over", table_name="appeals", postgresql_where=sa.text("handovers > 0"))
-    op.drop_index(
-        "ix_appeals_incident_id", table_name="appeals", postgresql_where=sa.text("incident_id IS NOT NULL")
-    )
     op.drop_column("appeals", "returns")
     op.drop_column("appeals", "handovers")
     op.drop_column("appeals", "incident_id")

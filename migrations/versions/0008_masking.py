@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0008"
-down_revision: str | None = "0007"
+down_revision: str | None = "0007b"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

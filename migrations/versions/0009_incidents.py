@@ -1,13 +1,11 @@
-"""Incidents: who gets an answer that joins later, and indexes for finding alike cases.
-
-Those by author and by words hold every case there is: while they are built, in one transaction, cases are read but
-not written. A million cases take well under the five minutes that a statement may run.
-"""
+"""Incidents: who gets an answer that joins later, and indexes for finding alike cases."""
 
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.indexes import create_index_concurrently
 
 revision: str = "0009"
 down_revision: str | None = "0008"
@@ -16,26 +14,18 @@ depends_on: Sequence[str] | None = None
 
 
 def upgrade() -> None:
+    create_index_concurrently("ix_alerts_unseen", "alerts", ["created_at", "id"], where="seen_at IS NULL")
+    create_index_concurrently("ix_incident_members_appeal_id", "incident_members", ["appeal_id"])
+    create_index_concurrently("ix_appeals_author_key_opened_at", "appeals", ["author_key", "opened_at"])
+    create_index_concurrently(
+        "ix_appeals_words", "appeals", [sa.text("hashtextextended(lower(text), 0)"), "opened_at"]
+    )
+    for what in ("street", "fault"):
+        create_index_concurrently(
+            f"ix_appeals_{what}", "appeals", ["municipality", what, "opened_at"], where=f"{what} IS NOT NULL"
+        )
     for name in ("also_later", "beneath"):
         op.add_column("incident_replies", sa.Column(name, sa.Boolean(), server_default=sa.false(), nullable=False))
-    op.create_index(
-        "ix_alerts_unseen", "alerts", ["created_at", "id"], postgresql_where=sa.text("seen_at IS NULL")
-    )
-    op.create_index("ix_incident_members_appeal_id", "incident_members", ["appeal_id"])
-    op.create_index("ix_appeals_author_key_opened_at", "appeals", ["author_key", "opened_at"])
-    op.create_index("ix_appeals_words", "appeals", [sa.text("hashtextextended(lower(text), 0)"), "opened_at"])
-    op.create_index(
-        "ix_appeals_street",
-        "appeals",
-        ["municipality", "street", "opened_at"],
-        postgresql_where=sa.text("street IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_appeals_fault",
-        "appeals",
-        ["municipality", "fault", "opened_at"],
-        postgresql_where=sa.text("fault IS NOT NULL"),
-    )
 
 
 def downgrade() -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-import sqlalchemy as sa
 from alembic import op
+
+from migrations.indexes import create_index_concurrently
 
 revision: str = "0010"
 down_revision: str | None = "0009"
@@ -22,10 +23,13 @@ INDEXES: dict[str, tuple[list[str], str | None]] = {
 
 
 def upgrade() -> None:
-    for name, (columns, condition) in INDEXES.items():
-        op.create_index(name, "triage", columns, postgresql_where=sa.text(condition) if condition else None)
+    for name, (columns, where) in INDEXES.items():
+        create_index_concurrently(name, "triage", columns, where=where)
+    create_index_concurrently(
+        "ix_triage_needs_answer_next", "triage", ["needs_answer", "created_at", "message_id"]
+    )
     op.drop_index("ix_triage_needs_answer_created_at", table_name="triage")
-    op.create_index("ix_triage_needs_answer_created_at", "triage", ["needs_answer", "created_at", "message_id"])
+    op.execute("ALTER INDEX ix_triage_needs_answer_next RENAME TO ix_triage_needs_answer_created_at")
 
 
 def downgrade() -> None:

@@ -1,12 +1,10 @@
-"""Rare cases among many are listed by index; reviews belong to whoever has the case now, and are listed so.
-
-The indexes are built beside running services, outside of a transaction: what a broken build left is dropped first.
-"""
+"""Rare cases among many are listed by index; reviews belong to whoever has the case now, and are listed so."""
 
 from collections.abc import Sequence
 
-import sqlalchemy as sa
 from alembic import op
+
+from migrations.indexes import create_index_concurrently
 
 revision: str = "0013"
 down_revision: str | None = "0012"
@@ -43,11 +41,8 @@ WHERE reviews.message_id = appeal_messages.message_id AND reviews.organisation_i
 
 
 def upgrade() -> None:
-    with op.get_context().autocommit_block():
-        for name, (table, columns, condition) in INDEXES.items():
-            op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
-            where = sa.text(condition) if condition else None
-            op.create_index(name, table, columns, postgresql_where=where, postgresql_concurrently=True)
+    for name, (table, columns, where) in INDEXES.items():
+        create_index_concurrently(name, table, columns, where=where)
     for statement in (FOLLOW, TRIGGER, EXISTING):
         op.execute(statement)
 

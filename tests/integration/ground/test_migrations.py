@@ -1,0 +1,178 @@
+"""Upgrades beside running services: no long lock, one at a time, and a killed one goes on."""
+
+import asyncio
+import os
+import re
+import secrets
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import Engine, event
+
+from cli import database as bootstrap
+from cli import migrations
+from cli.embedded.scratch import PASSWORD, scratch_server
+from tests.conftest import OPTIONS, SERVICES
+
+# Tables bounded by the number of a region's organisations, pages and people, or by a day; all others grow.
+SMALL = {
+    "api_clients", "appeals_idempotency", "calendar_days", "calendars", "client_secrets", "ingest_idempotency",
+    "municipalities", "network_tokens", "organisation_names", "organisations", "pages", "people",
+    "registry_idempotency", "routing_rules", "rule_sets", "sla_policies", "sources", "topics",
+    "webhook_endpoints", "webhooks_idempotency",
+}  # fmt: skip
+INDEX = re.compile(
+    r"\s*CREATE (?:UNIQUE )?INDEX (?P<beside>CONCURRENTLY )?(?:IF NOT EXISTS )?\S+ ON (?P<table>\w+)"
+)
+TABLE = re.compile(r"\s*CREATE TABLE (?:IF NOT EXISTS )?(?P<table>\w+)")
+# A constraint that reads every row under a lock against writers, and a column that rewrites or reads every row.
+CONSTRAINT = re.compile(
+    r"\s*ALTER TABLE (?P<table>\w+) (?:ADD CONSTRAINT(?!.*(?:USING INDEX|NOT VALID))"
+    r"|ALTER COLUMN \w+ (?:SET NOT NULL|TYPE))"
+)
+
+
+@dataclass
+class Watched:
+    """What an upgrade ran."""
+
+    blocking: list[str] = field(default_factory=list)
+    timeouts: set[tuple[str, str]] = field(default_factory=set)
+    beside: int = 0
+
+
+@contextmanager
+def watched() -> Iterator[Watched]:
+    """Read the statements of every engine in the block, as the migrations run them."""
+    found = Watched()
+    new: set[str] = set()
+
+    def before(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if table := TABLE.match(statement):
+            new.add(table["table"])
+        elif " alembic_version " in statement:
+            new.clear()
+        elif (index := INDEX.match(statement)) and index["beside"]:
+            found.beside += 1
+            shown = []
+            for name in ("lock_timeout", "statement_timeout"):
+                cursor.execute(f"SHOW {name}")
+                shown.append(str(cursor.fetchone()[0]))
+            found.timeouts.add((shown[0], shown[1]))
+        elif (met := index or CONSTRAINT.match(statement)) and met["table"] not in new | SMALL:
+            found.blocking.append(statement.strip())
+
+    event.listen(Engine, "before_cursor_execute", before)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", before)
+
+
+@pytest.fixture
+async def empty(template: str) -> AsyncIterator[tuple[str, str]]:
+    """A database without a table: the owner's URL and the superuser's."""
+    name = f"upgrade_{secrets.token_hex(4)}"
+    admin = await asyncpg.connect(template)
+    await admin.execute(
+        f"CREATE DATABASE {name} OWNER {bootstrap.OWNER} TEMPLATE template0 ENCODING 'UTF8' "
+        "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
+    )
+    yield (
+        bootstrap.with_login(template, bootstrap.OWNER, PASSWORD, name),
+        bootstrap.with_database(template, name),
+    )
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+async def _upgrade(monkeypatch: pytest.MonkeyPatch, owner: str, revision: str = "head") -> None:
+    monkeypatch.setenv("GOSPABLIK_DATABASE_DIRECT_URL", owner)
+    await asyncio.to_thread(migrations.upgrade, revision)
+
+
+async def _gospablik(command: str, **environment: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "cli.main",
+        command,
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def test_upgrade_builds_no_index_of_a_growing_table_under_a_lock(
+    empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, _ = empty
+    # The first release's own tables are empty when it makes them.
+    await _upgrade(monkeypatch, owner, "0004")
+    with watched() as found:
+        await _upgrade(monkeypatch, owner)
+    assert found.blocking == []
+    assert found.beside > 20
+    assert found.timeouts == {("0", "0")}, "a build takes as long as the table is large and waits for every reader"
+
+
+async def test_killed_index_build_is_resumed(empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, admin = empty
+    await _upgrade(monkeypatch, owner, "0009")
+    reader, builder = await asyncpg.connect(admin), await asyncpg.connect(owner)
+    build = "CREATE INDEX CONCURRENTLY ix_triage_created_at ON triage (created_at, message_id)"
+    try:
+        # A build waits for every older reader; it is killed there, and leaves an index that no query uses.
+        async with reader.transaction(isolation="repeatable_read"):
+            await reader.fetchval("SELECT count(*) FROM triage")
+            building = asyncio.create_task(builder.execute(build))
+            waits = "SELECT true FROM pg_stat_activity WHERE query = $1 AND wait_event = 'virtualxid'"
+            watcher = await asyncpg.connect(admin)
+            while not await watcher.fetchval(waits, build):
+                await asyncio.sleep(0.01)
+            await watcher.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = $1", build)
+            with pytest.raises(asyncpg.PostgresError):
+                await building
+        valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_triage_created_at'::regclass"
+        assert await watcher.fetchval(valid) is False
+        await _upgrade(monkeypatch, owner)
+        assert await watcher.fetchval(valid) is True
+        assert await watcher.fetchval("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+        await watcher.close()
+    finally:
+        await reader.close()
+        builder.terminate()
+
+
+async def test_second_upgrade_waits_for_the_first_and_finds_nothing_to_do(empty: tuple[str, str]) -> None:
+    owner, admin = empty
+    runs = await asyncio.gather(*(_gospablik("migrate", GOSPABLIK_DATABASE_DIRECT_URL=owner) for _ in range(3)))
+    assert [(code, said) for code, said in runs if code] == []
+    assert sum("waiting for its end" in said for _, said in runs) == 2
+    connection = await asyncpg.connect(admin)
+    assert await connection.fetchval("SELECT count(*) FROM alembic_version") == 1
+    await connection.close()
+
+
+async def test_two_prepare_runs_at_once_make_one_deployment(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with scratch_server(OPTIONS) as admin:
+        await bootstrap.wait_until_ready(admin, alive=lambda: True, progress=lambda _: None)
+        environment = {
+            "GOSPABLIK_DATABASE_ADMIN_URL": admin,
+            "GOSPABLIK_OWNER_PASSWORD": PASSWORD,
+            "GOSPABLIK_KEYS_DIR": str(tmp_path_factory.mktemp("prepared")),
+            **{f"GOSPABLIK_{name.upper()}_PASSWORD": PASSWORD for name in SERVICES},
+        }
+        runs = await asyncio.gather(*(_gospablik("prepare", **environment) for _ in range(2)))
+        assert [(code, said) for code, said in runs if code] == []
+        for role in SERVICES:
+            connection = await asyncpg.connect(bootstrap.with_login(admin, role, PASSWORD))
+            assert await connection.fetchval("SELECT count(*) FROM events") == 0
+            await connection.close()
