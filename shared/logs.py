@@ -15,10 +15,9 @@ _SECRET_KEYS = {
     # What people wrote or are called is hidden whole, not searched.
     "text", "former", "words", "author", "full_name", "username", "phone", "email",
 }  # fmt: skip
-# Of our own making in every line.
-_OURS = frozenset({"timestamp", "level", "service", "module"})
+# Of our own making in every line; a request id of the caller's is looked through before it is taken over.
+_OURS = frozenset({"timestamp", "level", "service", "module", "request_id"})
 _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
-_FORMAT = "%(levelname)s %(name)s %(message)s"
 
 # Postgres and its driver repeat the values they refuse. A value may hold line breaks itself, so what follows is
 # cut up to what surely is none of it: the statement, the next traceback, or the end.
@@ -81,11 +80,16 @@ PROCESSORS: tuple[structlog.typing.Processor, ...] = (
 
 
 class LibraryFormatter(logging.Formatter):
-    """Lines of libraries that log by the standard library."""
+    """Lines of libraries that log by the standard library: JSON like ours, with the id of the request."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line with its traceback, without the values of a database error and without personal data."""
-        return tellable(super().format(record))
+        event: Any = {"event": record.getMessage(), "module": record.name}
+        if record.exc_info:
+            event["exc_info"] = record.exc_info
+        for processor in PROCESSORS:
+            event = processor(None, record.levelname.lower(), event)
+        return str(event)
 
 
 def configure(service: str, level: str) -> None:
@@ -98,7 +102,7 @@ def configure(service: str, level: str) -> None:
     )
     structlog.contextvars.bind_contextvars(service=service)
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(LibraryFormatter(_FORMAT))
+    handler.setFormatter(LibraryFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 

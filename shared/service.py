@@ -18,18 +18,16 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from joserfc.jwk import KeySet
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
 
 from shared import audit, idempotency, identity, logs, memory, oidc, openapi, problems, tokens
 from shared.body_limit import BodyLimit
 from shared.database import POOL_SIZES, Database, ReadSession, WriteSession
 from shared.events import Consumer, relay
-from shared.ids import new_id
 from shared.internal_http import ServiceClient
 from shared.jobs import Jobs
+from shared.observe import API_HEADERS, Observe
 from shared.settings import ServiceName, Settings, settings
 from shared.tables.events import IdempotencyMixin
 from shared.wakeups import WakeUps
@@ -37,7 +35,6 @@ from shared.wakeups import WakeUps
 Process = Literal["all", "api", "worker"]
 Work = Callable[["Service"], Awaitable[None]]
 
-REQUESTS = Histogram("gospablik_request_seconds", "Time to answer", ["service", "method", "route", "status"])
 FAILURES = Counter("gospablik_worker_failures_total", "Times a worker loop raised", ["service", "worker"])
 HELD = Gauge("gospablik_jobs_held", "Jobs that failed for good and wait for a person", ["service"])
 WORKER_UP = Gauge("gospablik_worker_ok", "1 while a worker loop is well", ["service", "worker"])
@@ -186,7 +183,7 @@ class Service:
         problems.install(app)
         openapi.install(app)
         app.add_middleware(BodyLimit, limit=lambda: self.settings.max_body_bytes, others=self._large_bodies)
-        app.add_middleware(_Observe, service=self.name)
+        app.add_middleware(Observe, service=self.name, defaults=API_HEADERS)
         app.include_router(self._health_routes())
         if process != "worker":
             for router in self._routers:
@@ -271,39 +268,6 @@ class Service:
             return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
         return router
-
-
-class _Observe:
-    """Gives each request an id, measures it, and keeps the id in every log line of it."""
-
-    def __init__(self, app: ASGIApp, service: str) -> None:
-        self.app = app
-        self.service = service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if 0 < len(given) <= 64 and given.isprintable() else str(new_id())
-        started = time.perf_counter()
-        status = 500
-
-        async def observed(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode("latin-1"))]
-            await send(message)
-
-        with bound_contextvars(request_id=request_id):
-            try:
-                await self.app(scope, receive, observed)
-            finally:
-                route = getattr(scope.get("route"), "path", "unknown")
-                REQUESTS.labels(self.service, scope["method"], route, status).observe(
-                    time.perf_counter() - started
-                )
 
 
 def service_of(request: Request) -> Service:

@@ -13,6 +13,7 @@ from services.gateway.documents import Documents
 from services.gateway.refusals import refusal
 from services.gateway.settings import DeskSettings
 from shared import logs, openapi, problems
+from shared.observe import NOSNIFF, Observe
 
 _DESCRIPTION = """
 Feedback from citizens in official pages, the cases it opens, and the answers to them.
@@ -46,6 +47,7 @@ def build(settings: DeskSettings) -> FastAPI:
     )
     problems.install(desk)
     openapi.install(desk)
+    desk.add_middleware(Observe, service="gateway", defaults=NOSNIFF)
     desk.include_router(docs.router)
 
     @desk.get(

@@ -211,6 +211,9 @@ async def test_a_request_id_is_passed_on(gateway: Gateway) -> None:
     headers = {"X-Request-Id": "abc-1"}
     async with gateway.http.get(f"{gateway.base}/api/v1/appeals", headers=headers) as response:
         assert (await response.json())["id"] == "abc-1"
+    async with asyncio.timeout(10):
+        while '"request_X-Request-Id":"abc-1"' not in gateway.log.read_text():
+            await asyncio.sleep(0.05)
 
 
 async def test_no_secret_reaches_the_access_log(gateway: Gateway) -> None:

@@ -56,10 +56,11 @@ def test_a_library_that_logs_a_traceback_shows_no_values() -> None:
     record = logging.LogRecord(
         "pgqueuer", logging.ERROR, "x.py", 1, "a job failed", None, (ValueError, error, None)
     )
-    line = LibraryFormatter("%(message)s").format(record)
-    assert "a job failed" in line
-    assert "ValueError: DETAIL: ***" in line
-    assert "t.ivanova" not in line
+    written = LibraryFormatter().format(record)
+    line = json.loads(written)
+    assert (line["event"], line["level"], line["module"]) == ("a job failed", "error", "pgqueuer")
+    assert "ValueError: DETAIL: ***" in line["exception"]
+    assert "t.ivanova" not in written
 
 
 PHONE, MAIL, NAME = "8-924-123-45-67", "ivanova@mail.ru", "Мария Ивановна"
@@ -121,4 +122,11 @@ def test_a_traceback_holds_no_personal_data() -> None:
 
 def test_a_library_shows_no_personal_data_either() -> None:
     record = logging.LogRecord("aiohttp", logging.ERROR, "x.py", 1, "answer: %s", (f"{NAME} {PHONE}",), None)
-    assert LibraryFormatter("%(message)s").format(record) == "answer: [имя] [телефон]"
+    assert json.loads(LibraryFormatter().format(record))["event"] == "answer: [имя] [телефон]"
+
+
+def test_a_line_of_a_library_names_the_request() -> None:
+    record = logging.LogRecord("aiohttp", logging.ERROR, "x.py", 1, "lost", None, None)
+    with structlog.contextvars.bound_contextvars(request_id="call-1", service="registry"):
+        line = json.loads(LibraryFormatter().format(record))
+    assert (line["request_id"], line["service"]) == ("call-1", "registry")

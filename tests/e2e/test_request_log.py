@@ -1,0 +1,34 @@
+"""One id finds a request in the logs of every process that it went through."""
+
+import json
+from typing import Any
+
+from tests.e2e.conftest import World
+from tests.e2e.people import eventually
+
+
+def lines(world: World, part: str, identity: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in world.stack.log(part).splitlines() if identity in line]
+
+
+async def test_a_request_is_found_by_its_id_in_the_logs_of_both_services(world: World) -> None:
+    identity = "e2e-request-log"
+    page = world.page("vk")
+    answer = await world.centre.ask(
+        "POST",
+        "/pages/resolve",
+        json={"address": f"vk.com/club{page['external_id']}"},
+        headers={"X-Request-Id": identity},
+    )
+    assert (answer.status_code, answer.headers["x-request-id"]) == (200, identity)
+
+    async def everywhere() -> bool:
+        return all(lines(world, part, identity) for part in ("registry", "ingest", "traefik"))
+
+    await eventually(everywhere, "the id in the log of the gateway and of both services")
+    for part, route in (("registry", "/pages/resolve"), ("ingest", "/internal/pages/resolve")):
+        (access,) = [line for line in lines(world, part, identity) if line["event"] == "request"]
+        found = (access["service"], access["method"], access["route"], access["status"], access["request_id"])
+        assert found == (part, "POST", route, 200, identity)
+    (seen,) = lines(world, "traefik", identity)
+    assert seen["downstream_X-Request-Id"] == identity
