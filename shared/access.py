@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from shared import audit, tokens
 from shared.problems import Forbidden, Unauthenticated
+from shared.settings import ServiceName
 from shared.tables.registry import Organisation
 
 
@@ -299,10 +300,25 @@ def allowed(right: Right) -> Any:
     return Depends(check)
 
 
-async def service_caller(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> ServiceCaller:
-    """The calling service of an `/internal` route. Raises `Unauthenticated` without a good service token."""
+def internal_caller(*named: ServiceName) -> Any:
+    """A dependency of an `/internal` route: the calling service, which must be one of those named.
+
+    Raises `Unauthenticated` without a good token of a service, made for this very route; `Forbidden` for a
+    service that is not named.
+    """
+
+    async def check(
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> ServiceCaller:
+        found = _service_caller(request, credentials)
+        if found.service not in named:
+            raise Forbidden(f"The service «{found.service}» has no business here")
+        return found
+
+    return Depends(check)
+
+
+def _service_caller(request: Request, credentials: HTTPAuthorizationCredentials | None) -> ServiceCaller:
     service = request.app.state.service
     if credentials is None:
         raise Unauthenticated("A service token is missing")
@@ -310,11 +326,11 @@ async def service_caller(
         claims = tokens.verify(credentials.credentials, service.service_keys, audience=service.name)
     except tokens.BadToken as error:
         raise Unauthenticated(f"The service token is not accepted: {error}") from error
+    # One that is seen on its way opens nothing else.
+    if claims.get("use") != tokens.use_of(request.method, request.url.path):
+        raise Unauthenticated("The service token is for another route")
     found = ServiceCaller(service=claims["iss"], act=str(claims.get("act", claims["iss"])))
     source = audit.origin(request)
     source.actor = found.service
     source.on_behalf_of = found.act if found.act != found.service else None
     return found
-
-
-ServiceCallerDep = Annotated[ServiceCaller, Depends(service_caller)]

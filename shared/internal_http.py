@@ -9,7 +9,7 @@ from structlog.contextvars import get_contextvars
 from shared.logs import logger
 from shared.outages import Unavailable
 from shared.settings import ServiceName, Settings
-from shared.tokens import SERVICE_TOKEN_LIFETIME, Signer
+from shared.tokens import SERVICE_TOKEN_LIFETIME, Signer, use_of
 
 log = logger(__name__)
 
@@ -62,7 +62,8 @@ class ServiceClient:
             on=ServiceUnavailable, attempts=attempts, timeout=30, wait_initial=0.2, wait_max=2
         ):
             with attempt:
-                token = self._signer.sign(self._name, callee, SERVICE_TOKEN_LIFETIME, act=act)
+                use = use_of("POST", path)
+                token = self._signer.sign(self._name, callee, SERVICE_TOKEN_LIFETIME, act=act, use=use)
                 headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": idempotency_key}
                 if (request_id := get_contextvars().get("request_id")) is not None:
                     headers["X-Request-Id"] = request_id  # one id in the logs and the audit trail of both

@@ -1,7 +1,8 @@
 """Signed tokens: people's access tokens from the issuer, and 60-second tokens between services.
 
 A service signs with a key of its own and every other knows its public half, so a stolen public set forges
-nothing. Claims: `iss` who signed, `aud` who it is for, `sub` the caller, `act` the person it acts for.
+nothing. Claims: `iss` who signed, `aud` who it is for, `sub` the caller; between services also `act` the person it
+acts for and `use` the one route that it opens.
 """
 
 import json
@@ -22,6 +23,11 @@ PEOPLE_ISSUER = "gospablik"
 SERVICE_TOKEN_LIFETIME = timedelta(seconds=60)
 LEEWAY = 5
 ALGORITHMS = ["Ed25519"]
+
+
+def use_of(method: str, path: str) -> str:
+    """The claim `use` of a service's token: the one route that it opens."""
+    return f"{method} {path}"
 
 
 class BadToken(Exception):  # noqa: N818 — reads better where it is raised

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 from uuid import UUID, uuid4
 
@@ -32,6 +32,7 @@ from tests.conftest import SERVICES, TestDatabase
 # A client lets an idle connection go before the server does: a call on one just closed would be lost.
 DROPPED_FIRST = httpx.Limits(keepalive_expiry=2)
 CENTRE_SUBJECT = str(UUID(int=1))
+_BY_SERVICE = "Service"
 # Passwords are slow to hash on purpose; tests ask what is hashed, not for how long.
 QUICK = PasswordHasher(time_cost=1, memory_cost=512, parallelism=1)
 
@@ -89,10 +90,22 @@ class ServiceUnderTest:
         return {"Authorization": f"Bearer {self.token(role, organisation_id)}", **more}
 
     def service_headers(self, caller: ServiceName, act: str = CENTRE_SUBJECT, **more: str) -> dict[str, str]:
-        """Request headers of another service on this one's `/internal` routes."""
+        """Request headers of another service on this one's `/internal` routes; `client` signs them."""
+        return {"Authorization": f"{_BY_SERVICE} {caller} {act}", **more}
+
+    def service_token(self, caller: ServiceName, use: str, act: str = CENTRE_SUBJECT) -> str:
+        """A service's token for one route of this one."""
         signer = tokens.Signer(caller, tokens.read_key(self.keys_dir / f"{caller}.jwk"))
-        token = signer.sign(caller, self.service.name, tokens.SERVICE_TOKEN_LIFETIME, act=act)
-        return {"Authorization": f"Bearer {token}", **more}
+        return signer.sign(caller, self.service.name, tokens.SERVICE_TOKEN_LIFETIME, act=act, use=use)
+
+    async def sign(self, request: httpx.Request) -> None:
+        """Put the token for the asked route in the place of `service_headers`, as `ServiceClient` does."""
+        kind, _, rest = request.headers.get("Authorization", "").partition(" ")
+        if kind != _BY_SERVICE:
+            return
+        caller, _, act = rest.partition(" ")
+        token = self.service_token(cast(ServiceName, caller), tokens.use_of(request.method, request.url.path), act)
+        request.headers["Authorization"] = f"Bearer {token}"
 
 
 def environment(name: str, database: TestDatabase, keys_dir: Path, **more: str) -> dict[str, str]:
@@ -159,6 +172,7 @@ async def service_under_test(
             httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client,
         ):
             running = ServiceUnderTest(service, client, keys_dir)
+            client.event_hooks["request"].append(running.sign)
             if name == "registry":
                 client.event_hooks["request"].append(running.give_access)
             yield running

@@ -1,20 +1,23 @@
 """Routes by which the registry asks what the networks say of pages."""
 
+from typing import Annotated
+
 from fastapi import APIRouter
 
 from services.ingest.directory import describing, resolving
 from services.ingest.directory.desk import DeskDep
 from services.ingest.schemas.directory import DescribedPages, PagesToDescribe
 from services.ingest.schemas.resolving import AddressToResolve, Resolution
-from shared.access import ServiceCallerDep
+from shared.access import ServiceCaller, internal_caller
 from shared.service import ServiceDep
 
 internal = APIRouter(prefix="/internal/pages", include_in_schema=False)
+Registry = Annotated[ServiceCaller, internal_caller("registry")]
 
 
 @internal.post("/describe")
 async def describe_pages(
-    wanted: PagesToDescribe, caller: ServiceCallerDep, service: ServiceDep, desk: DeskDep
+    wanted: PagesToDescribe, caller: Registry, service: ServiceDep, desk: DeskDep
 ) -> DescribedPages:
     """What the networks say of these pages now, and how many calls it took; `trouble` says why some are left out.
 
@@ -24,6 +27,6 @@ async def describe_pages(
 
 
 @internal.post("/resolve")
-async def resolve_address(wanted: AddressToResolve, caller: ServiceCallerDep, desk: DeskDep) -> Resolution:
+async def resolve_address(wanted: AddressToResolve, caller: Registry, desk: DeskDep) -> Resolution:
     """Which community the id or the short name stands for, as its network says now."""
     return await resolving.resolve(desk, wanted)

@@ -15,7 +15,7 @@ from services.ingest.schemas.publications import (
     RetryIn,
 )
 from shared import problems
-from shared.access import Caller, Right, ServiceCallerDep, allowed
+from shared.access import Caller, Right, ServiceCaller, allowed, internal_caller
 from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
 from shared.problems import Conflict, Invalid
@@ -24,6 +24,7 @@ from shared.tables.ingest import Publication
 
 router = APIRouter()
 internal = APIRouter(prefix="/internal/publications", include_in_schema=False)
+Publisher = Annotated[ServiceCaller, internal_caller("appeals")]
 
 PublicationReader = Annotated[Caller, allowed(Right.APPEALS_READ)]
 PublicationSender = Annotated[Caller, allowed(Right.APPEALS_ANSWER)]
@@ -90,7 +91,7 @@ async def retry_publication(
 @internal.post("", status_code=201)
 async def request_publication(
     session: Writing,
-    caller: ServiceCallerDep,
+    caller: Publisher,
     service: ServiceDep,
     wanted: PublicationIn,
     response: Response,
@@ -105,7 +106,7 @@ async def request_publication(
 @internal.post("/{publication_id}/retry", status_code=202)
 async def retry_for_service(
     session: Writing,
-    caller: ServiceCallerDep,
+    caller: Publisher,
     service: ServiceDep,
     publication_id: UUID,
     body: RetryIn | None = None,

@@ -1,18 +1,22 @@
 """For the other services: what a token of the external issuer means here."""
 
+from typing import Annotated
+
 from fastapi import APIRouter
 
 from services.registry import identities
 from services.registry.schemas.sessions import ExternalClaims, ExternalIdentity
-from shared.access import ServiceCallerDep
+from shared.access import ServiceCaller, internal_caller
 from shared.problems import NotFound
 from shared.service import Writing
 
 internal = APIRouter(prefix="/internal/identity", include_in_schema=False)
+# Each of them takes tokens of people.
+Others = Annotated[ServiceCaller, internal_caller("ingest", "appeals", "metrics", "webhooks")]
 
 
 @internal.post("")
-async def post_identity(body: ExternalIdentity, session: Writing, _caller: ServiceCallerDep) -> ExternalClaims:
+async def post_identity(body: ExternalIdentity, session: Writing, _caller: Others) -> ExternalClaims:
     """The person under that name at that issuer, as claims. Asked again it answers the same."""
     found = await identities.find(session, body.issuer, body.subject, body.signed_in_at)
     if found is None:

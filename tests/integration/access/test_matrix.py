@@ -10,6 +10,7 @@ import pytest
 
 from shared import tokens
 from shared.access import Right
+from shared.settings import ServiceName
 from tests.integration.access import printed
 from tests.integration.access.calls import Call
 from tests.integration.access.rows import CALLS, ROWS
@@ -148,3 +149,41 @@ async def test_internal_routes_take_services_alone(stage: Stage) -> None:
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             answer = await stage.services[service].client.request(method, path, headers=headers, json={})
             assert answer.status_code == 401, f"{route}: {answer.status_code}"
+
+
+# Who calls what. A service that is not named here is refused, its own key included.
+CALLERS: dict[str, set[ServiceName]] = {
+    "POST /internal/publications": {"appeals"},
+    "POST /internal/publications/{publication_id}/retry": {"appeals"},
+    "POST /internal/pages/describe": {"registry"},
+    "POST /internal/pages/resolve": {"registry"},
+    "POST /internal/identity": {"ingest", "appeals", "metrics", "webhooks"},
+}
+
+
+async def test_a_service_that_is_not_named_opens_no_internal_route(stage: Stage) -> None:
+    assert stage.internal.keys() == CALLERS.keys()
+    for route, callee in stage.internal.items():
+        method, path = route.replace("{publication_id}", str(UUID(int=1))).split()
+        for caller in stage.services:
+            service = stage.services[callee]
+            answer = await service.client.request(
+                method, path, headers=service.service_headers(caller, **{"Idempotency-Key": caller}), json={}
+            )
+            named = caller in CALLERS[route]
+            # The body is empty: who is let in is told so.
+            expected = {404, 422} if named else {403}
+            assert answer.status_code in expected, f"{caller} → {route}: {answer.status_code} {answer.text}"
+
+
+async def test_a_services_token_opens_the_one_route_it_was_made_for(stage: Stage) -> None:
+    ingest = stage.services["ingest"]
+    for use in ("POST /internal/publications/x/retry", "GET /internal/publications", ""):
+        token = ingest.service_token("appeals", use)
+        answer = await ingest.client.post(
+            "/internal/publications", json={}, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert answer.status_code == 401, answer.text
+    right = ingest.service_token("appeals", "POST /internal/publications")
+    headers = {"Authorization": f"Bearer {right}", "Idempotency-Key": "made for it"}
+    assert (await ingest.client.post("/internal/publications", json={}, headers=headers)).status_code == 422
