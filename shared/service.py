@@ -21,7 +21,8 @@ from joserfc.jwk import KeySet
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared import audit, idempotency, identity, logs, memory, oidc, openapi, problems, tokens
+from shared import audit, current_access, idempotency, identity, logs, memory, oidc, openapi, problems, tokens
+from shared.access import CallerDep
 from shared.body_limit import BodyLimit
 from shared.database import POOL_SIZES, Database, ReadSession, WriteSession
 from shared.events import Consumer, relay
@@ -281,15 +282,25 @@ async def _reading(request: Request) -> AsyncIterator[ReadSession]:
         yield session
 
 
-async def _writing(request: Request) -> AsyncIterator[WriteSession]:
+async def _writing_unchecked(request: Request) -> AsyncIterator[WriteSession]:
     async with service_of(request).database.write() as session:
         audit.attribute(session, audit.origin(request))
         yield session
 
 
+async def _writing(request: Request, caller: CallerDep) -> AsyncIterator[WriteSession]:
+    async with service_of(request).database.write() as session:
+        audit.attribute(session, audit.origin(request))
+        current_access.recheck(session, caller)
+        yield session
+
+
 # scope="function": the transaction ends before the answer is sent, so what is answered is committed.
 Reading = Annotated[ReadSession, Depends(_reading, scope="function")]
+# A token may be 15 minutes old: the transaction of a change looks up whether its bearer still has their access.
 Writing = Annotated[WriteSession, Depends(_writing, scope="function")]
+# For routes that no caller's token opens: signing in, and `/internal`.
+WritingUnchecked = Annotated[WriteSession, Depends(_writing_unchecked, scope="function")]
 ServiceDep = Annotated[Service, Depends(service_of)]
 
 

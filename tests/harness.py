@@ -16,17 +16,16 @@ from typing import Any, cast
 from unittest import mock
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 from argon2 import PasswordHasher
 from cryptography.fernet import Fernet
 from fastapi import FastAPI
-from sqlalchemy.dialects.postgresql import insert
 from starlette.datastructures import State
 
 from shared import tokens
 from shared.service import Process, Service
 from shared.settings import ServiceName, settings
-from shared.tables.registry import Person
 from tests.conftest import SERVICES, TestDatabase
 
 # A client lets an idle connection go before the server does: a call on one just closed would be lost.
@@ -44,7 +43,9 @@ class ServiceUnderTest:
     service: Service
     client: httpx.AsyncClient
     keys_dir: Path
-    given: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Connections of the registry, which alone writes who has access.
+    registry: asyncpg.Pool
+    given: dict[str, tuple[UUID, str, UUID | None, bool]] = field(default_factory=dict)
 
     def token(
         self,
@@ -56,7 +57,10 @@ class ServiceUnderTest:
         beneath: bool = False,
         scope: str | None = None,
     ) -> str:
-        """A person's access token as the issuer would sign it; `CENTRE_SUBJECT` has whatever access it says."""
+        """A person's access token as the issuer would sign it.
+
+        Its bearer has the access that it says when they change something; in registry, only `CENTRE_SUBJECT` has.
+        """
         signer = tokens.Signer(tokens.PEOPLE_ISSUER, tokens.read_key(self.keys_dir / "people.jwk"))
         token = signer.sign(
             subject,
@@ -68,22 +72,28 @@ class ServiceUnderTest:
             beneath=beneath or None,
             scope=scope,
         )
-        if subject == CENTRE_SUBJECT:
-            place = UUID(str(organisation_id)) if organisation_id else None
-            self.given[token] = {"role": role, "organisation_id": place, "beneath": beneath}
+        if subject == CENTRE_SUBJECT or self.service.name != "registry":
+            self.given[token] = (
+                UUID(subject),
+                role,
+                UUID(str(organisation_id)) if organisation_id else None,
+                beneath,
+            )
         return token
 
     async def give_access(self, request: httpx.Request) -> None:
-        """Write down the access that a token says, where the registry looks whether its bearer has it still."""
-        if request.method == "GET" or not request.url.path.startswith(("/api/v1/people", "/api/v1/clients")):
+        """Write down the access that a token says, since a change looks whether its bearer has it still."""
+        access = self.given.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        if request.method == "GET" or access is None:
             return
-        place = self.given.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
-        if place is None:
-            return
-        person = {"id": UUID(CENTRE_SUBJECT), "username": "test", "full_name": "Test", "password_hash": "none"}
-        wanted = insert(Person).values(person | place)
-        async with self.service.database.write() as session:
-            await session.execute(wanted.on_conflict_do_update(index_elements=["id"], set_=place))
+        async with self.registry.acquire() as connection:
+            await connection.execute(
+                """INSERT INTO people (id, username, full_name, password_hash, role, organisation_id, beneath,
+                   active, version, created_at, updated_at)
+                   VALUES ($1::uuid, 'test-' || $1::uuid, 'Test', 'none', $2, $3, $4, true, 1, now(), now())
+                   ON CONFLICT (id) DO UPDATE SET role = $2, organisation_id = $3, beneath = $4""",
+                *access,
+            )
 
     def headers(self, role: str, organisation_id: UUID | str | None = None, **more: str) -> dict[str, str]:
         """Request headers of a signed-in person."""
@@ -170,11 +180,10 @@ async def service_under_test(
         async with (
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client,
+            asyncpg.create_pool(database.url("registry"), min_size=0, max_size=2) as registry,
         ):
-            running = ServiceUnderTest(service, client, keys_dir)
-            client.event_hooks["request"].append(running.sign)
-            if name == "registry":
-                client.event_hooks["request"].append(running.give_access)
+            running = ServiceUnderTest(service, client, keys_dir, registry)
+            client.event_hooks["request"] += [running.sign, running.give_access]
             yield running
         _forget(service)
     settings.cache_clear()

@@ -269,6 +269,11 @@ async def _set(root: Path, seed: int, pages: int, parts: list[Part], clients: li
 async def _registry(stage: Stage, pages: int) -> None:
     """Pages in both networks, known to the registry, with three tokens of each kind that a network has."""
     connection = await stage.eye()
+    await connection.execute(
+        "INSERT INTO people (id, username, full_name, role, active, version, created_at, updated_at)"
+        " VALUES ($1, 'bench', 'Bench', 'moderator', true, 1, now(), now())",
+        UUID(int=1),
+    )
     organisation = uuid4()
     await connection.execute(
         "INSERT INTO organisations (id, name, sort_key, kind, active, version, created_at, updated_at)"

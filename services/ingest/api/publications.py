@@ -19,7 +19,7 @@ from shared.access import Caller, Right, ServiceCaller, allowed, internal_caller
 from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
 from shared.problems import Conflict, Invalid
-from shared.service import Reading, ServiceDep, Writing
+from shared.service import Reading, ServiceDep, Writing, WritingUnchecked
 from shared.tables.ingest import Publication
 
 router = APIRouter()
@@ -90,7 +90,7 @@ async def retry_publication(
 
 @internal.post("", status_code=201)
 async def request_publication(
-    session: Writing,
+    session: WritingUnchecked,
     caller: Publisher,
     service: ServiceDep,
     wanted: PublicationIn,
@@ -105,7 +105,7 @@ async def request_publication(
 
 @internal.post("/{publication_id}/retry", status_code=202)
 async def retry_for_service(
-    session: Writing,
+    session: WritingUnchecked,
     caller: Publisher,
     service: ServiceDep,
     publication_id: UUID,

@@ -13,7 +13,7 @@ from services.registry.schemas.sessions import ExternalIssuer, SignInWays
 from services.registry.sessions import Origin
 from services.registry.sign_in import Issued, Issuer, Refused
 from shared import audit
-from shared.service import ServiceDep, Writing
+from shared.service import ServiceDep, WritingUnchecked
 
 router = APIRouter(prefix="/auth", tags=["sign-in"])
 well_known = APIRouter(prefix="/.well-known", tags=["sign-in"])
@@ -122,7 +122,7 @@ def _origin(request: Request) -> Origin:
     return Origin(audit.origin(request).came_from, agent if agent.isprintable() and agent else None)
 
 
-async def _grant(request: Request, service: ServiceDep, session: Writing, issuer: Issuer) -> Issued:
+async def _grant(request: Request, service: ServiceDep, session: WritingUnchecked, issuer: Issuer) -> Issued:
     form = await _form(request)
     match _needed(form, "grant_type"):
         case "password" | "refresh_token" if not issuer.passwords:
@@ -164,7 +164,7 @@ async def token(
     request: Request,
     response: Response,
     service: ServiceDep,
-    session: Writing,
+    session: WritingUnchecked,
     issuer: Annotated[Issuer, Depends(_issuer)],
 ) -> TokenAnswer | JSONResponse:
     """The token endpoint of OAuth 2 (RFC 6749). Errors are `{error, error_description}`, as OAuth says.
@@ -192,7 +192,7 @@ async def token(
     responses={200: {"description": "The session has ended, or there was none"}, 400: REFUSALS[400]},
     openapi_extra=REVOKE_BODY,
 )
-async def revoke(request: Request, session: Writing) -> Response:
+async def revoke(request: Request, session: WritingUnchecked) -> Response:
     """Revocation after RFC 7009: the session of the refresh token ends. An unknown token is no error.
 
     An access token cannot be taken back; it ends by itself within 15 minutes.

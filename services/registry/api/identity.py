@@ -8,7 +8,7 @@ from services.registry import identities
 from services.registry.schemas.sessions import ExternalClaims, ExternalIdentity
 from shared.access import ServiceCaller, internal_caller
 from shared.problems import NotFound
-from shared.service import Writing
+from shared.service import WritingUnchecked
 
 internal = APIRouter(prefix="/internal/identity", include_in_schema=False)
 # Each of them takes tokens of people.
@@ -16,7 +16,7 @@ Others = Annotated[ServiceCaller, internal_caller("ingest", "appeals", "metrics"
 
 
 @internal.post("")
-async def post_identity(body: ExternalIdentity, session: Writing, _caller: Others) -> ExternalClaims:
+async def post_identity(body: ExternalIdentity, session: WritingUnchecked, _caller: Others) -> ExternalClaims:
     """The person under that name at that issuer, as claims. Asked again it answers the same."""
     found = await identities.find(session, body.issuer, body.subject, body.signed_in_at)
     if found is None:

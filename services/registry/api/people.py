@@ -17,8 +17,7 @@ from shared.tables.events import RegistryIdempotency
 
 router = APIRouter(prefix="/people", tags=["access"], responses=COMMON)
 
-# Hashing takes long. It comes before `caller`, whose standing is looked up in the request's transaction: until
-# then no connection is held.
+# Hashing takes long: it comes before the transaction's first statement, so that no connection is held meanwhile.
 MayManage = Annotated[Caller, allowed(Right.PEOPLE_MANAGE)]
 
 
@@ -102,7 +101,7 @@ async def patch_person(
 ) -> PersonShown:
     """Change the fields given. A new password, role or place, or `active: false`, ends the person's sessions.
 
-    Access tokens given before live on for 15 minutes at most.
+    Access tokens given before read for 15 minutes at most, and change nothing.
     """
     body, password_hash = given
     found = await people.change(session, caller, person_id, body, version, password_hash=password_hash)

@@ -49,7 +49,7 @@ async def list_sessions(
 
 @router.delete("/sessions", summary="End all sessions of a person", status_code=204)
 async def delete_sessions(person_id: UUID, session: Writing, caller: PeopleManager) -> None:
-    """Access tokens given before live on for 15 minutes at most."""
+    """Access tokens given before read for 15 minutes at most, and change nothing."""
     found = await people.one(session, caller, person_id, lock=True)
     check_hold(caller, found)
     await sessions.end_all(session, found.id)
@@ -57,7 +57,7 @@ async def delete_sessions(person_id: UUID, session: Writing, caller: PeopleManag
 
 @router.delete("/sessions/{session_id}", summary="End one session of a person", status_code=204)
 async def delete_session(person_id: UUID, session_id: UUID, session: Writing, caller: PeopleManager) -> None:
-    """Its last access token lives on for 15 minutes at most."""
+    """Its last access token reads for 15 minutes at most, and changes nothing."""
     found = await people.one(session, caller, person_id, lock=True)
     check_hold(caller, found)
     await sessions.end(session, found.id, session_id)
@@ -69,7 +69,8 @@ async def post_lock(
 ) -> PersonShown:
     """They cannot sign in until they are unlocked, and all their sessions end.
 
-    Access tokens given before live on for 15 minutes at most; those of an external issuer, for one.
+    Access tokens given before read for 15 minutes at most, those of an external issuer for one; they change
+    nothing.
     """
     found = await locks.lock(session, caller, person_id, body.reason)
     set_etag(response, found.version)
@@ -107,5 +108,5 @@ async def delete_my_other_sessions(session: Writing, caller: CallerDep) -> None:
 
 @own.delete("/{session_id}", summary="End one of the caller's sessions", status_code=204, responses=ONE)
 async def delete_my_session(session_id: UUID, session: Writing, caller: CallerDep) -> None:
-    """Its last access token lives on for 15 minutes at most."""
+    """Its last access token reads for 15 minutes at most, and changes nothing."""
     await sessions.end(session, _subject(caller), session_id)

@@ -15,6 +15,7 @@ from tests.harness import ServiceUnderTest, insert_organisation
 from tests.integration.registry.conftest import pointers, sign_in
 
 PEOPLE = "/api/v1/people"
+CALENDARS = "/api/v1/calendars"
 ME = "/api/v1/me"
 MINE = "/api/v1/me/sessions"
 
@@ -256,3 +257,16 @@ async def test_any_user_agent_may_sign_in(with_people: ServiceUnderTest, agent: 
     signed = await signed_in(with_people, **{"User-Agent": agent})
     (item,) = (await with_people.client.get(MINE, headers=bearer(signed))).json()["items"]
     assert len(item["user_agent"] or "") <= 300
+
+
+async def test_token_of_a_session_that_was_ended_reads_and_changes_nothing(with_people: ServiceUnderTest) -> None:
+    body = {"name": "Календарь", "time_zone": "Asia/Irkutsk", "weekly": {"1": [["09:00", "18:00"]]}}
+    kept, lost = await signed_in(with_people), await signed_in(with_people)
+    assert (await with_people.client.post(CALENDARS, json=body, headers=bearer(lost))).status_code == 201
+    assert (await with_people.client.delete(MINE, headers=bearer(kept))).status_code == 204
+    refused = await with_people.client.post(CALENDARS, json=body | {"name": "Другой"}, headers=bearer(lost))
+    assert (refused.status_code, refused.json()["type"]) == (401, "/problems/unauthenticated")
+    assert (await with_people.client.get(CALENDARS, headers=bearer(lost))).status_code == 200
+    again = await refreshed(with_people, kept)
+    answer = await with_people.client.post(CALENDARS, json=body | {"name": "Другой"}, headers=bearer(again.json()))
+    assert answer.status_code == 201

@@ -1,0 +1,120 @@
+"""Whoever lost their access changes nothing with a token that is still good, in any service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from shared.access import Right
+from tests.integration.access import printed
+from tests.integration.access.calls import GOOD
+from tests.integration.access.rows import CALLS
+from tests.integration.access.stage import EVERYBODY, Stage, Who
+from tests.integration.access.test_recorded import watched
+
+# They read, though by POST: what reads may do until the token ends stands in docs/access.md.
+READS = {
+    "POST /api/v1/pages/resolve",
+    "POST /api/v1/rule-sets/{rule_set_id}/dry-run",
+    "POST /api/v1/rule-sets/{rule_set_id}/test",
+}
+WRITES = [route for route in CALLS if not route.startswith("GET ") and route not in READS]
+# One write of each service that has any.
+ONE_OF_EACH = {
+    "registry": "POST /api/v1/organisations/{organisation_id}/names",
+    "ingest": "POST /api/v1/sources/{page_id}/backfills",
+    "appeals": "POST /api/v1/appeals/{appeal_id}/replies",
+    "webhooks": "POST /api/v1/webhooks/endpoints",
+}
+
+
+def may(route: str) -> Who:
+    """Somebody who may call the route."""
+    right = CALLS[route].right
+    return next(who for who in EVERYBODY if right is None or printed.reached(who.role, right, beneath=who.beneath))
+
+
+@asynccontextmanager
+async def committed(stage: Stage, change: str, back: str, subject: str) -> AsyncIterator[None]:
+    """What registry writes of somebody's access, for as long as the block lasts."""
+    engine = stage.services["registry"].service.database.engine
+    async with engine.begin() as connection:
+        await connection.execute(text(change), {"id": UUID(subject)})
+    try:
+        yield
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(text(back), {"id": UUID(subject)})
+
+
+@pytest.mark.parametrize("route", WRITES)
+async def test_locked_person_changes_nothing_with_a_token_that_is_still_good(stage: Stage, route: str) -> None:
+    who, service = may(route), stage.routes[route]
+    asked, token = stage.asked(route, CALLS[route], stage.world["own"]), stage.token(who)
+    lock = "UPDATE people SET locked_at = now() WHERE id = :id"
+    async with committed(stage, lock, "UPDATE people SET locked_at = NULL WHERE id = :id", stage.subject(who)):
+        with watched(stage, service) as database:
+            answer = await stage.send(route, asked, token)
+    assert answer.status_code == 401, f"{answer.status_code} {answer.text[:200]}"
+    assert database.rows == []
+
+
+@pytest.mark.parametrize("route", ONE_OF_EACH.values())
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        ("active = false", "active = true"),
+        ("role = 'analyst'", "role = 'moderator'"),
+        ("id = '00000000-0000-0000-0000-000000000405'", ""),
+    ],
+    ids=["removed", "another role", "nobody"],
+)
+async def test_person_whose_access_was_changed_changes_nothing(
+    stage: Stage, route: str, change: str, back: str
+) -> None:
+    who = Who("moderator")
+    subject = stage.subject(who)
+    undo = (
+        f"UPDATE people SET {back} WHERE id = :id"
+        if back
+        else (f"UPDATE people SET id = '{subject}' WHERE {change} AND CAST(:id AS uuid) IS NOT NULL")
+    )
+    asked = stage.asked(route, CALLS[route], stage.world["own"])
+    assert (await stage.send(route, asked, stage.token(who))).status_code in GOOD
+    async with committed(stage, f"UPDATE people SET {change} WHERE id = :id", undo, subject):
+        answer = await stage.send(route, asked, stage.token(who))
+    assert answer.status_code == 401, f"{answer.status_code} {answer.text[:200]}"
+    assert (await stage.send(route, asked, stage.token(who))).status_code in GOOD
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["active = false", "expires_at = now() - interval '1 minute'", "scopes = '[\"registry:read\"]'"],
+    ids=["removed", "expired", "narrowed"],
+)
+async def test_system_whose_access_was_changed_changes_nothing(stage: Stage, change: str) -> None:
+    place, client = stage.world["own"]["organisation_id"], str(stage.world["own"]["client_id"])
+    scope = f"{Right.APPEALS_READ} {Right.APPEALS_ANSWER}"
+    back = f"""UPDATE api_clients SET active = true, expires_at = NULL,
+        scopes = '["{Right.APPEALS_READ}", "{Right.APPEALS_ANSWER}"]' WHERE id = :id"""
+    token = stage.services["registry"].token(
+        "executor", place, subject=client, scope=scope, lifetime=timedelta(minutes=5)
+    )
+    route = ONE_OF_EACH["appeals"]
+    asked = stage.asked(route, CALLS[route], stage.world["own"])
+    async with committed(
+        stage, back, "UPDATE api_clients SET scopes = '[\"registry:read\"]' WHERE id = :id", client
+    ):
+        assert (await stage.send(route, asked, token)).status_code in GOOD
+        async with committed(stage, f"UPDATE api_clients SET {change} WHERE id = :id", back, client):
+            answer = await stage.send(route, asked, token)
+        assert answer.status_code == 401, f"{answer.status_code} {answer.text[:200]}"
+
+
+def test_routes_that_only_read_by_post_are_routes(stage: Stage) -> None:
+    assert CALLS.keys() >= READS
+    assert {stage.routes[route] for route in ONE_OF_EACH.values()} == set(ONE_OF_EACH)
+    assert {stage.routes[route] for route in WRITES} == set(ONE_OF_EACH)
