@@ -33,6 +33,11 @@ class Message(Base):
             "written_at",
             postgresql_where=text("kind = 'wall_post' AND deleted_at IS NULL"),
         ),
+        Index(
+            "ix_messages_living_comments",
+            "thread_key",
+            postgresql_where=text("kind = 'comment' AND deleted_at IS NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -140,6 +145,8 @@ class Thread(Base):
 
     `marker` is what the network said of the thread when it was last read completely (a count, a last id, a time
     of activity): the thread is read again when the network says something else. `anchor`: where reading goes on.
+    `difference`: how many comments more the network counted than we held after the last complete reading. Another
+    difference is read at once, the same one at `recheck_at` (database time): after twice as long each time.
     """
 
     __tablename__ = "threads"
@@ -150,6 +157,9 @@ class Thread(Base):
     marker: Mapped[str | None]
     anchor: Mapped[str | None]
     read_at: Mapped[datetime]
+    difference: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    rechecks: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    recheck_at: Mapped[datetime | None]
 
 
 class SetAside(Base):

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from services.ingest.callbacks.book import CallbackBook
 from services.ingest.intake.taking import Batch, Taken, take, take_many
 from services.ingest.intake.texts import plain
+from services.ingest.intake.threads import differing, mark
 from services.ingest.networks.port import (
     Callbacks,
     Incoming,
@@ -128,7 +129,7 @@ class DatabaseFeed:
                     taken = await take_many(session, [delivery.batch for delivery in deliveries])
                     for delivery in deliveries:
                         if delivery.marks:
-                            await _mark(session, delivery.batch.page, delivery.marks)
+                            await mark(session, delivery.batch.page, delivery.marks)
                     await _success(session, list(zip(deliveries, taken, strict=True)))
                     for delivery, one in zip(deliveries, taken, strict=True):
                         if delivery.also is not None:
@@ -195,6 +196,13 @@ class DatabaseFeed:
                 select(Thread.thread_key, Thread.marker, Thread.anchor).where(Thread.thread_key.in_(thread_keys))
             )
             return {row.thread_key: ThreadMark(row.thread_key, row.marker, row.anchor) for row in rows}
+
+    async def differing(self, counts: Mapping[str, int], *, whole: bool = False) -> dict[str, int]:
+        """Of these threads, with the comments that the network counts: those of which we hold another number."""
+        if not counts:
+            return {}
+        async with self._database.read() as session:
+            return await differing(session, counts, whole=whole)
 
     async def forget(self, thread_keys: Sequence[str]) -> None:
         """Have these threads read again."""
@@ -333,26 +341,3 @@ def _well(*, moved: bool) -> Insert:
 
 
 _WELL, _WELL_AND_MOVED = _well(moved=False), _well(moved=True)
-
-
-async def _mark(session: WriteSession, page: PageRef, marks: Sequence[ThreadMark]) -> None:
-    now = clock.now()
-    latest = {mark.thread_key: mark for mark in marks}
-    upsert = insert(Thread)
-    upsert = upsert.on_conflict_do_update(
-        index_elements=[Thread.thread_key],
-        set_={name: upsert.excluded[name] for name in ("marker", "anchor", "read_at")},
-    )
-    await session.execute(
-        upsert,
-        [
-            {
-                "thread_key": key,
-                "page_id": page.id,
-                "marker": latest[key].marker,
-                "anchor": latest[key].anchor,
-                "read_at": now,
-            }
-            for key in sorted(latest)
-        ],
-    )

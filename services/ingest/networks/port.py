@@ -170,11 +170,16 @@ class Unsure(Exception):  # noqa: N818 — an outcome of publishing
 
 @dataclass(frozen=True, slots=True)
 class ThreadMark:
-    """How far a thread is read: see `shared.tables.ingest.Thread`."""
+    """How far a thread is read: see `shared.tables.ingest.Thread`.
+
+    `count`: after a complete reading alone, how many comments the network had counted before it. What still
+    differs from our living rows then is remembered and read again ever more rarely.
+    """
 
     thread_key: str
     marker: str | None
     anchor: str | None = None
+    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +340,14 @@ class Feed(Protocol):
 
     async def forget(self, thread_keys: Sequence[str]) -> None:
         """Have these threads read again."""
+
+    async def differing(self, counts: Mapping[str, int], *, whole: bool = False) -> dict[str, int]:
+        """Of these threads, with the comments that the network counts: those of which we hold another number.
+
+        Answers how many living comments we hold. A difference that stayed after a complete reading (comments that
+        the network counts and does not show) is left out until it changes or its next reading is due; with `whole`
+        it is not.
+        """
 
     async def stored(
         self, page: PageRef, kind: Kind, *, thread_key: str | None = None, since: datetime | None = None

@@ -57,16 +57,19 @@ async def test_a_deleted_post_is_noticed_by_its_absence(
     _deaf(vk)
     stays, goes = (vk.citizen(page, f"Запись {n} {uuid4()}", "wall_post") for n in range(2))
     comment = vk.citizen(page, "Комментарий", thread=stays["thread"])
+    below = vk.citizen(page, "Под записью, которой не станет", thread=goes["thread"])
     async with connected(database, keys_dir, vk_api_url=vk.url, **POLLED) as system:
         await system.connect_page("vk", vk, page)
         await _row(system, "external_id = $1 AND kind = 'wall_post'", f"-{page}_{goes['id']}")
-        await _row(system, "external_id = $1 AND kind = 'comment'", f"-{page}_{comment['id']}")
+        for one in (comment, below):
+            await _row(system, "external_id = $1 AND kind = 'comment'", f"-{page}_{one['id']}")
         vk.post("delete", page=page, id=goes["id"], by="community", kind="wall_post")
         vk.post("delete", page=page, id=comment["id"], by="author")
         vk.post("edit", page=page, id=stays["id"], text="Исправлено", kind="wall_post")
         row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"-{page}_{goes['id']}")
         assert row["deleted_by"] == "unknown"
-        await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"-{page}_{comment['id']}")
+        for one in (comment, below):
+            await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"-{page}_{one['id']}")
         row = await _row(system, "external_id = $1 AND text = 'Исправлено'", f"-{page}_{stays['id']}")
         assert (row["version"], row["deleted_at"]) == (2, None)
 

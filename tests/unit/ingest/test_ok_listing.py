@@ -68,6 +68,10 @@ class Wire:
             raise error
         return Parsed(), "end"
 
+    async def compared(self, page: PageRef, place: str, count: int, feed: Any) -> tuple[Parsed, str | None]:
+        """All comments of a discussion."""
+        return await self.comments(page, place, None)
+
     async def by_ids(self, wanted: dict[str, PageRef]) -> list[tuple[PageRef, Parsed]]:
         """No topics."""
         return []
@@ -83,6 +87,10 @@ class Memory:
     async def marks(self, keys: list[str]) -> dict[str, ThreadMark]:
         """How far threads are read."""
         return {key: self.kept[key] for key in keys if key in self.kept}
+
+    async def differing(self, counts: dict[str, int]) -> dict[str, int]:
+        """As many are stored as the network counts."""
+        return {}
 
     async def store(self, page: PageRef, way: str, parsed: Parsed, **more: Any) -> None:
         """Keep the marks."""

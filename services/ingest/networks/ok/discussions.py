@@ -36,11 +36,12 @@ WELL_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A discussion that differs from what is stored."""
+    """A discussion that differs from what is stored; `whole`: reading on from its anchor does not mend that."""
 
     page: PageRef
     shown: Shown
     known: ThreadMark | None
+    whole: bool = False
 
     @property
     def place(self) -> str:
@@ -126,17 +127,23 @@ class Discussions:
         """Put down the discussions that differ from what is stored; says whether there are any."""
         found = [(page, one) for one in rows if (page := self._accounts.page(NETWORK, one.group)) is not None]
         known = await self._feed.marks([f"ok:{one.place}" for _, one in found])
+        held = await self._feed.differing({f"ok:{one.place}": one.count for _, one in found})
         news = False
         for page, one in found:
-            mark = known.get(f"ok:{one.place}")
+            key = f"ok:{one.place}"
+            mark, living = known.get(key), held.get(key)
             waiting = self._todo.get(one.place)
-            if mark is not None and mark.marker == one.marker:
+            marker = None if mark is None else mark.marker
+            if marker == one.marker and living is None:
                 continue
             if waiting is not None and waiting.shown.marker == one.marker:
                 continue
             if waiting is not None:
                 self._rests.wake(one.place)
-            self._todo[one.place] = Moved(page, one, mark)
+            # Fewer comments than we hold, or read on to here and still others than we hold.
+            here = (marker or "").removeprefix(UNSETTLED) == one.marker
+            whole = living is not None and (living > one.count or here)
+            self._todo[one.place] = Moved(page, one, mark, whole)
             news = True
         return news
 
@@ -215,17 +222,21 @@ class Discussions:
         """Read a discussion on from its anchor; whole, when comments have vanished from it."""
         observed_at = clock.now()
         before = count_of(one.known)
-        anchor = one.known.anchor if one.known is not None and one.shown.count >= before else None
-        parsed = Parsed()
-        if one.shown.count or before:
-            parsed, anchor = await self._reader.comments(one.page, one.place, anchor)
+        whole = one.whole or one.known is None or one.known.anchor is None or one.shown.count < before
+        anchor = None if whole or one.known is None else one.known.anchor
+        parsed, count = Parsed(), None
+        if one.shown.count or before or one.whole:
+            if whole:
+                count = one.shown.count
+                parsed, anchor = await self._reader.compared(one.page, one.place, count, self._feed)
+            else:
+                parsed, anchor = await self._reader.comments(one.page, one.place, anchor)
         marker = one.shown.marker
         old = one.shown.active_at is not None and one.shown.active_at < observed_at - SETTLED_AFTER
         if not old and (one.known is None or one.known.marker != UNSETTLED + marker):
             marker = UNSETTLED + marker
-        await self._feed.store(
-            one.page, WAY, parsed, observed_at=observed_at, marks=[ThreadMark(one.thread_key, marker, anchor)]
-        )
+        mark = ThreadMark(one.thread_key, marker, anchor, count)
+        await self._feed.store(one.page, WAY, parsed, observed_at=observed_at, marks=[mark])
 
 
 def count_of(mark: ThreadMark | None) -> int:

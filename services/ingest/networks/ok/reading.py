@@ -1,20 +1,23 @@
 """Reading topics and the comments of discussions, as all ways of polling need it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.ingest.networks.calls import CallLost
 from services.ingest.networks.ok import parse
 from services.ingest.networks.ok.client import OkClient
 from services.ingest.networks.ok.errors import NETWORK
-from services.ingest.networks.port import PageRef, Parsed
+from services.ingest.networks.port import Feed, Incoming, Kind, PageRef, Parsed
+from shared import clock
 
 PAGE = 100
 TOPICS_PAGE = 50
 FIELDS = "comment.*,date_ms"
 # Topics asked for together come with at most so many blocks each.
 BLOCKS = 3
+# What was written a moment ago may be missing from an answer that was being made then.
+YOUNG = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,28 @@ class Reader:
             if not answer.get("has_more") or not rows or not reached or reached == start:
                 return parsed, anchor
             start = str(reached)
+
+    async def compared(
+        self, page: PageRef, place: str, count: int | None, feed: Feed
+    ) -> tuple[Parsed, str | None]:
+        """All comments of a discussion, deletions of those that we hold and it has no longer, and where it ended.
+
+        The network names removed comments as long as it pleases. One that it leaves out counts as removed only
+        where it shows as many comments as it counts: groups may show fewer than there are.
+        """
+        observed_at = clock.now()
+        # Read first: what is stored meanwhile may be younger than the reading.
+        held = await feed.stored(page, "comment", thread_key=f"ok:{place}")
+        parsed, anchor = await self.comments(page, place, None)
+        named = {item.external_id for item in parsed.items}
+        removed = {item.external_id for item in parsed.items if item.happened == "deleted"}
+        if not parsed.unreadable and len(named - removed) == count:
+            parsed.items += [
+                deletion(page, "comment", one, place, at)
+                for one, at in sorted(held.items())
+                if one not in named and at < observed_at - YOUNG
+            ]
+        return parsed, anchor
 
     async def newest(self, page: PageRef, place: str, since: datetime, *, removed: bool | None = None) -> Parsed:
         """Comments from the newest back to a moment; with `removed`, the removed ones as deletions."""
@@ -133,6 +158,19 @@ class Reader:
         rows = rows if isinstance(rows, list) else []
         after = answer.get("anchor")
         return rows, str(after) if rows and after and str(after) != anchor else None
+
+
+def deletion(page: PageRef, kind: Kind, external_id: str, place: str, written_at: datetime) -> Incoming:
+    """What stood there does not stand there any more; the network does not tell who removed it."""
+    return Incoming(
+        happened="deleted",
+        kind=kind,
+        external_id=external_id,
+        thread_key=f"ok:{place}",
+        written_at=written_at,
+        raw={},
+        url=parse.place_url(page, place),
+    )
 
 
 def topics_in(answer: Any) -> list[Any]:

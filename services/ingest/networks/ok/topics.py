@@ -1,7 +1,8 @@
 """Slow comparison: topics of each group, edited and removed ones among them, and discussions read again whole."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,8 +11,8 @@ from services.ingest.networks.ok import parse
 from services.ingest.networks.ok.closed import Rests, concerns_it_alone, words
 from services.ingest.networks.ok.discussions import UNSETTLED, count_of
 from services.ingest.networks.ok.errors import NETWORK
-from services.ingest.networks.ok.reading import Reader, TopicPage
-from services.ingest.networks.port import Accounts, Feed, Incoming, Kind, PageRef, Parsed, ThreadMark
+from services.ingest.networks.ok.reading import Reader, TopicPage, deletion
+from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, ThreadMark
 from services.ingest.networks.resting import TROUBLE, rounds
 from services.ingest.settings import IngestSettings
 from shared import clock
@@ -91,7 +92,8 @@ class Topics:
         await self._feed.store(page, WAY, seen.parsed, observed_at=observed_at)
         await self._vanished(page, seen)
         marks = await self._feed.marks([f"ok:{item.external_id}" for item in seen.parsed.items])
-        whole, live = self._chosen(page, seen, marks, observed_at)
+        others = await self._feed.differing({f"ok:{place}": count for place, count in seen.counts.items()})
+        whole, live = self._chosen(page, seen, marks, others.keys(), observed_at)
         for place in whole:
             await self._read(page, place, marks.get(f"ok:{place}"), seen.counts.get(place))
         for place in live:
@@ -101,13 +103,21 @@ class Topics:
         """Read a discussion whole, and mark it as the list of discussions will show it."""
         observed_at = clock.now()
         try:
-            comments, anchor = await self._reader.comments(page, place, None)
+            comments, anchor = await self._reader.compared(page, place, count, self._feed)
         except CallError as error:
+            if concerns_it_alone(error) and count is not None:
+                # What stays closed is asked for ever more rarely, like any difference that reading does not mend.
+                refused = replace(mark or ThreadMark(f"ok:{place}", None), count=count)
+                await self._feed.store(page, WAY, Parsed(), marks=[refused])
             self._closed(page, place, error)
             return
         marks = []
-        if mark is not None and count is not None and count != count_of(mark):
-            marks = [ThreadMark(mark.thread_key, f"{_said(mark)}|{count}", anchor)]
+        if count is not None:
+            # One that the list of discussions has not shown yet stays to be looked at there.
+            said = None if mark is None else mark.marker
+            if said is not None and count != count_of(mark):
+                said = f"{_said(mark)}|{count}"
+            marks = [ThreadMark(f"ok:{place}", said, anchor, count)]
         await self._feed.store(page, WAY, comments, observed_at=observed_at, marks=marks)
 
     async def _read_back(self, page: PageRef, place: str, since: datetime) -> None:
@@ -128,18 +138,25 @@ class Topics:
         self._feed.failed(page, WAY, words(error, f"обсуждение {place}"))
 
     def _chosen(
-        self, page: PageRef, seen: TopicPage, marks: Mapping[str, ThreadMark], now: datetime
+        self,
+        page: PageRef,
+        seen: TopicPage,
+        marks: Mapping[str, ThreadMark],
+        others: Collection[str],
+        now: datetime,
     ) -> tuple[list[str], list[str]]:
         """Discussions to read again now: whole, and as far as they are new.
 
-        Whole: those whose count of comments is not the one that was read, and one of the quiet ones in turn.
+        Whole: those whose count of comments is not the one that was read or not the number that is stored (these
+        are `others`), and one of the quiet ones in turn.
         """
         active: dict[str, datetime] = {}
         differ: set[str] = set()
         for item in seen.parsed.items:
             place, mark = item.external_id, marks.get(f"ok:{item.external_id}")
             count = seen.counts.get(place)
-            if mark is not None and count is not None and count != count_of(mark):
+            read = count_of(mark) if mark is not None and mark.marker is not None else None
+            if f"ok:{place}" in others or (read is not None and count is not None and count != read):
                 differ.add(place)
             elif count == 0 or (count is None and mark is not None and not count_of(mark)):
                 continue
@@ -168,9 +185,9 @@ class Topics:
         for place in missing[:ASKED]:
             if not await self._gone(page, place):
                 continue
-            parsed = Parsed([_deletion(page, "wall_post", place, place, stored[place])])
+            parsed = Parsed([deletion(page, "wall_post", place, place, stored[place])])
             comments = await self._feed.stored(page, "comment", thread_key=f"ok:{place}")
-            parsed.items += [_deletion(page, "comment", one, place, at) for one, at in comments.items()]
+            parsed.items += [deletion(page, "comment", one, place, at) for one, at in comments.items()]
             await self._feed.store(page, WAY, parsed)
 
     async def _gone(self, page: PageRef, place: str) -> bool:
@@ -184,19 +201,6 @@ class Topics:
                 raise
             return True
         return False
-
-
-def _deletion(page: PageRef, kind: Kind, external_id: str, place: str, written_at: datetime) -> Incoming:
-    """What stood there does not stand there any more; the network does not tell who removed it."""
-    return Incoming(
-        happened="deleted",
-        kind=kind,
-        external_id=external_id,
-        thread_key=f"ok:{place}",
-        written_at=written_at,
-        raw={},
-        url=parse.place_url(page, place),
-    )
 
 
 def _said(mark: ThreadMark | None) -> str:

@@ -80,10 +80,12 @@ class Walk:
             fresh = _since(found.parsed, self._since)
             if after not in places:
                 yield self._step("topics", fresh, observed_at, anchor=anchor, done=self._by_time(found.parsed))
+            others = await self._feed.differing(_threads(found.counts), whole=True)
             for place in _rest(places, after):
-                if not found.counts.get(place, 1):
+                if not found.counts.get(place, 1) and f"ok:{place}" not in others:
                     continue
-                async for walked in self._comments("topics", place, anchor, self._by_time(found.parsed)):
+                done = self._by_time(found.parsed)
+                async for walked in self._comments("topics", place, found.counts.get(place), anchor, done):
                     yield walked
             # Comments under older topics are found by the list of discussions.
             if found.anchor is None or (found.parsed.items and not fresh.items):
@@ -126,15 +128,19 @@ class Walk:
             for _, parsed in await self._reader.by_ids(wanted):
                 fresh = _since(parsed, self._since)
                 yield self._step("list", fresh, observed_at, anchor=anchor, after=after, done=0.0)
+        others = await self._feed.differing(_threads(counts), whole=True)
         for number, place in enumerate(unread):
-            if counts[place]:
-                async for walked in self._comments("list", place, anchor, number / len(unread)):
+            if counts[place] or f"ok:{place}" in others:
+                done = number / len(unread)
+                async for walked in self._comments("list", place, counts[place], anchor, done):
                     yield walked
 
-    async def _comments(self, step: str, place: str, anchor: str | None, done: float) -> AsyncIterator[Walked]:
+    async def _comments(
+        self, step: str, place: str, count: int | None, anchor: str | None, done: float
+    ) -> AsyncIterator[Walked]:
         observed_at = clock.now()
         try:
-            comments, _ = await self._reader.comments(self._page, place, None)
+            comments, _ = await self._reader.compared(self._page, place, count, self._feed)
         except CallError as error:
             if not concerns_it_alone(error):
                 raise
@@ -200,8 +206,13 @@ class Walk:
 
 
 def _since(parsed: Parsed, since: datetime) -> Parsed:
-    """The same without what was written before."""
-    return Parsed([item for item in parsed.items if item.written_at >= since], parsed.unreadable)
+    """The same without what was written before; deletions stay, whenever the words were written."""
+    kept = [item for item in parsed.items if item.written_at >= since or item.happened == "deleted"]
+    return Parsed(kept, parsed.unreadable)
+
+
+def _threads(counts: Mapping[str, int]) -> dict[str, int]:
+    return {f"ok:{place}": count for place, count in counts.items()}
 
 
 def _rest(names: Sequence[str], after: str | None) -> list[str]:

@@ -100,13 +100,14 @@ class Boards:
             return False
         keys = {parse.BOARD.thread(page, topic.id): topic for topic in topics}
         known = await feed.marks(list(keys))
+        others = await feed.differing({key: topic.comments for key, topic in keys.items()})
         for key, topic in keys.items():
             mark = known.get(key)
-            if mark is not None and mark.marker == topic.marker:
+            if mark is not None and mark.marker == topic.marker and key not in others:
                 continue
             observed_at = clock.now()
             parsed = await self.compared(page, topic.id, feed)
-            marks = [ThreadMark(key, topic.marker)]
+            marks = [ThreadMark(key, topic.marker, count=topic.comments)]
             await feed.store(page, WAY, parsed, observed_at=observed_at, marks=marks)
         feed.well(page, WAY)
         return True

@@ -52,10 +52,11 @@ def last_number(key: str) -> str:
 
 
 class Seen:
-    """The ids of what a reading showed. Once something could not be read, nothing counts as absent."""
+    """The ids of what a reading showed, parsed or not. Once a payload shows no id, nothing counts as absent."""
 
     def __init__(self, *parsed: Parsed) -> None:
         self._ids: set[str] = set()
+        self._unparsed: set[str] = set()
         self._doubtful = False
         for one in parsed:
             self.add(one)
@@ -63,13 +64,22 @@ class Seen:
     def add(self, parsed: Parsed) -> None:
         """More of the same reading."""
         self._ids.update(item.external_id for item in parsed.items)
-        self._doubtful = self._doubtful or bool(parsed.unreadable)
+        for one in parsed.unreadable:
+            ident = one.raw.get("id") if isinstance(one.raw, dict) else None
+            if isinstance(ident, int):
+                self._unparsed.add(str(ident))
+            else:
+                self._doubtful = True
 
     def absent(self, stored: Mapping[str, datetime], observed_at: datetime) -> list[str]:
         """What is stored and old enough to be seen, but was not."""
         if self._doubtful:
             return []
-        return sorted(one for one, at in stored.items() if one not in self._ids and at < observed_at - YOUNG)
+        return sorted(
+            one
+            for one, at in stored.items()
+            if one not in self._ids and last_number(one) not in self._unparsed and at < observed_at - YOUNG
+        )
 
 
 def gone(kind: Kind, external_id: str, thread_key: str, written_at: datetime) -> Incoming:
@@ -206,7 +216,14 @@ class WallReader:
         for start in range(0, len(missing), POSTS):
             asked = missing[start : start + POSTS]
             standing = await self._standing(asked)
-            found += [gone("wall_post", one, f"vk:{one}", stored[one]) for one in asked if one not in standing]
+            for one in asked:
+                if one in standing:
+                    continue
+                key = f"vk:{one}"
+                found.append(gone("wall_post", one, key, stored[one]))
+                # Its comments went with it, and no reading will show that.
+                comments = await feed.stored(page, "comment", thread_key=key)
+                found += [gone("comment", name, key, at) for name, at in comments.items()]
         return found
 
     async def _standing(self, names: Sequence[str]) -> set[str]:

@@ -77,7 +77,8 @@ class Walk:
             here = Parsed(self._young(posts.parsed), posts.parsed.unreadable)
             yield self._walked(here, observed_at, posts.oldest, step="wall", offset=offset, below=below)
             done = posts.last or posts.oldest is None or posts.oldest < self._reach
-            threads = {int(last_number(key)): count for key, count in posts.counts.items() if count}
+            others = await self._feed.differing(posts.counts, whole=True)
+            threads = {int(last_number(key)) for key, count in posts.counts.items() if count or key in others}
             todo = [one for one in sorted(threads, reverse=True) if below is None or one < int(below)]
             for start in range(0, len(todo), THREADS):
                 observed_at = clock.now()

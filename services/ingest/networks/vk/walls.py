@@ -1,6 +1,7 @@
 """Comparing walls with what is stored: what push did not bring, polling finds.
 
-One wall.get tells the comment counts of a hundred posts; only threads with another count are read again, whole.
+One wall.get tells the comment counts of a hundred posts. Threads are read again, whole, whose count is not the one
+that was read before, or not the number of living comments that are stored.
 Which wall comes next the schedule says, within the day's budget of wall.get.
 """
 
@@ -178,10 +179,11 @@ class Walls:
         quiet = [ThreadMark(key, "0") for key, count in counts.items() if key not in known and count == 0]
         stored = await self._feed.store(page, WAY, parsed, observed_at=observed_at, marks=quiet)
         found = _newest(parsed, stored.new)
+        others = await self._feed.differing(counts)
         differing = [
             key
             for key, count in counts.items()
-            if (count if key not in known else known[key].marker != str(count))
+            if key in others or (count if key not in known else known[key].marker != str(count))
         ]
         # Those that push told to have changed first, then the posts of these days.
         hinted = {key for key in differing if key in known and known[key].marker is None}
@@ -214,7 +216,7 @@ class Walls:
         parsed = Parsed()
         for one in by_post.values():
             parsed.extend(one)
-        marks = [ThreadMark(key, str(counts[key])) for key in keys]
+        marks = [ThreadMark(key, str(counts[key]), count=counts[key]) for key in keys]
         stored = await self._feed.store(page, WAY, parsed, observed_at=observed_at, marks=marks)
         return _newest(parsed, stored.new)
 

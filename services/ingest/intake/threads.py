@@ -1,0 +1,96 @@
+"""How far threads are read, and how their living comments compare with what the network counts."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from sqlalchemy import ARRAY, Boolean, Integer, Interval, String, bindparam, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.ingest.networks.port import PageRef, ThreadMark
+from shared import clock
+from shared.database import WriteSession
+from shared.tables.ingest import Thread
+
+# How long a difference that a complete reading left rests; then twice as long each time.
+FIRST_RECHECK = timedelta(minutes=1)
+DOUBLINGS = 15
+# More comments than any thread has.
+MOST = 1_000_000_000
+
+# The literals let the planner take the partial index of living comments.
+_LIVING = """
+SELECT thread_key, count(*)::integer AS living FROM messages
+WHERE thread_key = ANY(:keys) AND kind = 'comment' AND deleted_at IS NULL GROUP BY thread_key
+"""
+
+_DIFFERING = text(f"""
+SELECT u.thread_key, coalesce(l.living, 0) AS living
+FROM unnest(:keys, :counts) AS u(thread_key, count)
+LEFT JOIN ({_LIVING}) l USING (thread_key)
+LEFT JOIN threads t USING (thread_key)
+WHERE CASE WHEN :whole THEN u.count <> coalesce(l.living, 0)
+    ELSE u.count - coalesce(l.living, 0) <> coalesce(t.difference, 0) OR t.recheck_at <= now() END
+""")  # noqa: S608 — constants alone
+
+# The same difference as before waits twice as long once its time has come; another one begins anew.
+_COMPLETE = text(f"""
+UPDATE threads t SET
+    difference = f.difference,
+    rechecks = CASE WHEN t.difference = f.difference AND f.difference <> 0
+        THEN t.rechecks + (t.recheck_at <= now())::integer ELSE 0 END,
+    recheck_at = CASE WHEN f.difference = 0 THEN NULL
+        WHEN t.difference <> f.difference THEN now() + :first
+        WHEN t.recheck_at > now() THEN t.recheck_at
+        ELSE now() + :first * power(2, least(t.rechecks + 1, :doublings)) END
+FROM (
+    SELECT u.thread_key, u.count - coalesce(l.living, 0) AS difference
+    FROM unnest(:keys, :counts) AS u(thread_key, count) LEFT JOIN ({_LIVING}) l USING (thread_key)
+) f
+WHERE t.thread_key = f.thread_key
+""")  # noqa: S608
+
+_TYPES = (bindparam("keys", type_=ARRAY(String)), bindparam("counts", type_=ARRAY(Integer)))
+_DIFFERING = _DIFFERING.bindparams(*_TYPES, bindparam("whole", type_=Boolean))
+_COMPLETE = _COMPLETE.bindparams(
+    *_TYPES, bindparam("first", FIRST_RECHECK, Interval), bindparam("doublings", DOUBLINGS, Integer)
+)
+
+
+async def differing(session: AsyncSession, counts: Mapping[str, int], *, whole: bool) -> dict[str, int]:
+    """Return how many living comments we hold of those threads whose count differs; see `networks.port.Feed`."""
+    rows = await session.execute(_DIFFERING, {**_columns(counts), "whole": whole})
+    return {row.thread_key: row.living for row in rows}
+
+
+async def mark(session: WriteSession, page: PageRef, marks: Sequence[ThreadMark]) -> None:
+    """Write down how far threads of a page are read, after what was read is stored in the same transaction."""
+    now = clock.now()
+    latest = {one.thread_key: one for one in marks}
+    upsert = insert(Thread)
+    upsert = upsert.on_conflict_do_update(
+        index_elements=[Thread.thread_key],
+        set_={name: upsert.excluded[name] for name in ("marker", "anchor", "read_at")},
+    )
+    await session.execute(
+        upsert,
+        [
+            {
+                "thread_key": key,
+                "page_id": page.id,
+                "marker": latest[key].marker,
+                "anchor": latest[key].anchor,
+                "read_at": now,
+            }
+            for key in sorted(latest)
+        ],
+    )
+    complete = {key: one.count for key, one in latest.items() if one.count is not None}
+    if complete:
+        await session.execute(_COMPLETE, _columns(complete))
+
+
+def _columns(counts: Mapping[str, int]) -> dict[str, list[str] | list[int]]:
+    """Two lists side by side; a number that no column holds is as wrong as the largest that one does."""
+    keys = sorted(counts)
+    return {"keys": keys, "counts": [min(max(counts[key], 0), MOST) for key in keys]}
