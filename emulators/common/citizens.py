@@ -65,7 +65,9 @@ class CitizenWriter:
             try:
                 await asyncio.wait_for(self._changed.wait(), pause)
             except TimeoutError:
-                self.write_one()
+                # The pause may end in the very turn of the loop that changed the rate: the new rate counts.
+                if not self._changed.is_set():
+                    self.write_one()
 
     def write_one(self) -> None:
         """One citizen writes one message now, if there is a page to write to."""

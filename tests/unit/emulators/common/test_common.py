@@ -1,10 +1,12 @@
 """Faults, limits, the feed and the invented citizens, whichever the network."""
 
+import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 import pytest
 
@@ -164,3 +166,26 @@ def test_a_citizen_writes_somewhere(world: VkWorld) -> None:
     assert written + len(refused) == 40
     assert written > 0
     assert refused
+
+
+async def test_rate_set_to_zero_as_a_pause_ends_writes_nothing_more(
+    world: VkWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = CitizenWriter(world, 5, 60, lambda error: None)
+    pauses: list[float | None] = []
+    written: list[bool] = []
+    monkeypatch.setattr(writer, "write_one", lambda: written.append(True))
+
+    async def end_as_the_rate_changes(waiting: Coroutine[Any, Any, bool], pause: float | None) -> None:
+        waiting.close()
+        pauses.append(pause)
+        if pause is None:
+            raise asyncio.CancelledError
+        writer.set_rate(0)
+        raise TimeoutError
+
+    monkeypatch.setattr("emulators.common.citizens.asyncio.wait_for", end_as_the_rate_changes)
+    with pytest.raises(asyncio.CancelledError):
+        await writer.run()
+    assert pauses[1:] == [None]
+    assert not written
