@@ -14,7 +14,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, tuple_
+from sqlalchemy import BindParameter, ColumnElement, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from shared.access import CallerDep
@@ -133,6 +133,15 @@ def _parameters(dependant: Dependant) -> Iterator[str]:
     yield from (field.alias for field in dependant.query_params)
     for needed in dependant.dependencies:
         yield from _parameters(needed)
+
+
+def written(value: T) -> BindParameter[T]:
+    """A value of a fixed set, written into the statement instead of sent beside it.
+
+    A prepared statement may get one plan for all values: it uses no partial index, and walks a whole list for a
+    value that few rows have. So each of these values has a statement, and a plan, of its own.
+    """
+    return literal(value, literal_execute=True)
 
 
 PagingDep = Annotated[Paging, Depends(paging)]

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Text,
     and_,
     func,
-    literal,
     literal_column,
     select,
     true,
@@ -31,7 +30,7 @@ from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.masking import mask, snippet
-from shared.pagination import Paging
+from shared.pagination import Paging, written
 from shared.problems import NotFound
 from shared.tables.appeals import Appeal, AppealMessage, Hand, Topic, Triage
 from shared.tables.ingest import Message
@@ -63,31 +62,34 @@ class Filter:
         """The filter within what the caller may see."""
         found: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
         if self.status:
-            found.append(Appeal.status.in_(self.status))
+            found.append(Appeal.status.in_([written(status) for status in self.status]))
         if self.waiting_for:
-            found += [Appeal.status == "triage", Appeal.route["waiting_for"].astext.in_(self.waiting_for)]
+            found += [Appeal.status == written("triage"), Appeal.route["waiting_for"].astext.in_(self.waiting_for)]
         for column, value in (
             (Appeal.organisation_id, self.organisation_id),
-            (Appeal.network, self.network),
             (Appeal.municipality, self.municipality),
             (Appeal.settlement, self.settlement),
             (Appeal.fault, self.fault),
-            (Appeal.urgency, self.urgency),
             (Appeal.number, self.number),
         ):
             if value is not None:
                 found.append(and_(column == value))
-        if self.language is not None:
-            # Written into the statement: the partial index of rare languages is found by what stands there.
-            found.append(and_(Appeal.language == literal(self.language, literal_execute=True)))
+        for column, fixed in (
+            (Appeal.network, self.network),
+            (Appeal.language, self.language),
+            (Appeal.urgency, self.urgency),
+        ):
+            if fixed is not None:
+                found.append(and_(column == written(fixed)))
         if self.topic_id is not None:
             found.append(topics.within(Appeal.topic_id, self.topic_id))
         if self.handed_over_at_least is not None:
             # The second says in plain words what the first implies: the partial index is found by it.
             found += [Appeal.handovers >= self.handed_over_at_least, Appeal.handovers > literal_column("0")]
         if self.overdue is not None:
-            late = func.coalesce(overdue_at(clock.now()), False)
-            found.append(late.is_(self.overdue))
+            # Which are late is asked in plain words, that indexes answer; which are not, of all others.
+            late = overdue_at(clock.now())
+            found.append(late if self.overdue else func.coalesce(late, False).is_(False))
         if self.opened_from is not None:
             found.append(Appeal.opened_at >= self.opened_from)
         if self.opened_to is not None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession
-from shared.pagination import Paging
+from shared.pagination import Paging, written
 from shared.problems import Conflict, NotFound
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
@@ -29,7 +29,7 @@ async def listed(
     if endpoint_id is not None:
         query = query.where(WebhookDelivery.endpoint_id == endpoint_id)
     if status is not None:
-        query = query.where(WebhookDelivery.status == status)
+        query = query.where(WebhookDelivery.status == written(status))
     if event_type is not None:
         query = query.where(WebhookDelivery.event_type == event_type)
     after = paging.after((WebhookDelivery.created_at, WebhookDelivery.id), (datetime.fromisoformat, UUID))

@@ -75,6 +75,7 @@ class Appeal(Base):
         Index("ix_appeals_organisation_id_opened_at", "organisation_id", "opened_at", "id"),
         Index("ix_appeals_status_opened_at", "status", "opened_at", "id"),
         Index("ix_appeals_thread_key", "thread_key"),
+        Index("ix_appeals_network_opened_at", "network", "opened_at", "id"),
         Index(
             "ix_appeals_waiting",
             "first_response_due_at",
@@ -106,6 +107,7 @@ class Appeal(Base):
             "ix_appeals_fault", "municipality", "fault", "opened_at", postgresql_where=text("fault IS NOT NULL")
         ),
         # What few cases have, newest first.
+        Index("ix_appeals_urgent", "opened_at", "id", postgresql_where=text("urgency = 'high'")),
         Index("ix_appeals_languages", "language", "opened_at", "id", postgresql_where=text("language <> 'ru'")),
         Index(
             "ix_appeals_settlements",
@@ -239,6 +241,12 @@ class Reply(Base):
         UniqueConstraint("message_id"),
         # An answer to an incident reaches each of its cases once.
         UniqueConstraint("incident_reply_id", "appeal_id"),
+        # Those that ingest has not taken yet.
+        Index(
+            "ix_replies_waiting",
+            "created_at",
+            postgresql_where=text("status = 'queued' AND publication_id IS NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -407,6 +415,7 @@ class Alert(Base):
     __table_args__ = (
         Index("ix_alerts_created_at", "created_at", "id"),
         Index("ix_alerts_unseen", "created_at", "id", postgresql_where=text("seen_at IS NULL")),
+        Index("ix_alerts_kind_created_at", "kind", "created_at", "id"),
         UniqueConstraint("kind", "appeal_id"),
         UniqueConstraint("kind", "incident_id"),
     )

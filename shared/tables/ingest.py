@@ -26,6 +26,9 @@ class Message(Base):
         Index("ix_messages_received_at_id", "received_at", "id"),
         Index("ix_messages_organisation_id_received_at", "organisation_id", "received_at", "id"),
         Index("ix_messages_thread_key", "thread_key", "written_at"),
+        Index("ix_messages_kind_received_at", "kind", "received_at", "id"),
+        Index("ix_messages_network_received_at", "network", "received_at", "id"),
+        Index("ix_messages_history", "received_at", "id", postgresql_where=text("history")),
         Index("ix_messages_deleted", "received_at", "id", postgresql_where=text("deleted_by IS NOT NULL")),
         Index(
             "ix_messages_living_posts",
@@ -69,7 +72,6 @@ class MessageVersion(Base):
     """The text a message had before an edit."""
 
     __tablename__ = "message_versions"
-
     message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
     text: Mapped[Exact]
@@ -166,6 +168,10 @@ class SetAside(Base):
     """A payload that could not be read, with the reason: nothing that came is thrown away."""
 
     __tablename__ = "set_aside"
+    __table_args__ = (
+        Index("ix_set_aside_created_at", "created_at", "id"),
+        Index("ix_set_aside_page_id_created_at", "page_id", "created_at", "id"),
+    )
 
     id: Mapped[Id]
     network: Mapped[str]
@@ -327,6 +333,17 @@ class Publication(Base):
     __table_args__ = (
         UniqueConstraint("reply_id", "part"),
         Index("ix_publications_page_id_created_at", "page_id", "created_at", "id"),
+        Index("ix_publications_created_at", "created_at", "id"),
+        Index("ix_publications_organisation_id_created_at", "organisation_id", "created_at", "id"),
+        Index("ix_publications_network_created_at", "network", "created_at", "id"),
+        # Those that are on their way or failed: few.
+        Index(
+            "ix_publications_unpublished",
+            "status",
+            "created_at",
+            "id",
+            postgresql_where=text("status <> 'published'"),
+        ),
         Index(
             "uq_publications_one_at_a_time",
             "thread_key",

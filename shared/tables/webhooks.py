@@ -48,6 +48,7 @@ class WebhookDelivery(Base):
         Index("ix_webhook_deliveries_endpoint_id_created_at", "endpoint_id", "created_at", "id"),
         Index("ix_webhook_deliveries_organisation_id_created_at", "organisation_id", "created_at", "id"),
         Index("ix_webhook_deliveries_created_at", "created_at", "id"),
+        Index("ix_webhook_deliveries_failed", "created_at", "id", postgresql_where=text("status = 'failed'")),
     )
 
     id: Mapped[Id]

@@ -40,17 +40,16 @@ async def list_messages(
     received_to: Annotated[datetime | None, Query(description="RFC 3339 with offset, not included")] = None,
 ) -> Page[MessageOut]:
     """Comments, wall posts and private messages of citizens, and the community's own words."""
-    exact = {
-        Message.network: network,
-        Message.kind: kind,
-        Message.page_id: page_id,
-        Message.organisation_id: organisation_id,
-        Message.thread_key: thread_key,
-        Message.history: history,
-        Message.from_community: from_community,
-        Message.deleted_by: deleted_by,
-    }
-    conditions = [column == value for column, value in exact.items() if value is not None]
+    conditions = messages.narrowed(
+        network,
+        kind,
+        history,
+        from_community,
+        deleted_by,
+        page_id=page_id,
+        organisation_id=organisation_id,
+        thread_key=thread_key,
+    )
     for name, moment in (("received_from", received_from), ("received_to", received_to)):
         if moment is not None and moment.tzinfo is None:
             raise Invalid.field(f"query/{name}", "The time has no offset")

@@ -20,7 +20,6 @@ from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
 from shared.problems import Conflict, Invalid
 from shared.service import Reading, ServiceDep, Writing, WritingUnchecked
-from shared.tables.ingest import Publication
 
 router = APIRouter()
 internal = APIRouter(prefix="/internal/publications", include_in_schema=False)
@@ -44,14 +43,9 @@ async def list_publications(
     reply_id: UUID | None = None,
 ) -> Page[PublicationOut]:
     """Newest first; `status=failed` are those that wait for a person."""
-    exact = {
-        Publication.status: status,
-        Publication.network: network,
-        Publication.page_id: page_id,
-        Publication.organisation_id: organisation_id,
-        Publication.reply_id: reply_id,
-    }
-    conditions = [column == value for column, value in exact.items() if value is not None]
+    conditions = publications.narrowed(
+        status, network, page_id=page_id, organisation_id=organisation_id, reply_id=reply_id
+    )
     rows = await publications.listed(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=[PublicationOut.model_validate(row) for row in kept], next_cursor=cursor)

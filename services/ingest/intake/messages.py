@@ -12,7 +12,7 @@ from sqlalchemy.orm import load_only
 from services.ingest.intake.texts import from_exact_json
 from services.ingest.schemas.messages import MessageDetail, MessageOut, VersionOut
 from shared.access import Caller
-from shared.pagination import Paging
+from shared.pagination import Paging, written
 from shared.problems import NotFound
 from shared.tables.ingest import Message, MessageVersion
 
@@ -27,6 +27,28 @@ def shown(row: Message) -> MessageOut:
 def _values(row: Message) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in MessageOut.model_fields}
     return {**values, "attachments": from_exact_json(row.attachments)}
+
+
+def narrowed(
+    network: str | None = None,
+    kind: str | None = None,
+    history: bool | None = None,
+    from_community: bool | None = None,
+    deleted_by: str | None = None,
+    **exact: UUID | str | None,
+) -> list[ColumnElement[bool]]:
+    """The conditions of a list that is narrowed to these values of its columns; null narrows nothing."""
+    few = (
+        (Message.network, network),
+        (Message.kind, kind),
+        (Message.history, history),
+        (Message.from_community, from_community),
+        (Message.deleted_by, deleted_by),
+    )
+    return [
+        *(column == written(value) for column, value in few if value is not None),
+        *(getattr(Message, name) == value for name, value in exact.items() if value is not None),
+    ]
 
 
 async def listed(

@@ -1,0 +1,143 @@
+"""How Postgres answers what the services ask: plans of the statements as they are sent."""
+
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.database import Database, WriteSession
+
+# A prepared statement is planned anew for its values at first, later perhaps once for all values.
+MODES = ("force_custom_plan", "force_generic_plan")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one statement did: the indexes it used, rows it threw away, pages it touched."""
+
+    statement: str
+    indexes: frozenset[str]
+    removed: int
+    buffers: int
+    sequential: tuple[str, ...]
+    sorted_rows: int
+    milliseconds: float
+
+
+@dataclass
+class Explained:
+    """Plans of all statements of one piece of work."""
+
+    plans: list[Plan] = field(default_factory=list)
+
+    def worst(self, name: str) -> int:
+        """The largest figure of its kind among the statements."""
+        return max(int(getattr(plan, name)) for plan in self.plans)
+
+
+async def explain(
+    database: Database, work: Callable[[WriteSession], Awaitable[object]], mode: str, settings: Mapping[str, str]
+) -> Explained:
+    """Do `work` and explain the statements that it sent, in a transaction that is rolled back."""
+    sent: list[tuple[str, Any]] = []
+
+    def before(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        if not many and statement.lstrip().upper().startswith(("SELECT", "WITH")):
+            sent.append((statement, parameters))
+
+    found = Explained()
+    async with database.write() as session:
+        event.listen(database.engine.sync_engine, "before_cursor_execute", before)
+        try:
+            await work(session)
+        finally:
+            event.remove(database.engine.sync_engine, "before_cursor_execute", before)
+        driver = await _driver(session)
+        await driver.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        for name, value in settings.items():
+            await driver.execute(f"SET LOCAL {name} = {value}")
+        for statement, parameters in sent:
+            found.plans.append(await _plan(driver, statement, parameters))
+        await session.rollback()
+    return found
+
+
+async def _driver(session: AsyncSession) -> asyncpg.Connection:
+    driver = (await (await session.connection()).get_raw_connection()).driver_connection
+    assert driver is not None
+    return driver
+
+
+async def _plan(driver: asyncpg.Connection, statement: str, parameters: Any) -> Plan:
+    await driver.execute(f"PREPARE explained AS {statement}")
+    values = f"({', '.join(map(_literal, parameters))})" if parameters else ""
+    try:
+        answer = await driver.fetchval(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained{values}", timeout=120
+        )
+    finally:
+        await driver.execute("DEALLOCATE explained")
+    [top] = json.loads(answer) if isinstance(answer, str | bytes) else answer
+    nodes = list(_nodes(top["Plan"]))
+    return Plan(
+        statement=statement,
+        indexes=frozenset(node["Index Name"] for node in nodes if "Index Name" in node),
+        removed=sum(
+            round(
+                (node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0))
+                * node["Actual Loops"]
+            )
+            for node in nodes
+        ),
+        buffers=top["Plan"].get("Shared Hit Blocks", 0) + top["Plan"].get("Shared Read Blocks", 0),
+        sequential=tuple(node["Relation Name"] for node in nodes if node["Node Type"].endswith("Seq Scan")),
+        sorted_rows=max(
+            (
+                round(below["Actual Rows"])
+                for node in nodes
+                if node["Node Type"] == "Sort"
+                for below in node["Plans"]
+            ),
+            default=0,
+        ),
+        milliseconds=top["Execution Time"],
+    )
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for below in node.get("Plans", []):
+        yield from _nodes(below)
+
+
+def _literal(value: Any) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case bool() | int() | float():
+            return str(value)
+        case str() | UUID():
+            return "'" + str(value).replace("'", "''") + "'"
+        case datetime():
+            return f"'{value.isoformat()}'"
+    raise TypeError(f"no literal for {type(value).__name__}")
+
+
+def faults(found: Explained, hot: Any) -> list[str]:
+    """What is wrong with the plans of a hot query, in words; empty when nothing is."""
+    wrong = []
+    used = frozenset[str]().union(*(plan.indexes for plan in found.plans))
+    if not used & hot.indexes:
+        wrong.append(f"served by {sorted(used)} instead of {sorted(hot.indexes)}")
+    worst = {figure: found.worst(figure) for figure in ("removed", "buffers")}
+    return wrong + [
+        f"{figure}: {reached}, more than {getattr(hot, figure)}"
+        for figure, reached in worst.items()
+        if reached > getattr(hot, figure)
+    ]

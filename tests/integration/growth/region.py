@@ -1,0 +1,136 @@
+"""Rows of a region after years, made in the database, spread so that a careless list walks them all.
+
+What few rows have (a network given up, urgent appeals, failed answers, private messages, history) is old: a list
+that reads newest first and throws away what does not fit reads everything before it finds the first.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+ORGANISATIONS = 200
+# How many of the oldest rows have what is rare.
+RARE = 40
+# Appeals that wait for an answer, whatever the years behind them.
+OPEN = 100
+
+_SEED = """
+SET session_replication_role = replica;
+SET synchronous_commit = off;
+INSERT INTO organisations (id, name, sort_key, kind, active, version, created_at, updated_at, lineage)
+    SELECT id, 'Организация ' || i, 'организация ' || i, 'institution', true, 1, now(), now(), ARRAY[id]
+    FROM (SELECT i, gen_random_uuid() AS id FROM generate_series(1, {organisations}) i) made;
+INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, live_from, active, version,
+        created_at, updated_at)
+    SELECT gen_random_uuid(), id, CASE WHEN n = 1 THEN 'ok' ELSE 'vk' END, n::text, 'Страница ' || n,
+        'страница ' || n, 'https://network.example/' || n, now() - interval '20 years', true, 1, now(), now()
+    FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM organisations) numbered;
+CREATE TEMP TABLE page AS
+    SELECT id, organisation_id, row_number() OVER (ORDER BY network = 'vk', id) AS n FROM pages;
+CREATE TEMP TABLE topic AS
+    SELECT id, row_number() OVER (ORDER BY code) AS n FROM topics WHERE group_id IS NOT NULL;
+-- One row an appeal, the newest last. Of those that are open, a few are old and overdue. The first page, of the
+-- network that was given up, has the rare ones.
+CREATE TEMP TABLE made AS
+    SELECT i, i <= {rare} AS rare, i > {n} - {open} OR i % ({n} / 8) = 100 AS open,
+        gen_random_uuid() AS message_id, gen_random_uuid() AS appeal_id, gen_random_uuid() AS reply_id,
+        now() - ({n} - i) * interval '9 minutes' - interval '1 hour' AS at,
+        CASE WHEN i <= {rare} THEN 1 ELSE 2 + i % ({organisations} - 1) END AS page,
+        1 + i::bigint * 7919 % (SELECT count(*) FROM topic) AS topic
+    FROM generate_series(1, {n}) i;
+CREATE TEMP TABLE source AS
+    SELECT made.i, made.rare, made.open, made.message_id, made.appeal_id, made.reply_id, made.at,
+        page.id AS page_id, page.organisation_id, topic.id AS topic_id,
+        CASE WHEN made.rare THEN 'ok' ELSE 'vk' END AS network
+    FROM made JOIN page ON page.n = made.page JOIN topic ON topic.n = made.topic;
+ANALYZE source;
+INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, author_key,
+        from_community, text, attachments, url, history, way_in, written_at, received_at, version, raw)
+    SELECT message_id, network, CASE WHEN rare THEN 'message' WHEN i % 3 = 0 THEN 'comment' ELSE 'wall_post' END,
+        i || '/1', page_id, organisation_id, network || ':' || i / 3, 'author' || i % 50000, false,
+        'Когда починят дорогу у дома ' || i || '? ' || repeat(md5(i::text), 4), '[]',
+        'https://network.example/' || i,
+        rare, 'poll', at, at + interval '1 minute', 1, json_build_object('id', i, 'text', repeat(md5(i::text), 4))
+    FROM source ORDER BY i;
+INSERT INTO appeals (id, version, status, urgency, organisation_id, topic_id, language, handovers, returns,
+        page_id, network, thread_key, author_key, url, text, written_at, opened_at, assigned_at,
+        first_response_due_at, first_response_at, overdue_noted_at, route, created_at, updated_at)
+    SELECT appeal_id, 1, CASE WHEN open THEN 'assigned' WHEN rare THEN 'closed' ELSE 'answered' END,
+        CASE WHEN rare THEN 'high' ELSE 'normal' END, organisation_id, topic_id, 'ru', 0, 0, page_id, network,
+        network || ':' || i / 3, 'author' || i % 50000, 'https://network.example/' || i,
+        'Когда починят дорогу у дома ' || i || '? ' || repeat(md5(i::text), 4), at, at + interval '1 minute', at,
+        at + interval '4 days',
+        CASE WHEN open THEN NULL ELSE at + interval '20 hours' END,
+        CASE WHEN open AND i % 2 = 0 THEN at + interval '4 days' ELSE NULL END, '{{"reason": "topic"}}', at, at
+    FROM source ORDER BY i;
+INSERT INTO appeal_messages SELECT message_id, appeal_id, at FROM source;
+INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, publication_id, published_at, version,
+        created_at, updated_at)
+    SELECT reply_id, appeal_id, 'gospablik', 'final', 'Ответ ' || repeat(md5(i::text), 4),
+        CASE WHEN rare THEN 'queued' ELSE 'published' END, 'person',
+        CASE WHEN rare THEN NULL ELSE gen_random_uuid() END, at, 1, at, at
+    FROM source ORDER BY i;
+INSERT INTO publications (id, reply_id, page_id, organisation_id, network, kind, thread_key, target, text,
+        on_behalf_of, status, attempts, external_id, url, published_at, version, created_at, updated_at, part,
+        parts)
+    SELECT gen_random_uuid(), reply_id, page_id, organisation_id, network, 'comment', network || ':' || i, 'x',
+        'Ответ ' || repeat(md5(i::text), 4), 'person', CASE WHEN rare THEN 'failed' ELSE 'published' END, 1,
+        'p' || i, 'https://network.example/p' || i, at, 1, at, at, 0, 1
+    FROM source ORDER BY i;
+INSERT INTO set_aside (id, network, page_id, way_in, reason, raw, created_at)
+    SELECT gen_random_uuid(), network, page_id, 'poll', 'no parser', repeat('x', 300), at
+    FROM source WHERE rare OR i % 10 = 0 ORDER BY i;
+INSERT INTO alerts (id, kind, appeal_id, why, seen_at, seen_by, created_at)
+    SELECT gen_random_uuid(), CASE WHEN rare THEN 'ping_pong' ELSE 'urgent' END, appeal_id, 'слова', at, 'person',
+        at
+    FROM source WHERE rare OR i % 10 = 0 ORDER BY i;
+INSERT INTO events (id, position, type, subject_id, organisation_id, actor, occurred_at, created_at, data)
+    SELECT gen_random_uuid(), i, 'appeal.opened', appeal_id, organisation_id, 'appeals', at, at, '{{}}'
+    FROM source ORDER BY i;
+INSERT INTO webhook_endpoints (id, organisation_id, url, description, event_types, secret, active, created_by,
+        version, created_at, updated_at)
+    SELECT gen_random_uuid(), id, 'https://system.example', '', '[]', '', true, 'person', 1, now(), now()
+    FROM organisations ORDER BY id LIMIT 2;
+INSERT INTO webhook_deliveries (id, endpoint_id, event_id, event_type, organisation_id, payload, status,
+        attempts, next_attempt_at, created_at)
+    SELECT gen_random_uuid(), webhook_endpoints.id, events.id, events.type, webhook_endpoints.organisation_id,
+        '{{}}',
+        CASE WHEN position <= {rare} THEN 'failed' WHEN position <= 2 * {rare} THEN 'pending' ELSE 'delivered' END,
+        1, occurred_at, occurred_at
+    FROM events CROSS JOIN webhook_endpoints ORDER BY position;
+SET session_replication_role = origin;
+"""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Whose lists are read: an organisation with as many rows as others."""
+
+    organisation_id: UUID
+    page_id: UUID
+
+
+# Those that make no constraint; a table that is filled first and indexed then is filled in a third of the time.
+_INDEXES = """
+SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
+WHERE indrelid = ANY('{messages,appeals,appeal_messages,replies,publications,set_aside,alerts,events,
+        webhook_deliveries}'::regclass[])
+    AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+"""
+
+
+async def fill(connection: asyncpg.Connection, appeals: int) -> Region:
+    """Fill an empty, migrated database as its superuser."""
+    indexes = await connection.fetch(_INDEXES)
+    for index in indexes:
+        await connection.execute(f"DROP INDEX {index['name']}")
+    await connection.execute(
+        _SEED.format(n=appeals, rare=RARE, open=OPEN, organisations=ORGANISATIONS), timeout=600
+    )
+    for index in indexes:
+        await connection.execute(index["definition"], timeout=600)
+    # What is dead or new must not decide a plan.
+    await connection.execute("VACUUM (ANALYZE)", timeout=600)
+    row = await connection.fetchrow("SELECT organisation_id, id FROM page WHERE n = 7")
+    return Region(organisation_id=row[0], page_id=row[1])
