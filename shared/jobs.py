@@ -7,7 +7,7 @@ dead letter, which an operator can look at and put back. Nothing is deleted for 
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -27,11 +27,13 @@ from pgqueuer.domain.settings import DBSettings
 from pgqueuer.domain.types import Channel, JobId
 from pgqueuer.errors import PgqException, RetryRequested
 from pgqueuer.ports.driver import Driver
-from sqlalchemy import text
+from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared import clock
 from shared.database import JOB_CONNECTIONS, WriteSession, driver_connection
 from shared.logs import logger
+from shared.purge import Rule
 
 log = logger(__name__)
 
@@ -199,6 +201,36 @@ class Jobs:
                 log.exception("schedule failed", schedule=name)
 
         queuer.schedule(name, cron, clean_old=True, accepts_context=False)(run)
+
+    def log_rules(self, term: timedelta) -> Sequence[Rule]:
+        """Return the rules by which PgQueuer's log and its figures are purged; it can empty them only whole.
+
+        What is told of a job that waits, runs or is held stays.
+        """
+        settings = queue_settings(self.service)
+        names = settings.qualified
+        log_of_ended = f"""
+            DELETE FROM {names.queue_table_log} WHERE id IN (
+                SELECT old.id FROM {names.queue_table_log} old
+                WHERE old.created < :before
+                  AND NOT EXISTS (SELECT FROM {names.queue_table} job WHERE job.id = old.job_id)
+                ORDER BY old.created LIMIT :limit FOR UPDATE OF old SKIP LOCKED)
+        """  # noqa: S608 — our own names
+        figures = f"""
+            DELETE FROM {names.statistics_table} WHERE id IN (
+                SELECT id FROM {names.statistics_table}
+                WHERE created < :before ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
+        """  # noqa: S608 — our own names
+
+        def rule(table: str, statement: str) -> Rule:
+            async def some(session: WriteSession, limit: int) -> int:
+                result = await session.execute(text(statement), {"before": clock.now() - term, "limit": limit})
+                assert isinstance(result, CursorResult)
+                return result.rowcount
+
+            return Rule(table, some)
+
+        return rule(names.queue_table_log, log_of_ended), rule(names.statistics_table, figures)
 
     async def count_held(self, session: AsyncSession) -> int:
         """How many jobs failed for good."""

@@ -122,6 +122,12 @@ class Conflict(Problem):
     status, slug, title = 409, "conflict", "Conflict"
 
 
+class Gone(Problem):
+    """It was there, and its term has passed."""
+
+    status, slug, title = 410, "gone", "Gone"
+
+
 class Duplicate(Conflict):
     """Such a thing exists already."""
 

@@ -14,6 +14,7 @@ from services.appeals import (
     overdue,
     replies,
     rerouting,
+    retention,
     rule_books,
     tasks,
 )
@@ -21,6 +22,7 @@ from shared.database import WriteSession
 from shared.events import Consumer
 from shared.internal_http import ServiceRefused, ServiceUnavailable
 from shared.jobs import TryLater
+from shared.purge import Terms, purge
 from shared.service import Service
 from shared.tables.appeals import Appeal, Reply
 from shared.tables.events import AppealsCursor, Event
@@ -95,6 +97,12 @@ def register(service: Service) -> None:
     async def ask_again() -> None:
         async with service.database.write() as session:
             await replies.to_ask_again(session)
+
+    @tasks.jobs.every("purge", "27 * * * *")
+    async def purge_expired() -> None:
+        terms = Terms()
+        log_rules = tasks.jobs.log_rules(timedelta(days=terms.job_log_days))
+        await purge(service.database, [*retention.rules(terms), *log_rules])
 
 
 async def _answer_all(service: Service, reply_id: UUID, joined_from: str | None) -> None:

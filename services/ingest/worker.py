@@ -10,10 +10,10 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import select
 
+from services.ingest import retention
 from services.ingest.comparing.backfill import Backfiller
 from services.ingest.comparing.reconcile import Reconciler
 from services.ingest.intake.feed import DatabaseFeed
-from services.ingest.intake.storing import prune
 from services.ingest.networks import catalogue
 from services.ingest.networks.port import Network, Way
 from services.ingest.networks.resting import TROUBLE
@@ -25,6 +25,7 @@ from services.ingest.tokens.reencryption import reencrypt
 from shared import clock
 from shared.jobs import Jobs, TryLater
 from shared.logs import logger
+from shared.purge import Terms, purge
 from shared.service import Service
 from shared.tables.ingest import Publication
 
@@ -90,7 +91,7 @@ class Worker:
         self.jobs = Jobs("ingest")
         self.jobs.job(JOB)(self._publish)
         self.jobs.every("publications_recovery", "* * * * *")(self._recover)
-        self.jobs.every("forget", "17 * * * *")(self._forget)
+        self.jobs.every("purge", "17 * * * *")(self._purge)
         self.jobs.every("reencrypt", "47 18 * * *")(self._reencrypt)
         self._runtime: Runtime | None = None
         self._service: Service | None = None
@@ -151,12 +152,13 @@ class Worker:
                     dedupe_key=f"recovery:{publication_id}",
                 )
 
-    async def _forget(self) -> None:
-        """Forget what has done its service: names of pushed events, deletions of what never came."""
+    async def _purge(self) -> None:
+        """Delete what is past its term."""
         if self._service is None:
             return
-        async with self._service.database.write() as session:
-            await prune(session)
+        terms = Terms()
+        log_rules = self.jobs.log_rules(timedelta(days=terms.job_log_days))
+        await purge(self._service.database, [*retention.rules(terms), *log_rules])
 
     async def _reencrypt(self) -> None:
         """At night: bring all secrets under the newest key, so that an old one can be taken away."""

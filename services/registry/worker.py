@@ -2,23 +2,25 @@
 
 import asyncio
 
-from services.registry import client_secrets, names, sessions, successions, throttle
+from services.registry import client_secrets, names, retention, sessions, successions, throttle
 from services.registry.coverage import history
 from services.registry.page_checks.running import Checks, through
 from services.registry.settings import registry_settings
 from shared import clock
+from shared.purge import Terms, purge
 from shared.service import Service
 
 PAUSE_SECONDS = 3600
 
 
 async def forget_past(service: Service) -> None:
-    """Delete ended refresh tokens and secrets, and old counts of wrong passwords, every hour, for ever."""
+    """Delete ended refresh tokens and secrets, old wrong passwords and old checks, every hour, for ever."""
     while True:
         async with service.database.write() as session:
             await sessions.forget_expired(session)
             await client_secrets.forget_expired(session)
             await throttle.forget_old(session, clock.now())
+        await purge(service.database, retention.rules(Terms()))
         await asyncio.sleep(PAUSE_SECONDS)
 
 

@@ -32,6 +32,7 @@ from shared.preconditions import RequiredVersion, set_etag
 from shared.problems import (
     Conflict,
     Forbidden,
+    Gone,
     InFlight,
     Invalid,
     KeyReused,
@@ -273,7 +274,7 @@ async def retry_delivery(session: Writing, caller: Manager, delivery_id: UUID) -
     return _delivery(await deliveries.retry(session, caller, delivery_id))
 
 
-@events.get("/events", summary="The numbered feed of events")
+@events.get("/events", summary="The numbered feed of events", responses=responses(Gone))
 async def read_events(
     session: Reading,
     caller: EventReader,
@@ -284,7 +285,10 @@ async def read_events(
         Query(max_length=1000, description="Comma-separated", examples=["appeal.opened,appeal.answered"]),
     ] = None,
 ) -> Feed:
-    """Events in order of their positions, each exactly once. Organisation staff see their organisation's."""
+    """Events in order of their positions, each exactly once. Organisation staff see their organisation's.
+
+    Events are kept for a year and more. A reader that was away for longer gets 410 and is told where to go on.
+    """
     wanted = None if types is None else [part.strip() for part in types.split(",")]
     if wanted is not None and not all(_TYPE.fullmatch(name) for name in wanted):
         raise Invalid.field("query/types", "Expected event types such as appeal.opened, separated by commas")

@@ -13,3 +13,4 @@ service = Service(
     workers={"deliveries": worker.deliver},
     answers=WebhooksIdempotency,
 )
+worker.register(service)

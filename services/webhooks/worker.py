@@ -1,8 +1,12 @@
-"""The work webhooks does by itself: events become deliveries, deliveries are sent."""
+"""The work webhooks does by itself: events become deliveries, deliveries are sent, what is past its term goes."""
 
+from datetime import timedelta
+
+from services.webhooks import retention
 from services.webhooks.dispatch import Dispatcher
-from services.webhooks.fanout import consumer
+from services.webhooks.fanout import consumer, jobs
 from services.webhooks.settings import webhooks_settings
+from shared.purge import Terms, purge
 from shared.service import Service
 
 consumers = (consumer,)
@@ -12,3 +16,13 @@ async def deliver(service: Service) -> None:
     """Send due deliveries for ever."""
     production = service.settings.environment == "production"
     await Dispatcher(service.database, webhooks_settings(), https_only=production).run()
+
+
+def register(service: Service) -> None:
+    """Give the schedules their handlers."""
+
+    @jobs.every("purge", "37 * * * *")
+    async def purge_expired() -> None:
+        terms = Terms()
+        log_rules = jobs.log_rules(timedelta(days=terms.job_log_days))
+        await purge(service.database, [*retention.rules(terms), *log_rules])

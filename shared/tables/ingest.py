@@ -72,6 +72,8 @@ class MessageVersion(Base):
     """The text a message had before an edit."""
 
     __tablename__ = "message_versions"
+    __table_args__ = (Index("ix_message_versions_replaced_at", "replaced_at"),)
+
     message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
     text: Mapped[Exact]

@@ -6,11 +6,11 @@ Order of locks: seen events, pages, threads, authors, messages, publications, so
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import delete, insert
+from sqlalchemy import insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.ingest.intake.texts import exact_json, plain, storable
@@ -20,12 +20,9 @@ from shared import clock
 from shared.database import WriteSession
 from shared.ids import new_id
 from shared.tables.base import encode_text
-from shared.tables.ingest import SeenEvent, SetAside, Tombstone
+from shared.tables.ingest import SetAside, Tombstone
 
 CHUNK = 500
-# A network tries a push again for hours; what waits longer comes by polling, under no event's name.
-SEEN_FOR = timedelta(days=3)
-BURIED_FOR = timedelta(days=30)
 
 _INSERT = """
 INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, reply_to, author_key,
@@ -312,10 +309,3 @@ async def bury(session: WriteSession, deletions: Iterable[tuple[Key, UUID, str |
         where=Tombstone.deleter_key.is_(None) & statement.excluded.deleter_key.is_not(None),
     )
     await session.execute(statement, rows)
-
-
-async def prune(session: WriteSession) -> None:
-    """Forget events and tombstones that are too old to matter."""
-    now = clock.now()
-    await session.execute(delete(SeenEvent).where(SeenEvent.created_at < now - SEEN_FOR))
-    await session.execute(delete(Tombstone).where(Tombstone.created_at < now - BURIED_FOR))

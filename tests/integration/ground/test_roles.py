@@ -89,6 +89,22 @@ async def test_remembered_answers_are_read_by_their_owner_alone(database: TestDa
             await connection.close()
 
 
+async def test_only_events_whose_term_has_passed_can_be_purged(database: TestDatabase) -> None:
+    admin = await database.connect()
+    await admin.execute("""
+        INSERT INTO events (id, position, type, subject_id, actor, occurred_at, created_at, data)
+        SELECT gen_random_uuid(), n, 'appeal.opened', gen_random_uuid(), 'appeals', now(), now(), '{}'
+        FROM generate_series(1, 3) n
+    """)
+    for role in SERVICES:
+        connection = await database.connect(role)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("SELECT purge_events(2)")
+        await connection.close()
+    assert await admin.fetchval("SELECT count(*) FROM events") == 3
+    await admin.close()
+
+
 async def test_an_event_or_audit_entry_once_written_cannot_be_changed_or_deleted(database: TestDatabase) -> None:
     for role in SERVICES:
         connection = await database.connect(role)

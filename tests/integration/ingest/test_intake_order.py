@@ -10,11 +10,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from services.ingest import retention
 from services.ingest.intake.feed import DatabaseFeed
-from services.ingest.intake.storing import prune
 from services.ingest.intake.taking import Batch, Taken, take, take_many
 from services.ingest.networks.port import Author, Incoming, PageRef, Parsed, Unreadable
 from shared.database import WriteSession
+from shared.purge import Terms, purge
 from tests.conftest import TestDatabase
 from tests.harness import insert_organisation, insert_page
 from tests.integration.ingest.bench import MOMENT, Bench, made_bench
@@ -83,8 +84,7 @@ async def test_old_events_and_tombstones_are_forgotten(bench: Bench) -> None:
     await bench.eye.execute("UPDATE seen_events SET created_at = created_at - interval '4 days'")
     await bench.eye.execute("UPDATE tombstones SET created_at = created_at - interval '31 days'")
     await bench.take(bench.item(external_id="-101_9", event_id="young"), deletion(bench, external_id="-101_10"))
-    async with bench.ingest.service.database.write() as session:
-        await prune(session)
+    await purge(bench.ingest.service.database, retention.rules(Terms()))
     assert await bench.eye.fetchval("SELECT array_agg(event_id) FROM seen_events") == ["young"]
     assert await bench.eye.fetchval("SELECT array_agg(external_id) FROM tombstones") == ["-101_10"]
 

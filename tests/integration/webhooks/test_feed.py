@@ -82,3 +82,18 @@ async def test_bad_input_names_the_field(hooks: Hooks, query: dict[str, str], po
     answer = await hooks.app.client.get("/api/v1/events", params=query, headers=hooks.app.headers("moderator"))
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+async def test_reader_whose_events_were_purged_is_told_and_not_passed_over(hooks: Hooks) -> None:
+    for _ in range(5):
+        await hooks.emit()
+    connection = await hooks.test_database.connect()
+    await connection.execute("DELETE FROM events WHERE position <= 3")
+    await connection.close()
+    answer = await hooks.app.client.get(
+        "/api/v1/events", params={"after": 2}, headers=hooks.app.headers("moderator", None)
+    )
+    assert answer.status_code == 410, answer.text
+    assert "after=3" in answer.json()["detail"]
+    for after in (0, 3):
+        assert [event["position"] for event in (await read(hooks, after=after))["items"]] == [4, 5]

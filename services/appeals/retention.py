@@ -1,0 +1,31 @@
+"""What appeals keeps for a term only."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from shared import clock
+from shared.purge import Rule, Terms, expired
+from shared.tables.appeals import OPEN_STATUSES, Alert, Appeal, Incident
+
+
+def rules(terms: Terms) -> Sequence[Rule]:
+    """Return the rules of appeals' tables: an alert stays until it is seen and what it is about has ended."""
+    open_appeal = select(Appeal.id).where(Appeal.id == Alert.appeal_id, Appeal.status.in_(OPEN_STATUSES)).exists()
+    open_incident = (
+        select(Incident.id).where(Incident.id == Alert.incident_id, Incident.closed_at.is_(None)).exists()
+    )
+    seen = timedelta(days=terms.seen_alerts_days)
+    return (
+        expired(
+            Alert,
+            Alert.created_at,
+            lambda: [
+                Alert.created_at < clock.now() - seen,
+                Alert.seen_at < clock.now() - seen,
+                ~open_appeal,
+                ~open_incident,
+            ],
+        ),
+    )
