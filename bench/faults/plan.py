@@ -1,4 +1,4 @@
-"""What a run will suffer, drawn from its seed: which token dies when and what mends it, kills, the restart."""
+"""What a run will suffer, drawn from its seed: clocks that differ, which token dies when, kills, the restart."""
 
 import random
 from dataclasses import dataclass
@@ -6,22 +6,21 @@ from typing import Literal
 
 Until = Literal["replaced", "solved", "day_end"]
 
-# A quarter of all calls of both networks, API errors and transport together.
-RATE = 0.25
-COMMON = [
-    {"kind": "timeout", "weight": 1},
-    {"kind": "truncated", "weight": 2},
-    {"kind": "wrong_json", "weight": 2},
-    {"kind": "duplicate", "weight": 2},
-    {"kind": "reorder", "weight": 2},
-    {"kind": "slow", "weight": 1},
-    {"kind": "drop", "weight": 2},
-    {"kind": "lost_response", "weight": 2},
-]
+# Each kind hits so large a share of all calls of both networks; API errors are one kind.
+RATE_OF_EACH = 0.05
+KINDS = ("timeout", "truncated", "wrong_json", "duplicate", "reorder", "slow", "drop", "lost_response")
+CODES = {"vk": (1, 6, 10), "ok": (1, 2)}
+RATE = RATE_OF_EACH * (len(KINDS) + 1)
 MIX = {
-    "vk": [*COMMON, *({"kind": "error", "code": code, "weight": 2} for code in (1, 6, 10))],
-    "ok": [*COMMON, *({"kind": "error", "code": code, "weight": 3} for code in (1, 2))],
+    network: [
+        *({"kind": kind, "weight": 1} for kind in KINDS),
+        *({"kind": "error", "code": code, "weight": 1 / len(codes)} for code in codes),
+    ]
+    for network, codes in CODES.items()
 }
+# How far clocks may be off, in seconds: of the networks and the worker; of the API, which must take our tokens of
+# a minute.
+SKEW, API_SKEW = 300.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,27 @@ _BLOWS: dict[str, list[tuple[int, str, Until, tuple[str, ...] | None]]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """The blows by time, and the moments of the kills and of the restart of Postgres, as shares of the run."""
+    """The blows by time, and the moments of the kills and of the restart of Postgres, as shares of the run.
+
+    `kills`: when which of our processes ends. `shifts`: how far whose clock is off, in seconds.
+    """
 
     blows: list[Blow]
-    kills: list[float]
+    kills: list[tuple[float, str]]
     restart: float
+    shifts: dict[str, float]
+
+
+def shifts(seed: int) -> dict[str, float]:
+    """How far the clocks of the networks, the worker and the API are off; the worker's is the other way."""
+    chance = random.Random(f"clocks {seed}")
+    sign = chance.choice((-1, 1))
+    return {
+        "vk": sign * chance.uniform(SKEW / 2, SKEW),
+        "ok": sign * chance.uniform(SKEW / 2, SKEW),
+        "worker": -sign * chance.uniform(SKEW / 2, SKEW),
+        "api": chance.uniform(-API_SKEW, API_SKEW),
+    }
 
 
 def drawn(seed: int, kills: int) -> Plan:
@@ -79,5 +94,7 @@ def drawn(seed: int, kills: int) -> Plan:
             mended = min(at + chance.uniform(0.15, 0.3), 0.97)
             blows.append(Blow(network, code, kind, number, until, at, mended, methods))
     # Every kill falls into another part of the run, the restart among them.
-    killed = [(part + chance.uniform(0.1, 0.9)) / kills for part in range(kills)]
-    return Plan(sorted(blows, key=lambda blow: blow.at), killed, chance.uniform(0.4, 0.6))
+    killed = [
+        ((part + chance.uniform(0.1, 0.9)) / kills, "api" if part % 3 == 1 else "worker") for part in range(kills)
+    ]
+    return Plan(sorted(blows, key=lambda blow: blow.at), killed, chance.uniform(0.4, 0.6), shifts(seed))

@@ -1,4 +1,4 @@
-"""One run: people write, answers are asked for, everything fails, and in the end all of it is counted."""
+"""One run: people write and delete, answers are asked for, everything fails, and in the end all is counted."""
 
 import asyncio
 import csv
@@ -15,6 +15,9 @@ import httpx
 from bench.faults.plan import MIX, RATE, Blow, Plan, drawn
 from bench.faults.stage import Page, Stage, Token, as_json
 
+# How a comment begins that will be deleted.
+HASTY = "Сгоряча:"
+
 
 @dataclass(frozen=True)
 class Size:
@@ -22,6 +25,7 @@ class Size:
 
     messages: int
     answers: int
+    deletions: int
     pages: int
     turns: int
     kills: int
@@ -39,11 +43,27 @@ class Answer:
     publication: str
 
 
+@dataclass(frozen=True)
+class Hasty:
+    """A comment that goes again: by its author or by the community, at a moment of the run in seconds."""
+
+    network: str
+    page: str
+    number: str
+    text: str
+    by: str
+    due: float
+
+
 @dataclass
 class Outcome:
-    """What a run ends with."""
+    """What a run ends with. `deleted_unread`: what had gone before any of our ways saw it, and is not stored."""
 
     written: int = 0
+    deleted: int = 0
+    deletions_seen: int = 0
+    deleted_unread: int = 0
+    deletions_missed: int = 0
     stored_once: int = 0
     missing: int = 0
     doubled: int = 0
@@ -60,12 +80,12 @@ class Outcome:
     @property
     def kept(self) -> int:
         """Promises kept."""
-        return self.stored_once + self.published_once
+        return self.stored_once + self.published_once + self.deletions_seen
 
     @property
     def promised(self) -> int:
         """Promises made."""
-        return self.written + self.asked
+        return self.written + self.asked + self.deleted
 
 
 class Run:
@@ -80,6 +100,8 @@ class Run:
         self._texts: dict[str, list[str]] = {"vk": [], "ok": []}
         self._answers: list[Answer] = []
         self._answered: set[UUID] = set()
+        self._hasty: list[Hasty] = []
+        self._deleted: list[Hasty] = []
         self._struck: list[tuple[Blow, Token, Page | None]] = []
 
     async def play(self) -> Outcome:
@@ -87,21 +109,25 @@ class Run:
         began = time.monotonic()
         for network, mix in MIX.items():
             await self._stage.control(network, "faults", {"mix": mix, "rate": RATE, "seed": self._seed})
+        self._say(f"clocks are off by {as_json({who: round(one) for who, one in self._plan.shifts.items()})} s")
         kills, blows = list(self._plan.kills), list(self._plan.blows)
         restarted = False
         for turn in range(self._size.turns):
             share = turn / self._size.turns
             await asyncio.gather(*(self._write(network, turn) for network in self._texts))
+            await self._write_hastily(turn)
             while blows and blows[0].at <= share:
                 await self._strike(blows.pop(0))
             await self._mend(share)
             await asyncio.sleep(self._chance.uniform(0.3, 1.0) * self._size.pause)
+            await self._delete(time.monotonic())
             await asyncio.gather(*(self._answer(network, turn) for network in self._texts))
-            if kills and kills[0] <= share:
-                kills.pop(0)
-                self._say(f"kill -9 of the worker at {share:.2f}")
+            if kills and kills[0][0] <= share:
+                _, name = kills.pop(0)
+                self._say(f"kill -9 of the {name} at {share:.2f}")
                 await asyncio.sleep(self._chance.uniform(0, 1.5))
-                self._stage.worker.restart(signal.SIGKILL)
+                self._stage.ours[name].restart(signal.SIGKILL)
+                await self._delete(time.monotonic())
             if not restarted and self._plan.restart <= share:
                 restarted = True
                 self._say("restart of Postgres")
@@ -109,6 +135,7 @@ class Run:
         while blows:
             await self._strike(blows.pop(0))
         await self._mend(1.0)
+        await self._delete(float("inf"))
         await self._settled()
         outcome = await self._counted()
         outcome.seconds = time.monotonic() - began
@@ -135,6 +162,27 @@ class Run:
             raise RuntimeError(f"{network} refused texts: {answer.text[:500]}")
         self._texts[network] += texts
 
+    async def _write_hastily(self, turn: int) -> None:
+        """Citizens write this turn's share of what will be deleted, some of it at once."""
+        whole = self._size.deletions
+        for number in range(whole * turn // self._size.turns, whole * (turn + 1) // self._size.turns):
+            network = ("vk", "ok")[number % 2]
+            page = self._chance.choice([one for one in self._stage.pages if one.network == network])
+            text = f"{HASTY} {network} {turn} {number} {uuid4()}"
+            body = {"page": page.native, "kind": "comment", "text": text}
+            written = await self._stage.control(network, "citizen", body)
+            due = time.monotonic() + self._chance.choice((0.0, self._chance.expovariate(0.5 / self._size.pause)))
+            by = self._chance.choice(("author", "community"))
+            self._hasty.append(Hasty(network, page.native, str(written["id"]), text, by, due))
+
+    async def _delete(self, until: float) -> None:
+        """Delete what is due by then."""
+        for one in [one for one in self._hasty if one.due <= until]:
+            self._hasty.remove(one)
+            body = {"page": one.page, "id": one.number, "by": one.by, "kind": "comment"}
+            await self._stage.control(one.network, "delete", body)
+            self._deleted.append(one)
+
     async def _answer(self, network: str, turn: int) -> None:
         """Ask for this turn's share of the answers, to citizens whose words are stored."""
         half = self._size.answers // len(self._texts)
@@ -142,9 +190,11 @@ class Run:
         while wanted > 0:
             rows = await self._stage.fetch(
                 "SELECT m.id, p.external_id FROM messages m JOIN pages p ON p.id = m.page_id WHERE m.network = $1"
-                " AND NOT m.from_community AND NOT m.id = ANY($2::uuid[]) ORDER BY m.received_at DESC LIMIT 400",
+                " AND NOT m.from_community AND NOT m.id = ANY($2::uuid[]) AND NOT starts_with(m.text, $3)"
+                " ORDER BY m.received_at DESC LIMIT 400",
                 network,
                 list(self._answered),
+                HASTY,
             )
             if not rows:
                 await asyncio.sleep(1)
@@ -224,7 +274,11 @@ class Run:
         said = 0.0
         while True:
             stored = (
-                await self._stage.fetch("SELECT count(DISTINCT text) AS n FROM messages WHERE NOT from_community")
+                await self._stage.fetch(
+                    "SELECT count(DISTINCT text) AS n FROM messages"
+                    " WHERE NOT from_community AND NOT starts_with(text, $1)",
+                    HASTY,
+                )
             )[0]["n"]
             states = {
                 row["status"]: row["n"]
@@ -245,7 +299,7 @@ class Run:
 
     async def _reconciled(self) -> int:
         """Compare every page with its network once more; answers the gaps that were found."""
-        before = (await self._stage.fetch("SELECT now() AS now"))[0]["now"]
+        before = [row["id"] for row in await self._stage.fetch("SELECT id FROM reconciliations")]
         for network in self._texts:
             await self._stage.call("POST", "/sources/reconciliations", json={"network": network})
         wanted = len(self._stage.pages)
@@ -253,13 +307,28 @@ class Run:
         while time.monotonic() < deadline:
             rows = await self._stage.fetch(
                 "SELECT DISTINCT ON (page_id) page_id, gaps + late AS gaps, finished_at FROM reconciliations"
-                " WHERE started_at >= $1 ORDER BY page_id, started_at DESC",
+                " WHERE NOT id = ANY($1::uuid[]) ORDER BY page_id, started_at DESC",
                 before,
             )
             if len(rows) == wanted and all(row["finished_at"] for row in rows):
                 return int(sum(row["gaps"] for row in rows))
             await asyncio.sleep(1)
         raise RuntimeError("reconciliation did not come to an end")
+
+    async def _all_noticed(self) -> None:
+        """Compare again until no deleted comment stands here: what is young by the clocks is believed later."""
+        deadline = time.monotonic() + self._size.patience
+        while time.monotonic() < deadline:
+            left = (
+                await self._stage.fetch(
+                    "SELECT count(*) AS n FROM messages WHERE starts_with(text, $1) AND deleted_at IS NULL", HASTY
+                )
+            )[0]["n"]
+            if not left:
+                return
+            self._say(f"{left} deletions are not noticed yet")
+            await asyncio.sleep(20)
+            await self._reconciled()
 
     async def _counted(self) -> Outcome:
         outcome = Outcome()
@@ -271,6 +340,7 @@ class Run:
             outcome.faulted_calls += sum(one["calls"] for one in calls.get("by_token", {}).values())
             (await self._stage.doors[network].delete("/_control/faults")).raise_for_status()
         outcome.gaps = await self._reconciled()
+        await self._all_noticed()
         rows = await self._stage.fetch(
             "SELECT text, count(*) AS n FROM messages WHERE NOT from_community GROUP BY text"
         )
@@ -280,6 +350,21 @@ class Run:
         outcome.stored_once = sum(stored.get(text) == 1 for text in written)
         outcome.missing = sum(text not in stored for text in written)
         outcome.doubled = sum(stored.get(text, 0) > 1 for text in written)
+        states = {
+            row["text"]: row["gone"]
+            for row in await self._stage.fetch(
+                "SELECT text, bool_and(deleted_at IS NOT NULL) AS gone FROM messages"
+                " WHERE starts_with(text, $1) GROUP BY text",
+                HASTY,
+            )
+        }
+        outcome.deleted = len(self._deleted)
+        outcome.deleted_unread = sum(one.text not in states for one in self._deleted)
+        outcome.deletions_missed = sum(states.get(one.text) is False for one in self._deleted)
+        outcome.deletions_seen = outcome.deleted - outcome.deletions_missed
+        for one in self._deleted:
+            if states.get(one.text) is False:
+                self._say(f"not noticed: {one.network} page {one.page}, comment {one.number}, by the {one.by}")
         standing: dict[str, int] = {}
         for network in self._texts:
             for item in (await self._stage.control(network, "answers"))["items"]:

@@ -19,6 +19,7 @@ import asyncpg
 import httpx
 from cryptography.fernet import Fernet
 
+from bench.faults.plan import shifts
 from cli import database as bootstrap
 from cli.embedded import postgres
 from cli.embedded.layout import Layout
@@ -96,7 +97,7 @@ class Stage:
     doors: dict[str, httpx.AsyncClient]
     api: httpx.AsyncClient
     eye: Callable[[], Any]
-    worker: Part
+    ours: dict[str, Part]
     database: Part
     keys: Path
     pages: list[Page] = field(default_factory=list)
@@ -222,6 +223,7 @@ async def _set(root: Path, seed: int, pages: int, parts: list[Part], clients: li
     keys = root / "keys"
     ensure_keys(keys)
     urls = {}
+    clocks = {who: {"GOSPABLIK_CLOCK_SHIFT_SECONDS": f"{shift:.3f}"} for who, shift in shifts(seed).items()}
     for network in ("vk", "ok"):
         port = free_port()
         urls[network] = f"http://127.0.0.1:{port}"
@@ -231,7 +233,7 @@ async def _set(root: Path, seed: int, pages: int, parts: list[Part], clients: li
             "EMULATOR_DATA": str(root / f"{network}.sqlite3"),
         }
         command = [sys.executable, "-m", f"emulators.{network}"]
-        parts.append(Part(command, os.environ | own, root / f"{network}.log"))
+        parts.append(Part(command, os.environ | own | clocks[network], root / f"{network}.log"))
         parts[-1].start()
         clients.append(_client(urls[network], 120))
     port = free_port()
@@ -251,9 +253,11 @@ async def _set(root: Path, seed: int, pages: int, parts: list[Part], clients: li
         }
     )
     serve = [sys.executable, "-m", "cli.main", "serve", "ingest", "--process"]
-    api = Part([*serve, "api"], env | {"GOSPABLIK_PORT": str(port)}, root / "api.log")
-    worker = Part([*serve, "worker"], env | {"GOSPABLIK_PORT": str(free_port())}, root / "worker.log")
-    for part in (api, worker):
+    ours = {
+        name: Part([*serve, name], env | clocks[name] | {"GOSPABLIK_PORT": str(at)}, root / f"{name}.log")
+        for name, at in (("api", port), ("worker", free_port()))
+    }
+    for part in ours.values():
         part.start()
         parts.append(part)
     clients.append(_client(f"http://127.0.0.1:{port}", 60))
@@ -261,7 +265,7 @@ async def _set(root: Path, seed: int, pages: int, parts: list[Part], clients: li
     for client, path in ((vk, "/_control/pages"), (ok, "/_control/pages"), (door, "/health/live")):
         await _ready(client, path)
     eye = bootstrap.with_database(admin, bootstrap.DATABASE)
-    made = Stage({"vk": vk, "ok": ok}, door, lambda: asyncpg.connect(eye, timeout=5), worker, database, keys)
+    made = Stage({"vk": vk, "ok": ok}, door, lambda: asyncpg.connect(eye, timeout=5), ours, database, keys)
     await _registry(made, pages)
     return made
 
