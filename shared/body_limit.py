@@ -1,4 +1,4 @@
-"""A limit on request bodies that answers politely: the rest is read and thrown away, then comes the 413.
+"""Limits on request bodies: their size, and how deep JSON nests. What is too large is read to its end first.
 
 A server that answers and closes while the client still sends resets the connection, and most clients then report
 a broken pipe instead of the answer. The gateway's own, larger limit bounds what is thrown away.
@@ -8,11 +8,15 @@ from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.problems import TooLarge
+from shared.json_depth import DEEPEST, too_deep
+from shared.problems import BadRequest, Problem, TooLarge
 
 
 class BodyLimit:
-    """ASGI middleware: bodies over `limit()` bytes get 413 without being kept; paths in `others` differ."""
+    """ASGI middleware: bodies over `limit()` bytes get 413 without being kept; paths in `others` differ.
+
+    JSON that nests too deep gets 400: whoever walks over it further in would end in the middle.
+    """
 
     def __init__(self, app: ASGIApp, limit: Callable[[], int], others: Mapping[str, int] | None = None) -> None:
         self.app = app
@@ -38,11 +42,25 @@ class BodyLimit:
             else:
                 kept.clear()
         if size > limit:
-            problem = TooLarge(f"The body has {size} bytes; this service takes {limit}")
-            await problem.response(scope["path"])(scope, receive, send)
+            await _refuse(TooLarge(f"The body has {size} bytes; this service takes {limit}"), scope, receive, send)
+            return
+        if _may_be_json(scope) and too_deep(b"".join(message.get("body", b"") for message in kept)):
+            await _refuse(
+                BadRequest(f"The nesting of the body is deeper than {DEEPEST} levels"), scope, receive, send
+            )
             return
 
         async def replay() -> Message:
             return kept.pop(0) if kept else await receive()
 
         await self.app(scope, replay, send)
+
+
+async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    await problem.response(scope["path"])(scope, receive, send)
+
+
+def _may_be_json(scope: Scope) -> bool:
+    """Return whether somebody may read it as JSON: it says so or nothing, or a network pushes it."""
+    kind = dict(scope["headers"]).get(b"content-type", b"").lower()
+    return not kind or b"json" in kind or scope["path"].startswith("/callbacks/")

@@ -1,11 +1,10 @@
 """`python -m bench.faults --seed N [--quick] [--json]`: nothing lost or doubled while everything fails.
 
 10,000 messages, 500 answers, 500 deletions on both networks. Each kind of transient fault hits 5 % of all calls;
-the clocks of the networks, the worker and the API differ by minutes; tokens die one after the other and are mended;
-worker and API are killed, Postgres restarts once. The figure is the share of promises kept (each message stored
-once,
-each answer published once, each deletion noticed) and must be 1; beside it the run must end without a gap in
-reconciliation and without a dead token being called again and again. The floor is what was promised in the run.
+the clocks of the networks, the worker and the API differ by minutes; tokens die one after the other and are
+mended; worker and API are killed, Postgres restarts once. The figure is the share of promises kept (each message
+stored once, each answer published once, each deletion noticed) and must be 1; beside it the run must end without a
+gap in reconciliation and without a dead token being called again and again. The floor is what was promised.
 """
 
 import argparse

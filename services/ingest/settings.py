@@ -24,6 +24,10 @@ class IngestSettings(BaseSettings):
         default=2_000, ge=1, description="Pushed events that may wait to be stored; more are postponed"
     )
 
+    callbacks_page_backlog: int = Field(
+        default=500, ge=1, description="The same for the events of one page: a flooded page holds up no other"
+    )
+
     vk_api_url: str = "https://api.vk.com"
     vk_version: str = "5.199"
     vk_call_seconds: float = 12

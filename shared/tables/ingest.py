@@ -237,6 +237,7 @@ class CallbackServer(Base):
 
     `secret` and `confirmation_code` lie encrypted together; `digest` finds the page of a secret path.
     `state`: waiting (asked for, not confirmed) | working | failed. `by_hand`: a person set it up in the network.
+    `awaited_until` (database time): so long the network is told the confirmation code.
     """
 
     __tablename__ = "callback_servers"
@@ -250,6 +251,7 @@ class CallbackServer(Base):
     by_hand: Mapped[bool] = mapped_column(default=False)
     state: Mapped[str] = mapped_column(default="waiting")
     reason: Mapped[str | None]
+    awaited_until: Mapped[datetime | None]
     checked_at: Mapped[datetime | None]
     last_event_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]

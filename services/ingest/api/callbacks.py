@@ -19,7 +19,17 @@ from services.ingest.settings import ingest_settings
 from shared import clock, problems
 from shared.access import Caller, Right, allowed
 from shared.logs import logger
-from shared.problems import BadRequest, Conflict, Forbidden, Invalid, NotFound, Problem, TooLarge, Unavailable
+from shared.problems import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Problem,
+    TooLarge,
+    TooManyRequests,
+    Unavailable,
+)
 from shared.service import Reading, Writing, service_of
 
 log = logger(__name__)
@@ -47,7 +57,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
         "description": "`ok` once the event is stored or known; for a confirmation its code",
         "content": {"text/plain": {"schema": {"type": "string"}, "example": "ok"}},
     },
-    **problems.responses(BadRequest, Forbidden, TooLarge),
+    **problems.responses(BadRequest, Forbidden, TooLarge, TooManyRequests),
     503: {
         **problems.responses(Unavailable)[503],
         "headers": {"Retry-After": {"schema": {"type": "string"}, "description": "A moment as an HTTP date"}},
@@ -80,8 +90,11 @@ async def _answer(taken: Awaitable[str]) -> Response:
     summary="An event of VK",
 )
 async def vk_event(request: Request) -> Response:
-    """Callback API: known by `group_id` and `secret`; a second delivery of the same event changes nothing."""
-    return await _answer(_door(request).vk(await request.body()))
+    """Callback API: known by `group_id` and `secret`; a second delivery of the same event changes nothing.
+
+    A confirmation is answered while a server that was just set up awaits it, and refused at any other time.
+    """
+    return await _answer(_door(request).vk(await request.body(), _sender(request)))
 
 
 @door.post(

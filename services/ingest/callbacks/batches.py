@@ -1,7 +1,7 @@
 """Pushed events stored together: what comes while a transaction runs goes into the next one."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -50,19 +50,34 @@ class _Waiting:
 
 
 class Batches:
-    """`put` returns when the event is committed. `stored` is told the pages of each committed batch."""
+    """`put` returns when the event is committed. `stored` is told the pages of each committed batch.
 
-    def __init__(self, feed: Store, stored: Callable[[set[UUID]], Awaitable[None]], *, backlog: int) -> None:
+    At most `backlog` events wait, and `of_one_page` of one page: a page that is flooded postpones its own alone.
+    """
+
+    def __init__(
+        self,
+        feed: Store,
+        stored: Callable[[set[UUID]], Awaitable[None]],
+        *,
+        backlog: int,
+        of_one_page: int | None = None,
+    ) -> None:
         self._feed = feed
         self._stored = stored
         self._backlog = backlog
+        self._of_one_page = backlog if of_one_page is None else of_one_page
         self._queue: deque[_Waiting] = deque()
+        self._waiting: Counter[UUID] = Counter()
         self._task: asyncio.Task[None] | None = None
 
     async def put(self, page: PageRef, parsed: Parsed) -> None:
         """Store an event with others. Raises `NotNow`."""
         if len(self._queue) >= self._backlog:
             raise NotNow("too many events wait to be stored")
+        if self._waiting[page.id] >= self._of_one_page:
+            raise NotNow("too many events of this page wait to be stored")
+        self._waiting[page.id] += 1
         one = _Waiting(page, parsed, asyncio.get_running_loop().create_future())
         self._queue.append(one)
         WAITING.set(len(self._queue))
@@ -71,6 +86,9 @@ class Batches:
         try:
             await one.done
         finally:
+            self._waiting[page.id] -= 1
+            if not self._waiting[page.id]:
+                del self._waiting[page.id]
             if one in self._queue:  # the network hung up: it will bring it again
                 self._queue.remove(one)
 

@@ -1,11 +1,11 @@
 """Where networks push the events of a page to: kept with its secret, found by it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -72,10 +72,13 @@ async def keep(session: WriteSession, network: str, callback: Callback) -> None:
         "updated_at": now,
     }
     before = await _as_recorded(session, callback.page_id)
+    awaited = {}
+    if callback.awaits is not None:
+        awaited = {"awaited_until": func.now() + timedelta(seconds=callback.awaits)}
     await session.execute(
         insert(CallbackServer)
-        .values(page_id=callback.page_id, network=network, created_at=now, **fresh)
-        .on_conflict_do_update(index_elements=[CallbackServer.page_id], set_=fresh)
+        .values(page_id=callback.page_id, network=network, created_at=now, **fresh, **awaited)
+        .on_conflict_do_update(index_elements=[CallbackServer.page_id], set_=fresh | awaited)
     )
     after = {"page_id": callback.page_id, "network": network, **fresh}
     await audit.record(
@@ -88,7 +91,7 @@ async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] |
     if not audit.attributed(session):
         return None
     columns = CallbackServer.__table__.columns
-    shown = [column for column in columns if column.name not in {"created_at", "last_event_at"}]
+    shown = [column for column in columns if column.name not in {"created_at", "last_event_at", "awaited_until"}]
     row = (await session.execute(select(*shown).where(CallbackServer.page_id == page_id))).one_or_none()
     return None if row is None else dict(row._mapping)
 
@@ -101,6 +104,14 @@ async def checked(session: WriteSession, page_id: UUID, state: CallbackState, re
         .where(CallbackServer.page_id == page_id)
         .values(state=state.value, reason=reason, checked_at=now, updated_at=now)
     )
+
+
+async def awaited(session: AsyncSession, page_id: UUID) -> bool:
+    """Return whether the network may ask for the page's confirmation code now, by the database's time."""
+    found = await session.scalar(
+        select(CallbackServer.awaited_until > func.now()).where(CallbackServer.page_id == page_id)
+    )
+    return bool(found)
 
 
 async def heard(session: WriteSession, page_ids: Sequence[UUID], at: datetime) -> None:

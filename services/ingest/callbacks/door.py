@@ -14,8 +14,9 @@ from prometheus_client import Counter
 from sqlalchemy import update
 
 from services.ingest.callbacks.batches import Batches, NotNow
-from services.ingest.callbacks.book import CallbackBook, heard
+from services.ingest.callbacks.book import CallbackBook, awaited, heard
 from services.ingest.callbacks.lookup import Known, Lookup
+from services.ingest.callbacks.refusals import Refusals
 from services.ingest.intake.feed import DatabaseFeed
 from services.ingest.networks.calls import CallError, CallLost, NoToken
 from services.ingest.networks.ok import parse as ok
@@ -27,8 +28,9 @@ from services.ingest.networks.vk.client import VkClient
 from services.ingest.settings import IngestSettings
 from services.ingest.tokens.accounts import AccountBook
 from shared import clock
+from shared.json_depth import DEEPEST, too_deep
 from shared.logs import logger
-from shared.problems import BadRequest, FieldError, Forbidden
+from shared.problems import BadRequest, FieldError, Forbidden, Problem, TooLarge, TooManyRequests
 from shared.service import Service
 from shared.tables.ingest import CallbackServer
 
@@ -38,6 +40,10 @@ OK = "ok"
 CONFIRMATION = "confirmation"
 CONFIRM_SECONDS = 3.0
 HEARD_SECONDS = 30.0
+# How long a page's code is told again to strangers as it was: they cannot make us call the network.
+ASK_SECONDS = 1.0
+# A long post with all its attachments has a tenth of this.
+LARGEST_EVENT = 512 * 1024
 REFUSED = "Events of this community are not taken under this secret"
 
 CALLBACKS = Counter("gospablik_callbacks_total", "Pushed events by how they were answered", ["network", "outcome"])
@@ -53,18 +59,25 @@ class Door:
         self._accounts = AccountBook(service.database)
         self._tokens_at: float | None = None
         self._renewing = asyncio.Lock()
-        self._batches = Batches(DatabaseFeed(service.database), self._heard, backlog=settings.callbacks_backlog)
+        self._batches = Batches(
+            DatabaseFeed(service.database),
+            self._heard,
+            backlog=settings.callbacks_backlog,
+            of_one_page=settings.callbacks_page_backlog,
+        )
+        self._refusals = Refusals()
         self._heard_at: dict[UUID, float] = {}
         self._told: dict[UUID, str] = {}
+        self._told_at: dict[UUID, tuple[float, str]] = {}
 
-    async def vk(self, body: bytes) -> str:
-        """What VK gets as an answer. Raises `BadRequest`, `Forbidden` or `NotNow`."""
+    async def vk(self, body: bytes, sender: str | None) -> str:
+        """What VK gets as an answer. Raises `NotNow` or the problem that it gets instead."""
         event = _object(body)
         kind, group = _kind(event), _group(event)
         given = event.pop("secret", None)
-        known = await self._admitted(group, given, optional=kind == CONFIRMATION)
+        known = await self._admitted(group, given, sender, optional=kind == CONFIRMATION)
         if kind == CONFIRMATION:
-            return await self._code(known)
+            return await self._code(known) if given is not None else await self._code_awaited(known, sender)
         parsed = Parsed()
         parsed.add(vk.event, event, known.page)
         parsed.items = [item if item.event_id else replace(item, event_id=_digest(event)) for item in parsed.items]
@@ -72,10 +85,10 @@ class Door:
 
     async def ok(self, secret: str, body: bytes, sender: str | None) -> str:
         """What OK gets as an answer. Raises as `vk` does."""
-        known = await self._behind(secret) if _allowed(sender, self._settings.ok_webhook_networks) else None
+        allowed = _allowed(sender, self._settings.ok_webhook_networks)
+        known = await self._behind(secret, sender) if allowed else None
         if known is None:
-            CALLBACKS.labels("ok", "refused").inc()
-            raise Forbidden(REFUSED)
+            raise self._refusal("ok", sender)
         event = _object(body)
         parsed = Parsed()
         parsed.add(ok.webhook, event, known.page)
@@ -93,9 +106,18 @@ class Door:
         CALLBACKS.labels(network, "stored").inc()
         return OK
 
-    async def _admitted(self, group: str, given: object, *, optional: bool) -> Known:
+    def _refusal(self, network: str, sender: str | None) -> Problem:
+        """What a stranger gets: no word on what was wrong, and after too many tries none on anything."""
+        CALLBACKS.labels(network, "refused").inc()
+        if self._refusals.too_many(sender):
+            return TooManyRequests("Too many refused events from this address", headers={"Retry-After": "60"})
+        self._refusals.refused(sender)
+        return Forbidden(REFUSED)
+
+    async def _admitted(self, group: str, given: object, sender: str | None, *, optional: bool) -> Known:
         try:
-            for again in (False, True):
+            # Whoever was refused too often is not looked for again.
+            for again in (False,) if self._refusals.too_many(sender) else (False, True):
                 if again:
                     await self._lookup.look_again()
                 known = await self._lookup.community(group)
@@ -106,18 +128,35 @@ class Door:
                     _fits(given, group, optional=False)
         except TROUBLE as error:
             raise NotNow("the database is away") from error
-        CALLBACKS.labels("vk", "refused").inc()
-        raise Forbidden(REFUSED)
+        raise self._refusal("vk", sender)
 
-    async def _behind(self, secret: str) -> Known | None:
+    async def _behind(self, secret: str, sender: str | None) -> Known | None:
         try:
             known = await self._lookup.secret_path(secret)
-            if known is None:
+            if known is None and not self._refusals.too_many(sender):
                 await self._lookup.look_again()
                 known = await self._lookup.secret_path(secret)
         except TROUBLE as error:
             raise NotNow("the database is away") from error
         return known
+
+    async def _code_awaited(self, known: Known, sender: str | None) -> str:
+        """The same for whoever shows no secret: told only while a server that was just set up awaits it."""
+        if self._refusals.too_many(sender):
+            raise self._refusal("vk", sender)
+        try:
+            async with self._service.database.read() as session:
+                expected = await awaited(session, known.page.id)
+        except TROUBLE as error:
+            raise NotNow("the database is away") from error
+        if not expected:
+            raise self._refusal("vk", sender)
+        now = asyncio.get_running_loop().time()
+        at, code = self._told_at.get(known.page.id, (-ASK_SECONDS, None))
+        if code is None or now - at >= ASK_SECONDS:
+            code = await self._code(known)
+            self._told_at[known.page.id] = now, code
+        return code
 
     async def _code(self, known: Known) -> str:
         """The code of this moment: the network's own word now, else the one that is kept."""
@@ -184,6 +223,10 @@ class Door:
 
 
 def _object(body: bytes) -> dict[str, Any]:
+    if len(body) > LARGEST_EVENT:
+        raise TooLarge(f"The event has {len(body)} bytes; at most {LARGEST_EVENT} are taken")
+    if too_deep(body):
+        raise BadRequest(f"The nesting of the body is deeper than {DEEPEST} levels")
     try:
         found = json.loads(body)
     except UnicodeDecodeError as error:

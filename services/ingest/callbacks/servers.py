@@ -22,6 +22,8 @@ from shared.tables.ingest import CallbackServer
 from shared.tables.registry import Page
 
 HIDDEN = "…"
+# How long a person has to have the network confirm the server, in seconds; the same request again gives more time.
+AWAITED = 1_800.0
 _SECRET = re.compile(r"[A-Za-z0-9._~-]{6,50}")
 _CODE = re.compile(r"[A-Za-z0-9]{1,100}")
 
@@ -55,6 +57,7 @@ async def set_by_hand(session: WriteSession, caller: Caller, page_id: UUID, give
         by_hand=True,
         state=before.state if before is not None and same else CallbackState.WAITING,
         checked_at=clock.now(),
+        awaits=AWAITED,
     )
     try:
         async with session.begin_nested():

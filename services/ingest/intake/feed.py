@@ -40,7 +40,7 @@ log = logger(__name__)
 # What goes into the transaction of a batch, told what the batch changed.
 Also = Callable[[WriteSession, Stored], Awaitable[None]]
 
-DATA_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError)
+DATA_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -271,8 +271,10 @@ class DatabaseFeed:
 
 
 def of_the_data(error: Exception) -> bool:
-    """Whether the values are at fault (SQLSTATE class 22, which the driver uses too), not the moment."""
-    return sqlstate(error).startswith("22")
+    """Whether the values are at fault, not the moment: SQLSTATE class 22, which the driver uses too, limits of the
+    server (54), and values that nest too deep to be written.
+    """
+    return isinstance(error, RecursionError) or sqlstate(error).startswith(("22", "54"))
 
 
 def _inseparable(items: Sequence[Incoming]) -> list[list[Incoming]]:

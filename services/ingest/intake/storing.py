@@ -135,7 +135,7 @@ async def set_aside(session: WriteSession, batches: Sequence[Batch]) -> None:
             "page_id": batch.page.id,
             "way_in": batch.way,
             "reason": plain(one.reason),
-            "raw": json.dumps(one.raw, default=repr),
+            "raw": _written(one.raw),
             "created_at": now,
         }
         for batch in batches
@@ -143,6 +143,14 @@ async def set_aside(session: WriteSession, batches: Sequence[Batch]) -> None:
     ]
     if rows:
         await session.execute(insert(SetAside), rows)
+
+
+def _written(raw: object) -> str:
+    """Return a payload as JSON; what nests too deep for that is told in words instead."""
+    try:
+        return json.dumps(raw, default=repr)
+    except RecursionError:
+        return json.dumps("the payload nests too deep to be kept")
 
 
 async def first_deliveries(connection: asyncpg.Connection, batches: Sequence[Batch]) -> list[Told]:

@@ -70,7 +70,7 @@ class Parsed:
         """Parse one payload; whatever is wrong with it concerns it alone."""
         try:
             item = parse(raw, *args)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError, RecursionError) as error:
             self.unreadable.append(Unreadable(describe(error), raw))
         else:
             if item is not None:
@@ -216,7 +216,11 @@ class CallbackState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callback:
-    """Where a network pushes the events of a page to: see `shared.tables.ingest.CallbackServer`."""
+    """Where a network pushes the events of a page to: see `shared.tables.ingest.CallbackServer`.
+
+    `awaits`: for so many seconds from the moment it is kept, the network may ask for the confirmation code; None
+    leaves that as it was.
+    """
 
     page_id: UUID
     url: str = field(repr=False)
@@ -228,6 +232,7 @@ class Callback:
     reason: str | None = None
     checked_at: datetime | None = None
     last_event_at: datetime | None = None
+    awaits: float | None = None
 
 
 class Callbacks(Protocol):

@@ -14,11 +14,12 @@ import asyncpg
 import httpx
 import pytest
 
-from services.ingest.callbacks import batches, lookup
+from services.ingest.callbacks import batches, door, lookup, refusals
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 from tests.integration.ingest.conftest import KEYS, Emulator
+from tests.integration.ingest.network_double import network_double
 
 GROUP = 900001
 SECRET = "s3cret-of-tests"
@@ -159,6 +160,7 @@ UNREADABLE = [
     (b"null", "null"),
     (b'"text"', "string"),
     (b"[" * 100_000, "nesting"),
+    (b'{"type":"wall_reply_new","group_id":900001,"object":' + b"[" * 800 + b"]" * 800 + b"}", "nesting"),
     (b'{"group_id": 900001}', "/type"),
     (b'{"type": 5, "group_id": 900001}', "/type"),
     (b'{"type": "wall_reply_new"}', "/group_id"),
@@ -207,6 +209,82 @@ async def test_two_hundred_at_once_are_each_stored_once(database: TestDatabase, 
         assert all(taken(answer) for answer in answers)
         assert len(await one.messages()) == 200
         assert await one.eye.fetchval("SELECT count(*) FROM events WHERE type = 'message.received'") == 200
+
+
+async def test_a_stranger_gets_no_code_and_has_no_call_made_when_nothing_awaits_confirmation(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    async with network_double() as network, bench(database, keys_dir, vk_api_url=network.url) as one:
+        network.answer = lambda _method, _params: {"response": {"code": "fr0m1network"}}
+        body = {"network": "vk", "kind": "group", "page_id": str(one.page_id), "token": "t" * 40}
+        answer = await one.ingest.client.post(
+            "/api/v1/sources/tokens", json=body, headers=one.ingest.headers("moderator")
+        )
+        assert answer.status_code == 201, answer.text
+        ask = {"type": "confirmation", "group_id": GROUP}
+        assert (await one.push(ask)).text in {"fr0m1network", "c0de1"}
+        await one.eye.execute("UPDATE callback_servers SET awaited_until = now()")
+        network.calls.clear()
+        refused = await one.push(ask)
+        assert refused.status_code == 403
+        assert refused.text == (await one.push(ask | {"group_id": GROUP + 1})).text
+        assert network.calls == []
+        assert (await one.push(ask | {"secret": SECRET})).status_code == 200, "no stranger"
+        network.calls.clear()
+        # Whoever sets the server up says so, and then the network is told.
+        await one.by_hand(one.page_id, secret=SECRET, confirmation_code="c0de1")
+        for _ in range(20):
+            assert (await one.push(ask)).status_code == 200
+        assert len(network.calls) <= 2
+
+
+async def test_a_sender_who_is_refused_again_and_again_is_told_to_slow_down(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    async with bench(database, keys_dir) as one:
+        guesses = [await one.push(comment(secret=f"guess {n}")) for n in range(refusals.MOST + 5)]
+        assert [answer.status_code for answer in guesses] == [403] * refusals.MOST + [429] * 5
+        assert guesses[-1].headers["retry-after"] == "60"
+        assert (await one.push({"type": "confirmation", "group_id": GROUP})).status_code == 429
+        # One address pushes for many pages: what is admitted is taken, and nobody else is held up.
+        assert taken(await one.push(comment()))
+        other = {"x-forwarded-for": "203.0.113.9"}
+        assert (await one.push(comment(secret="guess"), **other)).status_code == 403
+
+
+async def test_an_event_that_nests_too_deep_fails_none_that_come_with_it(
+    database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if a parser had let it through: the intake itself must hold.
+    monkeypatch.setattr(door, "too_deep", lambda _body: False)
+    monkeypatch.setattr("shared.body_limit.too_deep", lambda _body: False)
+    async with bench(database, keys_dir) as one:
+        deep: Any = "end"
+        for _ in range(800):
+            deep = [deep]
+        bad = comment(900)
+        bad["object"]["attachments"] = deep
+        answers = await asyncio.gather(*(one.push(event) for event in [*map(comment, range(1, 20)), bad]))
+        assert all(taken(answer) for answer in answers), [answer.text for answer in answers if not taken(answer)]
+        assert {row["external_id"] for row in await one.messages()} >= {f"-{GROUP}_{n}" for n in range(1, 20)}
+
+
+async def test_every_json_body_that_nests_too_deep_is_refused(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir) as one:
+        body = b'{"secret": ' + b"[" * 800 + b"]" * 800 + b"}"
+        headers = one.ingest.headers("moderator")
+        for kind in ({"content-type": "application/json"}, {"content-type": "application/x+json"}, {}):
+            answer = await one.ingest.client.put(
+                f"/api/v1/sources/{one.page_id}/callback", content=body, headers=headers | kind
+            )
+            assert (answer.status_code, "nesting" in answer.text) == (400, True), answer.text
+        answer = await one.push(body, "/callbacks/ok/anything", **{"content-type": "text/plain"})
+        assert answer.status_code == 400
+
+
+async def test_an_event_that_is_too_large_is_refused(database: TestDatabase, keys_dir: Path) -> None:
+    async with bench(database, keys_dir) as one:
+        assert (await one.push(comment(text="x" * door.LARGEST_EVENT))).status_code == 413
 
 
 async def test_a_confirmation_is_answered_with_the_kept_code(database: TestDatabase, keys_dir: Path) -> None:

@@ -129,3 +129,18 @@ async def test_more_than_the_backlog_is_postponed() -> None:
         *(batches.put(page(1), comment(1, n)) for n in range(1, 6)), return_exceptions=True
     )
     assert [type(one) for one in results].count(NotNow) == 3
+
+
+async def test_a_flooded_page_holds_up_no_other() -> None:
+    store = Store()
+    store.free.clear()
+    batches = Batches(store, store.stored, backlog=100, of_one_page=3)
+    flood = [asyncio.create_task(batches.put(page(1), comment(1, n))) for n in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(NotNow):
+        await batches.put(page(1), comment(1, 9))
+    other = asyncio.create_task(batches.put(page(2), comment(2, 1)))
+    await asyncio.sleep(0)
+    store.free.set()
+    await asyncio.gather(*flood, other)
+    await batches.put(page(1), comment(1, 10))

@@ -35,6 +35,8 @@ KNOWN_SECONDS = 30.0
 # A confirmation that has not come after so many looks is asked for again.
 PATIENCE = 6
 TRIES = 3
+# How long after writing a server the network may ask for its confirmation, in seconds: beyond our own patience.
+AWAITED = 120.0
 FULL = "У сообщества уже десять серверов Callback API: удалите лишний в настройках сообщества."
 NOT_CONFIRMED = "Сеть не смогла подтвердить адрес: проверьте, что он доступен из интернета."
 NOT_ALLOWED = (
@@ -150,7 +152,7 @@ class CallbackWatch:
     async def _add(self, page: PageRef, mine: Callback) -> None:
         # Kept first: the network asks for the confirmation before it answers.
         await self._callbacks.keep(
-            NETWORK, replace(mine, server_id=None, state=CallbackState.WAITING, reason=None)
+            NETWORK, replace(mine, server_id=None, state=CallbackState.WAITING, reason=None, awaits=AWAITED)
         )
         answer = await self._call(
             page, "groups.addCallbackServer", url=mine.url, title=TITLE, secret_key=mine.secret
@@ -168,7 +170,9 @@ class CallbackWatch:
         failed = tried > TRIES
         state, reason = (CallbackState.FAILED, NOT_CONFIRMED) if failed else (CallbackState.WAITING, None)
         number = int(server["id"])
-        await self._callbacks.keep(NETWORK, replace(mine, server_id=str(number), state=state, reason=reason))
+        await self._callbacks.keep(
+            NETWORK, replace(mine, server_id=str(number), state=state, reason=reason, awaits=AWAITED)
+        )
         if self._working is not None:
             self._working.discard(page.id)
         await self._call(
