@@ -160,6 +160,7 @@ def _command(
         return path, {"text": reply.text}, f"{reply.id}:{reply.version}"
     body = {
         "reply_id": str(reply.id),
+        "appeal_id": str(reply.appeal_id),
         "message_id": str(message_id),
         "text": reply.text,
         "on_behalf_of": reply.author,

@@ -372,6 +372,7 @@ class Publication(Base):
 
     id: Mapped[Id]
     reply_id: Mapped[UUID]
+    appeal_id: Mapped[UUID | None]
     part: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     parts: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"))

@@ -63,6 +63,7 @@ async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> t
     now = clock.now()
     common = {
         "reply_id": wanted.reply_id,
+        "appeal_id": wanted.appeal_id,
         "parts": len(parts),
         "page_id": message.page_id,
         "organisation_id": wanted.organisation_id or message.organisation_id,
@@ -169,7 +170,7 @@ async def _correct(
         row.text = words
     for row in failed[len(texts) :]:
         await session.delete(row)
-    same = ("reply_id", "page_id", "organisation_id", "network", "kind", "thread_key", "target", "on_behalf_of")
+    same = ("reply_id", "appeal_id", "page_id", "organisation_id", "network", "kind", "thread_key", "target", "on_behalf_of")
     common = {name: getattr(first, name) for name in (*same, "created_at", "updated_at")}
     for number, words in enumerate(texts[len(failed) :], len(rows)):
         session.add(

@@ -34,6 +34,7 @@ class PublicationOut(Shown):
 
     id: UUID
     reply_id: UUID
+    appeal_id: UUID | None = Field(description="The appeal whose reply it is; null where none was named")
     part: int = Field(description="From 0; a part is sent when the one before it stands")
     parts: int = Field(description="How many parts the answer has", examples=[1])
     page_id: UUID
@@ -58,6 +59,7 @@ class PublicationIn(Given):
     """Appeals asks for an answer to be published."""
 
     reply_id: UUID
+    appeal_id: UUID | None = Field(default=None, description="The appeal whose reply it is")
     message_id: UUID
     text: Text
     on_behalf_of: str = Field(min_length=1, max_length=200)

@@ -363,6 +363,7 @@ async def test_ingest_is_asked_once_for_whom_the_answer_is(
             assert request["body"]["reply_id"] == request["key"] == reply["id"]
             assert request["body"]["message_id"] == str(question)
             assert request["body"]["text"] == reply["text"]
+            assert request["body"]["appeal_id"] == (await world.only())["id"]
             assert UUID(request["act"]) == UUID(int=1)
     finally:
         await ingest.close()

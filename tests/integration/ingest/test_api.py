@@ -211,14 +211,18 @@ async def test_publications_are_listed_and_scoped(house: House) -> None:
     messages = [
         (await house.get(f"/messages?network={name}&kind=wall_post")).json()["items"][0] for name in ("vk", "ok")
     ]
+    appeal = str(uuid4())
     for message in messages:
         body = {"reply_id": str(uuid4()), "message_id": message["id"], "text": "Ответ", "on_behalf_of": "x"}
         answer = await house.ingest.client.post(
-            "/internal/publications", json=body, headers=house.ingest.service_headers("appeals")
+            "/internal/publications",
+            json=body | {"appeal_id": appeal},
+            headers=house.ingest.service_headers("appeals"),
         )
         assert answer.status_code == 201
         assert answer.json()["status"] == "queued"
     listed = (await house.get("/publications?status=queued")).json()["items"]
+    assert [one["appeal_id"] for one in listed] == [appeal, appeal]
     assert [one["network"] for one in listed] == ["ok", "vk"]
     assert [one["target"] for one in listed] == [None, None]
     own = (await house.get("/publications", "executor", house.organisations[0])).json()["items"]
