@@ -8,13 +8,14 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from services.ingest import retention
 from services.ingest.comparing.backfill import Backfiller
 from services.ingest.comparing.reconcile import Reconciler
 from services.ingest.intake.feed import DatabaseFeed
 from services.ingest.networks import catalogue
+from services.ingest.networks.calls import punctual
 from services.ingest.networks.port import Network, Way
 from services.ingest.networks.resting import TROUBLE
 from services.ingest.publishing.publish import JOB, UNFINISHED, Publisher
@@ -22,7 +23,6 @@ from services.ingest.settings import ingest_settings
 from services.ingest.sources.figures import Figures
 from services.ingest.tokens.accounts import AccountBook
 from services.ingest.tokens.reencryption import reencrypt
-from shared import clock
 from shared.jobs import Jobs, TryLater
 from shared.logs import logger
 from shared.purge import Terms, purge
@@ -102,7 +102,7 @@ class Worker:
         supervisor = Supervisor(service.report)
         # Shorter than servers keep idle connections: a call on one they have just closed would be in doubt.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
-        async with aiohttp.ClientSession(connector=connector) as http:
+        async with aiohttp.ClientSession(connector=connector, trace_configs=[punctual()]) as http:
             accounts, feed = AccountBook(service.database), DatabaseFeed(service.database)
             networks = catalogue.make_all(http, accounts, feed, settings)
             publisher = Publisher(service.database, feed, networks, settings.publish_settle_seconds)
@@ -140,7 +140,7 @@ class Worker:
         async with self._service.database.write() as session:
             stuck = await session.scalars(
                 select(Publication.id)
-                .where(Publication.status.in_(UNFINISHED), Publication.updated_at < clock.now() - STUCK)
+                .where(Publication.status.in_(UNFINISHED), Publication.updated_at < func.now() - STUCK)
                 .order_by(Publication.created_at)
                 .limit(500)
             )

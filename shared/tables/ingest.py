@@ -4,10 +4,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.tables.base import Base, CreatedAt, Exact, Id, UpdatedAt
+from shared.tables.base import Base, CreatedAt, Exact, ExactText, Id, UpdatedAt
+
+# The empty array of a column.
+EMPTY = text("'{}'")
 
 
 class Message(Base):
@@ -331,6 +335,9 @@ class Publication(Base):
 
     `status`: queued → sending → published | failed; `uncertain` when a call may or may not have worked.
     `part` counts from 0 to `parts` - 1; a part is sent when its elder stands in the network.
+    `sending_since`: when the latest call that may have taken effect began, by the database's clock; null: none was
+    made. `sent_after` and `stood_before`: where the thread stood before the first of them in the network's own
+    order, and the community's words that were stored from there on. `sent_texts`: former words of such calls.
     """
 
     __tablename__ = "publications"
@@ -368,6 +375,11 @@ class Publication(Base):
             "created_at",
             postgresql_where=text("status IN ('queued', 'sending', 'uncertain')"),
         ),
+        Index(
+            "ix_publications_in_doubt",
+            "thread_key",
+            postgresql_where=text("sending_since IS NOT NULL AND external_id IS NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -386,6 +398,9 @@ class Publication(Base):
     status: Mapped[str] = mapped_column(default="queued")
     attempts: Mapped[int] = mapped_column(default=0)
     sending_since: Mapped[datetime | None]
+    sent_after: Mapped[int | None] = mapped_column(BigInteger)
+    stood_before: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default=EMPTY)
+    sent_texts: Mapped[list[str]] = mapped_column(ARRAY(ExactText), default=list, server_default=EMPTY)
     external_id: Mapped[str | None]
     url: Mapped[str | None]
     published_at: Mapped[datetime | None]

@@ -73,6 +73,8 @@ async def retry_publication(
 ) -> PublicationOut:
     """Puts all of the answer that failed back into the queue; one that has not failed is left as it is (409).
 
+    What was ever sent is `uncertain` first: it goes out again only if the thread shows that it is not there.
+
     The words belong to the case: a corrected `text` goes to `POST /appeals/{id}/replies/{reply_id}/retry`.
     """
     if body is not None and body.text is not None:

@@ -1,11 +1,13 @@
 """What every call to a network has in common: pacing by token, how it can end, and what an error means."""
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -138,8 +140,43 @@ async def turn(token_id: UUID, calls_a_second: float) -> None:
     await limiter.acquire()
 
 
+def ticks() -> float:
+    """Seconds that never go back and, where the system counts them, go on while the machine sleeps."""
+    return time.clock_gettime(_TICKING)
+
+
+_TICKING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class TooLate(aiohttp.ClientError):
+    """The time in which the call might be sent is over: nothing was written to the network."""
+
+
+def in_time(not_after: float | None) -> None:
+    """Raise `TooLate` past the moment, on `ticks`, after which a call may not be sent."""
+    if not_after is not None and ticks() >= not_after:
+        raise TooLate
+
+
+def punctual() -> aiohttp.TraceConfig:
+    """The tracing of sessions that publish: `in_time` once more when the connection stands, before the request.
+
+    The moment comes as `trace_request_ctx={"not_after": …}`.
+    """
+    trace = aiohttp.TraceConfig()
+
+    async def about_to_write(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+        in_time((context.trace_request_ctx or {}).get("not_after"))
+
+    # aiohttp tells of the headers before it writes them.
+    trace.on_request_headers_sent.append(about_to_write)
+    return trace
+
+
 def lost(network: str, method: str, error: Exception) -> CallLost:
     """A transport failure as `CallLost`; addresses and tokens stay out of the message."""
+    if isinstance(error, TooLate):
+        return CallLost(network, method, "its time was over before it was sent", sent=False)
     if isinstance(error, aiohttp.ClientConnectorError):
         return CallLost(network, method, "no connection", sent=False)
     if isinstance(error, asyncio.TimeoutError):

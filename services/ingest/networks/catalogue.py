@@ -1,15 +1,19 @@
 """The networks that ingest speaks to. A third one is one line here, beside its name in `shared.networks`."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import aiohttp
 
 from services.ingest.networks.directory import Directory
 from services.ingest.networks.ok import adapter as ok
+from services.ingest.networks.ok import parse as ok_parse
 from services.ingest.networks.ok.directory import OkDirectory
 from services.ingest.networks.port import Accounts, Feed, Kind, Network
 from services.ingest.networks.vk import adapter as vk
+from services.ingest.networks.vk import parse as vk_parse
 from services.ingest.networks.vk.directory import VkDirectory
 from services.ingest.settings import IngestSettings
 
@@ -17,22 +21,33 @@ Build = Callable[[aiohttp.ClientSession, Accounts, Feed, IngestSettings], Networ
 BuildDirectory = Callable[[aiohttp.ClientSession, Accounts, IngestSettings], Directory]
 
 
+def numbered(external_id: str, _written_at: datetime) -> int:
+    """The number that an id ends in: later items of a thread have greater ones."""
+    found = re.search(r"\d+$", external_id)
+    return int(found.group()) if found else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """How a network's adapter is made, and what is to be known of it without one.
 
     `max_length`: the longest answer it takes, in characters, by kind (comment, message). `directory`: how what it
-    tells of its pages is asked for; None: it tells nothing.
+    tells of its pages is asked for; None: it tells nothing. `position`: where an item stands in its thread, of its
+    id and the network's own time; positions are compared with each other only. `slack`: by how much a later item
+    may yet have a smaller one. `tells_target`: whether comments of a thread name the comment they answer.
     """
 
     build: Build
     max_length: Mapping[str, int]
     directory: BuildDirectory | None = None
+    position: Callable[[str, datetime], int] = numbered
+    slack: int = 0
+    tells_target: Callable[[str], bool] = lambda _thread_key: True
 
 
 NETWORKS: dict[str, Entry] = {
-    "vk": Entry(vk.Vk, vk.MAX_LENGTH, VkDirectory),
-    "ok": Entry(ok.Ok, ok.MAX_LENGTH, OkDirectory),
+    "vk": Entry(vk.Vk, vk.MAX_LENGTH, VkDirectory, tells_target=vk_parse.tells_target),
+    "ok": Entry(ok.Ok, ok.MAX_LENGTH, OkDirectory, position=ok_parse.position, slack=ok_parse.POSITION_SLACK),
 }
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
-from services.ingest.networks.port import Refused, Unsure
+from services.ingest.networks.port import NotRead, Refused, Unsure
 
 _PERMANENT = {Treatment.DENIED, Treatment.GONE, Treatment.REFUSED}
 
@@ -40,11 +40,12 @@ def told_plainly(network: str, words: Callable[[int], Words]) -> Iterator[None]:
         yield
     except NoToken as error:
         message = "У страницы нет действующего ключа доступа: ответ уйдёт, когда оператор добавит ключ."
-        raise Refused("no_token", message, permanent=False, retry_in=15) from error
+        raise Refused("no_token", message, permanent=False, retry_in=15, sent=False) from error
     except CallLost as error:
         if error.sent:
             raise Unsure(str(error)) from error
-        raise Refused("unreachable", "Сеть недоступна, отправка повторится.", permanent=False) from error
+        message = "Сеть недоступна, отправка повторится."
+        raise Refused("unreachable", message, permanent=False, sent=False) from error
     except CallError as error:
         if error.treatment is Treatment.AGAIN:
             raise Unsure(str(error)) from error
@@ -52,3 +53,14 @@ def told_plainly(network: str, words: Callable[[int], Words]) -> Iterator[None]:
         raise Refused(
             f"{network}:{error.code}", told.message, permanent=told.permanent, retry_in=told.retry_in
         ) from error
+
+
+@contextmanager
+def read_or_not() -> Iterator[None]:
+    """Turn what ends a reading into `NotRead`: what the network refuses to show may stand there all the same."""
+    try:
+        yield
+    except CallError as error:
+        raise NotRead(str(error), refused=error.treatment in {*_PERMANENT, Treatment.BUG}) from error
+    except (CallLost, NoToken) as error:
+        raise NotRead(str(error)) from error

@@ -3,6 +3,7 @@
 An adapter turns a network's wire into `Incoming` and back; everything after that is the same for all networks.
 """
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -134,7 +135,11 @@ class Credential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """An answer to publish. `target` is the external id of the comment it answers, if it answers one."""
+    """An answer to publish. `target` is the external id of the comment it answers, if it answers one.
+
+    `after`: where the thread stood before the answer was first sent, in the network's own order (see `catalogue`);
+    None: not known. `not_after`: when it is too late to write anything to the network, as `calls.ticks` counts.
+    """
 
     id: UUID
     page: PageRef
@@ -142,7 +147,8 @@ class Outgoing:
     thread_key: str
     target: str | None
     text: str
-    since: datetime
+    after: int | None = None
+    not_after: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +160,20 @@ class Published:
 
 
 class Refused(Exception):  # noqa: N818 — an outcome of publishing
-    """It certainly does not stand in the network. `message` is for the person who wrote the answer."""
+    """It certainly does not stand in the network. `message` is for the person who wrote the answer.
 
-    def __init__(self, code: str, message: str, *, permanent: bool, retry_in: float = 2.0) -> None:
+    `sent` is False when nothing was sent to the network at all.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, permanent: bool, retry_in: float = 2.0, sent: bool = True
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.permanent = permanent
         self.retry_in = retry_in
+        self.sent = sent
 
 
 class Unsure(Exception):  # noqa: N818 — an outcome of publishing
@@ -397,10 +409,16 @@ class Network(Protocol):
         """How long a publishing call may last at most."""
 
     async def publish(self, outgoing: Outgoing) -> Published:
-        """Write the answer as the community. Raises `Refused` or `Unsure`."""
+        """Write the answer as the community; past `outgoing.not_after` nothing is sent.
+
+        Raises `Refused` or `Unsure`.
+        """
 
     async def read_back(self, outgoing: Outgoing) -> Parsed:
-        """What stands in the answer's thread now, as far back as `outgoing.since`. Raises `NotRead`."""
+        """All that stands in the answer's thread now and came after `outgoing.after`, or more.
+
+        Raises `NotRead` when that could not be read whole, for whatever reason: a refusal is no empty thread.
+        """
 
     def look_soon(self, page: PageRef) -> None:
         """Something of this page may have been missed: compare it as soon as the limits allow."""
@@ -415,4 +433,8 @@ class Network(Protocol):
 
 
 class NotRead(Exception):  # noqa: N818 — an outcome of reading
-    """The network could not be read now; the reason is in the message."""
+    """The network could not be read now; the reason is in the message. `refused`: waiting alone will not help."""
+
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.refused = refused

@@ -9,14 +9,14 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.intake.adoption import lock_threads
+from services.ingest.intake.adoption import IN_FLIGHT, lock_threads
 from services.ingest.networks.catalogue import max_length
 from services.ingest.networks.port import Kind
-from services.ingest.publishing.publish import JOB
+from services.ingest.publishing.publish import JOB, NOW
 from services.ingest.publishing.splitting import split, unsent
 from services.ingest.schemas.publications import PublicationIn
 from services.ingest.settings import ingest_settings
-from shared import audit, clock
+from shared import audit
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.ids import new_id
@@ -60,7 +60,9 @@ async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> t
         raise Invalid(detail, errors=[FieldError(pointer="/message_id", detail=detail)])
     kind: Kind = "message" if message.kind == "message" else "comment"
     parts = split(wanted.text, max_length(message.network, kind))
-    now = clock.now()
+    # Answers of one thread go out in the order in which they were asked for, whichever machine was asked.
+    await lock_threads(session, [message.thread_key])
+    now = (await session.execute(select(NOW))).scalar_one()
     common = {
         "reply_id": wanted.reply_id,
         "appeal_id": wanted.appeal_id,
@@ -123,6 +125,8 @@ async def retry(
 ) -> Publication:
     """Send what failed of an answer again, from its first attempt; answers its first part.
 
+    What was ever sent starts in doubt: it is sent when the thread shows that it does not stand there.
+
     `text`: the whole answer, corrected. What stands in the network already stays as it is, so the text has to
     begin with those words; the rest is parted anew. Raises `NotFound`, `Conflict` unless it failed, `Invalid` for
     a text that would change what stands, or leave nothing to send.
@@ -143,14 +147,25 @@ async def retry(
         await _correct(session, rows, failed, text)
         rows = await _parts(session, named.reply_id)
         failed = [row for row in rows if row.status == "failed"]
-    now = clock.now()
+    now = (await session.execute(select(NOW))).scalar_one()
+    busy = await _in_flight(session, named.thread_key)
     for row in failed:
-        row.status, row.attempts, row.failure = "queued", 0, None
+        # One at a time is in doubt; the others wait for their turn in the queue.
+        doubt = row.sending_since is not None and not busy
+        row.status, row.attempts, row.failure = "uncertain" if doubt else "queued", 0, None
         row.version += 1
         row.updated_at = now
+        busy = busy or doubt
         await _enqueue(session, jobs, row.id)
     await session.flush()
     return rows[0]
+
+
+async def _in_flight(session: WriteSession, thread_key: str) -> bool:
+    found = await session.scalar(
+        select(Publication.id).where(Publication.thread_key == thread_key, Publication.status.in_(IN_FLIGHT))
+    )
+    return found is not None
 
 
 async def _correct(
@@ -167,10 +182,22 @@ async def _correct(
     first = failed[0]
     texts = split(rest, max_length(first.network, cast("Kind", first.kind)))
     for row, words in zip(failed, texts, strict=False):
+        if row.sending_since is not None and words != row.text:
+            row.sent_texts = [*row.sent_texts, row.text]
         row.text = words
     for row in failed[len(texts) :]:
         await session.delete(row)
-    same = ("reply_id", "appeal_id", "page_id", "organisation_id", "network", "kind", "thread_key", "target", "on_behalf_of")
+    same = (
+        "reply_id",
+        "appeal_id",
+        "page_id",
+        "organisation_id",
+        "network",
+        "kind",
+        "thread_key",
+        "target",
+        "on_behalf_of",
+    )
     common = {name: getattr(first, name) for name in (*same, "created_at", "updated_at")}
     for number, words in enumerate(texts[len(failed) :], len(rows)):
         session.add(

@@ -2,28 +2,35 @@
 
 queued → `sending`, committed before the call → the call → published or failed. A crash, a timeout or a lost
 response leaves it in doubt: then the thread is read, and a comment of ours with that text and target is adopted;
-only when there is none is it sent again. One publication at a time per thread, in order. A long answer goes out
-in parts, each of them exactly once, each after its elder; when one fails for good, the younger ones fail with it.
-Events speak of the answer: they carry the id of its first part.
+only when a whole reading shows none is it sent again. What was sent, unless it was refused for certain, is never
+sent again without such a reading, whoever asks. One publication at a time per thread, in order. A long answer goes
+out in parts, each of them exactly once; when one fails for good, the later ones fail with it. Events speak of the
+answer: they carry the id of its first part.
+
+Whose turn a call is goes by the database's clock (`sending_since`); how long it may take, by a clock of its own
+machine that never goes back. No two machines' clocks are compared.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import or_, select, tuple_, update
+from sqlalchemy import func, literal, or_, select, text, tuple_, update
 
-from services.ingest.intake.adoption import lock_threads, mark_published
+from services.ingest.intake.adoption import IN_FLIGHT, adopt_stored, baseline, lock_threads, mark_published
 from services.ingest.intake.feed import DatabaseFeed
+from services.ingest.networks.calls import ticks
 from services.ingest.networks.port import (
     Kind,
     Network,
     NotRead,
     Outgoing,
     PageRef,
+    Parsed,
     Published,
     Refused,
     Unsure,
@@ -46,8 +53,15 @@ MAX_PAUSE = 300.0
 # What the network refuses for now is tried for at least so long: keys are replaced and limits end within a day.
 PATIENCE = timedelta(days=1)
 # No call was made: the answer goes out soon after the cause has ended.
-NOT_CALLED = {"no_token", "unreachable"}
 NOT_CALLED_PAUSE = 30.0
+NOT_READ_PAUSE = 5.0
+# How long a thread that the network refuses to show is asked for before a person has to look.
+CLOSED_PATIENCE = timedelta(minutes=10)
+NOT_READ = {
+    "code": "not_read",
+    "message": "Сеть не подтвердила отправку и не показывает обсуждение: стоит ли в нём ответ, неизвестно. "
+    "Проверьте в сети; отправленный снова, он уйдёт, только если его там нет.",
+}
 UNANSWERED = {
     "code": "unanswered",
     "message": "Сеть не ответила ни на одну попытку, и в обсуждении ответа нет. Отправьте его снова позже.",
@@ -57,7 +71,22 @@ IN_DOUBT = {
     "message": "Сеть не подтвердила отправку: проверяем, стоит ли ответ в обсуждении. Дважды он не уйдёт.",
     "final": False,
 }
-UNFINISHED = ("queued", "sending", "uncertain")
+UNFINISHED = ("queued", *IN_FLIGHT)
+NOW = func.clock_timestamp()
+# A database that is told to commit before its standby has it would forget the call when the standby takes over.
+ON_THE_STANDBY = text(
+    "SELECT set_config('synchronous_commit', 'on', true)"
+    " WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that is about to be made: its answer, since when the database has it, and what it had before."""
+
+    outgoing: Outgoing
+    since: datetime
+    before: datetime | None
 
 
 @dataclass(frozen=True)
@@ -74,178 +103,252 @@ class Publisher:
 
         May be called at any time, any number of times, by several processes.
         """
-        found = await self._load(publication_id)
-        if found is None:
+        page = await self._page(publication_id)
+        if page is None:
             return
-        network = self.networks[found.page.network]
-        async with self.database.write() as session:
-            row = await _locked(session, found)
+        network = self.networks[page.network]
+        async with self._locked(publication_id) as (session, row):
             if row.status not in UNFINISHED:
                 return
             if row.status == "queued":
-                await self._start(session, row)
+                await _wait_for_turn(session, row)
+            call: Call | None = None
+            if row.status == "queued" and row.sending_since is None:
+                call = await _start(session, row, page, network)
             else:
                 await self._doubt(session, row, network)
-        if row.status == "uncertain":
-            if await self._settled_by_reading(found, network):
-                return
-            async with self.database.write() as session:
-                row = await _locked(session, found)
-                if row.status != "uncertain":
-                    return
-                if row.attempts >= MAX_ATTEMPTS and (row.failure is None or _is_over(row)):
-                    await _fail(session, row, UNANSWERED)
-                    return
-                await self._start(session, row)
-        await self._send(found, network, row.attempts)
+        call = call or await self._send_again(row, page, network)
+        if call is not None:
+            await self._send(call, network)
 
-    async def _load(self, publication_id: UUID) -> Outgoing | None:
+    @asynccontextmanager
+    async def _locked(self, publication_id: UUID) -> AsyncIterator[tuple[WriteSession, Publication]]:
+        """A transaction that is alone with the publication and its thread. Raises LookupError when it is gone."""
+        named = select(Publication).where(Publication.id == publication_id)
+        async with self.database.write() as session:
+            thread_key = await session.scalar(named.with_only_columns(Publication.thread_key))
+            if thread_key is not None:
+                await lock_threads(session, [thread_key])
+            row = await session.scalar(named.with_for_update().execution_options(populate_existing=True))
+            if row is None:
+                raise LookupError("the publication is gone")
+            yield session, row
+
+    async def _page(self, publication_id: UUID) -> PageRef | None:
         async with self.database.read() as session:
-            result = await session.execute(
-                select(Publication, Page)
-                .join(Page, Page.id == Publication.page_id)
+            page = await session.scalar(
+                select(Page)
+                .join(Publication, Publication.page_id == Page.id)
                 .where(Publication.id == publication_id)
             )
-            pair = result.one_or_none()
-        if pair is None:
+        if page is None:
             return None
-        row, page = pair
-        return Outgoing(
-            id=row.id,
-            page=PageRef(
-                id=page.id,
-                organisation_id=page.organisation_id,
-                network=page.network,
-                external_id=page.external_id,
-                live_from=page.live_from,
-            ),
-            kind=cast("Kind", row.kind),
-            thread_key=row.thread_key,
-            target=row.target,
-            text=row.text,
-            since=row.created_at,
+        return PageRef(
+            id=page.id,
+            organisation_id=page.organisation_id,
+            network=page.network,
+            external_id=page.external_id,
+            live_from=page.live_from,
         )
-
-    async def _start(self, session: WriteSession, row: Publication) -> None:
-        """Write down that the call is about to be made; wait while an earlier answer of the thread is open.
-
-        Of the parts of one answer the lower number is the earlier; a failed part takes those after it along.
-        """
-        older = tuple_(Publication.created_at, Publication.id) < tuple_(row.created_at, row.id)
-        same = Publication.reply_id == row.reply_id
-        result = await session.execute(
-            select(Publication.failure)
-            .where(
-                Publication.thread_key == row.thread_key,
-                Publication.status.in_(UNFINISHED),
-                or_(~same & older, same & (Publication.part < row.part)),
-            )
-            .order_by(Publication.created_at, Publication.part)
-            .limit(1)
-        )
-        if (earlier := result.one_or_none()) is not None:
-            pause = 1 if earlier.failure is None else 5
-            raise TryLater(timedelta(seconds=pause), "an earlier answer of this thread is not out yet")
-        now = clock.now()
-        await _change(session, row, status="sending", sending_since=now, attempts=row.attempts + 1, updated_at=now)
 
     async def _doubt(self, session: WriteSession, row: Publication, network: Network) -> None:
         """A call was made and its outcome is not known here; wait until it can no longer take effect."""
-        now = clock.now()
+        lease = timedelta(seconds=network.call_seconds() + self.settle)
         since = row.sending_since or row.updated_at
-        over = since + timedelta(seconds=network.call_seconds() + self.settle)
-        if now < over:
-            raise TryLater(over - now + timedelta(milliseconds=200), "a call is in flight or was lost")
-        if row.status == "sending":
-            await _uncertain(session, row, "the process ended during the call")
+        left = await session.scalar(select(literal(since) + lease - NOW))
+        if left is not None and left > timedelta(0):
+            raise TryLater(left + timedelta(milliseconds=200), "a call is in flight or was lost")
+        if row.status != "uncertain":
+            await _uncertain(session, row, "the outcome of a call is not known")
 
-    async def _settled_by_reading(self, found: Outgoing, network: Network) -> bool:
-        """Read the thread; intake adopts what is ours. Says whether the publication is done by that."""
+    async def _send_again(self, row: Publication, page: PageRef, network: Network) -> Call | None:
+        """Read the thread; the next call when the answer does not stand there, None when nothing is to be sent."""
+        # Twice: what is paged through while something is deleted from it may skip what comes after.
+        for _ in range(2):
+            if await self._stands(row.id) or not await self._read(row, page, network):
+                return None
+        if await self._stands(row.id):
+            return None
+        async with self._locked(row.id) as (session, now):
+            if now.status != "uncertain" or now.sending_since != row.sending_since:
+                return None  # somebody else went on: that reading tells nothing of their call
+            if now.attempts >= MAX_ATTEMPTS and (now.failure is None or await _is_over(session, now)):
+                await _fail(session, now, UNANSWERED)
+                return None
+            return await _start(session, now, page, network)
+
+    async def _stands(self, publication_id: UUID) -> bool:
+        """Whether the publication is known to stand, or is among the words that are stored."""
+        async with self._locked(publication_id) as (session, row):
+            if row.status == "uncertain":
+                await emit(session, *await adopt_stored(session, row))
+            return row.status == "published"
+
+    async def _read(self, row: Publication, page: PageRef, network: Network) -> bool:
+        """Store what the thread shows, where intake adopts what is ours; False when it was given up for good.
+
+        Raises `TryLater` when the thread was not read whole.
+        """
         observed_at = clock.now()
         try:
-            parsed = await network.read_back(found)
+            parsed = await network.read_back(_outgoing(row, page, ticks()))
         except NotRead as error:
-            raise TryLater(timedelta(seconds=5), f"the thread cannot be read: {error}") from error
-        await self.feed.store(found.page, READ_BACK, parsed, observed_at=observed_at)
-        async with self.database.read() as session:
-            status = await session.scalar(select(Publication.status).where(Publication.id == found.id))
-        return status == "published"
+            return await self._not_read(row.id, error)
+        # What no parser understood may be ours; the ordinary ways set it aside.
+        await self.feed.store(page, READ_BACK, Parsed(parsed.items), observed_at=observed_at)
+        if parsed.unreadable:
+            return await self._not_read(row.id, NotRead(f"not understood: {parsed.unreadable[0].reason}"))
+        return True
 
-    async def _send(self, found: Outgoing, network: Network, attempt: int) -> None:
+    async def _not_read(self, publication_id: UUID, why: NotRead) -> bool:
+        async with self._locked(publication_id) as (session, row):
+            if row.status != "uncertain":
+                return False
+            waited = await session.scalar(select(NOW - literal(row.updated_at))) or timedelta(0)
+            if waited > (CLOSED_PATIENCE if why.refused else PATIENCE):
+                await _fail(session, row, NOT_READ)
+                return False
+        pause = min(max(waited.total_seconds() / 4, NOT_READ_PAUSE), MAX_PAUSE)
+        raise TryLater(timedelta(seconds=pause), f"the thread cannot be read: {why}")
+
+    async def _send(self, call: Call, network: Network) -> None:
+        outgoing = call.outgoing
         try:
-            _check_length(found, network.max_length(found.kind))
+            _check(outgoing, network.max_length(outgoing.kind))
             try:
-                # Pacing included: nothing of this attempt may happen after others hold it for over.
-                async with asyncio.timeout(network.call_seconds()):
-                    published = await network.publish(found)
+                # Pacing included: nothing of this call may happen after others hold it for over.
+                async with asyncio.timeout(max(outgoing.not_after - ticks(), 0)):
+                    published = await network.publish(outgoing)
             except TimeoutError as error:
                 raise Unsure("no answer in time") from error
         except Refused as refusal:
-            await self._refused(found, refusal, attempt)
+            await self._refused(call, refusal)
         except Unsure as doubt:
-            async with self.database.write() as session:
-                row = await _locked(session, found)
-                if row.status != "sending" or row.attempts != attempt:
+            async with self._locked(outgoing.id) as (session, row):
+                if row.status != "sending" or row.sending_since != call.since:
                     return
                 await _uncertain(session, row, str(doubt))
             raise TryLater(timedelta(seconds=self.settle), "the answer to the call was lost") from doubt
         else:
-            await self._published(found, published)
+            await self._published(outgoing.id, published)
 
-    async def _published(self, found: Outgoing, published: Published) -> None:
-        async with self.database.write() as session:
-            row = await _locked(session, found)
+    async def _published(self, publication_id: UUID, published: Published) -> None:
+        async with self._locked(publication_id) as (session, row):
             if row.status == "published" and row.external_id == published.external_id:
                 return
             if row.external_id is not None:
-                # Adopted by likeness, and the network says otherwise: those words were someone else's.
-                await _link(session, row.network, row.kind, row.external_id, None)
+                # Adopted by likeness, and the network says otherwise: those words are someone else's.
+                await _exchange(session, row, published)
             events = await mark_published(
                 session,
                 row,
                 published.external_id,
                 published.url,
-                published_at=clock.now(),
+                published_at=(await session.execute(select(NOW))).scalar_one(),
                 adopted=False,
             )
-            await _link(session, row.network, row.kind, published.external_id, row.id)
+            await _link(session, row, published.external_id)
+            events += await adopt_stored(session, row)
             await emit(session, *events)
 
-    async def _refused(self, found: Outgoing, refusal: Refused, attempt: int) -> None:
-        async with self.database.write() as session:
-            row = await _locked(session, found)
-            if row.status != "sending" or row.attempts != attempt:
+    async def _refused(self, call: Call, refusal: Refused) -> None:
+        async with self._locked(call.outgoing.id) as (session, row):
+            if row.status != "sending" or row.sending_since != call.since:
                 return
-            final = refusal.permanent or (attempt >= MAX_ATTEMPTS and _is_over(row))
+            attempt = row.attempts
+            final = refusal.permanent or (attempt >= MAX_ATTEMPTS and await _is_over(session, row))
             reason = {"code": refusal.code, "message": refusal.message}
+            if not (refusal.permanent and refusal.sent):
+                # Nothing came of this call for certain: only an earlier one can have left the answer there.
+                await _change(session, row, sending_since=call.before)
             if final:
                 await _fail(session, row, reason)
             else:
                 await _delay(session, row, reason)
-        log.info("publication refused", publication_id=str(found.id), code=refusal.code, final=final)
+        log.info("publication refused", publication_id=str(row.id), code=refusal.code, final=final)
         if not final:
-            longest = NOT_CALLED_PAUSE if refusal.code in NOT_CALLED else MAX_PAUSE
+            longest = MAX_PAUSE if refusal.sent else NOT_CALLED_PAUSE
             pause = min(refusal.retry_in * 2.0 ** min(attempt - 1, 10), longest)
             raise TryLater(timedelta(seconds=pause), refusal.message)
 
 
-def _check_length(found: Outgoing, longest: int) -> None:
+async def _wait_for_turn(session: WriteSession, row: Publication) -> None:
+    """Raise `TryLater` while an earlier answer of the thread is open, or any other is on its way.
+
+    Of the parts of one answer the lower number is the earlier; a failed part takes those after it along.
+    """
+    older = tuple_(Publication.created_at, Publication.id) < tuple_(row.created_at, row.id)
+    same = Publication.reply_id == row.reply_id
+    result = await session.execute(
+        select(Publication.failure)
+        .where(
+            Publication.thread_key == row.thread_key,
+            Publication.id != row.id,
+            Publication.status.in_(UNFINISHED),
+            or_(Publication.status.in_(IN_FLIGHT), ~same & older, same & (Publication.part < row.part)),
+        )
+        .order_by(Publication.created_at, Publication.part)
+        .limit(1)
+    )
+    if (earlier := result.one_or_none()) is not None:
+        pause = 1 if earlier.failure is None else 5
+        raise TryLater(timedelta(seconds=pause), "another answer of this thread is not out yet")
+
+
+async def _start(session: WriteSession, row: Publication, page: PageRef, network: Network) -> Call:
+    """Write down that the call is about to be made, and before the first one where the thread stands."""
+    before = row.sending_since
+    known = await baseline(session, row) if before is None else {}
+    await session.execute(ON_THE_STANDBY)
+    # Before the database's moment: our time to send ends before the others' time to wait does.
+    began = ticks()
+    await _change(
+        session, row, **known, status="sending", sending_since=NOW, attempts=row.attempts + 1, updated_at=NOW
+    )
+    if row.sending_since is None:
+        raise AssertionError("the database has just set it")
+    return Call(_outgoing(row, page, began + network.call_seconds()), row.sending_since, before)
+
+
+def _outgoing(row: Publication, page: PageRef, not_after: float) -> Outgoing:
+    return Outgoing(
+        id=row.id,
+        page=page,
+        kind=cast("Kind", row.kind),
+        thread_key=row.thread_key,
+        target=row.target,
+        text=row.text,
+        after=row.sent_after,
+        not_after=not_after,
+    )
+
+
+async def _exchange(session: WriteSession, row: Publication, published: Published) -> None:
+    """Give back the words that were taken for this publication's; another's that has its own gets them instead."""
+    holder = await session.scalar(
+        select(Publication)
+        .where(
+            Publication.network == row.network,
+            Publication.kind == row.kind,
+            Publication.external_id == published.external_id,
+        )
+        .with_for_update()
+    )
+    former = {"external_id": row.external_id, "url": row.url}
+    if row.external_id is not None:
+        await _link(session, row, row.external_id, None if holder is None else holder.id)
+    await _change(session, row, external_id=None)
+    if holder is not None:
+        await _change(session, holder, **former, version=holder.version + 1, updated_at=NOW)
+
+
+def _check(found: Outgoing, longest: int) -> None:
+    """Raise `Refused` for what is not sent: it is too long, or this process stalled until its time was over."""
+    if ticks() >= found.not_after:
+        raise Refused("late", "Отправка отложена и повторится.", permanent=False, sent=False)
     if len(found.text) > longest:
         message = f"Текст длиннее {longest} знаков: сократите его и отправьте снова."
-        raise Refused("too_long", message, permanent=True)
-
-
-async def _locked(session: WriteSession, found: Outgoing) -> Publication:
-    await lock_threads(session, [found.thread_key])
-    row = await session.scalar(
-        select(Publication)
-        .where(Publication.id == found.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    if row is None:
-        raise LookupError("the publication is gone")
-    return row
+        raise Refused("too_long", message, permanent=True, sent=False)
 
 
 async def _change(session: WriteSession, row: Publication, **values: object) -> None:
@@ -258,18 +361,20 @@ async def _change(session: WriteSession, row: Publication, **values: object) -> 
     await session.refresh(row)
 
 
-async def _link(
-    session: WriteSession, network: str, kind: str, external_id: str, publication_id: UUID | None
-) -> None:
+_OWN = object()
+
+
+async def _link(session: WriteSession, row: Publication, external_id: str, publication_id: object = _OWN) -> None:
+    """Say of stored words whose they are: the publication's, or who else is named."""
     await session.execute(
         update(Message)
-        .where(Message.network == network, Message.kind == kind, Message.external_id == external_id)
-        .values(publication_id=publication_id)
+        .where(Message.network == row.network, Message.kind == row.kind, Message.external_id == external_id)
+        .values(publication_id=row.id if publication_id is _OWN else publication_id)
     )
 
 
-def _is_over(row: Publication) -> bool:
-    return clock.now() - row.created_at > PATIENCE
+async def _is_over(session: WriteSession, row: Publication) -> bool:
+    return bool(await session.scalar(select(NOW - literal(row.created_at) > PATIENCE)))
 
 
 async def _fail(session: WriteSession, row: Publication, reason: dict[str, str]) -> None:
@@ -281,7 +386,7 @@ async def _fail(session: WriteSession, row: Publication, reason: dict[str, str])
             Publication.reply_id == row.reply_id,
             or_(Publication.id == row.id, (Publication.part > row.part) & (Publication.status == "queued")),
         )
-        .values(status="failed", failure=failure, version=Publication.version + 1, updated_at=clock.now())
+        .values(status="failed", failure=failure, version=Publication.version + 1, updated_at=NOW)
         .execution_options(synchronize_session=False)
     )
     await session.refresh(row)
@@ -292,14 +397,14 @@ async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]
     """It is tried again by itself; its author is told why, once for each reason."""
     failure = {**reason, "final": False}
     news = row.failure != failure
-    await _change(session, row, status="queued", failure=failure, updated_at=clock.now())
+    await _change(session, row, status="queued", failure=failure, updated_at=NOW)
     if news:
         await emit(session, await _event(session, row, "publication.delayed", failure=failure))
 
 
 async def _uncertain(session: WriteSession, row: Publication, reason: str) -> None:
     log.warning("publication in doubt", publication_id=str(row.id), reason=reason)
-    await _change(session, row, status="uncertain", version=row.version + 1, updated_at=clock.now())
+    await _change(session, row, status="uncertain", version=row.version + 1, updated_at=NOW)
     await emit(session, await _event(session, row, "publication.uncertain", failure=IN_DOUBT))
 
 

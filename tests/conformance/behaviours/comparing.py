@@ -117,7 +117,6 @@ async def an_answer_that_stands_can_be_read_back(stand: Stand) -> None:
                 thread_key=question.thread_key,
                 target=question.external_id if comment else None,
                 text=words("Ответ"),
-                since=datetime.now(UTC),
             )
             published = await network.publish(outgoing)
             (own,) = [one for one in await stand.driver.answers(page_name) if one.text == outgoing.text]

@@ -70,14 +70,15 @@ class Emulator:
 
 
 @contextmanager
-def running_emulator(network: str, folder: Path) -> Iterator[Emulator]:
-    """`python -m emulators.<network>` on a free port."""
+def running_emulator(network: str, folder: Path, **settings: str) -> Iterator[Emulator]:
+    """`python -m emulators.<network>` on a free port; `settings` are variables of its environment."""
     port = free_port()
     environment = {
         **os.environ,
         "EMULATOR_PORT": str(port),
         "EMULATOR_DATA": str(folder / f"{network}.sqlite3"),
         "EMULATOR_TIMEOUT_SECONDS": "10",
+        **settings,
     }
     process = subprocess.Popen([sys.executable, "-m", f"emulators.{network}"], env=environment)
     url = f"http://127.0.0.1:{port}"

@@ -37,8 +37,11 @@ class ScriptedNetwork:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.seconds = 1.0
         self.on_publish: Callable[[Outgoing], Awaitable[Published]] | None = None
         self.thread: Parsed | None = Parsed()
+        self.reads = 0
+        self.on_read: Callable[[Outgoing], Awaitable[Parsed]] | None = None
 
     def ways(self) -> dict[str, Way]:
         """Nobody listens."""
@@ -49,8 +52,8 @@ class ScriptedNetwork:
         return 100
 
     def call_seconds(self) -> float:
-        """Short."""
-        return 0.5
+        """Short, unless the test says otherwise."""
+        return self.seconds
 
     async def publish(self, outgoing: Outgoing) -> Published:
         """What the test says."""
@@ -60,6 +63,9 @@ class ScriptedNetwork:
 
     async def read_back(self, outgoing: Outgoing) -> Parsed:
         """What the test says."""
+        self.reads += 1
+        if self.on_read is not None:
+            return await self.on_read(outgoing)
         if self.thread is None:
             raise NotRead("closed")
         return self.thread

@@ -126,7 +126,7 @@ async def test_two_jobs_at_once_call_once(scene: Scene) -> None:
         await asyncio.sleep(0.2)
         return Published("-101_35", "u")
 
-    scene.network.on_publish = publish
+    scene.network.on_publish, scene.network.seconds = publish, 20
     outcomes = await asyncio.gather(
         *(scene.publisher.carry_out(scene.publication_id) for _ in range(3)), return_exceptions=True
     )

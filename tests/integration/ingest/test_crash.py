@@ -1,11 +1,6 @@
 """kill -9 of the ingest process: nothing is lost, nothing stands twice."""
 
 import asyncio
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,47 +9,15 @@ import asyncpg
 import httpx
 import pytest
 
-from cli.embedded.scratch import free_port
 from tests.conftest import TestDatabase
-from tests.harness import DROPPED_FIRST, environment, insert_organisation, service_under_test
-from tests.integration.ingest.conftest import FAST, KEYS, Connected, Emulator
+from tests.harness import DROPPED_FIRST, insert_organisation, service_under_test
+from tests.integration.ingest.conftest import KEYS, Connected, Emulator
 from tests.integration.ingest.eventually import eventually
+from tests.integration.ingest.processes import worker_process
 
 TEXTS = 40
 
 pytestmark = pytest.mark.long
-
-
-class Process:
-    """Ingest as a process of its own, to be killed."""
-
-    def __init__(self, env: dict[str, str]) -> None:
-        self._env = env
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it; the one before is dead."""
-        command = [sys.executable, "-m", "cli.main", "serve", "ingest", "--process", "worker"]
-        self._process = subprocess.Popen(command, env=self._env, stdout=subprocess.DEVNULL)
-
-    def kill(self) -> None:
-        """kill -9."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(10)
-            self._process = None
-
-
-@contextmanager
-def crashing(database: TestDatabase, keys_dir: Path, vk: Emulator, ok: Emulator) -> Iterator[Process]:
-    """A worker process on the test's database."""
-    settings = KEYS | FAST | {"vk_api_url": vk.url, "ok_api_url": ok.url, "port": str(free_port())}
-    process = Process({**os.environ, **environment("ingest", database, keys_dir, **settings)})
-    try:
-        process.start()
-        yield process
-    finally:
-        process.kill()
 
 
 @pytest.fixture
@@ -83,7 +46,7 @@ async def test_killed_again_and_again_while_people_write(
             for number in range(3):
                 await system.connect_page(network, emulator, emulator.page(f"crash_{network}_{number}"))
         texts = {name: [f"Текст {name} {n} {uuid4()}" for n in range(TEXTS)] for name in emulators}
-        with crashing(database, keys_dir, vk, ok) as process:
+        with worker_process(database, keys_dir, vk_api_url=vk.url, ok_api_url=ok.url) as process:
             for part in range(4):
                 for name, emulator in emulators.items():
                     await _feed(emulator, texts[name][part::4])
@@ -118,7 +81,7 @@ async def test_an_answer_in_flight_at_the_kill_is_published_once(
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
         system = Connected(ingest, database, eye, organisation)
         await system.connect_page(network, emulator, page)
-        with crashing(database, keys_dir, vk, ok) as process:
+        with worker_process(database, keys_dir, vk_api_url=vk.url, ok_api_url=ok.url) as process:
             text = f"Вопрос {uuid4()}"
             emulator.citizen(page, text, kind)
 

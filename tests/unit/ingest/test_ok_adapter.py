@@ -183,7 +183,6 @@ def _outgoing(thread: str, target: str | None) -> Outgoing:
         thread_key=thread,
         target=target,
         text="Ответ",
-        since=datetime(2026, 1, 1, tzinfo=UTC),
     )
 
 

@@ -1,13 +1,12 @@
 """OK behind the port: ways in and the way out."""
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import aiohttp
 
 from services.ingest.networks import token_watch
-from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
 from services.ingest.networks.ok import chats, discussions, errors, parse, subscription, topics
 from services.ingest.networks.ok.chats import Chats
 from services.ingest.networks.ok.client import OkClient, graph_method
@@ -17,13 +16,12 @@ from services.ingest.networks.ok.reading import Reader
 from services.ingest.networks.ok.subscription import Subscriptions
 from services.ingest.networks.ok.topics import Topics
 from services.ingest.networks.ok.walk import Walk
-from services.ingest.networks.outcomes import told_plainly
+from services.ingest.networks.outcomes import read_or_not, told_plainly
 from services.ingest.networks.port import (
     Accounts,
     Credential,
     Feed,
     Kind,
-    NotRead,
     Outgoing,
     PageRef,
     Parsed,
@@ -37,7 +35,6 @@ from services.ingest.networks.token_watch import TokenWatch
 from services.ingest.settings import IngestSettings
 
 MAX_LENGTH: dict[str, int] = {"comment": 3_000, "message": 4_000}
-SKEW = timedelta(minutes=2)
 
 
 class Ok:
@@ -128,6 +125,7 @@ class Ok:
             comment=outgoing.text,
             reply_to_comment_id=outgoing.target.partition("/")[2] if outgoing.target else None,
             as_admin=True,
+            not_after=outgoing.not_after,
         )
         number = _comment_id(answer)
         if number is None:
@@ -139,7 +137,7 @@ class Ok:
         path = f"messages/{chat}"
         credential = self._client.group(outgoing.page.id, graph_method(path, posting=True))
         body = {"recipient": {"chat_id": chat}, "message": {"text": outgoing.text}}
-        answer = await self._client.graph(credential, path, body=body)
+        answer = await self._client.graph(credential, path, body=body, not_after=outgoing.not_after)
         number = answer.get("message_id") if isinstance(answer, dict) else None
         if not number:
             raise Unsure("the answer names no message")
@@ -147,19 +145,13 @@ class Ok:
         return Published(f"{chat}/{parse.prefixed('mid', number)}", url)
 
     async def read_back(self, outgoing: Outgoing) -> Parsed:
-        """What stands in the answer's thread since it was asked for. Raises `NotRead`."""
-        since = outgoing.since - SKEW
+        """All that stands in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
+        after = outgoing.after or 0
         place = outgoing.thread_key.removeprefix("ok:")
-        try:
+        with read_or_not():
             if outgoing.kind == "message":
-                return await self._chats.history(outgoing.page, place, int(since.timestamp() * 1000))
-            return await self._reader.newest(outgoing.page, place, since)
-        except CallError as error:
-            if error.treatment in {Treatment.DENIED, Treatment.GONE}:
-                return Parsed()
-            raise NotRead(str(error)) from error
-        except (CallLost, NoToken) as error:
-            raise NotRead(str(error)) from error
+                return await self._chats.history(outgoing.page, place, after)
+            return await self._reader.newest(outgoing.page, place, parse.moment(after), whole=True)
 
 
 def _comment_id(answer: Any) -> str | None:

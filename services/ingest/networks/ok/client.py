@@ -16,6 +16,7 @@ from services.ingest.networks.calls import (
     NoToken,
     TokenUnfit,
     Treatment,
+    in_time,
     lost,
     spend,
     tell,
@@ -97,8 +98,10 @@ class OkClient:
                 continue  # it died, or its budget was spent, while this call waited for its turn
         raise NoToken(f"{HANDS} sessions in a row were refused for {method}")
 
-    async def call(self, credential: Credential, method: str, **params: Any) -> Any:
-        """Call a REST method once; answers its JSON value.
+    async def call(
+        self, credential: Credential, method: str, *, not_after: float | None = None, **params: Any
+    ) -> Any:
+        """Call a REST method once; answers its JSON value. Past `not_after`, on `ticks`, nothing is sent.
 
         Raises `CallError`, `CallLost`, or `TokenUnfit` when the token may not be used any more: nothing was sent.
         """
@@ -109,7 +112,7 @@ class OkClient:
         form["sig"] = signature(form, session_secret(credential))
         form["access_token"] = credential.token
         url = f"{self._settings.ok_api_url}/fb.do"
-        return await self._answer(credential, method, "POST", url, data=form)
+        return await self._answer(credential, method, "POST", url, not_after, data=form)
 
     async def read_graph(self, credential: Credential, path: str, **query: Any) -> Any:
         """GET of the Bot API; transient failures are tried again a few times."""
@@ -125,6 +128,7 @@ class OkClient:
         *,
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
+        not_after: float | None = None,
     ) -> Any:
         """One call of the Bot API, a POST when there is a body. Raises as `call` does."""
         params = {key: _plain(value) for key, value in (query or {}).items() if value is not None}
@@ -132,19 +136,24 @@ class OkClient:
         url = f"{self._settings.ok_api_url}/graph/me/{path}"
         method = graph_method(path, posting=body is not None)
         if body is None:
-            return await self._answer(credential, method, "GET", url, params=params)
+            return await self._answer(credential, method, "GET", url, not_after, params=params)
         headers = {"Content-Type": "application/json;charset=utf-8"}
         data = json.dumps(body).encode()
-        return await self._answer(credential, method, "POST", url, params=params, data=data, headers=headers)
+        sent = {"params": params, "data": data, "headers": headers}
+        return await self._answer(credential, method, "POST", url, not_after, **sent)
 
-    async def _answer(self, credential: Credential, method: str, verb: str, url: str, **request: Any) -> Any:
+    async def _answer(
+        self, credential: Credential, method: str, verb: str, url: str, not_after: float | None, **request: Any
+    ) -> Any:
         await turn(credential.id, self._settings.ok_calls_a_second)
         if await self._accounts.admit(credential, method) is None:
             raise TokenUnfit(f"the token may not be used for {method} now")
         spend(NETWORK, method)
         started = time.perf_counter()
         try:
-            async with self._http.request(verb, url, timeout=self._timeout, **request) as answer:
+            in_time(not_after)
+            request |= {"timeout": self._timeout, "trace_request_ctx": {"not_after": not_after}}
+            async with self._http.request(verb, url, **request) as answer:
                 body = json.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             count_call(NETWORK, method, "lost", started)

@@ -44,6 +44,15 @@ def moment(ms: Any) -> datetime:
         raise ValueError(f"{str(ms)[:40]!r} is no moment in milliseconds") from None
 
 
+def position(_external_id: str, written_at: datetime) -> int:
+    """Where an item stands in its discussion or chat: ids tell no order, the network's own milliseconds do."""
+    return int(written_at.timestamp() * 1000)
+
+
+# The network is many machines, whose clocks are set now and then.
+POSITION_SLACK = 3_600_000
+
+
 def moscow(value: str) -> datetime:
     """A date without a zone is Moscow wall time, whatever zone this server is in."""
     return datetime.strptime(value, "%Y-%m-%d %H:%M:%S").replace(tzinfo=MOSCOW).astimezone(UTC)

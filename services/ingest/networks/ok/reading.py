@@ -78,8 +78,13 @@ class Reader:
             ]
         return parsed, anchor
 
-    async def newest(self, page: PageRef, place: str, since: datetime, *, removed: bool | None = None) -> Parsed:
-        """Comments from the newest back to a moment; with `removed`, the removed ones as deletions."""
+    async def newest(
+        self, page: PageRef, place: str, since: datetime, *, removed: bool | None = None, whole: bool = False
+    ) -> Parsed:
+        """Comments from the newest back to a moment; with `removed`, the removed ones as deletions.
+
+        With `whole`, raises `CallLost` when the network tells of more but not how to go on.
+        """
         parsed = Parsed()
         anchor = "LAST"
         while True:
@@ -92,7 +97,11 @@ class Reader:
             oldest = min((item.written_at for item in here.items), default=None)
             reached = answer.get("anchor")
             done = not rows or (oldest is not None and oldest < since)
-            if done or not answer.get("has_more") or not reached or reached == anchor:
+            if done or not answer.get("has_more"):
+                return parsed
+            if not reached or reached == anchor:
+                if whole:
+                    raise CallLost(NETWORK, "discussions.getComments", "no anchor leads on")
                 return parsed
             anchor = str(reached)
 

@@ -7,14 +7,12 @@ from typing import Any
 import aiohttp
 
 from services.ingest.networks import token_watch
-from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
-from services.ingest.networks.outcomes import told_plainly
+from services.ingest.networks.outcomes import read_or_not, told_plainly
 from services.ingest.networks.port import (
     Accounts,
     Credential,
     Feed,
     Kind,
-    NotRead,
     Outgoing,
     PageRef,
     Parsed,
@@ -147,15 +145,11 @@ class Vk:
             return await self._publishing.write(outgoing)
 
     async def read_back(self, outgoing: Outgoing) -> Parsed:
-        """What stands in the answer's thread now. Raises `NotRead`."""
-        try:
-            return await self._publishing.standing(outgoing)
-        except CallError as error:
-            if error.treatment in {Treatment.DENIED, Treatment.GONE}:
-                return Parsed()
-            raise NotRead(str(error)) from error
-        except (CallLost, NoToken) as error:
-            raise NotRead(str(error)) from error
+        """All that stands in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
+        with read_or_not():
+            parsed = await self._publishing.standing(outgoing)
+        parsed.unreadable = [one for one in parsed.unreadable if _may_be_it(one.raw, outgoing)]
+        return parsed
 
     def look_soon(self, page: PageRef) -> None:
         """Compare the page's wall and conversations as soon as the limits allow."""
@@ -175,3 +169,13 @@ class Vk:
             settings=self._settings,
         )
         return one.run(cursor)
+
+
+def _may_be_it(raw: Any, outgoing: Outgoing) -> bool:
+    """Whether a payload that no parser understood may be the answer: not what is older, nor what others wrote."""
+    if not isinstance(raw, dict):
+        return True
+    writer, number = raw.get("from_id"), raw.get("conversation_message_id" if outgoing.kind == "message" else "id")
+    if isinstance(writer, int) and writer != -int(outgoing.page.external_id):
+        return False
+    return not isinstance(number, int) or outgoing.after is None or number > outgoing.after

@@ -16,6 +16,7 @@ from services.ingest.networks.calls import (
     NoToken,
     TokenUnfit,
     Treatment,
+    in_time,
     lost,
     spend,
     tell,
@@ -111,8 +112,10 @@ class VkClient:
                 return await self.call(credential, method, **params)
         raise AssertionError("unreachable: the retry either returns or raises")
 
-    async def call(self, credential: Credential, method: str, **params: Any) -> Any:
-        """Call a method once; answers what stands under `response`.
+    async def call(
+        self, credential: Credential, method: str, *, not_after: float | None = None, **params: Any
+    ) -> Any:
+        """Call a method once; answers what stands under `response`. Past `not_after`, on `ticks`, nothing is sent.
 
         Raises `CallError`, `CallLost`, or `TokenUnfit` when the token may not be used any more: nothing was sent.
         """
@@ -127,7 +130,9 @@ class VkClient:
         url = f"{self._settings.vk_api_url}/method/{method}"
         started = time.perf_counter()
         try:
-            async with self._http.post(url, data=form, timeout=self._timeout) as answer:
+            in_time(not_after)
+            context = {"not_after": not_after}
+            async with self._http.post(url, data=form, timeout=self._timeout, trace_request_ctx=context) as answer:
                 body = json.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             count_call(NETWORK, method, "lost", started)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from services.ingest.networks.calls import CallError, NoToken
+from services.ingest.networks.calls import CallError, CallLost, NoToken
 from services.ingest.networks.port import Feed, PageRef, Parsed, ThreadMark, TokenKind
 from services.ingest.networks.vk import parse
 from services.ingest.networks.vk.client import VkClient
+from services.ingest.networks.vk.errors import NETWORK
 from services.ingest.networks.vk.reading import items, number
 from shared import clock
 
@@ -110,7 +111,6 @@ class Dialogs:
         *,
         after: int = 0,
         since: datetime | None = None,
-        limit: int = MAX_DEPTH,
         first: Any = None,
     ) -> Parsed:
         """Messages of one conversation, newest first: younger than the message `after` and than `since`.
@@ -118,7 +118,7 @@ class Dialogs:
         `first`: the answer to the first call, if it was made.
         """
         parsed = Parsed()
-        for offset in range(0, limit, PAGE):
+        for offset in range(0, MAX_DEPTH, PAGE):
             answer = first if offset == 0 else None
             if answer is None:
                 answer = await self._read(page, "messages.getHistory", **_history(peer, offset))
@@ -137,6 +137,25 @@ class Dialogs:
             ):
                 break
         return parsed
+
+    async def since_number(self, page: PageRef, peer: int, after: int) -> Parsed:
+        """All messages of one conversation whose number in it is greater than `after`, or more.
+
+        Raises `CallLost` when there are more than are ever read: then they are not all.
+        """
+        parsed = Parsed()
+        for offset in range(0, MAX_DEPTH, PAGE):
+            answer = await self._read(page, "messages.getHistory", **_history(peer, offset))
+            names = parse.names_of(answer)
+            listed = items(answer, "messages.getHistory")
+            for raw in listed:
+                parsed.add(parse.message, raw, page, names, "seen")
+            oldest = min(
+                (number(raw, "conversation_message_id") for raw in listed if isinstance(raw, dict)), default=0
+            )
+            if len(listed) < PAGE or oldest <= after:
+                return parsed
+        raise CallLost(NETWORK, "messages.getHistory", "the conversation is longer than is read")
 
     async def _conversations(self, page: PageRef, offset: int, count: int) -> Any:
         return await self._read(

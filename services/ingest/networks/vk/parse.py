@@ -154,6 +154,11 @@ class Place:
         return self.link.format(page=page.external_id, number=number, comment=comment_id)
 
 
+def tells_target(thread_key: str) -> bool:
+    """Whether comments of a thread name the comment they answer: under posts they do, elsewhere they do not."""
+    return thread_key.rpartition("_")[2].isdecimal()
+
+
 BOARD = Place("board", "topic_id", "topic_owner_id", "https://vk.com/topic-{page}_{number}?post={comment}")
 PLACES = {
     "board_post": BOARD,

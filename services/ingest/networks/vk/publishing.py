@@ -1,17 +1,13 @@
 """Writing as the community: under posts, in discussions, in conversations; and reading back what stands there."""
 
-from dataclasses import replace
-
-from services.ingest.intake.texts import same_words
 from services.ingest.networks.calls import CallError
-from services.ingest.networks.port import Incoming, Outgoing, Parsed, Published, Refused, TokenKind, Unsure
+from services.ingest.networks.port import NotRead, Outgoing, Parsed, Published, Refused, TokenKind, Unsure
 from services.ingest.networks.vk import errors, parse
 from services.ingest.networks.vk.boards import Boards
 from services.ingest.networks.vk.client import VkClient
 from services.ingest.networks.vk.dialogs import Dialogs
 from services.ingest.networks.vk.reading import WallReader, last_number
 
-RECENT_MESSAGES = 200
 ELSEWHERE = (
     "Отсюда можно отвечать под записями, в обсуждениях и сообщениях: под фото, видео и товарами ответьте в сети."
 )
@@ -35,7 +31,7 @@ class Publishing:
             return await self._comment(outgoing, place)
         topic_id = place.removeprefix(parse.BOARD.kind)
         if not topic_id.isdecimal():
-            raise Refused("vk:place", ELSEWHERE, permanent=True)
+            raise Refused("vk:place", ELSEWHERE, permanent=True, sent=False)
         return await self._board(outgoing, int(topic_id))
 
     async def _comment(self, outgoing: Outgoing, post_id: str) -> Published:
@@ -51,6 +47,7 @@ class Publishing:
             message=outgoing.text,
             reply_to_comment=last_number(outgoing.target) if outgoing.target else None,
             guid=str(outgoing.id),
+            not_after=outgoing.not_after,
         )
         number = answer.get("comment_id") if isinstance(answer, dict) else None
         if not isinstance(number, int):
@@ -68,6 +65,7 @@ class Publishing:
             message=outgoing.text,
             from_group=1,
             guid=str(outgoing.id),
+            not_after=outgoing.not_after,
         )
         if not isinstance(number, int) or isinstance(number, bool):
             raise Unsure("the answer names no comment")
@@ -85,6 +83,7 @@ class Publishing:
             message=outgoing.text,
             random_id=_random_id(outgoing),
             group_id=page,
+            not_after=outgoing.not_after,
         )
         sent = answer[0] if isinstance(answer, list) and answer and isinstance(answer[0], dict) else {}
         if isinstance(sent.get("error"), dict):
@@ -97,25 +96,16 @@ class Publishing:
         return Published(f"{page}_{peer}_{number}", f"https://vk.com/gim{page}?sel={peer}")
 
     async def standing(self, outgoing: Outgoing) -> Parsed:
-        """What stands in the answer's thread now."""
+        """All that stands in the answer's thread now and came after `outgoing.after`. Raises `NotRead` too."""
         place = last_number(outgoing.thread_key)
         if outgoing.kind == "message":
-            return await self._dialogs.history(outgoing.page, int(place), limit=RECENT_MESSAGES)
+            return await self._dialogs.since_number(outgoing.page, int(place), outgoing.after or 0)
         if place.isdecimal():
             return await self._reader.thread(outgoing.page, int(place))
         topic_id = place.removeprefix(parse.BOARD.kind)
         if not topic_id.isdecimal():
-            return Parsed()
-        parsed = await self._boards.comments(outgoing.page, int(topic_id))
-        parsed.items = [_answering(item, outgoing) for item in parsed.items]
-        return parsed
-
-
-def _answering(item: Incoming, outgoing: Outgoing) -> Incoming:
-    # Discussions do not tell which comment another one answers.
-    if item.from_community and item.reply_to is None and same_words(outgoing.text, item.text or ""):
-        return replace(item, reply_to=outgoing.target)
-    return item
+            raise NotRead("comments of this place are not read", refused=True)
+        return await self._boards.comments(outgoing.page, int(topic_id))
 
 
 def _random_id(outgoing: Outgoing) -> int:

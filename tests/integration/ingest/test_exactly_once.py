@@ -1,0 +1,434 @@
+"""An answer stands once whoever asks again, whatever the clocks say, and though the network refuses to be read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from unittest import mock
+from uuid import UUID
+
+import pytest
+
+from services.ingest.networks.port import Network, NotRead, Outgoing, Parsed, Published, Refused, Unsure
+from services.ingest.publishing.publish import MAX_ATTEMPTS, Publisher
+from shared import clock
+from shared.jobs import TryLater
+from tests.conftest import TestDatabase
+from tests.integration.ingest.script import Scene, made_scene
+
+
+@pytest.fixture
+async def scene(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Scene]:
+    """An answer that is queued."""
+    async with made_scene(database, keys_dir) as made:
+        yield made
+
+
+class Standing:
+    """What stands in the network's thread: every call takes effect as the test says."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.items: list[Any] = []
+        self.lost = 0
+        scene.network.on_publish = self.publish
+        scene.network.thread = Parsed(self.items)
+
+    def stands(self, number: int, text: str, **changes: Any) -> None:
+        """A comment of the community stands there."""
+        self.items.append(self.scene.spoken(number, text, happened="seen", **changes))
+
+    async def publish(self, outgoing: Outgoing) -> Published:
+        """Take it; the first `lost` calls have no answer."""
+        number = 30 + self.scene.network.calls
+        self.stands(number, outgoing.text)
+        if self.scene.network.calls <= self.lost:
+            raise Unsure("lost")
+        return Published(f"-101_{number}", "u")
+
+    @property
+    def texts(self) -> list[str]:
+        """The words that stand there."""
+        return [item.text for item in self.items]
+
+
+async def given_up(scene: Scene) -> None:
+    """All calls are lost, and the publication fails; the first one stands for the others."""
+
+    async def publish(_: Outgoing) -> Published:
+        raise Unsure("lost")
+
+    scene.network.on_publish = publish
+    with pytest.raises(TryLater):
+        await scene.publisher.carry_out(scene.publication_id)
+    await scene.system.eye.execute("UPDATE publications SET attempts = $1", MAX_ATTEMPTS)
+    assert (await scene.carry_through())["failure"]["code"] == "unanswered"
+
+
+async def test_answer_sent_again_after_late_effect_stands_once(scene: Scene) -> None:
+    await given_up(scene)
+    network = Standing(scene)
+    network.stands(40, "Ответ")  # the last call took effect after all; nobody has seen it
+    again = await scene.retry()
+    assert (again.status_code, again.json()["status"]) == (202, "uncertain")
+    done = await scene.carry_through()
+    assert (done["status"], done["external_id"]) == ("published", "-101_40")
+    assert network.texts == ["Ответ"]
+    assert len(await scene.system.events("publication.published")) == 1
+
+
+async def test_failed_answer_whose_call_took_effect_late_is_published_when_it_is_seen(scene: Scene) -> None:
+    await given_up(scene)
+    await scene.hear(scene.spoken(40))
+    assert (await scene.system.publication(str(scene.publication_id)))["external_id"] == "-101_40"
+    assert await scene.link(40) == scene.publication_id
+    assert len(await scene.system.events("publication.published")) == 1
+    assert (await scene.retry()).status_code == 409
+
+
+async def test_words_stored_as_somebody_elses_before_are_found_when_the_answer_is_sent_again(scene: Scene) -> None:
+    await given_up(scene)
+    await scene.hear(scene.spoken(40))
+    # As a version before this one left it: failed, and its words stored without a link.
+    await scene.system.eye.execute("UPDATE messages SET publication_id = NULL")
+    await scene.system.eye.execute(
+        "UPDATE publications SET status = 'failed', external_id = NULL, url = NULL, published_at = NULL"
+    )
+    network = Standing(scene)
+    scene.network.thread = None  # not even a reading is needed
+    assert (await scene.retry()).status_code == 202
+    done = await scene.carry_through()
+    assert (done["external_id"], network.texts) == ("-101_40", [])
+
+
+async def test_deleted_words_are_not_taken_for_an_answer_that_is_sent_again(scene: Scene) -> None:
+    await given_up(scene)
+    await scene.hear(scene.spoken(40, "Другое"))
+    await scene.system.eye.execute("UPDATE messages SET text = 'Ответ', deleted_at = now() WHERE from_community")
+    network = Standing(scene)
+    await scene.retry()
+    assert (await scene.carry_through())["external_id"] != "-101_40"
+    assert network.texts == ["Ответ"]
+
+
+@pytest.mark.parametrize("minutes", [-5, -3, 5])
+async def test_lost_answer_is_found_whatever_the_networks_clock_says(scene: Scene, minutes: int) -> None:
+    written_at = datetime.now(UTC) + timedelta(minutes=minutes)
+
+    async def publish(outgoing: Outgoing) -> Published:
+        network.stands(30 + scene.network.calls, outgoing.text, written_at=written_at)
+        raise Unsure("lost")
+
+    network = Standing(scene)
+    scene.network.on_publish = publish
+    done = await scene.carry_through()
+    assert (done["external_id"], network.texts) == ("-101_31", ["Ответ"])
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+async def test_worker_with_another_clock_waits_until_the_call_is_over(scene: Scene, minutes: int) -> None:
+    network = Standing(scene)
+    publish = network.publish
+
+    async def slow(outgoing: Outgoing) -> Published:
+        await asyncio.sleep(0.3)
+        return await publish(outgoing)
+
+    scene.network.on_publish, scene.network.seconds = slow, 20
+    first = asyncio.create_task(scene.carry_through())
+    while not scene.network.calls:
+        await asyncio.sleep(0.02)
+    skewed = clock.now() + timedelta(minutes=minutes)
+    with mock.patch("shared.clock.now", return_value=skewed), pytest.raises(TryLater):
+        await scene.publisher.carry_out(scene.publication_id)
+    assert (await first)["status"] == "published"
+    assert network.texts == ["Ответ"]
+
+
+async def test_answer_is_not_sent_again_when_the_network_refuses_to_show_the_thread(scene: Scene) -> None:
+    async def publish(_: Outgoing) -> Published:
+        raise Unsure("lost")
+
+    async def refuse(_: Outgoing) -> Parsed:
+        raise NotRead("access denied", refused=True)
+
+    scene.network.on_publish, scene.network.on_read = publish, refuse
+    for _ in range(4):
+        with pytest.raises(TryLater):
+            await scene.publisher.carry_out(scene.publication_id)
+        await asyncio.sleep(0.5)
+    assert (scene.network.calls, scene.network.reads > 0) == (1, True)
+    await scene.system.eye.execute("UPDATE publications SET updated_at = updated_at - interval '11 minutes'")
+    await scene.publisher.carry_out(scene.publication_id)
+    shown = await scene.system.publication(str(scene.publication_id))
+    assert (shown["status"], shown["failure"]["code"]) == ("failed", "not_read")
+    # A person looked, the thread is open again, and the answer is not there.
+    network = Standing(scene)
+    scene.network.on_read = None
+    await scene.retry()
+    assert (await scene.carry_through())["status"] == "published"
+    assert network.texts == ["Ответ"]
+
+
+async def test_thread_with_words_that_cannot_be_understood_is_not_read_whole(scene: Scene) -> None:
+    network = Standing(scene)
+    network.lost = 1
+    stood = network.items[:]
+    broken = Parsed(stood)
+    broken.add(lambda raw: raw["text"], {"id": 31})
+    scene.network.thread = broken
+    for _ in range(3):
+        with pytest.raises(TryLater):
+            await scene.publisher.carry_out(scene.publication_id)
+        await asyncio.sleep(0.5)
+    assert scene.network.calls == 1
+    scene.network.thread = Parsed(network.items)
+    assert (await scene.carry_through())["external_id"] == "-101_31"
+
+
+async def test_reading_made_before_anothers_call_allows_no_call(scene: Scene) -> None:
+    """A worker reads, stalls, and goes on when another worker has called in the meantime."""
+    network = Standing(scene)
+    network.lost = 2
+    reading, go_on = asyncio.Event(), asyncio.Event()
+
+    async def nothing(_: Outgoing) -> Parsed:
+        return Parsed()
+
+    async def stalls(_: Outgoing) -> Parsed:
+        if not reading.is_set():
+            reading.set()
+            await go_on.wait()
+        return Parsed()
+
+    async def lost_without_effect(_: Outgoing) -> Published:
+        raise Unsure("lost")
+
+    async def until_uncertain(calls: int) -> None:
+        while scene.network.calls < calls:
+            with pytest.raises(TryLater):
+                await scene.publisher.carry_out(scene.publication_id)
+            await asyncio.sleep(0.2)
+
+    scene.network.on_publish, scene.network.on_read = lost_without_effect, nothing
+    await until_uncertain(1)
+    await scene.system.eye.execute("UPDATE publications SET sending_since = sending_since - interval '1 minute'")
+    scene.network.on_read = stalls
+    stalled = asyncio.create_task(scene.publisher.carry_out(scene.publication_id))
+    await reading.wait()
+    scene.network.on_publish = network.publish
+    await until_uncertain(2)
+    go_on.set()
+    await stalled
+    assert network.texts == ["Ответ"]
+    scene.network.on_read = None
+    assert (await scene.carry_through())["status"] == "published"
+    assert network.texts == ["Ответ"]
+
+
+async def test_refusal_for_now_after_a_lost_call_does_not_spare_the_reading(scene: Scene) -> None:
+    network = Standing(scene)
+    publish = network.publish
+    late: list[Outgoing] = []
+
+    async def lost_then_refused(outgoing: Outgoing) -> Published:
+        if scene.network.calls == 1:
+            late.append(outgoing)
+            raise Unsure("lost")
+        if scene.network.calls == 2:
+            network.stands(30, late[0].text)  # the first call takes effect now
+            raise Refused("vk:6", "Медленнее.", permanent=False, retry_in=0.1)
+        return await publish(outgoing)
+
+    scene.network.on_publish = lost_then_refused
+    assert (await scene.carry_through())["external_id"] == "-101_30"
+    assert network.texts == ["Ответ"]
+
+
+@pytest.mark.parametrize(("code", "sent"), [("vk:6", True), ("unreachable", False)])
+async def test_what_was_certainly_not_carried_out_goes_out_where_nobody_can_read(
+    scene: Scene, code: str, *, sent: bool
+) -> None:
+    network = Standing(scene)
+    publish = network.publish
+    scene.network.thread = None
+
+    async def refused_first(outgoing: Outgoing) -> Published:
+        if scene.network.calls == 1:
+            raise Refused(code, "Позже.", permanent=False, retry_in=0.1, sent=sent)
+        return await publish(outgoing)
+
+    scene.network.on_publish = refused_first
+    assert (await scene.carry_through())["status"] == "published"
+    assert (network.texts, scene.network.reads) == (["Ответ"], 0)
+
+
+async def test_same_words_that_stood_before_by_hand_are_not_taken_for_a_lost_answer(scene: Scene) -> None:
+    network = Standing(scene)
+    network.stands(20, "Ответ")
+    await scene.hear(*network.items)
+
+    async def lost_without_effect(outgoing: Outgoing) -> Published:
+        if scene.network.calls == 1:
+            raise Unsure("lost")
+        network.stands(31, outgoing.text)
+        return Published("-101_31", "u")
+
+    scene.network.on_publish = lost_without_effect
+    assert (await scene.carry_through())["external_id"] == "-101_31"
+    assert network.texts == ["Ответ", "Ответ"]
+    assert await scene.link(20) is None
+
+
+async def test_old_words_that_come_late_are_not_taken_for_a_failed_answer(scene: Scene) -> None:
+    await given_up(scene)
+    await scene.hear(scene.spoken(5))  # before the question, which is number 7: history that was read only now
+    assert (await scene.system.publication(str(scene.publication_id)))["status"] == "failed"
+    assert await scene.link(5) is None
+
+
+async def test_same_words_by_hand_after_a_failure_are_the_answer(scene: Scene) -> None:
+    await given_up(scene)
+    network = Standing(scene)
+    network.stands(50, "Ответ")
+    await scene.retry()
+    assert (await scene.carry_through())["external_id"] == "-101_50"
+    assert network.texts == ["Ответ"]
+
+
+async def test_corrected_answer_does_not_join_the_former_words_that_stand(scene: Scene) -> None:
+    await given_up(scene)
+    network = Standing(scene)
+    network.stands(40, "Ответ")
+    await scene.retry("Ответ получше")
+    done = await scene.carry_through()
+    assert (done["external_id"], done["text"]) == ("-101_40", "Ответ")
+    assert network.texts == ["Ответ"]
+
+
+async def test_answer_in_a_discussion_that_tells_no_target_is_found(scene: Scene) -> None:
+    """Push stores the words before the response is lost; discussions do not name whom a comment answers."""
+    place: dict[str, Any] = {"thread_key": "vk:-101_board3", "reply_to": None}
+    await scene.system.eye.execute("UPDATE publications SET thread_key = 'vk:-101_board3'")
+
+    async def publish(_: Outgoing) -> Published:
+        await scene.hear(scene.spoken(31, external_id="-101_board3_31", **place))
+        raise Unsure("lost")
+
+    scene.network.on_publish = publish
+    done = await scene.carry_through()
+    assert (done["external_id"], scene.network.calls) == ("-101_board3_31", 1)
+
+
+async def test_failed_answer_waits_for_a_later_one_that_is_on_its_way(scene: Scene) -> None:
+    await given_up(scene)
+    network = Standing(scene)
+    publish = network.publish
+    go_on = asyncio.Event()
+
+    async def held(outgoing: Outgoing) -> Published:
+        await go_on.wait()
+        return await publish(outgoing)
+
+    scene.network.on_publish, scene.network.seconds = held, 20
+    calls = scene.network.calls
+    later = await scene.system.answer(scene.question_id, "Второй")
+    first = asyncio.create_task(scene.publisher.carry_out(UUID(later["id"])))
+    while scene.network.calls == calls:
+        await asyncio.sleep(0.02)
+    assert (await scene.retry()).status_code == 202
+    with pytest.raises(TryLater):
+        await scene.publisher.carry_out(scene.publication_id)
+    go_on.set()
+    await first
+    assert (await scene.carry_through())["status"] == "published"
+    assert network.texts == ["Второй", "Ответ"]
+
+
+async def test_response_that_names_what_another_answer_took_is_believed(scene: Scene) -> None:
+    """A failed answer and a new one of the same words: each ends with a comment of its own."""
+    await given_up(scene)
+    again = await scene.system.answer(scene.question_id, "Ответ")
+
+    async def publish(_: Outgoing) -> Published:
+        await scene.hear(scene.spoken(30))  # the failed one's, late: taken for the new one's
+        await scene.hear(scene.spoken(31))  # the new one's
+        return Published("-101_31", "u")
+
+    scene.network.on_publish = publish
+    done = await scene.carry_through(UUID(again["id"]))
+    failed = await scene.system.publication(str(scene.publication_id))
+    assert (done["external_id"], failed["external_id"]) == ("-101_31", "-101_30")
+    assert (await scene.link(30), await scene.link(31)) == (scene.publication_id, UUID(again["id"]))
+
+
+async def test_worker_that_stalled_after_it_wrote_sending_calls_no_network(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Standing(scene)
+    moments = iter([100.0, 100.0 + scene.network.call_seconds()])
+    monkeypatch.setattr("services.ingest.publishing.publish.ticks", lambda: next(moments))
+    with pytest.raises(TryLater):
+        await scene.publisher.carry_out(scene.publication_id)
+    assert (scene.network.calls, network.texts) == (0, [])
+    monkeypatch.undo()
+    assert (await scene.carry_through())["status"] == "published"
+    assert (network.texts, scene.network.reads) == (["Ответ"], 0)
+
+
+async def test_two_workers_send_a_lost_answer_again_once(scene: Scene) -> None:
+    network = Standing(scene)
+
+    async def publish(outgoing: Outgoing) -> Published:
+        if scene.network.calls == 1:
+            raise Unsure("lost")
+        await asyncio.sleep(0.1)
+        network.stands(31, outgoing.text)
+        return Published("-101_31", "u")
+
+    scene.network.on_publish = publish
+    with pytest.raises(TryLater):
+        await scene.publisher.carry_out(scene.publication_id)
+    scene.network.seconds = 20
+    await scene.system.eye.execute("UPDATE publications SET sending_since = sending_since - interval '1 minute'")
+    other = Publisher(
+        scene.system.ingest.service.database, scene.feed, {"vk": cast("Network", scene.network)}, settle=0.1
+    )
+
+    async def work(publisher: Publisher) -> None:
+        for _ in range(30):
+            try:
+                await publisher.carry_out(scene.publication_id)
+            except TryLater:
+                await asyncio.sleep(0.1)
+
+    await asyncio.gather(work(scene.publisher), work(other), work(other))
+    assert (network.texts, scene.network.calls) == (["Ответ"], 2)
+
+
+LOGGED = """
+CREATE TABLE waited (setting text);
+CREATE FUNCTION note_wait() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO waited VALUES (current_setting('synchronous_commit'));
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER note_wait AFTER UPDATE ON publications DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.status = 'sending' AND OLD.status <> 'sending') EXECUTE FUNCTION note_wait();
+"""
+
+
+@pytest.mark.parametrize(("usual", "then"), [("off", "on"), ("remote_apply", "remote_apply")])
+async def test_standby_knows_of_an_answer_before_it_is_sent(
+    database: TestDatabase, keys_dir: Path, usual: str, then: str
+) -> None:
+    """Whatever commits wait for elsewhere, `sending` is on the standby before the network is called."""
+    owner = await database.connect()
+    await owner.execute(f"ALTER DATABASE {database.name} SET synchronous_commit = {usual}")
+    await owner.execute(LOGGED)
+    async with made_scene(database, keys_dir) as scene:
+        Standing(scene)
+        assert (await scene.carry_through())["status"] == "published"
+    assert await owner.fetch("SELECT setting FROM waited") == [(then,)]
+    await owner.close()

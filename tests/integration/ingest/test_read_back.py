@@ -1,0 +1,199 @@
+"""What adapters promise of one answer: a thread is read whole or not at all, and nothing is sent too late."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, cast
+from unittest import mock
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from services.ingest.networks.calls import Treatment, punctual
+from services.ingest.networks.ok import errors as ok_errors
+from services.ingest.networks.ok.adapter import Ok
+from services.ingest.networks.port import (
+    Accounts,
+    Credential,
+    Feed,
+    Network,
+    NotRead,
+    Outgoing,
+    PageRef,
+    Refused,
+    TokenKind,
+)
+from services.ingest.networks.vk import errors as vk_errors
+from services.ingest.networks.vk.adapter import Vk
+from services.ingest.settings import IngestSettings
+from tests.integration.ingest.conftest import KEYS
+from tests.integration.ingest.network_double import NetworkDouble, error, network_double
+
+THREADS: dict[str, dict[str, Any]] = {
+    "vk comment": {"kind": "comment", "thread_key": "vk:-101_3", "target": "-101_7"},
+    "vk discussion": {"kind": "comment", "thread_key": "vk:-101_board3", "target": "-101_board3_7"},
+    "vk message": {"kind": "message", "thread_key": "vk:101_5001", "target": None},
+    "ok comment": {"kind": "comment", "thread_key": "ok:60000000000001", "target": "60000000000001/MTc="},
+    "ok message": {"kind": "message", "thread_key": "ok:chat:C1", "target": None},
+}
+# The network's own troubles of a moment are tried again before a reading ends.
+MOMENTARY = {Treatment.AGAIN, Treatment.SLOWER}
+CODES = {
+    "vk": sorted({code for code, kind in vk_errors.TREATMENTS.items() if kind not in MOMENTARY} | {77_777}),
+    "ok": sorted({code for code, kind in ok_errors.TREATMENTS.items() if kind not in MOMENTARY} | {77_777}),
+}
+OF_US = {Treatment.DENIED, Treatment.GONE, Treatment.REFUSED, Treatment.BUG}
+
+
+class Tokens:
+    """One good token of each kind, whatever the network says of it."""
+
+    def credential(
+        self, network: str, kind: TokenKind, page_id: Any = None, *, method: str | None = None
+    ) -> Credential:
+        """The token."""
+        return Credential(id=uuid4(), network=network, kind=kind, page_id=page_id, token=f"{kind}-token")
+
+    async def admit(self, *_: object) -> dict[str, str]:
+        """It may be used."""
+        return {}
+
+    async def answered(self, *_: object) -> None:
+        """Well."""
+
+    async def trouble(self, *_: object, **__: object) -> None:
+        """It goes on."""
+
+
+@pytest.fixture
+async def double() -> AsyncIterator[NetworkDouble]:
+    """A network that answers as the test says."""
+    async with network_double() as made:
+        yield made
+
+
+@pytest.fixture
+async def networks(double: NetworkDouble) -> AsyncIterator[dict[str, Network]]:
+    """Both adapters, connected to it."""
+    keys: dict[str, Any] = {name.lower(): value for name, value in KEYS.items()}
+    quick: dict[str, Any] = dict.fromkeys(
+        ("vk_user_calls_a_second", "vk_group_calls_a_second", "ok_calls_a_second"), 5_000
+    )
+    settings = IngestSettings(vk_api_url=double.url, ok_api_url=double.url, **keys, **quick)
+    accounts, feed = cast("Accounts", Tokens()), cast("Feed", mock.Mock())
+    async with aiohttp.ClientSession(trace_configs=[punctual()]) as http:
+        yield {"vk": Vk(http, accounts, feed, settings), "ok": Ok(http, accounts, feed, settings)}
+
+
+def outgoing(thread: str, **more: Any) -> Outgoing:
+    """An answer in one of the threads."""
+    page = PageRef(
+        id=uuid4(),
+        organisation_id=uuid4(),
+        network=thread[:2],
+        external_id="101",
+        live_from=datetime(2020, 1, 1, tzinfo=UTC),
+    )
+    return Outgoing(id=uuid4(), page=page, text="Ответ", **THREADS[thread], **more)
+
+
+def _answer(answer: Any, _method: str, _params: dict[str, str]) -> Any:
+    return answer
+
+
+@pytest.mark.parametrize("thread", THREADS)
+async def test_thread_that_is_refused_is_not_an_empty_one(
+    double: NetworkDouble, networks: dict[str, Network], thread: str
+) -> None:
+    network = thread[:2]
+    treatment = vk_errors.treatment if network == "vk" else ok_errors.treatment
+    for code in CODES[network]:
+        refusal: Any = error(code) if network == "vk" else {"error_code": code, "error_msg": "refused"}
+        double.answer = partial(_answer, refusal)
+        with pytest.raises(NotRead) as found:
+            await networks[network].read_back(outgoing(thread))
+        # Error 7 speaks of a page's own token: another token may read.
+        assert code == 7 or found.value.refused is (treatment(code) in OF_US), code
+
+
+async def test_place_that_is_not_read_is_not_an_empty_one(networks: dict[str, Network]) -> None:
+    photo = {**THREADS["vk discussion"], "thread_key": "vk:-101_photo3"}
+    with mock.patch.dict(THREADS, {"vk photo": photo}), pytest.raises(NotRead):
+        await networks["vk"].read_back(outgoing("vk photo"))
+
+
+def _comment(number: int, ms: int) -> dict[str, Any]:
+    group = {"author_type": "GROUP", "author_ref": "group:101"}
+    return {"id": f"c{number}", "text": f"Слова {number}", "date_ms": ms, "type": "ACTIVE_MESSAGE", **group}
+
+
+async def test_discussion_whose_rest_cannot_be_asked_for_is_not_read(
+    double: NetworkDouble, networks: dict[str, Network]
+) -> None:
+    double.answer = lambda _method, _params: {"comments": [_comment(1, 5_000)], "has_more": True}
+    with pytest.raises(NotRead):
+        await networks["ok"].read_back(outgoing("ok comment", after=4_000))
+    double.answer = lambda _method, _params: {"comments": [_comment(1, 5_000)], "has_more": False}
+    assert len((await networks["ok"].read_back(outgoing("ok comment", after=4_000))).items) == 1
+
+
+async def test_discussion_is_read_back_by_the_networks_own_time(
+    double: NetworkDouble, networks: dict[str, Network]
+) -> None:
+    """The network's clock stands years behind ours; pages of one comment each, the newest first."""
+    pages = {
+        "LAST": ([_comment(3, 3_000)], "a"),
+        "a": ([_comment(2, 2_000)], "b"),
+        "b": ([_comment(1, 1_000)], "c"),
+        "c": ([_comment(0, 0)], "d"),
+    }
+
+    def answer(_method: str, params: dict[str, str]) -> dict[str, Any]:
+        rows, anchor = pages[params["anchor"]]
+        return {"comments": rows, "has_more": True, "anchor": anchor}
+
+    double.answer = answer
+    found = await networks["ok"].read_back(outgoing("ok comment", after=1_500))
+    assert [item.external_id.partition("/")[2] for item in found.items] == ["c3", "c2", "c1"]
+
+
+async def test_conversation_is_read_back_to_where_it_stood(
+    double: NetworkDouble, networks: dict[str, Network]
+) -> None:
+    """More was written meanwhile than one answer of the network holds."""
+
+    def answer(_method: str, params: dict[str, str]) -> dict[str, Any]:
+        newest = 1_000 - int(params["offset"])
+        common = {"peer_id": 5001, "from_id": -101, "date": 1, "out": 1, "text": "Слова"}
+        rows = [{"id": 5_000 + n, "conversation_message_id": n, **common} for n in range(newest, newest - 200, -1)]
+        return {"response": {"count": 1_000, "items": rows}}
+
+    double.answer = answer
+    found = await networks["vk"].read_back(outgoing("vk message", after=550))
+    numbers = [int(item.external_id.rpartition("_")[2]) for item in found.items]
+    assert (max(numbers), min(numbers)) == (1_000, 401)
+
+
+@pytest.mark.parametrize("thread", THREADS)
+@pytest.mark.parametrize("moments", [[10.0], [0.0, 10.0]])
+async def test_nothing_is_sent_when_its_time_is_over(
+    double: NetworkDouble, networks: dict[str, Network], thread: str, moments: list[float]
+) -> None:
+    """Over before the call, or while the connection was made."""
+    with (
+        mock.patch("services.ingest.networks.calls.ticks", side_effect=moments),
+        pytest.raises(Refused) as refusal,
+    ):
+        await networks[thread[:2]].publish(outgoing(thread, not_after=5.0))
+    assert (refusal.value.sent, refusal.value.permanent) == (False, False)
+    assert double.calls == []
+
+
+async def test_old_payload_that_nobody_understands_does_not_hide_an_answer_for_ever(
+    double: NetworkDouble, networks: dict[str, Network]
+) -> None:
+    broken = [{"id": 5}, {"id": 40, "from_id": 700}, {"id": 41, "from_id": -101}]
+    double.answer = lambda _method, _params: {"response": {"items": broken, "current_level_count": 3}}
+    found = await networks["vk"].read_back(outgoing("vk comment", after=7))
+    assert [one.raw["id"] for one in found.unreadable] == [41]

@@ -1,0 +1,115 @@
+"""Two workers and two networks whose clocks are minutes apart, and lost responses: every answer stands once."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.conftest import TestDatabase
+from tests.harness import insert_organisation, service_under_test
+from tests.integration.ingest.conftest import KEYS, Connected, Emulator, running_emulator
+from tests.integration.ingest.eventually import eventually
+from tests.integration.ingest.processes import worker_process
+
+SKEW = 300
+# Long enough for the slowest machine: what is lost is looked for again and again.
+SECONDS = {20: 110.0, 200: 900.0}
+# All in the same words: only the place tells one answer from another.
+WORDS = "Здравствуйте! Передали в управляющую компанию, ответим до пятницы."
+POSTS = 5
+AT_ONCE = 8
+LOSSES = {
+    "rate": 0.35,
+    "seed": 11,
+    "mix": [
+        {"kind": "lost_response", "weight": 3},
+        {"kind": "drop", "weight": 1},
+        {"kind": "wrong_json", "weight": 1},
+    ],
+}
+METHODS = {
+    "vk": ["wall.createComment", "messages.send"],
+    "ok": ["discussions.addDiscussionComment", "graph.user.messages.post"],
+}
+# Neither network helps: VK remembers no key of a call.
+EMULATED = {"EMULATOR_DEDUPE_SECONDS": "0", "EMULATOR_USER_PER_SECOND": "100", "EMULATOR_CALLS_PER_SECOND": "100"}
+
+
+async def questions(network: str, emulator: Emulator, page: str, count: int) -> list[dict[str, Any]]:
+    """Half of them under a few posts, half in conversations of their own."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(number: int) -> dict[str, Any]:
+        asked: dict[str, Any] = {"kind": "message", "author": str(700_500 + number)}
+        if number % 2:
+            asked = {"kind": "comment", "thread": posts[number // 2 % POSTS], "author": str(700_900 + number)}
+        text = f"Вопрос {network} {number}"
+        async with gate:
+            written = await asyncio.to_thread(emulator.citizen, page, text, **asked)
+        return {**written, "text": text, "kind": asked["kind"]}
+
+    posts = [emulator.post("post", page=page, text=f"Пост {number}")["id"] for number in range(POSTS)]
+    return list(await asyncio.gather(*map(ask, range(count))))
+
+
+async def stored(system: Connected, asked: list[dict[str, Any]]) -> dict[str, UUID]:
+    """The questions' rows by their words, once all are there."""
+
+    async def look() -> dict[str, UUID] | None:
+        rows = await system.eye.fetch(
+            "SELECT id, text FROM messages WHERE text = ANY($1::text[])", [one["text"] for one in asked]
+        )
+        return {row["text"]: row["id"] for row in rows} if len(rows) == len(asked) else None
+
+    return await eventually(look, seconds=SECONDS[len(asked)])
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(2_400)])])
+@pytest.mark.parametrize("ahead", [SKEW, -SKEW])
+async def test_every_answer_stands_once_in_its_place_whatever_the_clocks_say(
+    database: TestDatabase, keys_dir: Path, tmp_path: Path, *, ahead: int, count: int
+) -> None:
+    def clock(seconds: int) -> dict[str, str]:
+        return {"GOSPABLIK_CLOCK_SHIFT_SECONDS": str(seconds)}
+
+    organisation, eye = await insert_organisation(database), await database.connect()
+    with (
+        running_emulator("vk", tmp_path, **EMULATED, **clock(ahead)) as vk,
+        running_emulator("ok", tmp_path, **EMULATED, **clock(-ahead)) as ok,
+    ):
+        emulators = {"vk": vk, "ok": ok}
+        urls = {"vk_api_url": vk.url, "ok_api_url": ok.url, "vk_user_calls_a_second": "40"}
+        async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+            system = Connected(ingest, database, eye, organisation)
+            pages = {name: emulator.page(f"skew_{name}") for name, emulator in emulators.items()}
+            for name, emulator in emulators.items():
+                await system.connect_page(name, emulator, pages[name])
+            with (
+                worker_process(database, keys_dir, **urls, clock_shift_seconds=str(SKEW)),
+                worker_process(database, keys_dir, **urls, clock_shift_seconds=str(-SKEW)),
+            ):
+                wanted: dict[str, Counter[tuple[str, str]]] = {}
+                for name, emulator in emulators.items():
+                    asked = await questions(name, emulator, pages[name], count)
+                    wanted[name] = Counter(
+                        (str(one["thread"]), str(one["id"]) if one["kind"] == "comment" else "") for one in asked
+                    )
+                    rows = await stored(system, asked)
+                    emulator.post("faults", **LOSSES, methods=METHODS[name])
+                    await asyncio.gather(*(system.answer(row, WORDS) for row in rows.values()))
+
+                async def published() -> bool:
+                    states = await eye.fetch("SELECT status FROM publications")
+                    return Counter(row["status"] for row in states) == {"published": 2 * count}
+
+                await eventually(published, seconds=SECONDS[count])
+                for name, emulator in emulators.items():
+                    found = Counter(
+                        (str(one["thread"]), str(one["in_reply_to"] or ""))
+                        for one in emulator.answers(pages[name])
+                    )
+                    assert found == wanted[name]
+    await eye.close()
