@@ -17,6 +17,7 @@ from bench.faults.stage import Page, Stage, Token, as_json
 
 # How a comment begins that will be deleted.
 HASTY = "Сгоряча:"
+PUBLISH = "/internal/publications"
 
 
 @dataclass(frozen=True)
@@ -210,9 +211,7 @@ class Run:
         body = {"reply_id": str(uuid4()), "message_id": str(message), "text": text, "on_behalf_of": "bench"}
         for _ in range(120):
             try:
-                answer = await self._stage.api.post(
-                    "/internal/publications", json=body, headers=self._stage.as_appeals()
-                )
+                answer = await self._stage.api.post(PUBLISH, json=body, headers=self._stage.as_appeals(PUBLISH))
             except httpx.TransportError:
                 await asyncio.sleep(0.5)
                 continue

@@ -114,9 +114,10 @@ class Stage:
             tokens.PEOPLE_ISSUER, tokens.PEOPLE_AUDIENCE, "people", name="Bench", role="moderator", org=None
         )
 
-    def as_appeals(self) -> dict[str, str]:
-        """Headers of the service that asks for answers."""
-        return self._headers("appeals", "ingest", "appeals", act=str(UUID(int=1)))
+    def as_appeals(self, path: str) -> dict[str, str]:
+        """Headers of the service that asks for answers, for a POST to this path."""
+        use = tokens.use_of("POST", path)
+        return self._headers("appeals", "ingest", "appeals", act=str(UUID(int=1)), use=use)
 
     async def control(self, network: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """A call of an emulator's control door: GET without a body."""
