@@ -29,6 +29,7 @@ from shared.events import Consumer, relay
 from shared.internal_http import ServiceClient
 from shared.jobs import Jobs
 from shared.observe import API_HEADERS, Observe
+from shared.purge import Terms
 from shared.settings import ServiceName, Settings, settings
 from shared.tables.events import IdempotencyMixin
 from shared.wakeups import WakeUps
@@ -194,10 +195,10 @@ class Service:
         return app
 
     async def _begin(self) -> None:
-        if self._before is None:
-            return
         try:
-            await self._before(self)
+            Terms()  # a term that is too short is named now, not when something is deleted by it
+            if self._before is not None:
+                await self._before(self)
         except Exception as error:
             # In one line, above the traceback that the server makes of it.
             logs.logger(__name__).error("the service does not start", reason=str(error))

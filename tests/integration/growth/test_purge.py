@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -13,9 +14,12 @@ from services.ingest import retention as ingest_retention
 from services.registry import retention as registry_retention
 from services.webhooks import retention as webhooks_retention
 from shared.database import Database
-from shared.jobs import Jobs
+from shared.jobs import Jobs, ScheduleHandler
 from shared.purge import Rule, Terms, purge
+from shared.settings import ServiceName
 from tests.conftest import TestDatabase
+from tests.harness import service_under_test
+from tests.integration.ingest.eventually import eventually
 
 Purge = Callable[..., Awaitable[None]]
 
@@ -234,7 +238,27 @@ async def test_row_that_somebody_holds_is_passed_over(
     await other.close()
 
 
-def test_term_below_its_minimum_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GOSPABLIK_KEEP_EVENTS_DAYS", "30")
+@pytest.mark.parametrize("service", ["appeals", "ingest", "webhooks"])
+async def test_schedule_of_the_service_purges(
+    service: ServiceName, eye: asyncpg.Connection, database: TestDatabase, keys_dir: Path
+) -> None:
+    await eye.execute(f"""
+        INSERT INTO {service}_jobs.pgqueuer_log (job_id, status, priority, entrypoint, created)
+        VALUES (1, 'successful', 0, 'x', now() - interval '1 year')
+    """)
+    async with service_under_test(service, database, keys_dir, process="all") as running:
+        assert running.service.jobs is not None
+        _, purge_expired = running.service.jobs.schedules["purge"]
+        await eventually(lambda: _purged(eye, service, purge_expired))
+
+
+async def _purged(eye: asyncpg.Connection, service: str, purge_expired: ScheduleHandler) -> bool:
+    # Again: a worker that has just started may not have its database yet.
+    await purge_expired()
+    return not await eye.fetch(f"SELECT FROM {service}_jobs.pgqueuer_log WHERE entrypoint = 'x'")
+
+
+async def test_service_with_a_too_short_term_does_not_start(database: TestDatabase, keys_dir: Path) -> None:
     with pytest.raises(ValidationError, match="greater than or equal to 120"):
-        Terms()
+        async with service_under_test("webhooks", database, keys_dir, keep_events_days="30"):
+            pass
