@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, Select, and_, literal, literal_column, not_, or_, select
+from sqlalchemy import Boolean, ColumnElement, Select, and_, literal_column, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import reviewed, schemas
 from shared.access import Caller
 from shared.masking import mask
-from shared.pagination import Paging
+from shared.pagination import Paging, written
 from shared.tables.appeals import BY_PEOPLE, AppealMessage, Topic, Triage
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
@@ -56,8 +56,7 @@ async def _conditions(session: AsyncSession, wanted: Filter) -> list[ColumnEleme
         (Triage.urgency, wanted.urgency),
     ):
         if value is not None:
-            # Written into the statement: partial indexes are found by what stands there.
-            found.append(and_(few == literal(value, literal_execute=True)))
+            found.append(and_(few == written(value)))
     if wanted.judged_by in {MACHINE, PERSON}:
         by_people = literal_column(BY_PEOPLE, Boolean())
         found.append(by_people if wanted.judged_by == PERSON else not_(by_people))
