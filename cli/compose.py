@@ -5,14 +5,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import asyncpg
-
 from cli import migrations
 from cli.database import DATABASE, OWNER, ensure_database, ensure_logins, wait_until_ready, with_login
 from cli.embedded.secrets import Secrets, new_password
 from cli.embedded.settings import SERVICES
 from cli.keys import ensure_keys
 from migrations.lock import PREPARE_LOCK, hold_lock
+from shared.database import connect
 
 
 async def prepare(environment: Mapping[str, str]) -> None:
@@ -25,7 +24,7 @@ async def prepare(environment: Mapping[str, str]) -> None:
     passwords = {name: environment[f"GOSPABLIK_{name.upper()}_PASSWORD"] for name in SERVICES}
     keys_folder = Path(environment["GOSPABLIK_KEYS_DIR"])
     await wait_until_ready(admin_url, alive=lambda: True, progress=print)
-    alone = await asyncpg.connect(admin_url)
+    alone = await connect(admin_url)
     try:
         # Roles and the database are made here, before the migrations have a database to lock.
         await hold_lock(alone, PREPARE_LOCK, print)

@@ -1,11 +1,15 @@
 """The database before and after the migrations: its locale, its owner, the services' login roles."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
+
+from shared.database import connect
+from shared.outages import is_outage
 
 DATABASE = "gospablik"
 OWNER = "gospablik_owner"
@@ -20,10 +24,11 @@ class DatabaseError(Exception):
 
 
 def with_login(url: str, role: str, password: str, database: str = DATABASE) -> str:
-    """The URL of the same server for another role and database."""
+    """The URL of the same server, or servers, for another role and database."""
     parts = urlsplit(url)
-    host = f"{parts.hostname}:{parts.port or 5432}"
-    netloc = f"{quote(role, safe='')}:{quote(password, safe='')}@{host}"
+    names = parts.netloc.rpartition("@")[2].split(",")
+    servers = ",".join(name if re.search(r":\d+$", name) else f"{name}:5432" for name in names)
+    netloc = f"{quote(role, safe='')}:{quote(password, safe='')}@{servers}"
     return urlunsplit((parts.scheme, netloc, f"/{database}", parts.query, ""))
 
 
@@ -37,8 +42,10 @@ async def wait_until_ready(
     said = time.monotonic()
     while True:
         try:
-            connection = await asyncpg.connect(admin_url, timeout=10)
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
+            connection = await connect(admin_url, patience=10)
+        except Exception as error:
+            if not is_outage(error):
+                raise
             if not alive():
                 raise DatabaseError("Postgres stopped before it answered") from error
             if time.monotonic() - said >= every:
@@ -55,7 +62,7 @@ async def ensure_database(admin_url: str, owner_password: str) -> bool:
 
     Raises DatabaseError for a database whose locale cannot treat Cyrillic.
     """
-    connection = await asyncpg.connect(admin_url)
+    connection = await connect(admin_url)
     try:
         await _ensure_login(connection, OWNER, owner_password, "CREATEROLE")
         known = await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE)
@@ -63,7 +70,7 @@ async def ensure_database(admin_url: str, owner_password: str) -> bool:
             await _create_database(connection)
     finally:
         await connection.close()
-    owner = await asyncpg.connect(with_login(admin_url, OWNER, owner_password))
+    owner = await connect(with_login(admin_url, OWNER, owner_password))
     try:
         await check_text(owner)
     finally:
@@ -89,7 +96,7 @@ async def check_text(connection: asyncpg.Connection) -> None:
 
 async def ensure_logins(admin_url: str, passwords: Mapping[str, str]) -> None:
     """Give each service its login role, a member of the group role that the migrations made."""
-    connection = await asyncpg.connect(with_database(admin_url, DATABASE))
+    connection = await connect(with_database(admin_url, DATABASE))
     try:
         async with connection.transaction():
             for service, password in passwords.items():

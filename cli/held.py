@@ -1,16 +1,14 @@
 """Jobs that failed for good: seen, and put back once the cause is mended."""
 
-import asyncpg
-
 from shared import audit
-from shared.database import Database, driver_connection
+from shared.database import Database, connect, driver_connection
 from shared.jobs import Jobs
 from shared.settings import ServiceName, settings
 
 
 async def show(service: ServiceName) -> list[str]:
     """One line for each held job of a service, newest first. Runs as the service's database role."""
-    connection = await asyncpg.connect(settings().direct_url)
+    connection = await connect(settings().direct_url)
     try:
         held = await Jobs(service).held(connection)
     finally:

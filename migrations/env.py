@@ -9,18 +9,17 @@ import os
 
 from alembic import context
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from migrations.indexes import TIMEOUTS
 from migrations.lock import MIGRATION_LOCK, hold_lock
-from shared.database import sqlalchemy_url
+from shared.database import engine_of
 from shared.tables import Base
 
 
 def _url() -> str:
     for name in ("GOSPABLIK_DATABASE_DIRECT_URL", "GOSPABLIK_DATABASE_URL"):
         if url := os.environ.get(name):
-            return sqlalchemy_url(url)
+            return url
     raise SystemExit("Set GOSPABLIK_DATABASE_URL to the owner's connection")
 
 
@@ -37,7 +36,7 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _online() -> None:
-    engine = create_async_engine(_url())
+    engine = engine_of(_url(), name="migrations")
     async with engine.connect() as connection:
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None

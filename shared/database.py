@@ -7,16 +7,18 @@ refuses to write with.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import stamina
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from shared.outages import is_deadlock
+from shared.outages import READ_ONLY, Unavailable, is_deadlock, is_outage, sqlstate
 
 T = TypeVar("T")
 # Connections of a service process: its pool of sessions; a worker has its jobs' and one for wake-ups besides.
@@ -39,32 +41,72 @@ class WriteSession(AsyncSession):
     sync_session_class = _SyncWriteSession
 
 
-def sqlalchemy_url(url: str) -> str:
-    """The same database for SQLAlchemy's asyncpg dialect."""
+def hosts(url: str) -> list[str]:
+    """Return a URL for each host of `url`: `postgresql://one,two/x` names two servers; one takes writes."""
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(scheme="postgresql+asyncpg"))
+    login, at, names = parts.netloc.rpartition("@")
+    return [urlunsplit(parts._replace(netloc=f"{login}{at}{name}")) for name in names.split(",")]
+
+
+async def connect(url: str, *, patience: float = 5, **options: Any) -> asyncpg.Connection:
+    """Connect to the first host of `url` that takes us; each has `patience` seconds.
+
+    With several hosts, `?target_session_attrs=read-write` refuses one that takes no writes. asyncpg knows both,
+    but there one silent host uses up the time of all.
+    """
+    failures: list[Exception] = []
+    for host in hosts(url):
+        try:
+            return await asyncpg.connect(host, timeout=patience, **options)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            failures.append(error)
+    raise failures[0]
+
+
+def engine_of(url: str, *, command_timeout: float | None = None, name: str, **options: Any) -> AsyncEngine:
+    """Make an engine whose connections go where `connect` leads."""
+    settings = {"application_name": f"gospablik-{name}", "timezone": "UTC"}
+
+    async def creator() -> asyncpg.Connection:
+        return await connect(url, command_timeout=command_timeout, server_settings=settings)
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=creator, **options)
+
+
+class ReadOnlyServer(Unavailable):
+    """The server takes no writes: a standby, or one that was demoted."""
 
 
 class Database:
     """One pool of one service's role."""
 
     def __init__(self, url: str, pool_size: int, *, name: str) -> None:
-        self.engine: AsyncEngine = create_async_engine(
-            sqlalchemy_url(url),
+        self.engine = engine_of(
+            url,
+            command_timeout=30,
+            name=name,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=True,
             hide_parameters=True,  # names, texts and hashes have no place in a traceback
-            connect_args={
-                "timeout": 5,
-                "command_timeout": 30,
-                "server_settings": {"application_name": f"gospablik-{name}", "timezone": "UTC"},
-            },
         )
         self._writers = async_sessionmaker(self.engine, class_=WriteSession, expire_on_commit=False)
         readonly = self.engine.execution_options(postgresql_readonly=True)
         self._readers = async_sessionmaker(readonly, class_=ReadSession, expire_on_commit=False)
+        # Connections of an earlier generation are replaced before their next use.
+        self._generation = 0
+        event.listen(self.engine.sync_engine, "connect", self._made)
+        event.listen(self.engine.sync_engine, "checkout", self._taken)
+
+    def _made(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["generation"] = self._generation
+
+    def _taken(self, _connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if record.info["generation"] != self._generation:
+            raise DisconnectionError("the server it leads to took no writes")
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
@@ -74,14 +116,23 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteSession]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
-        async with self._writers() as session, session.begin():
-            yield session
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        When the server turns out to take no writes, the whole pool connects anew: another may be in its place.
+        """
+        try:
+            async with self._writers() as session, session.begin():
+                yield session
+        except Exception as error:
+            if sqlstate(error) == READ_ONLY or isinstance(error, ReadOnlyServer):
+                self._generation += 1
+            raise
 
     async def ping(self) -> None:
-        """Raise when the database does not answer."""
-        async with self.read() as session:
-            await session.execute(text("SELECT 1"))
+        """Raise when the database does not answer, `ReadOnlyServer` when it takes no writes."""
+        async with self.write() as session:
+            if await session.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
+                raise ReadOnlyServer("the server takes no writes")
 
     async def close(self) -> None:
         """Give all connections back."""

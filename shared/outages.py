@@ -3,8 +3,10 @@
 The rule goes by SQLSTATE class, since drivers and SQLAlchemy map the same condition to different exceptions.
 """
 
+import asyncio
 import errno
 import ssl
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
@@ -84,6 +86,21 @@ def is_outage(error: BaseException) -> bool:
     if code := sqlstate(error):
         return code.startswith(_CLASSES) or code == READ_ONLY
     return _is_of_the_connection(_of_driver(error))
+
+
+async def is_fault(error: BaseException, ping: Callable[[], Awaitable[object]]) -> bool:
+    """Whether `error` speaks against the work that raised it, while the database answers `ping` within a second.
+
+    Only a fault is counted. A timeout is one of the work alone if others are served meanwhile.
+    """
+    if is_outage(error) and not is_timeout(error):
+        return False
+    try:
+        async with asyncio.timeout(1):
+            await ping()
+    except Exception:  # noqa: BLE001 — whatever it is, the database does not answer
+        return False
+    return True
 
 
 def _of_driver(error: BaseException) -> BaseException:

@@ -15,10 +15,14 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.logs import logger
+from shared.outages import is_outage
 
 log = logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+UNEXPECTED = "The error is logged; see whether the change was made before you send it again"
+# An outage of the database is seldom over sooner.
+RETRY_AFTER_SECONDS = 5
 
 
 class FieldError(BaseModel):
@@ -188,6 +192,18 @@ class Unavailable(Problem):
     status, slug, title = 503, "unavailable", "Not available right now"
 
 
+def of_outage(method: str) -> Unavailable:
+    """The problem of a request that met an outage; what answers a lost commit nobody can know."""
+    if method in ("GET", "HEAD", "OPTIONS"):
+        detail = "The service cannot reach what it needs, its database maybe: ask again in a moment"
+    else:
+        detail = (
+            "The service cannot reach what it needs, its database maybe. Whether the request was carried out is "
+            "not known: look before you send it again, or send it with the same Idempotency-Key"
+        )
+    return Unavailable(detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
 def catalogue() -> dict[str, dict[str, Any]]:
     """Every kind of problem by slug, made from the classes."""
 
@@ -325,9 +341,13 @@ class _Unexpected:
             return
         try:
             await self.app(scope, receive, watched)
-        except Exception:
-            log.exception("unexpected error", path=scope["path"])
+        except Exception as error:
+            away = is_outage(error)
+            if away:
+                log.warning("met an outage", path=scope["path"], error=repr(error)[:300])
+            else:
+                log.exception("unexpected error", path=scope["path"])
             if begun:
                 raise
-            answer = Problem("The error is logged; the request changed nothing").response(scope["path"])
-            await answer(scope, receive, send)
+            answer = of_outage(scope["method"]) if away else Problem(UNEXPECTED)
+            await answer.response(scope["path"])(scope, receive, send)

@@ -211,7 +211,7 @@ class Service:
         if self._with_relay:
             work["relay"] = lambda s: relay(s.database, s.wakeups)
         if (jobs := self.jobs) is not None:
-            work["jobs"] = lambda s: jobs.run(s.settings.direct_url)
+            work["jobs"] = lambda s: jobs.run(s.settings.direct_url, s.database)
         if (answers := self._answers) is not None:
             work["forget-answers"] = lambda s: idempotency.forget_for_ever(s.database, answers)
         for consumer in self._consumers:

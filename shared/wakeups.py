@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import asyncpg
-
+from shared.database import connect
 from shared.logs import logger
+from shared.outages import is_outage
 
 OUTBOX = "gospablik_outbox"  # someone wrote events: number them
 EVENTS = "gospablik_events"  # events were numbered: read them
 
 log = logger(__name__)
+
+LOOK = 10.0
 
 
 class WakeUps:
@@ -49,10 +51,10 @@ class WakeUps:
         delay = 0.2
         while True:
             try:
-                connection = await asyncpg.connect(
-                    url, timeout=5, server_settings={"application_name": "gospablik-wakeups"}
-                )
-            except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+                connection = await connect(url, server_settings={"application_name": "gospablik-wakeups"})
+            except Exception as error:
+                if not is_outage(error):
+                    raise
                 log.warning("wake-ups: no connection", error=repr(error), retry_in=delay)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5)
@@ -68,8 +70,15 @@ class WakeUps:
                 for channel in channels:
                     await connection.add_listener(channel, heard)
                 self.ring_all()
-                await closed.wait()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                while not closed.is_set():
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(closed.wait(), LOOK)
+                        break
+                    # A server that vanished without a word closes nothing.
+                    await connection.fetchval("SELECT 1", timeout=LOOK)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
                 log.warning("wake-ups: connection lost", error=repr(error))
             finally:
                 connection.terminate()

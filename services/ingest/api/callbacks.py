@@ -19,7 +19,9 @@ from services.ingest.settings import ingest_settings
 from shared import clock, problems
 from shared.access import Caller, Right, allowed
 from shared.logs import logger
+from shared.outages import is_outage
 from shared.problems import (
+    UNEXPECTED,
     BadRequest,
     Conflict,
     Forbidden,
@@ -29,6 +31,7 @@ from shared.problems import (
     TooLarge,
     TooManyRequests,
     Unavailable,
+    of_outage,
 )
 from shared.service import Reading, Writing, service_of
 
@@ -122,8 +125,10 @@ async def ok_event(request: Request, secret: str) -> Response:
     except Problem:
         raise
     except Exception as bug:  # told here: whoever logs it further out knows the address
+        if is_outage(bug):
+            raise of_outage(request.method) from bug
         log.exception("a pushed event failed")
-        raise Problem("The error is logged; the request changed nothing") from bug
+        raise Problem(UNEXPECTED) from bug
 
 
 def _sender(request: Request) -> str | None:

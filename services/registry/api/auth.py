@@ -6,6 +6,8 @@ from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
 from services.registry import sessions, sign_in
 from services.registry.schemas.access import OAuthError, PublicKeys, TokenAnswer
@@ -13,10 +15,29 @@ from services.registry.schemas.sessions import ExternalIssuer, SignInWays
 from services.registry.sessions import Origin
 from services.registry.sign_in import Issued, Issuer, Refused
 from shared import audit
+from shared.logs import logger
+from shared.outages import is_outage
+from shared.problems import RETRY_AFTER_SECONDS
 from shared.service import ServiceDep, WritingUnchecked
 
-router = APIRouter(prefix="/auth", tags=["sign-in"])
+
+class _Route(APIRoute):
+    """Answers an outage in OAuth's shape too."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().handle(scope, receive, send)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("sign-in met an outage", error=repr(error)[:300])
+            await _refusal(AWAY)(scope, receive, send)
+
+
+router = APIRouter(prefix="/auth", tags=["sign-in"], route_class=_Route)
 well_known = APIRouter(prefix="/.well-known", tags=["sign-in"])
+
+log = logger(__name__)
 
 FORM = "application/x-www-form-urlencoded"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -65,7 +86,15 @@ REVOKE_BODY = _form_body(
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": OAuthError, "description": "Refused (RFC 6749, 5.2), not a problem document"},
     401: {"model": OAuthError, "description": "The client is not accepted (RFC 6749, 5.2)"},
+    503: {"model": OAuthError, "description": "The database does not answer; try again after `Retry-After`"},
 }
+AWAY = Refused(
+    "temporarily_unavailable",
+    "Nobody can sign in or out for the moment: the service cannot reach its database. Whether a refresh token was "
+    "used up is not known: if it is refused afterwards, sign in again",
+    status=503,
+    retry_after=RETRY_AFTER_SECONDS,
+)
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -189,7 +218,11 @@ async def token(
     "/revoke",
     summary="Sign out",
     response_class=Response,
-    responses={200: {"description": "The session has ended, or there was none"}, 400: REFUSALS[400]},
+    responses={
+        200: {"description": "The session has ended, or there was none"},
+        400: REFUSALS[400],
+        503: REFUSALS[503],
+    },
     openapi_extra=REVOKE_BODY,
 )
 async def revoke(request: Request, session: WritingUnchecked) -> Response:

@@ -15,10 +15,10 @@ from uuid import UUID
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from services.webhooks.signing import Secrets, Vault, new_secret
-from shared.database import sqlalchemy_url
+from shared.database import engine_of
 from shared.ids import new_id
 from shared.tables import appeals, events, ingest, registry, webhooks
 from tests.conftest import TestDatabase
@@ -50,7 +50,7 @@ class World(dict[str, Things]):
 
 async def build(database: TestDatabase) -> World:
     """Write the world and give its names."""
-    engine = create_async_engine(sqlalchemy_url(database.url("gospablik_owner")))
+    engine = engine_of(database.url("gospablik_owner"), name="world")
     try:
         async with async_sessionmaker(engine)() as session, session.begin():
             common = await _common(session)
