@@ -19,7 +19,6 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from joserfc.jwk import KeySet
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
-from sqlalchemy.exc import SQLAlchemyError
 
 from shared import audit, current_access, idempotency, identity, logs, memory, oidc, openapi, problems, tokens
 from shared.access import CallerDep
@@ -28,6 +27,7 @@ from shared.database import POOL_SIZES, Database, ReadSession, WriteSession
 from shared.events import Consumer, relay
 from shared.internal_http import ServiceClient
 from shared.jobs import Jobs
+from shared.outages import is_outage
 from shared.observe import API_HEADERS, Observe
 from shared.purge import Terms
 from shared.settings import ServiceName, Settings, settings
@@ -241,7 +241,9 @@ class Service:
         try:
             async with asyncio.timeout(3), self.database.read() as session:
                 return await jobs.count_held(session)
-        except (OSError, SQLAlchemyError) as error:
+        except Exception as error:
+            if not is_outage(error):
+                raise
             logs.logger(__name__).warning("held jobs cannot be counted", error=repr(error)[:300])
             return math.nan
 
