@@ -27,8 +27,8 @@ from shared.database import POOL_SIZES, Database, ReadSession, WriteSession
 from shared.events import Consumer, relay
 from shared.internal_http import ServiceClient
 from shared.jobs import Jobs
-from shared.outages import is_outage
 from shared.observe import API_HEADERS, Observe
+from shared.outages import is_outage
 from shared.purge import Terms
 from shared.settings import ServiceName, Settings, settings
 from shared.tables.events import IdempotencyMixin
