@@ -1,1 +1,1 @@
-"""A run under fire: both networks fail a quarter of all calls, tokens die, workers and Postgres go down."""
+"""A run under fire: nearly half of all calls fail, clocks differ, tokens die, processes and Postgres go down."""

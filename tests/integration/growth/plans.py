@@ -129,6 +129,8 @@ def _literal(value: Any) -> str:
             return "'" + str(value).replace("'", "''") + "'"
         case datetime():
             return f"'{value.isoformat()}'"
+        case list():
+            return f"ARRAY[{', '.join(map(_literal, value))}]"
     raise TypeError(f"no literal for {type(value).__name__}")
 
 

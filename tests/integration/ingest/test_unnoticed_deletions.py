@@ -10,10 +10,13 @@ import pytest
 
 from services.ingest.app import worker
 from services.ingest.intake.feed import DatabaseFeed
+from services.ingest.intake.threads import differing
 from services.ingest.networks.port import Author, Incoming, PageRef, Parsed, ThreadMark
 from services.ingest.networks.vk.reading import Seen
 from shared import clock
+from shared.database import WriteSession
 from tests.conftest import TestDatabase
+from tests.integration.growth.plans import MODES, explain
 from tests.integration.ingest.bench import made_bench
 from tests.integration.ingest.conftest import Connected, Emulator, connected
 from tests.integration.ingest.eventually import eventually
@@ -218,6 +221,32 @@ async def test_a_difference_that_reading_does_not_mend_is_read_again_ever_more_r
         assert (row["difference"], row["rechecks"], row["rests"]) == (0, 0, None)
         assert await feed.differing({key: 1}) == {}
         assert await feed.differing({key: 10**30}) == {key: 1}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_living_comments_are_counted_by_their_index(
+    database: TestDatabase, keys_dir: Path, mode: str
+) -> None:
+    async with made_bench(database, keys_dir) as bench:
+        await bench.eye.execute(
+            """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
+                 from_community, text, attachments, url, history, way_in, written_at, received_at, version, raw)
+               SELECT gen_random_uuid(), 'vk', 'comment', 'many/' || n, $1, $2, 'vk:' || n % 4000, false,
+                  'Текст', '[]', '', false, 'poll', now(), now(), 1, '{}' FROM generate_series(1, 40000) n""",
+            bench.page.id,
+            bench.page.organisation_id,
+        )
+        await bench.eye.execute("VACUUM ANALYZE messages")
+        counts = {f"vk:{number}": 10 + (number == 7) for number in range(100)}
+
+        async def work(session: WriteSession) -> None:
+            assert await differing(session, counts, whole=False) == {"vk:7": 10}
+
+        found = await explain(bench.ingest.service.database, work, mode, {})
+        (plan,) = found.plans
+        assert "ix_messages_living_comments" in plan.indexes, plan
+        assert "messages" not in plan.sequential
+        assert plan.buffers < 500, plan
 
 
 def test_a_comment_that_cannot_be_parsed_hides_no_deletion_of_another() -> None:
