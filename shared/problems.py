@@ -138,6 +138,18 @@ class Duplicate(Conflict):
     slug, title = "duplicate", "Exists already"
 
 
+class ReplyUnderWay(Conflict):
+    """Another reply to the appeal is under way; `reply` names it."""
+
+    slug, title = "reply-under-way", "Another reply is under way"
+
+
+class DecidedByAnother(Conflict):
+    """Another person has decided otherwise meanwhile; `decision` names it."""
+
+    slug, title = "decided-by-another", "Another person has decided otherwise"
+
+
 class InFlight(Conflict):
     """A request with this idempotency key is being carried out."""
 

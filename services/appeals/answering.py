@@ -13,18 +13,29 @@ from shared.tables.appeals import Appeal, Reply
 
 
 def record(
-    appeal: Appeal, reply: Reply, published_at: datetime, reference: Reference, journal: Journal, *, actor: str
+    appeal: Appeal,
+    reply: Reply,
+    published_at: datetime,
+    reference: Reference,
+    journal: Journal,
+    *,
+    actor: str,
+    overtaken: bool = False,
 ) -> None:
     """Stop the clock that runs, at the moment of publication, and move the case on.
 
-    A second answer, or one to a case that ended meanwhile, is noted and changes no figure of the first.
+    A second answer, or one to a case that ended meanwhile, is noted and changes no figure of the first. One that
+    is `overtaken` by a later published reply is noted and changes nothing: neither clock nor promise is its own.
     """
-    if appeal.status == "triage" and appeal.organisation_id is None:
-        _decide_by_answer(appeal, reference, journal, actor)
-    on_time = _stop_clock(appeal, published_at, reference)
-    appeal.status = after_answer(appeal.status, reply.kind)
-    appeal.promised_at = reply.promised_at if appeal.status == "interim" else None
-    if on_time is not None:
+    on_time = None
+    appeal.reply_failed = None
+    if not overtaken:
+        if appeal.status == "triage" and appeal.organisation_id is None:
+            _decide_by_answer(appeal, reference, journal, actor)
+        on_time = _stop_clock(appeal, published_at, reference)
+        appeal.status = after_answer(appeal.status, reply.kind)
+        appeal.promised_at = reply.promised_at if appeal.status == "interim" else None
+        # Each clock and each promise is noted once: what follows is another one.
         appeal.overdue_noted_at = None
     told: dict[str, Any] = {
         "reply_id": str(reply.id),

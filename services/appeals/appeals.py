@@ -26,7 +26,7 @@ from services.appeals import deadlines, hands, replies, reviewed, routes, schema
 from services.appeals.overdue import overdue_at
 from services.appeals.topics import Group
 from services.appeals.workflow import allowed_moves
-from shared import clock
+from shared import clock, preconditions
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.masking import mask, snippet
@@ -53,6 +53,7 @@ class Filter:
     urgency: str | None = None
     handed_over_at_least: int | None = None
     overdue: bool | None = None
+    reply_failed: bool | None = None
     opened_from: datetime | None = None
     opened_to: datetime | None = None
     number: int | None = None
@@ -90,6 +91,9 @@ class Filter:
             # Which are late is asked in plain words, that indexes answer; which are not, of all others.
             late = overdue_at(clock.now())
             found.append(late if self.overdue else func.coalesce(late, False).is_(False))
+        if self.reply_failed is not None:
+            failed = Appeal.reply_failed
+            found.append(failed.is_not(None) if self.reply_failed else failed.is_(None))
         if self.opened_from is not None:
             found.append(Appeal.opened_at >= self.opened_from)
         if self.opened_to is not None:
@@ -169,6 +173,13 @@ async def lock(session: WriteSession, caller: Caller, appeal_id: UUID) -> Appeal
     return appeal
 
 
+async def check_version(session: AsyncSession, appeal: Appeal, wanted: int | None) -> None:
+    """Raise 412 when the locked appeal is not in the version that the caller saw; names its last change."""
+    if wanted is not None and wanted != appeal.version:
+        last = await timeline.last_change(session, appeal.id)
+        preconditions.check_version(appeal.version, wanted, version=appeal.version, last_change=last)
+
+
 async def item(
     session: AsyncSession, caller: Caller, appeal_id: UUID, *, scoped: bool = True
 ) -> schemas.AppealOut:
@@ -244,7 +255,7 @@ def present(row: Found, caller: Caller, route: schemas.RouteOut) -> schemas.Appe
         "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
         "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
         "resolution_due_at", "promised_at", "closed_at", "language", "fault", "incident_id", "handovers",
-        "returns",
+        "returns", "reply_failed",
     )  # fmt: skip
     return schemas.AppealSummary(
         **{name: getattr(appeal, name) for name in same},

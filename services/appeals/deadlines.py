@@ -207,8 +207,7 @@ def is_overdue(appeal: Appeal, moment: datetime) -> bool:
     if appeal.status in {"closed", "not_required", "merged", "triage"}:
         return False
     first = appeal.first_response_at is None and _passed(appeal.first_response_due_at, moment)
-    promised = appeal.status == "interim" and _passed(appeal.promised_at, moment)
-    return first or promised or _passed(appeal.next_response_due_at, moment)
+    return first or _passed(appeal.promised_at, moment) or _passed(appeal.next_response_due_at, moment)
 
 
 def _passed(due: datetime | None, moment: datetime) -> bool:

@@ -6,6 +6,7 @@ post; else the only open case that waits in the thread. Anything less certain an
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import defer
@@ -71,6 +72,7 @@ class Handwritten:
             id=new_id(), appeal_id=appeal.id, origin="network", kind="final", text=message.text, author=NETWORK,
             status="published", message_id=message.id, url=message.url, published_at=message.written_at, version=1,
             promised_at=None, publication_id=None, failure=None, created_at=now, updated_at=now,
+            in_reply_to=self._addressed(appeal, message, parents),
         )  # fmt: skip
         self._session.add(reply)
         self._attached.add(message.id)
@@ -92,6 +94,13 @@ class Handwritten:
         if message.reply_to is None and post is not None and (appeal := self._case_of(post)) is not None:
             return appeal if is_waiting(appeal) else None
         return first(waiting)
+
+    def _addressed(
+        self, appeal: Appeal, message: Message, parents: Mapping[tuple[str, str], Message]
+    ) -> UUID | None:
+        """The message of the appeal that these words reply to, if they reply to one."""
+        parent = parents.get((message.network, message.reply_to)) if message.reply_to is not None else None
+        return parent.id if parent is not None and self._desk.by_message.get(parent.id) == appeal.id else None
 
     def _case_of(self, parent: Message) -> Appeal | None:
         appeal_id = self._desk.by_message.get(parent.id)

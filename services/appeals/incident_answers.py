@@ -6,7 +6,7 @@ Replies are made by a job, some cases a transaction, through the same door as an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true
@@ -25,12 +25,13 @@ from shared.access import Caller
 from shared.database import WriteSession
 from shared.ids import new_id
 from shared.pagination import Paging
-from shared.problems import Conflict, Invalid
-from shared.tables.appeals import OPEN_STATUSES, Appeal, Incident, IncidentMember, IncidentReply, Reply
+from shared.problems import Conflict, Duplicate, Invalid, ReplyUnderWay
+from shared.tables.appeals import OPEN_STATUSES, UNDER_WAY, Appeal, Incident, IncidentMember, IncidentReply, Reply
 from shared.tables.registry import Organisation
 
 BATCH = 25
-_ON_THE_WAY = ("draft", "on_approval", "queued", "sending", "uncertain")
+# How often a case is looked at whose interim reply is still under way: the answer to the incident follows it.
+LOOKED_AT_AGAIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,18 @@ class Given:
     also_later: bool
 
 
-async def answer(session: WriteSession, caller: Caller, incident_id: UUID, given: Given) -> IncidentReply:
+async def answer(
+    session: WriteSession, caller: Caller, incident_id: UUID, given: Given, *, repeats: bool = False
+) -> IncidentReply:
     """Keep the answer and have its replies made. A moderator answers all cases, staff their organisation's.
 
-    Raises `NotFound`, and `Invalid` naming the field that is wrong.
+    `repeats`: the caller means it where the same final text was given already. Raises `NotFound`, `Duplicate`
+    naming the first answer, and `Invalid` naming the field that is wrong.
     """
     incident = await incidents.lock(session, caller, incident_id)
     replies.check(replies.Draft(given.text, given.kind, given.promised_at, None))
+    if given.kind == "final" and not repeats:
+        await _refuse_same_text(session, caller, incident, given.text)
     reply = IncidentReply(
         id=new_id(), incident_id=incident.id, kind=given.kind, text=given.text, promised_at=given.promised_at,
         author=caller.actor, organisation_id=caller.organisation_id, beneath=caller.beneath,
@@ -59,6 +65,30 @@ async def answer(session: WriteSession, caller: Caller, incident_id: UUID, given
     await session.flush()
     await tasks.jobs.enqueue(session, tasks.ANSWER_INCIDENT, {"incident_reply_id": str(reply.id)})
     return reply
+
+
+async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Incident, text: str) -> None:
+    earlier = await session.scalars(
+        select(IncidentReply)
+        .where(
+            IncidentReply.incident_id == incident.id,
+            IncidentReply.kind == "final",
+            # Those for the same cases: an organisation's answer is no other organisation's.
+            or_(
+                IncidentReply.organisation_id.is_(None),
+                IncidentReply.organisation_id == caller.organisation_id,
+            ),
+            IncidentReply.created_at > func.now() - replies.SAME_TEXT_REFUSED_FOR,
+        )
+        .order_by(IncidentReply.created_at, IncidentReply.id)
+    )
+    first = next((one for one in earlier if replies.bare(one.text) == replies.bare(text)), None)
+    if first is not None:
+        raise Duplicate(
+            "An answer with this text was given already. To give it once more on purpose, send an Idempotency-Key "
+            "of its own",
+            reply={"id": str(first.id), "author": first.author, "created_at": first.created_at.isoformat()},
+        )
 
 
 def _whose(reply: IncidentReply) -> ColumnElement[bool]:
@@ -72,8 +102,10 @@ def _whose(reply: IncidentReply) -> ColumnElement[bool]:
 
 
 def _has_one(reply: IncidentReply) -> ColumnElement[bool]:
-    """Replies that leave no room for this one: its own, and those on their way; an interim one bars no final."""
-    on_the_way: ColumnElement[bool] = Reply.status.in_(_ON_THE_WAY)
+    """Replies that leave no room for this one: its own, and those on their way; a final one waits for an interim
+    one and follows it.
+    """
+    on_the_way: ColumnElement[bool] = Reply.status.in_(UNDER_WAY)
     if reply.kind == "final":
         on_the_way = and_(on_the_way, Reply.kind == "final")
     return or_(Reply.incident_reply_id == reply.id, on_the_way)
@@ -106,9 +138,23 @@ async def make_some(
     members = (await session.execute(query)).all()
     if not members:
         return None
-    await _Making(session, reply).run([row.appeal_id for row in members])
+    for appeal_id in await _Making(session, reply).run([row.appeal_id for row in members]):
+        await tasks.jobs.enqueue(
+            session,
+            tasks.ANSWER_INCIDENT,
+            {"incident_reply_id": str(reply.id), "appeal_id": str(appeal_id)},
+            delay=LOOKED_AT_AGAIN,
+            dedupe_key=f"incident:{reply.id}:{appeal_id}",
+        )
     last: UUID = members[-1].id
     return last
+
+
+async def make_one(session: WriteSession, reply_id: UUID, appeal_id: UUID) -> bool:
+    """Make the reply of a case that had another one under way; False while that is so still."""
+    reply = await session.get_one(IncidentReply, reply_id)
+    concerned = await session.scalar(select(exists().where(Appeal.id == appeal_id, _whose(reply))))
+    return not concerned or not await _Making(session, reply).run([appeal_id])
 
 
 class _Making:
@@ -119,7 +165,8 @@ class _Making:
         self._reply = reply
         self._journal = Journal()
 
-    async def run(self, appeal_ids: Sequence[UUID]) -> None:
+    async def run(self, appeal_ids: Sequence[UUID]) -> list[UUID]:
+        """Make them; returns the cases that have to wait for a reply under way."""
         cases = list(
             await self._session.scalars(
                 select(Appeal)
@@ -139,11 +186,14 @@ class _Making:
         owners = {case.organisation_id for case in waiting if case.organisation_id}
         reference = await Reference.load(self._session, pages, owners)
         incident = await self._session.get_one(Incident, self._reply.incident_id)
+        held = []
         for case in waiting:
             if case.status == "triage" and not self._decide(case, reference, incident):
                 continue
-            await self._send(case)
+            if not await self._send(case):
+                held.append(case.id)
         await self._journal.write(self._session)
+        return held
 
     async def _answered(self, appeal_ids: set[UUID]) -> set[UUID]:
         """Cases that have this answer, or on whose way another one is."""
@@ -167,13 +217,17 @@ class _Making:
         accept(case, owner, reference, self._journal, self._reply.author, route=route)
         return True
 
-    async def _send(self, case: Appeal) -> None:
+    async def _send(self, case: Appeal) -> bool:
+        """Whether the case is done with."""
         given = self._reply
         draft = replies.Draft(given.text, given.kind, given.promised_at, None)
         try:
             await replies.send(self._session, case, draft, given.author, incident_reply_id=given.id)
+        except ReplyUnderWay:
+            return False
         except (Conflict, Invalid) as refused:
             self._skip(case, str(refused))
+        return True
 
     def _skip(self, case: Appeal, reason: str) -> None:
         self._journal.note(

@@ -20,7 +20,8 @@ def overdue_at(moment: datetime) -> ColumnElement[bool]:
         or_(
             and_(Appeal.first_response_at.is_(None), Appeal.first_response_due_at < moment),
             Appeal.next_response_due_at < moment,
-            and_(Appeal.status == written("interim"), Appeal.promised_at < moment),
+            # It stands until the final reply is published, whatever people do with the appeal meanwhile.
+            Appeal.promised_at < moment,
         ),
     )
 

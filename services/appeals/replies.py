@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import answering, tasks
@@ -18,8 +18,8 @@ from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.ids import new_id
-from shared.problems import Conflict, FieldError, Invalid
-from shared.tables.appeals import Appeal, AppealMessage, Reply, Triage
+from shared.problems import Conflict, Duplicate, FieldError, Invalid, ReplyUnderWay
+from shared.tables.appeals import UNDER_WAY, Appeal, AppealMessage, Reply, Triage
 from shared.tables.events import Event
 from shared.tables.ingest import Message, Publication
 
@@ -32,7 +32,11 @@ PUBLICATION_TYPES = (
 # What ingest takes at once; it parts what is longer than the network's own limit.
 MAX_LENGTH = 20_000
 UNAVAILABLE = "ingest_unavailable"
+HELD = "job_held"
 ASKED_AGAIN_AFTER = timedelta(minutes=2)
+# So long the same final text is not sent to the same citizen again, unless the request carries an
+# `Idempotency-Key` of its own; as long as keys are kept.
+SAME_TEXT_REFUSED_FOR = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
@@ -45,36 +49,51 @@ class Draft:
     message_id: UUID | None
 
 
-async def queue(session: WriteSession, appeal: Appeal, draft: Draft, caller: Caller) -> Reply:
-    """Keep the answer and have it published in the thread; `appeal` is locked.
+async def queue(
+    session: WriteSession, appeal: Appeal, draft: Draft, caller: Caller, *, repeats: bool = False
+) -> Reply:
+    """Keep the reply and have it published in the thread; `appeal` is locked.
 
-    Raises `Conflict` when the case takes no answer now, `Invalid` naming the field that is wrong.
+    `repeats`: the caller means it where the same final text was sent already. Raises `Conflict` when the appeal
+    takes no reply now, `ReplyUnderWay` and `Duplicate` naming the first reply, `Invalid` naming the field that is
+    wrong.
     """
     if appeal.status in ENDED or appeal.status == "triage":
         raise Conflict(
             f"A case in status «{appeal.status}» takes no answer",
             allowed_moves=allowed_moves(appeal.status, caller.role),
         )
-    return await send(session, appeal, draft, caller.actor)
+    return await send(session, appeal, draft, caller.actor, repeats=repeats)
 
 
 async def send(
-    session: WriteSession, appeal: Appeal, draft: Draft, author: str, *, incident_reply_id: UUID | None = None
+    session: WriteSession,
+    appeal: Appeal,
+    draft: Draft,
+    author: str,
+    *,
+    incident_reply_id: UUID | None = None,
+    repeats: bool = False,
 ) -> Reply:
-    """As `queue`, for a locked case that is known to take an answer; nothing is written when it raises."""
+    """As `queue`, for a locked appeal that is known to take a reply; nothing is written when it raises."""
     message = await answered_message(session, appeal, draft.message_id)
     check(draft)
-    now = clock.now()
+    await _refuse_second(session, appeal)
+    if draft.kind == "final" and not repeats:
+        await _refuse_same_text(session, appeal, draft.text)
+    # Other machines compare it with their own reading of the time: the database's is the same for all.
+    now = await session.scalar(select(func.now()))
     reply = Reply(
         id=new_id(), appeal_id=appeal.id, origin="gospablik", kind=draft.kind, text=draft.text, status="queued",
-        author=author, promised_at=draft.promised_at, publication_id=None, message_id=None, url=None,
-        published_at=None, failure=None, version=1, created_at=now, updated_at=now,
+        author=author, promised_at=draft.promised_at, publication_id=None, in_reply_to=message.id, message_id=None,
+        url=None, published_at=None, failure=None, version=1, created_at=now, updated_at=clock.now(),
         incident_reply_id=incident_reply_id,
     )  # fmt: skip
     session.add(reply)
     if appeal.status in {"new", "assigned", "reopened"}:
         appeal.status = "in_progress"
-    appeal.updated_at = now
+    appeal.reply_failed = None
+    appeal.updated_at = clock.now()
     await session.flush()
     journal = Journal()
     journal.note(
@@ -87,10 +106,75 @@ async def send(
     )
     journal.tell(appeal, "reply.queued", author, reply_id=str(reply.id))
     await journal.write(session)
-    await tasks.jobs.enqueue(
-        session, tasks.REQUEST_PUBLICATION, {"reply_id": str(reply.id), "message_id": str(message.id)}
-    )
+    await _request(session, reply)
     return reply
+
+
+async def _request(session: WriteSession, reply: Reply, *, dedupe_key: str | None = None) -> None:
+    """Have ingest asked to publish the reply, to the message that was chosen when it was made."""
+    await tasks.jobs.enqueue(
+        session,
+        tasks.REQUEST_PUBLICATION,
+        {"reply_id": str(reply.id), "message_id": str(reply.in_reply_to)},
+        dedupe_key=dedupe_key,
+    )
+
+
+async def _refuse_second(session: AsyncSession, appeal: Appeal) -> None:
+    """Raise `ReplyUnderWay` while another reply to the locked appeal is under way.
+
+    A failed reply is under way again when its publication was started anew past the appeal.
+    """
+    resumed = exists().where(
+        Publication.reply_id == Reply.id, Publication.status.in_(("queued", "sending", "uncertain"))
+    )
+    first = await session.scalar(
+        select(Reply)
+        .where(
+            Reply.appeal_id == appeal.id,
+            or_(Reply.status.in_(UNDER_WAY), (Reply.status == "failed") & resumed),
+        )
+        .order_by(Reply.created_at, Reply.id)
+        .limit(1)
+    )
+    if first is not None:
+        status = first.status if first.status in UNDER_WAY else "queued"
+        raise ReplyUnderWay(
+            f"A reply to this appeal is under way («{status}»): wait until it is published or has failed",
+            reply=_named(first) | {"status": status},
+        )
+
+
+async def _refuse_same_text(session: AsyncSession, appeal: Appeal, text: str) -> None:
+    """Raise `Duplicate` when the same final text was sent to the citizen lately, by the database's time."""
+    earlier = await session.scalars(
+        select(Reply)
+        .where(
+            Reply.appeal_id == appeal.id,
+            Reply.origin == "gospablik",
+            Reply.kind == "final",
+            Reply.created_at > func.now() - SAME_TEXT_REFUSED_FOR,
+        )
+        .order_by(Reply.created_at, Reply.id)
+    )
+    first = next((reply for reply in earlier if bare(reply.text) == bare(text)), None)
+    if first is None:
+        return
+    what = "has failed: retry it" if first.status == "failed" else "was sent already"
+    raise Duplicate(
+        f"A reply with this text {what}. To send it once more on purpose, give an Idempotency-Key of its own",
+        reply=_named(first),
+    )
+
+
+def _named(reply: Reply) -> dict[str, Any]:
+    return {
+        "id": str(reply.id),
+        "author": reply.author,
+        "status": reply.status,
+        "kind": reply.kind,
+        "created_at": reply.created_at.isoformat(),
+    }
 
 
 def check(draft: Draft) -> None:
@@ -161,6 +245,7 @@ async def retry(
         return None
     if reply.status != "failed":
         raise Conflict(f"Only a failed answer can be tried again; this one is «{reply.status}»")
+    await _refuse_second(session, appeal)
     journal = Journal()
     if text is not None and text != reply.text:
         await _check_correction(session, reply, text)
@@ -169,15 +254,15 @@ async def retry(
     reply.status, reply.failure = "queued", None
     reply.version += 1
     reply.updated_at = clock.now()
-    payload = {"reply_id": str(reply.id)}
-    if reply.publication_id is None:
-        payload["message_id"] = str((await answered_message(session, appeal)).id)
+    appeal.reply_failed = None
     await session.flush()
     journal.note(appeal, "reply_queued", caller.actor, reply_id=str(reply.id), again=True)
     journal.tell(appeal, "reply.queued", caller.actor, reply_id=str(reply.id))
     await journal.write(session)
-    job = tasks.RETRY_PUBLICATION if reply.publication_id else tasks.REQUEST_PUBLICATION
-    await tasks.jobs.enqueue(session, job, payload)
+    if reply.publication_id is None:
+        await _request(session, reply)
+    else:
+        await tasks.jobs.enqueue(session, tasks.RETRY_PUBLICATION, {"reply_id": str(reply.id)})
     return reply
 
 
@@ -188,15 +273,16 @@ async def _check_correction(session: AsyncSession, reply: Reply, text: str) -> N
         .where(Publication.reply_id == reply.id, Publication.status == "published")
         .order_by(Publication.part)
     )
-    standing = _bare("".join(parts))
-    if not _bare(text).startswith(standing):
+    standing = bare("".join(parts))
+    if not bare(text).startswith(standing):
         detail = "A part of the answer stands in the network: the corrected text must begin with its words"
         raise Invalid.field("/text", detail)
-    if standing == _bare(text):
+    if standing == bare(text):
         raise Invalid.field("/text", "All these words stand in the network already")
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """A text without white space: two that differ in nothing else are the same to who reads them."""
     # Networks and the parting of long answers change white space.
     return "".join(text.split())
 
@@ -221,39 +307,37 @@ async def note_failure(session: WriteSession, reply_id: UUID, code: str, message
         return
     appeal, reply = found
     failure = {"code": code, "message": message, "at": clock.now().isoformat(), "will_retry": not final}
-    reply.failure = failure
     if not final:
+        reply.failure = failure
         return
-    reply.status = "failed"
     journal = Journal()
-    _tell_failed(journal, appeal, reply)
+    _fail(appeal, reply, failure, journal)
     await journal.write(session)
+
+
+async def note_held(session: WriteSession, reply_id: UUID) -> None:
+    """The job that asks ingest was given up: the reply is `failed`, and a person may try it again."""
+    message = "Отправка не удалась после нескольких попыток: отправьте ответ снова."
+    await note_failure(session, reply_id, HELD, message, final=True)
 
 
 async def to_ask_again(session: WriteSession) -> int:
     """Ask once more for answers that ingest has not taken for a while; returns how many."""
-    waiting = await session.scalars(
-        select(Reply)
-        .where(
-            Reply.status == "queued",
-            Reply.publication_id.is_(None),
-            Reply.origin == "gospablik",
-            Reply.created_at < clock.now() - ASKED_AGAIN_AFTER,
+    waiting = list(
+        await session.scalars(
+            select(Reply)
+            .where(
+                Reply.status == "queued",
+                Reply.publication_id.is_(None),
+                Reply.origin == "gospablik",
+                Reply.created_at < func.now() - ASKED_AGAIN_AFTER,
+            )
+            .limit(100)
         )
-        .limit(100)
     )
-    count = 0
     for reply in waiting:
-        appeal = await session.get_one(Appeal, reply.appeal_id)
-        message = await answered_message(session, appeal)
-        await tasks.jobs.enqueue(
-            session,
-            tasks.REQUEST_PUBLICATION,
-            {"reply_id": str(reply.id), "message_id": str(message.id)},
-            dedupe_key=f"again:{reply.id}",
-        )
-        count += 1
-    return count
+        await _request(session, reply, dedupe_key=f"again:{reply.id}")
+    return len(waiting)
 
 
 async def _locked(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply] | None:
@@ -285,19 +369,19 @@ async def _follow(session: WriteSession, event: Event, appeal: Appeal, reply: Re
     if reply.status == "published":
         return
     reply.publication_id = event.subject_id
-    if event.type == "publication.uncertain":
-        reply.status = "uncertain"
-        if event.data.get("failure"):
-            reply.failure = _told(event, will_retry=True)
-    elif event.type == "publication.delayed":
-        if reply.status != "failed":
-            reply.status, reply.failure = "queued", _told(event, will_retry=True)
-    elif event.type == "publication.failed":
-        reply.status = "failed"
-        reply.failure = _told(event, will_retry=False)
-        _tell_failed(journal, appeal, reply)
-    else:
+    if event.type == "publication.failed":
+        if reply.status != "failed" or reply.failure != _told(event, will_retry=False):
+            _fail(appeal, reply, _told(event, will_retry=False), journal)
+    elif event.type == "publication.published":
         await _publish(session, event, appeal, reply, journal)
+    elif reply.status != "failed":
+        # A failed reply is under way again when a person says so: another one may have been begun since.
+        if event.type == "publication.uncertain":
+            reply.status = "uncertain"
+            if event.data.get("failure"):
+                reply.failure = _told(event, will_retry=True)
+        else:
+            reply.status, reply.failure = "queued", _told(event, will_retry=True)
     await journal.write(session)
 
 
@@ -313,6 +397,7 @@ def _told(event: Event, *, will_retry: bool) -> dict[str, Any]:
 
 async def _publish(session: WriteSession, event: Event, appeal: Appeal, reply: Reply, journal: Journal) -> None:
     published_at = datetime.fromisoformat(event.data["published_at"])
+    overtaken = reply.status == "failed" and await _overtaken(session, reply)
     reply.status, reply.url, reply.published_at, reply.failure = (
         "published",
         event.data.get("url"),
@@ -337,12 +422,35 @@ async def _publish(session: WriteSession, event: Event, appeal: Appeal, reply: R
         )
     )
     if taken_twice:
+        appeal.reply_failed = None
         await session.execute(delete(Reply).where(Reply.id.in_(taken_twice)))
         journal.note(appeal, "reply_recognised", reply_id=str(reply.id))
         return
-    answering.record(appeal, reply, published_at, reference, journal, actor=reply.author)
+    answering.record(appeal, reply, published_at, reference, journal, actor=reply.author, overtaken=overtaken)
 
 
-def _tell_failed(journal: Journal, appeal: Appeal, reply: Reply) -> None:
-    journal.note(appeal, "reply_failed", reply_id=str(reply.id), failure=reply.failure)
-    journal.tell(appeal, "reply.failed", reply_id=str(reply.id), failure=reply.failure)
+async def _overtaken(session: AsyncSession, reply: Reply) -> bool:
+    """Whether a later reply was published while this one counted as failed."""
+    later = exists().where(
+        Reply.appeal_id == reply.appeal_id, Reply.status == "published", Reply.created_at > reply.created_at
+    )
+    return bool(await session.scalar(select(later)))
+
+
+def _fail(appeal: Appeal, reply: Reply, failure: dict[str, Any], journal: Journal) -> None:
+    """The reply reached nobody: a person must look, in the appeal's list and by `reply.failed`."""
+    reply.status, reply.failure = "failed", failure
+    told = {name: failure[name] for name in ("code", "message", "at")}
+    appeal.reply_failed = {"reply_id": str(reply.id), **told}
+    appeal.updated_at = clock.now()
+    journal.note(appeal, "reply_failed", reply_id=str(reply.id), failure=failure)
+    journal.tell(
+        appeal,
+        "reply.failed",
+        reply_id=str(reply.id),
+        kind=reply.kind,
+        code=told["code"],
+        reason=told["message"],
+        failed_at=told["at"],
+        failure=failure,
+    )

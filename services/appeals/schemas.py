@@ -98,6 +98,15 @@ class RouteOut(BaseModel):
     return_reason: str | None = None
 
 
+class ReplyFailed(BaseModel):
+    """The reply that failed last."""
+
+    reply_id: UUID = Field(description="`POST /appeals/{id}/replies/{reply_id}/retry` tries it again")
+    code: str | None = Field(examples=["vk:15"])
+    message: str | None = Field(examples=["Сеть не дала доступа."])
+    at: datetime
+
+
 class AppealSummary(BaseModel):
     """A case as lists show it."""
 
@@ -134,6 +143,9 @@ class AppealSummary(BaseModel):
     promised_at: datetime | None = Field(description="Promised by the last interim answer")
     closed_at: datetime | None
     overdue: bool = Field(description="An answer is awaited and late")
+    reply_failed: ReplyFailed | None = Field(
+        description="The last reply failed; null again when one is queued, tried again or published"
+    )
     route: RouteOut
     allowed_moves: list[Status] = Field(description="Where you may move the case")
 
@@ -232,6 +244,10 @@ class ReplyOut(BaseModel):
     status: Literal["draft", "on_approval", "queued", "sending", "uncertain", "published", "failed"]
     author: str
     promised_at: datetime | None
+    in_reply_to: UUID | None = Field(
+        description="The citizen's message that it answers, chosen when the reply is made; null for one by hand "
+        "to nobody in particular"
+    )
     publication_id: UUID | None
     url: str | None
     published_at: datetime | None
@@ -332,7 +348,10 @@ class ReplyIn(Body):
     )
     kind: Literal["final", "interim"] = "final"
     promised_at: Moment | None = Field(default=None, description="With `interim`: when the final answer will come")
-    message_id: UUID | None = Field(default=None, description="Which message to answer; the latest by default")
+    message_id: UUID | None = Field(
+        default=None,
+        description="Which message to answer; by default the latest that asks. Later messages do not change it",
+    )
 
 
 class RetryIn(Body):

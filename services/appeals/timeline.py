@@ -136,6 +136,20 @@ async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[Timeline
     )
 
 
+async def last_change(session: AsyncSession, appeal_id: UUID) -> dict[str, Any] | None:
+    """What happened to the appeal last: {"kind", "actor", "at", "reply_id"?}."""
+    entry = await session.scalar(
+        select(TimelineEntry)
+        .where(TimelineEntry.appeal_id == appeal_id)
+        .order_by(TimelineEntry.at.desc(), TimelineEntry.id.desc())
+        .limit(1)
+    )
+    if entry is None:
+        return None
+    reply = {"reply_id": entry.data["reply_id"]} if "reply_id" in entry.data else {}
+    return {"kind": entry.kind, "actor": entry.actor, "at": entry.at.isoformat()} | reply
+
+
 def _text(value: UUID | None) -> str | None:
     return str(value) if value else None
 

@@ -62,11 +62,11 @@ def register(service: Service) -> None:
 
     @tasks.jobs.job(tasks.REQUEST_PUBLICATION)
     async def request_publication(payload: dict[str, Any]) -> None:
-        await _ask(service, UUID(payload["reply_id"]), UUID(payload["message_id"]))
+        await _ask(service, UUID(payload["reply_id"]), again=False)
 
     @tasks.jobs.job(tasks.RETRY_PUBLICATION)
     async def retry_publication(payload: dict[str, Any]) -> None:
-        await _ask(service, UUID(payload["reply_id"]), None)
+        await _ask(service, UUID(payload["reply_id"]), again=True)
 
     @tasks.jobs.job(tasks.REROUTE)
     async def reroute(payload: dict[str, Any]) -> None:
@@ -84,7 +84,11 @@ def register(service: Service) -> None:
 
     @tasks.jobs.job(tasks.ANSWER_INCIDENT)
     async def answer_incident(payload: dict[str, Any]) -> None:
-        await _answer_all(service, UUID(payload["incident_reply_id"]), payload.get("joined_from"))
+        reply_id, appeal_id = UUID(payload["incident_reply_id"]), payload.get("appeal_id")
+        if appeal_id is not None:
+            await _answer_one(service, reply_id, UUID(appeal_id))
+        else:
+            await _answer_all(service, reply_id, payload.get("joined_from"))
 
     @tasks.jobs.every("note-overdue", "* * * * *")
     async def note_overdue() -> None:
@@ -116,6 +120,14 @@ async def _answer_all(service: Service, reply_id: UUID, joined_from: str | None)
             return
 
 
+async def _answer_one(service: Service, reply_id: UUID, appeal_id: UUID) -> None:
+    """Make the reply of a case whose interim reply was under way; later, while it is so still."""
+    async with service.database.write() as session:
+        made = await incident_answers.make_one(session, reply_id, appeal_id)
+    if not made:
+        raise TryLater(incident_answers.LOOKED_AT_AGAIN, "another reply to the appeal is under way")
+
+
 FIGURES_SECONDS = 15.0
 
 
@@ -127,14 +139,14 @@ async def keep_figures(service: Service) -> None:
         await asyncio.sleep(FIGURES_SECONDS)
 
 
-async def _ask(service: Service, reply_id: UUID, message_id: UUID | None) -> None:
-    """Ask ingest to publish an answer, or to try its failed publication again, outside any transaction."""
+async def _ask(service: Service, reply_id: UUID, *, again: bool) -> None:
+    """Ask ingest to publish an answer, or to try its failed publication `again`, outside any transaction."""
     async with service.database.read() as session:
         reply = await session.get(Reply, reply_id)
         appeal = await session.get(Appeal, reply.appeal_id) if reply else None
     if reply is None or appeal is None or reply.status != "queued":
         return
-    path, body, key = _command(reply, message_id, appeal.organisation_id)
+    path, body, key = _command(reply, appeal.organisation_id, again=again)
     try:
         publication = await service.client().post("ingest", path, body, act=reply.author, idempotency_key=key)
     except ServiceRefused as refused:
@@ -151,17 +163,15 @@ async def _ask(service: Service, reply_id: UUID, message_id: UUID | None) -> Non
             await replies.note_requested(session, reply_id, publication)
 
 
-def _command(
-    reply: Reply, message_id: UUID | None, organisation_id: UUID | None
-) -> tuple[str, dict[str, Any], str]:
-    if message_id is None:
+def _command(reply: Reply, organisation_id: UUID | None, *, again: bool) -> tuple[str, dict[str, Any], str]:
+    if again:
         # The version counts the tries, so each of them is a request of its own.
         path = f"/internal/publications/{reply.publication_id}/retry"
         return path, {"text": reply.text}, f"{reply.id}:{reply.version}"
     body = {
         "reply_id": str(reply.id),
         "appeal_id": str(reply.appeal_id),
-        "message_id": str(message_id),
+        "message_id": str(reply.in_reply_to),
         "text": reply.text,
         "on_behalf_of": reply.author,
         "organisation_id": str(organisation_id) if organisation_id else None,

@@ -93,6 +93,18 @@ class AnsweredData(AppealData):
     on_time: bool | None = None
 
 
+class ReplyFailedData(AppealData):
+    """Also the reply that reached nobody, and why."""
+
+    reply_id: UUID | None = Field(
+        default=None, description="`POST /appeals/{id}/replies/{reply_id}/retry` tries it again"
+    )
+    kind: str | None = Field(default=None, description="`final` or `interim`")
+    code: str | None = Field(default=None, description="Of the reason, as the network or the system names it")
+    reason: str | None = Field(default=None, description="In words, for the author of the reply")
+    failed_at: datetime | None = None
+
+
 class OverdueData(AppealData):
     """Also the date that an interim answer promised, if one did."""
 

@@ -32,6 +32,7 @@ from services.webhooks.event_data import (
     PageStepReachedData,
     PageStolenData,
     ReclassifiedData,
+    ReplyFailedData,
     SucceededData,
     TestData,
     TokenData,
@@ -53,6 +54,7 @@ class EventName(StrEnum):
     OVERDUE = "appeal.overdue"
     CLOSED = "appeal.closed"
     REOPENED = "appeal.reopened"
+    REPLY_FAILED = "reply.failed"
     DELETED = "message.deleted"
     GAP_FOUND = "source.gap_found"
     TOKEN_CHANGED = "token.state_changed"  # noqa: S105 — the name of an event
@@ -122,6 +124,14 @@ _ANSWER = {
     "origin": "gospablik",
     "published_at": "2026-11-23T11:30:00+08:00",
     "on_time": True,
+}
+_REPLY_FAILED = {
+    "status": "in_progress",
+    "reply_id": "0198f3a5-1111-7000-8000-000000000002",
+    "kind": "final",
+    "code": "vk:222",
+    "reason": "Сеть не пропустила ссылку.",
+    "failed_at": "2026-11-23T11:30:00+08:00",
 }
 _CLOSED = {"status": "closed", "outcome": "resolved"}
 _GAP = {
@@ -227,6 +237,11 @@ CATALOGUE: dict[str, Kind] = {
     ),
     EventName.REOPENED: Kind(
         "A closed or answered case was opened again", AppealData, _CASE | {"status": "reopened"}
+    ),
+    EventName.REPLY_FAILED: Kind(
+        "A reply could not be published: somebody must mend it and try again",
+        ReplyFailedData,
+        _CASE | _REPLY_FAILED,
     ),
     EventName.DELETED: Kind("A message was removed in the network, by whomever", DeletedData, _DELETED),
     EventName.TOKEN_CHANGED: Kind("A network refused a credential, or takes it again", TokenData, _TOKEN),

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, Exact, Id, UpdatedAt
@@ -12,6 +13,8 @@ from shared.tables.base import Base, CreatedAt, Exact, Id, UpdatedAt
 # Who judges by itself is named `rule:…` or `model:…`, a person by an id.
 BY_PEOPLE = "judged_by !~ '^(rule|model):'"
 OPEN_STATUSES = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
+# A reply that is not published yet and has not failed. One at a time for an appeal.
+UNDER_WAY = ("draft", "on_approval", "queued", "sending", "uncertain")
 
 
 class Topic(Base):
@@ -117,6 +120,8 @@ class Appeal(Base):
             postgresql_where=text("settlement IS NOT NULL"),
         ),
         Index("ix_appeals_faults", "fault", "opened_at", "id", postgresql_where=text("fault IS NOT NULL")),
+        # Appeals whose last reply failed.
+        Index("ix_appeals_reply_failed", "opened_at", "id", postgresql_where=text("reply_failed IS NOT NULL")),
         # Cases that no rule took: tried again when rules or the registry change.
         Index(
             "ix_appeals_ownerless",
@@ -165,6 +170,8 @@ class Appeal(Base):
     resolution_due_at: Mapped[datetime | None]
     promised_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
+    # The last reply, while it is failed: {"reply_id", "code", "message", "at"}.
+    reply_failed: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     route: Mapped[dict[str, Any]]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
@@ -228,17 +235,26 @@ class Triage(Base):
     fault: Mapped[str | None]
     why: Mapped[str]
     judged_by: Mapped[str]
+    # Counts how often the message was judged or decided about; people's decisions name the one they saw.
+    version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
 
 class Reply(Base):
-    """An answer: drafted here (`origin: "gospablik"`) or written by hand in the network (`"network"`)."""
+    """A reply: drafted here (`origin: "gospablik"`) or written by hand in the network (`"network"`).
+
+    `in_reply_to` is the citizen's message that it answers, chosen once when the reply is made; null where staff
+    wrote to nobody in particular. `message_id` is the network's message that a reply by hand is. `created_at` of a
+    reply made here is the database's time.
+    """
 
     __tablename__ = "replies"
     __table_args__ = (
         Index("ix_replies_appeal_id", "appeal_id", "created_at"),
         UniqueConstraint("message_id"),
+        # Two colleagues who answer at once: the second is refused.
+        Index("uq_replies_under_way", "appeal_id", unique=True, postgresql_where=text(f"status IN {UNDER_WAY!r}")),
         # An answer to an incident reaches each of its cases once.
         UniqueConstraint("incident_reply_id", "appeal_id"),
         # Those that ingest has not taken yet.
@@ -259,6 +275,7 @@ class Reply(Base):
     author: Mapped[str]
     promised_at: Mapped[datetime | None]
     publication_id: Mapped[UUID | None]
+    in_reply_to: Mapped[UUID | None] = mapped_column(ForeignKey("messages.id"))
     message_id: Mapped[UUID | None] = mapped_column(ForeignKey("messages.id"))
     url: Mapped[str | None]
     published_at: Mapped[datetime | None]

@@ -17,7 +17,7 @@ from shared.database import uncrossed
 from shared.idempotency import IdempotencyDep, once
 from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
-from shared.preconditions import RequiredVersion, check_version, set_etag
+from shared.preconditions import RequiredVersion, set_etag
 from shared.problems import (
     BadRequest,
     Conflict,
@@ -60,6 +60,9 @@ def wanted(
         int | None, Query(ge=1, le=1_000, description="Went from one organisation to another this often or more")
     ] = None,
     overdue: Annotated[bool | None, Query(description="An answer is awaited and late")] = None,
+    reply_failed: Annotated[
+        bool | None, Query(description="The last reply failed, and nobody has sent one since")
+    ] = None,
     opened_from: Moment | None = None,
     opened_to: Annotated[Moment | None, Query(description="Up to, not including")] = None,
     number: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
@@ -72,7 +75,8 @@ def wanted(
         status=status or (), waiting_for=waiting_for or (), organisation_id=organisation_id, network=network,
         topic_id=topic_id, municipality=municipality, settlement=settlement, language=language, fault=fault,
         urgency=urgency, handed_over_at_least=handed_over_at_least,
-        overdue=overdue, opened_from=opened_from, opened_to=opened_to, number=number, q=q,
+        overdue=overdue, reply_failed=reply_failed, opened_from=opened_from, opened_to=opened_to, number=number,
+        q=q,
     )  # fmt: skip
 
 
@@ -167,9 +171,12 @@ async def move_appeal(
     version: RequiredVersion,
     response: Response,
 ) -> schemas.AppealOut:
-    """To another status, and with `assigned` to another owner. A wrong move is a 409 naming the allowed ones."""
+    """To another status, and with `assigned` to another owner. A wrong move is a 409 naming the allowed ones.
+
+    412 names the `version` that the appeal has now and its `last_change`.
+    """
     appeal = await appeals.lock(session, caller, appeal_id)
-    check_version(appeal.version, version)
+    await appeals.check_version(session, appeal, version)
     await deciding.move(
         session,
         caller,

@@ -27,7 +27,7 @@ from shared.idempotency import IdempotencyDep, once
 from shared.masking import mask
 from shared.pagination import Page, PagingDep
 from shared.preconditions import RequiredVersion, set_etag
-from shared.problems import NotFound, PreconditionFailed, PreconditionRequired
+from shared.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
 from shared.service import Reading, Writing
 from shared.tables.appeals import Appeal
 from shared.tables.events import AppealsIdempotency
@@ -236,7 +236,7 @@ async def list_incident_replies(
 @router.post(
     "/incidents/{incident_id}/replies",
     status_code=202,
-    responses=problems.responses(*WRITE, NotFound),
+    responses=problems.responses(*WRITE, NotFound, Duplicate),
     summary="Answer all cases of an incident",
 )
 async def answer_incident(
@@ -251,12 +251,14 @@ async def answer_incident(
     """Each case that still waits gets a reply of its own, in its own thread, under its own page, once.
 
     A moderator answers all; staff those of their organisation. Cases that a person has answered, or is answering,
-    are left alone. What has become of it: `GET /incidents/{id}/replies`.
+    are left alone; a final answer follows an interim one that is still under way. The same final text within 24
+    hours is a 409 (`duplicate`) naming the first, unless the request has an `Idempotency-Key` of its own. What has
+    become of it: `GET /incidents/{id}/replies`.
     """
 
     async def work() -> IncidentReplyOut:
         given = incident_answers.Given(body.text, body.kind, body.promised_at, body.also_later)
-        reply = await incident_answers.answer(session, caller, incident_id, given)
+        reply = await incident_answers.answer(session, caller, incident_id, given, repeats=key.key is not None)
         return (await incident_answers.present(session, caller, [reply]))[0]
 
     return await once(

@@ -10,7 +10,8 @@ from services.appeals.api.appeals import READ, WRITE, Reader
 from shared import problems
 from shared.access import Caller, Right, allowed
 from shared.idempotency import IdempotencyDep, once
-from shared.problems import NotFound
+from shared.preconditions import OptionalVersion
+from shared.problems import Duplicate, NotFound, PreconditionFailed, ReplyUnderWay
 from shared.service import Reading, Writing
 from shared.tables.events import AppealsIdempotency
 
@@ -22,7 +23,7 @@ Answerer = Annotated[Caller, allowed(Right.APPEALS_ANSWER)]
 @router.post(
     "/appeals/{appeal_id}/replies",
     status_code=201,
-    responses=problems.responses(*WRITE, NotFound),
+    responses=problems.responses(*WRITE, NotFound, ReplyUnderWay, Duplicate, PreconditionFailed),
     summary="Answer the citizen",
 )
 async def answer(
@@ -32,18 +33,26 @@ async def answer(
     appeal_id: UUID,
     body: schemas.ReplyIn,
     key: IdempotencyDep,
+    seen: OptionalVersion,
     response: Response,
 ) -> schemas.ReplyOut:
     """The answer is published as the community, in the thread of the message, exactly once.
 
     It is `queued` first; its `status` follows the publication, and a failure shows in `failure`. An interim answer
     promises a moment, which is watched. A case that is over or not yet decided takes none: 409.
+
+    One reply at a time is under way for an appeal: a second is a 409 (`reply-under-way`) whose `reply` names the
+    first by `id`, `author` and `status`. The same final text within 24 hours is a 409 (`duplicate`) that names the
+    first likewise, unless the request has an `Idempotency-Key` of its own. With `If-Match` the appeal must be in
+    the version that you saw: 412 names the `version` that it has and its `last_change`.
     """
 
     async def work() -> schemas.ReplyOut:
         appeal = await appeals.lock(session, caller, appeal_id)
+        await appeals.check_version(session, appeal, seen.version)
         draft = replies.Draft(body.text, body.kind, body.promised_at, body.message_id)
-        return appeals.reply(await replies.queue(session, appeal, draft, caller))
+        sent = await replies.queue(session, appeal, draft, caller, repeats=key.key is not None)
+        return appeals.reply(sent)
 
     return await once(
         session,
@@ -68,7 +77,7 @@ async def list_replies(session: Reading, caller: Reader, appeal_id: UUID) -> lis
 @router.post(
     "/appeals/{appeal_id}/replies/{reply_id}/retry",
     status_code=202,
-    responses=problems.responses(*WRITE, NotFound),
+    responses=problems.responses(*WRITE, NotFound, ReplyUnderWay),
     summary="Try a failed answer again",
 )
 async def retry(
@@ -81,7 +90,9 @@ async def retry(
     """Only an answer whose `status` is `failed` can be tried again, in corrected words if `text` gives them.
 
     When the first parts of a long answer stand in the network already, `text` has to begin with their words: only
-    what follows is changed and sent. The former words stay in the timeline (`reply_corrected`).
+    what follows is changed and sent. The former words stay in the timeline (`reply_corrected`). It goes to the
+    message that it was written to (`in_reply_to`), whatever the citizen has written since. While another reply is
+    under way it waits: 409 (`reply-under-way`).
     """
     appeal = await appeals.lock(session, caller, appeal_id)
     found = await replies.retry(session, appeal, reply_id, caller, body.text if body else None)

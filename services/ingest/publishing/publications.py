@@ -72,7 +72,8 @@ async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> t
         "network": message.network,
         "kind": kind,
         "thread_key": message.thread_key,
-        "target": message.external_id if message.kind == "comment" else None,
+        # Networks refuse to answer a deleted comment: the thread is still the place.
+        "target": message.external_id if message.kind == "comment" and message.deleted_at is None else None,
         "on_behalf_of": wanted.on_behalf_of,
         "status": "queued",
         "attempts": 0,

@@ -1,6 +1,7 @@
 """Upgrades beside running services: no long lock, one at a time, and a killed one goes on."""
 
 import asyncio
+import json
 import os
 import re
 import secrets
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -176,3 +178,58 @@ async def test_two_prepare_runs_at_once_make_one_deployment(tmp_path_factory: py
             connection = await asyncpg.connect(bootstrap.with_login(admin, role, PASSWORD))
             assert await connection.fetchval("SELECT count(*) FROM events") == 0
             await connection.close()
+
+
+async def test_replies_of_the_version_before_keep_their_message_and_one_stays_under_way(
+    empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, admin = empty
+    await _upgrade(monkeypatch, owner, "0013")
+    connection = await asyncpg.connect(admin)
+    # Rows alone are of interest here, not what they refer to.
+    await connection.execute("SET session_replication_role = replica")
+    one, other, message, parent, own = (uuid4() for _ in range(5))
+    sent, second, failed, by_hand = (uuid4() for _ in range(4))
+    for appeal in (one, other):
+        await connection.execute(
+            """INSERT INTO appeals (id, version, status, urgency, handovers, returns, text, written_at, opened_at,
+               route, created_at, updated_at)
+               VALUES ($1, 1, 'assigned', 'normal', 0, 0, 'x', now(), now(), '{}', now(), now())""",
+            appeal,
+        )
+    for reply, appeal, status, minutes in (
+        (sent, one, "sending", 0), (second, one, "queued", 1), (failed, other, "failed", 2),
+        (by_hand, other, "published", -1),
+    ):  # fmt: skip
+        await connection.execute(
+            """INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, failure, message_id,
+               version, created_at, updated_at)
+               VALUES ($1, $2, 'x', 'final', 'x', $3, 'x', '{"code": "vk:15", "message": "Нет"}', $4, 1,
+               now() + $5 * interval '1 minute', now())""",
+            reply, appeal, status, own if reply == by_hand else None, minutes,
+        )  # fmt: skip
+        for again in ({"message_id": str(message)}, {"again": True}):
+            data = json.dumps({"reply_id": str(reply)} | again)
+            if reply != by_hand:
+                await connection.execute(
+                    """INSERT INTO timeline (id, appeal_id, at, kind, actor, data)
+                       VALUES ($1, $2, now(), 'reply_queued', 'x', $3::text::jsonb)""",
+                    uuid4(), appeal, data,
+                )  # fmt: skip
+    for found, external, reply_to in ((message, "30", None), (parent, "31", None), (own, "32", "31")):
+        await connection.execute(
+            """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
+               reply_to, from_community, text, attachments, url, history, way_in, written_at, received_at,
+               version, raw)
+               VALUES ($1, 'vk', 'comment', $2, $1, $1, 't', $3, false, 'x', '[]', 'x', false, 'poll', now(),
+               now(), 1, '{}')""",
+            found, external, reply_to,
+        )  # fmt: skip
+    await connection.execute("INSERT INTO appeal_messages VALUES ($1, $2, now())", parent, other)
+    await _upgrade(monkeypatch, owner)
+    rows = {row["id"]: row for row in await connection.fetch("SELECT * FROM replies")}
+    assert [rows[reply]["in_reply_to"] for reply in (sent, second, failed, by_hand)] == [message] * 3 + [parent]
+    assert [rows[reply]["status"] for reply in (sent, second)] == ["sending", "failed"]
+    shown = dict(await connection.fetch("SELECT id, reply_failed ->> 'reply_id' FROM appeals"))
+    assert shown == {one: str(second), other: str(failed)}
+    await connection.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -110,6 +111,25 @@ async def test_the_same_answer_asked_twice_is_published_once(
         assert done["status"] == "published"
         await linked(system, done)
         assert [shown["text"] for shown in emulator.answers(page)] == ["Один раз"]
+
+
+@pytest.mark.parametrize("network", ["vk", "ok"])
+async def test_answer_to_a_deleted_comment_stands_in_its_thread(
+    emulator: Emulator, database: TestDatabase, keys_dir: Path, network: str
+) -> None:
+    page = emulator.page("deleted_target")
+    async with connected(database, keys_dir, **url(network, emulator)) as system:
+        await system.connect_page(network, emulator, page)
+        message = await question(system, emulator, page, "comment")
+        external_id = await system.eye.fetchval("SELECT external_id FROM messages WHERE id = $1", message)
+        emulator.post("delete", page=page, id=re.split("[_/]", external_id)[-1], by="author")
+        await system.eye.execute("UPDATE messages SET deleted_at = now() WHERE id = $1", message)
+        done = await ended(system, (await system.answer(message, "Починим"))["id"])
+        assert done["status"] == "published", done["failure"]
+        (shown,) = emulator.answers(page)
+        assert (shown["text"], shown["in_reply_to"]) == ("Починим", None)
+        thread = await system.eye.fetchval("SELECT thread_key FROM messages WHERE id = $1", message)
+        assert thread.endswith(str(shown["thread"]))
 
 
 @pytest.mark.parametrize(("network", "kind"), [("vk", "comment"), ("ok", "comment"), ("vk", "message")])

@@ -25,7 +25,7 @@ def test_what_an_event_holds_of_a_citizen_never_leaves(name: str) -> None:
     )
     assert body["type"] == name
     assert body["timestamp"] == "2026-11-25T04:00:00+00:00"
-    of_a_case = {"number"} if name.startswith(("appeal.", "incident.")) else set()
+    of_a_case = {"number"} if name.startswith(("appeal.", "incident.", "reply.")) else set()
     in_a_network = set() if name.startswith(("organisation.", "incident.", "alert.")) else {"network"}
     assert set(body["data"]) == {"id", "organisation"} | in_a_network | of_a_case
     assert body["data"]["organisation"] == {"id": str(SCHOOL), "name": "Школа № 1"}

@@ -1,0 +1,81 @@
+"""A reply answers the message that was chosen when it was made, however often and by whomever it is sent."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from services.appeals import replies
+from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.replying import answer, appeal, execute, fails, requests, send
+
+LATER = "И ещё: когда включат отопление в школе? Дети мёрзнут."
+
+
+async def writes_again(world: World) -> UUID:
+    return await world.writes(LATER, at=WEDNESDAY + timedelta(minutes=30))
+
+
+async def ask_again(world: World) -> int:
+    await execute(world, "UPDATE replies SET created_at = created_at - interval '3 minutes'")
+    async with world.appeals.service.database.write() as session:
+        return await replies.to_ask_again(session)
+
+
+async def test_reply_asked_for_again_answers_the_message_it_was_written_to(world: World) -> None:
+    found = await appeal(world)
+    (first,) = (UUID(message["id"]) for message in found["messages"])
+    reply = await answer(world, found)
+    assert reply["in_reply_to"] == str(first)
+    await writes_again(world)
+    assert await ask_again(world) == 1
+    assert await requests(world) == [(UUID(reply["id"]), first)] * 2
+    assert (await world.only())["replies"][0]["in_reply_to"] == str(first)
+
+
+async def test_reply_to_an_earlier_message_stays_there(world: World) -> None:
+    found = await appeal(world)
+    (first,) = (UUID(message["id"]) for message in found["messages"])
+    second = await writes_again(world)
+    reply = await answer(world, found, message_id=str(first))
+    assert reply["in_reply_to"] == str(first) != str(second)
+    assert await ask_again(world) == 1
+    assert {message for _, message in await requests(world)} == {first}
+
+
+async def test_reply_retried_by_hand_answers_the_message_it_was_written_to(world: World) -> None:
+    found = await appeal(world)
+    (first,) = (UUID(message["id"]) for message in found["messages"])
+    reply = await answer(world, found)
+    await writes_again(world)
+    # It failed before ingest had a publication of it.
+    async with world.appeals.service.database.write() as session:
+        await replies.note_failure(session, UUID(reply["id"]), "refused", "Не принят.", final=True)
+    again = await send(world, f"/appeals/{found['id']}/replies/{reply['id']}/retry")
+    assert (again.status_code, again.json()["in_reply_to"]) == (202, str(first))
+    assert await requests(world) == [(UUID(reply["id"]), first)] * 2
+
+
+async def test_reply_to_a_deleted_message_moves_to_no_other(world: World) -> None:
+    found = await appeal(world)
+    (first,) = (UUID(message["id"]) for message in found["messages"])
+    reply = await answer(world, found)
+    await writes_again(world)
+    await world.ingest.execute(
+        "UPDATE messages SET deleted_at = now(), deleted_by = 'author' WHERE id = $1", first
+    )
+    await world.emit("message.deleted", first, world.organisation, deleted_by="author")
+    await world.work()
+    assert await ask_again(world) == 1
+    assert {message for _, message in await requests(world)} == {first}
+    # What is written from now on is for the message that stands.
+    await fails(world, reply)
+    assert (await answer(world, found, "Включим завтра."))["in_reply_to"] != str(first)
+
+
+async def test_reply_by_hand_shows_the_message_it_was_written_to(world: World) -> None:
+    found = await appeal(world)
+    (first,) = (message["id"] for message in found["messages"])
+    await world.writes(
+        "Ремонт в мае", from_community=True, reply_to=await world.external_id(UUID(first)), at=WEDNESDAY
+    )
+    (reply,) = (await world.only())["replies"]
+    assert (reply["origin"], reply["in_reply_to"]) == ("network", first)
