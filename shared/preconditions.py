@@ -30,6 +30,9 @@ class Seen:
     version: int | None
 
 
+UNSEEN = Seen(given=False, version=None)
+
+
 def seen_version(if_match: IfMatch = None) -> Seen:
     """Dependency: the version in `If-Match`, which may be left out. Raises 422 when malformed."""
     if if_match is None or if_match == "*":

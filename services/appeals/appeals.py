@@ -94,13 +94,14 @@ class Filter:
         if self.reply_failed is not None:
             failed = Appeal.reply_failed
             found.append(failed.is_not(None) if self.reply_failed else failed.is_(None))
-        if self.opened_from is not None:
-            found.append(Appeal.opened_at >= self.opened_from)
-        if self.opened_to is not None:
-            found.append(Appeal.opened_at < self.opened_to)
         if self.q:
             found.append(Appeal.text.icontains(self.q, autoescape=True))
-        return found
+        return found + self._opened()
+
+    def _opened(self) -> list[ColumnElement[bool]]:
+        since = [Appeal.opened_at >= self.opened_from] if self.opened_from is not None else []
+        until = [Appeal.opened_at < self.opened_to] if self.opened_to is not None else []
+        return since + until
 
 
 def _label(column: InstrumentedAttribute[str], name: str) -> Label[str]:

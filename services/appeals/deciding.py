@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import deadlines, hands, moving, reviews
+from services.appeals.actors import NETWORK, SYSTEM
 from services.appeals.intake import Around, messages_query
 from services.appeals.judging import Item, is_machine, judging
 from services.appeals.opening import Desk, Opening, Taken, key_of
@@ -23,8 +24,9 @@ from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.ids import new_id
-from shared.problems import Conflict, Invalid, NotFound
-from shared.tables.appeals import Appeal, AppealMessage, Reply, Review, Topic, Triage
+from shared.preconditions import UNSEEN, Seen
+from shared.problems import Conflict, DecidedByAnother, Invalid, NotFound
+from shared.tables.appeals import Appeal, AppealMessage, Reply, Review, TimelineEntry, Topic, Triage
 from shared.tables.ingest import Message
 
 _WHY = "Решение модератора"
@@ -133,12 +135,19 @@ def _judgement(
 
 
 async def decide(
-    session: WriteSession, caller: Caller, message_id: UUID, wishes: Wishes, *, needs_answer: bool
+    session: WriteSession,
+    caller: Caller,
+    message_id: UUID,
+    wishes: Wishes,
+    *,
+    needs_answer: bool,
+    seen: Seen = UNSEEN,
 ) -> Decided:
     """A person confirms or corrects what was judged of a message, for it and its case.
 
     Yes opens a case, joins the open one, or starts the clock of an unclear one; no ends a case that nobody has
-    begun and no other message needs. Raises `NotFound`, `Invalid`, or `Conflict` when the case has gone further.
+    begun and no other message needs. Raises `NotFound`, `Invalid`, `Conflict` when the case has gone further, and
+    as `reviews.check_seen` does.
     """
     await reviews.lock(session, message_id)
     message = await session.scalar(messages_query().where(Message.id == message_id))
@@ -146,11 +155,17 @@ async def decide(
         raise NotFound("No such message")
     if message.from_community:
         raise Conflict("The page's own words need no answer")
-    return await _decide(session, caller, message, wishes, needs_answer=needs_answer)
+    return await _decide(session, caller, message, wishes, needs_answer=needs_answer, seen=seen)
 
 
 async def _decide(
-    session: WriteSession, caller: Caller, message: Message, wishes: Wishes, *, needs_answer: bool
+    session: WriteSession,
+    caller: Caller,
+    message: Message,
+    wishes: Wishes,
+    *,
+    needs_answer: bool,
+    seen: Seen = UNSEEN,
 ) -> Decided:
     topic = await check(session, wishes, needs_answer=needs_answer)
     desk = await Desk.load(session, [message])
@@ -160,8 +175,9 @@ async def _decide(
     )
     found = desk.cases.get(desk.by_message.get(message.id, message.id))
     case = await _Case.load(session, found, message.id) if found else None
-    former = await session.get(Review, message.id)
+    former = await session.get(Review, message.id, populate_existing=True)
     triage = await session.get(Triage, message.id, populate_existing=True)
+    reviews.check_seen(seen, triage, former, caller, wishes, needs_answer=needs_answer)
     before = reviews.snapshot(triage) if triage else {}
     judged, judged_by = _first(triage, before, await reviews.proposed_owner(session, found))
     owner = (found.organisation_id or reviews.suggested_owner(found)) if found else None
@@ -323,10 +339,43 @@ def _change_class(appeal: Appeal, wishes: Wishes, caller: Caller, reference: Ref
     return changed
 
 
-async def classify(session: WriteSession, caller: Caller, appeal: Appeal, wishes: Wishes) -> None:
+async def _refuse_replacing(session: AsyncSession, caller: Caller, appeal: Appeal, wishes: Wishes) -> None:
+    """Raise `DecidedByAnother` where another person was the last to set what the caller sets otherwise now."""
+    set_otherwise = {
+        "topic_changed": wishes.topic_id not in {None, appeal.topic_id},
+        "place_changed": wishes.about_place and wishes.placed(place_of(appeal)) != place_of(appeal),
+        "urgency_changed": wishes.urgency not in {None, appeal.urgency},
+        "assigned": wishes.organisation_id not in {None, appeal.organisation_id},
+    }
+    entries = await session.scalars(
+        select(TimelineEntry)
+        .where(
+            TimelineEntry.appeal_id == appeal.id,
+            TimelineEntry.kind.in_([kind for kind, differs in set_otherwise.items() if differs]),
+        )
+        .order_by(TimelineEntry.at, TimelineEntry.id)
+    )
+    for entry in {entry.kind: entry for entry in entries}.values():
+        if entry.actor not in {caller.actor, SYSTEM, NETWORK}:
+            raise DecidedByAnother(
+                "Another person has decided about this appeal. Read it, and send If-Match with its version to "
+                "decide otherwise",
+                decision={
+                    "by": entry.actor,
+                    "at": entry.at.isoformat(),
+                    "version": appeal.version,
+                    "kind": entry.kind,
+                },
+            )
+
+
+async def classify(
+    session: WriteSession, caller: Caller, appeal: Appeal, wishes: Wishes, *, seen: Seen = UNSEEN
+) -> None:
     """A person sets class, place, urgency and owner of a locked case that holds no message.
 
-    Raises `Invalid`, or `Conflict` where it holds one: a decision is about the citizen's words then.
+    Raises `Invalid`, `DecidedByAnother`, or `Conflict` where it holds one: a decision is about the citizen's words
+    then.
     """
     message_id = await session.scalar(
         select(AppealMessage.message_id)
@@ -337,6 +386,8 @@ async def classify(session: WriteSession, caller: Caller, appeal: Appeal, wishes
     if message_id is not None:
         raise Conflict("The case holds a citizen's messages: decide about one of them", message_id=str(message_id))
     await check(session, wishes, needs_answer=True)
+    if not seen.given:
+        await _refuse_replacing(session, caller, appeal, wishes)
     known = {one for one in (appeal.organisation_id, wishes.organisation_id) if one is not None}
     reference = await Reference.load(session, {appeal.page_id} if appeal.page_id else (), known)
     journal = Journal()

@@ -16,7 +16,7 @@ from shared.rows import insert_into
 from shared.tables.appeals import Triage
 
 _RENEWED = tuple(
-    column.key for column in Triage.__table__.columns if column.key not in {"message_id", "created_at"}
+    column.key for column in Triage.__table__.columns if column.key not in {"message_id", "version", "created_at"}
 )
 
 
@@ -38,7 +38,7 @@ async def store(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) ->
     await session.execute(
         row.on_conflict_do_update(
             index_elements=["message_id"],
-            set_={name: row.excluded[name] for name in _RENEWED},
+            set_={name: row.excluded[name] for name in _RENEWED} | {"version": Triage.version + 1},
             # A person may have decided while a machine was reading.
             where=or_(_by_machine(Triage.judged_by), not_(_by_machine(row.excluded.judged_by))),
         ),

@@ -17,7 +17,7 @@ from shared.tables.registry import Organisation
 
 _SAME = (
     "needs_answer", "type", "urgency", "topic_id", "confidence", "topic_confidence", "place_from", "language",
-    "fault", "why", "judged_by",
+    "fault", "why", "judged_by", "version",
 )  # fmt: skip
 
 

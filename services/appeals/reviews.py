@@ -5,6 +5,7 @@ words the last on each question: who corrects only the urgency leaves the topic 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,8 @@ from services.appeals.wishes import PLACE, Wishes
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.pagination import Paging
+from shared.preconditions import Seen, check_version
+from shared.problems import DecidedByAnother
 from shared.tables.appeals import Appeal, Hand, Review, Triage
 
 NOBODY = "nobody"
@@ -30,7 +33,7 @@ Snapshot = dict[str, Any]
 
 
 async def lock(session: WriteSession, message_id: UUID) -> None:
-    """One reviewer of a message at a time: the next one sees what this one decided, and stands over it.
+    """One reviewer of a message at a time: the next one sees what this one decided.
 
     To be called before anything about the message is read.
     """
@@ -117,6 +120,39 @@ def agreement(judged: Snapshot, decided: Snapshot, groups: Mapping[UUID, UUID]) 
     if judged.get("organisation_id") and decided.get("organisation_id"):
         found["owner"] = judged["organisation_id"] == decided["organisation_id"]
     return found
+
+
+def check_seen(
+    seen: Seen, triage: Triage | None, former: Review | None, caller: Caller, wishes: Wishes, *, needs_answer: bool
+) -> None:
+    """Refuse a decision that would replace what its author has not seen; called under `lock`.
+
+    Raises 412 when the judgement is not in the version that `If-Match` names, which is 0 before the first one.
+    Without `If-Match` raises `DecidedByAnother` where another person has decided otherwise, or where the caller
+    confirms what another person has changed. Both name the decision that stands.
+    """
+    version = triage.version if triage else 0
+    decision = None
+    if former is not None:
+        decision = {
+            "by": former.reviewed_by,
+            "at": former.updated_at.isoformat(),
+            "version": version,
+            "decided": former.decided,
+        }
+    check_version(version, seen.version, version=version, decision=decision)
+    if seen.given or former is None or former.reviewed_by == caller.actor:
+        return
+    before = snapshot(triage) if triage else {}
+    named = said(replace(wishes, confirms=False), before, None, needs_answer=needs_answer)
+    otherwise = sorted(name for name, value in named.items() if former.decided.get(name, value) != value)
+    if otherwise or wishes.confirms:
+        raise DecidedByAnother(
+            "Another person has decided about this message. Read their decision, and send If-Match with its "
+            "version to decide otherwise",
+            decision=decision,
+            differs=otherwise,
+        )
 
 
 async def keep(

@@ -174,6 +174,7 @@ class TriageOut(BaseModel):
     fault: str | None = Field(description="What is out, when that is the matter", examples=["power"])
     why: str = Field(examples=["Вопрос: «?»; тема: «дорогу»"])
     judged_by: str = Field(description="The rule, or the id of the person")
+    version: int = Field(description="Send as `If-Match` to decide about the message")
 
 
 class MessageOut(BaseModel):

@@ -60,11 +60,11 @@ consumers = (
 def register(service: Service) -> None:
     """Give the jobs and schedules their handlers."""
 
-    @tasks.jobs.job(tasks.REQUEST_PUBLICATION)
+    @tasks.jobs.job(tasks.REQUEST_PUBLICATION, on_held=_give_up)
     async def request_publication(payload: dict[str, Any]) -> None:
         await _ask(service, UUID(payload["reply_id"]), again=False)
 
-    @tasks.jobs.job(tasks.RETRY_PUBLICATION)
+    @tasks.jobs.job(tasks.RETRY_PUBLICATION, on_held=_give_up)
     async def retry_publication(payload: dict[str, Any]) -> None:
         await _ask(service, UUID(payload["reply_id"]), again=True)
 
@@ -107,6 +107,11 @@ def register(service: Service) -> None:
         terms = Terms()
         log_rules = tasks.jobs.log_rules(timedelta(days=terms.job_log_days))
         await purge(service.database, [*retention.rules(terms), *log_rules])
+
+
+async def _give_up(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
+    """Fail the reply whose job is held: nobody else would ask ingest again."""
+    await replies.note_held(session, UUID(payload["reply_id"]))
 
 
 async def _answer_all(service: Service, reply_id: UUID, joined_from: str | None) -> None:

@@ -14,7 +14,8 @@ from shared import problems
 from shared.access import Caller, Right, allowed
 from shared.database import uncrossed
 from shared.pagination import Page, PagingDep
-from shared.problems import NotFound, Unavailable
+from shared.preconditions import OptionalVersion, set_etag
+from shared.problems import DecidedByAnother, NotFound, PreconditionFailed, Unavailable
 from shared.service import Reading, Writing
 
 router = APIRouter()
@@ -64,41 +65,65 @@ async def list_judgements(
 @router.post(
     "/messages/{message_id}/triage",
     tags=["messages"],
-    responses=problems.responses(*WRITE, NotFound, Unavailable),
+    responses=problems.responses(*WRITE, NotFound, DecidedByAnother, PreconditionFailed, Unavailable),
     summary="Confirm or correct what was judged of a message",
 )
 async def triage(
-    session: Writing, caller: Moderator, message_id: UUID, body: schemas.TriageIn
+    *,
+    session: Writing,
+    caller: Moderator,
+    message_id: UUID,
+    body: schemas.TriageIn,
+    seen: OptionalVersion,
+    response: Response,
 ) -> schemas.Decision:
     """One call confirms or corrects what was judged: need, class, place, urgency and owner, of the message and its
     case. `{"needs_answer": true, "confirm": true}` says that all is right as it is.
 
     Yes opens a case, joins the open one of that thread and author, or starts the clock of one that waited for a
     decision. A corrected class or place routes a case anew that nobody has begun and no person placed. No ends a
-    case that nobody has begun and no other message of it needs. The decision stands over the rule's, and over an
-    earlier person's where both say something.
+    case that nobody has begun and no other message of it needs. The decision stands over the rule's.
+
+    `If-Match` names the `version` of the judgement that you saw (`triage.version`, 0 where there is none): 412
+    names the version that it has now and the `decision` of whoever was first. Without `If-Match`, a decision that
+    says otherwise than another person's, or that confirms what they have changed, is a 409 (`decided-by-another`)
+    naming theirs; one that only adds to it is taken.
     """
     wishes, needs_answer = body.wishes(), body.needs_answer
     decided = await uncrossed(
-        session, lambda: deciding.decide(session, caller, message_id, wishes, needs_answer=needs_answer)
+        session,
+        lambda: deciding.decide(session, caller, message_id, wishes, needs_answer=needs_answer, seen=seen),
     )
+    set_etag(response, decided.judged.version)
     return await reviewed.decision(session, decided)
 
 
 @router.post(
     "/appeals/{appeal_id}/triage",
     tags=["appeals"],
-    responses=problems.responses(*WRITE, NotFound),
+    responses=problems.responses(*WRITE, NotFound, DecidedByAnother, PreconditionFailed),
     summary="Set class, place, urgency and owner of a case without messages",
 )
 async def classify(
-    session: Writing, caller: Moderator, appeal_id: UUID, body: schemas.ClassIn
+    *,
+    session: Writing,
+    caller: Moderator,
+    appeal_id: UUID,
+    body: schemas.ClassIn,
+    seen: OptionalVersion,
+    response: Response,
 ) -> schemas.AppealOut:
     """For a case opened by hand from words that came another way. One that holds a citizen's messages is a 409: a
     decision is about a message then, and `message_id` of the problem names the first.
 
     As with messages, a corrected class or place routes a case anew that nobody has begun and no person placed.
+
+    With `If-Match` the case must be in the version that you saw: else 412 with its `version` and `last_change`.
+    Without, what another person has set is not replaced: 409 (`decided-by-another`) names their `decision`.
     """
     appeal = await appeals.lock(session, caller, appeal_id)
-    await deciding.classify(session, caller, appeal, body.wishes())
-    return await appeals.item(session, caller, appeal.id)
+    await appeals.check_version(session, appeal, seen.version)
+    await deciding.classify(session, caller, appeal, body.wishes(), seen=seen)
+    found = await appeals.item(session, caller, appeal.id)
+    set_etag(response, found.version)
+    return found

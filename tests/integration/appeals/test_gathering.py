@@ -432,7 +432,14 @@ async def test_what_has_to_promise_promises(region: Region) -> None:
     await make_replies(region.world)
     assert final.json()["to_come"] == 8
     shown = (await region.world.get(path)).json()["items"]
-    assert [one["by_status"] for one in shown] == [{"queued": 8}, {"queued": 8}]
+    assert [one["by_status"] for one in shown] == [{}, {"queued": 8}]
+    # The final one follows the interim one once that has come to its end.
+    owner = await region.world.database.connect("appeals")
+    await owner.execute("UPDATE replies SET status = 'published'")
+    await owner.close()
+    await make_replies(region.world)
+    shown = (await region.world.get(path)).json()["items"]
+    assert [one["by_status"] for one in shown] == [{"queued": 8}, {"published": 8}]
 
 
 async def make_replies(world: World) -> None:

@@ -2,15 +2,19 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from services.appeals import appeals, overdue, replies
+from services.appeals import appeals, overdue, replies, tasks, worker
 from services.appeals.appeals import Filter
 from services.webhooks.event_types import body_of_event
 from shared.tables.events import Event
-from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.conftest import TestDatabase
+from tests.harness import service_under_test
+from tests.integration.appeals.conftest import WEDNESDAY, World, build_world, eventually
 from tests.integration.appeals.replying import answer, appeal, execute, fails, requests, send, tells
 from tests.integration.appeals.test_lists import CENTRE, PAGING, plan_of
 from tests.integration.appeals.test_opening import QUESTION
@@ -148,6 +152,36 @@ async def test_reply_whose_job_was_given_up_can_be_sent_again(world: World, agai
     await tells(world, reply, "uncertain")
     await world.published(reply, at=WEDNESDAY + HOUR)
     assert (await world.only())["status"] == "answered"
+
+
+async def test_reply_whose_job_is_held_does_not_stay_queued(
+    database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(worker, "_ask", broken)
+    monkeypatch.setattr(tasks.jobs, "max_attempts", 1)
+    ingest = await database.connect("ingest")
+    try:
+        async with service_under_test("appeals", database, keys_dir, process="all") as running:
+            world = await build_world(database, running, ingest)
+            await world.insert_message(QUESTION)
+
+            async def opened() -> bool:
+                return len(await world.all()) == 1
+
+            await eventually(opened)
+            await answer(world, await world.only())
+
+            async def failed() -> bool:
+                return (await world.only())["reply_failed"] is not None
+
+            await eventually(failed)
+            (reply,) = (await world.only())["replies"]
+            assert (reply["status"], reply["failure"]["code"]) == ("failed", "job_held")
+    finally:
+        await ingest.close()
 
 
 async def test_reply_without_an_appeal_is_nobodys(world: World) -> None:

@@ -13,6 +13,7 @@ from services.appeals import judgements
 from services.appeals.judging import is_machine
 from tests.harness import CENTRE_SUBJECT
 from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.replying import send
 from tests.integration.appeals.test_opening import QUESTION
 
 CITY, DISTRICT = "81701000", "81624000"
@@ -181,9 +182,10 @@ async def test_reviewed_again_the_first_judgement_stays_and_the_last_words_stand
     answer = await world.appeals.client.post(
         f"/api/v1/messages/{message}/triage",
         json={"needs_answer": True, "topic_id": signs, "urgency": "high"},
-        headers={"Authorization": f"Bearer {second}"},
+        headers={"Authorization": f"Bearer {second}", "If-Match": '"2"'},
     )
     assert answer.status_code == 200, answer.text
+    assert (answer.headers["ETag"], answer.json()["triage"]["version"]) == ('"3"', 3)
     kept = await review(world, message)
     assert kept["judged"] == machine
     assert (kept["reviewed_by"], kept["agrees_topic"], kept["agrees_group"]) == (SECOND, False, True)
@@ -307,41 +309,66 @@ async def test_a_wrong_decision_changes_nothing(world: World) -> None:
     assert await world.ingest.fetchval("SELECT count(*) FROM reviews") == 0
 
 
-async def test_two_moderators_at_once_the_last_stands_and_nothing_is_lost(world: World) -> None:
+async def test_two_moderators_at_once_the_second_is_told_of_the_first(world: World) -> None:
     energy, signs = await topic(world, "energy.01"), await topic(world, "roads.02")
-    url = "/api/v1/messages/{}/triage"
-    bodies = [
-        {"needs_answer": True, "topic_id": energy, "urgency": "high"},
-        {"needs_answer": True, "topic_id": signs, "municipality": DISTRICT},
-    ]
-    headers = [
-        {"Authorization": f"Bearer {world.appeals.token('moderator', subject=subject)}"}
-        for subject in (CENTRE_SUBJECT, SECOND)
-    ]
-    for attempt in range(8):
-        # Half of them have no case yet: both would open one.
+    bodies = {
+        CENTRE_SUBJECT: {"needs_answer": True, "topic_id": energy, "urgency": "high"},
+        SECOND: {"needs_answer": True, "topic_id": signs, "municipality": DISTRICT},
+    }
+    # Half of them have no case yet: both would open one. Half name the version that they saw.
+    for attempt in range(40):
         text = QUESTION if attempt % 2 else "Спасибо большое"
         message = await world.writes(text, author=f"a{attempt}", thread=f"vk:-101_{attempt}")
+        seen = {"If_Match": '"1"'} if attempt % 4 > 1 else {}
+        path = f"/messages/{message}/triage"
         answers = await asyncio.gather(
-            *(
-                world.appeals.client.post(url.format(message), json=body, headers=header)
-                for body, header in zip(bodies, headers, strict=True)
-            )
+            *(send(world, path, body, subject=subject, **seen) for subject, body in bodies.items())
         )
-        assert [answer.status_code for answer in answers] == [200, 200], [answer.text for answer in answers]
-        assert len({answer.json()["appeal_id"] for answer in answers}) == 1
+        won, lost = sorted(answers, key=lambda answer: answer.status_code)
+        assert (won.status_code, lost.status_code) == (200, 412 if seen else 409), (won.text, lost.text)
         kept = await review(world, message)
-        assert is_machine(kept["judged_by"])
-        assert kept["decided"]["urgency"] == "high"
-        assert kept["decided"]["place"]["municipality"] == DISTRICT
-        last = energy if kept["reviewed_by"] == CENTRE_SUBJECT else signs
-        assert kept["decided"]["topic_id"] == last
+        stands = bodies[kept["reviewed_by"]]
+        named = lost.json()["decision"]
+        assert (named["by"], named["version"]) == (kept["reviewed_by"], won.json()["triage"]["version"])
+        assert named["decided"]["topic_id"] == kept["decided"]["topic_id"] == stands["topic_id"]
         row = await world.ingest.fetchrow(
-            "SELECT judged_by, topic_id, urgency, municipality FROM triage WHERE message_id = $1", message
+            "SELECT judged_by, topic_id, version FROM triage WHERE message_id = $1", message
         )
         assert dict(row) == {
-            "judged_by": kept["reviewed_by"], "topic_id": UUID(last), "urgency": "high", "municipality": DISTRICT,
+            "judged_by": kept["reviewed_by"], "topic_id": UUID(str(stands["topic_id"])), "version": 2,
         }  # fmt: skip
+        # Who has read the first decision may decide otherwise.
+        loser = next(subject for subject in bodies if subject != kept["reviewed_by"])
+        again = await send(world, path, bodies[loser], subject=loser, If_Match=f'"{named["version"]}"')
+        assert again.status_code == 200, again.text
+
+
+async def test_second_moderator_adds_to_the_first_ones_decision(world: World) -> None:
+    message = await judged(world)
+    energy = await topic(world, "energy.01")
+    await decide(world, message, topic_id=energy)
+    path = f"/messages/{message}/triage"
+    added = await send(world, path, {"needs_answer": True, "urgency": "high"}, subject=SECOND)
+    assert (added.status_code, added.json()["triage"]["topic_id"]) == (200, energy)
+    # Who confirms what they saw must have seen it; a «no» takes all of it back.
+    for body in ({"needs_answer": True, "confirm": True}, {"needs_answer": False}):
+        refused = await send(world, path, body)
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/decided-by-another")
+        assert refused.json()["decision"]["by"] == SECOND
+    assert (await send(world, path, {"needs_answer": True, "confirm": True}, If_Match='"3"')).status_code == 200
+
+
+async def test_two_moderators_of_a_case_without_messages(world: World) -> None:
+    case = (await world.post("/appeals", {"text": "По телефону"})).json()
+    path = f"/appeals/{case['id']}/triage"
+    first = await send(world, path, {"urgency": "high"})
+    assert first.status_code == 200
+    refused = await send(world, path, {"urgency": "normal"}, subject=SECOND)
+    assert (refused.status_code, refused.json()["decision"]["by"]) == (409, CENTRE_SUBJECT)
+    stale = await send(world, path, {"urgency": "normal"}, subject=SECOND, If_Match=f'"{case["version"]}"')
+    assert (stale.status_code, stale.json()["last_change"]["kind"]) == (412, "urgency_changed")
+    seen = first.headers["ETag"]
+    assert (await send(world, path, {"urgency": "normal"}, subject=SECOND, If_Match=seen)).status_code == 200
 
 
 async def test_a_machine_that_was_reading_meanwhile_does_not_undo_a_decision(world: World) -> None:

@@ -184,7 +184,7 @@ async def test_replies_of_the_version_before_keep_their_message_and_one_stays_un
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
-    await _upgrade(monkeypatch, owner, "0013")
+    await _upgrade(monkeypatch, owner, "0019")
     connection = await asyncpg.connect(admin)
     # Rows alone are of interest here, not what they refer to.
     await connection.execute("SET session_replication_role = replica")

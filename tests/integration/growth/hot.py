@@ -103,6 +103,8 @@ HOT = [
     _appeals("of two rare statuses", "ix_appeals_status_opened_at", status=("closed", "merged")),
     _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
     _appeals("overdue", *_OPEN, overdue=True, removed=AWAITED),
+    _appeals("whose last reply failed", "ix_appeals_reply_failed", reply_failed=True),
+    _appeals("whose last reply failed, of staff", "ix_appeals_reply_failed", staff=True, reply_failed=True),
     Hot(
         "the schedule note-overdue",
         "appeals",
@@ -115,8 +117,6 @@ HOT = [
         "appeals",
         lambda session, _: replies.to_ask_again(session),
         frozenset({"ix_replies_waiting"}),
-        # Sent as a parameter, the status is planned for each time: one plan for all would cost far more.
-        modes=("force_custom_plan",),
     ),
     _alerts("all", "ix_alerts_created_at"),
     _alerts("unseen", "ix_alerts_unseen", seen=False),

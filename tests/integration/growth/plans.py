@@ -3,7 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -131,6 +131,8 @@ def _literal(value: Any) -> str:
             return f"'{value.isoformat()}'"
         case list():
             return f"ARRAY[{', '.join(map(_literal, value))}]"
+        case timedelta():
+            return f"'{value.total_seconds()} seconds'"
     raise TypeError(f"no literal for {type(value).__name__}")
 
 

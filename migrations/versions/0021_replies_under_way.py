@@ -11,8 +11,8 @@ from alembic import op
 
 from migrations.indexes import create_index_concurrently
 
-revision: str = "0015"
-down_revision: str | None = "0014"
+revision: str = "0021"
+down_revision: str | None = "0020"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
