@@ -163,8 +163,8 @@ async def run(messages: int, *, model: bool) -> tuple[float, float]:
         os.environ |= {
             "GOSPABLIK_DATABASE_URL": url,
             "GOSPABLIK_KEYS_DIR": keys,
-            "GOSPABLIK_CURSOR_KEY": "bench",
-            "GOSPABLIK_AUDIT_KEY": "bench",
+            "GOSPABLIK_CURSOR_KEY": "cursor-key-of-the-bench",
+            "GOSPABLIK_AUDIT_KEY": "audit-key-of-the-bench",
             "GOSPABLIK_UNDERSTANDING": "model" if model else "rule",
         }
         ours_db = await _connect(bootstrap.with_database(server, bootstrap.DATABASE))

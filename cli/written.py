@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from shared.escaping import harmless
+
 # Names of what a process has open: a file that the shell writes to must not change under it.
 _OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")
 
@@ -56,7 +58,8 @@ def replacing_table(target: Path) -> Iterator[Write]:
         # Before Python 3.13 a lone carriage return would stand unquoted and end the row for who reads it.
         quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
-        def write(row: Sequence[str]) -> None:
+        def write(cells: Sequence[str]) -> None:
+            row = [harmless(cell) for cell in cells]
             (quoted if any("\r" in cell for cell in row) else rows).writerow(row)
 
         yield write

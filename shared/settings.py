@@ -8,13 +8,15 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.secret_keys import StrongKey
+
 ServiceName = Literal["registry", "ingest", "appeals", "metrics", "webhooks"]
 
 
 class Settings(BaseSettings):
     """Read from `GOSPABLIK_*`; a missing required value stops the process with the field's name."""
 
-    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
 
     environment: Literal["embedded", "production"] = "production"
     database_url: SecretStr
@@ -22,8 +24,8 @@ class Settings(BaseSettings):
         default=None, description="Session-level connection for LISTEN, jobs and migrations behind a pooler"
     )
     keys_dir: Path
-    cursor_key: SecretStr = Field(description="Signs list cursors and fingerprints of requests")
-    audit_key: SecretStr = Field(
+    cursor_key: StrongKey = Field(description="Signs list cursors and fingerprints of requests")
+    audit_key: StrongKey = Field(
         description="Key of the digests that stand for texts and names in the audit trail"
     )
     host: str = "127.0.0.1"

@@ -175,7 +175,7 @@ async def run(side: str, url: str, *, communities: int, seconds: float, wait: in
     """Listen, let it settle for one `wait`, measure for `seconds`, print the figures as JSON."""
     os.environ |= {
         "GOSPABLIK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-        "GOSPABLIK_PSEUDONYM_KEY": "bench",
+        "GOSPABLIK_PSEUDONYM_KEY": "pseudonym-key-of-the-bench",
         "GOSPABLIK_VK_API_URL": url,
         "GOSPABLIK_VK_LONG_POLL_WAIT": str(wait),
     }

@@ -3,17 +3,19 @@
 from functools import lru_cache
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.secret_keys import FernetKeys, StrongKey
 
 
 class IngestSettings(BaseSettings):
     """Read from `GOSPABLIK_*`. Periods are in seconds; budgets in calls a day of one token."""
 
-    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
 
-    encryption_keys: SecretStr = Field(description="Fernet keys, newest first, separated by commas")
-    pseudonym_key: SecretStr = Field(description="Keys the digests of authors and of tokens")
+    encryption_keys: FernetKeys = Field(description="Fernet keys, newest first, separated by commas")
+    pseudonym_key: StrongKey = Field(description="Keys the digests of authors and of tokens")
 
     callbacks_url: str | None = Field(
         default=None,

@@ -4,8 +4,10 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.secret_keys import FernetKeys
 
 Network = IPv4Network | IPv6Network
 
@@ -13,9 +15,11 @@ Network = IPv4Network | IPv6Network
 class WebhooksSettings(BaseSettings):
     """Read from `GOSPABLIK_*`."""
 
-    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
 
-    encryption_keys: SecretStr = Field(description="Fernet keys of secrets at rest, comma-separated, newest first")
+    encryption_keys: FernetKeys = Field(
+        description="Fernet keys of secrets at rest, comma-separated, newest first"
+    )
     webhooks_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         default=(), description="Private networks that deliveries may reach: CIDR, comma-separated"
     )

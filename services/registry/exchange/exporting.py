@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registry.exchange.cells import KIND_TITLES, Dated, written, written_names
 from services.registry.exchange.columns import EXPORTED, NAME, PAGES
 from services.registry.exchange.known import OTHER_NAMES
-from shared.escaping import escaped
+from shared.escaping import escaped, unescaped
 from shared.networks import NETWORKS
 from shared.tables.registry import Calendar, Organisation, OrganisationName, Page
 
@@ -127,8 +127,8 @@ def xlsx(rows: Iterator[Row]) -> bytes:
 def _text_cell(sheet: Any, text: str) -> Any:
     if not text:
         return None
-    # A text cell runs no formula; the apostrophe is only doubled where reading would drop it.
-    cell = WriteOnlyCell(sheet, escaped(text) if text.startswith("'") else text)
+    # A text cell runs no formula; an apostrophe is only doubled where reading would drop it.
+    cell = WriteOnlyCell(sheet, text if unescaped(text) == text else escaped(text))
     cell.data_type = "s"
     cell.number_format = "@"
     return cell

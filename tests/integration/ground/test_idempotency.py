@@ -36,7 +36,7 @@ async def test_a_fingerprint_confirms_no_guess_of_a_password(database: TestDatab
 
 async def test_the_key_of_the_fingerprints_is_the_deployments_own(database: TestDatabase, keys_dir: Path) -> None:
     found = []
-    for key in ("one", "another"):
+    for key in ("one-key-of-a-deployment", "another-key-of-a-deployment"):
         async with service_under_test("registry", database, keys_dir, cursor_key=key) as registry:
             headers = registry.headers("operations", **JSON)
             found.append((await registry.client.post(PEOPLE, content=PERSON, headers=headers)).status_code)

@@ -16,6 +16,7 @@ from services.ingest.networks.ok.client import OkClient
 from services.ingest.networks.ok.errors import treatment
 from services.ingest.networks.port import Credential, Outgoing, PageRef, Parsed, Refused, Stored, TokenKind
 from services.ingest.settings import IngestSettings
+from tests.unit.ingest.keys import KEYS
 
 GROUP = "50000000000001"
 PAGE = PageRef(
@@ -25,7 +26,7 @@ PAGE = PageRef(
     external_id=GROUP,
     live_from=datetime(2026, 1, 1, tzinfo=UTC),
 )
-SETTINGS = IngestSettings(encryption_keys="x", pseudonym_key="x")
+SETTINGS = IngestSettings(**KEYS)
 AT = 1_767_225_600_000
 
 

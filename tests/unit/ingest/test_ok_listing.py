@@ -16,6 +16,7 @@ from services.ingest.networks.ok.parse import MOSCOW
 from services.ingest.networks.port import PageRef, Parsed, ThreadMark
 from services.ingest.settings import IngestSettings
 from shared import clock
+from tests.unit.ingest.keys import KEYS
 
 GROUP = "50000000000001"
 PAGE = PageRef(
@@ -29,7 +30,7 @@ PAGE_SIZE = 5
 
 
 def _settings(**more: Any) -> IngestSettings:
-    return IngestSettings(encryption_keys="x", pseudonym_key="x", **more)
+    return IngestSettings(**KEYS, **more)
 
 
 def _row(number: int, age: timedelta, count: int = 1) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from services.ingest.networks.ok.client import OkClient
 from services.ingest.networks.ok.subscription import DOUBTED, MISSING, Subscriptions
 from services.ingest.networks.port import Callback, CallbackState, Credential, PageRef, TokenKind
 from services.ingest.settings import IngestSettings
+from tests.unit.ingest.keys import KEYS
 
 PAGE = PageRef(
     id=UUID(int=1),
@@ -104,7 +105,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 
 
 def _watch(kept: Kept, url: str = "https://push.example/") -> tuple[Subscriptions, list[PageRef]]:
-    settings = IngestSettings(encryption_keys="x", pseudonym_key="x", callbacks_url=url)
+    settings = IngestSettings(**KEYS, callbacks_url=url)
     missed: list[PageRef] = []
     book: Any = kept
     http: Any = None

@@ -21,8 +21,8 @@ def key(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Settings with a key for digests."""
     monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "postgresql://nobody@127.0.0.1/none")
     monkeypatch.setenv("GOSPABLIK_KEYS_DIR", "/nowhere")
-    monkeypatch.setenv("GOSPABLIK_CURSOR_KEY", "key")
-    monkeypatch.setenv("GOSPABLIK_AUDIT_KEY", "key")
+    monkeypatch.setenv("GOSPABLIK_CURSOR_KEY", "cursor-key-of-the-tests")
+    monkeypatch.setenv("GOSPABLIK_AUDIT_KEY", "audit-key-of-the-tests")
     settings.cache_clear()
     yield monkeypatch
     settings.cache_clear()
@@ -39,7 +39,7 @@ def test_a_digest_belongs_to_its_value_its_row_and_the_key(key: pytest.MonkeyPat
     assert name_digest(name="Татьяна Иванов") != first
     assert name_digest(subject_id=ROW[:-1] + "c") != first
     assert shown(Person, ROW, {"username": "Татьяна Иванова"})["username"] != first
-    key.setenv("GOSPABLIK_AUDIT_KEY", "another")
+    key.setenv("GOSPABLIK_AUDIT_KEY", "another-key-of-the-tests")
     settings.cache_clear()
     assert name_digest() != first
 

@@ -79,8 +79,8 @@ def routes() -> APIRouter:
 async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
     monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     monkeypatch.setenv("GOSPABLIK_KEYS_DIR", "/nonexistent")
-    monkeypatch.setenv("GOSPABLIK_CURSOR_KEY", "key")
-    monkeypatch.setenv("GOSPABLIK_AUDIT_KEY", "key")
+    monkeypatch.setenv("GOSPABLIK_CURSOR_KEY", "cursor-key-of-the-tests")
+    monkeypatch.setenv("GOSPABLIK_AUDIT_KEY", "audit-key-of-the-tests")
     settings.cache_clear()
     app = FastAPI()
     app.state.service = FakeService()

@@ -1,11 +1,19 @@
 """Settings that would open the system to strangers stop the process."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 
+from cli.embedded.secrets import load_secrets
+from services.ingest.settings import IngestSettings
+from services.webhooks.settings import WebhooksSettings
 from shared.settings import Settings
+from tests.unit.ingest.keys import KEYS
 
-NEEDED = {"database_url": "postgresql://x", "keys_dir": "/keys", "cursor_key": "k", "audit_key": "k"}
+KEY = "a-key-of-the-tests-0123"
+NEEDED = {"database_url": "postgresql://x", "keys_dir": "/keys", "cursor_key": KEY, "audit_key": KEY}
 ISSUER = "https://sso.example.ru/realms/region"
 
 
@@ -31,3 +39,42 @@ def test_an_issuer_is_asked_over_https() -> None:
         with pytest.raises(ValidationError, match="https"):
             made(oidc_issuer=issuer, oidc_audience="gospablik")
     assert made(oidc_issuer="http://127.0.0.1:1", oidc_audience="gospablik", environment="embedded").oidc_issuer
+
+
+WEAK = ["", " ", "k", "x" * 64, "abc" * 30, "short-but-varied-21ch"]
+
+
+@pytest.mark.parametrize("name", ["cursor_key", "audit_key"])
+@pytest.mark.parametrize("weak", WEAK)
+def test_a_key_that_can_be_guessed_stops_every_service(name: str, weak: str) -> None:
+    with pytest.raises(ValidationError, match=name) as refused:
+        made(**{name: weak})
+    assert len(weak) < 2 or weak not in str(refused.value)
+
+
+@pytest.mark.parametrize("weak", WEAK)
+def test_a_pseudonym_key_that_can_be_guessed_stops_ingest(weak: str) -> None:
+    with pytest.raises(ValidationError, match="pseudonym_key"):
+        IngestSettings.model_validate(KEYS | {"pseudonym_key": weak})
+
+
+@pytest.mark.parametrize("weak", [*WEAK, ",", f"{KEYS['encryption_keys']},x", "A" * 43 + "="])
+@pytest.mark.parametrize("kind", [IngestSettings, WebhooksSettings])
+def test_secrets_are_not_encrypted_with_what_is_no_key(kind: type[BaseSettings], weak: str) -> None:
+    with pytest.raises(ValidationError, match="encryption_keys") as refused:
+        kind.model_validate(KEYS | {"encryption_keys": weak})
+    assert KEYS["encryption_keys"] not in str(refused.value)
+
+
+def test_good_keys_are_taken_as_the_embedded_run_makes_them(tmp_path: Path) -> None:
+    made_keys = load_secrets(tmp_path)
+    found = made(cursor_key=made_keys.cursor_key, audit_key=made_keys.audit_key)
+    assert found.cursor_key.get_secret_value() == made_keys.cursor_key
+    ingest = IngestSettings.model_validate(
+        {
+            "pseudonym_key": made_keys.pseudonym_key,
+            "encryption_keys": f"{made_keys.encryption_key}, {KEYS['encryption_keys']},",
+        }
+    )
+    newest_first = [made_keys.encryption_key, KEYS["encryption_keys"]]
+    assert ingest.encryption_keys.get_secret_value().split(",") == newest_first

@@ -5,6 +5,7 @@ from ipaddress import ip_network
 
 import aiohttp
 import pytest
+from cryptography.fernet import Fernet
 
 from services.webhooks.addresses import Refused, check_url, guarded_socket, is_allowed, parse_url
 from services.webhooks.settings import WebhooksSettings
@@ -122,7 +123,7 @@ async def test_a_name_that_changes_its_address_is_caught() -> None:
 
 
 def test_networks_are_read_from_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GOSPABLIK_ENCRYPTION_KEYS", "unused")
+    monkeypatch.setenv("GOSPABLIK_ENCRYPTION_KEYS", Fernet.generate_key().decode())
     monkeypatch.setenv("GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS", "127.0.0.0/8, fd00::/8")
     networks = WebhooksSettings().webhooks_allowed_networks
     assert networks == (ip_network("127.0.0.0/8"), ip_network("fd00::/8"))

@@ -1,0 +1,10 @@
+"""Keys for settings of ingest that read nothing back."""
+
+from typing import Any
+
+from cryptography.fernet import Fernet
+
+KEYS: dict[str, Any] = {
+    "encryption_keys": Fernet.generate_key().decode(),
+    "pseudonym_key": "pseudonym-key-of-the-tests",
+}

@@ -1,0 +1,81 @@
+"""No cell that the product writes runs as a formula, whatever a spreadsheet takes for its separator."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cli.written import replacing_table
+from services.appeals.training_set import _csv
+from services.registry.csv_answers import csv_answer
+from services.registry.exchange.exporting import csv_chunks
+from shared.escaping import escaped, harmless, unescaped
+
+SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+# What people and attackers put around a sign.
+HOSTILE = st.text(alphabet=st.sampled_from("=+-@＝;\t\r\n\"' ,а1"), max_size=12)
+
+
+def runs(written: str) -> list[str]:
+    """The cells of a file that a spreadsheet would run, by each separator that one may take."""
+    return [
+        cell
+        for separator in (",", ";", "\t")
+        for row in csv.reader(io.StringIO(written, newline=""), delimiter=separator)
+        for cell in row
+        if cell.strip(" \t\r\n").startswith(SIGNS)
+    ]
+
+
+@given(st.lists(HOSTILE | st.text(), min_size=1, max_size=4))
+@example(["1", "нет;=cmd|' /C calc'!A0"])
+@example(["1", "нет\t=1+1"])
+@example(["1", "нет\n=1+1"])
+@example(["1", 'нет;"=1+1";'])
+@example(["1", "нет; =1+1"])
+@example([" =1+1"])
+def test_no_cell_runs_as_a_formula_by_any_separator(cells: list[str]) -> None:
+    table = io.StringIO(newline="")
+    quoting = csv.QUOTE_ALL if any("\r" in cell for cell in cells) else csv.QUOTE_MINIMAL
+    csv.writer(table, quoting=quoting).writerow([escaped(cell) for cell in cells])
+    assert not runs(table.getvalue())
+
+
+@given(HOSTILE | st.text())
+@example('"\r=')
+@example("'=1")
+@example(";''=1")
+@example("\t'=1")
+def test_each_cell_is_read_back_as_it_was(text: str) -> None:
+    assert unescaped(escaped(text)) == text
+
+
+@given(HOSTILE | st.text())
+def test_a_cell_of_somebodys_own_file_changes_only_where_it_would_run(text: str) -> None:
+    written = harmless(text)
+    assert written in {text, escaped(text)}
+    assert harmless(written) == written
+    assert unescaped(written) in {text, unescaped(text)}
+
+
+@pytest.mark.parametrize("word", ["Нет света; очень холодно", "т. 8 (3012) 21-21-21", "и/или - да", "a@b.ru"])
+def test_plain_words_stay_as_they_are(word: str) -> None:
+    assert escaped(word) == word
+
+
+async def test_every_file_of_the_product_is_written_so(tmp_path: Path) -> None:
+    row = ["1", "нет;=1+1"]
+    own = tmp_path / "own.csv"
+    with replacing_table(own) as write:
+        write(row)
+    answered = csv_answer("pages", ["номер", "слова"], [row])
+    for written in (
+        bytes(answered.body),
+        b"".join(csv_chunks(iter([row]))),  # type: ignore[list-item]
+        _csv([row]),
+        own.read_bytes(),
+    ):
+        assert not runs(written.decode("utf-8-sig")), written
