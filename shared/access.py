@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from shared import audit, tokens
-from shared.problems import Forbidden, Unauthenticated
-from shared.settings import ServiceName
+from shared.observe import ANSWER_HEADERS, WHO
+from shared.problems import Forbidden, TooManyRequests, Unauthenticated
+from shared.quota import Quota
+from shared.settings import ServiceName, settings
 from shared.tables.registry import Organisation
 
 
@@ -277,6 +280,7 @@ async def caller(
     Raises `Unauthenticated` without a good token; for one of an external issuer, `Forbidden` when nobody gave its
     bearer access here, `Unavailable` when that cannot be found out.
     """
+    _whose(request, None)
     if credentials is None:
         raise Unauthenticated("The header «Authorization: Bearer …» is missing")
     try:
@@ -285,7 +289,36 @@ async def caller(
     except (tokens.BadToken, ValueError) as error:
         raise Unauthenticated(f"The token is not accepted: {error}") from error
     audit.origin(request).actor = found.actor
+    _whose(request, found.actor)
+    _count(request, found.subject)
     return found
+
+
+def _whose(request: Request, actor: str | None, on_behalf_of: str | None = None) -> None:
+    """Leave for the logs who calls."""
+    came_from = audit.origin(request).came_from
+    request.scope[WHO] = {"actor": actor, "on_behalf_of": on_behalf_of, "came_from": came_from}
+
+
+def _count(request: Request, subject: str) -> None:
+    """Count a request of the caller. Raises `TooManyRequests` with when to come again."""
+    if ANSWER_HEADERS in request.scope:  # another dependency asked for the caller too
+        return
+    verdict = _quota(settings().requests_per_minute).take(subject)
+    request.scope[ANSWER_HEADERS] = [
+        (name.lower().encode(), value.encode()) for name, value in verdict.headers.items()
+    ]
+    if verdict.wait_seconds:
+        raise TooManyRequests(
+            f"More than {verdict.allowed} requests in {verdict.window_seconds} s; "
+            f"try again in {verdict.wait_seconds} s",
+            headers={"Retry-After": str(verdict.wait_seconds)},
+        )
+
+
+@lru_cache(maxsize=1)
+def _quota(requests_per_minute: int) -> Quota:
+    return Quota(requests_per_minute, 60)
 
 
 CallerDep = Annotated[Caller, Depends(caller)]
@@ -319,6 +352,7 @@ def internal_caller(*named: ServiceName) -> Any:
 
 
 def _service_caller(request: Request, credentials: HTTPAuthorizationCredentials | None) -> ServiceCaller:
+    _whose(request, None)
     service = request.app.state.service
     if credentials is None:
         raise Unauthenticated("A service token is missing")
@@ -333,4 +367,5 @@ def _service_caller(request: Request, credentials: HTTPAuthorizationCredentials 
     source = audit.origin(request)
     source.actor = found.service
     source.on_behalf_of = found.act if found.act != found.service else None
+    _whose(request, source.actor, source.on_behalf_of)
     return found

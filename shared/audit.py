@@ -6,7 +6,6 @@ followed by `record`: the transaction refuses to commit without. Sessions of wor
 bulk flows, whose record is the events, pay nothing.
 """
 
-import ipaddress
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from structlog.contextvars import get_contextvars
 from shared import clock
 from shared.audit_columns import AUDITED, shown
 from shared.audit_rows import Change, change_of, made, placed
+from shared.client_address import client_address
 from shared.database import WriteSession
 from shared.ids import new_id
 from shared.tables import Base
@@ -71,7 +71,7 @@ def origin(request: Request) -> Origin:
             service=service,
             action=f"{service}_{request.scope['route'].name}",  # the operationId of the OpenAPI document
             request_id=get_contextvars().get("request_id"),
-            came_from=_address(request),
+            came_from=client_address(request),
         )
         setattr(request.state, _KEY, found)
     return found
@@ -122,15 +122,6 @@ async def note(session: WriteSession, kind: str, *subject_ids: str) -> None:
 def attributed(session: WriteSession) -> bool:
     """Whether what the session changes is recorded: before reading what only the trail would need."""
     return _source(session.sync_session) is not None
-
-
-def _address(request: Request) -> str | None:
-    # The last address is the one that the gateway saw; any before it are what others say of themselves.
-    told = request.headers.get("x-forwarded-for", "").rsplit(",", 1)[-1].strip()
-    try:
-        return str(ipaddress.ip_address(told))
-    except ValueError:
-        return request.client.host if request.client else None
 
 
 def _source(session: Session) -> Origin | None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import stamina
-from sqlalchemy import event, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
@@ -39,6 +39,16 @@ class WriteSession(AsyncSession):
     """A session that commits at the edge, never inside domain code."""
 
     sync_session_class = _SyncWriteSession
+
+
+def _limit_reads(readonly: AsyncEngine, seconds: float) -> None:
+    """Have the database end a statement of a read that takes longer: `SQLSTATE` 57014."""
+    statement = f"SET LOCAL statement_timeout = {round(seconds * 1000)}"
+
+    # In the transaction, not at the connection: a pooler takes no such parameter, and writers use the same pool.
+    @event.listens_for(readonly.sync_engine, "begin")
+    def limit(connection: Connection) -> None:
+        connection.exec_driver_sql(statement)
 
 
 def hosts(url: str) -> list[str]:
@@ -82,7 +92,7 @@ class ReadOnlyServer(Unavailable):
 class Database:
     """One pool of one service's role."""
 
-    def __init__(self, url: str, pool_size: int, *, name: str) -> None:
+    def __init__(self, url: str, pool_size: int, *, name: str, read_seconds: float | None = None) -> None:
         self.engine = engine_of(
             url,
             command_timeout=30,
@@ -95,6 +105,8 @@ class Database:
         )
         self._writers = async_sessionmaker(self.engine, class_=WriteSession, expire_on_commit=False)
         readonly = self.engine.execution_options(postgresql_readonly=True)
+        if read_seconds is not None:
+            _limit_reads(readonly, read_seconds)
         self._readers = async_sessionmaker(readonly, class_=ReadSession, expire_on_commit=False)
         # Connections of an earlier generation are replaced before their next use.
         self._generation = 0

@@ -8,6 +8,7 @@ from prometheus_client import Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from shared import security_log
 from shared.ids import new_id
 from shared.logs import logger
 from shared.masking.numbers import mask_numbers
@@ -20,7 +21,12 @@ Headers = Sequence[tuple[bytes, bytes]]
 NOSNIFF: Headers = ((b"x-content-type-options", b"nosniff"),)
 # What an answer says of a person is for who asked: no cache on the way keeps it.
 API_HEADERS: Headers = (*NOSNIFF, (b"cache-control", b"no-store"))
+# Where a route's dependency leaves who calls: `actor`, `on_behalf_of`, `came_from`.
+WHO = "gospablik.who"
+_REFUSALS = (401, 403, 429)
 _ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,64}")
+# Where a route's dependency leaves headers for whatever the answer will be.
+ANSWER_HEADERS = "gospablik.answer_headers"
 # Asked for every few seconds by machines.
 _QUIET = ("/health/", "/metrics")
 
@@ -57,6 +63,7 @@ class Observe:
                 headers = [*message["headers"], (b"x-request-id", identity.encode())]
                 set_already = {name.lower() for name, _ in headers}
                 headers += [(name, value) for name, value in self.defaults if name not in set_already]
+                headers += scope.get(ANSWER_HEADERS, ())
                 message["headers"] = headers
             await send(message)
 
@@ -69,6 +76,10 @@ class Observe:
     def _told(self, scope: Scope, status: int, seconds: float) -> None:
         # The route, not the path: paths and queries of some hold secrets.
         route = getattr(scope.get("route"), "path", "unknown")
+        told = {name: value for name, value in scope.get(WHO, {}).items() if value is not None}
         REQUESTS.labels(self.service, scope["method"], route, status).observe(seconds)
+        if status in _REFUSALS:
+            security_log.tell("refused", status=status, method=scope["method"], route=route, **told)
         if not route.startswith(_QUIET):
-            log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
+            ms = round(seconds * 1000, 1)
+            log.info("request", method=scope["method"], route=route, status=status, ms=ms, **told)

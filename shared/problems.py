@@ -15,12 +15,15 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.logs import logger
-from shared.outages import is_outage
+from shared.outages import is_outage, sqlstate
 
 log = logger(__name__)
 
+STATEMENT_TIMEOUT = "57014"
+_READS = ("GET", "HEAD", "OPTIONS")
 MEDIA_TYPE = "application/problem+json"
 UNEXPECTED = "The error is logged; see whether the change was made before you send it again"
+TOO_SLOW = "The database was stopped when its time for one question was over: narrow the question"
 # An outage of the database is seldom over sooner.
 RETRY_AFTER_SECONDS = 5
 
@@ -206,7 +209,7 @@ class Unavailable(Problem):
 
 def of_outage(method: str) -> Unavailable:
     """The problem of a request that met an outage; what answers a lost commit nobody can know."""
-    if method in ("GET", "HEAD", "OPTIONS"):
+    if method in _READS:
         detail = "The service cannot reach what it needs, its database maybe: ask again in a moment"
     else:
         detail = (
@@ -214,6 +217,12 @@ def of_outage(method: str) -> Unavailable:
             "not known: look before you send it again, or send it with the same Idempotency-Key"
         )
     return Unavailable(detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+class TooSlow(Problem):
+    """The database did not find the answer in time; a narrower question may be answered."""
+
+    status, slug, title = 503, "too-slow", "The answer takes too long to find"
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
@@ -354,6 +363,10 @@ class _Unexpected:
         try:
             await self.app(scope, receive, watched)
         except Exception as error:
+            if sqlstate(error) == STATEMENT_TIMEOUT and scope["method"] in _READS and not begun:
+                log.warning("a statement took too long", path=scope["path"], error=repr(error)[:300])
+                await TooSlow(TOO_SLOW).response(scope["path"])(scope, receive, send)
+                return
             away = is_outage(error)
             if away:
                 log.warning("met an outage", path=scope["path"], error=repr(error)[:300])

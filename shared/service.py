@@ -107,7 +107,8 @@ class Service:
         """The service's pool, as its own role."""
         if self._database is None:
             url = self.settings.database_url.get_secret_value()
-            self._database = Database(url, POOL_SIZES[self.name], name=self.name)
+            limit = self.settings.statement_timeout_seconds
+            self._database = Database(url, POOL_SIZES[self.name], name=self.name, read_seconds=limit)
         return self._database
 
     @property
@@ -323,4 +324,5 @@ def run(name: str, process: Process = "all") -> None:
         access_log=False,
         timeout_graceful_shutdown=5,
         server_header=False,
+        proxy_headers=False,  # `shared.client_address` alone says whose word on the caller's address counts
     )

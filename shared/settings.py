@@ -1,6 +1,7 @@
 """Settings every process stands on; a service adds its own in `services/<name>/settings.py`."""
 
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -36,10 +37,20 @@ class Settings(BaseSettings):
     appeals_url: str = "http://127.0.0.1:8103"
     metrics_url: str = "http://127.0.0.1:8104"
     webhooks_url: str = "http://127.0.0.1:8105"
+    gateway_networks: str = Field(
+        default="127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
+        description="Where the gateway calls from, comma-separated: `X-Forwarded-For` counts from there alone",
+    )
     clock_shift_seconds: float = Field(
         default=0.0, description="Moves this process's clock; tests give all processes the same shift"
     )
     max_body_bytes: int = Field(default=1024 * 1024, description="Largest request body a service takes")
+    requests_per_minute: int = Field(
+        default=12_000, ge=1, description="Requests of one caller that a service's process takes in a minute"
+    )
+    statement_timeout_seconds: float = Field(
+        default=20, gt=0, description="How long one statement of a reading request may take in the database"
+    )
     log_level: str = "INFO"
     oidc_issuer: str | None = Field(
         default=None, description="The region's own OIDC issuer, exactly as its tokens name it; empty: none"
@@ -55,6 +66,14 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None
+
+    @field_validator("gateway_networks")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for part in value.split(","):
+            if part.strip():
+                ip_network(part.strip())
+        return value
 
     @model_validator(mode="after")
     def _issuer_is_whole(self) -> "Settings":

@@ -26,7 +26,7 @@ from services.appeals import deadlines, hands, replies, reviewed, routes, schema
 from services.appeals.overdue import overdue_at
 from services.appeals.topics import Group
 from services.appeals.workflow import allowed_moves
-from shared import clock, preconditions
+from shared import clock, preconditions, security_log
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.masking import mask, snippet
@@ -194,6 +194,7 @@ async def item(
     ).one_or_none()
     if row is None:
         raise NotFound("No such case")
+    security_log.tell_read(caller.actor, "appeal", [appeal_id])
     appeal = row[0]
     summary = present(row, caller, await routes.shown(session, appeal.route))
     return schemas.AppealOut(

@@ -38,5 +38,5 @@ async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Pers
     check_rights(caller, Role(found.role))
     changes.apply(found, {"locked_at": None, "locked_reason": None})
     await session.flush()
-    await throttle.note_success(session, found.username)
+    await throttle.forget(session, found.username)
     return found

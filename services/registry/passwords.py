@@ -1,7 +1,9 @@
 """Passwords: Argon2, computed in threads of their own so that the loop goes on. Random secrets: a plain digest."""
 
 import asyncio
+import base64
 import hashlib
+import hmac
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -10,7 +12,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 # Each computation takes 64 MiB and one core: two at a time bound both.
-_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
+AT_ONCE = 2
+_threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="argon2")
 _hasher = PasswordHasher()
 
 
@@ -37,6 +40,12 @@ def outdated(stored: str) -> bool:
 def random_secret() -> str:
     """A secret of 256 bits, in characters that need no quoting."""
     return secrets.token_urlsafe(32)
+
+
+def derived_secret(key: str, text: str) -> str:
+    """A secret of 256 bits that follows from the text for who has the key."""
+    made = hmac.new(key.encode(), text.encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
 
 
 def digest(secret: str) -> str:

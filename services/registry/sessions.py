@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, select
+from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry import passwords
@@ -20,6 +20,9 @@ from shared.problems import NotFound
 from shared.tables.registry import Person, RefreshToken
 
 LIFETIME = timedelta(days=14)
+# Two tabs of one browser refresh at once; who copied a token comes later.
+GRACE = timedelta(seconds=30)
+REMEMBERED_ADDRESSES = 50
 
 
 @dataclass(frozen=True)
@@ -41,34 +44,44 @@ async def held(session: WriteSession, person_id: UUID) -> Person | None:
 async def begin(session: WriteSession, person_id: UUID, origin: Origin) -> tuple[UUID, str]:
     """A new session and the token that continues it."""
     session_id = new_id()
-    return session_id, await _token(session, person_id, session_id, clock.now(), origin)
-
-
-async def go_on(session: WriteSession, used: RefreshToken, origin: Origin) -> str:
-    """Use a token up; answers its successor."""
-    used.used_at = clock.now()
-    return await _token(session, used.person_id, used.session_id, used.signed_in_at, origin)
-
-
-async def _token(
-    session: WriteSession, person_id: UUID, session_id: UUID, signed_in_at: datetime, origin: Origin
-) -> str:
     token = passwords.random_secret()
-    now = clock.now()
-    session.add(
-        RefreshToken(
-            digest=passwords.digest(token),
-            session_id=session_id,
-            person_id=person_id,
-            signed_in_at=signed_in_at,
-            came_from=origin.came_from,
-            user_agent=origin.user_agent,
-            created_at=now,
-            expires_at=now + LIFETIME,
-        )
+    new = RefreshToken(session_id=session_id, person_id=person_id, signed_in_at=clock.now())
+    await _keep(session, new, token, origin)
+    return session_id, token
+
+
+async def go_on(session: WriteSession, used: RefreshToken, successor: str, origin: Origin) -> None:
+    """Use a token up; its successor continues the session."""
+    # The database's time: the next use may be read by another machine.
+    used.used_at = await session.scalar(select(func.now()))
+    continued = RefreshToken(session_id=used.session_id, person_id=used.person_id, signed_in_at=used.signed_in_at)
+    await _keep(session, continued, successor, origin)
+
+
+async def lately_continued(session: WriteSession, used: RefreshToken, successor: str) -> bool:
+    """Whether a used token was used within the grace time and its successor still waits for its first use."""
+    now: datetime | None = await session.scalar(select(func.now()))
+    if used.used_at is None or now is None or used.used_at <= now - GRACE:
+        return False
+    waits = select(RefreshToken.digest).where(
+        RefreshToken.digest == passwords.digest(successor), _living(used.person_id)
     )
+    return await session.scalar(waits) is not None
+
+
+async def addresses(session: AsyncSession, person_id: UUID) -> list[str | None]:
+    """Where the person's sessions of the last weeks came from."""
+    query = select(RefreshToken.came_from).where(RefreshToken.person_id == person_id).distinct()
+    return list(await session.scalars(query.limit(REMEMBERED_ADDRESSES)))
+
+
+async def _keep(session: WriteSession, new: RefreshToken, token: str, origin: Origin) -> None:
+    new.digest = passwords.digest(token)
+    new.came_from, new.user_agent = origin.came_from, origin.user_agent
+    new.created_at = clock.now()
+    new.expires_at = new.created_at + LIFETIME
+    session.add(new)
     await session.flush()
-    return token
 
 
 def _living(person_id: UUID) -> ColumnElement[bool]:

@@ -1,7 +1,8 @@
 """Signing in after OAuth 2: who shows a password, a refresh token or a client's secret gets an access token.
 
 An access token lives 15 minutes and cannot be taken back; a session lives on by refresh tokens of 14 days, each
-good for one use. A used one that comes again means that someone copied it: the whole session ends.
+good for one use. Within 30 seconds the same one gives the same successor again, for two tabs of a browser refresh
+at once; later it means that someone copied it: the whole session ends.
 """
 
 from dataclasses import dataclass
@@ -13,12 +14,17 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry import client_secrets, passwords, sessions, throttle
-from shared import audit, clock, tokens
+from services.registry.throttle import Attempt
+from services.registry.turns import QueueFull, Turns
+from shared import audit, clock, security_log, tokens
 from shared.access import RIGHTS, Role
 from shared.database import Database, WriteSession
 from shared.tables.registry import ApiClient, Person, RefreshToken
 
 ACCESS_LIFETIME = timedelta(minutes=15)
+# Each comparison takes a core and 64 MiB for some 50 ms.
+TURNS = Turns(at_once=passwords.AT_ONCE, most_waiting=64)
+FULL_RETRY_SECONDS = 2
 DEMO_PASSWORD = "demo"  # noqa: S105 — known to everybody on purpose; refused in production
 
 
@@ -56,6 +62,11 @@ class Issuer:
         key = tokens.read_key(keys_dir / "people.jwk")
         return cls(tokens.Signer(tokens.PEOPLE_ISSUER, key), production, passwords)
 
+    def successor(self, refresh_token: str) -> str:
+        """The token that follows a refresh token: always the same; only who has the issuer's key finds it."""
+        private = str(self.signer.key.as_dict(private=True)["d"])
+        return passwords.derived_secret(private, f"refresh token\n{refresh_token}")
+
     def access_token(
         self, who: Person | ApiClient, *, scope: str | None = None, session_id: UUID | None = None
     ) -> str:
@@ -85,28 +96,42 @@ class Compared:
     `renewed` is the hash to store instead, where today's parameters are stronger.
     """
 
-    username: str
+    attempt: Attempt
     person_id: UUID | None
     stored: str | None
     good: bool
     renewed: str | None
 
 
-async def compare(database: Database, issuer: Issuer, username: str, password: str) -> Compared:
+async def compare(
+    database: Database, issuer: Issuer, username: str, password: str, came_from: str | None
+) -> Compared:
     """Compare a password, which takes long: no connection is held meanwhile, so that guessing stops nobody's work.
 
-    Raises `Refused` for a name that must wait.
+    Raises `Refused` for a name that must wait, and with 429 when too many wait to be compared.
     """
     name = normal_username(username)
     async with database.read() as session:
-        await _refuse_blocked(session, name, clock.now())
         person = await _person_named(session, name)
+        seen = [] if person is None else await sessions.addresses(session, person.id)
+        attempt = Attempt.of(name, came_from, seen)
+        await _refuse_blocked(session, attempt, clock.now())
     stored = person.password_hash if person is not None and person.active else None
-    good = await passwords.matches(stored, password)
+    try:
+        async with TURNS.turn(attempt.address, name, known=attempt.known):
+            good = await passwords.matches(stored, password)
+    except QueueFull:
+        security_log.tell("sign_in_throttled", reason="queue", came_from=attempt.address)
+        raise Refused(
+            "temporarily_unavailable",
+            f"Too many sign in at once; try again in {FULL_RETRY_SECONDS} s",
+            status=429,
+            retry_after=FULL_RETRY_SECONDS,
+        ) from None
     if issuer.production and password == DEMO_PASSWORD:
         good = False
     renewed = await passwords.hashed(password) if good and stored and passwords.outdated(stored) else None
-    return Compared(name, person.id if person is not None else None, stored, good, renewed)
+    return Compared(attempt, person.id if person is not None else None, stored, good, renewed)
 
 
 async def by_password(
@@ -115,30 +140,42 @@ async def by_password(
     """A new session of a person. Raises `Refused`; what it counted must be committed all the same."""
     now = clock.now()
     # Again: else guesses sent all at once would all be answered before the first is counted.
-    await _refuse_blocked(session, compared.username, now)
+    await _refuse_blocked(session, compared.attempt, now)
     if not compared.good or compared.person_id is None:
-        await throttle.note_failure(session, compared.username, now)
+        await throttle.note_failure(session, compared.attempt, now)
+        _tell("sign_in_failed", compared, reason="password")
         raise Refused("invalid_grant", "The user name or the password is wrong")
     # What was changed meanwhile counts.
     current = await sessions.held(session, compared.person_id)
     if current is None or not current.active or current.password_hash != compared.stored:
         raise Refused("invalid_grant", "The user name or the password is wrong")
-    await throttle.note_success(session, compared.username)
+    await throttle.note_success(session, compared.attempt)
+    if current.locked_at is not None:
+        _tell("sign_in_failed", compared, reason="locked")
     _refuse_locked(current)
     if compared.renewed is not None:
         current.password_hash = compared.renewed
     await note_sign_in(session, current.id, now)
     session_id, refresh_token = await sessions.begin(session, current.id, origin)
+    _tell("signed_in", compared)
     return Issued(issuer.access_token(current, session_id=session_id), refresh_token)
 
 
-async def _refuse_blocked(session: AsyncSession, username: str, now: datetime) -> None:
-    wait = await throttle.blocked_for(session, username, now)
+def _tell(event: str, compared: Compared, **more: str) -> None:
+    # People type passwords into the field for names: a name that is nobody's is not told.
+    name = None if compared.person_id is None else compared.attempt.username
+    person_id = None if compared.person_id is None else str(compared.person_id)
+    security_log.tell(event, name=name, person_id=person_id, came_from=compared.attempt.address, **more)
+
+
+async def _refuse_blocked(session: AsyncSession, attempt: Attempt, now: datetime) -> None:
+    wait = await throttle.blocked_for(session, attempt, now)
     if wait:
+        security_log.tell("sign_in_throttled", reason="blocked", came_from=attempt.address)
         seconds = int(wait.total_seconds()) + 1
         raise Refused(
             "temporarily_unavailable",
-            f"Too many wrong passwords for this name; try again in {seconds} s",
+            f"Too many wrong passwords; try again in {seconds} s",
             retry_after=seconds,
         )
 
@@ -168,9 +205,10 @@ async def _person_named(session: AsyncSession, name: str) -> Person | None:
 
 
 async def by_refresh(session: WriteSession, issuer: Issuer, token: str, origin: sessions.Origin) -> Issued:
-    """Continue a session: the token is used up and its successor given.
+    """Continue a session: the token is used up and its successor given, the same again for a short while.
 
-    Raises `Refused`; when the token was used before, the session is ended, which must be committed.
+    Raises `Refused`; when the token was used longer ago, or its successor was, the session is ended, which must be
+    committed.
     """
     digest = passwords.digest(token)
     person_id = await session.scalar(select(RefreshToken.person_id).where(RefreshToken.digest == digest))
@@ -179,16 +217,20 @@ async def by_refresh(session: WriteSession, issuer: Issuer, token: str, origin: 
     found = await session.scalar(select(RefreshToken).where(RefreshToken.digest == digest))
     if found is None or person is None or found.revoked_at is not None or found.expires_at <= clock.now():
         raise Refused("invalid_grant", "The refresh token is unknown, expired or revoked")
-    if found.used_at is not None:
+    successor = issuer.successor(token)
+    again = found.used_at is not None and await sessions.lately_continued(session, found, successor)
+    if found.used_at is not None and not again:
         # Somebody copied it: of all that signing in does, this alone stands in the trail.
         audit.act_as(session, str(person.id))
+        security_log.tell("refresh_token_reused", person_id=str(person.id), session_id=str(found.session_id))
         await sessions.end_by_token(session, token)
         raise Refused("invalid_grant", "The refresh token was used before: its session is revoked, sign in again")
     if not person.active:
         raise Refused("invalid_grant", "The person may no longer sign in")
     _refuse_locked(person)
-    refresh_token = await sessions.go_on(session, found, origin)
-    return Issued(issuer.access_token(person, session_id=found.session_id), refresh_token)
+    if not again:
+        await sessions.go_on(session, found, successor, origin)
+    return Issued(issuer.access_token(person, session_id=found.session_id), successor)
 
 
 async def by_client(
@@ -202,8 +244,10 @@ async def by_client(
     good = found is not None and await client_secrets.use(session, found.id, secret)
     expired = found is not None and found.expires_at is not None and found.expires_at <= clock.now()
     if found is None or not good or not found.active or expired:
+        security_log.tell("sign_in_failed", client_id=None if found is None else str(found.id), reason="client")
         raise Refused("invalid_client", "The client is unknown, expired, or its secret is wrong", status=401)
     scope = _scope(found, wanted)
+    security_log.tell("signed_in", client_id=str(found.id))
     return Issued(issuer.access_token(found, scope=scope), None, scope)
 
 

@@ -1,67 +1,107 @@
-"""Guessing passwords is slowed down per user name, in the database: a restart or a second process forgets nothing.
+"""Guessing passwords is slowed down by user name and address, in the database: a restart forgets nothing.
 
-Five wrong passwords in a row block the name for 30 seconds; each further one doubles the time, up to 15 minutes.
-A right one, or an hour without a wrong one, starts afresh. Unknown names count like known ones.
+Five wrong passwords for a name from one address block that name there for 30 seconds; each further one doubles the
+time, up to 15 minutes. A right one, or an hour without a wrong one, starts afresh. So nobody keeps others out by
+guessing: from elsewhere the name signs in as before. Unknown names count like known ones.
+
+Who guesses from many addresses, or many names from one, is counted by name and by address as well, with larger
+numbers. Those blocks spare an address from which that name has signed in lately, where also more may be mistyped.
 """
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, delete, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.client_address import counted_address
 from shared.database import WriteSession
 from shared.tables.registry import SignInFailure
 
 ALLOWED = 5
+ALLOWED_KNOWN = 20
+ALLOWED_NAME = 50
+ALLOWED_ADDRESS = 100
 FIRST_BLOCK = timedelta(seconds=30)
 LONGEST_BLOCK = timedelta(minutes=15)
 FORGOTTEN_AFTER = timedelta(hours=1)
 
 
-def _digest(username: str) -> str:
+def _digest(text: str) -> str:
     # People type passwords into the field for names: what was typed is never stored.
-    return hashlib.sha256(username.encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def blocked_for(session: AsyncSession, username: str, now: datetime) -> timedelta:
-    """How long this name must still wait; zero when it may try."""
+@dataclass(frozen=True)
+class Attempt:
+    """A name tried from an address; `known`: that name has signed in from there lately."""
+
+    username: str
+    address: str
+    known: bool = False
+
+    @classmethod
+    def of(cls, username: str, came_from: str | None, seen: Sequence[str | None] = ()) -> "Attempt":
+        """The attempt of a name; `seen` are addresses that it has signed in from lately."""
+        address = counted_address(came_from)
+        return cls(username, address, address in {counted_address(one) for one in seen if one})
+
+    @property
+    def counts(self) -> list[tuple[str, int]]:
+        """The counts that it is held to, each with how many wrong passwords it allows."""
+        name, address = _digest(self.username), _digest(self.address)
+        pair = (f"{name}:{address}", ALLOWED_KNOWN if self.known else ALLOWED)
+        # Always in this order: two that count at once must not wait for each other.
+        return [pair] if self.known else [pair, (name, ALLOWED_NAME), (f":{address}", ALLOWED_ADDRESS)]
+
+
+async def blocked_for(session: AsyncSession, attempt: Attempt, now: datetime) -> timedelta:
+    """How long this attempt must still wait; zero when it may try."""
+    digests = [digest for digest, _ in attempt.counts]
     until: datetime | None = await session.scalar(
-        select(SignInFailure.blocked_until).where(SignInFailure.digest == _digest(username))
+        select(func.max(SignInFailure.blocked_until)).where(SignInFailure.digest.in_(digests))
     )
     return timedelta() if until is None else max(until - now, timedelta())
 
 
-def block_after(failures: int) -> timedelta:
-    """How long a name is blocked after so many wrong passwords in a row."""
-    if failures < ALLOWED:
+def block_after(failures: int, allowed: int = ALLOWED) -> timedelta:
+    """How long is blocked after so many wrong passwords in a row."""
+    if failures < allowed:
         return timedelta()
-    return min(FIRST_BLOCK * (1 << min(failures - ALLOWED, 20)), LONGEST_BLOCK)
+    return min(FIRST_BLOCK * (1 << min(failures - allowed, 20)), LONGEST_BLOCK)
 
 
-async def note_failure(session: WriteSession, username: str, now: datetime) -> None:
+async def note_failure(session: WriteSession, attempt: Attempt, now: datetime) -> None:
     """Count a wrong password; also of names that do not exist."""
     fresh = SignInFailure.failed_at < now - FORGOTTEN_AFTER
-    failures = await session.scalar(
-        insert(SignInFailure)
-        .values(digest=_digest(username), failures=1, failed_at=now)
-        .on_conflict_do_update(
-            index_elements=[SignInFailure.digest],
-            set_={"failures": case((fresh, 1), else_=SignInFailure.failures + 1), "failed_at": now},
+    for digest, allowed in attempt.counts:
+        failures = await session.scalar(
+            insert(SignInFailure)
+            .values(digest=digest, failures=1, failed_at=now)
+            .on_conflict_do_update(
+                index_elements=[SignInFailure.digest],
+                set_={"failures": case((fresh, 1), else_=SignInFailure.failures + 1), "failed_at": now},
+            )
+            .returning(SignInFailure.failures)
         )
-        .returning(SignInFailure.failures)
-    )
-    await session.execute(
-        update(SignInFailure)
-        .where(SignInFailure.digest == _digest(username))
-        .values(blocked_until=now + block_after(failures or 1))
-    )
+        await session.execute(
+            update(SignInFailure)
+            .where(SignInFailure.digest == digest)
+            .values(blocked_until=now + block_after(failures or 1, allowed))
+        )
 
 
-async def note_success(session: WriteSession, username: str) -> None:
-    """A right password: forget the wrong ones before it."""
-    await session.execute(delete(SignInFailure).where(SignInFailure.digest == _digest(username)))
+async def note_success(session: WriteSession, attempt: Attempt) -> None:
+    """A right password: forget the wrong ones before it, from there."""
+    await session.execute(delete(SignInFailure).where(SignInFailure.digest == attempt.counts[0][0]))
+
+
+async def forget(session: WriteSession, username: str) -> None:
+    """Forget the wrong passwords of a name, wherever they came from."""
+    await session.execute(delete(SignInFailure).where(SignInFailure.digest.startswith(_digest(username))))
 
 
 async def forget_old(session: WriteSession, now: datetime) -> None:

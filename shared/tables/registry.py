@@ -324,7 +324,7 @@ class RefreshToken(Base):
 
 
 class SignInFailure(Base):
-    """Wrong passwords in a row for one user name, known or not; the name itself is not kept."""
+    """Wrong passwords in a row by user name and address, by name, and by address; neither is kept as it is."""
 
     __tablename__ = "sign_in_failures"
 

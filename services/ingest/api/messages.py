@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from services.ingest.api.common import ONE, READING
 from services.ingest.intake import messages
 from services.ingest.schemas.messages import MessageDetail, MessageKind, MessageOut
+from shared import security_log
 from shared.access import Caller, Right, allowed
 from shared.networks import NetworkName
 from shared.pagination import Page, PagingDep
@@ -59,6 +60,7 @@ async def list_messages(
         conditions.append(Message.received_at < received_to)
     rows = await messages.listed(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (row.received_at, row.id), response)
+    security_log.tell_read(caller.actor, "message", [row.id for row in kept])
     return Page(items=[messages.shown(row) for row in kept], next_cursor=cursor)
 
 

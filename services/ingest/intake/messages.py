@@ -11,6 +11,7 @@ from sqlalchemy.orm import load_only
 
 from services.ingest.intake.texts import from_exact_json
 from services.ingest.schemas.messages import MessageDetail, MessageOut, VersionOut
+from shared import security_log
 from shared.access import Caller
 from shared.pagination import Paging, written
 from shared.problems import NotFound
@@ -77,6 +78,7 @@ async def find(session: AsyncSession, caller: Caller, message_id: UUID) -> Messa
     )
     if row is None:
         raise NotFound("No such message")
+    security_log.tell_read(caller.actor, "message", [message_id])
     versions = await session.execute(
         select(
             MessageVersion.version,

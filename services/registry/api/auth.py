@@ -15,6 +15,7 @@ from services.registry.schemas.sessions import ExternalIssuer, SignInWays
 from services.registry.sessions import Origin
 from services.registry.sign_in import Issued, Issuer, Refused
 from shared import audit
+from shared.client_address import client_address
 from shared.logs import logger
 from shared.outages import is_outage
 from shared.problems import RETRY_AFTER_SECONDS
@@ -86,6 +87,7 @@ REVOKE_BODY = _form_body(
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": OAuthError, "description": "Refused (RFC 6749, 5.2), not a problem document"},
     401: {"model": OAuthError, "description": "The client is not accepted (RFC 6749, 5.2)"},
+    429: {"model": OAuthError, "description": "Too many sign in at once: come again after `Retry-After` seconds"},
     503: {"model": OAuthError, "description": "The database does not answer; try again after `Retry-After`"},
 }
 AWAY = Refused(
@@ -159,7 +161,8 @@ async def _grant(request: Request, service: ServiceDep, session: WritingUnchecke
         case "password":
             username, password = _needed(form, "username"), _needed(form, "password")
             # Before the first statement of `session`, which holds no connection until then.
-            compared = await sign_in.compare(service.database, issuer, username, password)
+            came_from = client_address(request)
+            compared = await sign_in.compare(service.database, issuer, username, password, came_from)
             return await sign_in.by_password(session, issuer, compared, _origin(request))
         case "refresh_token":
             return await sign_in.by_refresh(session, issuer, _needed(form, "refresh_token"), _origin(request))
@@ -198,8 +201,9 @@ async def token(
 ) -> TokenAnswer | JSONResponse:
     """The token endpoint of OAuth 2 (RFC 6749). Errors are `{error, error_description}`, as OAuth says.
 
-    An access token lives 15 minutes. A refresh token lives 14 days and is good for one use: a second use ends
-    its session. Wrong passwords slow a user name down: after five, 30 seconds, doubling up to 15 minutes.
+    An access token lives 15 minutes. A refresh token lives 14 days and is good for one use: within 30 seconds it
+    gives the same successor again, a later use ends its session. Wrong passwords slow a user name down where they
+    come from: after five, 30 seconds, doubling up to 15 minutes.
     """
     try:
         issued = await _grant(request, service, session, issuer)

@@ -1,0 +1,138 @@
+"""Turns at comparing passwords, which is slow on purpose: few at once, a bounded queue, fair between callers.
+
+Turns go round between addresses, and within one address between user names, so that a flood waits for itself. Who
+signs in from an address where that name has signed in before goes first. When the queue is full, the newest of
+whoever waits most often gives way.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+
+class QueueFull(Exception):  # noqa: N818 — reads better where it is raised
+    """Too many wait already."""
+
+
+Waiter = asyncio.Future[None]
+
+
+@dataclass
+class _Line:
+    """Those who wait, by address and user name."""
+
+    by_address: OrderedDict[str, OrderedDict[str, deque[Waiter]]] = field(default_factory=OrderedDict)
+
+    def waiting(self, address: str) -> int:
+        return sum(len(line) for line in self.by_address.get(address, {}).values())
+
+    def add(self, address: str, name: str, waiter: Waiter) -> None:
+        self.by_address.setdefault(address, OrderedDict()).setdefault(name, deque()).append(waiter)
+
+    def next(self) -> Waiter | None:
+        """The one whose turn it is; its address and its name come last from now on."""
+        if not self.by_address:
+            return None
+        address, names = next(iter(self.by_address.items()))
+        name, line = next(iter(names.items()))
+        waiter = line.popleft()
+        names.move_to_end(name)
+        self.by_address.move_to_end(address)
+        self._tidy(address, name)
+        return waiter
+
+    def give_way(self, address: str, name: str) -> Waiter | None:
+        """Take out the newest of the address that waits most often, or of the newcomer's address the newest of the
+        name that does; None when that is the newcomer.
+        """
+        most = max(self.by_address, key=self.waiting, default=None)
+        if most is None:
+            return None
+        if self.waiting(most) <= self.waiting(address) + 1:
+            most = address
+            names = self.by_address.get(address, OrderedDict())
+            if max(map(len, names.values()), default=0) <= len(names.get(name, ())) + 1:
+                return None
+        return self._newest(most)
+
+    def newest_of_most(self) -> Waiter | None:
+        """Take out the newest of the address that waits most often."""
+        most = max(self.by_address, key=self.waiting, default=None)
+        return None if most is None else self._newest(most)
+
+    def _newest(self, address: str) -> Waiter:
+        names = self.by_address[address]
+        name = max(names, key=lambda one: len(names[one]))
+        waiter = names[name].pop()
+        self._tidy(address, name)
+        return waiter
+
+    def remove(self, address: str, name: str, waiter: Waiter) -> bool:
+        """Take out one who waits no more; false when they were out already."""
+        line = self.by_address.get(address, OrderedDict()).get(name)
+        if line is None or waiter not in line:
+            return False
+        line.remove(waiter)
+        self._tidy(address, name)
+        return True
+
+    def _tidy(self, address: str, name: str) -> None:
+        names = self.by_address[address]
+        if not names[name]:
+            del names[name]
+        if not names:
+            del self.by_address[address]
+
+
+class Turns:
+    """`at_once` turns at a time; at most `most_waiting` wait, and `waiting` do."""
+
+    def __init__(self, *, at_once: int, most_waiting: int) -> None:
+        self._free = at_once
+        self._most_waiting = most_waiting
+        self.waiting = 0
+        self._known, self._others = _Line(), _Line()
+
+    @asynccontextmanager
+    async def turn(self, address: str, name: str, *, known: bool) -> AsyncIterator[None]:
+        """Hold a turn for the block. Raises `QueueFull`, also for who waits and has to give way."""
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait(address, name, self._known if known else self._others)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, address: str, name: str, line: _Line) -> None:
+        if self.waiting >= self._most_waiting:
+            # Whoever is not known gives way to who is.
+            leaves = self._others.newest_of_most() if line is self._known else None
+            leaves = leaves or line.give_way(address, name)
+            if leaves is None:
+                raise QueueFull
+            self.waiting -= 1
+            if not leaves.done():
+                leaves.set_exception(QueueFull())
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        line.add(address, name, waiter)
+        self.waiting += 1
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._pass_on()  # the turn came, and nobody is there to take it
+            elif line.remove(address, name, waiter):
+                self.waiting -= 1
+            raise
+
+    def _pass_on(self) -> None:
+        while (waiter := self._known.next() or self._others.next()) is not None:
+            self.waiting -= 1
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._free += 1

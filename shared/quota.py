@@ -1,0 +1,65 @@
+"""How many requests a caller may send: a bucket for each that fills again steadily, in this process's memory.
+
+In memory, for a row in the database would cost each request more than most of them do, and a process protects
+itself. Headers after draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` says what is allowed, `RateLimit`
+what is left and when the bucket is full again.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MOST_CALLERS = 50_000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one request may; `wait_seconds` is zero when it may go on."""
+
+    allowed: int
+    window_seconds: int
+    left: int
+    full_in_seconds: int
+    wait_seconds: int
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """As the answer tells it."""
+        return {
+            "RateLimit-Policy": f'"default";q={self.allowed};w={self.window_seconds}',
+            "RateLimit": f'"default";r={self.left};t={self.full_in_seconds}',
+        }
+
+
+class Quota:
+    """`allowed` requests of one caller in a window, at once or spread."""
+
+    def __init__(self, allowed: int, window_seconds: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._allowed = allowed
+        self._window = window_seconds
+        self._now = now
+        # When each caller's bucket is full again: the generic cell rate algorithm.
+        self._full_at: dict[str, float] = {}
+
+    def take(self, caller: str) -> Verdict:
+        """Count one request of the caller; one that must wait is not counted."""
+        now = self._now()
+        each = self._window / self._allowed
+        full_at = max(self._full_at.get(caller, now), now) + each
+        wait = full_at - now - self._window
+        if wait > 0:
+            return self._verdict(full_at - each - now, math.ceil(wait))
+        if caller not in self._full_at and len(self._full_at) >= MOST_CALLERS:
+            self._forget_full(now)
+        self._full_at[caller] = full_at
+        return self._verdict(full_at - now, 0)
+
+    def _verdict(self, full_in: float, wait: int) -> Verdict:
+        left = math.floor((self._window - full_in) * self._allowed / self._window + 1e-6)
+        return Verdict(self._allowed, self._window, max(left, 0), math.ceil(full_in), wait)
+
+    def _forget_full(self, now: float) -> None:
+        self._full_at = {caller: at for caller, at in self._full_at.items() if at > now}
+        if len(self._full_at) >= MOST_CALLERS:  # a flood of callers: they start afresh rather than fill the memory
+            self._full_at.clear()

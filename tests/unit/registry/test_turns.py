@@ -1,0 +1,82 @@
+"""Turns at comparing passwords: bounded, and fair between addresses and names."""
+
+import asyncio
+
+import pytest
+
+from services.registry.turns import QueueFull, Turns
+
+
+class Stage:
+    """Takes turns and writes down who had one."""
+
+    def __init__(self, *, most_waiting: int = 100) -> None:
+        self.turns = Turns(at_once=1, most_waiting=most_waiting)
+        self.had: list[str] = []
+
+    async def _one(self, address: str, name: str, known: bool) -> None:
+        async with self.turns.turn(address, name, known=known):
+            self.had.append(name)
+            await asyncio.sleep(0)
+
+    async def come(self, address: str, name: str, *, known: bool = False) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._one(address, name, known))
+        await asyncio.sleep(0)
+        return task
+
+
+async def test_a_flood_waits_for_itself() -> None:
+    stage = Stage()
+    tasks = []
+    async with stage.turns.turn("x", "holder", known=False):
+        tasks += [await stage.come("flood", f"guess{number}") for number in range(18)]
+        tasks.append(await stage.come("other", "honest"))
+    await asyncio.gather(*tasks)
+    assert stage.had.index("honest") <= 1
+    assert len(stage.had) == 19
+
+
+async def test_names_of_one_address_take_turns_too() -> None:
+    stage = Stage()
+    async with stage.turns.turn("x", "holder", known=False):
+        tasks = [await stage.come("office", "guessed") for _ in range(18)]
+        tasks.append(await stage.come("office", "honest"))
+    await asyncio.gather(*tasks)
+    assert stage.had.index("honest") <= 1
+
+
+async def test_who_signed_in_from_there_before_goes_first() -> None:
+    stage = Stage()
+    async with stage.turns.turn("x", "holder", known=False):
+        tasks = [await stage.come(f"flood{number}", f"guess{number}") for number in range(18)]
+        tasks.append(await stage.come("flood1", "honest", known=True))
+    await asyncio.gather(*tasks)
+    assert stage.had[0] == "honest"
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_the_newest_of_a_flood_gives_way_when_the_queue_is_full(known: bool) -> None:
+    stage = Stage(most_waiting=3)
+    async with stage.turns.turn("x", "holder", known=False):
+        tasks = [await stage.come("flood", f"guess{number}") for number in range(3)]
+        with pytest.raises(QueueFull):
+            await (await stage.come("flood", "guess3"))
+        tasks.append(await stage.come("other", "honest", known=known))
+        assert stage.turns.waiting == 3
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert sum(isinstance(one, QueueFull) for one in found) == 1
+    assert "honest" in stage.had
+
+
+async def test_who_goes_away_leaves_no_turn_behind() -> None:
+    stage = Stage()
+    async with stage.turns.turn("x", "holder", known=False):
+        waits = [await stage.come("a", f"gone{number}") for number in range(3)]
+        for task in waits[:2]:
+            task.cancel()
+    # The third is given its turn in the moment it goes away.
+    waits[2].cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+    assert stage.turns.waiting == 0
+    await (await stage.come("b", "next"))
+    assert stage.had[-1] == "next"

@@ -1,0 +1,40 @@
+"""Requests of one caller are counted, and what is left is told."""
+
+import pytest
+
+from shared import quota
+from shared.quota import Quota
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_caller_over_the_quota_waits_and_others_do_not() -> None:
+    clock = Clock()
+    found = Quota(60, 60, clock)
+    assert [found.take("a").wait_seconds for _ in range(60)] == [0] * 60
+    refused = found.take("a")
+    assert (refused.wait_seconds, refused.left, refused.full_in_seconds) == (1, 0, 60)
+    assert found.take("b").wait_seconds == 0
+    clock.now += 1
+    assert found.take("a").wait_seconds == 0
+    assert found.take("a").wait_seconds == 1
+    clock.now += 60
+    assert found.take("a").left == 59
+
+
+def test_the_headers_are_those_of_the_draft() -> None:
+    first = Quota(60, 60, Clock()).take("a")
+    assert first.headers == {"RateLimit-Policy": '"default";q=60;w=60', "RateLimit": '"default";r=59;t=1'}
+
+
+def test_a_flood_of_callers_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "MOST_CALLERS", 100)
+    found = Quota(60, 60, Clock())
+    for number in range(1000):
+        found.take(str(number))
+    assert len(found._full_at) <= 100
