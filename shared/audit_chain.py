@@ -23,7 +23,7 @@ log = logger(__name__)
 
 GENESIS = bytes(32)
 BATCH = 2_000
-_HASHED = [column for column in AuditEntry.__table__.columns if column.name != "chain"]
+_HASHED = [column for column in AuditEntry.__table__.columns if column.name not in {"chain", "write_order"}]
 _SET = text(
     """UPDATE audit SET position = given.position, chain = given.chain
     FROM unnest(CAST(:ids AS uuid[]), CAST(:positions AS bigint[]), CAST(:chains AS bytea[]))
@@ -55,7 +55,7 @@ async def number_and_chain(session: WriteSession, limit: int = BATCH) -> int:
         await session.execute(
             select(*_HASHED)
             .where(AuditEntry.position.is_(None))
-            .order_by(AuditEntry.created_at, AuditEntry.id)
+            .order_by(AuditEntry.write_order.nulls_first(), AuditEntry.created_at, AuditEntry.id)
             .limit(limit)
         )
     ).all()

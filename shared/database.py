@@ -164,6 +164,14 @@ async def uncrossed(session: WriteSession, work: Callable[[], Awaitable[T]]) -> 
     raise AssertionError("the last attempt returns or raises")
 
 
+async def commit_on_standby(session: WriteSession) -> None:
+    """Let this transaction's commit wait for the standby that the server names in `synchronous_standby_names`.
+
+    For what must not be forgotten by a failover, where the server's own `synchronous_commit` is `local`.
+    """
+    await session.execute(text("SET LOCAL synchronous_commit = on"))
+
+
 async def driver_connection(session: AsyncSession) -> asyncpg.Connection:
     """The asyncpg connection of a session, inside the session's transaction.
 

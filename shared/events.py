@@ -1,9 +1,11 @@
 """The outbox: every change that others care about, numbered after commit, read by position.
 
-A writer inserts with `position` null, in the transaction of the change. The relay, one at a time under an
-advisory lock, numbers committed rows without gaps. A reader asks for `position > cursor` and moves its cursor in
-the transaction of what it did. A sequence, a time or a UUIDv7 given before commit would let a reader step over
-rows that commit late; a number given after commit cannot.
+A writer inserts with `position` null, in the transaction of the change, after it locked or wrote the row of the
+subject. The insert takes the next number of a sequence, so the events of one subject stand in the order in which
+their transactions held its lock, whatever the machines' clocks say. The relay, one at a time under an advisory
+lock, numbers committed rows in that order, without gaps on one server. A reader asks for `position > cursor` and
+moves its cursor in the transaction of what it did. A sequence, a time or a UUIDv7 given before commit would let a
+reader step over rows that commit late; a number given after commit cannot.
 """
 
 import asyncio
@@ -13,26 +15,37 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.audit_chain import number_and_chain
-from shared.database import Database, WriteSession
+from shared.database import Database, ReadOnlyServer, WriteSession
 from shared.ids import new_id
 from shared.jobs import Jobs
 from shared.logs import logger
-from shared.outages import is_outage
+from shared.outages import is_fault, is_outage, is_timeout
 from shared.rows import insert_rows
-from shared.tables.events import CursorMixin, Event
+from shared.tables.events import CursorMixin, Event, FeedEpoch
 from shared.wakeups import EVENTS, OUTBOX, WakeUps, wait
 
 log = logger(__name__)
 
 RELAY_LOCK = 0x676F7370  # "gosp"
 BATCH = 500
+EPOCH_BITS = 32
+_SERVER = text(
+    """SELECT system_identifier, CASE WHEN NOT pg_is_in_recovery() THEN
+        ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END
+    FROM pg_control_system()"""
+)
+
+# Failures of one event alone before it is dead-lettered. A timeout may be the database's, which answers a ping and
+# is slow all the same: twenty of 30 seconds each are half an hour.
 PATIENCE = 5
+PATIENCE_WITH_TIMEOUTS = 20
+AFTER_OUTAGE_SECONDS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +61,13 @@ class NewEvent:
 
 
 async def emit(session: WriteSession, *events: NewEvent) -> None:
-    """Write events in the session's transaction; the relay wakes when it commits."""
+    """Write events in the session's transaction; the relay wakes when it commits.
+
+    The subject's row is locked or written before; what the session has still to write is written here.
+    """
     if not events:
         return
+    await session.flush()
     created_at = clock.now()
     await insert_rows(
         session,
@@ -75,18 +92,19 @@ async def emit(session: WriteSession, *events: NewEvent) -> None:
 
 
 async def number_committed(database: Database, limit: int = 5_000) -> int:
-    """Give the next positions to committed events and audit rows, in order of writing; returns how many.
+    """Give the next positions to committed events and audit rows, in the order of writing; returns how many.
 
     Audit rows are chained in the same step. Returns 0 when another relay holds the lock.
     """
     async with database.write() as session:
         if not await session.scalar(select(func.pg_try_advisory_xact_lock(RELAY_LOCK))):
             return 0
-        last = await session.scalar(select(func.coalesce(func.max(Event.position), 0)))
+        last = await _last_position(session)
+        order = (Event.write_order.nulls_first(), Event.created_at, Event.id)
         waiting = (
-            select(Event.id, func.row_number().over(order_by=(Event.created_at, Event.id)).label("nth"))
+            select(Event.id, func.row_number().over(order_by=order).label("nth"))
             .where(Event.position.is_(None))
-            .order_by(Event.created_at, Event.id)
+            .order_by(*order)
             .limit(limit)
             .subquery()
         )
@@ -101,13 +119,40 @@ async def number_committed(database: Database, limit: int = 5_000) -> int:
         return count + await number_and_chain(session)
 
 
+async def _last_position(session: WriteSession) -> int:
+    """The last position given; after a failover to another server, the one before the first of a new epoch.
+
+    What the lost server numbered last may be missing here and known outside: those positions are not given again.
+    """
+    last = await session.scalar(select(func.coalesce(func.max(Event.position), 0))) or 0
+    # A promotion or a restored backup begins a timeline; the checkpoint's own is told only after a while.
+    system, timeline = (await session.execute(_SERVER)).one()
+    if timeline is None:
+        raise ReadOnlyServer("the server is a standby")
+    server = f"{system}/{timeline}"
+    known = await session.scalar(select(FeedEpoch).order_by(FeedEpoch.epoch.desc()).limit(1))
+    if known is not None and known.server == server:
+        return max(last, known.epoch << EPOCH_BITS)
+    epoch = 0 if known is None else max(timeline, (last >> EPOCH_BITS) + 1)
+    if known is not None:
+        log.warning("another server numbers the events", server=server, before=known.server, epoch=epoch)
+    session.add(FeedEpoch(epoch=epoch, server=server, created_at=clock.now()))
+    return max(last, epoch << EPOCH_BITS)
+
+
 async def relay(database: Database, wakeups: WakeUps) -> None:
     """Number events for ever. Every worker runs one; the lock lets one at a time through."""
     async with wakeups.subscribed(OUTBOX) as woken:
         while True:
             await wait(woken, seconds=1)
-            while await number_committed(database):
-                pass
+            try:
+                while await number_committed(database):
+                    pass
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                log.warning("the relay waits for the database", error=repr(error)[:300])
+                await asyncio.sleep(AFTER_OUTAGE_SECONDS)
 
 
 Handler = Callable[[WriteSession, Sequence[Event]], Awaitable[None]]
@@ -135,9 +180,9 @@ class Consumer:
     """Reads events in order, exactly once: the cursor moves in the transaction of the handler's work.
 
     A batch that raises is tried again one by one, so that one bad event cannot hide behind others. An event that
-    fails `PATIENCE` times alone is handed to `jobs` in the transaction that steps over it: there it is tried with
-    back-off and then held for a person, while the others go on. Without `jobs` it is tried for ever. Meanwhile
-    `/health/ready` says so.
+    fails `PATIENCE` times alone, and once more, is handed to `jobs` in the transaction that steps over it: there
+    it is tried with back-off and then held for a person, while the others go on. Without `jobs` it is tried for
+    ever. An outage counts nothing, and the count begins anew after it. Meanwhile `/health/ready` says so.
     """
 
     name: str
@@ -193,22 +238,33 @@ class Consumer:
 
     async def run(self, database: Database, wakeups: WakeUps, report: Callable[[str, str | None], None]) -> None:
         """Handle events for ever; `report(name, error or None)` feeds the readiness check."""
-        limit, failures = BATCH, 0
+        limit, failures, timeouts = BATCH, 0, 0
         async with wakeups.subscribed(EVENTS) as woken:
             while True:
                 await wait(woken, seconds=2)
                 try:
+                    if self._exhausted(failures, timeouts):
+                        await self.step_over(database)
+                        failures = timeouts = 0
                     while await self.step(database, limit):
-                        failures = 0
+                        failures = timeouts = 0
                         limit = min(limit * 4, BATCH)
                     report(self.name, None)
                 except Exception as error:  # kept, reported, tried again
-                    log.exception("consumer failed", consumer=self.name, limit=limit)
                     report(self.name, repr(error))
-                    if limit == 1:
-                        failures += 1
-                        await asyncio.sleep(min(0.1 * 2**failures, 30))
-                        if failures >= PATIENCE and not is_outage(error):
-                            await self.step_over(database)
-                    limit = 1
                     woken.set()
+                    if not await is_fault(error, database.ping):
+                        log.warning("consumer waits", consumer=self.name, error=repr(error)[:300])
+                        failures = timeouts = 0
+                        await asyncio.sleep(AFTER_OUTAGE_SECONDS)
+                        continue
+                    log.exception("consumer failed", consumer=self.name, limit=limit)
+                    if limit == 1:
+                        failures, timeouts = failures + (not is_timeout(error)), timeouts + is_timeout(error)
+                        # No pause before the dead letter: the last failure is of this moment.
+                        if not self._exhausted(failures, timeouts):
+                            await asyncio.sleep(min(0.1 * 2 ** (failures + timeouts), 30))
+                    limit = 1
+
+    def _exhausted(self, failures: int, timeouts: int) -> bool:
+        return self.jobs is not None and (failures > PATIENCE or timeouts > PATIENCE_WITH_TIMEOUTS)

@@ -230,6 +230,8 @@ class Service:
                 error = "the worker ended"
             except Exception as failure:  # reported, and started again below
                 error = repr(failure)
+                if is_outage(failure):
+                    delay = 1.0
                 log.exception("worker failed", worker=name, retry_in=delay)
             self.report(name, error)
             if time.monotonic() - started > 60:

@@ -4,29 +4,33 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, LargeBinary, text
+from sqlalchemy import BigInteger, Index, LargeBinary, Sequence, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, Id
 
+WRITE_ORDER = Sequence("write_order_seq", metadata=Base.metadata)
+
 
 class Event(Base):
     """A change others care about, written in the transaction that made it.
 
-    `position` stays null until the relay numbers the committed row: readers page by position only.
+    `position` stays null until the relay numbers the committed row: readers page by position only. `write_order`
+    is the database's own order of writing, which the relay follows.
     `organisation_id` scopes who may see it; null is for the centre alone.
     """
 
     __tablename__ = "events"
     __table_args__ = (
         Index("ix_events_position", "position", unique=True),
-        Index("ix_events_unnumbered", "created_at", "id", postgresql_where=text("position IS NULL")),
+        Index("ix_events_waiting", "write_order", "created_at", "id", postgresql_where=text("position IS NULL")),
         Index("ix_events_subject_id", "subject_id", "position"),
     )
 
     id: Mapped[Id]
     position: Mapped[int | None] = mapped_column(BigInteger)
+    write_order: Mapped[int | None] = mapped_column(BigInteger, server_default=WRITE_ORDER.next_value())
     type: Mapped[str]
     subject_id: Mapped[UUID]
     organisation_id: Mapped[UUID | None]
@@ -46,7 +50,7 @@ class AuditEntry(Base):
     __tablename__ = "audit"
     __table_args__ = (
         Index("ix_audit_position", "position", unique=True),
-        Index("ix_audit_unnumbered", "created_at", "id", postgresql_where=text("position IS NULL")),
+        Index("ix_audit_waiting", "write_order", "created_at", "id", postgresql_where=text("position IS NULL")),
         Index("ix_audit_subject_id", "subject_id", "position"),
         Index("ix_audit_organisation_id", "organisation_id", "position"),
         Index("ix_audit_actor", "actor", "position"),
@@ -62,6 +66,7 @@ class AuditEntry(Base):
 
     id: Mapped[Id]
     position: Mapped[int | None] = mapped_column(BigInteger)
+    write_order: Mapped[int | None] = mapped_column(BigInteger, server_default=WRITE_ORDER.next_value())
     chain: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[CreatedAt]
     service: Mapped[str]
@@ -75,6 +80,16 @@ class AuditEntry(Base):
     after: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     request_id: Mapped[str | None]
     came_from: Mapped[str | None]
+
+
+class FeedEpoch(Base):
+    """Which server numbered events, since when: a position is `epoch << 32` and a number."""
+
+    __tablename__ = "feed_epochs"
+
+    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    server: Mapped[str]
+    created_at: Mapped[CreatedAt]
 
 
 class CursorMixin:

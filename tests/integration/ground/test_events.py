@@ -3,17 +3,24 @@
 import asyncio
 import json
 import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
+from shared import clock
 from shared.database import Database, WriteSession
-from shared.events import Consumer, NewEvent, emit, number_committed, read_after, relay
+from shared.events import Consumer, Handler, NewEvent, emit, number_committed, read_after, relay
 from shared.jobs import Jobs
 from shared.tables.events import AppealsCursor, Event
 from shared.wakeups import WakeUps
 from tests.conftest import TestDatabase
+from tests.integration.ground.away import full, read_only
 
 WRITERS = 8
 EVENTS_EACH = 250
@@ -172,3 +179,171 @@ async def test_reader_session_cannot_write(appeals_database: Database, database:
     async with appeals_database.read() as reader:
         with pytest.raises(Exception, match="read-only transaction"):
             await emit(reader, event())  # type: ignore[arg-type]
+
+
+async def test_a_machine_whose_clock_is_ahead_cannot_put_edited_before_received(
+    appeals_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, now = uuid4(), clock.now()
+    monkeypatch.setattr("shared.clock.now", lambda: now + timedelta(minutes=5))
+    async with appeals_database.write() as session:
+        await emit(session, event("message.received", subject))
+    monkeypatch.setattr("shared.clock.now", lambda: now)
+    async with appeals_database.write() as session:
+        await emit(session, event("message.edited", subject))
+    await number_committed(appeals_database)
+    async with appeals_database.read() as reader:
+        found = await read_after(reader, 0)
+    assert [one.type for one in found] == ["message.received", "message.edited"]
+
+
+async def test_an_event_is_numbered_after_the_lock_that_its_pending_change_takes(
+    appeals_database: Database,
+) -> None:
+    """Two writers of one row, the second begun first: its event comes after that of the first to hold the row."""
+    async with appeals_database.write() as session:
+        session.add(AppealsCursor(consumer="subject", position=0))
+    begun, written = asyncio.Event(), asyncio.Event()
+
+    async def second() -> None:
+        async with appeals_database.write() as session:
+            row = await session.get_one(AppealsCursor, "subject")
+            begun.set()
+            await written.wait()
+            row.position += 1  # not yet in the database when the event is emitted
+            await emit(session, event("second"))
+
+    async def first() -> None:
+        async with appeals_database.write() as session:
+            await begun.wait()
+            row = await session.get_one(AppealsCursor, "subject", with_for_update=True)
+            row.position += 1
+            written.set()
+            await asyncio.sleep(0.3)  # the second waits for the row meanwhile
+            await emit(session, event("first"))
+
+    await asyncio.gather(second(), first())
+    await number_committed(appeals_database)
+    async with appeals_database.read() as reader:
+        assert [one.type for one in await read_after(reader, 0)] == ["first", "second"]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two failures instead of five are too many; tracebacks, slow to write in colour, are left out."""
+    monkeypatch.setattr("shared.events.PATIENCE", 2)
+    monkeypatch.setattr("shared.events.PATIENCE_WITH_TIMEOUTS", 2)
+    monkeypatch.setattr("shared.events.AFTER_OUTAGE_SECONDS", 0.05)
+    monkeypatch.setattr("shared.events.log", mock.Mock())
+
+
+@asynccontextmanager
+async def reading(
+    pool: Database, handle: Handler, report: Callable[[str, str | None], None] = lambda *_: None
+) -> AsyncIterator[None]:
+    consumer = Consumer("reader", AppealsCursor, ("appeal.opened",), handle, Jobs("appeals"))
+    task = asyncio.create_task(consumer.run(pool, WakeUps(), report))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("away", [full, read_only])
+async def test_no_event_is_dead_lettered_for_an_outage_and_none_overtakes(
+    appeals_database: Database,
+    database: TestDatabase,
+    away: Callable[[TestDatabase], Any],
+    impatient: None,
+) -> None:
+    async with appeals_database.write() as session:
+        await emit(session, *(event() for _ in range(5)))
+    await number_committed(appeals_database)
+    seen: list[int | None] = []
+
+    async def handle(_session: WriteSession, events: Sequence[Event]) -> None:
+        seen.extend(found.position for found in events)
+
+    failures = 0
+
+    def report(_name: str, error: str | None) -> None:
+        nonlocal failures
+        failures += error is not None
+
+    async with asyncio.timeout(60), AsyncExitStack() as stack:
+        async with away(database):
+            await stack.enter_async_context(reading(appeals_database, handle, report))
+            while failures < 8:
+                await asyncio.sleep(0.02)
+        while len(seen) < 5:
+            await asyncio.sleep(0.02)
+    assert seen == [1, 2, 3, 4, 5]
+    eye = await database.connect()
+    assert await eye.fetchval("SELECT count(*) FROM appeals_jobs.pgqueuer") == 0
+    await eye.close()
+
+
+async def test_failures_before_an_outage_do_not_add_up_with_those_after_it(
+    appeals_database: Database, database: TestDatabase, impatient: None
+) -> None:
+    async with appeals_database.write() as session:
+        await emit(session, event())
+    await number_committed(appeals_database)
+    # The batch, then alone: two faults, an outage, two faults, well.
+    fates = [ValueError(), ValueError(), ValueError(), ConnectionResetError(), ValueError(), ValueError()]
+    done = asyncio.Event()
+
+    async def handle(_session: WriteSession, _events: Sequence[Event]) -> None:
+        if fates:
+            raise fates.pop(0)
+        done.set()
+
+    async with asyncio.timeout(60), reading(appeals_database, handle):
+        await done.wait()
+    eye = await database.connect()
+    assert await eye.fetchval("SELECT count(*) FROM appeals_jobs.pgqueuer") == 0
+    await eye.close()
+
+
+async def test_an_event_that_always_times_out_alone_is_dead_lettered_and_the_others_go_on(
+    appeals_database: Database, impatient: None
+) -> None:
+    slow, good = uuid4(), uuid4()
+    async with appeals_database.write() as session:
+        await emit(session, event(subject=slow), event(subject=good))
+    await number_committed(appeals_database)
+    done = asyncio.Event()
+
+    async def handle(session: WriteSession, events: Sequence[Event]) -> None:
+        if any(found.subject_id == slow for found in events):
+            await session.execute(text("SET LOCAL statement_timeout = 20"))
+            await session.execute(text("SELECT pg_sleep(5)"))
+        done.set()
+
+    async with asyncio.timeout(60), reading(appeals_database, handle):
+        await done.wait()
+
+
+async def test_positions_that_a_lost_server_gave_are_not_given_again(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    """The standby had not yet what the lost server numbered last; consumers outside had read it."""
+    async with appeals_database.write() as session:
+        await emit(session, *(event() for _ in range(3)))
+    await number_committed(appeals_database)
+    lost = 3
+    eye = await database.connect()
+    await eye.execute("DELETE FROM events WHERE position = $1", lost)
+    # As a promotion leaves it: the same system, another timeline than the one that numbered so far.
+    await eye.execute("UPDATE feed_epochs SET server = regexp_replace(server, '/.*', '/0')")
+    async with appeals_database.write() as session:
+        await emit(session, event("appeal.closed"))
+    await number_committed(appeals_database)
+    async with appeals_database.write() as session:
+        await emit(session, event("appeal.reopened"))
+    await number_committed(appeals_database)
+    async with appeals_database.read() as reader:
+        found = [(one.type, one.position) for one in await read_after(reader, lost)]
+    assert found == [("appeal.closed", (1 << 32) + 1), ("appeal.reopened", (1 << 32) + 2)]
+    await eye.close()

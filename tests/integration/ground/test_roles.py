@@ -10,7 +10,7 @@ PAIRS = [(role, table) for role in SERVICES for table in sorted(OWNERS) if OWNER
 
 
 def test_every_table_has_an_owner() -> None:
-    assert set(Base.metadata.tables) == set(OWNERS) | {"events", "audit"}
+    assert set(Base.metadata.tables) == set(OWNERS) | {"events", "audit", "feed_epochs"}
 
 
 async def test_no_role_writes_anothers_table(database: TestDatabase) -> None:
