@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -67,6 +68,17 @@ async def stored(system: Connected, asked: list[dict[str, Any]]) -> dict[str, UU
     return await eventually(look, seconds=SECONDS[len(asked)])
 
 
+async def answered(system: Connected, questions: Iterable[UUID]) -> None:
+    """Ask for all answers, a few at once: the API has few connections."""
+    gate = asyncio.Semaphore(AT_ONCE // 2)
+
+    async def ask(question: UUID) -> None:
+        async with gate:
+            await system.answer(question, WORDS)
+
+    await asyncio.gather(*map(ask, questions))
+
+
 def places(emulator: Emulator, page: str) -> "Counter[tuple[str, str]]":
     """Where answers stand, and to which comment: how many in each place."""
     return Counter((str(one["thread"]), str(one["in_reply_to"] or "")) for one in emulator.answers(page))
@@ -104,7 +116,7 @@ async def test_every_answer_stands_once_in_its_place_whatever_the_clocks_say(
                     )
                     rows = await stored(system, asked)
                     emulator.post("faults", **LOSSES, methods=METHODS[name])
-                    await asyncio.gather(*(system.answer(row, WORDS) for row in rows.values()))
+                    await answered(system, rows.values())
 
                 async def published() -> bool:
                     for name, emulator in emulators.items():
