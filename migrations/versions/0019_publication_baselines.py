@@ -8,8 +8,8 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.indexes import create_index_concurrently, drop_index_concurrently
 
-revision: str = "0024"
-down_revision: str | None = "0023"
+revision: str = "0019"
+down_revision: str | None = "0018"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
