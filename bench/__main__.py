@@ -3,7 +3,16 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("freshness", "listen", "faults", "understanding", "topics", "pipeline", "registry_search")
+BENCHMARKS = (
+    "freshness",
+    "listen",
+    "faults",
+    "understanding",
+    "hostile_texts",
+    "topics",
+    "pipeline",
+    "registry_search",
+)
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ class Part:
     prefix: str = ""
 
 
-def main(name: str, parts: Sequence[Part]) -> None:
+def main(name: str, parts: Sequence[Part], runs: int = 3) -> None:
     """Command line of a benchmark: `python -m bench.NAME [--quick] [--json]`; exit 1 below a bar."""
     parser = argparse.ArgumentParser(prog=f"python -m bench.{name}")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, one run")
@@ -61,8 +61,8 @@ def main(name: str, parts: Sequence[Part]) -> None:
     asked = parser.parse_args()
     results = []
     for part in parts:
-        size, runs = (part.quick, 1) if asked.quick else (part.full, 3)
-        result = asyncio.run(measure(part.name, bar=part.bar, unit=part.unit, size=size, runs=runs, run=part.run))
+        size, times = (part.quick, 1) if asked.quick else (part.full, runs)
+        result = asyncio.run(measure(part.name, bar=part.bar, unit=part.unit, size=size, runs=times, run=part.run))
         results.append(result)
         print(
             f"{result.name}: {result.ours:,.0f} {part.unit}, floor {result.floor:,.0f} {part.unit}, "

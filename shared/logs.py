@@ -23,7 +23,7 @@ _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 # cut up to what surely is none of it: the statement, the next traceback, or the end.
 _VALUES = re.compile(
     r"(DETAIL:|invalid input for query argument \$\d+[^:]*:|invalid input syntax for type [^:]*:).*?"
-    r"(?=(?:\n|\\n)[\s|]*\[SQL:|\n[\s|]*\n[\s|]*(?:The above exception was|During handling of)|\Z)",
+    r"(?=(?:\n|\\n)[\s|]{0,40}\[SQL:|\n[\s|]{0,40}\n[\s|]{0,40}(?:The above exception was|During handling of)|\Z)",
     re.DOTALL,
 )
 

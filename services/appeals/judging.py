@@ -1,5 +1,8 @@
 """Messages are judged in a process of their own: reading texts keeps a processor busy, and requests must not wait.
 
+A text that takes the process too much processor time, or ends it each time, goes to a person unread; the process
+is replaced, and the texts beside it are judged.
+
 What was judged ahead of its turn is kept until it is asked for. A judgement depends on the text and what stands
 around it alone, so one that was made ahead is the one that would be made now.
 """
@@ -7,11 +10,13 @@ around it alone, so one that was made ahead is the one that would be made now.
 import asyncio
 import multiprocessing
 import os
+import signal
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -20,6 +25,7 @@ from typing import Any, TypeVar
 from services.appeals.settings import settings
 from services.appeals.understanding import rule
 from services.appeals.understanding.judgement import Context, Judgement
+from services.appeals.understanding.limits import READ, part_read
 from services.appeals.understanding.understand import Understanding
 from shared import memory, outages
 from shared.logs import logger
@@ -30,9 +36,17 @@ log = logger(__name__)
 T = TypeVar("T")
 
 Item = tuple[str, Context]
+Judge = Callable[[Sequence[Item], "Path | None"], "list[Judged]"]
 # Judgements kept ahead of their turn: a few batches.
 KEPT = 4_000
 _PORTION = 250
+# Letters of a portion: whoever waits for the process waits for a fraction of a second.
+_LETTERS = 4 * READ
+# Seconds of a processor that a portion, or a text alone, may take: several times what the dearest text takes.
+DEADLINE = 3.0
+# Any ordinary words: a process that cannot read them is not ended by a citizen's text.
+_SAMPLE = ("Здравствуйте! Когда починят дорогу в Кабанске?", Context())
+UNREAD = "rule:unread-1"
 # How what judges by itself is named; a person is known by an id.
 MACHINES = ("rule:", "model:")
 
@@ -99,17 +113,57 @@ def _judge(items: Sequence[Item], topics_model: Path | None) -> list[Judged]:
     return [Judged(found, model.name) for found in model.judge(items)]
 
 
+@cache
 def _load(topics_model: Path | None) -> InForce:
-    """Load the model and say what it is."""
+    """Load the model and all that reading needs, and say what it is."""
     model = _model(topics_model)
+    model.judge([_SAMPLE])
     return InForce(model.name, model.card, model.taught_card, model.foreign_labels)
+
+
+def _within(deadline: float, judge: "Judge", items: Sequence[Item], topics_model: Path | None) -> list[Judged]:
+    """Judge in the reading process; past `deadline` seconds of processor time the system ends the process.
+
+    Processor time, so that a busy machine makes no text unreadable; the process, since nothing less surely stops
+    a regular expression or a loop and leaves no doubt about what remains.
+    """
+    _load(topics_model)
+    signal.setitimer(signal.ITIMER_PROF, deadline)
+    try:
+        return judge(items, topics_model)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _unread(text: str) -> Judged:
+    why = f"Текст не удалось прочитать ({len(text)} знаков): читает человек"
+    return Judged(Judgement("unsure", "chatter", "normal", None, 0.0, why), UNREAD)
+
+
+def portions(items: Sequence[Item]) -> list[list[Item]]:
+    """The items in their order, in portions that the process reads at once: not too many, not too long."""
+    found: list[list[Item]] = []
+    letters = 0
+    for item in items:
+        text, context = part_read(*item)
+        length = len(text) + len(context.post_text or "")
+        if not found or len(found[-1]) == _PORTION or letters + length > _LETTERS:
+            found.append([])
+            letters = 0
+        found[-1].append(item)
+        letters += length
+    return found
 
 
 class Judging:
     """Judges messages; one of its kind in a process."""
 
-    def __init__(self) -> None:
+    def __init__(self, judge: Judge = _judge, deadline: float = DEADLINE) -> None:
+        """`judge` is what the process does with a portion; it is found there by its name."""
+        self._judge = judge
+        self._deadline = deadline
         self._pool: ProcessPoolExecutor | None = None
+        self._turns = ThreadPoolExecutor(1, "reading")
         self._ahead: OrderedDict[Item, Judged] = OrderedDict()
 
     async def make_ready(self) -> None:
@@ -161,26 +215,53 @@ class Judging:
         if settings().understanding == "rule":
             return [Judged(rule.judge(text, context), rule.RULE) for text, context in items]
         found: list[Judged] = []
-        for start in range(0, len(items), _PORTION):
-            found += await self._in_process(_judge, items[start : start + _PORTION])
+        for portion in portions(items):
+            found += await self._judge_portion(portion)
+        return found
+
+    async def _judge_portion(self, items: Sequence[Item]) -> list[Judged]:
+        """Judge a portion; when the process ends on it, its texts one by one."""
+        try:
+            return await self._in_turn(_within, self._deadline, self._judge, items)
+        except BrokenProcessPool:
+            return [await self._judge_alone(item) for item in items]
+
+    async def _judge_alone(self, item: Item) -> Judged:
+        """Judge one text; it is left to a person when the process ends on it while it can read other words."""
+        await self._in_process(_load)
+        try:
+            (found,) = await self._in_turn(_within, self._deadline, self._judge, [item])
+        except BrokenProcessPool:
+            await self._in_process(_load)
+            log.warning("a text ended the reading process; a person reads it", characters=len(item[0]))
+            return _unread(item[0])
         return found
 
     async def _in_process(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do the work in the reading process. Was it ended from outside, for want of memory maybe, another one
+        tries; then `ReadingAwayError` is raised.
+        """
+        for _ in range(2):
+            with suppress(BrokenProcessPool):
+                return await self._in_turn(work, *arguments)
+        raise ReadingAwayError("the reading process ended twice in a row")
+
+    async def _in_turn(self, work: Callable[..., T], *arguments: object) -> T:
         """Do the work in the reading process, its last argument the folder of the taught model.
 
-        Was it ended from outside, for want of memory maybe, another one tries; then `ReadingAwayError` is raised.
+        Raises `BrokenProcessPool` when the process ends meanwhile. One work at a time is given to it: what it ends
+        on is what it was given, never what waits.
         """
-        loop = asyncio.get_running_loop()
-        for _ in range(2):
-            pool = self._process()
-            try:
-                return await loop.run_in_executor(pool, partial(work, *arguments, settings().topics_model))
-            except BrokenProcessPool:
-                log.warning("the reading process ended; starting another")
-                # Who else waited for it may have another one by now.
-                if self._pool is pool:
-                    self.close()
-        raise ReadingAwayError("the reading process ended twice in a row")
+        call = partial(work, *arguments, settings().topics_model)
+        return await asyncio.get_running_loop().run_in_executor(self._turns, self._do, call)
+
+    def _do(self, call: Callable[[], T]) -> T:
+        try:
+            return self._process().submit(call).result()
+        except BrokenProcessPool:
+            log.warning("the reading process ended; another will be started")
+            self.close()
+            raise
 
     def _process(self) -> ProcessPoolExecutor:
         if self._pool is None:

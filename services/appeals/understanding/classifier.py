@@ -17,7 +17,8 @@ from sklearn.svm import LinearSVC
 
 from services.appeals.understanding.calibration import Calibration, Floats, Ints
 from services.appeals.understanding.features import Features, Matrix
-from services.appeals.understanding.stems import fold, plain, words_of
+from services.appeals.understanding.limits import READ
+from services.appeals.understanding.stems import PlainText, fold, plain, words_of
 from services.appeals.understanding.vectors import mean_vectors
 
 FOLDS = 5
@@ -68,7 +69,7 @@ class _Sight:
         return _Sight(Features(least=2 + len(texts) // LARGE).fit([nameless(text) for text in texts]))
 
     def rows(self, texts: Sequence[str]) -> Matrix:
-        read = [nameless(text) for text in texts]
+        read = [PlainText.of(nameless(text[:READ])) for text in texts]
         return sparse.hstack([self.features.rows(read), mean_vectors(read)], format="csr", dtype=np.float32)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from services.appeals.understanding.morphology import lemma
-from services.appeals.understanding.stems import plain, words_of
+from services.appeals.understanding.morphology import lemma, unlike_words
+from services.appeals.understanding.stems import PlainText
 
 # A sparse matrix of scipy, which says nothing of its types.
 Matrix = Any
@@ -30,17 +30,19 @@ def _pieces(word: str) -> tuple[str, ...]:
     return tuple(edged[at : at + size] for size in _PIECES for at in range(len(edged) - size + 1))
 
 
-def lemmas(text: str) -> list[str]:
+def lemmas(text: str | PlainText) -> list[str]:
     """Lemmas of a text's words and each pair of neighbours, joined by `_`."""
-    found = [lemma(word) for word in words_of(plain(text))]
+    words = PlainText.of(text).words
+    bare = unlike_words(words)
+    found = [word if word in bare else lemma(word) for word in words]
     return found + [f"{left}_{right}" for left, right in pairwise(found)]
 
 
-def pieces(text: str) -> list[str]:
+def pieces(text: str | PlainText) -> list[str]:
     """Pieces of 2 to 5 characters of each word, its edges marked by spaces, and the signs that carry a mood."""
-    read = plain(text)
-    found = [piece for word in words_of(read) for piece in _pieces(word)]
-    return found + [sign for sign in read if sign in _SIGNS]
+    source = PlainText.of(text)
+    found = [piece for word in source.words for piece in _pieces(word)]
+    return found + [sign for sign in source.plain if sign in _SIGNS]
 
 
 class Features:
@@ -59,9 +61,10 @@ class Features:
             part.fit(texts)
         return self
 
-    def rows(self, texts: Sequence[str]) -> Matrix:
+    def rows(self, texts: Sequence[str | PlainText]) -> Matrix:
         """One row per text."""
-        return sparse.hstack([part.transform(texts) for part in self._parts], format="csr", dtype=np.float32)
+        read = [PlainText.of(text) for text in texts]
+        return sparse.hstack([part.transform(read) for part in self._parts], format="csr", dtype=np.float32)
 
     @property
     def names(self) -> list[str]:

@@ -6,6 +6,7 @@ examples and the classifier's own words, so it works before an organisation has 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from scipy import sparse
 
 from services.appeals.understanding.features import Features, Matrix
 from services.appeals.understanding.judgement import Context
+from services.appeals.understanding.limits import part_read, unread
 from services.appeals.understanding.rule import Reading
 from services.appeals.understanding.script import readable
 from services.appeals.understanding.signs import urges, wants
+from services.appeals.understanding.urgency_signs import Signs, signs
 
 Floats = npt.NDArray[np.float32]
 
@@ -27,17 +30,25 @@ _SMALL = np.float16
 
 @dataclass(frozen=True)
 class Seen:
-    """A text as the heads see it."""
+    """A text as the heads see it: the part that is read. `unread` tells when that is not all."""
 
     text: str
     context: Context
     reading: Reading
+    unread: str = ""
 
     @staticmethod
     def of(text: str, context: Context) -> "Seen":
         """Read a text, in Cyrillic if it was meant so."""
+        note = unread(text)
+        text, context = part_read(text, context)
         text = readable(text)
-        return Seen(text, context, Reading(text))
+        return Seen(text, context, Reading(text), note)
+
+    @cached_property
+    def signs(self) -> Signs:
+        """Signs of urgency in the text."""
+        return signs(self.reading.source)
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,7 @@ def softmax(margins: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def sight(features: Features, seen: Sequence[Seen]) -> Matrix:
     """Words and pieces of the texts."""
-    return features.rows([item.text for item in seen])
+    return features.rows([item.reading.source for item in seen])
 
 
 def with_wants(rows: Matrix, seen: Sequence[Seen]) -> Matrix:
@@ -81,7 +92,7 @@ def with_wants(rows: Matrix, seen: Sequence[Seen]) -> Matrix:
 
 def with_urges(rows: Matrix, seen: Sequence[Seen]) -> Matrix:
     """Rows with the signs of urgency beside the words."""
-    return _beside(rows, [urges(item.text, item.context) for item in seen])
+    return _beside(rows, [urges(item.signs, item.text, item.context) for item in seen])
 
 
 def _beside(rows: Matrix, signs: list[list[float]]) -> Matrix:

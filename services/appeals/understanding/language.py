@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from services.appeals.understanding import data
 from services.appeals.understanding.judgement import Language
 from services.appeals.understanding.morphology import analyzer
-from services.appeals.understanding.stems import plain, words_of
+from services.appeals.understanding.stems import PlainText, words_of
 
 _LETTERS = re.compile("[өүһ]")
 _CYRILLIC = re.compile("[а-яөүһ]")
@@ -79,10 +79,11 @@ def _kind(word: str) -> str:
     return "none"
 
 
-def language(text: str) -> Language:
+def language(text: str | PlainText) -> Language:
     """The language of a message: `ru`, `bxr` (loan words allowed) or `mixed` (both carry the meaning)."""
-    read = _LATIN_H.sub("һ", plain(text))
-    if not _LIKELY.search(read) and not any(word in _known()[0] for word in words_of(read)):
+    source = PlainText.of(text)
+    read = _LATIN_H.sub("һ", source.plain)
+    if not _LIKELY.search(read) and not any(word in _known()[0] for word in source.words):
         return "ru"
     kinds = [_kind(word) for word in words_of(_known()[1].sub(" ", read))]
     buryat, russian, strong = kinds.count("bxr"), kinds.count("ru"), kinds.count("strong")

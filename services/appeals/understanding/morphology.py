@@ -1,14 +1,32 @@
 """Lemmas of Russian words, remembered: the same words return in every message."""
 
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from shared.morphology import analyzer
 
-__all__ = ["analyzer", "lemma"]
+__all__ = ["analyzer", "known", "lemma", "unlike_words"]
 
 _REMEMBERED = 200_000
 # No word is longer; to take apart what is would take seconds.
 _LONGEST = 50
+# To guess the form of a word that no dictionary holds takes longer than to read a sentence.
+_GUESSED_AT_MOST = 300
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def known(word: str) -> bool:
+    """Whether the dictionary has the word."""
+    return bool(analyzer().word_is_known(word))
+
+
+def unlike_words(words: Sequence[str]) -> Collection[str]:
+    """The words of a text that stay as they stand: unknown ones after the first hundreds, of which no message has
+    so many.
+    """
+    if len(words) <= _GUESSED_AT_MOST:
+        return ()
+    return frozenset([word for word in dict.fromkeys(words) if not known(word)][_GUESSED_AT_MOST:])
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -10,13 +10,14 @@ from functools import cache
 
 from services.appeals.understanding import data, words
 from services.appeals.understanding.judgement import Context, Judgement, MessageType, Urgency
+from services.appeals.understanding.limits import part_read, unread, with_unread
 from services.appeals.understanding.script import readable
-from services.appeals.understanding.stems import Hit, StemIndex, fold, has_link, plain, sentences_of, words_of
+from services.appeals.understanding.stems import Hit, PlainText, StemIndex, has_link, plain_post, sentences_of
 
 RULE = "rule:plain-1"
 
 _BURYAT = re.compile("[өүһ]")
-_PHONE = re.compile(r"(?:\+7|\b8)[\s(-]*\d{3}[\s)-]*\d{3}[\s-]*\d{2}[\s-]*\d{2}")
+_PHONE = re.compile(r"(?:\+7|\b8)[\s(-]*+\d{3}[\s)-]*+\d{3}[\s-]*+\d{2}[\s-]*+\d{2}")
 _LONG = 20
 _SHORT = 6
 _PRAISE = 14
@@ -93,10 +94,11 @@ class TopicIndex:
 class Reading:
     """A text, read once: its words, what they do, the group they name."""
 
-    def __init__(self, text: str) -> None:
-        """Read a text as it was written."""
-        self.text = plain(text)
-        self.words = words_of(self.text)
+    def __init__(self, text: str | PlainText) -> None:
+        """Read a text as it was written, or as it was folded for others too."""
+        self.source = PlainText.of(text)
+        self.text = self.source.plain
+        self.words = self.source.words
         self.hits: dict[str, list[Hit]] = {}
         for hit in _STEMS.find(self.words):
             self.hits.setdefault(hit.label, []).append(hit)
@@ -117,8 +119,10 @@ class Reading:
 
 def judge(text: str, context: Context) -> Judgement:
     """Judge one citizen's message by words alone. Never raises, whatever the text."""
+    note = unread(text)
+    text, context = part_read(text, context)
     text = readable(text)
-    return verdict(Reading(text), text, context)
+    return with_unread(verdict(Reading(text), text, context), note)
 
 
 def verdict(read: Reading, text: str, context: Context) -> Judgement:
@@ -126,7 +130,7 @@ def verdict(read: Reading, text: str, context: Context) -> Judgement:
     if not read.words:
         return wordless(text, read, context)
     topic, named = read.topic
-    if letters := sorted(set(_BURYAT.findall(fold(text)))):
+    if letters := sorted(set(_BURYAT.findall(text.lower()))):
         return Judgement(
             "unsure", "chatter", _urgency(read)[0], topic, 0.5, f"Бурятский текст (буквы {', '.join(letters)})"
         )
@@ -138,7 +142,7 @@ def verdict(read: Reading, text: str, context: Context) -> Judgement:
     kind, confidence, why = asked
     urgency, danger = _urgency(read)
     if topic is None and context.post_text:
-        topic, _ = TopicIndex.of_groups().best(words_of(plain(context.post_text)))
+        topic, _ = TopicIndex.of_groups().best(plain_post(context.post_text).words)
     if named:
         why += "; тема: " + ", ".join(f"«{hit.words}»" for hit in named[:3])
     if danger:

@@ -12,7 +12,7 @@ from services.appeals.understanding.morphology import analyzer
 _LATIN = re.compile("[a-z]")
 _CYRILLIC = re.compile("[а-яёөүһ]")
 # What is no word: links and addresses of mail (told by what stands in them), mentions of people and pages.
-_TOKEN = re.compile(r"\[(?:id|club|public)\d{1,20}[^\]]{0,200}\]|\S++")
+_TOKEN = re.compile(r"\[(?:id|club|public)\d{1,20}+[^\[\]]{0,200}+\]|\S++")
 _NO_WORD = re.compile(r"^\[(?:id|club|public)\d|://|^www\.|@|\.(?:ru|com|org|net)\b")
 _TYPED = re.compile(r"[a-z\[\];',.`]+")
 _WORD = re.compile("[а-яё]{3,}")

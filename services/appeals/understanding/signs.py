@@ -4,7 +4,7 @@ import re
 
 from services.appeals.understanding.judgement import Context
 from services.appeals.understanding.rule import LABELS, Reading, verdict
-from services.appeals.understanding.urgency_signs import signs as urgency_signs
+from services.appeals.understanding.urgency_signs import Signs, signs_of_post
 
 _MENTION = re.compile(r"^\s*(?:\[(?:id|club)\d+\|[^\]]*\]|[А-ЯЁ][а-яё]+(?: [А-ЯЁ][а-яё]+)?)\s*,")
 _TYPES = ("complaint", "question", "request", "proposal", "thanks", "spam", "abuse", "chatter")
@@ -63,7 +63,7 @@ def _under_post(text: str, post: str) -> list[bool]:
     """What the post asks for, and whether the message gives it; short voices under a post about an outage."""
     where, address = _ASKS_WHERE.search(post) is not None, len(text) <= _SHORT and _ADDRESS.match(text) is not None
     what = _ASKS_WHAT.search(post) is not None
-    above = bool(post) and urgency_signs(post).fault is not None
+    above = bool(post) and signs_of_post(post).fault is not None
     short = len(text) < _SHORT
     return [
         where,
@@ -77,15 +77,15 @@ def _under_post(text: str, post: str) -> list[bool]:
     ]
 
 
-def urges(text: str, context: Context) -> list[float]:
+def urges(found: Signs, text: str, context: Context) -> list[float]:
     """Signs of how urgent a message is; under a post about an outage a short message tells of the same."""
-    post = urgency_signs(context.post_text) if context.post_text else None
+    post = signs_of_post(context.post_text) if context.post_text else None
     above = post is not None and post.fault is not None
     lasting = above and post is not None and not post.over
     short = len(text) < _SHORT
     also = short and _ALSO.match(text) is not None
     around = (above, above and short, lasting and short, lasting and also, above and also)
-    return [2 * WEIGHT * sign for sign in (*urgency_signs(text).features(), *around)]
+    return [2 * WEIGHT * sign for sign in (*found.features(), *around)]
 
 
 _SHORT = 70

@@ -10,23 +10,43 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-_VK_MENTION = re.compile(r"\[(?:id|club|public)\d+(?::[^|\]]*)?\|[^\]]*\]", re.IGNORECASE)
+from services.appeals.understanding.limits import LONGEST_WORD, READ
+
+_VK_MENTION = re.compile(r"\[(?:id|club|public)\d++(?::[^|\[\]]*+)?\|[^\[\]]*+\]", re.IGNORECASE)
 _MENTION = re.compile(r"(?<!\w)[@#]\w+")
 _LINK = re.compile(
     r"(?:https?://|www\.)\S+|(?<![\w-])[\w-]++\.(?:ru|рф|com|net|org|me|cc|su|link)(?:/\S*)?\b", re.IGNORECASE
 )
 # NUL among them: what is quoted of a text is stored where NUL may not stand.
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(rf"([^\W_]{{1,{LONGEST_WORD}}}+)[^\W_]*+")
 _SENTENCE = re.compile(r"[.!?…\n]+")
 _SHORTEST = 1
 _SHORTEST_ALONE = 2
 _REMEMBERED = 50_000
+# Normalising sorts the marks on a letter one by one, in quadratic time. More than 30 are no writing, says Unicode
+# (UAX #15, Stream-Safe Text Format); texts shorter than this cannot hold many.
+_MOST_MARKS = 30
+_FEW_LETTERS = 200
+_POSTS_REMEMBERED = 64
 
 
 def fold(text: str) -> str:
     """Lower case, composed, `е` for `ё`: how texts and stems are compared."""
-    return unicodedata.normalize("NFKC", text).lower().replace("ё", "е")
+    return unicodedata.normalize("NFKC", _with_few_marks(text)).lower().replace("ё", "е")
+
+
+def _with_few_marks(text: str) -> str:
+    if len(text) < _FEW_LETTERS:
+        return text
+    marks = "".join(sorted(filter(_is_mark, set(text))))
+    return re.sub(rf"([{marks}]{{{_MOST_MARKS}}})[{marks}]+", r"\1", text) if marks else text
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _is_mark(letter: str) -> bool:
+    """Whether a letter is a mark on the one before it, or is taken apart into such marks."""
+    return unicodedata.combining(unicodedata.normalize("NFKD", letter)[0]) > 0
 
 
 def has_link(text: str) -> bool:
@@ -35,13 +55,40 @@ def has_link(text: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """The folded text without links, mentions of people and pages, hashtags, and characters that nobody sees."""
-    return fold(_UNSEEN.sub(" ", _MENTION.sub(" ", _LINK.sub(" ", _VK_MENTION.sub(" ", text)))))
+    """The folded text without links, mentions of people and pages, hashtags, and characters that nobody sees.
+
+    Of a text that is longer than what is read (`limits.READ`), its beginning.
+    """
+    # Folded letters may be many for one.
+    return fold(_UNSEEN.sub(" ", _MENTION.sub(" ", _LINK.sub(" ", _VK_MENTION.sub(" ", text[:READ])))))[:READ]
 
 
 def words_of(text: str) -> list[str]:
-    """Words of a plain text, numbers included."""
+    """Words of a plain text, numbers included; of a word that is none, its beginning."""
     return _WORD.findall(text)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainText:
+    """A text folded and split into words once, for every finder that reads it."""
+
+    written: str
+    plain: str
+    words: list[str]
+
+    @staticmethod
+    def of(text: "str | PlainText") -> "PlainText":
+        """Fold a text, unless it is folded."""
+        if isinstance(text, PlainText):
+            return text
+        read = plain(text)
+        return PlainText(text, read, words_of(read))
+
+
+@lru_cache(maxsize=_POSTS_REMEMBERED)
+def plain_post(post: str) -> PlainText:
+    """A post, folded once for its comments."""
+    return PlainText.of(post)
 
 
 def sentences_of(text: str) -> list[list[str]]:

@@ -27,9 +27,11 @@ from services.appeals.understanding.heads import (
 )
 from services.appeals.understanding.judgement import Context, Judgement, Language, NeedsAnswer
 from services.appeals.understanding.language import language
+from services.appeals.understanding.limits import with_unread
 from services.appeals.understanding.places.finding import Place, find_place
 from services.appeals.understanding.rule import Reading, wordless
-from services.appeals.understanding.urgency_signs import Signs, fault_names, signs
+from services.appeals.understanding.stems import plain_post
+from services.appeals.understanding.urgency_signs import Signs, fault_names
 from shared.classifier import classes
 from shared.logs import logger
 
@@ -126,7 +128,7 @@ def _under_posts(
 def _place(item: Seen) -> Place:
     try:
         return find_place(
-            item.text,
+            item.reading.source,
             page_owner=item.context.page_owner,
             page_municipality=item.context.page_municipality,
             post=item.context.post_text,
@@ -236,7 +238,9 @@ class Understanding:
         """Probabilities of groups and of topics."""
         heads = self._heads
         groups = _under_posts(
-            heads.group.chances(rows), seen, lambda posts: heads.group.chances(heads.features.rows(posts))
+            heads.group.chances(rows),
+            seen,
+            lambda posts: heads.group.chances(heads.features.rows([plain_post(post) for post in posts])),
         )
         topics = heads.topic.chances(rows)
         if self._taught is None:
@@ -249,7 +253,7 @@ class Understanding:
         best = np.argsort(-scores.groups)[:3]
         types = dict(zip(self._heads.type.labels, map(float, scores.types), strict=True))
         kind = _likeliest(types, yes=self._is_due(scores.need, scores.urgent))
-        place, found = _place(item), signs(item.text)
+        place, found = _place(item), item.signs
         group = labels[best[0]]
         said = [self._manner(item, kind)]
         if kind in _YES:
@@ -264,9 +268,9 @@ class Understanding:
             groups=tuple((labels[one], round(float(scores.groups[one]), 4)) for one in best),
             topics=self._topics(group, scores.topics),
             place=place,
-            language=language(item.text),
+            language=language(item.reading.source),
             signs=found,
-            why="; ".join(said),
+            why="; ".join([*said, item.unread] if item.unread else said),
         )
 
     def _topics(self, group: str, chances: Floats) -> tuple[tuple[str, float], ...]:
@@ -328,8 +332,11 @@ class Understanding:
 
     def _judge(self, seen: Seen, understood: Understood) -> Judgement:
         if not seen.reading.words:
-            return wordless(seen.text, seen.reading, seen.context)
+            return with_unread(wordless(seen.text, seen.reading, seen.context), seen.unread)
         needs, confidence, why = self._needs(understood, seen.context)
+        if needs == "no" and seen.unread:
+            # What was not read may ask for something.
+            needs = "unsure"
         topic, chance = understood.groups[0]
         if understood.topics and understood.topics[0][1] >= _SURE_OF_TOPIC:
             topic, chance = understood.topics[0][0], chance * understood.topics[0][1]

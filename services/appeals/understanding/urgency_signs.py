@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 from services.appeals.understanding import data
-from services.appeals.understanding.stems import Hit, StemIndex, plain, words_of
+from services.appeals.understanding.stems import Hit, PlainText, StemIndex, plain_post
 
 
 def _stems(written: str) -> list[str]:
     return [stem.strip() for stem in written.replace("\n", " ").split(",") if stem.strip()]
 
 
-_REMEMBERED = 4_000
+_REMEMBERED = 1_000
 _FROST = re.compile(
-    r"(?:минус|мороз\w*|-|−|–)\s?(?:1[5-9]|[2-5]\d)\b|\bморозы?\b|(?:\+|плюс)\s?(?:\d|1[0-4])\b|"
+    r"(?:минус|мороз\w{0,20}|-|−|–)\s?(?:1[5-9]|[2-5]\d)\b|\bморозы?\b|(?:\+|плюс)\s?(?:\d|1[0-4])\b|"
     r"\b(?:\d|1[0-4])\s?(?:градус|°|тепла)"
 )
 _LABELS = ("absent", "wide", "single", "chronic", "over", "now", "frail", "places")
@@ -102,15 +102,20 @@ def _by_label(hits: list[Hit]) -> dict[str, str]:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def signs(text: str) -> Signs:
-    """Read the signs of a text; a post is read once for all its comments."""
-    read = plain(text)
-    words = words_of(read)
+def signs_of_post(post: str) -> Signs:
+    """The signs of a post, read once for all its comments."""
+    return signs(plain_post(post))
+
+
+def signs(text: str | PlainText) -> Signs:
+    """Read the signs of a text."""
+    source = PlainText.of(text)
+    words = source.words
     others = {hit.label for hit in _others().find(words)}
     return Signs(
         dangers=_by_label(dangers()[0].find(words)),
         faults=_by_label(faults()[0].find(words)),
-        frost=bool(_FROST.search(read)),
-        shout=bool(_SHOUT.search(text)),
+        frost=bool(_FROST.search(source.plain)),
+        shout=bool(_SHOUT.search(source.written)),
         **{label: label in others for label in _LABELS},
     )

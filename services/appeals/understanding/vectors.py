@@ -15,8 +15,8 @@ from navec.tar import Tar
 from navec.vocab import Vocab
 from scipy import sparse
 
-from services.appeals.understanding.morphology import lemma
-from services.appeals.understanding.stems import plain, words_of
+from services.appeals.understanding.morphology import lemma, unlike_words
+from services.appeals.understanding.stems import PlainText
 
 DIMENSIONS = 300
 NAME = "navec_news_v1_1B_250K_300d_100q"
@@ -67,11 +67,13 @@ def _vector(word: str) -> Vector | None:
     return None if at is None else np.asarray(codes[at], dtype=np.float32)
 
 
-def mean_vectors(texts: Sequence[str]) -> sparse.csr_matrix:
+def mean_vectors(texts: Sequence[str | PlainText]) -> sparse.csr_matrix:
     """One row of length 1 per text; zeros where no word is known."""
     found = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
     for at, text in enumerate(texts):
-        vectors = [vector for word in words_of(plain(text)) if (vector := _vector(word)) is not None]
+        words = PlainText.of(text).words
+        bare = unlike_words(words)
+        vectors = [vector for word in words if word not in bare and (vector := _vector(word)) is not None]
         if vectors:
             total = np.sum(vectors, axis=0)
             found[at] = total / max(float(np.linalg.norm(total)), 1e-9)

@@ -21,6 +21,7 @@ from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, service_under_test
 from tests.integration.appeals.conftest import World
 from tests.integration.appeals.test_opening import QUESTION
+from tests.unit.appeals.test_judging import DEADLY, judge_hostile
 from tests.unit.appeals.understanding.test_taught import kept
 
 
@@ -60,6 +61,21 @@ async def test_no_message_is_stepped_over_because_the_reading_process_ends(
         assert await connection.fetchval("SELECT count(*) FROM appeals_jobs.pgqueuer") == 0
     finally:
         await connection.close()
+
+
+async def test_a_text_that_ends_the_reading_process_waits_for_a_person_and_the_next_has_its_owner(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging.judging(), "_judge", judge_hostile)
+    await world.insert_message(DEADLY, thread="vk:-101_1", kind="wall_post", author="bair")
+    await world.insert_message(QUESTION, thread="vk:-101_2")
+    await world.work()
+    rows = await world.ingest.fetch("SELECT judged_by, needs_answer, why FROM triage ORDER BY judged_by DESC")
+    assert (rows[0]["judged_by"], rows[0]["needs_answer"]) == (judging.UNREAD, "unsure")
+    assert "читает человек" in rows[0]["why"]
+    waiting, assigned = sorted(await world.all(), key=lambda found: str(found["status"]), reverse=True)
+    assert (waiting["status"], waiting["text"]) == ("triage", DEADLY)
+    assert assigned["status"] == "assigned"
 
 
 @pytest.fixture

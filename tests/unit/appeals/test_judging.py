@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -14,9 +14,10 @@ import psutil
 import pytest
 
 from services.appeals import judging as judging_module
-from services.appeals.judging import Judging, ReadingAwayError
+from services.appeals.judging import Item, Judged, Judging, ReadingAwayError, portions
 from services.appeals.settings import AppealsSettings
 from services.appeals.understanding.judgement import Context
+from services.appeals.understanding.limits import READ
 from services.appeals.understanding.understand import Understanding
 from shared.problems import Unavailable
 
@@ -102,3 +103,60 @@ class Ending(ThreadPoolExecutor):
     def _end() -> None:
         time.sleep(0.01)
         raise BrokenProcessPool("a child process terminated abruptly")
+
+
+ENDLESS, DEADLY = "без конца", "убей"
+QUESTION = ("Когда починят дорогу в Кабанске?", Context())
+
+
+def judge_hostile(items: Sequence[Item], topics_model: Path | None) -> list[Judged]:
+    """Runs in the reading process: never ends with one text, ends the process with another."""
+    for text, _ in items:
+        while text.startswith(ENDLESS):
+            pass
+        if text.startswith(DEADLY):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return judging_module._judge(items, topics_model)
+
+
+@pytest.fixture
+def hostile() -> Iterator[Judging]:
+    made = Judging(judge_hostile, deadline=0.5)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("text", [ENDLESS, DEADLY])
+async def test_a_text_that_cannot_be_read_goes_to_a_person_and_the_next_citizens_is_judged(
+    hostile: Judging, text: str
+) -> None:
+    before, unread, after = await hostile.judge([QUESTION, (text, Context()), ("Спасибо за праздник!", Context())])
+    assert (before.judgement.needs_answer, after.judgement.needs_answer) == ("yes", "no")
+    assert before.by == after.by == Understanding.load().name
+    assert (unread.judgement.needs_answer, unread.by) == ("unsure", judging_module.UNREAD)
+    assert unread.judgement.why == f"Текст не удалось прочитать ({len(text)} знаков): читает человек"
+    assert judging_module.is_machine(unread.by)
+
+
+async def test_who_waits_beside_a_deadly_text_is_judged(hostile: Judging) -> None:
+    asked = [QUESTION, (DEADLY, Context()), *((f"{QUESTION[0]} Дом {house}", Context()) for house in range(3))]
+    found = await asyncio.gather(*(hostile.judge([item]) for item in asked))
+    assert [one[0].judgement.needs_answer for one in found] == ["yes", "unsure", "yes", "yes", "yes"]
+
+
+async def test_no_text_is_to_blame_when_the_process_can_read_none(
+    judging: Judging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging_module, "ProcessPoolExecutor", lambda **_: Ending())
+    with pytest.raises(ReadingAwayError, match="twice in a row"):
+        await judging.judge(ITEMS[:2])
+
+
+def test_portions_are_short_and_keep_their_order() -> None:
+    short = [(f"текст {at}", Context()) for at in range(600)]
+    assert [len(portion) for portion in portions(short)] == [250, 250, 100]
+    long = [("я" * 64_000, Context(post_text="п" * 64_000)) for _ in range(5)]
+    parted = portions([*long, *short[:3]])
+    assert [len(portion) for portion in parted] == [2, 2, 4]
+    assert [item for portion in parted for item in portion] == [*long, *short[:3]]
+    assert len(parted[0][0][0]) > READ

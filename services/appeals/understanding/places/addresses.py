@@ -3,8 +3,9 @@
 import re
 from dataclasses import dataclass
 
+from services.appeals.understanding.morphology import known
 from services.appeals.understanding.places.gazetteer import Entry, gazetteer
-from services.appeals.understanding.places.reading import Text, agrees, begins_with, common_noun, genitive, known
+from services.appeals.understanding.places.reading import Text, agrees, begins_with, common_noun, genitive
 from services.appeals.understanding.places.typos import one_edit_apart
 from services.appeals.understanding.places.wording import (
     ALONG,

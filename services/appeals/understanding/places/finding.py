@@ -15,8 +15,9 @@ from services.appeals.understanding.places.pages import PagePlace, place_of_page
 from services.appeals.understanding.places.reading import begins_with
 from services.appeals.understanding.places.roles import Role
 from services.appeals.understanding.places.wording import AWAY_FOR_A_TIME, HERE, RATHER, REPUBLIC
+from services.appeals.understanding.stems import PlainText, plain_post
 
-_REMEMBERED = 5_000
+_REMEMBERED = 1_000
 # A city is its own settlement: only a part of it says more than the municipality.
 _CITIES = frozenset(("Улан-Удэ", "Северобайкальск"))
 _CAPITAL = "город Улан-Удэ"
@@ -41,7 +42,7 @@ class Place:
 
 
 def find_place(
-    text: str, *, page_owner: str | None, page_municipality: str | None, post: str | None = None
+    text: str | PlainText, *, page_owner: str | None, page_municipality: str | None, post: str | None = None
 ) -> Place:
     """The place of a message's trouble: by its words, else by the post above, else by the page.
 
@@ -82,7 +83,7 @@ def _by_surroundings(reading: Reading, page: PagePlace, post: str | None) -> Pla
 @lru_cache(maxsize=_REMEMBERED)
 def _of_post(post: str) -> tuple[str, str | None, str] | None:
     """Municipality, settlement and words of the one clear place that a post names."""
-    reading = read(post)
+    reading = read(plain_post(post))
     empty = PagePlace(None, None, "")
     named = [place for place in reading.places if place.firm and place.role >= Role.TOWARDS]
     chosen = _choose(named, None, empty)
@@ -208,7 +209,7 @@ def _with_address(
     return Place(municipality, settlement, quarter, house, source, "; ".join(why))
 
 
-def _other_region(reading: Reading) -> Mention | None:
+def _other_region(reading: Reading) -> Mention | None:  # noqa: PLR0911 — one return per reason against it
     """The place outside the republic where the trouble is: «в чите», and nothing that speaks of here."""
     words = reading.text.words
     if reading.places:
@@ -220,11 +221,11 @@ def _other_region(reading: Reading) -> Mention | None:
         return None
     if any(word.startswith(RATHER) for word in words):
         return None
+    if any(begins_with(word, AWAY_FOR_A_TIME) for word in words):
+        return None
     for region in reading.regions:
         if words[max(0, region.start - 1)] == "а":
             continue
-        if region.role != Role.AT or words[region.start] not in ("в", "во"):
-            continue
-        if not any(begins_with(word, AWAY_FOR_A_TIME) for word in words):
+        if region.role == Role.AT and words[region.start] in ("в", "во"):
             return region
     return None

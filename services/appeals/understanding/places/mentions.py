@@ -28,6 +28,7 @@ from services.appeals.understanding.places.wording import (
     TRIP,
     WITH_INSTRUMENTAL,
 )
+from services.appeals.understanding.stems import PlainText
 
 _POSSESSIVE = ("ова", "ева", "ина", "ову", "еву", "ину", "овым", "евым", "иным")
 _GOVERNS = (
@@ -79,7 +80,7 @@ class Reading:
     regions: list[Mention] = field(default_factory=list)
 
 
-def read(written: str, *, of_page: bool = False) -> Reading:
+def read(written: str | PlainText, *, of_page: bool = False) -> Reading:
     """Find every place in a text. `of_page`: the text is a page's name, where adjectives stand alone."""
     return _Reader(Text(written), of_page=of_page).read()
 
@@ -236,7 +237,7 @@ class _Reader:
             spoken = _governs(preposition, its_cases, entry) and not (
                 adjective and end < len(self.words) and self.text.gaps[end] == " " and self._agrees(end, its_cases)
             )
-            if entry.unless and any(word.startswith(entry.unless) for word in self.text.sentence(at)):
+            if entry.unless and self.text.sentence_has(at, entry.unless):
                 continue
             if mark is not None and not typed and (entry.needs or self.words[mark] in GARDEN_MARKS):
                 continue

@@ -1,10 +1,12 @@
 """A text as words with what stands between them, abbreviations spelled out; and what grammar knows of a word."""
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
-from services.appeals.understanding.morphology import analyzer
-from services.appeals.understanding.stems import plain
+from services.appeals.understanding.limits import LONGEST_WORD
+from services.appeals.understanding.morphology import analyzer, known
+from services.appeals.understanding.stems import PlainText
 
 _REMEMBERED = 100_000
 _TOKEN = re.compile(r"\d+[а-я]?(?![^\W_])|\d+|[^\W\d_]+")
@@ -54,21 +56,29 @@ def _spelled(match: re.Match[str]) -> str:
 
 
 class Text:
-    """Words of a text, folded. `gaps[i]` stands before word i; words of one sentence share `sentences[i]`."""
+    """Words of a text, folded. `gaps[i]` stands before word i; words of one sentence share `sentences[i]`.
 
-    __slots__ = ("gaps", "sentences", "words")
+    What is asked of a sentence or of the whole text for every name in it is looked up once.
+    """
 
-    def __init__(self, text: str) -> None:
-        read = _SHORT.sub(_spelled, plain(text))
+    __slots__ = ("_begins", "_has", "_last", "gaps", "sentences", "words")
+
+    def __init__(self, text: str | PlainText) -> None:
+        read = _SHORT.sub(_spelled, PlainText.of(text).plain)
         self.words: list[str] = []
         self.gaps: list[str] = []
         self.sentences: list[int] = []
+        # Where each sentence begins.
+        self._begins = [0]
+        self._has: dict[tuple[int, tuple[str, ...]], bool] = {}
+        self._last: dict[Callable[[list[str], int], bool], int] = {}
         end, sentence = 0, 0
         for match in _TOKEN.finditer(read):
             gap = read[end : match.start()]
             if gap != " " and self.words and self._breaks(gap):
                 sentence += 1
-            self.words.append(match[0])
+                self._begins.append(len(self.words))
+            self.words.append(match[0][:LONGEST_WORD])
             self.gaps.append(gap)
             self.sentences.append(sentence)
             end = match.end()
@@ -86,12 +96,23 @@ class Text:
             words += [self.gaps[at], self.words[at]]
         return "".join(words)
 
-    def sentence(self, at: int) -> list[str]:
-        """The words of the sentence that holds word `at`."""
-        begin, end, number = self.begins(at), at, self.sentences[at]
-        while end < len(self.words) and self.sentences[end] == number:
-            end += 1
-        return self.words[begin:end]
+    def sentence_has(self, at: int, stems: tuple[str, ...]) -> bool:
+        """Whether a word of the sentence of word `at` begins with one of the stems, as `begins_with` tells."""
+        number = self.sentences[at]
+        found = self._has.get((number, stems))
+        if found is None:
+            after = self._begins[number + 1] if number + 1 < len(self._begins) else len(self.words)
+            found = any(begins_with(word, stems) for word in self.words[self._begins[number] : after])
+            self._has[number, stems] = found
+        return found
+
+    def last(self, fits: Callable[[list[str], int], bool]) -> int:
+        """The last word where `fits(words, at)` holds; -1 when there is none."""
+        found = self._last.get(fits)
+        if found is None:
+            found = next((at for at in range(len(self.words) - 1, -1, -1) if fits(self.words, at)), -1)
+            self._last[fits] = found
+        return found
 
     def clause(self, start: int, end: int, *, back: bool = False) -> list[str]:
         """Words `start` to before `end` up to a comma or the sentence's end; `back`: after the last comma."""
@@ -110,21 +131,12 @@ class Text:
 
     def begins(self, at: int) -> int:
         """The first word of the sentence that holds word `at`."""
-        sentence = self.sentences[at]
-        while at > 0 and self.sentences[at - 1] == sentence:
-            at -= 1
-        return at
+        return self._begins[self.sentences[at]]
 
 
 def begins_with(word: str, stems: tuple[str, ...]) -> bool:
     """Whether the word begins with one of the stems; `$` at a stem's end asks for the whole word."""
     return any(word == stem[:-1] if stem[-1] == "$" else word.startswith(stem) for stem in stems)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def known(word: str) -> bool:
-    """Whether the dictionary has the word."""
-    return bool(analyzer().word_is_known(word))
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -32,10 +32,12 @@ from services.appeals.understanding.places.wording import (
     TRIP,
 )
 
+_OF_HERE = [[word] for word in ("здесь", "тут", *OURS)]
 _LOOKS_BACK = 5
 _LOOKS_AHEAD = 3
 _THERE_AHEAD = 8
 _FILLERS_AT_MOST = 3
+_ROAD_OR_MENDED = ROAD + MENDED
 
 
 class Role(IntEnum):
@@ -77,7 +79,7 @@ def role_of(  # noqa: PLR0911 — one return per preposition
     if preposition in FROM and not (before and before[-1] in NEARBY):
         return _coming_from(before)
     if preposition in TO:
-        return _going_up_to(text.sentence(first))
+        return _going_up_to(text, first)
     if preposition in IN:
         aside = not TOWARDS_FILLERS.isdisjoint(words[anchor:first])
         after = text.clause(end, end + _THERE_AHEAD)
@@ -105,9 +107,10 @@ def _coming_from(before: list[str]) -> Role:
     return Role.HOME if home else Role.AWAY
 
 
-def _going_up_to(sentence: list[str]) -> Role:
+def _going_up_to(text: Text, at: int) -> Role:
     """«до Курумкана когда доделаете»: a road there may be the trouble; a bus there is a trip."""
-    return Role.HOME if _any(sentence, ROAD + MENDED) and not _any(sentence, TRIP) else Role.AWAY
+    mended = text.sentence_has(at, _ROAD_OR_MENDED) and not text.sentence_has(at, TRIP)
+    return Role.HOME if mended else Role.AWAY
 
 
 def _being_in(before: list[str], after: list[str], cases: set[str], *, aside: bool) -> Role:
@@ -144,10 +147,12 @@ def _compared(text: Text, anchor: int, begin: int, end: int) -> bool:
         return True
     if before[-2:] == ["у", "нас"]:
         return False
-    return any(
-        words[at] == "а" and (words[at + 1 : at + 3] == ["у", "нас"] or words[at + 1] in ("здесь", "тут", *OURS))
-        for at in range(end, len(words) - 1)
-    )
+    return text.last(_and_here) >= end
+
+
+def _and_here(words: list[str], at: int) -> bool:
+    """«… а у нас», «… а здесь»."""
+    return words[at] == "а" and (words[at + 1 : at + 3] == ["у", "нас"] or words[at + 1 : at + 2] in _OF_HERE)
 
 
 def _better_or_worse(text: Text, end: int, after: str) -> bool:

@@ -2,8 +2,8 @@
 
 from functools import lru_cache
 
+from services.appeals.understanding.morphology import known
 from services.appeals.understanding.places.gazetteer import TYPO_FROM, gazetteer
-from services.appeals.understanding.places.reading import known
 from services.appeals.understanding.places.wording import BURYAT_ENDINGS
 
 _REMEMBERED = 100_000

@@ -1,0 +1,126 @@
+"""How much longer a text made to stall takes to read than an ordinary one: `python -m bench.hostile_texts`.
+
+Ours: the slowest of generated hostile texts, each read once, its words never seen before. The floor: an ordinary
+text of the same length, the project's examples one after another, the median of twenty. Unit: texts a second; each
+is read as a message and as the post above another one.
+"""
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+from bench.measure import Part, main
+
+ORDINARY = 20
+_RUSSIAN = "абвгдежзийклмнопрстуфхцчшщъыьэюяё"
+_UNITS = (
+    "[id1:", "[club1|", "(", "«", "[", "\"", "'", "@", "#а", "-", "—", ".", "!", "?", "1", "8 ",
+    "8-", "8----888", "12 34 ", "\n", " ", "\t", "\u200b", "\u00ad", "а\u0301", "\u0327\u0301",
+    "\u0f73", "\ufdfa", "й\u0306", "а", "Я", "я ", "аa", "oо", "😀", "👨‍👩‍👧 ", "https://a.ru/(",
+    "http://", "www.", "x.ru/((", "a@", "a.b@", "улица ", "ул. ", "улица Бабушкна ", "дом 1 ",
+    "д. 1 кв. 2 ", "Кабанск ", "в Кабанске ", "до Кабанска ", "из Кяхты в Кабанск ",
+    "в Кабанске хуже а у нас ", "в чите ", "в турке ", "на Ленина 5 ", "112 мкр ",
+    "Верхняя Берёзовка ", "кабанском ", "+7 (301) 221-22-22 ", "8 912 345 67 89 ", "Иванов И. И. ",
+    "Доржо Цыренов ", "паспорт 81 ", "карта 1234 ", "мороз", "минус ", "пиш", "адрес", "пожар ",
+    "горит дом ", "когда? ", "нет света ", "спасибо ", "кредит ", "үдэ һайн ", "баярлаа ",
+    "ghbdtn ", "privet ", "shch", "недо", "супер", "не", "по-", "а-", "1а", "1/", "р-н ", "б-р ",
+)  # fmt: skip
+
+
+def _words(chance: Random, letters: str, size: int) -> str:
+    return " ".join("".join(chance.choices(letters, k=size)) for _ in range(9_000 // (size + 1) + 1))
+
+
+def _one_letter_apart(chance: Random) -> str:
+    made = []
+    for _ in range(900):
+        word = list(chance.choice(("кабанского", "заиграевский", "улан-удэнская", "недонедопере")))
+        word[chance.randrange(len(word))] = chance.choice(_RUSSIAN)
+        made.append("".join(word) + chance.choice(_RUSSIAN))
+    return " ".join(made)
+
+
+def _prefixed(chance: Random) -> str:
+    prefixes = ("недо", "не", "до", "супер", "анти", "пере", "само", "псевдо", "за", "ре", "де")
+    return " ".join("".join(chance.choices(prefixes, k=8)) + _words(chance, _RUSSIAN, 4)[:4] for _ in range(300))
+
+
+def _mixture(chance: Random) -> str:
+    parts = [chance.choice(_UNITS) * chance.randint(1, 40) for _ in range(chance.randint(2, 6))]
+    return "".join(parts)
+
+
+_MADE: tuple[Callable[[Random], str], ...] = (
+    lambda chance: _words(chance, _RUSSIAN, chance.randint(1, 12)),
+    lambda chance: _words(chance, _RUSSIAN, chance.randint(13, 70)),
+    lambda chance: _words(chance, "аоэүөһбгдлнрх", chance.randint(3, 9)),
+    lambda chance: _words(chance, "abcdefghijklmnoprstuvyz'", chance.randint(2, 12)),
+    lambda chance: _words(chance, "аaеeоoрpсc", chance.randint(2, 12)),
+    lambda chance: _words(chance, "0123456789", chance.randint(1, 12)),
+    lambda chance: _words(chance, "0123456789-() +@[]«»\".,/|:", chance.randint(5, 40)),
+    _one_letter_apart,
+    _prefixed,
+    _mixture,
+    _mixture,
+    _mixture,
+)  # fmt: skip
+
+
+def hostile(count: int, length: int, seed: int = 1) -> list[tuple[str, str]]:
+    """Hostile texts of a length, each with its beginning as its name: every unit alone, then generated ones."""
+    chance = Random(seed)
+    order = list(_UNITS)
+    chance.shuffle(order)
+    made = order[: count // 3]
+    made += [_MADE[n % len(_MADE)](chance) for n in range(count - len(made))]
+    return [(ascii(shape[:16]), (shape * (length // len(shape) + 1))[:length]) for shape in made]
+
+
+def ordinary(length: int, seed: int) -> str:
+    """Examples in any order, up to the length."""
+    from services.appeals.understanding.examples import examples  # noqa: PLC0415
+
+    chance = Random(seed)
+    texts = [example.text for example in examples()]
+    said = ""
+    while len(said) < length:
+        said += chance.choice(texts) + "\n"
+    return said[:length]
+
+
+async def run(count: int, *, length: int) -> tuple[float, float]:
+    """Ordinary texts a second, and the slowest hostile one's."""
+    from services.appeals.understanding.examples import examples  # noqa: PLC0415
+    from services.appeals.understanding.judgement import Context  # noqa: PLC0415
+    from services.appeals.understanding.understand import Understanding  # noqa: PLC0415
+
+    model = Understanding.load()
+    model.judge([(example.text, example.context) for example in examples()])
+
+    def taken(text: str) -> float:
+        started = time.process_time()
+        model.judge([(text, Context(kind="wall_post")), ("а у нас?", Context(post_text=text))])
+        return time.process_time() - started
+
+    usual = statistics.median(taken(ordinary(length, seed)) for seed in range(ORDINARY))
+    slowest, name = max((taken(text), name) for name, text in hostile(count, length, seed=length))
+    print(f"  {length:,} letters: ordinary {usual * 1000:.0f} ms, slowest {slowest * 1000:.0f} ms: {name}")
+    return 1 / usual, 1 / slowest
+
+
+PARTS = (
+    Part("hostile texts of 16,000 letters", 0.1, "texts/s", 500, 60, partial(run, length=16_000)),
+    Part("hostile texts of 64,000 letters", 0.1, "texts/s", 500, 60, partial(run, length=64_000), "long_"),
+)
+
+if __name__ == "__main__":
+    # One core: the linear algebra below numpy would take them all.
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        os.execve(sys.executable, [sys.executable, "-m", "bench.hostile_texts", *sys.argv[1:]],
+                  {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})  # fmt: skip
+    # Once: read again, its words are known.
+    main("hostile_texts", PARTS, runs=1)

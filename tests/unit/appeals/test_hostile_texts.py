@@ -1,0 +1,262 @@
+"""No text of a citizen stalls reading: work grows with a text's length and no faster, whatever stands in it.
+
+Work is counted in steps of a matcher and in lines of Python that run, so that no clock decides.
+"""
+
+import importlib
+import pkgutil
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import product
+from random import Random
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import services.appeals.understanding
+import shared.masking
+from bench.hostile_texts import hostile
+from services.appeals.understanding import rule
+from services.appeals.understanding import signs as wanted
+from services.appeals.understanding.examples import examples
+from services.appeals.understanding.features import lemmas, pieces
+from services.appeals.understanding.judgement import Context
+from services.appeals.understanding.language import language
+from services.appeals.understanding.limits import LONGEST_WORD, READ
+from services.appeals.understanding.morphology import lemma, unlike_words
+from services.appeals.understanding.places.finding import find_place
+from services.appeals.understanding.script import readable
+from services.appeals.understanding.stems import fold, plain, words_of
+from services.appeals.understanding.understand import Understanding
+from services.appeals.understanding.urgency_signs import signs, signs_of_post
+from shared.masking import mask
+from shared.morphology import analyzer
+from tests.regex_steps import Steps, samples
+
+SHAPES = (
+    "[id1:", "(", "«", "а", "А", " ", "8", "8 ", "-", "8-", '"', "@", "http://a", "www.а/(", "\u200b", "а\u0301",
+    "аa", "😀", "\n", "\n ", "улица ", "дом 1 ", "до Кабанска ", "в чите ", "в турке ", "Кабанск ",
+    "из Кяхты в Кабанск ", "в Кабанске а у нас ", "на Ленина 5 ", "ул Бабушкна ", "8 (912) 345-67-89 ",
+    "үдэ һайн ", "Иванов И. И. ", "паспорт ", "мороз", "пиш", "пожар ", "когда? ", "privet ", "ghbdtn ", "x.ru/",
+    "\ufdfa", "\u0f73", ". ", "а. ",
+)  # fmt: skip
+# Twice the letters may take so much more than twice the work: bounded look-ahead is not yet full in short texts.
+MOST = 3.0
+
+
+def repeated(shape: str, length: int) -> str:
+    """The shape again and again."""
+    return (shape * (length // len(shape) + 1))[:length]
+
+
+def _patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
+    """Every pattern of the modules that read citizens' texts. What stands here by name sees words, not texts."""
+    words = {"_OF_FATHER", "_OF_CLAN", "_OF_STEPPE", "_OF_GENITIVE", "_ADDRESS"}
+    names = ["shared.logs"]
+    for package in (services.appeals.understanding, shared.masking):
+        names += [found.name for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+    for name in names:
+        for key, value in vars(importlib.import_module(name)).items():
+            if isinstance(value, re.Pattern) and key not in words:
+                yield f"{name}.{key}", value
+
+
+PATTERNS = dict(_patterns())
+
+
+@pytest.fixture
+def deep() -> Iterator[None]:
+    """Room for the matcher, which calls itself."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+def _opened(pattern: re.Pattern[str], chance: Random) -> list[tuple[str, str]]:
+    """What the pattern is after, once, and then a run of something."""
+    *_, whole = samples(pattern, chance)
+    return [(whole, run) for run in ("\n", " ", "а", "8", "-")]
+
+
+def _growth(
+    pattern: re.Pattern[str], shapes: Iterable[str], length: int, opened: Iterable[tuple[str, str]] = ()
+) -> tuple[float, str]:
+    """By how much the steps grow from a text to one twice as long, and the shape that makes them grow most."""
+    counted = Steps(pattern)
+    worst = 0.0, ""
+    for opening, shape in dict.fromkeys([*(("", shape) for shape in shapes), *opened]):
+        steps = []
+        for letters in (length, 2 * length):
+            text = opening + repeated(shape, letters)
+            assert counted.spans(text) == [found.span() for found in pattern.finditer(text)], shape
+            steps.append(counted.count)
+        worst = max(worst, (steps[1] / max(steps[0], 5 * length), opening + shape))
+    return worst
+
+
+@pytest.mark.usefixtures("deep")
+@pytest.mark.parametrize("name", PATTERNS)
+def test_patterns_take_time_in_proportion_to_the_length(name: str) -> None:
+    pattern = PATTERNS[name]
+    chance = Random(name)
+    shapes = [*SHAPES[::3], "мороз", *list(samples(pattern, chance))[::3]]
+    growth, shape = _growth(pattern, shapes, 150, _opened(pattern, chance))
+    assert growth <= MOST, shape
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("deep")
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", PATTERNS)
+def test_patterns_take_time_in_proportion_to_the_length_whatever_opens(name: str, seed: int) -> None:
+    pattern = PATTERNS[name]
+    chance = Random(f"{name}{seed}")
+    shapes = [*SHAPES, *samples(pattern, chance), *("".join(chance.sample(SHAPES, 2)) for _ in range(20))]
+    growth, shape = _growth(pattern, shapes, 250, _opened(pattern, chance))
+    assert growth <= MOST, shape
+
+
+@pytest.mark.usefixtures("deep")
+def test_the_matcher_sees_what_takes_quadratic_time() -> None:
+    """As the patterns were that a wall post stalled."""
+    mention = re.compile(r"\[(?:id|club|public)\d+(?::[^|\]]*)?\|[^\]]*\]", re.IGNORECASE)
+    assert _growth(mention, list(samples(mention, Random(1))), 150)[0] > MOST
+    assert _growth(re.compile(r"мороз\w*\s?\d"), ["мороз"], 150)[0] > MOST
+
+
+def test_short_answers_to_a_post_are_read_in_bounded_time() -> None:
+    address = Steps(wanted._ADDRESS)
+    chance = Random(3)
+    worst = 0
+    for _ in range(300):
+        unit = "".join(chance.choice("1 и-,/ад.+") for _ in range(chance.randint(1, 6)))
+        address.spans(repeated(unit, wanted._SHORT - 1) + "!")
+        worst = max(worst, address.count)
+    assert worst < 30_000
+
+
+def lines_run(work: Callable[[], object]) -> int:
+    """How many lines of Python the work runs."""
+    count = 0
+
+    def trace(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def _place(text: str) -> object:
+    return find_place(text, page_owner="Администрация Кабанского района", page_municipality=None)
+
+
+def _place_under(text: str) -> object:
+    return find_place("а у нас?", page_owner=None, page_municipality=None, post=text)
+
+
+FINDERS: dict[str, Callable[[str], object]] = {
+    "place": _place,
+    "place of a post": _place_under,
+    "language": language,
+    "signs": signs,
+    "signs of a post": signs_of_post,
+    "rule": lambda text: rule.judge(text, Context()),
+    "rule under a post": lambda text: rule.judge("где?", Context(post_text=text)),
+    "lemmas": lemmas,
+    "pieces": pieces,
+    "script": readable,
+    "masking": mask,
+    "understanding": lambda text: Understanding.load().judge([(text, Context())]),
+}
+# Lines of Python for each letter: quadratic work in a text of 8,000 letters takes many times more.
+MOST_LINES = {"understanding": 400}
+
+
+@pytest.mark.parametrize("finder", FINDERS)
+def test_finders_take_time_in_proportion_to_the_length(finder: str) -> None:
+    find = FINDERS[finder]
+    for shape in SHAPES:
+        # Words are looked up once: that belongs to neither.
+        find(shape * (900 // len(shape)))
+        half, whole = (lines_run(partial(find, shape * (letters // len(shape)))) for letters in (1_000, 2_000))
+        assert whole <= MOST * max(half, 1_000), shape
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("finder", FINDERS)
+def test_finders_take_bounded_time_for_each_letter_whatever_is_written(finder: str) -> None:
+    find = FINDERS[finder]
+    for name, text in hostile(150, READ, seed=7):
+        find(text + "!")
+        assert lines_run(partial(find, text)) <= MOST_LINES.get(finder, 150) * READ, name
+
+
+def test_words_made_of_prefixes_are_taken_apart_in_bounded_time() -> None:
+    half, whole = (lines_run(partial(analyzer().parse, "недо" * times)) for times in (5, 10))
+    assert whole <= MOST * half
+
+
+def test_marks_without_end_are_cut_before_they_are_sorted() -> None:
+    folded = fold("е" + "\u0327\u0301" * 5_000 + "ж")
+    assert len(folded) <= 35
+    assert (folded[-1], unicodedata.combining(folded[-2]) > 0) == ("ж", True)
+    # Marks that a letter is taken apart into count too; writing of any people stays.
+    assert len(fold("\u0f73" * 1_000)) <= 100
+    vietnamese = "Tiếng Việt " * 30
+    assert fold(unicodedata.normalize("NFD", vietnamese)) == fold(vietnamese)
+
+
+def test_long_words_and_texts_are_read_from_their_beginning() -> None:
+    assert words_of("я" * 65_000) == ["я" * LONGEST_WORD]
+    assert len(plain("\ufdfa" * READ)) == READ
+    assert lemma("я" * LONGEST_WORD) == "я" * LONGEST_WORD
+
+
+def test_words_that_no_dictionary_holds_are_guessed_by_the_hundred_only() -> None:
+    assert unlike_words(["когда", "починят", "дорогу", "в", "шмарцево"]) == ()
+    invented = ["шмар" + "".join(ends) for ends in product("абвгдежзи", "лмнопрстуф", "бвгджзклмн")]
+    assert len(unlike_words(["дорога", *invented, *invented])) == 600
+
+
+def test_unread_rest_of_a_text_is_told_and_left_to_a_person() -> None:
+    thanks = "Спасибо за праздник! "
+    asking = "Когда починят дорогу в Кабанске? "
+    model = Understanding.load()
+    whole, cut, asks = model.judge(
+        [(thanks, Context()), (repeated(thanks, 64_000), Context()), (repeated(asking, 64_000), Context())]
+    )
+    assert whole.needs_answer == "no"
+    assert (cut.needs_answer, asks.needs_answer) == ("unsure", "yes")
+    assert "Прочитано начало: 8000 знаков из 64000" in cut.why
+    assert "8000 знаков из 64000" in asks.why
+    (blank,) = model.judge([(" " * 9_000 + asking, Context())])
+    by_rule = rule.judge(repeated(thanks, 64_000), Context())
+    for found in (blank, by_rule):
+        assert found.needs_answer == "unsure"
+        assert "Прочитано начало" in found.why
+    (told,) = model.understand([(repeated(asking, 64_000), Context())])
+    assert "8000 знаков из 64000" in told.why
+
+
+def test_a_rest_that_is_not_read_changes_nothing() -> None:
+    text = repeated(" ".join(example.text for example in examples()[:60]), READ)
+    model = Understanding.load()
+    alone, longer = model.understand([(text, Context()), (text + "пожар в школе " * 900, Context())])
+    assert (alone.need, alone.groups, alone.place, alone.signs) == (
+        longer.need,
+        longer.groups,
+        longer.place,
+        longer.signs,
+    )
