@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CompoundSelect, Connection, cast, event, exists, null, or_, select, union_all
+from sqlalchemy import CompoundSelect, Connection, cast, event, null, or_, select, union_all
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
@@ -71,8 +71,11 @@ def _access(subjects: Collection[UUID], *, session_id: UUID | None = None) -> Co
         Person.id, Person.role, Person.organisation_id, Person.beneath, cast(null(), JSONB).label("scopes")
     ).where(Person.id.in_(subjects), Person.active, Person.locked_at.is_(None))
     if session_id is not None:
-        ended = exists().where(RefreshToken.session_id == session_id, RefreshToken.revoked_at.is_not(None))
-        people = people.where(~ended)
+        # By name: other services may not read all columns.
+        ended = select(RefreshToken.session_id).where(
+            RefreshToken.session_id == session_id, RefreshToken.revoked_at.is_not(None)
+        )
+        people = people.where(~ended.exists())
     clients = select(
         ApiClient.id, ApiClient.role, ApiClient.organisation_id, ApiClient.beneath, ApiClient.scopes
     ).where(

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from shared import tokens
 from shared.access import Right
 from tests.integration.access import printed
 from tests.integration.access.calls import GOOD
@@ -112,6 +113,26 @@ async def test_system_whose_access_was_changed_changes_nothing(stage: Stage, cha
         async with committed(stage, f"UPDATE api_clients SET {change} WHERE id = :id", back, client):
             answer = await stage.send(route, asked, token)
         assert answer.status_code == 401, f"{answer.status_code} {answer.text[:200]}"
+
+
+@pytest.mark.parametrize("service", ONE_OF_EACH)
+async def test_every_service_looks_up_whether_the_session_was_ended(stage: Stage, service: str) -> None:
+    people = tokens.read_key(stage.services["registry"].keys_dir / "people.jwk")
+    place, person = stage.world["own"]["organisation_id"], str(stage.world["own"]["person_id"])
+    session_id = str(stage.world["own"]["session_id"])
+    route = ONE_OF_EACH[service]
+    asked = stage.asked(route, CALLS[route], stage.world["own"])
+    manage = "UPDATE people SET role = 'moderator', organisation_id = NULL WHERE id = :id"
+    back = f"UPDATE people SET role = 'executor', organisation_id = '{place}' WHERE id = :id"
+    token = tokens.Signer(tokens.PEOPLE_ISSUER, people).sign(
+        person, tokens.PEOPLE_AUDIENCE, timedelta(minutes=5), role="moderator", sid=session_id
+    )
+    async with committed(stage, manage, back, person):
+        assert (await stage.send(route, asked, token)).status_code in GOOD
+        end = "UPDATE refresh_tokens SET revoked_at = now() WHERE session_id = :id"
+        async with committed(stage, end, end.replace("now()", "NULL"), session_id):
+            answer = await stage.send(route, asked, token)
+    assert answer.status_code == 401, f"{answer.status_code} {answer.text[:200]}"
 
 
 def test_routes_that_only_read_by_post_are_routes(stage: Stage) -> None:

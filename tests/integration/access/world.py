@@ -23,7 +23,7 @@ from shared.ids import new_id
 from shared.tables import appeals, events, ingest, registry, webhooks
 from tests.conftest import TestDatabase
 
-KEY = base64.urlsafe_b64encode(bytes(32)).decode()
+KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 THEN = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 RELATIONS = ("own", "subordinate", "foreign")
 # Words that stand nowhere but in the texts of one organisation's things.
