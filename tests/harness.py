@@ -31,6 +31,8 @@ from tests.conftest import SERVICES, TestDatabase
 # A client lets an idle connection go before the server does: a call on one just closed would be lost.
 DROPPED_FIRST = httpx.Limits(keepalive_expiry=2)
 CENTRE_SUBJECT = str(UUID(int=1))
+# As a token of a person who signed in has it; nobody has ended that session.
+SESSION = str(UUID(int=2))
 _BY_SERVICE = "Service"
 # Passwords are slow to hash on purpose; tests ask what is hashed, not for how long.
 QUICK = PasswordHasher(time_cost=1, memory_cost=512, parallelism=1)
@@ -71,6 +73,7 @@ class ServiceUnderTest:
             org=str(organisation_id) if organisation_id else None,
             beneath=beneath or None,
             scope=scope,
+            sid=SESSION,
         )
         if subject == CENTRE_SUBJECT or self.service.name != "registry":
             self.given[token] = (
