@@ -1,6 +1,6 @@
 """Who calls and what they may do: one table of rights by role, one caller object, one way to scope a query."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -43,6 +43,7 @@ class Right(StrEnum):
     METRICS_READ = "metrics:read"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
+    WEBHOOKS_CONSENT = "webhooks:consent"
     EVENTS_READ = "events:read"
     AUDIT_READ = "audit:read"
 
@@ -121,6 +122,7 @@ RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
         Right.METRICS_READ,
         Right.WEBHOOKS_READ,
         Right.WEBHOOKS_MANAGE,
+        Right.WEBHOOKS_CONSENT,
         Right.EVENTS_READ,
     ),
     Role.ANALYST: _region(
@@ -168,6 +170,7 @@ RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
         Right.CLIENTS_MANAGE,
         Right.WEBHOOKS_READ,
         Right.WEBHOOKS_MANAGE,
+        Right.WEBHOOKS_CONSENT,
         Right.AUDIT_READ,
     ),
     Role.APPROVER: _STAFF,
@@ -232,6 +235,19 @@ class Caller:
         """The same caller under this right, which says whose things `scope` keeps. Raises `Forbidden`."""
         self.require(right)
         return replace(self, right=right)
+
+    def reaches(self, right: Right, organisation_id: UUID | None, lineage: Collection[UUID]) -> bool:
+        """Whether the caller has the right for things of this organisation; null: for those of the whole region.
+
+        `lineage` holds the ids from the top of its tree down to itself.
+        """
+        if right not in self.rights:
+            return False
+        if RIGHTS[self.role][right] is Reach.REGION:
+            return True
+        if organisation_id is None:
+            return False
+        return self.organisation_id == organisation_id or (self.beneath and self.organisation_id in lineage)
 
     @property
     def reaches_region(self) -> bool:

@@ -54,7 +54,7 @@ AUDITED: dict[str, frozenset[str]] = {
     "rule_sets": frozenset({"status", "default_to", "made_by", "activated_by"}),
     "replies": frozenset({"origin", "kind", "status", "author"}),
     "routing_rules": frozenset({"municipality", "urgency", "send_to"}),
-    "webhook_endpoints": frozenset({"event_types", "created_by"}),
+    "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason"}),
     "webhook_deliveries": frozenset({"event_type", "status"}),
 }
 

@@ -106,7 +106,7 @@ def paging(
 
     Raises `Invalid` naming parameters that the list does not know: a filter with a slip would narrow nothing.
     """
-    _refuse_unknown(request)
+    refuse_unknown_parameters(request)
     filters = sorted((k, v) for k, v in request.query_params.multi_items() if k not in {"cursor", "limit"})
     query = urlencode([(k, v) for k, v in request.query_params.multi_items() if k != "cursor"])
     return Paging(
@@ -117,7 +117,8 @@ def paging(
     )
 
 
-def _refuse_unknown(request: Request) -> None:
+def refuse_unknown_parameters(request: Request) -> None:
+    """Raise `Invalid` naming the query parameters that the route does not know."""
     named = set(request.query_params) - {"cursor", "limit"}
     if not named:
         return

@@ -132,6 +132,7 @@ def environment(name: str, database: TestDatabase, keys_dir: Path, **more: str) 
         "GOSPABLIK_PSEUDONYM_KEY": "pseudonym-key-of-the-tests",
         "GOSPABLIK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS": "127.0.0.1",
         # Nobody listens there: a run that stands on this machine must not answer for a test's own services.
         **{f"GOSPABLIK_{service.upper()}_URL": "http://127.0.0.1:1" for service in SERVICES},
     } | {f"GOSPABLIK_{key.upper()}": value for key, value in more.items()}

@@ -98,6 +98,7 @@ class Processes:
         if name == "webhooks":
             # A newcomer tries webhooks with a receiver on the same machine.
             environment["GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS"] = "127.0.0.0/8"
+            environment["GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS"] = "127.0.0.1,localhost"
         return environment
 
     def desk(self) -> Program:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry import changes, client_secrets
+from services.registry import access_events, changes, client_secrets
 from services.registry.places import check_hold, check_place, check_rights
 from services.registry.schemas.clients import ClientChange, ClientNew
 from shared import clock
@@ -85,8 +85,9 @@ async def change(
     if "beneath" in values:
         await check_place(session, caller, role, found.organisation_id, beneath=values["beneath"])
     _check_limits(caller, role, scopes, values.get("expires_at"))
-    changes.apply(found, values)
+    changed = changes.apply(found, values)
     await session.flush()
+    await access_events.tell(session, "client.changed", found, caller.actor, changed)
     return found
 
 
@@ -112,6 +113,7 @@ async def remove(session: WriteSession, caller: Caller, client_id: UUID) -> None
     found.active = False
     found.version += 1
     await session.flush()
+    await access_events.tell(session, "client.changed", found, caller.actor, ["active"])
 
 
 def _check_limits(caller: Caller, role: Role, scopes: Sequence[str] | None, expires_at: datetime | None) -> None:

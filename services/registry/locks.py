@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from services.registry import changes, people, sessions, throttle
+from services.registry import access_events, changes, people, sessions, throttle
 from services.registry.places import check_hold, check_rights
 from shared import clock
 from shared.access import Caller, Role
@@ -25,6 +25,7 @@ async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: s
     changes.apply(found, {"locked_at": clock.now(), "locked_reason": reason})
     await session.flush()
     await sessions.end_all(session, person_id)
+    await access_events.tell(session, "person.changed", found, caller.actor, ["locked_at"])
     return found
 
 
@@ -36,7 +37,8 @@ async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Pers
     found = await people.one(session, caller, person_id, lock=True)
     check_hold(caller, found)
     check_rights(caller, Role(found.role))
-    changes.apply(found, {"locked_at": None, "locked_reason": None})
+    changed = changes.apply(found, {"locked_at": None, "locked_reason": None})
     await session.flush()
+    await access_events.tell(session, "person.changed", found, caller.actor, set(changed) - {"locked_reason"})
     await throttle.forget(session, found.username)
     return found

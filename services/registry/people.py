@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry import changes, passwords, sessions, sign_in
+from services.registry import access_events, changes, passwords, sessions, sign_in
 from services.registry.places import check_hold, check_place, check_rights
 from services.registry.schemas.access import PersonChange, PersonNew
 from shared.access import CENTRE_ROLES, Caller, Role
@@ -163,6 +163,9 @@ async def change(
     await session.flush()
     if set(changed) - {"full_name"}:
         await sessions.end_all(session, person_id)
+        # The digest of a password stays unmentioned.
+        told = {"password" if name == "password_hash" else name for name in changed}
+        await access_events.tell(session, "person.changed", found, caller.actor, told)
     return found
 
 

@@ -26,7 +26,8 @@ MEANINGS: dict[Right, str] = {
     Right.RULES_MANAGE: "make, try, run dry and activate routing rules, and SLA policies",
     Right.METRICS_READ: "read figures and reports",
     Right.WEBHOOKS_READ: "see endpoints and deliveries",
-    Right.WEBHOOKS_MANAGE: "subscribe other systems to events",
+    Right.WEBHOOKS_MANAGE: "subscribe other systems to events, of those types alone that one may read",
+    Right.WEBHOOKS_CONSENT: "consent that an endpoint gets citizens' words with personal data",
     Right.EVENTS_READ: "read the event feed",
     Right.AUDIT_READ: "read who changed what",
 }

@@ -5,7 +5,6 @@ made, because a name may resolve to something else by then. Redirects are not fo
 """
 
 import asyncio
-import errno
 import socket
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -14,11 +13,14 @@ from typing import Any
 from yarl import URL
 
 from services.webhooks.settings import Network
+from services.webhooks.special_addresses import SPECIAL_IPV4, SPECIAL_IPV6
 
 MAX_URL = 2000
 RESOLVE_SECONDS = 5
 _NAT64 = ip_network("64:ff9b::/96")
-_SITE_LOCAL = ip_network("fec0::/10")
+# What IANA gives out for unicast; all else is unassigned, or another kind of address.
+_UNICAST = ip_network("2000::/3")
+_MULTICAST = ip_network("224.0.0.0/4")
 
 Address = IPv4Address | IPv6Address
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
@@ -28,28 +30,29 @@ class Refused(Exception):  # noqa: N818 — reads better where it is raised
     """The address must not be called; the text says why, for the endpoint's owner."""
 
 
-class AddressRefused(OSError):  # noqa: N818
-    """The same at connection time: an OSError, so that the HTTP client treats it as a failed connection."""
+class AddressRefused(Refused, RuntimeError):  # noqa: N818
+    """The same when the socket is made: a `RuntimeError`, which the connector hands on as it is.
+
+    It is no `OSError`: nothing is wrong with the network, so nobody may take it for an outage.
+    """
 
 
 def carried(address: Address) -> Address:
-    """The IPv4 address inside an IPv6 one that only carries it (mapped, 6to4, Teredo, NAT64), else itself."""
+    """Return the IPv4 address inside an IPv6 one that a host uses in its place (mapped, NAT64), else itself."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
-        if address.sixtofour is not None:
-            return address.sixtofour
-        if address.teredo is not None:
-            return address.teredo[1]
         if address in _NAT64:
             return IPv4Address(int(address) & 0xFFFFFFFF)
     return address
 
 
 def is_allowed(value: str, allowed: Sequence[Network]) -> bool:
-    """Whether a numeric address may be called: public, or in an allowed network.
+    """Whether a numeric address may be called: ordinary unicast of the public internet, or in an allowed network.
 
-    Anything that is not written as a plain address is refused, since the system may read it in its own way.
+    All that stands in IANA's registries of special purposes is refused, also what they call globally reachable:
+    anycast of protocols is nobody's web server. What is not written as a plain address is refused, since the
+    system may read it in its own way.
     """
     try:
         address = carried(ip_address(value))
@@ -57,8 +60,9 @@ def is_allowed(value: str, allowed: Sequence[Network]) -> bool:
         return False
     if any(address in network for network in allowed):
         return True
-    site_local = isinstance(address, IPv6Address) and address in _SITE_LOCAL
-    return address.is_global and not (address.is_multicast or address.is_reserved or site_local)
+    if isinstance(address, IPv4Address):
+        return address not in _MULTICAST and not any(address in network for network in SPECIAL_IPV4)
+    return address in _UNICAST and not any(address in network for network in SPECIAL_IPV6)
 
 
 def guarded_socket(allowed: Sequence[Network]) -> Callable[[AddressInfo], socket.socket]:
@@ -68,7 +72,7 @@ def guarded_socket(allowed: Sequence[Network]) -> Callable[[AddressInfo], socket
         family, kind, protocol, _, address = info
         if not is_allowed(str(address[0]), allowed):
             # The address itself stays unsaid: it would tell the endpoint's owner about the network.
-            raise AddressRefused(errno.EACCES, "its address is inside a network that webhooks must not reach")
+            raise AddressRefused("its address is inside a network that webhooks must not reach")
         return socket.socket(family, kind, protocol)
 
     return make

@@ -1,14 +1,16 @@
 """Routes of webhooks and the event feed: parse, authorise, call one domain function, answer."""
 
-import re
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks import deliveries, endpoints, feed
+from services.webhooks import deliveries, endpoints, feed, owners
 from services.webhooks.addresses import Refused, check_url
 from services.webhooks.event_types import CATALOGUE, masked
+from services.webhooks.feed_position import after_position, feed_position
 from services.webhooks.schemas import (
     AnyEventType,
     Delivery,
@@ -26,8 +28,9 @@ from services.webhooks.schemas import (
 from services.webhooks.settings import webhooks_settings
 from services.webhooks.signing import Unreadable, Vault
 from shared.access import Caller, Right, allowed
+from shared.event_types import EVENT_RIGHTS
 from shared.idempotency import IdempotencyDep, once
-from shared.pagination import Page, PagingDep
+from shared.pagination import Page, PagingDep, refuse_unknown_parameters
 from shared.preconditions import RequiredVersion, set_etag
 from shared.problems import (
     Conflict,
@@ -39,12 +42,13 @@ from shared.problems import (
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
+    TooManyRequests,
     Unauthenticated,
     responses,
 )
 from shared.service import Reading, Writing
 from shared.settings import settings
-from shared.tables.events import WebhooksIdempotency
+from shared.tables.events import Event, WebhooksIdempotency
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=responses(Unauthenticated, Forbidden, Invalid))
@@ -52,11 +56,11 @@ events = APIRouter(tags=["events"], responses=responses(Unauthenticated, Forbidd
 
 EndpointReader = Annotated[Caller, allowed(Right.WEBHOOKS_READ)]
 Manager = Annotated[Caller, allowed(Right.WEBHOOKS_MANAGE)]
+Consenter = Annotated[Caller, allowed(Right.WEBHOOKS_CONSENT)]
 EventReader = Annotated[Caller, allowed(Right.EVENTS_READ)]
 ONE = responses(NotFound)
 CHANGE = responses(NotFound, PreconditionFailed, PreconditionRequired)
 ONCE = responses(InFlight, Conflict, KeyReused)
-_TYPE = re.compile(r"[a-z_]+\.[a-z_]+")
 
 
 def _vault() -> Vault:
@@ -74,14 +78,26 @@ async def _check_url(url: str) -> None:
         raise Invalid.field("/url", str(refused)) from refused
 
 
-def _shown(endpoint: WebhookEndpoint, response: Response) -> Endpoint:
+async def _shown(session: AsyncSession, endpoint: WebhookEndpoint, response: Response) -> Endpoint:
     set_etag(response, endpoint.version)
-    return Endpoint.model_validate(endpoint, from_attributes=True)
+    [shown] = await _all_shown(session, [endpoint])
+    return shown
 
 
-def _delivery(found: WebhookDelivery) -> DeliveryWithBody:
+async def _all_shown(session: AsyncSession, rows: Sequence[WebhookEndpoint]) -> list[Endpoint]:
+    asking = {row.id for row in rows if row.personal_data}
+    found = await owners.entitlements(session, webhooks_settings().webhooks_personal_data_hosts, asking)
+    shown = [Endpoint.model_validate(row, from_attributes=True) for row in rows]
+    for one in shown:
+        if one.id in found:
+            one.personal_data_masked_because = found[one.id].masked_because
+    return shown
+
+
+def _delivery(caller: Caller, found: WebhookDelivery) -> DeliveryWithBody:
     shown = DeliveryWithBody.model_validate(found, from_attributes=True)
-    shown.payload = masked(shown.payload)
+    may_read = EVENT_RIGHTS[found.event_type] in caller.rights
+    shown.payload = masked(found.payload) if may_read else None
     if shown.status is not DeliveryStatus.PENDING:
         shown.next_attempt_at = None
     return shown
@@ -95,16 +111,28 @@ async def event_types(caller: EndpointReader) -> EventTypeList:
             EventType(
                 type=name,
                 description=kind.description,
+                right=EVENT_RIGHTS[name],
                 json_schema={
                     "type": "object",
-                    "required": ["type", "timestamp", "data"],
+                    "required": ["type", "timestamp", "id", "position", "data"],
                     "properties": {
                         "type": {"const": str(name)},
                         "timestamp": {"type": "string", "format": "date-time"},
+                        "id": {"type": "string", "format": "uuid", "description": "Of the event, as in the feed"},
+                        "position": {
+                            "type": ["string", "null"],
+                            "description": "Its place in the feed; null in a test that was sent at once",
+                        },
                         "data": kind.data.model_json_schema(by_alias=True),
                     },
                 },
-                example={"type": name, "timestamp": "2026-11-23T10:00:04+08:00", "data": dict(kind.example)},
+                example={
+                    "type": name,
+                    "timestamp": "2026-11-23T10:00:04+08:00",
+                    "id": "0198f3a0-9a11-7c52-8d6e-3f0a5f1b2c3d",
+                    "position": "0.42",
+                    "data": dict(kind.example),
+                },
             )
             for name, kind in CATALOGUE.items()
         ]
@@ -117,8 +145,10 @@ async def create_endpoint(
 ) -> EndpointWithSecret:
     """The secret in the answer is shown this once. Organisation staff get the events of their organisation.
 
-    Citizens' words arrive with personal data masked. `personal_data: true` asks for them as they were written:
-    that takes the right to read cases and messages, and is recorded.
+    Each type takes a right (`GET /webhooks/event-types`). The caller becomes the endpoint's owner: it gets what
+    they may read, as long as they may. Citizens' words arrive with personal data masked. `personal_data: true`
+    asks for them as they were written: that takes the right to read appeals and messages, a host that the operator
+    listed, and the consent of somebody with `webhooks:consent`, who consents by asking.
     """
     await _check_url(body.url)
     made: list[str] = []
@@ -129,13 +159,15 @@ async def create_endpoint(
             session,
             caller,
             _vault(),
+            webhooks_settings(),
             url=body.url,
             event_types=body.event_types,
             description=body.description,
             personal_data=body.personal_data,
         )
         made.append(secret)
-        return Endpoint.model_validate(endpoint, from_attributes=True)
+        [shown] = await _all_shown(session, [endpoint])
+        return shown
 
     shown = await once(
         session,
@@ -158,7 +190,7 @@ async def list_endpoints(
     """Newest first, without secrets."""
     rows = await endpoints.listed(session, caller, paging)
     kept, cursor = paging.page(rows, lambda row: (row.id,), response)
-    return Page(items=[Endpoint.model_validate(row, from_attributes=True) for row in kept], next_cursor=cursor)
+    return Page(items=await _all_shown(session, kept), next_cursor=cursor)
 
 
 @router.get("/endpoints/{endpoint_id}", responses=ONE, summary="One endpoint")
@@ -166,7 +198,7 @@ async def get_endpoint(
     session: Reading, caller: EndpointReader, endpoint_id: UUID, response: Response
 ) -> Endpoint:
     """Without its secret."""
-    return _shown(await endpoints.get(session, caller, endpoint_id), response)
+    return await _shown(session, await endpoints.get(session, caller, endpoint_id), response)
 
 
 @router.patch("/endpoints/{endpoint_id}", responses=CHANGE, summary="Change an endpoint")
@@ -181,19 +213,46 @@ async def change_endpoint(
 ) -> Endpoint:
     """Switching it off gives up what still waits; those deliveries can be retried when it is on again.
 
-    With `personal_data` on, who changes it or the URL must have the right to read cases and messages, and belong
-    to the endpoint's organisation.
+    Who changes the URL or the types, or asks for personal data, must have the rights that this takes, and becomes
+    the endpoint's owner. A new URL takes a new consent to personal data.
     """
     if body.url is not None:
         await _check_url(body.url)
     changes = body.model_dump(exclude_unset=True)
-    return _shown(await endpoints.change(session, caller, endpoint_id, version, changes), response)
+    found = await endpoints.change(
+        session, caller, webhooks_settings(), endpoint_id, version=version, changes=changes
+    )
+    return await _shown(session, found, response)
 
 
 @router.delete("/endpoints/{endpoint_id}", status_code=204, responses=ONE, summary="Delete an endpoint")
 async def delete_endpoint(session: Writing, caller: Manager, endpoint_id: UUID) -> None:
     """Its deliveries go with it."""
     await endpoints.remove(session, caller, endpoint_id)
+
+
+@router.post("/endpoints/{endpoint_id}/take-over", responses=ONE, summary="Become the owner of an endpoint")
+async def take_over_endpoint(session: Writing, caller: Manager, endpoint_id: UUID, response: Response) -> Endpoint:
+    """It gets what the caller may read, who must have the rights of its types, and is suspended no more."""
+    return await _shown(session, await endpoints.take_over(session, caller, endpoint_id), response)
+
+
+@router.post(
+    "/endpoints/{endpoint_id}/consent",
+    responses=responses(NotFound, Conflict),
+    summary="Consent that an endpoint gets personal data",
+)
+async def consent_to_personal_data(
+    session: Writing, caller: Consenter, endpoint_id: UUID, response: Response
+) -> Endpoint:
+    """For its present URL. Who consented and when is shown, and stands in the audit trail."""
+    return await _shown(session, await endpoints.consent(session, caller, endpoint_id), response)
+
+
+@router.delete("/endpoints/{endpoint_id}/consent", responses=ONE, summary="Withdraw that consent")
+async def withdraw_consent(session: Writing, caller: Consenter, endpoint_id: UUID, response: Response) -> Endpoint:
+    """Personal data is masked from now on, also in what waits to be sent."""
+    return await _shown(session, await endpoints.withdraw_consent(session, caller, endpoint_id), response)
 
 
 @router.post(
@@ -207,22 +266,25 @@ async def rotate_secret(
         endpoint, secret = await endpoints.rotate(session, caller, _vault(), endpoint_id)
     except Unreadable as error:
         raise Conflict("The old secret cannot be read any more: make a new endpoint") from error
-    return EndpointWithSecret(**_shown(endpoint, response).model_dump(), secret=secret)
+    return EndpointWithSecret(**(await _shown(session, endpoint, response)).model_dump(), secret=secret)
 
 
 @router.post(
     "/endpoints/{endpoint_id}/test",
     status_code=202,
-    responses=ONE | ONCE,
+    responses=ONE | ONCE | responses(TooManyRequests),
     summary="Send webhook.test to an endpoint",
 )
 async def send_test(
     *, session: Writing, caller: Manager, endpoint_id: UUID, idempotency: IdempotencyDep, response: Response
 ) -> DeliveryWithBody:
-    """The delivery that is now on its way; ask for it again to see how it went."""
+    """The delivery that is now on its way; ask for it again to see how it went. `RateLimit`: how many are left."""
 
     async def work() -> DeliveryWithBody:
-        return _delivery(await endpoints.send_test(session, caller, endpoint_id))
+        most = webhooks_settings().webhooks_tests_a_minute
+        delivery, left = await endpoints.send_test(session, caller, endpoint_id, most)
+        response.headers.update(endpoints.rate_limit_headers(most, left, 60))
+        return _delivery(caller, delivery)
 
     return await once(
         session,
@@ -246,21 +308,23 @@ async def list_deliveries(
     endpoint_id: UUID | None = None,
     status: DeliveryStatus | None = None,
     event_type: AnyEventType | None = None,
+    event_id: UUID | None = None,
 ) -> Page[Delivery]:
     """Newest first."""
     rows = await deliveries.listed(
-        session, caller, paging, endpoint_id=endpoint_id, status=status, event_type=event_type
+        session, caller, paging, endpoint_id=endpoint_id, status=status, event_type=event_type, event_id=event_id
     )
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(
-        items=[Delivery(**_delivery(row).model_dump(exclude={"payload"})) for row in kept], next_cursor=cursor
+        items=[Delivery(**_delivery(caller, row).model_dump(exclude={"payload"})) for row in kept],
+        next_cursor=cursor,
     )
 
 
 @router.get("/deliveries/{delivery_id}", responses=ONE, summary="One delivery with its body")
 async def get_delivery(session: Reading, caller: EndpointReader, delivery_id: UUID) -> DeliveryWithBody:
     """With what became of its attempts."""
-    return _delivery(await deliveries.get(session, caller, delivery_id))
+    return _delivery(caller, await deliveries.get(session, caller, delivery_id))
 
 
 @router.post(
@@ -271,29 +335,53 @@ async def get_delivery(session: Reading, caller: EndpointReader, delivery_id: UU
 )
 async def retry_delivery(session: Writing, caller: Manager, delivery_id: UUID) -> DeliveryWithBody:
     """Now, under the same `webhook-id`, with a fresh round of attempts. Delivered ones are sent again too."""
-    return _delivery(await deliveries.retry(session, caller, delivery_id))
+    return _delivery(caller, await deliveries.retry(session, caller, delivery_id))
 
 
-@events.get("/events", summary="The numbered feed of events", responses=responses(Gone))
+@events.get(
+    "/events",
+    summary="The numbered feed of events",
+    responses=responses(Gone),
+    dependencies=[Depends(refuse_unknown_parameters)],
+)
 async def read_events(
     session: Reading,
     caller: EventReader,
-    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next_after` of the answer before")] = 0,
+    after: Annotated[
+        str,
+        Query(max_length=50, description="`next_after` of the answer before; `0`: all; `now`: what comes next"),
+    ] = "0",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     types: Annotated[
-        str | None,
-        Query(max_length=1000, description="Comma-separated", examples=["appeal.opened,appeal.answered"]),
+        list[str] | None,
+        Query(
+            max_length=100,
+            description="Repeated or separated by commas; left out: all that the caller may read",
+            examples=[["appeal.opened,appeal.answered"]],
+        ),
     ] = None,
 ) -> Feed:
     """Events in order of their positions, each exactly once. Organisation staff see their organisation's.
 
-    Events are kept for a year and more. A reader that was away for longer gets 410 and is told where to go on.
+    A type that does not exist answers 422, one that takes a right which the caller has not 403. `after=now` gives
+    no items and the `next_after` from which only newer events follow. Events are kept for a year and more: a
+    reader that was away for longer gets 410 and is told where to go on.
     """
-    wanted = None if types is None else [part.strip() for part in types.split(",")]
-    if wanted is not None and not all(_TYPE.fullmatch(name) for name in wanted):
-        raise Invalid.field("query/types", "Expected event types such as appeal.opened, separated by commas")
-    found, next_after = await feed.read(session, caller, after=after, limit=limit, types=wanted)
-    items = [FeedEvent.model_validate(event, from_attributes=True) for event in found]
-    for item in items:
-        item.data = masked(item.data)
-    return Feed(items=items, next_after=next_after)
+    asked = [part.strip() for value in types or () for part in value.split(",")]
+    wanted = feed.wanted_types(caller, asked)
+    if after == "now":
+        return Feed(items=[], next_after=feed_position(await feed.last_position(session)))
+    found, reached = await feed.read(session, caller, after=after_position(after), limit=limit, types=wanted)
+    return Feed(items=[_of_feed(event) for event in found], next_after=feed_position(reached))
+
+
+def _of_feed(event: Event) -> FeedEvent:
+    return FeedEvent(
+        position=feed_position(event.position or 0),
+        id=event.id,
+        type=event.type,
+        subject_id=event.subject_id,
+        organisation_id=event.organisation_id,
+        occurred_at=event.occurred_at,
+        data=masked(event.data),
+    )

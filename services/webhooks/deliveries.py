@@ -7,11 +7,12 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.webhooks.endpoints import require_sending
 from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.pagination import Paging, written
-from shared.problems import Conflict, NotFound
+from shared.problems import NotFound
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 
@@ -23,6 +24,7 @@ async def listed(
     endpoint_id: UUID | None,
     status: str | None,
     event_type: str | None,
+    event_id: UUID | None = None,
 ) -> Sequence[WebhookDelivery]:
     """Deliveries to the caller's endpoints, newest first, one more than the page holds."""
     query = select(WebhookDelivery).where(caller.scope(WebhookDelivery.organisation_id))
@@ -30,6 +32,8 @@ async def listed(
         query = query.where(WebhookDelivery.endpoint_id == endpoint_id)
     if status is not None:
         query = query.where(WebhookDelivery.status == written(status))
+    if event_id is not None:
+        query = query.where(WebhookDelivery.event_id == event_id)
     if event_type is not None:
         query = query.where(WebhookDelivery.event_type == event_type)
     after = paging.after((WebhookDelivery.created_at, WebhookDelivery.id), (datetime.fromisoformat, UUID))
@@ -54,17 +58,16 @@ async def get(session: AsyncSession, caller: Caller, delivery_id: UUID) -> Webho
 async def retry(session: WriteSession, caller: Caller, delivery_id: UUID) -> WebhookDelivery:
     """Send it again now, under the same id, with a fresh round of attempts; delivered ones too.
 
-    Raises `Conflict` for an endpoint that is switched off.
+    Raises `Conflict` for an endpoint that is switched off or suspended.
     """
     found = await get(session, caller, delivery_id)
     # The endpoint first, as everywhere: whoever changes it locks it before its deliveries.
-    active = await session.scalar(
-        select(WebhookEndpoint.active).where(WebhookEndpoint.id == found.endpoint_id).with_for_update(read=True)
+    endpoint = await session.scalar(
+        select(WebhookEndpoint).where(WebhookEndpoint.id == found.endpoint_id).with_for_update(read=True)
     )
-    if active is None:
+    if endpoint is None:
         raise NotFound(f"No delivery {delivery_id}")
-    if not active:
-        raise Conflict("The endpoint is switched off: switch it on, then retry")
+    require_sending(endpoint)
     await session.refresh(found, with_for_update=True)
     found.status = "pending"
     found.attempts = 0

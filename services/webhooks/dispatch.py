@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import DateTime, Integer, bindparam, select, text, update
 
+from services.webhooks import owners, waiting
 from services.webhooks.addresses import Refused, guarded_socket, parse_url
 from services.webhooks.endpoints import switch_off
 from services.webhooks.event_types import masked
@@ -71,8 +72,8 @@ _CLAIM = (
     SET next_attempt_at = :lease, last_attempt_at = :now, attempts = delivery.attempts + 1
     FROM due, webhook_endpoints AS endpoint
     WHERE delivery.id = due.id AND endpoint.id = delivery.endpoint_id
-    RETURNING delivery.id, delivery.endpoint_id, endpoint.url, endpoint.secret, endpoint.personal_data,
-        delivery.payload, delivery.attempts
+    RETURNING delivery.id, delivery.endpoint_id, delivery.event_id, delivery.event_type, endpoint.url,
+        endpoint.secret, delivery.payload, delivery.attempts
     """
     )
     .bindparams(
@@ -84,9 +85,10 @@ _CLAIM = (
     .columns(
         WebhookDelivery.id,
         WebhookDelivery.endpoint_id,
+        WebhookDelivery.event_id,
+        WebhookDelivery.event_type,
         WebhookEndpoint.url,
         WebhookEndpoint.secret,
-        WebhookEndpoint.personal_data,
         WebhookDelivery.payload,
         WebhookDelivery.attempts,
     )
@@ -99,12 +101,14 @@ class Claimed:
 
     id: UUID
     endpoint_id: UUID
+    event_id: UUID
+    event_type: str
     url: str
     secret: bytes
-    personal_data: bool
     payload: dict[str, Any]
     attempts: int
     claimed_at: datetime
+    personal_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ class Dispatcher:
         self._database = database
         self._vault = Vault(settings.encryption_keys)
         self._allowed = settings.webhooks_allowed_networks
+        self._hosts = settings.webhooks_personal_data_hosts
         self._timeout = settings.webhooks_timeout_seconds
         self._concurrency = settings.webhooks_concurrency
         self._share = max(self._concurrency // 2, 1)
@@ -143,7 +148,7 @@ class Dispatcher:
         )
 
     async def claim(self, limit: int, flying: Mapping[UUID, int] | None = None) -> list[Claimed]:
-        """Take up to `limit` due deliveries, those due longest first; committed when it returns.
+        """Take up to `limit` due deliveries that may be sent, those due longest first; committed when it returns.
 
         `flying` counts the attempts of each endpoint that are on their way: none gets more than its share.
         """
@@ -163,14 +168,45 @@ class Dispatcher:
                     "lease": now + timedelta(seconds=self._timeout) + LEASE_MARGIN,
                 },
             )
-            return [Claimed(**row._mapping, claimed_at=now) for row in rows]
+            claims = [Claimed(**row._mapping, claimed_at=now) for row in rows]
+        return await self._entitled(claims)
+
+    async def _entitled(self, claims: Sequence[Claimed]) -> list[Claimed]:
+        """Return those that the endpoints' owners may read now; give up others, suspend whose owner may not."""
+        if not claims:
+            return []
+        async with self._database.read() as session:
+            found = await owners.entitlements(session, self._hosts, {claim.endpoint_id for claim in claims})
+        refused: dict[UUID, str] = {}
+        for claim in claims:
+            entitled = found.get(claim.endpoint_id)
+            # An endpoint that was deleted meanwhile has taken its deliveries along.
+            why = "the endpoint is gone" if entitled is None else entitled.type_refused_because(claim.event_type)
+            if why is not None:
+                refused[claim.id] = why
+        if refused:
+            # Apart from the claim, which holds deliveries: endpoints are locked before them.
+            async with self._database.write() as session:
+                await owners.suspend(session, found)
+                await waiting.give_up_these(session, refused)
+        return [
+            replace(claim, personal_data=found[claim.endpoint_id].masked_because is None)
+            for claim in claims
+            if claim.id not in refused
+        ]
 
     async def attempt(self, http: aiohttp.ClientSession, claim: Claimed) -> Outcome:
         """Send once. Whatever the receiver or the way to it does becomes an outcome."""
         # The database keeps objects in an order of its own; people read the type first.
-        ordered = {name: claim.payload[name] for name in ("type", "timestamp", "data")}
+        ordered = {
+            "type": claim.payload["type"],
+            "timestamp": claim.payload["timestamp"],
+            "id": str(claim.event_id),
+            "position": claim.payload.get("position"),
+            "data": claim.payload["data"],
+        }
         if not claim.personal_data:
-            # Written when the endpoint still asked for all: what it does not ask for now does not leave.
+            # Written when the endpoint still got all: what it may not get now does not leave.
             ordered["data"] = masked(ordered["data"])
         body = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
         try:
@@ -179,7 +215,7 @@ class Dispatcher:
             async with http.post(
                 url,
                 data=body.encode(),
-                headers=signed_headers(claim.id, body, keys),
+                headers=signed_headers(claim.event_id, body, keys),
                 allow_redirects=False,
             ) as response:
                 if 200 <= response.status < 300:

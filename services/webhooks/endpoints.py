@@ -1,42 +1,56 @@
 """Endpoints: who gets which events where, and the secret that signs them."""
 
+import math
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.webhooks import owners, waiting
 from services.webhooks.event_types import TEST, body_of
+from services.webhooks.settings import WebhooksSettings
 from services.webhooks.signing import Secrets, Vault, new_secret
 from shared import audit, clock
 from shared.access import Caller, Right
 from shared.database import WriteSession
+from shared.event_types import EVENT_RIGHTS
 from shared.events import NewEvent, emit
 from shared.ids import new_id
 from shared.pagination import Paging
 from shared.preconditions import check_version
-from shared.problems import Conflict, Forbidden, NotFound
+from shared.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, TooManyRequests
 from shared.tables.events import Event
+from shared.tables.registry import Person
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
+
+# Whoever changes one of these, or asks for personal data, says where citizens' words go: the endpoint is theirs.
+DECIDING = frozenset({"url", "event_types"})
+TESTS_COUNTED = timedelta(minutes=1)
 
 
 async def create(
     session: WriteSession,
     caller: Caller,
     vault: Vault,
+    settings: WebhooksSettings,
     *,
     url: str,
     event_types: Sequence[str],
     description: str,
     personal_data: bool = False,
 ) -> tuple[WebhookEndpoint, str]:
-    """A new endpoint of the caller's organisation (of the centre: all events), and its secret.
+    """Return a new endpoint of the caller's organisation (of the centre: all events), and its secret.
 
-    Raises `Forbidden` for `personal_data` that the caller may not read.
+    Raises `Forbidden` for events or personal data that the caller may not read, `Conflict` when the organisation
+    has as many endpoints as it may.
     """
+    _require_types(caller, event_types, caller.organisation_id, ())
+    await _check_quota(session, caller.organisation_id, settings.webhooks_endpoints)
     if personal_data:
-        _require_reading(caller, caller.organisation_id)
+        _require_reading(caller, caller.organisation_id, url, settings)
     secret = new_secret()
     endpoint = WebhookEndpoint(
         id=new_id(),
@@ -48,19 +62,66 @@ async def create(
         active=True,
         personal_data=personal_data,
         created_by=caller.actor,
+        owner_id=UUID(caller.subject),
         version=1,
     )
+    if personal_data:
+        await _consent_if_theirs(session, caller, endpoint, ())
     session.add(endpoint)
     await session.flush()
     return endpoint, secret
 
 
-def _require_reading(caller: Caller, organisation_id: UUID | None) -> None:
-    """Whoever asks for words unmasked may read them here, and asks for their own organisation alone."""
-    caller.require(Right.APPEALS_READ)
-    caller.require(Right.MESSAGES_READ)
+async def _check_quota(session: AsyncSession, organisation_id: UUID | None, most: int) -> None:
+    # Two at once must not both find the last place free.
+    await session.execute(
+        select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhooks\n{organisation_id}", 0)))
+    )
+    held = await session.scalar(
+        select(func.count()).where(WebhookEndpoint.organisation_id.is_not_distinct_from(organisation_id))
+    )
+    if (held or 0) >= most:
+        whose = "The centre" if organisation_id is None else "The organisation"
+        raise Conflict(f"{whose} has {held} endpoints, the most it may (GOSPABLIK_WEBHOOKS_ENDPOINTS): delete one")
+
+
+def _require_types(
+    caller: Caller, event_types: Sequence[str], organisation_id: UUID | None, lineage: Sequence[UUID]
+) -> None:
+    """Raise `Forbidden` naming each type that the caller may not read of this organisation."""
+    errors = [
+        FieldError(pointer=f"/event_types/{index}", detail=f"«{kind}» needs the right «{EVENT_RIGHTS[kind]}»")
+        for index, kind in enumerate(event_types)
+        if not caller.reaches(EVENT_RIGHTS[kind], organisation_id, lineage)
+    ]
+    if errors:
+        raise Forbidden("; ".join(error.detail for error in errors), errors=errors)
+
+
+def _require_reading(caller: Caller, organisation_id: UUID | None, url: str, settings: WebhooksSettings) -> None:
+    """Raise unless who asks for words unmasked may read them, for their own organisation, at a listed host."""
+    for right in owners.READING:
+        caller.require(right)
     if caller.organisation_id != organisation_id:
         raise Forbidden("Personal data is asked for by the endpoint's own organisation alone")
+    if not owners.is_listed(url, settings.webhooks_personal_data_hosts):
+        raise Invalid.field(
+            "/personal_data",
+            "The operator has to name the URL's host in GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS first",
+        )
+
+
+async def _consent_if_theirs(
+    session: AsyncSession, caller: Caller, endpoint: WebhookEndpoint, lineage: Sequence[UUID]
+) -> None:
+    """Who may consent and asks consents by asking. A system never does."""
+    may = caller.reaches(Right.WEBHOOKS_CONSENT, endpoint.organisation_id, lineage)
+    if may and await _is_person(session, caller):
+        endpoint.consent_by, endpoint.consent_at = UUID(caller.subject), clock.now()
+
+
+async def _is_person(session: AsyncSession, caller: Caller) -> bool:
+    return await session.scalar(select(Person.id).where(Person.id == UUID(caller.subject))) is not None
 
 
 async def listed(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[WebhookEndpoint]:
@@ -84,25 +145,86 @@ async def get(session: AsyncSession, caller: Caller, endpoint_id: UUID, *, lock:
 
 
 async def change(
-    session: WriteSession, caller: Caller, endpoint_id: UUID, version: int | None, changes: dict[str, Any]
+    session: WriteSession,
+    caller: Caller,
+    settings: WebhooksSettings,
+    endpoint_id: UUID,
+    *,
+    version: int | None,
+    changes: dict[str, Any],
 ) -> WebhookEndpoint:
     """Change the given fields. Switching off gives up what still waits, visibly and retriably.
 
-    Raises `Forbidden` when citizens' words would go, unmasked, where a caller sends them who may not read them.
+    Who changes where it goes or what it gets becomes its owner. A new URL takes a new consent to personal data.
+
+    Raises `Forbidden` when events or words would go where a caller sends them who may not read them.
     """
     endpoint = await get(session, caller, endpoint_id, lock=True)
     check_version(endpoint.version, version)
-    if changes.get("personal_data", endpoint.personal_data) and {"personal_data", "url"} & changes.keys():
-        _require_reading(caller, endpoint.organisation_id)
     if "event_types" in changes:
         changes = changes | {"event_types": list(dict.fromkeys(changes["event_types"]))}
-    for name, value in changes.items():
-        setattr(endpoint, name, value)
+    changed = {name for name, value in changes.items() if getattr(endpoint, name) != value}
+    for name in changed:
+        setattr(endpoint, name, changes[name])
+    if changed & DECIDING or (endpoint.personal_data and "personal_data" in changed):
+        lineage = await owners.lineage_of(session, endpoint.organisation_id)
+        _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
+        if endpoint.personal_data:
+            _require_reading(caller, endpoint.organisation_id, endpoint.url, settings)
+        _own(endpoint, caller)
+        if {"url", "personal_data"} & changed:
+            endpoint.consent_by = endpoint.consent_at = None
+        if endpoint.personal_data and endpoint.consent_at is None:
+            await _consent_if_theirs(session, caller, endpoint, lineage)
+    if not endpoint.personal_data:
+        endpoint.consent_by = endpoint.consent_at = None
     if changes:
         endpoint.version += 1
     await session.flush()
     if changes.get("active") is False:
-        await give_up_waiting(session, [endpoint.id], "the endpoint was switched off")
+        await waiting.give_up(session, [endpoint.id], "the endpoint was switched off")
+    return endpoint
+
+
+def _own(endpoint: WebhookEndpoint, caller: Caller) -> None:
+    endpoint.owner_id = UUID(caller.subject)
+    endpoint.suspended_at = endpoint.suspended_reason = None
+
+
+async def take_over(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
+    """Make the caller the owner; an endpoint that was suspended goes on. Raises `Forbidden` without the rights."""
+    endpoint = await get(session, caller, endpoint_id, lock=True)
+    lineage = await owners.lineage_of(session, endpoint.organisation_id)
+    _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
+    _own(endpoint, caller)
+    endpoint.version += 1
+    await session.flush()
+    return endpoint
+
+
+async def consent(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
+    """Write down that the caller consents to personal data being sent to the endpoint's present URL.
+
+    Raises `Forbidden` for a system, `Conflict` when the endpoint does not ask for personal data.
+    """
+    endpoint = await get(session, caller, endpoint_id, lock=True)
+    if not await _is_person(session, caller):
+        raise Forbidden("A person consents, not a system")
+    if not endpoint.personal_data:
+        raise Conflict("The endpoint does not ask for personal data: there is nothing to consent to")
+    endpoint.consent_by, endpoint.consent_at = UUID(caller.subject), clock.now()
+    endpoint.version += 1
+    await session.flush()
+    return endpoint
+
+
+async def withdraw_consent(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
+    """Take the consent back: from now on personal data is masked, also in what waits."""
+    endpoint = await get(session, caller, endpoint_id, lock=True)
+    if endpoint.consent_at is not None:
+        endpoint.consent_by = endpoint.consent_at = None
+        endpoint.version += 1
+        await session.flush()
     return endpoint
 
 
@@ -128,11 +250,16 @@ async def rotate(
     return endpoint, rotated.current
 
 
-async def send_test(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookDelivery:
-    """Write a `webhook.test` for this endpoint alone. Raises `Conflict` for one that is switched off."""
+async def send_test(
+    session: WriteSession, caller: Caller, endpoint_id: UUID, most: int
+) -> tuple[WebhookDelivery, int]:
+    """Write a `webhook.test` for this endpoint alone; return it and how many are left for this minute.
+
+    Raises `Conflict` for an endpoint that is switched off or suspended, `TooManyRequests` beyond `most` a minute.
+    """
     endpoint = await get(session, caller, endpoint_id, lock=True)
-    if not endpoint.active:
-        raise Conflict("The endpoint is switched off")
+    require_sending(endpoint)
+    left = await _tests_left(session, endpoint.organisation_id, most)
     now = clock.now()
     delivery_id = new_id()
     data = {"endpoint_id": str(endpoint.id)}
@@ -154,14 +281,54 @@ async def send_test(session: WriteSession, caller: Caller, endpoint_id: UUID) ->
         event_id=event_id,
         event_type=TEST,
         organisation_id=endpoint.organisation_id,
-        payload=body_of(TEST, now, data),
+        payload=body_of(TEST, now, data, event_id=event_id),
         status="pending",
         attempts=0,
         next_attempt_at=now,
     )
     session.add(delivery)
     await session.flush()
-    return delivery
+    return delivery, left
+
+
+def require_sending(endpoint: WebhookEndpoint) -> None:
+    """Raise `Conflict` for an endpoint that gets nothing now."""
+    if not endpoint.active:
+        raise Conflict("The endpoint is switched off: switch it on first")
+    if endpoint.suspended_at is not None:
+        raise Conflict(f"The endpoint is suspended, since {endpoint.suspended_reason}: take it over first")
+
+
+async def _tests_left(session: AsyncSession, organisation_id: UUID | None, most: int) -> int:
+    await session.execute(
+        select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhook tests\n{organisation_id}", 0)))
+    )
+    now = clock.now()
+    oldest_first = (
+        select(WebhookDelivery.created_at)
+        .where(
+            WebhookDelivery.organisation_id.is_not_distinct_from(organisation_id),
+            WebhookDelivery.created_at > now - TESTS_COUNTED,
+            WebhookDelivery.event_type == TEST,
+        )
+        .order_by(WebhookDelivery.created_at)
+    )
+    sent = (await session.scalars(oldest_first)).all()
+    if len(sent) >= most:
+        wait = max(math.ceil((sent[-most] + TESTS_COUNTED - now).total_seconds()), 1)
+        raise TooManyRequests(
+            f"At most {most} test deliveries a minute for one organisation; try again in {wait} s",
+            headers={"Retry-After": str(wait), **rate_limit_headers(most, 0, wait)},
+        )
+    return most - len(sent) - 1
+
+
+def rate_limit_headers(most: int, left: int, reset: int) -> dict[str, str]:
+    """Return the fields of draft-ietf-httpapi-ratelimit-headers: the policy and what is left of it."""
+    return {
+        "RateLimit-Policy": f'"webhook-tests";q={most};w=60',
+        "RateLimit": f'"webhook-tests";r={left};t={reset}',
+    }
 
 
 async def switch_off(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
@@ -172,16 +339,4 @@ async def switch_off(session: WriteSession, ids: Sequence[UUID], reason: str) ->
         .values(active=False, version=WebhookEndpoint.version + 1, updated_at=clock.now())
         .execution_options(synchronize_session=False)
     )
-    await give_up_waiting(session, ids, reason)
-
-
-async def give_up_waiting(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
-    """Mark what waits for these endpoints as failed, with the reason; it can be retried by hand."""
-    await session.execute(
-        update(WebhookDelivery)
-        .where(WebhookDelivery.endpoint_id.in_(ids), WebhookDelivery.status == "pending")
-        .values(status="failed", last_error=reason)
-        .execution_options(synchronize_session=False)
-    )
-    # It follows from what happened to the endpoint, which is recorded.
-    await audit.record(session, WebhookDelivery)
+    await waiting.give_up(session, ids, reason)

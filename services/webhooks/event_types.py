@@ -38,6 +38,7 @@ from services.webhooks.event_data import (
     TokenData,
     WordedData,
 )
+from services.webhooks.feed_position import feed_position
 from shared.masking import mask_values
 from shared.tables.events import Event
 
@@ -320,11 +321,24 @@ def masked(data: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def body_of(event_type: str, occurred_at: datetime, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The body of a delivery: type, time of the event, and the catalogue's fields of its data, no others."""
+def body_of(
+    event_type: str,
+    occurred_at: datetime,
+    data: Mapping[str, Any],
+    *,
+    event_id: UUID | None = None,
+    position: str | None = None,
+) -> dict[str, Any]:
+    """The body of a delivery: type, time, the event's id and place in the feed, the catalogue's fields alone."""
     model = CATALOGUE[event_type].data
     kept = model.model_validate(data).model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return {"type": event_type, "timestamp": occurred_at.isoformat(), "data": kept}
+    return {
+        "type": event_type,
+        "timestamp": occurred_at.isoformat(),
+        "id": None if event_id is None else str(event_id),
+        "position": position,
+        "data": kept,
+    }
 
 
 def body_of_event(
@@ -340,7 +354,8 @@ def body_of_event(
     data |= {"id": event.subject_id, "organisation": organisation}
     if text is not None:
         data["text"] = text
-    body = body_of(event.type, event.occurred_at, data)
+    position = None if event.position is None else feed_position(event.position)
+    body = body_of(event.type, event.occurred_at, data, event_id=event.id, position=position)
     if not personal_data:
         body["data"] = masked(body["data"])
     return body

@@ -6,8 +6,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from services.webhooks import words
+from services.webhooks import owners, words
 from services.webhooks.event_types import EventName, body_of_event
+from services.webhooks.settings import webhooks_settings
 from shared import clock
 from shared.database import WriteSession
 from shared.events import Consumer
@@ -21,7 +22,13 @@ CHUNK = 1000  # rows per INSERT: the protocol takes 32,767 parameters
 
 
 async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
-    """Write a delivery for every event and every active endpoint that asked for it and may see it."""
+    """Write a delivery for every event and every endpoint that asked for it and whose owner may see it.
+
+    Endpoints whose owner lost the rights are suspended first: registry's events that say so bring the others here.
+    """
+    hosts = webhooks_settings().webhooks_personal_data_hosts
+    entitled = await owners.entitlements(session, hosts)
+    await owners.suspend(session, entitled)
     # Shared locks: an endpoint that is being changed or deleted is waited for, so nothing is written beside it.
     endpoints = (
         await session.execute(
@@ -29,9 +36,10 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
                 WebhookEndpoint.id,
                 WebhookEndpoint.organisation_id,
                 WebhookEndpoint.event_types,
-                WebhookEndpoint.personal_data,
             )
-            .where(WebhookEndpoint.active)
+            .where(
+                WebhookEndpoint.active, WebhookEndpoint.suspended_at.is_(None), WebhookEndpoint.id.in_(entitled)
+            )
             .order_by(WebhookEndpoint.id)
             .with_for_update(read=True)
         )
@@ -53,7 +61,7 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
             continue
         bodies = {
             full: body_of_event(event, names, texts.get(event.id), personal_data=full)
-            for full in {endpoint.personal_data for endpoint in wanting}
+            for full in {entitled[endpoint.id].masked_because is None for endpoint in wanting}
         }
         rows += [
             {
@@ -62,7 +70,7 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
                 "event_id": event.id,
                 "event_type": event.type,
                 "organisation_id": endpoint.organisation_id,
-                "payload": bodies[endpoint.personal_data],
+                "payload": bodies[entitled[endpoint.id].masked_because is None],
                 "status": "pending",
                 "attempts": 0,
                 "next_attempt_at": now,
@@ -89,4 +97,6 @@ async def _names(session: WriteSession, organisations: set[UUID]) -> dict[UUID, 
 
 
 jobs = Jobs("webhooks")
-consumer = Consumer("webhooks-fanout", WebhooksCursor, tuple(EventName), fan_out, jobs)
+# What registry tells of those whose rights bound an endpoint: such an event suspends it, whatever else happens.
+ACCESS_TYPES = ("person.changed", "client.changed", "organisation.changed")
+consumer = Consumer("webhooks-fanout", WebhooksCursor, (*EventName, *ACCESS_TYPES), fan_out, jobs)

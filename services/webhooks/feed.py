@@ -5,15 +5,38 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.webhooks.feed_position import feed_position
 from shared.access import Caller
-from shared.problems import Gone
+from shared.event_types import EVENT_RIGHTS
+from shared.problems import Forbidden, Gone, Invalid
 from shared.tables.events import Event
 
 
+def wanted_types(caller: Caller, asked: Sequence[str]) -> list[str]:
+    """Return the types that are shown: those asked for, or else all that the caller may read.
+
+    Raises `Invalid` for a type that no service emits, `Forbidden` for one that takes a right the caller has not.
+    """
+    if not asked:
+        return [kind for kind, right in EVENT_RIGHTS.items() if right in caller.rights]
+    if unknown := sorted(set(asked) - EVENT_RIGHTS.keys()):
+        named = ", ".join(f"«{kind}»" for kind in unknown)
+        raise Invalid.field("query/types", f"No such type: {named}. There are: {', '.join(EVENT_RIGHTS)}")
+    for kind in asked:
+        if EVENT_RIGHTS[kind] not in caller.rights:
+            raise Forbidden.field("query/types", f"«{kind}» needs the right «{EVENT_RIGHTS[kind]}»")
+    return list(asked)
+
+
+async def last_position(session: AsyncSession) -> int:
+    """Return the position of the newest numbered event, 0 for none."""
+    return await session.scalar(select(func.coalesce(func.max(Event.position), 0))) or 0
+
+
 async def read(
-    session: AsyncSession, caller: Caller, *, after: int, limit: int, types: Sequence[str] | None
+    session: AsyncSession, caller: Caller, *, after: int, limit: int, types: Sequence[str]
 ) -> tuple[list[Event], int]:
-    """Events after a position in order, and the position to continue from, which steps over unseen ones too.
+    """Return events after a position in order, and the position to continue from, past those unseen too.
 
     From 0 on: from the oldest event that is kept. Raises `Gone` where events after the position were deleted.
     """
@@ -21,15 +44,16 @@ async def read(
     if after and oldest is not None and after < oldest - 1:
         raise Gone(
             f"Events {after + 1} to {oldest - 1} were deleted when their term had passed. Read what you missed"
-            f" from the lists, such as /appeals, then go on with after={oldest - 1}"
+            f" from the lists, such as /appeals, then go on with after={feed_position(oldest - 1)}"
         )
-    # Asked first: an event numbered in between is left for the next call instead of being stepped over.
-    last = await session.scalar(select(func.coalesce(func.max(Event.position), 0))) or 0
+    # Asked first: an event numbered in between is left for the next call instead of being passed over.
+    last = await last_position(session)
     query = select(Event).where(
-        Event.position > after, Event.position <= last, caller.scope(Event.organisation_id)
+        Event.position > after,
+        Event.position <= last,
+        caller.scope(Event.organisation_id),
+        Event.type.in_(types),
     )
-    if types is not None:
-        query = query.where(Event.type.in_(types))
     found = list(await session.scalars(query.order_by(Event.position).limit(limit)))
     if len(found) == limit and found[-1].position is not None:
         return found, found[-1].position

@@ -73,7 +73,19 @@ class Endpoint(BaseModel):
     event_types: list[str]
     description: str
     personal_data: PersonalData
+    personal_data_masked_because: str | None = Field(
+        default=None, description="Why personal data is masked although it is asked for; null: it is not"
+    )
+    consent_by: UUID | None = Field(default=None, description="Who consented that personal data is sent")
+    consent_at: datetime | None = None
     active: bool
+    owner_id: UUID | None = Field(
+        description="The person or client who last said where its events go: it gets what they may read, as of now"
+    )
+    suspended_at: datetime | None = Field(default=None, description="Since when it gets nothing; null: it does")
+    suspended_reason: str | None = Field(
+        default=None, examples=["its owner has not the right «appeals:read», which «appeal.opened» needs"]
+    )
     created_at: datetime
     updated_at: datetime
 
@@ -97,7 +109,7 @@ class DeliveryStatus(StrEnum):
 
 
 class Delivery(BaseModel):
-    """One event on its way to one endpoint. `id` is the `webhook-id` of every attempt."""
+    """One event on its way to one endpoint. `event_id` is the `webhook-id` of every attempt."""
 
     id: UUID
     endpoint_id: UUID
@@ -116,7 +128,9 @@ class Delivery(BaseModel):
 class DeliveryWithBody(Delivery):
     """A delivery and its body."""
 
-    payload: dict[str, Any] = Field(description="The body; personal data is masked here whatever is sent")
+    payload: dict[str, Any] | None = Field(
+        description="The body, personal data masked whatever is sent; null without the right to read the event"
+    )
 
 
 AnyEventType = StrEnum("AnyEventType", {name.name: name.value for name in EventName} | {"TEST": TEST})  # type: ignore[misc]
@@ -127,6 +141,7 @@ class EventType(BaseModel):
 
     type: str = Field(examples=["appeal.opened"])
     description: str
+    right: str = Field(examples=["appeals:read"], description="What whoever subscribes must have")
     json_schema: dict[str, Any] = Field(serialization_alias="schema", description="JSON Schema of the body")
     example: dict[str, Any] = Field(description="A body as it is sent")
 
@@ -140,8 +155,8 @@ class EventTypeList(BaseModel):
 class FeedEvent(BaseModel):
     """One event of the feed."""
 
-    position: int = Field(examples=[42])
-    id: UUID
+    position: str = Field(examples=["0.42"], description="Send as `after` to read on from here")
+    id: UUID = Field(description="The `webhook-id` of its deliveries too")
     type: str = Field(examples=["appeal.opened"])
     subject_id: UUID
     organisation_id: UUID | None
@@ -153,4 +168,4 @@ class Feed(BaseModel):
     """Events in order. Ask again with `after = next_after`; no items means nothing new."""
 
     items: list[FeedEvent]
-    next_after: int
+    next_after: str = Field(examples=["0.42"])

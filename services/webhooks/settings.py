@@ -23,8 +23,22 @@ class WebhooksSettings(BaseSettings):
     webhooks_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         default=(), description="Private networks that deliveries may reach: CIDR, comma-separated"
     )
+    webhooks_personal_data_hosts: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(), description="Hosts that may get citizens' words unmasked: names, comma-separated"
+    )
+    webhooks_endpoints: int = Field(
+        default=20, ge=1, description="Endpoints of one organisation, or of the centre"
+    )
+    webhooks_tests_a_minute: int = Field(default=10, ge=1, description="Test deliveries of one organisation")
     webhooks_timeout_seconds: float = Field(default=15, gt=0, le=60, description="For one attempt as a whole")
     webhooks_concurrency: int = Field(default=128, ge=1, le=1000, description="Attempts at the same time")
+
+    @field_validator("webhooks_personal_data_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, value: object) -> object:
+        if isinstance(value, str):
+            return frozenset(part.strip().lower().rstrip(".") for part in value.split(",") if part.strip())
+        return value
 
     @field_validator("webhooks_allowed_networks", mode="before")
     @classmethod

@@ -62,14 +62,14 @@ class Vault:
         return Secrets(current, previous, datetime.fromisoformat(until) if until else None)
 
 
-def signed_headers(delivery_id: UUID, body: str, keys: list[str]) -> dict[str, str]:
+def signed_headers(event_id: UUID, body: str, keys: list[str]) -> dict[str, str]:
     """Headers of one attempt: the id stays over all attempts, the time and the signature are fresh.
 
     The time is the machine's own: receivers compare it with theirs, which no setting of ours moves.
     """
     moment = datetime.now(UTC)
     return {
-        "webhook-id": str(delivery_id),
+        "webhook-id": str(event_id),
         "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": " ".join(Webhook(key).sign(str(delivery_id), moment, body) for key in keys),
+        "webhook-signature": " ".join(Webhook(key).sign(str(event_id), moment, body) for key in keys),
     }

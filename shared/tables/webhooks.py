@@ -11,7 +11,11 @@ from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
 
 
 class WebhookEndpoint(Base):
-    """Where a system wants its events; `secret` is encrypted and readable by webhooks alone."""
+    """Where a system wants its events; `secret` is encrypted and readable by webhooks alone.
+
+    `owner_id` is the person or client whose rights bound what it gets: without them it is suspended. `consent_by`
+    is who consented that it gets personal data, if it asks for them.
+    """
 
     __tablename__ = "webhook_endpoints"
 
@@ -25,6 +29,11 @@ class WebhookEndpoint(Base):
     # Asked for: citizens' words as they were written; else phones, names and the like are masked.
     personal_data: Mapped[bool] = mapped_column(default=False)
     created_by: Mapped[str]
+    owner_id: Mapped[UUID | None]
+    consent_by: Mapped[UUID | None]
+    consent_at: Mapped[datetime | None]
+    suspended_at: Mapped[datetime | None]
+    suspended_reason: Mapped[str | None]
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]

@@ -106,12 +106,19 @@ METRICS: dict[str, Row] = {
 WEBHOOKS: dict[str, Row] = {
     "GET /api/v1/webhooks/event-types": Call(Right.WEBHOOKS_READ),
     "POST /api/v1/webhooks/endpoints": Call(
-        Right.WEBHOOKS_MANAGE, body(url="http://127.0.0.1:9/other", event_types=["appeal.opened"])
+        Right.WEBHOOKS_MANAGE, body(url="http://127.0.0.1:9/other", event_types=["page.changed"])
     ),
     "GET /api/v1/webhooks/endpoints": Listing(Right.WEBHOOKS_READ, shows="endpoint_id"),
     "GET /api/v1/webhooks/endpoints/{endpoint_id}": Call(Right.WEBHOOKS_READ),
     "PATCH /api/v1/webhooks/endpoints/{endpoint_id}": Call(Right.WEBHOOKS_MANAGE, body(description="Иное")),
     "DELETE /api/v1/webhooks/endpoints/{endpoint_id}": Call(Right.WEBHOOKS_MANAGE),
+    "POST /api/v1/webhooks/endpoints/{endpoint_id}/take-over": Call(Right.WEBHOOKS_MANAGE),
+    "POST /api/v1/webhooks/endpoints/{endpoint_id}/consent": Call(
+        Right.WEBHOOKS_CONSENT, names={"endpoint_id": "telling_endpoint_id"}
+    ),
+    "DELETE /api/v1/webhooks/endpoints/{endpoint_id}/consent": Call(
+        Right.WEBHOOKS_CONSENT, names={"endpoint_id": "telling_endpoint_id"}
+    ),
     "POST /api/v1/webhooks/endpoints/{endpoint_id}/rotate-secret": Call(Right.WEBHOOKS_MANAGE),
     "POST /api/v1/webhooks/endpoints/{endpoint_id}/test": Call(Right.WEBHOOKS_MANAGE),
     "GET /api/v1/webhooks/deliveries": Listing(Right.WEBHOOKS_READ, shows="delivery_id"),

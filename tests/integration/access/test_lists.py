@@ -23,6 +23,7 @@ FINDS = {
     "page_id": "page_id",
     "reply_id": "reply_id",
     "endpoint_id": "endpoint_id",
+    "event_id": "event_id",
     "thread_key": "thread_key",
     "number": "number",
     "q": "word",

@@ -330,9 +330,16 @@ async def _told(session: AsyncSession, things: dict[str, Any], mark: str, number
     endpoint = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/{mark}", description=f"Для {mark}",
         secret=Vault(SecretStr(KEY)).seal(Secrets(new_secret())),
-        event_types=["appeal.opened"], created_by="matrix",
+        event_types=["page.changed"], created_by="matrix",
     )  # fmt: skip
     things["endpoint_id"] = await _add(session, endpoint)
+    # Where citizens' words go as they were written.
+    telling = webhooks.WebhookEndpoint(
+        organisation_id=organisation_id, url=f"http://127.0.0.1:9/telling-{mark}", description=f"Для {mark}",
+        secret=Vault(SecretStr(KEY)).seal(Secrets(new_secret())), event_types=["page.changed"],
+        created_by="matrix", personal_data=True, consent_by=new_id(), consent_at=THEN,
+    )  # fmt: skip
+    things["telling_endpoint_id"] = await _add(session, telling)
     delivery = webhooks.WebhookDelivery(
         endpoint_id=endpoint.id, event_id=event_id, event_type="appeal.opened", organisation_id=organisation_id,
         payload={"of": mark}, status="delivered", next_attempt_at=THEN,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import pytest
 from aiohttp import web
@@ -18,6 +18,8 @@ from shared.database import Database
 from shared.events import NewEvent, emit, number_committed
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, service_under_test
+
+NAMESPACE = UUID(int=2)
 
 
 @dataclass
@@ -80,13 +82,22 @@ class Hooks:
     def database(self) -> Database:
         return self.app.service.database
 
+    def headers(self, role: str, organisation_id: UUID | str | None = None, **more: str) -> dict[str, str]:
+        """Request headers of a person: each role at each place is somebody else."""
+        token = self.app.token(role, organisation_id, subject=self.subject(role, organisation_id))
+        return {"Authorization": f"Bearer {token}", **more}
+
+    @staticmethod
+    def subject(role: str, organisation_id: UUID | str | None = None) -> str:
+        return str(uuid5(NAMESPACE, f"{role} {organisation_id}"))
+
     async def endpoint(
-        self, url: str, *types: str, organisation_id: UUID | None = None, role: str = "moderator"
+        self, url: str, *types: str, organisation_id: UUID | None = None, role: str = "moderator", **more: Any
     ) -> dict[str, Any]:
         answer = await self.app.client.post(
             "/api/v1/webhooks/endpoints",
-            json={"url": url, "event_types": types or ["appeal.opened"]},
-            headers=self.app.headers(role, organisation_id),
+            json={"url": url, "event_types": types or ["appeal.opened"], **more},
+            headers=self.headers(role, organisation_id),
         )
         assert answer.status_code == 201, answer.text
         found: dict[str, Any] = answer.json()
@@ -133,7 +144,7 @@ class Hooks:
 
     async def deliveries(self, **query: Any) -> list[dict[str, Any]]:
         answer = await self.app.client.get(
-            "/api/v1/webhooks/deliveries", params=query, headers=self.app.headers("moderator")
+            "/api/v1/webhooks/deliveries", params=query, headers=self.headers("moderator")
         )
         assert answer.status_code == 200, answer.text
         items: list[dict[str, Any]] = answer.json()["items"]

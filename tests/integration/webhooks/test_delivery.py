@@ -40,7 +40,7 @@ async def test_an_event_arrives_signed(hooks: Hooks, receiver: Receiver) -> None
     standardwebhooks.Webhook(endpoint["secret"]).verify(request.body, request.headers)
     svix.Webhook(endpoint["secret"]).verify(request.body, request.headers)
     assert request.headers["content-type"] == "application/json"
-    assert list(request.json) == ["type", "timestamp", "data"]
+    assert list(request.json) == ["type", "timestamp", "id", "position", "data"]
     assert request.json["type"] == "appeal.opened"
     assert request.json["data"] == {
         "id": str(appeal_id),
@@ -52,7 +52,7 @@ async def test_an_event_arrives_signed(hooks: Hooks, receiver: Receiver) -> None
     }
     [delivery] = await hooks.deliveries()
     assert (delivery["status"], delivery["attempts"], delivery["response_status"]) == ("delivered", 1, 200)
-    assert delivery["id"] == request.id
+    assert delivery["event_id"] == request.id == request.json["id"]
     assert delivery["delivered_at"] is not None
     assert delivery["next_attempt_at"] is None
     assert await hooks.deliver() == []
@@ -105,13 +105,13 @@ async def test_the_published_schedule_then_failed(hooks: Hooks, receiver: Receiv
 
     receiver.statuses = []
     again = await hooks.app.client.post(
-        f"/api/v1/webhooks/deliveries/{delivery['id']}/retry", headers=hooks.app.headers("moderator")
+        f"/api/v1/webhooks/deliveries/{delivery['id']}/retry", headers=hooks.headers("moderator")
     )
     assert (again.status_code, again.json()["status"]) == (202, "pending")
     await hooks.deliver()
     [delivery] = await hooks.deliveries(status="delivered")
     assert delivery["attempts"] == 1
-    assert {request.id for request in receiver.received} == {delivery["id"]}
+    assert {request.id for request in receiver.received} == {delivery["event_id"]}
 
 
 async def test_a_receiver_that_is_gone_switches_its_endpoint_off(hooks: Hooks, receiver: Receiver) -> None:
@@ -128,7 +128,7 @@ async def test_a_receiver_that_is_gone_switches_its_endpoint_off(hooks: Hooks, r
     assert [delivery["status"] for delivery in deliveries] == ["failed"] * 3
     assert all("410" in delivery["last_error"] for delivery in deliveries)
     path = f"/api/v1/webhooks/endpoints/{endpoint['id']}"
-    headers = hooks.app.headers("moderator")
+    headers = hooks.headers("moderator")
     assert (await hooks.app.client.get(path, headers=headers)).json()["active"] is False
     await hooks.emit()
     await hooks.fan_out()
@@ -249,7 +249,7 @@ async def test_a_worker_that_dies_while_sending_loses_nothing(hooks: Hooks, rece
         await dispatcher.record([await dispatcher.attempt(http, second)])
     [delivery] = await hooks.deliveries()
     assert delivery["status"] == "delivered"
-    assert [request.id for request in receiver.received] == [delivery["id"]] * 2
+    assert [request.id for request in receiver.received] == [delivery["event_id"]] * 2
 
 
 async def test_two_workers_never_claim_the_same(hooks: Hooks, receiver: Receiver) -> None:

@@ -15,7 +15,7 @@ ENDPOINTS = "/api/v1/webhooks/endpoints"
 async def test_the_secret_is_shown_once_and_stored_sealed(hooks: Hooks, receiver: Receiver) -> None:
     made = await hooks.endpoint(receiver.url)
     assert made["secret"].startswith("whsec_")
-    headers = hooks.app.headers("moderator")
+    headers = hooks.headers("moderator")
     item = await hooks.app.client.get(f"{ENDPOINTS}/{made['id']}", headers=headers)
     assert item.headers["etag"] == '"1"'
     listed = (await hooks.app.client.get(ENDPOINTS, headers=headers)).json()["items"]
@@ -27,7 +27,7 @@ async def test_the_secret_is_shown_once_and_stored_sealed(hooks: Hooks, receiver
 
 
 async def test_a_repeated_request_makes_one_endpoint_and_keeps_no_secret(hooks: Hooks, receiver: Receiver) -> None:
-    headers = hooks.app.headers("moderator", **{"Idempotency-Key": "first"})
+    headers = hooks.headers("moderator", **{"Idempotency-Key": "first"})
     body = {"url": receiver.url, "event_types": ["appeal.opened"]}
     first = await hooks.app.client.post(ENDPOINTS, json=body, headers=headers)
     again = await hooks.app.client.post(ENDPOINTS, json=body, headers=headers)
@@ -43,7 +43,7 @@ async def test_a_repeated_request_makes_one_endpoint_and_keeps_no_secret(hooks: 
 async def test_changes_need_the_version_seen(hooks: Hooks, receiver: Receiver) -> None:
     made = await hooks.endpoint(receiver.url)
     path = f"{ENDPOINTS}/{made['id']}"
-    headers = hooks.app.headers("moderator")
+    headers = hooks.headers("moderator")
     change = {"event_types": ["appeal.answered", "appeal.answered"], "description": "Приёмная"}
     assert (await hooks.app.client.patch(path, json=change, headers=headers)).status_code == 428
     changed = await hooks.app.client.patch(path, json=change, headers=headers | {"If-Match": '"1"'})
@@ -64,7 +64,7 @@ async def test_switching_off_gives_up_visibly_and_deleting_takes_deliveries_alon
     await hooks.emit()
     await hooks.fan_out()
     path = f"{ENDPOINTS}/{made['id']}"
-    headers = hooks.app.headers("moderator", **{"If-Match": "*"})
+    headers = hooks.headers("moderator", **{"If-Match": "*"})
     off = await hooks.app.client.patch(path, json={"active": False}, headers=headers)
     assert off.json()["active"] is False
     [delivery] = await hooks.deliveries()
@@ -77,7 +77,7 @@ async def test_switching_off_gives_up_visibly_and_deleting_takes_deliveries_alon
 async def test_a_test_delivery_is_signed_with_old_and_new_secret(hooks: Hooks, receiver: Receiver) -> None:
     made = await hooks.endpoint(receiver.url)
     path = f"{ENDPOINTS}/{made['id']}"
-    headers = hooks.app.headers("moderator")
+    headers = hooks.headers("moderator")
     rotated = await hooks.app.client.post(f"{path}/rotate-secret", headers=headers)
     assert rotated.json()["secret"] not in {None, made["secret"]}
     sent = await hooks.app.client.post(f"{path}/test", headers=headers)
@@ -85,10 +85,10 @@ async def test_a_test_delivery_is_signed_with_old_and_new_secret(hooks: Hooks, r
     await hooks.deliver()
     [request] = receiver.received
     assert request.json["data"] == {"endpoint_id": made["id"]}
-    assert request.id == sent.json()["id"]
+    assert request.id == sent.json()["event_id"]
     for secret in (made["secret"], rotated.json()["secret"]):
         standardwebhooks.Webhook(secret).verify(request.body, request.headers)
-    item = await hooks.app.client.get(f"/api/v1/webhooks/deliveries/{request.id}", headers=headers)
+    item = await hooks.app.client.get(f"/api/v1/webhooks/deliveries/{sent.json()['id']}", headers=headers)
     assert (item.json()["status"], item.json()["payload"]) == ("delivered", request.json)
 
 
@@ -99,8 +99,8 @@ async def test_others_endpoints_do_not_exist(hooks: Hooks, receiver: Receiver) -
     of_school = await hooks.endpoint(receiver.url, organisation_id=school, role="executor")
     await hooks.emit("appeal.opened", school)
     await hooks.fan_out()
-    foreign = hooks.app.headers("executor", clinic, **{"If-Match": "*"})
-    own = hooks.app.headers("executor", school)
+    foreign = hooks.headers("executor", clinic, **{"If-Match": "*"})
+    own = hooks.headers("executor", school)
     [delivery] = (await hooks.app.client.get("/api/v1/webhooks/deliveries", headers=own)).json()["items"]
     assert delivery["endpoint_id"] == of_school["id"]
     path = f"{ENDPOINTS}/{of_school['id']}"
@@ -118,9 +118,7 @@ async def test_others_endpoints_do_not_exist(hooks: Hooks, receiver: Receiver) -
         assert answer.status_code == 404, (method, target, answer.text)
     for target in (ENDPOINTS, "/api/v1/webhooks/deliveries"):
         assert (await hooks.app.client.get(target, headers=foreign)).json()["items"] == []
-    assert (
-        len((await hooks.app.client.get(ENDPOINTS, headers=hooks.app.headers("moderator"))).json()["items"]) == 2
-    )
+    assert len((await hooks.app.client.get(ENDPOINTS, headers=hooks.headers("moderator"))).json()["items"]) == 2
 
 
 async def test_lists_are_filtered_and_paged(hooks: Hooks, receiver: Receiver) -> None:
@@ -139,7 +137,7 @@ async def test_lists_are_filtered_and_paged(hooks: Hooks, receiver: Receiver) ->
     while True:
         page = (
             await hooks.app.client.get(
-                "/api/v1/webhooks/deliveries", params=query, headers=hooks.app.headers("moderator")
+                "/api/v1/webhooks/deliveries", params=query, headers=hooks.headers("moderator")
             )
         ).json()
         seen += [item["id"] for item in page["items"]]
@@ -168,7 +166,7 @@ async def test_lists_are_filtered_and_paged(hooks: Hooks, receiver: Receiver) ->
     ],
 )
 async def test_bad_endpoints_name_the_field(hooks: Hooks, body: dict[str, Any], pointer: str) -> None:
-    answer = await hooks.app.client.post(ENDPOINTS, json=body, headers=hooks.app.headers("moderator"))
+    answer = await hooks.app.client.post(ENDPOINTS, json=body, headers=hooks.headers("moderator"))
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
@@ -178,7 +176,7 @@ async def test_bad_endpoints_name_the_field(hooks: Hooks, body: dict[str, Any], 
 async def test_bad_changes_change_nothing(hooks: Hooks, receiver: Receiver) -> None:
     made = await hooks.endpoint(receiver.url)
     path = f"{ENDPOINTS}/{made['id']}"
-    headers = hooks.app.headers("moderator", **{"If-Match": '"1"'})
+    headers = hooks.headers("moderator", **{"If-Match": '"1"'})
     for body, pointer in (
         ({"url": "http://192.168.0.1/"}, "/url"),
         ({"url": None}, "/url"),
@@ -196,7 +194,7 @@ async def test_bad_changes_change_nothing(hooks: Hooks, receiver: Receiver) -> N
 async def test_production_takes_https_only(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hooks.app.service.settings, "environment", "production")
     body = {"url": "http://127.0.0.1/", "event_types": ["appeal.opened"]}
-    answer = await hooks.app.client.post(ENDPOINTS, json=body, headers=hooks.app.headers("moderator"))
+    answer = await hooks.app.client.post(ENDPOINTS, json=body, headers=hooks.headers("moderator"))
     assert answer.status_code == 422
     assert "https" in answer.json()["errors"][0]["detail"]
 
@@ -204,14 +202,12 @@ async def test_production_takes_https_only(hooks: Hooks, monkeypatch: pytest.Mon
 async def test_rights(hooks: Hooks) -> None:
     for path in (ENDPOINTS, "/api/v1/webhooks/deliveries", "/api/v1/webhooks/event-types", "/api/v1/events"):
         assert (await hooks.app.client.get(path)).status_code == 401
-        assert (await hooks.app.client.get(path, headers=hooks.app.headers("head"))).status_code == 403
-    assert (
-        await hooks.app.client.get("/api/v1/events", headers=hooks.app.headers("operations"))
-    ).status_code == 403
+        assert (await hooks.app.client.get(path, headers=hooks.headers("head"))).status_code == 403
+    assert (await hooks.app.client.get("/api/v1/events", headers=hooks.headers("operations"))).status_code == 403
 
 
 async def test_the_catalogue_and_the_document(hooks: Hooks) -> None:
-    found = await hooks.app.client.get("/api/v1/webhooks/event-types", headers=hooks.app.headers("operations"))
+    found = await hooks.app.client.get("/api/v1/webhooks/event-types", headers=hooks.headers("operations"))
     items = {item["type"]: item for item in found.json()["items"]}
     assert {"appeal.opened", "appeal.answered", "webhook.test"} <= set(items)
     assert items["appeal.answered"]["schema"]["properties"]["data"]["properties"]["on_time"]

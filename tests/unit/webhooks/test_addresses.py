@@ -1,7 +1,7 @@
 """Where a webhook may go: the list of ways into a network, each refused."""
 
 import socket
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import aiohttp
 import pytest
@@ -9,6 +9,8 @@ from cryptography.fernet import Fernet
 
 from services.webhooks.addresses import Refused, check_url, guarded_socket, is_allowed, parse_url
 from services.webhooks.settings import WebhooksSettings
+from services.webhooks.special_addresses import SPECIAL_IPV4, SPECIAL_IPV6
+from shared.outages import is_outage
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
@@ -30,9 +32,27 @@ def test_inside_is_refused(address: str) -> None:
     assert not is_allowed(address, ())
 
 
+@pytest.mark.parametrize("network", [*SPECIAL_IPV4, *SPECIAL_IPV6], ids=str)
+def test_every_entry_of_the_special_purpose_registries_is_refused(network: IPv4Network | IPv6Network) -> None:
+    middle = network.network_address + network.num_addresses // 2
+    # What carries an IPv4 address is judged by that one: here a private one.
+    inside = {"::ffff:0:0/96": ["::ffff:10.0.0.1"], "64:ff9b::/96": ["64:ff9b::a00:1"]}.get(
+        str(network), [str(network.network_address), str(middle), str(network.broadcast_address)]
+    )
+    assert [address for address in inside if is_allowed(address, ())] == []
+
+
 @pytest.mark.parametrize(
     "address",
-    ["8.8.8.8", "77.88.8.8", "2a02:6b8::feed:ff", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::"],
+    [
+        "8.8.8.8",
+        "77.88.8.8",
+        "2a02:6b8::feed:ff",
+        "::ffff:8.8.8.8",
+        "64:ff9b::808:808",
+        "192.0.1.1",
+        "2620:4f:8001::1",
+    ],
 )
 def test_outside_is_allowed(address: str) -> None:
     assert is_allowed(address, ())
@@ -93,7 +113,7 @@ async def test_the_socket_is_never_made(host: str) -> None:
         port = listener.getsockname()[1]
         connector = aiohttp.TCPConnector(socket_factory=guarded_socket(()))
         async with aiohttp.ClientSession(connector=connector) as http:
-            with pytest.raises((aiohttp.ClientError, ValueError)):
+            with pytest.raises((aiohttp.ClientError, ValueError, Refused)):
                 await http.post(f"http://{host}:{port}/", data=b"")
         with pytest.raises(BlockingIOError):
             listener.accept()
@@ -118,8 +138,9 @@ async def test_a_name_that_changes_its_address_is_caught() -> None:
 
     connector = aiohttp.TCPConnector(socket_factory=guarded_socket(()), resolver=Rebound())
     async with aiohttp.ClientSession(connector=connector) as http:
-        with pytest.raises(aiohttp.ClientConnectorError, match="inside a network"):
+        with pytest.raises(Refused, match="inside a network") as refused:
             await http.post("http://crm.example.org/", data=b"")
+    assert not is_outage(refused.value)
 
 
 def test_networks_are_read_from_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,39 @@
+"""Webhook endpoints have an owner, whose rights bound what they get, and a consent to personal data.
+
+Owned by whoever made it; the first fan-out suspends those whose owner has not the rights any more.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = "0023"
+down_revision: str | None = "0022"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+# Who reads an endpoint by column, since its secret is guarded.
+OTHERS = "gospablik_registry, gospablik_ingest, gospablik_appeals, gospablik_metrics"
+COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
+    "owner_id": sa.Uuid(),
+    "consent_by": sa.Uuid(),
+    "consent_at": sa.DateTime(timezone=True),
+    "suspended_at": sa.DateTime(timezone=True),
+    "suspended_reason": sa.Text(),
+}
+
+
+def upgrade() -> None:
+    for name, kind in COLUMNS.items():
+        op.add_column("webhook_endpoints", sa.Column(name, kind, nullable=True))
+    op.execute(f"GRANT SELECT ({', '.join(COLUMNS)}) ON webhook_endpoints TO {OTHERS}")
+    op.execute(
+        "UPDATE webhook_endpoints SET owner_id = created_by::uuid WHERE pg_input_is_valid(created_by, 'uuid')"
+    )
+
+
+def downgrade() -> None:
+    for name in reversed(COLUMNS):
+        op.drop_column("webhook_endpoints", name)

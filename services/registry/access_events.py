@@ -1,0 +1,24 @@
+"""Events that tell other services whose access changed: by id and field, never by name or value."""
+
+from collections.abc import Collection
+from typing import Literal
+
+from shared.database import WriteSession
+from shared.events import NewEvent, emit
+from shared.tables.registry import ApiClient, Person
+
+
+async def tell(
+    session: WriteSession,
+    event_type: Literal["person.changed", "client.changed"],
+    who: Person | ApiClient,
+    actor: str,
+    changed: Collection[str],
+) -> None:
+    """Emit that these fields of somebody's access changed; nothing when none did."""
+    if changed:
+        data = {"changed": sorted(changed), "version": who.version}
+        event = NewEvent(
+            type=event_type, subject_id=who.id, organisation_id=who.organisation_id, actor=actor, data=data
+        )
+        await emit(session, event)

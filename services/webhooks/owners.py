@@ -1,0 +1,155 @@
+"""What endpoints may get now: no more than their owners may read, as of now.
+
+The owner is the person or system that last said where an endpoint's events go. An endpoint whose owner was locked,
+removed, moved or lost a right is suspended; somebody else who has the rights takes it over.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from yarl import URL
+
+from services.webhooks import waiting
+from shared import clock, current_access
+from shared.access import Caller, Right
+from shared.database import WriteSession
+from shared.event_types import EVENT_RIGHTS
+from shared.events import NewEvent, emit
+from shared.tables.registry import Organisation
+from shared.tables.webhooks import WebhookEndpoint
+
+READING = (Right.APPEALS_READ, Right.MESSAGES_READ)
+
+
+@dataclass(frozen=True)
+class Entitlement:
+    """What one endpoint may get. `masked_because` is null where it gets citizens' words as they were written."""
+
+    owner: Caller | None
+    owner_id: UUID | None
+    organisation_id: UUID | None
+    lineage: Sequence[UUID]
+    refused_because: str | None
+    masked_because: str | None
+
+    def type_refused_because(self, event_type: str) -> str | None:
+        """Return why an event of this type must not reach the endpoint, null when it may."""
+        return self.refused_because or refusal(self.owner, [event_type], self.organisation_id, self.lineage)
+
+
+def refusal(
+    owner: Caller | None, event_types: Collection[str], organisation_id: UUID | None, lineage: Collection[UUID]
+) -> str | None:
+    """Return why the owner may not have these events of this organisation sent; null when they may."""
+    if owner is None:
+        return "its owner has no access any more"
+    if not owner.reaches(Right.WEBHOOKS_MANAGE, organisation_id, lineage):
+        return f"its owner has not the right «{Right.WEBHOOKS_MANAGE}» for this organisation"
+    for event_type in event_types:
+        right = EVENT_RIGHTS[event_type]
+        if not owner.reaches(right, organisation_id, lineage):
+            return f"its owner has not the right «{right}», which «{event_type}» needs"
+    return None
+
+
+async def lineage_of(session: AsyncSession, organisation_id: UUID | None) -> Sequence[UUID]:
+    """Return the ids from the top of the organisation's tree down to itself; none for the centre."""
+    found = await session.scalar(select(Organisation.lineage).where(Organisation.id == organisation_id))
+    return found or ()
+
+
+async def entitlements(
+    session: AsyncSession, hosts: Collection[str], ids: Collection[UUID] | None = None
+) -> dict[UUID, Entitlement]:
+    """Return what these endpoints may get; `ids` null: all that are on. `hosts` may get personal data."""
+    query = select(
+        WebhookEndpoint.id,
+        WebhookEndpoint.owner_id,
+        WebhookEndpoint.organisation_id,
+        WebhookEndpoint.event_types,
+        WebhookEndpoint.url,
+        WebhookEndpoint.personal_data,
+        WebhookEndpoint.consent_at,
+        Organisation.lineage,
+    ).outerjoin(Organisation, Organisation.id == WebhookEndpoint.organisation_id)
+    if ids is None:
+        query = query.where(WebhookEndpoint.active, WebhookEndpoint.suspended_at.is_(None))
+    else:
+        query = query.where(WebhookEndpoint.id.in_(ids))
+    rows = (await session.execute(query)).all()
+    owners = await current_access.of_subjects(session, {row.owner_id for row in rows if row.owner_id})
+    found = {}
+    for row in rows:
+        owner, lineage = owners.get(row.owner_id), row.lineage or ()
+        masked: str | None = "it was not asked for"
+        if row.personal_data:
+            masked = masking(owner, row.organisation_id, row.url, hosts, consented=row.consent_at is not None)
+        found[row.id] = Entitlement(
+            owner=owner,
+            owner_id=row.owner_id,
+            organisation_id=row.organisation_id,
+            lineage=lineage,
+            refused_because=refusal(owner, row.event_types, row.organisation_id, lineage),
+            masked_because=masked,
+        )
+    return found
+
+
+def masking(
+    owner: Caller | None, organisation_id: UUID | None, url: str, hosts: Collection[str], *, consented: bool
+) -> str | None:
+    """Return why an endpoint that asks for personal data gets it masked; null when it does not."""
+    if owner is None or owner.organisation_id != organisation_id or not owner.rights.issuperset(READING):
+        return "its owner may not read the messages of this organisation"
+    if not is_listed(url, hosts):
+        return "its host is not among GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS"
+    if not consented:
+        return "nobody with the right «webhooks:consent» has consented yet"
+    return None
+
+
+def is_listed(url: str, hosts: Collection[str]) -> bool:
+    """Whether the URL's host is one of those that may get personal data."""
+    return (URL(url).host or "").rstrip(".") in hosts
+
+
+async def suspend(session: WriteSession, found: Mapping[UUID, Entitlement]) -> set[UUID]:
+    """Suspend those whose owner has not the rights, give up what waits for them, and return their ids.
+
+    An endpoint that got another owner meanwhile is left alone.
+    """
+    refused = {of: one for of, one in sorted(found.items()) if one.refused_because is not None}
+    for endpoint_id, one in refused.items():
+        changed = await session.scalar(
+            update(WebhookEndpoint)
+            .where(
+                WebhookEndpoint.id == endpoint_id,
+                WebhookEndpoint.suspended_at.is_(None),
+                WebhookEndpoint.owner_id.is_not_distinct_from(one.owner_id),
+            )
+            .values(
+                suspended_at=clock.now(),
+                suspended_reason=one.refused_because,
+                version=WebhookEndpoint.version + 1,
+                updated_at=clock.now(),
+            )
+            .returning(WebhookEndpoint.id)
+            .execution_options(synchronize_session=False)
+        )
+        if changed is None:
+            continue
+        await waiting.give_up(session, [endpoint_id], f"the endpoint was suspended: {one.refused_because}")
+        await emit(
+            session,
+            NewEvent(
+                type="webhook.suspended",
+                subject_id=endpoint_id,
+                organisation_id=one.organisation_id,
+                actor="webhooks",
+                data={"reason": one.refused_because},
+            ),
+        )
+    return set(refused)

@@ -1,0 +1,33 @@
+"""Deliveries that wait for an endpoint which gets nothing for now."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import update
+
+from shared import audit
+from shared.database import WriteSession
+from shared.tables.webhooks import WebhookDelivery
+
+
+async def give_up(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
+    """Mark what waits for these endpoints as failed, with the reason; it can be retried by hand."""
+    await session.execute(
+        update(WebhookDelivery)
+        .where(WebhookDelivery.endpoint_id.in_(ids), WebhookDelivery.status == "pending")
+        .values(status="failed", last_error=reason)
+        .execution_options(synchronize_session=False)
+    )
+    # It follows from what happened to the endpoint, which is recorded.
+    await audit.record(session, WebhookDelivery)
+
+
+async def give_up_these(session: WriteSession, reasons: Mapping[UUID, str]) -> None:
+    """Mark these deliveries as failed, each with its reason."""
+    for delivery_id, reason in sorted(reasons.items()):
+        await session.execute(
+            update(WebhookDelivery)
+            .where(WebhookDelivery.id == delivery_id, WebhookDelivery.status == "pending")
+            .values(status="failed", last_error=reason)
+            .execution_options(synchronize_session=False)
+        )
