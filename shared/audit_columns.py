@@ -62,6 +62,7 @@ AUDITED: dict[str, frozenset[str]] = {
 UNAUDITED: dict[str, str] = {
     "events": "the outbox is append-only itself",
     "audit": "the trail itself",
+    "feed_epochs": "written by the relay: which server numbers events",
     **dict.fromkeys(
         ("registry_idempotency", "ingest_idempotency", "appeals_idempotency", "webhooks_idempotency"),
         "remembered answers, forgotten after a day",
