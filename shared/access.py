@@ -361,7 +361,7 @@ def internal_caller(*named: ServiceName) -> Any:
     ) -> ServiceCaller:
         found = _service_caller(request, credentials)
         if found.service not in named:
-            raise Forbidden(f"The service «{found.service}» has no business here")
+            raise Forbidden(f"The service «{found.service}» may not call this route")
         return found
 
     return Depends(check)

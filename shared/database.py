@@ -164,12 +164,18 @@ async def uncrossed(session: WriteSession, work: Callable[[], Awaitable[T]]) -> 
     raise AssertionError("the last attempt returns or raises")
 
 
+_COMMIT_ON_STANDBY = text(
+    "SELECT set_config('synchronous_commit', 'on', true)"
+    " WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
+)
+
+
 async def commit_on_standby(session: WriteSession) -> None:
     """Let this transaction's commit wait for the standby that the server names in `synchronous_standby_names`.
 
-    For what must not be forgotten by a failover, where the server's own `synchronous_commit` is `local`.
+    For what a failover must not lose. A server that waits for more than that (`remote_apply`) goes on doing so.
     """
-    await session.execute(text("SET LOCAL synchronous_commit = on"))
+    await session.execute(_COMMIT_ON_STANDBY)
 
 
 async def driver_connection(session: AsyncSession) -> asyncpg.Connection:

@@ -35,7 +35,7 @@ from shared import clock
 from shared.database import JOB_CONNECTIONS, Database, WriteSession, connect, driver_connection
 from shared.logs import logger
 from shared.outages import is_fault, is_outage
-from shared.purge import Rule
+from shared.purge import Rule, Terms
 
 log = logger(__name__)
 
@@ -313,11 +313,12 @@ class Jobs:
 
         queuer.schedule(name, cron, clean_old=True, accepts_context=False)(run)
 
-    def log_rules(self, term: timedelta) -> Sequence[Rule]:
-        """Return the rules by which PgQueuer's log and its figures are purged; it can empty them only whole.
+    def log_rules(self, terms: Terms) -> Sequence[Rule]:
+        """Return the rules by which PgQueuer's log and statistics are purged; its own command empties them whole.
 
-        What is told of a job that waits, runs or is held stays.
+        The log of a job that waits, runs or is held stays.
         """
+        term = timedelta(days=terms.job_log_days)
         settings = queue_settings(self.service)
         names = settings.qualified
         log_of_ended = f"""

@@ -23,7 +23,7 @@ STATEMENT_TIMEOUT = "57014"
 _READS = ("GET", "HEAD", "OPTIONS")
 MEDIA_TYPE = "application/problem+json"
 UNEXPECTED = "The error is logged; see whether the change was made before you send it again"
-TOO_SLOW = "The database was stopped when its time for one question was over: narrow the question"
+TOO_SLOW = "The query took longer than a read may take and was cancelled: ask for less, by narrower filters"
 # An outage of the database is seldom over sooner.
 RETRY_AFTER_SECONDS = 5
 

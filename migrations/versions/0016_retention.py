@@ -13,8 +13,8 @@ depends_on: Sequence[str] | None = None
 
 SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 
-# An event that was stepped over is handled by a job, which reads it: no service sees another's queue, so the owner
-# of the schema tells which events these are, and nothing else of the jobs.
+# A dead-lettered event is handled by a job, which reads it. No service may read another's queue, so a function of
+# the schema's owner tells which events these are, and nothing else of the jobs.
 OF_JOBS = f"""
 CREATE FUNCTION events_of_jobs() RETURNS SETOF uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -105,8 +105,7 @@ def register(service: Service) -> None:
     @tasks.jobs.every("purge", "27 * * * *")
     async def purge_expired() -> None:
         terms = Terms()
-        log_rules = tasks.jobs.log_rules(timedelta(days=terms.job_log_days))
-        await purge(service.database, [*retention.rules(terms), *log_rules])
+        await purge(service.database, [*retention.rules(terms), *tasks.jobs.log_rules(terms)])
 
 
 async def _give_up(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:

@@ -157,8 +157,7 @@ class Worker:
         if self._service is None:
             return
         terms = Terms()
-        log_rules = self.jobs.log_rules(timedelta(days=terms.job_log_days))
-        await purge(self._service.database, [*retention.rules(terms), *log_rules])
+        await purge(self._service.database, [*retention.rules(terms), *self.jobs.log_rules(terms)])
 
     async def _reencrypt(self) -> None:
         """At night: bring all secrets under the newest key, so that an old one can be taken away."""

@@ -1,4 +1,4 @@
-"""Settings of webhooks: keys of secrets at rest, where deliveries may go, and how patient they are."""
+"""Settings of webhooks: keys that encrypt stored secrets, where deliveries may go, timeouts and concurrency."""
 
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -18,7 +18,7 @@ class WebhooksSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
 
     encryption_keys: FernetKeys = Field(
-        description="Fernet keys of secrets at rest, comma-separated, newest first"
+        description="Fernet keys that encrypt stored secrets, comma-separated, newest first"
     )
     webhooks_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         default=(), description="Private networks that deliveries may reach: CIDR, comma-separated"

@@ -1,7 +1,5 @@
 """The work webhooks does by itself: events become deliveries, deliveries are sent, what is past its term goes."""
 
-from datetime import timedelta
-
 from services.webhooks import retention
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.fanout import consumer, jobs
@@ -24,5 +22,4 @@ def register(service: Service) -> None:
     @jobs.every("purge", "37 * * * *")
     async def purge_expired() -> None:
         terms = Terms()
-        log_rules = jobs.log_rules(timedelta(days=terms.job_log_days))
-        await purge(service.database, [*retention.rules(terms), *log_rules])
+        await purge(service.database, [*retention.rules(terms), *jobs.log_rules(terms)])

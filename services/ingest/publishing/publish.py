@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import func, literal, or_, select, text, tuple_, update
+from sqlalchemy import func, literal, or_, select, tuple_, update
 
 from services.ingest.intake.adoption import IN_FLIGHT, adopt_stored, baseline, lock_threads, mark_published
 from services.ingest.intake.feed import DatabaseFeed
@@ -36,7 +36,7 @@ from services.ingest.networks.port import (
     Unsure,
 )
 from shared import clock
-from shared.database import Database, WriteSession
+from shared.database import Database, WriteSession, commit_on_standby
 from shared.events import NewEvent, emit
 from shared.jobs import TryLater
 from shared.logs import logger
@@ -73,11 +73,6 @@ IN_DOUBT = {
 }
 UNFINISHED = ("queued", *IN_FLIGHT)
 NOW = func.clock_timestamp()
-# A database that is told to commit before its standby has it would forget the call when the standby takes over.
-ON_THE_STANDBY = text(
-    "SELECT set_config('synchronous_commit', 'on', true)"
-    " WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
-)
 
 
 @dataclass(frozen=True)
@@ -299,7 +294,8 @@ async def _start(session: WriteSession, row: Publication, page: PageRef, network
     """Write down that the call is about to be made, and before the first one where the thread stands."""
     before = row.sending_since
     known = await baseline(session, row) if before is None else {}
-    await session.execute(ON_THE_STANDBY)
+    # A failover that lost this row would lose the call: the answer would be sent twice.
+    await commit_on_standby(session)
     # Before the database's moment: our time to send ends before the others' time to wait does.
     began = ticks()
     await _change(

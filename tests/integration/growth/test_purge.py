@@ -1,7 +1,6 @@
 """What has served its term goes, and nothing that is still needed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def rules_of(service: str, terms: Terms) -> list[Rule]:
         "registry": registry_retention.rules,
         "webhooks": webhooks_retention.rules,
     }
-    log = [] if service == "registry" else Jobs(service).log_rules(timedelta(days=terms.job_log_days))
+    log = [] if service == "registry" else Jobs(service).log_rules(terms)
     return [*of_service[service](terms), *log]
 
 

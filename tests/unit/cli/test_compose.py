@@ -16,6 +16,7 @@ from services.gateway.settings import DeskSettings
 from services.ingest.settings import IngestSettings
 from services.registry.settings import RegistrySettings
 from services.webhooks.settings import WebhooksSettings
+from shared.purge import Terms
 from shared.settings import Settings
 
 _ROOT = Path(__file__).parents[3]
@@ -26,6 +27,7 @@ _OWN: dict[str, type[BaseSettings]] = {
     "webhooks": WebhooksSettings,
     "desk": DeskSettings,
 }
+_TERMS = {f"keep_{name}": field for name, field in Terms.model_fields.items()}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_settings_that_are_left_out_are_as_in_the_code(services: dict[str, Any])
     assert in_gateway
     assert in_gateway.items() <= _defaults(services["gateway"]).items()
     for container in (*SERVICES, "desk"):
-        common = {} if container == "desk" else Settings.model_fields
+        common = {} if container == "desk" else Settings.model_fields | _TERMS
         fields = {**common, **_OWN[container].model_fields} if container in _OWN else common
         for name, default in _defaults(services[container]).items():
             field = fields.get(name.removeprefix("GOSPABLIK_").lower())
@@ -90,6 +92,38 @@ def test_settings_that_are_left_out_are_as_in_the_code(services: dict[str, Any])
                 assert kind.validate_python(default) == field.default, name
             else:
                 assert not field.default, name
+
+
+def test_settings_that_the_docs_name_reach_the_containers(services: dict[str, Any]) -> None:
+    docs = "".join(
+        (_ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("operations.md", "ingestion.md")
+    )
+    named = set(re.findall(r"`GOSPABLIK_(\w+)`", docs)) - {
+        "DATABASE_DIRECT_URL",
+        "KEYS_DIR",
+        "CLOCK_SHIFT_SECONDS",
+    }
+    for container in (*SERVICES, "desk"):
+        own = _OWN[container].model_fields if container in _OWN else {}
+        read = own if container == "desk" else Settings.model_fields | own
+        wanted = {f"GOSPABLIK_{name.upper()}" for name in read if name.upper() in named}
+        if container != "desk":
+            wanted |= {f"GOSPABLIK_{name.upper()}" for name in _TERMS}
+        assert wanted
+        assert wanted <= set(services[container]["environment"]), container
+
+
+def test_every_term_is_described_with_its_least() -> None:
+    docs = (_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    described = re.findall(r"^\| [^|\n]+ \| (`[A-Z_`, ]+) \| ([\d(), ]+) \|", docs, re.MULTILINE)
+    terms = {
+        name.lower(): term
+        for names, all_terms in described
+        for name, term in zip(re.findall(r"[A-Z_]+", names), re.findall(r"\d+ \(\d+\)", all_terms), strict=True)
+    }
+    assert terms == {
+        name: f"{field.default} ({field.metadata[0].ge})" for name, field in Terms.model_fields.items()
+    }
 
 
 def _defaults(service: dict[str, Any]) -> dict[str, str]:
