@@ -246,10 +246,13 @@ class Consumer:
                     if self._exhausted(failures, timeouts):
                         await self.step_over(database)
                         failures = timeouts = 0
-                    while await self.step(database, limit):
+                    handled = 1
+                    while handled:
+                        handled = await self.step(database, limit)
+                        # After each step: under load the end of the events is seldom reached.
+                        report(self.name, None)
                         failures = timeouts = 0
                         limit = min(limit * 4, BATCH)
-                    report(self.name, None)
                 except Exception as error:  # kept, reported, tried again
                     report(self.name, repr(error))
                     woken.set()
