@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from itertools import accumulate
 
 from shared.morphology import analyzer
 
@@ -10,8 +11,8 @@ __all__ = ["analyzer", "known", "lemma", "unlike_words"]
 _REMEMBERED = 200_000
 # No word is longer; to take apart what is would take seconds.
 _LONGEST = 50
-# To guess the form of a word that no dictionary holds takes longer than to read a sentence.
-_GUESSED_AT_MOST = 300
+# Letters of the words whose forms are guessed: that takes longer than to read a sentence, the longer the word.
+_GUESSED_AT_MOST = 2_000
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -21,12 +22,15 @@ def known(word: str) -> bool:
 
 
 def unlike_words(words: Sequence[str]) -> Collection[str]:
-    """The words of a text that stay as they stand: unknown ones after the first hundreds, of which no message has
-    so many.
+    """The words of a text that stay as they stand: unknown ones after the first 2,000 letters of such words.
+
+    No message has so many.
     """
-    if len(words) <= _GUESSED_AT_MOST:
+    if sum(map(len, words)) <= _GUESSED_AT_MOST:
         return ()
-    return frozenset([word for word in dict.fromkeys(words) if not known(word)][_GUESSED_AT_MOST:])
+    unknown = [word for word in dict.fromkeys(words) if not known(word)]
+    letters = accumulate(map(len, unknown))
+    return frozenset(word for word, reached in zip(unknown, letters, strict=True) if reached > _GUESSED_AT_MOST)
 
 
 @lru_cache(maxsize=_REMEMBERED)
