@@ -24,8 +24,8 @@ def record(
 ) -> None:
     """Stop the clock that runs, at the moment of publication, and move the case on.
 
-    A second answer, or one to a case that ended meanwhile, is noted and changes no figure of the first. One that
-    is `overtaken` by a later published reply is noted and changes nothing: neither clock nor promise is its own.
+    A second answer, or one to an appeal that ended meanwhile, is noted and changes no figure of the first. One
+    that is `overtaken` by a later published reply is noted and changes neither clock nor promise.
     """
     on_time = None
     appeal.reply_failed = None

@@ -30,7 +30,7 @@ from shared.tables.appeals import OPEN_STATUSES, UNDER_WAY, Appeal, Incident, In
 from shared.tables.registry import Organisation
 
 BATCH = 25
-# How often a case is looked at whose interim reply is still under way: the answer to the incident follows it.
+# How often an appeal is looked at whose interim reply is still under way: the answer to the incident follows it.
 LOOKED_AT_AGAIN = timedelta(minutes=1)
 
 
@@ -73,7 +73,7 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
         .where(
             IncidentReply.incident_id == incident.id,
             IncidentReply.kind == "final",
-            # Those for the same cases: an organisation's answer is no other organisation's.
+            # Those for the same appeals: an organisation's answer is no other organisation's.
             or_(
                 IncidentReply.organisation_id.is_(None),
                 IncidentReply.organisation_id == caller.organisation_id,
@@ -151,7 +151,7 @@ async def make_some(
 
 
 async def make_one(session: WriteSession, reply_id: UUID, appeal_id: UUID) -> bool:
-    """Make the reply of a case that had another one under way; False while that is so still."""
+    """Make the reply of an appeal that had another one under way; False while that one still is."""
     reply = await session.get_one(IncidentReply, reply_id)
     concerned = await session.scalar(select(exists().where(Appeal.id == appeal_id, _whose(reply))))
     return not concerned or not await _Making(session, reply).run([appeal_id])
@@ -166,7 +166,7 @@ class _Making:
         self._journal = Journal()
 
     async def run(self, appeal_ids: Sequence[UUID]) -> list[UUID]:
-        """Make them; returns the cases that have to wait for a reply under way."""
+        """Make them; returns the appeals that have to wait for a reply under way."""
         cases = list(
             await self._session.scalars(
                 select(Appeal)
@@ -218,7 +218,7 @@ class _Making:
         return True
 
     async def _send(self, case: Appeal) -> bool:
-        """Whether the case is done with."""
+        """Send the reply or note why there is none; False when a reply under way must end first."""
         given = self._reply
         draft = replies.Draft(given.text, given.kind, given.promised_at, None)
         try:

@@ -129,7 +129,7 @@ def check_seen(
 
     Raises 412 when the judgement is not in the version that `If-Match` names, which is 0 before the first one.
     Without `If-Match` raises `DecidedByAnother` where another person has decided otherwise, or where the caller
-    confirms what another person has changed. Both name the decision that stands.
+    confirms what another person has changed. Both name the decision in force.
     """
     version = triage.version if triage else 0
     decision = None

@@ -125,7 +125,7 @@ async def _answer_all(service: Service, reply_id: UUID, joined_from: str | None)
 
 
 async def _answer_one(service: Service, reply_id: UUID, appeal_id: UUID) -> None:
-    """Make the reply of a case whose interim reply was under way; later, while it is so still."""
+    """Make the reply of an appeal whose interim reply was under way; try later while it still is."""
     async with service.database.write() as session:
         made = await incident_answers.make_one(session, reply_id, appeal_id)
     if not made:

@@ -118,7 +118,7 @@ async def classify(
 
     As with messages, a corrected class or place routes a case anew that nobody has begun and no person placed.
 
-    With `If-Match` the case must be in the version that you saw: else 412 with its `version` and `last_change`.
+    With `If-Match` the appeal must be in the version that you saw: else 412 with its `version` and `last_change`.
     Without, what another person has set is not replaced: 409 (`decided-by-another`) names their `decision`.
     """
     appeal = await appeals.lock(session, caller, appeal_id)

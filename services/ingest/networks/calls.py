@@ -159,7 +159,7 @@ def in_time(not_after: float | None) -> None:
 
 
 def punctual() -> aiohttp.TraceConfig:
-    """The tracing of sessions that publish: `in_time` once more when the connection stands, before the request.
+    """The tracing of sessions that publish: `in_time` once more when the connection is open, before the request.
 
     The moment comes as `trace_request_ctx={"not_after": …}`.
     """
