@@ -13,6 +13,14 @@ from dataclasses import dataclass
 MOST_CALLERS = 50_000
 
 
+def rate_limit_headers(policy: str, allowed: int, window: int, left: int, reset: int) -> dict[str, str]:
+    """Return what a policy allows in a window of seconds, what is left, and in how many seconds all is back."""
+    return {
+        "RateLimit-Policy": f'"{policy}";q={allowed};w={window}',
+        "RateLimit": f'"{policy}";r={left};t={reset}',
+    }
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What one request may; `wait_seconds` is zero when it may go on."""
@@ -25,11 +33,8 @@ class Verdict:
 
     @property
     def headers(self) -> dict[str, str]:
-        """As the answer tells it."""
-        return {
-            "RateLimit-Policy": f'"default";q={self.allowed};w={self.window_seconds}',
-            "RateLimit": f'"default";r={self.left};t={self.full_in_seconds}',
-        }
+        """Return the fields of the answer."""
+        return rate_limit_headers("default", self.allowed, self.window_seconds, self.left, self.full_in_seconds)
 
 
 class Quota:

@@ -20,7 +20,7 @@ def overdue_at(moment: datetime) -> ColumnElement[bool]:
         or_(
             and_(Appeal.first_response_at.is_(None), Appeal.first_response_due_at < moment),
             Appeal.next_response_due_at < moment,
-            # It stands until the final reply is published, whatever people do with the appeal meanwhile.
+            # In force until the final reply is published, whatever people do with the appeal meanwhile.
             Appeal.promised_at < moment,
         ),
     )

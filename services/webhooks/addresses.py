@@ -50,7 +50,7 @@ def carried(address: Address) -> Address:
 def is_allowed(value: str, allowed: Sequence[Network]) -> bool:
     """Whether a numeric address may be called: ordinary unicast of the public internet, or in an allowed network.
 
-    All that stands in IANA's registries of special purposes is refused, also what they call globally reachable:
+    All of IANA's special-purpose registries is refused, also what they call globally reachable:
     anycast of protocols is nobody's web server. What is not written as a plain address is refused, since the
     system may read it in its own way.
     """

@@ -121,7 +121,7 @@ async def event_types(caller: EndpointReader) -> EventTypeList:
                         "id": {"type": "string", "format": "uuid", "description": "Of the event, as in the feed"},
                         "position": {
                             "type": ["string", "null"],
-                            "description": "Its place in the feed; null in a test that was sent at once",
+                            "description": "Its position in the feed; null in a test that was sent at once",
                         },
                         "data": kind.data.model_json_schema(by_alias=True),
                     },
@@ -245,7 +245,7 @@ async def take_over_endpoint(session: Writing, caller: Manager, endpoint_id: UUI
 async def consent_to_personal_data(
     session: Writing, caller: Consenter, endpoint_id: UUID, response: Response
 ) -> Endpoint:
-    """For its present URL. Who consented and when is shown, and stands in the audit trail."""
+    """For its present URL. Who consented and when is shown, and is in the audit trail."""
     return await _shown(session, await endpoints.consent(session, caller, endpoint_id), response)
 
 
@@ -283,7 +283,7 @@ async def send_test(
     async def work() -> DeliveryWithBody:
         most = webhooks_settings().webhooks_tests_a_minute
         delivery, left = await endpoints.send_test(session, caller, endpoint_id, most)
-        response.headers.update(endpoints.rate_limit_headers(most, left, 60))
+        response.headers.update(endpoints.limit_headers_of_tests(most, left, 60))
         return _delivery(caller, delivery)
 
     return await once(

@@ -22,6 +22,7 @@ from shared.ids import new_id
 from shared.pagination import Paging
 from shared.preconditions import check_version
 from shared.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, TooManyRequests
+from shared.quota import rate_limit_headers
 from shared.tables.events import Event
 from shared.tables.registry import Person
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
@@ -299,6 +300,11 @@ def require_sending(endpoint: WebhookEndpoint) -> None:
         raise Conflict(f"The endpoint is suspended, since {endpoint.suspended_reason}: take it over first")
 
 
+def limit_headers_of_tests(most: int, left: int, reset: int) -> dict[str, str]:
+    """Return the `RateLimit` fields of test deliveries."""
+    return rate_limit_headers("webhook-tests", most, int(TESTS_COUNTED.total_seconds()), left, reset)
+
+
 async def _tests_left(session: AsyncSession, organisation_id: UUID | None, most: int) -> int:
     await session.execute(
         select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhook tests\n{organisation_id}", 0)))
@@ -318,17 +324,9 @@ async def _tests_left(session: AsyncSession, organisation_id: UUID | None, most:
         wait = max(math.ceil((sent[-most] + TESTS_COUNTED - now).total_seconds()), 1)
         raise TooManyRequests(
             f"At most {most} test deliveries a minute for one organisation; try again in {wait} s",
-            headers={"Retry-After": str(wait), **rate_limit_headers(most, 0, wait)},
+            headers={"Retry-After": str(wait), **limit_headers_of_tests(most, 0, wait)},
         )
     return most - len(sent) - 1
-
-
-def rate_limit_headers(most: int, left: int, reset: int) -> dict[str, str]:
-    """Return the fields of draft-ietf-httpapi-ratelimit-headers: the policy and what is left of it."""
-    return {
-        "RateLimit-Policy": f'"webhook-tests";q={most};w=60',
-        "RateLimit": f'"webhook-tests";r={left};t={reset}',
-    }
 
 
 async def switch_off(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:

@@ -82,7 +82,7 @@ async def triage(
 
     Yes opens a case, joins the open one of that thread and author, or starts the clock of one that waited for a
     decision. A corrected class or place routes a case anew that nobody has begun and no person placed. No ends a
-    case that nobody has begun and no other message of it needs. The decision stands over the rule's.
+    case that nobody has begun and no other message of it needs. The decision takes precedence over the rule's.
 
     `If-Match` names the `version` of the judgement that you saw (`triage.version`, 0 where there is none): 412
     names the version that it has now and the `decision` of whoever was first. Without `If-Match`, a decision that

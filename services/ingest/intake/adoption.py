@@ -1,9 +1,9 @@
 """Recognising our own answers when they come back from the network.
 
 The community's words in a thread are ours when a publication has that external id, or when one that was sent there
-and is not known to stand has the same text and target, and they came after it was first sent. "After" goes by the
-network's own order and by what was stored then, never by a clock. Publishing and intake meet under one lock per
-thread.
+and is not known to be there has the same text and target, and they came after it was first sent. "After" goes by
+the network's own order and by what was stored then, never by a clock. Publishing and intake take the same lock of
+a thread.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from shared.tables.ingest import Message, Publication
 log = logger(__name__)
 
 ACTOR = "ingest"
-# So many of a thread's latest items are looked at to tell where it stands.
+# So many of a thread's latest items are looked at to tell how far it has come.
 LATEST = 500
 IN_FLIGHT = ("sending", "uncertain")
 
@@ -57,7 +57,7 @@ async def lock_threads(session: WriteSession, thread_keys: Iterable[str]) -> Non
 
 
 async def baseline(session: WriteSession, publication: Publication) -> dict[str, Any]:
-    """Where the thread stands before a first send: `sent_after` and `stood_before` of the publication.
+    """Return how far the thread has come before a first send: `sent_after` and `stood_before` of the publication.
 
     What is stored in it may lag behind the network: words that came there meanwhile count as later. They are the
     same words to the same person, so nobody misses an answer by that. The thread must be locked.
@@ -156,7 +156,7 @@ def _named(publication: Publication, one: Spoken) -> bool:
 
 
 def _alike(publication: Publication, one: Spoken) -> bool:
-    """Whether words are those of a publication that was sent and is not known to stand."""
+    """Return whether words are those of a publication that was sent and is not known to be in the network."""
     if publication.external_id is not None or publication.kind != one.kind:
         return False
     entry = NETWORKS[publication.network]
@@ -184,9 +184,9 @@ async def mark_published(
     adopted: bool,
     text: str | None = None,
 ) -> list[NewEvent]:
-    """The publication stands in the network; answers the event to emit once all parts of its answer do.
+    """Mark a publication as published; return the event to emit once all parts of its answer are.
 
-    `text`: the words that stand there, which are former ones when it was corrected after a call that did work.
+    `text`: the words in the network: former ones where it was corrected after a call that took effect.
     """
     changes = {
         "text": publication.text if text is None or same_words(text, publication.text) else text,

@@ -12,7 +12,7 @@ from shared import clock
 from shared.database import WriteSession
 from shared.tables.ingest import Thread
 
-# How long a difference that a complete reading left rests; then twice as long each time.
+# How long a difference that remains after a complete reading waits for the next one; then twice as long each time.
 FIRST_RECHECK = timedelta(minutes=1)
 DOUBLINGS = 15
 # More comments than any thread has.

@@ -415,7 +415,7 @@ class Network(Protocol):
         """
 
     async def read_back(self, outgoing: Outgoing) -> Parsed:
-        """All that stands in the answer's thread now and came after `outgoing.after`, or more.
+        """All that is in the answer's thread now and came after `outgoing.after`, or more.
 
         Raises `NotRead` when that could not be read whole, for whatever reason: a refusal is no empty thread.
         """

@@ -126,7 +126,7 @@ async def retry(
 ) -> Publication:
     """Send what failed of an answer again, from its first attempt; answers its first part.
 
-    What was ever sent starts in doubt: it is sent when the thread shows that it does not stand there.
+    What was ever sent starts in doubt: it is sent when the thread shows that it is not there.
 
     `text`: the whole answer, corrected. What stands in the network already stays as it is, so the text has to
     begin with those words; the rest is parted anew. Raises `NotFound`, `Conflict` unless it failed, `Invalid` for

@@ -157,7 +157,7 @@ class Publisher:
             await _uncertain(session, row, "the outcome of a call is not known")
 
     async def _send_again(self, row: Publication, page: PageRef, network: Network) -> Call | None:
-        """Read the thread; the next call when the answer does not stand there, None when nothing is to be sent."""
+        """Read the thread; return the next call when the answer is not there, None when nothing is to be sent."""
         # Twice: what is paged through while something is deleted from it may skip what comes after.
         for _ in range(2):
             if await self._stands(row.id) or not await self._read(row, page, network):
@@ -173,7 +173,7 @@ class Publisher:
             return await _start(session, now, page, network)
 
     async def _stands(self, publication_id: UUID) -> bool:
-        """Whether the publication is known to stand, or is among the words that are stored."""
+        """Return whether the publication is known to be in the network, or is found among the stored messages."""
         async with self._locked(publication_id) as (session, row):
             if row.status == "uncertain":
                 await emit(session, *await adopt_stored(session, row))
@@ -291,7 +291,7 @@ async def _wait_for_turn(session: WriteSession, row: Publication) -> None:
 
 
 async def _start(session: WriteSession, row: Publication, page: PageRef, network: Network) -> Call:
-    """Write down that the call is about to be made, and before the first one where the thread stands."""
+    """Write down that the call is about to be made, and before the first one how far the thread has come."""
     before = row.sending_since
     known = await baseline(session, row) if before is None else {}
     # A failover that lost this row would lose the call: the answer would be sent twice.

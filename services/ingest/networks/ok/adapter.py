@@ -145,7 +145,7 @@ class Ok:
         return Published(f"{chat}/{parse.prefixed('mid', number)}", url)
 
     async def read_back(self, outgoing: Outgoing) -> Parsed:
-        """All that stands in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
+        """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
         after = outgoing.after or 0
         place = outgoing.thread_key.removeprefix("ok:")
         with read_or_not():

@@ -170,7 +170,7 @@ class Reader:
 
 
 def deletion(page: PageRef, kind: Kind, external_id: str, place: str, written_at: datetime) -> Incoming:
-    """What stood there does not stand there any more; the network does not tell who removed it."""
+    """Return the deletion of an item that is gone; the network does not tell who removed it."""
     return Incoming(
         happened="deleted",
         kind=kind,

@@ -145,7 +145,7 @@ class Vk:
             return await self._publishing.write(outgoing)
 
     async def read_back(self, outgoing: Outgoing) -> Parsed:
-        """All that stands in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
+        """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
         with read_or_not():
             parsed = await self._publishing.standing(outgoing)
         parsed.unreadable = [one for one in parsed.unreadable if _may_be_it(one.raw, outgoing)]

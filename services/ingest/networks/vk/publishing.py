@@ -96,7 +96,7 @@ class Publishing:
         return Published(f"{page}_{peer}_{number}", f"https://vk.com/gim{page}?sel={peer}")
 
     async def standing(self, outgoing: Outgoing) -> Parsed:
-        """All that stands in the answer's thread now and came after `outgoing.after`. Raises `NotRead` too."""
+        """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead` too."""
         place = last_number(outgoing.thread_key)
         if outgoing.kind == "message":
             return await self._dialogs.since_number(outgoing.page, int(place), outgoing.after or 0)
