@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 
 from shared.problems import MEDIA_TYPE, BadRequest, ProblemDocument, TooLarge, TooManyRequests, Unavailable
 
-_TOO_MANY = {"description": "More requests than one caller may send; `Retry-After` says when to come again"}
+_TOO_MANY = "More requests than one caller may send; `Retry-After` says when to come again"
 _REFERENCE = {"$ref": "#/components/schemas/ProblemDocument"}
 
 
@@ -39,7 +39,7 @@ def _as_on_the_wire(document: dict[str, Any]) -> dict[str, Any]:
                     parameter["required"] = True
             if operation.get("security"):  # who calls cannot be found out while their issuer is away
                 operation["responses"].setdefault(str(Unavailable.status), {"description": Unavailable.title})
-                operation["responses"].setdefault(str(TooManyRequests.status), _TOO_MANY | {})
+                operation["responses"].setdefault(str(TooManyRequests.status), {"description": _TOO_MANY})
             if "requestBody" in operation:
                 for kind in (BadRequest, TooLarge):
                     operation["responses"].setdefault(str(kind.status), {"description": kind.title})

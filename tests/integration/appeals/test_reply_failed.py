@@ -184,7 +184,7 @@ async def test_reply_whose_job_is_held_does_not_stay_queued(
         await ingest.close()
 
 
-async def test_reply_without_an_appeal_is_nobodys(world: World) -> None:
+async def test_held_job_of_an_unknown_reply_tells_nobody(world: World) -> None:
     await world.writes(QUESTION)
     async with world.appeals.service.database.write() as session:
         await replies.note_held(session, UUID(int=7))

@@ -87,7 +87,7 @@ async def test_failed_answer_whose_call_took_effect_late_is_published_when_it_is
     assert (await scene.retry()).status_code == 409
 
 
-async def test_words_stored_as_somebody_elses_before_are_found_when_the_answer_is_sent_again(scene: Scene) -> None:
+async def test_answer_stored_as_somebody_elses_is_found_when_sent_again(scene: Scene) -> None:
     await given_up(scene)
     await scene.hear(scene.spoken(40))
     # As a version before this one left it: failed, and its words stored without a link.

@@ -223,7 +223,7 @@ async def test_organisation_has_no_more_endpoints_than_its_quota(hooks: Hooks, r
         await few.endpoint(receiver.url)
 
 
-async def test_test_deliveries_have_a_rate(
+async def test_test_deliveries_beyond_the_quota_are_refused(
     hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")

@@ -25,7 +25,7 @@ class Stage:
         return task
 
 
-async def test_a_flood_waits_for_itself() -> None:
+async def test_flood_from_one_address_delays_only_that_address() -> None:
     stage = Stage()
     tasks = []
     async with stage.turns.turn("x", "holder", known=False):
@@ -68,7 +68,7 @@ async def test_the_newest_of_a_flood_gives_way_when_the_queue_is_full(known: boo
     assert "honest" in stage.had
 
 
-async def test_who_goes_away_leaves_no_turn_behind() -> None:
+async def test_turn_of_a_cancelled_waiter_passes_to_the_next() -> None:
     stage = Stage()
     async with stage.turns.turn("x", "holder", known=False):
         waits = [await stage.come("a", f"gone{number}") for number in range(3)]
