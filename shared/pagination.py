@@ -136,8 +136,8 @@ def _parameters(dependant: Dependant) -> Iterator[str]:
         yield from _parameters(needed)
 
 
-def written(value: T) -> BindParameter[T]:
-    """A value of a fixed set, written into the statement instead of sent beside it.
+def inline_literal(value: T) -> BindParameter[T]:
+    """Return a value of a fixed set as a literal of the statement instead of a parameter.
 
     A prepared statement may get one plan for all values: it uses no partial index, and walks a whole list for a
     value that few rows have. So each of these values has a statement, and a plan, of its own.

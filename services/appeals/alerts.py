@@ -19,7 +19,7 @@ from shared.access import Caller
 from shared.database import WriteSession
 from shared.events import NewEvent, emit
 from shared.ids import new_id
-from shared.pagination import Paging, written
+from shared.pagination import Paging, inline_literal
 from shared.problems import NotFound
 from shared.rows import insert_into
 from shared.tables.appeals import Alert, Appeal, Incident
@@ -116,7 +116,7 @@ async def find(
     if seen is not None:
         query = query.where(Alert.seen_at.is_not(None) if seen else Alert.seen_at.is_(None))
     if kind is not None:
-        query = query.where(Alert.kind == written(kind))
+        query = query.where(Alert.kind == inline_literal(kind))
     if in_incident is not None:
         inside = func.coalesce(Appeal.incident_id.is_not(None), False)
         query = query.where(inside.is_(in_incident))

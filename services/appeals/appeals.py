@@ -30,7 +30,7 @@ from shared import clock, preconditions, security_log
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.masking import mask, snippet
-from shared.pagination import Paging, written
+from shared.pagination import Paging, inline_literal
 from shared.problems import NotFound
 from shared.tables.appeals import Appeal, AppealMessage, Hand, Topic, Triage
 from shared.tables.ingest import Message
@@ -63,9 +63,12 @@ class Filter:
         """The filter within what the caller may see."""
         found: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
         if self.status:
-            found.append(Appeal.status.in_([written(status) for status in self.status]))
+            found.append(Appeal.status.in_([inline_literal(status) for status in self.status]))
         if self.waiting_for:
-            found += [Appeal.status == written("triage"), Appeal.route["waiting_for"].astext.in_(self.waiting_for)]
+            found += [
+                Appeal.status == inline_literal("triage"),
+                Appeal.route["waiting_for"].astext.in_(self.waiting_for),
+            ]
         for column, value in (
             (Appeal.organisation_id, self.organisation_id),
             (Appeal.municipality, self.municipality),
@@ -81,7 +84,7 @@ class Filter:
             (Appeal.urgency, self.urgency),
         ):
             if fixed is not None:
-                found.append(and_(column == written(fixed)))
+                found.append(and_(column == inline_literal(fixed)))
         if self.topic_id is not None:
             found.append(topics.within(Appeal.topic_id, self.topic_id))
         if self.handed_over_at_least is not None:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals import reviewed, schemas
 from shared.access import Caller
 from shared.masking import mask
-from shared.pagination import Paging, written
+from shared.pagination import Paging, inline_literal
 from shared.tables.appeals import BY_PEOPLE, AppealMessage, Topic, Triage
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
@@ -56,7 +56,7 @@ async def _conditions(session: AsyncSession, wanted: Filter) -> list[ColumnEleme
         (Triage.urgency, wanted.urgency),
     ):
         if value is not None:
-            found.append(and_(few == written(value)))
+            found.append(and_(few == inline_literal(value)))
     if wanted.judged_by in {MACHINE, PERSON}:
         by_people = literal_column(BY_PEOPLE, Boolean())
         found.append(by_people if wanted.judged_by == PERSON else not_(by_people))

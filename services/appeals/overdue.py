@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from services.appeals.timeline import Journal
 from shared import clock
 from shared.database import WriteSession
-from shared.pagination import written
+from shared.pagination import inline_literal
 from shared.tables.appeals import OPEN_STATUSES, Appeal
 
 BATCH = 500
@@ -16,7 +16,7 @@ BATCH = 500
 def overdue_at(moment: datetime) -> ColumnElement[bool]:
     """The condition of `deadlines.is_overdue`, in SQL."""
     return and_(
-        Appeal.status.in_([written(status) for status in OPEN_STATUSES if status != "triage"]),
+        Appeal.status.in_([inline_literal(status) for status in OPEN_STATUSES if status != "triage"]),
         or_(
             and_(Appeal.first_response_at.is_(None), Appeal.first_response_due_at < moment),
             Appeal.next_response_due_at < moment,

@@ -18,7 +18,7 @@ from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession
 from shared.ids import new_id
-from shared.pagination import written
+from shared.pagination import inline_literal
 from shared.problems import Conflict, Duplicate, FieldError, Invalid, ReplyUnderWay
 from shared.tables.appeals import UNDER_WAY, Appeal, AppealMessage, Reply, Triage
 from shared.tables.events import Event
@@ -328,7 +328,7 @@ async def to_ask_again(session: WriteSession) -> int:
         await session.scalars(
             select(Reply)
             .where(
-                Reply.status == written("queued"),
+                Reply.status == inline_literal("queued"),
                 Reply.publication_id.is_(None),
                 Reply.origin == "gospablik",
                 Reply.created_at < func.now() - ASKED_AGAIN_AFTER,

@@ -11,7 +11,7 @@ from services.webhooks.endpoints import require_sending
 from shared import clock
 from shared.access import Caller
 from shared.database import WriteSession
-from shared.pagination import Paging, written
+from shared.pagination import Paging, inline_literal
 from shared.problems import NotFound
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
@@ -31,7 +31,7 @@ async def listed(
     if endpoint_id is not None:
         query = query.where(WebhookDelivery.endpoint_id == endpoint_id)
     if status is not None:
-        query = query.where(WebhookDelivery.status == written(status))
+        query = query.where(WebhookDelivery.status == inline_literal(status))
     if event_id is not None:
         query = query.where(WebhookDelivery.event_id == event_id)
     if event_type is not None:

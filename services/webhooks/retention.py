@@ -10,7 +10,7 @@ from sqlalchemy import Select, func, select, union_all
 from shared import clock
 from shared.database import WriteSession
 from shared.logs import logger
-from shared.pagination import written
+from shared.pagination import inline_literal
 from shared.purge import Rule, Terms, expired
 from shared.tables.events import AppealsCursor, Event, IngestCursor, WebhooksCursor
 from shared.tables.webhooks import WebhookDelivery
@@ -32,7 +32,7 @@ def rules(terms: Terms) -> Sequence[Rule]:
             WebhookDelivery,
             WebhookDelivery.created_at,
             lambda: [
-                WebhookDelivery.status == written("delivered"),
+                WebhookDelivery.status == inline_literal("delivered"),
                 WebhookDelivery.created_at < clock.now() - delivered,
             ],
         ),
@@ -40,7 +40,7 @@ def rules(terms: Terms) -> Sequence[Rule]:
             WebhookDelivery,
             WebhookDelivery.created_at,
             lambda: [
-                WebhookDelivery.status == written("failed"),
+                WebhookDelivery.status == inline_literal("failed"),
                 WebhookDelivery.created_at < clock.now() - failed,
                 func.coalesce(WebhookDelivery.last_attempt_at, WebhookDelivery.created_at) < clock.now() - failed,
             ],

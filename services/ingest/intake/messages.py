@@ -13,7 +13,7 @@ from services.ingest.intake.texts import from_exact_json
 from services.ingest.schemas.messages import MessageDetail, MessageOut, VersionOut
 from shared import security_log
 from shared.access import Caller
-from shared.pagination import Paging, written
+from shared.pagination import Paging, inline_literal
 from shared.problems import NotFound
 from shared.tables.ingest import Message, MessageVersion
 
@@ -47,7 +47,7 @@ def narrowed(
         (Message.deleted_by, deleted_by),
     )
     return [
-        *(column == written(value) for column, value in few if value is not None),
+        *(column == inline_literal(value) for column, value in few if value is not None),
         *(getattr(Message, name) == value for name, value in exact.items() if value is not None),
     ]
 

@@ -21,7 +21,7 @@ from shared.access import Caller
 from shared.database import WriteSession
 from shared.ids import new_id
 from shared.jobs import Jobs
-from shared.pagination import Paging, written
+from shared.pagination import Paging, inline_literal
 from shared.problems import Conflict, FieldError, Invalid, KeyReused, NotFound
 from shared.tables.ingest import Message, Publication
 
@@ -233,7 +233,7 @@ def narrowed(
     """The conditions of a list that is narrowed to these values of its columns; null narrows nothing."""
     few = ((Publication.status, status), (Publication.network, network))
     return [
-        *(column == written(value) for column, value in few if value is not None),
+        *(column == inline_literal(value) for column, value in few if value is not None),
         *(getattr(Publication, name) == value for name, value in exact.items() if value is not None),
     ]
 
