@@ -18,11 +18,12 @@ from services.ingest.networks import catalogue
 from services.ingest.networks.calls import punctual
 from services.ingest.networks.port import Network, Way
 from services.ingest.networks.resting import TROUBLE
-from services.ingest.publishing.publish import JOB, UNFINISHED, Publisher
+from services.ingest.publishing.publish import JOB, UNFINISHED, Publisher, give_up
 from services.ingest.settings import ingest_settings
 from services.ingest.sources.figures import Figures
 from services.ingest.tokens.accounts import AccountBook
 from services.ingest.tokens.reencryption import reencrypt
+from shared.database import WriteSession
 from shared.jobs import Jobs, TryLater
 from shared.logs import logger
 from shared.purge import Terms, purge
@@ -89,7 +90,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.jobs = Jobs("ingest")
-        self.jobs.job(JOB)(self._publish)
+        self.jobs.job(JOB, on_held=_give_up)(self._publish)
         self.jobs.every("publications_recovery", "* * * * *")(self._recover)
         self.jobs.every("purge", "17 * * * *")(self._purge)
         self.jobs.every("reencrypt", "47 18 * * *")(self._reencrypt)
@@ -163,3 +164,8 @@ class Worker:
         """At night: bring all secrets under the newest key, so that an old one can be taken away."""
         if self._service is not None and (count := await reencrypt(self._service.database)):
             log.info("secrets brought under the newest key", count=count)
+
+
+async def _give_up(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
+    """Fail the publication whose job is held: another job would fail as this one did."""
+    await give_up(session, UUID(payload["publication_id"]))

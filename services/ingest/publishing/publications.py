@@ -129,8 +129,9 @@ async def retry(
     What was ever sent starts in doubt: it is sent when the thread shows that it is not there.
 
     `text`: the whole answer, corrected. What stands in the network already stays as it is, so the text has to
-    begin with those words; the rest is parted anew. Raises `NotFound`, `Conflict` unless it failed, `Invalid` for
-    a text that would change what stands, or leave nothing to send.
+    begin with those words; the rest is parted anew. With the words that it has, an answer that is on its way or
+    stands is left as it is: whoever asked did not get our answer and asks again. Raises `NotFound`, `Conflict`
+    unless it failed, `Invalid` for a text that would change what stands, or leave nothing to send.
     """
     query = select(Publication).where(Publication.id == publication_id)
     if caller is not None:
@@ -142,6 +143,8 @@ async def retry(
     rows = await _parts(session, named.reply_id)
     failed = [row for row in rows if row.status == "failed"]
     if not failed:
+        if text is not None and _bare(text) == _bare("".join(row.text for row in rows)):
+            return rows[0]
         status = next((row.status for row in rows if row.status != "published"), "published")
         raise Conflict(f"The publication is «{status}»; only a failed one is sent again")
     if text is not None:
@@ -160,6 +163,11 @@ async def retry(
         await _enqueue(session, jobs, row.id)
     await session.flush()
     return rows[0]
+
+
+def _bare(text: str) -> str:
+    # Parting an answer takes white space away.
+    return "".join(text.split())
 
 
 async def _in_flight(session: WriteSession, thread_key: str) -> bool:

@@ -62,6 +62,11 @@ NOT_READ = {
     "message": "Сеть не подтвердила отправку и не показывает обсуждение: стоит ли в нём ответ, неизвестно. "
     "Проверьте в сети; отправленный снова, он уйдёт, только если его там нет.",
 }
+GIVEN_UP = {
+    "code": "job_held",
+    "message": "Отправка не удалась из-за ошибки в программе, о ней знает оператор. Отправленный снова, ответ уйдёт, "
+    "только если его в обсуждении нет.",
+}
 UNANSWERED = {
     "code": "unanswered",
     "message": "Сеть не ответила ни на одну попытку, и в обсуждении ответа нет. Отправьте его снова позже.",
@@ -265,6 +270,21 @@ class Publisher:
             longest = MAX_PAUSE if refusal.sent else NOT_CALLED_PAUSE
             pause = min(refusal.retry_in * 2.0 ** min(attempt - 1, 10), longest)
             raise TryLater(timedelta(seconds=pause), refusal.message)
+
+
+async def give_up(session: WriteSession, publication_id: UUID) -> None:
+    """Fail a publication whose job is held, so that a person learns of it and the thread is free for others.
+
+    A call that is made all the same tells its outcome, and what was sent is read back when it is sent again.
+    """
+    named = select(Publication).where(Publication.id == publication_id)
+    thread_key = await session.scalar(named.with_only_columns(Publication.thread_key))
+    if thread_key is None:
+        return
+    await lock_threads(session, [thread_key])
+    row = await session.scalar(named.with_for_update().execution_options(populate_existing=True))
+    if row is not None and row.status in UNFINISHED:
+        await _fail(session, row, GIVEN_UP)
 
 
 async def _wait_for_turn(session: WriteSession, row: Publication) -> None:

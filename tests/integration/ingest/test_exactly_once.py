@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 
 from services.ingest.networks.port import Network, NotRead, Outgoing, Parsed, Published, Refused, Unsure
-from services.ingest.publishing.publish import MAX_ATTEMPTS, Publisher
+from services.ingest.publishing.publish import JOB, MAX_ATTEMPTS, Publisher
+from services.ingest.worker import Worker
 from shared import clock
 from shared.jobs import TryLater
 from tests.conftest import TestDatabase
@@ -76,6 +77,41 @@ async def test_answer_sent_again_after_late_effect_stands_once(scene: Scene) -> 
     assert (done["status"], done["external_id"]) == ("published", "-101_40")
     assert network.texts == ["Ответ"]
     assert len(await scene.system.events("publication.published")) == 1
+
+
+async def test_answer_sent_again_by_a_request_whose_response_was_lost_is_taken_once(scene: Scene) -> None:
+    await given_up(scene)
+    network = Standing(scene)
+    first, repeated = await scene.retry("Ответ"), await scene.retry("Ответ")
+    assert (first.status_code, repeated.status_code) == (202, 202)
+    assert first.json() == repeated.json()
+    assert (await scene.retry("Другой ответ")).status_code == 409
+    assert (await scene.carry_through())["status"] == "published"
+    assert (await scene.retry("Ответ")).json()["status"] == "published"
+    assert network.texts == ["Ответ"]
+
+
+async def test_answer_whose_job_is_held_is_told_of_and_stands_once_when_it_is_sent_again(scene: Scene) -> None:
+    network = Standing(scene)
+    network.lost = 1
+    with pytest.raises(TryLater):
+        await scene.publisher.carry_out(scene.publication_id)
+
+    async def broken(_: Outgoing) -> Parsed:
+        raise ValueError("a fault of ours")
+
+    scene.network.on_read = broken
+    with pytest.raises(ValueError, match="of ours"):
+        await scene.carry_through()
+    async with scene.system.ingest.service.database.write() as session:
+        await Worker().jobs.on_held[JOB](session, {"publication_id": str(scene.publication_id)}, "of ours")
+    failed = await scene.system.publication(str(scene.publication_id))
+    assert (failed["status"], failed["failure"]["code"]) == ("failed", "job_held")
+    assert len(await scene.system.events("publication.failed")) == 1
+    scene.network.on_read = None
+    assert (await scene.retry()).json()["status"] == "uncertain"
+    assert (await scene.carry_through())["status"] == "published"
+    assert network.texts == ["Ответ"]
 
 
 async def test_failed_answer_whose_call_took_effect_late_is_published_when_it_is_seen(scene: Scene) -> None:
