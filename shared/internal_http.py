@@ -13,11 +13,14 @@ from shared.tokens import SERVICE_TOKEN_LIFETIME, Signer, use_of
 
 log = logger(__name__)
 
+# Not of the command: a token that is not accepted (clocks or keys that differ for now), too many requests, or the
+# same command under way.
+_NOT_NOW = frozenset({401, 409, 429})
 TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
 
 
 class ServiceUnavailable(Exception):  # noqa: N818
-    """The other service did not answer, or answered 5xx: worth another try."""
+    """The other service did not answer, or said nothing of the command itself: worth another try."""
 
 
 class ServiceAway(ServiceUnavailable, Unavailable):
@@ -55,7 +58,7 @@ class ServiceClient:
     ) -> dict[str, Any]:
         """Send a command for the person `act`; `patience` is that of one attempt.
 
-        Raises `ServiceRefused` on a 4xx, `ServiceUnavailable` when all attempts failed.
+        Raises `ServiceRefused` on a 4xx that is about the command, `ServiceUnavailable` when all attempts failed.
         """
         url = f"{self._settings.service_url(callee)}{path}"
         async for attempt in stamina.retry_context(
@@ -69,7 +72,7 @@ class ServiceClient:
                     headers["X-Request-Id"] = request_id  # one id in the logs and the audit trail of both
                 try:
                     async with self._http.post(url, json=body, headers=headers, timeout=patience) as response:
-                        if response.status >= 500 or response.status == 409:
+                        if response.status >= 500 or response.status in _NOT_NOW:
                             raise ServiceUnavailable(f"{callee} answered {response.status}")
                         answer: dict[str, Any] = await response.json(content_type=None)
                         if response.status >= 400:

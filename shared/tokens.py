@@ -21,7 +21,10 @@ from shared import clock
 PEOPLE_AUDIENCE = "gospablik"
 PEOPLE_ISSUER = "gospablik"
 SERVICE_TOKEN_LIFETIME = timedelta(seconds=60)
+# How much later than its lifetime a token may come.
 LEEWAY = 5
+# How far the issuer's clock may be ahead. One that is behind by a token's whole lifetime loses it in any case.
+AHEAD = timedelta(seconds=60)
 ALGORITHMS = ["Ed25519"]
 
 
@@ -85,7 +88,7 @@ def verify(token: str, keys: KeySet, *, audience: str, issuer: str | None = None
             exp={"essential": True},
             iat={"essential": True},
         )
-        registry.validate(decoded.claims)
+        registry.validate({**decoded.claims, "iat": _issued(decoded.claims.get("iat"), now)})
     # A header that is no object, or holds what it should not, makes the library stumble.
     except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadToken(type(error).__name__) from error
@@ -94,6 +97,13 @@ def verify(token: str, keys: KeySet, *, audience: str, issuer: str | None = None
     if kid.split(".", maxsplit=1)[0] != decoded.claims["iss"]:
         raise BadToken("signed by another's key")
     return dict(decoded.claims)
+
+
+def _issued(moment: object, now: int) -> object:
+    """The moment of issue as a clock says that is as far ahead as is allowed."""
+    if isinstance(moment, int) and now < moment <= now + AHEAD.total_seconds():
+        return now
+    return moment
 
 
 def optional_uuid(value: object) -> UUID | None:

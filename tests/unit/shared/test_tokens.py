@@ -2,9 +2,11 @@
 
 import base64
 import json
-from datetime import timedelta
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from joserfc.jwk import KeySet
 
 from shared import oidc, tokens
@@ -49,6 +51,20 @@ def test_a_good_token_gives_its_claims() -> None:
 def test_a_bad_token_is_refused(token: str, audience: str) -> None:
     with pytest.raises(BadToken):
         tokens.verify(token, KEYS, audience=audience)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "lifetime", "accepted"),
+    [(50, 60, True), (-50, 60, True), (70, 60, False), (-70, 60, False), (50, -60, False)],
+)
+def test_services_whose_clocks_differ_by_less_than_a_minute_take_each_others_tokens(
+    ahead: int, lifetime: int, accepted: bool
+) -> None:
+    now = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
+    with time_machine.travel(now + timedelta(seconds=ahead), tick=False):
+        token = signed(seconds=lifetime)
+    with time_machine.travel(now, tick=False), nullcontext() if accepted else pytest.raises(BadToken):
+        assert tokens.verify(token, KEYS, audience="ingest")["sub"] == "appeals"
 
 
 def test_a_token_of_an_unknown_key_is_refused() -> None:

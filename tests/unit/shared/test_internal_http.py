@@ -1,0 +1,34 @@
+"""Commands between services: what is refused, and what is worth another try."""
+
+from types import SimpleNamespace
+from typing import cast
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from shared import tokens
+from shared.internal_http import ServiceClient, ServiceRefused, ServiceUnavailable
+from shared.settings import Settings
+from shared.tokens import Signer
+
+
+@pytest.mark.parametrize(
+    ("status", "raised"),
+    [
+        (401, ServiceUnavailable), (409, ServiceUnavailable), (429, ServiceUnavailable), (503, ServiceUnavailable),
+        (403, ServiceRefused), (422, ServiceRefused),
+    ],
+)  # fmt: skip
+async def test_a_reply_is_not_given_up_for_what_is_not_about_it(status: int, raised: type[Exception]) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"detail": "no"}, status=status)
+
+    app = web.Application()
+    app.router.add_post("/internal/publications", answer)
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+        there = cast("Settings", SimpleNamespace(service_url=lambda _: f"http://127.0.0.1:{server.port}"))
+        client = ServiceClient("appeals", Signer("appeals", tokens.new_key("appeals.1")), there, http)
+        with pytest.raises(raised):
+            await client.post("ingest", "/internal/publications", {}, act="p", idempotency_key="1", attempts=1)
