@@ -1,6 +1,7 @@
 """A publication names the appeal whose reply it delivers."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,12 +11,23 @@ down_revision: str | None = "0017"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-EXISTING = "UPDATE publications SET appeal_id = replies.appeal_id FROM replies WHERE replies.id = reply_id"
+BATCH = 10_000
+NEXT = "SELECT max(id::text) FROM (SELECT id FROM publications WHERE id > :after ORDER BY id LIMIT :batch) AS next"
+EXISTING = """
+UPDATE publications SET appeal_id = replies.appeal_id FROM replies
+WHERE publications.id > :after AND publications.id <= :last AND replies.id = publications.reply_id
+  AND publications.appeal_id IS NULL
+"""
 
 
 def upgrade() -> None:
-    op.add_column("publications", sa.Column("appeal_id", sa.Uuid(), nullable=True))
-    op.execute(EXISTING)
+    op.add_column("publications", sa.Column("appeal_id", sa.Uuid(), nullable=True), if_not_exists=True)
+    # The column's lock ends here, and so many rows a transaction: services read and write the table meanwhile.
+    with op.get_context().autocommit_block():
+        bind, after = op.get_bind(), UUID(int=0)
+        while found := bind.scalar(sa.text(NEXT), {"after": after, "batch": BATCH}):
+            bind.execute(sa.text(EXISTING), {"after": after, "last": UUID(found)})
+            after = UUID(found)
 
 
 def downgrade() -> None:

@@ -233,3 +233,46 @@ async def test_replies_of_the_version_before_keep_their_message_and_one_stays_un
     shown = dict(await connection.fetch("SELECT id, reply_failed ->> 'reply_id' FROM appeals"))
     assert shown == {one: str(second), other: str(failed)}
     await connection.close()
+
+
+async def test_publications_are_read_while_they_learn_their_appeals(
+    empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, admin = empty
+    await _upgrade(monkeypatch, owner, "0017")
+    connection, other = await asyncpg.connect(admin), await asyncpg.connect(admin)
+    for one in (connection, other):
+        await one.execute("SET session_replication_role = replica")
+    appeal, reply, publication = (uuid4() for _ in range(3))
+    await connection.execute(
+        """INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, version, created_at, updated_at)
+           VALUES ($1, $2, 'gospablik', 'final', 'x', 'published', 'x', 1, now(), now())""",
+        reply, appeal,
+    )  # fmt: skip
+    await connection.execute(
+        """INSERT INTO publications (id, reply_id, page_id, organisation_id, network, kind, thread_key, text,
+           on_behalf_of, status, attempts, version, created_at, updated_at)
+           VALUES ($1, $2, $1, $1, 'vk', 'comment', 't', 'x', 'x', 'published', 1, 1, now(), now())""",
+        publication, reply,
+    )  # fmt: skip
+    # The update takes its time: nobody who reads the table waits for it.
+    await connection.execute(
+        """CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
+           BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END $$"""
+    )
+    await connection.execute(
+        "CREATE TRIGGER slow BEFORE UPDATE ON publications FOR EACH ROW EXECUTE FUNCTION slow()"
+    )
+    await connection.execute("SELECT pg_advisory_lock(42)")
+    upgrading = asyncio.create_task(_upgrade(monkeypatch, owner, "0018"))
+    waits = "SELECT true FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted"
+    while not await other.fetchval(waits) and not upgrading.done():
+        await asyncio.sleep(0.01)
+    try:
+        assert await other.fetchval("SELECT count(*) FROM publications", timeout=3) == 1
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock(42)")
+        await upgrading
+    assert await other.fetchval("SELECT appeal_id FROM publications") == appeal
+    for one in (connection, other):
+        await one.close()
