@@ -178,6 +178,9 @@ async def _decide(
     former = await session.get(Review, message.id, populate_existing=True)
     triage = await session.get(Triage, message.id, populate_existing=True)
     reviews.check_seen(seen, triage, former, caller, wishes, needs_answer=needs_answer)
+    if found is not None and not seen.given:
+        # A colleague who moved the appeal has judged no message: no review tells of it.
+        await _refuse_replacing(session, caller, found, Wishes(organisation_id=wishes.organisation_id))
     before = reviews.snapshot(triage) if triage else {}
     judged, judged_by = _first(triage, before, await reviews.proposed_owner(session, found))
     owner = (found.organisation_id or reviews.suggested_owner(found)) if found else None

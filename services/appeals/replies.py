@@ -20,7 +20,7 @@ from shared.database import WriteSession
 from shared.ids import new_id
 from shared.pagination import inline_literal
 from shared.problems import Conflict, Duplicate, FieldError, Invalid, ReplyUnderWay
-from shared.tables.appeals import UNDER_WAY, Appeal, AppealMessage, Reply, Triage
+from shared.tables.appeals import UNDER_WAY, Appeal, AppealMessage, Reply, TimelineEntry, Triage
 from shared.tables.events import Event
 from shared.tables.ingest import Message, Publication
 
@@ -113,12 +113,26 @@ async def send(
 
 async def _request(session: WriteSession, reply: Reply, *, dedupe_key: str | None = None) -> None:
     """Have ingest asked to publish the reply, to the message that was chosen when it was made."""
+    await keep_target(session, reply)
     await tasks.jobs.enqueue(
         session,
         tasks.REQUEST_PUBLICATION,
         {"reply_id": str(reply.id), "message_id": str(reply.in_reply_to)},
         dedupe_key=dedupe_key,
     )
+
+
+async def keep_target(session: WriteSession, reply: Reply) -> None:
+    """Write down which message the reply answers, where the version before made it: it told the timeline alone."""
+    if reply.in_reply_to is not None:
+        return
+    entries = await session.scalars(
+        select(TimelineEntry.data).where(
+            TimelineEntry.appeal_id == reply.appeal_id, TimelineEntry.kind == "reply_queued"
+        )
+    )
+    told = [data["message_id"] for data in entries if data["reply_id"] == str(reply.id) and "message_id" in data]
+    reply.in_reply_to = UUID(told[0])
 
 
 async def _refuse_second(session: AsyncSession, appeal: Appeal) -> None:

@@ -145,11 +145,13 @@ async def keep_figures(service: Service) -> None:
 
 async def _ask(service: Service, reply_id: UUID, *, again: bool) -> None:
     """Ask ingest to publish an answer, or to try its failed publication `again`, outside any transaction."""
-    async with service.database.read() as session:
+    async with service.database.write() as session:
         reply = await session.get(Reply, reply_id)
         appeal = await session.get(Appeal, reply.appeal_id) if reply else None
-    if reply is None or appeal is None or reply.status != "queued":
-        return
+        if reply is None or appeal is None or reply.status != "queued":
+            return
+        if not again:
+            await replies.keep_target(session, reply)
     path, body, key = _command(reply, appeal.organisation_id, again=again)
     try:
         publication = await service.client().post("ingest", path, body, act=reply.author, idempotency_key=key)

@@ -1,9 +1,12 @@
 """A reply answers the message that was chosen when it was made, however often and by whomever it is sent."""
 
 from datetime import timedelta
-from uuid import UUID
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
 
-from services.appeals import replies
+from services.appeals import replies, worker
+from shared.service import Service
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.replying import answer, appeal, execute, fails, requests, send
 
@@ -29,6 +32,30 @@ async def test_reply_asked_for_again_answers_the_message_it_was_written_to(world
     assert await ask_again(world) == 1
     assert await requests(world) == [(UUID(reply["id"]), first)] * 2
     assert (await world.only())["replies"][0]["in_reply_to"] == str(first)
+
+
+async def test_reply_that_the_version_before_made_beside_the_upgrade_is_sent_where_it_was_written_to(
+    world: World,
+) -> None:
+    found = await appeal(world)
+    (first,) = (UUID(message["id"]) for message in found["messages"])
+    reply = await answer(world, found)
+    await writes_again(world)
+    # That version keeps the message in the timeline and in its job.
+    await execute(world, "UPDATE replies SET in_reply_to = NULL")
+    asked: list[Any] = []
+
+    async def post(_callee: str, _path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        asked.append(body["message_id"])
+        return {"id": str(uuid4()), "status": "queued"}
+
+    client = SimpleNamespace(post=post)
+    service = cast("Service", SimpleNamespace(database=world.appeals.service.database, client=lambda: client))
+    await worker._ask(service, UUID(reply["id"]), again=False)
+    assert asked == [str(first)]
+    await execute(world, "UPDATE replies SET in_reply_to = NULL, publication_id = NULL")
+    assert await ask_again(world) == 1
+    assert await requests(world) == [(UUID(reply["id"]), first)] * 2
 
 
 async def test_reply_to_an_earlier_message_stays_there(world: World) -> None:

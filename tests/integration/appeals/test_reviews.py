@@ -371,6 +371,26 @@ async def test_two_moderators_of_a_case_without_messages(world: World) -> None:
     assert (await send(world, path, {"urgency": "normal"}, subject=SECOND, If_Match=seen)).status_code == 200
 
 
+async def test_owner_that_a_colleague_gave_the_appeal_to_is_not_replaced_unseen(world: World) -> None:
+    message = await judged(world)
+    case = await world.only()
+    other, path = str(world.other_organisation), f"/messages/{message}/triage"
+    moved = await send(
+        world, f"/appeals/{case['id']}/moves", {"to": "assigned", "organisation_id": other, "reason": "Их дорога"},
+        subject=SECOND, If_Match=f'"{case["version"]}"',
+    )  # fmt: skip
+    assert moved.status_code == 200, moved.text
+    body = {"needs_answer": True, "organisation_id": str(world.organisation)}
+    refused = await send(world, path, body)
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/decided-by-another")
+    assert (refused.json()["decision"]["by"], refused.json()["decision"]["kind"]) == (SECOND, "assigned")
+    assert (await world.only())["organisation"]["id"] == other
+    assert (await send(world, path, body | {"organisation_id": other})).status_code == 200
+    version = (await send(world, path, {"needs_answer": True})).json()["triage"]["version"]
+    assert (await send(world, path, body, If_Match=f'"{version}"')).status_code == 200
+    assert (await world.only())["organisation"]["id"] == str(world.organisation)
+
+
 async def test_a_machine_that_was_reading_meanwhile_does_not_undo_a_decision(world: World) -> None:
     message = await judged(world)
     row = await world.ingest.fetchrow("SELECT * FROM triage WHERE message_id = $1", message)
