@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 
 class QueueFull(Exception):  # noqa: N818 — reads better where it is raised
-    """Too many wait already."""
+    """Too many wait already, or it takes too long."""
 
 
 Waiter = asyncio.Future[None]
@@ -87,9 +87,10 @@ class _Line:
 
 
 class Turns:
-    """`at_once` turns at a time; at most `most_waiting` wait, and `waiting` do."""
+    """`at_once` turns at a time; at most `most_waiting` wait, for `patience` seconds each, and `waiting` do."""
 
-    def __init__(self, *, at_once: int, most_waiting: int) -> None:
+    def __init__(self, *, at_once: int, most_waiting: int, patience: float = 10) -> None:
+        self._patience = patience
         self._free = at_once
         self._most_waiting = most_waiting
         self.waiting = 0
@@ -101,7 +102,12 @@ class Turns:
         if self._free:
             self._free -= 1
         else:
-            await self._wait(address, name, self._known if known else self._others)
+            try:
+                # The gateway gives up after 30 s, and then nobody would say when to come again.
+                async with asyncio.timeout(self._patience):
+                    await self._wait(address, name, self._known if known else self._others)
+            except TimeoutError:
+                raise QueueFull from None
         try:
             yield
         finally:

@@ -80,3 +80,14 @@ async def test_turn_of_a_cancelled_waiter_passes_to_the_next() -> None:
     assert stage.turns.waiting == 0
     await (await stage.come("b", "next"))
     assert stage.had[-1] == "next"
+
+
+async def test_who_waits_too_long_is_told_so_and_leaves_no_turn_behind() -> None:
+    turns = Turns(at_once=1, most_waiting=10, patience=0.01)
+    async with turns.turn("x", "holder", known=False):
+        with pytest.raises(QueueFull):
+            async with turns.turn("y", "waits", known=False):
+                raise AssertionError("the turn was never free")
+    assert turns.waiting == 0
+    async with turns.turn("y", "next", known=False):
+        pass
