@@ -67,8 +67,9 @@ def _hide_secrets(_logger: object, _name: str, event: structlog.typing.EventDict
     return event
 
 
-# In this order: the values are looked for in the traceback too.
-PROCESSORS: tuple[structlog.typing.Processor, ...] = (
+# In this order: the values are looked for in the traceback too. One list for every `configure`: loggers keep a
+# reference to it, and structlog's capture_logs replaces its content in place.
+PROCESSORS: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -76,7 +77,7 @@ PROCESSORS: tuple[structlog.typing.Processor, ...] = (
     structlog.processors.format_exc_info,
     _hide_values,
     structlog.processors.JSONRenderer(ensure_ascii=False),
-)
+]
 
 
 class LibraryFormatter(logging.Formatter):

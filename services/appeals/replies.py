@@ -123,7 +123,11 @@ async def _request(session: WriteSession, reply: Reply, *, dedupe_key: str | Non
 
 
 async def keep_target(session: WriteSession, reply: Reply) -> None:
-    """Write down which message the reply answers, where the version before made it: it told the timeline alone."""
+    """Write down which message the reply answers, where the version before made it: it told the timeline alone.
+
+    Where the timeline does not tell it either, it is chosen as for a new reply: one such row must not end the
+    schedule for all.
+    """
     if reply.in_reply_to is not None:
         return
     entries = await session.scalars(
@@ -132,7 +136,10 @@ async def keep_target(session: WriteSession, reply: Reply) -> None:
         )
     )
     told = [data["message_id"] for data in entries if data["reply_id"] == str(reply.id) and "message_id" in data]
-    reply.in_reply_to = UUID(told[0])
+    if told:
+        reply.in_reply_to = UUID(told[0])
+    else:
+        reply.in_reply_to = (await answered_message(session, await session.get_one(Appeal, reply.appeal_id))).id
 
 
 async def _refuse_second(session: AsyncSession, appeal: Appeal) -> None:

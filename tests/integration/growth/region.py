@@ -66,10 +66,10 @@ INSERT INTO appeals (id, version, status, urgency, organisation_id, topic_id, la
     FROM source ORDER BY i;
 INSERT INTO appeal_messages SELECT message_id, appeal_id, at FROM source;
 INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, publication_id, published_at, version,
-        created_at, updated_at)
+        created_at, updated_at, in_reply_to)
     SELECT reply_id, appeal_id, 'gospablik', 'final', 'Ответ ' || repeat(md5(i::text), 4),
         CASE WHEN rare THEN 'queued' ELSE 'published' END, 'person',
-        CASE WHEN rare THEN NULL ELSE gen_random_uuid() END, at, 1, at, at
+        CASE WHEN rare THEN NULL ELSE gen_random_uuid() END, at, 1, at, at, message_id
     FROM source ORDER BY i;
 INSERT INTO publications (id, reply_id, page_id, organisation_id, network, kind, thread_key, target, text,
         on_behalf_of, status, attempts, external_id, url, published_at, version, created_at, updated_at, part,

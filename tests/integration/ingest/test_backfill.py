@@ -221,7 +221,7 @@ async def test_one_at_a_time_and_only_what_can_be(database: TestDatabase, api: S
         f"/api/v1/sources/{uuid4()}/backfills", json=body, headers=api.headers("operations")
     )
     assert unknown.status_code == 404
-    for role, organisation in (("head", None), ("executor", uuid4())):
+    for role, organisation in (("head", None), ("executor", await insert_organisation(database))):
         refused = await api.client.post(path, json=body, headers=api.headers(role, organisation))
         assert refused.status_code == 403
     listed = await api.client.get(

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from cli import database
+from cli.embedded.scratch import PASSWORD
 
 
 @pytest.fixture
@@ -60,14 +61,17 @@ async def test_a_locale_that_cannot_treat_cyrillic_is_refused(
 
 
 async def test_preparing_again_changes_nothing_and_keeps_the_password_current(template: str) -> None:
-    assert await database.ensure_database(template, "test") is False
-    url = database.with_login(template, database.OWNER, "test")
-    connection = await asyncpg.connect(url)
+    assert await database.ensure_database(template, "changed") is False
     try:
-        assert await connection.fetchval("SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user")
-        assert not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        connection = await asyncpg.connect(database.with_login(template, database.OWNER, "changed"))
+        try:
+            assert await connection.fetchval("SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user")
+            assert not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        finally:
+            await connection.close()
     finally:
-        await connection.close()
+        # Roles belong to the server, which other tests share.
+        await database.ensure_database(template, PASSWORD)
 
 
 async def test_a_wrong_password_is_refused_over_tcp(template: str) -> None:
