@@ -92,6 +92,23 @@ async def test_person_whose_access_was_changed_changes_nothing(
 
 
 @pytest.mark.parametrize(
+    "change", ["organisation_id = '{elsewhere}'", "beneath = false"], ids=["moved", "without all beneath"]
+)
+async def test_person_whose_place_was_changed_changes_nothing_at_the_former_one(stage: Stage, change: str) -> None:
+    who = Who("executor", beneath=True)
+    own, elsewhere = (stage.world[whose]["organisation_id"] for whose in ("own", "foreign"))
+    route = ONE_OF_EACH["appeals"]
+    asked = stage.asked(route, CALLS[route], stage.world["own"])
+    assert (await stage.send(route, asked, stage.token(who))).status_code in GOOD
+    moved = f"UPDATE people SET {change.format(elsewhere=elsewhere)} WHERE id = :id"
+    back = f"UPDATE people SET organisation_id = '{own}', beneath = true WHERE id = :id"
+    async with committed(stage, moved, back, stage.subject(who)):
+        answer = await stage.send(route, asked, stage.token(who))
+    assert answer.status_code == 401, f"{answer.status_code} {answer.text[:200]}"
+    assert (await stage.send(route, asked, stage.token(who))).status_code in GOOD
+
+
+@pytest.mark.parametrize(
     "change",
     ["active = false", "expires_at = now() - interval '1 minute'", "scopes = '[\"registry:read\"]'"],
     ids=["removed", "expired", "narrowed"],

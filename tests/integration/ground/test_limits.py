@@ -34,6 +34,20 @@ async def test_a_caller_over_the_quota_is_told_when_to_come_again(database: Test
         assert (await registry.client.get(ORGANISATIONS, headers=other)).status_code == 200
 
 
+async def test_no_answer_of_a_service_is_kept_or_guessed_at(database: TestDatabase, keys_dir: Path) -> None:
+    async with service_under_test("registry", database, keys_dir) as registry:
+        answers = [
+            await registry.client.get(ORGANISATIONS, headers=registry.headers("analyst")),
+            await registry.client.get(ORGANISATIONS),
+            await registry.client.get("/api/v1/nothing"),
+            await registry.client.post(ORGANISATIONS, content=b"[" * 300, headers=registry.headers("moderator")),
+        ]
+    assert [answer.status_code for answer in answers] == [200, 401, 404, 400]
+    for answer in answers:
+        assert answer.headers.get_list("cache-control") == ["no-store"]
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
 async def test_a_read_that_takes_too_long_is_ended_and_says_so(database: TestDatabase, keys_dir: Path) -> None:
     router = APIRouter()
 

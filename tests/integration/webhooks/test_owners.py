@@ -1,11 +1,13 @@
 """An endpoint gets what its owner may read as of now; without it, nothing until somebody takes it over."""
 
+import json
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
-from shared import clock
+from shared import clock, tokens
 from tests.harness import insert_organisation, service_under_test
 from tests.integration.webhooks.conftest import Hooks, Receiver
 from tests.integration.webhooks.test_personal_data import MASKED, SAID, asks, wrote
@@ -43,6 +45,7 @@ async def test_endpoint_does_not_outlive_its_owners_rights(hooks: Hooks, receive
     await lose(hooks, change or f"organisation_id = '{clinic}'", "executor", school)
     # What was written before the loss is not sent, and what happens after it is not written.
     assert await hooks.deliver() == []
+    assert (await shown(hooks, endpoint))["suspended_reason"] == reason
     await hooks.emit("appeal.opened", school)
     await hooks.fan_out()
     assert await hooks.deliver() == []
@@ -243,3 +246,68 @@ async def test_test_deliveries_beyond_the_quota_are_refused(
         "UPDATE webhook_deliveries SET created_at = $1::timestamptz - interval '61 seconds'", clock.now()
     )
     assert (await hooks.app.client.post(f"{ENDPOINTS}/{other['id']}/test", headers=headers)).status_code == 202
+
+
+def of_system(hooks: Hooks, client_id: UUID, organisation_id: UUID, rights: list[str]) -> dict[str, str]:
+    """Request headers of a system with these rights. `Hooks.headers` would write it down as a person."""
+    people = tokens.read_key(hooks.app.keys_dir / "people.jwk")
+    token = tokens.Signer(tokens.PEOPLE_ISSUER, people).sign(
+        str(client_id),
+        tokens.PEOPLE_AUDIENCE,
+        timedelta(minutes=5),
+        role="manager",
+        org=str(organisation_id),
+        scope=" ".join(rights),
+    )
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_system_gets_personal_data_by_a_persons_consent_and_while_it_may_read_messages(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    school = await insert_organisation(hooks.test_database, name="Школа")
+    client_id = uuid4()
+    rights = ["webhooks:manage", "webhooks:read", "webhooks:consent", "appeals:read", "messages:read"]
+    await hooks.sql(
+        """INSERT INTO api_clients (id, name, role, organisation_id, beneath, scopes, active, version, created_at,
+           updated_at) VALUES ($1, 'Сайт школы', 'manager', $2, false, $3, true, 1, now(), now())""",
+        client_id,
+        school,
+        json.dumps(rights),
+    )
+    system = of_system(hooks, client_id, school, rights)
+    body = {"url": receiver.url, "event_types": ["appeal.opened"], "personal_data": True}
+    made = await hooks.app.client.post(ENDPOINTS, json=body, headers=system)
+    assert (made.status_code, made.json()["consent_by"]) == (201, None), made.text
+    path = f"{ENDPOINTS}/{made.json()['id']}/consent"
+    assert (await hooks.app.client.post(path, headers=system)).status_code == 403
+    message_id = str(await wrote(hooks, school))
+
+    async def sent() -> str:
+        await hooks.emit("appeal.opened", school, message_id=message_id)
+        await hooks.fan_out()
+        await hooks.deliver()
+        return str(receiver.received[-1].json["data"]["text"])
+
+    assert await sent() == MASKED
+    given = await hooks.app.client.post(path, headers=hooks.headers("manager", school))
+    assert given.status_code == 200, given.text
+    assert await sent() == SAID
+    await hooks.sql("UPDATE api_clients SET scopes = scopes - 'messages:read' WHERE id = $1", client_id)
+    assert await sent() == MASKED
+    assert len(receiver.received) == 3
+
+
+async def test_owner_who_went_to_a_higher_organisation_gets_personal_data_masked(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    school = await insert_organisation(hooks.test_database, name="Школа")
+    district = await insert_organisation(hooks.test_database, name="Район")
+    await hooks.sql("UPDATE organisations SET parent_id = $1 WHERE id = $2", district, school)
+    await hooks.endpoint(receiver.url, organisation_id=school, role="manager", personal_data=True)
+    message_id = str(await wrote(hooks, school))
+    await lose(hooks, f"organisation_id = '{district}', beneath = true", "manager", school)
+    await hooks.emit("appeal.opened", school, message_id=message_id)
+    await hooks.fan_out()
+    await hooks.deliver()
+    assert [request.json["data"]["text"] for request in receiver.received] == [MASKED]

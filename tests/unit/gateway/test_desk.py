@@ -67,6 +67,11 @@ async def test_health_passes_when_all_are_ready(desk: httpx.AsyncClient) -> None
     assert set(answer.json()["checks"]) == {f"{name}:ready" for name in SERVICES}
 
 
+async def test_no_browser_guesses_what_an_answer_is(desk: httpx.AsyncClient) -> None:
+    for path in ("/health", "/docs", "/openapi.json", "/nothing"):
+        assert (await desk.get(path)).headers.get_list("x-content-type-options") == ["nosniff"], path
+
+
 async def test_health_names_the_service_that_fails_without_its_secrets(
     desk: httpx.AsyncClient, services: dict[str, Fake]
 ) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.ingest.directory.contacts import address_in, phone_in
+from services.ingest.directory.contacts import _STREET, address_in, phone_in
+from tests.regex_steps import Steps
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,12 @@ from services.ingest.directory.contacts import address_in, phone_in
 )
 def test_contacts_are_found_in_words(text: str, phone: str | None, address: str | None) -> None:
     assert (phone_in(text), address_in(text)) == (phone, address)
+
+
+def test_blanks_behind_a_street_take_no_more_than_time_in_proportion_to_their_number() -> None:
+    matcher = Steps(_STREET)
+    steps = []
+    for blanks in (40, 80):
+        assert matcher.spans("ул." + " " * blanks) == []
+        steps.append(matcher.count)
+    assert steps[1] <= 3 * steps[0]

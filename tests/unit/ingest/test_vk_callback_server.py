@@ -1,0 +1,82 @@
+"""A server that is set up at VK may ask for its confirmation, which shows no secret, before VK has answered us."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from services.ingest.networks.port import Callback, PageRef
+from services.ingest.networks.vk.callback_server import AWAITED, TITLE, CallbackWatch
+from services.ingest.settings import IngestSettings
+from tests.unit.ingest.keys import KEYS
+
+PAGE = PageRef(
+    id=UUID(int=1),
+    organisation_id=UUID(int=2),
+    network="vk",
+    external_id="101",
+    live_from=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+class Book:
+    """What is kept of the page's server, and the feed that it belongs to."""
+
+    def __init__(self) -> None:
+        self.callbacks = self
+        self.last: Callback | None = None
+
+    async def kept(self, _network: str, _pages: Sequence[UUID] | None = None) -> dict[UUID, Callback]:
+        """The server of the page."""
+        return {} if self.last is None else {PAGE.id: self.last}
+
+    async def keep(self, _network: str, callback: Callback) -> None:
+        """Write it down."""
+        self.last = callback
+
+    async def checked(self, *_: object) -> None:
+        """Nobody asks here."""
+
+    def well(self, *_: object) -> None:
+        """Nobody asks here."""
+
+    failed = well
+
+
+class Network:
+    """VK, which asks for the confirmation while it answers that a server was written."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self.servers: list[dict[str, Any]] = []
+        self.awaited: list[tuple[str, float | None]] = []
+
+    def credential(self, *_: object, **__: object) -> None:
+        """Any will do."""
+
+    async def call(self, _credential: object, method: str, **_: Any) -> Any:
+        """Answer a call."""
+        if method == "groups.getCallbackServers":
+            return {"items": self.servers}
+        if method in {"groups.addCallbackServer", "groups.editCallbackServer"}:
+            assert self._book.last is not None
+            self.awaited.append((method, self._book.last.awaits))
+        return {"server_id": 7}
+
+
+async def test_confirmation_is_awaited_whenever_a_server_was_written() -> None:
+    book = Book()
+    network = Network(book)
+    settings = IngestSettings(**KEYS, callbacks_url="https://feedback.example.org")
+    client: Any = network
+    feed: Any = book
+    nobody: Any = None
+    watch = CallbackWatch(client, nobody, feed, settings, lambda _page: None)
+    await watch._look(PAGE)
+    assert network.awaited == [("groups.addCallbackServer", AWAITED)]
+    assert book.last is not None
+    # VK could not confirm it: it is written anew, and asks again.
+    server = {"id": 7, "url": book.last.url, "title": TITLE, "secret_key": book.last.secret, "status": "failed"}
+    network.servers.append(server)
+    await watch._look(PAGE)
+    assert network.awaited[1:] == [("groups.editCallbackServer", AWAITED)]
