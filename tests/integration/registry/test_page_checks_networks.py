@@ -194,7 +194,8 @@ async def test_a_region_is_checked_each_day_within_the_budget(region: Region) ->
     assert (row["pages"], row["open"]) == (2 * EACH, 2 * EACH)
     assert (made["groups.getById"], made["group.getInfo"]) == (4, 18)
     assert made["wall.get"] + made["mediatopic.getTopics"] == row["walls"] > 0
-    assert made.total() == row["calls"] <= BUDGET, "every call is counted, and none is made beyond the budget"
+    # One that is lost on its way is counted here and never seen there.
+    assert made.total() <= row["calls"] <= BUDGET, "every call is counted, and none is made beyond the budget"
 
     ids = {
         network: [str(page["id"]) for page in emulator.door.get("/_control/pages").json()["items"]]
