@@ -18,6 +18,7 @@ from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
 from shared import clock, problems
 from shared.access import Caller, Right, allowed
+from shared.client_address import client_address
 from shared.logs import logger
 from shared.outages import is_outage
 from shared.problems import (
@@ -97,7 +98,7 @@ async def vk_event(request: Request) -> Response:
 
     A confirmation is answered while a server that was just set up awaits it, and refused at any other time.
     """
-    return await _answer(_door(request).vk(await request.body(), _sender(request)))
+    return await _answer(_door(request).vk(await request.body(), client_address(request)))
 
 
 @door.post(
@@ -121,7 +122,7 @@ async def ok_event(request: Request, secret: str) -> Response:
     request.scope["path"] = SHOWN_PATH
     request.scope["raw_path"] = SHOWN_PATH.encode()
     try:
-        return await _answer(_door(request).ok(secret, await request.body(), _sender(request)))
+        return await _answer(_door(request).ok(secret, await request.body(), client_address(request)))
     except Problem:
         raise
     except Exception as bug:  # told here: whoever logs it further out knows the address
@@ -129,13 +130,6 @@ async def ok_event(request: Request, secret: str) -> Response:
             raise of_outage(request.method) from bug
         log.exception("a pushed event failed")
         raise Problem(UNEXPECTED) from bug
-
-
-def _sender(request: Request) -> str | None:
-    """Who speaks to the gateway, as the gateway tells it; without a gateway, who speaks to us."""
-    hops = request.headers.get("x-forwarded-for", "").split(",")
-    told = hops[-1].strip()
-    return told or (request.client.host if request.client else None)
 
 
 @router.get(
