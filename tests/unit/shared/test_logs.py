@@ -9,7 +9,9 @@ from uuid import UUID
 import pytest
 import structlog
 
+from shared import logs
 from shared.logs import PROCESSORS, LibraryFormatter, without_values
+from tests.regex_steps import Steps
 
 
 @pytest.mark.parametrize(
@@ -130,3 +132,13 @@ def test_a_line_of_a_library_names_the_request() -> None:
     with structlog.contextvars.bound_contextvars(request_id="call-1", service="registry"):
         line = json.loads(LibraryFormatter().format(record))
     assert (line["request_id"], line["service"]) == ("call-1", "registry")
+
+
+def test_values_before_a_run_of_line_breaks_are_hidden_in_bounded_time() -> None:
+    matcher = Steps(logs._VALUES)
+    steps = []
+    for breaks in (60, 120):
+        matcher.spans("DETAIL: value" + "\n" * breaks)
+        steps.append(matcher.count)
+    # Without the bound of 40 blanks the steps grow with the cube of the length: almost eightfold.
+    assert steps[1] <= 5 * steps[0]
