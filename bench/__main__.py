@@ -9,6 +9,7 @@ BENCHMARKS = (
     "faults",
     "understanding",
     "hostile_texts",
+    "sign_in",
     "topics",
     "pipeline",
     "registry_search",

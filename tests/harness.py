@@ -89,7 +89,9 @@ class ServiceUnderTest:
         access = self.given.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
         if request.method == "GET" or access is None:
             return
-        async with self.registry.acquire() as connection:
+        # A conflict is looked for in one index only, and of two requests at once the other one may notice it first.
+        async with self.registry.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", str(access[0]))
             await connection.execute(
                 """INSERT INTO people (id, username, full_name, password_hash, role, organisation_id, beneath,
                    active, version, created_at, updated_at)

@@ -7,8 +7,6 @@ anonymous caller try what was found open once, through the real gateway, on loop
 import asyncio
 import itertools
 import json
-import statistics
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ import pytest
 
 from shared import tokens
 from tests.e2e.conftest import World
-from tests.e2e.people import PASSWORD, Person, Receiver, eventually, receiver
+from tests.e2e.people import Person, Receiver, eventually, receiver
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
@@ -29,9 +27,7 @@ SECRET = "тайнаяулица"
 WORDS = f"Во дворе третий день нет света, фонари не горят, {SECRET} дом 5"
 STAFF_PASSWORD = "correct horse 9 battery"
 CONNECTIONS = 18
-ROUNDS = 6
-SIGN_INS = 8
-MOST_SLOWER = 3.0
+ROUNDS = 3
 
 
 @dataclass
@@ -204,27 +200,13 @@ async def _fish_for_the_callbacks_code(world: World, attackers: Attackers) -> No
     await world.centre.appeal_about(text, seconds=60)
 
 
-async def test_a_hostile_text_does_not_delay_the_next_citizen(world: World) -> None:
-    async def seconds_until_read(text: str) -> float:
-        started = time.monotonic()
-        await citizen_writes(world, text)
-        await world.centre.appeal_about(text, seconds=60)
-        return time.monotonic() - started
-
-    await seconds_until_read("Прорвало трубу отопления на улице Ленина, прогрев")  # the model is loaded
-    quiet, attacked = [], []
-    for number in range(3):
-        quiet.append(await seconds_until_read(f"Яма на дороге у школы, тихий{number}"))
-        for _ in range(8):
-            await citizen_writes(world, "[id1:" * 3276)
-        attacked.append(await seconds_until_read(f"Яма на дороге у школы, атака{number}"))
-    before, after = statistics.median(quiet), statistics.median(attacked)
-    print(f"next citizen: {before:.2f} s, after 8 hostile posts {after:.2f} s")  # noqa: T201 — what the run is for
-    assert after <= MOST_SLOWER * before + 1
-
-
-def p95(times: list[float]) -> float:
-    return statistics.quantiles(times, n=20, method="inclusive")[-1]
+async def test_a_hostile_text_does_not_keep_the_next_citizen_from_being_read(world: World) -> None:
+    """How long the next one waits is measured by `bench.hostile_texts`."""
+    for _ in range(24):
+        await citizen_writes(world, "[id1:" * 3276)
+    text = "Яма на дороге у школы, после атаки"
+    await citizen_writes(world, text)
+    await world.centre.appeal_about(text, seconds=60)
 
 
 @asynccontextmanager
@@ -258,37 +240,17 @@ async def flooding(
     [("127.0.0.2", "ops"), ("127.0.0.1", "auditor")],
     ids=["from elsewhere", "from the same address"],
 )
-async def test_others_sign_in_is_not_stalled_by_guessing(world: World, address: str, guessed: str) -> None:
-    async def sign_in(name: str, password: str = PASSWORD) -> float:
-        form = {"grant_type": "password", "username": name, "password": password}
-        started = time.perf_counter()
-        answer = await world.anyone.post("/api/v1/auth/token", data=form)
-        assert answer.status_code == 200, f"{name}: {answer.status_code} {answer.text}"
-        return time.perf_counter() - started
-
-    names = itertools.cycle(("head", "centre", "ops"))
-    numbers = itertools.count()
-    for _ in range(3):
-        await sign_in(next(names))
-    quiet, attacked, ratios = [], [], []
+async def test_others_sign_in_while_somebody_guesses(world: World, address: str, guessed: str) -> None:
+    """How long they wait is measured by `bench.sign_in`."""
     refused: list[int] = []
+    numbers = itertools.count()
     for _ in range(ROUNDS):
-        calm = [await sign_in(next(names)) for _ in range(SIGN_INS)]
         async with flooding(world.stack.gateway, address, guessed, numbers) as statuses:
             await _reached(statuses)
-            pressed = [await sign_in(next(names)) for _ in range(SIGN_INS)]
+            for name in ("head", "centre", "org") * 3:
+                await Person.sign_in(world.anyone, name)
         refused += statuses
-        quiet.append(p95(calm))
-        attacked.append(p95(pressed))
-        ratios.append(attacked[-1] / quiet[-1])
-    median = statistics.median(ratios)
-    without, under = (statistics.median(found) * 1000 for found in (quiet, attacked))
-    print(  # noqa: T201 — what the run is for
-        f"sign-in of others, p95, medians of {ROUNDS} rounds: {without:.0f} ms without, {under:.0f} ms "
-        f"under {len(refused)} guesses from {address}: {median:.2f}"
-    )
     assert set(refused) <= {400, 429}
-    assert median <= MOST_SLOWER
 
 
 async def _reached(statuses: list[int]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from argon2 import PasswordHasher
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from services.registry import passwords, people, throttle, worker
@@ -21,6 +22,7 @@ from services.registry.sign_in import ACCESS_LIFETIME
 from services.registry.turns import Turns
 from shared import clock, tokens
 from shared.database import POOL_SIZES
+from shared.tables.registry import Person
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, service_under_test
 from tests.integration.registry.conftest import make, sign_in
@@ -190,6 +192,65 @@ async def test_a_full_queue_answers_429_and_lets_others_pass(with_people: Servic
     assert len(refused) == 14
     assert refused[0].json()["error"] == "temporarily_unavailable"
     assert int(refused[0].headers["retry-after"]) > 0
+
+
+async def test_a_floods_lookups_do_not_come_before_somebody_elses(with_people: ServiceUnderTest) -> None:
+    begun: list[str] = []
+    released = asyncio.Event()
+    looked_up = sign_in_module._person_named
+
+    async def waits(session: AsyncSession, name: str) -> Person | None:
+        begun.append(name)
+        await released.wait()
+        return await looked_up(session, name)
+
+    readings = Turns(at_once=2, most_waiting=64)
+    with (
+        mock.patch("services.registry.sign_in._person_named", waits),
+        mock.patch("services.registry.sign_in.READINGS", readings),
+    ):
+        async with asyncio.timeout(30):
+            flood = [asyncio.create_task(tried(with_people, f"guess{n}", "guess", **ATTACKER)) for n in range(18)]
+            while readings.waiting < 16:
+                await asyncio.sleep(0.01)
+            honest = asyncio.create_task(tried(with_people, "ops", "demo", **OTHER))
+            while readings.waiting < 17:
+                await asyncio.sleep(0.01)
+            assert len(begun) == 2
+            released.set()
+            assert (await honest).status_code == 200
+            await asyncio.gather(*flood)
+    assert begun.index("ops") <= 3
+
+
+async def test_who_signed_in_from_there_before_is_compared_before_strangers(with_people: ServiceUnderTest) -> None:
+    assert (await tried(with_people, "ops", "demo", **OTHER)).status_code == 200
+    begun: list[str] = []
+    released = asyncio.Event()
+
+    async def waits(_stored: str | None, password: str) -> bool:
+        begun.append(password)
+        await released.wait()
+        return password == "demo"
+
+    turns = Turns(at_once=1, most_waiting=64)
+    with (
+        mock.patch("services.registry.sign_in.passwords.matches", waits),
+        mock.patch("services.registry.sign_in.TURNS", turns),
+    ):
+        async with asyncio.timeout(30):
+            strangers = [
+                asyncio.create_task(tried(with_people, f"guess{n}", f"guess{n}", **OTHER)) for n in range(4)
+            ]
+            while turns.waiting < 3:
+                await asyncio.sleep(0.01)
+            known = asyncio.create_task(tried(with_people, "ops", "demo", **OTHER))
+            while turns.waiting < 4:
+                await asyncio.sleep(0.01)
+            released.set()
+            assert (await known).status_code == 200
+            await asyncio.gather(*strangers)
+    assert begun.index("demo") == 1
 
 
 async def test_no_connection_is_held_while_passwords_are_compared(with_people: ServiceUnderTest) -> None:
