@@ -2,8 +2,8 @@
 
 Floor: sign-ins a second at the 95th percentile of their duration, one after another, at the running stack.
 Ours: the same while another process guesses over 18 connections, at names that are new each time and at one that
-is not. Two parts: guesses from another address, and from the address where the others work. Medians of rounds, each
-measured without and with the guesses, so that a machine's drift changes both.
+is not. Two parts: guesses from another address, and from the address where the others work. Medians of rounds,
+each measured without and with the guesses, so that a machine's drift changes both.
 """
 
 import argparse

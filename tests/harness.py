@@ -89,7 +89,7 @@ class ServiceUnderTest:
         access = self.given.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
         if request.method == "GET" or access is None:
             return
-        # A conflict is looked for in one index only, and of two requests at once the other one may notice it first.
+        # A conflict is looked for in one index only; of two requests at once the other one may notice it first.
         async with self.registry.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", str(access[0]))
             await connection.execute(
