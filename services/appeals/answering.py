@@ -46,7 +46,9 @@ def record(
         "url": reply.url or appeal.url,
     }
     journal.note(appeal, "answered", actor, at=published_at, **told)
-    journal.tell(appeal, "appeal.answered", actor, **{**told, "reply_url": reply.url, "url": appeal.url})
+    event = {**told, "reply_url": reply.url, "url": appeal.url}
+    event["kind"] = event.pop("reply_kind")
+    journal.tell(appeal, "appeal.answered", actor, **event)
 
 
 def _decide_by_answer(appeal: Appeal, reference: Reference, journal: Journal, actor: str) -> None:

@@ -47,6 +47,7 @@ async def test_our_published_answer_stops_the_clock_once(world: World) -> None:
     (event,) = await world.events("appeal.answered")
     data = json.loads(event["data"])
     assert (data["reply_id"], data["origin"], data["on_time"]) == (reply["id"], "gospablik", True)
+    assert data["kind"] == "final"  # as the webhook catalogue calls it
     # A repeated event and a second answer change no figure.
     await world.published(reply, at=WEDNESDAY + 5 * HOUR)
     second = await _answer(world, case, "И ещё одно.")
