@@ -1,10 +1,10 @@
 """What every test may ask for: a real Postgres, a freshly migrated database of its own, signing keys."""
 
 import os
-import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import asyncpg
 import pytest
@@ -15,6 +15,7 @@ from cli import database as bootstrap
 from cli import keys
 from cli.embedded.scratch import PASSWORD, migrate, scratch_server
 from cli.embedded.settings import SERVICES
+from tests.reuse import Databases, Keeper
 
 __all__ = ["SERVICES", "TestDatabase"]
 
@@ -26,14 +27,17 @@ OPTIONS = (
     "max_wal_senders=0",
     "max_wal_size=256MB",
     "max_connections=200",
+    "scram_iterations=1",
 )
+# On loopback nobody listens, and making TLS's context takes asyncpg longer than all the rest of connecting.
+os.environ["PGSSLMODE"] = "disable"
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 2**31
 
 
 @dataclass(frozen=True)
 class TestDatabase:
-    """One database with all migrations, dropped after the test."""
+    """One database with all migrations, emptied or dropped after the test."""
 
     __test__ = False
 
@@ -62,6 +66,22 @@ class _Stages(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no type
         if file.startswith("tests/conformance/") and "[" in case:
             return f"conformance-{case.partition('[')[2].partition('-')[0]}"
         return next((room for room in ("tests/e2e/", "tests/integration/access/") if file.startswith(room)), file)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest stages first, the shortest tests last: no process is left alone with a long one at the end."""
+    order = (
+        "tests/e2e/",
+        "tests/integration/access/",
+        "tests/conformance/",
+        "tests/integration/",
+        "tests/contract/",
+    )
+
+    def rank(item: pytest.Item) -> int:
+        return next((place for place, folder in enumerate(order) if item.nodeid.startswith(folder)), len(order))
+
+    items.sort(key=rank)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Stages:
@@ -96,19 +116,22 @@ async def template(postgres_server: str) -> str:
     return postgres_server
 
 
+@pytest.fixture(scope="session")
+async def databases(template: str) -> AsyncIterator[Databases]:
+    """The databases of this process, and the pools that stay connected to them."""
+    keeper = Keeper()
+    made = Databases(template, keeper)
+    with mock.patch("shared.service.Database", keeper):
+        yield made
+    await made.end()
+
+
 @pytest.fixture
-async def database(template: str) -> AsyncIterator[TestDatabase]:
+async def database(template: str, databases: Databases) -> AsyncIterator[TestDatabase]:
     """A database of the test's own, with every migration and nothing else."""
-    name = f"test_{secrets.token_hex(6)}"
-    admin = await asyncpg.connect(template)
-    try:
-        await admin.execute(
-            f"CREATE DATABASE {name} TEMPLATE {bootstrap.DATABASE} OWNER {bootstrap.OWNER} STRATEGY FILE_COPY"
-        )
-        yield TestDatabase(template, name)
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await admin.close()
+    spare = await databases.take()
+    yield TestDatabase(template, spare.name)
+    await databases.give_back(spare)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,225 @@
+"""Databases and connections that one test leaves as it found them, for the next.
+
+Copying the migrated database, connecting, compiling and preparing statements cost more than most tests do. So a
+database is emptied instead of dropped: rows that the migrations made are put back, sequences start again. One that
+a test changed otherwise (its schema, its statistics, a connection or a lock left behind) is dropped.
+"""
+
+import asyncio
+import io
+import secrets
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from cli import database as bootstrap
+from shared.database import Database
+
+_TABLES = """
+    SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' ORDER BY 1"""
+_SEQUENCES = """
+    SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'S' AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1"""
+# Every change of the schema makes a new version of a row in one of these.
+_CATALOGUES = (
+    "pg_class", "pg_attribute", "pg_attrdef", "pg_constraint", "pg_default_acl", "pg_event_trigger",
+    "pg_extension", "pg_index", "pg_policy", "pg_proc", "pg_rewrite", "pg_statistic", "pg_statistic_ext", "pg_trigger", "pg_type",
+)  # fmt: skip
+# Dead rows slow down what walks a table.
+_USES = 60
+
+
+def _version(table: str) -> str:
+    return f"(SELECT count(*) || '/' || coalesce(max(xmin::text::bigint), 0) FROM {table})"
+
+
+_SCHEMA = (
+    "SELECT concat_ws(' ', "
+    + ", ".join(_version(name) for name in _CATALOGUES)
+    + """
+    , (SELECT count(*) || '/' || max(xmin::text::bigint) FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp')
+    , (SELECT concat(datacl, datconnlimit, datallowconn) FROM pg_database WHERE datname = current_database())
+    , (SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+       WHERE d.datname = current_database())
+    , (SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+       WHERE l.locktype = 'advisory' AND d.datname = current_database()))"""
+)
+_OTHERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+
+
+class KeptDatabase(Database):
+    """A pool that stays connected after `close`, until its database is dropped."""
+
+    keeper: "Keeper"
+
+    async def close(self) -> None:
+        """Leave the connections for the next test; close them when one is still in use."""
+        if not self.keeper.put_back(self):
+            await super().close()
+
+    async def end(self) -> None:
+        """Close the connections."""
+        await super().close()
+
+
+@dataclass
+class Keeper:
+    """Pools by what they were made with and the loop that they belong to."""
+
+    _made: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    _free: dict[tuple[Any, ...], list[KeptDatabase]] = field(default_factory=dict)
+
+    def __call__(self, url: str, pool_size: int, **options: Any) -> Database:
+        """Give what `Database(url, pool_size, **options)` would be."""
+        key = (url, pool_size, *sorted(options.items()), id(asyncio.get_running_loop()))
+        if free := self._free.get(key):
+            return free.pop()
+        made = KeptDatabase(url, pool_size, **options)
+        made.keeper = self
+        self._made[id(made)] = key
+        return made
+
+    def put_back(self, database: KeptDatabase) -> bool:
+        """Keep a pool that nobody uses any more; false when somebody does."""
+        if database.engine.pool.checkedout():  # type: ignore[attr-defined]  # a queue's pool
+            return False
+        self._free.setdefault(self._made[id(database)], []).append(database)
+        return True
+
+    def connections(self, name: str) -> int:
+        """How many connections are kept to a database."""
+        return sum(kept.engine.pool.checkedin() for kept in self._of(name))  # type: ignore[attr-defined]
+
+    async def end(self, name: str) -> None:
+        """Close what is kept to a database."""
+        for kept in self._of(name):
+            await kept.end()
+        self._free = {key: kept for key, kept in self._free.items() if not key[0].endswith(f"/{name}")}
+
+    def _of(self, name: str) -> list[KeptDatabase]:
+        return [one for key, kept in self._free.items() if key[0].endswith(f"/{name}") for one in kept]
+
+
+@dataclass
+class Spare:
+    """A database between tests, with what it looked like when it was new."""
+
+    name: str
+    control: asyncpg.Connection
+    schema: str
+    seeded: dict[str, str]
+    uses: int = 1
+
+
+class Databases:
+    """The databases of one test process, all on one server whose `gospablik` is the template."""
+
+    def __init__(self, admin_url: str, keeper: Keeper) -> None:
+        self._admin_url = admin_url
+        self._keeper = keeper
+        self._spare: list[Spare] = []
+        self._tables: list[str] = []
+        self._seeds: dict[str, bytes] = {}
+        self._sequences: dict[str, tuple[int, bool]] = {}
+        self.dropped: Counter[str] = Counter()
+
+    async def take(self) -> Spare:
+        """A database with every migration and nothing else."""
+        if self._spare:
+            spare = self._spare.pop()
+            spare.uses += 1
+            return spare
+        name = f"test_{secrets.token_hex(6)}"
+        admin = await asyncpg.connect(self._admin_url)
+        try:
+            await admin.execute(
+                f"CREATE DATABASE {name} TEMPLATE {bootstrap.DATABASE} OWNER {bootstrap.OWNER} STRATEGY FILE_COPY"
+            )
+        finally:
+            await admin.close()
+        control = await asyncpg.connect(bootstrap.with_database(self._admin_url, name))
+        if not self._tables:
+            await self._learn(control)
+        spare = Spare(name, control, "", {})
+        spare.seeded = await self._seeded(spare)
+        spare.schema = await control.fetchval(_SCHEMA)
+        return spare
+
+    async def give_back(self, spare: Spare) -> None:
+        """Empty a database for the next test, or drop it."""
+        why = await self._why_not(spare)
+        if why is None:
+            self._spare.append(spare)
+        else:
+            self.dropped[why] += 1
+            await self.drop(spare)
+
+    async def drop(self, spare: Spare) -> None:
+        """Drop a database, whoever is connected."""
+        await self._keeper.end(spare.name)
+        await spare.control.close(timeout=5)
+        admin = await asyncpg.connect(self._admin_url)
+        try:
+            await admin.execute(f"DROP DATABASE {spare.name} WITH (FORCE)")
+        finally:
+            await admin.close()
+
+    async def end(self) -> None:
+        """Drop all that wait for a test."""
+        for spare in self._spare:
+            await self.drop(spare)
+
+    async def _learn(self, control: asyncpg.Connection) -> None:
+        self._tables = [row[0] for row in await control.fetch(_TABLES)]
+        for table in self._tables:
+            copied = io.BytesIO()
+            await control.copy_from_query(f"SELECT * FROM {table}", output=copied, format="binary")
+            if await control.fetchval(f"SELECT EXISTS (SELECT FROM {table})"):
+                self._seeds[table] = copied.getvalue()
+        for row in await control.fetch(_SEQUENCES):
+            self._sequences[row[0]] = tuple(await control.fetchrow(f"SELECT last_value, is_called FROM {row[0]}"))
+
+    async def _seeded(self, spare: Spare) -> dict[str, str]:
+        row = await spare.control.fetchrow("SELECT " + ", ".join(map(_version, self._seeds)))
+        return dict(zip(self._seeds, row, strict=True))
+
+    async def _why_not(self, spare: Spare) -> str | None:
+        """Empty it; why that is not enough, None when it is."""
+        if spare.control.is_closed():
+            return "disconnected"
+        if spare.uses >= _USES:
+            return "used often"
+        if await spare.control.fetchval(_OTHERS) != self._keeper.connections(spare.name):
+            return "connected"
+        if await spare.control.fetchval(_SCHEMA) != spare.schema:
+            return "changed"
+        plain = [table for table in self._tables if table not in self._seeds]
+        filled = await spare.control.fetchrow(
+            "SELECT " + ", ".join(f"EXISTS (SELECT FROM {table})" for table in plain)
+        )
+        now = await self._seeded(spare)
+        changed = [table for table in self._seeds if now[table] != spare.seeded[table]]
+        statements = ["SET session_replication_role = replica"]
+        statements += [f"DELETE FROM {table}" for table, found in zip(plain, filled, strict=True) if found]
+        statements += [f"DELETE FROM {table}" for table in changed]
+        statements += [
+            f"SELECT setval('{name}', {value}, {str(called).lower()})"
+            for name, (value, called) in self._sequences.items()
+        ]
+        await spare.control.execute("; ".join(statements))
+        for table in changed:
+            schema, _, name = table.partition(".")
+            await spare.control.copy_to_table(
+                name.strip('"'),
+                schema_name=schema.strip('"'),
+                source=io.BytesIO(self._seeds[table]),
+                format="binary",
+            )
+        if changed:
+            spare.seeded = await self._seeded(spare)
+        return None
