@@ -26,7 +26,8 @@ _SEQUENCES = """
 # Every change of the schema makes a new version of a row in one of these.
 _CATALOGUES = (
     "pg_class", "pg_attribute", "pg_attrdef", "pg_constraint", "pg_default_acl", "pg_event_trigger",
-    "pg_extension", "pg_index", "pg_policy", "pg_proc", "pg_rewrite", "pg_statistic", "pg_statistic_ext", "pg_trigger", "pg_type",
+    "pg_extension", "pg_index", "pg_policy", "pg_proc", "pg_rewrite", "pg_statistic", "pg_statistic_ext",
+    "pg_trigger", "pg_type",
 )  # fmt: skip
 # Dead rows slow down what walks a table.
 _USES = 60
