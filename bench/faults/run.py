@@ -368,13 +368,17 @@ class Run:
         for network in self._texts:
             for item in (await self._stage.control(network, "answers"))["items"]:
                 standing[item["text"]] = standing.get(item["text"], 0) + 1
-        known = {
-            str(row["id"]): row["status"] for row in await self._stage.fetch("SELECT id, status FROM publications")
-        }
+        known = {str(row["id"]): row for row in await self._stage.fetch("SELECT * FROM publications")}
         outcome.asked = len(self._answers)
         for answer in self._answers:
-            count = standing.get(answer.text, 0)
-            outcome.published_once += count == 1 and known[answer.publication] == "published"
-            outcome.unpublished += count == 0 or known[answer.publication] != "published"
+            count, row = standing.get(answer.text, 0), known[answer.publication]
+            if count == 1 and row["status"] == "published":
+                outcome.published_once += 1
+                continue
+            outcome.unpublished += count == 0 or row["status"] != "published"
             outcome.published_twice += count > 1
+            self._say(
+                f"stands {count} times: {answer.network} page {answer.page}, {row['status']} after"
+                f" {row['attempts']} attempts: {row['failure']}"
+            )
         return outcome
