@@ -50,6 +50,9 @@ JOB = "publish"
 READ_BACK = "read_back"
 MAX_ATTEMPTS = 8
 MAX_PAUSE = 300.0
+# Calls without an answer, each after a whole reading without it: the last is about an hour after the first.
+MAX_SILENT_ATTEMPTS = 16
+QUICK_ATTEMPTS = 4
 # What the network refuses for now is tried for at least so long: keys are replaced and limits end within a day.
 PATIENCE = timedelta(days=1)
 # No call was made: the answer goes out soon after the cause has ended.
@@ -153,7 +156,7 @@ class Publisher:
 
     async def _doubt(self, session: WriteSession, row: Publication, network: Network) -> None:
         """A call was made and its outcome is not known here; wait until it can no longer take effect."""
-        lease = timedelta(seconds=network.call_seconds() + self.settle)
+        lease = timedelta(seconds=pause_after_silence(row.attempts, network.call_seconds() + self.settle))
         since = row.sending_since or row.updated_at
         left = await session.scalar(select(literal(since) + lease - NOW))
         if left is not None and left > timedelta(0):
@@ -172,7 +175,8 @@ class Publisher:
         async with self._locked(row.id) as (session, now):
             if now.status != "uncertain" or now.sending_since != row.sending_since:
                 return None  # somebody else went on: that reading tells nothing of their call
-            if now.attempts >= MAX_ATTEMPTS and (now.failure is None or await _is_over(session, now)):
+            most = MAX_SILENT_ATTEMPTS if now.failure is None else MAX_ATTEMPTS
+            if now.attempts >= most and (now.failure is None or await _is_over(session, now)):
                 await _fail(session, now, UNANSWERED)
                 return None
             return await _start(session, now, page, network)
@@ -270,6 +274,11 @@ class Publisher:
             longest = MAX_PAUSE if refusal.sent else NOT_CALLED_PAUSE
             pause = min(refusal.retry_in * 2.0 ** min(attempt - 1, 10), longest)
             raise TryLater(timedelta(seconds=pause), refusal.message)
+
+
+def pause_after_silence(attempts: int, lease: float) -> float:
+    """Return the seconds from a call without an answer to what follows it: the lease, later up to `MAX_PAUSE`."""
+    return max(lease, min(lease * 2.0 ** min(attempts - QUICK_ATTEMPTS, 10), MAX_PAUSE))
 
 
 async def give_up(session: WriteSession, publication_id: UUID) -> None:

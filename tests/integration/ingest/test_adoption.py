@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from services.ingest.networks.port import Outgoing, Parsed, Published, Unsure
+from services.ingest.publishing.publish import MAX_SILENT_ATTEMPTS, pause_after_silence
 from shared.jobs import TryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.script import Scene, made_scene
@@ -138,6 +140,26 @@ async def test_a_network_that_never_answers_ends_in_a_failure_that_is_shown(scen
     async def publish(_: Outgoing) -> Published:
         raise Unsure("lost")
 
-    scene.network.on_publish = publish
-    done = await scene.carry_through()
-    assert (done["status"], done["failure"]["code"], scene.network.calls) == ("failed", "unanswered", 8)
+    scene.network.on_publish, scene.network.seconds = publish, 0.3
+    with mock.patch("services.ingest.publishing.publish.MAX_SILENT_ATTEMPTS", 5):
+        done = await scene.carry_through()
+    assert (done["status"], done["failure"]["code"], scene.network.calls) == ("failed", "unanswered", 5)
+
+
+async def test_an_answer_goes_out_though_the_network_was_silent_nine_times(scene: Scene) -> None:
+    async def publish(_: Outgoing) -> Published:
+        if scene.network.calls <= 9:
+            raise Unsure("lost")
+        return Published("-101_36", "u")
+
+    scene.network.on_publish, scene.network.seconds = publish, 0.3
+    with mock.patch("services.ingest.publishing.publish.MAX_PAUSE", 0.1):
+        done = await scene.carry_through()
+    assert (done["status"], done["external_id"], scene.network.calls) == ("published", "-101_36", 10)
+
+
+def test_pauses_after_silence_grow_to_about_an_hour_in_all() -> None:
+    pauses = [pause_after_silence(attempt, 20) for attempt in range(1, MAX_SILENT_ATTEMPTS)]
+    assert pauses[:6] == [20, 20, 20, 20, 40, 80]
+    assert max(pauses) == 300
+    assert 2_400 < sum(pauses) < 3_600
