@@ -268,7 +268,7 @@ class Run:
             self._say(f"{blow.network} error {blow.code}: {blow.until}")
 
     async def _settled(self) -> None:
-        """Wait until all texts are stored and every answer has an end; the faults go on meanwhile."""
+        """Wait until all texts are stored and every answer has an end and was read; the faults go on meanwhile."""
         deadline = time.monotonic() + self._size.patience
         said = 0.0
         while True:
@@ -286,7 +286,13 @@ class Run:
                 )
             }
             written = sum(len(texts) for texts in self._texts.values())
-            if stored >= written and not states.keys() & {"queued", "sending", "uncertain"}:
+            unseen = (
+                await self._stage.fetch(
+                    "SELECT count(*) AS n FROM publications p WHERE p.status = 'published'"
+                    " AND NOT EXISTS (SELECT FROM messages m WHERE m.publication_id = p.id)"
+                )
+            )[0]["n"]
+            if stored >= written and not unseen and not states.keys() & {"queued", "sending", "uncertain"}:
                 return
             if time.monotonic() > deadline:
                 self._say(f"patience is over: {stored} of {written} stored, publications {as_json(states)}")
