@@ -96,14 +96,21 @@ class VkClient:
         able = [kind for kind in kinds if kind is not TokenKind.SERVICE]
         if not able or method in self._settings.calls_a_day(NETWORK):
             return None
-        inner = ",".join(f"API.{method}({json.dumps(_form(one), ensure_ascii=False)})" for one in batch)
+        # Each answer carries the number of its call: one taken for another's would be stored in a wrong thread.
+        inner = ",".join(
+            f'{{"n":{number},"answer":API.{method}({json.dumps(_form(one), ensure_ascii=False)})}}'
+            for number, one in enumerate(batch)
+        )
         try:
             answer = await self.ask("execute", *able, page_id=page_id, code=f"return [{inner}];")
         except (CallError, CallLost, NoToken):
             return None
-        if not isinstance(answer, list) or len(answer) != len(batch):
+        if not isinstance(answer, list):
             return None
-        return [None if one is False else one for one in answer]
+        found = {one["n"]: one.get("answer") for one in answer if isinstance(one, dict) and "n" in one}
+        if found.keys() != set(range(len(batch))):
+            return None
+        return [None if found[number] is False else found[number] for number in range(len(batch))]
 
     async def read(self, credential: Credential, method: str, **params: Any) -> Any:
         """Call a method that changes nothing; transient failures are tried again a few times."""

@@ -1,0 +1,52 @@
+"""Several reads in one call of `execute`: each answer belongs to its own call, whatever the order."""
+
+from typing import Any, cast
+
+import aiohttp
+import pytest
+
+from emulators.vk.vkscript.parse import parse
+from emulators.vk.vkscript.run import Limits, Script
+from services.ingest.networks.port import Accounts, TokenKind
+from services.ingest.networks.vk.client import VkClient
+from services.ingest.settings import IngestSettings
+
+CALLS = [{"post_id": 1}, {"post_id": 264}, {"post_id": 284}]
+
+
+def answer_of(params: Any) -> dict[str, Any]:
+    return {"items": [{"post_id": int(params["post_id"])}], "count": 1}
+
+
+class Scripted(VkClient):
+    """A client whose network carries out the code that it was sent, and then changes the answer."""
+
+    change: Any
+
+    async def ask(self, method: str, *kinds: TokenKind, page_id: Any = None, **params: Any) -> Any:
+        if method != "execute":
+            return answer_of(params)
+        script = Script(lambda _name, given: answer_of(given), Limits(25, 1_000), {"Args": {}})
+        return self.change(script.run(parse(str(params["code"]))))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda answers: answers,
+        lambda answers: answers[::-1],
+        lambda answers: [*answers, answers[0]],
+        lambda answers: answers[1:],
+        lambda answers: [None, *answers[1:]],
+        lambda answers: [answers[0], {"n": 1, "answer": False}, answers[2]],
+        lambda _: {"n": 0},
+    ],
+    ids=["in_order", "reversed", "one_twice", "one_missing", "hole", "inner_call_failed", "no_list"],
+)
+async def test_answer_of_a_batch_goes_to_its_own_call(change: Any) -> None:
+    client = Scripted(
+        cast("aiohttp.ClientSession", None), cast("Accounts", None), IngestSettings.model_construct()
+    )
+    client.change = staticmethod(change)
+    answers = await client.read_many("wall.getComments", CALLS, TokenKind.USER)
+    assert answers == [answer_of(params) for params in CALLS]
