@@ -351,7 +351,8 @@ async def test_many_reads_go_in_batches_and_what_fails_within_is_asked_alone(poo
     def answer(method: str, params: dict[str, str]) -> Any:
         if method != "execute":
             return one(params)
-        inner = [one(given).get("response", False) for _, given in inner_calls(params["code"])]
+        calls = inner_calls(params["code"])
+        inner = [{"n": n, "answer": one(given).get("response", False)} for n, (_, given) in enumerate(calls)]
         return {"response": inner, "execute_errors": [{"method": method, "error_code": 15, "error_msg": ""}]}
 
     pool.network.answer = answer
