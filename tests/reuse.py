@@ -8,7 +8,6 @@ a test changed otherwise (its schema, its statistics, a connection or a lock lef
 import asyncio
 import io
 import secrets
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +56,7 @@ class KeptDatabase(Database):
     """A pool that stays connected after `close`, until its database is dropped."""
 
     keeper: "Keeper"
+    key: tuple[Any, ...]
 
     async def close(self) -> None:
         """Leave the connections for the next test; close them when one is still in use."""
@@ -72,7 +72,6 @@ class KeptDatabase(Database):
 class Keeper:
     """Pools by what they were made with and the loop that they belong to."""
 
-    _made: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     _free: dict[tuple[Any, ...], list[KeptDatabase]] = field(default_factory=dict)
 
     def __call__(self, url: str, pool_size: int, **options: Any) -> Database:
@@ -81,15 +80,14 @@ class Keeper:
         if free := self._free.get(key):
             return free.pop()
         made = KeptDatabase(url, pool_size, **options)
-        made.keeper = self
-        self._made[id(made)] = key
+        made.keeper, made.key = self, key
         return made
 
     def put_back(self, database: KeptDatabase) -> bool:
         """Keep a pool that nobody uses any more; false when somebody does."""
         if database.engine.pool.checkedout():  # type: ignore[attr-defined]  # a queue's pool
             return False
-        self._free.setdefault(self._made[id(database)], []).append(database)
+        self._free.setdefault(database.key, []).append(database)
         return True
 
     def connections(self, name: str) -> int:
@@ -127,7 +125,6 @@ class Databases:
         self._tables: list[str] = []
         self._seeds: dict[str, bytes] = {}
         self._sequences: dict[str, tuple[int, bool]] = {}
-        self.dropped: Counter[str] = Counter()
 
     async def take(self) -> Spare:
         """A database with every migration and nothing else."""
@@ -153,11 +150,10 @@ class Databases:
 
     async def give_back(self, spare: Spare) -> None:
         """Empty a database for the next test, or drop it."""
-        why = await self._why_not(spare)
-        if why is None:
+        if await self._unchanged(spare):
+            await self._empty(spare)
             self._spare.append(spare)
         else:
-            self.dropped[why] += 1
             await self.drop(spare)
 
     async def drop(self, spare: Spare) -> None:
@@ -189,16 +185,16 @@ class Databases:
         row = await spare.control.fetchrow("SELECT " + ", ".join(map(_version, self._seeds)))
         return dict(zip(self._seeds, row, strict=True))
 
-    async def _why_not(self, spare: Spare) -> str | None:
-        """Empty it; why that is not enough, None when it is."""
-        if spare.control.is_closed():
-            return "disconnected"
-        if spare.uses >= _USES:
-            return "used often"
+    async def _unchanged(self, spare: Spare) -> bool:
+        """Return whether emptying makes it as new: nobody else is connected, and only rows have changed."""
+        if spare.control.is_closed() or spare.uses >= _USES:
+            return False
         if await spare.control.fetchval(_OTHERS) != self._keeper.connections(spare.name):
-            return "connected"
-        if await spare.control.fetchval(_SCHEMA) != spare.schema:
-            return "changed"
+            return False
+        return bool(await spare.control.fetchval(_SCHEMA) == spare.schema)
+
+    async def _empty(self, spare: Spare) -> None:
+        """Delete all rows, put those of the migrations back, and start sequences again."""
         plain = [table for table in self._tables if table not in self._seeds]
         filled = await spare.control.fetchrow(
             "SELECT " + ", ".join(f"EXISTS (SELECT FROM {table})" for table in plain)
@@ -223,4 +219,3 @@ class Databases:
             )
         if changed:
             spare.seeded = await self._seeded(spare)
-        return None

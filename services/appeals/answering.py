@@ -40,14 +40,12 @@ def record(
     told: dict[str, Any] = {
         "reply_id": str(reply.id),
         "origin": reply.origin,
-        "reply_kind": reply.kind,
         "published_at": published_at.isoformat(),
         "on_time": on_time,
         "url": reply.url or appeal.url,
     }
-    journal.note(appeal, "answered", actor, at=published_at, **told)
-    event = {**told, "reply_url": reply.url, "url": appeal.url}
-    event["kind"] = event.pop("reply_kind")
+    journal.note(appeal, "answered", actor, at=published_at, reply_kind=reply.kind, **told)
+    event = {**told, "kind": reply.kind, "reply_url": reply.url, "url": appeal.url}
     journal.tell(appeal, "appeal.answered", actor, **event)
 
 

@@ -201,7 +201,7 @@ async def _fish_for_the_callbacks_code(world: World, attackers: Attackers) -> No
 
 
 async def test_a_hostile_text_does_not_keep_the_next_citizen_from_being_read(world: World) -> None:
-    """How long the next one waits is measured by `bench.hostile_texts`."""
+    """How long such a text takes to read is measured by `bench.hostile_texts`."""
     for _ in range(24):
         await citizen_writes(world, "[id1:" * 3276)
     text = "Яма на дороге у школы, после атаки"

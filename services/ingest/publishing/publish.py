@@ -50,7 +50,7 @@ JOB = "publish"
 READ_BACK = "read_back"
 MAX_ATTEMPTS = 8
 MAX_PAUSE = 300.0
-# Calls without an answer, each after a whole reading without it: the last is about an hour after the first.
+# Calls without an answer, each after a whole reading without it: the last is within an hour of the first.
 MAX_SILENT_ATTEMPTS = 16
 QUICK_ATTEMPTS = 4
 # What the network refuses for now is tried for at least so long: keys are replaced and limits end within a day.

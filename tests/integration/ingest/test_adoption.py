@@ -158,7 +158,7 @@ async def test_an_answer_goes_out_though_the_network_was_silent_nine_times(scene
     assert (done["status"], done["external_id"], scene.network.calls) == ("published", "-101_36", 10)
 
 
-def test_pauses_after_silence_grow_to_about_an_hour_in_all() -> None:
+def test_pauses_after_silence_grow_and_stay_within_an_hour() -> None:
     pauses = [pause_after_silence(attempt, 20) for attempt in range(1, MAX_SILENT_ATTEMPTS)]
     assert pauses[:6] == [20, 20, 20, 20, 40, 80]
     assert max(pauses) == 300

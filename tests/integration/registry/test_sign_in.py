@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from unittest import mock
@@ -163,18 +165,27 @@ async def test_guesses_of_many_names_block_the_address_but_who_works_there(with_
     assert (await tried(with_people, "centre", "demo", **OTHER)).status_code == 200
 
 
-async def test_a_full_queue_answers_429_and_lets_others_pass(with_people: ServiceUnderTest) -> None:
+@contextmanager
+def held_comparisons(most_waiting: int) -> Iterator[tuple[Turns, list[str], asyncio.Event]]:
+    """Compare one password at a time, and none to its end before the event; gives those that were begun too."""
+    begun: list[str] = []
     released = asyncio.Event()
 
     async def waits(_stored: str | None, password: str) -> bool:
+        begun.append(password)
         await released.wait()
         return password == "demo"
 
-    turns = Turns(at_once=1, most_waiting=4)
+    turns = Turns(at_once=1, most_waiting=most_waiting)
     with (
         mock.patch("services.registry.sign_in.passwords.matches", waits),
         mock.patch("services.registry.sign_in.TURNS", turns),
     ):
+        yield turns, begun, released
+
+
+async def test_a_full_queue_answers_429_and_lets_others_pass(with_people: ServiceUnderTest) -> None:
+    with held_comparisons(most_waiting=4) as (_, _, released):
         async with asyncio.timeout(30):
             flood = [asyncio.create_task(tried(with_people, f"guess{n}", "guess", **ATTACKER)) for n in range(18)]
             while sum(task.done() for task in flood) < 13:
@@ -225,19 +236,7 @@ async def test_a_floods_lookups_do_not_come_before_somebody_elses(with_people: S
 
 async def test_who_signed_in_from_there_before_is_compared_before_strangers(with_people: ServiceUnderTest) -> None:
     assert (await tried(with_people, "ops", "demo", **OTHER)).status_code == 200
-    begun: list[str] = []
-    released = asyncio.Event()
-
-    async def waits(_stored: str | None, password: str) -> bool:
-        begun.append(password)
-        await released.wait()
-        return password == "demo"
-
-    turns = Turns(at_once=1, most_waiting=64)
-    with (
-        mock.patch("services.registry.sign_in.passwords.matches", waits),
-        mock.patch("services.registry.sign_in.TURNS", turns),
-    ):
+    with held_comparisons(most_waiting=64) as (turns, begun, released):
         async with asyncio.timeout(30):
             strangers = [
                 asyncio.create_task(tried(with_people, f"guess{n}", f"guess{n}", **OTHER)) for n in range(4)

@@ -145,7 +145,7 @@ async def processes(settings: EmbeddedSettings, layout: Layout) -> AsyncIterator
         await process.wait()
 
 
-async def test_the_region_is_filled_once_within_seconds(
+async def test_the_region_is_filled_once(
     settings: EmbeddedSettings,
     layout: Layout,
     gateway: Gateway,

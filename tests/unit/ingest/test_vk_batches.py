@@ -38,10 +38,11 @@ class Scripted(VkClient):
         lambda answers: [*answers, answers[0]],
         lambda answers: answers[1:],
         lambda answers: [None, *answers[1:]],
+        lambda answers: [{"n": []}, *answers[1:]],
         lambda answers: [answers[0], {"n": 1, "answer": False}, answers[2]],
         lambda _: {"n": 0},
     ],
-    ids=["in_order", "reversed", "one_twice", "one_missing", "hole", "inner_call_failed", "no_list"],
+    ids=["in_order", "reversed", "one_twice", "one_missing", "hole", "no_number", "inner_call_failed", "no_list"],
 )
 async def test_answer_of_a_batch_goes_to_its_own_call(change: Any) -> None:
     client = Scripted(

@@ -107,7 +107,8 @@ class VkClient:
             return None
         if not isinstance(answer, list):
             return None
-        found = {one["n"]: one.get("answer") for one in answer if isinstance(one, dict) and "n" in one}
+        numbered = [one for one in answer if isinstance(one, dict) and isinstance(one.get("n"), int)]
+        found = {one["n"]: one.get("answer") for one in numbered}
         if found.keys() != set(range(len(batch))):
             return None
         return [None if found[number] is False else found[number] for number in range(len(batch))]
