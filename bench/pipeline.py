@@ -28,7 +28,7 @@ from cli.keys import ensure_keys
 from services.appeals.understanding.examples import examples
 from services.appeals.understanding.judgement import Context
 from services.appeals.understanding.understand import Understanding
-from shared import memory
+from shared import gc_tuning
 from shared.ids import new_id
 
 BATCH = 100
@@ -88,11 +88,11 @@ async def _ours(url: str, messages: int) -> float:
     from services.appeals import ahead  # noqa: PLC0415
     from services.appeals.judging import judging  # noqa: PLC0415
     from services.appeals.worker import consumers  # noqa: PLC0415
-    from shared.database import Database  # noqa: PLC0415
-    from shared.events import number_committed  # noqa: PLC0415
+    from shared.database.sessions import Database  # noqa: PLC0415
+    from shared.events.outbox import number_committed  # noqa: PLC0415
 
     pool = Database(url, 4, name="bench")
-    memory.settle()
+    gc_tuning.settle()
 
     async def read_ahead() -> None:
         reached = 0
@@ -124,7 +124,7 @@ def _alone(texts: Sequence[str]) -> float:
     model = Understanding.load()
     items = [(text, Context(page_owner="О")) for text in texts]
     model.judge(items[:BATCH])
-    memory.settle()
+    gc_tuning.settle()
     started = time.perf_counter()
     for start in range(0, len(items), BATCH):
         model.judge(items[start : start + BATCH])

@@ -28,7 +28,7 @@ from services.registry import searching
 from services.registry.folding import fold, telling
 from services.registry.sorting import sort_key
 from shared import clock
-from shared.database import Database
+from shared.database.sessions import Database
 from shared.ids import new_id
 
 BAR = 3.0

@@ -23,7 +23,7 @@ from services.appeals.understanding.evaluation import FIGURES, WANTED, Scores, S
 from services.appeals.understanding.examples import examples
 from services.appeals.understanding.labelled import Labelled, labelled
 from services.appeals.understanding.tables import read_table
-from shared.classifier import classes
+from shared.topic_taxonomy import classes
 
 BAR = 1.0
 # What is asked of learning from the appeals of Kursk, by label: figure and the least mean.

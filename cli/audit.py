@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from shared.audit_chain import Head, Verdict
+    from shared.audit.hash_chain import Head, Verdict
 
 app = typer.Typer(
     help="The audit trail: whether anybody changed it.",
@@ -35,7 +35,7 @@ def verify(
     Prints the chain's head: note it elsewhere, for only that shows a chain cut off at its end or made anew.
     Reads GOSPABLIK_DATABASE_URL of any service's role; without it, the embedded run of this data folder.
     """
-    from shared.audit_chain import Head
+    from shared.audit.hash_chain import Head
 
     try:
         head = None if noted is None else Head.parse(noted)
@@ -69,9 +69,9 @@ async def _walk(url: str, noted: "Head | None") -> "Verdict":
     from rich.progress import Progress
     from sqlalchemy import func, select
 
-    from shared.audit_chain import verify as walk
-    from shared.database import Database
-    from shared.tables.events import AuditEntry
+    from shared.audit.hash_chain import verify as walk
+    from shared.database.sessions import Database
+    from shared.tables.common import AuditEntry
 
     database = Database(url, 1, name="audit")
     try:

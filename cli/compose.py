@@ -11,7 +11,7 @@ from cli.embedded.secrets import Secrets, new_password
 from cli.embedded.settings import SERVICES
 from cli.keys import ensure_keys
 from migrations.lock import PREPARE_LOCK, hold_lock
-from shared.database import connect
+from shared.database.sessions import connect
 
 
 async def prepare(environment: Mapping[str, str]) -> None:

@@ -8,8 +8,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
-from shared.database import connect
-from shared.outages import is_outage
+from shared.database.outages import is_outage
+from shared.database.sessions import connect
 
 DATABASE = "gospablik"
 OWNER = "gospablik_owner"

@@ -1,7 +1,7 @@
 """Jobs that failed for good: seen, and put back once the cause is mended."""
 
-from shared import audit
-from shared.database import Database, connect, driver_connection
+from shared.audit import recorder
+from shared.database.sessions import Database, connect, driver_connection
 from shared.jobs import Jobs
 from shared.settings import ServiceName, settings
 
@@ -24,8 +24,8 @@ async def put_back(service: ServiceName, ids: list[int]) -> None:
     database = Database(settings().direct_url, 1, name="held-jobs")
     try:
         async with database.write() as session:
-            audit.attribute(session, audit.operator(service, "held-jobs --put-back"))
+            recorder.attribute(session, recorder.operator(service, "held-jobs --put-back"))
             await Jobs(service).put_back(await driver_connection(session), ids)
-            await audit.note(session, f"{service}_jobs", *map(str, ids))
+            await recorder.note(session, f"{service}_jobs", *map(str, ids))
     finally:
         await database.close()

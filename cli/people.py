@@ -7,10 +7,10 @@ from pydantic import ValidationError
 from services.registry import passwords
 from services.registry.people import register
 from services.registry.schemas.access import PersonNew
-from shared import audit
-from shared.access import Role
-from shared.database import Database
-from shared.problems import Problem
+from shared.audit import recorder
+from shared.auth.callers import Role
+from shared.database.sessions import Database
+from shared.http.problems import Problem
 from shared.settings import settings
 
 
@@ -38,7 +38,7 @@ async def add(username: str, full_name: str, role: str, subject: str | None = No
     database = Database(settings().direct_url, 1, name="people")
     try:
         async with database.write() as session:
-            audit.attribute(session, audit.operator("registry", "add-person"))
+            recorder.attribute(session, recorder.operator("registry", "add-person"))
             await register(session, None, new, password_hash=await passwords.hashed_if_any(password))
     except Problem as problem:
         raise PersonRefusedError(problem.detail) from problem

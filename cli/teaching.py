@@ -26,8 +26,8 @@ from services.appeals.understanding.labelled import BETWEEN, Labelled, labelled
 from services.appeals.understanding.model_store import Kept, Store, StoreError, digests
 from services.appeals.understanding.tables import FileRefusedError, Head, open_table, read_table
 from services.appeals.understanding.teaching import Source, teach
-from shared.escaping import unescaped
 from shared.masking import mask
+from shared.tabular.formula_escaping import unescaped
 
 COLUMNS = ("label", "top3", "confidence")
 LISTED = 20

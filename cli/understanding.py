@@ -18,7 +18,7 @@ from services.appeals.understanding.places.pages import place_of_page
 from services.appeals.understanding.stems import fold
 from services.appeals.understanding.tables import FileRefusedError, Head, open_table
 from services.appeals.understanding.understand import Understanding
-from shared.escaping import unescaped
+from shared.tabular.formula_escaping import unescaped
 
 _PORTION = 500
 _LISTED = 5

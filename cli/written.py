@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from shared.escaping import harmless
+from shared.tabular.formula_escaping import harmless
 
 # Names of what a process has open: a file that the shell writes to must not change under it.
 _OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from migrations.indexes import TIMEOUTS
 from migrations.lock import MIGRATION_LOCK, hold_lock
-from shared.database import engine_of
+from shared.database.sessions import engine_of
 from shared.tables import Base
 
 

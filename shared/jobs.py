@@ -32,10 +32,10 @@ from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.database import JOB_CONNECTIONS, Database, WriteSession, connect, driver_connection
+from shared.database.outages import is_fault, is_outage
+from shared.database.purge import Rule, Terms
+from shared.database.sessions import JOB_CONNECTIONS, Database, WriteSession, connect, driver_connection
 from shared.logs import logger
-from shared.outages import is_fault, is_outage
-from shared.purge import Rule, Terms
 
 log = logger(__name__)
 

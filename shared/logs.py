@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from shared.masking import mask
-from shared.masking.numbers import mask_numbers
+from shared.masking.identifiers import mask_numbers
 
 _SECRET_KEYS = {
     "token", "access_token", "secret", "password", "authorization", "sig",

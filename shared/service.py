@@ -20,19 +20,23 @@ from fastapi.responses import JSONResponse
 from joserfc.jwk import KeySet
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
 
-from shared import audit, current_access, idempotency, identity, logs, memory, oidc, openapi, problems, tokens
-from shared.access import CallerDep
-from shared.body_limit import BodyLimit
-from shared.database import POOL_SIZES, Database, ReadSession, WriteSession
-from shared.events import Consumer, relay
-from shared.internal_http import ServiceClient
+from shared import gc_tuning, logs
+from shared.api import idempotency, openapi_document
+from shared.audit import recorder
+from shared.auth import identity, oidc, token_recheck, tokens
+from shared.auth.callers import CallerDep
+from shared.database.outages import is_outage
+from shared.database.purge import Terms
+from shared.database.sessions import POOL_SIZES, Database, ReadSession, WriteSession
+from shared.events.listen_notify import WakeUps
+from shared.events.outbox import Consumer, relay
+from shared.http import problems
+from shared.http.body_limit import BodyLimit
+from shared.http.request_log import API_HEADERS, Observe
 from shared.jobs import Jobs
-from shared.observe import API_HEADERS, Observe
-from shared.outages import is_outage
-from shared.purge import Terms
+from shared.service_client import ServiceClient
 from shared.settings import ServiceName, Settings, settings
-from shared.tables.events import IdempotencyMixin
-from shared.wakeups import WakeUps
+from shared.tables.common import IdempotencyMixin
 
 Process = Literal["all", "api", "worker"]
 Work = Callable[["Service"], Awaitable[None]]
@@ -184,7 +188,7 @@ class Service:
         )
         app.state.service = self
         problems.install(app)
-        openapi.install(app)
+        openapi_document.install(app)
         app.add_middleware(BodyLimit, limit=lambda: self.settings.max_body_bytes, others=self._large_bodies)
         app.add_middleware(Observe, service=self.name, defaults=API_HEADERS)
         app.include_router(self._health_routes())
@@ -290,14 +294,14 @@ async def _reading(request: Request) -> AsyncIterator[ReadSession]:
 
 async def _writing_unchecked(request: Request) -> AsyncIterator[WriteSession]:
     async with service_of(request).database.write() as session:
-        audit.attribute(session, audit.origin(request))
+        recorder.attribute(session, recorder.origin(request))
         yield session
 
 
 async def _writing(request: Request, caller: CallerDep) -> AsyncIterator[WriteSession]:
     async with service_of(request).database.write() as session:
-        audit.attribute(session, audit.origin(request))
-        current_access.recheck(session, caller)
+        recorder.attribute(session, recorder.origin(request))
+        token_recheck.recheck(session, caller)
         yield session
 
 
@@ -315,7 +319,7 @@ def run(name: str, process: Process = "all") -> None:
     logs.configure(name, settings().log_level)
     service: Any = importlib.import_module(f"services.{name}.app").service
     app = service.build(process)
-    memory.settle()
+    gc_tuning.settle()
     uvicorn.run(
         app,
         host=settings().host,
@@ -326,5 +330,5 @@ def run(name: str, process: Process = "all") -> None:
         access_log=False,
         timeout_graceful_shutdown=5,
         server_header=False,
-        proxy_headers=False,  # `shared.client_address` alone says whose word on the caller's address counts
+        proxy_headers=False,  # `shared.http.client_address` alone says whose word on the caller's address counts
     )

@@ -23,7 +23,7 @@ from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from starlette.datastructures import State
 
-from shared import tokens
+from shared.auth import tokens
 from shared.service import Process, Service
 from shared.settings import ServiceName, settings
 from tests.conftest import SERVICES, TestDatabase

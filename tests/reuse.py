@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 
 from cli import database as bootstrap
-from shared.database import Database
+from shared.database.sessions import Database
 
 _TABLES = """
     SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

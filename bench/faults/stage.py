@@ -25,7 +25,7 @@ from cli.embedded import postgres
 from cli.embedded.layout import Layout
 from cli.embedded.scratch import PASSWORD, free_port, migrate
 from cli.keys import ensure_keys
-from shared import tokens
+from shared.auth import tokens
 
 TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "session_secret_key"}
 # Everything that waits is short: a run must not sit out a real day's schedule.

@@ -134,7 +134,7 @@ async def _feed(database: str | None) -> AsyncIterator[tuple[Feed, Sequence[Page
         return
     # Imported late: the services read their settings when they load.
     from services.ingest.intake.feed import DatabaseFeed  # noqa: PLC0415
-    from shared.database import POOL_SIZES, Database  # noqa: PLC0415
+    from shared.database.sessions import POOL_SIZES, Database  # noqa: PLC0415
 
     pool = Database(database, POOL_SIZES["ingest"], name="bench")
     connection = await asyncpg.connect(database)

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from services.registry import people
-from shared import audit
-from shared.database import Database
+from shared.audit import recorder
+from shared.database.sessions import Database
 from shared.settings import settings
 
 
@@ -13,7 +13,7 @@ async def ensure_people(organisation: str | None) -> None:
     database = Database(settings().database_url.get_secret_value(), 1, name="demo-people")
     try:
         async with database.write() as session:
-            audit.attribute(session, audit.operator("registry", "demo-people"))
+            recorder.attribute(session, recorder.operator("registry", "demo-people"))
             await people.ensure_demo_people(session, organisation_id=UUID(organisation) if organisation else None)
     finally:
         await database.close()

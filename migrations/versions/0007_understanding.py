@@ -1,6 +1,6 @@
 """Understanding and routing: the classifier's topics, places, reviews, incidents, alerts, hands, versioned rules.
 
-The topics come from `shared/classifier`, whose versions are never edited. Routing rules that stood become the
+The topics come from `shared/topic_taxonomy`, whose versions are never edited. Routing rules that stood become the
 first rule set, active, with the page's owner as default; retired rules are kept in a retired set.
 """
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from shared.classifier import VERSION, Class, classes
+from shared.topic_taxonomy import VERSION, Class, classes
 
 revision: str = "0007"
 down_revision: str | None = "0006"

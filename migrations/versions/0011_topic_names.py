@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from shared.classifier import VERSION, classes
+from shared.topic_taxonomy import VERSION, classes
 
 revision: str = "0011"
 down_revision: str | None = "0010"

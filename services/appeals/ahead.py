@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import intake
 from services.appeals.judging import Item, judging
-from shared.database import Database
-from shared.events import BATCH
+from shared.database.sessions import Database
+from shared.events.listen_notify import EVENTS, wait
+from shared.events.outbox import BATCH
 from shared.service import Service
-from shared.tables.events import AppealsCursor, Event
+from shared.tables.common import AppealsCursor, Event
 from shared.tables.ingest import Message
-from shared.wakeups import EVENTS, wait
 
 _PORTION = 500
 # So far ahead of the batch under way; the judge keeps no more.

@@ -14,14 +14,15 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.actors import SYSTEM
-from shared import audit, clock
-from shared.access import Caller
-from shared.database import WriteSession
-from shared.events import NewEvent, emit
+from shared import clock
+from shared.api.pagination import Paging, inline_literal
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.bulk_insert import insert_into
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import NotFound
 from shared.ids import new_id
-from shared.pagination import Paging, inline_literal
-from shared.problems import NotFound
-from shared.rows import insert_into
 from shared.tables.appeals import Alert, Appeal, Incident
 
 UNSEEN = Gauge("gospablik_alerts_unseen", "Alerts that no moderator has seen", ["kind"])
@@ -78,7 +79,7 @@ async def _store(session: WriteSession, drafts: list[dict[str, Any]], numbers: d
     rows = await session.scalars(insert_into(Alert).on_conflict_do_nothing().returning(Alert.id), drafts)
     new = set(rows)
     raised = [Alert(**draft) for draft in drafts if draft["id"] in new]
-    await audit.record(session, Alert, (audit.made(alert) for alert in raised))
+    await recorder.record(session, Alert, (recorder.made(alert) for alert in raised))
     await emit(session, *(_event(alert, numbers) for alert in raised))
 
 

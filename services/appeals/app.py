@@ -17,7 +17,7 @@ from services.appeals.judging import judging
 from services.appeals.settings import settings
 from services.appeals.tasks import jobs
 from shared.service import Service
-from shared.tables.events import AppealsIdempotency
+from shared.tables.common import AppealsIdempotency
 
 
 async def check_topics_model(_service: Service) -> None:

@@ -26,12 +26,13 @@ from services.appeals import deadlines, hands, replies, reviewed, routes, schema
 from services.appeals.overdue import overdue_at
 from services.appeals.topics import Group
 from services.appeals.workflow import allowed_moves
-from shared import clock, preconditions, security_log
-from shared.access import Caller
-from shared.database import WriteSession
+from shared import clock, security_log
+from shared.api import preconditions
+from shared.api.pagination import Paging, inline_literal
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import NotFound
 from shared.masking import mask, snippet
-from shared.pagination import Paging, inline_literal
-from shared.problems import NotFound
 from shared.tables.appeals import Appeal, AppealMessage, Hand, Topic, Triage
 from shared.tables.ingest import Message
 from shared.tables.registry import Municipality, Organisation

@@ -21,11 +21,11 @@ from services.appeals.understanding.judgement import Context, Judgement
 from services.appeals.wishes import ANSWERED_TYPES, Wishes, check, place_of, require_organisation
 from services.appeals.workflow import Outcome
 from shared import clock
-from shared.access import Caller
-from shared.database import WriteSession
+from shared.api.preconditions import UNSEEN, Seen
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, DecidedByAnother, Invalid, NotFound
 from shared.ids import new_id
-from shared.preconditions import UNSEEN, Seen
-from shared.problems import Conflict, DecidedByAnother, Invalid, NotFound
 from shared.tables.appeals import Appeal, AppealMessage, Reply, Review, TimelineEntry, Topic, Triage
 from shared.tables.ingest import Message
 

@@ -50,9 +50,9 @@ from services.appeals.likeness import in_words, plural
 from services.appeals.settings import AppealsSettings, settings
 from services.appeals.similar import PLAN_FOR_THIS
 from services.appeals.troubles import Trouble, fits, is_one, one_place, preference
-from shared.database import WriteSession
+from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, Incident, IncidentMember, Topic
-from shared.tables.events import Event
+from shared.tables.common import Event
 
 TYPES = ("appeal.opened", "appeal.message_added")
 # Pages that are read by polling bring an hour's messages later than it was.

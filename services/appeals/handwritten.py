@@ -17,7 +17,7 @@ from services.appeals.opening import Desk, first, key_of
 from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
 from shared import clock
-from shared.database import WriteSession
+from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.appeals import Appeal, Reply
 from shared.tables.ingest import Message

@@ -21,11 +21,11 @@ from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
 from services.appeals.workflow import ENDED
 from shared import clock
-from shared.access import Caller
-from shared.database import WriteSession
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Duplicate, Invalid, ReplyUnderWay
 from shared.ids import new_id
-from shared.pagination import Paging
-from shared.problems import Conflict, Duplicate, Invalid, ReplyUnderWay
 from shared.tables.appeals import OPEN_STATUSES, UNDER_WAY, Appeal, Incident, IncidentMember, IncidentReply, Reply
 from shared.tables.registry import Organisation
 

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, Text, exists, func, or_, select, true, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.access import Caller
-from shared.pagination import Paging
-from shared.problems import NotFound
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller
+from shared.http.problems import NotFound
 from shared.tables.appeals import Appeal, Incident, IncidentMember, Topic
 from shared.tables.registry import Organisation
 

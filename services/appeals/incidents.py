@@ -26,13 +26,14 @@ from services.appeals.actors import SYSTEM
 from services.appeals.incident_lists import led_by, present_in, seen_by
 from services.appeals.likeness import Placed, tells_of
 from services.appeals.understanding.urgency_signs import fault_names
-from shared import audit, clock
-from shared.access import Caller
-from shared.database import WriteSession
-from shared.events import NewEvent, emit
+from shared import clock
+from shared.api.preconditions import check_version
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
 from shared.ids import new_id
-from shared.preconditions import check_version
-from shared.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
 from shared.tables.appeals import Appeal, Incident, IncidentMember, IncidentReply, TimelineEntry, Topic
 from shared.tables.registry import Municipality
 
@@ -273,7 +274,7 @@ async def join(session: WriteSession, incident: Incident, voices: Sequence[Voice
     came = {member.appeal_id for member in members}
     if not came:
         return came
-    await audit.record(session, IncidentMember, (audit.made(member) for member in members))
+    await recorder.record(session, IncidentMember, (recorder.made(member) for member in members))
     await _point(
         session,
         {voice.appeal_id: voice.organisation_id for voice in voices if voice.appeal_id in came},
@@ -299,7 +300,7 @@ async def _point(
         .execution_options(synchronize_session=False)
     )
     changes = (
-        audit.Change(
+        recorder.Change(
             subject_id=appeal_id,
             organisation_id=organisation_id,
             before={"incident_id": former},
@@ -307,7 +308,7 @@ async def _point(
         )
         for appeal_id, organisation_id in cases.items()
     )
-    await audit.record(session, Appeal, changes)
+    await recorder.record(session, Appeal, changes)
 
 
 async def _note(session: WriteSession, cases: Collection[UUID], kind: str, by: str, incident: Incident) -> None:
@@ -342,10 +343,10 @@ async def _set(session: WriteSession, incident: Incident, values: dict[str, Any]
         .values(values | {"updated_at": clock.now()})
         .execution_options(synchronize_session=False)
     )
-    change = audit.Change(
+    change = recorder.Change(
         subject_id=incident.id, organisation_id=incident.organisation_id, before=before, after=values
     )
-    await audit.record(session, Incident, [change])
+    await recorder.record(session, Incident, [change])
     await session.refresh(incident)
 
 

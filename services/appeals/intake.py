@@ -16,9 +16,9 @@ from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
 from services.appeals.understanding.judgement import Context
 from shared import clock
-from shared.database import WriteSession
+from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, Triage
-from shared.tables.events import Event
+from shared.tables.common import Event
 from shared.tables.ingest import Message
 from shared.tables.registry import Municipality, Organisation, Page
 

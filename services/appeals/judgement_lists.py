@@ -14,9 +14,9 @@ from sqlalchemy import Boolean, ColumnElement, Select, and_, literal_column, not
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import reviewed, schemas
-from shared.access import Caller
+from shared.api.pagination import Paging, inline_literal
+from shared.auth.callers import Caller
 from shared.masking import mask
-from shared.pagination import Paging, inline_literal
 from shared.tables.appeals import BY_PEOPLE, AppealMessage, Topic, Triage
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation

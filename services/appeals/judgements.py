@@ -10,9 +10,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 from services.appeals.judging import MACHINES
 from services.appeals.routing import Doubt
 from services.appeals.understanding.judgement import Judgement
-from shared import audit
-from shared.database import WriteSession
-from shared.rows import insert_into
+from shared.audit import recorder
+from shared.database.bulk_insert import insert_into
+from shared.database.sessions import WriteSession
 from shared.tables.appeals import Triage
 
 _RENEWED = tuple(
@@ -45,10 +45,10 @@ async def store(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) ->
         list(judged.values()),
     )
     changes = (
-        audit.Change(subject_id=message_id, before=before.get(message_id), after=values)
+        recorder.Change(subject_id=message_id, before=before.get(message_id), after=values)
         for message_id, values in judged.items()
     )
-    await audit.record(session, Triage, changes)
+    await recorder.record(session, Triage, changes)
 
 
 def _by_machine(judged_by: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
@@ -57,7 +57,7 @@ def _by_machine(judged_by: ColumnElement[str] | InstrumentedAttribute[str]) -> C
 
 async def _before(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) -> dict[UUID, dict[str, Any]]:
     """What was judged until now, if the audit trail wants to know: it does when a person judges."""
-    if not audit.attributed(session):
+    if not recorder.attributed(session):
         return {}
     rows = await session.execute(select(*Triage.__table__.columns).where(Triage.message_id.in_(judged)))
     return {row.message_id: dict(row._mapping) for row in rows}

@@ -27,9 +27,10 @@ from services.appeals.understanding import rule
 from services.appeals.understanding.judgement import Context, Judgement
 from services.appeals.understanding.limits import READ, part_read
 from services.appeals.understanding.understand import Understanding
-from shared import memory, outages
+from shared import gc_tuning
+from shared.database import outages
+from shared.http.problems import Unavailable
 from shared.logs import logger
-from shared.problems import Unavailable
 
 log = logger(__name__)
 
@@ -104,7 +105,7 @@ def _model(topics_model: Path | None) -> Understanding:
         model = Understanding.load(topics_model)
     except (ValueError, OSError) as error:
         raise ReadingAwayError(f"GOSPABLIK_TOPICS_MODEL: {error}" if topics_model else str(error)) from error
-    memory.settle()
+    gc_tuning.settle()
     return model
 
 

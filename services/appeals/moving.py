@@ -16,8 +16,8 @@ from services.appeals.timeline import Journal
 from services.appeals.wishes import PLACE
 from services.appeals.workflow import ENDED, Outcome, allowed_moves, find_move, is_of_centre
 from shared import clock
-from shared.access import Caller
-from shared.problems import Conflict, Invalid
+from shared.auth.callers import Caller
+from shared.http.problems import Conflict, Invalid
 from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message
 

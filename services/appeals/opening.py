@@ -31,11 +31,12 @@ from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
 from services.appeals.understanding.judgement import Judgement
 from services.appeals.workflow import ENDED, after_message
-from shared import audit, clock
-from shared.database import WriteSession
+from shared import clock
+from shared.audit import recorder
+from shared.database.bulk_insert import insert_into, insert_rows
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict
 from shared.ids import new_id
-from shared.problems import Conflict
-from shared.rows import insert_into, insert_rows
 from shared.tables.appeals import OPEN_STATUSES, Appeal, AppealMessage
 from shared.tables.ingest import Message
 
@@ -174,7 +175,7 @@ class Opening:
                 self.opened[item.message.id] = appeal
                 self._pending.add(appeal.id)
                 self.desk.put(appeal)
-            await audit.record(self._session, Appeal, (audit.made(appeal) for appeal in new))
+            await recorder.record(self._session, Appeal, (recorder.made(appeal) for appeal in new))
             # The others lost to a case that is committed by now: join it, unless it ended meanwhile.
             if wanted:
                 await self.desk.add(self._session, [item.message for item in wanted.values()])

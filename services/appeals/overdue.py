@@ -6,8 +6,8 @@ from sqlalchemy import ColumnElement, and_, or_, select
 
 from services.appeals.timeline import Journal
 from shared import clock
-from shared.database import WriteSession
-from shared.pagination import inline_literal
+from shared.api.pagination import inline_literal
+from shared.database.sessions import WriteSession
 from shared.tables.appeals import OPEN_STATUSES, Appeal
 
 BATCH = 500

@@ -15,13 +15,13 @@ from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
 from services.appeals.workflow import ENDED, allowed_moves
 from shared import clock
-from shared.access import Caller
-from shared.database import WriteSession
+from shared.api.pagination import inline_literal
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, ReplyUnderWay
 from shared.ids import new_id
-from shared.pagination import inline_literal
-from shared.problems import Conflict, Duplicate, FieldError, Invalid, ReplyUnderWay
 from shared.tables.appeals import UNDER_WAY, Appeal, AppealMessage, Reply, TimelineEntry, Triage
-from shared.tables.events import Event
+from shared.tables.common import Event
 from shared.tables.ingest import Message, Publication
 
 PUBLICATION_TYPES = (

@@ -18,9 +18,9 @@ from services.appeals.reference import Reference
 from services.appeals.routing import Doubt, Route
 from services.appeals.timeline import Journal
 from shared import clock
-from shared.database import Database, WriteSession
+from shared.database.sessions import Database, WriteSession
 from shared.tables.appeals import Appeal
-from shared.tables.events import Event
+from shared.tables.common import Event
 
 BATCH = 200
 # What an organisation or a page must change to matter to routing.

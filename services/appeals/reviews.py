@@ -14,11 +14,11 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.wishes import PLACE, Wishes
-from shared.access import Caller
-from shared.database import WriteSession
-from shared.pagination import Paging
-from shared.preconditions import Seen, check_version
-from shared.problems import DecidedByAnother
+from shared.api.pagination import Paging
+from shared.api.preconditions import Seen, check_version
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import DecidedByAnother
 from shared.tables.appeals import Appeal, Hand, Review, Triage
 
 NOBODY = "nobody"

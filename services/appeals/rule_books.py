@@ -12,8 +12,8 @@ from services.appeals.routing import Body, Names, PageOwner, Router, Rule, RuleB
 from services.appeals.settlements import settlements
 from services.appeals.understanding.places.pages import place_of_page
 from shared import clock
-from shared.bodies import works
-from shared.database import WriteSession
+from shared.database.sessions import WriteSession
+from shared.organisation_status import works
 from shared.tables.appeals import RoutingRule, RuleSet, Topic
 from shared.tables.registry import Municipality, Organisation, Page
 

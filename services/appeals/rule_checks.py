@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.appeals.routing import Body, Facts, Key, Router, Rule, RuleBook, key_of, place_key
 from services.appeals.rule_books import Surroundings
-from shared.problems import FieldError
+from shared.http.problems import FieldError
 
 MAX_RULES = 2_000
 # Organisations that hand on in both directions are few. So many rules are looked at in less than a second; only

@@ -16,11 +16,11 @@ from services.appeals.routing import Rule, key_of
 from services.appeals.rule_books import Surroundings, named_in
 from services.appeals.rule_checks import MAX_RULES, Draft, faults, loops
 from shared import clock
-from shared.database import WriteSession
+from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, NotFound
 from shared.ids import new_id
-from shared.pagination import Paging
-from shared.preconditions import check_version
-from shared.problems import Conflict, Duplicate, FieldError, Invalid, NotFound
 from shared.tables.appeals import RoutingRule, RuleSet
 
 # Batches of messages are waited for; requests that began to route by the former set are done by then.

@@ -11,9 +11,9 @@ from services.appeals import rule_sets
 from services.appeals.routing import Rule, key_of
 from services.appeals.schemas import PolicyIn
 from shared import clock
-from shared.database import WriteSession
-from shared.pagination import Paging
-from shared.problems import FieldError, Invalid
+from shared.api.pagination import Paging
+from shared.database.sessions import WriteSession
+from shared.http.problems import FieldError, Invalid
 from shared.tables.appeals import RoutingRule, RuleSet, SlaPolicy
 
 

@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, Select, Text, func, literal, select, text,
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.likeness import ENOUGH, Likeness, compare
-from shared.access import Caller
-from shared.problems import NotFound
+from shared.auth.callers import Caller
+from shared.http.problems import NotFound
 from shared.tables.appeals import Appeal, Topic
 from shared.tables.registry import Organisation
 

@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals import alerts
 from services.appeals.actors import SYSTEM
 from shared import clock
-from shared.database import WriteSession
-from shared.events import NewEvent, emit
+from shared.database.bulk_insert import insert_rows
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
-from shared.rows import insert_rows
 from shared.tables.appeals import Appeal, Hand, TimelineEntry
 
 

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from services.appeals import schemas
-from shared.classifier import fold_name
-from shared.pagination import Paging
-from shared.problems import NotFound
+from shared.api.pagination import Paging
+from shared.http.problems import NotFound
 from shared.tables.appeals import Topic
 from shared.tables.registry import Municipality
+from shared.topic_taxonomy import fold_name
 
 Level = Literal["group", "topic", "all"]
 Group = aliased(Topic)

@@ -18,12 +18,12 @@ from starlette.concurrency import run_in_threadpool
 from services.appeals.topics import Names
 from services.appeals.wishes import PLACE
 from shared.clock import REGION_ZONE
-from shared.database import Database
-from shared.escaping import escaped
+from shared.database.sessions import Database
 from shared.masking import mask
 from shared.tables.appeals import Appeal, AppealMessage, Review, Triage
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
+from shared.tabular.formula_escaping import escaped
 
 CHUNK_ROWS = 500
 COLUMNS = (

@@ -10,7 +10,7 @@ from services.appeals.reference import Reference, facts_of
 from services.appeals.routing import Facts, Route, Rule
 from services.appeals.understanding.judgement import Context, Judgement, Kind
 from services.appeals.wishes import require_topic
-from shared.problems import Invalid
+from shared.http.problems import Invalid
 from shared.tables.appeals import RuleSet
 from shared.tables.registry import Municipality, Page
 

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.understanding.judgement import MessageType
 from shared import clock
-from shared.bodies import works
-from shared.problems import FieldError, Invalid
+from shared.http.problems import FieldError, Invalid
+from shared.organisation_status import works
 from shared.tables.appeals import Appeal, Topic, Triage
 from shared.tables.registry import Municipality, Organisation
 

@@ -18,14 +18,14 @@ from services.appeals import (
     rule_books,
     tasks,
 )
-from shared.database import WriteSession
-from shared.events import Consumer
-from shared.internal_http import ServiceRefused, ServiceUnavailable
+from shared.database.purge import Terms, purge
+from shared.database.sessions import WriteSession
+from shared.events.outbox import Consumer
 from shared.jobs import TryLater
-from shared.purge import Terms, purge
 from shared.service import Service
+from shared.service_client import ServiceRefused, ServiceUnavailable
 from shared.tables.appeals import Appeal, Reply
-from shared.tables.events import AppealsCursor, Event
+from shared.tables.common import AppealsCursor, Event
 
 
 async def handle(session: WriteSession, events: Sequence[Event]) -> None:

@@ -12,8 +12,10 @@ from services.gateway import docs, health
 from services.gateway.documents import Documents
 from services.gateway.refusals import refusal
 from services.gateway.settings import DeskSettings
-from shared import logs, openapi, problems
-from shared.observe import NOSNIFF, Observe
+from shared import logs
+from shared.api import openapi_document
+from shared.http import problems
+from shared.http.request_log import NOSNIFF, Observe
 
 _DESCRIPTION = """
 Feedback from citizens in official pages, the cases it opens, and the answers to them.
@@ -46,7 +48,7 @@ def build(settings: DeskSettings) -> FastAPI:
         generate_unique_id_function=lambda route: f"gateway_{route.name}",
     )
     problems.install(desk)
-    openapi.install(desk)
+    openapi_document.install(desk)
     desk.add_middleware(Observe, service="gateway", defaults=NOSNIFF)
     desk.include_router(docs.router)
 

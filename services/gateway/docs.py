@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 from starlette.responses import FileResponse
 
-from shared.problems import NotFound
+from shared.http.problems import NotFound
 
 router = APIRouter(include_in_schema=False)
 

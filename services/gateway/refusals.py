@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from fastapi.responses import JSONResponse
 
-from shared import problems
+from shared.http import problems
 
 
 class GatewayTimeout(problems.Problem):

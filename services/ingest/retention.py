@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from shared import clock
-from shared.purge import Rule, Terms, expired
+from shared.database.purge import Rule, Terms, expired
 from shared.tables.appeals import OPEN_STATUSES, Appeal, AppealMessage
 from shared.tables.ingest import MessageVersion, SeenEvent, SetAside, Tombstone
 

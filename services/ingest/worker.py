@@ -23,10 +23,10 @@ from services.ingest.settings import ingest_settings
 from services.ingest.sources.figures import Figures
 from services.ingest.tokens.accounts import AccountBook
 from services.ingest.tokens.reencryption import reencrypt
-from shared.database import WriteSession
+from shared.database.purge import Terms, purge
+from shared.database.sessions import WriteSession
 from shared.jobs import Jobs, TryLater
 from shared.logs import logger
-from shared.purge import Terms, purge
 from shared.service import Service
 from shared.tables.ingest import Publication
 

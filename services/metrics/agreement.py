@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.metrics.period import Period
 from services.metrics.schemas import Agreed, AgreedGroup, AgreementBy, Share
 from services.metrics.sla import NO_GROUP
-from shared.access import Caller
+from shared.auth.callers import Caller
 from shared.clock import REGION_ZONE
 from shared.tables.appeals import Review, Topic
 from shared.tables.registry import Municipality, Organisation

@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.metrics import agreement, handovers, sla
 from services.metrics.period import parse_period
 from services.metrics.schemas import Agreement, AgreementBy, Case, Figure, GroupBy, Handovers, Sla
-from shared import clock, problems
-from shared.access import Caller, Right, allowed
+from shared import clock
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, allowed
 from shared.clock import REGION_ZONE
-from shared.pagination import Page, PagingDep
-from shared.problems import Forbidden, Invalid, Unauthenticated, Unavailable
+from shared.http import problems
+from shared.http.problems import Forbidden, Invalid, Unauthenticated, Unavailable
 from shared.service import Reading
 
 router = APIRouter(prefix="/metrics", tags=["metrics"])

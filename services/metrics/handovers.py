@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.period import Period
 from services.metrics.schemas import Handed, HandedGroup
-from shared.access import Caller
+from shared.auth.callers import Caller
 from shared.tables.appeals import Alert, Appeal, Hand
 from shared.tables.registry import Organisation
 

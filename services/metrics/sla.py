@@ -30,9 +30,9 @@ from sqlalchemy.orm import aliased
 
 from services.metrics.period import Period
 from services.metrics.schemas import Case, Figure, Figures, Group, GroupBy, Quantiles
-from shared.access import Caller
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller
 from shared.clock import REGION_ZONE
-from shared.pagination import Paging
 from shared.tables.appeals import Appeal, Topic
 from shared.tables.registry import Municipality, Organisation
 

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from typing import Literal
 
-from shared.database import WriteSession
-from shared.events import NewEvent, emit
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
 from shared.tables.registry import ApiClient, Person
 
 

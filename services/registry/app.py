@@ -4,7 +4,7 @@ from services.registry import api, identities, worker
 from services.registry.api import exchange
 from services.registry.exchange.importing import MAX_BYTES
 from shared.service import Service
-from shared.tables.events import RegistryIdempotency
+from shared.tables.common import RegistryIdempotency
 
 service = Service(
     "registry",

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.access import Caller
-from shared.pagination import Paging
-from shared.tables.events import AuditEntry
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller
+from shared.tables.common import AuditEntry
 from shared.tables.registry import Organisation
 
 # Columns whose index has the trail's order too: the rows of one are read from the newest on.

@@ -13,12 +13,12 @@ from services.registry import changes
 from services.registry.schemas.calendars import CalendarChange, CalendarNew, Weekday
 from services.registry.schemas.calendars import CalendarDay as DayGiven
 from shared import calendars
+from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
 from shared.clock import REGION_ZONE
-from shared.database import WriteSession
-from shared.events import NewEvent, emit
-from shared.pagination import Paging
-from shared.preconditions import check_version
-from shared.problems import Invalid, NotFound
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Invalid, NotFound
 from shared.tables.registry import Calendar, CalendarDay
 from shared.working_time import WorkingCalendar
 

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry import passwords
 from shared import clock
-from shared.database import WriteSession
-from shared.problems import Conflict, NotFound
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, NotFound
 from shared.tables.registry import ApiClient, ClientSecret
 
 # A program that makes secrets in a loop is stopped before it fills the table.

@@ -11,11 +11,11 @@ from services.registry import access_events, changes, client_secrets
 from services.registry.places import check_hold, check_place, check_rights
 from services.registry.schemas.clients import ClientChange, ClientNew
 from shared import clock
-from shared.access import RIGHTS, Caller, Role
-from shared.database import WriteSession
-from shared.pagination import Paging
-from shared.preconditions import check_version
-from shared.problems import Invalid, NotFound
+from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
+from shared.auth.callers import RIGHTS, Caller, Role
+from shared.database.sessions import WriteSession
+from shared.http.problems import Invalid, NotFound
 from shared.tables.registry import ApiClient
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
 
-from shared.escaping import escaped
+from shared.tabular.formula_escaping import escaped
 
 MEDIA_TYPE = "text/csv"
 CSV: dict[int | str, dict[str, Any]] = {

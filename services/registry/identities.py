@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import select
 
 from services.registry import sign_in
-from shared.database import WriteSession
-from shared.identity import Find
-from shared.oidc import Verified
+from shared.auth.identity import Find
+from shared.auth.oidc import Verified
+from shared.database.sessions import WriteSession
 from shared.service import Service
 from shared.tables.registry import Person
 

@@ -5,9 +5,9 @@ from uuid import UUID
 from services.registry import access_events, changes, people, sessions, throttle
 from services.registry.places import check_hold, check_rights
 from shared import clock
-from shared.access import Caller, Role
-from shared.database import WriteSession
-from shared.problems import Conflict
+from shared.auth.callers import Caller, Role
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict
 from shared.tables.registry import Person
 
 

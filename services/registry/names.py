@@ -10,11 +10,11 @@ from services.registry import changes
 from services.registry.folding import fold
 from services.registry.schemas.names import NameNew
 from shared import clock
-from shared.database import WriteSession
-from shared.events import NewEvent, emit
+from shared.api.pagination import Paging
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Conflict, Duplicate, FieldError, NotFound
 from shared.ids import new_id
-from shared.pagination import Paging
-from shared.problems import Conflict, Duplicate, FieldError, NotFound
 from shared.tables.registry import Organisation, OrganisationName
 
 OWN_KINDS = {"name": "official", "short_name": "short"}

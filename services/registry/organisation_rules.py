@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from shared.problems import FieldError
+from shared.http.problems import FieldError
 
 
 def faults(values: Mapping[str, Any], given: frozenset[str], today: date) -> list[FieldError]:

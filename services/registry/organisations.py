@@ -15,11 +15,11 @@ from services.registry.organisation_rules import faults
 from services.registry.schemas.directory import OrganisationChange, OrganisationNew
 from services.registry.sorting import containing, sort_key
 from shared import clock
-from shared.database import WriteSession
-from shared.events import NewEvent, emit
-from shared.pagination import Paging
-from shared.preconditions import check_version
-from shared.problems import Duplicate, FieldError, Invalid, NotFound
+from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Duplicate, FieldError, Invalid, NotFound
 from shared.tables.registry import Calendar, Municipality, Organisation
 
 TREE_LOCK = 0x74726565  # "tree"

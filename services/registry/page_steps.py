@@ -17,13 +17,14 @@ from sqlalchemy.orm import aliased
 
 from services.registry import changes
 from services.registry.schemas.pages import EvidenceKind, Step
-from shared import audit, clock
-from shared.access import Caller
-from shared.database import WriteSession
-from shared.events import NewEvent, emit
+from shared import clock
+from shared.api.pagination import Paging
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Conflict, Forbidden, Invalid, NotFound
 from shared.ids import new_id
-from shared.pagination import Paging
-from shared.problems import Conflict, Forbidden, Invalid, NotFound
 from shared.tables.registry import Organisation, Page, PageStep
 
 # Who confirms what the daily checks see.
@@ -94,7 +95,9 @@ async def begin(session: WriteSession, page_ids: Iterable[UUID], evidence: Evide
     rows = _reached(page_ids, Step.CREATED, evidence)
     if rows:
         await session.execute(insert(PageStep), rows)
-        await audit.record(session, PageStep, [audit.Change(subject_id=row["id"], after=row) for row in rows])
+        await recorder.record(
+            session, PageStep, [recorder.Change(subject_id=row["id"], after=row) for row in rows]
+        )
 
 
 async def seen(session: WriteSession, pages: Iterable[Row[*tuple[Any, ...]]], step: Step, text: str) -> None:

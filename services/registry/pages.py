@@ -24,12 +24,12 @@ from services.registry.schemas.pages import (
 )
 from services.registry.sorting import containing, sort_key
 from shared import clock
-from shared.database import WriteSession
-from shared.events import NewEvent, emit
+from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Duplicate, FieldError, Invalid, NotFound
 from shared.networks import NETWORKS
-from shared.pagination import Paging
-from shared.preconditions import check_version
-from shared.problems import Duplicate, FieldError, Invalid, NotFound
 from shared.tables.registry import Organisation, Page, PageStep
 
 

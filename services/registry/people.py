@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registry import access_events, changes, passwords, sessions, sign_in
 from services.registry.places import check_hold, check_place, check_rights
 from services.registry.schemas.access import PersonChange, PersonNew
-from shared.access import CENTRE_ROLES, Caller, Role
-from shared.database import WriteSession
-from shared.pagination import Paging
-from shared.preconditions import check_version
-from shared.problems import Conflict, Duplicate, Invalid, NotFound
+from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
+from shared.auth.callers import CENTRE_ROLES, Caller, Role
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Duplicate, Invalid, NotFound
 from shared.settings import settings
 from shared.tables.registry import Person
 

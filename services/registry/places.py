@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.access import CENTRE_ROLES, RIGHTS, Caller, Role
-from shared.problems import Forbidden, Invalid
+from shared.auth.callers import CENTRE_ROLES, RIGHTS, Caller, Role
+from shared.http.problems import Forbidden, Invalid
 from shared.tables.registry import Organisation
 
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from services.registry.addresses import Address, BadAddress, parse_address
 from services.registry.schemas.pages import PageNew
+from shared.http.problems import FieldError, Invalid, Unavailable, UpstreamFailed
 from shared.ids import new_id
-from shared.internal_http import ServiceClient, ServiceRefused, ServiceUnavailable
 from shared.networks import NETWORKS
-from shared.problems import FieldError, Invalid, Unavailable, UpstreamFailed
+from shared.service_client import ServiceClient, ServiceRefused, ServiceUnavailable
 
 PATH = "/internal/pages/resolve"
 

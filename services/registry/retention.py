@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
 from shared import clock
-from shared.purge import Rule, Terms, expired
+from shared.database.purge import Rule, Terms, expired
 from shared.tables.registry import PageCheck
 
 

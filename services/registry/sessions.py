@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry import passwords
 from shared import clock
-from shared.database import WriteSession
+from shared.api.pagination import Paging
+from shared.database.sessions import WriteSession
+from shared.http.problems import NotFound
 from shared.ids import new_id
-from shared.pagination import Paging
-from shared.problems import NotFound
 from shared.tables.registry import Person, RefreshToken
 
 LIFETIME = timedelta(days=14)

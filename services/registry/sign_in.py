@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registry import client_secrets, passwords, sessions, throttle
 from services.registry.throttle import Attempt
 from services.registry.turns import QueueFull, Turns
-from shared import audit, clock, security_log, tokens
-from shared.access import RIGHTS, Role
-from shared.client_address import counted_address
-from shared.database import Database, WriteSession
+from shared import clock, security_log
+from shared.audit import recorder
+from shared.auth import tokens
+from shared.auth.callers import RIGHTS, Role
+from shared.database.sessions import Database, WriteSession
+from shared.http.client_address import counted_address
 from shared.tables.registry import ApiClient, Person, RefreshToken
 
 ACCESS_LIFETIME = timedelta(minutes=15)
@@ -73,7 +75,7 @@ class Issuer:
     def access_token(
         self, who: Person | ApiClient, *, scope: str | None = None, session_id: UUID | None = None
     ) -> str:
-        """A token with the claims that `shared.access` reads."""
+        """A token with the claims that `shared.auth.callers` reads."""
         return self.signer.sign(
             str(who.id),
             tokens.PEOPLE_AUDIENCE,
@@ -197,7 +199,7 @@ async def note_sign_in(session: WriteSession, person_id: UUID, at: datetime) -> 
         .values(last_sign_in_at=at, updated_at=Person.updated_at)
         .execution_options(synchronize_session=False)
     )
-    await audit.record(session, Person)
+    await recorder.record(session, Person)
 
 
 async def _person_named(session: AsyncSession, name: str) -> Person | None:
@@ -224,7 +226,7 @@ async def by_refresh(session: WriteSession, issuer: Issuer, token: str, origin: 
     again = found.used_at is not None and await sessions.lately_continued(session, found, successor)
     if found.used_at is not None and not again:
         # Somebody copied it: of all that signing in does, this alone stands in the trail.
-        audit.act_as(session, str(person.id))
+        recorder.act_as(session, str(person.id))
         security_log.tell("refresh_token_reused", person_id=str(person.id), session_id=str(found.session_id))
         await sessions.end_by_token(session, token)
         raise Refused("invalid_grant", "The refresh token was used before: its session is revoked, sign in again")

@@ -16,10 +16,10 @@ from services.registry import changes
 from services.registry.organisations import event_of, hold_tree
 from services.registry.schemas.successions import SuccessionKind, SuccessionNew
 from shared import clock
-from shared.database import WriteSession
-from shared.events import emit
-from shared.pagination import Paging
-from shared.problems import Conflict, Duplicate, FieldError, Invalid, NotFound
+from shared.api.pagination import Paging
+from shared.database.sessions import WriteSession
+from shared.events.outbox import emit
+from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, NotFound
 from shared.tables.registry import Organisation, Succession
 
 CLOSED_AT_ONCE = 200

@@ -17,8 +17,8 @@ from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.client_address import counted_address
-from shared.database import WriteSession
+from shared.database.sessions import WriteSession
+from shared.http.client_address import counted_address
 from shared.tables.registry import SignInFailure
 
 ALLOWED = 5

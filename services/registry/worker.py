@@ -7,7 +7,7 @@ from services.registry.coverage import history
 from services.registry.page_checks.running import Checks, through
 from services.registry.settings import registry_settings
 from shared import clock
-from shared.purge import Terms, purge
+from shared.database.purge import Terms, purge
 from shared.service import Service
 
 PAUSE_SECONDS = 3600

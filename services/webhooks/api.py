@@ -27,12 +27,12 @@ from services.webhooks.schemas import (
 )
 from services.webhooks.settings import webhooks_settings
 from services.webhooks.signing import Unreadable, Vault
-from shared.access import Caller, Right, allowed
-from shared.event_types import EVENT_RIGHTS
-from shared.idempotency import IdempotencyDep, once
-from shared.pagination import Page, PagingDep, refuse_unknown_parameters
-from shared.preconditions import RequiredVersion, set_etag
-from shared.problems import (
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep, refuse_unknown_parameters
+from shared.api.preconditions import RequiredVersion, set_etag
+from shared.auth.callers import Caller, Right, allowed
+from shared.contracts.catalogue import EVENT_RIGHTS
+from shared.http.problems import (
     Conflict,
     Forbidden,
     Gone,
@@ -48,7 +48,7 @@ from shared.problems import (
 )
 from shared.service import Reading, Writing
 from shared.settings import settings
-from shared.tables.events import Event, WebhooksIdempotency
+from shared.tables.common import Event, WebhooksIdempotency
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=responses(Unauthenticated, Forbidden, Invalid))

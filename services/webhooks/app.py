@@ -2,7 +2,7 @@
 
 from services.webhooks import api, fanout, worker
 from shared.service import Service
-from shared.tables.events import WebhooksIdempotency
+from shared.tables.common import WebhooksIdempotency
 
 service = Service(
     "webhooks",

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints import require_sending
 from shared import clock
-from shared.access import Caller
-from shared.database import WriteSession
-from shared.pagination import Paging, inline_literal
-from shared.problems import NotFound
+from shared.api.pagination import Paging, inline_literal
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import NotFound
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 

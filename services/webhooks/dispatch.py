@@ -24,7 +24,7 @@ from services.webhooks.event_types import masked
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.signing import Unreadable, Vault, signed_headers
 from shared import clock
-from shared.database import Database
+from shared.database.sessions import Database
 from shared.logs import logger
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 

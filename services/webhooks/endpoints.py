@@ -13,17 +13,18 @@ from services.webhooks import owners, waiting
 from services.webhooks.event_types import TEST, body_of
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.signing import Secrets, Vault, new_secret
-from shared import audit, clock
-from shared.access import Caller, Right
-from shared.database import WriteSession
-from shared.event_types import EVENT_RIGHTS
-from shared.events import NewEvent, emit
+from shared import clock
+from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
+from shared.audit import recorder
+from shared.auth.callers import Caller, Right
+from shared.contracts.catalogue import EVENT_RIGHTS
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, TooManyRequests
+from shared.http.rate_limit import rate_limit_headers
 from shared.ids import new_id
-from shared.pagination import Paging
-from shared.preconditions import check_version
-from shared.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, TooManyRequests
-from shared.quota import rate_limit_headers
-from shared.tables.events import Event
+from shared.tables.common import Event
 from shared.tables.registry import Person
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
@@ -234,7 +235,7 @@ async def remove(session: WriteSession, caller: Caller, endpoint_id: UUID) -> No
     endpoint = await get(session, caller, endpoint_id, lock=True)
     await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
     # Deliveries are copies of events and go with their endpoint, whose own row tells of it.
-    await audit.record(session, WebhookDelivery)
+    await recorder.record(session, WebhookDelivery)
     await session.delete(endpoint)
     await session.flush()
 

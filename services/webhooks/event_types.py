@@ -40,7 +40,7 @@ from services.webhooks.event_data import (
 )
 from services.webhooks.feed_position import feed_position
 from shared.masking import mask_values
-from shared.tables.events import Event
+from shared.tables.common import Event
 
 
 class EventName(StrEnum):

@@ -10,11 +10,11 @@ from services.webhooks import owners, words
 from services.webhooks.event_types import EventName, body_of_event
 from services.webhooks.settings import webhooks_settings
 from shared import clock
-from shared.database import WriteSession
-from shared.events import Consumer
+from shared.database.sessions import WriteSession
+from shared.events.outbox import Consumer
 from shared.ids import new_id
 from shared.jobs import Jobs
-from shared.tables.events import Event, WebhooksCursor
+from shared.tables.common import Event, WebhooksCursor
 from shared.tables.registry import Organisation
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 

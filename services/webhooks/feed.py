@@ -6,10 +6,10 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.feed_position import feed_position
-from shared.access import Caller
-from shared.event_types import EVENT_RIGHTS
-from shared.problems import Forbidden, Gone, Invalid
-from shared.tables.events import Event
+from shared.auth.callers import Caller
+from shared.contracts.catalogue import EVENT_RIGHTS
+from shared.http.problems import Forbidden, Gone, Invalid
+from shared.tables.common import Event
 
 
 def wanted_types(caller: Caller, asked: Sequence[str]) -> list[str]:

@@ -4,8 +4,8 @@ A position holds the epoch in its high bits: what a failover lost is numbered an
 before goes on with it and passes over nothing.
 """
 
-from shared.events import EPOCH_BITS
-from shared.problems import Invalid
+from shared.events.outbox import EPOCH_BITS
+from shared.http.problems import Invalid
 
 MOST = 2**63 - 1
 _NUMBER = (1 << EPOCH_BITS) - 1

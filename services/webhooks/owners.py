@@ -13,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from yarl import URL
 
 from services.webhooks import waiting
-from shared import clock, current_access
-from shared.access import Caller, Right
-from shared.database import WriteSession
-from shared.event_types import EVENT_RIGHTS
-from shared.events import NewEvent, emit
+from shared import clock
+from shared.auth import token_recheck
+from shared.auth.callers import Caller, Right
+from shared.contracts.catalogue import EVENT_RIGHTS
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
 from shared.tables.registry import Organisation
 from shared.tables.webhooks import WebhookEndpoint
 
@@ -80,7 +81,7 @@ async def entitlements(
     else:
         query = query.where(WebhookEndpoint.id.in_(ids))
     rows = (await session.execute(query)).all()
-    owners = await current_access.of_subjects(session, {row.owner_id for row in rows if row.owner_id})
+    owners = await token_recheck.of_subjects(session, {row.owner_id for row in rows if row.owner_id})
     found = {}
     for row in rows:
         owner, lineage = owners.get(row.owner_id), row.lineage or ()

@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy import Select, func, select, union_all
 
 from shared import clock
-from shared.database import WriteSession
+from shared.api.pagination import inline_literal
+from shared.database.purge import Rule, Terms, expired
+from shared.database.sessions import WriteSession
 from shared.logs import logger
-from shared.pagination import inline_literal
-from shared.purge import Rule, Terms, expired
-from shared.tables.events import AppealsCursor, Event, IngestCursor, WebhooksCursor
+from shared.tables.common import AppealsCursor, Event, IngestCursor, WebhooksCursor
 from shared.tables.webhooks import WebhookDelivery
 
 log = logger(__name__)

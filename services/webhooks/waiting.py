@@ -5,8 +5,8 @@ from uuid import UUID
 
 from sqlalchemy import update
 
-from shared import audit
-from shared.database import WriteSession
+from shared.audit import recorder
+from shared.database.sessions import WriteSession
 from shared.tables.webhooks import WebhookDelivery
 
 
@@ -19,7 +19,7 @@ async def give_up(session: WriteSession, ids: Sequence[UUID], reason: str) -> No
         .execution_options(synchronize_session=False)
     )
     # It follows from what happened to the endpoint, which is recorded.
-    await audit.record(session, WebhookDelivery)
+    await recorder.record(session, WebhookDelivery)
 
 
 async def give_up_these(session: WriteSession, reasons: Mapping[UUID, str]) -> None:

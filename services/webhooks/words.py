@@ -7,9 +7,9 @@ from sqlalchemy import select
 
 from services.webhooks.event_data import WordedData
 from services.webhooks.event_types import CATALOGUE
-from shared.database import WriteSession
+from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
-from shared.tables.events import Event
+from shared.tables.common import Event
 from shared.tables.ingest import Message
 
 

@@ -4,7 +4,7 @@ from services.webhooks import retention
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.fanout import consumer, jobs
 from services.webhooks.settings import webhooks_settings
-from shared.purge import Terms, purge
+from shared.database.purge import Terms, purge
 from shared.service import Service
 
 consumers = (consumer,)

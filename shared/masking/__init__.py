@@ -7,8 +7,8 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
-from shared.masking.numbers import mask_numbers
-from shared.masking.people import mask_people
+from shared.masking.identifiers import mask_numbers
+from shared.masking.person_names import mask_people
 
 _REMEMBERED = 4_096
 _LONGEST_REMEMBERED = 2_000

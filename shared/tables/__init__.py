@@ -5,7 +5,7 @@
 a test tries every forbidden pair.
 """
 
-from shared.tables import appeals, events, ingest, registry, webhooks
+from shared.tables import appeals, common, ingest, registry, webhooks
 from shared.tables.base import Base
 
 OWNERS: dict[str, str] = {
@@ -97,4 +97,4 @@ GUARDED: dict[str, set[str]] = {
 # Remembered answers show whatever the caller was shown.
 HIDDEN = {table for table in OWNERS if table.endswith("_idempotency")}
 
-__all__ = ["GUARDED", "HIDDEN", "OWNERS", "Base", "appeals", "events", "ingest", "registry", "webhooks"]
+__all__ = ["GUARDED", "HIDDEN", "OWNERS", "Base", "appeals", "common", "ingest", "registry", "webhooks"]

@@ -17,7 +17,7 @@ import asyncpg
 import httpx
 import pytest
 
-from shared import tokens
+from shared.auth import tokens
 from tests.e2e.conftest import World
 from tests.e2e.people import Person, Receiver, eventually, receiver
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.access import Role
+from shared.auth.callers import Role
 from tests.e2e.conftest import World, enter_world
 from tests.e2e.people import Person
 from tests.stack import running_stack

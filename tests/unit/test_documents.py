@@ -60,7 +60,7 @@ def test_a_lost_path_is_seen() -> None:
     assert is_there("judging.py")
     assert is_there("services/ingest/networks/{vk,ok}/")
     assert not is_there("services/ingest/networks/{vk,xx}")
-    assert is_there("shared/classifier/<version>.csv")
+    assert is_there("shared/topic_taxonomy/<version>.csv")
     assert is_there("migrations/versions/0002_*")
     assert is_there("migrations/")
     assert is_there("bench/pipeline")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.database import JOB_CONNECTIONS, POOL_SIZES
+from shared.database.sessions import JOB_CONNECTIONS, POOL_SIZES
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Response
 from services.appeals import alerts
 from services.appeals.api.appeals import READ, WRITE, Moderator
 from services.appeals.incident_schemas import AlertOut
-from shared import problems
+from shared.api.pagination import Page, PagingDep
+from shared.http import problems
+from shared.http.problems import NotFound
 from shared.masking import mask
-from shared.pagination import Page, PagingDep
-from shared.problems import NotFound
 from shared.service import Reading, Writing
 
 router = APIRouter(tags=["alerts"])

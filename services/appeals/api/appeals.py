@@ -11,14 +11,13 @@ from services.appeals.fields import Line, Moment
 from services.appeals.routing import WaitingFor
 from services.appeals.understanding.judgement import Language
 from services.appeals.workflow import Status
-from shared import problems
-from shared.access import Caller, Right, allowed
-from shared.database import uncrossed
-from shared.idempotency import IdempotencyDep, once
-from shared.networks import NetworkName
-from shared.pagination import Page, PagingDep
-from shared.preconditions import RequiredVersion, set_etag
-from shared.problems import (
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import RequiredVersion, set_etag
+from shared.auth.callers import Caller, Right, allowed
+from shared.database.sessions import uncrossed
+from shared.http import problems
+from shared.http.problems import (
     BadRequest,
     Conflict,
     Forbidden,
@@ -29,8 +28,9 @@ from shared.problems import (
     Unauthenticated,
     Unavailable,
 )
+from shared.networks import NetworkName
 from shared.service import Reading, Writing
-from shared.tables.events import AppealsIdempotency
+from shared.tables.common import AppealsIdempotency
 
 router = APIRouter(tags=["appeals"])
 

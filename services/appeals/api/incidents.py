@@ -21,16 +21,16 @@ from services.appeals.incident_schemas import (
     SimilarOut,
 )
 from services.appeals.schemas import OKTMO, Channel, Named
-from shared import problems
-from shared.database import uncrossed
-from shared.idempotency import IdempotencyDep, once
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import RequiredVersion, set_etag
+from shared.database.sessions import uncrossed
+from shared.http import problems
+from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
 from shared.masking import mask
-from shared.pagination import Page, PagingDep
-from shared.preconditions import RequiredVersion, set_etag
-from shared.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
 from shared.service import Reading, Writing
 from shared.tables.appeals import Appeal
-from shared.tables.events import AppealsIdempotency
+from shared.tables.common import AppealsIdempotency
 
 router = APIRouter(tags=["incidents"])
 

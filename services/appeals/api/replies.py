@@ -7,13 +7,13 @@ from fastapi import APIRouter, Response
 
 from services.appeals import appeals, replies, schemas
 from services.appeals.api.appeals import READ, WRITE, Reader
-from shared import problems
-from shared.access import Caller, Right, allowed
-from shared.idempotency import IdempotencyDep, once
-from shared.preconditions import OptionalVersion
-from shared.problems import Duplicate, NotFound, PreconditionFailed, ReplyUnderWay
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.preconditions import OptionalVersion
+from shared.auth.callers import Caller, Right, allowed
+from shared.http import problems
+from shared.http.problems import Duplicate, NotFound, PreconditionFailed, ReplyUnderWay
 from shared.service import Reading, Writing
-from shared.tables.events import AppealsIdempotency
+from shared.tables.common import AppealsIdempotency
 
 router = APIRouter(tags=["appeals"])
 

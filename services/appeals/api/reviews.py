@@ -8,9 +8,9 @@ from fastapi.responses import StreamingResponse
 
 from services.appeals import reviewed, reviews, schemas, training_set
 from services.appeals.api.appeals import READ, Reader
-from shared import problems
-from shared.access import Caller, Right, allowed
-from shared.pagination import Page, PagingDep
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, allowed
+from shared.http import problems
 from shared.service import Reading, ServiceDep
 
 router = APIRouter(prefix="/reviews", tags=["reviews"])

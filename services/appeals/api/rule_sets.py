@@ -12,13 +12,14 @@ from services.appeals.api.rules import Anyone, Keeper
 from services.appeals.rule_books import active_set
 from services.appeals.rule_checks import Draft
 from services.appeals.trials import Trial
-from shared import clock, problems
-from shared.idempotency import IdempotencyDep, once
-from shared.pagination import Page, PagingDep
-from shared.preconditions import RequiredVersion, set_etag
-from shared.problems import Invalid, NotFound, PreconditionFailed, PreconditionRequired, Unavailable
+from shared import clock
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import RequiredVersion, set_etag
+from shared.http import problems
+from shared.http.problems import Invalid, NotFound, PreconditionFailed, PreconditionRequired, Unavailable
 from shared.service import Reading, Writing
-from shared.tables.events import AppealsIdempotency
+from shared.tables.common import AppealsIdempotency
 
 router = APIRouter(prefix="/rule-sets", tags=["rules"])
 

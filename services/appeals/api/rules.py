@@ -7,14 +7,14 @@ from fastapi import APIRouter, Response
 
 from services.appeals import rule_schemas, rule_sets, rule_views, rules, schemas
 from services.appeals.api.appeals import READ, WRITE
-from shared import problems
-from shared.access import Caller, Right, allowed
-from shared.idempotency import IdempotencyDep, once
-from shared.pagination import Page, PagingDep
-from shared.problems import Duplicate, NotFound
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, allowed
+from shared.http import problems
+from shared.http.problems import Duplicate, NotFound
 from shared.service import Reading, Writing
 from shared.tables.appeals import SlaPolicy
-from shared.tables.events import AppealsIdempotency
+from shared.tables.common import AppealsIdempotency
 
 router = APIRouter(tags=["rules"])
 

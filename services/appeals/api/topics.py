@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Response
 from services.appeals import schemas, topics
 from services.appeals.api.appeals import READ
 from services.appeals.topics import Level
-from shared import problems
-from shared.access import Caller, Right, allowed
-from shared.pagination import Page, PagingDep
-from shared.problems import NotFound
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, allowed
+from shared.http import problems
+from shared.http.problems import NotFound
 from shared.service import Reading
 
 router = APIRouter(prefix="/topics", tags=["rules"])

@@ -10,12 +10,12 @@ from services.appeals.api.appeals import READ, WRITE, Moderator
 from services.appeals.fields import Line, Moment
 from services.appeals.judgement_lists import Filter
 from services.appeals.understanding.judgement import Language, NeedsAnswer
-from shared import problems
-from shared.access import Caller, Right, allowed
-from shared.database import uncrossed
-from shared.pagination import Page, PagingDep
-from shared.preconditions import OptionalVersion, set_etag
-from shared.problems import DecidedByAnother, NotFound, PreconditionFailed, Unavailable
+from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import OptionalVersion, set_etag
+from shared.auth.callers import Caller, Right, allowed
+from shared.database.sessions import uncrossed
+from shared.http import problems
+from shared.http.problems import DecidedByAnother, NotFound, PreconditionFailed, Unavailable
 from shared.service import Reading, Writing
 
 router = APIRouter()

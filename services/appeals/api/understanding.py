@@ -7,8 +7,8 @@ from services.appeals.api.appeals import READ
 from services.appeals.api.triage import Understander
 from services.appeals.judging import ReadingAwayError, judging
 from services.appeals.settings import settings
-from shared import problems
-from shared.problems import Unavailable
+from shared.http import problems
+from shared.http.problems import Unavailable
 
 router = APIRouter()
 

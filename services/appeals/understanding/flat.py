@@ -3,7 +3,7 @@
 from services.appeals.understanding.judgement import Context
 from services.appeals.understanding.rule import wordless
 from services.appeals.understanding.understand import Understanding, Understood
-from shared.classifier import classes
+from shared.topic_taxonomy import classes
 
 COLUMNS = (
     "needs_answer", "type", "group", "topic", "top3", "confidence", "urgency", "municipality", "settlement",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from services.appeals.understanding.classifier import is_worded
 from services.appeals.understanding.tables import FileRefusedError, Table
-from shared.escaping import unescaped
 from shared.masking import mask
+from shared.tabular.formula_escaping import unescaped
 
 BETWEEN = "|"
 _FILLED = 0.9

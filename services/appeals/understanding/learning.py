@@ -32,7 +32,7 @@ from services.appeals.understanding.heads import (
     with_urges,
     with_wants,
 )
-from shared.classifier import VERSION, classes
+from shared.topic_taxonomy import VERSION, classes
 
 FOLDS = 5
 _SEED = 17

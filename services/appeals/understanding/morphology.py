@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from itertools import accumulate
 
-from shared.morphology import analyzer
+from shared.text.morphology import analyzer
 
 __all__ = ["analyzer", "known", "lemma", "unlike_words"]
 

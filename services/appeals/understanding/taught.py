@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from services.appeals.understanding.heads import Floats
 from services.appeals.understanding.model_store import Store, StoreError
-from shared.classifier import Class, by_name, classes, fold_name
+from shared.topic_taxonomy import Class, by_name, classes, fold_name
 
 # A label with fewer rows has taught too little to speak for its class.
 LEAST_ROWS = 5

@@ -26,7 +26,7 @@ from services.appeals.understanding.model_store import Digests, Kept, Store, dig
 from services.appeals.understanding.taught import Joint, Labels
 from services.appeals.understanding.understand import Understanding
 from shared import clock
-from shared.classifier import Class
+from shared.topic_taxonomy import Class
 
 Chances = npt.NDArray[Any]
 

@@ -32,8 +32,8 @@ from services.appeals.understanding.places.finding import Place, find_place
 from services.appeals.understanding.rule import Reading, wordless
 from services.appeals.understanding.stems import plain_post
 from services.appeals.understanding.urgency_signs import Signs, fault_names
-from shared.classifier import classes
 from shared.logs import logger
+from shared.topic_taxonomy import classes
 
 if TYPE_CHECKING:
     from services.appeals.understanding.taught import Taught

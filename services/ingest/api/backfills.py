@@ -8,13 +8,13 @@ from fastapi import APIRouter, Response
 from services.ingest.api.common import ONE, READING
 from services.ingest.comparing import backfills
 from services.ingest.schemas.comparing import BackfillIn, BackfillOut, BackfillStatus
-from shared import problems
-from shared.access import Caller, Right, allowed
-from shared.idempotency import IdempotencyDep, once
-from shared.pagination import Page, PagingDep
-from shared.problems import BadRequest, Conflict, InFlight, KeyReused
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, allowed
+from shared.http import problems
+from shared.http.problems import BadRequest, Conflict, InFlight, KeyReused
 from shared.service import Reading, Writing
-from shared.tables.events import IngestIdempotency
+from shared.tables.common import IngestIdempotency
 from shared.tables.ingest import Backfill
 
 router = APIRouter()

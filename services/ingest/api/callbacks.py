@@ -16,12 +16,12 @@ from services.ingest.callbacks.batches import NotNow
 from services.ingest.callbacks.door import Door
 from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
-from shared import clock, problems
-from shared.access import Caller, Right, allowed
-from shared.client_address import client_address
-from shared.logs import logger
-from shared.outages import is_outage
-from shared.problems import (
+from shared import clock
+from shared.auth.callers import Caller, Right, allowed
+from shared.database.outages import is_outage
+from shared.http import problems
+from shared.http.client_address import client_address
+from shared.http.problems import (
     UNEXPECTED,
     BadRequest,
     Conflict,
@@ -34,6 +34,7 @@ from shared.problems import (
     Unavailable,
     of_outage,
 )
+from shared.logs import logger
 from shared.service import Reading, Writing, service_of
 
 log = logger(__name__)

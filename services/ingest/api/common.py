@@ -1,8 +1,8 @@
 """What the routes of ingest share: the problems they document, and the queue."""
 
-from shared import problems
+from shared.http import problems
+from shared.http.problems import Forbidden, Invalid, NotFound, Unauthenticated
 from shared.jobs import Jobs
-from shared.problems import Forbidden, Invalid, NotFound, Unauthenticated
 from shared.service import Service
 
 READING = problems.responses(Unauthenticated, Forbidden, Invalid)

@@ -8,7 +8,7 @@ from services.ingest.directory import describing, resolving
 from services.ingest.directory.desk import DeskDep
 from services.ingest.schemas.directory import DescribedPages, PagesToDescribe
 from services.ingest.schemas.resolving import AddressToResolve, Resolution
-from shared.access import ServiceCaller, internal_caller
+from shared.auth.callers import ServiceCaller, internal_caller
 from shared.service import ServiceDep
 
 internal = APIRouter(prefix="/internal/pages", include_in_schema=False)

@@ -10,10 +10,10 @@ from services.ingest.api.common import ONE, READING
 from services.ingest.intake import messages
 from services.ingest.schemas.messages import MessageDetail, MessageKind, MessageOut
 from shared import security_log
-from shared.access import Caller, Right, allowed
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, allowed
+from shared.http.problems import Invalid
 from shared.networks import NetworkName
-from shared.pagination import Page, PagingDep
-from shared.problems import Invalid
 from shared.service import Reading
 from shared.tables.ingest import Message
 

@@ -14,11 +14,11 @@ from services.ingest.schemas.publications import (
     PublicationStatus,
     RetryIn,
 )
-from shared import problems
-from shared.access import Caller, Right, ServiceCaller, allowed, internal_caller
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, ServiceCaller, allowed, internal_caller
+from shared.http import problems
+from shared.http.problems import Conflict, Invalid
 from shared.networks import NetworkName
-from shared.pagination import Page, PagingDep
-from shared.problems import Conflict, Invalid
 from shared.service import Reading, ServiceDep, Writing, WritingUnchecked
 
 router = APIRouter()

@@ -17,15 +17,16 @@ from services.ingest.schemas.comparing import (
     ReconciliationSummary,
 )
 from services.ingest.settings import ingest_settings
-from shared import clock, problems
-from shared.access import Caller, Right, allowed
-from shared.idempotency import IdempotencyDep, once
+from shared import clock
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, allowed
+from shared.http import problems
+from shared.http.problems import BadRequest, Conflict, InFlight, Invalid, KeyReused
 from shared.networks import NetworkName
-from shared.pagination import Page, PagingDep
-from shared.problems import BadRequest, Conflict, InFlight, Invalid, KeyReused
 from shared.service import Reading, Writing
 from shared.tables import registry
-from shared.tables.events import IngestIdempotency
+from shared.tables.common import IngestIdempotency
 from shared.tables.ingest import Reconciliation
 
 router = APIRouter()

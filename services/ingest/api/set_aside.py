@@ -8,11 +8,11 @@ from fastapi import APIRouter, Response
 from services.ingest.api.common import ONE, READING
 from services.ingest.intake import set_aside
 from services.ingest.schemas.messages import SetAsideDetail, SetAsideOut, SetAsideRead
-from shared import problems
-from shared.access import Caller, Right, allowed
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, allowed
+from shared.http import problems
+from shared.http.problems import Conflict
 from shared.networks import NetworkName
-from shared.pagination import Page, PagingDep
-from shared.problems import Conflict
 from shared.service import Reading, Writing
 from shared.tables.ingest import SetAside
 

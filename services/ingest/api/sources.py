@@ -9,9 +9,9 @@ from services.ingest.api.common import ONE, READING
 from services.ingest.schemas.sources import BudgetList, SourceDetail, SourceOut
 from services.ingest.settings import ingest_settings
 from services.ingest.sources import figures, listing
-from shared.access import Caller, Right, allowed
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, allowed
 from shared.networks import NetworkName
-from shared.pagination import Page, PagingDep
 from shared.service import Reading
 from shared.tables import registry
 

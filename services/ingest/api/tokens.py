@@ -9,9 +9,9 @@ from services.ingest.api.common import ONE, READING, jobs_of
 from services.ingest.publishing import publications
 from services.ingest.schemas.tokens import RecoveryIn, TokenDetail, TokenIn, TokenList
 from services.ingest.tokens import credentials
-from shared import problems
-from shared.access import Caller, Right, allowed
-from shared.problems import BadRequest, Conflict, Forbidden, Invalid, Unauthenticated
+from shared.auth.callers import Caller, Right, allowed
+from shared.http import problems
+from shared.http.problems import BadRequest, Conflict, Forbidden, Invalid, Unauthenticated
 from shared.service import Reading, ServiceDep, Writing
 
 router = APIRouter()

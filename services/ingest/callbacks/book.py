@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.networks.port import Callback, CallbackState
 from services.ingest.secrecy import decrypt, encrypt, token_digest
-from shared import audit, clock
-from shared.database import Database, WriteSession
+from shared import clock
+from shared.audit import recorder
+from shared.database.sessions import Database, WriteSession
 from shared.tables.ingest import CallbackServer
 
 
@@ -81,14 +82,14 @@ async def keep(session: WriteSession, network: str, callback: Callback) -> None:
         .on_conflict_do_update(index_elements=[CallbackServer.page_id], set_=fresh | awaited)
     )
     after = {"page_id": callback.page_id, "network": network, **fresh}
-    await audit.record(
-        session, CallbackServer, [audit.Change(subject_id=callback.page_id, before=before, after=after)]
+    await recorder.record(
+        session, CallbackServer, [recorder.Change(subject_id=callback.page_id, before=before, after=after)]
     )
 
 
 async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] | None:
     """What the audit trail compares a change with."""
-    if not audit.attributed(session):
+    if not recorder.attributed(session):
         return None
     columns = CallbackServer.__table__.columns
     shown = [column for column in columns if column.name not in {"created_at", "last_event_at", "awaited_until"}]

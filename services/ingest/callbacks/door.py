@@ -28,9 +28,9 @@ from services.ingest.networks.vk.client import VkClient
 from services.ingest.settings import IngestSettings
 from services.ingest.tokens.accounts import AccountBook
 from shared import clock
-from shared.json_depth import DEEPEST, too_deep
+from shared.http.json_depth import DEEPEST, too_deep
+from shared.http.problems import BadRequest, FieldError, Forbidden, Problem, TooLarge, TooManyRequests
 from shared.logs import logger
-from shared.problems import BadRequest, FieldError, Forbidden, Problem, TooLarge, TooManyRequests
 from shared.service import Service
 from shared.tables.ingest import CallbackServer
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from services.ingest.networks.port import NotRead, PageRef
 from services.ingest.networks.resting import TROUBLE
 from services.ingest.secrecy import decrypt, token_digest
-from shared.database import Database
+from shared.database.sessions import Database
 from shared.logs import logger
 from shared.tables.ingest import CallbackServer
 from shared.tables.registry import Page

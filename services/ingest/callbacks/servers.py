@@ -13,10 +13,11 @@ from services.ingest.callbacks import book
 from services.ingest.networks.port import Callback, CallbackState
 from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
-from shared import audit, clock
-from shared.access import Caller
-from shared.database import WriteSession
-from shared.problems import Conflict, FieldError, Invalid, NotFound
+from shared import clock
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, FieldError, Invalid, NotFound
 from shared.settings import settings
 from shared.tables.ingest import CallbackServer
 from shared.tables.registry import Page
@@ -78,7 +79,7 @@ async def remove(session: WriteSession, caller: Caller, page_id: UUID) -> None:
     if gone is None:
         raise NotFound("No push is set up for this page")
     before = {"page_id": page.id, "network": page.network}
-    await audit.record(session, CallbackServer, [audit.Change(subject_id=page_id, before=before)])
+    await recorder.record(session, CallbackServer, [recorder.Change(subject_id=page_id, before=before)])
 
 
 async def _page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:

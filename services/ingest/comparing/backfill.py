@@ -15,7 +15,7 @@ from services.ingest.networks.calls import CallError, Treatment
 from services.ingest.networks.port import Network, PageRef, Stored, Walked
 from services.ingest.settings import IngestSettings
 from shared import clock
-from shared.database import Database, WriteSession
+from shared.database.sessions import Database, WriteSession
 from shared.logs import logger
 from shared.tables.ingest import Backfill
 from shared.tables.registry import Page

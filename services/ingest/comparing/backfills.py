@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.ingest.comparing.backfill import UNFINISHED
 from services.ingest.comparing.reconciliations import check_since, followed
 from services.ingest.schemas.comparing import BackfillIn
-from shared import audit, clock
-from shared.access import Caller
-from shared.database import WriteSession
+from shared import clock
+from shared.api.pagination import Paging
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, NotFound
 from shared.ids import new_id
-from shared.pagination import Paging
-from shared.problems import Conflict, NotFound
 from shared.tables.ingest import Backfill
 
 # As the index is written, without parameters: under a plan made for any parameters the index is not recognised.
@@ -51,7 +52,7 @@ async def ask(session: WriteSession, caller: Caller, page_id: UUID, wanted: Back
         )
         raise Conflict("A backfill of this page is under way", backfill_id=running)
     row = await session.get_one(Backfill, made)
-    await audit.record(session, Backfill, [audit.made(row)])
+    await recorder.record(session, Backfill, [recorder.made(row)])
     return row
 
 

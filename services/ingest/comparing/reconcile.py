@@ -19,8 +19,8 @@ from services.ingest.intake.feed import DatabaseFeed
 from services.ingest.networks.port import Network, NotRead, PageRef, Stored, TokenState, Walked
 from services.ingest.settings import IngestSettings
 from shared import clock
-from shared.database import Database, WriteSession
-from shared.events import NewEvent, emit
+from shared.database.sessions import Database, WriteSession
+from shared.events.outbox import NewEvent, emit
 from shared.logs import logger
 from shared.tables.ingest import Message, NetworkToken, Reconciliation, Source
 from shared.tables.registry import Page

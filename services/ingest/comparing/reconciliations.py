@@ -8,12 +8,13 @@ from sqlalchemy import ColumnElement, func, insert, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.schemas.comparing import ReconciliationSummary
-from shared import audit, clock
-from shared.access import Caller
-from shared.database import WriteSession
+from shared import clock
+from shared.api.pagination import Paging
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Invalid, NotFound
 from shared.ids import new_id
-from shared.pagination import Paging
-from shared.problems import Conflict, Invalid, NotFound
 from shared.tables.ingest import Reconciliation, Source
 from shared.tables.registry import Page
 
@@ -87,8 +88,8 @@ async def add(
         )
     if rows:
         await session.execute(insert(Reconciliation), rows)
-        await audit.record(
-            session, Reconciliation, (audit.Change(subject_id=row["id"], after=row) for row in rows)
+        await recorder.record(
+            session, Reconciliation, (recorder.Change(subject_id=row["id"], after=row) for row in rows)
         )
     return [row["id"] for row in rows]
 

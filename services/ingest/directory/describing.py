@@ -20,7 +20,7 @@ from services.ingest.networks.directory import Described, Directory, Posts
 from services.ingest.networks.port import PageRef
 from services.ingest.schemas.directory import DescribedPage, DescribedPages, PagesToDescribe
 from shared import clock
-from shared.database import Database
+from shared.database.sessions import Database
 from shared.logs import logger
 from shared.tables.ingest import Message, Source
 from shared.tables.registry import Page

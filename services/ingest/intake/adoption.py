@@ -18,8 +18,8 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from services.ingest.intake.texts import same_words
 from services.ingest.networks.catalogue import NETWORKS
-from shared.database import WriteSession
-from shared.events import NewEvent
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent
 from shared.logs import logger
 from shared.tables.ingest import Message, Publication
 

@@ -13,8 +13,8 @@ from services.ingest.intake.texts import exact_json, storable
 from services.ingest.networks.port import Incoming
 from services.ingest.secrecy import author_key
 from shared import clock
-from shared.database import WriteSession, driver_connection
-from shared.events import NewEvent
+from shared.database.sessions import WriteSession, driver_connection
+from shared.events.outbox import NewEvent
 from shared.tables.ingest import Message, MessageVersion
 
 ACTOR = "ingest"

@@ -29,10 +29,10 @@ from services.ingest.networks.port import (
 )
 from services.ingest.polling.schedule_book import RateBook
 from shared import clock
-from shared.database import Database, WriteSession
+from shared.database.outages import is_deadlock, sqlstate
+from shared.database.sessions import Database, WriteSession
 from shared.ids import new_id
 from shared.logs import logger
-from shared.outages import is_deadlock, sqlstate
 from shared.tables.ingest import Message, Source, Thread
 
 log = logger(__name__)

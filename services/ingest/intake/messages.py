@@ -12,9 +12,9 @@ from sqlalchemy.orm import load_only
 from services.ingest.intake.texts import from_exact_json
 from services.ingest.schemas.messages import MessageDetail, MessageOut, VersionOut
 from shared import security_log
-from shared.access import Caller
-from shared.pagination import Paging, inline_literal
-from shared.problems import NotFound
+from shared.api.pagination import Paging, inline_literal
+from shared.auth.callers import Caller
+from shared.http.problems import NotFound
 from shared.tables.ingest import Message, MessageVersion
 
 SHOWN = [getattr(Message, name) for name in MessageOut.model_fields]

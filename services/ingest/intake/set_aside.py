@@ -15,10 +15,10 @@ from services.ingest.networks.ok import parse as ok
 from services.ingest.networks.port import Incoming, PageRef, Parsed
 from services.ingest.networks.vk import events as vk
 from services.ingest.schemas.messages import SetAsideDetail, SetAsideOut, SetAsideRead
-from shared.access import Caller
-from shared.database import WriteSession
-from shared.pagination import Paging
-from shared.problems import Conflict, NotFound
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, NotFound
 from shared.tables.ingest import SetAside
 from shared.tables.registry import Page
 

@@ -17,7 +17,7 @@ from services.ingest.intake.texts import exact_json, plain, storable
 from services.ingest.networks.port import Author, Incoming, PageRef, Unreadable
 from services.ingest.secrecy import author_key, encrypt
 from shared import clock
-from shared.database import WriteSession
+from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.base import encode_text
 from shared.tables.ingest import SetAside, Tombstone

@@ -31,8 +31,8 @@ from services.ingest.intake.storing import (
 )
 from services.ingest.networks.port import Incoming
 from shared import clock
-from shared.database import WriteSession, driver_connection
-from shared.events import NewEvent, emit
+from shared.database.sessions import WriteSession, driver_connection
+from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from shared.tables.ingest import Message
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.networks.port import PageRef, ThreadMark
 from shared import clock
-from shared.database import WriteSession
+from shared.database.sessions import WriteSession
 from shared.tables.ingest import Thread
 
 # How long a difference that remains after a complete reading waits for the next one; then twice as long each time.

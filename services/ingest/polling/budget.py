@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.ingest.settings import IngestSettings
 from shared import clock
-from shared.database import Database, WriteSession
+from shared.database.sessions import Database, WriteSession
 from shared.tables.ingest import CallCount
 
 # Finer than hours: the oldest part counts whole until the day has left it behind.

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from services.ingest.polling.schedule import PollSchedule
 from services.ingest.tokens.alerts import show_expected
 from shared import clock
-from shared.database import Database
+from shared.database.sessions import Database
 from shared.tables.ingest import PollRate
 
 SAVE_SECONDS = 60.0

@@ -16,13 +16,13 @@ from services.ingest.publishing.publish import JOB, NOW
 from services.ingest.publishing.splitting import split, unsent
 from services.ingest.schemas.publications import PublicationIn
 from services.ingest.settings import ingest_settings
-from shared import audit
-from shared.access import Caller
-from shared.database import WriteSession
+from shared.api.pagination import Paging, inline_literal
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, FieldError, Invalid, KeyReused, NotFound
 from shared.ids import new_id
 from shared.jobs import Jobs
-from shared.pagination import Paging, inline_literal
-from shared.problems import Conflict, FieldError, Invalid, KeyReused, NotFound
 from shared.tables.ingest import Message, Publication
 
 # More than this at once are left to their own pauses.
@@ -96,7 +96,7 @@ async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> t
         for publication_id in ids:
             await _enqueue(session, jobs, publication_id)
     asked = await _parts(session, wanted.reply_id)
-    await audit.record(session, Publication, (audit.made(row) for row in asked if made is not None))
+    await recorder.record(session, Publication, (recorder.made(row) for row in asked if made is not None))
     if not asked:
         raise Conflict("The publication was removed in the same moment; ask again")
     if [row.text for row in asked] != parts or asked[0].thread_key != message.thread_key:
@@ -222,7 +222,7 @@ async def _correct(
         .execution_options(synchronize_session=False)
     )
     # The rows that came and went are recorded; how many there are now follows from them.
-    await audit.record(session, Publication)
+    await recorder.record(session, Publication)
 
 
 async def find(session: AsyncSession, caller: Caller, publication_id: UUID) -> Publication:

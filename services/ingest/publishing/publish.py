@@ -36,8 +36,8 @@ from services.ingest.networks.port import (
     Unsure,
 )
 from shared import clock
-from shared.database import Database, WriteSession, commit_on_standby
-from shared.events import NewEvent, emit
+from shared.database.sessions import Database, WriteSession, commit_on_standby
+from shared.events.outbox import NewEvent, emit
 from shared.jobs import TryLater
 from shared.logs import logger
 from shared.tables.ingest import Message, Publication

@@ -14,7 +14,7 @@ from services.ingest.networks.resting import rounds
 from services.ingest.schemas.sources import BudgetList, BudgetOut
 from services.ingest.settings import IngestSettings
 from shared import clock
-from shared.database import Database
+from shared.database.sessions import Database
 from shared.networks import NETWORKS
 from shared.tables.ingest import CallCount, NetworkToken, Source
 from shared.tables.registry import Page

@@ -15,9 +15,9 @@ from services.ingest.schemas.comparing import BackfillOut, ReconciliationOut
 from services.ingest.schemas.sources import PageTokenOut, PushOut, SourceDetail, SourceOut, WayOut
 from services.ingest.schemas.tokens import TokenOut
 from shared import clock
-from shared.access import Caller
-from shared.pagination import Paging
-from shared.problems import NotFound
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller
+from shared.http.problems import NotFound
 from shared.tables.ingest import Backfill, CallbackServer, NetworkToken, PollRate, Reconciliation, Source
 from shared.tables.registry import Page
 

@@ -20,7 +20,7 @@ from services.ingest.tokens import alerts
 from services.ingest.tokens.pool import PoolToken, read_token
 from services.ingest.tokens.states import Trouble, end_limits, forget_challenge, keep_trouble
 from shared import clock
-from shared.database import Database
+from shared.database.sessions import Database
 from shared.logs import logger
 from shared.tables.ingest import NetworkToken
 from shared.tables.registry import Page

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from shared.events import NewEvent
+from shared.events.outbox import NewEvent
 
 STATE_CHANGED = "token.state_changed"
 ACTOR = "ingest"

@@ -15,10 +15,11 @@ from services.ingest.schemas.tokens import RecoveryIn, TokenDetail, TokenIn
 from services.ingest.secrecy import decrypt, encrypt, token_digest
 from services.ingest.settings import ingest_settings
 from services.ingest.tokens.states import changed, without_solution
-from shared import audit, clock
-from shared.database import WriteSession
+from shared import clock
+from shared.audit import recorder
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, FieldError, Invalid, NotFound
 from shared.ids import new_id
-from shared.problems import Conflict, FieldError, Invalid, NotFound
 from shared.tables.ingest import CallCount, NetworkToken
 from shared.tables.registry import Page
 
@@ -59,7 +60,7 @@ async def add(session: WriteSession, given: TokenIn, actor: str) -> tuple[Networ
         .returning(NetworkToken.id)
     )
     row = await session.get_one(NetworkToken, token_id, populate_existing=True)
-    await audit.record(session, NetworkToken, [audit.made(row)])
+    await recorder.record(session, NetworkToken, [recorder.made(row)])
     if before not in {None, row.state}:
         await changed(session, row, state=row.state, reason="it was added again", actor=actor)
     return row, token_id == new

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from services.ingest.secrecy import rotated
-from shared.database import Database
+from shared.database.sessions import Database
 from shared.logs import logger
 from shared.tables.ingest import Author, CallbackServer, NetworkToken
 

@@ -12,8 +12,8 @@ from services.ingest.networks.port import TokenState
 from services.ingest.secrecy import decrypt, encrypt
 from services.ingest.tokens.alerts import ACTOR, state_changed
 from shared import clock
-from shared.database import Database, WriteSession
-from shared.events import emit
+from shared.database.sessions import Database, WriteSession
+from shared.events.outbox import emit
 from shared.tables.ingest import NetworkToken
 from shared.tables.registry import Page
 

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import AfterValidator
 
-from shared.access import Caller, Right, allowed
-from shared.problems import (
+from shared.auth.callers import Caller, Right, allowed
+from shared.http.problems import (
     BadRequest,
     Conflict,
     Duplicate,

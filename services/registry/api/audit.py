@@ -9,8 +9,8 @@ from services.registry import audit
 from services.registry.api.answers import COMMON, Text
 from services.registry.schemas.audit import AuditRow
 from services.registry.schemas.fields import Moment
-from shared.access import Caller, Right, allowed
-from shared.pagination import Page, PagingDep
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, allowed
 from shared.service import Reading
 
 router = APIRouter(prefix="/audit", tags=["audit"], responses=COMMON)

@@ -14,11 +14,11 @@ from services.registry.schemas.access import OAuthError, PublicKeys, TokenAnswer
 from services.registry.schemas.sessions import ExternalIssuer, SignInWays
 from services.registry.sessions import Origin
 from services.registry.sign_in import Issued, Issuer, Refused
-from shared import audit
-from shared.client_address import client_address
+from shared.audit import recorder
+from shared.database.outages import is_outage
+from shared.http.client_address import client_address
+from shared.http.problems import RETRY_AFTER_SECONDS
 from shared.logs import logger
-from shared.outages import is_outage
-from shared.problems import RETRY_AFTER_SECONDS
 from shared.service import ServiceDep, WritingUnchecked
 
 
@@ -150,7 +150,7 @@ def _issuer(service: ServiceDep) -> Issuer:
 
 def _origin(request: Request) -> Origin:
     agent = request.headers.get("user-agent", "").strip()[:300]
-    return Origin(audit.origin(request).came_from, agent if agent.isprintable() and agent else None)
+    return Origin(recorder.origin(request).came_from, agent if agent.isprintable() and agent else None)
 
 
 async def _grant(request: Request, service: ServiceDep, session: WritingUnchecked, issuer: Issuer) -> Issued:

@@ -18,11 +18,11 @@ from services.registry.schemas.calendars import (
     Date,
     DaysReplacement,
 )
-from shared.idempotency import IdempotencyDep, once
-from shared.pagination import Page, PagingDep
-from shared.preconditions import RequiredVersion, etag, set_etag
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import RequiredVersion, etag, set_etag
 from shared.service import Reading, Writing
-from shared.tables.events import RegistryIdempotency
+from shared.tables.common import RegistryIdempotency
 from shared.working_time import format_intervals
 
 FILE: dict[int | str, dict[str, Any]] = {

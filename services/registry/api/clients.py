@@ -17,10 +17,10 @@ from services.registry.schemas.clients import (
     SecretNew,
     SecretShown,
 )
-from shared.database import ReadSession, WriteSession
-from shared.pagination import Page, PagingDep
-from shared.preconditions import RequiredVersion, set_etag
-from shared.problems import Conflict, responses
+from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import RequiredVersion, set_etag
+from shared.database.sessions import ReadSession, WriteSession
+from shared.http.problems import Conflict, responses
 from shared.service import Reading, Writing
 from shared.tables.registry import ApiClient
 

@@ -25,8 +25,8 @@ from services.registry.schemas.coverage import (
 )
 from services.registry.schemas.fields import OrganisationKind
 from shared import clock
-from shared.pagination import Page, PagingDep
-from shared.problems import Invalid
+from shared.api.pagination import Page, PagingDep
+from shared.http.problems import Invalid
 from shared.service import Reading
 
 router = APIRouter(prefix="/coverage", tags=["coverage"], responses=COMMON)

@@ -10,8 +10,8 @@ from services.registry.api.answers import COMMON, Editor, Reader
 from services.registry.exchange import exporting, short_names
 from services.registry.exchange.importing import ImportRefused, import_file, read_file
 from services.registry.schemas.exchange import ImportReport
-from shared.idempotency import IdempotencyDep, once
-from shared.problems import (
+from shared.api.idempotency import IdempotencyDep, once
+from shared.http.problems import (
     Conflict,
     InFlight,
     Invalid,
@@ -22,7 +22,7 @@ from shared.problems import (
     responses,
 )
 from shared.service import Reading, ServiceDep, Writing
-from shared.tables.events import RegistryIdempotency
+from shared.tables.common import RegistryIdempotency
 
 router = APIRouter(prefix="/organisations", tags=["import and export"], responses=COMMON)
 

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 
 from services.registry import identities
 from services.registry.schemas.sessions import ExternalClaims, ExternalIdentity
-from shared.access import ServiceCaller, internal_caller
-from shared.problems import NotFound
+from shared.auth.callers import ServiceCaller, internal_caller
+from shared.http.problems import NotFound
 from shared.service import WritingUnchecked
 
 internal = APIRouter(prefix="/internal/identity", include_in_schema=False)

@@ -5,8 +5,8 @@ from fastapi import APIRouter
 from services.registry import people
 from services.registry.schemas.sessions import CallerKind, Me, MyOrganisation, MyPerson
 from shared import clock
-from shared.access import CallerDep
-from shared.problems import Forbidden, Unauthenticated, responses
+from shared.auth.callers import CallerDep
+from shared.http.problems import Forbidden, Unauthenticated, responses
 from shared.service import Reading
 from shared.tables.registry import Organisation
 

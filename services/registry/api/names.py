@@ -7,11 +7,11 @@ from fastapi import APIRouter, Response
 from services.registry import names
 from services.registry.api.answers import COMMON, NEW, ONE, Editor, Reader
 from services.registry.schemas.names import NameNew, NameShown
-from shared.idempotency import IdempotencyDep, once
-from shared.pagination import Page, PagingDep
-from shared.problems import Conflict, responses
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep
+from shared.http.problems import Conflict, responses
 from shared.service import Reading, Writing
-from shared.tables.events import RegistryIdempotency
+from shared.tables.common import RegistryIdempotency
 
 router = APIRouter(prefix="/organisations/{organisation_id}/names", tags=["organisations"], responses=COMMON | ONE)
 

@@ -13,11 +13,11 @@ from services.registry.schemas.directory import Municipality, Organisation, Orga
 from services.registry.schemas.fields import OrganisationKind
 from services.registry.schemas.requisites import Day
 from shared import tables
-from shared.idempotency import IdempotencyDep, once
-from shared.pagination import Page, PagingDep
-from shared.preconditions import RequiredVersion, set_etag
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import RequiredVersion, set_etag
 from shared.service import Reading, Writing
-from shared.tables.events import RegistryIdempotency
+from shared.tables.common import RegistryIdempotency
 
 router = APIRouter(prefix="/organisations", tags=["organisations"], responses=COMMON)
 municipalities = APIRouter(prefix="/municipalities", tags=["organisations"], responses=COMMON)

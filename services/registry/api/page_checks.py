@@ -19,8 +19,8 @@ from services.registry.schemas.page_checks import (
     Watched,
 )
 from services.registry.schemas.pages import Owner
+from shared.api.pagination import Page, PagingDep
 from shared.networks import NetworkName
-from shared.pagination import Page, PagingDep
 from shared.service import Reading
 from shared.tables import registry as tables
 

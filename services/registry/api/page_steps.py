@@ -10,9 +10,9 @@ from services.registry import page_steps
 from services.registry.api.answers import BODY, COMMON, ONE, Reader
 from services.registry.page_steps import Evidence
 from services.registry.schemas.pages import LostStep, Owner, PageStep, Reason, Step, StepConfirmed
-from shared.access import Caller, Right, allowed
-from shared.pagination import Page, PagingDep
-from shared.problems import Conflict, NotFound, responses
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, allowed
+from shared.http.problems import Conflict, NotFound, responses
 from shared.service import Reading, Writing
 from shared.tables import registry
 

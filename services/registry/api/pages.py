@@ -16,13 +16,13 @@ from services.registry.schemas.pages import (
     ResolvedAddress,
     Step,
 )
-from shared.idempotency import IdempotencyDep, once
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import RequiredVersion, set_etag
+from shared.http.problems import Unavailable, UpstreamFailed, responses
 from shared.networks import NetworkName
-from shared.pagination import Page, PagingDep
-from shared.preconditions import RequiredVersion, set_etag
-from shared.problems import Unavailable, UpstreamFailed, responses
 from shared.service import Reading, ServiceDep, Writing
-from shared.tables.events import RegistryIdempotency
+from shared.tables.common import RegistryIdempotency
 
 router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON)
 

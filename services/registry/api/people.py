@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Response
 from services.registry import passwords, people
 from services.registry.api.answers import CHANGE, COMMON, NEW, ONE, PeopleManager, PeopleReader
 from services.registry.schemas.access import PersonChange, PersonNew, PersonShown
-from shared.access import Caller, Right, Role, allowed
-from shared.idempotency import IdempotencyDep, once
-from shared.pagination import Page, PagingDep
-from shared.preconditions import RequiredVersion, set_etag
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import RequiredVersion, set_etag
+from shared.auth.callers import Caller, Right, Role, allowed
 from shared.service import Reading, Writing
-from shared.tables.events import RegistryIdempotency
+from shared.tables.common import RegistryIdempotency
 
 router = APIRouter(prefix="/people", tags=["access"], responses=COMMON)
 

@@ -10,10 +10,10 @@ from services.registry.api.answers import BODY, COMMON, ONE, PeopleManager, Peop
 from services.registry.places import check_hold
 from services.registry.schemas.access import PersonShown
 from services.registry.schemas.sessions import Lock, SessionShown
-from shared.access import Caller, CallerDep
-from shared.pagination import Page, Paging, PagingDep
-from shared.preconditions import set_etag
-from shared.problems import Conflict, Unauthenticated, responses
+from shared.api.pagination import Page, Paging, PagingDep
+from shared.api.preconditions import set_etag
+from shared.auth.callers import Caller, CallerDep
+from shared.http.problems import Conflict, Unauthenticated, responses
 from shared.service import Reading, Writing
 from shared.tables.registry import RefreshToken
 

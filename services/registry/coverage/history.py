@@ -21,9 +21,9 @@ from services.registry.coverage.figures import counts
 from services.registry.coverage.standing import Filter, narrowed, standing
 from services.registry.schemas.coverage import CoverageDayShown, Step
 from services.registry.walking import walked
-from shared.database import WriteSession
+from shared.api.pagination import Paging
+from shared.database.sessions import WriteSession
 from shared.ids import new_id
-from shared.pagination import Paging
 from shared.tables.registry import CoverageDay
 
 COVERAGE_LOCK = 0x636F7665  # "cove"

@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 
 from services.registry.coverage.standing import RANKS, STAGES, Filter, standing
 from services.registry.schemas.coverage import ANY, MissingPage, NamedBody, PageThere, Reason, Stage
-from shared.pagination import Paging
+from shared.api.pagination import Paging
 from shared.tables.registry import Municipality, Organisation, Page
 
 

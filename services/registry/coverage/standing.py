@@ -31,8 +31,8 @@ from services.registry.schemas.coverage import ANY, NONE, Stage
 from services.registry.schemas.page_checks import PageState
 from services.registry.schemas.pages import Step
 from services.registry.sorting import containing
-from shared.bodies import works
 from shared.networks import NETWORKS
+from shared.organisation_status import works
 from shared.tables.registry import Organisation, Page, PageStep
 
 OWING_KINDS = ("regional", "municipality", "institution", "court")

@@ -13,11 +13,12 @@ from services.registry.organisations import event_of
 from services.registry.pages import event_of as page_event_of
 from services.registry.schemas.pages import EvidenceKind
 from services.registry.sorting import sort_key
-from shared import audit, clock
-from shared.database import WriteSession
-from shared.events import NewEvent, emit
+from shared import clock
+from shared.audit import recorder
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Conflict
 from shared.networks import NETWORKS
-from shared.problems import Conflict
 from shared.tables.registry import Organisation, OrganisationName, Page
 
 NAMES = frozenset({"name", "short_name"})
@@ -76,7 +77,7 @@ async def _detach(session: WriteSession, moving: Sequence[UUID]) -> None:
     )
     await session.execute(taken_out, execution_options={"synchronize_session": False})
     # The rows themselves still know whom they belonged to, and leave their audit rows when they are written.
-    await audit.record(session, Organisation)
+    await recorder.record(session, Organisation)
 
 
 async def _change(session: WriteSession, plan: BodyPlan, row: Organisation) -> list[str]:

@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registry.exchange.cells import KIND_TITLES, Dated, written, written_names
 from services.registry.exchange.columns import EXPORTED, NAME, PAGES
 from services.registry.exchange.known import OTHER_NAMES
-from shared.escaping import escaped, unescaped
 from shared.networks import NETWORKS
 from shared.tables.registry import Calendar, Organisation, OrganisationName, Page
+from shared.tabular.formula_escaping import escaped, unescaped
 
 Headings = Literal["en", "ru"]
 CHUNK_ROWS = 500

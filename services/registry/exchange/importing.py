@@ -25,9 +25,9 @@ from services.registry.schemas.exchange import (
     RefusedCell,
     Subject,
 )
-from shared.database import WriteSession
-from shared.outages import is_deadlock
-from shared.problems import Conflict, FieldError, Invalid
+from shared.database.outages import is_deadlock
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, FieldError, Invalid
 
 MAX_BYTES = 16 * 1024 * 1024
 LISTED = 1_000

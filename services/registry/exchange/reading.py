@@ -13,8 +13,8 @@ from typing import Any
 import openpyxl
 
 from services.registry.exchange.columns import BY_FIELD, NAME, field_of
-from shared.escaping import unescaped
-from shared.problems import Invalid
+from shared.http.problems import Invalid
+from shared.tabular.formula_escaping import unescaped
 
 MAX_ROWS = 20_000
 MAX_COLUMNS = 200

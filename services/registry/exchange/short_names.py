@@ -9,8 +9,8 @@ from services.registry import resolving
 from services.registry.addresses import BadAddress, parse_address
 from services.registry.exchange.drafts import Draft, PageDraft
 from services.registry.exchange.faults import Faults
-from shared.internal_http import ServiceClient
-from shared.problems import Invalid
+from shared.http.problems import Invalid
+from shared.service_client import ServiceClient
 from shared.tables.registry import Page
 
 MAX_ASKED = 50

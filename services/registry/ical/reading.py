@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from services.registry.ical.events import Fault, Interval, one_line, times, title
 from services.registry.schemas.calendars import MAX_DAYS, CalendarDay
-from shared.problems import FieldError, Invalid
+from shared.http.problems import FieldError, Invalid
 
 SHOWN_FAULTS = 100
 _PARSING = Lock()

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.schemas.page_checks import PageState, Watched
 from services.registry.walking import walked
-from shared.pagination import Paging
-from shared.problems import NotFound
+from shared.api.pagination import Paging
+from shared.http.problems import NotFound
 from shared.tables.registry import Organisation, Page, PageCheck, PageCheckCalls
 
 

@@ -17,10 +17,10 @@ from services.registry.page_checks import spending, taking
 from services.registry.schemas.page_checks import SaidOfPages
 from services.registry.settings import RegistrySettings
 from shared import clock
-from shared.database import Database
+from shared.database.sessions import Database
 from shared.ids import new_id
-from shared.internal_http import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
 from shared.logs import logger
+from shared.service_client import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
 from shared.tables.registry import Page, PageCheck
 
 log = logger(__name__)

@@ -6,7 +6,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.database import Database, WriteSession
+from shared.database.sessions import Database, WriteSession
 from shared.tables.registry import PageCheckCalls
 
 

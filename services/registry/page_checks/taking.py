@@ -13,8 +13,8 @@ from services.registry.page_checks import facts
 from services.registry.page_checks.facts import Alarm, Before
 from services.registry.schemas.page_checks import FactChange, PageState, Said, SaidOfPages
 from services.registry.schemas.pages import Step
-from shared.database import WriteSession
-from shared.events import NewEvent, emit
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from shared.tables.registry import Page, PageCheck
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.registry.schemas.directory import EXAMPLE_ID
 from services.registry.schemas.fields import Change, Line, Name, Strict
-from shared.access import Role
+from shared.auth.callers import Role
 
 
 class TokenAnswer(BaseModel):

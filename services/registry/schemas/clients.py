@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from services.registry.schemas.access import Beneath, OrganisationId
 from services.registry.schemas.directory import EXAMPLE_ID
 from services.registry.schemas.fields import Change, Moment, Name, Strict
-from shared.access import Right, Role
+from shared.auth.callers import Right, Role
 
 
 def _each_once(value: list[Right] | None) -> list[Right] | None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from services.registry.schemas.directory import EXAMPLE_ID
 from services.registry.schemas.fields import Line, Moment, OrganisationKind, Strict
-from shared.access import Right, Role
+from shared.auth.callers import Right, Role
 
 
 class CallerKind(StrEnum):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.access import Right
+from shared.auth.callers import Right
 from tests.integration.access.world import Things
 
 GOOD = frozenset({200, 201, 202, 204})

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.access import Right
+from shared.auth.callers import Right
 from tests.integration.access.calls import Call, Listing, Open, Row, body, thing
 
 

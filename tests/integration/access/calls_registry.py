@@ -1,6 +1,6 @@
 """Rows of the registry."""
 
-from shared.access import Right
+from shared.auth.callers import Right
 from tests.integration.access.calls import Call, Listing, Open, Row, body, thing
 
 FILE = "code,name,kind\nnew,Новая,institution\n".encode()

@@ -15,7 +15,7 @@ import httpx
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from shared.database import Database, WriteSession
+from shared.database.sessions import Database, WriteSession
 from shared.settings import ServiceName
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, service_under_test

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from shared import tokens
-from shared.access import Right
+from shared.auth import tokens
+from shared.auth.callers import Right
 from tests.integration.access import printed
 from tests.integration.access.calls import GOOD
 from tests.integration.access.rows import CALLS

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.access import Right
+from shared.auth.callers import Right
 from tests.integration.access import printed
 from tests.integration.access.calls import Listing
 from tests.integration.access.rows import CALLS, LISTINGS

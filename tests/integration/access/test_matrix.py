@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from shared import tokens
-from shared.access import Right
+from shared.auth import tokens
+from shared.auth.callers import Right
 from shared.settings import ServiceName
 from tests.integration.access import printed
 from tests.integration.access.calls import Call

@@ -12,10 +12,11 @@ import pytest
 from sqlalchemy import Row, select
 
 from services.ingest.intake import set_aside
-from shared import audit_columns, tables
-from shared.database import Database, WriteSession
+from shared import tables
+from shared.audit import column_policy
+from shared.database.sessions import Database, WriteSession
 from shared.settings import ServiceName
-from shared.tables.events import AuditEntry
+from shared.tables.common import AuditEntry
 from tests.harness import CENTRE_SUBJECT
 from tests.integration.access import printed
 from tests.integration.access.calls import GOOD, Call, body, thing
@@ -158,15 +159,15 @@ async def test_a_command_leaves_a_row_of_the_service_and_of_who_is_behind_it(sta
 
 def test_every_table_is_audited_or_says_why_not() -> None:
     known = set(tables.Base.metadata.tables)
-    assert known == audit_columns.AUDITED.keys() | audit_columns.UNAUDITED.keys()
-    assert not audit_columns.AUDITED.keys() & audit_columns.UNAUDITED.keys()
+    assert known == column_policy.AUDITED.keys() | column_policy.UNAUDITED.keys()
+    assert not column_policy.AUDITED.keys() & column_policy.UNAUDITED.keys()
 
 
 def test_what_is_shown_readable_is_there_and_is_no_secret() -> None:
-    for name, plain in audit_columns.AUDITED.items():
+    for name, plain in column_policy.AUDITED.items():
         columns = tables.Base.metadata.tables[name].columns
         assert plain <= set(columns.keys()), name
-        assert all(audit_columns.is_telling(columns[column].type) for column in plain), name
-        assert not plain & audit_columns.SECRET, name
+        assert all(column_policy.is_telling(columns[column].type) for column in plain), name
+        assert not plain & column_policy.SECRET, name
         hidden = tables.GUARDED.get(name, set())
         assert not plain & hidden - {"issuer"}, f"{name}: who may not read the column may read the trail"

@@ -18,9 +18,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from services.webhooks.signing import Secrets, Vault, new_secret
-from shared.database import engine_of
+from shared.database.sessions import engine_of
 from shared.ids import new_id
-from shared.tables import appeals, events, ingest, registry, webhooks
+from shared.tables import appeals, ingest, registry, webhooks
+from shared.tables import common as events
 from tests.conftest import TestDatabase
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()

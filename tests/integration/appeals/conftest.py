@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from services.appeals import worker
-from shared.events import number_committed
+from shared.events.outbox import number_committed
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 

@@ -4,8 +4,8 @@ import pytest
 
 from services.appeals import ahead, intake
 from services.appeals.judging import Item, judging
-from shared.database import Database
-from shared.events import BATCH, number_committed
+from shared.database.sessions import Database
+from shared.events.outbox import BATCH, number_committed
 from shared.tables.ingest import Message
 from tests.integration.appeals.conftest import World
 

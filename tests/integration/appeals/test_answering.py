@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 from aiohttp import web
 
-from shared import tokens
-from shared.events import number_committed
+from shared.auth import tokens
+from shared.events.outbox import number_committed
 from tests.conftest import TestDatabase
 from tests.harness import service_under_test
 from tests.integration.appeals.conftest import WEDNESDAY, World, build_world, eventually

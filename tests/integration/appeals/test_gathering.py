@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import event
 
 from services.appeals import incident_answers, incidents, tasks, worker
-from shared.access import Caller, Right, Role
-from shared.events import number_committed
+from shared.auth.callers import Caller, Right, Role
+from shared.events.outbox import number_committed
 from tests import outage
 from tests.harness import insert_organisation, insert_page
 from tests.integration.appeals.conftest import WEDNESDAY, World, eventually

@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from services.appeals import judgement_lists
 from services.appeals.judgement_lists import Filter
-from shared.access import Caller, Right, Role
-from shared.pagination import Paging
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller, Right, Role
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.test_opening import QUESTION
 from tests.integration.appeals.test_reviews import UNCLEAR, decide, execute, topic

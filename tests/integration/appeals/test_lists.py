@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from services.appeals import appeals, reviews
 from services.appeals.appeals import Filter
-from shared.access import Caller, Right, Role
-from shared.pagination import Paging
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller, Right, Role
 from tests.integration.appeals.conftest import World
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]

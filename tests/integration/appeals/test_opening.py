@@ -12,7 +12,7 @@ from services.appeals.opening import Desk, Opening, Taken
 from services.appeals.reference import Reference
 from services.appeals.timeline import Journal
 from services.appeals.understanding.judgement import Judgement
-from shared.database import Database
+from shared.database.sessions import Database
 from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message
 from tests.integration.appeals.conftest import WEDNESDAY, World

@@ -14,9 +14,9 @@ import pytest
 from services.appeals import judging, worker
 from services.appeals.settings import settings
 from services.appeals.understanding.heads import folder
-from shared import events
+from shared.events import outbox
+from shared.events.listen_notify import WakeUps
 from shared.settings import settings as shared_settings
-from shared.wakeups import WakeUps
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, service_under_test
 from tests.integration.appeals.conftest import World
@@ -35,10 +35,10 @@ class Ended:
 async def test_no_message_is_stepped_over_because_the_reading_process_ends(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "PATIENCE", 1)
+    monkeypatch.setattr(outbox, "PATIENCE", 1)
     monkeypatch.setattr(judging.Judging, "_process", lambda _: Ended())
     await world.insert_message(QUESTION)
-    await events.number_committed(world.appeals.service.database)
+    await outbox.number_committed(world.appeals.service.database)
     failed: list[str | None] = []
     consumer = worker.consumers[0]
     running = asyncio.create_task(

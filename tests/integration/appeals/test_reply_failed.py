@@ -11,7 +11,7 @@ import pytest
 from services.appeals import appeals, overdue, replies, tasks, worker
 from services.appeals.appeals import Filter
 from services.webhooks.event_types import body_of_event
-from shared.tables.events import Event
+from shared.tables.common import Event
 from tests.conftest import TestDatabase
 from tests.harness import service_under_test
 from tests.integration.appeals.conftest import WEDNESDAY, World, build_world, eventually

@@ -18,8 +18,8 @@ from sqlalchemy.dialects import postgresql
 from services.appeals import similar
 from services.appeals.gathering import Gathering
 from services.appeals.settings import settings
-from shared.access import Caller, Right, Role
-from shared.database import Database
+from shared.auth.callers import Caller, Right, Role
+from shared.database.sessions import Database
 from shared.tables.appeals import Appeal
 from tests.conftest import TestDatabase
 from tests.harness import insert_organisation

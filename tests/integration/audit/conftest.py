@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from shared import audit
-from shared.events import number_committed
+from shared.audit import recorder
+from shared.events.outbox import number_committed
 from shared.tables.registry import Organisation
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, service_under_test
@@ -25,10 +25,10 @@ async def registry(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Serv
 async def change(registry: ServiceUnderTest, number: int = 1) -> None:
     """Leave one audit row, of a change by an operator's command."""
     async with registry.service.database.write() as session:
-        audit.attribute(session, replace(audit.operator("registry", "try"), came_from="192.0.2.7"))
+        recorder.attribute(session, replace(recorder.operator("registry", "try"), came_from="192.0.2.7"))
         values = {"code": f"school{number}", "name": f"Школа № {number}"}
-        row = audit.Change(subject_id=UUID(int=number), organisation_id=UUID(int=number), after=values)
-        await audit.record(session, Organisation, [row])
+        row = recorder.Change(subject_id=UUID(int=number), organisation_id=UUID(int=number), after=values)
+        await recorder.record(session, Organisation, [row])
 
 
 async def trail(

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import text
 
-from shared.audit_chain import Head, Verdict, verify
-from shared.events import number_committed
+from shared.audit.hash_chain import Head, Verdict, verify
+from shared.events.outbox import number_committed
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest
 from tests.integration.audit.conftest import change

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import update
 
 from services.registry import people
-from shared import audit
-from shared.database import WriteSession
+from shared.audit import recorder
+from shared.database.sessions import WriteSession
 from shared.tables.registry import Organisation
 from tests.conftest import TestDatabase
 from tests.harness import CENTRE_SUBJECT, ServiceUnderTest, insert_organisation, insert_page
@@ -155,18 +155,18 @@ async def test_a_statement_that_nobody_recorded_is_not_committed(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     organisation_id = await insert_organisation(database)
-    with pytest.raises(audit.UnrecordedChange, match="gospablik try changed organisations"):
+    with pytest.raises(recorder.UnrecordedChange, match="gospablik try changed organisations"):
         async with registry.service.database.write() as session:
-            audit.attribute(session, audit.operator("registry", "try"))
+            recorder.attribute(session, recorder.operator("registry", "try"))
             await closed_past_the_orm(session, organisation_id)
     async with registry.service.database.read() as session:
         assert (await session.get_one(Organisation, organisation_id)).active
 
     async with registry.service.database.write() as session:
-        audit.attribute(session, audit.operator("registry", "try"))
+        recorder.attribute(session, recorder.operator("registry", "try"))
         await closed_past_the_orm(session, organisation_id)
-        gone = audit.Change(subject_id=organisation_id, before={"active": True}, after={"active": False})
-        await audit.record(session, Organisation, [gone])
+        gone = recorder.Change(subject_id=organisation_id, before={"active": True}, after={"active": False})
+        await recorder.record(session, Organisation, [gone])
     (row,) = await trail(registry)
     assert (row["before"], row["after"]) == ({"active": True}, {"active": False})
 
@@ -183,7 +183,7 @@ async def test_what_the_system_does_by_itself_leaves_no_rows(
     async with registry.service.database.write() as session:
         await people.ensure_demo_people(session)
         await closed_past_the_orm(session, organisation_id)
-        await audit.record(session, Organisation, unread())
+        await recorder.record(session, Organisation, unread())
     assert await trail(registry) == []
     assert await trail(registry, subject_id=str(uuid4())) == []
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.database import Database
+from shared.database.sessions import Database
 from tests.conftest import TestDatabase
 
 

@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import func, select, text
 
 from shared import clock
-from shared.database import Database, WriteSession
-from shared.events import Consumer, Handler, NewEvent, emit, number_committed, read_after, relay
+from shared.database.sessions import Database, WriteSession
+from shared.events.listen_notify import WakeUps
+from shared.events.outbox import Consumer, Handler, NewEvent, emit, number_committed, read_after, relay
 from shared.jobs import Jobs
-from shared.tables.events import AppealsCursor, Event
-from shared.wakeups import WakeUps
+from shared.tables.common import AppealsCursor, Event
 from tests.conftest import TestDatabase
 from tests.integration.ground.away import full, read_only
 
@@ -231,10 +231,10 @@ async def test_an_event_is_numbered_after_the_lock_that_its_pending_change_takes
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two failures instead of five are too many; tracebacks, slow to write in colour, are left out."""
-    monkeypatch.setattr("shared.events.PATIENCE", 2)
-    monkeypatch.setattr("shared.events.PATIENCE_WITH_TIMEOUTS", 2)
-    monkeypatch.setattr("shared.events.AFTER_OUTAGE_SECONDS", 0.05)
-    monkeypatch.setattr("shared.events.log", mock.Mock())
+    monkeypatch.setattr("shared.events.outbox.PATIENCE", 2)
+    monkeypatch.setattr("shared.events.outbox.PATIENCE_WITH_TIMEOUTS", 2)
+    monkeypatch.setattr("shared.events.outbox.AFTER_OUTAGE_SECONDS", 0.05)
+    monkeypatch.setattr("shared.events.outbox.log", mock.Mock())
 
 
 @asynccontextmanager

@@ -9,12 +9,12 @@ from uuid import UUID, uuid4
 
 from cli import database as bootstrap
 from cli.embedded.scratch import PASSWORD, migrate
-from shared.database import Database, WriteSession
-from shared.events import EPOCH_BITS, Consumer, NewEvent, emit, relay
+from shared.database.outages import is_outage
+from shared.database.sessions import Database, WriteSession
+from shared.events.listen_notify import WakeUps
+from shared.events.outbox import EPOCH_BITS, Consumer, NewEvent, emit, relay
 from shared.jobs import Jobs
-from shared.outages import is_outage
-from shared.tables.events import AppealsCursor, Event
-from shared.wakeups import WakeUps
+from shared.tables.common import AppealsCursor, Event
 from tests.two_servers import passable, two_servers
 
 

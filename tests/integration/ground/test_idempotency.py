@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from shared import idempotency
+from shared.api import idempotency
 from shared.settings import ServiceName
 from shared.tables import HIDDEN
 from tests.conftest import TestDatabase

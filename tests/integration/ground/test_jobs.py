@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.database import Database, WriteSession
+from shared.database.sessions import Database, WriteSession
 from shared.jobs import Jobs, TryLater
 from tests.conftest import TestDatabase
 from tests.integration.ground.away import full, read_only

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 
 from shared import logs
-from shared.database import Database
+from shared.database.sessions import Database
 from shared.tables.registry import Person
 from tests.conftest import TestDatabase
 

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
-from shared.database import Database, WriteSession, driver_connection
-from shared.outages import is_outage, is_timeout, sqlstate
+from shared.database.outages import is_outage, is_timeout, sqlstate
+from shared.database.sessions import Database, WriteSession, driver_connection
 from tests.conftest import TestDatabase
 
 CURSOR = "INSERT INTO appeals_cursors (consumer, position) VALUES ('one', :position)"

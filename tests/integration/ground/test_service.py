@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-from shared.database import WriteSession
+from shared.database.sessions import WriteSession
 from tests.conftest import SERVICES, TestDatabase
 from tests.harness import service_under_test
 from tests.integration.ground.away import full, read_only

@@ -13,9 +13,9 @@ from services.appeals import alerts, appeals, overdue, replies
 from services.ingest.intake import messages, set_aside
 from services.ingest.publishing import publications
 from services.webhooks import deliveries
-from shared.access import Caller, Right, Role
-from shared.database import WriteSession
-from shared.pagination import Paging
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller, Right, Role
+from shared.database.sessions import WriteSession
 from shared.tables.ingest import SetAside
 from tests.integration.growth.plans import MODES
 from tests.integration.growth.region import OPEN, Region

@@ -11,7 +11,7 @@ import asyncpg
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.database import Database, WriteSession
+from shared.database.sessions import Database, WriteSession
 
 # A prepared statement is planned anew for its values at first, later perhaps once for all values.
 MODES = ("force_custom_plan", "force_generic_plan")

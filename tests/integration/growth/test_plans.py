@@ -8,7 +8,7 @@ import pytest
 
 from cli import database as bootstrap
 from cli.embedded.scratch import PASSWORD, migrate, scratch_server
-from shared.database import Database
+from shared.database.sessions import Database
 from tests.conftest import MEMORY, OPTIONS, TestDatabase
 from tests.integration.growth.hot import HOT, Hot
 from tests.integration.growth.plans import explain, faults

@@ -12,9 +12,9 @@ from services.appeals import retention as appeals_retention
 from services.ingest import retention as ingest_retention
 from services.registry import retention as registry_retention
 from services.webhooks import retention as webhooks_retention
-from shared.database import Database
+from shared.database.purge import Rule, Terms, purge
+from shared.database.sessions import Database
 from shared.jobs import Jobs, ScheduleHandler
-from shared.purge import Rule, Terms, purge
 from shared.settings import ServiceName
 from tests.conftest import TestDatabase
 from tests.harness import service_under_test

@@ -9,8 +9,8 @@ import pytest
 from cli import database as bootstrap
 from cli.embedded.scratch import PASSWORD, migrate, scratch_server
 from shared import clock
-from shared.database import Database
-from shared.purge import Terms, purge
+from shared.database.purge import Terms, purge
+from shared.database.sessions import Database
 from tests.conftest import MEMORY, OPTIONS
 from tests.integration.growth.test_purge import rules_of
 

@@ -257,7 +257,7 @@ async def test_an_event_that_nests_too_deep_fails_none_that_come_with_it(
 ) -> None:
     # As if a parser had let it through: the intake itself must hold.
     monkeypatch.setattr(door, "too_deep", lambda _body: False)
-    monkeypatch.setattr("shared.body_limit.too_deep", lambda _body: False)
+    monkeypatch.setattr("shared.http.body_limit.too_deep", lambda _body: False)
     async with bench(database, keys_dir) as one:
         deep: Any = "end"
         for _ in range(800):

@@ -14,8 +14,8 @@ from services.ingest import retention
 from services.ingest.intake.feed import DatabaseFeed
 from services.ingest.intake.taking import Batch, Taken, take, take_many
 from services.ingest.networks.port import Author, Incoming, PageRef, Parsed, Unreadable
-from shared.database import WriteSession
-from shared.purge import Terms, purge
+from shared.database.purge import Terms, purge
+from shared.database.sessions import WriteSession
 from tests.conftest import TestDatabase
 from tests.harness import insert_organisation, insert_page
 from tests.integration.ingest.bench import MOMENT, Bench, made_bench

@@ -14,7 +14,7 @@ from services.ingest.schemas.tokens import TokenIn
 from services.ingest.settings import IngestSettings
 from services.ingest.tokens.accounts import AccountBook
 from services.ingest.tokens.credentials import add
-from shared.database import Database
+from shared.database.sessions import Database
 from tests.conftest import TestDatabase
 from tests.harness import service_under_test
 from tests.integration.ingest.conftest import KEYS

@@ -14,7 +14,7 @@ from services.ingest.intake.threads import differing
 from services.ingest.networks.port import Author, Incoming, PageRef, Parsed, ThreadMark
 from services.ingest.networks.vk.reading import Seen
 from shared import clock
-from shared.database import WriteSession
+from shared.database.sessions import WriteSession
 from tests.conftest import TestDatabase
 from tests.integration.growth.plans import MODES, explain
 from tests.integration.ingest.bench import made_bench

@@ -25,7 +25,7 @@ from services.ingest.networks.port import (
 )
 from services.ingest.settings import IngestSettings, ingest_settings
 from shared import clock
-from shared.database import Database
+from shared.database.sessions import Database
 from tests.conftest import TestDatabase
 from tests.harness import insert_organisation, insert_page
 

@@ -261,5 +261,5 @@ async def test_a_system_that_lost_access_gives_none_with_a_token_from_before(
             later += timedelta(minutes=5)
             taken = {"expires_at": later.isoformat()}
         assert (await registry.client.patch(path, json=taken, headers=operations)).status_code == 200
-    with mock.patch("shared.current_access.clock.now", return_value=later):
+    with mock.patch("shared.auth.token_recheck.clock.now", return_value=later):
         assert (await registry.client.post(PATH, json=body, headers=own)).status_code == 401

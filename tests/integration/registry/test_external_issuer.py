@@ -18,7 +18,8 @@ import httpx
 import pytest
 
 from cli.embedded.scratch import free_port
-from shared import clock, oidc
+from shared import clock
+from shared.auth import oidc
 from shared.settings import ServiceName
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, environment, insert_organisation, service_under_test
@@ -184,7 +185,7 @@ async def test_without_keys_nobody_knows(registry: ServiceUnderTest, issuer: Run
     await known(registry)
     headers = await issuer.bearer("f:1:tanya")
     await issuer.fail(kind)
-    with mock.patch("shared.oidc.TIMEOUT", aiohttp.ClientTimeout(total=0.3)):
+    with mock.patch("shared.auth.oidc.TIMEOUT", aiohttp.ClientTimeout(total=0.3)):
         answer = await registry.client.get(ME, headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
     own = {"Authorization": f"Bearer {registry.token('head')}"}

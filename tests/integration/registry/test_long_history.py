@@ -15,8 +15,8 @@ from services.registry.coverage import history
 from services.registry.coverage.standing import Filter
 from services.registry.page_checks import listing
 from services.registry.schemas.coverage import Step
-from shared.access import Caller, Right, Role
-from shared.pagination import Paging
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller, Right, Role
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from shared import tokens
+from shared.auth import tokens
 from tests.conftest import TestDatabase
 from tests.harness import CENTRE_SUBJECT, ServiceUnderTest, service_under_test
 from tests.integration.registry.conftest import make, pointers

@@ -17,7 +17,7 @@ from services.registry.page_checks import running
 from services.registry.page_checks.running import Ask, Checks
 from services.registry.schemas.page_checks import SaidOfPages
 from services.registry.settings import RegistrySettings
-from shared.internal_http import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
+from shared.service_client import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page
 from tests.integration.registry.conftest import make

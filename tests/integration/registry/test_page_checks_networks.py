@@ -25,7 +25,7 @@ from emulators.vk.world import VkWorld
 from services.registry.page_checks import running
 from services.registry.page_checks.running import Checks
 from services.registry.settings import RegistrySettings
-from shared.internal_http import ServiceClient
+from shared.service_client import ServiceClient
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 from tests.integration.ingest.conftest import KEYS, TOKEN_FIELDS, Emulator, running_emulator

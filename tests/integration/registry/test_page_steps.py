@@ -11,7 +11,7 @@ import pytest
 from services.registry import page_steps
 from services.registry.page_steps import SYSTEM, Evidence
 from services.registry.schemas.pages import EvidenceKind, Step
-from shared.problems import Conflict
+from shared.http.problems import Conflict
 from tests.conftest import TestDatabase
 from tests.harness import CENTRE_SUBJECT, ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers

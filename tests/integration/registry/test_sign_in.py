@@ -22,8 +22,9 @@ from services.registry import passwords, people, throttle, worker
 from services.registry import sign_in as sign_in_module
 from services.registry.sign_in import ACCESS_LIFETIME
 from services.registry.turns import Turns
-from shared import clock, tokens
-from shared.database import POOL_SIZES
+from shared import clock
+from shared.auth import tokens
+from shared.database.sessions import POOL_SIZES
 from shared.tables.registry import Person
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, service_under_test

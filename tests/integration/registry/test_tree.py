@@ -13,7 +13,7 @@ from services.registry.schemas.directory import OrganisationChange, Organisation
 from services.registry.schemas.names import NameNew
 from services.registry.schemas.pages import EvidenceKind, PageChange, Step
 from services.registry.schemas.successions import SuccessionNew
-from shared.database import WriteSession
+from shared.database.sessions import WriteSession
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_page
 from tests.integration.registry.conftest import make, misplaced, waits_for_lock

@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestServer
 from services.webhooks.dispatch import Dispatcher, Outcome
 from services.webhooks.fanout import consumer
 from services.webhooks.settings import webhooks_settings
-from shared.database import Database
-from shared.events import NewEvent, emit, number_committed
+from shared.database.sessions import Database
+from shared.events.outbox import NewEvent, emit, number_committed
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, service_under_test
 

@@ -11,8 +11,8 @@ import svix
 
 from services.webhooks.dispatch import FAILING_SHARE, SCHEDULE
 from services.webhooks.fanout import consumer, fan_out
-from shared.events import Consumer
-from shared.tables.events import Event, WebhooksCursor
+from shared.events.outbox import Consumer
+from shared.tables.common import Event, WebhooksCursor
 from tests.conftest import TestDatabase
 from tests.harness import insert_organisation, service_under_test
 from tests.integration.webhooks.conftest import Hooks, Receiver

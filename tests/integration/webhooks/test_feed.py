@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.events import NewEvent, emit
+from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from tests.harness import insert_organisation
 from tests.integration.webhooks.conftest import Hooks, Receiver

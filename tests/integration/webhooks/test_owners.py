@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared import clock, tokens
+from shared import clock
+from shared.auth import tokens
 from tests.harness import insert_organisation, service_under_test
 from tests.integration.webhooks.conftest import Hooks, Receiver
 from tests.integration.webhooks.test_personal_data import MASKED, SAID, asks, wrote

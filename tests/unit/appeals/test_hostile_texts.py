@@ -34,7 +34,7 @@ from services.appeals.understanding.stems import fold, plain, words_of
 from services.appeals.understanding.understand import Understanding
 from services.appeals.understanding.urgency_signs import signs, signs_of_post
 from shared.masking import mask
-from shared.morphology import analyzer
+from shared.text.morphology import analyzer
 from tests.regex_steps import Steps, samples
 
 SHAPES = (

@@ -19,7 +19,7 @@ from services.appeals.settings import AppealsSettings
 from services.appeals.understanding.judgement import Context
 from services.appeals.understanding.limits import READ
 from services.appeals.understanding.understand import Understanding
-from shared.problems import Unavailable
+from shared.http.problems import Unavailable
 
 ITEMS = [
     ("Когда починят свет на улице Ленина в Кабанске?", Context()),

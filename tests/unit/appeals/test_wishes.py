@@ -3,7 +3,7 @@
 import pytest
 
 from services.appeals.wishes import PLACE, Place, Wishes
-from shared.problems import Invalid
+from shared.http.problems import Invalid
 
 KNOWN: Place = {"municipality": "81628000", "settlement": "Кабанск", "street": "улица Ленина", "house": "7"}
 

@@ -16,7 +16,7 @@ from services.gateway.settings import DeskSettings
 from services.ingest.settings import IngestSettings
 from services.registry.settings import RegistrySettings
 from services.webhooks.settings import WebhooksSettings
-from shared.purge import Terms
+from shared.database.purge import Terms
 from shared.settings import Settings
 
 _ROOT = Path(__file__).parents[3]

@@ -11,7 +11,7 @@ from cli.embedded.layout import AlreadyRunningError, Layout
 from cli.embedded.secrets import load_secrets
 from cli.embedded.settings import SERVICES
 from cli.keys import ensure_keys
-from shared import tokens
+from shared.auth import tokens
 
 
 def _mode(path: Path) -> int:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from services.registry.rights_document import MEANINGS, PEOPLE, render
-from shared.access import RIGHTS, Right, Role
+from shared.auth.callers import RIGHTS, Right, Role
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "access.md"
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from shared.audit_chain import GENESIS, Head, link
-from shared.audit_columns import shown
+from shared.audit.column_policy import shown
+from shared.audit.hash_chain import GENESIS, Head, link
 from shared.settings import settings
 from shared.tables.ingest import NetworkToken
 from shared.tables.registry import Calendar, Organisation, Person

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.classifier import by_name, classes, fold_name, groups
+from shared.topic_taxonomy import by_name, classes, fold_name, groups
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "reference" / "topics.csv"
 NAMED = by_name()

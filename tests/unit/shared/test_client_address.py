@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from fastapi import Request
 
-from shared.client_address import client_address, counted_address
+from shared.http.client_address import client_address, counted_address
 
 GATEWAY = "10.1.0.0/24, fd00::/64"
 
@@ -30,7 +30,7 @@ def _from(peer: str, told: str) -> Request:
 def test_nobody_chooses_the_address_that_they_are_counted_by(
     peer: str, told: str, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.client_address.settings", lambda: SimpleNamespace(gateway_networks=GATEWAY))
+    monkeypatch.setattr("shared.http.client_address.settings", lambda: SimpleNamespace(gateway_networks=GATEWAY))
     assert client_address(_from(peer, told)) == address
 
 

@@ -12,7 +12,7 @@ from cli.written import replacing_table
 from services.appeals.training_set import _csv
 from services.registry.csv_answers import csv_answer
 from services.registry.exchange.exporting import csv_chunks
-from shared.escaping import escaped, harmless, unescaped
+from shared.tabular.formula_escaping import escaped, harmless, unescaped
 
 SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 # What people and attackers put around a sign.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from services.webhooks.event_types import EventName
-from shared.event_types import EVENT_RIGHTS
+from shared.contracts.catalogue import EVENT_RIGHTS
 
 ROOT = Path(__file__).parents[3]
 SUBJECTS = {name.partition(".")[0] for name in EVENT_RIGHTS}

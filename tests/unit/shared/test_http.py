@@ -11,14 +11,15 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, Field
 
-from shared import problems, tokens
-from shared.access import Caller, Right, allowed
-from shared.body_limit import BodyLimit
-from shared.identity import Identities, Known
-from shared.oidc import Verified
-from shared.pagination import Page, PagingDep, decode_cursor, encode_cursor
-from shared.preconditions import RequiredVersion, check_version, set_etag
-from shared.problems import Conflict, Problem
+from shared.api.pagination import Page, PagingDep, decode_cursor, encode_cursor
+from shared.api.preconditions import RequiredVersion, check_version, set_etag
+from shared.auth import tokens
+from shared.auth.callers import Caller, Right, allowed
+from shared.auth.identity import Identities, Known
+from shared.auth.oidc import Verified
+from shared.http import problems
+from shared.http.body_limit import BodyLimit
+from shared.http.problems import Conflict, Problem
 from shared.settings import settings
 
 PEOPLE = tokens.new_key("gospablik.1")

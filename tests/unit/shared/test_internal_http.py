@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from shared import tokens
-from shared.internal_http import ServiceClient, ServiceRefused, ServiceUnavailable
+from shared.auth import tokens
+from shared.auth.tokens import Signer
+from shared.service_client import ServiceClient, ServiceRefused, ServiceUnavailable
 from shared.settings import Settings
-from shared.tokens import Signer
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.json_depth import too_deep
+from shared.http.json_depth import too_deep
 
 VALUES = st.recursive(
     st.none() | st.integers() | st.text(alphabet='[]{}"\\aж'),

@@ -9,8 +9,8 @@ from fastapi import FastAPI, Response
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from shared.http.request_log import API_HEADERS, Observe
 from shared.logs import logger
-from shared.observe import API_HEADERS, Observe
 
 
 @pytest.fixture

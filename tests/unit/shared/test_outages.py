@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.appeals.judging import ReadingAwayError
-from shared.internal_http import ServiceAway, ServiceUnavailable
-from shared.outages import is_outage
+from shared.database.outages import is_outage
+from shared.service_client import ServiceAway, ServiceUnavailable
 
 
 def _of_code(code: str) -> Exception:

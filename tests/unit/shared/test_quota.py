@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared import quota
-from shared.quota import Quota
+from shared.http import rate_limit
+from shared.http.rate_limit import Quota
 
 
 class Clock:
@@ -33,7 +33,7 @@ def test_the_headers_are_those_of_the_draft() -> None:
 
 
 def test_a_flood_of_callers_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quota, "MOST_CALLERS", 100)
+    monkeypatch.setattr(rate_limit, "MOST_CALLERS", 100)
     found = Quota(60, 60, Clock())
     for number in range(1000):
         found.take(str(number))

@@ -9,8 +9,8 @@ import pytest
 import time_machine
 from joserfc.jwk import KeySet
 
-from shared import oidc, tokens
-from shared.tokens import BadToken, Signer
+from shared.auth import oidc, tokens
+from shared.auth.tokens import BadToken, Signer
 
 PEOPLE = tokens.new_key("gospablik.1")
 APPEALS = tokens.new_key("appeals.1")

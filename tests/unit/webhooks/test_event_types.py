@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.webhooks.event_types import CATALOGUE, EventName, body_of, body_of_event
-from shared.tables.events import Event
+from shared.tables.common import Event
 
 NOW = datetime(2026, 11, 25, 4, tzinfo=UTC)
 SCHOOL = UUID("0198f3a0-0000-7000-8000-000000000001")

@@ -10,7 +10,7 @@ from services.appeals.understanding.judgement import Context
 from services.appeals.understanding.model_store import Store, StoreError, digests
 from services.appeals.understanding.taught import LEAST_ROWS, Joint, Labels
 from services.appeals.understanding.understand import Understanding
-from shared.classifier import classes
+from shared.topic_taxonomy import classes
 
 BUILT_IN = Understanding.load()
 # The first two are groups; the second by its own name, the third names nothing here.

@@ -14,7 +14,7 @@ from services.appeals.understanding.model_store import Store, StoreError
 from services.appeals.understanding.taught import Taught
 from services.appeals.understanding.teaching import Outcome, Source, is_better, teach
 from services.appeals.understanding.understand import Understanding
-from shared.classifier import classes
+from shared.topic_taxonomy import classes
 from tests.unit.appeals.understanding import invented
 
 OWN = {"Дороги": "Отдел первый", "Вода": "Отдел второй", "Мусор": "Отдел третий"}

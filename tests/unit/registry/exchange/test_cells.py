@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.registry.exchange import cells
 from services.registry.exchange.faults import BadCell, cell_name
 from shared.clock import REGION_ZONE
-from shared.escaping import unescaped
+from shared.tabular.formula_escaping import unescaped
 
 
 @pytest.mark.parametrize(

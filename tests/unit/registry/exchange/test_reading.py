@@ -10,7 +10,7 @@ import pytest
 
 from services.registry.exchange import reading
 from services.registry.exchange.reading import read_sheet
-from shared.problems import Invalid
+from shared.http.problems import Invalid
 
 TEXT = "Код;Наименование;Чужое\r\ns1;Школа № 1;x\r\n\r\ns2;«Ёлочка»;\r\n"
 

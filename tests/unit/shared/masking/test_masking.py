@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.masking import SNIPPET, mask, mask_values, snippet
-from shared.masking.numbers import luhn, person_inn, snils
+from shared.masking.identifiers import luhn, person_inn, snils
 
 CASES = list(csv.DictReader((Path(__file__).parent / "cases.csv").read_text(encoding="utf-8").splitlines()))
 WORDS = sorted({word for case in CASES for word in case["text"].split()})

@@ -1,0 +1,148 @@
+"""Lists: newest first, opaque cursors bound to filter and caller, limits capped by the server."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import Depends, Query, Request, Response
+from fastapi.dependencies.models import Dependant
+from pydantic import BaseModel, Field
+from sqlalchemy import BindParameter, ColumnElement, literal, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from shared.auth.callers import CallerDep
+from shared.http.problems import FieldError, Invalid
+from shared.settings import settings
+
+MAX_LIMIT = 200
+
+T = TypeVar("T")
+
+
+class Page(BaseModel, Generic[T]):
+    """One page of a list. `next_cursor` is absent on the last page."""
+
+    items: list[T]
+    next_cursor: str | None = Field(default=None, description="Send as `cursor` for the next page")
+
+
+def _signature(payload: bytes, binding: str) -> bytes:
+    key = settings().cursor_key.get_secret_value().encode()
+    return hmac.new(key, binding.encode() + b"\n" + payload, hashlib.sha256).digest()[:12]
+
+
+def encode_cursor(position: Sequence[Any], binding: str) -> str:
+    """An opaque cursor that only the same caller with the same filter can use."""
+    values = [value.isoformat() if isinstance(value, datetime) else value for value in position]
+    payload = json.dumps([str(value) if isinstance(value, UUID) else value for value in values]).encode()
+    return base64.urlsafe_b64encode(_signature(payload, binding) + payload).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, binding: str) -> list[Any]:
+    """The position in a cursor. Raises `Invalid` naming `query/cursor` for one of another list or caller."""
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except ValueError:
+        raw = b""
+    payload = raw[12:]
+    if not payload or not hmac.compare_digest(raw[:12], _signature(payload, binding)):
+        detail = "The cursor belongs to another list, filter or caller, or is damaged"
+        raise Invalid(detail, errors=[FieldError(pointer="query/cursor", detail=detail)])
+    position: list[Any] = json.loads(payload)
+    return position
+
+
+@dataclass(frozen=True)
+class Paging:
+    """What the request asks of a list: how many, and from where."""
+
+    limit: int
+    cursor: str | None
+    binding: str
+    url: str
+
+    def after(
+        self,
+        columns: Sequence["InstrumentedAttribute[Any] | ColumnElement[Any]"],
+        parse: Sequence[Callable[[Any], Any]],
+        *,
+        descending: bool = True,
+    ) -> ColumnElement[bool] | None:
+        """The condition that continues after the cursor, in the order of `columns`."""
+        if self.cursor is None:
+            return None
+        position = [
+            convert(value) for convert, value in zip(parse, decode_cursor(self.cursor, self.binding), strict=True)
+        ]
+        left = tuple_(*columns)
+        return left < tuple_(*position) if descending else left > tuple_(*position)
+
+    def page(
+        self, rows: Sequence[T], position: Callable[[T], Sequence[Any]], response: Response
+    ) -> tuple[list[T], str | None]:
+        """Cut `limit + 1` fetched rows to a page and its next cursor; sets the `Link` header."""
+        if len(rows) <= self.limit:
+            return list(rows), None
+        kept = list(rows[: self.limit])
+        cursor = encode_cursor(position(kept[-1]), self.binding)
+        response.headers["Link"] = f'<{self.url}cursor={cursor}>; rel="next"'
+        return kept, cursor
+
+
+def paging(
+    request: Request,
+    caller: CallerDep,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many, 200 at most")] = 50,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+) -> Paging:
+    """Dependency: the paging of this request, bound to its path, filter and caller.
+
+    Raises `Invalid` naming parameters that the list does not know: a filter with a slip would narrow nothing.
+    """
+    refuse_unknown_parameters(request)
+    filters = sorted((k, v) for k, v in request.query_params.multi_items() if k not in {"cursor", "limit"})
+    query = urlencode([(k, v) for k, v in request.query_params.multi_items() if k != "cursor"])
+    return Paging(
+        limit=limit,
+        cursor=cursor,
+        binding=json.dumps([request.url.path, filters, caller.subject]),
+        url=f"{request.url.path}?{query}{'&' if query else ''}",
+    )
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """Raise `Invalid` naming the query parameters that the route does not know."""
+    named = set(request.query_params) - {"cursor", "limit"}
+    if not named:
+        return
+    known = set(_parameters(request.scope["route"].dependant))
+    if unknown := sorted(named - known):
+        detail = f"No such parameter. Known: {', '.join(sorted(known))}"
+        errors = [FieldError(pointer=f"query/{name}", detail=detail) for name in unknown]
+        raise Invalid(f"Unknown: {', '.join(error.pointer for error in errors)}", errors=errors)
+
+
+def _parameters(dependant: Dependant) -> Iterator[str]:
+    """Names of the query parameters that a route and all that it depends on take."""
+    yield from (field.alias for field in dependant.query_params)
+    for needed in dependant.dependencies:
+        yield from _parameters(needed)
+
+
+def inline_literal(value: T) -> BindParameter[T]:
+    """Return a value of a fixed set as a literal of the statement instead of a parameter.
+
+    A prepared statement may get one plan for all values: it uses no partial index, and walks a whole list for a
+    value that few rows have. So each of these values has a statement, and a plan, of its own.
+    """
+    return literal(value, literal_execute=True)
+
+
+PagingDep = Annotated[Paging, Depends(paging)]

@@ -1,0 +1,64 @@
+"""ETags and `If-Match`: nobody overwrites what they did not see."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Response
+
+from shared.http.problems import Invalid, PreconditionFailed, PreconditionRequired
+
+
+def etag(version: int) -> str:
+    """The ETag of a version."""
+    return f'"{version}"'
+
+
+def set_etag(response: Response, version: int) -> None:
+    """Tell the client which version it saw."""
+    response.headers["ETag"] = etag(version)
+
+
+IfMatch = Annotated[str | None, Header(examples=['"3"'])]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What `If-Match` says. `version` is None where it is `*`, or where nothing is `given`."""
+
+    given: bool
+    version: int | None
+
+
+UNSEEN = Seen(given=False, version=None)
+
+
+def seen_version(if_match: IfMatch = None) -> Seen:
+    """Dependency: the version in `If-Match`, which may be left out. Raises 422 when malformed."""
+    if if_match is None or if_match == "*":
+        return Seen(if_match is not None, None)
+    value = re.fullmatch(r'"(\d{1,18})"', if_match.strip())
+    if value is None:
+        raise Invalid.field("header/If-Match", 'Expected an ETag such as "3"')
+    return Seen(given=True, version=int(value[1]))
+
+
+def required_version(if_match: IfMatch = None) -> int | None:
+    """Dependency: the version in `If-Match`; None for `*`. Raises 428 when absent, 422 when malformed."""
+    if if_match is None:
+        raise PreconditionRequired("This change needs the header «If-Match» with the ETag of what you saw")
+    return seen_version(if_match).version
+
+
+def check_version(current: int, wanted: int | None, **changed: Any) -> None:
+    """Raise 412 when the thing has moved on since the caller saw it; `changed` names by what."""
+    if wanted is not None and wanted != current:
+        raise PreconditionFailed(
+            f"You saw version {wanted}, it is now {current}: read it again",
+            headers={"ETag": etag(current)},
+            **changed,
+        )
+
+
+OptionalVersion = Annotated[Seen, Depends(seen_version)]
+RequiredVersion = Annotated[int | None, Depends(required_version)]

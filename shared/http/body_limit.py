@@ -1,0 +1,66 @@
+"""Limits on request bodies: their size, and how deep JSON nests. What is too large is read to its end first.
+
+A server that answers and closes while the client still sends resets the connection, and most clients then report
+a broken pipe instead of the answer. The gateway's own, larger limit bounds what is thrown away.
+"""
+
+from collections.abc import Callable, Mapping
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.http.json_depth import DEEPEST, too_deep
+from shared.http.problems import BadRequest, Problem, TooLarge
+
+
+class BodyLimit:
+    """ASGI middleware: bodies over `limit()` bytes get 413 without being kept; paths in `others` differ.
+
+    JSON that nests too deep gets 400: whoever walks over it further in would end in the middle.
+    """
+
+    def __init__(self, app: ASGIApp, limit: Callable[[], int], others: Mapping[str, int] | None = None) -> None:
+        self.app = app
+        self.limit = limit
+        self.others = others or {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Buffer a body within the limit for the app; refuse a larger one once all of it has come."""
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+            await self.app(scope, receive, send)
+            return
+        limit = self.others.get(scope["path"]) or self.limit()
+        kept: list[Message] = []
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return  # the client went away
+            size += len(message.get("body", b""))
+            more = message.get("more_body", False)
+            if size <= limit:
+                kept.append(message)
+            else:
+                kept.clear()
+        if size > limit:
+            await _refuse(TooLarge(f"The body has {size} bytes; this service takes {limit}"), scope, receive, send)
+            return
+        if _may_be_json(scope) and too_deep(b"".join(message.get("body", b"") for message in kept)):
+            await _refuse(
+                BadRequest(f"The nesting of the body is deeper than {DEEPEST} levels"), scope, receive, send
+            )
+            return
+
+        async def replay() -> Message:
+            return kept.pop(0) if kept else await receive()
+
+        await self.app(scope, replay, send)
+
+
+async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    await problem.response(scope["path"])(scope, receive, send)
+
+
+def _may_be_json(scope: Scope) -> bool:
+    """Return whether somebody may read it as JSON: it says so or nothing, or a network pushes it."""
+    kind = dict(scope["headers"]).get(b"content-type", b"").lower()
+    return not kind or b"json" in kind or scope["path"].startswith("/callbacks/")

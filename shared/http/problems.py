@@ -1,0 +1,378 @@
+"""Errors as RFC 9457 problem documents. Each is a class that knows its status and its stable type."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.database.outages import is_outage, sqlstate
+from shared.logs import logger
+
+log = logger(__name__)
+
+STATEMENT_TIMEOUT = "57014"
+_READS = ("GET", "HEAD", "OPTIONS")
+MEDIA_TYPE = "application/problem+json"
+UNEXPECTED = "The error is logged; see whether the change was made before you send it again"
+TOO_SLOW = "The query took longer than a read may take and was cancelled: ask for less, by narrower filters"
+# An outage of the database is seldom over sooner.
+RETRY_AFTER_SECONDS = 5
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field; `pointer` is a JSON pointer into the body, or `query/…`, `header/…`."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """The body of every error."""
+
+    type: str = Field(examples=["/problems/not-found"])
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    errors: list[FieldError] | None = None
+
+
+class Problem(Exception):  # noqa: N818 — RFC 9457 calls it so
+    """An error that answers for itself. Subclasses set `status`, `slug` and `title`."""
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something went wrong on our side"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: dict[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = list(errors)
+        self.headers = headers
+        self.extra = extra
+
+    @classmethod
+    def field(cls, pointer: str, detail: str) -> "Problem":
+        """A problem with one named field."""
+        return cls(detail, errors=[FieldError(pointer=pointer, detail=detail)])
+
+    def response(self, instance: str) -> JSONResponse:
+        """The problem as an HTTP response."""
+        document = ProblemDocument(
+            type=f"/problems/{self.slug}",
+            title=self.title,
+            status=self.status,
+            detail=self.detail,
+            instance=instance,
+            errors=self.errors or None,
+        ).model_dump(exclude_none=True)
+        return JSONResponse(
+            jsonable_encoder(document | self.extra),
+            status_code=self.status,
+            media_type=MEDIA_TYPE,
+            headers=self.headers,
+        )
+
+
+class BadRequest(Problem):
+    """The request cannot be read."""
+
+    status, slug, title = 400, "bad-request", "The request cannot be read"
+
+
+class Unauthenticated(Problem):
+    """No valid token."""
+
+    status, slug, title = 401, "unauthenticated", "Sign in first"
+
+    def __init__(self, detail: str, **kwargs: Any) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="gospablik"'}, **kwargs)
+
+
+class Forbidden(Problem):
+    """The caller's role does not allow this."""
+
+    status, slug, title = 403, "forbidden", "Not allowed"
+
+
+class NotFound(Problem):
+    """No such thing, or none that the caller may see."""
+
+    status, slug, title = 404, "not-found", "Not found"
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, the method does not."""
+
+    status, slug, title = 405, "method-not-allowed", "Method not allowed"
+
+
+class Conflict(Problem):
+    """The state of the thing does not allow this now."""
+
+    status, slug, title = 409, "conflict", "Conflict"
+
+
+class Gone(Problem):
+    """It was there, and its term has passed."""
+
+    status, slug, title = 410, "gone", "Gone"
+
+
+class Duplicate(Conflict):
+    """Such a thing exists already."""
+
+    slug, title = "duplicate", "Exists already"
+
+
+class ReplyUnderWay(Conflict):
+    """Another reply to the appeal is under way; `reply` names it."""
+
+    slug, title = "reply-under-way", "Another reply is under way"
+
+
+class DecidedByAnother(Conflict):
+    """Another person has decided otherwise meanwhile; `decision` names it."""
+
+    slug, title = "decided-by-another", "Another person has decided otherwise"
+
+
+class InFlight(Conflict):
+    """A request with this idempotency key is being carried out."""
+
+    slug, title = "in-flight", "The first request with this key is still running"
+
+
+class PreconditionFailed(Problem):
+    """`If-Match` names a version that is no longer current."""
+
+    status, slug, title = 412, "precondition-failed", "Changed in the meantime"
+
+
+class TooLarge(Problem):
+    """The body is larger than this route takes."""
+
+    status, slug, title = 413, "too-large", "Too large"
+
+
+class Invalid(Problem):
+    """The payload is readable but wrong; `errors` names each field."""
+
+    status, slug, title = 422, "invalid", "Some fields are wrong"
+
+
+class KeyReused(Invalid):
+    """The idempotency key was used with another payload."""
+
+    slug, title = "key-reused", "Idempotency key used with another payload"
+
+
+class PreconditionRequired(Problem):
+    """This change needs `If-Match`."""
+
+    status, slug, title = 428, "precondition-required", "Send If-Match with the version you saw"
+
+
+class TooManyRequests(Problem):
+    """Slow down."""
+
+    status, slug, title = 429, "too-many-requests", "Too many requests"
+
+
+class UpstreamFailed(Problem):
+    """Another service did not answer as it should."""
+
+    status, slug, title = 502, "upstream-failed", "Another service failed"
+
+
+class Unavailable(Problem):
+    """Not possible right now; try again."""
+
+    status, slug, title = 503, "unavailable", "Not available right now"
+
+
+def of_outage(method: str) -> Unavailable:
+    """The problem of a request that met an outage; what answers a lost commit nobody can know."""
+    if method in _READS:
+        detail = "The service cannot reach what it needs, its database maybe: ask again in a moment"
+    else:
+        detail = (
+            "The service cannot reach what it needs, its database maybe. Whether the request was carried out is "
+            "not known: look before you send it again, or send it with the same Idempotency-Key"
+        )
+    return Unavailable(detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+class TooSlow(Problem):
+    """The database did not find the answer in time; a narrower question may be answered."""
+
+    status, slug, title = 503, "too-slow", "The answer takes too long to find"
+
+
+def catalogue() -> dict[str, dict[str, Any]]:
+    """Every kind of problem by slug, made from the classes."""
+
+    def walk(kind: type[Problem]) -> list[type[Problem]]:
+        return [kind, *(found for child in kind.__subclasses__() for found in walk(child))]
+
+    return {
+        kind.slug: {"status": kind.status, "title": kind.title, "description": (kind.__doc__ or "").strip()}
+        for kind in walk(Problem)
+    }
+
+
+def responses(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` for the problems a route may answer with."""
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        entry = by_status.setdefault(
+            kind.status,
+            {"description": HTTPStatus(kind.status).phrase, "content": {MEDIA_TYPE: {}}},
+        )
+        entry["content"][MEDIA_TYPE].setdefault("examples", {})[kind.slug] = {
+            "value": {
+                "type": f"/problems/{kind.slug}",
+                "title": kind.title,
+                "status": kind.status,
+                "detail": (kind.__doc__ or "").strip(),
+            }
+        }
+    return by_status
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    where, *path = location
+    prefix = "" if where == "body" else str(where)
+    return prefix + "".join(f"/{part}" for part in path) if path or prefix else "/"
+
+
+def _detail(item: Any) -> str:
+    where, *path = item["loc"]
+    # A parameter that takes several.
+    if where == "query" and len(path) == 2 and isinstance(item["input"], str) and "," in item["input"]:
+        one, other, *_ = item["input"].split(",")
+        return f"{item['msg']}. Repeat the parameter for several: {path[0]}={one}&{path[0]}={other}"
+    return str(item["msg"])
+
+
+_BY_STATUS: dict[int, type[Problem]] = {
+    400: BadRequest,
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: TooLarge,
+    429: TooManyRequests,
+    503: Unavailable,
+}
+
+
+def _methods_of(request: Request) -> list[str]:
+    # Starlette names the methods of the first route of a path only.
+    routes = request.app.routes
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
+    ]
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the app a problem document."""
+
+    @app.exception_handler(Problem)
+    async def problem(request: Request, error: Problem) -> JSONResponse:
+        return error.response(request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    async def validation(request: Request, error: RequestValidationError) -> JSONResponse:
+        found = error.errors()
+        if any(item["type"] == "json_invalid" for item in found):
+            position = found[0]["loc"][-1]
+            return BadRequest(f"The body is not JSON: error at character {position}").response(request.url.path)
+        fields = [FieldError(pointer=_pointer(item["loc"]), detail=_detail(item)) for item in found]
+        names = ", ".join(field.pointer for field in fields)
+        return Invalid(f"Wrong: {names}", errors=fields).response(request.url.path)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        kind = _BY_STATUS.get(error.status_code, BadRequest)
+        detail = str(error.detail)
+        if error.status_code == 404:
+            detail = f"No such path: {request.url.path}"
+        answer = kind(detail)
+        answer.headers = {**(answer.headers or {}), **(error.headers or {})}
+        if error.status_code == 405:
+            answer.headers["Allow"] = ", ".join(_methods_of(request))
+        return answer.response(request.url.path)
+
+    app.add_middleware(_Unexpected)
+
+
+def _nul_in_address(scope: Scope) -> Problem | None:
+    # Postgres can neither hold nor compare it.
+    detail = "A NUL character is no part of any value"
+    if "\x00" in scope["path"]:
+        return Invalid.field("path", detail)
+    if b"%00" not in scope["query_string"]:
+        return None
+    named = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return Invalid.field("query/" + next((name for name, value in named if "\x00" in name + value), ""), detail)
+
+
+class _Unexpected:
+    """Answers for errors nobody expected, and for requests no database can hold.
+
+    A middleware, not a handler: Starlette raises again after a handler for `Exception`, the server then drops the
+    connection, and the gateway's next request on it fails too.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        if (refused := _nul_in_address(scope)) is not None:
+            await refused.response("/")(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            if sqlstate(error) == STATEMENT_TIMEOUT and scope["method"] in _READS and not begun:
+                log.warning("a statement took too long", path=scope["path"], error=repr(error)[:300])
+                await TooSlow(TOO_SLOW).response(scope["path"])(scope, receive, send)
+                return
+            away = is_outage(error)
+            if away:
+                log.warning("met an outage", path=scope["path"], error=repr(error)[:300])
+            else:
+                log.exception("unexpected error", path=scope["path"])
+            if begun:
+                raise
+            answer = of_outage(scope["method"]) if away else Problem(UNEXPECTED)
+            await answer.response(scope["path"])(scope, receive, send)

@@ -1,0 +1,85 @@
+"""What every request gets, whichever route answers it: an id, a log line, a measurement, and headers of safety."""
+
+import re
+import time
+from collections.abc import Sequence
+
+from prometheus_client import Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+from shared import security_log
+from shared.ids import new_id
+from shared.logs import logger
+from shared.masking.identifiers import mask_numbers
+
+log = logger(__name__)
+
+REQUESTS = Histogram("gospablik_request_seconds", "Time to answer", ["service", "method", "route", "status"])
+Headers = Sequence[tuple[bytes, bytes]]
+
+NOSNIFF: Headers = ((b"x-content-type-options", b"nosniff"),)
+# What an answer says of a person is for who asked: no cache on the way keeps it.
+API_HEADERS: Headers = (*NOSNIFF, (b"cache-control", b"no-store"))
+# Where a route's dependency leaves who calls: `actor`, `on_behalf_of`, `came_from`.
+WHO = "gospablik.who"
+_REFUSALS = (401, 403, 429)
+_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,64}")
+# Where a route's dependency leaves headers for whatever the answer will be.
+ANSWER_HEADERS = "gospablik.answer_headers"
+# Asked for every few seconds by machines.
+_QUIET = ("/health/", "/metrics")
+
+
+def request_id(given: str) -> str:
+    """The id that a caller gave its request, or a new one where logs could not hold that safely."""
+    fits = _ID.fullmatch(given) is not None and mask_numbers(given) == given
+    return given if fits else str(new_id())
+
+
+class Observe:
+    """Gives each request an id that every log line of it carries, measures it, and writes its access line.
+
+    `defaults` are headers of answers that do not set them themselves.
+    """
+
+    def __init__(self, app: ASGIApp, service: str, defaults: Headers) -> None:
+        self.app = app
+        self.service = service
+        self.defaults = defaults
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        identity = request_id(dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1"))
+        started = time.perf_counter()
+        status = 500
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message["headers"], (b"x-request-id", identity.encode())]
+                set_already = {name.lower() for name, _ in headers}
+                headers += [(name, value) for name, value in self.defaults if name not in set_already]
+                headers += scope.get(ANSWER_HEADERS, ())
+                message["headers"] = headers
+            await send(message)
+
+        with bound_contextvars(request_id=identity):
+            try:
+                await self.app(scope, receive, observed)
+            finally:
+                self._told(scope, status, time.perf_counter() - started)
+
+    def _told(self, scope: Scope, status: int, seconds: float) -> None:
+        # The route, not the path: paths and queries of some hold secrets.
+        route = getattr(scope.get("route"), "path", "unknown")
+        told = {name: value for name, value in scope.get(WHO, {}).items() if value is not None}
+        REQUESTS.labels(self.service, scope["method"], route, status).observe(seconds)
+        if status in _REFUSALS:
+            security_log.tell("refused", status=status, method=scope["method"], route=route, **told)
+        if not route.startswith(_QUIET):
+            ms = round(seconds * 1000, 1)
+            log.info("request", method=scope["method"], route=route, status=status, ms=ms, **told)
