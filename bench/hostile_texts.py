@@ -82,7 +82,7 @@ def hostile(count: int, length: int, seed: int = 1) -> list[tuple[str, str]]:
 
 def ordinary(length: int, seed: int) -> str:
     """Examples in any order, up to the length."""
-    from services.appeals.understanding.examples import examples  # noqa: PLC0415
+    from services.appeals.classification.training.examples import examples  # noqa: PLC0415
 
     chance = Random(seed)
     texts = [example.text for example in examples()]
@@ -94,9 +94,9 @@ def ordinary(length: int, seed: int) -> str:
 
 async def run(count: int, *, length: int) -> tuple[float, float]:
     """Ordinary texts a second, and the slowest hostile one's."""
-    from services.appeals.understanding.examples import examples  # noqa: PLC0415
-    from services.appeals.understanding.judgement import Context  # noqa: PLC0415
-    from services.appeals.understanding.understand import Understanding  # noqa: PLC0415
+    from services.appeals.classification.model.message_classifier import Understanding  # noqa: PLC0415
+    from services.appeals.classification.training.examples import examples  # noqa: PLC0415
+    from services.appeals.classification.types import Context  # noqa: PLC0415
 
     model = Understanding.load()
     model.judge([(example.text, example.context) for example in examples()])

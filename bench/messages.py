@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 
-from services.appeals.understanding.flat import flat_rows
-from services.appeals.understanding.judgement import Context
-from services.appeals.understanding.language import language
-from services.appeals.understanding.understand import Understanding
+from services.appeals.classification.csv_row import flat_rows
+from services.appeals.classification.model.message_classifier import Understanding
+from services.appeals.classification.text.language_detection import language
+from services.appeals.classification.types import Context
 
 SETS = Path(__file__).parent / "data" / "messages"
 Row = dict[str, str]

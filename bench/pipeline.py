@@ -25,9 +25,9 @@ from bench.measure import Part, main
 from cli import database as bootstrap
 from cli.embedded.scratch import PASSWORD, migrate, scratch_server
 from cli.keys import ensure_keys
-from services.appeals.understanding.examples import examples
-from services.appeals.understanding.judgement import Context
-from services.appeals.understanding.understand import Understanding
+from services.appeals.classification.model.message_classifier import Understanding
+from services.appeals.classification.training.examples import examples
+from services.appeals.classification.types import Context
 from shared import gc_tuning
 from shared.ids import new_id
 
@@ -85,8 +85,8 @@ async def _prepare(admin: asyncpg.Connection, texts: Sequence[str]) -> None:
 
 async def _ours(url: str, messages: int) -> float:
     # Imported late: the services read their settings when they load.
-    from services.appeals import ahead  # noqa: PLC0415
-    from services.appeals.judging import judging  # noqa: PLC0415
+    from services.appeals.classification.classifier_pool import judging  # noqa: PLC0415
+    from services.appeals.inbound import prefetch  # noqa: PLC0415
     from services.appeals.worker import consumers  # noqa: PLC0415
     from shared.database.sessions import Database  # noqa: PLC0415
     from shared.events.outbox import number_committed  # noqa: PLC0415
@@ -97,7 +97,7 @@ async def _ours(url: str, messages: int) -> float:
     async def read_ahead() -> None:
         reached = 0
         while True:
-            reached = await ahead.read_on(pool, reached)
+            reached = await prefetch.read_on(pool, reached)
             await asyncio.sleep(0.05)
 
     try:

@@ -18,11 +18,18 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.teaching import results
-from services.appeals.understanding.classifier import TextClassifier
-from services.appeals.understanding.evaluation import FIGURES, WANTED, Scores, Splits, by_splits, mean_and_spread
-from services.appeals.understanding.examples import examples
-from services.appeals.understanding.labelled import Labelled, labelled
-from services.appeals.understanding.tables import read_table
+from services.appeals.classification.csv_reader import read_table
+from services.appeals.classification.model.text_classifier import TextClassifier
+from services.appeals.classification.training.evaluation import (
+    FIGURES,
+    WANTED,
+    Scores,
+    Splits,
+    by_splits,
+    mean_and_spread,
+)
+from services.appeals.classification.training.examples import examples
+from services.appeals.classification.training.labelled_data import Labelled, labelled
 from shared.topic_taxonomy import classes
 
 BAR = 1.0

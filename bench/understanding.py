@@ -80,9 +80,9 @@ def _buryat(corpus: Path) -> tuple[bool, dict[str, Any] | None]:
 def _speed(memory_before: float, count: int) -> tuple[float, float, float]:
     """Texts a second once words are known, in portions as the service reads: (the plain tool, ours); megabytes."""
     # Loaded here: memory was measured before.
-    from services.appeals.understanding.examples import examples  # noqa: PLC0415
-    from services.appeals.understanding.places.finding import find_place  # noqa: PLC0415
-    from services.appeals.understanding.understand import Understanding  # noqa: PLC0415
+    from services.appeals.classification.locations.location_finder import find_place  # noqa: PLC0415
+    from services.appeals.classification.model.message_classifier import Understanding  # noqa: PLC0415
+    from services.appeals.classification.training.examples import examples  # noqa: PLC0415
     from shared.masking import mask  # noqa: PLC0415
 
     model = Understanding.load()
@@ -122,7 +122,7 @@ def _plain_tool() -> Callable[[Sequence[str]], object]:
     from sklearn.pipeline import make_pipeline, make_union  # noqa: PLC0415
     from sklearn.svm import LinearSVC  # noqa: PLC0415
 
-    from services.appeals.understanding.examples import examples  # noqa: PLC0415
+    from services.appeals.classification.training.examples import examples  # noqa: PLC0415
 
     asking = [example for example in examples() if example.needs_answer]
     pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=2)

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from cli.written import NotWrittenError, beside, replacing_table
-from services.appeals.understanding.classifier import Ranked
-from services.appeals.understanding.evaluation import (
+from services.appeals.classification.csv_reader import FileRefusedError, Head, open_table, read_table
+from services.appeals.classification.model.model_store import Kept, Store, StoreError, digests
+from services.appeals.classification.model.text_classifier import Ranked
+from services.appeals.classification.training.evaluation import (
     FIGURES,
     TOP,
     Scores,
@@ -22,10 +24,8 @@ from services.appeals.understanding.evaluation import (
     mean_and_spread,
     score_classifier,
 )
-from services.appeals.understanding.labelled import BETWEEN, Labelled, labelled
-from services.appeals.understanding.model_store import Kept, Store, StoreError, digests
-from services.appeals.understanding.tables import FileRefusedError, Head, open_table, read_table
-from services.appeals.understanding.teaching import Source, teach
+from services.appeals.classification.training.labelled_data import BETWEEN, Labelled, labelled
+from services.appeals.classification.training.train_custom import Source, teach
 from shared.masking import mask
 from shared.tabular.formula_escaping import unescaped
 

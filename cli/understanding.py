@@ -12,12 +12,12 @@ from pathlib import Path
 import typer
 
 from cli.written import NotWrittenError, beside, replacing_table
-from services.appeals.understanding.flat import COLUMNS, flat_rows
-from services.appeals.understanding.judgement import Context, Kind
-from services.appeals.understanding.places.pages import place_of_page
-from services.appeals.understanding.stems import fold
-from services.appeals.understanding.tables import FileRefusedError, Head, open_table
-from services.appeals.understanding.understand import Understanding
+from services.appeals.classification.csv_reader import FileRefusedError, Head, open_table
+from services.appeals.classification.csv_row import COLUMNS, flat_rows
+from services.appeals.classification.locations.page_locations import place_of_page
+from services.appeals.classification.model.message_classifier import Understanding
+from services.appeals.classification.text.tokenizer import fold
+from services.appeals.classification.types import Context, Kind
 from shared.tabular.formula_escaping import unescaped
 
 _PORTION = 500

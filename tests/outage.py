@@ -130,7 +130,7 @@ def decoys() -> list[str]:
 
 def others(count: int, seed: int = 2) -> list[str]:
     """So many messages on all topics, none about this outage, some from places without light of their own."""
-    file = resources.files("services.appeals.understanding.examples").joinpath("messages.csv")
+    file = resources.files("services.appeals.classification.training.examples").joinpath("messages.csv")
     rows = [row["text"] for row in csv.DictReader(file.read_text("utf-8").splitlines())]
     kept = [text for text in dict.fromkeys(rows) if text and SETTLEMENT.lower() not in text.lower()]
     random.Random(seed).shuffle(kept)

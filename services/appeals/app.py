@@ -1,21 +1,22 @@
 """The appeals service's wiring."""
 
-from services.appeals import ahead, worker
+from services.appeals import worker
 from services.appeals.api import (
     alerts,
     appeals,
+    classifications,
     incidents,
     replies,
     reviews,
+    routing_rules,
     rule_sets,
-    rules,
     topics,
     triage,
-    understanding,
 )
-from services.appeals.judging import judging
+from services.appeals.classification.classifier_pool import judging
+from services.appeals.inbound import prefetch
+from services.appeals.jobs import jobs
 from services.appeals.settings import settings
-from services.appeals.tasks import jobs
 from shared.service import Service
 from shared.tables.common import AppealsIdempotency
 
@@ -33,17 +34,17 @@ service = Service(
         appeals.router,
         replies.router,
         triage.router,
-        understanding.router,
+        classifications.router,
         reviews.router,
         incidents.router,
         alerts.router,
         topics.router,
         rule_sets.router,
-        rules.router,
+        routing_rules.router,
     ],
     jobs=jobs,
     consumers=worker.consumers,
-    workers={"read-ahead": ahead.run, "figures": worker.keep_figures},
+    workers={"read-ahead": prefetch.run, "figures": worker.keep_figures},
     answers=AppealsIdempotency,
     before=check_topics_model,
 )

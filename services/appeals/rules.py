@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals import rule_sets
-from services.appeals.routing import Rule, key_of
-from services.appeals.schemas import PolicyIn
+from services.appeals.routing import rule_sets
+from services.appeals.routing.engine import Rule, key_of
+from services.appeals.schemas.appeals import PolicyIn
 from shared import clock
 from shared.api.pagination import Paging
 from shared.database.sessions import WriteSession

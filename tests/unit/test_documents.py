@@ -53,11 +53,11 @@ def test_paths_and_links_lead_somewhere(document: Path) -> None:
 
 
 def test_a_lost_path_is_seen() -> None:
-    text = "see `services/appeals/stems.py`, `judging.py` and `GET /api/v1/topics`\n```\n`tests/none.py`\n```\n"
-    assert named_paths(text) == {"services/appeals/stems.py", "judging.py"}
+    text = "see `services/appeals/stems.py`, `workflow.py` and `GET /api/v1/topics`\n```\n`tests/none.py`\n```\n"
+    assert named_paths(text) == {"services/appeals/stems.py", "workflow.py"}
     assert not is_there("services/appeals/stems.py")
     assert not is_there("no_such_module.py")
-    assert is_there("judging.py")
+    assert is_there("workflow.py")
     assert is_there("services/ingest/networks/{vk,ok}/")
     assert not is_there("services/ingest/networks/{vk,xx}")
     assert is_there("shared/topic_taxonomy/<version>.csv")

@@ -5,12 +5,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.appeals import appeals, deciding, schemas
-from services.appeals.appeals import Filter
-from services.appeals.fields import Line, Moment
-from services.appeals.routing import WaitingFor
-from services.appeals.understanding.judgement import Language
-from services.appeals.workflow import Status
+from services.appeals.api.presenters.appeals import item, listed
+from services.appeals.classification.types import Language
+from services.appeals.lifecycle import appeal_queries
+from services.appeals.lifecycle.appeal_queries import Filter
+from services.appeals.lifecycle.workflow import Status
+from services.appeals.moderation import decisions
+from services.appeals.routing.engine import WaitingFor
+from services.appeals.schemas import appeals
+from services.appeals.schemas.types import Line, Moment
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
@@ -46,12 +49,12 @@ def wanted(
     status: Annotated[list[Status] | None, Query(description="One or several")] = None,
     waiting_for: Annotated[
         list[WaitingFor] | None,
-        Query(description=f"In `triage`, for one or several of these reasons. {schemas.WAITS}"),
+        Query(description=f"In `triage`, for one or several of these reasons. {appeals.WAITS}"),
     ] = None,
     organisation_id: UUID | None = None,
     network: NetworkName | None = None,
     topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
-    municipality: Annotated[str | None, Query(pattern=schemas.OKTMO, description="OKTMO of the place")] = None,
+    municipality: Annotated[str | None, Query(pattern=appeals.OKTMO, description="OKTMO of the place")] = None,
     settlement: Annotated[Line | None, Query(description="As it is written in `place`")] = None,
     language: Language | None = None,
     fault: Annotated[Line | None, Query(description="What is out", examples=["power"])] = None,
@@ -86,32 +89,32 @@ FilterDep = Annotated[Filter, Depends(wanted)]
 @router.get("/appeals", responses=problems.responses(*READ), summary="List cases")
 async def list_appeals(
     session: Reading, caller: Reader, narrowed: FilterDep, paging: PagingDep, response: Response
-) -> Page[schemas.AppealSummary]:
+) -> Page[appeals.AppealSummary]:
     """Cases newest first. Staff of an organisation see its own.
 
     Personal data is masked in `text` and in the words of `route`; with `q`, `text` is what stands around it, at
     most 300 characters. The words as they were written are in the case itself.
     """
     rows, cursor = paging.page(
-        await appeals.find(session, caller, narrowed, paging),
+        await appeal_queries.find(session, caller, narrowed, paging),
         lambda row: (row[0].opened_at, row[0].id),
         response,
     )
-    return Page(items=await appeals.listed(session, rows, caller, narrowed.q), next_cursor=cursor)
+    return Page(items=await listed(session, rows, caller, narrowed.q), next_cursor=cursor)
 
 
 @router.get("/appeals/counts", responses=problems.responses(*READ), summary="Count cases")
-async def count_appeals(session: Reading, caller: Reader, narrowed: FilterDep) -> schemas.Counts:
+async def count_appeals(session: Reading, caller: Reader, narrowed: FilterDep) -> appeals.Counts:
     """How many cases the same filter as of the list leaves, by status, and how many are overdue."""
-    return await appeals.counts(session, caller, narrowed)
+    return await appeal_queries.counts(session, caller, narrowed)
 
 
 @router.get(
     "/appeals/{appeal_id}", responses=problems.responses(*READ, NotFound), summary="One case with all its parts"
 )
-async def get_appeal(session: Reading, caller: Reader, appeal_id: UUID, response: Response) -> schemas.AppealOut:
+async def get_appeal(session: Reading, caller: Reader, appeal_id: UUID, response: Response) -> appeals.AppealOut:
     """Messages, answers, timeline and the deadline's explanation. The ETag is for `If-Match`."""
-    found = await appeals.item(session, caller, appeal_id)
+    found = await item(session, caller, appeal_id)
     set_etag(response, found.version)
     return found
 
@@ -120,28 +123,28 @@ async def get_appeal(session: Reading, caller: Reader, appeal_id: UUID, response
     "/appeals",
     status_code=201,
     responses=problems.responses(*WRITE, Unavailable)
-    | {200: {"model": schemas.AppealOut, "description": "Joined an open case"}},
+    | {200: {"model": appeals.AppealOut, "description": "Joined an open case"}},
     summary="Open a case by hand",
 )
 async def open_appeal(
-    session: Writing, caller: Moderator, body: schemas.AppealIn, key: IdempotencyDep, response: Response
-) -> schemas.AppealOut:
+    session: Writing, caller: Moderator, body: appeals.AppealIn, key: IdempotencyDep, response: Response
+) -> appeals.AppealOut:
     """From a stored message that no rule took, or from words that came another way (by phone, on paper).
 
     A message whose author has an open case in that thread joins it: the answer is 200 then.
     """
 
-    async def work() -> schemas.AppealOut:
+    async def work() -> appeals.AppealOut:
         wishes = body.wishes()
         if (body.message_id is None) == (body.text is None):
             raise Invalid.field("/message_id", "Give either message_id or text")
         if body.message_id is not None:
-            appeal, new = await deciding.open_from_message(session, caller, body.message_id, wishes)
+            appeal, new = await decisions.open_from_message(session, caller, body.message_id, wishes)
             response.status_code = 201 if new else 200
         else:
-            appeal = await deciding.open_from_text(session, caller, body.text or "", wishes, url=body.url)
+            appeal = await decisions.open_from_text(session, caller, body.text or "", wishes, url=body.url)
         await session.flush()
-        return await appeals.item(session, caller, appeal.id)
+        return await item(session, caller, appeal.id)
 
     opened = await once(
         session,
@@ -149,7 +152,7 @@ async def open_appeal(
         caller=caller.subject,
         key=key,
         response=response,
-        model=schemas.AppealOut,
+        model=appeals.AppealOut,
         work=lambda: uncrossed(session, work),
     )
     response.headers["Location"] = f"/api/v1/appeals/{opened.id}"
@@ -167,17 +170,17 @@ async def move_appeal(
     session: Writing,
     caller: Worker,
     appeal_id: UUID,
-    body: schemas.MoveIn,
+    body: appeals.MoveIn,
     version: RequiredVersion,
     response: Response,
-) -> schemas.AppealOut:
+) -> appeals.AppealOut:
     """To another status, and with `assigned` to another owner. A wrong move is a 409 naming the allowed ones.
 
     412 names the `version` that the appeal has now and its `last_change`.
     """
-    appeal = await appeals.lock(session, caller, appeal_id)
-    await appeals.check_version(session, appeal, version)
-    await deciding.move(
+    appeal = await appeal_queries.lock(session, caller, appeal_id)
+    await appeal_queries.check_version(session, appeal, version)
+    await decisions.move(
         session,
         caller,
         appeal,
@@ -187,8 +190,8 @@ async def move_appeal(
         outcome=body.outcome,
     )
     # Who gives a case back still sees what came of it, once.
-    moved = await appeals.item(session, caller, appeal.id, scoped=False)
-    if not await appeals.is_seen(session, caller, appeal.id):
+    moved = await item(session, caller, appeal.id, scoped=False)
+    if not await appeal_queries.is_seen(session, caller, appeal.id):
         moved.allowed_moves = []
     set_etag(response, moved.version)
     return moved

@@ -5,10 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals import incident_answers, incident_lists, incidents, similar, wishes
 from services.appeals.api.appeals import READ, WRITE, Reader, Worker
 from services.appeals.api.replies import Answerer
-from services.appeals.incident_schemas import (
+from services.appeals.incidents import bulk_reply, incident_queries, service, similar_appeals
+from services.appeals.moderation import corrections
+from services.appeals.schemas.appeals import OKTMO, Channel, Named
+from services.appeals.schemas.incidents import (
     CaseOut,
     IncidentIn,
     IncidentOut,
@@ -20,7 +22,6 @@ from services.appeals.incident_schemas import (
     SimilarList,
     SimilarOut,
 )
-from services.appeals.schemas import OKTMO, Channel, Named
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
@@ -55,7 +56,7 @@ async def list_similar(
     """Alike by words, place, topic, author and time, best first, each with the reasons; 500 cases at most are
     compared. The same words in another network within hours are probably the same person's.
     """
-    found, read = await similar.like(session, caller, appeal_id, days=days, anywhere=anywhere)
+    found, read = await similar_appeals.like(session, caller, appeal_id, days=days, anywhere=anywhere)
     return SimilarList(
         items=[
             SimilarOut(
@@ -84,9 +85,9 @@ async def list_incidents(
     q: Annotated[str | None, Query(max_length=200, description="Words of the title")] = None,
 ) -> Page[IncidentOut]:
     """Newest first. An organisation sees those that it leads or has a case of its own in."""
-    wanted = incident_lists.Filter(open=open, municipality=municipality, topic_id=topic_id, q=q)
+    wanted = incident_queries.Filter(open=open, municipality=municipality, topic_id=topic_id, q=q)
     rows, cursor = paging.page(
-        await incident_lists.find(session, caller, wanted, paging),
+        await incident_queries.find(session, caller, wanted, paging),
         lambda row: (row[0].opened_at, row[0].id),
         response,
     )
@@ -105,8 +106,8 @@ async def open_incident(
     """
 
     async def work() -> IncidentOut:
-        incident = await incidents.open_by_person(session, caller, body.appeal_ids, body.title)
-        return _present(await incident_lists.one(session, caller, incident.id))
+        incident = await service.open_by_person(session, caller, body.appeal_ids, body.title)
+        return _present(await incident_queries.one(session, caller, incident.id))
 
     opened = await once(
         session,
@@ -125,7 +126,7 @@ async def open_incident(
 @router.get("/incidents/{incident_id}", responses=problems.responses(*READ, NotFound), summary="One incident")
 async def get_incident(session: Reading, caller: Reader, incident_id: UUID, response: Response) -> IncidentOut:
     """Its cases stand in `/incidents/{id}/members`. The ETag is for `If-Match`."""
-    found = _present(await incident_lists.one(session, caller, incident_id))
+    found = _present(await incident_queries.one(session, caller, incident_id))
     set_etag(response, found.version)
     return found
 
@@ -147,8 +148,8 @@ async def change_incident(
     values: dict[str, Any] = body.model_dump(exclude_unset=True)
     if values.get("title", "") is None:
         raise problems.Invalid.field("/title", "An incident has a title")
-    await wishes.require_organisation(session, values.get("organisation_id"))
-    await incidents.change(session, caller, incident_id, version, values)
+    await corrections.require_organisation(session, values.get("organisation_id"))
+    await service.change(session, caller, incident_id, version, values)
     return await _now(session, caller, incident_id, response)
 
 
@@ -159,7 +160,7 @@ async def close_incident(
     session: Writing, caller: Worker, incident_id: UUID, version: RequiredVersion, response: Response
 ) -> IncidentOut:
     """The trouble is over: no case joins any more. The cases go on as they are."""
-    await incidents.close(session, caller, incident_id, version)
+    await service.close(session, caller, incident_id, version)
     return await _now(session, caller, incident_id, response)
 
 
@@ -173,7 +174,7 @@ async def list_members(
 ) -> Page[MemberOut]:
     """Last joined first, with the reason of each. An organisation sees its own."""
     rows, cursor = paging.page(
-        await incident_lists.members(session, caller, incident_id, paging),
+        await incident_queries.members(session, caller, incident_id, paging),
         lambda row: (row[0].joined_at, row[0].id),
         response,
     )
@@ -201,7 +202,7 @@ async def add_members(
     session: Writing, caller: Worker, incident_id: UUID, body: MembersIn, response: Response
 ) -> IncidentOut:
     """Cases that are in it already stay; one that is in another incident has to leave that first: 409."""
-    await uncrossed(session, lambda: incidents.add_by_person(session, caller, incident_id, body.appeal_ids))
+    await uncrossed(session, lambda: service.add_by_person(session, caller, incident_id, body.appeal_ids))
     return await _now(session, caller, incident_id, response)
 
 
@@ -213,7 +214,7 @@ async def add_members(
 )
 async def remove_member(session: Writing, caller: Worker, incident_id: UUID, appeal_id: UUID) -> None:
     """The case is what it was before it joined. It is never joined again by itself."""
-    await uncrossed(session, lambda: incidents.part(session, caller, incident_id, appeal_id))
+    await uncrossed(session, lambda: service.part(session, caller, incident_id, appeal_id))
 
 
 @router.get(
@@ -226,11 +227,11 @@ async def list_incident_replies(
 ) -> Page[IncidentReplyOut]:
     """Newest first, each with how many of its replies are in which status, of the cases that you see."""
     rows, cursor = paging.page(
-        await incident_answers.find(session, caller, incident_id, paging),
+        await bulk_reply.find(session, caller, incident_id, paging),
         lambda row: (row.created_at, row.id),
         response,
     )
-    return Page(items=await incident_answers.present(session, caller, rows), next_cursor=cursor)
+    return Page(items=await bulk_reply.present(session, caller, rows), next_cursor=cursor)
 
 
 @router.post(
@@ -257,9 +258,9 @@ async def answer_incident(
     """
 
     async def work() -> IncidentReplyOut:
-        given = incident_answers.Given(body.text, body.kind, body.promised_at, body.also_later)
-        reply = await incident_answers.answer(session, caller, incident_id, given, repeats=key.key is not None)
-        return (await incident_answers.present(session, caller, [reply]))[0]
+        given = bulk_reply.Given(body.text, body.kind, body.promised_at, body.also_later)
+        reply = await bulk_reply.answer(session, caller, incident_id, given, repeats=key.key is not None)
+        return (await bulk_reply.present(session, caller, [reply]))[0]
 
     return await once(
         session,
@@ -274,12 +275,12 @@ async def answer_incident(
 
 
 async def _now(session: Any, caller: Any, incident_id: UUID, response: Response) -> IncidentOut:
-    found = _present(await incident_lists.one(session, caller, incident_id))
+    found = _present(await incident_queries.one(session, caller, incident_id))
     set_etag(response, found.version)
     return found
 
 
-def _present(row: incident_lists.Found) -> IncidentOut:
+def _present(row: incident_queries.Found) -> IncidentOut:
     incident, organisation, topic, seen, first, last = row
     same = (
         "id", "number", "version", "origin", "title", "fault", "municipality", "settlement", "street", "urgency",

@@ -5,8 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.appeals import appeals, replies, schemas
 from services.appeals.api.appeals import READ, WRITE, Reader
+from services.appeals.api.presenters.appeals import reply
+from services.appeals.lifecycle import appeal_queries
+from services.appeals.replies import submission
+from services.appeals.schemas import appeals
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.preconditions import OptionalVersion
 from shared.auth.callers import Caller, Right, allowed
@@ -31,11 +34,11 @@ async def answer(
     session: Writing,
     caller: Answerer,
     appeal_id: UUID,
-    body: schemas.ReplyIn,
+    body: appeals.ReplyIn,
     key: IdempotencyDep,
     seen: OptionalVersion,
     response: Response,
-) -> schemas.ReplyOut:
+) -> appeals.ReplyOut:
     """The answer is published as the community, in the thread of the message, exactly once.
 
     It is `queued` first; its `status` follows the publication, and a failure shows in `failure`. An interim answer
@@ -47,12 +50,12 @@ async def answer(
     the version that you saw: 412 names the `version` that it has and its `last_change`.
     """
 
-    async def work() -> schemas.ReplyOut:
-        appeal = await appeals.lock(session, caller, appeal_id)
-        await appeals.check_version(session, appeal, seen.version)
-        draft = replies.Draft(body.text, body.kind, body.promised_at, body.message_id)
-        sent = await replies.queue(session, appeal, draft, caller, repeats=key.key is not None)
-        return appeals.reply(sent)
+    async def work() -> appeals.ReplyOut:
+        appeal = await appeal_queries.lock(session, caller, appeal_id)
+        await appeal_queries.check_version(session, appeal, seen.version)
+        draft = submission.Draft(body.text, body.kind, body.promised_at, body.message_id)
+        sent = await submission.queue(session, appeal, draft, caller, repeats=key.key is not None)
+        return reply(sent)
 
     return await once(
         session,
@@ -60,7 +63,7 @@ async def answer(
         caller=caller.subject,
         key=key,
         response=response,
-        model=schemas.ReplyOut,
+        model=appeals.ReplyOut,
         work=work,
     )
 
@@ -68,10 +71,10 @@ async def answer(
 @router.get(
     "/appeals/{appeal_id}/replies", responses=problems.responses(*READ, NotFound), summary="Answers of a case"
 )
-async def list_replies(session: Reading, caller: Reader, appeal_id: UUID) -> list[schemas.ReplyOut]:
+async def list_replies(session: Reading, caller: Reader, appeal_id: UUID) -> list[appeals.ReplyOut]:
     """All answers, oldest first, those written by hand in the network included."""
-    await appeals.require(session, caller, appeal_id)
-    return [appeals.reply(found) for found in await replies.of_appeal(session, appeal_id)]
+    await appeal_queries.require(session, caller, appeal_id)
+    return [reply(found) for found in await submission.of_appeal(session, appeal_id)]
 
 
 @router.post(
@@ -85,8 +88,8 @@ async def retry(
     caller: Answerer,
     appeal_id: UUID,
     reply_id: UUID,
-    body: schemas.RetryIn | None = None,
-) -> schemas.ReplyOut:
+    body: appeals.RetryIn | None = None,
+) -> appeals.ReplyOut:
     """Only an answer whose `status` is `failed` can be tried again, in corrected words if `text` gives them.
 
     When the first parts of a long answer stand in the network already, `text` has to begin with their words: only
@@ -94,8 +97,8 @@ async def retry(
     message that it was written to (`in_reply_to`), whatever the citizen has written since. While another reply is
     under way it waits: 409 (`reply-under-way`).
     """
-    appeal = await appeals.lock(session, caller, appeal_id)
-    found = await replies.retry(session, appeal, reply_id, caller, body.text if body else None)
+    appeal = await appeal_queries.lock(session, caller, appeal_id)
+    found = await submission.retry(session, appeal, reply_id, caller, body.text if body else None)
     if found is None:
         raise NotFound("No such answer")
-    return appeals.reply(found)
+    return reply(found)

@@ -6,8 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from services.appeals import reviewed, reviews, schemas, training_set
 from services.appeals.api.appeals import READ, Reader
+from services.appeals.api.presenters import classifications
+from services.appeals.moderation import reviews, training_set
+from services.appeals.schemas import appeals
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, Right, allowed
 from shared.http import problems
@@ -30,7 +32,7 @@ async def list_reviews(
     group_id: Annotated[
         UUID | None, Query(description="The group of topics that people decided on, else judged")
     ] = None,
-) -> Page[schemas.ReviewOut]:
+) -> Page[appeals.ReviewOut]:
     """Who reviewed which message, what had been judged of it, and what they decided; newest first.
 
     Staff of an organisation see the reviews of the cases that it has now, and of messages on its pages that
@@ -41,7 +43,7 @@ async def list_reviews(
         lambda row: (row.created_at, row.message_id),
         response,
     )
-    return Page(items=await reviewed.reviews(session, rows), next_cursor=cursor)
+    return Page(items=await classifications.reviews(session, rows), next_cursor=cursor)
 
 
 @router.get(

@@ -6,12 +6,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals import dry_run, rule_schemas, rule_sets, rule_views, trials
 from services.appeals.api.appeals import READ, WRITE
-from services.appeals.api.rules import Anyone, Keeper
-from services.appeals.rule_books import active_set
-from services.appeals.rule_checks import Draft
-from services.appeals.trials import Trial
+from services.appeals.api.presenters import rule_sets as rule_views
+from services.appeals.api.routing_rules import Anyone, Keeper
+from services.appeals.routing import dry_run, preview, rule_sets
+from services.appeals.routing.preview import Trial
+from services.appeals.routing.repository import active_set
+from services.appeals.routing.validation import Draft
+from services.appeals.schemas import rule_sets as rule_schemas
 from shared import clock
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
@@ -151,7 +153,7 @@ async def try_rule_set(
     is given besides stands over them. Nothing is stored.
     """
     found = await rule_sets.one(session, rule_set_id)
-    return await rule_views.tried(session, found, await trials.trial(session, found, Trial(**body.model_dump())))
+    return await rule_views.tried(session, found, await preview.trial(session, found, Trial(**body.model_dump())))
 
 
 @router.get(

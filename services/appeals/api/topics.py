@@ -5,9 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals import schemas, topics
 from services.appeals.api.appeals import READ
-from services.appeals.topics import Level
+from services.appeals.classification import topics
+from services.appeals.classification.topics import Level
+from services.appeals.schemas import appeals
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, Right, allowed
 from shared.http import problems
@@ -37,7 +38,7 @@ async def list_topics(
             min_length=1, max_length=200, description="Part of a name, an old name or an alias", examples=["ямы"]
         ),
     ] = None,
-) -> Page[schemas.TopicOut]:
+) -> Page[appeals.TopicOut]:
     """Groups and topics in the classifier's order; the 26 groups when nothing else is asked for."""
     default: Level = "topic" if group_id is not None else "all" if q is not None else "group"
     rows, cursor = paging.page(
@@ -49,6 +50,6 @@ async def list_topics(
 
 
 @router.get("/{topic_id}", responses=problems.responses(*READ, NotFound), summary="One group or topic")
-async def get_topic(session: Reading, caller: Anyone, topic_id: UUID) -> schemas.TopicDetails:
+async def get_topic(session: Reading, caller: Anyone, topic_id: UUID) -> appeals.TopicDetails:
     """What belongs to it, which neighbours it is not, its other names, and the classifier's version."""
     return await topics.one(session, topic_id)

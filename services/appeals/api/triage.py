@@ -5,11 +5,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals import appeals, deciding, judgement_lists, reviewed, schemas
 from services.appeals.api.appeals import READ, WRITE, Moderator
-from services.appeals.fields import Line, Moment
-from services.appeals.judgement_lists import Filter
-from services.appeals.understanding.judgement import Language, NeedsAnswer
+from services.appeals.api.presenters import classifications
+from services.appeals.api.presenters.appeals import item
+from services.appeals.classification import classification_queries
+from services.appeals.classification.classification_queries import Filter
+from services.appeals.classification.types import Language, NeedsAnswer
+from services.appeals.lifecycle import appeal_queries
+from services.appeals.moderation import decisions
+from services.appeals.schemas import appeals
+from services.appeals.schemas.types import Line, Moment
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import OptionalVersion, set_etag
 from shared.auth.callers import Caller, Right, allowed
@@ -44,7 +49,7 @@ async def list_judgements(
     organisation_id: Annotated[UUID | None, Query(description="Whose page it is")] = None,
     judged_from: Annotated[Moment | None, Query(description="First judged from, included")] = None,
     judged_to: Annotated[Moment | None, Query(description="Up to, not including")] = None,
-) -> Page[schemas.JudgedOut]:
+) -> Page[appeals.JudgedOut]:
     """Each message that was judged, by when it was judged first, newest first. With `needs_answer=no` and
     `judged_by=machine`: what a machine let lie and nobody has looked at yet.
 
@@ -55,11 +60,11 @@ async def list_judgements(
         page_id=page_id, organisation_id=organisation_id, judged_from=judged_from, judged_to=judged_to,
     )  # fmt: skip
     rows, cursor = paging.page(
-        await judgement_lists.find(session, caller, wanted, paging),
+        await classification_queries.find(session, caller, wanted, paging),
         lambda row: (row.Triage.created_at, row.Triage.message_id),
         response,
     )
-    return Page(items=await judgement_lists.present(session, rows), next_cursor=cursor)
+    return Page(items=await classifications.present(session, rows), next_cursor=cursor)
 
 
 @router.post(
@@ -73,10 +78,10 @@ async def triage(
     session: Writing,
     caller: Moderator,
     message_id: UUID,
-    body: schemas.TriageIn,
+    body: appeals.TriageIn,
     seen: OptionalVersion,
     response: Response,
-) -> schemas.Decision:
+) -> appeals.Decision:
     """One call confirms or corrects what was judged: need, class, place, urgency and owner, of the message and its
     case. `{"needs_answer": true, "confirm": true}` says that all is right as it is.
 
@@ -92,10 +97,10 @@ async def triage(
     wishes, needs_answer = body.wishes(), body.needs_answer
     decided = await uncrossed(
         session,
-        lambda: deciding.decide(session, caller, message_id, wishes, needs_answer=needs_answer, seen=seen),
+        lambda: decisions.decide(session, caller, message_id, wishes, needs_answer=needs_answer, seen=seen),
     )
     set_etag(response, decided.judged.version)
-    return await reviewed.decision(session, decided)
+    return await classifications.decision(session, decided)
 
 
 @router.post(
@@ -109,10 +114,10 @@ async def classify(
     session: Writing,
     caller: Moderator,
     appeal_id: UUID,
-    body: schemas.ClassIn,
+    body: appeals.ClassIn,
     seen: OptionalVersion,
     response: Response,
-) -> schemas.AppealOut:
+) -> appeals.AppealOut:
     """For a case opened by hand from words that came another way. One that holds a citizen's messages is a 409: a
     decision is about a message then, and `message_id` of the problem names the first.
 
@@ -121,9 +126,9 @@ async def classify(
     With `If-Match` the appeal must be in the version that you saw: else 412 with its `version` and `last_change`.
     Without, what another person has set is not replaced: 409 (`decided-by-another`) names their `decision`.
     """
-    appeal = await appeals.lock(session, caller, appeal_id)
-    await appeals.check_version(session, appeal, seen.version)
-    await deciding.classify(session, caller, appeal, body.wishes(), seen=seen)
-    found = await appeals.item(session, caller, appeal.id)
+    appeal = await appeal_queries.lock(session, caller, appeal_id)
+    await appeal_queries.check_version(session, appeal, seen.version)
+    await decisions.classify(session, caller, appeal, body.wishes(), seen=seen)
+    found = await item(session, caller, appeal.id)
     set_etag(response, found.version)
     return found

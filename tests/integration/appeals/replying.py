@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from services.appeals import tasks
+from services.appeals import jobs
 from tests.harness import CENTRE_SUBJECT
 from tests.integration.appeals.conftest import World
 from tests.integration.appeals.test_opening import QUESTION
@@ -55,7 +55,7 @@ async def requests(world: World) -> list[tuple[UUID, UUID]]:
     """Reply and message of each waiting request to publish, oldest first."""
     connection = await world.database.connect()
     rows = await connection.fetch(
-        "SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 ORDER BY id", tasks.REQUEST_PUBLICATION
+        "SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 ORDER BY id", jobs.REQUEST_PUBLICATION
     )
     await connection.close()
     payloads = [json.loads(row["payload"]) for row in rows]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.appeals import ahead, intake
-from services.appeals.judging import Item, judging
+from services.appeals.classification.classifier_pool import Item, judging
+from services.appeals.inbound import event_consumer, prefetch
 from shared.database.sessions import Database
 from shared.events.outbox import BATCH, number_committed
 from shared.tables.ingest import Message
@@ -25,12 +25,12 @@ async def test_what_is_judged_ahead_is_what_is_asked_for(world: World, monkeypat
     try:
         while await number_committed(world.appeals.service.database):
             pass
-        reached = await ahead.read_on(database, 0)
-        assert await ahead.read_on(database, reached) == reached
+        reached = await prefetch.read_on(database, 0)
+        assert await prefetch.read_on(database, reached) == reached
         async with database.read() as session:
-            query = intake.messages_query().where(Message.id.in_(written[BATCH:]))
+            query = event_consumer.messages_query().where(Message.id.in_(written[BATCH:]))
             messages = list(await session.scalars(query))
-            around = await intake.Around.load(session, messages)
+            around = await event_consumer.Around.load(session, messages)
             asked = {around.item(message) for message in messages}
     finally:
         await database.close()

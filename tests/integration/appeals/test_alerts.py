@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals.judging import Item, Judged, Judging
-from services.appeals.understanding.judgement import Judgement
+from services.appeals.classification.classifier_pool import Item, Judged, Judging
+from services.appeals.classification.types import Judgement
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.test_opening import QUESTION
 from tests.integration.appeals.test_rule_sets import activated, made, topic

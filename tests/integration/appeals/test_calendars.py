@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from services.appeals.deadlines import BUILT_IN, CalendarBook, compute
+from services.appeals.sla.deadlines import BUILT_IN, CalendarBook, compute
 from shared.database.sessions import Database
 from shared.tables.appeals import SlaPolicy
 from tests.conftest import TestDatabase

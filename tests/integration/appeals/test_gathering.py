@@ -12,7 +12,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
-from services.appeals import incident_answers, incidents, tasks, worker
+from services.appeals import jobs, worker
+from services.appeals.incidents import bulk_reply, service
 from shared.auth.callers import Caller, Right, Role
 from shared.events.outbox import number_committed
 from tests import outage
@@ -362,7 +363,7 @@ async def test_who_is_taken_out_while_the_answers_are_made_gets_none(region: Reg
 
     async def answers() -> None:
         async with database.write() as session:
-            await incident_answers.make_some(session, UUID(answer.json()["id"]), joined_from=None, after=None)
+            await bulk_reply.make_some(session, UUID(answer.json()["id"]), joined_from=None, after=None)
 
     eye = await world.database.connect()
 
@@ -375,7 +376,7 @@ async def test_who_is_taken_out_while_the_answers_are_made_gets_none(region: Reg
         )
 
     async with database.write() as session:
-        await incidents.part(session, moderator, UUID(incident["id"]), UUID(out))
+        await service.part(session, moderator, UUID(incident["id"]), UUID(out))
         making = asyncio.create_task(answers())
         await eventually(waits_for_a_lock)
     await making
@@ -446,8 +447,8 @@ async def make_replies(world: World) -> None:
     """Do what the jobs that make replies to incidents would do."""
     connection = await world.database.connect()
     rows = await connection.fetch(
-        "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload", tasks.ANSWER_INCIDENT
+        "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload", jobs.ANSWER_INCIDENT
     )
     await connection.close()
     for row in sorted(rows, key=lambda row: row["id"]):
-        await tasks.jobs.handlers[tasks.ANSWER_INCIDENT](json.loads(row["payload"]))
+        await jobs.jobs.handlers[jobs.ANSWER_INCIDENT](json.loads(row["payload"]))

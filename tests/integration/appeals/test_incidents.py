@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.appeals import incidents
+from services.appeals.incidents import service
 from tests.integration.appeals.conftest import WEDNESDAY, World, eventually
 
 TROUBLE = "Когда включат свет на улице Гагарина? Третий час сидим без электричества."
@@ -109,7 +109,7 @@ async def test_who_leads_without_a_case_sees_renames_and_closes_it(world: World)
 
 
 async def test_who_leads_is_told_of_its_own_cases_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incidents, "GROWN_AT", (3, 4))
+    monkeypatch.setattr(service, "GROWN_AT", (3, 4))
     mine = [await case_of(world, author) for author in ("anna", "boris", "gleb")]
     foreign = [await case_of(world, author, other=True) for author in ("vera", "dina", "egor")]
     incident = await opened(world, *mine[:2], role="executor", org=world.organisation)

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from services.appeals import judgement_lists
-from services.appeals.judgement_lists import Filter
+from services.appeals.classification import classification_queries
+from services.appeals.classification.classification_queries import Filter
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller, Right, Role
 from tests.integration.appeals.conftest import WEDNESDAY, World
@@ -131,7 +131,7 @@ async def test_each_filter_walks_an_index(world: World) -> None:
             (Filter(judged_by="model:one"), "ix_triage_judged_by_created_at"),
             (Filter(topic_id=hole), "ix_triage_topic_id_created_at"),
         ):
-            query = await judgement_lists.query(session, caller, wanted, Paging(50, None, "", ""))
+            query = await classification_queries.query(session, caller, wanted, Paging(50, None, "", ""))
             literal = query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
             plan = "\n".join(await session.scalars(text(f"EXPLAIN {literal}".replace(":", r"\:"))))
             assert f"using {index}" in plan.replace("Backward ", ""), plan

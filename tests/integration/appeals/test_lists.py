@@ -6,8 +6,9 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from services.appeals import appeals, reviews
-from services.appeals.appeals import Filter
+from services.appeals.lifecycle import appeal_queries
+from services.appeals.lifecycle.appeal_queries import Filter
+from services.appeals.moderation import reviews
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller, Right, Role
 from tests.integration.appeals.conftest import World
@@ -30,9 +31,9 @@ async def plan_of(world: World, query: Any) -> str:
 
 async def test_rare_cases_and_an_organisations_reviews_are_found_by_index(world: World) -> None:
     for query, index in (
-        (appeals.query(CENTRE, Filter(language="bxr"), PAGING), "ix_appeals_languages"),
-        (appeals.query(CENTRE, Filter(settlement="Кабанск"), PAGING), "ix_appeals_settlements"),
-        (appeals.query(CENTRE, Filter(fault="power"), PAGING), "ix_appeals_faults"),
+        (appeal_queries.query(CENTRE, Filter(language="bxr"), PAGING), "ix_appeals_languages"),
+        (appeal_queries.query(CENTRE, Filter(settlement="Кабанск"), PAGING), "ix_appeals_settlements"),
+        (appeal_queries.query(CENTRE, Filter(fault="power"), PAGING), "ix_appeals_faults"),
         (reviews.query(STAFF, PAGING, corrected=None, group_id=None), "ix_reviews_organisation_id"),
     ):
         plan = await plan_of(world, query)

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from services.appeals.intake import messages_query
-from services.appeals.opening import Desk, Opening, Taken
-from services.appeals.reference import Reference
-from services.appeals.timeline import Journal
-from services.appeals.understanding.judgement import Judgement
+from services.appeals.classification.types import Judgement
+from services.appeals.inbound.appeal_matching import Desk, Opening, Taken
+from services.appeals.inbound.event_consumer import messages_query
+from services.appeals.lifecycle.timeline import Journal
+from services.appeals.routing.context import Reference
 from shared.database.sessions import Database
 from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message

@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from services.appeals import judging, worker
+from services.appeals import worker
+from services.appeals.classification import classifier_pool
+from services.appeals.classification.model.builtin_model import folder
 from services.appeals.settings import settings
-from services.appeals.understanding.heads import folder
 from shared.events import outbox
 from shared.events.listen_notify import WakeUps
 from shared.settings import settings as shared_settings
@@ -36,7 +37,7 @@ async def test_no_message_is_stepped_over_because_the_reading_process_ends(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "PATIENCE", 1)
-    monkeypatch.setattr(judging.Judging, "_process", lambda _: Ended())
+    monkeypatch.setattr(classifier_pool.Judging, "_process", lambda _: Ended())
     await world.insert_message(QUESTION)
     await outbox.number_committed(world.appeals.service.database)
     failed: list[str | None] = []
@@ -66,12 +67,12 @@ async def test_no_message_is_stepped_over_because_the_reading_process_ends(
 async def test_a_text_that_ends_the_reading_process_waits_for_a_person_and_the_next_has_its_owner(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging.judging(), "_judge", judge_hostile)
+    monkeypatch.setattr(classifier_pool.judging(), "_judge", judge_hostile)
     await world.insert_message(DEADLY, thread="vk:-101_1", kind="wall_post", author="bair")
     await world.insert_message(QUESTION, thread="vk:-101_2")
     await world.work()
     rows = await world.ingest.fetch("SELECT judged_by, needs_answer, why FROM triage ORDER BY judged_by DESC")
-    assert (rows[0]["judged_by"], rows[0]["needs_answer"]) == (judging.UNREAD, "unsure")
+    assert (rows[0]["judged_by"], rows[0]["needs_answer"]) == (classifier_pool.UNREAD, "unsure")
     assert "читает человек" in rows[0]["why"]
     waiting, assigned = sorted(await world.all(), key=lambda found: str(found["status"]), reverse=True)
     assert (waiting["status"], waiting["text"]) == ("triage", DEADLY)
@@ -91,7 +92,9 @@ def own_settings() -> Iterator[None]:
 async def test_a_service_whose_topics_model_cannot_be_used_does_not_start(
     database: TestDatabase, keys_dir: Path, tmp_path: Path, process: Any
 ) -> None:
-    with pytest.raises(judging.ReadingAwayError, match=f"GOSPABLIK_TOPICS_MODEL: {tmp_path} holds no model"):
+    with pytest.raises(
+        classifier_pool.ReadingAwayError, match=f"GOSPABLIK_TOPICS_MODEL: {tmp_path} holds no model"
+    ):
         async with service_under_test("appeals", database, keys_dir, process=process, topics_model=str(tmp_path)):
             raise AssertionError("it has started")
     by_rule = service_under_test("appeals", database, keys_dir, topics_model=str(tmp_path), understanding="rule")
@@ -110,7 +113,7 @@ async def test_the_model_in_force_shows_its_card(world: World, monkeypatch: pyte
     await world.writes(QUESTION)
     assert (await world.only())["messages"][0]["triage"]["judged_by"] == found["judged_by"]
     assert (await understanding(world.appeals, "head")).status_code == 403
-    monkeypatch.setattr(judging.Judging, "_process", lambda _: Ended())
+    monkeypatch.setattr(classifier_pool.Judging, "_process", lambda _: Ended())
     away = await understanding(world.appeals)
     assert (away.status_code, away.json()["detail"]) == (
         503,

@@ -8,8 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals import appeals, overdue, replies, tasks, worker
-from services.appeals.appeals import Filter
+from services.appeals import jobs, worker
+from services.appeals.lifecycle import appeal_queries
+from services.appeals.lifecycle.appeal_queries import Filter
+from services.appeals.replies import submission
+from services.appeals.sla import breaches
 from services.webhooks.event_types import body_of_event
 from shared.tables.common import Event
 from tests.conftest import TestDatabase
@@ -58,7 +61,7 @@ async def test_failed_reply_shows_in_the_list_until_somebody_answers(world: Worl
 
 
 async def test_failed_replies_are_found_by_index(world: World) -> None:
-    plan = await plan_of(world, appeals.query(CENTRE, Filter(reply_failed=True), PAGING))
+    plan = await plan_of(world, appeal_queries.query(CENTRE, Filter(reply_failed=True), PAGING))
     assert "using ix_appeals_reply_failed" in plan.replace("Backward ", ""), plan
     assert "Sort" not in plan, plan
 
@@ -105,7 +108,7 @@ async def test_late_interim_reply_does_not_take_back_the_final_one(world: World)
 
 async def note_overdue(world: World) -> int:
     async with world.appeals.service.database.write() as session:
-        return await overdue.note_overdue(session)
+        return await breaches.note_overdue(session)
 
 
 async def test_each_broken_promise_is_noted_once(world: World) -> None:
@@ -140,7 +143,7 @@ async def test_reply_whose_job_was_given_up_can_be_sent_again(world: World, agai
         await fails(world, reply)
         assert (await send(world, path)).status_code == 202
     async with world.appeals.service.database.write() as session:
-        await replies.note_held(session, UUID(reply["id"]))
+        await submission.note_held(session, UUID(reply["id"]))
     case = await world.only()
     (shown,) = case["replies"]
     assert (shown["status"], shown["failure"]["code"]) == ("failed", "job_held")
@@ -161,7 +164,7 @@ async def test_reply_whose_job_is_held_does_not_stay_queued(
         raise ValueError("a fault of ours")
 
     monkeypatch.setattr(worker, "_ask", broken)
-    monkeypatch.setattr(tasks.jobs, "max_attempts", 1)
+    monkeypatch.setattr(jobs.jobs, "max_attempts", 1)
     ingest = await database.connect("ingest")
     try:
         async with service_under_test("appeals", database, keys_dir, process="all") as running:
@@ -187,5 +190,5 @@ async def test_reply_whose_job_is_held_does_not_stay_queued(
 async def test_held_job_of_an_unknown_reply_tells_nobody(world: World) -> None:
     await world.writes(QUESTION)
     async with world.appeals.service.database.write() as session:
-        await replies.note_held(session, UUID(int=7))
+        await submission.note_held(session, UUID(int=7))
     assert await world.events("reply.failed") == []

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from services.appeals import replies, worker
+from services.appeals import worker
+from services.appeals.replies import submission
 from shared.service import Service
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.replying import answer, appeal, execute, fails, requests, send
@@ -20,7 +21,7 @@ async def writes_again(world: World) -> UUID:
 async def ask_again(world: World) -> int:
     await execute(world, "UPDATE replies SET created_at = created_at - interval '3 minutes'")
     async with world.appeals.service.database.write() as session:
-        return await replies.to_ask_again(session)
+        return await submission.to_ask_again(session)
 
 
 async def test_reply_asked_for_again_answers_the_message_it_was_written_to(world: World) -> None:
@@ -75,7 +76,7 @@ async def test_reply_retried_by_hand_answers_the_message_it_was_written_to(world
     await writes_again(world)
     # It failed before ingest had a publication of it.
     async with world.appeals.service.database.write() as session:
-        await replies.note_failure(session, UUID(reply["id"]), "refused", "Не принят.", final=True)
+        await submission.note_failure(session, UUID(reply["id"]), "refused", "Не принят.", final=True)
     again = await send(world, f"/appeals/{found['id']}/replies/{reply['id']}/retry")
     assert (again.status_code, again.json()["in_reply_to"]) == (202, str(first))
     assert await requests(world) == [(UUID(reply["id"]), first)] * 2

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from services.appeals import tasks
+from services.appeals import jobs
 from shared.jobs import TryLater
 from tests.harness import CENTRE_SUBJECT
 from tests.integration.appeals.conftest import WEDNESDAY, World
@@ -158,13 +158,13 @@ async def test_answer_to_an_incident_follows_an_interim_reply_under_way(world: W
     async def run() -> list[dict[str, str]]:
         connection = await world.database.connect()
         rows = await connection.fetch(
-            "SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = $1", tasks.ANSWER_INCIDENT
+            "SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = $1", jobs.ANSWER_INCIDENT
         )
-        await connection.execute("DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1", tasks.ANSWER_INCIDENT)
+        await connection.execute("DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1", jobs.ANSWER_INCIDENT)
         await connection.close()
         payloads = [json.loads(row["payload"]) for row in rows]
         for payload in payloads:
-            await tasks.jobs.handlers[tasks.ANSWER_INCIDENT](payload)
+            await jobs.jobs.handlers[jobs.ANSWER_INCIDENT](payload)
         return payloads
 
     await run()
@@ -173,9 +173,7 @@ async def test_answer_to_an_incident_follows_an_interim_reply_under_way(world: W
     with pytest.raises(TryLater):
         await run()
     await world.published(interim, at=WEDNESDAY + HOUR)
-    await tasks.jobs.handlers[tasks.ANSWER_INCIDENT](
-        {"incident_reply_id": shown["id"], "appeal_id": found[0]["id"]}
-    )
+    await jobs.jobs.handlers[jobs.ANSWER_INCIDENT]({"incident_reply_id": shown["id"], "appeal_id": found[0]["id"]})
     texts = [reply["text"] for reply in (await world.case(found[0]["id"]))["replies"]]
     assert texts == ["Уточним.", "Свет включат до 18:00."]
     (shown,) = (await world.get(path)).json()["items"]

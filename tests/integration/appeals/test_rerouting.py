@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from services.appeals import dry_run, rerouting, tasks
-from services.appeals.judging import Item, Judged, Judging
+from services.appeals import jobs
+from services.appeals.classification.classifier_pool import Item, Judged, Judging
+from services.appeals.routing import dry_run, reroute
 from tests.harness import insert_organisation, insert_page
 from tests.integration.appeals.conftest import WEDNESDAY, World, eventually
 from tests.integration.appeals.test_opening import QUESTION
@@ -30,7 +31,7 @@ WINDOW = {"from": "2026-03-01T00:00:00Z", "to": "2026-04-01T00:00:00Z"}
 
 
 async def _apply(world: World, *, untouched: bool = False) -> int:
-    return await rerouting.apply(world.appeals.service.database, untouched=untouched)
+    return await reroute.apply(world.appeals.service.database, untouched=untouched)
 
 
 async def _queued(world: World) -> list[dict[str, Any]]:
@@ -304,7 +305,7 @@ async def test_a_batch_that_is_being_read_is_rerouted_by_the_set_that_comes_into
 
 async def _reroute_as_asked(world: World) -> None:
     for payload in await _queued(world):
-        await tasks.jobs.handlers[tasks.REROUTE](payload)
+        await jobs.jobs.handlers[jobs.REROUTE](payload)
 
 
 async def _somebody_waits(watch: asyncpg.Connection) -> bool:
@@ -381,9 +382,9 @@ async def test_an_overtaken_set_is_not_applied(world: World) -> None:
     await world.writes(QUESTION)
     database = world.appeals.service.database
     draft = await made(world, default={"send_to": "moderators"})
-    assert await rerouting.apply(database, untouched=True, rule_set_id=UUID(draft["id"])) == 0
+    assert await reroute.apply(database, untouched=True, rule_set_id=UUID(draft["id"])) == 0
     await activated(world, draft)
-    assert await rerouting.apply(database, untouched=True, rule_set_id=UUID(draft["id"])) == 1
+    assert await reroute.apply(database, untouched=True, rule_set_id=UUID(draft["id"])) == 1
     case = await world.only()
     assert (case["status"], case["organisation"]) == ("triage", None)
     assert [hand["kind"] for hand in case["hands"]] == ["routed", "rerouted"]
@@ -413,7 +414,7 @@ async def test_ownerless_cases_are_walked_by_their_index(world: World) -> None:
 
 
 async def test_rerouting_goes_on_over_many_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rerouting, "BATCH", 2)
+    monkeypatch.setattr(reroute, "BATCH", 2)
     monkeypatch.setattr(dry_run, "_SLICE", timedelta(minutes=2))
     for number in range(5):
         await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(minutes=number))

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from services.appeals import judgements
-from services.appeals.judging import is_machine
+from services.appeals.classification import store
+from services.appeals.classification.classifier_pool import is_machine
 from tests.harness import CENTRE_SUBJECT
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.replying import send
@@ -397,7 +397,7 @@ async def test_a_machine_that_was_reading_meanwhile_does_not_undo_a_decision(wor
     machine = dict(row) | {"top3": [], "urgency": "normal"}
     decision = await decide(world, message, urgency="high")
     async with world.appeals.service.database.write() as session:
-        await judgements.store(session, {message: machine})
+        await store.store(session, {message: machine})
     assert (await world.only())["messages"][0]["triage"] == decision["triage"]
 
 

@@ -9,9 +9,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.appeals import rule_sets
-from services.appeals.judging import Item, Judged, Judging
-from services.appeals.understanding.judgement import Context
+from services.appeals.classification.classifier_pool import Item, Judged, Judging
+from services.appeals.classification.types import Context
+from services.appeals.routing import rule_sets
 from shared import clock
 from tests.harness import insert_organisation, insert_page
 from tests.integration.appeals.conftest import World

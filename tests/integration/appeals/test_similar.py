@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import event, select, text
 from sqlalchemy.dialects import postgresql
 
-from services.appeals import similar
-from services.appeals.gathering import Gathering
+from services.appeals.incidents import similar_appeals
+from services.appeals.incidents.clustering import Gathering
 from services.appeals.settings import settings
 from shared.auth.callers import Caller, Right, Role
 from shared.database.sessions import Database
@@ -150,7 +150,7 @@ async def test_among_a_million_a_question_reads_few_hundred_and_gathering_no_mor
         ids = list(await session.scalars(select(Appeal.id).order_by(Appeal.id).limit(60)))
         asked = list(await session.scalars(select(Appeal).where(Appeal.id.in_(ids[:10]))))
     for case in asked:
-        buffers, plan = await explained(million, similar.candidates(case, timedelta(days=14)))
+        buffers, plan = await explained(million, similar_appeals.candidates(case, timedelta(days=14)))
         assert "Seq Scan" not in plan, plan
         assert buffers < 3_000, plan
         for index in ("author_key_opened_at", "words", "street", "municipality_opened_at", "topic_id_opened_at"):
@@ -159,9 +159,9 @@ async def test_among_a_million_a_question_reads_few_hundred_and_gathering_no_mor
     for case_id in ids:
         started = time.perf_counter()
         async with million.read() as session:
-            found, read = await similar.like(session, MODERATOR, case_id, days=14, anywhere=True)
+            found, read = await similar_appeals.like(session, MODERATOR, case_id, days=14, anywhere=True)
         took.append(time.perf_counter() - started)
-        assert read <= similar.MOST
+        assert read <= similar_appeals.MOST
         assert all(one.likeness.score >= 0 for one in found)
     p95 = statistics.quantiles(took, n=20)[-1]
     sys.stdout.write(f"similar among a million: p95 {p95 * 1000:.0f} ms\n")
@@ -194,10 +194,10 @@ def test_ids_of_candidates_are_few() -> None:
         street="Школьная", fault="power", organisation_id=UUID(int=2), topic_id=UUID(int=3),
     )  # fmt: skip
     query = str(
-        similar.candidates(asked, timedelta(days=14)).compile(
+        similar_appeals.candidates(asked, timedelta(days=14)).compile(
             dialect=DIALECT, compile_kwargs={"literal_binds": True}
         )
     )
     limits = [int(found) for found in re.findall(r"LIMIT (\d+)", query)]
-    assert limits[-1] == similar.MOST
-    assert sum(limits[:-1]) <= similar.MOST
+    assert limits[-1] == similar_appeals.MOST
+    assert sum(limits[:-1]) <= similar_appeals.MOST

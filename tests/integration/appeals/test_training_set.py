@@ -81,7 +81,7 @@ async def test_what_is_gone_or_was_changed_teaches_nothing(world: World) -> None
 
 
 async def test_long_histories_come_whole_and_in_order(world: World, monkeypatch: Any) -> None:
-    monkeypatch.setattr("services.appeals.training_set.CHUNK_ROWS", 2)
+    monkeypatch.setattr("services.appeals.moderation.training_set.CHUNK_ROWS", 2)
     for number in range(5):
         await decide(world, await judged(world, f"{QUESTION} {number}", author=f"a{number}"), confirm=True)
     found = rows(await world.get(PATH, labelled="true"))

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals import rerouting
+from services.appeals.routing import reroute
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.test_opening import QUESTION
 from tests.integration.appeals.test_reviews import UNCLEAR, decide, execute, judged
@@ -38,7 +38,7 @@ async def test_why_the_need_is_unclear(world: World, text: str, attachments: lis
     await activated(world, await made(world, default=MODERATORS))
     message = await world.writes(text, attachments=attachments)
     assert await why(world) == code
-    await rerouting.apply(world.appeals.service.database, untouched=True)
+    await reroute.apply(world.appeals.service.database, untouched=True)
     assert await why(world) == code
     decision = await decide(world, message)
     assert (decision["appeal_status"], decision["waiting_for"]) == ("triage", "unruled")
@@ -54,18 +54,18 @@ async def test_why_the_rules_name_nobody(world: World) -> None:
     await judged(world)
     assert await why(world) == "unruled"
     await activated(world, moderators)
-    await rerouting.apply(world.appeals.service.database, untouched=True)
+    await reroute.apply(world.appeals.service.database, untouched=True)
     assert await why(world) == "by_rule"
     await execute(world, "UPDATE appeals SET route = jsonb_set(route, '{topic,confidence}', '0.3')")
     await execute(world, "UPDATE appeals SET topic_id = (route -> 'topic' ->> 'id')::uuid")
     await activated(world, by_topic)
-    await rerouting.apply(world.appeals.service.database, untouched=True)
+    await reroute.apply(world.appeals.service.database, untouched=True)
     assert await why(world) == "topic_unsure"
     registry = await world.database.connect("registry")
     await registry.execute("UPDATE organisations SET active = false")
     await registry.close()
     await activated(world, await made(world))
-    await rerouting.apply(world.appeals.service.database, untouched=True)
+    await reroute.apply(world.appeals.service.database, untouched=True)
     assert await why(world) == "closed"
 
 
@@ -83,7 +83,7 @@ async def test_what_was_given_back_and_what_woke_again(world: World) -> None:
         org=world.organisation, If_Match="*",
     )  # fmt: skip
     assert moved.json()["waiting_for"] == await why(world) == "returned"
-    await rerouting.apply(world.appeals.service.database, untouched=True)
+    await reroute.apply(world.appeals.service.database, untouched=True)
     assert await why(world) == "returned"
     other = str(world.other_organisation)
     assert (await world.move(await world.only(), "assigned", organisation_id=other)).status_code == 200

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from services.appeals import alerts, appeals, overdue, replies
+from services.appeals.lifecycle import alerts, appeal_queries
+from services.appeals.replies import submission
+from services.appeals.sla import breaches
 from services.ingest.intake import messages, set_aside
 from services.ingest.publishing import publications
 from services.webhooks import deliveries
@@ -46,7 +48,7 @@ def _caller(right: Right, region: Region, staff: bool) -> Caller:
 def _appeals(name: str, *indexes: str, staff: bool = False, removed: int = 100, **wanted: Any) -> Hot:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.APPEALS_READ, region, staff)
-        await appeals.find(session, caller, appeals.Filter(**wanted), PAGE)
+        await appeal_queries.find(session, caller, appeal_queries.Filter(**wanted), PAGE)
 
     return Hot(f"appeals: {name}", "appeals", work, frozenset(indexes), removed)
 
@@ -108,14 +110,14 @@ HOT = [
     Hot(
         "the schedule note-overdue",
         "appeals",
-        lambda session, _: overdue.note_overdue(session),
+        lambda session, _: breaches.note_overdue(session),
         frozenset(_OPEN),
         AWAITED,
     ),
     Hot(
         "the schedule ask-again",
         "appeals",
-        lambda session, _: replies.to_ask_again(session),
+        lambda session, _: submission.to_ask_again(session),
         frozenset({"ix_replies_waiting"}),
     ),
     _alerts("all", "ix_alerts_created_at"),

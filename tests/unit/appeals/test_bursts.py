@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.appeals.bursts import (
+from services.appeals.incidents.spike_detection import (
     Heard,
     Matter,
     Tally,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.appeals import deadlines
-from services.appeals.deadlines import BUILT_IN, NamedCalendar, compute, is_overdue, policy_at
+from services.appeals.sla import deadlines
+from services.appeals.sla.deadlines import BUILT_IN, NamedCalendar, compute, is_overdue, policy_at
 from shared.tables.appeals import Appeal, SlaPolicy
 from shared.working_time import DayException, WorkingCalendar, add, between
 

@@ -17,22 +17,22 @@ from typing import Any
 
 import pytest
 
-import services.appeals.understanding
+import services.appeals.classification
 import shared.masking
 from bench.hostile_texts import hostile
-from services.appeals.understanding import rule
-from services.appeals.understanding import signs as wanted
-from services.appeals.understanding.examples import examples
-from services.appeals.understanding.features import lemmas, pieces
-from services.appeals.understanding.judgement import Context
-from services.appeals.understanding.language import language
-from services.appeals.understanding.limits import LONGEST_WORD, READ
-from services.appeals.understanding.morphology import lemma, unlike_words
-from services.appeals.understanding.places.finding import find_place
-from services.appeals.understanding.script import readable
-from services.appeals.understanding.stems import fold, plain, words_of
-from services.appeals.understanding.understand import Understanding
-from services.appeals.understanding.urgency_signs import signs, signs_of_post
+from services.appeals.classification.locations.location_finder import find_place
+from services.appeals.classification.model import rule_features as wanted
+from services.appeals.classification.model.message_classifier import Understanding
+from services.appeals.classification.model.tfidf_features import lemmas, pieces
+from services.appeals.classification.rules import keyword_classifier
+from services.appeals.classification.rules.urgency_signals import signs, signs_of_post
+from services.appeals.classification.text.language_detection import language
+from services.appeals.classification.text.lemmatizer import lemma, unlike_words
+from services.appeals.classification.text.text_limits import LONGEST_WORD, READ
+from services.appeals.classification.text.tokenizer import fold, plain, words_of
+from services.appeals.classification.text.transliteration import readable
+from services.appeals.classification.training.examples import examples
+from services.appeals.classification.types import Context
 from shared.masking import mask
 from shared.text.morphology import analyzer
 from tests.regex_steps import Steps, samples
@@ -57,7 +57,7 @@ def _patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
     """Every pattern of the modules that read citizens' texts. What stands here by name sees words, not texts."""
     words = {"_OF_FATHER", "_OF_CLAN", "_OF_STEPPE", "_OF_GENITIVE", "_ADDRESS"}
     names = ["shared.logs"]
-    for package in (services.appeals.understanding, shared.masking):
+    for package in (services.appeals.classification, shared.masking):
         names += [found.name for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     for name in names:
         for key, value in vars(importlib.import_module(name)).items():
@@ -173,8 +173,8 @@ FINDERS: dict[str, Callable[[str], object]] = {
     "language": language,
     "signs": signs,
     "signs of a post": signs_of_post,
-    "rule": lambda text: rule.judge(text, Context()),
-    "rule under a post": lambda text: rule.judge("где?", Context(post_text=text)),
+    "rule": lambda text: keyword_classifier.judge(text, Context()),
+    "rule under a post": lambda text: keyword_classifier.judge("где?", Context(post_text=text)),
     "lemmas": lemmas,
     "pieces": pieces,
     "script": readable,
@@ -243,7 +243,7 @@ def test_unread_rest_of_a_text_is_told_and_left_to_a_person() -> None:
     assert "Прочитано начало: 8000 знаков из 64000" in cut.why
     assert "8000 знаков из 64000" in asks.why
     (blank,) = model.judge([(" " * 9_000 + asking, Context())])
-    by_rule = rule.judge(repeated(thanks, 64_000), Context())
+    by_rule = keyword_classifier.judge(repeated(thanks, 64_000), Context())
     for found in (blank, by_rule):
         assert found.needs_answer == "unsure"
         assert "Прочитано начало" in found.why

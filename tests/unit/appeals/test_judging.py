@@ -13,12 +13,12 @@ from typing import Any
 import psutil
 import pytest
 
-from services.appeals import judging as judging_module
-from services.appeals.judging import Item, Judged, Judging, ReadingAwayError, portions
+from services.appeals.classification import classifier_pool as judging_module
+from services.appeals.classification.classifier_pool import Item, Judged, Judging, ReadingAwayError, portions
+from services.appeals.classification.model.message_classifier import Understanding
+from services.appeals.classification.text.text_limits import READ
+from services.appeals.classification.types import Context
 from services.appeals.settings import AppealsSettings
-from services.appeals.understanding.judgement import Context
-from services.appeals.understanding.limits import READ
-from services.appeals.understanding.understand import Understanding
 from shared.http.problems import Unavailable
 
 ITEMS = [

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals.reviews import QUESTIONS, agreement, said
-from services.appeals.wishes import Wishes
+from services.appeals.moderation.corrections import Wishes
+from services.appeals.moderation.reviews import QUESTIONS, agreement, said
 
 ROADS, PITS, SIGNS, HOUSING, HEAT = (UUID(int=number) for number in range(1, 6))
 GROUPS = {ROADS: ROADS, PITS: ROADS, SIGNS: ROADS, HOUSING: HOUSING, HEAT: HOUSING}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.appeals.routing import (
+from services.appeals.routing.engine import (
     SURE,
     Body,
     Decision,

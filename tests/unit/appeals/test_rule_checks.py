@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.appeals.routing import Body, Facts, Names, Rule, RuleBook, decide, key_of
-from services.appeals.rule_books import Surroundings
-from services.appeals.rule_checks import Draft, faults
+from services.appeals.routing.engine import Body, Facts, Names, Rule, RuleBook, decide, key_of
+from services.appeals.routing.repository import Surroundings
+from services.appeals.routing.validation import Draft, faults
 from tests.unit.appeals.test_routing import (
     BODIES,
     CITY,

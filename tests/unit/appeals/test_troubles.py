@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals.troubles import Trouble, fits, is_one
+from services.appeals.incidents.cluster_candidates import Trouble, fits, is_one
 from tests.unit.appeals.test_bursts import GROUP, HOUR, NOON, said
 
 OTHER_GROUP, OTHER_TOPIC = UUID(int=7), UUID(int=8)

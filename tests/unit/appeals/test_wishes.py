@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.appeals.wishes import PLACE, Place, Wishes
+from services.appeals.moderation.corrections import PLACE, Place, Wishes
 from shared.http.problems import Invalid
 
 KNOWN: Place = {"municipality": "81628000", "settlement": "Кабанск", "street": "улица Ленина", "house": "7"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.appeals.workflow import (
+from services.appeals.lifecycle.workflow import (
     ENDED,
     MOVES,
     STATUSES,

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from services.appeals.understanding.flat import COLUMNS
+from services.appeals.classification.csv_row import COLUMNS
 
 RUNNER = CliRunner()
 ALL = "id,Text,kind,network,page_owner,page_municipality,post_context\n"

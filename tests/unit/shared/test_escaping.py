@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cli.written import replacing_table
-from services.appeals.training_set import _csv
+from services.appeals.moderation.training_set import _csv
 from services.registry.csv_answers import csv_answer
 from services.registry.exchange.exporting import csv_chunks
 from shared.tabular.formula_escaping import escaped, harmless, unescaped

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from services.appeals.judging import ReadingAwayError
+from services.appeals.classification.classifier_pool import ReadingAwayError
 from shared.database.outages import is_outage
 from shared.service_client import ServiceAway, ServiceUnavailable
 

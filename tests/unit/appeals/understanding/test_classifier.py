@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from services.appeals.understanding.classifier import TextClassifier
+from services.appeals.classification.model.text_classifier import TextClassifier
 from tests.unit.appeals.understanding import invented
 
 TEXTS, LABELS = invented.rows(120)

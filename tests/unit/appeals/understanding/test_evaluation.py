@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.appeals.understanding.evaluation import (
+from services.appeals.classification.training.evaluation import (
     by_splits,
     calibration_error,
     covered,
@@ -11,7 +11,7 @@ from services.appeals.understanding.evaluation import (
     score,
     threshold,
 )
-from services.appeals.understanding.labelled import Labelled
+from services.appeals.classification.training.labelled_data import Labelled
 from tests.unit.appeals.understanding import invented
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.appeals.understanding.labelled import labelled
-from services.appeals.understanding.tables import FileRefusedError, read_table
+from services.appeals.classification.csv_reader import FileRefusedError, read_table
+from services.appeals.classification.training.labelled_data import labelled
 
 EXPORT = (
     "Номер инцидента;Группа тем;Тема;Текст инцидента\r\n"

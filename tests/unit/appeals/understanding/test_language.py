@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.appeals.understanding.language import language
+from services.appeals.classification.text.language_detection import language
 
 REFERENCE = Path(__file__).parents[5] / "shared" / "data"
 

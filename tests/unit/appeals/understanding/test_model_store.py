@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.appeals.understanding.classifier import TextClassifier
-from services.appeals.understanding.model_store import Store, StoreError, digests
+from services.appeals.classification.model.model_store import Store, StoreError, digests
+from services.appeals.classification.model.text_classifier import TextClassifier
 from tests.unit.appeals.understanding import invented
 
 TEXTS, LABELS = invented.rows(40)

@@ -4,9 +4,9 @@ import importlib
 
 import pytest
 
-from services.appeals.understanding.judgement import Context
-from services.appeals.understanding.rule import judge
-from services.appeals.understanding.stems import StemIndex, plain, words_of
+from services.appeals.classification.rules.keyword_classifier import judge
+from services.appeals.classification.text.tokenizer import StemIndex, plain, words_of
+from services.appeals.classification.types import Context
 
 _reference = importlib.import_module("migrations.versions.0004_appeals_reference")
 

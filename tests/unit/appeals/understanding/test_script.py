@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.appeals.understanding.judgement import Context
-from services.appeals.understanding.script import readable
-from services.appeals.understanding.understand import Understanding
+from services.appeals.classification.model.message_classifier import Understanding
+from services.appeals.classification.text.transliteration import readable
+from services.appeals.classification.types import Context
 
 
 @pytest.mark.parametrize(

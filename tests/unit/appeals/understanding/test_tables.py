@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.appeals.understanding.tables import FileRefusedError, Table, open_table, read_table
+from services.appeals.classification.csv_reader import FileRefusedError, Table, open_table, read_table
 
 
 def written(folder: Path, content: str | bytes) -> Path:

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.appeals.understanding.classifier import TextClassifier
-from services.appeals.understanding.judgement import Context
-from services.appeals.understanding.model_store import Store, StoreError, digests
-from services.appeals.understanding.taught import LEAST_ROWS, Joint, Labels
-from services.appeals.understanding.understand import Understanding
+from services.appeals.classification.model.custom_model import LEAST_ROWS, Joint, Labels
+from services.appeals.classification.model.message_classifier import Understanding
+from services.appeals.classification.model.model_store import Store, StoreError, digests
+from services.appeals.classification.model.text_classifier import TextClassifier
+from services.appeals.classification.types import Context
 from shared.topic_taxonomy import classes
 
 BUILT_IN = Understanding.load()

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from services.appeals.understanding.evaluation import Scores
-from services.appeals.understanding.judgement import Context
-from services.appeals.understanding.labelled import Labelled
-from services.appeals.understanding.model_store import Store, StoreError
-from services.appeals.understanding.taught import Taught
-from services.appeals.understanding.teaching import Outcome, Source, is_better, teach
-from services.appeals.understanding.understand import Understanding
+from services.appeals.classification.model.custom_model import Taught
+from services.appeals.classification.model.message_classifier import Understanding
+from services.appeals.classification.model.model_store import Store, StoreError
+from services.appeals.classification.training.evaluation import Scores
+from services.appeals.classification.training.labelled_data import Labelled
+from services.appeals.classification.training.train_custom import Outcome, Source, is_better, teach
+from services.appeals.classification.types import Context
 from shared.topic_taxonomy import classes
 from tests.unit.appeals.understanding import invented
 

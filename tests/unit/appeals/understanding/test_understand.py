@@ -6,19 +6,19 @@ from hypothesis import strategies as st
 
 from bench import messages
 from bench.understanding import BARS
-from services.appeals.understanding import understand
-from services.appeals.understanding.examples import digest, examples
-from services.appeals.understanding.judgement import Context
-from services.appeals.understanding.learning import words_digest
-from services.appeals.understanding.places.finding import Place
-from services.appeals.understanding.understand import Understanding
+from services.appeals.classification.locations.location_finder import Place
+from services.appeals.classification.model import message_classifier
+from services.appeals.classification.model.message_classifier import Understanding
+from services.appeals.classification.training.examples import digest, examples
+from services.appeals.classification.training.train_builtin import words_digest
+from services.appeals.classification.types import Context
 
 MODEL = Understanding.load()
 DOCTOR = Context(page_owner="ГБУЗ «Кабанская ЦРБ»", page_municipality="Кабанский район")
 
 
 def test_the_model_is_made_from_these_very_examples_and_words() -> None:
-    """After a change of either: `python -m services.appeals.understanding.learning`."""
+    """After a change of either: `python -m services.appeals.classification.training.train_builtin`."""
     assert MODEL.card["examples"]["digest"] == digest()
     assert MODEL.card["examples"]["rows"] == len(examples())
     assert MODEL.card["examples"]["words"] == words_digest()
@@ -101,7 +101,7 @@ def test_a_message_whose_place_cannot_be_read_keeps_its_answer(monkeypatch: pyte
     def fails(text: str, **_: object) -> Place:
         raise IndexError(text)
 
-    monkeypatch.setattr(understand, "find_place", fails)
+    monkeypatch.setattr(message_classifier, "find_place", fails)
     (found,) = MODEL.judge([("третий день нет света во всём селе, дети мёрзнут", DOCTOR)])
     assert (found.needs_answer, found.top[0][0], found.municipality) == ("yes", "energy", None)
     assert "место: не прочитано" in found.why

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.appeals.understanding.places.finding import Place, find_place
-from services.appeals.understanding.places.gazetteer import gazetteer
+from services.appeals.classification.locations.gazetteer import gazetteer
+from services.appeals.classification.locations.location_finder import Place, find_place
 
 _FIELDS = ("municipality", "settlement", "street", "house", "other_region")
 

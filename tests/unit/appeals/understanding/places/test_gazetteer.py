@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from services.appeals.understanding.places import gazetteer as module
-from services.appeals.understanding.places.declension import adjective_stems, forms_of
-from services.appeals.understanding.places.gazetteer import gazetteer
-from services.appeals.understanding.places.pages import scope_of
-from services.appeals.understanding.places.typos import corrected, one_edit_apart
+from services.appeals.classification.locations import gazetteer as module
+from services.appeals.classification.locations.declension import adjective_stems, forms_of
+from services.appeals.classification.locations.gazetteer import gazetteer
+from services.appeals.classification.locations.page_locations import scope_of
+from services.appeals.classification.locations.spelling_correction import corrected, one_edit_apart
 
 _DATA = Path(module.__file__).parent / "data"
 

@@ -1,0 +1,133 @@
+"""Appeals as they cross the wire, with the names of what they speak of."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
+
+from services.appeals.api.presenters import classifications, routes
+from services.appeals.classification import topics
+from services.appeals.lifecycle import assignments, timeline
+from services.appeals.lifecycle.appeal_queries import Found, _found
+from services.appeals.lifecycle.workflow import allowed_moves
+from services.appeals.replies import submission
+from services.appeals.schemas import appeals
+from services.appeals.sla import deadlines
+from shared import clock, security_log
+from shared.auth.callers import Caller
+from shared.http.problems import NotFound
+from shared.masking import mask, snippet
+from shared.tables.appeals import Appeal, AppealMessage, Hand, Triage
+from shared.tables.ingest import Message
+
+
+async def item(
+    session: AsyncSession, caller: Caller, appeal_id: UUID, *, scoped: bool = True
+) -> appeals.AppealOut:
+    """One case with messages, answers and timeline. Raises `NotFound` also for another organisation's case."""
+    row = (
+        await session.execute(
+            _found()
+            .where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true())
+            .execution_options(populate_existing=True)
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound("No such case")
+    security_log.tell_read(caller.actor, "appeal", [appeal_id])
+    appeal = row[0]
+    summary = present(row, caller, await routes.shown(session, appeal.route))
+    return appeals.AppealOut(
+        **dict(summary),
+        deadline=appeal.deadline,
+        messages=await _messages(session, appeal_id),
+        replies=[reply(found) for found in await submission.of_appeal(session, appeal_id)],
+        hands=[_hand(*found) for found in await assignments.of_appeal(session, appeal_id)],
+        timeline=[
+            appeals.TimelineOut(at=entry.at, kind=entry.kind, actor=entry.actor, data=entry.data)
+            for entry in await timeline.of_appeal(session, appeal_id)
+        ],
+    )
+
+
+async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.MessageOut]:
+    rows = await session.execute(
+        select(Message, Triage)
+        .options(defer(Message.raw, raiseload=True))
+        .join(AppealMessage, AppealMessage.message_id == Message.id)
+        .outerjoin(Triage, Triage.message_id == Message.id)
+        .where(AppealMessage.appeal_id == appeal_id)
+        .order_by(Message.written_at, Message.id)
+    )
+    found = rows.all()
+    judged = [row[1] for row in found if row[1] is not None]
+    shown = {
+        one.message_id: out
+        for one, out in zip(judged, await classifications.judgements(session, judged), strict=True)
+    }
+    return [
+        appeals.MessageOut(
+            **{name: getattr(message, name) for name in appeals.MessageOut.model_fields if name != "triage"},
+            triage=shown.get(message.id),
+        )
+        for message, _ in found
+    ]
+
+
+def _hand(row: Hand, giving: str | None, getting: str | None) -> appeals.HandOut:
+    return appeals.HandOut(
+        at=row.at,
+        kind=row.kind,
+        from_organisation=_named(row.from_organisation_id, giving),
+        to_organisation=_named(row.to_organisation_id, getting),
+        rule_id=row.rule_id,
+        reason=row.reason,
+        actor=row.actor,
+    )
+
+
+def reply(row: Any) -> appeals.ReplyOut:
+    """An answer as it crosses the wire."""
+    return appeals.ReplyOut(**{name: getattr(row, name) for name in appeals.ReplyOut.model_fields})
+
+
+def present(row: Found, caller: Caller, route: appeals.RouteOut) -> appeals.AppealSummary:
+    """A case with its route, and with the moves that this caller may make."""
+    appeal, organisation, topic, group_id, group, municipality = row
+    same = (
+        "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
+        "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
+        "resolution_due_at", "promised_at", "closed_at", "language", "fault", "incident_id", "handovers",
+        "returns", "reply_failed",
+    )  # fmt: skip
+    return appeals.AppealSummary(
+        **{name: getattr(appeal, name) for name in same},
+        organisation=_named(appeal.organisation_id, organisation),
+        topic=topics.topic_named(appeal.topic_id, topic or "", group_id, group) if appeal.topic_id else None,
+        place=topics.place(appeal.municipality, municipality, appeal.settlement, appeal.street, appeal.house),
+        channel=appeals.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
+        overdue=deadlines.is_overdue(appeal, clock.now()),
+        waiting_for=appeal.route.get("waiting_for") if appeal.status == "triage" else None,
+        route=route,
+        allowed_moves=allowed_moves(appeal.status, caller.role, returns=appeal.returns),
+    )
+
+
+async def listed(
+    session: AsyncSession, rows: Sequence[Found], caller: Caller, sought: str | None
+) -> list[appeals.AppealSummary]:
+    """Cases as a list shows them: personal data masked in words, and what was sought with what is around it."""
+    names = await routes.names(session, [row[0].route for row in rows])
+    found = []
+    for row in rows:
+        shown = present(row, caller, routes.masked(routes.present(row[0].route, names)))
+        shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
+        found.append(shown)
+    return found
+
+
+def _named(found: UUID | None, name: str | None) -> appeals.Named | None:
+    return appeals.Named(id=found, name=name or "") if found is not None else None

@@ -1,0 +1,133 @@
+"""Judgements, decisions and reviews as they cross the wire, with the names of what they speak of."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.api.presenters import routes
+from services.appeals.classification.classification_queries import Found
+from services.appeals.classification.topics import Names
+from services.appeals.moderation.corrections import PLACE
+from services.appeals.moderation.decisions import Decided
+from services.appeals.moderation.reviews import QUESTIONS, Snapshot
+from services.appeals.schemas import appeals
+from shared.masking import mask
+from shared.tables.appeals import Review, Triage
+from shared.tables.registry import Organisation
+
+_SAME = (
+    "needs_answer", "type", "urgency", "topic_id", "confidence", "topic_confidence", "place_from", "language",
+    "fault", "why", "judged_by", "version",
+)  # fmt: skip
+
+
+async def judgements(session: AsyncSession, rows: Sequence[Triage]) -> list[appeals.TriageOut]:
+    """Judgements in their order."""
+    topics = {row.topic_id for row in rows if row.topic_id}
+    topics |= {UUID(one["topic_id"]) for row in rows for one in row.top3}
+    names = await Names.load(session, topics, {row.municipality for row in rows if row.municipality})
+    return [_judgement(row, names) for row in rows]
+
+
+def _judgement(row: Triage, names: Names) -> appeals.TriageOut:
+    likely = ((names.topics.get(UUID(one["topic_id"])), one["confidence"]) for one in row.top3)
+    return appeals.TriageOut(
+        **{name: getattr(row, name) for name in _SAME},
+        topic=names.topics.get(row.topic_id) if row.topic_id else None,
+        top3=[appeals.Likely(topic=topic, confidence=chance) for topic, chance in likely if topic is not None],
+        place=names.place(row.municipality, row.settlement, row.street, row.house),
+    )
+
+
+async def decision(session: AsyncSession, decided: Decided) -> appeals.Decision:
+    """What a decision led to."""
+    appeal, suggested = decided.appeal, decided.suggested
+    wanted = {appeal.organisation_id if appeal else None, suggested.organisation_id if suggested else None} - {
+        None
+    }
+    rows = await session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(wanted)))
+    organisations = {row.id: appeals.Named(id=row.id, name=row.name) for row in rows}
+    (triage,) = await judgements(session, [decided.judged])
+    return appeals.Decision(
+        message_id=decided.judged.message_id,
+        triage=triage,
+        agreement=_agreement(decided.review),
+        appeal_id=appeal.id if appeal else None,
+        appeal_number=appeal.number if appeal else None,
+        appeal_status=appeal.status if appeal else None,
+        organisation=organisations.get(appeal.organisation_id) if appeal and appeal.organisation_id else None,
+        waiting_for=appeal.route.get("waiting_for") if appeal and appeal.status == "triage" else None,
+        route=await routes.shown(session, appeal.route) if appeal else None,
+        rerouted=decided.rerouted,
+        suggested=appeals.OtherOwner(
+            organisation=organisations[suggested.organisation_id], reason=suggested.reason
+        )
+        if suggested and suggested.organisation_id
+        else None,
+    )
+
+
+async def reviews(session: AsyncSession, rows: Sequence[Review]) -> list[appeals.ReviewOut]:
+    """Reviews in their order."""
+    kept = [side for row in rows for side in (row.judged, row.decided)]
+    topics = {UUID(side["topic_id"]) for side in kept if side.get("topic_id")}
+    places = {place["municipality"] for side in kept if (place := _place(side))["municipality"]}
+    names = await Names.load(session, topics, places)
+    return [
+        appeals.ReviewOut(
+            message_id=row.message_id,
+            judged_by=row.judged_by,
+            judged=_verdict(row.judged, names),
+            decided=_verdict(row.decided, names),
+            agreement=_agreement(row),
+            organisation_id=row.organisation_id,
+            reviewed_by=row.reviewed_by,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+        for row in rows
+    ]
+
+
+def _agreement(row: Review) -> appeals.Agreement:
+    return appeals.Agreement(**{question: getattr(row, f"agrees_{question}") for question in QUESTIONS})
+
+
+def _place(side: Snapshot) -> dict[str, Any]:
+    # A judgement holds the parts of the place by themselves, a decision holds a place where one was spoken of.
+    return {part: (side.get("place") or side).get(part) for part in PLACE}
+
+
+def _verdict(side: Snapshot, names: Names) -> appeals.Verdict:
+    return appeals.Verdict(
+        **{name: side.get(name) for name in ("needs_answer", "type", "urgency", "organisation_id")},
+        topic=names.topics.get(UUID(side["topic_id"])) if side.get("topic_id") else None,
+        place=names.place(*(_place(side)[part] for part in PLACE)),
+    )
+
+
+async def present(session: AsyncSession, rows: Sequence[Found]) -> list[appeals.JudgedOut]:
+    """Judgements as the list shows them, personal data masked in words and where they are quoted."""
+    shown = await judgements(session, [row.Triage for row in rows])
+    return [
+        appeals.JudgedOut(
+            message_id=row.Triage.message_id,
+            network=row.network,
+            kind=row.kind,
+            page_id=row.page_id,
+            organisation=appeals.Named(id=row.organisation_id, name=row.organisation),
+            url=row.url,
+            text=mask(row.text),
+            written_at=row.written_at,
+            received_at=row.received_at,
+            deleted_at=row.deleted_at,
+            appeal_id=row.appeal_id,
+            triage=triage.model_copy(update={"why": mask(triage.why)}),
+            judged_at=row.Triage.created_at,
+            updated_at=row.Triage.updated_at,
+        )
+        for row, triage in zip(rows, shown, strict=True)
+    ]

@@ -1,0 +1,47 @@
+"""Kept routes as they cross the wire, with the names of the organisations that they suggest."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.schemas import appeals
+from shared.masking import mask
+from shared.tables.registry import Organisation
+
+Kept = Mapping[str, Any]
+
+
+async def names(session: AsyncSession, kept: Iterable[Kept]) -> dict[UUID, str]:
+    """What the organisations are called that these routes suggest, in one statement if there is any."""
+    wanted = {UUID(found["organisation_id"]) for route in kept for found in route.get("suggestions", ())}
+    if not wanted:
+        return {}
+    rows = await session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(wanted)))
+    return {row.id: row.name for row in rows}
+
+
+def present(route: Kept, named: Mapping[UUID, str]) -> appeals.RouteOut:
+    """A route with those names."""
+    suggestions = [
+        found | {"organisation": {"id": found["organisation_id"], "name": named[UUID(found["organisation_id"])]}}
+        for found in route.get("suggestions", ())
+    ]
+    return appeals.RouteOut.model_validate({**route, "suggestions": suggestions})
+
+
+async def shown(session: AsyncSession, route: Kept) -> appeals.RouteOut:
+    """One route."""
+    return present(route, await names(session, [route]))
+
+
+def masked(route: appeals.RouteOut) -> appeals.RouteOut:
+    """A route as lists show it: what quotes a citizen, and what people wrote, without personal data."""
+    words = ["why", "return_reason"]
+    if route.rule_set is None:
+        # A person's own reason; what the rules say names organisations, some of them after people.
+        words.append("reason")
+    said = {name: found for name in words if (found := getattr(route, name)) is not None}
+    return route.model_copy(update={name: mask(found) for name, found in said.items()})

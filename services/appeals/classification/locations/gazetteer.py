@@ -1,0 +1,285 @@
+"""The gazetteer of the republic, read from `data/*.csv` and laid out for finding names in a text word by word.
+
+How to add a name: `docs/places.md`.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+from services.appeals.classification.locations.declension import (
+    CASES,
+    Forms,
+    adjective_forms,
+    adjective_stems,
+    forms_of,
+)
+from services.appeals.classification.text.tokenizer import fold, words_of
+
+_DATA = Path(__file__).parent / "data"
+_SHORTEST_ADJECTIVE = 5
+TYPO_FROM = 7
+_FORGIVEN = ("settlement", "municipality", "locality")
+
+Kind = Literal["municipality", "settlement", "locality", "landmark", "street", "region"]
+# What a bare name needs to count: nothing, a preposition with the case it asks for, or its type
+# («село», «мкр», «СНТ»).
+Needs = Literal["", "preposition", "type", "number", "garden"]
+_NEEDS: dict[str, Needs] = {
+    "": "",
+    "preposition": "preposition",
+    "type": "type",
+    "number": "number",
+    "garden": "garden",
+}
+
+# fmt: off
+_INITIALS = {
+    "верхний": "в", "верхняя": "в", "верхнее": "в", "верхние": "в", "нижний": "н", "нижняя": "н", "нижние": "н",
+    "большой": "б", "большая": "б", "большое": "б", "малый": "м", "малая": "м", "малое": "м", "новый": "н",
+    "новая": "н", "старый": "с", "старая": "с", "старое": "с", "средний": "с", "усть": "у",
+}
+# fmt: on
+_ABBREVIATED = {
+    "верхний": "верх",
+    "нижний": "ниж",
+    "старый": "ст",
+    "старая": "ст",
+    "старое": "ст",
+    "средний": "ср",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name of the gazetteer. `municipality` is empty for other regions, `settlement` where it tells none."""
+
+    kind: Kind
+    name: str
+    municipality: str
+    settlement: str
+    needs: Needs = ""
+    # Of several places with the name, the one that the bare name means; a street that is known all over.
+    main: bool = False
+    # Beginnings of words in whose sentence the name is an ordinary word: «кофе в турке».
+    unless: tuple[str, ...] = ()
+
+
+@dataclass
+class Gazetteer:
+    """All names by their words: what each may mean and in which cases it then stands.
+
+    `starts`: first word → how many words the names have that begin with it, most first.
+    """
+
+    names: dict[tuple[str, ...], tuple[tuple[Entry, str], ...]] = field(default_factory=dict)
+    starts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    adjectives: dict[tuple[str, ...], tuple[Entry, ...]] = field(default_factory=dict)
+    adjective_starts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    numbered: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
+    municipalities: dict[str, str] = field(default_factory=dict)
+    # Long words of names by first letter and length: what a misspelt word may have meant.
+    long_words: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
+    street_words: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
+    vocabulary: frozenset[str] = frozenset()
+    bodies: tuple[tuple[str, str], ...] = ()
+
+
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    with (_DATA / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def _aliases(row: dict[str, str], column: str = "aliases") -> list[str]:
+    return [alias for alias in row[column].split(";") if alias]
+
+
+def _variants(name: str) -> Iterator[tuple[str, ...]]:
+    """Ways to write a name: by words, hyphens left out, «Верхний» shortened."""
+    words = tuple(words_of(fold(name)))
+    if not words:
+        raise ValueError(f"a name without letters: {name!r}")
+    yield words
+    if "-" in name and " " not in name and len(words) > 1:
+        yield ("".join(words),)
+    if len(words) > 1:
+        for short in (_INITIALS.get(words[0]), _ABBREVIATED.get(words[0])):
+            if short:
+                yield (short, *words[1:])
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.names: dict[tuple[str, ...], dict[Entry, set[str]]] = {}
+        self.adjectives: dict[tuple[str, ...], list[Entry]] = {}
+        self._forms: dict[str, Forms] = {}
+
+    def _forms_of(self, word: str) -> Forms:
+        if word not in self._forms:
+            self._forms[word] = forms_of(word)
+        return self._forms[word]
+
+    def add(self, entry: Entry, written: str, *, declined: bool = True) -> None:
+        for words in _variants(written):
+            if not declined:
+                self._put(words, entry, CASES)
+                continue
+            # In «Усть-Баргузин» and «Саган-Нур» the last word alone is declined; in «Большая Речка» all are.
+            hyphened = "-" in written and " " not in written
+            changing = [
+                dict.fromkeys(CASES, (word,))
+                if (hyphened and at < len(words) - 1) or len(word) == 1 or word.isdigit()
+                else self._forms_of(word)
+                for at, word in enumerate(words)
+            ]
+            for case in CASES:
+                if len(changing) == 1:
+                    for word in changing[0][case]:
+                        self._put((word,), entry, case)
+                    continue
+                for form in product(*(forms[case] for forms in changing)):
+                    self._put(form, entry, case)
+
+    def _put(self, words: tuple[str, ...], entry: Entry, cases: str) -> None:
+        self.names.setdefault(words, {}).setdefault(entry, set()).update(cases)
+
+    def adjective(self, entry: Entry, stem: tuple[str, ...]) -> None:
+        for form in adjective_forms(stem[-1]):
+            entries = self.adjectives.setdefault((*stem[:-1], form), [])
+            if entry not in entries:
+                entries.append(entry)
+
+
+def _add_municipalities(build: _Builder, gazetteer: Gazetteer) -> None:
+    for row in _rows("municipalities"):
+        name = row["name"]
+        entry = Entry("municipality", name, name, "")
+        gazetteer.municipalities[fold(name)] = name
+        for alias in _aliases(row):
+            build.add(entry, alias)
+        spoken = Entry("municipality", name, name, "", "preposition")
+        for alias in _aliases(row, "with_preposition"):
+            build.add(spoken, alias)
+        if name.endswith(" район"):
+            stem = words_of(fold(name.split(" ", maxsplit=1)[0]).removesuffix("ий"))
+            build.adjective(entry, tuple(stem))
+            if len(stem) > 1:
+                joined = Entry("municipality", name, name, "", "type")
+                build.adjective(joined, ("".join(stem),))
+
+
+def _add_settlements(build: _Builder, gazetteer: Gazetteer) -> None:
+    for row in _rows("settlements"):
+        entry = Entry(
+            "settlement",
+            row["name"],
+            row["municipality"],
+            row["name"],
+            _NEEDS[row["needs"]],
+            row["main"] == "yes",
+            tuple(_aliases(row, "unless")),
+        )
+        for written in (row["name"], *_aliases(row)):
+            build.add(entry, written)
+        words = words_of(fold(row["name"]))
+        if entry.needs != "type" and len("".join(words)) >= _SHORTEST_ADJECTIVE:
+            for stem in adjective_stems(words[-1]):
+                build.adjective(entry, (*words[:-1], stem))
+                if len(words) > 1 and "-" in row["name"]:
+                    build.adjective(entry, ("".join((*words[:-1], stem)),))
+
+
+def _add_town_parts(build: _Builder, gazetteer: Gazetteer) -> None:
+    numbered: dict[str, list[Entry]] = {}
+    for row in _rows("localities"):
+        entry = Entry("locality", row["name"], row["municipality"], row["settlement"], _NEEDS[row["needs"]])
+        if entry.needs == "number":
+            numbered.setdefault(fold(row["name"]).split()[0], []).append(entry)
+            continue
+        for written in (row["name"], *_aliases(row)):
+            build.add(entry, written)
+        for written in _aliases(row, "with_preposition"):
+            build.add(replace(entry, needs="preposition"), written)
+    gazetteer.numbered = {number: tuple(entries) for number, entries in numbered.items()}
+    for row in _rows("landmarks"):
+        entry = Entry("landmark", row["name"], row["municipality"], row["settlement"])
+        for written in (row["name"], *_aliases(row)):
+            build.add(entry, written)
+
+
+def _add_streets(build: _Builder, gazetteer: Gazetteer) -> None:
+    for row in _rows("streets"):
+        entry = Entry("street", row["name"], row["municipality"], row["settlement"], main=row["known"] == "yes")
+        for written in (row["name"], *_aliases(row)):
+            words = [word for word in words_of(fold(written)) if word not in STREET_WORDS]
+            build.add(entry, " ".join(words), declined=words[-1].endswith(("ая", "яя", "ий")))
+            if "-" in written and len(words) > 1:
+                build.add(entry, "".join(words), declined=words[-1].endswith(("ая", "яя")))
+
+
+STREET_WORDS = frozenset(("проспект", "бульвар", "переулок", "площадь", "тракт"))
+
+
+def _add_regions(build: _Builder, gazetteer: Gazetteer) -> None:
+    for row in _rows("other_regions"):
+        entry = Entry("region", row["name"], "", "")
+        for written in (row["name"], *_aliases(row)):
+            build.add(entry, written)
+
+
+def _starts(keys: Iterator[tuple[str, ...]]) -> dict[str, tuple[int, ...]]:
+    lengths: dict[str, set[int]] = {}
+    for key in keys:
+        lengths.setdefault(key[0], set()).add(len(key))
+    return {word: tuple(sorted(found, reverse=True)) for word, found in lengths.items()}
+
+
+def _by_start(words: Iterable[str]) -> dict[tuple[str, int], tuple[str, ...]]:
+    alike: dict[tuple[str, int], list[str]] = {}
+    for word in sorted(words):
+        alike.setdefault((word[0], len(word)), []).append(word)
+    return {key: tuple(found) for key, found in alike.items()}
+
+
+def _long_words(build: _Builder) -> set[str]:
+    found: set[str] = set()
+    for words, entries in build.names.items():
+        if any(entry.kind in _FORGIVEN and not entry.needs for entry in entries):
+            found.update(word for word in words if len(word) >= TYPO_FROM)
+    for words, districts in build.adjectives.items():
+        if not any(entry.kind == "municipality" for entry in districts):
+            continue
+        found.update(word for word in words if len(word) >= TYPO_FROM + 2)
+    return found
+
+
+def _street_words(build: _Builder) -> set[str]:
+    return {
+        words[0]
+        for words, entries in build.names.items()
+        if len(words) == 1 and len(words[0]) >= TYPO_FROM and any(entry.kind == "street" for entry in entries)
+    }
+
+
+@lru_cache(maxsize=1)
+def gazetteer() -> Gazetteer:
+    """The gazetteer, read at the first use. Raises `KeyError` or `ValueError` for a faulty file."""
+    read, build = Gazetteer(), _Builder()
+    for add in (_add_municipalities, _add_settlements, _add_town_parts, _add_streets, _add_regions):
+        add(build, read)
+    read.names = {
+        words: tuple((entry, "".join(cases)) for entry, cases in entries.items())
+        for words, entries in build.names.items()
+    }
+    read.adjectives = {words: tuple(entries) for words, entries in build.adjectives.items()}
+    read.starts = _starts(iter(read.names))
+    read.adjective_starts = _starts(iter(read.adjectives))
+    read.vocabulary = frozenset(word for key in (*read.names, *read.adjectives) for word in key)
+    read.long_words = _by_start(_long_words(build))
+    read.street_words = _by_start(_street_words(build))
+    read.bodies = tuple((fold(row["pattern"]), row["scope"]) for row in _rows("bodies"))
+    return read

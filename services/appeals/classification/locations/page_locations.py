@@ -1,0 +1,98 @@
+"""The place that a page tells by itself.
+
+A district's, a town's or a local institution's page tells one, a republican body's tells none.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from services.appeals.classification.locations.gazetteer import gazetteer
+from services.appeals.classification.locations.mention_extraction import Mention, read
+from services.appeals.classification.text.tokenizer import fold, words_of
+
+_REMEMBERED = 10_000
+_CAPITAL = "город Улан-Удэ"
+_SHORT_PATTERN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PagePlace:
+    """Where a page's own matters are; empty for a page that tells no place."""
+
+    municipality: str | None
+    settlement: str | None
+    owner: str
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+    found: dict[str, list[str]] = {}
+    for pattern, scope in gazetteer().bodies:
+        words = r"\W+".join(re.escape(word) for word in words_of(pattern))
+        found.setdefault(scope, []).append(words + (r"\b" if len(pattern) < _SHORT_PATTERN else ""))
+    return tuple((re.compile(rf"\b(?:{'|'.join(words)})"), scope) for scope, words in found.items())
+
+
+def scope_of(owner: str) -> str | None:
+    """`republic`, `local` or `region` by the words of the owner's name, the first that fits in this order."""
+    folded = fold(owner)
+    scopes = {scope for pattern, scope in _patterns() if pattern.search(folded)}
+    return next((scope for scope in ("republic", "local", "region") if scope in scopes), None)
+
+
+def _canonical(municipality: str | None) -> str | None:
+    """The name in the gazetteer of a municipality written in any way."""
+    if not municipality:
+        return None
+    exact = gazetteer().municipalities.get(fold(municipality.strip()))
+    if exact:
+        return exact
+    named = [mention for mention in read(municipality, of_page=True).places if len(mention.municipalities) == 1]
+    return next(iter(named[0].municipalities)) if named else None
+
+
+def _one(places: list[Mention]) -> str | None:
+    """The municipality that a page's name tells; of the capital and another, the other."""
+    # The capital's theatres and hospitals are the whole republic's.
+    told = [
+        place
+        for place in places
+        if place.firm
+        and not all(entry.kind == "landmark" and entry.municipality == _CAPITAL for entry in place.options)
+    ]
+    found = {next(iter(place.municipalities)) for place in told if len(place.municipalities) == 1}
+    if not found:
+        mains = {entry.municipality for place in told for entry in place.options if entry.main}
+        return next(iter(mains)) if len(mains) == 1 else None
+    if len(found) > 1:
+        found.discard(_CAPITAL)
+    return next(iter(found)) if len(found) == 1 else None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def place_of_page(owner: str | None, municipality: str | None) -> PagePlace:
+    """Where the owner's own matters are, by its name first and by the municipality registered for its page."""
+    given = _canonical(municipality)
+    if not owner:
+        return PagePlace(given, None, "")
+    places = read(owner, of_page=True).places
+    named = _one(places)
+    scope = scope_of(owner)
+    if scope in ("republic", "region"):
+        # A republican body's office in a district serves that district; its seat in the capital tells nothing.
+        told = named if named != _CAPITAL else None
+        return PagePlace(told, None, owner)
+    told = given or named
+    settlement = next(
+        (
+            entry.settlement
+            for place in places
+            for entry in place.options
+            if place.firm
+            and entry.municipality == told
+            and entry.settlement not in ("", "Улан-Удэ", "Северобайкальск")
+        ),
+        None,
+    )
+    return PagePlace(told, settlement, owner)

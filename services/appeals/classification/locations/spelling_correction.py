@@ -1,0 +1,60 @@
+"""Misspelt names: one edit apart from a long name, and no word that the dictionary knows."""
+
+from functools import lru_cache
+
+from services.appeals.classification.locations.gazetteer import TYPO_FROM, gazetteer
+from services.appeals.classification.locations.location_lexicon import BURYAT_ENDINGS
+from services.appeals.classification.text.lemmatizer import known
+
+_REMEMBERED = 100_000
+_SHORTEST_BURYAT = 4
+_AIMAG = "аймаг"
+
+
+def one_edit_apart(left: str, right: str) -> bool:
+    """Whether one letter put in, left out, changed, or two swapped, turns one word into the other."""
+    if left == right or abs(len(left) - len(right)) > 1:
+        return False
+    if len(left) > len(right):
+        left, right = right, left
+    at = 0
+    while at < len(left) and left[at] == right[at]:
+        at += 1
+    if len(left) < len(right):
+        return left[at:] == right[at + 1 :]
+    if left[at + 1 :] == right[at + 1 :]:
+        return True
+    return left[at : at + 2] == right[at : at + 2][::-1] and left[at + 2 :] == right[at + 2 :]
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def corrected(word: str) -> str:
+    """The name's word that a misspelt word meant; the word itself when it is a word, short or like nothing."""
+    if len(word) < TYPO_FROM - 1 or not word.isalpha() or word in gazetteer().vocabulary or known(word):
+        return word
+    if word.startswith(_AIMAG):
+        return _AIMAG
+    alike = gazetteer().long_words
+    meant = [
+        name
+        for length in (len(word), len(word) + 1, len(word) - 1)
+        for name in alike.get((word[0], length), ())
+        if one_edit_apart(word, name)
+    ]
+    return (
+        meant[0]
+        if meant and all(name[:5] == meant[0][:5] or name[-5:] == meant[0][-5:] for name in meant)
+        else word
+    )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def in_buryat(word: str) -> str:
+    """The name in a Buryat case form: «хяагтада» → «хяагта»; the word as `corrected` leaves it when it is none."""
+    names = gazetteer()
+    if word not in names.vocabulary:
+        for ending in BURYAT_ENDINGS:
+            name = word.removesuffix(ending)
+            if name != word and len(name) >= _SHORTEST_BURYAT and name in names.starts:
+                return name
+    return corrected(word)

@@ -1,0 +1,149 @@
+"""The built-in model: one sight of a text, several linear heads that judge it.
+
+`need`: is an answer wanted; `type`; `group` (26) and `topic` (347); `urgent`. Learnt from the project's own
+examples and the classifier's own words, so it works before an organisation has any history.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from services.appeals.classification.model.rule_features import urges, wants
+from services.appeals.classification.model.tfidf_features import Features, Matrix
+from services.appeals.classification.rules.keyword_classifier import Reading
+from services.appeals.classification.rules.urgency_signals import Signs, signs
+from services.appeals.classification.text.text_limits import part_read, unread
+from services.appeals.classification.text.transliteration import readable
+from services.appeals.classification.types import Context
+
+Floats = npt.NDArray[np.float32]
+
+_SMALL = np.float16
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A text as the heads see it: the part that is read. `unread` tells when that is not all."""
+
+    text: str
+    context: Context
+    reading: Reading
+    unread: str = ""
+
+    @staticmethod
+    def of(text: str, context: Context) -> "Seen":
+        """Read a text, in Cyrillic if it was meant so."""
+        note = unread(text)
+        text, context = part_read(text, context)
+        text = readable(text)
+        return Seen(text, context, Reading(text), note)
+
+    @cached_property
+    def signs(self) -> Signs:
+        """Signs of urgency in the text."""
+        return signs(self.reading.source)
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear judge: `labels` by `weights` (columns × labels) and `intercepts`, margins sharpened by `scale`."""
+
+    labels: tuple[str, ...]
+    weights: Matrix
+    intercepts: Floats
+    scale: float
+
+    def margins(self, rows: Matrix) -> Floats:
+        """One margin per row and label."""
+        return np.asarray((rows @ self.weights).toarray() + self.intercepts, dtype=np.float32)
+
+    def chances(self, rows: Matrix) -> Floats:
+        """One probability per row and label."""
+        return softmax(self.margins(rows) * self.scale)
+
+
+def folder() -> Path:
+    """Where the built-in model is kept: `builtin.npz` and `card.json`."""
+    return Path(str(resources.files("services.appeals.classification.model"))) / "data"
+
+
+def softmax(margins: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Probabilities of margins, row by row, as precise as these are."""
+    raised = np.exp(margins - margins.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+
+def sight(features: Features, seen: Sequence[Seen]) -> Matrix:
+    """Words and pieces of the texts."""
+    return features.rows([item.reading.source for item in seen])
+
+
+def with_wants(rows: Matrix, seen: Sequence[Seen]) -> Matrix:
+    """Rows with the signs of what is wanted beside the words."""
+    return _beside(rows, [wants(item.text, item.context, item.reading) for item in seen])
+
+
+def with_urges(rows: Matrix, seen: Sequence[Seen]) -> Matrix:
+    """Rows with the signs of urgency beside the words."""
+    return _beside(rows, [urges(item.signs, item.text, item.context) for item in seen])
+
+
+def _beside(rows: Matrix, signs: list[list[float]]) -> Matrix:
+    return sparse.hstack([rows, sparse.csr_matrix(np.array(signs, dtype=np.float32))], format="csr")
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The whole model, as it is kept and loaded."""
+
+    features: Features
+    need: Head
+    type: Head
+    group: Head
+    topic: Head
+    urgent: Head
+
+    NAMES = ("need", "type", "group", "topic", "urgent")
+
+    def state(self) -> dict[str, Any]:
+        """Arrays without Python objects; weights in half precision."""
+        kept = self.features.state()
+        for name in self.NAMES:
+            head: Head = getattr(self, name)
+            kept[f"{name}_labels"] = np.array("\n".join(head.labels))
+            kept[f"{name}_data"] = head.weights.data.astype(_SMALL)
+            kept[f"{name}_indices"] = head.weights.indices.astype(np.int32)
+            kept[f"{name}_indptr"] = head.weights.indptr.astype(np.int32)
+            kept[f"{name}_intercepts"] = head.intercepts
+            kept[f"{name}_scale"] = np.array(head.scale)
+        return kept
+
+    @staticmethod
+    def of(state: Any) -> "Heads":
+        """The inverse of `state`."""
+        return Heads(
+            Features.of(state),
+            **{
+                name: Head(
+                    tuple(str(state[f"{name}_labels"]).split("\n")),
+                    sparse.csr_matrix(
+                        (
+                            state[f"{name}_data"].astype(np.float32),
+                            state[f"{name}_indices"],
+                            state[f"{name}_indptr"],
+                        ),
+                        shape=(len(state[f"{name}_indptr"]) - 1, len(state[f"{name}_intercepts"])),
+                    ),
+                    state[f"{name}_intercepts"],
+                    float(state[f"{name}_scale"]),
+                )
+                for name in Heads.NAMES
+            },
+        )

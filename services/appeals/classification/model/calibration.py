@@ -1,0 +1,123 @@
+"""From margins of a linear machine to probabilities, and to how often an answer this sure is right.
+
+Three fits on rows that the machine had not seen: a temperature for the probabilities by which labels are ranked;
+a scale and an offset per label for probabilities that know how frequent each label is (a balanced machine forgets
+it); and a small logistic model of both that says how likely the first answer is right.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize, minimize_scalar
+from sklearn.linear_model import LogisticRegression
+
+from services.appeals.classification.model.builtin_model import softmax
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_PULL = 1.0
+_TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How margins of one classifier are read."""
+
+    temperature: float
+    scale: float
+    offsets: Floats
+    sureness: Floats
+    sure_offset: float
+
+    @staticmethod
+    def learn(margins: Floats, targets: Ints) -> "Calibration":
+        """From margins of unseen rows and the places of their true labels."""
+        temperature = temperature_of(margins, targets)
+        scale, offsets = _offsets(margins, targets, temperature)
+        right = margins.argmax(axis=1) == targets
+        if right.all() or not right.any():
+            # Nothing to tell right from wrong by: the share of right answers, never quite 0 or 1.
+            share = (right.sum() + 1) / (len(right) + 2)
+            return Calibration(temperature, scale, offsets, np.zeros(3), float(np.log(share / (1 - share))))
+        signs = _signs(margins, temperature, scale, offsets)
+        middle, spread = signs.mean(axis=0), signs.std(axis=0) + _TINY
+        fitted = LogisticRegression().fit((signs - middle) / spread, right)
+        weights = fitted.coef_[0] / spread
+        return Calibration(temperature, scale, offsets, weights, float(fitted.intercept_[0] - weights @ middle))
+
+    def chances(self, margins: Floats) -> Floats:
+        """Probabilities, in the order of the margins."""
+        return softmax(margins * self.temperature)
+
+    def confidences(self, margins: Floats) -> Floats:
+        """How likely the label with the greatest margin is right, for each row."""
+        signs = _signs(margins, self.temperature, self.scale, self.offsets)
+        return np.asarray(1 / (1 + np.exp(-(signs @ self.sureness + self.sure_offset))))
+
+    def state(self) -> dict[str, Any]:
+        """Arrays without Python objects."""
+        return {
+            "calibration": np.array([self.temperature, self.scale, self.sure_offset]),
+            "calibration_offsets": self.offsets,
+            "calibration_sureness": self.sureness,
+        }
+
+    @staticmethod
+    def of(state: Mapping[str, Any]) -> "Calibration":
+        """The inverse of `state`."""
+        temperature, scale, sure_offset = (float(value) for value in state["calibration"])
+        return Calibration(
+            temperature, scale, state["calibration_offsets"], state["calibration_sureness"], sure_offset
+        )
+
+
+def temperature_of(margins: npt.NDArray[Any], targets: Ints) -> float:
+    """What margins are multiplied with to become honest probabilities: least log loss."""
+
+    def loss(logarithm: float) -> float:
+        chances = softmax(margins * float(np.exp(logarithm)))
+        return -float(np.mean(np.log(chances[np.arange(len(targets)), targets] + _TINY)))
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 4.0), method="bounded").x))
+
+
+def _offsets(margins: Floats, targets: Ints, temperature: float) -> tuple[float, Floats]:
+    rows = np.arange(len(targets))
+    true = np.zeros(margins.shape)
+    true[rows, targets] = 1.0
+    sharp = margins * temperature
+
+    def loss(at: Floats) -> tuple[float, Floats]:
+        chances = softmax(at[0] * sharp + at[1:])
+        missed = chances - true
+        value = -np.sum(np.log(chances[rows, targets] + _TINY)) + _PULL * np.sum(at[1:] ** 2)
+        slope = np.concatenate([[np.sum(missed * sharp)], missed.sum(axis=0) + 2 * _PULL * at[1:]])
+        return float(value), slope
+
+    start = np.concatenate([[1.0], np.zeros(margins.shape[1])])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    return float(found[0] * temperature), np.asarray(found[1:])
+
+
+def _signs(margins: Floats, temperature: float, scale: float, offsets: Floats) -> Floats:
+    """What tells how sure an answer is: its probability, its lead, and how spread the likely labels are."""
+    ranked = softmax(margins * temperature)
+    known = softmax(margins * scale + offsets)
+    two = -np.partition(-ranked, 1, axis=1)[:, :2]
+    return np.stack(
+        [
+            _odds(two[:, 0]),
+            np.log((two[:, 0] + _TINY) / (two[:, 1] + _TINY)),
+            -np.sum(known * np.log(known + _TINY), axis=1),
+        ],
+        axis=1,
+    )
+
+
+def _odds(chances: Floats) -> Floats:
+    held = np.clip(chances, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(held / (1 - held)))

@@ -1,0 +1,378 @@
+"""A citizen's message understood: is an answer due, what is it about, where, how urgent, in which language.
+
+The built-in model judges; what is certain (nothing but a sticker, a Buryat text, trouble of another region) stands
+above it. It rather asks a person than loses a message: docs/understanding.md tells the order of decisions.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from services.appeals.classification.locations.location_finder import Place, find_place
+from services.appeals.classification.model.builtin_model import (
+    Floats,
+    Heads,
+    Seen,
+    folder,
+    sight,
+    softmax,
+    with_urges,
+    with_wants,
+)
+from services.appeals.classification.model.tfidf_features import Matrix
+from services.appeals.classification.rules.keyword_classifier import Reading, wordless
+from services.appeals.classification.rules.urgency_signals import Signs, fault_names
+from services.appeals.classification.text.language_detection import language
+from services.appeals.classification.text.text_limits import with_unread
+from services.appeals.classification.text.tokenizer import plain_post
+from services.appeals.classification.types import Context, Judgement, Language, NeedsAnswer
+from shared.logs import logger
+from shared.topic_taxonomy import classes
+
+if TYPE_CHECKING:
+    from services.appeals.classification.model.custom_model import Taught
+
+_YES = ("complaint", "question", "request", "proposal")
+_TYPE_WORDS = {
+    "complaint": "жалоба",
+    "question": "вопрос",
+    "request": "просьба",
+    "proposal": "предложение",
+    "thanks": "благодарность или пожелание",
+    "spam": "реклама",
+    "abuse": "только оскорбление",
+    "chatter": "разговор без обращения",
+}
+# How much the post above says about the group, beside the words; a message of few words lives from the post.
+_POST_WEIGHT = 0.5
+_POST_WEIGHT_FEW = 1.0
+_FEW_WORDS = 3
+# A topic is named when it is this likely among the topics of its group; else the group alone.
+_SURE_OF_TOPIC = 0.5
+# Who disputes the page's own answer is heard sooner: a person reads what would else be left by a little.
+_REPLY_TO_PAGE = 0.3
+
+
+log = logger(__name__)
+
+# Columns of a text's row and their values.
+_Row = tuple[npt.NDArray[np.int32], Floats]
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What the model makes of a message, before anything is decided about it.
+
+    `need` is the probability that an answer is due; `groups` and `topics` are codes with probabilities, best
+    first.
+    """
+
+    reading: Reading
+    need: float
+    types: Mapping[str, float]
+    urgent: float
+    groups: tuple[tuple[str, float], ...]
+    topics: tuple[tuple[str, float], ...]
+    place: Place
+    language: Language
+    signs: Signs
+    why: str
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """What the heads say of one text."""
+
+    row: _Row
+    need: float
+    types: Floats
+    urgent: float
+    groups: Floats
+    topics: Floats
+
+
+def _told(place: Place, found: Signs) -> list[str]:
+    """Place, danger and outage in words."""
+    said = []
+    if place.why:
+        said.append(f"место: {place.why}")
+    if found.dangers:
+        said.append("опасность: " + ", ".join(f"«{words}»" for words in list(found.dangers.values())[:3]))
+    if found.fault:
+        said.append(f"{fault_names()[found.fault]}: «{found.faults[found.fault]}»")
+    return said
+
+
+def _under_posts(
+    chances: npt.NDArray[Any], seen: Sequence[Seen], read: Callable[[Sequence[str]], npt.NDArray[Any]]
+) -> npt.NDArray[Any]:
+    """Probabilities of the words, together with what the posts above say; `read` reads these."""
+    below = [at for at, item in enumerate(seen) if item.context.post_text]
+    if below:
+        written = [seen[at].context.post_text or "" for at in below]
+        posts = {post: place for place, post in enumerate(dict.fromkeys(written))}
+        above = read(list(posts))[[posts[post] for post in written]]
+        few = np.array([len(seen[at].reading.words) <= _FEW_WORDS for at in below])
+        weights = np.where(few, _POST_WEIGHT_FEW, _POST_WEIGHT)[:, None]
+        joint = np.log(chances[below] + 1e-9) + weights * np.log(above + 1e-9)
+        chances[below] = softmax(joint)
+    return chances
+
+
+def _place(item: Seen) -> Place:
+    try:
+        return find_place(
+            item.reading.source,
+            page_owner=item.context.page_owner,
+            page_municipality=item.context.page_municipality,
+            post=item.context.post_text,
+        )
+    except Exception:  # a fault of ours costs a message its place, never its answer, nor others theirs
+        log.exception("the place of a text could not be read", characters=len(item.text))
+        return Place(why="не прочитано")
+
+
+def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:
+    """The likeliest kind among those that need an answer, or among those that need none."""
+    return max((kind for kind in types if (kind in _YES) == yes), key=lambda kind: types[kind])
+
+
+class Understanding:
+    """The model in force, with its thresholds and its card."""
+
+    def __init__(self, heads: Heads, card: Mapping[str, Any], taught: "Taught | None" = None) -> None:
+        """`card` is the model's data card: its thresholds decide. `taught` joins in on groups and topics."""
+        self._heads = heads
+        self._taught = taught
+        self.card = card
+        self.name = f"model:{card['name']}-{card['examples']['digest'][:8]}"
+        if taught is not None:
+            self.name += f"+topics-{taught.version}"
+        self._need: float = card["thresholds"]["need"]
+        self._maybe: float = card["thresholds"]["maybe"]
+        self._urgent: float = card["thresholds"]["urgent"]
+        self._lifts: float = card["thresholds"]["lifts"]
+        self._group_of = {item.code: item.group for item in classes()}
+        self._names = {item.code: item.name for item in classes()}
+        names = heads.features.names
+        self._words = np.array(names, dtype=object)
+        self._telling = np.array(
+            [not name.startswith("#") and "_" not in name and len(name) > 2 for name in names]
+        )
+        self._pulls = heads.group.weights.toarray()
+        self._alarms = heads.urgent.weights.toarray()[: len(names), 1]
+        self._topics_of: dict[str, list[int]] = {}
+        for at, code in enumerate(heads.topic.labels):
+            self._topics_of.setdefault(self._group_of[code], []).append(at)
+
+    @staticmethod
+    @cache
+    def load(topics_model: Path | None = None) -> "Understanding":
+        """The model that comes with the house, loaded at the first use; on groups and topics `topics_model`, the
+        folder of a taught classifier, joins in. Raises `StoreError` when there is none or it cannot be used.
+        """
+        with np.load(folder() / "builtin.npz", allow_pickle=False) as state:
+            heads = Heads.of(state)
+        card = json.loads((folder() / "card.json").read_text("utf-8"))
+        if topics_model is None:
+            return Understanding(heads, card)
+        # What teaches classifiers takes a second to load: only who has one waits for it.
+        from services.appeals.classification.model.custom_model import Taught  # noqa: PLC0415
+
+        return Understanding(heads, card, Taught(topics_model, heads.group.labels, heads.topic.labels))
+
+    @property
+    def labels(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Codes of the groups and of the topics: the columns of `subjects`."""
+        return self._heads.group.labels, self._heads.topic.labels
+
+    @property
+    def taught_card(self) -> Mapping[str, Any] | None:
+        """The data card of the taught classifier that joins in, if one does."""
+        return None if self._taught is None else self._taught.card
+
+    @property
+    def foreign_labels(self) -> str:
+        """Which labels of the taught classifier name no class, in words; empty when all do."""
+        return "" if self._taught is None else self._taught.labels.told()
+
+    def subjects(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
+        """Probabilities of groups and of topics of texts that stand alone."""
+        seen = [Seen.of(text, Context()) for text in texts]
+        return self._subjects(sight(self._heads.features, seen), seen)
+
+    def understand(self, items: Sequence[tuple[str, Context]]) -> list[Understood]:
+        """Read messages, in their order; many at once cost less. Never raises, whatever the text."""
+        return self._read([Seen.of(text, context) for text, context in items])
+
+    def _read(self, seen: Sequence[Seen]) -> list[Understood]:
+        if not seen:
+            return []
+        rows = sight(self._heads.features, seen)
+        wanting = with_wants(rows, seen)
+        needs = self._heads.need.chances(wanting)[:, 1]
+        types = self._heads.type.chances(wanting)
+        urgent = self._heads.urgent.chances(with_urges(rows, seen))[:, 1]
+        groups, topics = self._subjects(rows, seen)
+        found = []
+        for at, item in enumerate(seen):
+            part = slice(rows.indptr[at], rows.indptr[at + 1])
+            scores = _Scores(
+                (rows.indices[part], rows.data[part]),
+                float(needs[at]),
+                types[at],
+                float(urgent[at]),
+                groups[at],
+                topics[at],
+            )
+            found.append(self._understood(item, scores))
+        return found
+
+    def _subjects(self, rows: Matrix, seen: Sequence[Seen]) -> tuple[Floats, Floats]:
+        """Probabilities of groups and of topics."""
+        heads = self._heads
+        groups = _under_posts(
+            heads.group.chances(rows),
+            seen,
+            lambda posts: heads.group.chances(heads.features.rows([plain_post(post) for post in posts])),
+        )
+        topics = heads.topic.chances(rows)
+        if self._taught is None:
+            return groups, topics
+        said = _under_posts(self._taught.said([item.text for item in seen]), seen, self._taught.said)
+        return self._taught.joined(said, groups, topics)
+
+    def _understood(self, item: Seen, scores: _Scores) -> Understood:
+        labels = self._heads.group.labels
+        best = np.argsort(-scores.groups)[:3]
+        types = dict(zip(self._heads.type.labels, map(float, scores.types), strict=True))
+        kind = _likeliest(types, yes=self._is_due(scores.need, scores.urgent))
+        place, found = _place(item), item.signs
+        group = labels[best[0]]
+        said = [self._manner(item, kind)]
+        if kind in _YES:
+            said += [self._subject(scores.row, group), *_told(place, found)]
+            if scores.urgent * scores.need >= self._urgent and not found.dangers and not found.fault:
+                said += self._alarm(scores.row)
+        return Understood(
+            reading=item.reading,
+            need=scores.need,
+            types=types,
+            urgent=scores.urgent,
+            groups=tuple((labels[one], round(float(scores.groups[one]), 4)) for one in best),
+            topics=self._topics(group, scores.topics),
+            place=place,
+            language=language(item.reading.source),
+            signs=found,
+            why="; ".join([*said, item.unread] if item.unread else said),
+        )
+
+    def _topics(self, group: str, chances: Floats) -> tuple[tuple[str, float], ...]:
+        """Topics of the group with their probabilities within it, best first, at most three."""
+        columns = self._topics_of.get(group, [])
+        total = float(chances[columns].sum()) or 1.0
+        ranked = sorted(columns, key=lambda column: -chances[column])[:3]
+        return tuple((self._heads.topic.labels[one], round(float(chances[one]) / total, 4)) for one in ranked)
+
+    def _manner(self, item: Seen, kind: str) -> str:
+        quoted = item.reading.quote("problem", "question", "request", "proposal", "thanks", "spam")
+        return _TYPE_WORDS[kind].capitalize() + (f": {quoted}" if quoted else "")
+
+    def _subject(self, row: _Row, group: str) -> str:
+        named = ", ".join(f"«{word}»" for word in self._words_for(row, group))
+        return f"тема «{self._names[group]}»" + (f": {named}" if named else "")
+
+    def _alarm(self, row: _Row) -> list[str]:
+        """What made a message urgent where no sign of danger was found: the words that weigh most."""
+        named = ", ".join(f"«{word}»" for word in self._heaviest(row, self._alarms))
+        return [f"срочно: {named}"] if named else ["срочно: по записи выше"]
+
+    def _words_for(self, row: _Row, group: str) -> list[str]:
+        """The words that weigh most for a group, at most three."""
+        return self._heaviest(row, self._pulls[:, self._heads.group.labels.index(group)])
+
+    def _heaviest(self, row: _Row, weights: Floats) -> list[str]:
+        columns, values = row
+        telling = self._telling[columns]
+        columns = columns[telling]
+        pulls = values[telling] * weights[columns]
+        return [str(self._words[columns[at]]) for at in np.argsort(-pulls)[:3] if pulls[at] > 0]
+
+    def wants_answer(self, found: Understood) -> bool:
+        """Yes or no, without leaving it to a person."""
+        if found.place.other_region:
+            return False
+        return self._due(found) or (found.language == "bxr" and found.need >= self._maybe)
+
+    def _due(self, found: Understood) -> bool:
+        """An answer is likely due; so it is where danger is plain, however little the message asks."""
+        return self._is_due(found.need, found.urgent)
+
+    def _is_due(self, need: float, urgent: float) -> bool:
+        return need >= self._need or (urgent >= self._lifts and need >= self._maybe)
+
+    def is_urgent(self, found: Understood) -> bool:
+        """Whether a message is urgent: it tells of danger, and it wants something."""
+        return found.urgent * found.need >= self._urgent
+
+    def kind(self, found: Understood, *, yes: bool) -> str:
+        """What kind of message it is, given that it needs an answer or none."""
+        return _likeliest(found.types, yes=yes)
+
+    def judge(self, items: Sequence[tuple[str, Context]]) -> list[Judgement]:
+        """Decide about messages, in their order; what is not clear is `unsure`: a person decides."""
+        seen = [Seen.of(text, context) for text, context in items]
+        return [self._judge(item, understood) for item, understood in zip(seen, self._read(seen), strict=True)]
+
+    def _judge(self, seen: Seen, understood: Understood) -> Judgement:
+        if not seen.reading.words:
+            return with_unread(wordless(seen.text, seen.reading, seen.context), seen.unread)
+        needs, confidence, why = self._needs(understood, seen.context)
+        if needs == "no" and seen.unread:
+            # What was not read may ask for something.
+            needs = "unsure"
+        topic, chance = understood.groups[0]
+        if understood.topics and understood.topics[0][1] >= _SURE_OF_TOPIC:
+            topic, chance = understood.topics[0][0], chance * understood.topics[0][1]
+        place = understood.place
+        counts = needs != "no"
+        readable = counts and understood.language != "bxr"
+        return Judgement(
+            needs_answer=needs,
+            type=self.kind(understood, yes=needs == "yes" or self._due(understood)),  # type: ignore[arg-type]
+            urgency="high" if counts and self.is_urgent(understood) else "normal",
+            topic=topic if readable else None,
+            confidence=round(confidence, 4),
+            why=why,
+            topic_confidence=round(chance, 4) if readable else None,
+            top=understood.groups if counts else (),
+            municipality=place.municipality if counts else None,
+            settlement=place.settlement if counts else None,
+            street=place.street if counts else None,
+            house=place.house if counts else None,
+            place_from=place.source if counts else None,
+            language=understood.language,
+            fault=understood.signs.fault if counts else None,
+            other_region=place.other_region if counts else None,
+        )
+
+    def _needs(self, understood: Understood, context: Context) -> tuple[NeedsAnswer, float, str]:
+        need = understood.need
+        if understood.language == "bxr" and need >= self._maybe:
+            return "unsure", need, f"Бурятский текст: читает человек; {understood.why}"
+        if understood.place.other_region:
+            why = f"Другой регион: «{understood.place.other_region}»; {understood.why}"
+            return ("unsure", need, why) if need >= self._maybe else ("no", 1 - need, why)
+        if self._due(understood):
+            return "yes", need, understood.why
+        if need >= self._maybe:
+            return "unsure", 1 - need, understood.why
+        if context.to_page and need >= self._maybe * _REPLY_TO_PAGE:
+            return "unsure", 1 - need, f"Ответ на слова страницы: читает человек; {understood.why}"
+        return "no", 1 - need, understood.why

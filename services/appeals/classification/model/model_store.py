@@ -1,0 +1,129 @@
+"""Trained classifiers kept in a folder by version, with their data cards; one of them is in force.
+
+versions/<n>/model.npz   arrays without Python objects: nothing in it can run
+versions/<n>/card.json   what it has learnt from and how well it does
+current                  the number of the version in force
+"""
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from services.appeals.classification.model.text_classifier import TextClassifier
+from services.appeals.classification.text.tokenizer import fold
+
+Digests = npt.NDArray[np.uint64]
+
+
+class StoreError(ValueError):
+    """The folder holds no such model, or one that cannot be read; the message names it."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A version as it was kept. `learnt`: digests of the texts that it has learnt from."""
+
+    version: int
+    classifier: TextClassifier
+    card: dict[str, Any]
+    learnt: Digests
+
+
+def digests(texts: Iterable[str]) -> Digests:
+    """Eight bytes of SHA-256 of each text, its case, «ё» and outer spaces aside."""
+    return np.array(
+        [int.from_bytes(sha256(fold(text).strip().encode()).digest()[:8], "big") for text in texts],
+        dtype=np.uint64,
+    )
+
+
+class Store:
+    """A folder of versions."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def current(self) -> int | None:
+        """The version in force; None while there is none. Raises `StoreError` when `current` names no version."""
+        pointer = self.folder / "current"
+        if not pointer.exists():
+            return None
+        said = pointer.read_text(encoding="utf-8").strip()
+        if not said.isdigit() or not self._at(int(said)).is_dir():
+            raise StoreError(f"{pointer} says «{said}», which is no version in {self.folder / 'versions'}")
+        return int(said)
+
+    def versions(self) -> list[int]:
+        """All versions, the oldest first."""
+        versions = self.folder / "versions"
+        return (
+            sorted(int(one.name) for one in versions.iterdir() if one.name.isdigit()) if versions.is_dir() else []
+        )
+
+    def in_force(self) -> Kept:
+        """The version in force. Raises `StoreError` when none is, or it cannot be read."""
+        wanted = self.current()
+        if wanted is None and self.versions():
+            newest = self.load()
+            why = newest.card.get("why", "its card does not say why")
+            raise StoreError(f"{self.folder}: no version is in force; version {newest.version}: {why}")
+        return self.load(wanted)
+
+    def load(self, version: int | None = None) -> Kept:
+        """A version, by default the one in force, or the newest while none is.
+
+        Raises `StoreError` when it is not there or cannot be read.
+        """
+        wanted = version or self.current() or max(self.versions(), default=None)
+        if wanted is None:
+            raise StoreError(f"{self.folder} holds no model: train one first")
+        try:
+            with (
+                (self._at(wanted) / "model.npz").open("rb") as kept,
+                np.load(kept, allow_pickle=False) as state,
+            ):
+                arrays = dict(state)
+            card = json.loads((self._at(wanted) / "card.json").read_text(encoding="utf-8"))
+            return Kept(wanted, TextClassifier.of(arrays), card, arrays["learnt"])
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise StoreError(f"{self._at(wanted)} cannot be read: {error}") from error
+
+    def keep(self, classifier: TextClassifier, card: dict[str, Any], learnt: Digests) -> int:
+        """Write a new version, whole or not at all, and return its number. It is not in force yet."""
+        (self.folder / "versions").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as made:
+            filled = Path(made) / "version"
+            filled.mkdir()
+            np.savez_compressed(filled / "model.npz", learnt=learnt, **classifier.state())
+            while True:
+                number = max(self.versions(), default=0) + 1
+                said = json.dumps({"version": number, **card}, ensure_ascii=False, indent=2)
+                (filled / "card.json").write_text(said + "\n", encoding="utf-8")
+                try:
+                    # No folder is renamed onto one that has files: of two trainings at once each gets a number.
+                    filled.rename(self._at(number))
+                except OSError:
+                    if not self._at(number).exists():
+                        raise
+                else:
+                    return number
+
+    def put_in_force(self, version: int) -> None:
+        """Make a version the one that is loaded. Raises `StoreError` when it is not there."""
+        if not self._at(version).is_dir():
+            raise StoreError(f"{self.folder} holds no version {version}")
+        fresh = self.folder / f".current-{os.getpid()}"
+        fresh.write_text(f"{version}\n", encoding="utf-8")
+        fresh.replace(self.folder / "current")
+
+    def _at(self, version: int) -> Path:
+        return self.folder / "versions" / str(version)

@@ -1,0 +1,91 @@
+"""Signs of what a message wants, as numbers: the plain rule's reading, its manner and what stands around it."""
+
+import re
+
+from services.appeals.classification.rules.keyword_classifier import LABELS, Reading, verdict
+from services.appeals.classification.rules.urgency_signals import Signs, signs_of_post
+from services.appeals.classification.types import Context
+
+_MENTION = re.compile(r"^\s*(?:\[(?:id|club)\d+\|[^\]]*\]|[А-ЯЁ][а-яё]+(?: [А-ЯЁ][а-яё]+)?)\s*,")
+_TYPES = ("complaint", "question", "request", "proposal", "thanks", "spam", "abuse", "chatter")
+_KINDS = ("comment", "wall_post", "message")
+_LENGTHS = (0, 2, 5, 10, 25, 50)
+WEIGHT = 0.15
+# What posts ask for: where it is bad; what people think or guess.
+_ASKS_WHERE = re.compile(
+    r"(?:присыла|пришли|пиш|остав|укаж|указы|сообщ|назов|кида|скид|скинь|отме[тч]|жд[её]м|видите)[^.!?\n]{0,60}"
+    r"(?:адрес|фото|локац|улиц|координат|где)|(?:адрес|фото)[^.!?\n]{0,30}(?:присыла|пиш|напиш|остав|кида|коммент)",
+    re.IGNORECASE,
+)
+_ASKS_WHAT = re.compile(
+    r"угада|голосу|как вы думаете|что думаете|какую|какой ваш|любим[а-яё]+ |делитесь|поделит|расскажите|вспомн"
+    r"|напишите в комм|пишите в комм|ваши идеи|предлагайте|ваше мнение|выбира",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(
+    r"^[+\s]*(?:и |а |ещ[её] |тоже |двор |адрес:? )?(?:на |по |у )?(?:ул\.? |улиц[аеу] )?[\w-]+(?: [\w-]+)?,? "
+    r"(?:д\.? ?|дом )?\d+ ?[а-я]?(?:(?:[ ,/-]|и)+\d+ ?[а-я]?){0,4}[\W_]*(?:\[?фото\]?)?[\W_]*$",
+    re.IGNORECASE,
+)
+_ALSO = re.compile(
+    r"^\W*(?:и|а|у нас|у меня|тоже|также|мы|нам|нас|на|по|где|когда|сколько|включ|дайте|дадут)(?!\w)",
+    re.IGNORECASE,
+)
+
+
+def wants(text: str, context: Context, reading: Reading) -> list[float]:
+    """Signs of whether an answer is wanted and of which kind."""
+    ruled = verdict(reading, text, context)
+    count = len(reading.words)
+    flags = [
+        *(reading.has(label) for label in LABELS),
+        reading.mark,
+        reading.asks,
+        reading.idle,
+        *(ruled.needs_answer == value for value in ("yes", "no", "unsure")),
+        *(ruled.type == value for value in _TYPES),
+        *(context.kind == kind for kind in _KINDS),
+        bool(context.post_text),
+        context.to_citizen,
+        _MENTION.match(text) is not None,
+        *(count <= length for length in _LENGTHS),
+        reading.topic[0] is not None,
+        any(word.isdigit() for word in reading.words),
+        "!" in text,
+        ")" in text,
+        text.isupper(),
+        *_under_post(text, context.post_text or ""),
+    ]
+    return [WEIGHT * flag for flag in flags]
+
+
+def _under_post(text: str, post: str) -> list[bool]:
+    """What the post asks for, and whether the message gives it; short voices under a post about an outage."""
+    where, address = _ASKS_WHERE.search(post) is not None, len(text) <= _SHORT and _ADDRESS.match(text) is not None
+    what = _ASKS_WHAT.search(post) is not None
+    above = bool(post) and signs_of_post(post).fault is not None
+    short = len(text) < _SHORT
+    return [
+        where,
+        address,
+        where and address,
+        what,
+        what and short,
+        above,
+        above and short,
+        above and short and _ALSO.match(text) is not None,
+    ]
+
+
+def urges(found: Signs, text: str, context: Context) -> list[float]:
+    """Signs of how urgent a message is; under a post about an outage a short message tells of the same."""
+    post = signs_of_post(context.post_text) if context.post_text else None
+    above = post is not None and post.fault is not None
+    lasting = above and post is not None and not post.over
+    short = len(text) < _SHORT
+    also = short and _ALSO.match(text) is not None
+    around = (above, above and short, lasting and short, lasting and also, above and also)
+    return [2 * WEIGHT * sign for sign in (*found.features(), *around)]
+
+
+_SHORT = 70

@@ -1,0 +1,91 @@
+"""What a classifier sees of a text: lemmas alone and in pairs, and pieces of words.
+
+Pieces of words see through typos and swallowed endings; both are weighed by TF-IDF (scikit-learn).
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from services.appeals.classification.text.lemmatizer import lemma, unlike_words
+from services.appeals.classification.text.tokenizer import PlainText
+
+# A sparse matrix of scipy, which says nothing of its types.
+Matrix = Any
+
+_PIECES = (2, 3, 4, 5)
+_SIGNS = frozenset("?!)")
+_REMEMBERED = 200_000
+_LONGEST = 50
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _pieces(word: str) -> tuple[str, ...]:
+    edged = f" {word[:_LONGEST]} "
+    return tuple(edged[at : at + size] for size in _PIECES for at in range(len(edged) - size + 1))
+
+
+def lemmas(text: str | PlainText) -> list[str]:
+    """Lemmas of a text's words and each pair of neighbours, joined by `_`."""
+    words = PlainText.of(text).words
+    bare = unlike_words(words)
+    found = [word if word in bare else lemma(word) for word in words]
+    return found + [f"{left}_{right}" for left, right in pairwise(found)]
+
+
+def pieces(text: str | PlainText) -> list[str]:
+    """Pieces of 2 to 5 characters of each word, its edges marked by spaces, and the signs that carry a mood."""
+    source = PlainText.of(text)
+    found = [piece for word in source.words for piece in _pieces(word)]
+    return found + [sign for sign in source.plain if sign in _SIGNS]
+
+
+class Features:
+    """Turns texts into rows. Learnt from training texts by `fit`; kept as words and weights by `state`."""
+
+    def __init__(self, least: int = 2) -> None:
+        """`least`: in how many texts a word must stand to be learnt."""
+        self._parts = [
+            TfidfVectorizer(analyzer=lemmas, sublinear_tf=True, min_df=least, dtype=np.float32),
+            TfidfVectorizer(analyzer=pieces, sublinear_tf=True, min_df=least, dtype=np.float32),
+        ]
+
+    def fit(self, texts: Sequence[str]) -> "Features":
+        """Learn the words and their weights. Raises `ValueError` when no word stands in `least` texts."""
+        for part in self._parts:
+            part.fit(texts)
+        return self
+
+    def rows(self, texts: Sequence[str | PlainText]) -> Matrix:
+        """One row per text."""
+        read = [PlainText.of(text) for text in texts]
+        return sparse.hstack([part.transform(read) for part in self._parts], format="csr", dtype=np.float32)
+
+    @property
+    def names(self) -> list[str]:
+        """What each column stands for; pieces of words begin with `#`."""
+        words, parts = self._parts
+        return [*words.get_feature_names_out(), *("#" + name for name in parts.get_feature_names_out())]
+
+    def state(self) -> dict[str, Any]:
+        """Vocabulary and weights, as arrays without Python objects."""
+        kept: dict[str, Any] = {}
+        for name, part in zip(("lemmas", "pieces"), self._parts, strict=True):
+            kept[f"{name}_words"] = np.array("\n".join(part.get_feature_names_out()))
+            kept[f"{name}_idf"] = part.idf_.astype(np.float32)
+        return kept
+
+    @staticmethod
+    def of(state: Any) -> "Features":
+        """The inverse of `state`."""
+        made = Features()
+        for name, part in zip(("lemmas", "pieces"), made._parts, strict=True):
+            words = str(state[f"{name}_words"]).split("\n")
+            part.set_params(vocabulary={word: at for at, word in enumerate(words)})
+            part.idf_ = state[f"{name}_idf"]
+        return made

@@ -1,0 +1,80 @@
+"""What a text is about by the meaning of its words: the mean of word vectors learnt from Russian news.
+
+The vectors (navec, MIT) lie in natasha's package as a file; natasha itself is never loaded.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from navec.pq import PQ
+from navec.tar import Tar
+from navec.vocab import Vocab
+from scipy import sparse
+
+from services.appeals.classification.text.lemmatizer import lemma, unlike_words
+from services.appeals.classification.text.tokenizer import PlainText
+
+DIMENSIONS = 300
+NAME = "navec_news_v1_1B_250K_300d_100q"
+
+_REMEMBERED = 30_000
+_SHORTEST = 3
+# Words that stand in every text and say nothing of what it is about; what is shorter than three letters goes too.
+_EMPTY = frozenset(
+    (
+        "что", "как", "она", "так", "его", "все", "это", "вот", "уже", "для", "при", "мне", "меня",
+        "нам", "нас", "вам", "вас", "они", "был", "быть", "есть", "еще", "тот", "кто", "где", "или",
+        "если", "только", "даже", "очень", "когда", "после", "чтобы", "этот", "свой", "который",
+        "мой", "наш", "ваш", "весь", "сам",
+    )
+)  # fmt: skip
+
+Vector = npt.NDArray[np.float32]
+
+
+class _Codes(PQ):  # type: ignore[misc]  # navec ships no types
+    """Vectors without the tables for comparing words, which take most of the time of loading."""
+
+    def precompute(self) -> None:
+        self.qdims = np.arange(self.qdim)
+
+
+@lru_cache(maxsize=1)
+def _vectors() -> tuple[dict[str, int], _Codes]:
+    """Places of the words and their vectors: 60 MB."""
+    spec = find_spec("natasha")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("the package natasha, which holds the word vectors, is not installed")
+    with Tar(Path(spec.origin).parent / "data" / "emb" / f"{NAME}.tar") as tar:
+        words = Vocab.from_file(tar.load("vocab.bin")).words
+        codes = _Codes.from_file(tar.load("pq.bin"))
+    return {word: at for at, word in enumerate(words)}, codes
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _vector(word: str) -> Vector | None:
+    if len(word) < _SHORTEST or not word[0].isalpha() or word in _EMPTY:
+        return None
+    places, codes = _vectors()
+    form = lemma(word)
+    if form in _EMPTY:
+        return None
+    at = places.get(word, places.get(form))
+    return None if at is None else np.asarray(codes[at], dtype=np.float32)
+
+
+def mean_vectors(texts: Sequence[str | PlainText]) -> sparse.csr_matrix:
+    """One row of length 1 per text; zeros where no word is known."""
+    found = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
+    for at, text in enumerate(texts):
+        words = PlainText.of(text).words
+        bare = unlike_words(words)
+        vectors = [vector for word in words if word not in bare and (vector := _vector(word)) is not None]
+        if vectors:
+            total = np.sum(vectors, axis=0)
+            found[at] = total / max(float(np.linalg.norm(total)), 1e-9)
+    return sparse.csr_matrix(found)

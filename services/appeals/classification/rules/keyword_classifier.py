@@ -1,0 +1,259 @@
+"""Does a message need an official answer, what is it about, how urgent is it: a plain rule on words.
+
+A pure function of the text, the kind of message and what stands around it. It rather asks a person than loses a
+message: only what clearly needs nobody is «no». docs/triage.md tells the rule in the order of this file.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from services.appeals.classification.rules import lexicon
+from services.appeals.classification.text import word_lists
+from services.appeals.classification.text.text_limits import part_read, unread, with_unread
+from services.appeals.classification.text.tokenizer import (
+    Hit,
+    PlainText,
+    StemIndex,
+    has_link,
+    plain_post,
+    sentences_of,
+)
+from services.appeals.classification.text.transliteration import readable
+from services.appeals.classification.types import Context, Judgement, MessageType, Urgency
+
+RULE = "rule:plain-1"
+
+_BURYAT = re.compile("[өүһ]")
+_PHONE = re.compile(r"(?:\+7|\b8)[\s(-]*+\d{3}[\s)-]*+\d{3}[\s-]*+\d{2}[\s-]*+\d{2}")
+_LONG = 20
+_SHORT = 6
+_PRAISE = 14
+_STEMS = StemIndex(
+    {
+        "question": lexicon.QUESTION,
+        "request": lexicon.REQUEST,
+        "proposal": lexicon.PROPOSAL,
+        "problem": lexicon.PROBLEM,
+        "weak": lexicon.WEAK_PROBLEM,
+        "negation": lexicon.NEGATION,
+        "thanks": lexicon.THANKS,
+        "contrast": lexicon.CONTRAST,
+        "solved": lexicon.SOLVED,
+        "spam": lexicon.SPAM,
+        "abuse": lexicon.ABUSE,
+        "danger": lexicon.DANGER,
+        "outage": lexicon.OUTAGE,
+        "many": lexicon.MANY,
+        "children": lexicon.CHILDREN_PLACES,
+        "cold": lexicon.COLD,
+        "past": lexicon.PAST,
+    }
+)
+LABELS = (
+    "question",
+    "request",
+    "proposal",
+    "problem",
+    "weak",
+    "negation",
+    "thanks",
+    "contrast",
+    "solved",
+    "spam",
+    "abuse",
+    "danger",
+    "outage",
+    "many",
+    "children",
+    "cold",
+    "past",
+)
+_ASKING = StemIndex({"asking": lexicon.ASKING})
+_IDLE = StemIndex({"idle": lexicon.IDLE})
+
+
+class TopicIndex:
+    """The classifier's groups by their stems."""
+
+    def __init__(self, stems: Mapping[str, Sequence[str]]) -> None:
+        """`stems`: code of the group → its stems."""
+        self._index = StemIndex(stems)
+
+    @staticmethod
+    @cache
+    def of_groups() -> "TopicIndex":
+        """The stems that name each of the 26 groups, kept as data."""
+        rows = word_lists.rows("group_stems.csv")
+        return TopicIndex({row["group"]: [stem.strip() for stem in row["stems"].split(",")] for row in rows})
+
+    def best(self, found: list[str]) -> tuple[str | None, list[Hit]]:
+        """The group with most words in the text, the first named among equals, and those words."""
+        hits = self._index.find(found)
+        if not hits:
+            return None, []
+        weight: dict[str, int] = {}
+        for hit in hits:
+            weight[hit.label] = weight.get(hit.label, 0) + hit.weight
+        best = max(weight, key=lambda label: weight[label])
+        return best, [hit for hit in hits if hit.label == best]
+
+
+class Reading:
+    """A text, read once: its words, what they do, the group they name."""
+
+    def __init__(self, text: str | PlainText) -> None:
+        """Read a text as it was written, or as it was folded for others too."""
+        self.source = PlainText.of(text)
+        self.text = self.source.plain
+        self.words = self.source.words
+        self.hits: dict[str, list[Hit]] = {}
+        for hit in _STEMS.find(self.words):
+            self.hits.setdefault(hit.label, []).append(hit)
+        self.mark = "?" in self.text
+        self.asks = any(_ASKING.find(sentence[:2]) for sentence in sentences_of(self.text))
+        self.idle = any(hit.start == 0 for hit in _IDLE.find(self.words))
+        self.topic = TopicIndex.of_groups().best(self.words)
+
+    def has(self, label: str) -> bool:
+        """Whether any word does what the label says."""
+        return label in self.hits
+
+    def quote(self, *labels: str) -> str:
+        """The words that do it, at most five, in quotation marks."""
+        found = dict.fromkeys(hit.words for label in labels for hit in self.hits.get(label, ()))
+        return ", ".join(f"«{words_}»" for words_ in list(found)[:5])
+
+
+def judge(text: str, context: Context) -> Judgement:
+    """Judge one citizen's message by words alone. Never raises, whatever the text."""
+    note = unread(text)
+    text, context = part_read(text, context)
+    text = readable(text)
+    return with_unread(verdict(Reading(text), text, context), note)
+
+
+def verdict(read: Reading, text: str, context: Context) -> Judgement:
+    """Judge a text that was read."""
+    if not read.words:
+        return wordless(text, read, context)
+    topic, named = read.topic
+    if letters := sorted(set(_BURYAT.findall(text.lower()))):
+        return Judgement(
+            "unsure", "chatter", _urgency(read)[0], topic, 0.5, f"Бурятский текст (буквы {', '.join(letters)})"
+        )
+    if nothing := _needs_nobody(read, text):
+        return nothing
+    asked = _asked(read, context, named)
+    if asked is None:
+        return _quiet(read, context, topic, named)
+    kind, confidence, why = asked
+    urgency, danger = _urgency(read)
+    if topic is None and context.post_text:
+        topic, _ = TopicIndex.of_groups().best(plain_post(context.post_text).words)
+    if named:
+        why += "; тема: " + ", ".join(f"«{hit.words}»" for hit in named[:3])
+    if danger:
+        why += f"; срочно: {danger}"
+    return Judgement("yes", kind, urgency, topic, confidence, why)
+
+
+def wordless(text: str, read: Reading, context: Context) -> Judgement:
+    if context.has_attachments and not context.only_stickers:
+        return Judgement(
+            "unsure", "chatter", "normal", None, 0.5, "Вложение без текста: должен посмотреть человек"
+        )
+    if read.mark and not context.to_citizen:
+        return Judgement("unsure", "question", "normal", None, 0.5, "Только вопросительный знак")
+    if text.strip() and (has_link(text) and not context.to_citizen):
+        return Judgement("unsure", "chatter", "normal", None, 0.4, "Только ссылка: должен посмотреть человек")
+    return Judgement("no", "chatter", "normal", None, 0.95, "Нет слов: знаки, эмодзи или стикер")
+
+
+def _needs_nobody(read: Reading, text: str) -> Judgement | None:
+    """Advertising, and a matter its author calls closed."""
+    offers = {hit.words for hit in read.hits.get("spam", ())}
+    leads_away = has_link(text) or _PHONE.search(text) is not None
+    if (len(offers) >= 2 or (offers and leads_away)) and not (read.mark and read.has("problem")):
+        return Judgement("no", "spam", "normal", None, 0.9, f"Реклама: {read.quote('spam')}")
+    if read.has("solved") and not (read.mark or read.has("contrast") or read.has("request")):
+        return Judgement("no", "chatter", "normal", None, 0.85, f"Вопрос закрыт: {read.quote('solved')}")
+    return None
+
+
+def _asked(read: Reading, context: Context, named: list[Hit]) -> tuple[MessageType, float, str] | None:  # noqa: PLR0911 — one return per line of the rule
+    """What the message wants, or None when it wants nothing that can be told from its words."""
+    about_something = bool(named) or read.has("problem") or read.has("weak")
+    # «Спасибо, ям больше нет»: short praise names the trouble that is gone; a long story thanks in advance.
+    praised = read.has("thanks") and not read.has("contrast") and len(read.words) <= _PRAISE
+    question = read.mark or read.has("question") or read.asks
+    if question and not _idle(read, context, about_something):
+        if read.has("problem"):
+            return "complaint", 0.9, f"Вопрос о проблеме: {read.quote('problem', 'question') or '«?»'}"
+        return "question", 0.85, f"Вопрос: {read.quote('question') or '«?»'}"
+    if read.has("danger"):
+        return "complaint", 0.9, f"Опасность: {read.quote('danger')}"
+    if read.has("proposal") and not context.to_citizen:
+        return "proposal", 0.75, f"Предложение: {read.quote('proposal')}"
+    if read.has("problem") and not (praised and not read.has("request")):
+        kind: MessageType = "request" if read.has("request") and len(read.hits["problem"]) == 1 else "complaint"
+        return kind, 0.85, f"Проблема: {read.quote('problem', 'request')}"
+    if read.has("request") and not (context.to_citizen and not named):
+        return "request", 0.75, f"Просьба: {read.quote('request')}"
+    if named and read.has("weak") and not praised:
+        return "complaint", 0.65, f"Недовольство предметом: {read.quote('weak')}"
+    if named and read.has("negation") and not praised and not context.to_citizen:
+        return "complaint", 0.6, f"Предмет и отрицание: {read.quote('negation')}"
+    if read.has("thanks") and read.has("contrast") and named:
+        return "complaint", 0.6, f"Благодарность с оговоркой: {read.quote('contrast')}"
+    return None
+
+
+def _idle(read: Reading, context: Context, about_something: bool) -> bool:
+    """A question that awaits no body's answer: small talk, or words between citizens."""
+    if about_something:
+        return False
+    if read.has("question"):
+        return False
+    return read.idle or context.to_citizen or (read.has("thanks") and not read.mark)
+
+
+def _quiet(read: Reading, context: Context, topic: str | None, named: list[Hit]) -> Judgement:  # noqa: PLR0911
+    """A message without question, request or problem."""
+    if read.has("thanks"):
+        return Judgement(
+            "no", "thanks", "normal", None, 0.9, f"Благодарность или пожелание: {read.quote('thanks')}"
+        )
+    if read.has("abuse") and len(read.words) <= _SHORT:
+        return Judgement("no", "abuse", "normal", None, 0.8, f"Только оскорбление: {read.quote('abuse')}")
+    if context.to_citizen:
+        return Judgement("no", "chatter", "normal", None, 0.75, "Разговор между жителями")
+    addressed = context.kind != "comment"
+    greeting = len(read.words) <= 3 and read.words[0].startswith(("здравств", "добр", "привет", "сайн"))
+    if greeting and len(read.words) <= 2:
+        return Judgement("no", "chatter", "normal", None, 0.8, "Только приветствие")
+    if named and (addressed or len(read.words) >= 3):
+        names = ", ".join(f"«{hit.words}»" for hit in named[:3])
+        return Judgement("unsure", "chatter", "normal", topic, 0.4, f"Назван предмет без просьбы: {names}")
+    if addressed or len(read.words) >= _LONG or context.has_attachments or _is_address(read):
+        return Judgement("unsure", "chatter", "normal", topic, 0.4, "Обращено к странице без ясной просьбы")
+    return Judgement("no", "chatter", "normal", None, 0.7, "Нет вопроса, просьбы или проблемы")
+
+
+def _is_address(read: Reading) -> bool:
+    """A street with a house may be the fact that a post asked for."""
+    streets = ("ул", "улица", "улице", "переулок", "пер", "проспект", "пр", "мкр", "дом", "д")
+    return any(word in streets for word in read.words) and any(word.isdigit() for word in read.words)
+
+
+def _urgency(read: Reading) -> tuple[Urgency, str]:
+    """How urgent, and the words that made it so."""
+    if read.has("past"):
+        return "normal", ""
+    if read.has("danger"):
+        return "high", read.quote("danger")
+    if read.has("outage") and read.has("many"):
+        return "high", read.quote("outage", "many")
+    if read.has("children") and read.has("cold"):
+        return "high", read.quote("children", "cold")
+    return "normal", ""

@@ -1,0 +1,155 @@
+"""Words of a text and the stems that name things in it: plain comparison of beginnings, no dictionary.
+
+A stem matches a word that begins with it; `$` at its end asks for the whole word; several stems in a row match
+neighbouring words. Case, `ё` and decoration (links, mentions, emoji) do not matter.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from services.appeals.classification.text.text_limits import LONGEST_WORD, READ
+
+_VK_MENTION = re.compile(r"\[(?:id|club|public)\d++(?::[^|\[\]]*+)?\|[^\[\]]*+\]", re.IGNORECASE)
+_MENTION = re.compile(r"(?<!\w)[@#]\w+")
+_LINK = re.compile(
+    r"(?:https?://|www\.)\S+|(?<![\w-])[\w-]++\.(?:ru|рф|com|net|org|me|cc|su|link)(?:/\S*)?\b", re.IGNORECASE
+)
+# NUL among them: what is quoted of a text is stored where NUL may not stand.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_WORD = re.compile(rf"([^\W_]{{1,{LONGEST_WORD}}}+)[^\W_]*+")
+_SENTENCE = re.compile(r"[.!?…\n]+")
+_SHORTEST = 1
+_SHORTEST_ALONE = 2
+_REMEMBERED = 50_000
+# Normalising sorts the marks on a letter one by one, in quadratic time. More than 30 are no writing, says Unicode
+# (UAX #15, Stream-Safe Text Format); texts shorter than this cannot hold many.
+_MOST_MARKS = 30
+_FEW_LETTERS = 200
+_POSTS_REMEMBERED = 64
+
+
+def fold(text: str) -> str:
+    """Lower case, composed, `е` for `ё`: how texts and stems are compared."""
+    return unicodedata.normalize("NFKC", _with_few_marks(text)).lower().replace("ё", "е")
+
+
+def _with_few_marks(text: str) -> str:
+    if len(text) < _FEW_LETTERS:
+        return text
+    marks = "".join(sorted(filter(_is_mark, set(text))))
+    return re.sub(rf"([{marks}]{{{_MOST_MARKS}}})[{marks}]+", r"\1", text) if marks else text
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _is_mark(letter: str) -> bool:
+    """Whether a letter is a mark on the one before it, or is taken apart into such marks."""
+    return unicodedata.combining(unicodedata.normalize("NFKD", letter)[0]) > 0
+
+
+def has_link(text: str) -> bool:
+    """Whether the text leads somewhere else."""
+    return _LINK.search(text) is not None
+
+
+def plain(text: str) -> str:
+    """The folded text without links, mentions of people and pages, hashtags, and characters that nobody sees.
+
+    Of a text that is longer than what is read (`limits.READ`), its beginning.
+    """
+    # Folded letters may be many for one.
+    return fold(_UNSEEN.sub(" ", _MENTION.sub(" ", _LINK.sub(" ", _VK_MENTION.sub(" ", text[:READ])))))[:READ]
+
+
+def words_of(text: str) -> list[str]:
+    """Words of a plain text, numbers included; of a word that is none, its beginning."""
+    return _WORD.findall(text)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainText:
+    """A text folded and split into words once, for every finder that reads it."""
+
+    written: str
+    plain: str
+    words: list[str]
+
+    @staticmethod
+    def of(text: "str | PlainText") -> "PlainText":
+        """Fold a text, unless it is folded."""
+        if isinstance(text, PlainText):
+            return text
+        read = plain(text)
+        return PlainText(text, read, words_of(read))
+
+
+@lru_cache(maxsize=_POSTS_REMEMBERED)
+def plain_post(post: str) -> PlainText:
+    """A post, folded once for its comments."""
+    return PlainText.of(post)
+
+
+def sentences_of(text: str) -> list[list[str]]:
+    """Words of each sentence of a plain text; empty sentences are left out."""
+    return [words for part in _SENTENCE.split(text) if (words := words_of(part))]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A stem that was found: for which label, in which words, from which word on."""
+
+    label: str
+    words: str
+    start: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    label: str
+    parts: tuple[str, ...]
+
+
+def _matches(part: str, word: str) -> bool:
+    return word == part[:-1] if part.endswith("$") else word.startswith(part)
+
+
+class StemIndex:
+    """Stems by label, found in one pass over a text's words whatever their number."""
+
+    def __init__(self, stems: Mapping[str, Iterable[str]]) -> None:
+        """`stems`: label → stems. Raises `ValueError` for an empty stem."""
+        self._by_start: dict[str, list[_Entry]] = {}
+        for label, written in stems.items():
+            for stem in written:
+                parts = tuple(fold(stem).split())
+                if not parts or (len(parts) == 1 and len(parts[0]) < _SHORTEST_ALONE):
+                    raise ValueError(f"stem too short: {stem!r}")
+                self._by_start.setdefault(parts[0].rstrip("$"), []).append(_Entry(label, parts))
+        self._longest = max((len(start) for start in self._by_start), default=0)
+        # The same words return in every message: what may begin at a word is looked up once.
+        self._beginning = lru_cache(maxsize=_REMEMBERED)(self._look_up)
+
+    def _look_up(self, word: str) -> tuple[_Entry, ...]:
+        return tuple(
+            entry
+            for length in range(_SHORTEST, min(len(word), self._longest) + 1)
+            for entry in self._by_start.get(word[:length], ())
+            if _matches(entry.parts[0], word)
+        )
+
+    def find(self, words: list[str]) -> list[Hit]:
+        """Every stem in the words, in order. A phrase weighs as many words as it has."""
+        hits: list[Hit] = []
+        for start, word in enumerate(words):
+            for entry in self._beginning(word):
+                count = len(entry.parts)
+                if count == 1:
+                    hits.append(Hit(entry.label, word, start, 1))
+                    continue
+                run = words[start : start + count]
+                if len(run) == count and all(map(_matches, entry.parts, run)):
+                    hits.append(Hit(entry.label, " ".join(run), start, count))
+        return hits

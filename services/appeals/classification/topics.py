@@ -1,0 +1,141 @@
+"""Reading the classifier: its groups and topics, finding one by any of its names, naming what answers show."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from services.appeals.schemas import appeals
+from shared.api.pagination import Paging
+from shared.http.problems import NotFound
+from shared.tables.appeals import Topic
+from shared.tables.registry import Municipality
+from shared.topic_taxonomy import fold_name
+
+Level = Literal["group", "topic", "all"]
+Group = aliased(Topic)
+
+
+async def find(
+    session: AsyncSession, paging: Paging, *, level: Level, group_id: UUID | None, q: str | None
+) -> Sequence[Row[Topic, str | None]]:
+    """Classes in the classifier's order, each with the name of its group; one more than the page takes.
+
+    `q` is looked for in names, old names and aliases, whatever their case, «ё» or punctuation.
+    """
+    query = (
+        select(Topic, Group.name)
+        .outerjoin(Group, Group.id == Topic.group_id)
+        .where(Topic.active)
+        .order_by(Topic.position, Topic.id)
+    )
+    if level != "all":
+        query = query.where(Topic.group_id.is_(None) if level == "group" else Topic.group_id.is_not(None))
+    if group_id is not None:
+        query = query.where(within(Topic.id, group_id))
+    after = paging.after((Topic.position, Topic.id), (int, UUID), descending=False)
+    if after is not None:
+        query = query.where(after)
+    if q is None:
+        return (await session.execute(query.limit(paging.limit + 1))).all()
+    # A few hundred rows: names are folded here, as the classifier folds them, not again in SQL.
+    wanted = fold_name(q)
+    rows = (await session.execute(query)).all()
+    named = [row for row in rows if any(wanted in fold_name(name) for name in (row[0].name, *row[0].aliases))]
+    return named[: paging.limit + 1]
+
+
+async def one(session: AsyncSession, topic_id: UUID) -> appeals.TopicDetails:
+    """A class with what belongs to it, also one that no longer judges. Raises `NotFound`."""
+    row = (
+        await session.execute(
+            select(Topic, Group.name).outerjoin(Group, Group.id == Topic.group_id).where(Topic.id == topic_id)
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound("No such topic")
+    topic: Topic = row[0]
+    return appeals.TopicDetails(
+        **dict(present(topic, row[1])),
+        classifier=topic.classifier,
+        active=topic.active,
+        contains=topic.contains,
+        not_with=topic.not_with,
+        aliases=topic.aliases,
+    )
+
+
+def present(topic: Topic, group: str | None) -> appeals.TopicOut:
+    """A class as lists show it."""
+    return appeals.TopicOut(
+        id=topic.id,
+        code=topic.code,
+        name=topic.name,
+        position=topic.position,
+        level="group" if topic.group_id is None else "topic",
+        group=appeals.Named(id=topic.group_id, name=group or "") if topic.group_id else None,
+    )
+
+
+def within(column: InstrumentedAttribute[Any], topic_id: UUID) -> ColumnElement[bool]:
+    """The condition that `column` holds this topic or, for a group, one of its topics."""
+    beneath = aliased(Topic)
+    return column.in_(select(beneath.id).where(or_(beneath.id == topic_id, beneath.group_id == topic_id)))
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names of topics with their groups, and of municipalities, that an answer shows."""
+
+    topics: dict[UUID, appeals.TopicNamed]
+    municipalities: dict[str, str]
+
+    @staticmethod
+    async def load(session: AsyncSession, topics: Collection[UUID], municipalities: Collection[str]) -> "Names":
+        """Read the names of these, in a statement for each kind that is wanted at all."""
+        named: dict[UUID, appeals.TopicNamed] = {}
+        if topics:
+            rows = await session.execute(
+                select(Topic.id, Topic.name, Topic.group_id, Group.name)
+                .outerjoin(Group, Group.id == Topic.group_id)
+                .where(Topic.id.in_(topics))
+            )
+            named = {row[0]: topic_named(*row) for row in rows}
+        places: dict[str, str] = {}
+        if municipalities:
+            found = await session.execute(
+                select(Municipality.oktmo, Municipality.name).where(Municipality.oktmo.in_(municipalities))
+            )
+            places = {row.oktmo: row.name for row in found}
+        return Names(named, places)
+
+    def place(
+        self, municipality: str | None, settlement: str | None, street: str | None, house: str | None
+    ) -> appeals.Place | None:
+        """A place as answers show it; none when nothing is known of it."""
+        return place(municipality, self.municipalities.get(municipality or ""), settlement, street, house)
+
+
+def topic_named(topic_id: UUID, name: str, group_id: UUID | None, group: str | None) -> appeals.TopicNamed:
+    """A topic with its group, as answers show it."""
+    return appeals.TopicNamed(
+        id=topic_id, name=name, group=appeals.Named(id=group_id, name=group or "") if group_id else None
+    )
+
+
+def place(
+    oktmo: str | None, name: str | None, settlement: str | None, street: str | None, house: str | None
+) -> appeals.Place | None:
+    """A place as answers show it; none when nothing is known of it."""
+    if not any((oktmo, settlement, street, house)):
+        return None
+    return appeals.Place(
+        municipality=appeals.MunicipalityNamed(oktmo=oktmo, name=name or "") if oktmo else None,
+        settlement=settlement,
+        street=street,
+        house=house,
+    )

@@ -1,0 +1,62 @@
+"""Messages written for this project, by which the built-in model learns. No citizen's words are among them."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib import resources
+
+from services.appeals.classification.types import Context, MessageType, Urgency
+
+
+@dataclass(frozen=True)
+class Example:
+    """A message with what is right about it. `group` and `topic` are codes of the classifier, empty for none."""
+
+    text: str
+    context: Context
+    type: MessageType
+    urgency: Urgency
+    group: str
+    topic: str
+
+    @property
+    def needs_answer(self) -> bool:
+        """Whether an official answer is due: those that need one carry a group."""
+        return bool(self.group)
+
+
+@cache
+def digest() -> str:
+    """SHA-256 of the examples: a model says by it what it has learnt from."""
+    return sha256(_file().encode()).hexdigest()
+
+
+def _file() -> str:
+    return (
+        resources.files("services.appeals.classification.training.examples")
+        .joinpath("messages.csv")
+        .read_text("utf-8")
+    )
+
+
+@cache
+def examples() -> Sequence[Example]:
+    """All of them, in the order of the file."""
+    rows = csv.DictReader(_file().splitlines(keepends=True))
+    return tuple(
+        Example(
+            text=row["text"],
+            context=Context(
+                kind=row["kind"],  # type: ignore[arg-type]
+                post_text=row["post"] or None,
+                to_citizen=row["to_citizen"] == "yes",
+            ),
+            type=row["type"],  # type: ignore[arg-type]
+            urgency=row["urgency"],  # type: ignore[arg-type]
+            group=row["group"],
+            topic=row["topic"],
+        )
+        for row in rows
+    )

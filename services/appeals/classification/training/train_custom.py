@@ -1,0 +1,287 @@
+"""Teaching a classifier from a table and deciding whether it takes over from the one in force."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from services.appeals.classification.model import word_vectors
+from services.appeals.classification.model.calibration import Ints
+from services.appeals.classification.model.custom_model import Joint, Labels
+from services.appeals.classification.model.message_classifier import Understanding
+from services.appeals.classification.model.model_store import Digests, Kept, Store, digests
+from services.appeals.classification.model.text_classifier import FOLDS, FORMAT, LARGE, Blind, TextClassifier
+from services.appeals.classification.training.evaluation import (
+    TOP,
+    WANTED,
+    Scores,
+    blind_answers,
+    blind_threshold,
+    score,
+)
+from services.appeals.classification.training.labelled_data import Labelled
+from shared import clock
+from shared.topic_taxonomy import Class
+
+Chances = npt.NDArray[Any]
+
+# How right the automatic mode may be asked to be: the card holds the threshold and the coverage of each.
+WANTED_LEVELS = tuple(percent / 100 for percent in range(80, 100))
+_PORTION = 2_000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both models on the same rows, which neither has learnt from."""
+
+    new: Scores
+    present: Scores
+    only_new_right: int
+    only_present_right: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of holding a new model against another: a comparison, or the reason why there is none."""
+
+    other: str
+    comparison: Comparison | None = None
+    obstacle: str = ""
+
+    @property
+    def won(self) -> bool:
+        """Whether the new model is the better one."""
+        return self.comparison is not None and is_better(self.comparison.new, self.comparison.present)
+
+    def told(self) -> str:
+        """The outcome in words."""
+        if self.comparison is None:
+            return self.obstacle
+        new, old = self.comparison.new, self.comparison.present
+        return (
+            f"{'beats' if self.won else 'does not beat'} {self.other} on {new.rows} rows that neither has learnt "
+            f"from: weighted F1 {new.weighted_f1:.3f} against {old.weighted_f1:.3f} "
+            f"({new.weighted_f1 - old.weighted_f1:+.3f}), accuracy {new.accuracy:.3f} against {old.accuracy:.3f}; "
+            f"{self.comparison.only_new_right} rows only the new one has right, "
+            f"{self.comparison.only_present_right} only the other"
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a training: the version made, whether it is in force, and why.
+
+    `comparison`: with the version that was in force; `built_in`: with the model that comes with the house.
+    """
+
+    version: int
+    in_force: bool
+    why: str
+    scores: Scores
+    comparison: Comparison | None
+    built_in: Comparison | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows came from: for the card."""
+
+    path: Path
+    digest: str
+    text: str
+    label: str
+
+
+def is_better(new: Scores, present: Scores) -> bool:
+    """Whether a model beats another on the same rows: by weighted F1, then by accuracy; a draw beats nobody."""
+    return (new.weighted_f1, new.accuracy) > (present.weighted_f1, present.accuracy)
+
+
+def teach(data: Labelled, store: Store, source: Source, *, force: bool = False) -> Outcome:
+    """Train, keep as a new version, and put it in force when it beats what is in force.
+
+    That is the folder's present version and, where the labels are classes of this system, the built-in model. They
+    are compared on rows that neither has learnt from: of the new model's those held back in its training, each
+    judged by a machine that has not seen it. `force` puts it in force anyway. Raises `ValueError` for too few
+    texts or labels, `StoreError` for a folder whose model cannot be read.
+    """
+    number = store.current()
+    present = None if number is None else store.load(number)
+    classifier, blind = TextClassifier.learn(data.texts, data.labels, names=data.names)
+    learnt = digests(data.texts)
+    labels = Labels.of(Counter(data.labels))
+    against_present = None if present is None else _against_present(classifier, blind, data, learnt, present)
+    against_built_in = None if labels.obstacle() else _against_built_in(classifier, blind, data, labels)
+    trials = [trial for trial in (against_present, against_built_in) if trial is not None]
+    takes_over = force or all(trial.won for trial in trials)
+    why = _why(trials, labels, takes_over=takes_over)
+    comparison = against_present.comparison if against_present else None
+    built_in = against_built_in.comparison if against_built_in else None
+    least = blind_threshold(classifier, blind, data.labels, WANTED)
+    scores = _blind_score(classifier, blind, data, np.arange(len(blind.rows)), least)
+    card = _card(data, source, classifier, blind, scores) | {
+        "labels_without_class": dict(labels.foreign),
+        "held_out": None if comparison is None else asdict(comparison),
+        "built_in": None if built_in is None else asdict(built_in),
+        "took_over": takes_over,
+        "why": why,
+    }
+    made = store.keep(classifier, card, learnt)
+    if takes_over:
+        store.put_in_force(made)
+    return Outcome(made, takes_over, why, scores, comparison, built_in)
+
+
+def _why(trials: Sequence[Trial], labels: Labels, *, takes_over: bool) -> str:
+    said = [trial.told() for trial in trials] or ["no model was in force"]
+    if obstacle := labels.obstacle():
+        said.append(f"a classifier for its own folder, no model for messages here: {obstacle}")
+    elif labels.foreign:
+        said.append(f"left to the built-in model: {labels.told()}")
+    if takes_over and not all(trial.won for trial in trials):
+        said.append("taken all the same, as asked")
+    return "; ".join(said)
+
+
+def _blind_score(
+    classifier: TextClassifier, blind: Blind, data: Labelled, places: Ints, least: float | None
+) -> Scores:
+    answers = blind_answers(classifier, blind)
+    truth = [data.labels[blind.rows[at]] for at in places]
+    counted = Counter(data.labels)
+    return score(
+        [answers[at] for at in places],
+        truth,
+        np.round(blind.confidences[places], 4),
+        least,
+        # Nobody can say a label whose only row is held back: it would be a zero in the mean whatever was learnt.
+        judged={label for label in truth if counted[label] > 1},
+    )
+
+
+def _against_present(
+    classifier: TextClassifier, blind: Blind, data: Labelled, learnt: Digests, present: Kept
+) -> Trial:
+    other = f"version {present.version}"
+    if not set(classifier.labels) & set(present.classifier.labels):
+        return Trial(other, obstacle=f"it has no label in common with {other}: keep it in a folder of its own")
+    new_rows = ~np.isin(learnt, present.learnt)
+    places = _fair(blind, data, new_rows)
+    if not len(places):
+        return Trial(
+            other,
+            obstacle=f"nothing is held out: {int((~new_rows).sum())} of {len(data.texts)} rows are among those "
+            f"{other} has learnt from, and labels that stand once cannot be held back",
+        )
+    rows = blind.rows[places]
+    theirs = [found.labels for found in present.classifier.rank([data.texts[row] for row in rows], TOP)]
+    answers = blind_answers(classifier, blind)
+    return Trial(other, _compared([answers[at] for at in places], theirs, [data.labels[row] for row in rows]))
+
+
+def _against_built_in(classifier: TextClassifier, blind: Blind, data: Labelled, labels: Labels) -> Trial:
+    """What messages here would be called with the new model and without it."""
+    other = "the built-in model"
+    places = _fair(blind, data, np.array([label in labels.named for label in data.labels]))
+    built_in = Understanding.load()
+    joint = Joint(classifier.labels, labels, *built_in.labels)
+    truth: list[str] = []
+    ours: list[tuple[str, ...]] = []
+    theirs: list[tuple[str, ...]] = []
+    for start in range(0, len(places), _PORTION):
+        part = places[start : start + _PORTION]
+        true = [labels.named[data.labels[row]] for row in blind.rows[part]]
+        by_group, by_topic = built_in.subjects([data.texts[row] for row in blind.rows[part]])
+        ours += _answers(true, joint.joined(blind.chances[part], by_group, by_topic), built_in.labels)
+        theirs += _answers(true, (by_group, joint.apart(by_group, by_topic)), built_in.labels)
+        truth += [one.code for one in true]
+    return Trial(other, _compared(ours, theirs, truth))
+
+
+def _fair(blind: Blind, data: Labelled, among: npt.NDArray[np.bool_]) -> Ints:
+    """Places among the rows held back by which models can be compared.
+
+    A label that stands once could not be both learnt and held back: it would judge no model fairly.
+    """
+    counted = Counter(data.labels)
+    return np.array(
+        [at for at, row in enumerate(blind.rows) if among[row] and counted[data.labels[row]] > 1], dtype=np.int64
+    )
+
+
+def _answers(
+    true: Sequence[Class], said: tuple[Chances, Chances], codes: tuple[Sequence[str], Sequence[str]]
+) -> list[tuple[str, ...]]:
+    """The best classes for each row, groups where its true class is one, topics where that is a topic."""
+    groups, topics = (
+        [tuple(of[at] for at in row) for row in np.argsort(-chances, axis=1, kind="stable")[:, :TOP]]
+        for chances, of in zip(said, codes, strict=True)
+    )
+    return [topics[at] if one.group else groups[at] for at, one in enumerate(true)]
+
+
+def _compared(
+    ours: Sequence[tuple[str, ...]], theirs: Sequence[tuple[str, ...]], truth: Sequence[str]
+) -> Comparison:
+    new_right = np.array([said[0] == true for said, true in zip(ours, truth, strict=True)])
+    present_right = np.array([said[0] == true for said, true in zip(theirs, truth, strict=True)])
+    return Comparison(
+        score(ours, truth),
+        score(theirs, truth),
+        int((new_right & ~present_right).sum()),
+        int((present_right & ~new_right).sum()),
+    )
+
+
+def _card(
+    data: Labelled, source: Source, classifier: TextClassifier, blind: Blind, scores: Scores
+) -> dict[str, Any]:
+    counted = Counter(data.labels)
+    return {
+        "made_at": clock.now().isoformat(timespec="seconds"),
+        "code": _code(),
+        "format": FORMAT,
+        "data": {
+            "file": source.path.name,
+            "sha256": source.digest,
+            "text": source.text,
+            "label": source.label,
+            "names": data.names_column,
+            "rows": len(data.texts),
+            "without_text": len(data.without_text),
+            "without_label": len(data.without_label),
+            "personal_data": "masked before learning",
+            "labels": dict(counted.most_common()),
+            "labels_that_stand_once": sum(1 for count in counted.values() if count == 1),
+        },
+        "features": {
+            "words": "lemmas and pairs of them, pieces of 2 to 5 letters, TF-IDF",
+            "vectors": word_vectors.NAME,
+            "names_of_classes": "learnt from like a text",
+            "machine": "linear SVM, one against all",
+        },
+        "held_back": {"parts": 1 if len(data.texts) >= LARGE else FOLDS, **asdict(scores)},
+        "automatic": {f"{wanted:.2f}": _automatic(classifier, blind, data, wanted) for wanted in WANTED_LEVELS},
+    }
+
+
+def _automatic(
+    classifier: TextClassifier, blind: Blind, data: Labelled, wanted: float
+) -> dict[str, float | None] | None:
+    least = blind_threshold(classifier, blind, data.labels, wanted)
+    if least is None:
+        return None
+    reached = _blind_score(classifier, blind, data, np.arange(len(blind.rows)), least)
+    return {"threshold": least, "coverage": reached.coverage, "accuracy": reached.covered_accuracy}
+
+
+def _code() -> str:
+    try:
+        return version("gospablik")
+    except PackageNotFoundError:
+        return "run from its source"

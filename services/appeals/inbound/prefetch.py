@@ -1,0 +1,98 @@
+"""Judges messages before their batch's turn: while one batch is written down, the texts of the next are read.
+
+It changes no row. What it judged in vain, because the surroundings changed meanwhile, is judged anew at its turn.
+"""
+
+import asyncio
+from typing import cast
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.classification.classifier_pool import Item, judging
+from services.appeals.inbound import event_consumer
+from shared.database.sessions import Database
+from shared.events.listen_notify import EVENTS, wait
+from shared.events.outbox import BATCH
+from shared.service import Service
+from shared.tables.common import AppealsCursor, Event
+from shared.tables.ingest import Message
+
+_PORTION = 500
+# So far ahead of the batch under way; the judge keeps no more.
+_BATCHES = 4
+# All that triage looks at; rows cost a third of what mapped objects do.
+_LOOKED_AT = (
+    Message.id, Message.text, Message.kind, Message.network, Message.thread_key, Message.reply_to, Message.page_id,
+    Message.attachments, Message.author_key,
+)  # fmt: skip
+
+
+async def next_items(database: Database, reached: int) -> tuple[list[Item], int]:
+    """What stands behind the batch under way and after position `reached`, and the position of the last of it.
+
+    The position is `reached` when nothing stands there.
+    """
+    async with database.read() as session:
+        waiting = await _behind_the_batch(session, reached)
+        if not waiting:
+            return [], reached
+        found = await session.execute(
+            select(*_LOOKED_AT).where(
+                Message.id.in_({subject_id for _, subject_id in waiting}),
+                Message.history.is_(False),
+                Message.from_community.is_(False),
+            )
+        )
+        messages = cast("list[Message]", found.all())
+        around = await event_consumer.Around.load(session, messages)
+        return [around.item(message) for message in messages], waiting[-1][0]
+
+
+async def read_on(database: Database, reached: int) -> int:
+    """Judge all that stands behind the batch under way: while one portion is read, the next is fetched.
+
+    Returns the position of the last one, or `reached`.
+    """
+    reading: asyncio.Task[None] | None = None
+    try:
+        while True:
+            items, last = await next_items(database, reached)
+            if reading is not None:
+                await reading
+                reading = None
+            if last == reached:
+                return reached
+            reading, reached = asyncio.create_task(judging().judge_ahead(items)), last
+    finally:
+        if reading is not None:
+            await reading
+
+
+async def _behind_the_batch(session: AsyncSession, reached: int) -> list[tuple[int, object]]:
+    at = await session.scalar(select(AppealsCursor.position).where(AppealsCursor.consumer == "appeals")) or 0
+    queue = (
+        select(Event.position, Event.subject_id)
+        .where(Event.position > at, Event.type.in_(event_consumer.TYPES))
+        .order_by(Event.position)
+        .offset(BATCH)
+        .limit(_BATCHES * BATCH)
+        .subquery()
+    )
+    rows = await session.execute(
+        select(queue.c.position, queue.c.subject_id)
+        .where(queue.c.position > reached)
+        .order_by(queue.c.position)
+        .limit(_PORTION)
+    )
+    return [(position, subject_id) for position, subject_id in rows]
+
+
+async def run(service: Service) -> None:
+    """Judge ahead for ever, while there is a backlog."""
+    await judging().make_ready()
+    reached = 0
+    async with service.wakeups.subscribed(EVENTS) as woken:
+        while True:
+            await wait(woken, seconds=2)
+            reached = await read_on(service.database, reached)

@@ -1,0 +1,119 @@
+"""Cases like one: candidates by index alone, few hundred whatever the history, then compared one by one.
+
+Each way to find candidates reads the rows nearest in time and no more, so that a question costs the same among a
+thousand cases and among millions. What the caller may not see is left out after that, never shown.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, Text, func, literal, select, text, type_coerce, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.incidents.similarity import ENOUGH, Likeness, compare
+from shared.auth.callers import Caller
+from shared.http.problems import NotFound
+from shared.tables.appeals import Appeal, Topic
+from shared.tables.registry import Organisation
+
+MOST = 500
+# A plan for any window reads whole windows and sorts them; one for this question stops after the nearest.
+PLAN_FOR_THIS = text("SET LOCAL plan_cache_mode = force_custom_plan")
+_BY_AUTHOR, _BY_WORDS, _BY_STREET, _BY_FAULT, _BY_OWNER, _BY_PLACE, _BY_TOPIC = 60, 40, 60, 60, 100, 90, 90
+
+
+@dataclass(frozen=True)
+class Found:
+    """A case like the one asked about, with the names of its owner and topic."""
+
+    case: Appeal
+    organisation: str | None
+    topic: str | None
+    likeness: Likeness
+
+
+def words_key(words: ColumnElement[str] | Any) -> ColumnElement[int]:
+    """What the index `ix_appeals_words` keeps of a text: equal for the same words in any case."""
+    return func.hashtextextended(func.lower(words), 0)
+
+
+async def like(
+    session: AsyncSession, caller: Caller, appeal_id: UUID, *, days: int, anywhere: bool
+) -> tuple[list[Found], int]:
+    """Cases like this one, the likest first, and how many were compared.
+
+    Within the case's organisation, unless `anywhere` or it has none; always within what the caller sees. Raises
+    `NotFound`.
+    """
+    asked = await session.scalar(
+        select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
+    )
+    if asked is None:
+        raise NotFound("No such case")
+    await session.execute(PLAN_FOR_THIS)
+    ids = await session.scalars(candidates(asked, timedelta(days=days)))
+    query = (
+        select(
+            Appeal,
+            type_coerce(Organisation.name, Text).label("organisation"),
+            type_coerce(Topic.name, Text).label("topic"),
+        )
+        .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
+        .outerjoin(Topic, Topic.id == Appeal.topic_id)
+        .where(Appeal.id.in_(set(ids.all()) - {asked.id}), caller.scope(Appeal.organisation_id))
+    )
+    if not anywhere and asked.organisation_id is not None:
+        query = query.where(Appeal.organisation_id == asked.organisation_id)
+    rows = (await session.execute(query)).all()
+    groups = await groups_of_topics(session)
+    likenesses = compare(asked, [row[0] for row in rows], groups)
+    found = [
+        Found(row[0], row[1], row[2], likeness)
+        for row, likeness in zip(rows, likenesses, strict=True)
+        if likeness.score >= ENOUGH or likeness.same_person == "author"
+    ]
+    return sorted(found, key=lambda one: one.likeness.score, reverse=True), len(rows)
+
+
+async def groups_of_topics(session: AsyncSession) -> dict[UUID, UUID]:
+    """Topic → its group; a group is its own."""
+    rows = await session.execute(select(Topic.id, func.coalesce(Topic.group_id, Topic.id)))
+    return {row[0]: row[1] for row in rows}
+
+
+def candidates(asked: Appeal, around: timedelta) -> Select[Any]:
+    """Ids of at most `MOST` cases, by index: the nearest in time of each way to be alike."""
+    parts = list(_ways(asked, around))
+    return select(union_all(*parts).subquery().c.id).limit(MOST)
+
+
+def _ways(asked: Appeal, around: timedelta) -> Iterator[Select[Any]]:
+    same_words = words_key(Appeal.text) == words_key(literal(asked.text, Appeal.text.type))
+    yield from _nearest(asked.opened_at, around, _BY_WORDS, same_words)
+    if asked.author_key is not None:
+        yield from _nearest(asked.opened_at, around, _BY_AUTHOR, Appeal.author_key == asked.author_key)
+    if asked.municipality is not None:
+        here = Appeal.municipality == asked.municipality
+        if asked.street is not None:
+            yield from _nearest(asked.opened_at, around, _BY_STREET, here, Appeal.street == asked.street)
+        if asked.fault is not None:
+            yield from _nearest(asked.opened_at, around, _BY_FAULT, here, Appeal.fault == asked.fault)
+        yield from _nearest(asked.opened_at, around, _BY_PLACE, here)
+    if asked.organisation_id is not None:
+        yield from _nearest(asked.opened_at, around, _BY_OWNER, Appeal.organisation_id == asked.organisation_id)
+    if asked.topic_id is not None:
+        yield from _nearest(asked.opened_at, around, _BY_TOPIC, Appeal.topic_id == asked.topic_id)
+
+
+def _nearest(moment: datetime, around: timedelta, count: int, *same: ColumnElement[bool]) -> Iterator[Select[Any]]:
+    """The nearest before and after, half and half."""
+    before = select(Appeal.id).where(*same, Appeal.opened_at <= moment, Appeal.opened_at >= moment - around)
+    after = select(Appeal.id).where(*same, Appeal.opened_at > moment, Appeal.opened_at <= moment + around)
+    for part in (
+        before.order_by(Appeal.opened_at.desc()).limit(count // 2),
+        after.order_by(Appeal.opened_at).limit(count // 2),
+    ):
+        yield select(part.subquery().c.id)

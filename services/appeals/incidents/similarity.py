@@ -1,0 +1,256 @@
+"""How alike two cases are: by words, place, topic, author and time, with the reasons in words. Pure.
+
+Words are compared by pieces of three and four letters, so that endings and slips of the pen do not matter; words
+that stand in any message (who, when, please) are left aside.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+import numpy as np
+from rapidfuzz import fuzz
+from sklearn.feature_extraction.text import HashingVectorizer
+
+from services.appeals.classification.rules.urgency_signals import fault_names
+from services.appeals.classification.text.tokenizer import plain, words_of
+
+# A sparse matrix of scipy's, whose stubs are not installed.
+Matrix = Any
+# From here on a case is worth showing as alike.
+ENOUGH = 0.45
+# The same words, small slips aside; shorter texts («нет света») are nobody's own words.
+_SAME_RATIO = 95.0
+_OWN_WORDS_FROM = 20
+_SAME_TEXT_SCORE = 0.9
+# One person writes to both networks within hours, not within weeks.
+SAME_PERSON_WITHIN = timedelta(hours=24)
+_ALIKE_TEXT = 0.3
+_PARTS = {"text": 0.45, "place": 0.25, "matter": 0.2, "time": 0.1}
+_AUTHOR = 0.15
+_FADES = timedelta(days=3)
+_BEGINNING = 4
+_ANY_MESSAGE = frozenset(
+    words_of(
+        """
+        а без бы был была были было быть в вам вас ваш ваша ваши весь вообще вот все всем всех вы где говорят да
+        даже день дня добрый до доброе его ее если есть еще же за здравствуйте и из или им их к как какая какие
+        какой когда кому кто куда ли лишь мне может можно мой моя мы на над надо нам нас наш наша нашей нашем
+        наши не него нее нет неужели ни никто них но ну о об обратите они он она опять от очень по под
+        пожалуйста пока помогите после почему при просим прошу пусть раз с сам сегодня сейчас скажите сколько
+        снова со спасибо так там такое те тем то того тоже только том тот ты у уважаемые уже утро хватит хочу
+        что чтобы че это этого этом эту я внимание вечер второй третий час часа часов минут
+        """
+    )
+)
+
+
+class Placed(Protocol):
+    """A case that tells what it is about and where."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def topic_id(self) -> UUID | None: ...
+    @property
+    def fault(self) -> str | None: ...
+    @property
+    def municipality(self) -> str | None: ...
+    @property
+    def settlement(self) -> str | None: ...
+    @property
+    def street(self) -> str | None: ...
+
+
+class Told(Placed, Protocol):
+    """What is compared of a case."""
+
+    @property
+    def house(self) -> str | None: ...
+    @property
+    def network(self) -> str | None: ...
+    @property
+    def author_key(self) -> str | None: ...
+    @property
+    def written_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike two cases are, 0 to 1, and why."""
+
+    score: float
+    why: tuple[str, ...]
+    same_person: Literal["author", "probably"] | None = None
+
+
+@cache
+def _vectorizer() -> HashingVectorizer:
+    return HashingVectorizer(
+        analyzer="char_wb", ngram_range=(3, 4), n_features=2**18, alternate_sign=False, norm="l2", lowercase=False
+    )
+
+
+def telling_words(text: str, besides: Collection[str] = ()) -> str:
+    """The words of a text that say what it is about; `besides` are beginnings of words that tell where."""
+    return " ".join(
+        word
+        for word in words_of(plain(text))
+        if word not in _ANY_MESSAGE and not any(word.startswith(start) for start in besides)
+    )
+
+
+def beginnings(names: Iterable[str | None]) -> set[str]:
+    """How words of these names begin in any case: «Селенгинск», «Селенгинске»."""
+    words = {word for name in names if name for word in words_of(plain(name))}
+    return {word[: max(_BEGINNING, len(word) - 2)] for word in words if len(word) >= _BEGINNING}
+
+
+def tells_of(text: str, name: str) -> bool:
+    """Whether the words themselves name a place, in any case; short names as they stand."""
+    starts = beginnings([name]) or set(words_of(plain(name)))
+    return any(word.startswith(start) for word in words_of(plain(text)) for start in starts)
+
+
+def vectors(texts: Sequence[str], places: Iterable[str | None] = ()) -> Matrix:
+    """Each text as a row of length 1 (0 when nothing is told): the product of two rows is their likeness.
+
+    Names of `places` are left aside: that two speak of one place says nothing of what they say.
+    """
+    besides = beginnings(places)
+    return _vectorizer().transform([telling_words(text, besides) for text in texts])
+
+
+def squeezed(text: str) -> str:
+    """The words alone, folded: equal for texts that differ in signs, case and white space."""
+    return " ".join(words_of(plain(text)))
+
+
+def own_words(text: str) -> str | None:
+    """The words, squeezed, where they are so many that two people hardly write the same; else None."""
+    words = squeezed(text)
+    return words if len(words) >= _OWN_WORDS_FROM else None
+
+
+def same_words(one: str, other: str) -> bool:
+    """Whether two squeezed texts are the same, small slips aside."""
+    return bool(one) and (one == other or fuzz.ratio(one, other, score_cutoff=_SAME_RATIO) > 0)
+
+
+def compare(asked: Told, others: Sequence[Told], groups: Mapping[UUID, UUID]) -> list[Likeness]:
+    """How alike each of the others is to the case that is asked about. `groups`: topic → its group."""
+    if not others:
+        return []
+    rows = vectors([asked.text, *(other.text for other in others)], (asked.settlement, asked.street))
+    alike = np.asarray((rows[1:] @ rows[0].T).todense()).ravel()
+    words = squeezed(asked.text)
+    return [
+        _compare(asked, other, float(text), same_words(words, squeezed(other.text)), groups)
+        for other, text in zip(others, alike, strict=True)
+    ]
+
+
+def _compare(asked: Told, other: Told, text: float, same: bool, groups: Mapping[UUID, UUID]) -> Likeness:
+    apart = abs(asked.written_at - other.written_at)
+    place, where = _place(asked, other)
+    matter, what = _matter(asked, other, groups)
+    time = math.exp(-apart / _FADES)
+    own = same and own_words(asked.text) is not None
+    parts = {"text": 1.0 if same else text, "place": place, "matter": matter, "time": time}
+    score = sum(_PARTS[name] * value for name, value in parts.items())
+    person = _person(asked, other, own=own, apart=apart)
+    why: list[str] = []
+    if same:
+        why.append("тот же текст")
+    elif text >= _ALIKE_TEXT:
+        why.append(f"похожий текст ({text:.2f})".replace(".", ","))
+    if person == "author":
+        why.append("тот же автор")
+        score += _AUTHOR if text >= _ALIKE_TEXT or matter > 0 else 0
+    elif person == "probably":
+        why.append("другая сеть, автор, вероятно, тот же")
+    if own:
+        score = max(score, _SAME_TEXT_SCORE)
+    why += [*where, *what, in_words(apart)]
+    return Likeness(min(max(score, 0.0), 1.0), tuple(why), person)
+
+
+def _person(asked: Told, other: Told, *, own: bool, apart: timedelta) -> Literal["author", "probably"] | None:
+    if asked.author_key is not None and asked.author_key == other.author_key:
+        return "author"
+    if own and asked.network != other.network and apart <= SAME_PERSON_WITHIN:
+        return "probably"
+    return None
+
+
+def same_place(one: Told, other: Told) -> bool:
+    """Whether nothing that both tell of the place differs, down to the settlement."""
+    return all(
+        getattr(one, name) is None or getattr(other, name) is None or getattr(one, name) == getattr(other, name)
+        for name in ("municipality", "settlement")
+    )
+
+
+def _place(one: Told, other: Told) -> tuple[float, list[str]]:
+    if not same_place(one, other):
+        return -0.4, []
+    if one.street is not None and one.street == other.street:
+        if one.house is not None and one.house == other.house:
+            return 1.0, ["тот же дом"]
+        return 0.9, ["та же улица"]
+    if one.settlement is not None and one.settlement == other.settlement:
+        return 0.6, ["тот же населённый пункт"]
+    if one.municipality is not None and one.municipality == other.municipality:
+        return 0.3, ["тот же район"]
+    return 0.0, []
+
+
+def _matter(one: Told, other: Told, groups: Mapping[UUID, UUID]) -> tuple[float, list[str]]:
+    if one.fault is not None and other.fault is not None:
+        if one.fault != other.fault:
+            return -0.5, []
+        return 1.0, [f"та же неисправность: {fault_names().get(one.fault, one.fault)}"]
+    if one.topic_id is None or other.topic_id is None:
+        return 0.0, []
+    if one.topic_id == other.topic_id:
+        return 1.0, ["та же тема"]
+    if groups.get(one.topic_id, one.topic_id) == groups.get(other.topic_id, other.topic_id):
+        return 0.5, ["та же группа тем"]
+    return 0.0, []
+
+
+_UNITS: tuple[tuple[int, tuple[str, str, str]], ...] = (
+    (86_400, ("день", "дня", "дней")),
+    (3_600, ("час", "часа", "часов")),
+    (60, ("минута", "минуты", "минут")),
+)
+
+
+def in_words(span: timedelta) -> str:
+    """«12 минут», «3 часа», «5 дней»."""
+    seconds = int(span.total_seconds())
+    for unit, forms in _UNITS:
+        if seconds >= unit:
+            return f"{seconds // unit} {plural(seconds // unit, forms)}"
+    return "меньше минуты"
+
+
+def plural(count: int, forms: tuple[str, str, str]) -> str:
+    """The form of a noun after a number: 1 час, 2 часа, 5 часов."""
+    tens, ones = count % 100, count % 10
+    if 10 < tens < 20 or ones == 0 or ones > 4:
+        return forms[2]
+    return forms[0] if ones == 1 else forms[1]
+
+
+def nearest(rows: Matrix, others: Matrix, *, best: int = 3) -> Any:
+    """For each row, the mean likeness to the `best` likest of the others (0 where there are none)."""
+    if others.shape[0] == 0:
+        return np.zeros(rows.shape[0])
+    alike = np.asarray((rows @ others.T).todense())
+    kept = min(best, alike.shape[1])
+    return np.sort(alike, axis=1)[:, -kept:].mean(axis=1)

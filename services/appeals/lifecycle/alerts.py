@@ -1,0 +1,157 @@
+"""Alerts: what a moderator must see at once. One per kind and case or incident.
+
+Kinds: `urgent` (a case), `burst` (an incident), `ping_pong` (a case that goes from hand to hand). Where an urgent
+case tells of danger again after its alert was seen, the alert is raised anew.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from prometheus_client import Gauge
+from sqlalchemy import Row, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.lifecycle.actors import SYSTEM
+from shared import clock
+from shared.api.pagination import Paging, inline_literal
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.bulk_insert import insert_into
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import NotFound
+from shared.ids import new_id
+from shared.tables.appeals import Alert, Appeal, Incident
+
+UNSEEN = Gauge("gospablik_alerts_unseen", "Alerts that no moderator has seen", ["kind"])
+KINDS = ("urgent", "burst", "ping_pong")
+_RAISED_ANEW = frozenset({"urgent"})
+
+Found = Row[Alert, Appeal | None, Incident | None]
+
+
+async def raise_about_cases(session: WriteSession, kind: str, found: Sequence[tuple[Appeal, str]]) -> None:
+    """Alert about cases, each for its reason; of each kind a case has one alert."""
+    by_case = {appeal.id: (appeal, why) for appeal, why in found}
+    drafts = [_draft(kind, why, appeal_id=appeal.id) for appeal, why in by_case.values()]
+    numbers = {appeal.id: appeal.number for appeal, _ in by_case.values()}
+    if kind in _RAISED_ANEW:
+        await _raise_anew(session, kind, {appeal_id: why for appeal_id, (_, why) in by_case.items()}, numbers)
+    await _store(session, drafts, numbers)
+
+
+async def _raise_anew(
+    session: WriteSession, kind: str, reasons: Mapping[UUID, str], numbers: dict[UUID, int]
+) -> None:
+    """Alerts about these cases that somebody has seen are to be seen again. Who saw them is in the audit trail."""
+    seen = list(
+        await session.scalars(
+            select(Alert)
+            .where(Alert.kind == kind, Alert.appeal_id.in_(reasons), Alert.seen_at.is_not(None))
+            .order_by(Alert.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    )
+    for alert in seen:
+        alert.seen_at = alert.seen_by = None
+        alert.created_at = clock.now()
+        if alert.appeal_id is not None:
+            alert.why = reasons[alert.appeal_id]
+    await session.flush()
+    await emit(session, *(_event(alert, numbers) for alert in seen))
+
+
+async def raise_burst(session: WriteSession, incident: Incident, why: str) -> None:
+    """Alert about a trouble that many tell at once."""
+    await _store(session, [_draft("burst", why, incident_id=incident.id)], {incident.id: incident.number})
+
+
+def _draft(kind: str, why: str, **about: UUID) -> dict[str, Any]:
+    return {"id": new_id(), "kind": kind, "why": why, "created_at": clock.now(), **about}
+
+
+async def _store(session: WriteSession, drafts: list[dict[str, Any]], numbers: dict[UUID, int]) -> None:
+    if not drafts:
+        return
+    rows = await session.scalars(insert_into(Alert).on_conflict_do_nothing().returning(Alert.id), drafts)
+    new = set(rows)
+    raised = [Alert(**draft) for draft in drafts if draft["id"] in new]
+    await recorder.record(session, Alert, (recorder.made(alert) for alert in raised))
+    await emit(session, *(_event(alert, numbers) for alert in raised))
+
+
+def _event(alert: Alert, numbers: dict[UUID, int]) -> NewEvent:
+    # The reason may quote a citizen: it stays with the alert. Alerts are the centre's: of no organisation.
+    appeal_id, incident_id = alert.appeal_id, alert.incident_id
+    return NewEvent(
+        type="alert.raised",
+        subject_id=alert.id,
+        organisation_id=None,
+        actor=SYSTEM,
+        data={
+            "kind": alert.kind,
+            "appeal_id": str(appeal_id) if appeal_id else None,
+            "appeal_number": numbers.get(appeal_id) if appeal_id else None,
+            "incident_id": str(incident_id) if incident_id else None,
+            "incident_number": numbers.get(incident_id) if incident_id else None,
+        },
+    )
+
+
+async def find(
+    session: AsyncSession,
+    paging: Paging,
+    *,
+    seen: bool | None = None,
+    kind: str | None = None,
+    in_incident: bool | None = None,
+) -> Sequence[Found]:
+    """Alerts newest first, one more than the page takes, each with its case and the incident it belongs to.
+
+    `in_incident`: of cases that are in one, or of all else.
+    """
+    query = _query().order_by(Alert.created_at.desc(), Alert.id.desc()).limit(paging.limit + 1)
+    if seen is not None:
+        query = query.where(Alert.seen_at.is_not(None) if seen else Alert.seen_at.is_(None))
+    if kind is not None:
+        query = query.where(Alert.kind == inline_literal(kind))
+    if in_incident is not None:
+        inside = func.coalesce(Appeal.incident_id.is_not(None), False)
+        query = query.where(inside.is_(in_incident))
+    after = paging.after((Alert.created_at, Alert.id), (datetime.fromisoformat, UUID))
+    if after is not None:
+        query = query.where(after)
+    return (await session.execute(query)).all()
+
+
+def _query() -> Any:
+    return (
+        select(Alert, Appeal, Incident)
+        .outerjoin(Appeal, Appeal.id == Alert.appeal_id)
+        .outerjoin(Incident, Incident.id == func.coalesce(Alert.incident_id, Appeal.incident_id))
+    )
+
+
+async def note_seen(session: WriteSession, caller: Caller, alert_id: UUID) -> Found:
+    """The caller has seen the alert; who saw it first stays. Raises `NotFound`."""
+    alert = await session.scalar(select(Alert).where(Alert.id == alert_id).with_for_update())
+    if alert is None:
+        raise NotFound("No such alert")
+    if alert.seen_at is None:
+        alert.seen_at, alert.seen_by = clock.now(), caller.actor
+        await session.flush()
+    found: Found = (await session.execute(_query().where(Alert.id == alert_id))).one()
+    return found
+
+
+async def measure(session: AsyncSession) -> None:
+    """Set the figure of alerts that nobody has seen, by kind."""
+    rows = await session.execute(
+        select(Alert.kind, func.count()).where(Alert.seen_at.is_(None)).group_by(Alert.kind)
+    )
+    counted = {row[0]: row[1] for row in rows}
+    for kind in KINDS:
+        UNSEEN.labels(kind).set(counted.get(kind, 0))

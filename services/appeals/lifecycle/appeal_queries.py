@@ -1,0 +1,194 @@
+"""Reading cases: lists, one case with all that belongs to it, counts. All SQL of reading stands here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Label,
+    Row,
+    Select,
+    Text,
+    and_,
+    func,
+    literal_column,
+    select,
+    type_coerce,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from services.appeals.classification import topics
+from services.appeals.classification.topics import Group
+from services.appeals.lifecycle import timeline
+from services.appeals.schemas import appeals
+from services.appeals.sla.breaches import overdue_at
+from shared import clock
+from shared.api import preconditions
+from shared.api.pagination import Paging, inline_literal
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import NotFound
+from shared.tables.appeals import Appeal, Topic
+from shared.tables.registry import Municipality, Organisation
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a list of cases is narrowed to; null means everything."""
+
+    status: Sequence[str] = ()
+    waiting_for: Sequence[str] = ()
+    organisation_id: UUID | None = None
+    network: str | None = None
+    topic_id: UUID | None = None
+    municipality: str | None = None
+    settlement: str | None = None
+    language: str | None = None
+    fault: str | None = None
+    urgency: str | None = None
+    handed_over_at_least: int | None = None
+    overdue: bool | None = None
+    reply_failed: bool | None = None
+    opened_from: datetime | None = None
+    opened_to: datetime | None = None
+    number: int | None = None
+    q: str | None = None
+
+    def conditions(self, caller: Caller) -> list[ColumnElement[bool]]:
+        """The filter within what the caller may see."""
+        found: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
+        if self.status:
+            found.append(Appeal.status.in_([inline_literal(status) for status in self.status]))
+        if self.waiting_for:
+            found += [
+                Appeal.status == inline_literal("triage"),
+                Appeal.route["waiting_for"].astext.in_(self.waiting_for),
+            ]
+        for column, value in (
+            (Appeal.organisation_id, self.organisation_id),
+            (Appeal.municipality, self.municipality),
+            (Appeal.settlement, self.settlement),
+            (Appeal.fault, self.fault),
+            (Appeal.number, self.number),
+        ):
+            if value is not None:
+                found.append(and_(column == value))
+        for column, fixed in (
+            (Appeal.network, self.network),
+            (Appeal.language, self.language),
+            (Appeal.urgency, self.urgency),
+        ):
+            if fixed is not None:
+                found.append(and_(column == inline_literal(fixed)))
+        if self.topic_id is not None:
+            found.append(topics.within(Appeal.topic_id, self.topic_id))
+        if self.handed_over_at_least is not None:
+            # The second says in plain words what the first implies: the partial index is found by it.
+            found += [Appeal.handovers >= self.handed_over_at_least, Appeal.handovers > literal_column("0")]
+        if self.overdue is not None:
+            # Which are late is asked in plain words, that indexes answer; which are not, of all others.
+            late = overdue_at(clock.now())
+            found.append(late if self.overdue else func.coalesce(late, False).is_(False))
+        if self.reply_failed is not None:
+            failed = Appeal.reply_failed
+            found.append(failed.is_not(None) if self.reply_failed else failed.is_(None))
+        if self.q:
+            found.append(Appeal.text.icontains(self.q, autoescape=True))
+        return found + self._opened()
+
+    def _opened(self) -> list[ColumnElement[bool]]:
+        since = [Appeal.opened_at >= self.opened_from] if self.opened_from is not None else []
+        until = [Appeal.opened_at < self.opened_to] if self.opened_to is not None else []
+        return since + until
+
+
+def _label(column: InstrumentedAttribute[str], name: str) -> Label[str]:
+    return type_coerce(column, Text).label(name)
+
+
+# A case with the names of its owner, topic and municipality.
+Found = Row[Appeal, str | None, str | None, UUID | None, str | None, str | None]
+
+
+def _found() -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None]:
+    # Outer joins: a case may have no owner, topic or place yet.
+    return (
+        select(
+            Appeal,
+            _label(Organisation.name, "organisation"),
+            _label(Topic.name, "topic"),
+            Topic.group_id,
+            _label(Group.name, "group"),
+            _label(Municipality.name, "municipality"),
+        )
+        .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
+        .outerjoin(Topic, Topic.id == Appeal.topic_id)
+        .outerjoin(Group, Group.id == Topic.group_id)
+        .outerjoin(Municipality, Municipality.oktmo == Appeal.municipality)
+    )
+
+
+def query(
+    caller: Caller, wanted: Filter, paging: Paging
+) -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None]:
+    """What finds cases newest first, one more than the page takes."""
+    found = (
+        _found()
+        .where(*wanted.conditions(caller))
+        .order_by(Appeal.opened_at.desc(), Appeal.id.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after((Appeal.opened_at, Appeal.id), (datetime.fromisoformat, UUID))
+    return found if after is None else found.where(after)
+
+
+async def find(session: AsyncSession, caller: Caller, wanted: Filter, paging: Paging) -> Sequence[Found]:
+    """A page of cases and one more."""
+    return (await session.execute(query(caller, wanted, paging))).all()
+
+
+async def counts(session: AsyncSession, caller: Caller, wanted: Filter) -> appeals.Counts:
+    """How many cases of each status the filter leaves, and how many of them are overdue."""
+    late = func.count().filter(func.coalesce(overdue_at(clock.now()), False))
+    rows = (
+        await session.execute(
+            select(Appeal.status, func.count(), late).where(*wanted.conditions(caller)).group_by(Appeal.status)
+        )
+    ).all()
+    return appeals.Counts(
+        total=sum(row[1] for row in rows),
+        by_status={row[0]: row[1] for row in rows},
+        overdue=sum(row[2] for row in rows),
+    )
+
+
+async def lock(session: WriteSession, caller: Caller, appeal_id: UUID) -> Appeal:
+    """The case, locked until the transaction ends. Raises `NotFound` also for what is another organisation's."""
+    appeal = await session.scalar(
+        select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id)).with_for_update()
+    )
+    if appeal is None:
+        raise NotFound("No such case")
+    return appeal
+
+
+async def check_version(session: AsyncSession, appeal: Appeal, wanted: int | None) -> None:
+    """Raise 412 when the locked appeal is not in the version that the caller saw; names its last change."""
+    if wanted is not None and wanted != appeal.version:
+        last = await timeline.last_change(session, appeal.id)
+        preconditions.check_version(appeal.version, wanted, version=appeal.version, last_change=last)
+
+
+async def require(session: AsyncSession, caller: Caller, appeal_id: UUID) -> None:
+    """Raise `NotFound` unless the caller sees the case."""
+    if not await is_seen(session, caller, appeal_id):
+        raise NotFound("No such case")
+
+
+async def is_seen(session: AsyncSession, caller: Caller, appeal_id: UUID) -> bool:
+    """Whether the case is one of those that the caller sees."""
+    query = select(Appeal.id).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
+    return await session.scalar(query) is not None

@@ -1,0 +1,158 @@
+"""The journal of a case: what happened to it, for its timeline, for the events that others read, and for alerts.
+
+All are collected in memory and written together, in the transaction of the change.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.lifecycle import alerts
+from services.appeals.lifecycle.actors import SYSTEM
+from shared import clock
+from shared.database.bulk_insert import insert_rows
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.ids import new_id
+from shared.tables.appeals import Appeal, Hand, TimelineEntry
+
+
+def snapshot(appeal: Appeal) -> dict[str, Any]:
+    """What every event about a case carries."""
+    return {
+        "id": str(appeal.id),
+        "number": appeal.number,
+        "status": appeal.status,
+        "urgency": appeal.urgency,
+        "network": appeal.network,
+        "page_id": _text(appeal.page_id),
+        "url": appeal.url,
+        "organisation_id": _text(appeal.organisation_id),
+        "topic_id": _text(appeal.topic_id),
+        "municipality": appeal.municipality,
+        "settlement": appeal.settlement,
+        "language": appeal.language,
+        "incident_id": _text(appeal.incident_id),
+        "written_at": appeal.written_at.isoformat(),
+        "opened_at": appeal.opened_at.isoformat(),
+        "first_response_due_at": _moment(appeal.first_response_due_at),
+        "first_response_at": _moment(appeal.first_response_at),
+        "next_response_due_at": _moment(appeal.next_response_due_at),
+        "resolution_due_at": _moment(appeal.resolution_due_at),
+    }
+
+
+class Journal:
+    """Steps of cases, in order, until `write` stores them."""
+
+    def __init__(self) -> None:
+        self._entries: list[dict[str, Any]] = []
+        self._events: list[NewEvent] = []
+        self._hands: list[dict[str, Any]] = []
+        self._alerts: dict[str, list[tuple[Appeal, str]]] = {}
+
+    def note(
+        self, appeal: Appeal, kind: str, actor: str = SYSTEM, *, at: datetime | None = None, **data: Any
+    ) -> None:
+        """A line of the case's timeline."""
+        self._entries.append(
+            {
+                "id": new_id(),
+                "appeal_id": appeal.id,
+                "at": at or clock.now(),
+                "kind": kind,
+                "actor": actor,
+                "data": data,
+            }
+        )
+
+    def tell(
+        self, appeal: Appeal, event: str, actor: str = SYSTEM, *, former_owner: UUID | None = None, **data: Any
+    ) -> None:
+        """An event about the case as it is now, for its owner, or for the one who lost it."""
+        self._events.append(
+            NewEvent(
+                type=event,
+                subject_id=appeal.id,
+                organisation_id=former_owner or appeal.organisation_id,
+                actor=actor,
+                data=snapshot(appeal) | data,
+            )
+        )
+
+    def hand(
+        self,
+        appeal: Appeal,
+        kind: str,
+        actor: str,
+        *,
+        former: UUID | None,
+        to: UUID | None,
+        rule_id: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """A step of the case from one owner to another; null is the centre."""
+        self._hands.append(
+            {
+                "id": new_id(),
+                "appeal_id": appeal.id,
+                "at": clock.now(),
+                "kind": kind,
+                "from_organisation_id": former,
+                "to_organisation_id": to,
+                "rule_id": UUID(rule_id) if rule_id else None,
+                "reason": reason,
+                "actor": actor,
+            }
+        )
+
+    def alert(self, kind: str, appeal: Appeal, why: str) -> None:
+        """A moderator must see the case at once, for this reason."""
+        self._alerts.setdefault(kind, []).append((appeal, why))
+
+    async def write(self, session: WriteSession) -> None:
+        """Store what was collected, after the cases themselves."""
+        await session.flush()
+        await insert_rows(session, TimelineEntry, self._entries)
+        await insert_rows(session, Hand, self._hands)
+        await emit(session, *self._events)
+        for kind, found in self._alerts.items():
+            await alerts.raise_about_cases(session, kind, found)
+        self._entries, self._events, self._hands, self._alerts = [], [], [], {}
+
+
+async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:
+    """The case's timeline, oldest first."""
+    return list(
+        await session.scalars(
+            select(TimelineEntry)
+            .where(TimelineEntry.appeal_id == appeal_id)
+            .order_by(TimelineEntry.at, TimelineEntry.id)
+        )
+    )
+
+
+async def last_change(session: AsyncSession, appeal_id: UUID) -> dict[str, Any] | None:
+    """What happened to the appeal last: {"kind", "actor", "at", "reply_id"?}."""
+    entry = await session.scalar(
+        select(TimelineEntry)
+        .where(TimelineEntry.appeal_id == appeal_id)
+        .order_by(TimelineEntry.at.desc(), TimelineEntry.id.desc())
+        .limit(1)
+    )
+    if entry is None:
+        return None
+    reply = {"reply_id": entry.data["reply_id"]} if "reply_id" in entry.data else {}
+    return {"kind": entry.kind, "actor": entry.actor, "at": entry.at.isoformat()} | reply
+
+
+def _text(value: UUID | None) -> str | None:
+    return str(value) if value else None
+
+
+def _moment(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None

@@ -1,0 +1,116 @@
+"""What a person says of a message or a case: checked, and laid over what is known of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import get_args
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.classification.types import MessageType
+from shared import clock
+from shared.http.problems import FieldError, Invalid
+from shared.organisation_status import works
+from shared.tables.appeals import Appeal, Topic, Triage
+from shared.tables.registry import Municipality, Organisation
+
+# From the coarse to the fine.
+PLACE = ("municipality", "settlement", "street", "house")
+ANSWERED_TYPES = frozenset({"complaint", "question", "request", "proposal"})
+UNANSWERED_TYPES = frozenset(get_args(MessageType)) - ANSWERED_TYPES
+
+Place = dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person says besides whether an answer is due; what is left out they say nothing about.
+
+    `place` holds the parts that are named, `municipality` as OKTMO; `no_place` says that there is none.
+    `confirms`: what is left out is right as it was judged.
+    """
+
+    organisation_id: UUID | None = None
+    topic_id: UUID | None = None
+    urgency: str | None = None
+    type: MessageType | None = None
+    place: Mapping[str, str] = field(default_factory=dict)
+    no_place: bool = False
+    confirms: bool = False
+
+    @property
+    def about_place(self) -> bool:
+        """Whether they say where it is, or that it is nowhere."""
+        return self.no_place or bool(self.place)
+
+    def placed(self, before: Place) -> Place:
+        """The place by their words: finer parts that are not named again fall with a coarser one that changed.
+
+        Raises `Invalid` where they name a settlement and no municipality is known: there are several of one name.
+        """
+        if self.no_place:
+            return dict.fromkeys(PLACE)
+        found, changed = dict(before), False
+        for part in PLACE:
+            if part in self.place:
+                changed = changed or self.place[part] != before[part]
+                found[part] = self.place[part]
+            elif changed:
+                found[part] = None
+        if "settlement" in self.place and found["municipality"] is None:
+            raise Invalid.field("/municipality", "Name the municipality of the settlement too")
+        return found
+
+
+def place_of(row: Appeal | Triage) -> Place:
+    """The place as a row holds it."""
+    return {part: getattr(row, part) for part in PLACE}
+
+
+async def require_organisation(session: AsyncSession, organisation_id: UUID | None) -> None:
+    """Raise `Invalid` naming the field unless the organisation exists and works."""
+    if organisation_id is None:
+        return
+    open_now = await session.scalar(select(works(clock.today())).where(Organisation.id == organisation_id))
+    if open_now is None:
+        raise Invalid.field("/organisation_id", "No such organisation")
+    if not open_now:
+        raise Invalid.field("/organisation_id", "The organisation is closed")
+
+
+async def require_topic(session: AsyncSession, topic_id: UUID | None) -> Topic | None:
+    """The topic; raise `Invalid` naming the field unless it exists."""
+    if topic_id is None:
+        return None
+    topic = await session.get(Topic, topic_id)
+    if topic is None or not topic.active:
+        raise Invalid.field("/topic_id", "No such topic")
+    return topic
+
+
+async def check(session: AsyncSession, wishes: Wishes, *, needs_answer: bool) -> Topic | None:
+    """The topic that is named. Raises `Invalid` naming each field that cannot be, or does not go with the need."""
+    if not needs_answer:
+        _check_unanswered(wishes)
+    if wishes.no_place and wishes.place:
+        errors = [
+            FieldError(pointer=f"/{part}", detail="There is a place, or there is none") for part in wishes.place
+        ]
+        raise Invalid("Either «no_place» or the parts of a place", errors=errors)
+    if wishes.type is not None and (wishes.type in ANSWERED_TYPES) != needs_answer:
+        kinds = ", ".join(sorted(ANSWERED_TYPES if needs_answer else UNANSWERED_TYPES))
+        raise Invalid.field("/type", f"With such a need the type is one of: {kinds}")
+    municipality = wishes.place.get("municipality")
+    if municipality is not None and await session.get(Municipality, municipality) is None:
+        raise Invalid.field("/municipality", "No such municipality")
+    await require_organisation(session, wishes.organisation_id)
+    return await require_topic(session, wishes.topic_id)
+
+
+def _check_unanswered(wishes: Wishes) -> None:
+    named = [name for name in ("topic_id", "organisation_id") if getattr(wishes, name) is not None]
+    named += [*(["urgency"] if wishes.urgency == "high" else []), *wishes.place]
+    if named:
+        detail = "What needs no answer has no topic, place, urgency or owner"
+        raise Invalid(detail, errors=[FieldError(pointer=f"/{name}", detail=detail) for name in named])

@@ -1,0 +1,128 @@
+"""The next training set: messages with what people decided of them, personal data masked, as a table.
+
+The columns of an incident's export have its names; the others are those that `gospablik understand` writes. A cell
+is empty where people said nothing.
+"""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Text, Uuid, and_, cast, or_, select, tuple_, type_coerce
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.concurrency import run_in_threadpool
+
+from services.appeals.classification.topics import Names
+from services.appeals.moderation.corrections import PLACE
+from shared.clock import REGION_ZONE
+from shared.database.sessions import Database
+from shared.masking import mask
+from shared.tables.appeals import Appeal, AppealMessage, Review, Triage
+from shared.tables.ingest import Message
+from shared.tables.registry import Organisation
+from shared.tabular.formula_escaping import escaped
+
+CHUNK_ROWS = 500
+COLUMNS = (
+    "Номер инцидента", "Дата создания", "Группа тем", "Тема", "Муниципалитет", "Населённый пункт", "Улица", "Дом",
+    "Текст инцидента", "Исполнитель", "needs_answer", "type", "urgency", "language", "network",
+)  # fmt: skip
+
+Found = Row[Review, str, datetime, str, str | None, int | None, str | None]
+
+
+async def chunks(database: Database, *, labelled: bool) -> AsyncIterator[bytes]:
+    """The table as CSV in pieces, the first reviewed first; with `labelled` only rows whose topic people decided.
+
+    Left out are messages that their authors deleted or may have deleted, and those whose words changed after the
+    review. Each piece is read by itself, so that however long the reader takes, no transaction stays open.
+    """
+    yield _csv([COLUMNS], mark="\ufeff")
+    after: tuple[datetime, UUID] | None = None
+    while True:
+        async with database.read() as session:
+            rows = await _rows(session, after, labelled=labelled)
+            names = await _names(session, rows)
+        if not rows:
+            return
+        yield await run_in_threadpool(_table, rows, names)
+        after = rows[-1][0].created_at, rows[-1][0].message_id
+
+
+async def _rows(session: AsyncSession, after: tuple[datetime, UUID] | None, *, labelled: bool) -> Sequence[Found]:
+    query = (
+        select(
+            Review,
+            Message.text,
+            Message.written_at,
+            Message.network,
+            Triage.language,
+            Appeal.number,
+            type_coerce(Organisation.name, Text),
+        )
+        .join(Message, Message.id == Review.message_id)
+        .outerjoin(Triage, Triage.message_id == Review.message_id)
+        .outerjoin(AppealMessage, AppealMessage.message_id == Review.message_id)
+        .outerjoin(Appeal, Appeal.id == AppealMessage.appeal_id)
+        .outerjoin(Organisation, Organisation.id == cast(Review.decided["organisation_id"].astext, Uuid))
+        .where(_is_told())
+        .order_by(Review.created_at, Review.message_id)
+        .limit(CHUNK_ROWS)
+    )
+    if labelled:
+        query = query.where(Review.decided["topic_id"].astext.is_not(None))
+    if after is not None:
+        query = query.where(tuple_(Review.created_at, Review.message_id) > tuple_(*after))
+    return (await session.execute(query)).all()
+
+
+def _is_told() -> ColumnElement[bool]:
+    return and_(
+        # What the page removed was still said; what may have been its author's wish stays deleted.
+        or_(Message.deleted_at.is_(None), Message.deleted_by == "community"),
+        or_(Message.edited_at.is_(None), Message.edited_at <= Review.updated_at),
+    )
+
+
+async def _names(session: AsyncSession, rows: Sequence[Found]) -> Names:
+    decided = [row[0].decided for row in rows]
+    places = {place["municipality"] for one in decided if (place := one.get("place")) and place["municipality"]}
+    return await Names.load(session, {UUID(one["topic_id"]) for one in decided if one.get("topic_id")}, places)
+
+
+def _table(rows: Sequence[Found], names: Names) -> bytes:
+    return _csv([_line(row, names) for row in rows])
+
+
+def _line(row: Found, names: Names) -> list[Any]:
+    review, text, written_at, network, language, number, organisation = row
+    decided = review.decided
+    topic = names.topics.get(UUID(decided["topic_id"])) if decided.get("topic_id") else None
+    group = (topic.group or topic).name if topic else None
+    place = decided.get("place") or dict.fromkeys(PLACE)
+    return [
+        number,
+        written_at.astimezone(REGION_ZONE).isoformat(timespec="seconds"),
+        group,
+        topic.name if topic and topic.group else None,
+        names.municipalities.get(place["municipality"] or ""),
+        place["settlement"],
+        place["street"],
+        place["house"],
+        mask(text),
+        organisation,
+        decided["needs_answer"],
+        decided.get("type"),
+        decided.get("urgency"),
+        language,
+        network,
+    ]
+
+
+def _csv(lines: Sequence[Sequence[Any]], *, mark: str = "") -> bytes:
+    table = io.StringIO()
+    csv.writer(table).writerows([escaped(one) if isinstance(one, str) else one for one in line] for line in lines)
+    return (mark + table.getvalue()).encode()

@@ -1,0 +1,85 @@
+"""A public answer was published: the clock stops, once, whoever published it."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.appeals.lifecycle.timeline import Journal
+from services.appeals.lifecycle.transitions import accept
+from services.appeals.lifecycle.workflow import after_answer
+from services.appeals.routing.context import Reference
+from services.appeals.sla import deadlines
+from shared.tables.appeals import Appeal, Reply
+
+
+def record(
+    appeal: Appeal,
+    reply: Reply,
+    published_at: datetime,
+    reference: Reference,
+    journal: Journal,
+    *,
+    actor: str,
+    overtaken: bool = False,
+) -> None:
+    """Stop the clock that runs, at the moment of publication, and move the case on.
+
+    A second answer, or one to an appeal that ended meanwhile, is noted and changes no figure of the first. One
+    that is `overtaken` by a later published reply is noted and changes neither clock nor promise.
+    """
+    on_time = None
+    appeal.reply_failed = None
+    if not overtaken:
+        if appeal.status == "triage" and appeal.organisation_id is None:
+            _decide_by_answer(appeal, reference, journal, actor)
+        on_time = _stop_clock(appeal, published_at, reference)
+        appeal.status = after_answer(appeal.status, reply.kind)
+        appeal.promised_at = reply.promised_at if appeal.status == "interim" else None
+        # Each clock and each promise is noted once: what follows is another one.
+        appeal.overdue_noted_at = None
+    told: dict[str, Any] = {
+        "reply_id": str(reply.id),
+        "origin": reply.origin,
+        "published_at": published_at.isoformat(),
+        "on_time": on_time,
+        "url": reply.url or appeal.url,
+    }
+    journal.note(appeal, "answered", actor, at=published_at, reply_kind=reply.kind, **told)
+    event = {**told, "kind": reply.kind, "reply_url": reply.url, "url": appeal.url}
+    journal.tell(appeal, "appeal.answered", actor, **event)
+
+
+def _decide_by_answer(appeal: Appeal, reference: Reference, journal: Journal, actor: str) -> None:
+    """Who answered has decided that an answer was due."""
+    route = reference.route_case(appeal)
+    owner = reference.owners.get(appeal.page_id) if appeal.page_id else None
+    organisation_id: UUID | None = owner.organisation_id if owner else route.organisation_id
+    if organisation_id is not None:
+        accept(appeal, organisation_id, reference, journal, actor, route=route.stored())
+
+
+def _stop_clock(appeal: Appeal, published_at: datetime, reference: Reference) -> bool | None:
+    """Whether the answer was in time; None when no clock ran."""
+    calendar = reference.calendar(appeal.organisation_id)
+    if appeal.first_response_at is None:
+        appeal.first_response_at = published_at
+        if appeal.deadline and appeal.first_response_due_at is not None:
+            appeal.first_response_working_seconds = deadlines.working_seconds(
+                appeal.deadline, calendar, published_at
+            )
+            return published_at <= appeal.first_response_due_at
+        return None
+    following = (appeal.deadline or {}).get("next")
+    if following is None or appeal.next_response_due_at is None:
+        return None
+    on_time = published_at <= appeal.next_response_due_at
+    stopped = {
+        **following,
+        "answered_at": published_at.isoformat(),
+        "on_time": on_time,
+        "working_seconds": deadlines.working_seconds(following, calendar, published_at),
+    }
+    kept = {name: value for name, value in (appeal.deadline or {}).items() if name != "next"}
+    appeal.deadline = {**kept, "earlier": [*kept.get("earlier", []), stopped]}
+    appeal.next_response_due_at = None
+    return on_time

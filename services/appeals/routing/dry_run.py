@@ -1,0 +1,170 @@
+"""What a rule set would do with cases that are there, without changing any: the same decision as routing takes.
+
+Cases are gathered by what rules look at, so each kind is decided once however many there are.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Text, and_, case, cast, exists, func, literal, or_, select, true
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.lifecycle import assignments
+from services.appeals.routing import repository
+from services.appeals.routing.context import facts_of
+from services.appeals.routing.engine import SURE, PageOwner, Router
+from shared.tables.appeals import Appeal, AppealMessage, Hand, Reply, RuleSet, Triage
+
+TOP = 50
+EXAMPLES = 5
+_SLICE = timedelta(days=3)
+
+Pair = tuple[UUID | None, UUID | None]
+
+
+@dataclass
+class Outcome:
+    """How many cases were routed, where they would go from their owners, and how many nobody has decided about."""
+
+    cases: int = 0
+    unrouted: int = 0
+    unclear: int = 0
+    moves: Counter[Pair] = field(default_factory=Counter)
+    examples: dict[Pair, list[UUID]] = field(default_factory=dict)
+
+    @property
+    def would_move(self) -> int:
+        """How many would have another owner."""
+        return sum(self.moves.values())
+
+    def commonest(self) -> Sequence[tuple[Pair, int]]:
+        """The movements that most cases would make."""
+        return sorted(self.moves.items(), key=lambda found: (-found[1], str(found[0])))[:TOP]
+
+
+def need_is_clear() -> ColumnElement[bool]:
+    """Whether it is decided that an answer is due: by a message of the case, or by who opened it by hand."""
+    messages = exists().where(AppealMessage.appeal_id == Appeal.id)
+    clear = exists().where(
+        AppealMessage.appeal_id == Appeal.id,
+        Triage.message_id == AppealMessage.message_id,
+        Triage.needs_answer == "yes",
+    )
+    return case((Appeal.status == "triage", or_(clear, ~messages)), else_=True)
+
+
+def ownerless() -> ColumnElement[bool]:
+    """Cases that wait for an owner, and that no person has taken from one."""
+    return and_(
+        Appeal.status == "triage",
+        Appeal.organisation_id.is_(None),
+        Appeal.route["returned_by"].astext.is_(None),
+        ~assignments.by_people(Appeal.id),
+    )
+
+
+def untouched() -> ColumnElement[bool]:
+    """Open cases that the rules alone have given an owner, or none, and that nobody has begun to work on."""
+    handed = exists().where(Hand.appeal_id == Appeal.id)
+    replies = exists().where(Reply.appeal_id == Appeal.id)
+    by_rules = and_(Appeal.status == "assigned", handed, ~assignments.by_people(Appeal.id), ~replies)
+    return and_(Appeal.first_response_at.is_(None), or_(ownerless(), by_rules))
+
+
+async def run(
+    session: AsyncSession,
+    rule_set: RuleSet,
+    *,
+    opened_from: datetime | None = None,
+    opened_to: datetime | None = None,
+    only_untouched: bool = False,
+) -> Outcome:
+    """Route the cases opened in the window by the set, with the topic, place, urgency and page that they hold.
+
+    Cases found to need no answer, and those merged into others, are left out.
+    """
+    router, _ = await repository.router_of(session, rule_set)
+    outcome, owners = Outcome(), dict[UUID, PageOwner]()
+    conditions: list[ColumnElement[bool]] = [Appeal.status.not_in(("not_required", "merged"))]
+    if only_untouched:
+        conditions.append(untouched())
+    async for start, end in _slices(session, opened_from, opened_to):
+        window = [*conditions, Appeal.opened_at >= start, Appeal.opened_at < end]
+        rows = (await session.execute(_gathered(window, router.book.looks_at))).all()
+        unknown = {row.page_id for row in rows if row.page_id} - owners.keys()
+        owners |= await repository.page_owners(session, unknown)
+        _add(outcome, rows, router, owners)
+    return outcome
+
+
+async def _slices(
+    session: AsyncSession, opened_from: datetime | None, opened_to: datetime | None
+) -> AsyncIterator[tuple[datetime, datetime]]:
+    """The window in pieces, the latest first: no statement grows with it. Null: where cases begin or end."""
+    first, last = (await session.execute(select(func.min(Appeal.opened_at), func.max(Appeal.opened_at)))).one()
+    if first is None:
+        return
+    start = max(first, opened_from) if opened_from else first
+    end = last + timedelta(microseconds=1)
+    end = min(end, opened_to) if opened_to else end
+    while start < end:
+        following = max(start, end - _SLICE)
+        yield following, end
+        end = following
+
+
+def _gathered(conditions: Sequence[ColumnElement[bool]], looks_at: Collection[str]) -> Any:
+    """Cases by what matters of them, and how many of each kind there are."""
+    read = Appeal.route["topic"]
+    # As `Reference.route_case` reads it: a topic that a person named is certain.
+    read_well = case(
+        (
+            read["id"].astext == cast(Appeal.topic_id, Text),
+            func.coalesce(read["confidence"].as_float(), 1.0) >= SURE,
+        ),
+        else_=True,
+    )
+    sure = (read_well if "topic_id" in looks_at else true()).label("sure")
+    told = (Appeal.topic_id, Appeal.municipality, Appeal.settlement, Appeal.urgency)
+    facts = [column if column.key in looks_at else literal(None, column.type).label(column.key) for column in told]
+    each = select(
+        Appeal.id,
+        Appeal.opened_at,
+        Appeal.page_id,
+        Appeal.organisation_id,
+        *facts,
+        sure,
+        need_is_clear().label("clear"),
+    ).where(*conditions)
+    found = each.subquery().c
+    keys = [column for name, column in found.items() if name not in {"id", "opened_at"}]
+    latest = func.array_agg(aggregate_order_by(found.id, found.opened_at.desc(), found.id.desc()))
+    return select(*keys, func.count().label("cases"), latest[1:EXAMPLES].label("latest")).group_by(*keys)
+
+
+def _add(outcome: Outcome, rows: Sequence[Any], router: Router, owners: Mapping[UUID, PageOwner]) -> None:
+    for row in rows:
+        if not row.clear:
+            outcome.unclear += row.cases
+            continue
+        facts = facts_of(
+            owners.get(row.page_id) if row.page_id else None,
+            topic_id=row.topic_id,
+            municipality=row.municipality,
+            settlement=row.settlement,
+            urgency=row.urgency or "normal",
+            confidence=1.0 if row.sure else 0.0,
+        )
+        owner = router.decide(facts).organisation_id
+        outcome.cases += row.cases
+        outcome.unrouted += row.cases if owner is None else 0
+        if owner != row.organisation_id:
+            pair = row.organisation_id, owner
+            outcome.moves[pair] += row.cases
+            examples = outcome.examples.setdefault(pair, [])
+            examples += row.latest[: EXAMPLES - len(examples)]

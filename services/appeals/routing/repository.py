@@ -1,0 +1,177 @@
+"""Rule sets as the database holds them, read for routing, with the names of what they speak of."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import Text, func, select, type_coerce
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.classification.locations.page_locations import place_of_page
+from services.appeals.classification.locations.settlement_names import settlements
+from services.appeals.routing.engine import Body, Names, PageOwner, Router, Rule, RuleBook, place_key
+from shared import clock
+from shared.database.sessions import WriteSession
+from shared.organisation_status import works
+from shared.tables.appeals import RoutingRule, RuleSet, Topic
+from shared.tables.registry import Municipality, Organisation, Page
+
+_LOCK = 0x72756C65  # "rule"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What rules may name: topics, municipalities, organisations, who governs where.
+
+    `codes` are those of topics in use; `groups`: topic or group, also of a former classifier → its group.
+    `settlements`: by the name of their municipality, each by `place_key`.
+    """
+
+    codes: Mapping[str, UUID]
+    groups: Mapping[UUID, UUID]
+    names: Names
+    bodies: Mapping[UUID, Body]
+    administrations: Mapping[str, UUID]
+    settlements: Mapping[str, Mapping[str, str]] = field(default_factory=settlements)
+
+    def spelling(self, municipality: str | None, settlement: str | None) -> str | None:
+        """The settlement as it is spelt; None where the municipality, an OKTMO, is known to have no such one."""
+        here = self.settlements.get(self.names.municipalities.get(municipality or "", ""), {})
+        return here.get(place_key(settlement) or "")
+
+    @staticmethod
+    async def load(session: AsyncSession, organisations: Collection[UUID]) -> "Surroundings":
+        """Read all topics and municipalities, these organisations, and the administrations."""
+        today = clock.today()
+        topics = (
+            await session.execute(select(Topic.id, Topic.code, Topic.group_id, Topic.name, Topic.active))
+        ).all()
+        places = (await session.execute(select(Municipality.oktmo, Municipality.name))).all()
+        governing = (
+            await session.execute(
+                select(Organisation.municipality, Organisation.id, Organisation.name)
+                .where(
+                    Organisation.kind == "municipality",
+                    works(today),
+                    Organisation.municipality.is_not(None),
+                )
+                # Bodies of settlements lie beneath that of their municipality; of equals the first registered.
+                .order_by(
+                    func.cardinality(Organisation.lineage).desc(),
+                    Organisation.created_at.desc(),
+                    Organisation.id.desc(),
+                )
+            )
+        ).all()
+        named = await session.execute(
+            select(Organisation.id, Organisation.name, works(today).label("works")).where(
+                Organisation.id.in_(organisations)
+            )
+        )
+        bodies = {row.id: Body(row.name, active=True) for row in governing}
+        bodies |= {row.id: Body(row.name, row.works) for row in named}
+        return Surroundings(
+            codes={topic.code: topic.id for topic in topics if topic.active},
+            groups={topic.id: topic.group_id or topic.id for topic in topics},
+            names=Names({topic.id: topic.name for topic in topics}, dict(places)),
+            bodies=bodies,
+            administrations={row.municipality: row.id for row in governing},
+        )
+
+
+def named_in(rules: Sequence[Rule], default_organisation_id: UUID | None) -> set[UUID]:
+    """The organisations that rules name."""
+    found = {rule.organisation_id for rule in rules} | {rule.page_owner_id for rule in rules}
+    return {organisation for organisation in (*found, default_organisation_id) if organisation is not None}
+
+
+async def rules_of(session: AsyncSession, rule_set_id: UUID) -> list[Rule]:
+    """The rules of a set in the order they were given."""
+    rows = await session.execute(
+        select(
+            RoutingRule.id, RoutingRule.send_to, RoutingRule.organisation_id, RoutingRule.topic_id,
+            RoutingRule.municipality, RoutingRule.settlement, RoutingRule.page_owner_id, RoutingRule.urgency,
+        )
+        .where(RoutingRule.rule_set_id == rule_set_id)
+        .order_by(RoutingRule.created_at, RoutingRule.id)
+    )  # fmt: skip
+    return [Rule(*row) for row in rows]
+
+
+async def hold(session: WriteSession) -> None:
+    """Until the transaction ends nobody else brings a set into force, and no batch is routed by the former one."""
+    await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
+async def keep_in_force(session: WriteSession) -> None:
+    """Until the transaction ends no other set comes into force: what is routed by this one is there by then.
+
+    To be called before any case is locked. Many may do so at once.
+    """
+    await session.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
+
+
+async def active_set(session: AsyncSession) -> RuleSet:
+    """The set in force: there always is one, the first comes with the migrations."""
+    return (await session.scalars(select(RuleSet).where(RuleSet.status == "active"))).one()
+
+
+async def router_of(session: AsyncSession, rule_set: RuleSet) -> tuple[Router, Surroundings]:
+    """A set ready to route by, and what was read for it."""
+    rules = await rules_of(session, rule_set.id)
+    around = await Surroundings.load(session, named_in(rules, rule_set.default_organisation_id))
+    made = router(
+        rules,
+        around,
+        default_to=rule_set.default_to,
+        default_organisation_id=rule_set.default_organisation_id,
+        number=rule_set.number,
+    )
+    return made, around
+
+
+def router(
+    rules: Sequence[Rule],
+    around: Surroundings,
+    *,
+    default_to: str,
+    default_organisation_id: UUID | None,
+    number: int | None = None,
+) -> Router:
+    """Rules, stored or not, ready to route by."""
+    book = RuleBook(
+        rules,
+        groups=around.groups,
+        default_to=default_to,
+        default_organisation_id=default_organisation_id,
+        number=number,
+    )
+    return Router(book, around.bodies, around.names, around.administrations)
+
+
+async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageOwner]:
+    """Who keeps these pages, and the municipality that each page tells by itself."""
+    query = (
+        select(
+            Page.id,
+            Page.organisation_id,
+            Organisation.name,
+            type_coerce(Municipality.name, Text).label("seat"),
+            works(clock.today()).label("works"),
+        )
+        .join(Organisation, Organisation.id == Page.organisation_id)
+        .outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
+        .where(Page.id.in_(pages))
+    )
+    rows = (await session.execute(query)).all()
+    if not rows:
+        return {}
+    places = (await session.execute(select(Municipality.name, Municipality.oktmo))).all()
+    codes = {row.name: row.oktmo for row in places}
+    # In a thread: names are read like any words, and the first of them wakes the gazetteer.
+    told = await asyncio.to_thread(lambda: [place_of_page(row.name, row.seat).municipality for row in rows])
+    return {
+        row.id: PageOwner(row.id, row.organisation_id, row.name, codes.get(place or ""), row.works)
+        for row, place in zip(rows, told, strict=True)
+    }

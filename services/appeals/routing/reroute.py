@@ -1,0 +1,141 @@
+"""Rules applied to cases that stand: when another set comes into force, and when the registry changes.
+
+Cases without an owner are tried again each time; those that the rules gave an owner only when the activation asked
+for it. What a person has decided, or begun, stays. It is done in batches, each a transaction; doing it again
+changes nothing.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, get_args
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, literal_column, select, tuple_
+
+from services.appeals import jobs
+from services.appeals.lifecycle import transitions
+from services.appeals.lifecycle.actors import SYSTEM
+from services.appeals.lifecycle.timeline import Journal
+from services.appeals.routing import dry_run, repository
+from services.appeals.routing.context import Reference
+from services.appeals.routing.engine import Doubt, Route
+from shared import clock
+from shared.database.sessions import Database, WriteSession
+from shared.tables.appeals import Appeal
+from shared.tables.common import Event
+
+BATCH = 200
+# What an organisation or a page must change to matter to routing.
+REGISTRY_TYPES = ("organisation.changed", "page.registered", "page.changed")
+_TELLING = frozenset({"active", "valid_to", "municipality", "organisation_id"})
+
+Position = tuple[datetime, UUID]
+
+
+async def follow_registry(session: WriteSession, events: Sequence[Event]) -> None:
+    """Have ownerless cases tried again if any of these changes may have given them an owner."""
+    if any(event.type == "page.registered" or _TELLING.intersection(_changed(event)) for event in events):
+        await jobs.jobs.enqueue(session, jobs.REROUTE, {"untouched": False})
+
+
+def _changed(event: Event) -> Sequence[str]:
+    found: Any = event.data.get("changed")
+    return found if isinstance(found, list) else ()
+
+
+async def apply(database: Database, *, untouched: bool, rule_set_id: UUID | None = None) -> int:
+    """Route by the set in force what has no owner, and with `untouched` all that nobody has moved or begun.
+
+    Returns how many cases got another owner.
+
+    Asked on behalf of a set, it stops once that is no longer in force: the next one is applied by its own job.
+    """
+    moved, position = 0, None
+    while True:
+        async with database.write() as session:
+            active = await repository.active_set(session)
+            if rule_set_id is not None and active.id != rule_set_id:
+                return moved
+            changed, position = await _apply_batch(session, position, untouched=untouched)
+            moved += changed
+        if position is None:
+            return moved
+
+
+async def _apply_batch(
+    session: WriteSession, after: Position | None, *, untouched: bool
+) -> tuple[int, Position | None]:
+    wanted = dry_run.untouched() if untouched else dry_run.ownerless()
+    # Walked by an index alone; what of it is wanted is looked at in the rows that the batch locks.
+    walked: ColumnElement[bool] = Appeal.status.in_(("triage", "assigned"))
+    if not untouched:
+        walked = and_(Appeal.organisation_id.is_(None), Appeal.status == literal_column("'triage'"))
+    query = select(Appeal.opened_at, Appeal.id).where(walked).order_by(Appeal.opened_at, Appeal.id).limit(BATCH)
+    if after is not None:
+        query = query.where(tuple_(Appeal.opened_at, Appeal.id) > tuple_(*after))
+    found = (await session.execute(query)).all()
+    if not found:
+        return 0, None
+    moved = await _route(session, [row.id for row in found], wanted)
+    return moved, (found[-1].opened_at, found[-1].id) if len(found) == BATCH else None
+
+
+async def _route(session: WriteSession, ids: Sequence[UUID], wanted: ColumnElement[bool]) -> int:
+    # In the order of ids, as all lock cases.
+    locked = await session.scalars(
+        select(Appeal.id).where(Appeal.id.in_(ids), wanted).order_by(Appeal.id).with_for_update()
+    )
+    # Looked at again: a statement that waited for a lock sees the hands and replies there were when it began.
+    rows = (
+        await session.execute(
+            select(Appeal, dry_run.need_is_clear()).where(Appeal.id.in_(locked.all()), wanted).order_by(Appeal.id)
+        )
+    ).all()
+    reference = await Reference.load(
+        session,
+        {appeal.page_id for appeal, _ in rows if appeal.page_id},
+        {appeal.organisation_id for appeal, _ in rows if appeal.organisation_id},
+    )
+    journal = Journal()
+    moved = sum(_reroute(appeal, reference, journal, clear=clear) for appeal, clear in rows)
+    await journal.write(session)
+    return moved
+
+
+def _reroute(appeal: Appeal, reference: Reference, journal: Journal, *, clear: bool) -> bool:
+    """Give the case the owner that the rules name now; says whether that is another one."""
+    route = reference.route_case(appeal)
+    if not clear or (route.organisation_id is None and appeal.organisation_id is None):
+        waiting = {**appeal.route, **route.waiting(None if clear else _doubt(appeal))}
+        if waiting != appeal.route:
+            appeal.route = waiting
+        return False
+    if route.organisation_id == appeal.organisation_id:
+        return False
+    _note(appeal, route, journal)
+    if route.organisation_id is not None:
+        transitions.accept(
+            appeal, route.organisation_id, reference, journal, SYSTEM, route=route.stored(), handing="rerouted"
+        )
+    else:
+        transitions.withdraw(appeal, journal, SYSTEM, route=route.waiting())
+    appeal.updated_at = clock.now()
+    return True
+
+
+def _doubt(appeal: Appeal) -> Doubt:
+    """Why it is not clear that the case needs an answer."""
+    kept: Any = appeal.route.get("waiting_for")
+    return kept if kept in get_args(Doubt) else "need_unclear"
+
+
+def _note(appeal: Appeal, route: Route, journal: Journal) -> None:
+    journal.note(
+        appeal,
+        "rerouted",
+        from_organisation_id=str(appeal.organisation_id) if appeal.organisation_id else None,
+        to_organisation_id=str(route.organisation_id) if route.organisation_id else None,
+        rule_set=route.rule_set,
+        rule=route.rule,
+        reason=route.reason,
+    )

@@ -1,0 +1,247 @@
+"""Versions of the routing rules: made whole, checked whole, brought into force one at a time.
+
+A set is never edited. One is in force; an older one can be brought back, which is how a mistake is undone. Adding
+or retiring a single rule makes the next version from the one in force.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Row, ScalarSelect, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals import jobs
+from services.appeals.routing import repository
+from services.appeals.routing.engine import Rule, key_of
+from services.appeals.routing.repository import Surroundings, named_in
+from services.appeals.routing.validation import MAX_RULES, Draft, faults, loops
+from shared import clock
+from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, NotFound
+from shared.ids import new_id
+from shared.tables.appeals import RoutingRule, RuleSet
+
+# Batches of messages are waited for; requests that began to route by the former set are done by then.
+_SETTLED = timedelta(seconds=2)
+
+Counted = Row[RuleSet, int]
+
+
+def _counted_rules() -> ScalarSelect[int]:
+    return (
+        select(func.count())
+        .select_from(RoutingRule)
+        .where(RoutingRule.rule_set_id == RuleSet.id)
+        .correlate(RuleSet)
+        .scalar_subquery()
+    )
+
+
+async def find(session: AsyncSession, paging: Paging, *, status: str | None = None) -> Sequence[Counted]:
+    """Sets with how many rules they have, newest first; one more than the page takes."""
+    query = select(RuleSet, _counted_rules()).order_by(RuleSet.number.desc()).limit(paging.limit + 1)
+    if status is not None:
+        query = query.where(RuleSet.status == status)
+    after = paging.after((RuleSet.number,), (int,))
+    return (await session.execute(query if after is None else query.where(after))).all()
+
+
+async def one(session: AsyncSession, rule_set_id: UUID) -> RuleSet:
+    """The set. Raises `NotFound`."""
+    found = await session.get(RuleSet, rule_set_id)
+    if found is None:
+        raise NotFound("No such rule set")
+    return found
+
+
+async def stored_rules(session: AsyncSession, rule_set_id: UUID) -> Sequence[RoutingRule]:
+    """The rules of a set in the order they were given."""
+    return (
+        await session.scalars(
+            select(RoutingRule)
+            .where(RoutingRule.rule_set_id == rule_set_id)
+            .order_by(RoutingRule.created_at, RoutingRule.id)
+        )
+    ).all()
+
+
+async def make(session: WriteSession, draft: Draft, note: str | None, actor: str) -> RuleSet:
+    """A new draft. Raises `Invalid` naming every fault by its place in the set."""
+    around = await Surroundings.load(session, named_in(draft.rules, draft.default_organisation_id))
+    if found := faults(draft, around):
+        raise Invalid(_told(found), errors=found)
+    return await _store(session, draft.spelt(around), note, actor)
+
+
+async def activate(
+    session: WriteSession,
+    rule_set_id: UUID,
+    version: int | None,
+    actor: str,
+    *,
+    replaces: UUID | None = None,
+    reroute: bool = False,
+) -> RuleSet:
+    """Bring a set into force, new or again, in place of the one that is. Cases without an owner are tried again;
+    with `reroute` also those that nobody has moved or begun to work on.
+
+    Raises `NotFound`, `PreconditionFailed`, or `Conflict` when it is in force already, when it is no longer good,
+    or when `replaces` is not the one in force.
+    """
+    present = await _hold(session)
+    wanted = await session.get(RuleSet, rule_set_id, populate_existing=True)
+    if wanted is None:
+        raise NotFound("No such rule set")
+    check_version(wanted.version, version)
+    if replaces is not None and replaces != present.id:
+        raise Conflict(f"Set № {present.number} is in force by now: look at it first", active_id=str(present.id))
+    if wanted.id == present.id:
+        raise Conflict("The set is in force already")
+    rules = await repository.rules_of(session, wanted.id)
+    around = await Surroundings.load(session, named_in(rules, wanted.default_organisation_id))
+    if found := faults(Draft(rules, wanted.default_to, wanted.default_organisation_id), around):
+        raise Conflict(f"The set is no longer good: {_told(found)}", errors=found)
+    await _switch(session, present, wanted, actor)
+    await _apply_later(session, wanted, reroute=reroute)
+    return wanted
+
+
+async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleSet, RoutingRule]:
+    """The set in force with one more rule, in force at once. Raises `Invalid` naming the field, `Duplicate`, or
+    `Conflict` when the set is full.
+    """
+    present = await _hold(session)
+    stored = await stored_rules(session, present.id)
+    rules = await repository.rules_of(session, present.id)
+    if len(rules) >= MAX_RULES:
+        raise Conflict(f"The set in force has {len(rules)} rules: a set has {MAX_RULES} at most")
+    draft = Draft([*rules, rule], present.default_to, present.default_organisation_id)
+    around = await Surroundings.load(session, named_in(draft.rules, draft.default_organisation_id))
+    for row, other in zip(stored, rules, strict=True):
+        if key_of(other) == key_of(rule):
+            raise Duplicate("A rule for these cases stands already", rule_id=str(row.id))
+    # What has become wrong with the others since is no reason to refuse this one.
+    own = f"/rules/{len(rules)}"
+    found = [
+        FieldError(pointer=fault.pointer.removeprefix(own) or "/", detail=fault.detail)
+        for fault in faults(draft, around)
+        if fault.pointer.startswith(own)
+    ] or _at_the_new_rule(loops(draft.rules, around))
+    if found:
+        raise Invalid(_told(found), errors=found)
+    made = await _store(session, draft.spelt(around), "Добавлено правило", actor)
+    await _switch(session, present, made, actor)
+    await _apply_later(session, made, reroute=False)
+    return made, (await stored_rules(session, made.id))[-1]
+
+
+async def retire_rule(session: WriteSession, rule_id: UUID, actor: str) -> RuleSet:
+    """The set in force without one rule, in force at once; the rule may be named by its id in an earlier set.
+
+    Raises `NotFound`; `Conflict` when what is left would lead cases in a loop.
+    """
+    present = await _hold(session)
+    rules = await repository.rules_of(session, present.id)
+    named = await session.get(RoutingRule, rule_id)
+    key = key_of(as_rule(named)) if named is not None else None
+    left = [rule for rule in rules if key_of(rule) != key]
+    if len(left) == len(rules):
+        raise NotFound("No such rule in the set in force")
+    around = await Surroundings.load(session, named_in(left, None))
+    if found := loops(left, around):
+        raise Conflict(_told(found), errors=found)
+    draft = Draft(left, present.default_to, present.default_organisation_id)
+    made = await _store(session, draft, "Снято правило", actor)
+    await _switch(session, present, made, actor)
+    await _apply_later(session, made, reroute=False)
+    return made
+
+
+async def compare(
+    session: AsyncSession, rule_set: RuleSet, against: RuleSet
+) -> tuple[list[RoutingRule], list[RoutingRule], list[tuple[RoutingRule, RoutingRule]], int]:
+    """Rules that the set has more and less than the other, those that send elsewhere, how many are the same."""
+    after = {key_of(as_rule(row)): row for row in await stored_rules(session, rule_set.id)}
+    before = {key_of(as_rule(row)): row for row in await stored_rules(session, against.id)}
+    both = [(before[key], row) for key, row in after.items() if key in before]
+    changed = [pair for pair in both if _target(pair[0]) != _target(pair[1])]
+    return (
+        [row for key, row in after.items() if key not in before],
+        [row for key, row in before.items() if key not in after],
+        changed,
+        len(both) - len(changed),
+    )
+
+
+async def _hold(session: WriteSession) -> RuleSet:
+    """The set in force, which nobody else replaces until the transaction ends."""
+    await repository.hold(session)
+    return await repository.active_set(session)
+
+
+async def _store(session: WriteSession, draft: Draft, note: str | None, actor: str) -> RuleSet:
+    now = clock.now()
+    made = RuleSet(
+        id=new_id(),
+        status="draft",
+        note=note,
+        default_to=draft.default_to,
+        default_organisation_id=draft.default_organisation_id,
+        made_by=actor,
+    )
+    session.add(made)
+    await session.flush()
+    session.add_all(
+        RoutingRule(
+            id=new_id(), rule_set_id=made.id, topic_id=rule.topic_id, municipality=rule.municipality,
+            settlement=rule.settlement.strip() if rule.settlement else None, page_owner_id=rule.page_owner_id,
+            urgency=rule.urgency, send_to=rule.send_to, organisation_id=rule.organisation_id,
+            # A microsecond apart: they are read in the order they were given.
+            created_at=now + timedelta(microseconds=place),
+        )
+        for place, rule in enumerate(draft.rules)
+    )  # fmt: skip
+    await session.flush()
+    await session.refresh(made)
+    return made
+
+
+async def _switch(session: WriteSession, present: RuleSet, wanted: RuleSet, actor: str) -> None:
+    now: datetime = clock.now()
+    present.status, present.retired_at = "retired", now
+    # The index allows one active set at every moment.
+    await session.flush()
+    wanted.status, wanted.activated_by, wanted.activated_at, wanted.retired_at = "active", actor, now, None
+    await session.flush()
+
+
+async def _apply_later(session: WriteSession, rule_set: RuleSet, *, reroute: bool) -> None:
+    payload = {"rule_set_id": str(rule_set.id), "untouched": reroute}
+    await jobs.jobs.enqueue(session, jobs.REROUTE, payload, delay=_SETTLED)
+
+
+def as_rule(row: RoutingRule) -> Rule:
+    """A stored rule as routing reads it."""
+    return Rule(
+        row.id, row.send_to, row.organisation_id, row.topic_id, row.municipality, row.settlement,
+        row.page_owner_id, row.urgency,
+    )  # fmt: skip
+
+
+def _target(row: RoutingRule) -> tuple[str, UUID | None]:
+    return row.send_to, row.organisation_id
+
+
+def _at_the_new_rule(found: Sequence[FieldError]) -> list[FieldError]:
+    return [FieldError(pointer="/page_owner_id", detail=found[0].detail)] if found else []
+
+
+def _told(found: Sequence[FieldError]) -> str:
+    """The first faults, a fault of several rules once."""
+    places: dict[str, list[str]] = {}
+    for fault in found[:5]:
+        places.setdefault(fault.detail, []).append(fault.pointer)
+    return "; ".join(f"{', '.join(pointers)}: {detail}" for detail, pointers in places.items())
