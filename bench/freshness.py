@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.ingest.polling.rates import DAY, HOURS, Memory, Profile, Rates
-from services.ingest.polling.schedule import PollSchedule
+from services.ingest.polling.arrival_rates import DAY, HOURS, Memory, Profile, Rates
+from services.ingest.polling.poll_schedule import PollSchedule
 
 PAGES = 2_000
 POLLS_A_DAY = 5_000

@@ -133,7 +133,7 @@ async def _feed(database: str | None) -> AsyncIterator[tuple[Feed, Sequence[Page
         yield cast("Feed", Counting()), None
         return
     # Imported late: the services read their settings when they load.
-    from services.ingest.intake.feed import DatabaseFeed  # noqa: PLC0415
+    from services.ingest.intake.store import DatabaseFeed  # noqa: PLC0415
     from shared.database.sessions import POOL_SIZES, Database  # noqa: PLC0415
 
     pool = Database(database, POOL_SIZES["ingest"], name="bench")
@@ -179,7 +179,7 @@ async def run(side: str, url: str, *, communities: int, seconds: float, wait: in
         "GOSPABLIK_VK_API_URL": url,
         "GOSPABLIK_VK_LONG_POLL_WAIT": str(wait),
     }
-    from services.ingest.networks.vk.adapter import Vk  # noqa: PLC0415
+    from services.ingest.networks.vk.vk_network import Vk  # noqa: PLC0415
     from services.ingest.settings import ingest_settings  # noqa: PLC0415
 
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=wait + 10)

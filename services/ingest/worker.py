@@ -10,19 +10,19 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import func, select
 
-from services.ingest import retention
-from services.ingest.comparing.backfill import Backfiller
-from services.ingest.comparing.reconcile import Reconciler
-from services.ingest.intake.feed import DatabaseFeed
+from services.ingest.intake import retention
+from services.ingest.intake.store import DatabaseFeed
 from services.ingest.networks import catalogue
 from services.ingest.networks.calls import punctual
 from services.ingest.networks.port import Network, Way
-from services.ingest.networks.resting import TROUBLE
-from services.ingest.publishing.publish import JOB, UNFINISHED, Publisher, give_up
+from services.ingest.networks.retry import TROUBLE
+from services.ingest.publishing.publisher import JOB, UNFINISHED, Publisher, give_up
 from services.ingest.settings import ingest_settings
-from services.ingest.sources.figures import Figures
-from services.ingest.tokens.accounts import AccountBook
+from services.ingest.sources.source_metrics import Figures
+from services.ingest.sync.backfill_runner import Backfiller
+from services.ingest.sync.reconciliation_runner import Reconciler
 from services.ingest.tokens.reencryption import reencrypt
+from services.ingest.tokens.token_pool import AccountBook
 from shared.database.purge import Terms, purge
 from shared.database.sessions import WriteSession
 from shared.jobs import Jobs, TryLater

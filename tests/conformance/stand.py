@@ -14,7 +14,7 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 import asyncpg
 
 from cli.database import with_database
-from services.ingest.secrecy import author_key
+from services.ingest.tokens.crypto import author_key
 from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test

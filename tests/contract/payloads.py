@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from services.ingest.networks.ok import parse as ok
+from services.ingest.networks.ok import ok_payloads as ok
 from services.ingest.networks.port import PageRef, Parsed
-from services.ingest.networks.vk import events as vk_events
-from services.ingest.networks.vk import parse as vk
+from services.ingest.networks.vk import vk_payloads as vk
+from services.ingest.networks.vk import vk_push as vk_events
 
 # Kinds of events in which nobody says anything; of all others the parsers have to make something.
 WORDLESS_EVENTS = {

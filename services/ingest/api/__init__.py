@@ -3,11 +3,11 @@
 from services.ingest.api import (
     backfills,
     callbacks,
-    directory,
     messages,
+    page_lookup,
     publications,
+    quarantine,
     reconciliations,
-    set_aside,
     sources,
     tokens,
 )
@@ -18,8 +18,8 @@ ROUTERS = [
     backfills.router,
     reconciliations.router,
     callbacks.router,
-    set_aside.router,
+    quarantine.router,
     sources.router,  # last: /sources/{page_id} would take what is not named before it
     publications.router,
 ]
-ROOT = [publications.internal, directory.internal, callbacks.door]
+ROOT = [publications.internal, page_lookup.internal, callbacks.door]

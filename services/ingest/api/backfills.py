@@ -6,8 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.ingest.api.common import ONE, READING
-from services.ingest.comparing import backfills
-from services.ingest.schemas.comparing import BackfillIn, BackfillOut, BackfillStatus
+from services.ingest.schemas.sync import BackfillIn, BackfillOut, BackfillStatus
+from services.ingest.sync import backfill_requests
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, Right, allowed
@@ -44,7 +44,7 @@ async def ask_backfill(
     """One at a time for a page: 409 names in `backfill_id` the one under way. Opens no cases unless told to."""
 
     async def work() -> BackfillOut:
-        return BackfillOut.model_validate(await backfills.ask(session, caller, page_id, wanted))
+        return BackfillOut.model_validate(await backfill_requests.ask(session, caller, page_id, wanted))
 
     return await once(
         session,
@@ -71,7 +71,7 @@ async def list_backfills(
     """Whose history was asked for, and how far it is fetched."""
     exact = {Backfill.page_id: page_id, Backfill.status: status}
     conditions = [column == value for column, value in exact.items() if value is not None]
-    rows = await backfills.listed(session, caller, paging, conditions)
+    rows = await backfill_requests.listed(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=[BackfillOut.model_validate(row) for row in kept], next_cursor=cursor)
 
@@ -79,7 +79,7 @@ async def list_backfills(
 @router.get("/sources/backfills/{backfill_id}", tags=["sources"], responses=ONE, summary="How far a backfill is")
 async def get_backfill(session: Reading, caller: SourceReader, backfill_id: UUID) -> BackfillOut:
     """Its status, its share, what it found, and what it waits for."""
-    return BackfillOut.model_validate(await backfills.find(session, caller, backfill_id))
+    return BackfillOut.model_validate(await backfill_requests.find(session, caller, backfill_id))
 
 
 @router.post(
@@ -90,4 +90,4 @@ async def get_backfill(session: Reading, caller: SourceReader, backfill_id: UUID
 )
 async def cancel_backfill(session: Writing, caller: SourceManager, backfill_id: UUID) -> BackfillOut:
     """What is stored stays; one that has ended is left as it is (409)."""
-    return BackfillOut.model_validate(await backfills.cancel(session, caller, backfill_id))
+    return BackfillOut.model_validate(await backfill_requests.cancel(session, caller, backfill_id))

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from services.ingest.api.common import ONE
-from services.ingest.callbacks import servers
-from services.ingest.callbacks.batches import NotNow
-from services.ingest.callbacks.door import Door
+from services.ingest.callbacks import admin
+from services.ingest.callbacks.receiver import Door
+from services.ingest.callbacks.write_batcher import NotNow
 from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
 from shared import clock
@@ -138,7 +138,7 @@ async def ok_event(request: Request, secret: str) -> Response:
 )
 async def get_callback(session: Reading, caller: SourceReader, page_id: UUID) -> CallbackOut:
     """Whether the network pushes, and why not if it does not; the secret is never shown."""
-    return await servers.shown(session, caller, page_id)
+    return await admin.shown(session, caller, page_id)
 
 
 @router.put(
@@ -149,7 +149,7 @@ async def get_callback(session: Reading, caller: SourceReader, page_id: UUID) ->
 )
 async def put_callback(session: Writing, caller: SourceManager, page_id: UUID, given: CallbackIn) -> CallbackOut:
     """For a server that a person set up in the network; it is not watched over."""
-    return await servers.set_by_hand(session, caller, page_id, given)
+    return await admin.set_by_hand(session, caller, page_id, given)
 
 
 @router.delete(
@@ -161,4 +161,4 @@ async def put_callback(session: Writing, caller: SourceManager, page_id: UUID, g
 )
 async def delete_callback(session: Writing, caller: SourceManager, page_id: UUID) -> None:
     """A page that is watched over gets a server of its own again."""
-    await servers.remove(session, caller, page_id)
+    await admin.remove(session, caller, page_id)

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.ingest.api.common import ONE, READING, jobs_of
-from services.ingest.publishing import publications
+from services.ingest.publishing import publication_requests
 from services.ingest.schemas.publications import (
     PublicationAsked,
     PublicationIn,
@@ -43,10 +43,10 @@ async def list_publications(
     reply_id: UUID | None = None,
 ) -> Page[PublicationOut]:
     """Newest first; `status=failed` are those that wait for a person."""
-    conditions = publications.narrowed(
+    conditions = publication_requests.narrowed(
         status, network, page_id=page_id, organisation_id=organisation_id, reply_id=reply_id
     )
-    rows = await publications.listed(session, caller, paging, conditions)
+    rows = await publication_requests.listed(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=[PublicationOut.model_validate(row) for row in kept], next_cursor=cursor)
 
@@ -54,7 +54,7 @@ async def list_publications(
 @router.get("/publications/{publication_id}", tags=["publications"], responses=ONE, summary="One answer")
 async def get_publication(session: Reading, caller: PublicationReader, publication_id: UUID) -> PublicationOut:
     """Its status, attempts, and why it failed if it did."""
-    return PublicationOut.model_validate(await publications.find(session, caller, publication_id))
+    return PublicationOut.model_validate(await publication_requests.find(session, caller, publication_id))
 
 
 @router.post(
@@ -80,7 +80,7 @@ async def retry_publication(
     if body is not None and body.text is not None:
         detail = "Correct the words in the case: POST /api/v1/appeals/{id}/replies/{reply_id}/retry"
         raise Invalid.field("/text", detail)
-    row = await publications.retry(session, jobs_of(service), publication_id, caller=caller)
+    row = await publication_requests.retry(session, jobs_of(service), publication_id, caller=caller)
     return PublicationOut.model_validate(row)
 
 
@@ -93,7 +93,7 @@ async def request_publication(
     response: Response,
 ) -> PublicationAsked:
     """Another service asks for an answer to be published; idempotent by `reply_id`."""
-    row, new = await publications.request(session, jobs_of(service), wanted)
+    row, new = await publication_requests.request(session, jobs_of(service), wanted)
     if not new:
         response.status_code = 200
     return PublicationAsked.model_validate(row)
@@ -108,5 +108,7 @@ async def retry_for_service(
     body: RetryIn | None = None,
 ) -> PublicationAsked:
     """Another service asks for a failed answer to be sent again, in other words if it gives them."""
-    row = await publications.retry(session, jobs_of(service), publication_id, text=body.text if body else None)
+    row = await publication_requests.retry(
+        session, jobs_of(service), publication_id, text=body.text if body else None
+    )
     return PublicationAsked.model_validate(row)

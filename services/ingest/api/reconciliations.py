@@ -8,8 +8,7 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy import ColumnElement
 
 from services.ingest.api.common import ONE, READING
-from services.ingest.comparing import reconciliations
-from services.ingest.schemas.comparing import (
+from services.ingest.schemas.sync import (
     ReconciliationIn,
     ReconciliationOut,
     ReconciliationsAsked,
@@ -17,6 +16,7 @@ from services.ingest.schemas.comparing import (
     ReconciliationSummary,
 )
 from services.ingest.settings import ingest_settings
+from services.ingest.sync import reconciliation_requests
 from shared import clock
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
@@ -71,13 +71,13 @@ async def ask_reconciliations(
     """All pages that are followed, or those of one network; one or two at a time."""
 
     async def work() -> ReconciliationsAsked:
-        reconciliations.check_since(wanted.since)
+        reconciliation_requests.check_since(wanted.since)
         started_at = clock.now()
         conditions = [caller.scope(registry.Page.organisation_id)]
         if wanted.network is not None:
             conditions.append(registry.Page.network == wanted.network)
         overlap = ingest_settings().reconcile_overlap_seconds
-        asked = await reconciliations.add(session, conditions, overlap, wanted.since, started_at)
+        asked = await reconciliation_requests.add(session, conditions, overlap, wanted.since, started_at)
         return ReconciliationsAsked(pages=len(asked), started_at=started_at)
 
     return await once(
@@ -110,7 +110,7 @@ async def list_reconciliations(
     conditions = _conditions(network, page_id, started_from)
     if with_gaps:
         conditions.append(Reconciliation.gaps > 0)
-    rows = await reconciliations.listed(session, caller, paging, conditions)
+    rows = await reconciliation_requests.listed(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (row.started_at, row.id), response)
     return Page(items=[ReconciliationOut.model_validate(row) for row in kept], next_cursor=cursor)
 
@@ -127,7 +127,7 @@ async def sum_up_reconciliations(
     started_from: StartedFrom = None,
 ) -> ReconciliationSummary:
     """How many were asked for and are finished, and what they found together."""
-    return await reconciliations.summed_up(session, caller, _conditions(network, page_id, started_from))
+    return await reconciliation_requests.summed_up(session, caller, _conditions(network, page_id, started_from))
 
 
 @router.post(
@@ -150,7 +150,7 @@ async def ask_reconciliation(
 
     async def work() -> ReconciliationOut:
         overlap = ingest_settings().reconcile_overlap_seconds
-        row = await reconciliations.ask(session, caller, page_id, wanted.since, overlap)
+        row = await reconciliation_requests.ask(session, caller, page_id, wanted.since, overlap)
         return ReconciliationOut.model_validate(row)
 
     return await once(
@@ -175,6 +175,6 @@ async def list_reconciliations_of_page(
     session: Reading, caller: SourceReader, page_id: UUID, paging: PagingDep, response: Response
 ) -> Page[ReconciliationOut]:
     """What was compared, and what was missing; empty for a page that the caller may not see."""
-    rows = await reconciliations.listed(session, caller, paging, [Reconciliation.page_id == page_id])
+    rows = await reconciliation_requests.listed(session, caller, paging, [Reconciliation.page_id == page_id])
     kept, cursor = paging.page(rows, lambda row: (row.started_at, row.id), response)
     return Page(items=[ReconciliationOut.model_validate(row) for row in kept], next_cursor=cursor)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from services.ingest.api.common import ONE, READING
 from services.ingest.schemas.sources import BudgetList, SourceDetail, SourceOut
 from services.ingest.settings import ingest_settings
-from services.ingest.sources import figures, listing
+from services.ingest.sources import source_metrics, source_status
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, Right, allowed
 from shared.networks import NetworkName
@@ -39,7 +39,7 @@ async def list_sources(
         registry.Page.id: page_id,
     }
     conditions = [column == value for column, value in exact.items() if value is not None]
-    rows, keys = await listing.listed(session, caller, paging, conditions)
+    rows, keys = await source_status.listed(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (keys[row.page_id], row.page_id), response)
     return Page(items=kept, next_cursor=cursor)
 
@@ -47,10 +47,10 @@ async def list_sources(
 @router.get("/sources/budget", tags=["sources"], responses=READING, summary="Calls left today")
 async def get_budget(session: Reading, caller: SourceInspector) -> BudgetList:
     """Methods that a network limits by the day: what is used of the last 24 hours' limit, and what is left."""
-    return await figures.budget(session, ingest_settings())
+    return await source_metrics.budget(session, ingest_settings())
 
 
 @router.get("/sources/{page_id}", tags=["sources"], responses=ONE, summary="How one page is read, in full")
 async def get_source(session: Reading, caller: SourceReader, page_id: UUID) -> SourceDetail:
     """With its own tokens, its last comparisons with the network, and its last backfill."""
-    return await listing.one(session, caller, page_id)
+    return await source_status.one(session, caller, page_id)

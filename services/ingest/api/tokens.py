@@ -6,9 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.ingest.api.common import ONE, READING, jobs_of
-from services.ingest.publishing import publications
+from services.ingest.publishing import publication_requests
 from services.ingest.schemas.tokens import RecoveryIn, TokenDetail, TokenIn, TokenList
-from services.ingest.tokens import credentials
+from services.ingest.tokens import token_admin
 from shared.auth.callers import Caller, Right, allowed
 from shared.http import problems
 from shared.http.problems import BadRequest, Conflict, Forbidden, Invalid, Unauthenticated
@@ -23,7 +23,7 @@ SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 @router.get("/sources/tokens", tags=["sources"], responses=READING, summary="States of the credentials")
 async def list_tokens(session: Reading, caller: SourceInspector, page_id: UUID | None = None) -> TokenList:
     """Which credentials there are and whether the networks accept them; the secrets are never shown."""
-    return TokenList(items=await credentials.shown(session, await credentials.listed(session, page_id)))
+    return TokenList(items=await token_admin.shown(session, await token_admin.listed(session, page_id)))
 
 
 @router.post(
@@ -40,11 +40,11 @@ async def add_token(
     session: Writing, caller: SourceManager, service: ServiceDep, given: TokenIn, response: Response
 ) -> TokenDetail:
     """Write-only: it is encrypted, used within seconds, and never shown again. Waiting answers are sent by it."""
-    row, new = await credentials.add(session, given, caller.actor)
-    await publications.send_waiting(session, jobs_of(service), row.network, row.page_id)
+    row, new = await token_admin.add(session, given, caller.actor)
+    await publication_requests.send_waiting(session, jobs_of(service), row.network, row.page_id)
     if not new:
         response.status_code = 200
-    return (await credentials.shown(session, [row]))[0]
+    return (await token_admin.shown(session, [row]))[0]
 
 
 @router.post(
@@ -57,9 +57,9 @@ async def recover_token(
     session: Writing, caller: SourceManager, service: ServiceDep, token_id: UUID, given: RecoveryIn
 ) -> TokenDetail:
     """A captcha is solved, or the credential was mended in the network; a healthy one is left as it is (409)."""
-    row = await credentials.recover(session, token_id, given, caller.actor)
-    await publications.send_waiting(session, jobs_of(service), row.network, row.page_id)
-    return (await credentials.shown(session, [row]))[0]
+    row = await token_admin.recover(session, token_id, given, caller.actor)
+    await publication_requests.send_waiting(session, jobs_of(service), row.network, row.page_id)
+    return (await token_admin.shown(session, [row]))[0]
 
 
 @router.delete(
@@ -67,4 +67,4 @@ async def recover_token(
 )
 async def retire_token(session: Writing, caller: SourceManager, token_id: UUID) -> None:
     """It is forgotten, and not used any more within seconds."""
-    await credentials.retire(session, token_id, caller.actor)
+    await token_admin.retire(session, token_id, caller.actor)

@@ -7,14 +7,14 @@ from datetime import datetime
 
 import aiohttp
 
-from services.ingest.networks.directory import Directory
-from services.ingest.networks.ok import adapter as ok
-from services.ingest.networks.ok import parse as ok_parse
-from services.ingest.networks.ok.directory import OkDirectory
+from services.ingest.networks.lookup_port import Directory
+from services.ingest.networks.ok import ok_network as ok
+from services.ingest.networks.ok import ok_payloads as ok_parse
+from services.ingest.networks.ok.ok_page_lookup import OkDirectory
 from services.ingest.networks.port import Accounts, Feed, Kind, Network
-from services.ingest.networks.vk import adapter as vk
-from services.ingest.networks.vk import parse as vk_parse
-from services.ingest.networks.vk.directory import VkDirectory
+from services.ingest.networks.vk import vk_network as vk
+from services.ingest.networks.vk import vk_payloads as vk_parse
+from services.ingest.networks.vk.vk_page_lookup import VkDirectory
 from services.ingest.settings import IngestSettings
 
 Build = Callable[[aiohttp.ClientSession, Accounts, Feed, IngestSettings], Network]

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from services.ingest.polling.schedule import PollSchedule
+from services.ingest.polling.poll_schedule import PollSchedule
 
 Kind = Literal["comment", "wall_post", "message"]
 Happened = Literal["new", "seen", "edited", "deleted", "restored"]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, SecretStr
 
-from services.ingest.schemas.fields import Given
+from services.ingest.schemas.base import Given
 from shared.networks import NetworkName
 
 

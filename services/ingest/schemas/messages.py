@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.ingest.schemas.fields import Shown
+from services.ingest.schemas.base import Shown
 from shared.networks import NetworkName
 
 MessageKind = Literal["comment", "wall_post", "message"]

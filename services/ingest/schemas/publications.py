@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from services.ingest.schemas.fields import Given, Shown
+from services.ingest.schemas.base import Given, Shown
 from shared.networks import NetworkName
 
 PublicationStatus = Literal["queued", "sending", "uncertain", "published", "failed"]

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.ingest.schemas.comparing import BackfillOut, ReconciliationOut
-from services.ingest.schemas.fields import Shown
+from services.ingest.schemas.base import Shown
+from services.ingest.schemas.sync import BackfillOut, ReconciliationOut
 from services.ingest.schemas.tokens import TokenOut
 from shared.networks import NetworkName
 

@@ -9,7 +9,7 @@ from cryptography.fernet import InvalidToken
 from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
-from services.ingest.secrecy import rotated
+from services.ingest.tokens.crypto import rotated
 from shared.database.sessions import Database
 from shared.logs import logger
 from shared.tables.ingest import Author, CallbackServer, NetworkToken

@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 
 import aiohttp
 
-from services.ingest.intake.feed import DatabaseFeed
+from services.ingest.intake.store import DatabaseFeed
 from services.ingest.networks import catalogue
 from services.ingest.networks.port import Incoming, Network, Outgoing, PageRef
 from services.ingest.settings import ingest_settings
-from services.ingest.tokens.accounts import AccountBook
+from services.ingest.tokens.token_pool import AccountBook
 from tests.conformance.behaviours.incoming import words
 from tests.conformance.drivers.base import Written
 from tests.conformance.registry import behaviour

@@ -13,7 +13,7 @@ from uuid import UUID
 import aiohttp
 
 from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment, lost
-from services.ingest.networks.outcomes import Words, told_plainly, words_for
+from services.ingest.networks.error_mapping import Words, told_plainly, words_for
 from services.ingest.networks.port import (
     Accounts,
     Author,
@@ -32,7 +32,7 @@ from services.ingest.networks.port import (
     Walked,
     Way,
 )
-from services.ingest.networks.resting import rounds
+from services.ingest.networks.retry import rounds
 from services.ingest.settings import IngestSettings
 from shared import clock
 

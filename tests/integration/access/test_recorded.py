@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Row, select
 
-from services.ingest.intake import set_aside
+from services.ingest.intake import quarantine
 from shared import tables
 from shared.audit import column_policy
 from shared.database.sessions import Database, WriteSession
@@ -123,7 +123,7 @@ async def test_a_change_leaves_a_row_of_its_caller(
     stage: Stage, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if route.endswith("/set-aside/{item_id}/retry"):  # what the parsers have learnt meanwhile
-        monkeypatch.setitem(set_aside.READERS, "vk", lambda _raw, _page: None)
+        monkeypatch.setitem(quarantine.READERS, "vk", lambda _raw, _page: None)
     call, service = SHOWN[route], stage.routes[route]
     who = next(
         who

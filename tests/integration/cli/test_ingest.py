@@ -18,8 +18,8 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.ingest.comparing.backfill import Backfiller
-from services.ingest.comparing.reconcile import Reconciler
+from services.ingest.sync.backfill_runner import Backfiller
+from services.ingest.sync.reconciliation_runner import Reconciler
 from tests.conftest import TestDatabase
 from tests.harness import environment, service_under_test
 from tests.integration.ingest.conftest import KEYS

@@ -12,8 +12,8 @@ from uuid import UUID
 from services.appeals.lifecycle import alerts, appeal_queries
 from services.appeals.replies import submission
 from services.appeals.sla import breaches
-from services.ingest.intake import messages, set_aside
-from services.ingest.publishing import publications
+from services.ingest.intake import message_queries, quarantine
+from services.ingest.publishing import publication_requests
 from services.webhooks import deliveries
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller, Right, Role
@@ -56,7 +56,7 @@ def _appeals(name: str, *indexes: str, staff: bool = False, removed: int = 100, 
 def _messages(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> Hot:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.MESSAGES_READ, region, staff)
-        await messages.listed(session, caller, PAGE, messages.narrowed(**wanted))
+        await message_queries.listed(session, caller, PAGE, message_queries.narrowed(**wanted))
 
     return Hot(f"messages: {name}", "ingest", work, frozenset(indexes))
 
@@ -64,7 +64,7 @@ def _messages(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> H
 def _publications(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> Hot:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.APPEALS_READ, region, staff)
-        await publications.listed(session, caller, PAGE, publications.narrowed(**wanted))
+        await publication_requests.listed(session, caller, PAGE, publication_requests.narrowed(**wanted))
 
     return Hot(f"publications: {name}", "ingest", work, frozenset(indexes))
 
@@ -73,7 +73,7 @@ def _set_aside(name: str, *indexes: str, staff: bool = False, of_page: bool = Fa
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.SOURCES_READ, region, staff)
         conditions = [SetAside.page_id == region.page_id] if of_page else []
-        await set_aside.listed(session, caller, PAGE, conditions)
+        await quarantine.listed(session, caller, PAGE, conditions)
 
     return Hot(f"set-aside: {name}", "ingest", work, frozenset(indexes))
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.appeals import retention as appeals_retention
-from services.ingest import retention as ingest_retention
+from services.ingest.intake import retention as ingest_retention
 from services.registry import retention as registry_retention
 from services.webhooks import retention as webhooks_retention
 from shared.database.purge import Rule, Terms, purge

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.ingest.intake.taking import Batch, Taken, take
+from services.ingest.intake.ingest import Batch, Taken, take
 from services.ingest.networks.port import Author, Incoming, PageRef
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
-from services.ingest.intake.feed import DatabaseFeed
+from services.ingest.intake.store import DatabaseFeed
 from services.ingest.networks.port import (
     Author,
     Incoming,
@@ -21,7 +21,7 @@ from services.ingest.networks.port import (
     Published,
     Way,
 )
-from services.ingest.publishing.publish import Publisher
+from services.ingest.publishing.publisher import Publisher
 from shared.jobs import TryLater
 from tests.conftest import TestDatabase
 from tests.harness import insert_organisation, insert_page, service_under_test

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from services.ingest.networks.port import Outgoing, Parsed, Published, Unsure
-from services.ingest.publishing.publish import MAX_SILENT_ATTEMPTS, pause_after_silence
+from services.ingest.publishing.publisher import MAX_SILENT_ATTEMPTS, pause_after_silence
 from shared.jobs import TryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.script import Scene, made_scene
@@ -141,7 +141,7 @@ async def test_a_network_that_never_answers_ends_in_a_failure_that_is_shown(scen
         raise Unsure("lost")
 
     scene.network.on_publish, scene.network.seconds = publish, 0.3
-    with mock.patch("services.ingest.publishing.publish.MAX_SILENT_ATTEMPTS", 5):
+    with mock.patch("services.ingest.publishing.publisher.MAX_SILENT_ATTEMPTS", 5):
         done = await scene.carry_through()
     assert (done["status"], done["failure"]["code"], scene.network.calls) == ("failed", "unanswered", 5)
 
@@ -153,7 +153,7 @@ async def test_an_answer_goes_out_though_the_network_was_silent_nine_times(scene
         return Published("-101_36", "u")
 
     scene.network.on_publish, scene.network.seconds = publish, 0.3
-    with mock.patch("services.ingest.publishing.publish.MAX_PAUSE", 0.1):
+    with mock.patch("services.ingest.publishing.publisher.MAX_PAUSE", 0.1):
         done = await scene.carry_through()
     assert (done["status"], done["external_id"], scene.network.calls) == ("published", "-101_36", 10)
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.ingest.intake.feed import DatabaseFeed
+from services.ingest.intake.store import DatabaseFeed
 from services.ingest.networks.port import Author, Incoming, PageRef, Parsed
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test

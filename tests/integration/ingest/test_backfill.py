@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from services.ingest.comparing.backfill import Backfiller
 from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
+from services.ingest.sync.backfill_runner import Backfiller
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in KEYS.items():
         monkeypatch.setenv(f"GOSPABLIK_{name.upper()}", value)
-    monkeypatch.setattr("services.ingest.comparing.rota.FIRST_REST", 0.2)
+    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_REST", 0.2)
 
 
 @pytest.fixture

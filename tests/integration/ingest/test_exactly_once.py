@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from services.ingest.networks.port import Network, NotRead, Outgoing, Parsed, Published, Refused, Unsure
-from services.ingest.publishing.publish import JOB, Publisher
+from services.ingest.publishing.publisher import JOB, Publisher
 from services.ingest.worker import Worker
 from shared import clock
 from shared.jobs import TryLater
@@ -63,7 +63,7 @@ async def given_up(scene: Scene) -> None:
     scene.network.on_publish = publish
     with pytest.raises(TryLater):
         await scene.publisher.carry_out(scene.publication_id)
-    with mock.patch("services.ingest.publishing.publish.MAX_SILENT_ATTEMPTS", 1):
+    with mock.patch("services.ingest.publishing.publisher.MAX_SILENT_ATTEMPTS", 1):
         assert (await scene.carry_through())["failure"]["code"] == "unanswered"
 
 
@@ -404,7 +404,7 @@ async def test_worker_that_stalled_after_it_wrote_sending_calls_no_network(
 ) -> None:
     network = Standing(scene)
     moments = iter([100.0, 100.0 + scene.network.call_seconds()])
-    monkeypatch.setattr("services.ingest.publishing.publish.ticks", lambda: next(moments))
+    monkeypatch.setattr("services.ingest.publishing.publisher.ticks", lambda: next(moments))
     with pytest.raises(TryLater):
         await scene.publisher.carry_out(scene.publication_id)
     assert (scene.network.calls, network.texts) == (0, [])

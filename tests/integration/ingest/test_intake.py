@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from services.ingest.intake.feed import DatabaseFeed
+from services.ingest.intake.store import DatabaseFeed
 from services.ingest.networks.port import Author, PageRef, Parsed, ThreadMark, Unreadable
-from services.ingest.secrecy import decrypt
+from services.ingest.tokens.crypto import decrypt
 from tests.conftest import TestDatabase
 from tests.harness import insert_organisation, insert_page
 from tests.integration.ingest.bench import MOMENT, Bench, made_bench

@@ -10,9 +10,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.ingest import retention
-from services.ingest.intake.feed import DatabaseFeed
-from services.ingest.intake.taking import Batch, Taken, take, take_many
+from services.ingest.intake import retention
+from services.ingest.intake.ingest import Batch, Taken, take, take_many
+from services.ingest.intake.store import DatabaseFeed
 from services.ingest.networks.port import Author, Incoming, PageRef, Parsed, Unreadable
 from shared.database.purge import Terms, purge
 from shared.database.sessions import WriteSession
@@ -275,7 +275,7 @@ async def test_a_transaction_that_the_database_ended_begins_again(
             raise asyncpg.DeadlockDetectedError("deadlock detected")
         return taken
 
-    monkeypatch.setattr("services.ingest.intake.feed.take_many", deadlocked)
+    monkeypatch.setattr("services.ingest.intake.store.take_many", deadlocked)
     stored = await DatabaseFeed(bench.ingest.service.database).store(bench.page, "poll", Parsed([bench.item()]))
     assert (stored.new, tries) == (1, 3)
     assert await bench.events() == ["message.received"]

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 
 from services.ingest.networks.calls import Treatment, punctual
-from services.ingest.networks.ok import errors as ok_errors
-from services.ingest.networks.ok.adapter import Ok
+from services.ingest.networks.ok import ok_errors
+from services.ingest.networks.ok.ok_network import Ok
 from services.ingest.networks.port import (
     Accounts,
     Credential,
@@ -24,8 +24,8 @@ from services.ingest.networks.port import (
     Refused,
     TokenKind,
 )
-from services.ingest.networks.vk import errors as vk_errors
-from services.ingest.networks.vk.adapter import Vk
+from services.ingest.networks.vk import vk_errors
+from services.ingest.networks.vk.vk_network import Vk
 from services.ingest.settings import IngestSettings
 from tests.integration.ingest.conftest import KEYS
 from tests.integration.ingest.network_double import NetworkDouble, error, network_double

@@ -10,9 +10,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.ingest.comparing.reconcile import Reconciler
-from services.ingest.comparing.reconciliations import add
 from services.ingest.networks.calls import NoToken
+from services.ingest.sync.reconciliation_requests import add
+from services.ingest.sync.reconciliation_runner import Reconciler
 from shared import clock
 from shared.tables.registry import Page
 from tests.conftest import TestDatabase
@@ -171,7 +171,7 @@ async def test_what_cannot_be_counted_is_not_stored(database: TestDatabase, eye:
 async def test_without_a_token_it_rests_with_the_reason_and_goes_on(
     database: TestDatabase, eye: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ingest.comparing.rota.FIRST_REST", 0.2)
+    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_REST", 0.2)
     async with ground(database) as here:
         here.network.items = [comment(1, HOUR)]
         here.network.trouble = [NoToken("no usable token for wall.get")]
@@ -191,7 +191,7 @@ async def test_without_a_token_it_rests_with_the_reason_and_goes_on(
 async def test_a_page_whose_token_is_dead_is_put_off_and_read_whole_later(
     database: TestDatabase, eye: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ingest.comparing.rota.FIRST_REST", 0.2)
+    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_REST", 0.2)
     async with ground(database) as here:
         await eye.execute(
             """INSERT INTO network_tokens (id, network, kind, page_id, digest, secret, state, reason, usage,

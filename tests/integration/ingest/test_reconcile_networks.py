@@ -21,7 +21,7 @@ def _stop_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(*_: Any) -> list[Any]:
         return []
 
-    for way in ("ok.topics.Topics.look", "ok.discussions.Discussions._notice", "vk.walls.Walls.look"):
+    for way in ("ok.topic_poll.Topics.look", "ok.discussion_poll.Discussions._notice", "vk.wall_poll.Walls.look"):
         monkeypatch.setattr(f"services.ingest.networks.{way}", nothing)
 
 

@@ -15,11 +15,11 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.ingest.networks.calls import CallError, NoToken, TokenUnfit, Treatment
-from services.ingest.networks.ok.client import OkClient
+from services.ingest.networks.ok.ok_client import OkClient
 from services.ingest.networks.port import TokenKind
-from services.ingest.networks.vk.client import VkClient
+from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.settings import IngestSettings
-from services.ingest.tokens.accounts import AccountBook
+from services.ingest.tokens.token_pool import AccountBook
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 from tests.integration.ingest.conftest import KEYS

@@ -9,11 +9,11 @@ import asyncpg
 import pytest
 
 from services.ingest.networks.port import TokenKind
-from services.ingest.polling.budget import Budget
+from services.ingest.polling.call_budget import Budget
 from services.ingest.schemas.tokens import TokenIn
 from services.ingest.settings import IngestSettings
-from services.ingest.tokens.accounts import AccountBook
-from services.ingest.tokens.credentials import add
+from services.ingest.tokens.token_admin import add
+from services.ingest.tokens.token_pool import AccountBook
 from shared.database.sessions import Database
 from tests.conftest import TestDatabase
 from tests.harness import service_under_test

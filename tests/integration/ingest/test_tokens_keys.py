@@ -6,13 +6,13 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.fernet import Fernet, InvalidToken
 
-from services.ingest.intake.feed import DatabaseFeed
+from services.ingest.intake.store import DatabaseFeed
 from services.ingest.networks.port import Author, Incoming, PageRef, Parsed
-from services.ingest.polling.schedule import PollSchedule
-from services.ingest.polling.schedule_book import RateBook
+from services.ingest.polling.poll_schedule import PollSchedule
+from services.ingest.polling.rate_repository import RateBook
 from services.ingest.schemas.tokens import TokenIn
-from services.ingest.tokens.credentials import add
 from services.ingest.tokens.reencryption import reencrypt
+from services.ingest.tokens.token_admin import add
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.harness import insert_organisation, insert_page, service_under_test

@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.ingest.app import worker
-from services.ingest.intake.feed import DatabaseFeed
-from services.ingest.intake.threads import differing
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.intake.thread_state import differing
 from services.ingest.networks.port import Author, Incoming, PageRef, Parsed, ThreadMark
-from services.ingest.networks.vk.reading import Seen
+from services.ingest.networks.vk.wall_reader import Seen
 from shared import clock
 from shared.database.sessions import WriteSession
 from tests.conftest import TestDatabase
@@ -23,7 +23,11 @@ from tests.integration.ingest.eventually import eventually
 
 PATIENCE = 60
 NETWORKS = "services.ingest.networks"
-POLLS = (f"{NETWORKS}.ok.discussions.Discussions", f"{NETWORKS}.ok.topics.Topics", f"{NETWORKS}.vk.walls.Walls")
+POLLS = (
+    f"{NETWORKS}.ok.discussion_poll.Discussions",
+    f"{NETWORKS}.ok.topic_poll.Topics",
+    f"{NETWORKS}.vk.wall_poll.Walls",
+)
 
 
 async def _idle(_way: Any) -> None:

@@ -13,11 +13,11 @@ import pytest
 import uvicorn
 
 from cli.embedded.scratch import free_port
-from services.ingest.intake.feed import DatabaseFeed
+from services.ingest.intake.store import DatabaseFeed
 from services.ingest.networks.port import PageRef, Walked
-from services.ingest.networks.vk.adapter import Vk
+from services.ingest.networks.vk.vk_network import Vk
 from services.ingest.settings import ingest_settings
-from services.ingest.tokens.accounts import AccountBook
+from services.ingest.tokens.token_pool import AccountBook
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
@@ -52,7 +52,7 @@ POLLED = {"vk_wall_calls_a_day": "50000", "vk_long_poll_wait": "1"}
 async def test_a_deleted_post_is_noticed_by_its_absence(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ingest.networks.vk.reading.YOUNG", timedelta(0))
+    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.YOUNG", timedelta(0))
     page = vk.page("vk_gone")
     _deaf(vk)
     stays, goes = (vk.citizen(page, f"Запись {n} {uuid4()}", "wall_post") for n in range(2))
@@ -123,7 +123,7 @@ async def test_discussions_are_read_and_answered(vk: Emulator, database: TestDat
 async def test_suggested_posts_are_read_and_not_taken_for_deleted(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ingest.networks.vk.reading.YOUNG", timedelta(0))
+    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.YOUNG", timedelta(0))
     page = vk.page("vk_suggested")
     _deaf(vk)
     offered = vk.citizen(page, f"Предлагаю {uuid4()}", "suggested_post")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.ingest.intake.feed import DatabaseFeed
+from services.ingest.intake.store import DatabaseFeed
 from services.ingest.networks.port import (
     Author,
     Incoming,

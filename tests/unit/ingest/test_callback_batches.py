@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from services.ingest.callbacks.batches import Batches, NotNow
+from services.ingest.callbacks.write_batcher import Batches, NotNow
 from services.ingest.networks.port import PageRef, Parsed
-from services.ingest.networks.vk import events
+from services.ingest.networks.vk import vk_push
 
 
 def page(number: int) -> PageRef:
@@ -26,7 +26,7 @@ def page(number: int) -> PageRef:
 def comment(group: int, number: int, kind: str = "wall_reply_new", **more: Any) -> Parsed:
     """What came of a comment's event."""
     content = {"id": number, "from_id": 7, "date": 1767225600, "text": "Текст", "post_id": 12}
-    return events.events([{"type": kind, "group_id": group, "object": content | more}], page(group))
+    return vk_push.events([{"type": kind, "group_id": group, "object": content | more}], page(group))
 
 
 class Store:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.ingest.directory.contacts import _STREET, address_in, phone_in
+from services.ingest.page_lookup.contact_extraction import _STREET, address_in, phone_in
 from tests.regex_steps import Steps
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.ingest.networks.directory import count_of, posts_of, words
-from services.ingest.networks.ok import directory as ok
-from services.ingest.networks.vk import directory as vk
+from services.ingest.networks.lookup_port import count_of, posts_of, words
+from services.ingest.networks.ok import ok_page_lookup as ok
+from services.ingest.networks.vk import vk_page_lookup as vk
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 # What no page of a network should say, and one day will.

@@ -3,10 +3,10 @@
 import pytest
 
 from services.ingest.networks.calls import OF_THE_TOKEN, CallError, Treatment
-from services.ingest.networks.ok import errors as ok
-from services.ingest.networks.outcomes import told_plainly
+from services.ingest.networks.error_mapping import told_plainly
+from services.ingest.networks.ok import ok_errors as ok
 from services.ingest.networks.port import Refused, TokenKind, TokenState, Unsure
-from services.ingest.networks.vk import errors as vk
+from services.ingest.networks.vk import vk_errors as vk
 
 T = Treatment
 VK = {

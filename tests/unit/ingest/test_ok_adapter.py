@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 
 from services.ingest.networks.calls import CallError, CallLost, Treatment
-from services.ingest.networks.ok.adapter import Ok
 from services.ingest.networks.ok.chats import WAY, Chats
-from services.ingest.networks.ok.client import OkClient
-from services.ingest.networks.ok.errors import treatment
+from services.ingest.networks.ok.ok_client import OkClient
+from services.ingest.networks.ok.ok_errors import treatment
+from services.ingest.networks.ok.ok_network import Ok
 from services.ingest.networks.port import Credential, Outgoing, PageRef, Parsed, Refused, Stored, TokenKind
 from services.ingest.settings import IngestSettings
 from tests.unit.ingest.keys import KEYS

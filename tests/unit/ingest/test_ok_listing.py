@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 
 from services.ingest.networks.calls import CallError, CallLost, Treatment
-from services.ingest.networks.ok import discussions, listing
-from services.ingest.networks.ok.discussions import Discussions
-from services.ingest.networks.ok.listing import Listing
-from services.ingest.networks.ok.parse import MOSCOW
+from services.ingest.networks.ok import discussion_list, discussion_poll
+from services.ingest.networks.ok.discussion_list import Listing
+from services.ingest.networks.ok.discussion_poll import Discussions
+from services.ingest.networks.ok.ok_payloads import MOSCOW
 from services.ingest.networks.port import PageRef, Parsed, ThreadMark
 from services.ingest.settings import IngestSettings
 from shared import clock
@@ -123,9 +123,9 @@ def _made(wire: Wire, memory: Memory, **more: Any) -> tuple[Listing, Discussions
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "WALK_PAGES", 2)
-    monkeypatch.setattr(listing, "TOP_PAGES", 2)
-    monkeypatch.setattr(discussions, "SLICE", 4)
+    monkeypatch.setattr(discussion_list, "WALK_PAGES", 2)
+    monkeypatch.setattr(discussion_list, "TOP_PAGES", 2)
+    monkeypatch.setattr(discussion_poll, "SLICE", 4)
 
 
 def _refused(place: str, code: int = 458, treatment: Treatment = Treatment.REFUSED) -> CallError:

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from services.ingest.networks.calls import CallError, CallLost, Treatment
-from services.ingest.networks.ok.client import OkClient
-from services.ingest.networks.ok.subscription import DOUBTED, MISSING, Subscriptions
+from services.ingest.networks.ok.ok_client import OkClient
+from services.ingest.networks.ok.subscriptions import DOUBTED, MISSING, Subscriptions
 from services.ingest.networks.port import Callback, CallbackState, Credential, PageRef, TokenKind
 from services.ingest.settings import IngestSettings
 from tests.unit.ingest.keys import KEYS

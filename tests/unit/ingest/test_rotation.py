@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from services.ingest.networks.calls import CallLost
+from services.ingest.networks.page_scheduler import Rotation
 from services.ingest.networks.port import PageRef
-from services.ingest.networks.rotation import Rotation
 
 
 def page(number: int) -> PageRef:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from services.ingest.polling.pace import Pace
-from services.ingest.polling.rates import DAY, HOURS, Clock, Memory, Rates
-from services.ingest.polling.schedule import PollSchedule
+from services.ingest.polling.arrival_rates import DAY, HOURS, Clock, Memory, Rates
+from services.ingest.polling.budget_pacing import Pace
+from services.ingest.polling.poll_schedule import PollSchedule
 
 Writes = Callable[[int, float, float], Sequence[float]]
 START = 20_000 * DAY

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingest.publishing.splitting import split, unsent
+from services.ingest.publishing.text_splitting import split, unsent
 
 WORDS = st.text(
     alphabet=st.sampled_from("абв .!?»\n\r\t\u0301\u200d\ufe0f👩🏽👨🇷🇺\u00a0\u2028zZ\x00"), max_size=300

@@ -8,7 +8,7 @@ import pytest
 from emulators.vk.vkscript.parse import parse
 from emulators.vk.vkscript.run import Limits, Script
 from services.ingest.networks.port import Accounts, TokenKind
-from services.ingest.networks.vk.client import VkClient
+from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.settings import IngestSettings
 
 CALLS = [{"post_id": 1}, {"post_id": 264}, {"post_id": 284}]

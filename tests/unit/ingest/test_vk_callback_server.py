@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.ingest.networks.port import Callback, PageRef
-from services.ingest.networks.vk.callback_server import AWAITED, TITLE, CallbackWatch
+from services.ingest.networks.vk.callback_servers import AWAITED, TITLE, CallbackWatch
 from services.ingest.settings import IngestSettings
 from tests.unit.ingest.keys import KEYS
 

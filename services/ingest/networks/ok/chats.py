@@ -10,13 +10,13 @@ from typing import Any
 from uuid import UUID
 
 from services.ingest.networks.calls import CallError, CallLost, NoToken
-from services.ingest.networks.ok import parse
-from services.ingest.networks.ok.client import OkClient, graph_method
-from services.ingest.networks.ok.closed import Rests, concerns_it_alone, words
-from services.ingest.networks.ok.errors import NETWORK
-from services.ingest.networks.ok.subscription import WAY as PUSH_WAY
+from services.ingest.networks.ok import ok_payloads
+from services.ingest.networks.ok.cooldowns import Rests, concerns_it_alone, words
+from services.ingest.networks.ok.ok_client import OkClient, graph_method
+from services.ingest.networks.ok.ok_errors import NETWORK
+from services.ingest.networks.ok.subscriptions import WAY as PUSH_WAY
 from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, TokenKind
-from services.ingest.networks.resting import TROUBLE
+from services.ingest.networks.retry import TROUBLE
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.logs import logger
@@ -261,7 +261,7 @@ class Chats:
         while True:
             answer = await self._read(
                 page,
-                f"messages/{parse.prefixed('chat', chat_id)}",
+                f"messages/{ok_payloads.prefixed('chat', chat_id)}",
                 count=PAGE,
                 to=max(floor, 0),
                 **({} if newest is None else {"from": newest}),
@@ -270,7 +270,7 @@ class Chats:
             if not isinstance(rows, list):
                 raise CallLost(NETWORK, "graph.messages", "no messages in the answer")
             for raw in rows:
-                parsed.add(parse.message, raw, page, chat_id)
+                parsed.add(ok_payloads.message, raw, page, chat_id)
             times = [int(raw["timestamp"]) for raw in rows if isinstance(raw, dict) and raw.get("timestamp")]
             if len(rows) < PAGE or not times:
                 return parsed

@@ -3,9 +3,9 @@
 from typing import Any
 
 from services.ingest.networks.calls import CallError, CallLost, Treatment
-from services.ingest.networks.directory import Community, NoCommunity, groups_in, words
-from services.ingest.networks.ok.client import OkClient
-from services.ingest.networks.ok.errors import NETWORK
+from services.ingest.networks.lookup_port import Community, NoCommunity, groups_in, words
+from services.ingest.networks.ok.ok_client import OkClient
+from services.ingest.networks.ok.ok_errors import NETWORK
 
 FIELDS = "uid,name,shortname,status,disable_reason"
 DEAD = {"DISABLED", "BLOCKED", "DELETED"}

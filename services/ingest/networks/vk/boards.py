@@ -7,9 +7,9 @@ from typing import Any
 
 from services.ingest.networks.calls import CallError
 from services.ingest.networks.port import Feed, PageRef, Parsed, ThreadMark
-from services.ingest.networks.vk import parse
-from services.ingest.networks.vk.client import VkClient
-from services.ingest.networks.vk.reading import CLOSED, COMMENTS, READERS, Seen, gone, items, number
+from services.ingest.networks.vk import vk_payloads
+from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.networks.vk.wall_reader import CLOSED, COMMENTS, READERS, Seen, gone, items, number
 from shared import clock
 
 WAY = "board_poll"
@@ -17,7 +17,7 @@ TOPICS = 100
 MAX_TOPICS = 1_000
 UPDATED_FIRST = 1
 
-_seen = partial(parse.placed_comment, place=parse.BOARD, happened="seen")
+_seen = partial(vk_payloads.placed_comment, place=vk_payloads.BOARD, happened="seen")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Boards:
             answer = await self._read(
                 "board.getComments", page, topic_id=topic_id, offset=offset, count=COMMENTS, sort="asc", extended=1
             )
-            names = parse.names_of(answer)
+            names = vk_payloads.names_of(answer)
             listed = items(answer, "board.getComments")
             for raw in listed:
                 parsed.add(_seen, raw, page, topic_id, names)
@@ -81,7 +81,7 @@ class Boards:
         """All comments of a topic, and deletions of those that two readings no longer show."""
         observed_at = clock.now()
         parsed = await self.comments(page, topic_id)
-        thread_key = parse.BOARD.thread(page, topic_id)
+        thread_key = vk_payloads.BOARD.thread(page, topic_id)
         stored = await feed.stored(page, "comment", thread_key=thread_key)
         missing = Seen(parsed).absent(stored, observed_at)
         if missing:
@@ -98,7 +98,7 @@ class Boards:
             if error.treatment not in CLOSED:
                 raise
             return False
-        keys = {parse.BOARD.thread(page, topic.id): topic for topic in topics}
+        keys = {vk_payloads.BOARD.thread(page, topic.id): topic for topic in topics}
         known = await feed.marks(list(keys))
         others = await feed.differing({key: topic.comments for key, topic in keys.items()})
         for key, topic in keys.items():

@@ -14,10 +14,10 @@ from yarl import URL
 
 from services.ingest.networks.calls import CallLost, NoToken, lost
 from services.ingest.networks.port import Feed, PageRef, Parsed, TokenKind
-from services.ingest.networks.resting import rounds
-from services.ingest.networks.vk import events, suggests
-from services.ingest.networks.vk.client import VkClient
-from services.ingest.networks.vk.errors import NETWORK
+from services.ingest.networks.retry import rounds
+from services.ingest.networks.vk import suggested_posts, vk_push
+from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.logs import logger
@@ -198,9 +198,9 @@ class LongPoll:
             return
         if updates:
             self._heard()
-        parsed = events.events(updates, self._page)
+        parsed = vk_push.events(updates, self._page)
         moved = _Session(session.server, session.key, ts, session.opened_at)
-        await self._feed.store(self._page, WAY, parsed, cursor=moved.cursor(), marks=suggests.marks(parsed))
+        await self._feed.store(self._page, WAY, parsed, cursor=moved.cursor(), marks=suggested_posts.marks(parsed))
         self._session = moved
-        if changed := events.to_compare(parsed):
+        if changed := vk_push.to_compare(parsed):
             await self._feed.forget(changed)

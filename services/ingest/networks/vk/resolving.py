@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from services.ingest.networks.calls import CallError, CallLost
-from services.ingest.networks.directory import Community, NoCommunity, groups_in, words
+from services.ingest.networks.lookup_port import Community, NoCommunity, groups_in, words
 from services.ingest.networks.port import TokenKind
-from services.ingest.networks.vk.client import VkClient
-from services.ingest.networks.vk.errors import NETWORK
-from services.ingest.networks.vk.reading import READERS
+from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.networks.vk.vk_errors import NETWORK
+from services.ingest.networks.vk.wall_reader import READERS
 
 # A community's token first: it is allowed more calls a second, and walls are not read with it.
 KINDS = (TokenKind.GROUP, *READERS)

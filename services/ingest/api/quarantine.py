@@ -1,0 +1,57 @@
+"""Routes of what was set aside: payloads that no parser understood."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from services.ingest.api.common import ONE, READING
+from services.ingest.intake import quarantine
+from services.ingest.schemas.messages import SetAsideDetail, SetAsideOut, SetAsideRead
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, Right, allowed
+from shared.http import problems
+from shared.http.problems import Conflict
+from shared.networks import NetworkName
+from shared.service import Reading, Writing
+from shared.tables.ingest import SetAside
+
+router = APIRouter(tags=["sources"])
+
+SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
+SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
+SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
+
+
+@router.get("/sources/set-aside", responses=READING, summary="What could not be read, last first")
+async def list_set_aside(
+    session: Reading,
+    caller: SourceReader,
+    paging: PagingDep,
+    response: Response,
+    *,
+    network: NetworkName | None = None,
+    page_id: UUID | None = None,
+) -> Page[SetAsideOut]:
+    """With the reason, the way in and the time. Nothing that came is thrown away."""
+    exact = {SetAside.network: network, SetAside.page_id: page_id}
+    conditions = [column == value for column, value in exact.items() if value is not None]
+    rows = await quarantine.listed(session, caller, paging, conditions)
+    kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
+    return Page(items=kept, next_cursor=cursor)
+
+
+@router.get("/sources/set-aside/{item_id}", responses=ONE, summary="One payload that could not be read")
+async def get_set_aside(session: Reading, caller: SourceInspector, item_id: UUID) -> SetAsideDetail:
+    """With the payload as it came, which may hold a citizen's words and name."""
+    return await quarantine.find(session, caller, item_id)
+
+
+@router.post(
+    "/sources/set-aside/{item_id}/retry",
+    responses=ONE | problems.responses(Conflict),
+    summary="Read it again",
+)
+async def read_again(session: Writing, caller: SourceManager, item_id: UUID) -> SetAsideRead:
+    """Pushed events are read with today's parsers; what still cannot be read stays where it is (409, with why)."""
+    return await quarantine.read_again(session, caller, item_id)

@@ -1,0 +1,119 @@
+"""A page's push as people see it and set it up by hand."""
+
+import re
+from dataclasses import replace
+from uuid import UUID
+
+from pydantic import SecretStr
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.ingest.callbacks import repository
+from services.ingest.networks.port import Callback, CallbackState
+from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
+from services.ingest.settings import ingest_settings
+from shared import clock
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, FieldError, Invalid, NotFound
+from shared.settings import settings
+from shared.tables.ingest import CallbackServer
+from shared.tables.registry import Page
+
+HIDDEN = "…"
+# How long a person has to have the network confirm the server, in seconds; the same request again gives more time.
+AWAITED = 1_800.0
+_SECRET = re.compile(r"[A-Za-z0-9._~-]{6,50}")
+_CODE = re.compile(r"[A-Za-z0-9]{1,100}")
+
+
+async def shown(session: AsyncSession, caller: Caller, page_id: UUID) -> CallbackOut:
+    """The push of a page, without its secret. Raises `NotFound`."""
+    page = await _page(session, caller, page_id)
+    kept = (await repository.kept(session, page.network, [page_id])).get(page_id)
+    if kept is None:
+        raise NotFound("No push is set up for this page")
+    return _out(page, kept)
+
+
+async def set_by_hand(session: WriteSession, caller: Caller, page_id: UUID, given: CallbackIn) -> CallbackOut:
+    """Take events of a page under a secret that a person gave the network; nobody watches over such a server.
+
+    Raises `NotFound`, `Invalid`, and `Conflict` when another page of the network has that secret.
+    """
+    page = await _page(session, caller, page_id)
+    secret = given.secret.get_secret_value()
+    if not _SECRET.fullmatch(secret):
+        raise _wrong("/secret", "6 to 50 letters, digits or one of - . _ ~")
+    code = _code(given.confirmation_code)
+    before = (await repository.kept(session, page.network, [page_id])).get(page_id)
+    same = before is not None and before.by_hand and before.secret == secret
+    fresh = Callback(
+        page_id=page_id,
+        url=_address(page.network, secret),
+        secret=secret,
+        confirmation_code=code,
+        by_hand=True,
+        state=before.state if before is not None and same else CallbackState.WAITING,
+        checked_at=clock.now(),
+        awaits=AWAITED,
+    )
+    try:
+        async with session.begin_nested():
+            await repository.keep(session, page.network, fresh)
+    except IntegrityError as error:
+        raise Conflict("Another page has this secret: choose one of its own") from error
+    if before is not None:
+        fresh = replace(fresh, last_event_at=before.last_event_at)
+    return _out(page, fresh)
+
+
+async def remove(session: WriteSession, caller: Caller, page_id: UUID) -> None:
+    """Take no more events under the secret of a page; a watched page gets a server anew. Raises `NotFound`."""
+    page = await _page(session, caller, page_id)
+    gone = await session.scalar(
+        delete(CallbackServer).where(CallbackServer.page_id == page_id).returning(CallbackServer.page_id)
+    )
+    if gone is None:
+        raise NotFound("No push is set up for this page")
+    before = {"page_id": page.id, "network": page.network}
+    await recorder.record(session, CallbackServer, [recorder.Change(subject_id=page_id, before=before)])
+
+
+async def _page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
+    page = await session.scalar(select(Page).where(Page.id == page_id, caller.scope(Page.organisation_id)))
+    if page is None:
+        raise NotFound("No such page")
+    return page
+
+
+def _address(network: str, secret: str) -> str:
+    base = (ingest_settings().callbacks_url or settings().public_url).rstrip("/")
+    return f"{base}/callbacks/{network}" if network == "vk" else f"{base}/callbacks/{network}/{secret}"
+
+
+def _code(given: SecretStr | None) -> str | None:
+    code = given.get_secret_value() if given is not None else ""
+    if code and not _CODE.fullmatch(code):
+        raise _wrong("/confirmation_code", "letters and digits, as the network shows it")
+    return code or None
+
+
+def _wrong(pointer: str, detail: str) -> Invalid:
+    return Invalid(f"Wrong: {pointer}", errors=[FieldError(pointer=pointer, detail=detail)])
+
+
+def _out(page: Page, kept: Callback) -> CallbackOut:
+    return CallbackOut(
+        page_id=kept.page_id,
+        network=page.network,
+        url=_address(page.network, HIDDEN) if kept.by_hand else kept.url.replace(f"/{kept.secret}", f"/{HIDDEN}"),
+        by_hand=kept.by_hand,
+        state=kept.state.value,
+        reason=kept.reason,
+        has_confirmation_code=kept.confirmation_code is not None,
+        checked_at=kept.checked_at,
+        last_event_at=kept.last_event_at,
+    )

@@ -1,0 +1,290 @@
+"""The door for events that networks push: who may, what is answered, and when it counts as taken."""
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from prometheus_client import Counter
+from sqlalchemy import update
+
+from services.ingest.callbacks.endpoint_cache import Known, Lookup
+from services.ingest.callbacks.repository import CallbackBook, awaited, heard
+from services.ingest.callbacks.sender_rate_limit import Refusals
+from services.ingest.callbacks.write_batcher import Batches, NotNow
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.networks.calls import CallError, CallLost, NoToken
+from services.ingest.networks.ok import ok_payloads as ok
+from services.ingest.networks.port import CallbackState, Parsed
+from services.ingest.networks.retry import TROUBLE
+from services.ingest.networks.vk import vk_push as vk
+from services.ingest.networks.vk.callback_servers import current_code
+from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.settings import IngestSettings
+from services.ingest.tokens.token_pool import AccountBook
+from shared import clock
+from shared.http.json_depth import DEEPEST, too_deep
+from shared.http.problems import BadRequest, FieldError, Forbidden, Problem, TooLarge, TooManyRequests
+from shared.logs import logger
+from shared.service import Service
+from shared.tables.ingest import CallbackServer
+
+log = logger(__name__)
+
+OK = "ok"
+CONFIRMATION = "confirmation"
+CONFIRM_SECONDS = 3.0
+HEARD_SECONDS = 30.0
+# How long a page's code is told again to strangers as it was: they cannot make us call the network.
+ASK_SECONDS = 1.0
+# A long post with all its attachments has a tenth of this.
+LARGEST_EVENT = 512 * 1024
+REFUSED = "Events of this community are not taken under this secret"
+
+CALLBACKS = Counter("gospablik_callbacks_total", "Pushed events by how they were answered", ["network", "outcome"])
+
+
+class Door:
+    """Takes events of both networks in any process that serves the API."""
+
+    def __init__(self, service: Service, settings: IngestSettings) -> None:
+        self._service = service
+        self._settings = settings
+        self._lookup = Lookup(service.database)
+        self._accounts = AccountBook(service.database)
+        self._tokens_at: float | None = None
+        self._renewing = asyncio.Lock()
+        self._batches = Batches(
+            DatabaseFeed(service.database),
+            self._heard,
+            backlog=settings.callbacks_backlog,
+            of_one_page=settings.callbacks_page_backlog,
+        )
+        self._refusals = Refusals()
+        self._heard_at: dict[UUID, float] = {}
+        self._told: dict[UUID, str] = {}
+        self._told_at: dict[UUID, tuple[float, str]] = {}
+
+    async def vk(self, body: bytes, sender: str | None) -> str:
+        """What VK gets as an answer. Raises `NotNow` or the problem that it gets instead."""
+        event = _object(body)
+        kind, group = _kind(event), _group(event)
+        given = event.pop("secret", None)
+        known = await self._admitted(group, given, sender, optional=kind == CONFIRMATION)
+        if kind == CONFIRMATION:
+            return await self._code(known) if given is not None else await self._code_awaited(known, sender)
+        parsed = Parsed()
+        parsed.add(vk.event, event, known.page)
+        parsed.items = [item if item.event_id else replace(item, event_id=_digest(event)) for item in parsed.items]
+        return await self._take("vk", known, parsed)
+
+    async def ok(self, secret: str, body: bytes, sender: str | None) -> str:
+        """What OK gets as an answer. Raises as `vk` does."""
+        allowed = _allowed(sender, self._settings.ok_webhook_networks)
+        known = await self._behind(secret, sender) if allowed else None
+        if known is None:
+            raise self._refusal("ok", sender)
+        event = _object(body)
+        parsed = Parsed()
+        parsed.add(ok.webhook, event, known.page)
+        return await self._take("ok", known, parsed)
+
+    async def _take(self, network: str, known: Known, parsed: Parsed) -> str:
+        if not parsed.items and not parsed.unreadable:
+            CALLBACKS.labels(network, "ignored").inc()
+            return OK
+        try:
+            await self._batches.put(known.page, parsed)
+        except NotNow:
+            CALLBACKS.labels(network, "postponed").inc()
+            raise
+        CALLBACKS.labels(network, "stored").inc()
+        return OK
+
+    def _refusal(self, network: str, sender: str | None) -> Problem:
+        """What a stranger gets: no word on what was wrong, and after too many tries none on anything."""
+        CALLBACKS.labels(network, "refused").inc()
+        if self._refusals.too_many(sender):
+            return TooManyRequests("Too many refused events from this address", headers={"Retry-After": "60"})
+        self._refusals.refused(sender)
+        return Forbidden(REFUSED)
+
+    async def _admitted(self, group: str, given: object, sender: str | None, *, optional: bool) -> Known:
+        try:
+            # Whoever was refused too often is not looked for again.
+            for again in (False,) if self._refusals.too_many(sender) else (False, True):
+                if again:
+                    await self._lookup.look_again()
+                known = await self._lookup.community(group)
+                if known is not None and _fits(given, known.secret, optional=optional):
+                    return known
+                if known is None:
+                    # As long as the comparison takes: an unknown community is told from a known one by nothing.
+                    _fits(given, group, optional=False)
+        except TROUBLE as error:
+            raise NotNow("the database is away") from error
+        raise self._refusal("vk", sender)
+
+    async def _behind(self, secret: str, sender: str | None) -> Known | None:
+        try:
+            known = await self._lookup.secret_path(secret)
+            if known is None and not self._refusals.too_many(sender):
+                await self._lookup.look_again()
+                known = await self._lookup.secret_path(secret)
+        except TROUBLE as error:
+            raise NotNow("the database is away") from error
+        return known
+
+    async def _code_awaited(self, known: Known, sender: str | None) -> str:
+        """The same for whoever shows no secret: told only while a server that was just set up awaits it."""
+        if self._refusals.too_many(sender):
+            raise self._refusal("vk", sender)
+        try:
+            async with self._service.database.read() as session:
+                expected = await awaited(session, known.page.id)
+        except TROUBLE as error:
+            raise NotNow("the database is away") from error
+        if not expected:
+            raise self._refusal("vk", sender)
+        now = asyncio.get_running_loop().time()
+        at, code = self._told_at.get(known.page.id, (-ASK_SECONDS, None))
+        if code is None or now - at >= ASK_SECONDS:
+            code = await self._code(known)
+            self._told_at[known.page.id] = now, code
+        return code
+
+    async def _code(self, known: Known) -> str:
+        """The code of this moment: the network's own word now, else the one that is kept."""
+        asked = await self._asked(known)
+        code = asked or known.code
+        if code is None:
+            CALLBACKS.labels("vk", "postponed").inc()
+            raise NotNow("the confirmation code is not known now")
+        page_id = known.page.id
+        if asked and known.by_hand and known.code and known.code != asked:
+            # A server set up on the settings page needs that page's code, which may differ from the one that
+            # the network tells a token: both are given, in turn.
+            code = known.code if self._told.get(page_id) == asked else asked
+        elif asked and asked != known.code:
+            await self._keep(known, asked)
+        self._told[page_id] = code
+        CALLBACKS.labels("vk", "confirmed").inc()
+        return code
+
+    async def _asked(self, known: Known) -> str | None:
+        try:
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                await self._fresh_tokens()
+                client = VkClient(self._service.http, self._accounts, self._settings)
+                return await current_code(client, known.page)
+        except (NoToken, CallError, CallLost, *TROUBLE) as error:
+            log.info(
+                "the confirmation code cannot be asked for", page_id=str(known.page.id), error=repr(error)[:200]
+            )
+            return None
+
+    async def _fresh_tokens(self) -> None:
+        # Servers of many pages are confirmed together.
+        async with self._renewing:
+            now = asyncio.get_running_loop().time()
+            if self._tokens_at is None or now - self._tokens_at > self._settings.registry_seconds:
+                await self._accounts.refresh()
+                self._tokens_at = now
+
+    async def _keep(self, known: Known, code: str) -> None:
+        try:
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                book = CallbackBook(self._service.database)
+                kept = (await book.kept("vk", [known.page.id])).get(known.page.id)
+                if kept is not None:
+                    await book.keep("vk", replace(kept, confirmation_code=code))
+        except TROUBLE as error:
+            log.warning("the confirmation code cannot be kept", error=repr(error)[:200])
+
+    async def _heard(self, pages: set[UUID]) -> None:
+        now = asyncio.get_running_loop().time()
+        due = [one for one in pages if now - self._heard_at.get(one, -HEARD_SECONDS) >= HEARD_SECONDS]
+        if not due:
+            return
+        async with self._service.database.write() as session:
+            await heard(session, due, clock.now())
+            # One that the watch looks after has its state from the network.
+            await session.execute(
+                update(CallbackServer)
+                .where(CallbackServer.page_id.in_(due), CallbackServer.by_hand)
+                .values(state=CallbackState.WORKING.value, reason=None)
+            )
+        self._heard_at |= dict.fromkeys(due, now)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    if len(body) > LARGEST_EVENT:
+        raise TooLarge(f"The event has {len(body)} bytes; at most {LARGEST_EVENT} are taken")
+    if too_deep(body):
+        raise BadRequest(f"The nesting of the body is deeper than {DEEPEST} levels")
+    try:
+        found = json.loads(body)
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not UTF-8: byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise BadRequest(f"The body is not JSON: {error.msg} at character {error.pos}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("The body is not JSON that can be read: a number or the nesting is too large") from error
+    if not isinstance(found, dict):
+        raise BadRequest(f"The body is not a JSON object but {_name(found)}")
+    return found
+
+
+def _name(value: object) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _kind(event: Mapping[str, Any]) -> str:
+    kind = event.get("type")
+    if not isinstance(kind, str) or not kind:
+        raise _wrong("/type", "names the kind of the event, and is missing or no string")
+    return kind
+
+
+def _group(event: Mapping[str, Any]) -> str:
+    group = event.get("group_id")
+    if isinstance(group, str) and group.isascii() and group.isdecimal():
+        return group
+    if not isinstance(group, int) or isinstance(group, bool) or group <= 0:
+        raise _wrong("/group_id", "names the community, and is missing or no positive number")
+    return str(group)
+
+
+def _wrong(pointer: str, detail: str) -> BadRequest:
+    return BadRequest(f"{pointer} {detail}", errors=[FieldError(pointer=pointer, detail=detail)])
+
+
+def _fits(given: object, secret: str, *, optional: bool) -> bool:
+    if given is None:
+        return optional
+    # A surrogate is no part of any secret, and must not end the comparison early.
+    text = given if isinstance(given, str) else ""
+    return hmac.compare_digest(text.encode(errors="replace"), secret.encode())
+
+
+def _digest(event: Mapping[str, Any]) -> str:
+    """A name for an event of an old version, which has none: the same event has the same one."""
+    told = {"type": event.get("type"), "object": event.get("object")}
+    return "digest:" + hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _allowed(sender: str | None, networks: str) -> bool:
+    wanted = [ipaddress.ip_network(one.strip()) for one in networks.split(",") if one.strip()]
+    if not wanted:
+        return True
+    try:
+        address = ipaddress.ip_address(sender or "")
+    except ValueError:
+        return False
+    return any(address in network for network in wanted)

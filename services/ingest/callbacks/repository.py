@@ -1,0 +1,144 @@
+"""Where networks push the events of a page to: kept with its secret, found by it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.ingest.networks.port import Callback, CallbackState
+from services.ingest.tokens.crypto import decrypt, encrypt, token_digest
+from shared import clock
+from shared.audit import recorder
+from shared.database.sessions import Database, WriteSession
+from shared.tables.ingest import CallbackServer
+
+
+def secret_digest(network: str, page_id: UUID, url: str, secret: str) -> str:
+    """Recognises a secret without keeping it readable; one that is part of the address finds its page alone."""
+    return token_digest(f"callback:{network}", secret if secret in url else f"{page_id}\n{secret}")
+
+
+async def page_of(session: AsyncSession, network: str, secret: str) -> UUID | None:
+    """The page whose address ends with this secret; None when there is no such page."""
+    digest = token_digest(f"callback:{network}", secret)
+    found: UUID | None = await session.scalar(
+        select(CallbackServer.page_id).where(CallbackServer.network == network, CallbackServer.digest == digest)
+    )
+    return found
+
+
+async def kept(
+    session: AsyncSession, network: str, page_ids: Sequence[UUID] | None = None
+) -> dict[UUID, Callback]:
+    """What is kept of a network's pages, or of these alone, by page."""
+    query = select(CallbackServer).where(CallbackServer.network == network)
+    if page_ids is not None:
+        query = query.where(CallbackServer.page_id.in_(page_ids))
+    return {row.page_id: _callback(row) for row in await session.scalars(query)}
+
+
+def _callback(row: CallbackServer) -> Callback:
+    secret = decrypt(row.secret)
+    return Callback(
+        page_id=row.page_id,
+        url=row.url,
+        secret=secret["secret"],
+        confirmation_code=secret.get("confirmation_code"),
+        server_id=row.server_id,
+        by_hand=row.by_hand,
+        state=CallbackState(row.state),
+        reason=row.reason,
+        checked_at=row.checked_at,
+        last_event_at=row.last_event_at,
+    )
+
+
+async def keep(session: WriteSession, network: str, callback: Callback) -> None:
+    """Write down where a page's events go to, in place of what was kept before."""
+    secret = {"secret": callback.secret, "confirmation_code": callback.confirmation_code}
+    now = clock.now()
+    fresh: dict[str, Any] = {
+        "url": callback.url,
+        "secret": encrypt(secret),
+        "digest": secret_digest(network, callback.page_id, callback.url, callback.secret),
+        "server_id": callback.server_id,
+        "by_hand": callback.by_hand,
+        "state": callback.state.value,
+        "reason": callback.reason,
+        "checked_at": callback.checked_at,
+        "updated_at": now,
+    }
+    before = await _as_recorded(session, callback.page_id)
+    awaited = {}
+    if callback.awaits is not None:
+        awaited = {"awaited_until": func.now() + timedelta(seconds=callback.awaits)}
+    await session.execute(
+        insert(CallbackServer)
+        .values(page_id=callback.page_id, network=network, created_at=now, **fresh, **awaited)
+        .on_conflict_do_update(index_elements=[CallbackServer.page_id], set_=fresh | awaited)
+    )
+    after = {"page_id": callback.page_id, "network": network, **fresh}
+    await recorder.record(
+        session, CallbackServer, [recorder.Change(subject_id=callback.page_id, before=before, after=after)]
+    )
+
+
+async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] | None:
+    """What the audit trail compares a change with."""
+    if not recorder.attributed(session):
+        return None
+    columns = CallbackServer.__table__.columns
+    shown = [column for column in columns if column.name not in {"created_at", "last_event_at", "awaited_until"}]
+    row = (await session.execute(select(*shown).where(CallbackServer.page_id == page_id))).one_or_none()
+    return None if row is None else dict(row._mapping)
+
+
+async def checked(session: WriteSession, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
+    """Write down how a look at a page's push went."""
+    now = clock.now()
+    await session.execute(
+        update(CallbackServer)
+        .where(CallbackServer.page_id == page_id)
+        .values(state=state.value, reason=reason, checked_at=now, updated_at=now)
+    )
+
+
+async def awaited(session: AsyncSession, page_id: UUID) -> bool:
+    """Return whether the network may ask for the page's confirmation code now, by the database's time."""
+    found = await session.scalar(
+        select(CallbackServer.awaited_until > func.now()).where(CallbackServer.page_id == page_id)
+    )
+    return bool(found)
+
+
+async def heard(session: WriteSession, page_ids: Sequence[UUID], at: datetime) -> None:
+    """Write down that events of these pages came."""
+    await session.execute(
+        update(CallbackServer).where(CallbackServer.page_id.in_(sorted(page_ids))).values(last_event_at=at)
+    )
+
+
+class CallbackBook:
+    """Implements `networks.port.Callbacks`: each call is a transaction of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def kept(self, network: str, page_ids: Sequence[UUID] | None = None) -> dict[UUID, Callback]:
+        """What is kept of a network's pages, or of these alone, by page."""
+        async with self._database.read() as session:
+            return await kept(session, network, page_ids)
+
+    async def keep(self, network: str, callback: Callback) -> None:
+        """Write down where a page's events go to, in place of what was kept before."""
+        async with self._database.write() as session:
+            await keep(session, network, callback)
+
+    async def checked(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
+        """Write down how a look at a page's push went."""
+        async with self._database.write() as session:
+            await checked(session, page_id, state, reason)

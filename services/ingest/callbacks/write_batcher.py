@@ -1,0 +1,136 @@
+"""Pushed events stored together: what comes while a transaction runs goes into the next one."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from prometheus_client import Gauge
+
+from services.ingest.networks.port import PageRef, Parsed, ThreadMark
+from services.ingest.networks.retry import TROUBLE
+from services.ingest.networks.vk.suggested_posts import marks
+from services.ingest.networks.vk.vk_push import to_compare
+from shared.logs import logger
+
+log = logger(__name__)
+
+WAY = "callback"
+LARGEST = 200
+# The networks wait 5 to 10 seconds for an answer.
+STORE_SECONDS = 4.0
+
+WAITING = Gauge("gospablik_callbacks_waiting", "Pushed events that wait to be stored")
+
+
+class Store(Protocol):
+    """The part of the feed that is needed here."""
+
+    async def store_many(self, arrivals: list[tuple[PageRef, str, Parsed]]) -> object:
+        """Store in one transaction."""
+
+    async def store(self, page: PageRef, way: str, parsed: Parsed, *, marks: list[ThreadMark]) -> object:
+        """Mark threads."""
+
+    async def forget(self, thread_keys: list[str]) -> None:
+        """Have threads read again."""
+
+
+class NotNow(Exception):  # noqa: N818 — an outcome
+    """The event is not stored: the network has to bring it again."""
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    page: PageRef
+    parsed: Parsed
+    done: "asyncio.Future[None]"
+
+
+class Batches:
+    """`put` returns when the event is committed. `stored` is told the pages of each committed batch.
+
+    At most `backlog` events wait, and `of_one_page` of one page: a page that is flooded postpones its own alone.
+    """
+
+    def __init__(
+        self,
+        feed: Store,
+        stored: Callable[[set[UUID]], Awaitable[None]],
+        *,
+        backlog: int,
+        of_one_page: int | None = None,
+    ) -> None:
+        self._feed = feed
+        self._stored = stored
+        self._backlog = backlog
+        self._of_one_page = backlog if of_one_page is None else of_one_page
+        self._queue: deque[_Waiting] = deque()
+        self._waiting: Counter[UUID] = Counter()
+        self._task: asyncio.Task[None] | None = None
+
+    async def put(self, page: PageRef, parsed: Parsed) -> None:
+        """Store an event with others. Raises `NotNow`."""
+        if len(self._queue) >= self._backlog:
+            raise NotNow("too many events wait to be stored")
+        if self._waiting[page.id] >= self._of_one_page:
+            raise NotNow("too many events of this page wait to be stored")
+        self._waiting[page.id] += 1
+        one = _Waiting(page, parsed, asyncio.get_running_loop().create_future())
+        self._queue.append(one)
+        WAITING.set(len(self._queue))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain(), name="callbacks")
+        try:
+            await one.done
+        finally:
+            self._waiting[page.id] -= 1
+            if not self._waiting[page.id]:
+                del self._waiting[page.id]
+            if one in self._queue:  # the network hung up: it will bring it again
+                self._queue.remove(one)
+
+    async def _drain(self) -> None:
+        while self._queue:
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST))]
+            WAITING.set(len(self._queue))
+            try:
+                async with asyncio.timeout(STORE_SECONDS):
+                    await self._write(batch)
+            except TROUBLE as error:
+                log.warning("pushed events could not be stored", events=len(batch), error=repr(error)[:300])
+                _end(batch, NotNow("the database is away"))
+            except Exception as bug:  # whoever waits must be answered
+                log.exception("pushed events could not be stored", events=len(batch))
+                _end(batch, bug)
+            else:
+                _end(batch, None)
+
+    async def _write(self, batch: list[_Waiting]) -> None:
+        pages: dict[UUID, PageRef] = {}
+        parsed: dict[UUID, Parsed] = {}
+        for one in batch:
+            pages[one.page.id] = one.page
+            parsed.setdefault(one.page.id, Parsed()).extend(one.parsed)
+        arrivals = [(pages[page_id], WAY, parsed[page_id]) for page_id in sorted(pages)]
+        await self._feed.store_many(arrivals)
+        for page_id, came in parsed.items():
+            if found := marks(came):
+                await self._feed.store(pages[page_id], WAY, Parsed(), marks=found)
+        # Only announced: what became of the thread is compared with the network. Also for an event seen before:
+        # its first delivery may have ended between the two transactions.
+        if changed := [key for came in parsed.values() for key in to_compare(came)]:
+            await self._feed.forget(sorted(changed))
+        await self._stored(set(pages))
+
+
+def _end(batch: list[_Waiting], error: Exception | None) -> None:
+    for one in batch:
+        if one.done.done():
+            continue
+        if error is None:
+            one.done.set_result(None)
+        else:
+            one.done.set_exception(error)

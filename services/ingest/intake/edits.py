@@ -1,0 +1,226 @@
+"""Edits, deletions and restorations of stored messages: the former text is kept, and who deleted is marked."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, exists, insert, select, update
+
+from services.ingest.intake.statements import Arrival, Batch, Buried, Key, Told, bury, unbury
+from services.ingest.networks.port import Incoming
+from services.ingest.networks.sanitize import exact_json, storable
+from services.ingest.tokens.crypto import author_key
+from shared import clock
+from shared.database.sessions import WriteSession, driver_connection
+from shared.events.outbox import NewEvent
+from shared.tables.ingest import Message, MessageVersion
+
+ACTOR = "ingest"
+# A network may show a deleted message from its caches for a while; what still stands then was restored.
+STILL_SHOWN = timedelta(minutes=10)
+# Where the networks tell when the text was last edited.
+EDIT_TIMES = ("update_time", "edited")
+
+
+@dataclass
+class Taken:
+    """What a batch changed."""
+
+    new: int = 0
+    edited: int = 0
+    deleted: int = 0
+    restored: int = 0
+    events: list[NewEvent] = field(default_factory=list)
+
+
+async def apply_changes(
+    session: WriteSession,
+    batches: Sequence[Batch],
+    wanted: Mapping[Key, Sequence[Told]],
+    taken: Sequence[Taken],
+) -> None:
+    """Change what is stored as `wanted` says, item after item; deletions of the unknown leave tombstones."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for network, kind, external_id in sorted(wanted):
+        names.setdefault((network, kind), []).append(external_id)
+    missing = set(wanted)
+    for (network, kind), external_ids in names.items():
+        rows = await session.scalars(
+            select(Message)
+            .where(Message.network == network, Message.kind == kind, Message.external_id.in_(external_ids))
+            .order_by(Message.external_id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        for message in rows:
+            key = network, kind, message.external_id
+            missing.discard(key)
+            change = _Change(session, message)
+            for one in wanted[key]:
+                await change.apply(batches[one.batch], one.item, taken[one.batch])
+    await _of_the_unknown(session, batches, {key: wanted[key] for key in missing})
+
+
+async def apply_tombstones(
+    session: WriteSession,
+    buried: Mapping[Key, Buried],
+    fresh: Mapping[Key, Arrival],
+    taken: Sequence[Taken],
+) -> None:
+    """What was deleted before it came is stored as deleted then."""
+    for key in sorted(buried):
+        message = await session.get_one(Message, fresh[key].message_id)
+        at = min(buried[key].at, message.received_at)
+        await _Change(session, message).delete(
+            _deleter(message, buried[key].deleter_key), at, taken[fresh[key].batch]
+        )
+
+
+async def _of_the_unknown(
+    session: WriteSession, batches: Sequence[Batch], wanted: Mapping[Key, Sequence[Told]]
+) -> None:
+    gone, back = [], []
+    for key, told in wanted.items():
+        last = [one for one in told if one.item.happened in ("deleted", "restored")]
+        if not last:
+            continue
+        batch, item = batches[last[-1].batch], last[-1].item
+        if item.happened == "deleted":
+            gone.append((key, batch.page.id, _pseudonym(batch, item)))
+        else:
+            back.append(key)
+    await bury(session, gone)
+    if back:
+        await unbury(await driver_connection(session), back)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """Changes of one stored message, which is locked."""
+
+    session: WriteSession
+    message: Message
+
+    async def apply(self, batch: Batch, item: Incoming, taken: Taken) -> None:
+        message = self.message
+        if item.happened == "deleted":
+            if message.deleted_at is None:
+                await self.delete(_deleter(message, _pseudonym(batch, item)), clock.now(), taken)
+            return
+        if message.deleted_at is not None and _is_back(batch, item, message.deleted_at):
+            await self._set(deleted_at=None, deleted_by=None)
+            taken.restored += 1
+            taken.events.append(changed(message, "message.restored", {}))
+        if item.text is None or storable(item.text) == message.text:
+            return
+        if _seen_before_the_edit(batch, item, message):
+            return
+        told, known = _edit_time(item.raw), _edit_time(message.raw)
+        if told is not None and known is not None and told < known:
+            await self._slip_in(item)
+            return
+        await self._edit(item)
+        taken.edited += 1
+        taken.events.append(changed(message, "message.edited", {"version": message.version}))
+
+    async def delete(self, by: str, at: datetime, taken: Taken) -> None:
+        await self._set(deleted_at=at, deleted_by=by)
+        taken.deleted += 1
+        taken.events.append(changed(self.message, "message.deleted", {"deleted_by": by}))
+
+    async def _edit(self, item: Incoming) -> None:
+        now, message = clock.now(), self.message
+        await self._keep(message.text, message.attachments, message.raw, now)
+        await self._set(
+            text=storable(item.text or ""),
+            attachments=json.loads(exact_json(item.attachments)),
+            raw=dict(item.raw),
+            edited_at=now,
+            version=message.version + 1,
+        )
+
+    async def _slip_in(self, item: Incoming) -> None:
+        """An edit that was overtaken by a later one: its text is a former one, and the present text stays."""
+        text = storable(item.text or "")
+        known = exists().where(and_(MessageVersion.message_id == self.message.id, MessageVersion.text == text))
+        if await self.session.scalar(select(known)):
+            return
+        await self._keep(text, json.loads(exact_json(item.attachments)), dict(item.raw), clock.now())
+        await self._set(version=self.message.version + 1)
+
+    async def _keep(self, text: str, attachments: list[Any], raw: dict[str, Any], replaced_at: datetime) -> None:
+        await self.session.execute(
+            insert(MessageVersion).values(
+                message_id=self.message.id,
+                version=self.message.version,
+                text=text,
+                attachments=attachments,
+                raw=raw,
+                replaced_at=replaced_at,
+            )
+        )
+
+    async def _set(self, **values: Any) -> None:
+        await self.session.execute(
+            update(Message)
+            .where(Message.id == self.message.id)
+            .values(**values)
+            .execution_options(synchronize_session=False)
+        )
+        await self.session.refresh(self.message)
+
+
+def _is_back(batch: Batch, item: Incoming, deleted_at: datetime) -> bool:
+    if item.happened == "restored":
+        return True
+    return (
+        item.happened == "seen"
+        and item.text is not None
+        and batch.observed_at is not None
+        and batch.observed_at >= deleted_at + STILL_SHOWN
+    )
+
+
+def _seen_before_the_edit(batch: Batch, item: Incoming, message: Message) -> bool:
+    if item.happened != "seen" or batch.observed_at is None or message.edited_at is None:
+        return False
+    return message.edited_at >= batch.observed_at
+
+
+def _edit_time(raw: Mapping[str, Any]) -> int | None:
+    """When the network says that the text was last edited."""
+    for name in EDIT_TIMES:
+        value = raw.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None
+
+
+def _pseudonym(batch: Batch, item: Incoming) -> str | None:
+    return None if item.deleted_by is None else author_key(batch.page.network, item.deleted_by.native_id)
+
+
+def _deleter(message: Message, deleter_key: str | None) -> str:
+    """Who deleted, where the network tells: its author, or someone of the community."""
+    if deleter_key is None:
+        return "unknown"
+    return "author" if deleter_key == message.author_key else "community"
+
+
+def changed(message: Message, kind: str, data: dict[str, Any]) -> NewEvent:
+    """The event that a stored message changed."""
+    return NewEvent(
+        type=kind,
+        subject_id=message.id,
+        organisation_id=message.organisation_id,
+        actor=ACTOR,
+        data={
+            "page_id": str(message.page_id),
+            "network": message.network,
+            "kind": message.kind,
+            "thread_key": message.thread_key,
+            **data,
+        },
+    )

@@ -1,0 +1,201 @@
+"""The one door for all that comes in: idempotent, in batches.
+
+Whatever path brings an item, and however often, one row per (network, kind, external id) stands in the end.
+Edits keep the text before them, deletions keep the text and mark who and when. Events go out for changes only.
+What a network pushed under an event's id is taken once; what comes in the wrong order ends as in the right one.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import tuple_, update
+
+from services.ingest.intake.edits import ACTOR, Taken, apply_changes, apply_tombstones
+from services.ingest.intake.own_reply_matching import Spoken, adopt, lock_threads
+from services.ingest.intake.statements import (
+    Arrival,
+    Batch,
+    Key,
+    Told,
+    first_deliveries,
+    insert_messages,
+    keep_authors,
+    keep_originals,
+    key_of,
+    lock_pages,
+    set_aside,
+    unbury,
+)
+from services.ingest.networks.port import Incoming
+from shared import clock
+from shared.database.sessions import WriteSession, driver_connection
+from shared.events.outbox import NewEvent, emit
+from shared.ids import new_id
+from shared.tables.ingest import Message
+
+__all__ = ["Batch", "Taken", "take", "take_many"]
+
+
+async def take(session: WriteSession, batch: Batch) -> Taken:
+    """Store a batch in the session's transaction. Safe to repeat, whole or in part, in any order."""
+    (taken,) = await take_many(session, [batch])
+    return taken
+
+
+async def take_many(session: WriteSession, batches: Sequence[Batch]) -> list[Taken]:
+    """Store batches, of one page or of many, in the session's transaction; answers what each of them changed."""
+    taken = [Taken() for _ in batches]
+    await set_aside(session, batches)
+    if not any(batch.items for batch in batches):
+        return taken
+    connection = await driver_connection(session)
+    by_key: dict[Key, list[Told]] = defaultdict(list)
+    told = await first_deliveries(connection, batches)
+    for one in told:
+        by_key[key_of(batches[one.batch], one.item)].append(one)
+    await lock_pages(connection, batches, told)
+    first = {key: found for key, items in by_key.items() if (found := _storable(items)) is not None}
+    ordered = sorted(first)
+    # Our own answers are recognised under the lock that publishing holds too, taken in one order by all.
+    await lock_threads(session, {one.item.thread_key for one in first.values() if _speaks(one.item)})
+    pseudonyms = await keep_authors(connection, batches, (first[key] for key in ordered))
+    received_at = clock.now()
+    arrivals = {key: _arrival(key[0], first[key], pseudonyms) for key in ordered}
+    inserted = await insert_messages(connection, batches, list(arrivals.values()), received_at)
+    fresh = {key: one for key, one in arrivals.items() if one.message_id in inserted}
+    for one in fresh.values():
+        taken[one.batch].new += 1
+    received = [
+        *await _recognised(session, batches, fresh, taken, received_at),
+        *await _into_the_present(
+            session, batches, {key: one for key, one in arrivals.items() if key not in fresh}
+        ),
+    ]
+    buried = await unbury(connection, fresh)
+    living = {key for key in buried if fresh[key].item.happened == "restored"}
+    await apply_tombstones(session, {key: buried[key] for key in buried.keys() - living}, fresh, taken)
+    wanted, late = _remaining(by_key, fresh)
+    await apply_changes(session, batches, wanted, taken)
+    await keep_originals(connection, late)
+    await emit(session, *received, *(event for one in taken for event in one.events))
+    return taken
+
+
+def _storable(told: Sequence[Told]) -> Told | None:
+    """What a message is stored from: its announcement, which has the first words, else the first with words."""
+    worded = [one for one in told if one.item.text is not None]
+    announced = [one for one in worded if one.item.happened == "new"]
+    return next(iter(announced or worded), None)
+
+
+def _arrival(network: str, one: Told, pseudonyms: Mapping[tuple[str, str], str]) -> Arrival:
+    author = one.item.author
+    pseudonym = None if author is None else pseudonyms[network, author.native_id]
+    return Arrival(one.batch, one.item, new_id(), pseudonym)
+
+
+def _speaks(item: Incoming) -> bool:
+    """Whether the community says something in a thread: then it may be an answer of ours."""
+    return item.from_community and item.kind != "wall_post"
+
+
+def _remaining(
+    by_key: Mapping[Key, Sequence[Told]], fresh: Mapping[Key, Arrival]
+) -> tuple[dict[Key, list[Told]], list[tuple[Key, Incoming]]]:
+    """What is to be compared with stored rows, and announcements of what was stored before they came."""
+    inserted_from = {id(one.item) for one in fresh.values()}
+    wanted: dict[Key, list[Told]] = {}
+    late: list[tuple[Key, Incoming]] = []
+    for key, told in by_key.items():
+        changes = [one for one in told if one.item.happened != "new" and id(one.item) not in inserted_from]
+        if changes:
+            wanted[key] = changes
+        if key not in fresh:
+            late.extend(
+                (key, one.item) for one in told if one.item.happened == "new" and one.item.text is not None
+            )
+    return wanted, late
+
+
+async def _recognised(
+    session: WriteSession,
+    batches: Sequence[Batch],
+    fresh: Mapping[Key, Arrival],
+    taken: Sequence[Taken],
+    received_at: datetime,
+) -> list[NewEvent]:
+    """Adopt our own answers among the new messages; the events that these were received, in order of writing."""
+    spoken: dict[str, list[Spoken]] = defaultdict(list)
+    brought_by: dict[str, int] = {}
+    for (network, _, _), one in fresh.items():
+        item = one.item
+        if _speaks(item):
+            brought_by.setdefault(network, one.batch)
+            spoken[network].append(
+                Spoken(
+                    one.message_id,
+                    item.kind,
+                    item.external_id,
+                    item.thread_key,
+                    item.reply_to,
+                    item.text or "",
+                    item.url,
+                    item.written_at,
+                )
+            )
+    ours: dict[UUID, UUID] = {}
+    for network in sorted(spoken):
+        ours |= await adopt(session, network, spoken[network], taken[brought_by[network]].events)
+    in_order = sorted(fresh.values(), key=lambda one: (one.item.written_at, one.item.external_id))
+    return [_received(batches[one.batch], one, ours.get(one.message_id), received_at) for one in in_order]
+
+
+def _received(batch: Batch, one: Arrival, publication_id: UUID | None, received_at: datetime) -> NewEvent:
+    page, item = batch.page, one.item
+    return NewEvent(
+        type="message.received",
+        subject_id=one.message_id,
+        organisation_id=page.organisation_id,
+        actor=ACTOR,
+        data={
+            "page_id": str(page.id),
+            "network": page.network,
+            "kind": item.kind,
+            "thread_key": item.thread_key,
+            "author_key": one.author_key,
+            "from_community": item.from_community,
+            "publication_id": None if publication_id is None else str(publication_id),
+            "reply_to": item.reply_to,
+            "history": batch.history(item),
+            "written_at": item.written_at.isoformat(),
+            "received_at": received_at.isoformat(),
+        },
+    )
+
+
+async def _into_the_present(
+    session: WriteSession, batches: Sequence[Batch], known: Mapping[Key, Arrival]
+) -> list[NewEvent]:
+    """Citizens' messages that were stored as history and may open cases now: told once more, as received."""
+    wanted = {key: one for key, one in known.items() if batches[one.batch].open_cases}
+    if not wanted:
+        return []
+    rows = await session.execute(
+        update(Message)
+        .where(
+            tuple_(Message.network, Message.kind, Message.external_id).in_(sorted(wanted)),
+            Message.history,
+            ~Message.from_community,
+            Message.deleted_at.is_(None),
+        )
+        .values(history=False)
+        .returning(Message.id, Message.network, Message.kind, Message.external_id, Message.received_at)
+    )
+    found = [(row, wanted[row.network, row.kind, row.external_id]) for row in rows]
+    return [
+        _received(batches[one.batch], replace(one, message_id=row.id), None, row.received_at)
+        for row, one in sorted(found, key=lambda pair: (pair[1].item.written_at, pair[0].external_id))
+    ]

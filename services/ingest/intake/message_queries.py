@@ -1,0 +1,103 @@
+"""Reading what was stored."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
+
+from services.ingest.networks.sanitize import from_exact_json
+from services.ingest.schemas.messages import MessageDetail, MessageOut, VersionOut
+from shared import security_log
+from shared.api.pagination import Paging, inline_literal
+from shared.auth.callers import Caller
+from shared.http.problems import NotFound
+from shared.tables.ingest import Message, MessageVersion
+
+SHOWN = [getattr(Message, name) for name in MessageOut.model_fields]
+
+
+def shown(row: Message) -> MessageOut:
+    """A row as it crosses the wire."""
+    return MessageOut.model_validate(_values(row))
+
+
+def _values(row: Message) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in MessageOut.model_fields}
+    return {**values, "attachments": from_exact_json(row.attachments)}
+
+
+def narrowed(
+    network: str | None = None,
+    kind: str | None = None,
+    history: bool | None = None,
+    from_community: bool | None = None,
+    deleted_by: str | None = None,
+    **exact: UUID | str | None,
+) -> list[ColumnElement[bool]]:
+    """The conditions of a list that is narrowed to these values of its columns; null narrows nothing."""
+    few = (
+        (Message.network, network),
+        (Message.kind, kind),
+        (Message.history, history),
+        (Message.from_community, from_community),
+        (Message.deleted_by, deleted_by),
+    )
+    return [
+        *(column == inline_literal(value) for column, value in few if value is not None),
+        *(getattr(Message, name) == value for name, value in exact.items() if value is not None),
+    ]
+
+
+async def listed(
+    session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
+) -> list[Message]:
+    """Messages, last received first; one more than the page holds."""
+    query = (
+        select(Message)
+        .options(load_only(*SHOWN, raiseload=True))
+        .where(caller.scope(Message.organisation_id), *conditions)
+        .order_by(Message.received_at.desc(), Message.id.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after([Message.received_at, Message.id], [datetime.fromisoformat, UUID])
+    if after is not None:
+        query = query.where(after)
+    return list(await session.scalars(query))
+
+
+async def find(session: AsyncSession, caller: Caller, message_id: UUID) -> MessageDetail:
+    """A message that the caller may see, with its former texts. Raises `NotFound`."""
+    row = await session.scalar(
+        select(Message)
+        .options(load_only(*SHOWN, raiseload=True))
+        .where(Message.id == message_id, caller.scope(Message.organisation_id))
+    )
+    if row is None:
+        raise NotFound("No such message")
+    security_log.tell_read(caller.actor, "message", [message_id])
+    versions = await session.execute(
+        select(
+            MessageVersion.version,
+            MessageVersion.text,
+            MessageVersion.attachments,
+            MessageVersion.replaced_at,
+        )
+        .where(MessageVersion.message_id == message_id)
+        .order_by(MessageVersion.version)
+    )
+    return MessageDetail(
+        **_values(row),
+        versions=[
+            VersionOut(
+                version=one.version,
+                text=one.text,
+                attachments=from_exact_json(one.attachments),
+                replaced_at=one.replaced_at,
+            )
+            for one in versions
+        ],
+    )

@@ -1,0 +1,232 @@
+"""Recognising our own answers when they come back from the network.
+
+The community's words in a thread are ours when a publication has that external id, or when one that was sent there
+and is not known to be there has the same text and target, and they came after it was first sent. "After" goes by
+the network's own order and by what was stored then, never by a clock. Publishing and intake take the same lock of
+a thread.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm.attributes import set_committed_value
+
+from services.ingest.networks.catalogue import NETWORKS
+from services.ingest.networks.sanitize import same_words
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent
+from shared.logs import logger
+from shared.tables.ingest import Message, Publication
+
+log = logger(__name__)
+
+ACTOR = "ingest"
+# So many of a thread's latest items are looked at to tell how far it has come.
+LATEST = 500
+IN_FLIGHT = ("sending", "uncertain")
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Words of the community that are stored."""
+
+    message_id: UUID
+    kind: str
+    external_id: str
+    thread_key: str
+    reply_to: str | None
+    text: str
+    url: str
+    written_at: datetime
+
+
+def _lock_id(thread_key: str) -> int:
+    digest = hashlib.sha256(b"thread\n" + thread_key.encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)
+
+
+async def lock_threads(session: WriteSession, thread_keys: Iterable[str]) -> None:
+    """Be alone with these threads until the transaction ends; several are taken in one order by everyone."""
+    for lock in sorted({_lock_id(key) for key in thread_keys}):
+        await session.execute(select(func.pg_advisory_xact_lock(lock)))
+
+
+async def baseline(session: WriteSession, publication: Publication) -> dict[str, Any]:
+    """Return how far the thread has come before a first send: `sent_after` and `stood_before` of the publication.
+
+    What is stored in it may lag behind the network: words that came there meanwhile count as later. They are the
+    same words to the same person, so nobody misses an answer by that. The thread must be locked.
+    """
+    entry = NETWORKS[publication.network]
+    rows = await session.execute(
+        select(Message.external_id, Message.written_at, Message.from_community)
+        .where(Message.thread_key == publication.thread_key, Message.kind == publication.kind)
+        .order_by(Message.written_at.desc())
+        .limit(LATEST)
+    )
+    found = [(entry.position(row.external_id, row.written_at), row) for row in rows]
+    if not found:
+        return {"sent_after": None, "stood_before": []}
+    after = max(position for position, _ in found) - entry.slack
+    ours = [row.external_id for position, row in found if row.from_community and position >= after]
+    return {"sent_after": after, "stood_before": ours}
+
+
+async def adopt(
+    session: WriteSession, network: str, spoken: Sequence[Spoken], events: list[NewEvent]
+) -> dict[UUID, UUID]:
+    """Find which of the community's words are publications of ours: message id → publication id.
+
+    A publication that was in doubt, or had failed in doubt, becomes published; its event is appended. The threads
+    must be locked.
+    """
+    if not spoken:
+        return {}
+    candidates = list(
+        await session.scalars(
+            select(Publication)
+            .where(
+                Publication.network == network,
+                or_(
+                    Publication.external_id.in_([one.external_id for one in spoken]),
+                    Publication.thread_key.in_({one.thread_key for one in spoken})
+                    & Publication.sending_since.is_not(None)
+                    & Publication.external_id.is_(None),
+                ),
+            )
+            .order_by(Publication.id)
+            .with_for_update()
+        )
+    )
+    # A call in flight before one that was given up, then the earlier answer and part.
+    candidates.sort(key=lambda one: (one.status not in IN_FLIGHT, one.created_at, one.reply_id, one.part))
+    position = NETWORKS[network].position
+    ours: dict[UUID, UUID] = {}
+    for one in sorted(spoken, key=lambda item: (position(item.external_id, item.written_at), item.external_id)):
+        found = next((each for each in candidates if _named(each, one)), None)
+        found = found or next((each for each in candidates if _alike(each, one)), None)
+        if found is None:
+            continue
+        ours[one.message_id] = found.id
+        if found.status != "published":
+            events += await mark_published(
+                session, found, one.external_id, one.url, published_at=one.written_at, adopted=True, text=one.text
+            )
+    for message_id, publication_id in ours.items():
+        await session.execute(
+            update(Message).where(Message.id == message_id).values(publication_id=publication_id)
+        )
+    return ours
+
+
+async def adopt_stored(session: WriteSession, publication: Publication) -> list[NewEvent]:
+    """Look for publications of a thread among the words that are stored as somebody else's; answers the events.
+
+    They came before the publication was in doubt, or were another publication's by mistake.
+    """
+    rows = await session.scalars(
+        select(Message)
+        .where(
+            Message.network == publication.network,
+            Message.kind == publication.kind,
+            Message.thread_key == publication.thread_key,
+            Message.from_community,
+            Message.publication_id.is_(None),
+            Message.deleted_at.is_(None),
+        )
+        .order_by(Message.written_at.desc())
+        .limit(LATEST)
+    )
+    spoken = [
+        Spoken(row.id, row.kind, row.external_id, row.thread_key, row.reply_to, row.text, row.url, row.written_at)
+        for row in rows
+    ]
+    events: list[NewEvent] = []
+    await adopt(session, publication.network, spoken, events)
+    return events
+
+
+def _named(publication: Publication, one: Spoken) -> bool:
+    return publication.kind == one.kind and publication.external_id == one.external_id
+
+
+def _alike(publication: Publication, one: Spoken) -> bool:
+    """Return whether words are those of a publication that was sent and is not known to be in the network."""
+    if publication.external_id is not None or publication.kind != one.kind:
+        return False
+    entry = NETWORKS[publication.network]
+    untold = one.reply_to is None and not entry.tells_target(publication.thread_key)
+    sent = (publication.text, *publication.sent_texts)
+    return (
+        publication.thread_key == one.thread_key
+        and (untold or publication.target == one.reply_to)
+        and any(same_words(text, one.text) for text in sent)
+        and one.external_id not in publication.stood_before
+        and (
+            publication.sent_after is None
+            or entry.position(one.external_id, one.written_at) >= publication.sent_after
+        )
+    )
+
+
+async def mark_published(
+    session: WriteSession,
+    publication: Publication,
+    external_id: str,
+    url: str,
+    *,
+    published_at: datetime,
+    adopted: bool,
+    text: str | None = None,
+) -> list[NewEvent]:
+    """Mark a publication as published; return the event to emit once all parts of its answer are.
+
+    `text`: the words in the network: former ones where it was corrected after a call that took effect.
+    """
+    changes = {
+        "text": publication.text if text is None or same_words(text, publication.text) else text,
+        "status": "published",
+        "external_id": external_id,
+        "url": url,
+        "published_at": published_at,
+        "failure": None,
+        "version": publication.version + 1,
+    }
+    changed = update(Publication).where(Publication.id == publication.id)
+    await session.execute(changed.values(**changes, updated_at=func.clock_timestamp()))
+    for name, value in changes.items():
+        set_committed_value(publication, name, value)
+    log.info("published", publication_id=str(publication.id), adopted=adopted)
+    parts = [publication]
+    if publication.parts > 1:
+        parts = list(
+            await session.scalars(
+                select(Publication)
+                .where(Publication.reply_id == publication.reply_id)
+                .order_by(Publication.part)
+                .execution_options(populate_existing=True)
+            )
+        )
+    if any(part.status != "published" for part in parts):
+        return []
+    return [
+        NewEvent(
+            type="publication.published",
+            subject_id=parts[0].id,
+            organisation_id=publication.organisation_id,
+            actor=ACTOR,
+            data={
+                "reply_id": str(publication.reply_id),
+                "external_id": parts[0].external_id,
+                "external_ids": [part.external_id for part in parts],
+                "url": parts[0].url,
+                "published_at": max(part.published_at or published_at for part in parts).isoformat(),
+                "adopted": adopted,
+            },
+        )
+    ]

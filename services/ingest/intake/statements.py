@@ -1,0 +1,319 @@
+"""Statements of the intake: many rows each, in one order for everyone, so that no two transactions wait in a ring.
+
+Order of locks: seen events, pages, threads, authors, messages, publications, sources.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import insert
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.ingest.networks.port import Author, Incoming, PageRef, Unreadable
+from services.ingest.networks.sanitize import exact_json, plain, storable
+from services.ingest.tokens.crypto import author_key, encrypt
+from shared import clock
+from shared.database.sessions import WriteSession
+from shared.ids import new_id
+from shared.tables.base import encode_text
+from shared.tables.ingest import SetAside, Tombstone
+
+CHUNK = 500
+
+_INSERT = """
+INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, reply_to, author_key,
+    from_community, text, attachments, url, history, way_in, written_at, received_at, edited_at, version, raw)
+SELECT u.id, b.network, u.kind, u.external_id, b.page_id, b.organisation_id, u.thread_key, u.reply_to,
+    u.author_key, u.from_community, u.text, u.attachments::jsonb, u.url, u.history, b.way_in, u.written_at,
+    $1::timestamptz, CASE WHEN u.edited THEN $1::timestamptz END, CASE WHEN u.edited THEN 2 ELSE 1 END, u.raw::json
+FROM unnest($2::text[], $3::uuid[], $4::uuid[], $5::text[]) WITH ORDINALITY
+    AS b(network, page_id, organisation_id, way_in, number)
+JOIN unnest($6::uuid[], $7::integer[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+    $13::boolean[], $14::text[], $15::text[], $16::text[], $17::boolean[], $18::timestamptz[], $19::boolean[],
+    $20::text[]) WITH ORDINALITY
+    AS u(id, batch, kind, external_id, thread_key, reply_to, author_key, from_community, text, attachments, url,
+         history, written_at, edited, raw, position) ON b.number = u.batch + 1
+ORDER BY u.position
+ON CONFLICT (network, kind, external_id) DO NOTHING
+RETURNING id
+"""
+
+_AUTHORS = """
+INSERT INTO authors (author_key, network, identity, created_at, updated_at)
+SELECT u.author_key, u.network, u.identity, $1::timestamptz, $1::timestamptz
+FROM unnest($2::text[], $3::text[], $4::bytea[], $5::boolean[]) AS u(author_key, network, identity, named)
+WHERE u.named OR NOT EXISTS (SELECT FROM authors a WHERE a.author_key = u.author_key)
+ON CONFLICT (author_key) DO UPDATE SET identity = excluded.identity, updated_at = excluded.updated_at
+"""
+
+_SEEN = """
+INSERT INTO seen_events (page_id, event_id, created_at)
+SELECT u.page_id, u.event_id, $1::timestamptz FROM unnest($2::uuid[], $3::text[]) AS u(page_id, event_id)
+ON CONFLICT DO NOTHING
+RETURNING page_id, event_id
+"""
+
+_FORMER = """
+INSERT INTO message_versions (message_id, version, text, attachments, raw, replaced_at)
+SELECT m.id, 1, u.text, u.attachments::jsonb, u.raw::json, m.edited_at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+    AS u(network, kind, external_id, text, attachments, raw)
+JOIN messages m ON (m.network, m.kind, m.external_id) = (u.network, u.kind, u.external_id)
+WHERE m.version > 1 AND m.edited_at IS NOT NULL AND m.text <> u.text
+ON CONFLICT DO NOTHING
+"""
+
+_UNBURY = """
+DELETE FROM tombstones t
+USING unnest($1::text[], $2::text[], $3::text[]) AS u(network, kind, external_id)
+WHERE (t.network, t.kind, t.external_id) = (u.network, u.kind, u.external_id)
+RETURNING t.network, t.kind, t.external_id, t.deleter_key, t.created_at
+"""
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Items of one page that came by one way.
+
+    `open_cases`: what was written before the page's go-live moment is no history.
+    """
+
+    page: PageRef
+    way: str
+    items: Sequence[Incoming]
+    unreadable: Sequence[Unreadable] = ()
+    observed_at: datetime | None = None
+    open_cases: bool = False
+
+    def history(self, item: Incoming) -> bool:
+        """Whether it was written before anyone promised to answer here."""
+        return not self.open_cases and item.written_at < self.page.live_from
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An item and the number of the batch that told it."""
+
+    batch: int
+    item: Incoming
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival(Told):
+    """An item that is stored as a message of its own unless it is there already."""
+
+    message_id: UUID
+    author_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """A deletion that was announced before its message."""
+
+    deleter_key: str | None
+    at: datetime
+
+
+def key_of(batch: Batch, item: Incoming) -> Key:
+    """What makes a message unique."""
+    return batch.page.network, item.kind, item.external_id
+
+
+async def set_aside(session: WriteSession, batches: Sequence[Batch]) -> None:
+    """Keep what no parser understood."""
+    now = clock.now()
+    rows = [
+        {
+            "id": new_id(),
+            "network": batch.page.network,
+            "page_id": batch.page.id,
+            "way_in": batch.way,
+            "reason": plain(one.reason),
+            "raw": _written(one.raw),
+            "created_at": now,
+        }
+        for batch in batches
+        for one in batch.unreadable
+    ]
+    if rows:
+        await session.execute(insert(SetAside), rows)
+
+
+def _written(raw: object) -> str:
+    """Return a payload as JSON; what nests too deep for that is told in words instead."""
+    try:
+        return json.dumps(raw, default=repr)
+    except RecursionError:
+        return json.dumps("the payload nests too deep to be kept")
+
+
+async def first_deliveries(connection: asyncpg.Connection, batches: Sequence[Batch]) -> list[Told]:
+    """All items, but those of events that came before, then or now; the events are noted as seen."""
+    told = [Told(number, item) for number, batch in enumerate(batches) for item in batch.items]
+    named = {_event(batches, one) for one in told if one.item.event_id is not None}
+    if not named:
+        return told
+    ordered = sorted(named)
+    rows = await connection.fetch(_SEEN, clock.now(), [page for page, _ in ordered], [name for _, name in ordered])
+    fresh = {(UUID(bytes=row["page_id"].bytes), row["event_id"]) for row in rows}
+    kept, repeated = [], set()
+    for one in told:
+        if one.item.event_id is not None:
+            event = _event(batches, one)
+            what = (event, one.item.kind, one.item.external_id, one.item.happened)
+            if event not in fresh or what in repeated:
+                continue
+            repeated.add(what)
+        kept.append(one)
+    return kept
+
+
+def _event(batches: Sequence[Batch], one: Told) -> tuple[UUID, str]:
+    return batches[one.batch].page.id, plain(one.item.event_id or "")
+
+
+async def lock_pages(connection: asyncpg.Connection, batches: Sequence[Batch], told: Sequence[Told]) -> None:
+    """Messages and deletions of a page must not pass each other unseen.
+
+    Deletions are alone with the page, everything else shares it: a deletion sees the message that was committed
+    before it, or the message sees the tombstone.
+    """
+    alone = {batches[one.batch].page.id for one in told if one.item.happened == "deleted"}
+    pages = sorted({batches[one.batch].page.id for one in told})
+    for page in pages:
+        shared = "" if page in alone else "_shared"
+        # 64 bits of a UUIDv7's random part: two pages with one lock would only wait for each other.
+        lock = int.from_bytes(page.bytes[8:], signed=True)
+        await connection.execute(f"SELECT pg_advisory_xact_lock{shared}($1)", lock)
+
+
+async def keep_authors(
+    connection: asyncpg.Connection, batches: Sequence[Batch], told: Iterable[Told]
+) -> dict[tuple[str, str], str]:
+    """Keep who wrote, encrypted; answers pseudonyms by network and native id.
+
+    A name once told is not forgotten when a later answer tells none.
+    """
+    people: dict[tuple[str, str], Author] = {}
+    for one in told:
+        author = one.item.author
+        if author is None:
+            continue
+        who = batches[one.batch].page.network, author.native_id
+        if who not in people or author.name:
+            people[who] = author
+    if not people:
+        return {}
+    keys = {who: author_key(*who) for who in people}
+    ordered = sorted(people, key=keys.__getitem__)
+    authors = [people[who] for who in ordered]
+    await connection.execute(
+        _AUTHORS,
+        clock.now(),
+        [keys[who] for who in ordered],
+        [network for network, _ in ordered],
+        [encrypt({"id": one.native_id, "name": one.name, "url": one.url}) for one in authors],
+        [one.name is not None for one in authors],
+    )
+    return keys
+
+
+async def insert_messages(
+    connection: asyncpg.Connection,
+    batches: Sequence[Batch],
+    rows: Sequence[Arrival],
+    received_at: datetime,
+) -> set[UUID]:
+    """Insert what is not there yet; answers the ids that were inserted."""
+    inserted: set[UUID] = set()
+    pages = [batch.page for batch in batches]
+    common = (
+        received_at,
+        [page.network for page in pages],
+        [page.id for page in pages],
+        [page.organisation_id for page in pages],
+        [batch.way for batch in batches],
+    )
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        items = [one.item for one in chunk]
+        found = await connection.fetch(
+            _INSERT,
+            *common,
+            [one.message_id for one in chunk],
+            [one.batch for one in chunk],
+            [item.kind for item in items],
+            [item.external_id for item in items],
+            [item.thread_key for item in items],
+            [item.reply_to for item in items],
+            [one.author_key for one in chunk],
+            [item.from_community for item in items],
+            [encode_text(storable(item.text or "")) for item in items],
+            [exact_json(item.attachments) for item in items],
+            [plain(item.url) for item in items],
+            [batches[one.batch].history(one.item) for one in chunk],
+            [item.written_at for item in items],
+            [item.happened == "edited" for item in items],
+            [json.dumps(item.raw) for item in items],
+        )
+        inserted.update(UUID(bytes=row["id"].bytes) for row in found)
+    return inserted
+
+
+async def keep_originals(connection: asyncpg.Connection, late: Sequence[tuple[Key, Incoming]]) -> None:
+    """Announcements that came after an edit of theirs: their text is the version before it."""
+    if late:
+        await connection.execute(
+            _FORMER,
+            [key[0] for key, _ in late],
+            [key[1] for key, _ in late],
+            [key[2] for key, _ in late],
+            [encode_text(storable(item.text or "")) for _, item in late],
+            [exact_json(item.attachments) for _, item in late],
+            [json.dumps(item.raw) for _, item in late],
+        )
+
+
+async def unbury(connection: asyncpg.Connection, keys: Collection[Key]) -> dict[Key, Buried]:
+    """Take away the tombstones of these messages, and answer what they said."""
+    if not keys:
+        return {}
+    ordered = sorted(keys)
+    rows = await connection.fetch(
+        _UNBURY, [key[0] for key in ordered], [key[1] for key in ordered], [key[2] for key in ordered]
+    )
+    return {
+        (row["network"], row["kind"], row["external_id"]): Buried(row["deleter_key"], row["created_at"])
+        for row in rows
+    }
+
+
+async def bury(session: WriteSession, deletions: Iterable[tuple[Key, UUID, str | None]]) -> None:
+    """Remember deletions (message, page, deleter) of messages that have not come yet."""
+    now = clock.now()
+    rows = [
+        {
+            "network": network,
+            "kind": kind,
+            "external_id": external_id,
+            "page_id": page_id,
+            "deleter_key": deleter,
+            "created_at": now,
+        }
+        for (network, kind, external_id), page_id, deleter in sorted(deletions, key=lambda one: one[0])
+    ]
+    if not rows:
+        return
+    statement = upsert(Tombstone)
+    statement = statement.on_conflict_do_update(
+        index_elements=[Tombstone.network, Tombstone.kind, Tombstone.external_id],
+        set_={"deleter_key": statement.excluded.deleter_key},
+        where=Tombstone.deleter_key.is_(None) & statement.excluded.deleter_key.is_not(None),
+    )
+    await session.execute(statement, rows)

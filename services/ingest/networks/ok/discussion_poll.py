@@ -1,0 +1,249 @@
+"""Polling discussions: one list tells which discussions of all groups moved, and those are read on."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from services.ingest.networks.calls import CallError, NoToken, Treatment
+from services.ingest.networks.ok import ok_payloads
+from services.ingest.networks.ok.cooldowns import Rests, concerns_it_alone, words
+from services.ingest.networks.ok.discussion_list import Listing
+from services.ingest.networks.ok.discussion_reader import Reader
+from services.ingest.networks.ok.ok_errors import NETWORK
+from services.ingest.networks.ok.ok_payloads import Shown
+from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, ThreadMark
+from services.ingest.networks.retry import TROUBLE, rounds
+from services.ingest.settings import IngestSettings
+from shared import clock
+from shared.logs import logger
+
+log = logger(__name__)
+
+WAY = "discussions_poll"
+# How many discussions are read before the top of the list is looked at again, and how many at once.
+SLICE = 50
+AT_ONCE = 4
+# A mark whose second is not over: the same second may bring more without another count.
+UNSETTLED = "~"
+SETTLED_AFTER = timedelta(minutes=5)
+# How long a trouble with one discussion stays at its source before the next good look replaces it, in seconds.
+TOLD_SECONDS = 10.0
+FIRST_REST, MOST_REST = 2.0, 120.0
+# How often good looks are told of, in seconds: each is a row of every page.
+WELL_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A discussion that differs from what is stored; `whole`: reading on from its anchor does not mend that."""
+
+    page: PageRef
+    shown: Shown
+    known: ThreadMark | None
+    whole: bool = False
+
+    @property
+    def place(self) -> str:
+        """Its name in our keys."""
+        return self.shown.place
+
+    @property
+    def thread_key(self) -> str:
+        """The key of its thread."""
+        return f"ok:{self.shown.place}"
+
+
+class Discussions:
+    """Reads what is new in the discussions of all groups of the registry."""
+
+    def __init__(
+        self, reader: Reader, listing: Listing, accounts: Accounts, feed: Feed, settings: IngestSettings
+    ) -> None:
+        self._reader = reader
+        self._listing = listing
+        self._accounts = accounts
+        self._feed = feed
+        self._settings = settings
+        self._rests = Rests()
+        self._todo: dict[str, Moved] = {}
+        self._pages: frozenset[str] = frozenset()
+        self._told: dict[UUID, tuple[float, str]] = {}
+        self._welled_at = 0.0
+        self._welled: frozenset[str] = frozenset()
+
+    async def run(self) -> None:
+        """Look for ever."""
+        self._listing.walk_now()
+        await rounds(WAY, self._round)
+
+    def look_soon(self, page: PageRef) -> None:
+        """Walk the list down again, and ask for what this page was refused."""
+        self._listing.walk_soon()
+        for one in self._todo.values():
+            if one.page.id == page.id:
+                self._rests.wake(one.place)
+
+    async def _round(self) -> float:
+        pages = frozenset(page.external_id for page in self._accounts.pages(NETWORK))
+        if not pages <= self._pages:
+            self._listing.walk_now()
+        self._pages = pages
+        now = asyncio.get_running_loop().time()
+        try:
+            trouble = await self._list()
+            left = await self._take()  # what is put down already needs no list
+            if trouble is not None:
+                raise trouble
+        except TROUBLE as error:
+            for page in self._accounts.pages(NETWORK):
+                self._feed.failed(page, WAY, str(error))
+            self._welled = frozenset()
+            raise
+        self._tell(pages, now)
+        return 0.05 if left or self._listing.walking else self._settings.ok_discussions_seconds
+
+    def _tell(self, pages: frozenset[str], now: float) -> None:
+        """Tell how the look went: of single troubles each time, of the rest now and then."""
+        every = now - self._welled_at >= WELL_SECONDS or pages != self._welled
+        if every:
+            self._welled_at, self._welled = now, pages
+        for page in self._accounts.pages(NETWORK):
+            until, told = self._told.get(page.id, (0.0, ""))
+            if until > now:
+                self._feed.failed(page, WAY, told)  # what was stored of the page meanwhile has replaced it
+            elif self._told.pop(page.id, None) is not None or every:
+                self._feed.well(page, WAY)
+
+    async def _list(self) -> Exception | None:
+        try:
+            await self._listing.top(self._notice)
+            await self._listing.walk_on(self._notice)
+        except TROUBLE as error:
+            return error
+        return None
+
+    async def _notice(self, rows: list[Shown]) -> bool:
+        """Put down the discussions that differ from what is stored; says whether there are any."""
+        found = [(page, one) for one in rows if (page := self._accounts.page(NETWORK, one.group)) is not None]
+        known = await self._feed.marks([f"ok:{one.place}" for _, one in found])
+        held = await self._feed.differing({f"ok:{one.place}": one.count for _, one in found})
+        news = False
+        for page, one in found:
+            key = f"ok:{one.place}"
+            mark, living = known.get(key), held.get(key)
+            waiting = self._todo.get(one.place)
+            marker = None if mark is None else mark.marker
+            if marker == one.marker and living is None:
+                continue
+            if waiting is not None and waiting.shown.marker == one.marker:
+                continue
+            if waiting is not None:
+                self._rests.wake(one.place)
+            # Fewer comments than we hold, or read on to here and still others than we hold.
+            here = (marker or "").removeprefix(UNSETTLED) == one.marker
+            whole = living is not None and (living > one.count or here)
+            self._todo[one.place] = Moved(page, one, mark, whole)
+            news = True
+        return news
+
+    async def _take(self) -> bool:
+        """Read the freshest of what is put down; says whether more could be read now."""
+        for place, one in list(self._todo.items()):
+            if self._accounts.page(NETWORK, one.page.external_id) is None:
+                del self._todo[place]
+        due = [one for one in self._todo.values() if not self._rests.rests(one.place)]
+        due.sort(
+            key=lambda one: "" if one.shown.active_at is None else one.shown.active_at.isoformat(), reverse=True
+        )
+        now = due[:SLICE]
+        if not now:
+            return False
+        await self._unknown_topics([one for one in now if one.known is None])
+        gate = asyncio.Semaphore(AT_ONCE)
+        troubles = await asyncio.gather(*(self._one(one, gate) for one in now))
+        for trouble in troubles:
+            if trouble is not None:
+                raise trouble
+        return len(due) > len(now)
+
+    async def _one(self, one: Moved, gate: asyncio.Semaphore) -> Exception | None:
+        """Read one discussion; answers a trouble that concerns all of them."""
+        async with gate:
+            try:
+                await self._comments(one)
+            except TROUBLE as error:
+                return self._troubled(one, error)
+        self._rests.back(one.place)
+        if self._todo.get(one.place) is one:
+            del self._todo[one.place]
+        return None
+
+    def _troubled(self, one: Moved, error: Exception) -> Exception | None:
+        told = str(error)
+        alone = concerns_it_alone(error)
+        if isinstance(error, CallError) and alone:
+            told = words(error, f"обсуждение {one.place}")
+            self._rests.rest(one.place, self._settings.ok_closed_seconds)
+        elif isinstance(error, NoToken) or (
+            isinstance(error, CallError) and error.treatment is not Treatment.AGAIN
+        ):
+            return error
+        else:
+            self._rests.stumbled(one.place, FIRST_REST, MOST_REST)
+        self._told[one.page.id] = asyncio.get_running_loop().time() + TOLD_SECONDS, told
+        log.warning("a discussion was not read", place=one.place, error=str(error)[:200], closed=alone)
+        return None
+
+    async def _unknown_topics(self, moved: list[Moved]) -> None:
+        """Store topics that are not known yet, before their comments."""
+        wanted = {
+            one.place: one.page
+            for one in moved
+            if ok_payloads.discussion_of(one.place)[0] == ok_payloads.GROUP_TOPIC
+        }
+        if not wanted:
+            return
+        observed_at = clock.now()
+        try:
+            by_page = await self._reader.by_ids(wanted)
+        except CallError as error:
+            if not concerns_it_alone(error):
+                raise
+            by_page = []
+            # One of them spoils the answer for all; what is wrong with it its comments will tell.
+            for place, page in wanted.items():
+                try:
+                    by_page += await self._reader.by_ids({place: page})
+                except CallError as single:
+                    if not concerns_it_alone(single):
+                        raise
+                    log.warning("a topic was not read", place=place, error=str(single)[:200])
+        for page, parsed in by_page:
+            await self._feed.store(page, WAY, parsed, observed_at=observed_at)
+
+    async def _comments(self, one: Moved) -> None:
+        """Read a discussion on from its anchor; whole, when comments have vanished from it."""
+        observed_at = clock.now()
+        before = count_of(one.known)
+        whole = one.whole or one.known is None or one.known.anchor is None or one.shown.count < before
+        anchor = None if whole or one.known is None else one.known.anchor
+        parsed, count = Parsed(), None
+        if one.shown.count or before or one.whole:
+            if whole:
+                count = one.shown.count
+                parsed, anchor = await self._reader.compared(one.page, one.place, count, self._feed)
+            else:
+                parsed, anchor = await self._reader.comments(one.page, one.place, anchor)
+        marker = one.shown.marker
+        old = one.shown.active_at is not None and one.shown.active_at < observed_at - SETTLED_AFTER
+        if not old and (one.known is None or one.known.marker != UNSETTLED + marker):
+            marker = UNSETTLED + marker
+        mark = ThreadMark(one.thread_key, marker, anchor, count)
+        await self._feed.store(one.page, WAY, parsed, observed_at=observed_at, marks=[mark])
+
+
+def count_of(mark: ThreadMark | None) -> int:
+    """How many comments a discussion had when it was read."""
+    tail = (mark.marker or "").rpartition("|")[2] if mark is not None else ""
+    return int(tail) if tail.isdigit() else 0

@@ -1,0 +1,191 @@
+"""Calls to OK: signed REST calls with a user's session, and the Bot API with a group's token."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import stamina
+
+from services.ingest.networks.calls import (
+    OF_THE_TOKEN,
+    CallError,
+    CallLost,
+    NoToken,
+    TokenUnfit,
+    Treatment,
+    in_time,
+    lost,
+    spend,
+    tell,
+    turn,
+)
+from services.ingest.networks.ok.ok_errors import EFFECTS, NETWORK, treatment
+from services.ingest.networks.port import Accounts, Credential, TokenKind
+from services.ingest.settings import IngestSettings
+from services.ingest.tokens.token_metrics import count_call
+
+# A read changes hands between tokens this often at most.
+HANDS = 8
+_UNSIGNED = {"access_token", "session_key", "sig"}
+# There is no envelope: an answer without its list is none, and is asked for again.
+_LISTS = {
+    "discussions.getComments": "comments",
+    "graph.chats.get": "chats",
+    "graph.messages.get": "messages",
+}
+
+
+def signature(params: Mapping[str, str], secret: str) -> str:
+    """The network's signature: MD5 of the sorted parameters and the secret, by its own rule."""
+    signed = "".join(f"{key}={value}" for key, value in sorted(params.items()) if key not in _UNSIGNED)
+    return hashlib.md5((signed + secret).encode(), usedforsecurity=False).hexdigest()
+
+
+def session_secret(credential: Credential) -> str:
+    """The secret of a session: given, or made of the token and the application's secret."""
+    if credential.session_secret_key:
+        return credential.session_secret_key
+    material = credential.token + (credential.application_secret_key or "")
+    return hashlib.md5(material.encode(), usedforsecurity=False).hexdigest()
+
+
+def transient(error: Exception) -> bool:
+    """Whether a read is worth another try right away."""
+    if isinstance(error, CallError):
+        return error.treatment is Treatment.AGAIN
+    return isinstance(error, CallLost)
+
+
+class OkClient:
+    """Speaks to both APIs under the tokens' limits and tells the accounts when a token is in trouble."""
+
+    def __init__(self, http: aiohttp.ClientSession, accounts: Accounts, settings: IngestSettings) -> None:
+        self._http = http
+        self._accounts = accounts
+        self._settings = settings
+        self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_seconds)
+
+    def user(self, method: str) -> Credential:
+        """A usable user session. Raises `NoToken`."""
+        found = self._accounts.credential(NETWORK, TokenKind.USER, method=method)
+        if found is None:
+            raise NoToken(f"no usable user session for {method}")
+        return found
+
+    def group(self, page_id: Any, method: str) -> Credential:
+        """The usable token of a group. Raises `NoToken`."""
+        found = self._accounts.credential(NETWORK, TokenKind.GROUP, page_id, method=method)
+        if found is None:
+            raise NoToken(f"no usable token of the group for {method}")
+        return found
+
+    async def read(self, method: str, **params: Any) -> Any:
+        """Call a REST method that changes nothing: transient failures are tried again a few times, and when a
+        session is refused, the next takes over.
+        """
+        for _ in range(HANDS):
+            try:
+                async for attempt in stamina.retry_context(on=transient, attempts=4, wait_initial=0.3, wait_max=4):
+                    with attempt:
+                        return await self.call(self.user(method), method, **params)
+            except CallError as error:
+                if error.treatment not in OF_THE_TOKEN:
+                    raise
+            except TokenUnfit:
+                continue  # it died, or its budget was spent, while this call waited for its turn
+        raise NoToken(f"{HANDS} sessions in a row were refused for {method}")
+
+    async def call(
+        self, credential: Credential, method: str, *, not_after: float | None = None, **params: Any
+    ) -> Any:
+        """Call a REST method once; answers its JSON value. Past `not_after`, on `ticks`, nothing is sent.
+
+        Raises `CallError`, `CallLost`, or `TokenUnfit` when the token may not be used any more: nothing was sent.
+        """
+        form = {key: _plain(value) for key, value in params.items() if value is not None and value != ""}
+        form |= {"method": method, "format": "json"}
+        if credential.application_key:
+            form["application_key"] = credential.application_key
+        form["sig"] = signature(form, session_secret(credential))
+        form["access_token"] = credential.token
+        url = f"{self._settings.ok_api_url}/fb.do"
+        return await self._answer(credential, method, "POST", url, not_after, data=form)
+
+    async def read_graph(self, credential: Credential, path: str, **query: Any) -> Any:
+        """GET of the Bot API; transient failures are tried again a few times."""
+        async for attempt in stamina.retry_context(on=transient, attempts=4, wait_initial=0.3, wait_max=4):
+            with attempt:
+                return await self.graph(credential, path, query=query)
+        raise AssertionError("unreachable: the retry either returns or raises")
+
+    async def graph(
+        self,
+        credential: Credential,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        not_after: float | None = None,
+    ) -> Any:
+        """One call of the Bot API, a POST when there is a body. Raises as `call` does."""
+        params = {key: _plain(value) for key, value in (query or {}).items() if value is not None}
+        params["access_token"] = credential.token  # this API takes it nowhere else
+        url = f"{self._settings.ok_api_url}/graph/me/{path}"
+        method = graph_method(path, posting=body is not None)
+        if body is None:
+            return await self._answer(credential, method, "GET", url, not_after, params=params)
+        headers = {"Content-Type": "application/json;charset=utf-8"}
+        data = json.dumps(body).encode()
+        sent = {"params": params, "data": data, "headers": headers}
+        return await self._answer(credential, method, "POST", url, not_after, **sent)
+
+    async def _answer(
+        self, credential: Credential, method: str, verb: str, url: str, not_after: float | None, **request: Any
+    ) -> Any:
+        await turn(credential.id, self._settings.ok_calls_a_second)
+        if await self._accounts.admit(credential, method) is None:
+            raise TokenUnfit(f"the token may not be used for {method} now")
+        spend(NETWORK, method)
+        started = time.perf_counter()
+        try:
+            in_time(not_after)
+            request |= {"timeout": self._timeout, "trace_request_ctx": {"not_after": not_after}}
+            async with self._http.request(verb, url, **request) as answer:
+                body = json.loads(await answer.read())
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            count_call(NETWORK, method, "lost", started)
+            raise lost(NETWORK, method, error) from None
+        if isinstance(body, dict) and "error_code" in body:
+            raise await self._refused(credential, method, body, started)
+        if (name := _LISTS.get(method)) and not (isinstance(body, dict) and isinstance(body.get(name), list)):
+            count_call(NETWORK, method, "unreadable", started)
+            raise CallLost(NETWORK, method, f"no {name} in the answer")
+        count_call(NETWORK, method, "answered", started)
+        await self._accounts.answered(credential, method)
+        return body
+
+    async def _refused(
+        self, credential: Credential, method: str, error: dict[str, Any], started: float
+    ) -> CallError:
+        code = error.get("error_code")
+        code = code if isinstance(code, int) else 0
+        text = str(error.get("error_msg", "")).replace(credential.token, "…")[:200]
+        kind = treatment(code)
+        count_call(NETWORK, method, kind.value, started)
+        failure = CallError(NETWORK, method, code, text, kind)
+        await tell(self._accounts, credential, failure, EFFECTS.get(kind))
+        return failure
+
+
+def graph_method(path: str, *, posting: bool = False) -> str:
+    """The name of a Bot API call, as limits are kept for it."""
+    return f"graph.{path.partition('/')[0]}.{'post' if posting else 'get'}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,221 @@
+"""A walk over all that OK holds of a group: topics with their comments, discussions that moved, messages."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from services.ingest.networks.calls import CallError, NoToken
+from services.ingest.networks.ok import ok_payloads
+from services.ingest.networks.ok.chats import Chats
+from services.ingest.networks.ok.cooldowns import concerns_it_alone, words
+from services.ingest.networks.ok.discussion_list import Listing
+from services.ingest.networks.ok.discussion_poll import WAY
+from services.ingest.networks.ok.discussion_reader import Reader
+from services.ingest.networks.ok.ok_payloads import Shown
+from services.ingest.networks.port import Feed, PageRef, Parsed, Walked
+from shared import clock
+
+STEPS = ("topics", "list", "chats")
+# How much of the work lies before each of them, as a rule.
+BEFORE = {"topics": 0.0, "list": 0.6, "chats": 0.85, "done": 1.0}
+
+
+class Walk:
+    """One group's walk.
+
+    The cursor is `{step, anchor, after}`: the page of a list that is being worked on, and what was done of it
+    last. Done again, a step stores the same.
+    """
+
+    def __init__(
+        self,
+        page: PageRef,
+        since: datetime,
+        *,
+        reader: Reader,
+        listing: Listing,
+        chats: Chats,
+        feed: Feed,
+    ) -> None:
+        self._page = page
+        self._since = since
+        self._reader = reader
+        self._listing = listing
+        self._chats = chats
+        self._feed = feed
+        self._started = clock.now()
+        self._share = 0.0
+
+    async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+        """Go on from the cursor to the end."""
+        ways = {"topics": self._topics, "list": self._list, "chats": self._messages}
+        first = str(cursor.get("step", STEPS[0]))
+        todo = STEPS[STEPS.index(first) :] if first in STEPS else ()
+        for step in todo:
+            try:
+                async for walked in ways[step](cursor if step == first else {}):
+                    yield walked
+            except CallError as error:
+                if not concerns_it_alone(error):
+                    raise
+                self._feed.failed(self._page, WAY, words(error, f"группа {self._page.external_id}"))
+            except NoToken:
+                if step != "chats":
+                    raise
+            following = [*STEPS, "done"][STEPS.index(step) + 1]
+            yield Walked(
+                parsed=Parsed(),
+                observed_at=clock.now(),
+                cursor={"step": following},
+                share=BEFORE[following],
+            )
+
+    async def _topics(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+        """Topics of the group written since, newest first, each with all its comments since."""
+        anchor, after = cursor.get("anchor"), cursor.get("after")
+        while True:
+            observed_at = clock.now()
+            found = await self._reader.topics(self._page, anchor)
+            places = [item.external_id for item in found.parsed.items]
+            fresh = _since(found.parsed, self._since)
+            if after not in places:
+                yield self._step("topics", fresh, observed_at, anchor=anchor, done=self._by_time(found.parsed))
+            others = await self._feed.differing(_threads(found.counts), whole=True)
+            for place in _rest(places, after):
+                if not found.counts.get(place, 1) and f"ok:{place}" not in others:
+                    continue
+                done = self._by_time(found.parsed)
+                async for walked in self._comments("topics", place, found.counts.get(place), anchor, done):
+                    yield walked
+            # Comments under older topics are found by the list of discussions.
+            if found.anchor is None or (found.parsed.items and not fresh.items):
+                return
+            anchor, after = found.anchor, None
+
+    async def _list(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+        """Discussions of the group that moved since, under whatever they are."""
+        if self._listing.walked_since(self._since):
+            shown = self._listing.of_group(self._page.external_id, self._since)
+            async for walked in self._discussions(shown, cursor.get("after"), None):
+                yield walked
+            return
+        anchor, after = cursor.get("anchor"), cursor.get("after")
+        while True:
+            rows, following = await self._listing.page(anchor)
+            here = [
+                one
+                for one in rows
+                if one.group == self._page.external_id and (one.active_at is None or one.active_at >= self._since)
+            ]
+            async for walked in self._discussions(here, after, anchor):
+                yield walked
+            oldest = min((one.active_at for one in rows if one.active_at), default=None)
+            if following is None or (oldest is not None and oldest < self._since):
+                return
+            anchor, after = following, None
+            yield self._step("list", Parsed(), clock.now(), anchor=anchor, done=self._passed(oldest))
+
+    async def _discussions(
+        self, shown: Sequence[Shown], after: str | None, anchor: str | None
+    ) -> AsyncIterator[Walked]:
+        places = sorted(one.place for one in shown)
+        unread = [place for place in places if after is None or place > after]
+        counts = {one.place: one.count for one in shown}
+        topics = [place for place in unread if ok_payloads.discussion_of(place)[0] == ok_payloads.GROUP_TOPIC]
+        for start in range(0, len(topics), 50):
+            observed_at = clock.now()
+            wanted = dict.fromkeys(topics[start : start + 50], self._page)
+            for _, parsed in await self._reader.by_ids(wanted):
+                fresh = _since(parsed, self._since)
+                yield self._step("list", fresh, observed_at, anchor=anchor, after=after, done=0.0)
+        others = await self._feed.differing(_threads(counts), whole=True)
+        for number, place in enumerate(unread):
+            if counts[place] or f"ok:{place}" in others:
+                done = number / len(unread)
+                async for walked in self._comments("list", place, counts[place], anchor, done):
+                    yield walked
+
+    async def _comments(
+        self, step: str, place: str, count: int | None, anchor: str | None, done: float
+    ) -> AsyncIterator[Walked]:
+        observed_at = clock.now()
+        try:
+            comments, _ = await self._reader.compared(self._page, place, count, self._feed)
+        except CallError as error:
+            if not concerns_it_alone(error):
+                raise
+            self._feed.failed(self._page, WAY, words(error, f"обсуждение {place}"))
+            comments = Parsed()
+        fresh = _since(comments, self._since)
+        yield self._step(step, fresh, observed_at, anchor=anchor, after=place, done=done)
+
+    async def _messages(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+        """Messages since of all chats that moved since."""
+        floor = int(self._since.timestamp() * 1000)
+        marker, after = cursor.get("anchor"), cursor.get("after")
+        while True:
+            rows, following = await self._chats.listed(self._page, marker)
+            moved = [(chat, at) for chat, at in rows if at >= floor]
+            for chat in _rest([chat for chat, _ in moved], after):
+                observed_at = clock.now()
+                try:
+                    parsed = await self._chats.history(self._page, chat, floor)
+                except CallError as error:
+                    if not concerns_it_alone(error):
+                        raise
+                    self._feed.failed(self._page, WAY, words(error, f"переписка {chat}"))
+                    continue
+                done = self._passed(ok_payloads.moment(dict(moved)[chat]))
+                yield self._step("chats", parsed, observed_at, anchor=marker, after=chat, done=done)
+            if following is None or len(moved) < len(rows):
+                return
+            marker, after = following, None
+
+    def _step(
+        self,
+        step: str,
+        parsed: Parsed,
+        observed_at: datetime,
+        *,
+        anchor: str | None,
+        after: str | None = None,
+        done: float,
+    ) -> Walked:
+        following = [*STEPS, "done"][STEPS.index(step) + 1]
+        # An estimate by time or by number: it must not go back where one takes over from the other.
+        self._share = max(
+            self._share, BEFORE[step] + (BEFORE[following] - BEFORE[step]) * min(max(done, 0.0), 1.0)
+        )
+        at = {"step": step, "anchor": anchor, "after": after}
+        return Walked(
+            parsed=parsed,
+            observed_at=observed_at,
+            cursor={key: value for key, value in at.items() if value is not None},
+            share=self._share,
+        )
+
+    def _by_time(self, parsed: Parsed) -> float:
+        return self._passed(min((item.written_at for item in parsed.items), default=None))
+
+    def _passed(self, reached: datetime | None) -> float:
+        """How much of the time from now back to `since` lies behind."""
+        whole = (self._started - self._since).total_seconds()
+        if reached is None or whole <= 0:
+            return 0.0
+        return (self._started - reached).total_seconds() / whole
+
+
+def _since(parsed: Parsed, since: datetime) -> Parsed:
+    """The same without what was written before; deletions stay, whenever the words were written."""
+    kept = [item for item in parsed.items if item.written_at >= since or item.happened == "deleted"]
+    return Parsed(kept, parsed.unreadable)
+
+
+def _threads(counts: Mapping[str, int]) -> dict[str, int]:
+    return {f"ok:{place}": count for place, count in counts.items()}
+
+
+def _rest(names: Sequence[str], after: str | None) -> list[str]:
+    """What follows a name; all when it is not there any more."""
+    listed = list(names)
+    return listed[listed.index(after) + 1 :] if after in listed else listed

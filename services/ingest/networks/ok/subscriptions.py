@@ -1,0 +1,209 @@
+"""Watch over the groups' subscriptions: the network drops them after hours without success, and says nothing.
+
+Each group's messages are pushed to an address with a secret of its own. What others have subscribed is left alone.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+from services.ingest.networks.calls import CallError, CallLost
+from services.ingest.networks.ok.cooldowns import concerns_it_alone
+from services.ingest.networks.ok.ok_client import OkClient, graph_method
+from services.ingest.networks.ok.ok_errors import NETWORK
+from services.ingest.networks.port import Accounts, Callback, CallbackState, Feed, PageRef, TokenKind
+from services.ingest.networks.retry import TROUBLE, pause
+from services.ingest.settings import IngestSettings
+from shared import clock
+from shared.logs import logger
+
+log = logger(__name__)
+
+WAY = "callback"
+AT_ONCE = 8
+# How often a group that waits is asked whether it has a token, or another one, in seconds.
+TOKEN_SECONDS = 5.0
+TYPES = ["MESSAGE_CREATED"]
+DOUBTED = "Сообщение нашёл опрос, а уведомления о нём не было"
+MISSING = "Подписки на адрес, заданный вручную, в группе нет"
+
+
+class Subscriptions:
+    """Subscribes every group that has a bot's token, and looks from time to time whether it still is.
+
+    `missed` is told of a group whose messages may not have been pushed for a while.
+    """
+
+    def __init__(
+        self,
+        client: OkClient,
+        accounts: Accounts,
+        feed: Feed,
+        settings: IngestSettings,
+        missed: Callable[[PageRef], None],
+    ) -> None:
+        self._client = client
+        self._accounts = accounts
+        self._feed = feed
+        self._settings = settings
+        self._missed = missed
+        self._due: dict[UUID, float] = {}
+        self._failures: dict[UUID, int] = {}
+        self._busy: set[UUID] = set()
+        self._asked: dict[UUID, float] = {}
+        self._tokens: dict[UUID, UUID] = {}
+        self._working: set[UUID] = set()
+        self._doubted: set[UUID] = set()
+        # Found working after a doubt, and trusted again when a whole period has passed without another one.
+        self._on_trial: dict[UUID, float] = {}
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the networks can reach us at all."""
+        return bool(self._settings.callbacks_url)
+
+    def working(self, page: PageRef) -> bool:
+        """Whether the group's messages are pushed, as far as this process has seen."""
+        return page.id in self._working
+
+    def doubt(self, page: PageRef) -> None:
+        """A message was found that push has not brought: look at the subscription now, poll meanwhile."""
+        self._working.discard(page.id)
+        self._doubted.add(page.id)
+        self._due.pop(page.id, None)
+
+    async def run(self) -> None:
+        """Watch for ever. What an earlier run knew is looked at anew."""
+        self._working.clear()
+        self._due.clear()
+        gate = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                now = asyncio.get_running_loop().time()
+                for page in self._accounts.pages(NETWORK):
+                    if page.id not in self._busy and self._ready(page, now):
+                        self._busy.add(page.id)
+                        group.create_task(self._one(page, gate))
+                await asyncio.sleep(0.5)
+
+    def _ready(self, page: PageRef, now: float) -> bool:
+        waits = self._due.get(page.id, 0.0) > now
+        if waits and page.id in self._working:
+            return False
+        if self._asked.get(page.id, 0.0) > now and (waits or page.id not in self._tokens):
+            return False
+        self._asked[page.id] = now + TOKEN_SECONDS
+        credential = self._accounts.credential(NETWORK, TokenKind.GROUP, page.id)
+        if credential is None:
+            self._working.discard(page.id)
+            self._tokens.pop(page.id, None)
+            return False
+        # What one token is refused another may be allowed.
+        fresh = self._tokens.get(page.id) != credential.id
+        self._tokens[page.id] = credential.id
+        return fresh or not waits
+
+    async def _one(self, page: PageRef, gate: asyncio.Semaphore) -> None:
+        try:
+            async with gate:
+                rest = await self._watched(page)
+            # Spread: two thousand groups must not be looked at in the same moment for ever.
+            self._due[page.id] = asyncio.get_running_loop().time() + rest * random.uniform(0.8, 1.0)  # noqa: S311
+        finally:
+            self._busy.discard(page.id)
+
+    async def _watched(self, page: PageRef) -> float:
+        """Look once; answers when to look again, in seconds."""
+        try:
+            await self.look(page)
+        except TROUBLE as error:
+            if page.id in self._working:
+                self._working.discard(page.id)
+                self._missed(page)
+            failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
+            self._feed.failed(page, WAY, str(error))
+            log.warning("a subscription was not looked at", page=page.external_id, error=str(error)[:200])
+            if isinstance(error, CallError) and concerns_it_alone(error):
+                return self._settings.ok_closed_seconds
+            return pause(error, failures)
+        self._failures.pop(page.id, None)
+        return self._settings.ok_subscriptions_seconds
+
+    async def look(self, page: PageRef) -> None:
+        """See that the group is subscribed to its address. Raises what a call raises."""
+        callback = await self._address(page)
+        try:
+            there = await self._subscribed(page)
+            doubted = page.id in self._doubted
+            if callback.by_hand:
+                await self._by_hand(page, callback, there)
+                return
+            if callback.url not in there or doubted:
+                await self._subscribe(page, callback)
+                self._missed(page)
+        except TROUBLE as error:
+            await self._feed.callbacks.checked(page.id, CallbackState.FAILED, str(error)[:300])
+            raise
+        now = asyncio.get_running_loop().time()
+        if doubted:
+            self._doubted.discard(page.id)
+            self._on_trial[page.id] = now + self._settings.ok_subscriptions_seconds * 0.7
+        if self._on_trial.get(page.id, 0.0) > now:
+            await self._feed.callbacks.checked(page.id, CallbackState.FAILED, DOUBTED)
+            self._feed.failed(page, WAY, DOUBTED)
+            return
+        self._on_trial.pop(page.id, None)
+        await self._feed.callbacks.checked(page.id, CallbackState.WORKING)
+        self._feed.well(page, WAY)
+        self._working.add(page.id)
+
+    async def _by_hand(self, page: PageRef, callback: Callback, there: set[str]) -> None:
+        """Look at what a person has subscribed, and change nothing."""
+        self._doubted.discard(page.id)
+        if any(url.endswith(f"/callbacks/{NETWORK}/{callback.secret}") for url in there):
+            await self._feed.callbacks.checked(page.id, CallbackState.WORKING)
+            self._feed.well(page, WAY)
+            self._working.add(page.id)
+            return
+        self._working.discard(page.id)
+        await self._feed.callbacks.checked(page.id, CallbackState.FAILED, MISSING)
+        self._feed.failed(page, WAY, MISSING)
+
+    async def _address(self, page: PageRef) -> Callback:
+        """The group's address, made and kept before the network hears of it."""
+        kept = (await self._feed.callbacks.kept(NETWORK, [page.id])).get(page.id)
+        if kept is not None and kept.by_hand:
+            return kept
+        secret = kept.secret if kept is not None else secrets.token_urlsafe(32)
+        url = f"{(self._settings.callbacks_url or '').rstrip('/')}/callbacks/{NETWORK}/{secret}"
+        if kept is not None and kept.url == url:
+            return kept
+        fresh = Callback(page_id=page.id, url=url, secret=secret, checked_at=clock.now())
+        if kept is not None:
+            fresh = replace(kept, url=url, state=CallbackState.WAITING, reason=None)
+            await self._call(page, "unsubscribe", kept.url)
+        await self._feed.callbacks.keep(NETWORK, fresh)
+        return fresh
+
+    async def _subscribed(self, page: PageRef) -> set[str]:
+        credential = self._client.group(page.id, graph_method("subscriptions"))
+        answer = await self._client.read_graph(credential, "subscriptions")
+        rows = answer.get("subscriptions") if isinstance(answer, dict) else None
+        if not isinstance(rows, list):
+            raise CallLost(NETWORK, "graph.subscriptions", "no subscriptions in the answer")
+        return {str(row["url"]) for row in rows if isinstance(row, dict) and row.get("url")}
+
+    async def _subscribe(self, page: PageRef, callback: Callback) -> None:
+        log.info("a group is subscribed again", page=page.external_id)
+        answer = await self._call(page, "subscribe", callback.url)
+        if not isinstance(answer, dict) or answer.get("success") is not True:
+            raise CallLost(NETWORK, "graph.subscribe", "the network does not confirm the subscription")
+
+    async def _call(self, page: PageRef, what: str, url: str) -> object:
+        credential = self._client.group(page.id, graph_method(what, posting=True))
+        body = {"url": url, **({"types": TYPES} if what == "subscribe" else {})}
+        answer: object = await self._client.graph(credential, what, body=body)
+        return answer

@@ -1,0 +1,242 @@
+"""Watches over the Callback API: a server of ours for each community, confirmed, with the events we understand."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from services.ingest.networks.calls import CallError, CallLost, Treatment
+from services.ingest.networks.page_scheduler import Rotation
+from services.ingest.networks.port import (
+    Accounts,
+    Callback,
+    Callbacks,
+    CallbackState,
+    Feed,
+    PageRef,
+    TokenKind,
+)
+from services.ingest.networks.retry import rounds
+from services.ingest.networks.vk import vk_push
+from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.networks.vk.vk_errors import NETWORK
+from services.ingest.networks.vk.wall_reader import items
+from services.ingest.settings import IngestSettings
+
+WAY = "callback"
+PATH = "/callbacks/vk"
+TITLE = "gospablik"
+VERSION = "5.199"
+AT_ONCE = 4
+SOON = 5.0
+KNOWN_SECONDS = 30.0
+# A confirmation that has not come after so many looks is asked for again.
+PATIENCE = 6
+TRIES = 3
+# How long after writing a server the network may ask for its confirmation, in seconds: beyond our own patience.
+AWAITED = 120.0
+FULL = "У сообщества уже десять серверов Callback API: удалите лишний в настройках сообщества."
+NOT_CONFIRMED = "Сеть не смогла подтвердить адрес: проверьте, что он доступен из интернета."
+NOT_ALLOWED = (
+    "Ключу сообщества не разрешено управлять Callback API: выпустите ключ с правом «Управление сообществом»."
+)
+TOO_MANY_SERVERS = 2000
+NOT_FOUND = 104
+
+
+async def current_code(client: VkClient, page: PageRef) -> str | None:
+    """The code that confirms our servers now. Raises `NoToken`, `CallError` or `CallLost`."""
+    method = "groups.getCallbackConfirmationCode"
+    credential = client.credential(method, TokenKind.GROUP, page_id=page.id)
+    answer = await client.call(credential, method, group_id=page.external_id)
+    code = answer.get("code") if isinstance(answer, dict) else None
+    return str(code) if code else None
+
+
+class CallbackWatch:
+    """Sets servers up, mends what fails, leaves strangers' servers and those set up by hand alone."""
+
+    def __init__(
+        self,
+        client: VkClient,
+        accounts: Accounts,
+        feed: Feed,
+        settings: IngestSettings,
+        missed: Callable[[PageRef], None],
+    ) -> None:
+        self._client = client
+        self._accounts = accounts
+        self._feed = feed
+        self._settings = settings
+        self._missed = missed
+        self._waited: dict[UUID, int] = {}
+        self._tried: dict[UUID, int] = {}
+        self._working: set[UUID] | None = None
+        self._by_hand: set[UUID] = set()
+        self._rotation = Rotation(WAY, self._pages, self._look, self._failed, at_once=AT_ONCE)
+
+    @property
+    def _callbacks(self) -> Callbacks:
+        return self._feed.callbacks
+
+    def works(self, page: PageRef) -> bool:
+        """Whether the page's events are pushed; so is held until the first look into what is kept."""
+        return self._working is None or page.id in self._working
+
+    async def run(self) -> None:
+        """Watch for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(rounds(f"{WAY}:known", self._know))
+            if self._settings.callbacks_url:
+                tasks.create_task(self._rotation.run())
+
+    async def _know(self) -> float:
+        kept = await self._callbacks.kept(NETWORK)
+        self._by_hand = {page_id for page_id, one in kept.items() if one.by_hand}
+        self._working = {page_id for page_id, one in kept.items() if one.state is CallbackState.WORKING}
+        return min(KNOWN_SECONDS, self._settings.vk_callbacks_seconds)
+
+    def _pages(self) -> Sequence[PageRef]:
+        return [
+            page
+            for page in self._accounts.pages(NETWORK)
+            if page.id not in self._by_hand
+            and self._accounts.credential(NETWORK, TokenKind.GROUP, page.id) is not None
+        ]
+
+    def _failed(self, page: PageRef, error: str) -> None:
+        self._feed.failed(page, WAY, error)
+
+    async def _look(self, page: PageRef) -> float:
+        """Compare what is kept with what the network says; answers when to look again, in seconds."""
+        kept = (await self._callbacks.kept(NETWORK, [page.id])).get(page.id)
+        if kept is not None and kept.by_hand:
+            return self._settings.vk_callbacks_seconds
+        mine = self._wanted(page, kept)
+        try:
+            return await self._compare(page, mine)
+        except CallError as error:
+            reason = _words(error)
+            if reason is None:
+                raise
+            if kept is None:
+                await self._callbacks.keep(NETWORK, mine)
+            await self._state(page, CallbackState.FAILED, reason)
+            return self._settings.vk_callbacks_seconds
+
+    def _wanted(self, page: PageRef, kept: Callback | None) -> Callback:
+        url = f"{(self._settings.callbacks_url or '').rstrip('/')}{PATH}"
+        if kept is None:
+            return Callback(page_id=page.id, url=url, secret=secrets.token_hex(20))
+        return kept if kept.url == url else replace(kept, url=url, state=CallbackState.WAITING)
+
+    async def _compare(self, page: PageRef, mine: Callback) -> float:
+        server = _ours(items(await self._call(page, "groups.getCallbackServers"), "getCallbackServers"), mine)
+        if server is None:
+            await self._add(page, mine)
+            return SOON
+        if server.get("url") != mine.url or server.get("secret_key") != mine.secret:
+            return await self._ask_again(page, mine, server)
+        match server.get("status"):
+            case "ok":
+                await self._listen(page, mine, server)
+                return self._settings.vk_callbacks_seconds
+            case "wait" if self._waited.get(page.id, 0) < PATIENCE:
+                self._waited[page.id] = self._waited.get(page.id, 0) + 1
+                return SOON
+            case _:
+                return await self._ask_again(page, mine, server)
+
+    async def _add(self, page: PageRef, mine: Callback) -> None:
+        # Kept first: the network asks for the confirmation before it answers.
+        await self._callbacks.keep(
+            NETWORK, replace(mine, server_id=None, state=CallbackState.WAITING, reason=None, awaits=AWAITED)
+        )
+        answer = await self._call(
+            page, "groups.addCallbackServer", url=mine.url, title=TITLE, secret_key=mine.secret
+        )
+        number = answer.get("server_id") if isinstance(answer, dict) else None
+        if not isinstance(number, int):
+            raise CallLost(NETWORK, "groups.addCallbackServer", "the answer names no server")
+        await self._want(page, number)
+        await self._callbacks.keep(NETWORK, replace(mine, server_id=str(number), state=CallbackState.WAITING))
+        self._waited.pop(page.id, None)
+
+    async def _ask_again(self, page: PageRef, mine: Callback, server: dict[str, Any]) -> float:
+        """Write the server anew: the network then asks for the confirmation once more."""
+        tried = self._tried[page.id] = self._tried.get(page.id, 0) + 1
+        failed = tried > TRIES
+        state, reason = (CallbackState.FAILED, NOT_CONFIRMED) if failed else (CallbackState.WAITING, None)
+        number = int(server["id"])
+        await self._callbacks.keep(
+            NETWORK, replace(mine, server_id=str(number), state=state, reason=reason, awaits=AWAITED)
+        )
+        if self._working is not None:
+            self._working.discard(page.id)
+        await self._call(
+            page,
+            "groups.editCallbackServer",
+            server_id=number,
+            url=mine.url,
+            title=TITLE,
+            secret_key=mine.secret,
+        )
+        await self._want(page, number)
+        self._waited.pop(page.id, None)
+        return self._settings.vk_callbacks_seconds if failed else SOON
+
+    async def _listen(self, page: PageRef, mine: Callback, server: dict[str, Any]) -> None:
+        """It works; see that it still brings what we understand."""
+        number = int(server["id"])
+        wanted = await self._call(page, "groups.getCallbackSettings", server_id=number)
+        if not _brings_all(wanted):
+            await self._want(page, number)
+        if mine.server_id != str(number):
+            await self._callbacks.keep(NETWORK, replace(mine, server_id=str(number)))
+        self._waited.pop(page.id, None)
+        self._tried.pop(page.id, None)
+        await self._state(page, CallbackState.WORKING, None)
+        if mine.state is not CallbackState.WORKING:
+            self._missed(page)  # nothing was pushed until now
+
+    async def _want(self, page: PageRef, number: int) -> None:
+        flags = dict.fromkeys(vk_push.UNDERSTOOD, 1)
+        await self._call(page, "groups.setCallbackSettings", server_id=number, api_version=VERSION, **flags)
+
+    async def _state(self, page: PageRef, state: CallbackState, reason: str | None) -> None:
+        await self._callbacks.checked(page.id, state, reason)
+        if state is CallbackState.WORKING:
+            if self._working is not None:
+                self._working.add(page.id)
+            self._feed.well(page, WAY)
+        else:
+            if self._working is not None:
+                self._working.discard(page.id)
+            self._feed.failed(page, WAY, reason or state.value)
+
+    async def _call(self, page: PageRef, method: str, **params: Any) -> Any:
+        credential = self._client.credential(method, TokenKind.GROUP, page_id=page.id)
+        return await self._client.call(credential, method, group_id=page.external_id, **params)
+
+
+def _ours(listed: list[Any], mine: Callback) -> dict[str, Any] | None:
+    servers = [one for one in listed if isinstance(one, dict) and isinstance(one.get("id"), int)]
+    by_id = next((one for one in servers if str(one["id"]) == mine.server_id), None)
+    # Ours too when the answer that named it was lost.
+    by_url = next((one for one in servers if one.get("url") == mine.url and one.get("title") == TITLE), None)
+    return by_id or by_url
+
+
+def _brings_all(answer: Any) -> bool:
+    flags = answer.get("events") if isinstance(answer, dict) else None
+    if not isinstance(flags, dict) or answer.get("api_version") != VERSION:
+        return False
+    return all(flags.get(name) for name in vk_push.UNDERSTOOD)
+
+
+def _words(error: CallError) -> str | None:
+    if error.code == TOO_MANY_SERVERS:
+        return FULL
+    return NOT_ALLOWED if error.treatment in {Treatment.DENIED, Treatment.SCOPE} else None

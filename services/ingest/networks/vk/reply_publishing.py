@@ -1,0 +1,115 @@
+"""Writing as the community: under posts, in discussions, in conversations; and reading back what stands there."""
+
+from services.ingest.networks.calls import CallError
+from services.ingest.networks.port import NotRead, Outgoing, Parsed, Published, Refused, TokenKind, Unsure
+from services.ingest.networks.vk import vk_errors, vk_payloads
+from services.ingest.networks.vk.boards import Boards
+from services.ingest.networks.vk.conversations import Dialogs
+from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.networks.vk.wall_reader import WallReader, last_number
+
+ELSEWHERE = (
+    "Отсюда можно отвечать под записями, в обсуждениях и сообщениях: под фото, видео и товарами ответьте в сети."
+)
+
+
+class Publishing:
+    """The way out. Calls raise as `VkClient.call` does; the caller turns that into words."""
+
+    def __init__(self, client: VkClient, reader: WallReader, boards: Boards, dialogs: Dialogs) -> None:
+        self._client = client
+        self._reader = reader
+        self._boards = boards
+        self._dialogs = dialogs
+
+    async def write(self, outgoing: Outgoing) -> Published:
+        """Publish an answer where it belongs."""
+        if outgoing.kind == "message":
+            return await self._message(outgoing)
+        place = last_number(outgoing.thread_key)
+        if place.isdecimal():
+            return await self._comment(outgoing, place)
+        topic_id = place.removeprefix(vk_payloads.BOARD.kind)
+        if not topic_id.isdecimal():
+            raise Refused("vk:place", ELSEWHERE, permanent=True, sent=False)
+        return await self._board(outgoing, int(topic_id))
+
+    async def _comment(self, outgoing: Outgoing, post_id: str) -> Published:
+        page = outgoing.page.external_id
+        method = "wall.createComment"
+        credential = self._client.credential(method, TokenKind.GROUP, TokenKind.USER, page_id=outgoing.page.id)
+        answer = await self._client.call(
+            credential,
+            method,
+            owner_id=f"-{page}",
+            post_id=post_id,
+            from_group=page,
+            message=outgoing.text,
+            reply_to_comment=last_number(outgoing.target) if outgoing.target else None,
+            guid=str(outgoing.id),
+            not_after=outgoing.not_after,
+        )
+        number = answer.get("comment_id") if isinstance(answer, dict) else None
+        if not isinstance(number, int):
+            raise Unsure("the answer names no comment")
+        return Published(f"-{page}_{number}", f"https://vk.com/wall-{page}_{post_id}?reply={number}")
+
+    async def _board(self, outgoing: Outgoing, topic_id: int) -> Published:
+        page = outgoing.page
+        method = "board.createComment"
+        number = await self._client.call(
+            self._client.credential(method, TokenKind.USER),
+            method,
+            group_id=page.external_id,
+            topic_id=topic_id,
+            message=outgoing.text,
+            from_group=1,
+            guid=str(outgoing.id),
+            not_after=outgoing.not_after,
+        )
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise Unsure("the answer names no comment")
+        return Published(
+            vk_payloads.BOARD.comment(page, topic_id, number), vk_payloads.BOARD.url(page, topic_id, number)
+        )
+
+    async def _message(self, outgoing: Outgoing) -> Published:
+        page, peer = outgoing.page.external_id, last_number(outgoing.thread_key)
+        method = "messages.send"
+        credential = self._client.credential(method, TokenKind.GROUP, page_id=outgoing.page.id)
+        # With peer_ids, unlike peer_id, the answer tells the number within the conversation.
+        answer = await self._client.call(
+            credential,
+            method,
+            peer_ids=peer,
+            message=outgoing.text,
+            random_id=_random_id(outgoing),
+            group_id=page,
+            not_after=outgoing.not_after,
+        )
+        sent = answer[0] if isinstance(answer, list) and answer and isinstance(answer[0], dict) else {}
+        if isinstance(sent.get("error"), dict):
+            code = sent["error"].get("code")
+            code = code if isinstance(code, int) else 0
+            raise CallError(vk_errors.NETWORK, method, code, "refused for this person", vk_errors.treatment(code))
+        number = sent.get("conversation_message_id")
+        if not isinstance(number, int) or number <= 0:
+            raise Unsure("the answer names no message")
+        return Published(f"{page}_{peer}_{number}", f"https://vk.com/gim{page}?sel={peer}")
+
+    async def standing(self, outgoing: Outgoing) -> Parsed:
+        """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead` too."""
+        place = last_number(outgoing.thread_key)
+        if outgoing.kind == "message":
+            return await self._dialogs.since_number(outgoing.page, int(place), outgoing.after or 0)
+        if place.isdecimal():
+            return await self._reader.thread(outgoing.page, int(place))
+        topic_id = place.removeprefix(vk_payloads.BOARD.kind)
+        if not topic_id.isdecimal():
+            raise NotRead("comments of this place are not read", refused=True)
+        return await self._boards.comments(outgoing.page, int(topic_id))
+
+
+def _random_id(outgoing: Outgoing) -> int:
+    """The idempotency key of a message: a positive int32 that is the same for all attempts."""
+    return (outgoing.id.int & 0x7FFFFFFF) or 1

@@ -1,0 +1,186 @@
+"""Calls to the VK API: one token, one method, one clear outcome."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import stamina
+
+from services.ingest.networks.calls import (
+    OF_THE_TOKEN,
+    CallError,
+    CallLost,
+    NoToken,
+    TokenUnfit,
+    Treatment,
+    in_time,
+    lost,
+    spend,
+    tell,
+    turn,
+)
+from services.ingest.networks.port import Accounts, Credential, TokenKind
+from services.ingest.networks.vk.vk_errors import EFFECTS, NETWORK, challenge, meaning
+from services.ingest.settings import IngestSettings
+from services.ingest.tokens.token_metrics import count_call
+
+BATCH = 25
+# A read changes hands between tokens this often at most.
+HANDS = 8
+# What another token would be told as well: it concerns what was asked for.
+OF_THE_CONTENT = {Treatment.DENIED, Treatment.GONE, Treatment.REFUSED}
+
+
+def transient(error: Exception) -> bool:
+    """Whether a read is worth another try right away."""
+    if isinstance(error, CallError):
+        return error.treatment in {Treatment.AGAIN, Treatment.SLOWER}
+    return isinstance(error, CallLost)
+
+
+class VkClient:
+    """Speaks to the API under the tokens' limits and tells the accounts when a token is in trouble."""
+
+    def __init__(self, http: aiohttp.ClientSession, accounts: Accounts, settings: IngestSettings) -> None:
+        self._http = http
+        self._accounts = accounts
+        self._settings = settings
+        self._timeout = aiohttp.ClientTimeout(total=settings.vk_call_seconds)
+
+    async def ask(self, method: str, *kinds: TokenKind, page_id: UUID | None = None, **params: Any) -> Any:
+        """Read with any usable token of these kinds: when one fails, the next takes over. Raises `NoToken` too."""
+        for _ in range(HANDS):
+            credential = self.credential(method, *kinds, page_id=page_id)
+            try:
+                return await self.read(credential, method, **params)
+            except CallError as error:
+                if error.treatment not in OF_THE_TOKEN:
+                    raise
+            except TokenUnfit:
+                continue  # it died, or its budget was spent, while this call waited for its turn
+        raise NoToken(f"{HANDS} tokens in a row were refused for {method}")
+
+    async def read_many(
+        self, method: str, calls: Sequence[Mapping[str, Any]], *kinds: TokenKind, page_id: UUID | None = None
+    ) -> list[Any]:
+        """`ask` for many parameter sets: answers in their order, a `CallError` where the content refuses itself.
+
+        Up to 25 go into one call of `execute` where a user's or a community's token may; what fails within is
+        asked again alone. Methods with a daily limit are asked one by one: each inner call would count.
+        """
+        answers: list[Any] = []
+        for start in range(0, len(calls), BATCH):
+            batch = calls[start : start + BATCH]
+            found = await self._execute(method, batch, kinds, page_id) if len(batch) > 1 else None
+            for params, answer in zip(batch, found or [None] * len(batch), strict=True):
+                answers.append(answer if answer is not None else await self._alone(method, params, kinds, page_id))
+        return answers
+
+    async def _alone(
+        self, method: str, params: Mapping[str, Any], kinds: Sequence[TokenKind], page_id: UUID | None
+    ) -> Any:
+        try:
+            return await self.ask(method, *kinds, page_id=page_id, **params)
+        except CallError as error:
+            if error.treatment not in OF_THE_CONTENT:
+                raise
+            return error
+
+    async def _execute(
+        self, method: str, batch: Sequence[Mapping[str, Any]], kinds: Sequence[TokenKind], page_id: UUID | None
+    ) -> list[Any] | None:
+        """Answers of a batch, None for those that failed; None when no batch can be asked."""
+        able = [kind for kind in kinds if kind is not TokenKind.SERVICE]
+        if not able or method in self._settings.calls_a_day(NETWORK):
+            return None
+        # Each answer carries the number of its call: one taken for another's would be stored in a wrong thread.
+        inner = ",".join(
+            f'{{"n":{number},"answer":API.{method}({json.dumps(_form(one), ensure_ascii=False)})}}'
+            for number, one in enumerate(batch)
+        )
+        try:
+            answer = await self.ask("execute", *able, page_id=page_id, code=f"return [{inner}];")
+        except (CallError, CallLost, NoToken):
+            return None
+        if not isinstance(answer, list):
+            return None
+        numbered = [one for one in answer if isinstance(one, dict) and isinstance(one.get("n"), int)]
+        found = {one["n"]: one.get("answer") for one in numbered}
+        if found.keys() != set(range(len(batch))):
+            return None
+        return [None if found[number] is False else found[number] for number in range(len(batch))]
+
+    async def read(self, credential: Credential, method: str, **params: Any) -> Any:
+        """Call a method that changes nothing; transient failures are tried again a few times."""
+        async for attempt in stamina.retry_context(on=transient, attempts=4, wait_initial=0.3, wait_max=4):
+            with attempt:
+                return await self.call(credential, method, **params)
+        raise AssertionError("unreachable: the retry either returns or raises")
+
+    async def call(
+        self, credential: Credential, method: str, *, not_after: float | None = None, **params: Any
+    ) -> Any:
+        """Call a method once; answers what stands under `response`. Past `not_after`, on `ticks`, nothing is sent.
+
+        Raises `CallError`, `CallLost`, or `TokenUnfit` when the token may not be used any more: nothing was sent.
+        """
+        group = credential.kind is TokenKind.GROUP
+        a_second = self._settings.vk_group_calls_a_second if group else self._settings.vk_user_calls_a_second
+        await turn(credential.id, a_second)
+        extra = await self._accounts.admit(credential, method)
+        if extra is None:
+            raise TokenUnfit(f"the token may not be used for {method} now")
+        spend(NETWORK, method)
+        form = _form(params) | dict(extra) | {"access_token": credential.token, "v": self._settings.vk_version}
+        url = f"{self._settings.vk_api_url}/method/{method}"
+        started = time.perf_counter()
+        try:
+            in_time(not_after)
+            context = {"not_after": not_after}
+            async with self._http.post(url, data=form, timeout=self._timeout, trace_request_ctx=context) as answer:
+                body = json.loads(await answer.read())
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            count_call(NETWORK, method, "lost", started)
+            raise lost(NETWORK, method, error) from None
+        if isinstance(body, dict) and isinstance(body.get("error"), dict):
+            raise await self._refused(credential, method, body["error"], started)
+        if not isinstance(body, dict) or "response" not in body:
+            count_call(NETWORK, method, "unreadable", started)
+            raise CallLost(NETWORK, method, "the answer is neither a response nor an error")
+        count_call(NETWORK, method, "answered", started)
+        await self._accounts.answered(credential, method)
+        return body["response"]
+
+    async def _refused(
+        self, credential: Credential, method: str, error: dict[str, Any], started: float
+    ) -> CallError:
+        code = error.get("error_code")
+        code = code if isinstance(code, int) else 0
+        text = str(error.get("error_msg", "")).replace(credential.token, "…")[:200]
+        kind = meaning(error, method, credential.kind, own=credential.page_id is not None)
+        count_call(NETWORK, method, kind.value, started)
+        failure = CallError(NETWORK, method, code, text, kind)
+        await tell(self._accounts, credential, failure, EFFECTS.get(kind), challenge=challenge(error))
+        return failure
+
+    def credential(self, method: str, *kinds: TokenKind, page_id: UUID | None = None) -> Credential:
+        """A usable token of the first kind that has one. Raises `NoToken`."""
+        for kind in kinds:
+            own = page_id if kind is TokenKind.GROUP else None
+            found = self._accounts.credential(NETWORK, kind, own, method=method)
+            if found is not None:
+                return found
+        raise NoToken(f"no usable token of kind {' or '.join(kinds)} for {method}")
+
+
+def _form(params: Mapping[str, Any]) -> dict[str, str]:
+    return {key: _plain(value) for key, value in params.items() if value is not None}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value)

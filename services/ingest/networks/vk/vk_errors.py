@@ -1,0 +1,139 @@
+"""What each error code of VK means for the token, the call and the person: one table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.ingest.networks.calls import ENDS, Effect, Treatment
+from services.ingest.networks.error_mapping import Words, words_for
+from services.ingest.networks.port import TokenKind, TokenState
+
+NETWORK = "vk"
+
+T = Treatment
+TREATMENTS: dict[int, Treatment] = {
+    # The network's own trouble, and too many calls in this second.
+    1: T.AGAIN, 10: T.AGAIN, 36: T.AGAIN, 43: T.AGAIN, 950: T.AGAIN,
+    6: T.SLOWER,
+    # The method rests for this token: a quantity is used up; too much alike.
+    29: T.LIMITED, 103: T.LIMITED,
+    9: T.FLOOD, 223: T.FLOOD,
+    # The token waits for a person.
+    14: T.CAPTCHA, 17: T.CAPTCHA, 24: T.CAPTCHA, 25: T.CAPTCHA, 703: T.CAPTCHA,
+    3300: T.CAPTCHA, 3301: T.CAPTCHA, 3302: T.CAPTCHA, 3303: T.CAPTCHA, 3304: T.CAPTCHA,
+    5: T.REVOKED, 27: T.REVOKED, 28: T.REVOKED, 1114: T.REVOKED, 1116: T.REVOKED, 1117: T.REVOKED,
+    1118: T.REVOKED, 3609: T.REVOKED,
+    2: T.BLOCKED, 37: T.BLOCKED, 42: T.BLOCKED, 3610: T.BLOCKED, 3611: T.BLOCKED,
+    # The token is well; the content is closed or gone, or what is sent is not accepted.
+    7: T.DENIED, 15: T.DENIED, 20: T.DENIED, 21: T.DENIED, 30: T.DENIED, 203: T.DENIED, 210: T.DENIED,
+    211: T.DENIED, 212: T.DENIED, 19: T.DENIED,
+    18: T.GONE, 104: T.GONE, 113: T.GONE, 125: T.GONE, 917: T.GONE, 927: T.GONE, 932: T.GONE, 945: T.GONE,
+    946: T.GONE, 1012: T.GONE,
+    213: T.REFUSED, 214: T.REFUSED, 222: T.REFUSED, 900: T.REFUSED, 901: T.REFUSED, 902: T.REFUSED,
+    910: T.REFUSED, 914: T.REFUSED, 943: T.REFUSED, 944: T.REFUSED, 985: T.REFUSED, 987: T.REFUSED,
+    988: T.REFUSED,
+}  # fmt: skip
+
+# Subcodes of "access denied" that speak of the token: its scopes, and the type of its application.
+SUBCODES: dict[tuple[int, int], Treatment] = {(15, 1133): T.SCOPE, (15, 1134): T.SCOPE}
+
+# What the treatments do to a token beside those that wait for a person. Reported lengths of error 29 go from half
+# an hour to a day.
+EFFECTS: Mapping[Treatment, Effect] = {
+    **ENDS,
+    T.LIMITED: Effect(TokenState.LIMITED, rest=1_800, longest=3 * 3_600),
+    T.FLOOD: Effect(TokenState.LIMITED, rest=60, longest=3_600),
+    T.SCOPE: Effect(TokenState.LIMITED, rest=3_600, longest=86_400),
+}
+
+# What a token may call by its kind, as far as 27 and 28 can mean that it is dead: for another method they only say
+# that it is not for this kind.
+_GROUP_MAY = ("messages.", "users.get", "execute")
+_GROUP_MAY_TOO = {
+    "wall.createComment", "wall.openComments", "wall.closeComments", "board.deleteComment",
+    "groups.getById", "groups.getMembers", "groups.isMember", "groups.getTokenPermissions",
+    "groups.getLongPollServer", "groups.getLongPollSettings", "groups.setLongPollSettings",
+    "groups.addCallbackServer", "groups.editCallbackServer", "groups.deleteCallbackServer",
+    "groups.getCallbackServers", "groups.getCallbackSettings", "groups.setCallbackSettings",
+    "groups.getCallbackConfirmationCode",
+}  # fmt: skip
+_SERVICE_MAY = {
+    "wall.get", "wall.getById", "wall.getComments", "wall.getReposts", "wall.search", "newsfeed.search",
+    "board.getTopics", "board.getComments", "groups.getById", "groups.getMembers", "groups.isMember", "users.get",
+}  # fmt: skip
+
+
+def _may(kind: TokenKind, method: str) -> bool:
+    if kind is TokenKind.GROUP:
+        return method.startswith(_GROUP_MAY) or method in _GROUP_MAY_TOO
+    return kind is TokenKind.SERVICE and method in _SERVICE_MAY
+
+
+_DEAD_KEY = "Ключ доступа страницы не принимается сетью: сообщите оператору, ответ уйдёт после замены ключа."
+WORDS: dict[int, Words] = {
+    6: Words("Сеть просит отправлять медленнее, ответ уйдёт чуть позже.", False, 1.0),
+    9: Words("ВКонтакте считает ответы слишком частыми, отправка повторится позже.", False, 60.0),
+    223: Words("Слишком много комментариев подряд, отправка повторится позже.", False, 60.0),
+    29: Words("Суточный запас вызовов сети исчерпан, отправка повторится позже.", False, 300.0),
+    14: Words("Сеть просит ввести код с картинки: сообщите оператору.", False, 60.0),
+    17: Words("Сеть просит подтвердить вход в аккаунт: сообщите оператору.", False, 60.0),
+    5: Words(_DEAD_KEY, False, 30.0),
+    27: Words(_DEAD_KEY, False, 30.0),
+    28: Words(_DEAD_KEY, False, 30.0),
+    2: Words("Приложение отключено сетью: сообщите оператору, ответ уйдёт после исправления.", False, 60.0),
+    37: Words(
+        "Владелец ключа заблокирован сетью: сообщите оператору, ответ уйдёт после замены ключа.", False, 60.0
+    ),
+    103: Words("Запас вызовов сети исчерпан, отправка повторится позже.", False, 300.0),
+    7: Words("У ключа страницы нет права публиковать: сообщите оператору.", True),
+    15: Words("Доступ закрыт: запись или комментарий удалены либо скрыты.", True),
+    19: Words("Сообщество заблокировано сетью.", True),
+    30: Words("Профиль пользователя закрыт.", True),
+    18: Words("Страница пользователя удалена или заблокирована.", True),
+    100: Words("Сеть не приняла запрос: проверьте текст ответа.", True),
+    104: Words("Запись или комментарий больше не существуют.", True),
+    203: Words("Доступ к сообществу закрыт.", True),
+    210: Words("Доступ к записи закрыт.", True),
+    211: Words("Комментарий, на который вы отвечаете, удалён или скрыт.", True),
+    212: Words("Комментарии к этой записи закрыты.", True),
+    213: Words("Комментировать эту запись нельзя: комментарии закрыты.", True),
+    214: Words("Публикация на этой стене запрещена.", True),
+    222: Words("Ссылки в комментариях запрещены: уберите ссылку и отправьте снова.", True),
+    900: Words("Пользователь в чёрном списке сообщества, сообщение отправить нельзя.", True),
+    901: Words("Пользователь не разрешил сообществу писать ему сообщения.", True),
+    902: Words("Настройки приватности пользователя не позволяют написать ему.", True),
+    910: Words("Сообщение слишком большое: сократите текст.", True),
+    914: Words("Сообщение слишком длинное: сократите текст.", True),
+}
+
+
+def treatment(code: int) -> Treatment:
+    """What to do about a code; an unknown one is ours to look at."""
+    return TREATMENTS.get(code, Treatment.BUG)
+
+
+def meaning(error: Mapping[str, Any], method: str, kind: TokenKind, *, own: bool) -> Treatment:
+    """What an error object means for a call of `method` with a token of `kind`; `own`: a page's own token."""
+    code, subcode = _number(error.get("error_code")), _number(error.get("error_subcode"))
+    if (code, subcode) in SUBCODES:
+        return SUBCODES[code, subcode]
+    if code == 7 and own:
+        return T.SCOPE  # with a common token it may be this page alone
+    if code in {27, 28} and not _may(kind, method):
+        return T.SCOPE
+    return treatment(code)
+
+
+def challenge(error: Mapping[str, Any]) -> dict[str, str] | None:
+    """What a person has to solve, in either shape the network has: as text, since numbers exceed 2^53."""
+    names = ("redirect_uri", "remixstlid", "captcha_sid", "captcha_img", "confirmation_text")
+    found = {name: str(error[name]) for name in names if error.get(name)}
+    return found or None
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def words(code: int) -> Words:
+    """What to tell a person about a refused answer."""
+    return words_for(code, WORDS, treatment(code), "ВКонтакте отказала")

@@ -1,0 +1,188 @@
+"""VK behind the port: ways in and the way out."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from services.ingest.networks import token_probe
+from services.ingest.networks.error_mapping import read_or_not, told_plainly
+from services.ingest.networks.page_scheduler import Rotation
+from services.ingest.networks.port import (
+    Accounts,
+    Credential,
+    Feed,
+    Kind,
+    Outgoing,
+    PageRef,
+    Parsed,
+    Published,
+    TokenKind,
+    Walked,
+    Way,
+)
+from services.ingest.networks.token_probe import TokenWatch
+from services.ingest.networks.vk import (
+    boards,
+    callback_servers,
+    conversations,
+    long_poll,
+    suggested_posts,
+    vk_errors,
+)
+from services.ingest.networks.vk.boards import Boards
+from services.ingest.networks.vk.conversations import Dialogs
+from services.ingest.networks.vk.reply_publishing import Publishing
+from services.ingest.networks.vk.suggested_posts import Suggests
+from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.networks.vk.vk_scan import Walk
+from services.ingest.networks.vk.wall_poll import WAY as WALL_WAY
+from services.ingest.networks.vk.wall_poll import Walls
+from services.ingest.networks.vk.wall_reader import WallReader
+from services.ingest.settings import IngestSettings
+
+DIALOGS_AT_ONCE = 8
+BOARDS_AT_ONCE = 2
+# How many times longer what is closed, or not ours to manage, is left alone.
+CLOSED_REST = 12
+MAX_LENGTH: dict[str, int] = {"comment": 4_096, "message": 4_096}
+
+
+class Vk:
+    """Implements `networks.port.Network` for VK."""
+
+    name = vk_errors.NETWORK
+
+    def __init__(
+        self, http: aiohttp.ClientSession, accounts: Accounts, feed: Feed, settings: IngestSettings
+    ) -> None:
+        self._accounts = accounts
+        self._feed = feed
+        self._settings = settings
+        self._client = VkClient(http, accounts, settings)
+        self._reader = WallReader(self._client)
+        self._boards = Boards(self._client)
+        self._suggests = Suggests(self._client)
+        self._walls = Walls(self._reader, accounts, feed, settings)
+        self._dialogs = Dialogs(self._client, feed)
+        self._publishing = Publishing(self._client, self._reader, self._boards, self._dialogs)
+        self._talks = self._rotation(conversations.WAY, self._compare_dialogs, self._with_token, DIALOGS_AT_ONCE)
+        self._topics = self._rotation(boards.WAY, self._compare_boards, self._readable, BOARDS_AT_ONCE)
+        self._offers = self._rotation(suggested_posts.WAY, self._compare_suggests, self._readable, 1)
+        self._watch = callback_servers.CallbackWatch(self._client, accounts, feed, settings, self.look_soon)
+        self._tokens = TokenWatch(self.name, accounts, self._try, settings.token_check_seconds)
+        self._listening = long_poll.Listening(self._client, http, feed, settings, self.look_soon)
+
+    def ways(self) -> dict[str, Way]:
+        """A long poll per page with a token unless its events are pushed; one rotation for each other way."""
+        ways: dict[str, Way] = {f"vk:{token_probe.WAY}": self._tokens.run}
+        push = self._settings.vk_push
+        with_token = self._with_token()
+        for page in with_token:
+            if push != "callback" or not self._watch.works(page):
+                ways[f"vk:{long_poll.WAY}:{page.id}"] = self._listener(page).run
+        if with_token:
+            ways[f"vk:{conversations.WAY}"] = self._talks.run
+        if push != "long_poll":
+            ways[f"vk:{callback_servers.WAY}"] = self._watch.run
+        if self._reader.can_read():
+            ways[f"vk:{WALL_WAY}"] = self._walls.run
+            if self._settings.vk_boards:
+                ways[f"vk:{boards.WAY}"] = self._topics.run
+        if self._settings.vk_suggests_seconds and self._suggests.can_read():
+            ways[f"vk:{suggested_posts.WAY}"] = self._offers.run
+        return ways
+
+    def _rotation(
+        self,
+        way: str,
+        look: Callable[[PageRef], Awaitable[float]],
+        pages: Callable[[], Sequence[PageRef]],
+        at_once: int,
+    ) -> Rotation:
+        return Rotation(way, pages, look, lambda page, error: self._feed.failed(page, way, error), at_once=at_once)
+
+    async def _try(self, credential: Credential) -> object:
+        match credential.kind:
+            case TokenKind.GROUP:
+                return await self._client.call(credential, "groups.getTokenPermissions")
+            case TokenKind.USER:
+                return await self._client.call(credential, "users.get")
+            case TokenKind.SERVICE:
+                page = next(iter(self._accounts.pages(self.name)), None)
+                return page and await self._client.call(credential, "groups.getById", group_id=page.external_id)
+
+    def _readable(self) -> Sequence[PageRef]:
+        return self._accounts.pages(self.name)
+
+    def _with_token(self) -> list[PageRef]:
+        return [
+            page
+            for page in self._accounts.pages(self.name)
+            if self._accounts.credential(self.name, TokenKind.GROUP, page.id) is not None
+        ]
+
+    def _listener(self, page: PageRef) -> long_poll.LongPoll:
+        return long_poll.LongPoll(page, self._listening)
+
+    async def _compare_dialogs(self, page: PageRef) -> float:
+        await self._dialogs.look(page)
+        return self._settings.vk_dialogs_seconds
+
+    async def _compare_boards(self, page: PageRef) -> float:
+        opened = await self._boards.look(page, self._feed)
+        return self._settings.vk_boards_seconds * (1 if opened else CLOSED_REST)
+
+    async def _compare_suggests(self, page: PageRef) -> float:
+        managed = await self._suggests.look(page, self._feed, self._accounts)
+        return self._settings.vk_suggests_seconds * (1 if managed else CLOSED_REST)
+
+    def max_length(self, kind: Kind) -> int:
+        """The longest text the network takes."""
+        return MAX_LENGTH[kind]
+
+    def call_seconds(self) -> float:
+        """How long a publishing call may last at most."""
+        return self._settings.vk_call_seconds
+
+    async def publish(self, outgoing: Outgoing) -> Published:
+        """Write the answer as the community. Raises `Refused` or `Unsure`."""
+        with told_plainly(self.name, vk_errors.words):
+            return await self._publishing.write(outgoing)
+
+    async def read_back(self, outgoing: Outgoing) -> Parsed:
+        """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
+        with read_or_not():
+            parsed = await self._publishing.standing(outgoing)
+        parsed.unreadable = [one for one in parsed.unreadable if _may_be_it(one.raw, outgoing)]
+        return parsed
+
+    def look_soon(self, page: PageRef) -> None:
+        """Compare the page's wall and conversations as soon as the limits allow."""
+        self._walls.ask(page)
+        self._talks.ask(page)
+
+    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+        """Wall with threads, discussions, suggested posts, conversations; see `port.Network.walk`."""
+        one = Walk(
+            page,
+            since,
+            reader=self._reader,
+            boards=self._boards,
+            offers=self._suggests,
+            dialogs=self._dialogs,
+            feed=self._feed,
+            settings=self._settings,
+        )
+        return one.run(cursor)
+
+
+def _may_be_it(raw: Any, outgoing: Outgoing) -> bool:
+    """Whether a payload that no parser understood may be the answer: not what is older, nor what others wrote."""
+    if not isinstance(raw, dict):
+        return True
+    writer, number = raw.get("from_id"), raw.get("conversation_message_id" if outgoing.kind == "message" else "id")
+    if isinstance(writer, int) and writer != -int(outgoing.page.external_id):
+        return False
+    return not isinstance(number, int) or outgoing.after is None or number > outgoing.after

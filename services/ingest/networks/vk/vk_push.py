@@ -1,0 +1,121 @@
+"""Events of Long Poll and Callback API as `Incoming`: one table of what each kind means."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from services.ingest.networks.port import Incoming, PageRef, Parsed
+from services.ingest.networks.vk import vk_payloads
+from services.ingest.networks.vk.vk_payloads import Event, Place, integer
+
+NOBODY_KNOWS = datetime.fromtimestamp(0, UTC)
+CHANGED = {"edited", "deleted", "restored"}
+# Posts that nobody can see yet.
+HIDDEN_POSTS = {"postpone"}
+
+
+def deleted_comment(raw: Event, page: PageRef) -> Incoming:
+    """The event that a comment was deleted; it names who did it, and no text."""
+    vk_payloads.check_owner(raw, page)
+    name = f"-{page.external_id}_{integer(raw, 'id')}"
+    return _deleted(name, f"vk:-{page.external_id}_{integer(raw, 'post_id')}", raw)
+
+
+def deleted_placed(raw: Event, page: PageRef, place: Place) -> Incoming:
+    """The same for a comment that hangs under no post."""
+    vk_payloads.check_owner(raw, page, place.owner_field)
+    number = integer(raw, place.id_field)
+    return _deleted(place.comment(page, number, integer(raw, "id")), place.thread(page, number), raw)
+
+
+def _deleted(external_id: str, thread_key: str, raw: Event) -> Incoming:
+    # Reality says `deleter_id`; `user_id` is the schema's name, and beside `deleter_id` it is the author.
+    deleter = raw.get("deleter_id", raw.get("user_id"))
+    return Incoming(
+        happened="deleted",
+        kind="comment",
+        external_id=external_id,
+        thread_key=thread_key,
+        written_at=NOBODY_KNOWS,
+        raw=raw,
+        deleted_by=vk_payloads.author(int(deleter)) if deleter else None,
+    )
+
+
+def _post(raw: Event, page: PageRef) -> Incoming | None:
+    return None if raw.get("post_type") in HIDDEN_POSTS else vk_payloads.post(raw, page)
+
+
+def _repost(raw: Event, page: PageRef) -> Incoming | None:
+    owner = raw.get("owner_id", raw.get("to_id"))
+    # Mostly it stands on the wall of the person who shared it: no words on this page.
+    if owner is not None and int(owner) != -int(page.external_id):
+        return None
+    return _post(raw, page)
+
+
+def _new_message(raw: Event, page: PageRef) -> Incoming:
+    inner = raw.get("message")
+    return vk_payloads.message(inner if isinstance(inner, dict) else raw, page)
+
+
+_EVENTS: dict[str, Callable[[Event, PageRef], Incoming | None]] = {
+    "wall_post_new": _post,
+    "wall_repost": _repost,
+    "wall_reply_new": vk_payloads.comment,
+    "wall_reply_edit": partial(vk_payloads.comment, happened="edited"),
+    "wall_reply_restore": partial(vk_payloads.comment, happened="restored"),
+    "wall_reply_delete": deleted_comment,
+    "message_new": _new_message,
+    "message_reply": vk_payloads.message,
+    "message_edit": partial(vk_payloads.message, happened="edited"),
+}
+for _name, _place in vk_payloads.PLACES.items():
+    _EVENTS |= {
+        f"{_name}_new": partial(vk_payloads.placed_comment, place=_place),
+        f"{_name}_edit": partial(vk_payloads.placed_comment, place=_place, happened="edited"),
+        f"{_name}_restore": partial(vk_payloads.placed_comment, place=_place, happened="restored"),
+        f"{_name}_delete": partial(deleted_placed, place=_place),
+    }
+
+UNDERSTOOD = tuple(_EVENTS)
+
+
+def event(raw: Any, page: PageRef) -> Incoming | None:
+    """An event; None for kinds that bring no words."""
+    if not isinstance(raw, dict):
+        raise TypeError("the event is not an object")
+    if "group_id" in raw and int(raw["group_id"]) != int(page.external_id):
+        raise ValueError(f"the event belongs to community {raw['group_id']}")
+    kind = raw.get("type")
+    if not isinstance(kind, str):
+        raise KeyError("type")
+    read = _EVENTS.get(kind)
+    if read is None:
+        return None
+    content = raw.get("object")
+    if not isinstance(content, dict):
+        raise TypeError("the event has no object")
+    found = read(content, page)
+    name = raw.get("event_id")
+    return replace(found, event_id=name) if found is not None and isinstance(name, str) and name else found
+
+
+def events(updates: Any, page: PageRef) -> Parsed:
+    """All events of an answer; what cannot be read is set aside."""
+    parsed = Parsed()
+    for raw in updates if isinstance(updates, list) else []:
+        parsed.add(event, raw, page)
+    return parsed
+
+
+def to_compare(parsed: Parsed) -> list[str]:
+    """Threads of which a change was announced: what became of them is compared with the network.
+
+    Not conversations: an edited message comes whole, and reading all of a long one again would cost much.
+    """
+    return sorted(
+        {item.thread_key for item in parsed.items if item.happened in CHANGED and item.kind != "message"}
+    )

@@ -1,0 +1,227 @@
+"""Comparing walls with what is stored: what push did not bring, polling finds.
+
+One wall.get tells the comment counts of a hundred posts. Threads are read again, whole, whose count is not the one
+that was read before, or not the number of living comments that are stored.
+Which wall comes next the schedule says, within the day's budget of wall.get.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.ingest.networks.calls import CallError
+from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, RateKeeper, ThreadMark
+from services.ingest.networks.retry import TROUBLE, pause, rounds
+from services.ingest.networks.vk.vk_errors import NETWORK
+from services.ingest.networks.vk.wall_reader import CLOSED, POSTS, THREADS, Seen, WallReader, last_number
+from services.ingest.polling.poll_schedule import PollSchedule
+from services.ingest.settings import IngestSettings
+from shared import clock
+from shared.logs import logger
+
+log = logger(__name__)
+
+WAY = "wall_poll"
+MAX_DEPTH = 1_000
+AT_ONCE = 4
+# What is left of the day's calls for walks, suggested posts and what people ask for.
+SCHEDULE_SHARE = 0.9
+SHORTEST_WAIT, LONGEST_WAIT = 0.2, 1.0
+_CLOSED_WORDS = {
+    15: "стена закрыта или выключена",
+    18: "сообщество удалено",
+    19: "сообщество заблокировано сетью",
+    30: "страница закрыта",
+    203: "сообщество закрытое",
+    212: "комментарии закрыты",
+}
+
+
+def closed_words(error: CallError) -> str:
+    """Why a wall cannot be read, for the people who look after the page."""
+    reason = _CLOSED_WORDS.get(error.code, error.text or "доступа нет")
+    return f"Стену прочитать нельзя: {reason} (ошибка {error.code})."
+
+
+class Walls:
+    """Looks at all walls, as often as it pays; those that ask come first."""
+
+    def __init__(self, reader: WallReader, accounts: Accounts, feed: Feed, settings: IngestSettings) -> None:
+        self._reader = reader
+        self._accounts = accounts
+        self._feed = feed
+        self._settings = settings
+        self._schedule: PollSchedule[UUID] = PollSchedule(0.0)
+        reader.on_wall_get = lambda: self._schedule.spend(1)
+        self._book: RateKeeper | None = None
+        self._known: Mapping[UUID, dict[str, Any]] = {}
+        self._pages: dict[UUID, PageRef] = {}
+        self._rests: dict[UUID, float] = {}
+        self._failures: dict[UUID, int] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._woken = asyncio.Event()
+        self._aligned_at = -LONGEST_WAIT
+
+    def ask(self, page: PageRef) -> None:
+        """Look at this page's wall as soon as the limits allow."""
+        self._rests.pop(page.id, None)
+        self._schedule.push(page.id)
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Look for ever."""
+        try:
+            await rounds(WAY, self._round)
+        finally:
+            running = list(self._running)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _round(self) -> float:
+        if self._book is None:
+            book = self._feed.rates(WAY)
+            self._known = await book.load()
+            self._book = book
+        if asyncio.get_running_loop().time() >= self._aligned_at + LONGEST_WAIT:
+            self._aligned_at = asyncio.get_running_loop().time()
+            self._align()
+        self._woken.clear()
+        now = clock.now().timestamp()
+        self._start(now)
+        await self._book.save_now_and_then(self._schedule, asyncio.get_running_loop().time())
+        wait = LONGEST_WAIT if len(self._running) >= AT_ONCE else self._schedule.rest(now)
+        try:
+            async with asyncio.timeout(min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)):
+                await self._woken.wait()
+        except TimeoutError:
+            return 0
+        return 0
+
+    def _align(self) -> None:
+        self._pages = {page.id: page for page in self._accounts.pages(NETWORK)}
+        for page_id in set(self._schedule.pages()) - self._pages.keys():
+            self._schedule.remove(page_id)
+            self._rests.pop(page_id, None)
+            self._failures.pop(page_id, None)
+        for page_id in self._pages:
+            self._schedule.add(page_id, self._known.get(page_id))
+        allowed = self._accounts.calls_a_day(NETWORK, "wall.get")
+        if allowed is None:
+            allowed = float(self._settings.vk_wall_calls_a_day)
+        self._schedule.budget(allowed * SCHEDULE_SHARE)
+
+    def _start(self, now: float) -> None:
+        while len(self._running) < AT_ONCE:
+            page_id = self._schedule.next(now)
+            if page_id is None:
+                return
+            self._schedule.spend(-1)  # the calls themselves are counted where they are made
+            rest = self._rests.get(page_id, 0.0) - now
+            if rest > 0:
+                self._schedule.failed(page_id, now, rest)
+                return
+            task = asyncio.create_task(self._one(self._pages[page_id]), name=f"{WAY}:{page_id}")
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        self._woken.set()
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            log.error("a look at a wall failed", error=repr(bug))
+
+    async def _one(self, page: PageRef) -> None:
+        rest = LONGEST_WAIT
+        done = False
+        try:
+            found = await self.look(page)
+            done = True
+        except CallError as error:
+            if error.treatment in CLOSED:
+                rest = self._settings.vk_closed_seconds
+                self._feed.failed(page, WAY, closed_words(error))
+            else:
+                rest = self._trouble(page, error)
+        except TROUBLE as error:
+            rest = self._trouble(page, error)
+        finally:
+            now = clock.now().timestamp()
+            if done:
+                self._failures.pop(page.id, None)
+                self._rests.pop(page.id, None)
+                self._schedule.polled(page.id, now, [moment.timestamp() for moment in found])
+                if self._book is not None:
+                    self._book.changed(page.id)
+            else:
+                self._rests[page.id] = now + rest
+                self._schedule.failed(page.id, now, rest)
+
+    def _trouble(self, page: PageRef, error: Exception) -> float:
+        failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
+        self._feed.failed(page, WAY, str(error))
+        rest = pause(error, failures)
+        log.warning("a look failed", way=WAY, page_id=str(page.id), error=str(error)[:300], rest=rest)
+        return rest
+
+    async def look(self, page: PageRef) -> list[datetime]:
+        """Read the wall of a page, and the threads that differ from what is stored.
+
+        Answers when people wrote what was new, as well as it can be told.
+        """
+        observed_at = clock.now()
+        seen = Seen()
+        parsed, counts, back_to = await self._posts(page, seen)
+        known = await self._feed.marks(list(counts))
+        parsed.items += await self._reader.gone_posts(page, seen, back_to, observed_at, self._feed)
+        quiet = [ThreadMark(key, "0") for key, count in counts.items() if key not in known and count == 0]
+        stored = await self._feed.store(page, WAY, parsed, observed_at=observed_at, marks=quiet)
+        found = _newest(parsed, stored.new)
+        others = await self._feed.differing(counts)
+        differing = [
+            key
+            for key, count in counts.items()
+            if key in others or (count if key not in known else known[key].marker != str(count))
+        ]
+        # Those that push told to have changed first, then the posts of these days.
+        hinted = {key for key in differing if key in known and known[key].marker is None}
+        differing.sort(key=lambda key: (key not in hinted, -int(last_number(key))))
+        for start in range(0, len(differing), THREADS):
+            found += await self._read_threads(page, differing[start : start + THREADS], counts)
+        return found
+
+    async def _posts(self, page: PageRef, seen: Seen) -> tuple[Parsed, dict[str, int], datetime | None]:
+        """Posts down to the first page of posts that brings nothing unknown; comment counts; how far back."""
+        parsed = Parsed()
+        counts: dict[str, int] = {}
+        back_to: datetime | None = None
+        for offset in range(0, MAX_DEPTH, POSTS):
+            found = await self._reader.posts(page, offset)
+            seen.add(found.parsed)
+            parsed.extend(found.parsed)
+            known = await self._feed.marks(list(found.counts))
+            counts |= found.counts
+            back_to = None if found.last else found.oldest
+            old = found.oldest is None or found.oldest < page.live_from
+            if found.last or old or known.keys() >= found.counts.keys():
+                break
+        return parsed, counts, back_to
+
+    async def _read_threads(self, page: PageRef, keys: list[str], counts: Mapping[str, int]) -> list[datetime]:
+        """Read threads whole. The mark is the count that was seen before: what came since differs from it."""
+        observed_at = clock.now()
+        by_post = await self._reader.compared(page, [int(last_number(key)) for key in keys], self._feed)
+        parsed = Parsed()
+        for one in by_post.values():
+            parsed.extend(one)
+        marks = [ThreadMark(key, str(counts[key]), count=counts[key]) for key in keys]
+        stored = await self._feed.store(page, WAY, parsed, observed_at=observed_at, marks=marks)
+        return _newest(parsed, stored.new)
+
+
+def _newest(parsed: Parsed, count: int) -> list[datetime]:
+    """When people wrote the youngest of these: what is new is young."""
+    written = sorted(item.written_at for item in parsed.items if not item.from_community and item.text is not None)
+    return written[-count:] if count else []

@@ -1,0 +1,264 @@
+"""Reading walls: posts by hundreds, threads whole, and what was stored but is there no longer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
+from services.ingest.networks.port import Feed, Incoming, Kind, PageRef, Parsed, TokenKind
+from services.ingest.networks.vk import vk_payloads
+from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.networks.vk.vk_errors import NETWORK
+from shared import clock
+
+POSTS = 100
+COMMENTS = 100
+# Threads that are read and stored together.
+THREADS = 10
+READERS = (TokenKind.SERVICE, TokenKind.USER)
+# What was written a moment ago may be missing from an answer that was being made then.
+YOUNG = timedelta(seconds=60)
+CLOSED = {Treatment.DENIED, Treatment.GONE}
+
+
+@dataclass
+class Posts:
+    """One page of a wall: the posts, the comment counts by thread key, and where it ends."""
+
+    parsed: Parsed = field(default_factory=Parsed)
+    counts: dict[str, int] = field(default_factory=dict)
+    oldest: datetime | None = None
+    last: bool = True
+
+
+def items(answer: Any, method: str) -> list[Any]:
+    """What the answer lists. Raises `CallLost` when it is no list."""
+    if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
+        raise CallLost(NETWORK, method, "no items in the answer")
+    found: list[Any] = answer["items"]
+    return found
+
+
+def number(answer: Mapping[str, Any], name: str, default: int = 0) -> int:
+    """A number of an answer; anything else counts as absent."""
+    value = answer.get(name, default)
+    return value if isinstance(value, int) else default
+
+
+def last_number(key: str) -> str:
+    """What stands behind the last underscore of an id or a thread key."""
+    return key.rpartition("_")[2]
+
+
+class Seen:
+    """The ids of what a reading showed, parsed or not. Once a payload shows no id, nothing counts as absent."""
+
+    def __init__(self, *parsed: Parsed) -> None:
+        self._ids: set[str] = set()
+        self._unparsed: set[str] = set()
+        self._doubtful = False
+        for one in parsed:
+            self.add(one)
+
+    def add(self, parsed: Parsed) -> None:
+        """More of the same reading."""
+        self._ids.update(item.external_id for item in parsed.items)
+        for one in parsed.unreadable:
+            ident = one.raw.get("id") if isinstance(one.raw, dict) else None
+            if isinstance(ident, int):
+                self._unparsed.add(str(ident))
+            else:
+                self._doubtful = True
+
+    def absent(self, stored: Mapping[str, datetime], observed_at: datetime) -> list[str]:
+        """What is stored and old enough to be seen, but was not."""
+        if self._doubtful:
+            return []
+        return sorted(
+            one
+            for one, at in stored.items()
+            if one not in self._ids and last_number(one) not in self._unparsed and at < observed_at - YOUNG
+        )
+
+
+def gone(kind: Kind, external_id: str, thread_key: str, written_at: datetime) -> Incoming:
+    """The deletion of something that a complete reading no longer shows; nobody tells who deleted it."""
+    return Incoming(
+        happened="deleted",
+        kind=kind,
+        external_id=external_id,
+        thread_key=thread_key,
+        written_at=written_at,
+        raw={"absent": True},
+    )
+
+
+class WallReader:
+    """Reads walls by a token that may: a service's or a person's."""
+
+    def __init__(self, client: VkClient) -> None:
+        self._client = client
+        # wall.get has a daily budget: whoever plans it is told of each call.
+        self.on_wall_get: Callable[[], None] = lambda: None
+
+    def can_read(self) -> bool:
+        """Whether there is a token that may read walls now."""
+        try:
+            self._client.credential("wall.getComments", *READERS)
+        except NoToken:
+            return False
+        return True
+
+    async def posts(self, page: PageRef, offset: int) -> Posts:
+        """A hundred posts from `offset` on, newest first."""
+        answer = await self._read(
+            "wall.get", owner_id=f"-{page.external_id}", offset=offset, count=POSTS, extended=1
+        )
+        listed = items(answer, "wall.get")
+        names = vk_payloads.names_of(answer)
+        found = Posts(last=len(listed) < POSTS)
+        for raw in listed:
+            found.parsed.add(vk_payloads.post, raw, page, names, "seen")
+        for item in found.parsed.items:
+            comments = item.raw.get("comments")
+            found.counts[item.thread_key] = number(comments, "count") if isinstance(comments, dict) else 0
+        dates = [item.written_at for item in found.parsed.items if not item.raw.get("is_pinned")]
+        found.oldest = min(dates, default=None)
+        return found
+
+    async def thread(self, page: PageRef, post_id: int, first: Any = None) -> Parsed:
+        """All comments of a post, replies included. `first`: the answer to the first call, if it was made."""
+        parsed = Parsed()
+        roots: list[tuple[int, int, int]] = []
+        offset = 0
+        answer = first
+        while True:
+            if answer is None:
+                answer = await self._read("wall.getComments", **_comments(page, post_id, offset))
+            names = vk_payloads.names_of(answer)
+            listed = items(answer, "wall.getComments")
+            for raw in listed:
+                parsed.add(vk_payloads.comment, raw, page, post_id, names, "seen")
+                replies = _replies(raw)
+                for reply in replies:
+                    parsed.add(vk_payloads.comment, reply, page, post_id, names, "seen")
+                if (total := number(_thread(raw), "count")) > len(replies):
+                    roots.append((raw["id"], len(replies), total))
+            offset += len(listed)
+            if not listed or offset >= number(answer, "current_level_count"):
+                break
+            answer = None
+        for root, got, total in roots:
+            parsed.extend(await self._rest_of(page, post_id, root, got=got, total=total))
+        return parsed
+
+    async def _rest_of(self, page: PageRef, post_id: int, root: int, *, got: int, total: int) -> Parsed:
+        parsed = Parsed()
+        offset = got
+        while offset < total:
+            answer = await self._read("wall.getComments", **_comments(page, post_id, offset, comment_id=root))
+            names = vk_payloads.names_of(answer)
+            listed = items(answer, "wall.getComments")
+            for raw in listed:
+                parsed.add(vk_payloads.comment, raw, page, post_id, names, "seen")
+            if not listed:
+                break
+            offset += len(listed)
+            total = max(total, number(answer, "current_level_count"))
+        return parsed
+
+    async def thread_if_open(self, page: PageRef, post_id: int) -> Parsed | None:
+        """All comments of a post; None when it is closed or gone."""
+        try:
+            return await self.thread(page, post_id)
+        except CallError as error:
+            if error.treatment not in CLOSED:
+                raise
+            return None
+
+    async def compared(self, page: PageRef, post_ids: Sequence[int], feed: Feed) -> dict[int, Parsed]:
+        """By post, all comments, and deletions of those that are stored but stand there no longer.
+
+        An absence is believed when a second reading shows it too: comments that move while a thread is paged
+        through may be skipped. What is closed or gone brings nothing.
+        """
+        observed_at = clock.now()
+        first = await self._client.read_many(
+            "wall.getComments", [_comments(page, post_id, 0) for post_id in post_ids], *READERS
+        )
+        found: dict[int, Parsed] = {}
+        for post_id, answer in zip(post_ids, first, strict=True):
+            if isinstance(answer, CallError):
+                found[post_id] = Parsed()
+                continue
+            parsed = await self.thread(page, post_id, answer)
+            thread_key = f"vk:-{page.external_id}_{post_id}"
+            stored = await feed.stored(page, "comment", thread_key=thread_key)
+            missing = Seen(parsed).absent(stored, observed_at)
+            again = await self.thread_if_open(page, post_id) if missing else None
+            if again is not None:
+                missing = Seen(again).absent({one: stored[one] for one in missing}, observed_at)
+                parsed.items += [gone("comment", one, thread_key, stored[one]) for one in missing]
+            found[post_id] = parsed
+        return found
+
+    async def gone_posts(
+        self, page: PageRef, seen: Seen, since: datetime | None, observed_at: datetime, feed: Feed
+    ) -> list[Incoming]:
+        """Deletions of stored posts that reading the wall back to `since`, or the whole of it, did not show."""
+        stored = await feed.stored(page, "wall_post", since=since)
+        missing = seen.absent(stored, observed_at)
+        marks = await feed.marks([f"vk:{one}" for one in missing])
+        # A suggested post stands on no wall until it is taken.
+        missing = [one for one in missing if (mark := marks.get(f"vk:{one}")) is None or mark.marker != "suggest"]
+        found: list[Incoming] = []
+        for start in range(0, len(missing), POSTS):
+            asked = missing[start : start + POSTS]
+            standing = await self._standing(asked)
+            for one in asked:
+                if one in standing:
+                    continue
+                key = f"vk:{one}"
+                found.append(gone("wall_post", one, key, stored[one]))
+                # Its comments went with it, and no reading will show that.
+                comments = await feed.stored(page, "comment", thread_key=key)
+                found += [gone("comment", name, key, at) for name, at in comments.items()]
+        return found
+
+    async def _standing(self, names: Sequence[str]) -> set[str]:
+        answer = await self._read("wall.getById", posts=",".join(names))
+        listed = answer if isinstance(answer, list) else items(answer, "wall.getById")
+        return {
+            f"{raw.get('owner_id')}_{raw.get('id')}"
+            for raw in listed
+            if isinstance(raw, dict) and not raw.get("is_deleted")
+        }
+
+    async def _read(self, method: str, **params: Any) -> Any:
+        if method == "wall.get":
+            self.on_wall_get()
+        return await self._client.ask(method, *READERS, **params)
+
+
+def _thread(raw: Any) -> dict[str, Any]:
+    thread = raw.get("thread") if isinstance(raw, dict) and isinstance(raw.get("id"), int) else None
+    return thread if isinstance(thread, dict) else {}
+
+
+def _replies(raw: Any) -> list[Any]:
+    found = _thread(raw).get("items")
+    return found if isinstance(found, list) else []
+
+
+def _comments(page: PageRef, post_id: int, offset: int, *, comment_id: int | None = None) -> dict[str, Any]:
+    """Parameters of wall.getComments: the top level with the first replies, or one thread."""
+    params = {
+        "owner_id": f"-{page.external_id}",
+        "post_id": post_id,
+        "offset": offset,
+        "count": COMMENTS,
+        "sort": "asc",
+        "extended": 1,
+    }
+    return params | ({"thread_items_count": 10} if comment_id is None else {"comment_id": comment_id})

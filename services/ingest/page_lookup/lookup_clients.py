@@ -1,0 +1,42 @@
+"""Where requests about pages reach the networks: an API process has no worker whose clients it could use."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from services.ingest.networks import catalogue
+from services.ingest.settings import IngestSettings, ingest_settings
+from services.ingest.tokens.token_pool import AccountBook
+from shared.service import Service, service_of
+
+
+class Desk:
+    """The networks' directories with usable tokens; calls count in the same budget as the worker's."""
+
+    def __init__(self, service: Service, settings: IngestSettings) -> None:
+        self.accounts = AccountBook(service.database, settings)
+        self.directories = catalogue.directories(service.http, self.accounts, settings)
+        self._settings = settings
+        self._refreshing = asyncio.Lock()
+        self._refreshed_at: float | None = None
+
+    async def refresh(self) -> None:
+        """Know the pages and tokens of these seconds."""
+        async with self._refreshing:
+            now = asyncio.get_running_loop().time()
+            if self._refreshed_at is None or now - self._refreshed_at >= self._settings.registry_seconds:
+                await self.accounts.refresh()
+                self._refreshed_at = asyncio.get_running_loop().time()
+
+
+async def _desk(request: Request) -> Desk:
+    state = request.app.state
+    if not hasattr(state, "desk"):
+        state.desk = Desk(service_of(request), ingest_settings())
+    desk: Desk = state.desk
+    await desk.refresh()
+    return desk
+
+
+DeskDep = Annotated[Desk, Depends(_desk)]

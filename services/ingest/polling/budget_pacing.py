@@ -1,0 +1,79 @@
+"""Spends a day's budget of polls over the day as people write, and never more than it.
+
+Pure: no clock and no I/O. Moments are seconds since the epoch; days begin at midnight UTC.
+"""
+
+from math import floor
+
+from services.ingest.polling.arrival_rates import Clock
+
+# What a pause may save up.
+BURST_SHARE = 0.02
+
+
+class Pace:
+    """Polls earned and spent. What is left of the day is earned in step with a clock that the caller learns."""
+
+    def __init__(self, budget: float) -> None:
+        self.budget = max(budget, 0.0)
+        self.credit = 0.0
+        self.used = 0.0
+        self._at: float | None = None
+        self._clock: Clock | None = None
+
+    def change(self, budget: float) -> None:
+        """Another budget from now on: the part of it that is used stays the same."""
+        budget = max(budget, 0.0)
+        if budget != self.budget:
+            if self.budget > 0:
+                share = budget / self.budget
+                self.used, self.credit = self.used * share, self.credit * share
+            elif self._at is not None:  # what was missed meanwhile is not to be caught up with
+                self.used, self.credit = budget * (self._at - floor(self._at)), 0.0
+            self.budget = budget
+
+    def move(self, now: float, clock: Clock) -> None:
+        """Earn what the time since the last call is worth."""
+        reached = clock.at(now)
+        if self._at is None:
+            self.used = self.budget * (reached - floor(reached))  # the day so far is not to be caught up with
+        elif self._clock is not clock:  # learnt anew: the same moment lies elsewhere in it
+            pass
+        else:
+            while reached > self._at:
+                midnight = floor(self._at) + 1.0
+                upto = min(midnight, reached)
+                to_earn = max(self.budget - self.used - self.credit, 0.0)
+                earned = to_earn * (upto - self._at) / (midnight - self._at)
+                self.credit = min(self.credit + earned, max(self.budget * BURST_SHARE, 2.0))
+                if upto == midnight:
+                    self.used = 0.0
+                self._at = upto
+        self._at = reached
+        self._clock = clock
+
+    def may(self, borrow: float = 0.0) -> bool:
+        """Whether one more poll is allowed when this share of the budget may be borrowed from later hours."""
+        if self.used + 1 > self.budget + 1e-6:
+            return False
+        if borrow <= 0:
+            return self.credit >= 1
+        left = max(self.budget - self.used - self.credit, 0.0)
+        return self.credit > -min(self.budget * borrow, left / 2)
+
+    def spend(self, calls: float) -> None:
+        """So many calls were made."""
+        self.credit -= calls
+        self.used += calls
+
+    def wait(self, now: float, clock: Clock) -> float:
+        """Seconds until there is one poll to spend."""
+        self.move(now, clock)
+        reached = clock.at(now)
+        midnight = floor(reached) + 1.0
+        to_earn = self.budget - self.used - self.credit
+        missing = 1.0 - self.credit
+        until = midnight
+        if 0 < missing <= to_earn:
+            until = reached + missing / to_earn * (midnight - reached)
+        return max(clock.moment(until) - now, 0.0) + 1e-6

@@ -1,0 +1,300 @@
+"""Which page to look at next, so that people who wrote wait as little as the budget of polls allows.
+
+For known rates the mean wait is least when polls go with the square root of the rate: a page is due when
+rate × age² reaches a price that is the same for all pages and is set so that the budget is just spent. The day's
+profile is taken in by letting time run faster in busy hours. No page grows older than a ceiling.
+Pure: no clock and no I/O. Moments are seconds since the epoch.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from math import inf, sqrt
+from typing import Any, Generic, TypeVar
+
+from services.ingest.polling.arrival_rates import DAY, Memory, Rates
+from services.ingest.polling.budget_pacing import Pace
+
+Page = TypeVar("Page", bound=Hashable)
+
+# A page is due this much before it would be too old: others may be due in the same minute.
+CEILING_SHARE = 0.97
+# What pages out of turn may borrow from the hours to come: hints and the ceiling; new pages, which may be many.
+RESERVE_SHARE = 0.2
+NEW_SHARE = 0.02
+COMPARE_SECONDS = 3_600.0
+MAX_REST = 60.0
+_GOLDEN = 0.618_033_988_75
+
+
+@dataclass
+class _Entry:
+    memory: Memory
+    last: float | None = None
+    due: float = -inf
+    turn: int = 0
+    phase: float = 1.0
+    not_before: float = -inf
+    out: bool = False
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the scheduler expects of one page."""
+
+    messages_a_day: float
+    polls_a_day: float
+    delay_seconds: float
+    last_at: float | None
+    due_at: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the scheduler expects of all pages, and how the budget stands."""
+
+    pages: int
+    polls_a_day: float
+    used_today: int
+    left_today: int
+    mean_delay_seconds: float = field(metadata={"of": "an average message"})
+    longest_interval_seconds: float = field(metadata={"of": "the page that is looked at most seldom"})
+    keeps_ceiling: bool = True
+
+
+class PollSchedule(Generic[Page]):
+    """`next` hands a page out; `polled` or `failed` takes it back and teaches; `push` puts one before its turn."""
+
+    def __init__(self, polls_a_day: float, *, ceiling: float = DAY, rates: Rates | None = None) -> None:
+        self._rates = rates or Rates()
+        self._ceiling = ceiling * CEILING_SHARE
+        self._pace = Pace(polls_a_day)
+        self._entries: dict[Page, _Entry] = {}
+        self._queue: list[tuple[float, int, Page]] = []
+        self._asked: OrderedDict[Page, None] = OrderedDict()
+        self._oldest: OrderedDict[Page, None] = OrderedDict()  # by the last poll
+        self._compared = -inf
+        self._step = inf
+        self._turns = 0
+
+    def __contains__(self, page: Page) -> bool:
+        return page in self._entries
+
+    def pages(self) -> list[Page]:
+        """The pages it knows."""
+        return list(self._entries)
+
+    def add(self, page: Page, state: dict[str, Any] | None = None) -> None:
+        """Take a page in, with what `dump` said of it before; one without a past is looked at first."""
+        if page in self._entries:
+            return
+        entry = self._entries[page] = _Entry(self._rates.start(page, state or {}))
+        entry.last = entry.memory.at
+        if entry.last is None:
+            # Pages that came together must not be due together for ever.
+            entry.phase = 0.4 + 0.6 * (len(self._entries) * _GOLDEN % 1)
+        self._compared = -inf  # the price changes with every page
+        self._put(page, entry, self._due(entry))
+
+    def remove(self, page: Page) -> None:
+        """Forget a page."""
+        self._entries.pop(page, None)
+        self._asked.pop(page, None)
+        self._oldest.pop(page, None)
+
+    def budget(self, polls_a_day: float) -> None:
+        """Set how many polls a day may be spent from now on."""
+        if polls_a_day != self._pace.budget:
+            self._pace.change(polls_a_day)
+            self._compared = -inf
+
+    def spend(self, calls: int) -> None:
+        """Calls of the same budget that were no polls: further pages of an answer, a backfill."""
+        self._pace.spend(calls)
+
+    def push(self, page: Page) -> None:
+        """Somebody may be waiting there: look before its turn."""
+        if page in self._entries:
+            self._asked[page] = None
+
+    def next(self, now: float) -> Page | None:
+        """The page to look at now, None when the pace allows none. It is out until it is handed back."""
+        self._pace.move(now, self._rates.common.polls)
+        if now - self._compared >= COMPARE_SECONDS:
+            self._compare(now)
+        page = self._take(now)
+        if page is not None:
+            self._entries[page].out = True
+            self._pace.spend(1)
+        return page
+
+    def rest(self, now: float) -> float:
+        """Seconds until `next` may answer a page, if nothing is pushed meanwhile."""
+        head = self._head()
+        if head is None and self._waiting() is None:
+            return MAX_REST
+        wait = self._pace.wait(now, self._rates.common.polls)
+        out_of_turn = self._waiting() is not None or self._too_old(now) is not None
+        if out_of_turn and self._pace.may(RESERVE_SHARE):
+            return 0.0
+        if head is not None and (later := self._entries[head].not_before - now) > 0:
+            return min(later, MAX_REST)
+        if self._pace.may() or (head is not None and self._is_new(head)):
+            return 0.0
+        return min(wait, MAX_REST)
+
+    def polled(self, page: Page, now: float, found: Sequence[float] = (), *, since: float | None = None) -> None:
+        """The page was read at `now`; people wrote there at the moments `found`, and nobody knew of it before.
+
+        A page's first poll teaches only with `since`: from when on `found` is complete.
+        """
+        entry = self._entries.get(page)
+        if entry is None:
+            return
+        if entry.last is not None and entry.last < now:
+            start = entry.last
+            self._rates.learn(entry.memory, start, now, [min(max(one, start), now) for one in found])
+            entry.phase = 1.0
+        elif entry.last is None and since is not None and since < now:
+            self._rates.learn(entry.memory, since, now, [one for one in found if since <= one <= now])
+        entry.memory.at = now
+        entry.last = now
+        entry.not_before = -inf
+        entry.out = False
+        self._oldest[page] = None
+        self._oldest.move_to_end(page)
+        self._put(page, entry, self._due(entry))
+
+    def failed(self, page: Page, now: float, rest: float) -> None:
+        """The page could not be read; it comes again after `rest` seconds, and nothing is learnt."""
+        entry = self._entries.get(page)
+        if entry is None:
+            return
+        entry.out = False
+        entry.not_before = now + rest
+        self._put(page, entry, max(self._due(entry), entry.not_before))
+
+    def dump(self, page: Page) -> dict[str, Any]:
+        """What is known of a page, as JSON, with what is expected of it: the source of a page shows that."""
+        expected = self.expected(page)
+        return {
+            **self._entries[page].memory.dump(),
+            "messages_a_day": round(expected.messages_a_day, 3),
+            "expected_delay_seconds": round(expected.delay_seconds, 1),
+        }
+
+    def expected(self, page: Page) -> Expected:
+        """What it expects of a page."""
+        entry = self._entries[page]
+        rate, interval = self._rates.rate(entry.memory), self._interval(entry)
+        return Expected(rate, DAY / interval, interval / 2, entry.last, entry.due)
+
+    def forecast(self, now: float) -> Forecast:
+        """What it expects of all pages together, and how the budget stands."""
+        self._pace.move(now, self._rates.common.polls)
+        entries = self._entries.values()
+        rates = [(self._rates.rate(entry.memory), self._interval(entry)) for entry in entries]
+        messages = sum(rate for rate, _ in rates)
+        waited = sum(rate * interval / 2 for rate, interval in rates)
+        needed = sum(DAY / interval for _, interval in rates)
+        return Forecast(
+            pages=len(rates),
+            polls_a_day=self._pace.budget,
+            used_today=round(self._pace.used),
+            left_today=max(round(self._pace.budget - self._pace.used), 0),
+            mean_delay_seconds=waited / messages if messages else 0.0,
+            longest_interval_seconds=max((interval for _, interval in rates), default=0.0),
+            keeps_ceiling=needed <= self._pace.budget * 1.001,
+        )
+
+    def _take(self, now: float) -> Page | None:
+        if (asked := self._waiting()) is not None and self._pace.may(RESERVE_SHARE):
+            del self._asked[asked]
+            return asked
+        if (old := self._too_old(now)) is not None and self._pace.may(RESERVE_SHARE):
+            return old
+        head = self._head()
+        if head is None or self._entries[head].not_before > now:
+            return None
+        if not self._pace.may() and not self._is_new(head):
+            return None
+        heappop(self._queue)
+        return head
+
+    def _head(self) -> Page | None:
+        while self._queue:
+            _, turn, page = self._queue[0]
+            entry = self._entries.get(page)
+            if entry is not None and entry.turn == turn and not entry.out:
+                return page
+            heappop(self._queue)
+        return None
+
+    def _is_new(self, page: Page) -> bool:
+        return self._entries[page].last is None and self._pace.may(NEW_SHARE)
+
+    def _too_old(self, now: float) -> Page | None:
+        for page in self._oldest:
+            entry = self._entries[page]
+            if entry.last is None or now - entry.last < self._ceiling:
+                break
+            if not entry.out and entry.not_before <= now:
+                return page
+        return None
+
+    def _waiting(self) -> Page | None:
+        return next((page for page in self._asked if not self._entries[page].out), None)
+
+    def _compare(self, now: float) -> None:
+        """Learn from all pages together, set the price anew, and put the pages in their new order."""
+        self._compared = now
+        self._rates.compare([entry.memory for entry in self._entries.values()])
+        self._pace.move(now, self._rates.common.polls)
+        self._step = self._price([self._root(entry) for entry in self._entries.values()])
+        self._queue = []
+        for page, entry in self._entries.items():
+            entry.due = max(self._due(entry), entry.not_before)
+            self._queue.append((entry.due, entry.turn, page))
+        heapify(self._queue)
+        looked = [(entry.last, page) for page, entry in self._entries.items() if entry.last is not None]
+        self._oldest = OrderedDict.fromkeys(page for _, page in sorted(looked, key=lambda one: one[0]))
+
+    def _root(self, entry: _Entry) -> float:
+        memory = entry.memory
+        return max(sqrt(self._rates.rate(memory)) * self._rates.profile(memory).root, 1e-6)
+
+    def _price(self, roots: Sequence[float]) -> float:
+        """Days × √rate at which a page is due, such that the day's polls are just spent."""
+        floor = DAY / self._ceiling
+        free = sorted(roots, reverse=True)
+        left = self._pace.budget - floor * len(free)
+        if not free or left <= 0:
+            return inf
+        left, whole = self._pace.budget, sum(free)
+        while free and whole > 0:
+            step = whole / left
+            if free[-1] / step >= floor:
+                return step
+            whole -= free.pop()
+            left -= floor
+        return inf
+
+    def _interval(self, entry: _Entry) -> float:
+        return min(self._step / self._root(entry) * DAY, self._ceiling)
+
+    def _due(self, entry: _Entry) -> float:
+        if entry.last is None:
+            return -inf
+        days = self._step / self._root(entry)
+        due = entry.last + self._ceiling
+        if days * DAY < 2 * self._ceiling:
+            polls = self._rates.profile(entry.memory).polls
+            due = min(due, polls.moment(polls.at(entry.last) + days))
+        return entry.last + (due - entry.last) * entry.phase
+
+    def _put(self, page: Page, entry: _Entry, due: float) -> None:
+        self._turns += 1
+        entry.turn = self._turns
+        entry.due = due
+        heappush(self._queue, (due, entry.turn, page))

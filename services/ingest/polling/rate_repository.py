@@ -1,0 +1,66 @@
+"""Keeps what a schedule has learnt in `poll_rates`, so that a restart does not begin anew."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from services.ingest.polling.poll_schedule import PollSchedule
+from services.ingest.tokens.token_metrics import show_expected
+from shared import clock
+from shared.database.sessions import Database
+from shared.tables.ingest import PollRate
+
+SAVE_SECONDS = 60.0
+CHUNK = 500
+
+
+class RateBook:
+    """Loads and saves the states of one way's schedule. Saving writes only what was polled since."""
+
+    def __init__(self, database: Database, way: str) -> None:
+        self._database = database
+        self._way = way
+        self._changed: set[UUID] = set()
+        self._saved_at = 0.0
+
+    async def load(self) -> dict[UUID, dict[str, Any]]:
+        """States by page, for `PollSchedule.add`."""
+        async with self._database.read() as session:
+            rows = await session.execute(select(PollRate.page_id, PollRate.state).where(PollRate.way == self._way))
+            return {row.page_id: row.state for row in rows}
+
+    def changed(self, page_id: UUID) -> None:
+        """The page was polled: its state is written with the next `save`."""
+        self._changed.add(page_id)
+
+    async def save(self, schedule: PollSchedule[UUID], pages: Iterable[UUID] | None = None) -> None:
+        """Write the states of the pages polled since the last time (or of `pages`)."""
+        wanted = [one for one in (self._changed if pages is None else pages) if one in schedule]
+        now = clock.now()
+        for start in range(0, len(wanted), CHUNK):
+            chunk = wanted[start : start + CHUNK]
+            statement = insert(PollRate)
+            async with self._database.write() as session:
+                await session.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=[PollRate.page_id, PollRate.way],
+                        set_={"state": statement.excluded.state, "updated_at": func.now()},
+                    ),
+                    [
+                        {"page_id": page, "way": self._way, "state": schedule.dump(page), "updated_at": now}
+                        for page in chunk
+                    ],
+                )
+            self._changed.difference_update(chunk)
+
+    async def save_now_and_then(self, schedule: PollSchedule[UUID], now: float) -> None:
+        """`save`, and show what is expected, once a minute; `now` is any monotonic time in seconds."""
+        if now - self._saved_at < SAVE_SECONDS:
+            return
+        self._saved_at = now
+        told = schedule.forecast(clock.now().timestamp())
+        show_expected(self._way, told.mean_delay_seconds, told.left_today, ceiling_kept=told.keeps_ceiling)
+        await self.save(schedule)

@@ -1,0 +1,262 @@
+"""Publications as others see them: asked for by appeals, listed, sent again."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.ingest.intake.own_reply_matching import IN_FLIGHT, lock_threads
+from services.ingest.networks.catalogue import max_length
+from services.ingest.networks.port import Kind
+from services.ingest.publishing.publisher import JOB, NOW
+from services.ingest.publishing.text_splitting import split, unsent
+from services.ingest.schemas.publications import PublicationIn
+from services.ingest.settings import ingest_settings
+from shared.api.pagination import Paging, inline_literal
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, FieldError, Invalid, KeyReused, NotFound
+from shared.ids import new_id
+from shared.jobs import Jobs
+from shared.tables.ingest import Message, Publication
+
+# More than this at once are left to their own pauses.
+WOKEN = 500
+
+
+async def _enqueue(
+    session: WriteSession, jobs: Jobs, publication_id: UUID, delay: timedelta | None = None
+) -> None:
+    payload = {"publication_id": str(publication_id)}
+    # No dedupe key: a job that is just ending would swallow this one. Two jobs do no harm.
+    await jobs.enqueue(session, JOB, payload, delay=delay)
+
+
+async def send_waiting(session: WriteSession, jobs: Jobs, network: str, page_id: UUID | None) -> None:
+    """A token has come (of a page, or of none): answers that waited for one are tried within seconds."""
+    waiting = select(Publication.id).where(Publication.network == network, Publication.status == "queued")
+    if page_id is not None:
+        waiting = waiting.where(Publication.page_id == page_id)
+    # Workers know of the token when they have read the registry again.
+    delay = timedelta(seconds=ingest_settings().registry_seconds + 1)
+    for publication_id in await session.scalars(waiting.order_by(Publication.created_at).limit(WOKEN)):
+        await _enqueue(session, jobs, publication_id, delay)
+
+
+async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> tuple[Publication, bool]:
+    """Queue an answer to a citizen's message, once per reply, in as many parts as the network needs.
+
+    Answers the first part and whether it is new. Raises `Invalid` for an unknown message, `KeyReused` when the
+    reply was asked for with another text.
+    """
+    message = await session.get(Message, wanted.message_id)
+    if message is None:
+        detail = "No such message"
+        raise Invalid(detail, errors=[FieldError(pointer="/message_id", detail=detail)])
+    kind: Kind = "message" if message.kind == "message" else "comment"
+    parts = split(wanted.text, max_length(message.network, kind))
+    # Answers of one thread go out in the order in which they were asked for, whichever machine was asked.
+    await lock_threads(session, [message.thread_key])
+    now = (await session.execute(select(NOW))).scalar_one()
+    common = {
+        "reply_id": wanted.reply_id,
+        "appeal_id": wanted.appeal_id,
+        "parts": len(parts),
+        "page_id": message.page_id,
+        "organisation_id": wanted.organisation_id or message.organisation_id,
+        "network": message.network,
+        "kind": kind,
+        "thread_key": message.thread_key,
+        # Networks refuse to answer a deleted comment: the thread is still the place.
+        "target": message.external_id if message.kind == "comment" and message.deleted_at is None else None,
+        "on_behalf_of": wanted.on_behalf_of,
+        "status": "queued",
+        "attempts": 0,
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+    ids = [new_id() for _ in parts]
+    rows = [{**common, "id": ids[number], "part": number, "text": text} for number, text in enumerate(parts)]
+    # The first part decides who asks first; the others follow it.
+    made = await session.scalar(
+        insert(Publication)
+        .values(rows[0])
+        .on_conflict_do_nothing(index_elements=[Publication.reply_id, Publication.part])
+        .returning(Publication.id)
+    )
+    if made is not None:
+        if rows[1:]:
+            await session.execute(insert(Publication), rows[1:])
+        for publication_id in ids:
+            await _enqueue(session, jobs, publication_id)
+    asked = await _parts(session, wanted.reply_id)
+    await recorder.record(session, Publication, (recorder.made(row) for row in asked if made is not None))
+    if not asked:
+        raise Conflict("The publication was removed in the same moment; ask again")
+    if [row.text for row in asked] != parts or asked[0].thread_key != message.thread_key:
+        raise KeyReused.field("/reply_id", "This reply was asked for with another text or message")
+    return asked[0], made is not None
+
+
+async def _parts(session: WriteSession, reply_id: UUID) -> list[Publication]:
+    return list(
+        await session.scalars(
+            select(Publication)
+            .where(Publication.reply_id == reply_id)
+            .order_by(Publication.part)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    )
+
+
+async def retry(
+    session: WriteSession,
+    jobs: Jobs,
+    publication_id: UUID,
+    *,
+    text: str | None = None,
+    caller: Caller | None = None,
+) -> Publication:
+    """Send what failed of an answer again, from its first attempt; answers its first part.
+
+    What was ever sent starts in doubt: it is sent when the thread shows that it is not there.
+
+    `text`: the whole answer, corrected. What stands in the network already stays as it is, so the text has to
+    begin with those words; the rest is parted anew. With the words that it has, an answer that is on its way or
+    stands is left as it is: whoever asked did not get our answer and asks again. Raises `NotFound`, `Conflict`
+    unless it failed, `Invalid` for a text that would change what stands, or leave nothing to send.
+    """
+    query = select(Publication).where(Publication.id == publication_id)
+    if caller is not None:
+        query = query.where(caller.scope(Publication.organisation_id))
+    named = await session.scalar(query)
+    if named is None:
+        raise NotFound("No such publication")
+    await lock_threads(session, [named.thread_key])
+    rows = await _parts(session, named.reply_id)
+    failed = [row for row in rows if row.status == "failed"]
+    if not failed:
+        if text is not None and _bare(text) == _bare("".join(row.text for row in rows)):
+            return rows[0]
+        status = next((row.status for row in rows if row.status != "published"), "published")
+        raise Conflict(f"The publication is «{status}»; only a failed one is sent again")
+    if text is not None:
+        await _correct(session, rows, failed, text)
+        rows = await _parts(session, named.reply_id)
+        failed = [row for row in rows if row.status == "failed"]
+    now = (await session.execute(select(NOW))).scalar_one()
+    busy = await _in_flight(session, named.thread_key)
+    for row in failed:
+        # One at a time is in doubt; the others wait for their turn in the queue.
+        doubt = row.sending_since is not None and not busy
+        row.status, row.attempts, row.failure = "uncertain" if doubt else "queued", 0, None
+        row.version += 1
+        row.updated_at = now
+        busy = busy or doubt
+        await _enqueue(session, jobs, row.id)
+    await session.flush()
+    return rows[0]
+
+
+def _bare(text: str) -> str:
+    # Parting an answer takes white space away.
+    return "".join(text.split())
+
+
+async def _in_flight(session: WriteSession, thread_key: str) -> bool:
+    found = await session.scalar(
+        select(Publication.id).where(Publication.thread_key == thread_key, Publication.status.in_(IN_FLIGHT))
+    )
+    return found is not None
+
+
+async def _correct(
+    session: WriteSession, rows: Sequence[Publication], failed: Sequence[Publication], text: str
+) -> None:
+    """Put the corrected words into the parts that failed; more parts are added, too many are removed."""
+    standing = [row for row in rows if row.status != "failed"]
+    rest = unsent(text, [row.text for row in standing])
+    if rest is None:
+        detail = "A part of the answer stands in the network: the corrected text must begin with its words"
+        raise Invalid.field("/text", detail)
+    if not rest:
+        raise Invalid.field("/text", "All these words stand in the network already")
+    first = failed[0]
+    texts = split(rest, max_length(first.network, cast("Kind", first.kind)))
+    for row, words in zip(failed, texts, strict=False):
+        if row.sending_since is not None and words != row.text:
+            row.sent_texts = [*row.sent_texts, row.text]
+        row.text = words
+    for row in failed[len(texts) :]:
+        await session.delete(row)
+    same = (
+        "reply_id",
+        "appeal_id",
+        "page_id",
+        "organisation_id",
+        "network",
+        "kind",
+        "thread_key",
+        "target",
+        "on_behalf_of",
+    )
+    common = {name: getattr(first, name) for name in (*same, "created_at", "updated_at")}
+    for number, words in enumerate(texts[len(failed) :], len(rows)):
+        session.add(
+            Publication(
+                **common, id=new_id(), part=number, parts=0, text=words, status="failed", attempts=0, version=1
+            )
+        )
+    await session.flush()
+    await session.execute(
+        update(Publication)
+        .where(Publication.reply_id == first.reply_id)
+        .values(parts=len(standing) + len(texts))
+        .execution_options(synchronize_session=False)
+    )
+    # The rows that came and went are recorded; how many there are now follows from them.
+    await recorder.record(session, Publication)
+
+
+async def find(session: AsyncSession, caller: Caller, publication_id: UUID) -> Publication:
+    """A publication that the caller may see. Raises `NotFound`."""
+    row = await session.scalar(
+        select(Publication).where(Publication.id == publication_id, caller.scope(Publication.organisation_id))
+    )
+    if row is None:
+        raise NotFound("No such publication")
+    return row
+
+
+def narrowed(
+    status: str | None = None, network: str | None = None, **exact: UUID | None
+) -> list[ColumnElement[bool]]:
+    """The conditions of a list that is narrowed to these values of its columns; null narrows nothing."""
+    few = ((Publication.status, status), (Publication.network, network))
+    return [
+        *(column == inline_literal(value) for column, value in few if value is not None),
+        *(getattr(Publication, name) == value for name, value in exact.items() if value is not None),
+    ]
+
+
+async def listed(
+    session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
+) -> list[Publication]:
+    """Publications, newest first; one more than the page holds."""
+    query = (
+        select(Publication)
+        .where(caller.scope(Publication.organisation_id), *conditions)
+        .order_by(Publication.created_at.desc(), Publication.id.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after([Publication.created_at, Publication.id], [datetime.fromisoformat, UUID])
+    if after is not None:
+        query = query.where(after)
+    return list(await session.scalars(query))

@@ -1,0 +1,453 @@
+"""Publishing an answer exactly once.
+
+queued → `sending`, committed before the call → the call → published or failed. A crash, a timeout or a lost
+response leaves it in doubt: then the thread is read, and a comment of ours with that text and target is adopted;
+only when a whole reading shows none is it sent again. What was sent, unless it was refused for certain, is never
+sent again without such a reading, whoever asks. One publication at a time per thread, in order. A long answer goes
+out in parts, each of them exactly once; when one fails for good, the later ones fail with it. Events speak of the
+answer: they carry the id of its first part.
+
+Whose turn a call is goes by the database's clock (`sending_since`); how long it may take, by a clock of its own
+machine that never goes back. No two machines' clocks are compared.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import func, literal, or_, select, tuple_, update
+
+from services.ingest.intake.own_reply_matching import (
+    IN_FLIGHT,
+    adopt_stored,
+    baseline,
+    lock_threads,
+    mark_published,
+)
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.networks.calls import ticks
+from services.ingest.networks.port import (
+    Kind,
+    Network,
+    NotRead,
+    Outgoing,
+    PageRef,
+    Parsed,
+    Published,
+    Refused,
+    Unsure,
+)
+from shared import clock
+from shared.database.sessions import Database, WriteSession, commit_on_standby
+from shared.events.outbox import NewEvent, emit
+from shared.jobs import TryLater
+from shared.logs import logger
+from shared.tables.ingest import Message, Publication
+from shared.tables.registry import Page
+
+log = logger(__name__)
+
+ACTOR = "ingest"
+JOB = "publish"
+READ_BACK = "read_back"
+MAX_ATTEMPTS = 8
+MAX_PAUSE = 300.0
+# Calls without an answer, each after a whole reading without it: the last is within an hour of the first.
+MAX_SILENT_ATTEMPTS = 16
+QUICK_ATTEMPTS = 4
+# What the network refuses for now is tried for at least so long: keys are replaced and limits end within a day.
+PATIENCE = timedelta(days=1)
+# No call was made: the answer goes out soon after the cause has ended.
+NOT_CALLED_PAUSE = 30.0
+NOT_READ_PAUSE = 5.0
+# How long a thread that the network refuses to show is asked for before a person has to look.
+CLOSED_PATIENCE = timedelta(minutes=10)
+NOT_READ = {
+    "code": "not_read",
+    "message": "Сеть не подтвердила отправку и не показывает обсуждение: стоит ли в нём ответ, неизвестно. "
+    "Проверьте в сети; отправленный снова, он уйдёт, только если его там нет.",
+}
+GIVEN_UP = {
+    "code": "job_held",
+    "message": "Отправка не удалась из-за ошибки в программе, о ней знает оператор. Отправленный снова, "
+    "ответ уйдёт, только если его в обсуждении нет.",
+}
+UNANSWERED = {
+    "code": "unanswered",
+    "message": "Сеть не ответила ни на одну попытку, и в обсуждении ответа нет. Отправьте его снова позже.",
+}
+IN_DOUBT = {
+    "code": "in_doubt",
+    "message": "Сеть не подтвердила отправку: проверяем, стоит ли ответ в обсуждении. Дважды он не уйдёт.",
+    "final": False,
+}
+UNFINISHED = ("queued", *IN_FLIGHT)
+NOW = func.clock_timestamp()
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that is about to be made: its answer, since when the database has it, and what it had before."""
+
+    outgoing: Outgoing
+    since: datetime
+    before: datetime | None
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Carries publications through. `settle` is how long a lost call may still take effect, in seconds."""
+
+    database: Database
+    feed: DatabaseFeed
+    networks: Mapping[str, Network]
+    settle: float
+
+    async def carry_out(self, publication_id: UUID) -> None:
+        """One step after another until the publication is done. Raises `TryLater` when it has to wait.
+
+        May be called at any time, any number of times, by several processes.
+        """
+        page = await self._page(publication_id)
+        if page is None:
+            return
+        network = self.networks[page.network]
+        async with self._locked(publication_id) as (session, row):
+            if row.status not in UNFINISHED:
+                return
+            if row.status == "queued":
+                await _wait_for_turn(session, row)
+            call: Call | None = None
+            if row.status == "queued" and row.sending_since is None:
+                call = await _start(session, row, page, network)
+            else:
+                await self._doubt(session, row, network)
+        call = call or await self._send_again(row, page, network)
+        if call is not None:
+            await self._send(call, network)
+
+    @asynccontextmanager
+    async def _locked(self, publication_id: UUID) -> AsyncIterator[tuple[WriteSession, Publication]]:
+        """A transaction that is alone with the publication and its thread. Raises LookupError when it is gone."""
+        named = select(Publication).where(Publication.id == publication_id)
+        async with self.database.write() as session:
+            thread_key = await session.scalar(named.with_only_columns(Publication.thread_key))
+            if thread_key is not None:
+                await lock_threads(session, [thread_key])
+            row = await session.scalar(named.with_for_update().execution_options(populate_existing=True))
+            if row is None:
+                raise LookupError("the publication is gone")
+            yield session, row
+
+    async def _page(self, publication_id: UUID) -> PageRef | None:
+        async with self.database.read() as session:
+            page = await session.scalar(
+                select(Page)
+                .join(Publication, Publication.page_id == Page.id)
+                .where(Publication.id == publication_id)
+            )
+        if page is None:
+            return None
+        return PageRef(
+            id=page.id,
+            organisation_id=page.organisation_id,
+            network=page.network,
+            external_id=page.external_id,
+            live_from=page.live_from,
+        )
+
+    async def _doubt(self, session: WriteSession, row: Publication, network: Network) -> None:
+        """A call was made and its outcome is not known here; wait until it can no longer take effect."""
+        lease = timedelta(seconds=pause_after_silence(row.attempts, network.call_seconds() + self.settle))
+        since = row.sending_since or row.updated_at
+        left = await session.scalar(select(literal(since) + lease - NOW))
+        if left is not None and left > timedelta(0):
+            raise TryLater(left + timedelta(milliseconds=200), "a call is in flight or was lost")
+        if row.status != "uncertain":
+            await _uncertain(session, row, "the outcome of a call is not known")
+
+    async def _send_again(self, row: Publication, page: PageRef, network: Network) -> Call | None:
+        """Read the thread; return the next call when the answer is not there, None when nothing is to be sent."""
+        # Twice: what is paged through while something is deleted from it may skip what comes after.
+        for _ in range(2):
+            if await self._stands(row.id) or not await self._read(row, page, network):
+                return None
+        if await self._stands(row.id):
+            return None
+        async with self._locked(row.id) as (session, now):
+            if now.status != "uncertain" or now.sending_since != row.sending_since:
+                return None  # somebody else went on: that reading tells nothing of their call
+            most = MAX_SILENT_ATTEMPTS if now.failure is None else MAX_ATTEMPTS
+            if now.attempts >= most and (now.failure is None or await _is_over(session, now)):
+                await _fail(session, now, UNANSWERED)
+                return None
+            return await _start(session, now, page, network)
+
+    async def _stands(self, publication_id: UUID) -> bool:
+        """Return whether the publication is known to be in the network, or is found among the stored messages."""
+        async with self._locked(publication_id) as (session, row):
+            if row.status == "uncertain":
+                await emit(session, *await adopt_stored(session, row))
+            return row.status == "published"
+
+    async def _read(self, row: Publication, page: PageRef, network: Network) -> bool:
+        """Store what the thread shows, where intake adopts what is ours; False when it was given up for good.
+
+        Raises `TryLater` when the thread was not read whole.
+        """
+        observed_at = clock.now()
+        try:
+            parsed = await network.read_back(_outgoing(row, page, ticks()))
+        except NotRead as error:
+            return await self._not_read(row.id, error)
+        # What no parser understood may be ours; the ordinary ways set it aside.
+        await self.feed.store(page, READ_BACK, Parsed(parsed.items), observed_at=observed_at)
+        if parsed.unreadable:
+            return await self._not_read(row.id, NotRead(f"not understood: {parsed.unreadable[0].reason}"))
+        return True
+
+    async def _not_read(self, publication_id: UUID, why: NotRead) -> bool:
+        async with self._locked(publication_id) as (session, row):
+            if row.status != "uncertain":
+                return False
+            waited = await session.scalar(select(NOW - literal(row.updated_at))) or timedelta(0)
+            if waited > (CLOSED_PATIENCE if why.refused else PATIENCE):
+                await _fail(session, row, NOT_READ)
+                return False
+        pause = min(max(waited.total_seconds() / 4, NOT_READ_PAUSE), MAX_PAUSE)
+        raise TryLater(timedelta(seconds=pause), f"the thread cannot be read: {why}")
+
+    async def _send(self, call: Call, network: Network) -> None:
+        outgoing = call.outgoing
+        try:
+            _check(outgoing, network.max_length(outgoing.kind))
+            try:
+                # Pacing included: nothing of this call may happen after others hold it for over.
+                async with asyncio.timeout(max(outgoing.not_after - ticks(), 0)):
+                    published = await network.publish(outgoing)
+            except TimeoutError as error:
+                raise Unsure("no answer in time") from error
+        except Refused as refusal:
+            await self._refused(call, refusal)
+        except Unsure as doubt:
+            async with self._locked(outgoing.id) as (session, row):
+                if row.status != "sending" or row.sending_since != call.since:
+                    return
+                await _uncertain(session, row, str(doubt))
+            raise TryLater(timedelta(seconds=self.settle), "the answer to the call was lost") from doubt
+        else:
+            await self._published(outgoing.id, published)
+
+    async def _published(self, publication_id: UUID, published: Published) -> None:
+        async with self._locked(publication_id) as (session, row):
+            if row.status == "published" and row.external_id == published.external_id:
+                return
+            if row.external_id is not None:
+                # Adopted by likeness, and the network says otherwise: those words are someone else's.
+                await _exchange(session, row, published)
+            events = await mark_published(
+                session,
+                row,
+                published.external_id,
+                published.url,
+                published_at=(await session.execute(select(NOW))).scalar_one(),
+                adopted=False,
+            )
+            await _link(session, row, published.external_id)
+            events += await adopt_stored(session, row)
+            await emit(session, *events)
+
+    async def _refused(self, call: Call, refusal: Refused) -> None:
+        async with self._locked(call.outgoing.id) as (session, row):
+            if row.status != "sending" or row.sending_since != call.since:
+                return
+            attempt = row.attempts
+            final = refusal.permanent or (attempt >= MAX_ATTEMPTS and await _is_over(session, row))
+            reason = {"code": refusal.code, "message": refusal.message}
+            if not (refusal.permanent and refusal.sent):
+                # Nothing came of this call for certain: only an earlier one can have left the answer there.
+                await _change(session, row, sending_since=call.before)
+            if final:
+                await _fail(session, row, reason)
+            else:
+                await _delay(session, row, reason)
+        log.info("publication refused", publication_id=str(row.id), code=refusal.code, final=final)
+        if not final:
+            longest = MAX_PAUSE if refusal.sent else NOT_CALLED_PAUSE
+            pause = min(refusal.retry_in * 2.0 ** min(attempt - 1, 10), longest)
+            raise TryLater(timedelta(seconds=pause), refusal.message)
+
+
+def pause_after_silence(attempts: int, lease: float) -> float:
+    """Return the seconds from a call without an answer to what follows it: the lease, later up to `MAX_PAUSE`."""
+    return max(lease, min(lease * 2.0 ** min(attempts - QUICK_ATTEMPTS, 10), MAX_PAUSE))
+
+
+async def give_up(session: WriteSession, publication_id: UUID) -> None:
+    """Fail a publication whose job is held, so that a person learns of it and the thread is free for others.
+
+    A call that is made all the same tells its outcome, and what was sent is read back when it is sent again.
+    """
+    named = select(Publication).where(Publication.id == publication_id)
+    thread_key = await session.scalar(named.with_only_columns(Publication.thread_key))
+    if thread_key is None:
+        return
+    await lock_threads(session, [thread_key])
+    row = await session.scalar(named.with_for_update().execution_options(populate_existing=True))
+    if row is not None and row.status in UNFINISHED:
+        await _fail(session, row, GIVEN_UP)
+
+
+async def _wait_for_turn(session: WriteSession, row: Publication) -> None:
+    """Raise `TryLater` while an earlier answer of the thread is open, or any other is on its way.
+
+    Of the parts of one answer the lower number is the earlier; a failed part takes those after it along.
+    """
+    older = tuple_(Publication.created_at, Publication.id) < tuple_(row.created_at, row.id)
+    same = Publication.reply_id == row.reply_id
+    result = await session.execute(
+        select(Publication.failure)
+        .where(
+            Publication.thread_key == row.thread_key,
+            Publication.id != row.id,
+            Publication.status.in_(UNFINISHED),
+            or_(Publication.status.in_(IN_FLIGHT), ~same & older, same & (Publication.part < row.part)),
+        )
+        .order_by(Publication.created_at, Publication.part)
+        .limit(1)
+    )
+    if (earlier := result.one_or_none()) is not None:
+        pause = 1 if earlier.failure is None else 5
+        raise TryLater(timedelta(seconds=pause), "another answer of this thread is not out yet")
+
+
+async def _start(session: WriteSession, row: Publication, page: PageRef, network: Network) -> Call:
+    """Write down that the call is about to be made, and before the first one how far the thread has come."""
+    before = row.sending_since
+    known = await baseline(session, row) if before is None else {}
+    # A failover that lost this row would lose the call: the answer would be sent twice.
+    await commit_on_standby(session)
+    # Before the database's moment: our time to send ends before the others' time to wait does.
+    began = ticks()
+    await _change(
+        session, row, **known, status="sending", sending_since=NOW, attempts=row.attempts + 1, updated_at=NOW
+    )
+    if row.sending_since is None:
+        raise AssertionError("the database has just set it")
+    return Call(_outgoing(row, page, began + network.call_seconds()), row.sending_since, before)
+
+
+def _outgoing(row: Publication, page: PageRef, not_after: float) -> Outgoing:
+    return Outgoing(
+        id=row.id,
+        page=page,
+        kind=cast("Kind", row.kind),
+        thread_key=row.thread_key,
+        target=row.target,
+        text=row.text,
+        after=row.sent_after,
+        not_after=not_after,
+    )
+
+
+async def _exchange(session: WriteSession, row: Publication, published: Published) -> None:
+    """Give back the words that were taken for this publication's; another's that has its own gets them instead."""
+    holder = await session.scalar(
+        select(Publication)
+        .where(
+            Publication.network == row.network,
+            Publication.kind == row.kind,
+            Publication.external_id == published.external_id,
+        )
+        .with_for_update()
+    )
+    former = {"external_id": row.external_id, "url": row.url}
+    if row.external_id is not None:
+        await _link(session, row, row.external_id, None if holder is None else holder.id)
+    await _change(session, row, external_id=None)
+    if holder is not None:
+        await _change(session, holder, **former, version=holder.version + 1, updated_at=NOW)
+
+
+def _check(found: Outgoing, longest: int) -> None:
+    """Raise `Refused` for what is not sent: it is too long, or this process stalled until its time was over."""
+    if ticks() >= found.not_after:
+        raise Refused("late", "Отправка отложена и повторится.", permanent=False, sent=False)
+    if len(found.text) > longest:
+        message = f"Текст длиннее {longest} знаков: сократите его и отправьте снова."
+        raise Refused("too_long", message, permanent=True, sent=False)
+
+
+async def _change(session: WriteSession, row: Publication, **values: object) -> None:
+    await session.execute(
+        update(Publication)
+        .where(Publication.id == row.id)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    await session.refresh(row)
+
+
+_OWN = object()
+
+
+async def _link(session: WriteSession, row: Publication, external_id: str, publication_id: object = _OWN) -> None:
+    """Say of stored words whose they are: the publication's, or who else is named."""
+    await session.execute(
+        update(Message)
+        .where(Message.network == row.network, Message.kind == row.kind, Message.external_id == external_id)
+        .values(publication_id=row.id if publication_id is _OWN else publication_id)
+    )
+
+
+async def _is_over(session: WriteSession, row: Publication) -> bool:
+    return bool(await session.scalar(select(NOW - literal(row.created_at) > PATIENCE)))
+
+
+async def _fail(session: WriteSession, row: Publication, reason: dict[str, str]) -> None:
+    """It failed for good, and with it the parts after it, which would hang in the air."""
+    failure = {**reason, "final": True}
+    await session.execute(
+        update(Publication)
+        .where(
+            Publication.reply_id == row.reply_id,
+            or_(Publication.id == row.id, (Publication.part > row.part) & (Publication.status == "queued")),
+        )
+        .values(status="failed", failure=failure, version=Publication.version + 1, updated_at=NOW)
+        .execution_options(synchronize_session=False)
+    )
+    await session.refresh(row)
+    await emit(session, await _event(session, row, "publication.failed", failure=failure))
+
+
+async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]) -> None:
+    """It is tried again by itself; its author is told why, once for each reason."""
+    failure = {**reason, "final": False}
+    news = row.failure != failure
+    await _change(session, row, status="queued", failure=failure, updated_at=NOW)
+    if news:
+        await emit(session, await _event(session, row, "publication.delayed", failure=failure))
+
+
+async def _uncertain(session: WriteSession, row: Publication, reason: str) -> None:
+    log.warning("publication in doubt", publication_id=str(row.id), reason=reason)
+    await _change(session, row, status="uncertain", version=row.version + 1, updated_at=NOW)
+    await emit(session, await _event(session, row, "publication.uncertain", failure=IN_DOUBT))
+
+
+async def _event(session: WriteSession, row: Publication, kind: str, **data: object) -> NewEvent:
+    first = row.id
+    if row.part:
+        query = select(Publication.id).where(Publication.reply_id == row.reply_id, Publication.part == 0)
+        first = await session.scalar(query) or row.id
+    return NewEvent(
+        type=kind,
+        subject_id=first,
+        organisation_id=row.organisation_id,
+        actor=ACTOR,
+        data={"reply_id": str(row.reply_id), "part": row.part, "parts": row.parts, **data},
+    )

@@ -1,0 +1,117 @@
+"""Figures over all pages: how far behind reading is, what was missed, and which calls are left today."""
+
+import asyncio
+from collections import defaultdict
+from datetime import timedelta
+from uuid import UUID
+
+from prometheus_client import Gauge
+from sqlalchemy import func, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.ingest.networks.retry import rounds
+from services.ingest.schemas.sources import BudgetList, BudgetOut
+from services.ingest.settings import IngestSettings
+from services.ingest.sync.reconciliation_requests import ORDINARY
+from shared import clock
+from shared.database.sessions import Database
+from shared.networks import NETWORKS
+from shared.tables.ingest import CallCount, NetworkToken, Source
+from shared.tables.registry import Page
+
+BEHIND = timedelta(hours=1)
+LOOK_SECONDS = 15.0
+# Limited methods are called with tokens of these kinds; a group's token reads its own page alone.
+SHARED_KINDS = ("service", "user")
+
+LAG = Gauge("gospablik_source_lag_seconds", "Of the page that was looked at longest ago", ["network"])
+PAGES_BEHIND = Gauge("gospablik_sources_behind", "Pages without a good look for more than an hour", ["network"])
+GAPS = Gauge("gospablik_source_gaps", "Messages that reconciliation found missing, ever", ["network"])
+
+
+async def measure(session: AsyncSession) -> None:
+    """Set the figures by network. A page that was never looked at counts from when it was registered."""
+    ways = (
+        select(
+            func.max(Source.last_success_at).filter(ORDINARY).label("seen"),
+            func.coalesce(func.sum(Source.gaps), 0).label("gaps"),
+        )
+        .where(Source.page_id == Page.id)
+        .lateral()
+    )
+    lag = clock.now() - func.coalesce(ways.c.seen, Page.created_at)
+    rows = await session.execute(
+        select(
+            Page.network,
+            func.max(func.extract("epoch", lag)).label("lag"),
+            func.count().filter(lag > BEHIND).label("behind"),
+            func.sum(ways.c.gaps).label("gaps"),
+        )
+        .select_from(Page)
+        .join(ways, true())
+        .where(Page.active)
+        .group_by(Page.network)
+    )
+    found = {row.network: row for row in rows}
+    for network in NETWORKS:
+        row = found.get(network)
+        LAG.labels(network).set(0 if row is None else max(float(row.lag), 0.0))
+        PAGES_BEHIND.labels(network).set(0 if row is None else row.behind)
+        GAPS.labels(network).set(0 if row is None else float(row.gaps))
+
+
+class Figures:
+    """Keeps the figures for Prometheus up to date."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def run(self) -> None:
+        """Measure for ever."""
+        await rounds("figures", self._round)
+
+    async def _round(self) -> float:
+        async with asyncio.timeout(LOOK_SECONDS), self._database.read() as session:
+            await measure(session)
+        return LOOK_SECONDS
+
+
+async def budget(session: AsyncSession, settings: IngestSettings) -> BudgetList:
+    """Methods with a limit a day: how many tokens may call them, what they used of it, what is left."""
+    now = clock.now()
+    tokens = await session.execute(
+        select(NetworkToken.id, NetworkToken.network).where(
+            NetworkToken.kind.in_(SHARED_KINDS),
+            (NetworkToken.state == "healthy")
+            | ((NetworkToken.state == "limited") & (NetworkToken.limited_until <= now)),
+        )
+    )
+    usable: dict[str, list[UUID]] = defaultdict(list)
+    for row in tokens:
+        usable[row.network].append(row.id)
+    counted = await session.execute(
+        select(
+            NetworkToken.network, CallCount.method, CallCount.token_id, func.sum(CallCount.calls).label("calls")
+        )
+        .join(NetworkToken, NetworkToken.id == CallCount.token_id)
+        .where(CallCount.bucket > now - timedelta(seconds=settings.network_day_seconds))
+        .group_by(NetworkToken.network, CallCount.method, CallCount.token_id)
+    )
+    used: dict[tuple[str, str], dict[UUID, int]] = defaultdict(dict)
+    for network, method, token_id, calls in counted:
+        used[network, method][token_id] = int(calls)
+    items = []
+    for network in NETWORKS:
+        for method, limit in sorted(settings.calls_a_day(network).items()):
+            spent = used[network, method]
+            items.append(
+                BudgetOut(
+                    network=network,
+                    method=method,
+                    tokens=len(usable[network]),
+                    used_today=sum(spent.values()),
+                    limit=limit * len(usable[network]),
+                    left=sum(max(limit - spent.get(one, 0), 0) for one in usable[network]),
+                )
+            )
+    return BudgetList(items=items)

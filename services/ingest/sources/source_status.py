@@ -1,0 +1,237 @@
+"""How each page is read: by which ways, how far behind, by whose tokens, and what was missed."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.ingest.schemas.sources import PageTokenOut, PushOut, SourceDetail, SourceOut, WayOut
+from services.ingest.schemas.sync import BackfillOut, ReconciliationOut
+from services.ingest.schemas.tokens import TokenOut
+from services.ingest.sync.reconciliation_requests import EXTRAORDINARY
+from shared import clock
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller
+from shared.http.problems import NotFound
+from shared.tables.ingest import Backfill, CallbackServer, NetworkToken, PollRate, Reconciliation, Source
+from shared.tables.registry import Page
+
+AnyRow = Row[*tuple[Any, ...]]
+
+READ_BACK = "read_back"
+RECENT = 10
+# The best first: a page is as well off as its best token.
+TOKEN_STATES = ("healthy", "limited", "captcha", "blocked", "revoked")
+DEAD = {"captcha", "blocked", "revoked"}
+
+_PAGE = (
+    Page.id,
+    Page.organisation_id,
+    Page.network,
+    Page.name,
+    Page.sort_key,
+    Page.url,
+    Page.live_from,
+)
+# All but the secret.
+_TOKEN = [getattr(NetworkToken, name) for name in TokenOut.model_fields]
+
+
+async def listed(
+    session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
+) -> tuple[list[SourceOut], dict[UUID, str]]:
+    """Active pages by name with how they are read, one more than the page holds; and the pages' sort keys."""
+    query = (
+        select(*_PAGE)
+        .where(Page.active, caller.scope(Page.organisation_id), *conditions)
+        .order_by(Page.sort_key, Page.id)
+        .limit(paging.limit + 1)
+    )
+    after = paging.after([Page.sort_key, Page.id], [str, UUID], descending=False)
+    if after is not None:
+        query = query.where(after)
+    pages = list(await session.execute(query))
+    known = await _known(session, [page.id for page in pages])
+    now = clock.now()
+    return [SourceOut(**_shown(page, known, now)) for page in pages], {page.id: page.sort_key for page in pages}
+
+
+async def one(session: AsyncSession, caller: Caller, page_id: UUID) -> SourceDetail:
+    """One page in full, followed or not. Raises `NotFound`."""
+    query = select(*_PAGE).where(Page.id == page_id, caller.scope(Page.organisation_id))
+    page = (await session.execute(query)).one_or_none()
+    if page is None:
+        raise NotFound("There is no such page")
+    known = await _known(session, [page_id])
+    compared = await session.scalars(
+        select(Reconciliation)
+        .where(Reconciliation.page_id == page_id)
+        .order_by(Reconciliation.started_at.desc(), Reconciliation.id.desc())
+        .limit(RECENT)
+    )
+    fetched = await session.scalar(
+        select(Backfill)
+        .where(Backfill.page_id == page_id)
+        .order_by(Backfill.created_at.desc(), Backfill.id.desc())
+        .limit(1)
+    )
+    return SourceDetail(
+        **_shown(page, known, clock.now()),
+        tokens=[TokenOut.model_validate(row) for row in known.tokens if row.page_id == page_id],
+        reconciliations=[ReconciliationOut.model_validate(row) for row in compared],
+        backfill=None if fetched is None else BackfillOut.model_validate(fetched),
+    )
+
+
+@dataclass
+class _Known:
+    """What the tables say of some pages, read in one query each."""
+
+    ways: dict[UUID, list[Source]] = field(default_factory=lambda: defaultdict(list))
+    tokens: list[AnyRow] = field(default_factory=list)
+    last: dict[UUID, Reconciliation] = field(default_factory=dict)
+    push: dict[UUID, AnyRow] = field(default_factory=dict)
+    delays: dict[UUID, float] = field(default_factory=dict)
+
+
+async def _known(session: AsyncSession, page_ids: Sequence[UUID]) -> _Known:
+    known = _Known()
+    for source in await session.scalars(
+        select(Source).where(Source.page_id.in_(page_ids), Source.way != READ_BACK).order_by(Source.way)
+    ):
+        known.ways[source.page_id].append(source)
+    known.tokens = list(
+        await session.execute(
+            select(*_TOKEN, NetworkToken.usage)
+            .where(NetworkToken.page_id.in_(page_ids) | NetworkToken.page_id.is_(None))
+            .order_by(NetworkToken.created_at.desc(), NetworkToken.id.desc())
+        )
+    )
+    last = (
+        select(Reconciliation.id)
+        .where(Reconciliation.page_id == Page.id)
+        .order_by(Reconciliation.started_at.desc(), Reconciliation.id.desc())
+        .limit(1)
+        .correlate(Page)
+        .lateral()
+    )
+    rows = await session.scalars(
+        select(Reconciliation)
+        .select_from(Page)
+        .join(last, true())
+        .join(Reconciliation, Reconciliation.id == last.c.id)
+        .where(Page.id.in_(page_ids))
+    )
+    known.last = {row.page_id: row for row in rows}
+    push = await session.execute(
+        select(
+            CallbackServer.page_id,
+            CallbackServer.state,
+            CallbackServer.reason,
+            CallbackServer.by_hand,
+            CallbackServer.checked_at,
+            CallbackServer.last_event_at,
+        ).where(CallbackServer.page_id.in_(page_ids))
+    )
+    known.push = {row.page_id: row for row in push}
+    learnt = await session.execute(
+        select(PollRate.page_id, PollRate.state["expected_delay_seconds"].as_float()).where(
+            PollRate.page_id.in_(page_ids)
+        )
+    )
+    for page_id, delay in learnt:
+        if delay is not None:
+            known.delays[page_id] = min(delay, known.delays.get(page_id, delay))
+    return known
+
+
+def _shown(page: AnyRow, known: _Known, now: datetime) -> dict[str, Any]:
+    """A page as it crosses the wire."""
+    sources = known.ways[page.id]
+    ordinary = [one for one in sources if one.way not in EXTRAORDINARY]
+    seen = max((one.last_success_at for one in ordinary if one.last_success_at), default=None)
+    brought = max(
+        (one for one in sources if one.last_message_at), key=lambda one: one.last_message_at or now, default=None
+    )
+    own = [row for row in known.tokens if row.page_id == page.id]
+    common = [row for row in known.tokens if row.page_id is None and row.network == page.network]
+    token = token_state(own or common, now)
+    usable = {token_state([row], now).state for row in (*own, *common)} - DEAD
+    push = known.push.get(page.id)
+    last = known.last.get(page.id)
+    gaps = [one.last_gap_at for one in sources if one.last_gap_at]
+    return {
+        "page_id": page.id,
+        "organisation_id": page.organisation_id,
+        "network": page.network,
+        "name": page.name,
+        "url": page.url,
+        "live_from": page.live_from,
+        "state": _state(ordinary, token.state, has_token=bool(usable)),
+        "last_seen_at": seen,
+        "lag_seconds": None if seen is None else max((now - seen).total_seconds(), 0.0),
+        "last_message_at": None if brought is None else brought.last_message_at,
+        "last_message_way": None if brought is None else brought.way,
+        "expected_delay_seconds": known.delays.get(page.id),
+        "gaps": sum(one.gaps for one in sources),
+        "last_gap_at": max(gaps, default=None),
+        "token": token,
+        "push": None if push is None else PushOut.model_validate(push),
+        "last_reconciliation": None if last is None else ReconciliationOut.model_validate(last),
+        "ways": [_way(one, now) for one in sources],
+    }
+
+
+def _way(source: Source, now: datetime) -> WayOut:
+    at = source.last_success_at
+    return WayOut(
+        way=source.way,
+        last_success_at=at,
+        last_message_at=source.last_message_at,
+        last_error_at=source.last_error_at,
+        last_error=source.last_error,
+        failures=source.failures,
+        lag_seconds=None if at is None else max((now - at).total_seconds(), 0.0),
+    )
+
+
+def token_state(tokens: Iterable[AnyRow], now: datetime) -> PageTokenOut:
+    """How well off a page is with these tokens: as its best one, and of equals as the newest."""
+    found = [_one_token(row, now) for row in tokens]
+    if not found:
+        return PageTokenOut(state="none", reason="no token was entered for this page", until=None)
+    return min(found, key=lambda one: TOKEN_STATES.index(one.state))
+
+
+def _one_token(row: AnyRow, now: datetime) -> PageTokenOut:
+    if row.state == "limited" and row.limited_until is not None and row.limited_until <= now:
+        return PageTokenOut(state="healthy", reason=None, until=None)
+    if row.state != "healthy":
+        return PageTokenOut(state=row.state, reason=row.reason, until=row.limited_until)
+    usage: Mapping[str, Any] = row.usage if isinstance(row.usage, dict) else {}
+    resting = {
+        method: until
+        for method, told in (usage.get("limited") or {}).items()
+        if (until := datetime.fromisoformat(told)) > now
+    }
+    if resting:
+        reason = f"rests from {', '.join(sorted(resting))}"
+        return PageTokenOut(state="limited", reason=reason, until=max(resting.values()))
+    return PageTokenOut(state="healthy", reason=None, until=None)
+
+
+def _state(
+    ways: Sequence[Source], token: str, *, has_token: bool
+) -> Literal["healthy", "waiting", "failing", "no_token"]:
+    if not has_token:
+        return "no_token"
+    if token in DEAD or any(way.failures for way in ways):
+        return "failing"
+    if not any(way.last_success_at for way in ways):
+        return "waiting"
+    return "healthy"

@@ -1,0 +1,187 @@
+"""Fetching a page's history: asked for once, carried on after every interruption."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.networks.calls import CallError, Treatment
+from services.ingest.networks.port import Network, PageRef, Stored, Walked
+from services.ingest.settings import IngestSettings
+from services.ingest.sync.reconciliation_runner import page_ref
+from services.ingest.sync.resumable_runner import Rota, Superseded, walking
+from shared import clock
+from shared.database.sessions import Database, WriteSession
+from shared.logs import logger
+from shared.tables.ingest import Backfill
+from shared.tables.registry import Page
+
+log = logger(__name__)
+
+WAY = "backfill"
+UNFINISHED = ("queued", "running")
+# What no waiting mends: the network will not show us the page, or we ask wrongly.
+FINAL = {Treatment.DENIED, Treatment.GONE, Treatment.REFUSED, Treatment.BUG}
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A backfill as it stands."""
+
+    id: UUID
+    page: PageRef
+    since: datetime
+    open_cases: bool
+    cursor: Mapping[str, Any]
+    found: int
+
+
+class Backfiller:
+    """Walks the pages whose history is asked for; progress is kept with each step that is stored."""
+
+    def __init__(
+        self, database: Database, feed: DatabaseFeed, networks: Mapping[str, Network], settings: IngestSettings
+    ) -> None:
+        self._database = database
+        self._feed = feed
+        self._networks = networks
+        self._pages: dict[UUID, PageRef] = {}
+        self._rota = Rota(
+            WAY,
+            at_once=settings.backfill_at_once,
+            waiting=self._waiting,
+            carry_out=self._carry_out,
+            put_off=self._put_off,
+        )
+
+    async def run(self) -> None:
+        """Work for ever."""
+        await self._rota.run()
+
+    async def _waiting(self) -> list[UUID]:
+        async with self._database.read() as session:
+            rows = select(Backfill.id).where(Backfill.status.in_(UNFINISHED)).order_by(Backfill.created_at)
+            return list(await session.scalars(rows))
+
+    async def _carry_out(self, row_id: UUID) -> None:
+        row = await self._begin(row_id)
+        if row is None:
+            return
+        network = self._networks.get(row.page.network)
+        if network is None:
+            await self._end(row, "failed", f"there is no adapter for the network «{row.page.network}»")
+            return
+        try:
+            async with walking(network, row.page, row.since, row.cursor) as steps:
+                async for step in steps:
+                    row = await self._store(row, step)
+                    self._rota.progressed(row_id)
+        except CallError as error:
+            if error.treatment not in FINAL:
+                raise
+            await self._end(row, "failed", f"the network refuses: {error}"[:500])
+            return
+        await self._end(row, "done", None)
+
+    async def _begin(self, row_id: UUID) -> _Row | None:
+        """Take the row up; None when there is nothing to be done any more."""
+        async with self._database.write() as session:
+            found = (
+                await session.execute(
+                    select(Backfill, Page)
+                    .join(Page, Page.id == Backfill.page_id)
+                    .where(Backfill.id == row_id, Backfill.status.in_(UNFINISHED))
+                    .with_for_update(of=Backfill)
+                )
+            ).one_or_none()
+            if found is None:
+                return None
+            row, page = found
+            begun = _Row(
+                id=row_id,
+                page=page_ref(page),
+                since=row.since,
+                open_cases=row.open_cases,
+                cursor=row.cursor,
+                found=row.found,
+            )
+            if not page.active:
+                _close(row, "failed", "the page is no longer followed")
+                return None
+            if row.status != "running":
+                row.status, row.updated_at = "running", clock.now()
+        self._pages[row_id] = begun.page
+        return begun
+
+    async def _store(self, row: _Row, step: Walked) -> _Row:
+        """Store a step with its progress, in one transaction: one that was cancelled stores nothing more."""
+        found = row.found + len(step.parsed.items)
+
+        async def progress(session: WriteSession, stored: Stored) -> None:
+            moved = await session.scalar(
+                update(Backfill)
+                .where(
+                    Backfill.id == row.id,
+                    Backfill.status == "running",
+                    Backfill.found == row.found,
+                    Backfill.cursor == dict(row.cursor),
+                )
+                .values(
+                    cursor=dict(step.cursor),
+                    share=min(max(step.share, 0.0), 1.0),
+                    found=found,
+                    stored=Backfill.stored + stored.new,
+                    error=None,
+                    updated_at=clock.now(),
+                )
+                .returning(Backfill.id)
+                .execution_options(synchronize_session=False)
+            )
+            if moved is None:
+                raise Superseded
+
+        await self._feed.store(
+            row.page,
+            WAY,
+            step.parsed,
+            observed_at=step.observed_at,
+            open_cases=row.open_cases,
+            also=progress,
+        )
+        return replace(row, cursor=dict(step.cursor), found=found)
+
+    async def _end(self, row: _Row, status: str, error: str | None) -> None:
+        async with self._database.write() as session:
+            kept = await session.get(Backfill, row.id, with_for_update=True)
+            if kept is None or kept.status not in UNFINISHED:
+                raise Superseded
+            _close(kept, status, error)
+        if error is None:
+            self._feed.well(row.page, WAY)
+        else:
+            self._feed.failed(row.page, WAY, error)
+        self._pages.pop(row.id, None)
+        log.info("backfill ended", backfill_id=str(row.id), status=status, found=row.found, error=error)
+
+    async def _put_off(self, row_id: UUID, why: str) -> None:
+        """It waits: for a token, for tomorrow's calls, for the network."""
+        async with self._database.write() as session:
+            await session.execute(
+                update(Backfill)
+                .where(Backfill.id == row_id, Backfill.status.in_(UNFINISHED))
+                .values(error=f"waiting: {why}", updated_at=clock.now())
+                .execution_options(synchronize_session=False)
+            )
+        if row_id in self._pages:
+            self._feed.failed(self._pages[row_id], WAY, why)
+
+
+def _close(row: Backfill, status: str, error: str | None) -> None:
+    row.status, row.error = status, error
+    row.finished_at = row.updated_at = clock.now()
+    if status == "done":
+        row.share, row.cursor = 1.0, {}

@@ -1,0 +1,164 @@
+"""Reconciliations as others see them: asked for, listed, summed up."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, insert, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.ingest.schemas.sync import ReconciliationSummary
+from shared import clock
+from shared.api.pagination import Paging
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Invalid, NotFound
+from shared.ids import new_id
+from shared.tables.ingest import Reconciliation, Source
+from shared.tables.registry import Page
+
+WAY = "reconcile"
+# These look into the past, or at our own answers; all other ways read on by themselves.
+EXTRAORDINARY = frozenset({WAY, "backfill", "read_back"})
+ORDINARY = Source.way.not_in(sorted(EXTRAORDINARY))
+# How far back a page is compared that never was: what is older is asked for by a backfill.
+FIRST_REACH = timedelta(days=30)
+# Before this the networks held nothing.
+EARLIEST = datetime(2006, 1, 1, tzinfo=UTC)
+
+
+def _moment(source_id: UUID | None) -> datetime | None:
+    # A row is made when its way is first read, and its id holds that moment; networks tell times in whole seconds.
+    return None if source_id is None else datetime.fromtimestamp((source_id.int >> 80) // 1000, UTC)
+
+
+async def first_reading(session: AsyncSession, page_id: UUID) -> datetime | None:
+    """When an ordinary way into the page was first read; None when none was."""
+    first = select(Source.id).where(Source.page_id == page_id, ORDINARY).order_by(Source.id).limit(1)
+    return _moment(await session.scalar(first))
+
+
+async def add(
+    session: WriteSession,
+    conditions: Sequence[ColumnElement[bool]],
+    overlap_seconds: float,
+    since: datetime | None = None,
+    started_at: datetime | None = None,
+) -> list[UUID]:
+    """Have these pages compared, from where the last comparison left off or from `since`, whichever is earlier."""
+    last = (
+        select(func.max(Reconciliation.started_at).label("at"))
+        .where(
+            Reconciliation.page_id == Page.id,
+            Reconciliation.finished_at.is_not(None),
+            Reconciliation.error.is_(None),
+        )
+        .lateral()
+    )
+    first = (
+        select(Source.id.label("id"))
+        .where(Source.page_id == Page.id, ORDINARY)
+        .order_by(Source.id)
+        .limit(1)
+        .lateral()
+    )
+    pages = await session.execute(
+        select(Page.id, last.c.at, first.c.id.label("first"))
+        .select_from(Page)
+        .outerjoin(last, true())
+        .outerjoin(first, true())
+        .where(Page.active, *conditions)
+        .order_by(Page.id)
+    )
+    now = started_at or clock.now()
+    overlap = timedelta(seconds=overlap_seconds)
+    rows = []
+    for page in pages:
+        known = page.at or max(_moment(page.first) or now, now - FIRST_REACH)
+        reach = max(known - overlap, EARLIEST)
+        rows.append(
+            {
+                "id": new_id(),
+                "page_id": page.id,
+                "since": reach if since is None else min(since, reach),
+                "started_at": now,
+                "cursor": {},
+            }
+        )
+    if rows:
+        await session.execute(insert(Reconciliation), rows)
+        await recorder.record(
+            session, Reconciliation, (recorder.Change(subject_id=row["id"], after=row) for row in rows)
+        )
+    return [row["id"] for row in rows]
+
+
+def check_since(since: datetime | None) -> None:
+    """Raise `Invalid` for a moment that is not past, or before the networks were there."""
+    if since is None:
+        return
+    if since > clock.now():
+        raise Invalid.field("/since", "The moment has not come yet")
+    if since < EARLIEST:
+        raise Invalid.field("/since", f"The networks hold nothing from before {EARLIEST.date()}")
+
+
+async def followed(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
+    """A page that is read and that the caller may see. Raises `NotFound`, or `Conflict` for one not followed."""
+    page = await session.scalar(select(Page).where(Page.id == page_id, caller.scope(Page.organisation_id)))
+    if page is None:
+        raise NotFound("There is no such page")
+    if not page.active:
+        raise Conflict("The page is not followed: make it active first")
+    return page
+
+
+async def ask(
+    session: WriteSession, caller: Caller, page_id: UUID, since: datetime | None, overlap_seconds: float
+) -> Reconciliation:
+    """Have one page compared now. Raises `NotFound`, `Conflict` or `Invalid`."""
+    check_since(since)
+    await followed(session, caller, page_id)
+    (row_id,) = await add(session, [Page.id == page_id], overlap_seconds, since)
+    return await session.get_one(Reconciliation, row_id)
+
+
+async def listed(
+    session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
+) -> list[Reconciliation]:
+    """Reconciliations, last begun first; one more than the page holds."""
+    query = (
+        select(Reconciliation)
+        .join(Page, Page.id == Reconciliation.page_id)
+        .where(caller.scope(Page.organisation_id), *conditions)
+        .order_by(Reconciliation.started_at.desc(), Reconciliation.id.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after([Reconciliation.started_at, Reconciliation.id], [datetime.fromisoformat, UUID])
+    if after is not None:
+        query = query.where(after)
+    return list(await session.scalars(query))
+
+
+async def summed_up(
+    session: AsyncSession, caller: Caller, conditions: Sequence[ColumnElement[bool]]
+) -> ReconciliationSummary:
+    """All that is known of these reconciliations together."""
+    row = Reconciliation
+    counts = {name: func.coalesce(func.sum(getattr(row, name)), 0) for name in ("compared", "gaps", "late")}
+    counts |= {name: func.coalesce(func.sum(getattr(row, name)), 0) for name in ("edited", "deleted")}
+    found = (
+        await session.execute(
+            select(
+                func.count().label("asked"),
+                func.count(row.finished_at).label("finished"),
+                func.count(row.error).label("in_trouble"),
+                *(value.label(name) for name, value in counts.items()),
+            )
+            .select_from(row)
+            .join(Page, Page.id == row.page_id)
+            .where(caller.scope(Page.organisation_id), *conditions)
+        )
+    ).one()
+    return ReconciliationSummary.model_validate(found, from_attributes=True)

@@ -1,0 +1,310 @@
+"""Comparing what the networks hold with what is stored, page by page, about once a day.
+
+What no ordinary way had brought although it had the time is a gap: stored now, counted, and told to others.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, delete, func, select, true, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.networks.port import Network, NotRead, PageRef, Stored, TokenState, Walked
+from services.ingest.settings import IngestSettings
+from services.ingest.sync.reconciliation_requests import WAY, add, first_reading
+from services.ingest.sync.resumable_runner import Rota, Superseded, walking
+from shared import clock
+from shared.database.sessions import Database, WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.logs import logger
+from shared.tables.ingest import Message, NetworkToken, Reconciliation, Source
+from shared.tables.registry import Page
+
+log = logger(__name__)
+
+SCHEDULE_LOCK = 0x7265636F  # "reco"
+# A page's comparisons are forgotten after this; its gaps stay counted.
+KEPT = timedelta(days=90)
+GONE = "the page is no longer followed"
+# States of a token that only a person ends.
+DEAD = frozenset({TokenState.CAPTCHA, TokenState.REVOKED, TokenState.BLOCKED})
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A reconciliation as it stands. What was written before `watched_from` is nobody's gap."""
+
+    id: UUID
+    page: PageRef
+    since: datetime
+    cursor: Mapping[str, Any]
+    compared: int
+    gaps: int
+    watched_from: datetime | None
+
+
+class Reconciler:
+    """Compares every active page once a period, spread evenly, and those that somebody asks for at once."""
+
+    def __init__(
+        self, database: Database, feed: DatabaseFeed, networks: Mapping[str, Network], settings: IngestSettings
+    ) -> None:
+        self._database = database
+        self._feed = feed
+        self._networks = networks
+        self._settings = settings
+        self._grace = timedelta(seconds=settings.reconcile_grace_seconds)
+        self._next_at = 0.0
+        self._pages: dict[UUID, PageRef] = {}
+        self._rota = Rota(
+            WAY,
+            at_once=settings.reconcile_at_once,
+            waiting=self._waiting,
+            carry_out=self._carry_out,
+            put_off=self._put_off,
+        )
+
+    async def run(self) -> None:
+        """Compare for ever. Nothing is scheduled at first: after a stop the ordinary ways have to catch up."""
+        self._next_at = asyncio.get_running_loop().time() + self._settings.reconcile_grace_seconds
+        await self._rota.run()
+
+    async def _waiting(self) -> list[UUID]:
+        """What is unfinished, of each page the eldest; one that is due by the schedule is added."""
+        now = asyncio.get_running_loop().time()
+        async with self._database.write() as session:
+            await session.execute(
+                update(Reconciliation)
+                .where(
+                    Reconciliation.finished_at.is_(None),
+                    Reconciliation.page_id.in_(select(Page.id).where(~Page.active)),
+                )
+                .values(finished_at=clock.now(), error=GONE)
+                .execution_options(synchronize_session=False)
+            )
+            if now >= self._next_at:
+                self._next_at = now + await self._schedule(session)
+            rows = await session.execute(
+                select(Reconciliation.id, Reconciliation.page_id)
+                .where(Reconciliation.finished_at.is_(None))
+                .order_by(Reconciliation.started_at, Reconciliation.id)
+            )
+            eldest: dict[UUID, UUID] = {}
+            for row in rows:
+                eldest.setdefault(row.page_id, row.id)
+        return list(eldest.values())
+
+    async def _schedule(self, session: WriteSession) -> float:
+        """Add the page that waits longest, if one is due; answers in how many seconds the next may be added."""
+        period = self._settings.reconcile_period_seconds
+        if not await session.scalar(select(func.pg_try_advisory_xact_lock(SCHEDULE_LOCK))):
+            return 1.0
+        followed = (Page.active, Page.network.in_(sorted(self._networks)))
+        last = (
+            select(Reconciliation.started_at, Reconciliation.finished_at)
+            .where(Reconciliation.page_id == Page.id)
+            .order_by(Reconciliation.started_at.desc())
+            .limit(1)
+            .lateral()
+        )
+        due = await session.scalar(
+            select(Page.id)
+            .select_from(Page)
+            .outerjoin(last, true())
+            .where(
+                *followed,
+                func.coalesce(last.c.started_at <= clock.now() - timedelta(seconds=period), True),
+                # One that is unfinished goes on from where it stands.
+                ~and_(last.c.started_at.is_not(None), last.c.finished_at.is_(None)),
+            )
+            .order_by(last.c.started_at.asc().nulls_first(), Page.id)
+            .limit(1)
+        )
+        if due is None:
+            return min(period / 10, 60.0)
+        await add(session, [Page.id == due], self._settings.reconcile_overlap_seconds)
+        old = Reconciliation.started_at < clock.now() - KEPT
+        await session.execute(delete(Reconciliation).where(Reconciliation.page_id == due, old))
+        count = await session.scalar(select(func.count()).select_from(Page).where(*followed))
+        return period / max(count or 1, 1)
+
+    async def _carry_out(self, row_id: UUID) -> None:
+        row = await self._read(row_id)
+        network = self._networks.get(row.page.network)
+        if network is None:
+            raise NotRead(f"there is no adapter for the network «{row.page.network}»")
+        async with walking(network, row.page, row.since, row.cursor) as steps:
+            async for step in steps:
+                row = await self._store(row, step)
+                self._rota.progressed(row_id)
+        try:
+            await self._finish(row)
+        except NotRead:
+            await self._begin_anew(row)
+            raise
+
+    async def _read(self, row_id: UUID) -> _Row:
+        async with self._database.read() as session:
+            found = (
+                await session.execute(
+                    select(Reconciliation, Page)
+                    .join(Page, Page.id == Reconciliation.page_id)
+                    .where(Reconciliation.id == row_id, Reconciliation.finished_at.is_(None))
+                )
+            ).one_or_none()
+            if found is None:
+                raise Superseded
+            row, page = found
+            self._pages[row_id] = page_ref(page)
+            await _check_tokens(session, page.id)
+            read_since = await first_reading(session, page.id)
+        return _Row(
+            id=row_id,
+            page=self._pages[row_id],
+            since=row.since,
+            cursor=row.cursor,
+            compared=row.compared,
+            gaps=row.gaps,
+            watched_from=None if read_since is None else max(read_since, page.live_from),
+        )
+
+    async def _store(self, row: _Row, step: Walked) -> _Row:
+        """Store a step with its count, in one transaction."""
+        began = clock.now()
+        compared = row.compared + len(step.parsed.items)
+        gaps = 0
+
+        async def count(session: WriteSession, stored: Stored) -> None:
+            nonlocal gaps
+            gaps, late = await self._missing(session, row, step, began)
+            moved = await session.scalar(
+                update(Reconciliation)
+                .where(
+                    Reconciliation.id == row.id,
+                    Reconciliation.finished_at.is_(None),
+                    Reconciliation.compared == row.compared,
+                    Reconciliation.cursor == dict(row.cursor),
+                )
+                .values(
+                    cursor=dict(step.cursor),
+                    compared=compared,
+                    gaps=Reconciliation.gaps + gaps,
+                    late=Reconciliation.late + late,
+                    edited=Reconciliation.edited + stored.edited,
+                    deleted=Reconciliation.deleted + stored.deleted,
+                    error=None,
+                )
+                .returning(Reconciliation.id)
+                .execution_options(synchronize_session=False)
+            )
+            if moved is None:
+                raise Superseded
+            if gaps:
+                await session.execute(
+                    update(Source)
+                    .where(Source.page_id == row.page.id, Source.way == WAY)
+                    .values(gaps=Source.gaps + gaps, last_gap_at=clock.now())
+                    .execution_options(synchronize_session=False)
+                )
+
+        await self._feed.store(row.page, WAY, step.parsed, observed_at=step.observed_at, also=count)
+        return replace(row, cursor=dict(step.cursor), compared=compared, gaps=row.gaps + gaps)
+
+    async def _missing(self, session: WriteSession, row: _Row, step: Walked, began: datetime) -> tuple[int, int]:
+        """Of what this step stored newly: how much is a gap, and how much is too young to tell."""
+        written = list(
+            await session.scalars(
+                select(Message.written_at).where(
+                    Message.page_id == row.page.id, Message.received_at >= began, Message.way_in == WAY
+                )
+            )
+        )
+        if row.watched_from is None:
+            return 0, 0
+        since = row.watched_from
+        young = step.observed_at - self._grace
+        return sum(since <= at < young for at in written), sum(at >= max(young, since) for at in written)
+
+    async def _finish(self, row: _Row) -> None:
+        async with self._database.write() as session:
+            await _check_tokens(session, row.page.id)
+            done = await session.scalar(
+                update(Reconciliation)
+                .where(Reconciliation.id == row.id, Reconciliation.finished_at.is_(None))
+                .values(finished_at=clock.now(), cursor={}, error=None)
+                .returning(Reconciliation.id)
+                .execution_options(synchronize_session=False)
+            )
+            if done is None:
+                raise Superseded
+            if row.gaps:
+                await emit(session, _gap_found(row))
+        self._feed.well(row.page, WAY)
+        self._pages.pop(row.id, None)
+        log.info("page compared", page_id=str(row.page.id), compared=row.compared, gaps=row.gaps)
+
+    async def _begin_anew(self, row: _Row) -> None:
+        """What the page's own token alone can read may be left out: walk from the start when it is mended."""
+        async with self._database.write() as session:
+            await session.execute(
+                update(Reconciliation)
+                .where(Reconciliation.id == row.id, Reconciliation.finished_at.is_(None))
+                .values(cursor={})
+                .execution_options(synchronize_session=False)
+            )
+
+    async def _put_off(self, row_id: UUID, why: str) -> None:
+        async with self._database.write() as session:
+            await session.execute(
+                update(Reconciliation)
+                .where(Reconciliation.id == row_id, Reconciliation.finished_at.is_(None))
+                .values(error=why)
+                .execution_options(synchronize_session=False)
+            )
+        if row_id in self._pages:
+            self._feed.failed(self._pages[row_id], WAY, why)
+
+
+async def _check_tokens(session: AsyncSession, page_id: UUID) -> None:
+    """Raise `NotRead` when the page has tokens of its own and the network takes none of them."""
+    own = list(
+        await session.execute(
+            select(NetworkToken.state, NetworkToken.reason)
+            .where(NetworkToken.page_id == page_id)
+            .order_by(NetworkToken.created_at.desc())
+        )
+    )
+    if own and all(token.state in DEAD for token in own):
+        raise NotRead(f"the page's token is {own[0].state}: {own[0].reason or 'no reason is known'}")
+
+
+def page_ref(page: Page) -> PageRef:
+    """A page of the registry, as adapters need it."""
+    return PageRef(
+        id=page.id,
+        organisation_id=page.organisation_id,
+        network=page.network,
+        external_id=page.external_id,
+        live_from=page.live_from,
+    )
+
+
+def _gap_found(row: _Row) -> NewEvent:
+    return NewEvent(
+        type="source.gap_found",
+        subject_id=row.page.id,
+        organisation_id=row.page.organisation_id,
+        actor="ingest",
+        data={
+            "page_id": str(row.page.id),
+            "network": row.page.network,
+            "reconciliation_id": str(row.id),
+            "since": row.since.isoformat(),
+            "count": row.gaps,
+        },
+    )

@@ -1,0 +1,129 @@
+"""Long work that stands in rows: a few at once, each resumed after whatever interrupts it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.ingest.networks.port import Network, PageRef, Walked
+from services.ingest.networks.retry import TROUBLE, pause
+from shared.logs import logger
+
+log = logger(__name__)
+
+LOOK_SECONDS = 2.0
+FIRST_REST = 5.0
+LONGEST_REST = 600.0
+
+
+class Superseded(Exception):  # noqa: N818 — an outcome
+    """The row was finished, cancelled or carried on elsewhere: what was about to be stored with it is not."""
+
+
+@asynccontextmanager
+async def walking(
+    network: Network, page: PageRef, since: datetime, cursor: Mapping[str, Any]
+) -> AsyncIterator[AsyncIterator[Walked]]:
+    """A walk that is closed however its reader ends."""
+    steps = network.walk(page, since, cursor)
+    try:
+        yield steps
+    finally:
+        if isinstance(steps, AsyncGenerator):
+            await steps.aclose()
+
+
+class Rota:
+    """Carries out rows: `waiting` names those that are unfinished, in order, `carry_out` does one of them.
+
+    A row that cannot go on now is told why by `put_off` and rests, longer each time it gets nowhere; the others
+    go on meanwhile. `carry_out` answers nothing; it raises what stopped it. Runs until it is cancelled.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        at_once: int,
+        waiting: Callable[[], Awaitable[Sequence[UUID]]],
+        carry_out: Callable[[UUID], Awaitable[None]],
+        put_off: Callable[[UUID, str], Awaitable[None]],
+    ) -> None:
+        self._name = name
+        self._at_once = at_once
+        self._waiting = waiting
+        self._carry_out = carry_out
+        self._put_off = put_off
+        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._failures: dict[UUID, int] = {}
+        self._not_before: dict[UUID, float] = {}
+
+    def progressed(self, row_id: UUID) -> None:
+        """The row got further: its next failure is a first one again."""
+        self._failures.pop(row_id, None)
+
+    async def run(self) -> None:
+        """Work for ever; a lost database is waited for."""
+        failures = 0
+        try:
+            while True:
+                try:
+                    await self._start()
+                except TROUBLE as error:
+                    failures += 1
+                    rest = pause(error, failures)
+                    log.warning("unfinished work cannot be listed", work=self._name, error=repr(error)[:300])
+                else:
+                    failures, rest = 0, LOOK_SECONDS
+                await self._rest(rest)
+        finally:
+            tasks = list(self._tasks.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._tasks.clear()
+
+    async def _start(self) -> None:
+        if len(self._tasks) >= self._at_once:
+            return
+        now = asyncio.get_running_loop().time()
+        waiting = await self._waiting()
+        for known in (self._failures, self._not_before):
+            for row_id in known.keys() - set(waiting):
+                del known[row_id]
+        for row_id in waiting:
+            if len(self._tasks) >= self._at_once:
+                return
+            if row_id not in self._tasks and self._not_before.get(row_id, 0.0) <= now:
+                self._tasks[row_id] = asyncio.create_task(self._one(row_id), name=f"{self._name}:{row_id}")
+
+    async def _rest(self, seconds: float) -> None:
+        if not self._tasks:
+            await asyncio.sleep(seconds)
+            return
+        await asyncio.wait(self._tasks.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for row_id in [row_id for row_id, task in self._tasks.items() if task.done()]:
+            del self._tasks[row_id]
+
+    async def _one(self, row_id: UUID) -> None:
+        try:
+            await self._carry_out(row_id)
+        except Superseded:
+            log.info("carried on elsewhere", work=self._name, row_id=str(row_id))
+        except TROUBLE as error:
+            await self._later(row_id, str(error) or repr(error))
+        except Exception as bug:  # a bug in one row must not end the others
+            log.exception("unfinished work failed", work=self._name, row_id=str(row_id))
+            await self._later(row_id, repr(bug))
+
+    async def _later(self, row_id: UUID, why: str) -> None:
+        failures = self._failures[row_id] = self._failures.get(row_id, 0) + 1
+        rest = min(FIRST_REST * 2.0 ** (failures - 1), LONGEST_REST)
+        self._not_before[row_id] = asyncio.get_running_loop().time() + rest
+        log.warning("put off", work=self._name, row_id=str(row_id), error=why[:300], rest=rest)
+        try:
+            await self._put_off(row_id, why[:500])
+        except TROUBLE as error:
+            log.warning("the reason cannot be written down", work=self._name, error=repr(error)[:300])

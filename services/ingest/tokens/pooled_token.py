@@ -1,0 +1,80 @@
+"""One token as this process knows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.ingest.networks.port import Credential, TokenKind, TokenState
+from services.ingest.tokens.crypto import decrypt
+from shared.tables.ingest import NetworkToken
+
+
+@dataclass
+class PoolToken:
+    """A credential, whether it may be used, and what a call with it has to carry."""
+
+    credential: Credential
+    state: str
+    limited_until: datetime | None
+    updated_at: datetime
+    methods: dict[str, datetime] = field(default_factory=dict)
+    # Goes with every call until one of the method that asked for it was taken.
+    solution: Mapping[str, str] = field(default_factory=dict, repr=False)
+    solution_for: str | None = None
+    strikes: dict[str, int] = field(default_factory=dict)
+    turn: int = 0
+    used_at: datetime | None = None
+    unsaved: int = 0
+
+    def usable(self, method: str | None, now: datetime) -> bool:
+        """Whether the network is believed to take it, for a method or at all."""
+        if self.state == TokenState.LIMITED:
+            if self.limited_until is None or self.limited_until > now:
+                return False
+        elif self.state != TokenState.HEALTHY:
+            return False
+        until = self.methods.get(method or "")
+        return until is None or until <= now
+
+    def strike(self, method: str, seconds: float, longest: float | None) -> float:
+        """How long to rest now: twice as long as the last time, unless a call went well meanwhile."""
+        strikes = self.strikes[method] = self.strikes.get(method, 0) + 1
+        wanted: float = seconds * 2.0 ** min(strikes - 1, 20)
+        return min(wanted, longest or seconds)
+
+    def stop(self, state: TokenState, until: datetime | None, method: str | None) -> None:
+        """Use it no more: for a method, or at all."""
+        if method is not None and until is not None:
+            self.methods[method] = until
+        else:
+            self.state, self.limited_until, self.solution = state.value, until, {}
+
+
+def read_token(row: NetworkToken, before: PoolToken | None) -> PoolToken:
+    """A stored credential; what only this process knows of it is taken over from `before`.
+
+    Raises `cryptography.fernet.InvalidToken`, `ValueError` or `KeyError` when it cannot be read.
+    """
+    secret = decrypt(row.secret)
+    limited: dict[str, str] = row.usage.get("limited", {})
+    return PoolToken(
+        credential=Credential(
+            id=row.id,
+            network=row.network,
+            kind=TokenKind(row.kind),
+            page_id=row.page_id,
+            token=secret["token"],
+            application_key=secret.get("application_key"),
+            application_secret_key=secret.get("application_secret_key"),
+            session_secret_key=secret.get("session_secret_key"),
+        ),
+        state=row.state,
+        limited_until=row.limited_until,
+        updated_at=row.updated_at,
+        methods={method: datetime.fromisoformat(until) for method, until in limited.items()},
+        solution=secret.get("solution") or {},
+        solution_for=(row.challenge or {}).get("method"),
+        strikes=before.strikes if before is not None else {},
+        turn=before.turn if before is not None else 0,
+        used_at=before.used_at if before is not None else None,
+    )

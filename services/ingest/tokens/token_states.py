@@ -1,0 +1,118 @@
+"""States of credentials in the database: how each begins and ends, with its event in the same transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from services.ingest.networks.port import TokenState
+from services.ingest.tokens.crypto import decrypt, encrypt
+from services.ingest.tokens.token_metrics import ACTOR, state_changed
+from shared import clock
+from shared.database.sessions import Database, WriteSession
+from shared.events.outbox import emit
+from shared.tables.ingest import NetworkToken
+from shared.tables.registry import Page
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What the network said of a token; with `method` and `until`, of one method of it."""
+
+    token_id: UUID
+    state: TokenState
+    reason: str
+    until: datetime | None
+    method: str | None
+    challenge: Mapping[str, Any] | None
+
+
+async def changed(
+    session: WriteSession,
+    row: NetworkToken,
+    *,
+    state: str,
+    reason: str | None,
+    actor: str = ACTOR,
+    method: str | None = None,
+) -> None:
+    """Emit `token.state_changed` in the transaction of the change."""
+    organisation_id = None
+    if row.page_id is not None:
+        organisation_id = await session.scalar(select(Page.organisation_id).where(Page.id == row.page_id))
+    await emit(
+        session,
+        state_changed(
+            row.id,
+            network=row.network,
+            kind=row.kind,
+            page_id=row.page_id,
+            organisation_id=organisation_id,
+            state=state,
+            reason=reason,
+            actor=actor,
+            method=method,
+        ),
+    )
+
+
+async def keep_trouble(database: Database, trouble: Trouble) -> None:
+    """Write it down, with the event, unless it is written already."""
+    async with database.write() as session:
+        row = await session.scalar(
+            select(NetworkToken).where(NetworkToken.id == trouble.token_id).with_for_update()
+        )
+        if row is None:
+            return
+        if trouble.method is not None and trouble.until is not None:
+            known = False
+            before: dict[str, str] = row.usage.get("limited", {})
+            still = {name: until for name, until in before.items() if datetime.fromisoformat(until) > clock.now()}
+            limited = {**still, trouble.method: trouble.until.isoformat()}
+            row.usage = {**row.usage, "limited": limited}
+            row.reason = trouble.reason
+            state = TokenState.LIMITED.value
+        else:
+            known = row.state == trouble.state
+            row.state, row.reason, row.limited_until = trouble.state.value, trouble.reason, trouble.until
+            row.challenge = dict(trouble.challenge) if trouble.challenge else None
+            without_solution(row)
+            state = row.state
+        row.updated_at = clock.now()
+        if not known:
+            await changed(session, row, state=state, reason=trouble.reason, method=trouble.method)
+
+
+async def end_limits(database: Database) -> None:
+    """What was limited until now is healthy again."""
+    now = clock.now()
+    over = (NetworkToken.state == TokenState.LIMITED.value, NetworkToken.limited_until <= now)
+    async with database.read() as session:
+        if not await session.scalar(select(func.count()).where(*over)):
+            return
+    async with database.write() as session:
+        rows = await session.scalars(select(NetworkToken).where(*over).with_for_update(skip_locked=True))
+        for row in rows:
+            row.state, row.reason, row.limited_until, row.updated_at = TokenState.HEALTHY.value, None, None, now
+            await changed(session, row, state=row.state, reason="the limit is over")
+
+
+async def forget_challenge(database: Database, token_id: UUID) -> None:
+    """A call with the solution went well."""
+    async with database.write() as session:
+        row = await session.scalar(select(NetworkToken).where(NetworkToken.id == token_id).with_for_update())
+        if row is None or row.state != TokenState.HEALTHY:
+            return
+        without_solution(row)
+        row.challenge = None
+        row.updated_at = clock.now()
+
+
+def without_solution(row: NetworkToken) -> None:
+    """A solution serves once."""
+    secret = decrypt(row.secret)
+    if secret.pop("solution", None) is not None:
+        row.secret = encrypt(secret)
