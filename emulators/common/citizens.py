@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emulators.common.errors import RefusedError, UnknownError
-from emulators.common.sentences import invent
-from emulators.common.world import KINDS, World
+from emulators.common.network_protocol import KINDS, World
+from emulators.common.sample_texts import invent
 
 _MEN = "Артём Баир Борис Виктор Геннадий Даши Доржи Егор Жаргал Зорикто Игорь Кирилл Леонид Матвей Никита Олег"
 _WOMEN = "Алтана Валентина Галина Дарима Ева Жанна Зоя Инна Кира Лидия Марина Нина Оюна Полина Сэсэг Туяна"

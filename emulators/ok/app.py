@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from emulators.common.citizens import CitizenWriter
-from emulators.common.control import control_router
-from emulators.ok.control import own_control
-from emulators.ok.door import OkDoor
-from emulators.ok.graph import graph_router
-from emulators.ok.rest import rest_router
+from emulators.common.control_api import control_router
+from emulators.ok.bot_api import graph_router
+from emulators.ok.control_routes import own_control
+from emulators.ok.emulated_ok import OkDoor
+from emulators.ok.rest_api import rest_router
 from emulators.ok.settings import OkSettings
-from emulators.ok.world import OkWorld
+from emulators.ok.state.network_state import OkWorld
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from emulators.common.clock import Clock
-from emulators.common.faults import Faults
+from emulators.common.faults.fault_injector import Faults
 from emulators.common.store import Row, Store
 from emulators.ok import ids
 from emulators.ok.settings import OkSettings

@@ -7,22 +7,22 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI, Request, Response
 
+from emulators.common.call_limits import SecondLimit
+from emulators.common.call_params import merged_params
 from emulators.common.citizens import CitizenWriter
-from emulators.common.control import control_router
+from emulators.common.control_api import control_router
 from emulators.common.errors import RefusedError
-from emulators.common.faults import Answer, Faults
-from emulators.common.limits import SecondLimit
-from emulators.common.params import merged_params
-from emulators.vk.callback_control import callback_control
-from emulators.vk.control import own_control
-from emulators.vk.courier import Courier
+from emulators.common.faults.fault_injector import Answer, Faults
+from emulators.vk.callback_control_routes import callback_control
+from emulators.vk.control_routes import own_control
+from emulators.vk.emulated_vk import VkWorld
 from emulators.vk.errors import MESSAGES, envelope, vk_error
 from emulators.vk.methods import METHODS, Call, Method
 from emulators.vk.methods.execute import Executed
-from emulators.vk.methods.registry import admit
+from emulators.vk.methods.method_table import admit
+from emulators.vk.push.callback_delivery import Courier
 from emulators.vk.settings import VkSettings
-from emulators.vk.tokens import Token
-from emulators.vk.world import VkWorld
+from emulators.vk.state.tokens import Token
 
 log = logging.getLogger("emulators.vk")
 POLL_METHOD = "a_check"

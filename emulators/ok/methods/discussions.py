@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from emulators.common.store import Row
-from emulators.ok import ids, views
-from emulators.ok.call import Call, method
+from emulators.ok import ids, serializers
 from emulators.ok.errors import OkError
+from emulators.ok.rest_call import Call, method
 
 CATEGORIES = frozenset({"GROUP", "MY"})
 DIRECTIONS = frozenset({"FORWARD", "BACKWARD", "AROUND"})
@@ -35,7 +35,7 @@ def _topic(call: Call, id_name: str = "discussionId", type_name: str = "discussi
     kind = call.text(type_name)
     if kind not in TYPES:
         raise OkError(100, f"Invalid parameter {type_name}", type_name)
-    if kind != views.GROUP_TOPIC:
+    if kind != serializers.GROUP_TOPIC:
         raise OkError(300)
     topic = call.world.discussions.topic(ident)
     call.world.check_read(call.uid, topic["page"])
@@ -66,16 +66,16 @@ def get_list(call: Call) -> dict[str, Any]:
     if anchor is not None:
         ms, activity = ids.decode_anchor(anchor, 2)
         position = (ms, activity)
-    if types and views.GROUP_TOPIC not in types:
+    if types and serializers.GROUP_TOPIC not in types:
         return {"discussions": []}
     newer = direction == "BACKWARD"
     rows = world.discussions.by_activity(uid, category, position, count, newer=newer)
-    answer: dict[str, Any] = {"discussions": [views.discussion(world, row, uid) for row in rows]}
+    answer: dict[str, Any] = {"discussions": [serializers.discussion(world, row, uid) for row in rows]}
     if rows:
         edge = rows[0] if newer else rows[-1]
         answer["anchor"] = ids.encode_anchor(edge["activity_ms"], edge["activity"])
         refs = [ref for row in rows for ref in (f"group:{row['page']}", row["author"])]
-        answer["entities"] = views.entities(world, refs)
+        answer["entities"] = serializers.entities(world, refs)
     return answer
 
 
@@ -85,11 +85,11 @@ def get(call: Call) -> dict[str, Any]:
     row = _topic(call)
     world = call.world
     return {
-        "discussion": views.discussion(world, row, call.user),
+        "discussion": serializers.discussion(world, row, call.user),
         "entities": {
-            **views.entities(world, [f"group:{row['page']}", row["author"]]),
-            "themes": [{"id": str(row["id"]), "title": row["text"][: views.TITLE_LENGTH]}],
-            "media_topics": [views.topic(row)],
+            **serializers.entities(world, [f"group:{row['page']}", row["author"]]),
+            "themes": [{"id": str(row["id"]), "title": row["text"][: serializers.TITLE_LENGTH]}],
+            "media_topics": [serializers.topic(row)],
             "polls": [],
         },
     }
@@ -132,12 +132,12 @@ def get_comments(call: Call) -> dict[str, Any]:
         state.mark_read(uid, topic["id"])
     position = rows[-1]["number"] if rows else number
     return {
-        "comments": [views.comment(world, row, call.values("fields")) for row in rows],
+        "comments": [serializers.comment(world, row, call.values("fields")) for row in rows],
         "has_more": more,
         "anchor": ids.encode_anchor(position),
         "discussionId": str(topic["id"]),
-        "discussionType": views.GROUP_TOPIC,
-        "entities": views.entities(world, [f"group:{topic['page']}", *(row["author"] for row in rows)]),
+        "discussionType": serializers.GROUP_TOPIC,
+        "entities": serializers.entities(world, [f"group:{topic['page']}", *(row["author"] for row in rows)]),
     }
 
 
@@ -147,8 +147,8 @@ def get_comment(call: Call) -> dict[str, Any]:
     topic = _topic(call)
     row = call.world.discussions.comment(topic, call.text("comment_id"))
     return {
-        "comment": views.comment(call.world, row, call.values("fields")),
-        "entities": views.entities(call.world, [f"group:{topic['page']}", row["author"]]),
+        "comment": serializers.comment(call.world, row, call.values("fields")),
+        "entities": serializers.entities(call.world, [f"group:{topic['page']}", row["author"]]),
     }
 
 
@@ -160,7 +160,7 @@ def get_discussion_comments(call: Call) -> list[dict[str, Any]]:
     if not offset.isascii() or not offset.isdigit() or len(offset) > 9:
         raise OkError(100, "Invalid parameter offset", "offset")
     rows = call.world.discussions.comments_at(topic["id"], int(offset), call.count(20))
-    return [views.comment(call.world, row, call.values("fields")) for row in rows]
+    return [serializers.comment(call.world, row, call.values("fields")) for row in rows]
 
 
 @method("discussions.getDiscussionCommentsCount")
@@ -189,7 +189,7 @@ def add_comment(call: Call) -> Any:
     shape = call.world.settings.comment_answer
     if shape == "id":
         return comment
-    shown = views.comment(call.world, call.world.discussions.comment(topic, comment), ["*"])
+    shown = serializers.comment(call.world, call.world.discussions.comment(topic, comment), ["*"])
     return shown if shape == "comment" else {"comment": shown}
 
 
@@ -214,7 +214,7 @@ def edit_comment(call: Call) -> bool:
     world = call.world
     topic = _topic(call)
     row = world.discussions.comment(topic, call.text("comment_id"))
-    kind, ident = views.split_ref(row["author"])
+    kind, ident = serializers.split_ref(row["author"])
     own = ident == call.user if kind == "user" else world.discussions.administers(call.user, ident)
     if not own:
         raise OkError(701)
@@ -231,7 +231,7 @@ def delete_comment(call: Call) -> bool:
     _administrator(call, topic["page"])
     row = call.world.discussions.comment(topic, call.text("comment_id"))
     call.world.discussions.delete_comment(row, "community")
-    kind, ident = views.split_ref(row["author"])
+    kind, ident = serializers.split_ref(row["author"])
     if kind == "user" and call.flag("block_author"):
         call.world.rules.ban(topic["page"], ident)
     return True

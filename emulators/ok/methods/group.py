@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from emulators.ok import views
-from emulators.ok.call import Call, method
+from emulators.ok import serializers
 from emulators.ok.errors import OkError
+from emulators.ok.rest_call import Call, method
 
 DEFAULT_FIELDS = ("uid", "name", "description", "shortname", "members_count")
 
@@ -24,7 +24,7 @@ def get_info(call: Call) -> Any:
         row = call.world.page_row(uid.removeprefix("group:"))
         if row is None or call.world.rules.of(row["uid"]).removed:
             continue
-        info = views.group_info(call.world, row)
+        info = serializers.group_info(call.world, row)
         if call.uid is not None and call.world.discussions.administers(call.uid, row["uid"]):
             info["role"] = "ADMIN"
         found.append({key: value for key, value in info.items() if wanted is None or key in wanted})

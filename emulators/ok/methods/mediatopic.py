@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from emulators.ok import ids, views
-from emulators.ok.call import Call, method
+from emulators.ok import ids, serializers
 from emulators.ok.errors import OkError
+from emulators.ok.rest_call import Call, method
 
 UNSEEN = frozenset({10, 300, 456})
 
@@ -21,8 +21,8 @@ def get_topics(call: Call) -> dict[str, Any]:
         before = (ms, topic)
     rows, more = world.discussions.topics_of(page, before, call.count(20))
     answer: dict[str, Any] = {
-        "media_topics": [views.topic(row) for row in rows],
-        "entities": views.entities(world, [f"group:{page}", *(row["author"] for row in rows)]),
+        "media_topics": [serializers.topic(row) for row in rows],
+        "entities": serializers.entities(world, [f"group:{page}", *(row["author"] for row in rows)]),
         "has_more": more,
     }
     if rows and more:
@@ -54,9 +54,9 @@ def get_by_ids(call: Call) -> dict[str, Any]:
                 raise
         else:
             rows.append(row)
-    topics = [views.topic(row) for row in rows]
+    topics = [serializers.topic(row) for row in rows]
     if limit is not None:
         for topic_view in topics:
             topic_view["media"] = topic_view["media"][: int(limit)]
     refs = [ref for row in rows for ref in (f"group:{row['page']}", row["author"])]
-    return {"media_topics": topics, "entities": views.entities(world, refs)}
+    return {"media_topics": topics, "entities": serializers.entities(world, refs)}

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from emulators.ok.call import Call, method
+from emulators.ok.rest_call import Call, method
 
 
 @method("url.getInfo")

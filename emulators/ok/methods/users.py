@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from emulators.ok import views
-from emulators.ok.call import METHODS, Call, method
+from emulators.ok import serializers
+from emulators.ok.rest_call import METHODS, Call, method
 
 LIMIT_REACHED = 11
 
@@ -11,7 +11,7 @@ LIMIT_REACHED = 11
 @method("users.getCurrentUser")
 def get_current_user(call: Call) -> dict[str, Any]:
     """The user the session belongs to."""
-    return {**views.user(call.world, call.user), "locale": "ru", "gender": "female", "has_email": False}
+    return {**serializers.user(call.world, call.user), "locale": "ru", "gender": "female", "has_email": False}
 
 
 @method("users.getCallsLeft")

@@ -1,19 +1,29 @@
 """API methods by section; importing a section registers its methods."""
 
-from emulators.vk.methods import boards, callbacks, comments, execute, groups, messages, users, utils, wall
-from emulators.vk.methods.registry import METHODS, Call, Method
+from emulators.vk.methods import (
+    board,
+    execute,
+    groups,
+    groups_callbacks,
+    messages,
+    users,
+    utils,
+    wall,
+    wall_comments,
+)
+from emulators.vk.methods.method_table import METHODS, Call, Method
 
 __all__ = [
     "METHODS",
     "Call",
     "Method",
-    "boards",
-    "callbacks",
-    "comments",
+    "board",
     "execute",
     "groups",
+    "groups_callbacks",
     "messages",
     "users",
     "utils",
     "wall",
+    "wall_comments",
 ]

@@ -6,9 +6,9 @@ from typing import Any
 from emulators.common.errors import RefusedError
 from emulators.common.server import json_bytes
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.registry import METHODS, Call, admit, method
-from emulators.vk.vkscript.parse import CompileError, parse
-from emulators.vk.vkscript.run import Limits, Script
+from emulators.vk.methods.method_table import METHODS, Call, admit, method
+from emulators.vk.vkscript.interpreter import Limits, Script
+from emulators.vk.vkscript.parser import CompileError, parse
 from emulators.vk.vkscript.values import ScriptError, text
 
 _OWN = frozenset({"access_token", "code", "v"})

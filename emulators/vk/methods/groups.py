@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from emulators.vk.errors import vk_error
-from emulators.vk.longpoll import EVENT_TYPES
-from emulators.vk.methods.registry import Call, method
+from emulators.vk.methods.method_table import Call, method
+from emulators.vk.push.long_poll import EVENT_TYPES
 
 _PERMISSIONS = {"photos": 4, "messages": 4_096, "wall": 8_192, "docs": 131_072, "manage": 262_144}
 

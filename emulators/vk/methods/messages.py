@@ -6,7 +6,7 @@ from typing import Any
 from emulators.common.errors import RefusedError
 from emulators.common.store import Row
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.registry import Call, method
+from emulators.vk.methods.method_table import Call, method
 
 MAX_COUNT = 200
 # The plus keeps SQLite on the index of the conversation.

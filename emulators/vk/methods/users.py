@@ -3,7 +3,7 @@
 from typing import Any
 
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.registry import Call, method
+from emulators.vk.methods.method_table import Call, method
 
 _ALWAYS = ("id", "first_name", "last_name", "can_access_closed", "is_closed", "deactivated")
 

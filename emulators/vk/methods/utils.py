@@ -3,7 +3,7 @@
 from typing import Any
 
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.registry import Call, method
+from emulators.vk.methods.method_table import Call, method
 
 
 @method("utils.resolveScreenName", "UGS")

@@ -5,10 +5,10 @@ from typing import Any
 
 from emulators.common.errors import RefusedError
 from emulators.common.store import Row
-from emulators.vk.access import may_read_wall
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.places import extended, found, wall_of
-from emulators.vk.methods.registry import Call, method
+from emulators.vk.methods.method_table import Call, method
+from emulators.vk.methods.shared_steps import extended, found, wall_of
+from emulators.vk.state.permissions import may_read_wall
 
 _FILTERS = {
     "all": "post_type = 'post'",

@@ -17,11 +17,11 @@ import time_machine
 import uvicorn
 from starlette.types import ASGIApp
 
-from emulators.ok.door import OkDoor
+from emulators.ok.emulated_ok import OkDoor
 from emulators.ok.settings import OkSettings
-from emulators.ok.world import OkWorld
+from emulators.ok.state.network_state import OkWorld
+from emulators.vk.emulated_vk import VkWorld
 from emulators.vk.settings import VkSettings
-from emulators.vk.world import VkWorld
 from services.registry.page_checks import running
 from services.registry.page_checks.running import Checks
 from services.registry.settings import RegistrySettings

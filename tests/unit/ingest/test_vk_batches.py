@@ -5,8 +5,8 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from emulators.vk.vkscript.parse import parse
-from emulators.vk.vkscript.run import Limits, Script
+from emulators.vk.vkscript.interpreter import Limits, Script
+from emulators.vk.vkscript.parser import parse
 from services.ingest.networks.port import Accounts, TokenKind
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.settings import IngestSettings

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from emulators.common.armed import Fault
+from emulators.common.call_limits import Calls, SecondLimit
 from emulators.common.citizens import CitizenWriter, population
 from emulators.common.clock import Clock
+from emulators.common.csv_feed import FeedPlan, feed
 from emulators.common.errors import BadInputError
-from emulators.common.faults import Faults
-from emulators.common.feed import FeedPlan, feed
-from emulators.common.limits import Calls, SecondLimit
-from emulators.common.sentences import CHATTER, ISSUES, invent
+from emulators.common.faults.fault_injector import Faults
+from emulators.common.faults.fault_types import Fault
+from emulators.common.sample_texts import CHATTER, ISSUES, invent
 from emulators.common.store import Store
+from emulators.vk.emulated_vk import VkWorld
 from emulators.vk.settings import VkSettings
-from emulators.vk.world import VkWorld
 
 
 @pytest.fixture

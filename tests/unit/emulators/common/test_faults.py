@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from emulators.common.armed import Fault, Mix
 from emulators.common.clock import Clock
 from emulators.common.errors import UnknownError
-from emulators.common.faults import Faults
-from emulators.common.script import Script
+from emulators.common.faults.fault_injector import Faults
+from emulators.common.faults.fault_script import Script
+from emulators.common.faults.fault_types import Fault, Mix
 from emulators.common.store import Store
 
 Reopen = Callable[[], Faults]

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from emulators.ok.world import OkWorld
+from emulators.ok.state.network_state import OkWorld
 
 
 class Network:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from emulators.vk.emulated_vk import VkWorld
 from emulators.vk.settings import VkSettings
-from emulators.vk.world import VkWorld
 
 
 @pytest.fixture

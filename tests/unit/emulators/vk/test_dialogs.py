@@ -3,9 +3,9 @@
 import pytest
 
 from emulators.common.errors import RefusedError, UnknownError
-from emulators.vk.dialogs import FIRST_MESSAGE
-from emulators.vk.tokens import check_kind
-from emulators.vk.world import VkWorld
+from emulators.vk.emulated_vk import VkWorld
+from emulators.vk.state.conversations import FIRST_MESSAGE
+from emulators.vk.state.tokens import check_kind
 from tests.unit.emulators.vk.test_walls import call
 
 PEER = 700_000_003

@@ -2,9 +2,9 @@
 
 import sqlite3
 
+from emulators.vk.emulated_vk import VkWorld
 from emulators.vk.schema import ADDED
 from emulators.vk.settings import VkSettings
-from emulators.vk.world import VkWorld
 
 
 def test_a_file_without_the_added_columns_opens(settings: VkSettings) -> None:

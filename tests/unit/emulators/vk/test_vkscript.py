@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.vk.vkscript.parse import CompileError, parse
-from emulators.vk.vkscript.run import Limits, Script
+from emulators.vk.vkscript.interpreter import Limits, Script
+from emulators.vk.vkscript.parser import CompileError, parse
 from emulators.vk.vkscript.values import ScriptError
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from emulators.common.errors import BadInputError, RefusedError, UnknownError
+from emulators.vk.emulated_vk import VkWorld
 from emulators.vk.methods import METHODS, Call
-from emulators.vk.world import VkWorld
 
 PAGE = 200_000_001
 POST = 1

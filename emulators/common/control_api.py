@@ -1,0 +1,208 @@
+"""The control door: through it tests and demonstrations move citizens, staff, tokens and faults."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import Field
+
+from emulators.common.citizens import CitizenWriter
+from emulators.common.csv_feed import FeedPlan, feed
+from emulators.common.errors import BadInputError, RefusedError, UnknownError
+from emulators.common.faults.fault_control import Breaker, fault_routes
+from emulators.common.faults.fault_injector import Faults
+from emulators.common.network_protocol import Actor, MessageKind, TokenKind, World
+from emulators.common.request_models import Body, Reference
+
+__all__ = ["ControlRoute", "Reference", "control_router"]
+
+
+class PageIn(Body):
+    name: str = Field(min_length=1, max_length=200)
+    screen_name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.]+$")
+    description: str = ""
+
+
+class TokenIn(Body):
+    kind: TokenKind
+    page: Reference | None = None
+    count: int | None = Field(default=None, ge=1, le=100)
+
+
+class RevokeIn(Body):
+    token: str = Field(min_length=1)
+
+
+class CitizenIn(Body):
+    page: Reference
+    kind: MessageKind | Literal["suggested_post"]
+    text: str
+    author: Reference | None = None
+    thread: Reference | None = None
+    in_reply_to: Reference | None = None
+    attachments: list[Any] = Field(default_factory=list)
+
+
+class PostIn(Body):
+    page: Reference
+    text: str
+
+
+class CommunityIn(Body):
+    page: Reference
+    thread: Reference
+    text: str
+    in_reply_to: Reference | None = None
+    kind: MessageKind | None = None
+
+
+class EditIn(Body):
+    page: Reference
+    id: Reference
+    text: str
+    thread: Reference | None = None
+    kind: MessageKind | None = None
+    by: Actor = "author"
+
+
+class DeleteIn(Body):
+    page: Reference
+    id: Reference
+    thread: Reference | None = None
+    kind: MessageKind | None = None
+    by: Actor = "author"
+
+
+class CitizensIn(Body):
+    per_minute: float = Field(ge=0, le=60_000)
+
+
+class ControlRoute(APIRoute):
+    """Turns what goes wrong in a world into the door's own answers."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler, wrapped."""
+        handle = super().get_route_handler()
+
+        async def wrapped(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                # The input is left out: it may hold text that no UTF-8 answer can carry.
+                detail = [
+                    {"loc": list(item["loc"]), "msg": item["msg"], "type": item["type"]} for item in error.errors()
+                ]
+                return JSONResponse({"detail": detail}, 422)
+            except BadInputError as error:
+                where = {"loc": ["body", error.field], "msg": str(error), "type": "value_error"}
+                return JSONResponse({"detail": [where]}, 422)
+            except UnknownError as error:
+                return JSONResponse({"detail": str(error)}, 404)
+            except RefusedError as error:
+                return JSONResponse({"error": {"code": error.code, "message": error.message}}, 400)
+
+        return wrapped
+
+
+def control_router(world: World, faults: Faults, writer: CitizenWriter | None = None) -> APIRouter:
+    """Routes under `/_control`; without a writer the rate of citizens cannot be changed (404)."""
+    router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
+    _world_routes(router, world)
+    breaker = fault_routes(router, world, faults)
+    _token_routes(router, world, faults, breaker)
+
+    @router.post("/feed")
+    async def feed_csv(
+        request: Request,
+        *,
+        column: str = "text",
+        kind: Literal[MessageKind, "mixed"] = "mixed",
+        offset: int = 0,
+        step: int = 1,
+        detail: bool = False,
+    ) -> dict[str, Any]:
+        for name, value, least in (("offset", offset, 0), ("step", step, 1)):
+            if value < least:
+                raise BadInputError(name, f"must be at least {least}")
+        plan = FeedPlan(column=column, kind=kind, offset=offset, step=step, detail=detail)
+        return await feed(world, await request.body(), plan)
+
+    @router.post("/citizens")
+    async def citizens(body: CitizensIn) -> dict[str, float]:
+        if writer is None:
+            raise HTTPException(404, "no citizens write by themselves here")
+        writer.set_rate(body.per_minute)
+        return {"per_minute": writer.per_minute}
+
+    return router
+
+
+def _token_routes(router: APIRouter, world: World, faults: Faults, breaker: Breaker) -> None:
+    @router.get("/tokens")
+    async def tokens() -> dict[str, Any]:
+        breaker.script.look()
+        standing = faults.standing.codes()
+        items = [item | {"standing": standing.get(item["token"])} for item in world.tokens()]
+        return {"items": items}
+
+    @router.post("/tokens")
+    async def create_token(body: TokenIn) -> dict[str, Any]:
+        if body.kind == "group" and body.page is None:
+            raise BadInputError("page", "a group token belongs to a page")
+        before = {item["token"] for item in world.tokens()}
+        made = [world.create_token(kind=body.kind, page=body.page) for _ in range(body.count or 1)]
+        working = {item["token"] for item in world.tokens()}
+        for token in before - working:
+            faults.standing.revoked(token)
+        page = made[0].get("page")
+        faults.standing.replaced(body.kind, None if page is None else str(page))
+        return made[0] if body.count is None else {"items": [item for item in made if item["token"] in working]}
+
+    @router.post("/tokens/revoke")
+    async def revoke_token(body: RevokeIn) -> dict[str, bool]:
+        breaker.revoke(body.token)
+        return {"revoked": True}
+
+
+def _world_routes(router: APIRouter, world: World) -> None:
+    @router.get("/pages")
+    async def pages() -> dict[str, Any]:
+        return {"items": world.pages()}
+
+    @router.post("/pages")
+    async def create_page(body: PageIn) -> dict[str, Any]:
+        return world.create_page(**body.model_dump())
+
+    @router.post("/citizen")
+    async def citizen(body: CitizenIn) -> dict[str, Any]:
+        if body.kind == "suggested_post":
+            given = body.model_dump(include={"page", "text", "author", "attachments"})
+            return world.suggest(**given)
+        return world.citizen(**body.model_dump())
+
+    @router.post("/post")
+    async def post(body: PostIn) -> dict[str, Any]:
+        return world.post(**body.model_dump())
+
+    @router.post("/community")
+    async def community(body: CommunityIn) -> dict[str, Any]:
+        return world.community(**body.model_dump())
+
+    @router.post("/edit")
+    async def edit(body: EditIn) -> dict[str, Any]:
+        return world.edit(**body.model_dump())
+
+    @router.post("/delete")
+    async def delete(body: DeleteIn) -> dict[str, Any]:
+        return world.delete(**body.model_dump())
+
+    @router.get("/answers")
+    async def answers(page: str | None = None) -> dict[str, Any]:
+        return {"items": world.answers(page)}
+
+    @router.get("/counts")
+    async def counts() -> dict[str, Any]:
+        return {"items": world.counts()}

@@ -1,0 +1,69 @@
+"""Citizens' messages from a CSV file, spread over the pages."""
+
+import asyncio
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from emulators.common.errors import BadInputError, RefusedError, UnknownError
+from emulators.common.network_protocol import KINDS, MessageKind, World
+
+MAX_FIELD = 16 * 1024 * 1024
+PAUSE_EVERY = 100
+
+
+@dataclass(frozen=True)
+class FeedPlan:
+    """Which rows are taken (`offset`, `offset + step`, …) and what becomes of them."""
+
+    column: str = "text"
+    kind: Literal[MessageKind, "mixed"] = "mixed"
+    offset: int = 0
+    step: int = 1
+    detail: bool = False
+
+    def takes(self, row: int) -> bool:
+        """Whether the row, counted from zero after the header, is taken."""
+        return row >= self.offset and (row - self.offset) % self.step == 0
+
+    def kind_of(self, number: int, pages: int) -> MessageKind:
+        """Kind of the message made of the row taken as the given number."""
+        if self.kind != "mixed":
+            return self.kind
+        # Where pages divide by three, a plain turn would give each page one kind only.
+        turn = number + number // pages if pages % len(KINDS) == 0 else number
+        return KINDS[turn % len(KINDS)]
+
+
+async def feed(world: World, body: bytes, plan: FeedPlan) -> dict[str, Any]:
+    """Let one citizen write each taken row; texts the network refuses are counted, not raised.
+
+    Raises `BadInputError` for what is no UTF-8 CSV with the asked column, `UnknownError` when there is no page.
+    """
+    csv.field_size_limit(MAX_FIELD)
+    try:
+        reader = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInputError("body", f"not CSV in UTF-8: {error}") from error
+    if plan.column not in (reader.fieldnames or []):
+        raise BadInputError("column", f"the file has no column {plan.column!r}")
+    pages = [page["id"] for page in world.pages()]
+    if not pages:
+        raise UnknownError("there is no page to write to")
+    accepted, refused, items = 0, 0, []
+    for number, row in enumerate(row for row in range(len(rows)) if plan.takes(row)):
+        page, kind = pages[number % len(pages)], plan.kind_of(number, len(pages))
+        item: dict[str, Any] = {"row": row, "page": page, "kind": kind}
+        try:
+            item |= world.citizen(page=str(page), kind=kind, text=rows[row][plan.column] or "")
+            accepted += 1
+        except RefusedError as error:
+            item |= {"id": None, "thread": None, "error": {"code": error.code, "message": error.message}}
+            refused += 1
+        items.append(item)
+        if number % PAUSE_EVERY == 0:
+            await asyncio.sleep(0)
+    answer: dict[str, Any] = {"accepted": accepted, "refused": refused}
+    return answer | ({"items": items} if plan.detail else {})

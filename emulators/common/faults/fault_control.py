@@ -1,0 +1,227 @@
+"""The part of the control door that breaks the network: faults, scripts, the day, calls of tokens."""
+
+from typing import Any, Literal, get_args
+
+from fastapi import APIRouter
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from emulators.common.errors import BadInputError, UnknownError
+from emulators.common.faults.fault_injector import Faults
+from emulators.common.faults.fault_script import Script
+from emulators.common.faults.fault_types import Fault, FaultKind, Mix
+from emulators.common.faults.persistent_faults import Until
+from emulators.common.network_protocol import World
+from emulators.common.request_models import Body
+
+
+class FaultIn(Body):
+    kind: FaultKind
+    rate: float | None = Field(default=None, ge=0, le=1)
+    next: int | None = Field(default=None, ge=1)
+    method: str | None = None
+    methods: list[str] | None = Field(default=None, min_length=1)
+    code: int | None = None
+    seconds: float | None = Field(default=None, ge=0, le=600)
+    seed: int | None = None
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> "FaultIn":
+        if (self.rate is None) == (self.next is None):
+            raise ValueError("give either rate or next")
+        return self
+
+
+class PartIn(Body):
+    kind: FaultKind
+    code: int | None = None
+    seconds: float | None = Field(default=None, ge=0, le=600)
+    weight: float = Field(default=1, gt=0, le=1_000_000)
+
+
+class MixIn(Body):
+    mix: list[PartIn] = Field(min_length=1, max_length=100)
+    rate: float = Field(ge=0, le=1)
+    methods: list[str] | None = Field(default=None, min_length=1)
+    seed: int | None = None
+
+
+class StandingIn(Body):
+    kind: str
+    code: int
+    token: str = Field(min_length=1)
+    methods: list[str] | None = Field(default=None, min_length=1)
+    until: Until = "cleared"
+    seed: int | None = None
+
+
+class SeedIn(Body):
+    seed: int
+
+
+class StepIn(Body):
+    after_calls: int | None = Field(default=None, ge=0)
+    after_seconds: float | None = Field(default=None, ge=0)
+    do: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> "StepIn":
+        if (self.after_calls is None) == (self.after_seconds is None):
+            raise ValueError("give either after_calls or after_seconds")
+        return self
+
+
+class ScriptIn(Body):
+    steps: list[StepIn] = Field(max_length=1_000)
+
+
+class RevokeStep(Body):
+    revoke: str = Field(min_length=1)
+
+
+class ClearStep(Body):
+    clear: Literal[True]
+
+
+class SolveIn(Body):
+    token: str = Field(min_length=1)
+
+
+FaultBody = FaultIn | MixIn | StandingIn | SeedIn
+StepBody = FaultBody | RevokeStep | ClearStep
+
+
+def _form(given: dict[str, Any]) -> TypeAdapter[Any]:
+    for key, form in (("revoke", RevokeStep), ("clear", ClearStep), ("mix", MixIn)):
+        if key in given:
+            return TypeAdapter(form)
+    if given.get("kind") == "standing":
+        return TypeAdapter(StandingIn)
+    return TypeAdapter(SeedIn if set(given) == {"seed"} else FaultIn)
+
+
+def _parsed(given: dict[str, Any], *where: str | int) -> StepBody:
+    """The form that the names of a body ask for; what does not fit it is told as of the body's own."""
+    try:
+        found: StepBody = _form(given).validate_python(given)
+    except ValidationError as error:
+        raise RequestValidationError(
+            [{**item, "loc": ("body", *where, *item["loc"])} for item in error.errors(include_context=False)]
+        ) from error
+    return found
+
+
+class Breaker:
+    """Carries out what the door and its script ask of the faults and tokens of a network."""
+
+    def __init__(self, world: World, faults: Faults) -> None:
+        self._world = world
+        self._faults = faults
+        self.script = Script(faults.store, faults.clock, lambda step: self.carry_out(_parsed(step)))
+        faults.before_call = self.script.call
+        faults.standing.before_meet = self.script.look
+
+    def carry_out(self, body: StepBody) -> None:
+        """Arm a fault, revoke a token or clear; raises `UnknownError` for a token that is not there."""
+        match body:
+            case RevokeStep():
+                self.revoke(body.revoke)
+            case ClearStep():
+                self._faults.clear()
+            case MixIn():
+                parts = [Fault(part.kind, code=part.code, seconds=part.seconds) for part in body.mix]
+                self._reseed(body.seed)
+                self._faults.arm(Mix(parts, [part.weight for part in body.mix], body.rate, body.methods))
+            case StandingIn():
+                self._stand(body)
+            case SeedIn():
+                self._reseed(body.seed)
+            case FaultIn():
+                self._reseed(body.seed)
+                self._faults.arm(Fault(**body.model_dump(exclude={"seed"})))
+
+    def _reseed(self, seed: int | None) -> None:
+        if seed is not None:
+            self._faults.reseed(seed)
+
+    def _stand(self, body: StandingIn) -> None:
+        found = next((item for item in self._world.tokens() if item["token"] == body.token), None)
+        if found is None:
+            raise UnknownError("no such token")
+        self._reseed(body.seed)
+        page = found.get("page")
+        self._faults.standing.arm(
+            body.token,
+            body.code,
+            body.until,
+            methods=body.methods,
+            kind=found["kind"],
+            page=None if page is None else str(page),
+        )
+
+    def revoke(self, token: str) -> None:
+        """End a token and count the calls that are still made with it."""
+        self._world.revoke_token(token)
+        self._faults.standing.revoked(token)
+
+    def shown(self) -> dict[str, Any]:
+        """All that is armed or stands."""
+        self.script.look()
+        return {
+            "items": self._faults.armed(),
+            "standing": self._faults.standing.items(),
+            "seed": self._faults.seed,
+            "kinds": list(get_args(FaultKind)),
+        }
+
+
+def fault_routes(router: APIRouter, world: World, faults: Faults) -> Breaker:
+    """Add the routes; answers what carries them out."""
+    breaker = Breaker(world, faults)
+
+    @router.post("/faults")
+    async def arm(body: dict[str, Any]) -> dict[str, Any]:
+        parsed = _parsed(body)
+        if isinstance(parsed, RevokeStep | ClearStep):
+            raise BadInputError("kind", "is missing")
+        breaker.carry_out(parsed)
+        return breaker.shown()
+
+    @router.get("/faults")
+    async def armed() -> dict[str, Any]:
+        return breaker.shown()
+
+    @router.delete("/faults")
+    async def clear(token: str | None = None) -> dict[str, Any]:
+        if token is not None:
+            faults.standing.clear(token)
+        else:
+            breaker.script.start([])
+            faults.clear()
+        return breaker.shown()
+
+    @router.post("/solve")
+    async def solve(body: SolveIn) -> dict[str, Any]:
+        breaker.script.look()
+        return faults.standing.solve(body.token)
+
+    @router.post("/script")
+    async def start(body: ScriptIn) -> dict[str, Any]:
+        for number, step in enumerate(body.steps):
+            _parsed(step.do, "steps", number, "do")
+        breaker.script.start([step.model_dump(exclude_none=True) for step in body.steps])
+        return breaker.script.shown()
+
+    @router.get("/script")
+    async def script() -> dict[str, Any]:
+        return breaker.script.shown()
+
+    @router.post("/day")
+    async def end_day() -> dict[str, int]:
+        return {"day": faults.end_day()}
+
+    @router.get("/calls")
+    async def calls() -> dict[str, Any]:
+        return {"items": world.calls(), "by_token": faults.standing.by_token()}
+
+    return breaker

@@ -1,0 +1,197 @@
+"""Faults armed through the control door: what a network does to its clients on a bad day."""
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import Response
+
+from emulators.common.clock import Clock
+from emulators.common.faults.fault_types import Armed, Fault, Mix, restored
+from emulators.common.faults.persistent_faults import Standing
+from emulators.common.server import DroppedConnection, TruncatedResponse, json_response
+from emulators.common.store import Store
+
+WRONG_JSON: list[object] = [{"unexpected": True}, None]
+PUSH_KINDS = frozenset({"duplicate", "reorder"})
+SEED, DRAWS, ENDED_DAYS = "fault_seed", "fault_draws", "ended_days"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call would answer if nothing went wrong."""
+
+    content: Any
+    headers: dict[str, str] | None = None
+    status: int = 200
+
+    def response(self) -> Response:
+        """The answer on the wire."""
+        return json_response(self.content, self.headers, self.status)
+
+
+class Faults:
+    """Holds what is armed and decides, from a seed, which calls it hits.
+
+    With the network's store all of it outlives a crash; without one it is kept in memory. The clock must
+    be the one that the network counts its days by.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        slow_seconds: float = 3,
+        timeout_seconds: float = 60,
+        store: Store | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.store = store or Store(Path(":memory:"), "")
+        self.clock = clock or Clock()
+        self.clock.ended_days = int(self.store.state(ENDED_DAYS) or 0)
+        self.standing = Standing(self.store, self.clock)
+        self.before_call: Callable[[], None] = lambda: None
+        """Called before the faults of each call are drawn."""
+        self._seed = int(self.store.state(SEED) or seed)
+        self._draws = int(self.store.state(DRAWS) or 0)
+        self._random = random.Random(self._seed)
+        self._armed: dict[int, Armed] = {
+            row["id"]: restored(json.loads(row["body"]))
+            for row in self.store.all("SELECT id, body FROM armed_faults ORDER BY id")
+        }
+        self._slow = slow_seconds
+        self._timeout = timeout_seconds
+
+    def arm(self, fault: Armed) -> None:
+        """Add a fault, or a mix of several, to those armed."""
+        body = json.dumps(fault.shown())
+        self._armed[self.store.run("INSERT INTO armed_faults (body) VALUES (?)", (body,))] = fault
+
+    def reseed(self, seed: int) -> None:
+        """Start the random sequence of another seed."""
+        self._seed = seed
+        self._restart_sequence()
+
+    @property
+    def seed(self) -> int:
+        """The seed of the random sequence."""
+        return self._seed
+
+    def armed(self) -> list[dict[str, Any]]:
+        """What is armed now; a fault counted by `next` leaves the list when it is used up."""
+        return [fault.shown() for fault in self._armed.values()]
+
+    def clear(self) -> None:
+        """Disarm everything, standing faults too, and start the random sequence anew."""
+        self._armed.clear()
+        self.store.run("DELETE FROM armed_faults")
+        self.standing.clear()
+        self._restart_sequence()
+
+    def _restart_sequence(self) -> None:
+        self._random.seed(self._seed)
+        self._draws = 0
+        self.store.keep(SEED, str(self._seed))
+        self.store.keep(DRAWS, "0")
+
+    def end_day(self) -> int:
+        """End the emulator's day now; answers the number of the day that begins."""
+        self.clock.ended_days += 1
+        self.store.keep(ENDED_DAYS, str(self.clock.ended_days))
+        return self.clock.day()
+
+    def draw(self, method: str) -> list[Fault]:
+        """The faults that hit this call of the method."""
+        self.before_call()
+        return self._drawn(method, [ident for ident, fault in self._armed.items() if fault.concerns(method)])
+
+    def draw_push(self, name: str) -> list[Fault]:
+        """The faults that hit something the network sends by itself, such as a webhook.
+
+        Those that name it, and of a mix over all methods what repeats or shuffles. Faults armed for no
+        method in particular are meant for calls and are not used up here.
+        """
+        named, mixed = [], []
+        for ident, fault in self._armed.items():
+            names = fault.names()
+            if names is None and isinstance(fault, Mix):
+                mixed.append(ident)
+            elif names is not None and name in names:
+                named.append(ident)
+        return self._drawn(name, named) + [fault for fault in self._drawn(name, mixed) if fault.kind in PUSH_KINDS]
+
+    def _drawn(self, method: str, candidates: list[int]) -> list[Fault]:
+        if not candidates:
+            return []
+        # A source of its own for each draw: after a crash the sequence goes on where it was.
+        source = random.Random(f"{self._seed}:{self._draws}:{method}")
+        self._draws += 1
+        hit = []
+        with self.store.transaction():
+            self.store.keep(DRAWS, str(self._draws))
+            for ident in candidates:
+                fault = self._armed[ident]
+                found = fault.hit(source)
+                if found is not None:
+                    hit.append(found)
+                if fault.used_up():
+                    del self._armed[ident]
+                    self.store.run("DELETE FROM armed_faults WHERE id = ?", (ident,))
+                elif found is not None or isinstance(fault, Mix):
+                    body = json.dumps(fault.shown())
+                    self.store.run("UPDATE armed_faults SET body = ? WHERE id = ?", (body, ident))
+        return hit
+
+    async def around(
+        self,
+        hit: list[Fault],
+        refuse: Callable[[int | None], Answer],
+        carry_out: Callable[[], Awaitable[Answer]],
+    ) -> Response:
+        """Answer a call under the drawn faults.
+
+        `error`, `timeout` and `drop` strike before the call has any effect; the others after it.
+        """
+        kinds = {fault.kind: fault for fault in hit}
+        if "timeout" in kinds:
+            await asyncio.sleep(_seconds(kinds["timeout"], self._timeout))
+            return DroppedConnection()
+        if "drop" in kinds:
+            return DroppedConnection()
+        if "error" in kinds:
+            return refuse(kinds["error"].code).response()
+        answer = await carry_out()
+        if "slow" in kinds:
+            await asyncio.sleep(_seconds(kinds["slow"], self._slow))
+        if "lost_response" in kinds:
+            return DroppedConnection()
+        if "wrong_json" in kinds:
+            return json_response(WRONG_JSON, answer.headers, answer.status)
+        if "duplicate" in kinds or "reorder" in kinds:
+            mangled = self.mangle(answer.content, hit)
+            answer = Answer(mangled, answer.headers, answer.status)
+        response = answer.response()
+        return TruncatedResponse(response) if "truncated" in kinds else response
+
+    def mangle(self, content: Any, hit: list[Fault]) -> Any:
+        """Repeat or shuffle the lists of an answer, as `duplicate` and `reorder` ask."""
+        kinds = {fault.kind for fault in hit}
+        if isinstance(content, list):
+            items = [item for item in content for _ in range(2)] if "duplicate" in kinds else list(content)
+            if "reorder" in kinds:
+                self._random.shuffle(items)
+            return items
+        if isinstance(content, dict):
+            return {
+                key: self.mangle(value, hit) if isinstance(value, list) or key == "response" else value
+                for key, value in content.items()
+            }
+        return content
+
+
+def _seconds(fault: Fault, default: float) -> float:
+    return default if fault.seconds is None else fault.seconds

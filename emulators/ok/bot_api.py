@@ -1,0 +1,87 @@
+"""The Bot API's door: `/graph/me/<call>[/chat:ID]`."""
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from emulators.common.faults.fault_injector import Answer
+from emulators.ok.bot_methods import GET, POST, BotCall, BotMethod, parse_body
+from emulators.ok.errors import OkError
+from emulators.ok.rest_api import Knock, error_answer, struck
+from emulators.ok.state.network_state import OkWorld
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What came over the wire: verb, first path segment, the rest of the path, query and body."""
+
+    verb: str
+    name: str
+    chat: str | None
+    query: dict[str, str]
+    raw: bytes
+    content_type: str
+
+
+def _admit(world: OkWorld, incoming: Incoming) -> tuple[BotMethod, str]:
+    """The function and the group of a call that may go on; counts it, refused by a limit or not."""
+    token = incoming.query.get("access_token", "")
+    name = call_name(incoming.name, incoming.verb)
+    page = world.tokens.bot(token)
+    world.rules.check_living(page)
+    function = (GET if incoming.verb == "GET" else POST).get(incoming.name)
+    if function is None:
+        raise OkError(3)
+    slow_enough = world.second.allow(token, world.settings.bot_calls_per_second)
+    accepted = slow_enough and world.calls.within_day(token, name, world.settings.bot_calls_per_day)
+    world.calls.count(name, "group", token, accepted=accepted)
+    if not accepted:
+        raise OkError(11 if slow_enough else 8)
+    return function, page
+
+
+def _carry_out(world: OkWorld, incoming: Incoming) -> Answer:
+    """Check and carry out one call."""
+    try:
+        function, page = _admit(world, incoming)
+        body = parse_body(incoming.raw, incoming.content_type) if incoming.verb == "POST" else {}
+        return Answer(function(BotCall(world, page, incoming.query, incoming.chat, body)))
+    except OkError as error:
+        return error_answer(error)
+
+
+def call_name(name: str, method: str) -> str:
+    """The name under which calls are counted and faults armed, such as `graph.user.messages.post`."""
+    return f"graph.user.{name}.{method.lower()}"
+
+
+def graph_router(world: OkWorld) -> APIRouter:
+    """All calls of a group's bot, by GET and POST, with and without a slash at the end."""
+    router = APIRouter(prefix="/graph/me")
+
+    async def answer(request: Request, name: str, chat: str | None = None) -> Response:
+        incoming = Incoming(
+            verb=request.method,
+            name=name,
+            chat=chat,
+            query=dict(request.query_params),
+            raw=await request.body(),
+            content_type=request.headers.get("content-type", ""),
+        )
+
+        async def work() -> Answer:
+            return _carry_out(world, incoming)
+
+        knock = Knock(incoming.query.get("access_token"), call_name(name, request.method), incoming.query)
+        return await struck(world, knock, work)
+
+    @router.api_route("/{name}", methods=["GET", "POST"])
+    async def call(request: Request, name: str) -> Response:
+        return await answer(request, name)
+
+    @router.api_route("/{name}/{chat:path}", methods=["GET", "POST"])
+    async def call_in_chat(request: Request, name: str, chat: str) -> Response:
+        return await answer(request, name, chat.rstrip("/") or None)
+
+    return router

@@ -1,0 +1,312 @@
+"""What the control door does to the network: citizens, staff, pages and credentials."""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from emulators.common.errors import BadInputError, RefusedError, UnknownError
+from emulators.common.network_protocol import Actor, MessageKind, TokenKind
+from emulators.common.store import Row
+from emulators.ok import record, serializers
+from emulators.ok.attachments import attachments_in
+from emulators.ok.errors import OkError
+from emulators.ok.state.network_state import FIRST_CITIZEN, OkWorld
+
+FIRST_PAGE = 70000000000001
+MISSING = frozenset({106, 300, 700, 702, 705})
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turns the network's errors into the door's: what is missing, and what is refused."""
+    try:
+        yield
+    except OkError as error:
+        if error.code in MISSING:
+            raise UnknownError(error.message) from error
+        raise RefusedError(error.code, error.message) from error
+
+
+class OkDoor:
+    """The network's side of `emulators.common.network_protocol.World`; all ids are text."""
+
+    def __init__(self, world: OkWorld) -> None:
+        self.world = world
+        self._random = random.Random(world.settings.seed)
+
+    # --- pages and credentials ---------------------------------------------------------------------
+
+    def pages(self) -> list[dict[str, Any]]:
+        """All pages, oldest first."""
+        return [self.page_shown(row) for row in self.world.store.all("SELECT * FROM pages ORDER BY uid")]
+
+    def page_shown(self, row: Row) -> dict[str, Any]:
+        """A group as the door shows it."""
+        return {
+            "id": row["uid"],
+            "name": row["name"],
+            "screen_name": row["screen_name"],
+            "description": row["description"],
+            "url": f"https://ok.ru/{row['screen_name']}",
+        }
+
+    def page(self, page: str) -> Row:
+        """A group by id or short name; `UnknownError` when there is none."""
+        row = self.world.page_row(page.removeprefix("group:")) or self.world.page_by_name(page)
+        if row is None:
+            raise UnknownError(f"no page {page}")
+        return row
+
+    def create_page(self, *, name: str, screen_name: str, description: str = "") -> dict[str, Any]:
+        """A group with a bot token and a first topic; the group of that short name, if there is one."""
+        found = self.world.page_by_name(screen_name)
+        if found is not None:
+            return self.page_shown(found)
+        if screen_name.isdigit():
+            raise BadInputError("screen_name", "must not be a number alone")
+        with self.world.store.transaction():
+            uid = str(FIRST_PAGE + self.world.store.value("SELECT count(*) FROM pages"))
+            self.world.store.run(
+                "INSERT INTO pages (uid, name, screen_name, description, members_count, created_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (uid, name, screen_name, description, self._random.randint(150, 9_000), self.world.clock.now_ms()),
+            )
+            self.world.tokens.issue_group(uid)
+            self.world.discussions.add_topic(
+                uid, f"group:{uid}", f"Здравствуйте! Это официальная страница: {name}."
+            )
+        return self.page_shown(self.page(uid))
+
+    def tokens(self) -> list[dict[str, Any]]:
+        """Credentials that work now."""
+        return self.world.tokens.items()
+
+    def create_token(self, *, kind: TokenKind, page: str | None = None) -> dict[str, Any]:
+        """A fresh credential.
+
+        A group's new bot token ends its earlier one, as in the network. A user's token with a page
+        belongs to someone who administers that page alone.
+        """
+        row = None if page is None else self.page(page)
+        if kind == "group":
+            if row is None:
+                raise BadInputError("page", "a group token belongs to a page")
+            if self.world.settings.subscriptions_end_with_token:
+                self.world.webhooks.drop(row["uid"])
+            return self.world.tokens.issue_group(row["uid"])
+        if kind == "user":
+            return self.world.tokens.issue_user(None if row is None else row["uid"])
+        raise BadInputError("kind", "this network has no service tokens")
+
+    def revoke_token(self, token: str) -> None:
+        """From now on the network calls the token expired."""
+        self.world.tokens.revoke(token)
+
+    # --- people and staff --------------------------------------------------------------------------
+
+    def author(self, author: str | None) -> str:
+        """The id of a person, who is made up when unknown; a random one of the population by default."""
+        if author is None:
+            return str(FIRST_CITIZEN + self._random.randrange(self.world.settings.population))
+        uid = author.removeprefix("user:")
+        if not uid.isascii() or not uid.isdigit() or len(uid) > 18:
+            raise BadInputError("author", "must be the id of a user")
+        if self.world.person(uid) is None:
+            with self.world.store.transaction():
+                self.world.store.run(
+                    "INSERT INTO people (uid, first_name, last_name) VALUES (?, 'Житель', ?)",
+                    (uid, f"№{int(uid) % 10_000}"),
+                )
+        return uid
+
+    def _writer(self, page: Row, kind: MessageKind, author: str | None, thread: str | None) -> str:
+        """The person who writes: in a chat, none but the one it belongs to."""
+        if kind != "message" or thread is None:
+            return self.author(author)
+        owner = str(self.world.chats.chat(page["uid"], thread)["uid"])
+        if author is not None and author.removeprefix("user:") != owner:
+            raise BadInputError("author", "the chat belongs to another person")
+        return owner
+
+    def topic(self, page: Row, thread: str | None) -> Row:
+        """A topic of the page, by default the newest that the community published."""
+        if thread is None:
+            newest = self.world.discussions.newest_topic(page["uid"])
+            if newest is None:
+                raise UnknownError("the community has published nothing")
+            return newest
+        topic = self.world.discussions.topic(thread)
+        if topic["page"] != page["uid"]:
+            raise UnknownError(f"no topic {thread} on this page")
+        return topic
+
+    def citizen(
+        self,
+        *,
+        page: str,
+        kind: MessageKind,
+        text: str,
+        author: str | None = None,
+        thread: str | None = None,
+        in_reply_to: str | None = None,
+        attachments: Sequence[Any] = (),
+    ) -> dict[str, Any]:
+        """A citizen writes a comment, a topic of their own or a message; answers id, thread and author."""
+        row = self.page(page)
+        with refusing():
+            uid = self._writer(row, kind, author, thread)
+            if self.world.rules.person(uid) != "active":
+                raise OkError(25)
+            if kind == "wall_post":
+                topic = self.world.discussions.add_topic(
+                    row["uid"], f"user:{uid}", text, attachments_in(attachments)
+                )
+                return {"id": topic, "thread": topic, "author": uid}
+            if kind == "comment":
+                found = self.topic(row, thread)
+                comment = self.world.discussions.add_comment(
+                    found, f"user:{uid}", text, reply_to=in_reply_to, attachments=attachments_in(attachments)
+                )
+                return {"id": comment, "thread": str(found["id"]), "author": uid}
+            return self._message(row, uid, text, reply_to=in_reply_to, attachments=attachments)
+
+    def _message(
+        self,
+        page: Row,
+        uid: str,
+        text: str,
+        *,
+        reply_to: str | None,
+        attachments: Sequence[Any],
+    ) -> dict[str, Any]:
+        world = self.world
+        world.rules.check_living(page["uid"])
+        if not world.rules.of(page["uid"]).messages_allowed:
+            raise OkError(458)
+        with world.store.transaction():
+            # Whoever writes to a group thereby allows it to write back.
+            world.rules.allow_messages(page["uid"], uid, allowed=True)
+            chat = world.chats.open(page["uid"], uid, str(serializers.user(world, uid)["name"]))
+            message = world.chats.add(
+                chat, f"user:{uid}", text, reply_to=reply_to, attachments=attachments_in(attachments)
+            )
+            world.webhooks.publish(page["uid"], "MESSAGE_CREATED", serializers.message(world, message))
+        return {"id": message["id"], "thread": f"chat:{chat['id']}", "author": uid}
+
+    def post(self, *, page: str, text: str) -> dict[str, Any]:
+        """The group publishes a topic."""
+        row = self.page(page)
+        with refusing():
+            topic = self.world.discussions.add_topic(row["uid"], f"group:{row['uid']}", text)
+        return {"id": topic, "thread": topic}
+
+    def community(
+        self,
+        *,
+        page: str,
+        thread: str,
+        text: str,
+        in_reply_to: str | None = None,
+        kind: MessageKind | None = None,
+    ) -> dict[str, Any]:
+        """The staff write by hand, in the group's name, into a chat or under a topic."""
+        row = self.page(page)
+        author = f"group:{row['uid']}"
+        message = kind == "message" if kind is not None else thread.startswith("chat:")
+        with refusing():
+            if message:
+                chat = self.world.chats.chat(row["uid"], thread)
+                return {"id": self.world.chats.add(chat, author, text, reply_to=in_reply_to)["id"]}
+            topic = self.topic(row, thread)
+            return {"id": self.world.discussions.add_comment(topic, author, text, reply_to=in_reply_to)}
+
+    # --- changes -----------------------------------------------------------------------------------
+
+    def _target(
+        self, page: str, ident: str, kind: MessageKind | None, thread: str | None
+    ) -> tuple[MessageKind, Row]:
+        """A text of the page that is still there, and its kind, guessed from the id where none is given.
+
+        A thread is not needed here, where all ids are unique, but must be the text's own.
+        """
+        uid = self.page(page)["uid"]
+        if kind is None:
+            kind = "message" if ident.startswith("mid:") else "wall_post" if ident.isdigit() else "comment"
+        row: Row | None
+        if kind == "message":
+            row = self.world.chats.message_by_id(ident)
+        elif kind == "wall_post":
+            row = self.world.discussions.topic(ident)
+        else:
+            row = self.world.discussions.comment_by_id(ident)
+        if row is None or row["page"] != uid or row["deleted_by"] is not None:
+            raise UnknownError(f"no {kind} {ident} on this page")
+        own = {"message": "chat", "comment": "topic", "wall_post": "id"}[kind]
+        if thread is not None and thread.removeprefix("chat:") != str(row[own]):
+            raise UnknownError(f"no {kind} {ident} in the thread {thread}")
+        return kind, row
+
+    def suggest(
+        self, *, page: str, text: str, author: str | None = None, attachments: Sequence[Any] = ()
+    ) -> dict[str, Any]:
+        """Nobody suggests here: a citizen's topic stands at once."""
+        raise BadInputError("kind", "this network has no suggested posts")
+
+    def edit(
+        self,
+        *,
+        page: str,
+        id: str,
+        text: str,
+        thread: str | None = None,
+        kind: MessageKind | None = None,
+        by: Actor = "author",
+    ) -> dict[str, Any]:
+        """A text is changed by whoever wrote it."""
+        with refusing():
+            kind, row = self._target(page, id, kind, thread)
+            writer = row["sender"] if kind == "message" else row["author"]
+            if by == "community" and not writer.startswith("group:"):
+                raise OkError(701)
+            if kind == "message":
+                self.world.chats.edit(row, text)
+            elif kind == "wall_post":
+                self.world.discussions.edit_topic(row, text)
+            else:
+                self.world.discussions.edit_comment(row, text)
+        return {"id": id, "kind": kind}
+
+    def delete(
+        self,
+        *,
+        page: str,
+        id: str,
+        thread: str | None = None,
+        kind: MessageKind | None = None,
+        by: Actor = "author",
+    ) -> dict[str, Any]:
+        """A message, comment or topic disappears."""
+        with refusing():
+            kind, row = self._target(page, id, kind, thread)
+            if kind == "message":
+                self.world.chats.delete(row, by)
+            elif kind == "wall_post":
+                self.world.discussions.delete_topic(row, by)
+            else:
+                self.world.discussions.delete_comment(row, by)
+        return {"id": id, "kind": kind}
+
+    # --- what happened -----------------------------------------------------------------------------
+
+    def answers(self, page: str | None = None) -> list[dict[str, Any]]:
+        """Comments and messages in the groups' names that are still there, oldest first."""
+        return record.answers(self.world.store, None if page is None else self.page(page)["uid"])
+
+    def calls(self) -> list[dict[str, Any]]:
+        """API calls by method and token kind."""
+        return self.world.calls.totals()
+
+    def counts(self) -> list[dict[str, Any]]:
+        """Stored texts by page, kind and side: the citizens' and the community's own."""
+        return record.counts(self.world.store)

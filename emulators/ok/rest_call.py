@@ -1,0 +1,81 @@
+"""One REST call: its parameters, its session, and the registry of methods."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from emulators.ok.errors import OkError
+from emulators.ok.state.network_state import OkWorld
+from emulators.ok.state.tokens import Session
+
+TRUE = frozenset({"true", "1", "yes", "on"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a method is given: decoded parameters and the session."""
+
+    world: OkWorld
+    params: Mapping[str, str]
+    session: Session
+
+    @property
+    def uid(self) -> str | None:
+        """The user of the session, if there is one."""
+        return self.session.uid
+
+    @property
+    def user(self) -> str:
+        """The user of the session; error 453 without one."""
+        if self.uid is None:
+            raise OkError(453)
+        return self.uid
+
+    def text(self, name: str) -> str:
+        """A required parameter; error 100 when it is missing or empty."""
+        value = self.params.get(name, "")
+        if not value:
+            raise OkError(100, f"Missing required parameter {name}", name)
+        return value
+
+    def optional(self, name: str) -> str | None:
+        """A parameter, or nothing when it is missing or empty."""
+        return self.params.get(name) or None
+
+    def values(self, name: str) -> list[str]:
+        """A list separated by commas."""
+        return [part.strip() for part in self.params.get(name, "").split(",") if part.strip()]
+
+    def flag(self, name: str) -> bool:
+        """A truth value."""
+        return self.params.get(name, "").lower() in TRUE
+
+    def count(self, default: int, name: str = "count") -> int:
+        """A page size, at least 1 and capped by the network; error 100 when it is no number."""
+        value = self.params.get(name, "")
+        if not value:
+            return default
+        if not value.isascii() or not value.isdigit() or len(value) > 9 or int(value) == 0:
+            raise OkError(100, f"Invalid parameter {name}", name)
+        return min(int(value), self.world.settings.page_size_max)
+
+    def choice(self, name: str, allowed: frozenset[str], default: str) -> str:
+        """One of a closed set of words; error 100 otherwise."""
+        value = self.params.get(name) or default
+        if value not in allowed:
+            raise OkError(100, f"Invalid parameter {name}", name)
+        return value
+
+
+Method = Callable[[Call], Any]
+METHODS: dict[str, Method] = {}
+
+
+def method(name: str) -> Callable[[Method], Method]:
+    """Register a function as the REST method of that name."""
+
+    def register(function: Method) -> Method:
+        METHODS[name] = function
+        return function
+
+    return register

@@ -1,0 +1,227 @@
+"""Rows of the world as the network shows them on the wire."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from emulators.common.store import Row
+from emulators.ok import ids
+from emulators.ok.state.network_state import OkWorld
+
+TITLE_LENGTH = 200
+GROUP_TOPIC = "GROUP_TOPIC"
+
+
+def split_ref(ref: str) -> tuple[str, str]:
+    """`user:1` → (`user`, `1`)."""
+    kind, _, ident = ref.partition(":")
+    return kind, ident
+
+
+def flag(name: str, fields: list[str]) -> bool:
+    """Whether a field set asks for a field, by its last segment or with an asterisk."""
+    return any(field.rpartition(".")[2] in {name, "*"} for field in fields)
+
+
+def user(world: OkWorld, uid: str) -> dict[str, Any]:
+    """A person as in `entities.users`."""
+    person = world.person(uid)
+    first = person["first_name"] if person else ""
+    last = person["last_name"] if person else ""
+    return {"uid": uid, "first_name": first, "last_name": last, "name": f"{first} {last}".strip()}
+
+
+def group(world: OkWorld, page: str) -> dict[str, Any]:
+    """A group as in `entities.groups`."""
+    row = world.page_row(page)
+    return {"uid": page, "name": row["name"] if row else ""}
+
+
+def group_info(world: OkWorld, row: Row) -> dict[str, Any]:
+    """A group as `group.getInfo` describes it, all fields; what it has not told is left out."""
+    rules = world.rules.of(row["uid"])
+    picture = f"{world.settings.base_url}/images/group.png"
+    told: dict[str, Any] = {"phone": rules.phone, "address": rules.address, "homepage_url": rules.site}
+    if rules.avatar:
+        told |= {"photo_id": row["uid"], "main_photo": {"id": row["uid"], "pic128x128": picture}}
+    if rules.cover:
+        told["cover"] = {"id": f"{row['uid']}1", "pic_base": picture}
+    return {
+        "uid": row["uid"],
+        "name": row["name"],
+        "description": row["description"],
+        "shortname": row["screen_name"],
+        "members_count": row["members_count"],
+        "gos_org": rules.gos_org,
+        "rkn_mark": False,
+        "comment_as_official": True,
+        "messages_allowed": rules.messages_allowed,
+        "who_can_comment": rules.who_can_comment,
+        "premium": False,
+        "business": False,
+        "private": rules.closed,
+        "created_ms": row["created_ms"],
+        "status": world.settings.deactivated_status if rules.deactivated else "ACTIVE",
+        "shop_visible_admin": False,
+        "shop_visible_public": False,
+        "url": f"https://ok.ru/{row['screen_name']}",
+        **{name: value for name, value in told.items() if value},
+    }
+
+
+def author_name(world: OkWorld, ref: str) -> str | None:
+    """The name people see beside a text; none where the account was deleted."""
+    kind, ident = split_ref(ref)
+    if kind == "group":
+        return str(group(world, ident)["name"])
+    return None if world.rules.person(ident) == "deleted" else str(user(world, ident)["name"])
+
+
+def entities(world: OkWorld, refs: Iterable[str]) -> dict[str, Any]:
+    """The `entities` object for the authors and groups that an answer mentions."""
+    users: dict[str, dict[str, Any]] = {}
+    groups: dict[str, dict[str, Any]] = {}
+    for ref in refs:
+        kind, ident = split_ref(ref)
+        if kind == "group":
+            groups.setdefault(ident, group(world, ident))
+        else:
+            state = world.rules.person(ident)
+            if state != "deleted":
+                users[ident] = user(world, ident) | ({"blocked": True} if state == "blocked" else {})
+    return {"users": list(users.values()), "groups": list(groups.values())}
+
+
+def media(row: Row) -> list[dict[str, Any]]:
+    """The media blocks of a topic."""
+    blocks: list[dict[str, Any]] = []
+    if row["text"]:
+        blocks.append({"type": "text", "text": row["text"], "text_tokens": [{"text": row["text"]}]})
+    for number, item in enumerate(json.loads(row["attachments"])):
+        url = item["payload"]["url"]
+        photo = {"id": f"{row['id']}{number:02d}", "pic640x480": url}
+        blocks.append({"type": "photo", "photos": [photo]})
+    return blocks
+
+
+def topic(row: Row) -> dict[str, Any]:
+    """A media topic."""
+    return {
+        "id": str(row["id"]),
+        "created_ms": row["created_ms"],
+        "author_ref": row["author"],
+        "owner_ref": f"group:{row['page']}",
+        "media": media(row),
+        "like_summary": {"count": 0},
+        "reshare_summary": {"count": 0},
+        "discussion_summary": {
+            "discussion_id": str(row["id"]),
+            "discussion_type": GROUP_TOPIC,
+            "comments_count": row["comments"],
+        },
+    }
+
+
+def discussion(world: OkWorld, row: Row, uid: str) -> dict[str, Any]:
+    """The discussion of a topic as one user sees it."""
+    state = world.discussions
+    _, read_ms = state.mark(uid, row["id"])
+    name = group(world, row["page"])["name"]
+    return {
+        "object_id": str(row["id"]),
+        "object_type": GROUP_TOPIC,
+        "title": row["text"][:TITLE_LENGTH],
+        "message": f"Тема в группе {{group:{row['page']}}}{name}{{group}}",
+        "owner_uid": split_ref(row["author"])[1],
+        "ref_objects": [{"id": row["page"], "type": "GROUP"}],
+        "creation_date": ids.moscow_time(row["created_ms"]),
+        "last_activity_date": ids.moscow_time(row["activity_ms"]),
+        "last_user_access_date": ids.moscow_time(read_ms or row["created_ms"]),
+        "new_comments_count": state.unread(uid, row["id"]),
+        "total_comments_count": row["comments"],
+        "like_count": 0,
+        "liked_it": False,
+        "attrs": {"flags": "c,l,s"},
+    }
+
+
+def comment(world: OkWorld, row: Row, fields: list[str]) -> dict[str, Any]:
+    """A comment; `date_ms` only where the field set asks for it."""
+    kind, ident = split_ref(row["author"])
+    removed, settings = row["deleted_by"] is not None, world.settings
+    shown: dict[str, Any] = {
+        "id": row["id"],
+        "author_id": ident,
+        "author_name": author_name(world, row["author"]),
+        "author_ref": row["author"],
+        "text": row["text"] if settings.removed_text or not removed else "",
+        "date": ids.moscow_time(row["created_ms"]),
+        "type": settings.removed_type if removed else "ACTIVE_MESSAGE",
+        "like_count": 0,
+        "liked_it": False,
+        "attrs": {"flags": "l,s"},
+    }
+    if shown["author_name"] is None:
+        del shown["author_name"]
+    if kind == "group":
+        shown["author_type"] = "GROUP"
+    if settings.comment_date_ms and flag("date_ms", fields):
+        shown["date_ms"] = row["created_ms"]
+    attachments = json.loads(row["attachments"])
+    if attachments and not removed:
+        shown["attachments"] = attachments
+    if row["reply_to"] is not None:
+        shown["reply_to_comment_id"] = row["reply_to"]
+        answered = world.discussions.comment_by_id(row["reply_to"])
+        if answered is not None:
+            shown["reply_to_id"] = split_ref(answered["author"])[1]
+            shown["reply_to_name"] = author_name(world, answered["author"])
+    return shown
+
+
+def chat(row: Row) -> dict[str, Any]:
+    """A chat of the Bot API."""
+    return {
+        "type": "GROUP_CHAT",
+        "status": "ACTIVE",
+        "title": row["title"],
+        "participants": {f"user:{row['uid']}": row["activity_ms"]},
+        "lastEventTime": row["activity_ms"],
+        "chat_id": f"chat:{row['id']}",
+        "owner_id": f"user:{row['uid']}",
+        "group_id": f"group:{row['page']}",
+    }
+
+
+def sender(world: OkWorld, ref: str) -> dict[str, Any]:
+    """Who wrote a message; nameless where the account was deleted."""
+    name = author_name(world, ref)
+    return {"user_id": ref} | ({} if name is None else {"name": name})
+
+
+def chat_event(world: OkWorld, row: Row, event: dict[str, Any]) -> dict[str, Any]:
+    """What happened to a chat itself, as the webhook tells it; the network publishes no example of the body."""
+    return {
+        "sender": sender(world, f"user:{row['uid']}"),
+        "recipient": {"chat_id": f"chat:{row['id']}"},
+        "chat": event,
+        "timestamp": world.clock.now_ms(),
+    }
+
+
+def message(world: OkWorld, row: Row) -> dict[str, Any]:
+    """A message of the Bot API, the same shape in lists and webhooks."""
+    content: dict[str, Any] = {"text": row["text"], "seq": row["seq"], "mid": row["id"]}
+    if not row["text"] and not world.settings.empty_text:
+        del content["text"]
+    attachments = json.loads(row["attachments"])
+    if attachments:
+        content["attachments"] = attachments
+    if row["reply_to"] is not None:
+        content["reply_to"] = row["reply_to"]
+    return {
+        "sender": sender(world, row["sender"]),
+        "recipient": {"chat_id": f"chat:{row['chat']}"},
+        "message": content,
+        "timestamp": row["created_ms"],
+    }

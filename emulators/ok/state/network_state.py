@@ -1,0 +1,134 @@
+"""The state of the emulated network, behind one object."""
+
+import json
+from typing import Any
+
+from emulators.common.call_limits import Calls, SecondLimit
+from emulators.common.citizens import population
+from emulators.common.clock import Clock
+from emulators.common.faults.fault_injector import Faults
+from emulators.common.store import Row, Store
+from emulators.ok.errors import OkError
+from emulators.ok.schema import SCHEMA
+from emulators.ok.settings import OkSettings
+from emulators.ok.state.chat_store import Chats
+from emulators.ok.state.discussion_store import Discussions
+from emulators.ok.state.page_rules import Rules
+from emulators.ok.state.tokens import Tokens
+from emulators.ok.webhooks import Webhooks
+
+FIRST_CITIZEN = 570000000001
+NO_LIMIT = 1_000_000
+SETTINGS = "settings"
+
+
+class OkWorld:
+    """People, groups, topics, comments, chats, credentials and counters, all in one store."""
+
+    def __init__(self, settings: OkSettings) -> None:
+        self.settings = settings
+        self.clock = Clock(settings.clock_shift_seconds, settings.day_seconds)
+        self.store = Store(settings.data, SCHEMA)
+        self.faults = Faults(
+            settings.seed,
+            slow_seconds=settings.slow_seconds,
+            timeout_seconds=settings.timeout_seconds,
+            store=self.store,
+            clock=self.clock,
+        )
+        self.tokens = Tokens(self.store, settings)
+        self._restore_settings()
+        self.rules = Rules(self.store)
+        self.discussions = Discussions(self.store, settings, self.clock, self.rules)
+        self.chats = Chats(self.store, settings, self.clock)
+        self.webhooks = Webhooks(self.store, settings, self.clock, self.faults)
+        self.calls = Calls(self.store, self.clock)
+        self.second = SecondLimit(settings.rate_window_seconds)
+        self._settle()
+
+    def _settle(self) -> None:
+        with self.store.transaction():
+            for citizen in population(self.settings.population, self.settings.seed):
+                self.store.run(
+                    "INSERT OR IGNORE INTO people (uid, first_name, last_name) VALUES (?, ?, ?)",
+                    (str(FIRST_CITIZEN + citizen.number), citizen.first_name, citizen.last_name),
+                )
+
+    def _restore_settings(self) -> None:
+        for name, value in json.loads(self.store.state(SETTINGS) or "{}").items():
+            self.settings.__pydantic_validator__.validate_assignment(self.settings, name, value)
+
+    def change_settings(self, changes: dict[str, Any]) -> None:
+        """Change settings while the network runs, and after a restart too; pydantic's error for bad values."""
+        trial = self.settings.model_copy()
+        for target in (trial, self.settings):
+            for name, value in changes.items():
+                target.__pydantic_validator__.validate_assignment(target, name, value)
+        kept = json.loads(self.store.state(SETTINGS) or "{}")
+        self.store.keep(SETTINGS, json.dumps(kept | changes))
+
+    def check_read(self, uid: str | None, page: str) -> None:
+        """Error 456 for a group that is blocked, 10 for one that is closed to the user."""
+        self.rules.check_living(page)
+        if self.rules.of(page).closed and (uid is None or not self.discussions.administers(uid, page)):
+            raise OkError(10, "The group is closed")
+
+    def readable_page(self, uid: str | None, page: str) -> Row:
+        """A group whose content the user may read; errors 160 and 10."""
+        row = self.page_row(page.removeprefix("group:"))
+        if row is None or self.rules.of(row["uid"]).deactivated or self.rules.of(row["uid"]).removed:
+            raise OkError(160)
+        self.check_read(uid, row["uid"])
+        return row
+
+    def person(self, uid: str) -> Row | None:
+        """A person by id."""
+        return self.store.one("SELECT * FROM people WHERE uid = ?", (uid,))
+
+    def page_row(self, uid: str) -> Row | None:
+        """A group by id."""
+        return self.store.one("SELECT * FROM pages WHERE uid = ?", (uid,))
+
+    def page_by_name(self, name: str) -> Row | None:
+        """A group by its short name."""
+        return self.store.one("SELECT * FROM pages WHERE screen_name = ?", (name,))
+
+    def pages_of_admin(self, uid: str, after: str, count: int) -> list[Row]:
+        """Groups that a user administers, by id, those behind `after`."""
+        scope = "?1 IS NOT NULL"
+        if not self.discussions.administers_all(uid):
+            scope = "uid IN (SELECT page FROM admins WHERE uid = ?1)"
+        return self.store.all(
+            f"SELECT * FROM pages WHERE {scope} AND uid > ?2"  # noqa: S608
+            " AND uid NOT IN (SELECT page FROM page_rules WHERE lost) ORDER BY uid LIMIT ?3",
+            (uid, after, count),
+        )
+
+    def topic_count(self, page: str) -> int:
+        """How many topics a group shows."""
+        return int(self.store.value("SELECT count(*) FROM topics WHERE page = ? AND deleted_by IS NULL", (page,)))
+
+    def calls_left(self, key: str, method: str) -> int:
+        """How often a method may still be called today under a key."""
+        limit = self.settings.calls_per_day
+        if not limit:
+            return NO_LIMIT
+        used = self.store.value(
+            "SELECT sum(accepted) FROM calls WHERE day = ? AND method = ? AND token = ?",
+            (self.clock.day(), method, key),
+        )
+        return max(0, limit - int(used or 0))
+
+    def answer_topic(
+        self, topic: Row, author: str, text: str, *, reply_to: str | None, attachments: list[Any]
+    ) -> str:
+        """A comment written through the API; answers its id."""
+        return self.discussions.add_comment(
+            topic, author, text, reply_to=reply_to, attachments=attachments, via="api"
+        )
+
+    def answer_chat(self, chat: Row, text: str, *, reply_to: str | None, attachments: list[Any]) -> Row:
+        """A message that the group's bot writes."""
+        return self.chats.add(
+            chat, f"group:{chat['page']}", text, reply_to=reply_to, attachments=attachments, via="api"
+        )

@@ -1,0 +1,64 @@
+"""Controls of the Callback API: the confirmation code, asking again, and what was delivered."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from emulators.common.control_api import ControlRoute, Reference
+from emulators.vk.emulated_vk import VkWorld
+
+_SHOWN = ("id", "page", "url", "title", "status", "version", "failures")
+
+
+class PageRef(BaseModel):
+    page: Reference
+
+
+def callback_control(world: VkWorld) -> APIRouter:
+    """Routes under `/_control`."""
+    router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
+    callbacks = world.callbacks
+
+    @router.post("/callback_code")
+    async def new_code(body: PageRef) -> dict[str, Any]:
+        page = world.page(body.page)["id"]
+        return {"page": page, "code": callbacks.new_code(page)}
+
+    @router.post("/confirm")
+    async def confirm(body: PageRef) -> dict[str, Any]:
+        page = world.page(body.page)["id"]
+        callbacks.ask_all(page)
+        return {"page": page, "asked": [row["id"] for row in callbacks.servers(page)]}
+
+    @router.get("/callbacks")
+    async def show(page: str | None = None, limit: int = 200) -> dict[str, Any]:
+        number = None if page is None else world.page(page)["id"]
+        servers = [
+            {name: row[name] for name in _SHOWN}
+            | {"confirmed": bool(row["active"]), "waiting": callbacks.waiting(row["id"])}
+            | {"paused_until": _moment(row["paused_until"]) if row["paused_until"] else None}
+            for row in callbacks.servers(number)
+        ]
+        deliveries = [
+            {
+                "page": row["page"],
+                "server": row["server"],
+                "type": row["kind"],
+                "event_id": row["event_id"] or None,
+                "attempt": row["attempt"],
+                "at": _moment(row["at"]),
+                "status": row["status"],
+                "answer": row["answer"],
+                "outcome": row["outcome"],
+            }
+            for row in callbacks.log(number, max(limit, 0))
+        ]
+        return {"servers": servers, "deliveries": deliveries}
+
+    return router
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()

@@ -1,0 +1,213 @@
+"""Controls that only VK has: walls, boards, suggestions, closed pages, persons, the fate of a long poll."""
+
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field, ValidationError
+
+from emulators.common.control_api import ControlRoute, Reference
+from emulators.common.errors import BadInputError
+from emulators.common.request_models import Body, PageFactsIn
+from emulators.vk.emulated_vk import VkWorld
+from emulators.vk.ids import BOARD, integer, topic_of
+from emulators.vk.settings import FIXED_SETTINGS, VkSettings
+from emulators.vk.state.people import STAFF
+from emulators.vk.state.permissions import WALL_CLOSED, WALL_LIMITED, WALL_OFF, WALL_OPEN
+
+_WALLS = {
+    "disabled": WALL_OFF,
+    "open": WALL_OPEN,
+    "limited": WALL_LIMITED,
+    "closed": WALL_CLOSED,
+    "members_only": WALL_OPEN,
+}
+
+
+class WallIn(BaseModel):
+    page: Reference
+    state: Literal["open", "limited", "closed", "disabled", "members_only"]
+
+
+class LongPollIn(BaseModel):
+    page: Reference
+    event: Literal["key_expired", "history_lost", "history_trimmed"]
+
+
+class CommentIn(BaseModel):
+    page: Reference
+    id: int
+    thread: Reference | None = None
+
+
+class CommentingIn(BaseModel):
+    page: Reference
+    thread: Reference
+    closed: bool
+
+
+class BoardIn(Body):
+    page: Reference
+    title: str
+    text: str
+    author: Reference | None = None
+
+
+class SuggestionIn(BaseModel):
+    page: Reference
+    id: int
+
+
+class PageStateIn(PageFactsIn):
+    page: Reference
+    wall: Literal[0, 1, 2, 3] | None = None
+    is_closed: Literal[0, 1, 2] | bool | None = None
+    deactivated: Literal["deleted", "banned"] | None = None
+    comments: Literal["open", "closed"] | None = None
+    links: Literal["allowed", "forbidden"] | None = None
+    fields: dict[str, Any] | None = None
+
+
+class AuthorIn(BaseModel):
+    id: int = Field(gt=0)
+    deactivated: Literal["deleted", "banned"] | None
+
+
+class PrivacyIn(BaseModel):
+    page: Reference
+    author: int = Field(gt=0)
+    block: Literal["blacklist", "no_permission", "privacy"] | None
+
+
+_DETAILS = ("verified", "avatar", "cover", "phone", "address", "site")
+_WIDTH, _HEIGHT = 1_590, 400
+
+
+def _details(body: PageStateIn, base_url: str) -> dict[str, Any]:
+    """What the community's object shows of the facts given."""
+    picture = {"url": f"{base_url}/images/cover.png", "width": _WIDTH, "height": _HEIGHT}
+    shown: dict[str, Any] = {}
+    if body.verified is not None:
+        shown["verified"] = int(body.verified)
+    if body.avatar is not None:
+        shown["has_photo"] = int(body.avatar)
+    if body.cover is not None:
+        shown["cover"] = {"enabled": 1, "images": [picture]} if body.cover else {"enabled": 0}
+    if body.phone is not None:
+        shown["contacts"] = [{"desc": "Приёмная", "phone": body.phone}] if body.phone else []
+    if body.address is not None:
+        place = {"id": 1, "title": "Адрес", "address": body.address}
+        told = {"is_enabled": True, "main_address_id": 1, "main_address": place, "count": 1}
+        shown["addresses"] = told if body.address else {"is_enabled": False}
+    if body.site is not None:
+        shown["site"] = body.site
+    return shown
+
+
+def own_control(world: VkWorld) -> APIRouter:
+    """Routes beside those of every network."""
+    router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
+    _page_routes(router, world)
+    _thread_routes(router, world)
+    _settings_routes(router, world)
+
+    @router.post("/longpoll")
+    async def longpoll(body: LongPollIn) -> dict[str, Any]:
+        page = world.page(body.page)["id"]
+        actions = {
+            "key_expired": world.longpoll.expire_key,
+            "history_lost": world.longpoll.lose_history,
+            "history_trimmed": world.longpoll.trim_history,
+        }
+        actions[body.event](page)
+        return {"page": page, "event": body.event}
+
+    @router.post("/author")
+    async def author(body: AuthorIn) -> dict[str, Any]:
+        world.people.deactivate(body.id, body.deactivated)
+        return {"id": body.id, "deactivated": body.deactivated}
+
+    @router.post("/privacy")
+    async def privacy(body: PrivacyIn) -> dict[str, Any]:
+        page = world.page(body.page)["id"]
+        world.dialogs.set_block(page, body.author, body.block)
+        return {"page": page, "author": body.author, "block": body.block}
+
+    return router
+
+
+def _settings_routes(router: APIRouter, world: VkWorld) -> None:
+    @router.get("/settings")
+    async def settings() -> dict[str, Any]:
+        return world.settings.model_dump(mode="json", exclude=set(FIXED_SETTINGS))
+
+    @router.post("/settings")
+    async def change(body: dict[str, Any]) -> dict[str, Any]:
+        for name in body:
+            if name in FIXED_SETTINGS or name not in VkSettings.model_fields:
+                raise BadInputError(name, "is no setting that can change while the network runs")
+        try:
+            world.change_settings(body)
+        except ValidationError as error:
+            (first, *_) = error.errors()
+            raise BadInputError(str(first["loc"][0]), first["msg"]) from error
+        return {name: getattr(world.settings, name) for name in body}
+
+
+def _page_routes(router: APIRouter, world: VkWorld) -> None:
+    @router.post("/wall")
+    async def wall(body: WallIn) -> dict[str, Any]:
+        page = world.page(body.page)["id"]
+        world.change_page(page, {"wall": _WALLS[body.state], "hidden": body.state == "members_only"})
+        return {"page": page, "state": body.state}
+
+    @router.post("/page")
+    async def page(body: PageStateIn) -> dict[str, Any]:
+        number = world.page(body.page)["id"]
+        taken = world.store.one(
+            "SELECT id FROM pages WHERE screen_name = ? AND id <> ?", (body.screen_name, number)
+        )
+        if taken is not None:
+            raise BadInputError("screen_name", "another page has this short name")
+        given = body.model_dump(exclude={"page", "fields", *_DETAILS}, exclude_unset=True)
+        # Of these only the deactivation can be taken back by a null.
+        changes = {name: value for name, value in given.items() if value is not None or name == "deactivated"}
+        details = _details(body, world.settings.base_url) | (body.fields or {})
+        if details:
+            changes["details"] = details
+        row = world.change_page(number, changes)
+        shown = ("wall", "is_closed", "deactivated", "comments", "links", "name", "screen_name", "description")
+        return {"page": number, **{name: row[name] for name in shown}}
+
+    @router.post("/publish_suggested")
+    async def publish(body: SuggestionIn) -> dict[str, Any]:
+        post = world.wall.publish_suggested(world.page(body.page)["id"], body.id)
+        return {"id": post, "thread": post}
+
+
+def _thread_routes(router: APIRouter, world: VkWorld) -> None:
+    @router.post("/restore")
+    async def restore(body: CommentIn) -> dict[str, Any]:
+        page, topic = world.page(body.page)["id"], topic_of(body.thread)
+        if topic is None:
+            world.wall.restore(page, body.id)
+        else:
+            world.board.restore(page, topic, body.id)
+        return {"id": body.id}
+
+    @router.post("/commenting")
+    async def commenting(body: CommentingIn) -> dict[str, Any]:
+        page, topic = world.page(body.page)["id"], topic_of(body.thread)
+        if topic is not None:
+            world.board.close(page, topic, closed=body.closed)
+            return {"thread": body.thread, "closed": body.closed}
+        thread = integer("thread", body.thread)
+        world.wall.close_comments(page, thread, closed=body.closed)
+        return {"thread": thread, "closed": body.closed}
+
+    @router.post("/board")
+    async def board(body: BoardIn) -> dict[str, Any]:
+        row = world.page(body.page)
+        author = STAFF if body.author is None else integer("author", body.author)
+        # Staff open topics in the community's name.
+        topic = world.board.add_topic(row, body.title, body.text, -row["id"] if author == STAFF else author)
+        return {"id": topic, "thread": f"{BOARD}{topic}"}

@@ -1,0 +1,121 @@
+"""Table of API methods, and what each is given to work with."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from emulators.common.errors import RefusedError
+from emulators.common.network_protocol import TokenKind
+from emulators.common.store import Row
+from emulators.vk.emulated_vk import VkWorld
+from emulators.vk.errors import vk_error
+from emulators.vk.state.tokens import Token, check_kind
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+"""What fits an id of the network."""
+_KINDS: dict[str, TokenKind] = {"U": "user", "G": "group", "S": "service"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: the world, who calls, and the parameters as text."""
+
+    world: VkWorld
+    token: Token
+    params: dict[str, str]
+    standing: Callable[[str, Mapping[str, str]], int | None] = lambda _name, _params: None
+    """The error that stands over the token for a method, if one does."""
+
+    def text(self, name: str, default: str = "") -> str:
+        """Parameter as it came."""
+        return self.params.get(name, default)
+
+    def flag(self, name: str) -> bool:
+        """Boolean parameter: `1` or `true`."""
+        return self.params.get(name, "").lower() in {"1", "true"}
+
+    def optional(self, name: str) -> int | None:
+        """Whole number, or none when absent; raises error 100 for anything else."""
+        value = self.params.get(name, "").strip()
+        if not value:
+            return None
+        if not _WHOLE.fullmatch(value):
+            raise vk_error(100, f"{name} not integer")
+        return int(value)
+
+    def number(self, name: str, default: int | None = None, *, least: int | None = None) -> int:
+        """Whole number; raises error 100 when it is absent without a default, or too small."""
+        number = self.optional(name)
+        if number is None:
+            number = default
+        if number is None:
+            raise vk_error(100, f"{name} is undefined")
+        if least is not None and number < least:
+            raise vk_error(100, f"{name} should be greater or equal to {least}")
+        return number
+
+    def words(self, name: str) -> list[str]:
+        """List parameter, joined by commas."""
+        return [word.strip() for word in self.params.get(name, "").split(",") if word.strip()]
+
+    def integers(self, name: str) -> list[int]:
+        """List of whole numbers; raises error 100 for anything else."""
+        words = self.words(name)
+        if not all(_WHOLE.fullmatch(word) for word in words):
+            raise vk_error(100, f"{name} is invalid")
+        return [int(word) for word in words]
+
+    def page(self, number: int) -> Row | None:
+        """Community by its positive id."""
+        return self.world.store.one("SELECT * FROM pages WHERE id = ?", (number,))
+
+    def managed_page(self, name: str = "group_id") -> int:
+        """Community that the call is about: the token's own, or the one named, if the token acts for it."""
+        number = self.optional(name)
+        if number is None:
+            if self.token.page is None:
+                raise vk_error(100, f"{name} is undefined")
+            return self.token.page
+        if self.page(number) is None:
+            raise vk_error(125)
+        if not self.token.manages(number):
+            raise vk_error(15, "no access to this group")
+        return number
+
+
+Handler = Callable[[Call], Any]
+
+
+@dataclass(frozen=True)
+class Method:
+    """An API method: its handler and the kinds of token it takes."""
+
+    name: str
+    kinds: frozenset[TokenKind]
+    handler: Handler
+
+
+METHODS: dict[str, Method] = {}
+
+
+def admit(world: VkWorld, token: Token, found: Method) -> None:
+    """Count a call of the method; raises errors 27 and 28 for the wrong kind of token, 29 past the day's limit."""
+    try:
+        check_kind(token, found.kinds)
+        if not world.call_counts.within_day(token.token, found.name, world.settings.daily_limits.get(found.name)):
+            raise vk_error(29)
+    except RefusedError:
+        world.call_counts.count(found.name, token.kind, token.token, accepted=False)
+        raise
+    world.call_counts.count(found.name, token.kind, token.token, accepted=True)
+
+
+def method(name: str, kinds: str) -> Callable[[Handler], Handler]:
+    """Register a handler; `kinds` as letters: U user, G community, S service."""
+
+    def register(handler: Handler) -> Handler:
+        METHODS[name] = Method(name, frozenset(_KINDS[letter] for letter in kinds), handler)
+        return handler
+
+    return register

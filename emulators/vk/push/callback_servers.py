@@ -1,0 +1,215 @@
+"""Callback API: the servers of a community, what each wants, and the queue of what it is still to get."""
+
+import json
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from emulators.common.clock import Clock
+from emulators.common.store import Row, Store
+from emulators.vk.errors import vk_error
+from emulators.vk.push.long_poll import EVENT_TYPES
+from emulators.vk.settings import VkSettings
+
+CALLBACK_TYPES = (*EVENT_TYPES, "lead_forms_new", "market_order_edit", "market_order_new")
+MAX_SERVERS = 10
+MAX_TITLE = 14
+MAX_SECRET = 50
+KEPT_LOG = 5_000
+"""Deliveries remembered for the control door, over all communities."""
+
+
+class Callbacks:
+    """Servers and their queues; whoever sends is told by `on_work` that a server has something to do."""
+
+    def __init__(self, store: Store, clock: Clock, settings: VkSettings) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self.on_work: Callable[[int], None] = lambda _: None
+
+    # Servers
+
+    def server(self, number: int, page: int | None = None) -> Row | None:
+        """A server by its id, of that page if one is named."""
+        return self._store.one(
+            "SELECT * FROM callback_servers WHERE id = ?1 AND (?2 IS NULL OR page = ?2)", (number, page)
+        )
+
+    def servers(self, page: int | None = None) -> list[Row]:
+        """Servers of a page, or of all, in the order of their making."""
+        return self._store.all(
+            "SELECT * FROM callback_servers WHERE (?1 IS NULL OR page = ?1) ORDER BY id", (page,)
+        )
+
+    def add(self, page: int, url: str, title: str, secret: str, creator: int) -> int:
+        """Register a server and ask it to confirm itself; raises errors 100 and 2000."""
+        _check(url, title, secret)
+        if len(self.servers(page)) >= MAX_SERVERS:
+            raise vk_error(2000)
+        events = json.dumps(dict.fromkeys(CALLBACK_TYPES, 0))
+        number = self._store.run(
+            "INSERT INTO callback_servers (page, url, title, secret, creator_id, events)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (page, url, title, secret, creator, events),
+        )
+        self.ask(number)
+        return number
+
+    def change(self, page: int, number: int, url: str, title: str, secret: str) -> None:
+        """Change a server and ask it anew; raises errors 100 and 104."""
+        _check(url, title, secret)
+        if self.server(number, page) is None:
+            raise vk_error(104)
+        self._store.run(
+            "UPDATE callback_servers SET url = ?, title = ?, secret = ?, active = 0 WHERE id = ?",
+            (url, title, secret, number),
+        )
+        self.ask(number)
+
+    def remove(self, page: int, number: int) -> None:
+        """Forget a server and what it was to get; raises error 104."""
+        if self.server(number, page) is None:
+            raise vk_error(104)
+        with self._store.transaction():
+            self._store.run("DELETE FROM callback_servers WHERE id = ?", (number,))
+            self._store.run("DELETE FROM callback_queue WHERE server = ?", (number,))
+        self.on_work(number)
+
+    def ask(self, number: int) -> None:
+        """Have a server confirm itself; until it has answered its status is `wait`."""
+        self._store.run("UPDATE callback_servers SET status = 'wait', asked = asked + 1 WHERE id = ?", (number,))
+        self.on_work(number)
+
+    def set_wanted(self, number: int, version: str, events: dict[str, int]) -> None:
+        """In which API version a server gets its events, and which."""
+        self._store.run(
+            "UPDATE callback_servers SET version = ?, events = ? WHERE id = ?",
+            (version, json.dumps(events), number),
+        )
+
+    def code(self, page: int) -> str:
+        """The code with which the page's servers have to confirm themselves now."""
+        self._store.run(
+            "INSERT INTO callback_codes (page, code) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (page, secrets.token_hex(4)),
+        )
+        code: str = self._store.value("SELECT code FROM callback_codes WHERE page = ?", (page,))
+        return code
+
+    def new_code(self, page: int) -> str:
+        """Change the code of a page; all its servers are asked anew."""
+        code = secrets.token_hex(4)
+        with self._store.transaction():
+            self._store.run("INSERT OR REPLACE INTO callback_codes (page, code) VALUES (?, ?)", (page, code))
+            self.ask_all(page)
+        return code
+
+    def ask_all(self, page: int) -> None:
+        """Ask all servers of a page."""
+        for row in self.servers(page):
+            self.ask(row["id"])
+
+    def answered(self, server: Row, *, rightly: bool) -> None:
+        """Note how a server answered the question of that moment; a question asked since then stays open."""
+        self._store.run(
+            "UPDATE callback_servers SET status = ?, active = ?, failures = 0, paused_until = 0"
+            " WHERE id = ? AND asked = ?",
+            ("ok" if rightly else "failed", rightly, server["id"], server["asked"]),
+        )
+
+    # The queue
+
+    def publish(self, page: int, kind: str, event_id: str, body: Callable[[str], dict[str, Any]]) -> None:
+        """Queue an event for each server of the page that wants it, in the caller's transaction."""
+        for server in self._store.all("SELECT * FROM callback_servers WHERE page = ? AND active", (page,)):
+            if not json.loads(server["events"]).get(kind):
+                continue
+            self._store.run(
+                "INSERT INTO callback_queue (server, event_id, kind, body, due) VALUES (?, ?, ?, ?, 0)",
+                (server["id"], event_id, kind, json.dumps(body(server["version"]), ensure_ascii=False)),
+            )
+            self.on_work(server["id"])
+
+    def next(self, number: int) -> Row | None:
+        """What a server is to get next, due or not: what may be overtaken is skipped until it is due."""
+        return self._store.one(
+            "SELECT * FROM callback_queue WHERE server = ?1 AND (holds OR due <= ?2) ORDER BY seq LIMIT 1",
+            (number, self._clock.now()),
+        ) or self._store.one("SELECT * FROM callback_queue WHERE server = ? ORDER BY due, seq LIMIT 1", (number,))
+
+    def attempt(self, seq: int) -> None:
+        """Count an attempt before it is made, so that one cut short by a crash counts as well."""
+        self._store.run("UPDATE callback_queue SET attempts = attempts + 1 WHERE seq = ?", (seq,))
+
+    def done(self, server: Row, seq: int) -> None:
+        """The server took it."""
+        with self._store.transaction():
+            self._store.run("DELETE FROM callback_queue WHERE seq = ?", (seq,))
+            self._store.run(
+                "UPDATE callback_servers SET failures = 0,"
+                " status = CASE status WHEN 'failed' THEN 'ok' ELSE status END WHERE id = ? AND active",
+                (server["id"],),
+            )
+
+    def later(self, seq: int, due: float, *, overtaken: bool = False) -> None:
+        """Send it again at a moment; `overtaken`: what comes after it need not wait."""
+        holds = not overtaken and self._settings.callback_in_order
+        self._store.run("UPDATE callback_queue SET due = ?, holds = ? WHERE seq = ?", (due, holds, seq))
+
+    def failed(self, server: Row, item: Row) -> bool:
+        """Note a failure: again by the schedule, or given up (false) when that is spent.
+
+        So many failures in a row pause the server, whatever they were about.
+        """
+        schedule, now = self._settings.callback_retry_seconds, self._clock.now()
+        with self._store.transaction():
+            again: bool = item["failures"] < len(schedule)
+            if again:
+                self._store.run("UPDATE callback_queue SET failures = failures + 1 WHERE seq = ?", (item["seq"],))
+                self.later(item["seq"], now + schedule[item["failures"]])
+            else:
+                self._store.run("DELETE FROM callback_queue WHERE seq = ?", (item["seq"],))
+            failures = server["failures"] + 1
+            limit = self._settings.callback_pause_after
+            self._store.run("UPDATE callback_servers SET failures = ? WHERE id = ?", (failures, server["id"]))
+            if limit and failures % limit == 0:
+                self._store.run(
+                    "UPDATE callback_servers SET status = 'failed', paused_until = ? WHERE id = ?",
+                    (now + self._settings.callback_pause_seconds, server["id"]),
+                )
+        return again
+
+    # What the control door shows
+
+    def note(self, server: Row, item: Row | None, outcome: str, status: int | None, answer: str) -> None:
+        """Write a delivery down; `item` is none for a confirmation."""
+        values = ("", "confirmation", 0) if item is None else (item["event_id"], item["kind"], item["attempts"])
+        number = self._store.run(
+            "INSERT INTO callback_log (page, server, event_id, kind, attempt, at, status, answer, outcome)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (server["page"], server["id"], *values, self._clock.now(), status, answer[:200], outcome),
+        )
+        if number % 100 == 0:
+            self._store.run("DELETE FROM callback_log WHERE id <= ?", (number - KEPT_LOG,))
+
+    def log(self, page: int | None, limit: int) -> list[Row]:
+        """The last deliveries, oldest first."""
+        rows = self._store.all(
+            "SELECT * FROM callback_log WHERE (?1 IS NULL OR page = ?1) ORDER BY id DESC LIMIT ?2", (page, limit)
+        )
+        return rows[::-1]
+
+    def waiting(self, number: int) -> int:
+        """How much a server is still to get."""
+        count: int = self._store.value("SELECT count(*) FROM callback_queue WHERE server = ?", (number,))
+        return count
+
+
+def _check(url: str, title: str, secret: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise vk_error(100, "url is invalid")
+    if not title or len(title) > MAX_TITLE:
+        raise vk_error(100, "title is invalid")
+    if len(secret) > MAX_SECRET:
+        raise vk_error(100, "secret_key is invalid")

@@ -1,0 +1,47 @@
+"""Events of communities: one event, one id, whichever way it is pushed."""
+
+import secrets
+from typing import Any
+
+from emulators.vk.push.callback_servers import Callbacks
+from emulators.vk.push.long_poll import LongPoll
+
+_WRAPPED_SINCE = (5, 103)
+
+
+class Events:
+    """Hands every event to Bots Long Poll and to the servers of the Callback API."""
+
+    def __init__(self, longpoll: LongPoll, callbacks: Callbacks) -> None:
+        self._longpoll = longpoll
+        self._callbacks = callbacks
+
+    def publish(self, page: int, kind: str, content: dict[str, Any]) -> None:
+        """Queue an event on all ways that want it, in the caller's transaction, under one id."""
+
+        def body(version: str) -> dict[str, Any]:
+            return {
+                "group_id": page,
+                "type": kind,
+                "event_id": event_id,
+                "v": version,
+                "object": shaped(kind, content, version),
+            }
+
+        event_id = secrets.token_hex(20)
+        self._longpoll.publish(page, kind, body)
+        self._callbacks.publish(page, kind, event_id, body)
+
+
+def shaped(kind: str, content: dict[str, Any], version: str) -> dict[str, Any]:
+    """The object of an event as that API version has it: before 5.103 a new message came bare."""
+    if kind == "message_new" and version_of(version) < _WRAPPED_SINCE:
+        message: dict[str, Any] = content["message"]
+        return message
+    return content
+
+
+def version_of(text: str) -> tuple[int, int]:
+    """`5.199` as numbers that compare."""
+    major, _, minor = text.partition(".")
+    return int(major), int(minor)

@@ -1,0 +1,206 @@
+"""Objects of VK as they go over the wire, made of stored rows."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from emulators.common.store import Row, Store
+from emulators.vk.state.people import People
+
+
+class Views:
+    """Builds posts, comments, messages, conversations and communities."""
+
+    def __init__(self, store: Store, people: People, base_url: str) -> None:
+        self._store = store
+        self.people = people
+        self._base_url = base_url
+
+    def group(self, row: Row, fields: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """Community object; optional fields when asked for."""
+        photo = f"{self._base_url}/images/community_50.png"
+        group: dict[str, Any] = {
+            "id": row["id"],
+            "name": row["name"],
+            "screen_name": row["screen_name"],
+            "is_closed": row["is_closed"],
+            "type": "page",
+            "photo_50": photo,
+            "photo_100": photo,
+            "photo_200": photo,
+        }
+        optional: dict[str, Any] = {
+            "description": row["description"],
+            "members_count": 1_000 + row["id"] % 9_000,
+            "wall": row["wall"],
+            "can_post": int(row["wall"] == 1),
+            "can_message": 1,
+            "can_suggest": int(row["wall"] == 2),
+            "verified": 1,
+            "activity": "Государственная организация",
+            "status": "",
+            "site": "",
+            "contacts": [],
+            "addresses": {"is_enabled": False},
+            "has_photo": 1,
+            "cover": {"enabled": 0},
+        } | json.loads(row["details"])
+        if row["deactivated"]:
+            group["deactivated"] = row["deactivated"]
+        return group | {name: value for name, value in optional.items() if name in fields}
+
+    def owners(self, ids: Iterable[int]) -> dict[str, Any]:
+        """`profiles` and `groups` of the ids, communities being negative."""
+        unique = sorted(set(ids))
+        groups = [self._store.one("SELECT * FROM pages WHERE id = ?", (-owner,)) for owner in unique if owner < 0]
+        return {
+            "profiles": [self.people.profile(owner) for owner in unique if owner > 0],
+            "groups": [self.group(row) for row in groups if row is not None],
+        }
+
+    def post(self, row: Row) -> dict[str, Any]:
+        """Post object of 5.199."""
+        owner = -row["page"]
+        page = self._store.one("SELECT comments FROM pages WHERE id = ?", (row["page"],))
+        shut = (
+            row["closed"] or row["post_type"] == "suggest" or (page is not None and page["comments"] == "closed")
+        )
+        post = {
+            "inner_type": "wall_wallpost",
+            "id": row["id"],
+            "owner_id": owner,
+            "from_id": row["from_id"],
+            "date": int(row["at"]),
+            "text": row["text"],
+            "attachments": json.loads(row["attachments"]),
+            "post_type": row["post_type"],
+            "type": row["post_type"],
+            "marked_as_ads": 0,
+            "comments": {
+                "count": self.comments_count(row["page"], row["id"]),
+                "can_post": int(not shut),
+                "can_view": 1,
+                "groups_can_post": not shut,
+            },
+            "likes": {"count": 0, "can_like": 1, "user_likes": 0, "can_publish": 1},
+            "reposts": {"count": 0, "wall_count": 0, "mail_count": 0, "user_reposted": 0},
+            "views": {"count": 0},
+            "post_source": {"type": "vk"},
+            "donut": {"is_donut": False},
+            "hash": f"{row['page']:x}_{row['id']:x}",
+        }
+        if row["signer_id"] is not None:
+            post["signer_id"] = row["signer_id"]
+        return post | ({"edited": int(row["edited"])} if row["edited"] else {})
+
+    def comments_count(self, page: int, post_id: int) -> int:
+        """Comments of all levels that are not deleted."""
+        count: int = self._store.value(
+            "SELECT count(*) FROM comments WHERE page = ? AND post_id = ? AND NOT deleted", (page, post_id)
+        )
+        return count
+
+    def thread(self, row: Row, items: int, *, closed: bool) -> dict[str, Any]:
+        """Thread of a top-level comment with its first replies."""
+        where = "page = ? AND post_id = ? AND root_id = ? AND NOT deleted"
+        key = (row["page"], row["post_id"], row["id"])
+        rows = self._store.all(f"SELECT * FROM comments WHERE {where} ORDER BY id LIMIT ?", (*key, items))  # noqa: S608
+        return {
+            "count": self._store.value(f"SELECT count(*) FROM comments WHERE {where}", key),  # noqa: S608
+            "items": [self.comment(reply) for reply in rows],
+            "can_post": not closed,
+            "show_reply_button": True,
+            "groups_can_post": not closed,
+        }
+
+    def comment(self, row: Row, *, likes: bool = False) -> dict[str, Any]:
+        """Comment object; without its thread."""
+        parents = [] if row["root_id"] is None else [row["root_id"]]
+        if row["deleted"]:
+            # A deleted comment that keeps its thread has neither author nor text, nor post nor owner.
+            return {"id": row["id"], "date": int(row["at"]), "parents_stack": parents, "deleted": True}
+        comment = {
+            "id": row["id"],
+            "from_id": row["from_id"],
+            "date": int(row["at"]),
+            "text": row["text"],
+            "post_id": row["post_id"],
+            "owner_id": -row["page"],
+            "parents_stack": parents,
+        }
+        attachments = json.loads(row["attachments"])
+        if attachments:
+            comment["attachments"] = attachments
+        if row["reply_to"] is not None:
+            target = self._store.one(
+                "SELECT from_id FROM comments WHERE page = ? AND id = ?", (row["page"], row["reply_to"])
+            )
+            comment["reply_to_comment"] = row["reply_to"]
+            if target is not None:
+                comment["reply_to_user"] = target["from_id"]
+        if likes:
+            comment["likes"] = {"count": 0, "can_like": 1, "user_likes": 0, "can_publish": 0}
+        return comment
+
+    def comment_event(self, row: Row) -> dict[str, Any]:
+        """Object of wall_reply_new, _edit and _restore."""
+        event = self.comment(row) | {"post_owner_id": -row["page"]}
+        if row["root_id"] is None:
+            event["thread"] = {"count": 0, "items": [], "can_post": True, "show_reply_button": True}
+        return event
+
+    def message(self, row: Row, *, nested: bool = False) -> dict[str, Any]:
+        """Message object; a nested one (in `reply_message`) does not carry its own reply."""
+        out = int(row["from_id"] < 0)
+        message = {
+            "id": row["id"],
+            "date": int(row["at"]),
+            "peer_id": row["peer_id"],
+            "from_id": row["from_id"],
+            "out": out,
+            "text": row["text"],
+            "conversation_message_id": row["cmid"],
+            "version": row["id"] * 10 + int(row["edited"] is not None),
+            "attachments": json.loads(row["attachments"]),
+            "fwd_messages": [],
+            "important": False,
+            "is_hidden": False,
+            "random_id": row["random_id"],
+        }
+        if row["edited"]:
+            message["update_time"] = int(row["edited"])
+        if row["admin_id"]:
+            message["admin_author_id"] = row["admin_id"]
+        if row["reply_to"] is not None and not nested:
+            target = self._store.one(
+                "SELECT * FROM messages WHERE page = ? AND id = ?", (row["page"], row["reply_to"])
+            )
+            if target is not None:
+                message["reply_message"] = self.message(target, nested=True)
+        return message
+
+    def conversation(self, row: Row) -> dict[str, Any]:
+        """Conversation object of a stored dialog."""
+        key = (row["page"], row["peer_id"])
+        unread = self._store.value(
+            "SELECT count(*) FROM messages WHERE page = ? AND peer_id = ? AND from_id > 0 AND +id > ?"
+            " AND NOT deleted",
+            (*key, row["in_read"]),
+        )
+        last = self._store.one(
+            "SELECT * FROM messages WHERE page = ? AND peer_id = ? AND NOT deleted ORDER BY cmid DESC LIMIT 1", key
+        )
+        conversation = {
+            "peer": {"id": row["peer_id"], "type": "user", "local_id": row["peer_id"]},
+            "last_message_id": row["last_id"],
+            "last_conversation_message_id": row["last_cmid"],
+            "in_read": row["in_read"],
+            "out_read": row["out_read"],
+            "version": row["last_id"] * 10,
+            "sort_id": {"major_id": 0, "minor_id": row["last_id"]},
+            "is_marked_unread": False,
+            "important": False,
+            "unanswered": last is not None and last["from_id"] > 0,
+            "can_write": {"allowed": True},
+        }
+        return conversation | ({"unread_count": unread} if unread else {})

@@ -1,0 +1,174 @@
+"""Discussions of communities: topics and their comments, and the events they cause."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from emulators.common.clock import Clock
+from emulators.common.errors import UnknownError
+from emulators.common.store import Row, Store
+from emulators.vk.attachments import stored
+from emulators.vk.errors import vk_error
+from emulators.vk.push.events import Events
+from emulators.vk.settings import VkSettings
+from emulators.vk.state.permissions import check_links, exists
+from emulators.vk.state.walls import check
+
+
+class Board:
+    """Topics of all pages; comments are numbered anew in each topic, so the numbers collide."""
+
+    def __init__(self, store: Store, clock: Clock, settings: VkSettings, events: Events) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._events = events
+
+    def topic(self, page: int, topic_id: int) -> Row | None:
+        """A topic."""
+        return self._store.one("SELECT * FROM topics WHERE page = ? AND id = ?", (page, topic_id))
+
+    def comment(self, page: int, topic_id: int, number: int) -> Row | None:
+        """A comment of a topic, deleted or not."""
+        return self._store.one(
+            "SELECT * FROM board_comments WHERE page = ? AND topic_id = ? AND id = ?", (page, topic_id, number)
+        )
+
+    def add_topic(self, page: Row, title: str, text: str, author: int) -> int:
+        """Open a topic; its text is its first comment. Raises error 100 for a title or text refused."""
+        check(title, (), self._settings.topic_title_length)
+        check(text, (), self._settings.comment_length)
+        number, now = page["id"], self._clock.now()
+        with self._store.transaction():
+            topic: int = (
+                self._store.value("SELECT coalesce(max(id), 0) + 1 FROM topics WHERE page = ?", (number,)) or 1
+            )
+            self._store.run(
+                "INSERT INTO topics (page, id, title, created_by, at, updated, updated_by)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (number, topic, title, author, now, now, author),
+            )
+            self.add(page, topic, author, text)
+        return topic
+
+    def add(
+        self,
+        page: Row,
+        topic_id: int,
+        from_id: int,
+        text: str,
+        *,
+        reply_to: int | None = None,
+        attachments: Sequence[object] = (),
+        by_api: bool = False,
+    ) -> Row:
+        """Write into a topic.
+
+        Raises error 100 for a text refused, 104 for a missing topic, 15 for a closed one, 222 for links.
+        """
+        check(text, attachments, self._settings.comment_length)
+        exists(page)
+        number = page["id"]
+        topic = self.topic(number, topic_id)
+        if topic is None:
+            raise vk_error(104)
+        if topic["closed"]:
+            raise vk_error(15, "topic is closed")
+        check_links(page, text, by_api=by_api)
+        now = self._clock.now()
+        media = stored(attachments, self._settings.base_url, int(now))
+        with self._store.transaction():
+            comment = topic["last_id"] + 1
+            self._store.run(
+                "INSERT INTO board_comments (page, topic_id, id, reply_to, from_id, at, text, attachments, by_api)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (number, topic_id, comment, reply_to, from_id, now, text, media, by_api),
+            )
+            self._store.run(
+                "UPDATE topics SET last_id = ?, updated = ?, updated_by = ? WHERE page = ? AND id = ?",
+                (comment, now, from_id, number, topic_id),
+            )
+            return self._tell(number, topic_id, comment, "board_post_new")
+
+    def edit(
+        self, page: int, topic_id: int, number: int, text: str, attachments: Sequence[object] | None = None
+    ) -> None:
+        """Change a comment; without `attachments` those there are stay."""
+        row = self._living(page, topic_id, number)
+        kept = json.loads(row["attachments"]) if attachments is None else attachments
+        check(text, kept, self._settings.comment_length)
+        now = self._clock.now()
+        media = stored(kept, self._settings.base_url, int(now))
+        with self._store.transaction():
+            self._store.run(
+                "UPDATE board_comments SET text = ?, attachments = ?, edited = ?"
+                " WHERE page = ? AND topic_id = ? AND id = ?",
+                (text, media, now, page, topic_id, number),
+            )
+            self._tell(page, topic_id, number, "board_post_edit")
+
+    def delete(self, page: int, topic_id: int, number: int) -> None:
+        """Delete a comment; the event does not say who did it."""
+        self._living(page, topic_id, number)
+        with self._store.transaction():
+            self._set_deleted(page, topic_id, number, deleted=True)
+            content = {"topic_owner_id": -page, "topic_id": topic_id, "id": number}
+            self._events.publish(page, "board_post_delete", content)
+
+    def restore(self, page: int, topic_id: int, number: int) -> None:
+        """Bring a deleted comment back."""
+        row = self.comment(page, topic_id, number)
+        if row is None or not row["deleted"]:
+            raise UnknownError(f"no deleted comment {number} in this topic")
+        with self._store.transaction():
+            self._set_deleted(page, topic_id, number, deleted=False)
+            self._tell(page, topic_id, number, "board_post_restore")
+
+    def close(self, page: int, topic_id: int, *, closed: bool) -> None:
+        """Close or open a topic."""
+        if not self._store.changed(
+            "UPDATE topics SET closed = ? WHERE page = ? AND id = ?", (closed, page, topic_id)
+        ):
+            raise UnknownError(f"no topic {topic_id} on this page")
+
+    def topic_view(self, row: Row) -> dict[str, Any]:
+        """Topic object, without previews."""
+        return {
+            "id": row["id"],
+            "title": row["title"],
+            "created": int(row["at"]),
+            "created_by": row["created_by"],
+            "updated": int(row["updated"]),
+            "updated_by": row["updated_by"],
+            "is_closed": row["closed"],
+            "is_fixed": row["fixed"],
+            "comments": self._store.value(
+                "SELECT count(*) FROM board_comments WHERE page = ? AND topic_id = ? AND NOT deleted",
+                (row["page"], row["id"]),
+            ),
+        }
+
+    def comment_view(self, row: Row) -> dict[str, Any]:
+        """Topic comment object."""
+        view = {"id": row["id"], "from_id": row["from_id"], "date": int(row["at"]), "text": row["text"]}
+        attachments = json.loads(row["attachments"])
+        return view | ({"attachments": attachments} if attachments else {})
+
+    def _tell(self, page: int, topic_id: int, number: int, kind: str) -> Row:
+        row = self.comment(page, topic_id, number)
+        assert row is not None
+        content = self.comment_view(row) | {"topic_id": topic_id, "topic_owner_id": -page}
+        self._events.publish(page, kind, content)
+        return row
+
+    def _living(self, page: int, topic_id: int, number: int) -> Row:
+        row = self.comment(page, topic_id, number)
+        if row is None or row["deleted"]:
+            raise UnknownError(f"no comment {number} in this topic")
+        return row
+
+    def _set_deleted(self, page: int, topic_id: int, number: int, *, deleted: bool) -> None:
+        self._store.run(
+            "UPDATE board_comments SET deleted = ? WHERE page = ? AND topic_id = ? AND id = ?",
+            (deleted, page, topic_id, number),
+        )

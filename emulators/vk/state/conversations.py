@@ -1,0 +1,189 @@
+"""Messages between citizens and communities, and the events they cause."""
+
+from collections.abc import Sequence
+
+from emulators.common.clock import Clock
+from emulators.common.errors import UnknownError
+from emulators.common.store import Row, Store
+from emulators.vk.attachments import stored
+from emulators.vk.errors import vk_error
+from emulators.vk.push.events import Events
+from emulators.vk.serializers import Views
+from emulators.vk.settings import VkSettings
+
+FIRST_MESSAGE = 1_000_000
+"""Message ids start above any wall id, so that the control door can tell them apart."""
+CLIENT_INFO = {
+    "button_actions": ["text", "vkpay", "open_app", "location", "open_link", "callback"],
+    "keyboard": True,
+    "inline_keyboard": True,
+    "carousel": True,
+    "lang_id": 0,
+}
+
+
+_BLOCKS = {"blacklist": 900, "no_permission": 901, "privacy": 902}
+
+
+class Dialogs:
+    """Conversations of all pages; a message has a number in its page and one in its conversation."""
+
+    def __init__(self, store: Store, clock: Clock, settings: VkSettings, views: Views, events: Events) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._views = views
+        self._people = views.people
+        self._events = events
+
+    def dialog(self, page: int, peer: int) -> Row | None:
+        """The conversation, if the person ever wrote to the page."""
+        return self._store.one("SELECT * FROM dialogs WHERE page = ? AND peer_id = ?", (page, peer))
+
+    def message(self, page: int, number: int) -> Row | None:
+        """A message that is not deleted, by its id."""
+        return self._store.one("SELECT * FROM messages WHERE page = ? AND id = ? AND NOT deleted", (page, number))
+
+    def receive(
+        self,
+        page: int,
+        author: int,
+        text: str,
+        *,
+        reply_to: int | None = None,
+        attachments: Sequence[object] = (),
+    ) -> Row:
+        """A citizen writes to the community."""
+        with self._store.transaction():
+            row = self._add(page, author, author, text, reply_to=reply_to, attachments=attachments)
+            content = {"message": self._views.message(row), "client_info": CLIENT_INFO}
+            self._events.publish(page, "message_new", content)
+        return row
+
+    def send(
+        self,
+        page: int,
+        peer: int,
+        text: str,
+        *,
+        random_id: int = 0,
+        reply_to: int | None = None,
+        attachments: Sequence[object] = (),
+        staff: int | None = None,
+    ) -> Row:
+        """The community writes to a person who wrote before; `staff` when it is done by hand.
+
+        Raises error 901 for a person who never wrote, 18 for one who is gone, 900 to 902 for one who does
+        not want it, 914 for a text too long, 100 for an empty one.
+        """
+        if self._people.deactivated(peer):
+            raise vk_error(18)
+        block = self._store.value("SELECT block FROM privacy WHERE page = ? AND author = ?", (page, peer))
+        if block is not None:
+            raise vk_error(_BLOCKS[block])
+        if self.dialog(page, peer) is None:
+            raise vk_error(901)
+        with self._store.transaction():
+            row = self._add(
+                page,
+                peer,
+                -page,
+                text,
+                reply_to=reply_to,
+                attachments=attachments,
+                random_id=random_id,
+                staff=staff,
+                by_api=staff is None,
+            )
+            # Who answers has read what came before.
+            self._store.run(
+                "UPDATE dialogs SET in_read = ? WHERE page = ? AND peer_id = ?", (row["id"], page, peer)
+            )
+            self._events.publish(page, "message_reply", self._views.message(row))
+        return row
+
+    def allows(self, page: int, peer: int) -> bool:
+        """Whether the community may write to the person."""
+        blocked = self._store.one("SELECT 1 FROM privacy WHERE page = ? AND author = ?", (page, peer))
+        return blocked is None and self.dialog(page, peer) is not None and not self._people.deactivated(peer)
+
+    def set_block(self, page: int, author: int, block: str | None) -> None:
+        """A person stops the community from writing, or (none) lets it again."""
+        with self._store.transaction():
+            had = self._store.changed("DELETE FROM privacy WHERE page = ? AND author = ?", (page, author))
+            if block is not None:
+                self._store.run(
+                    "INSERT INTO privacy (page, author, block) VALUES (?, ?, ?)", (page, author, block)
+                )
+            if block == "no_permission":
+                self._events.publish(page, "message_deny", {"user_id": author})
+            elif block is None and had:
+                self._events.publish(page, "message_allow", {"user_id": author, "key": ""})
+
+    def mark_read(self, page: int, peer: int) -> None:
+        """The community has read the conversation to its end."""
+        self._store.run("UPDATE dialogs SET in_read = last_id WHERE page = ? AND peer_id = ?", (page, peer))
+
+    def edit(self, page: int, number: int, text: str) -> None:
+        """Change a message."""
+        if self.message(page, number) is None:
+            raise UnknownError(f"no message {number} on this page")
+        self._check(text, ())
+        with self._store.transaction():
+            self._store.run(
+                "UPDATE messages SET text = ?, edited = ? WHERE page = ? AND id = ?",
+                (text, self._clock.now(), page, number),
+            )
+            row = self.message(page, number)
+            assert row is not None
+            self._events.publish(page, "message_edit", self._views.message(row))
+
+    def delete(self, page: int, number: int) -> None:
+        """Delete a message for both sides; VK has no event for it."""
+        if not self._store.changed(
+            "UPDATE messages SET deleted = 1 WHERE page = ? AND id = ? AND NOT deleted", (page, number)
+        ):
+            raise UnknownError(f"no message {number} on this page")
+
+    def _add(
+        self,
+        page: int,
+        peer: int,
+        from_id: int,
+        text: str,
+        *,
+        reply_to: int | None,
+        attachments: Sequence[object],
+        random_id: int = 0,
+        staff: int | None = None,
+        by_api: bool = False,
+    ) -> Row:
+        self._check(text, attachments)
+        if reply_to is not None:
+            target = self.message(page, reply_to)
+            if target is None or target["peer_id"] != peer:
+                raise vk_error(100, "reply_to is invalid")
+        now = self._clock.now()
+        media = stored(attachments, self._settings.base_url, int(now))
+        self._store.run("UPDATE pages SET last_message_id = last_message_id + 1 WHERE id = ?", (page,))
+        number = self._store.value("SELECT last_message_id FROM pages WHERE id = ?", (page,))
+        self._store.run(
+            "INSERT INTO dialogs (page, peer_id, last_id, last_cmid) VALUES (?, ?, ?, 1)"
+            " ON CONFLICT DO UPDATE SET last_id = excluded.last_id, last_cmid = last_cmid + 1",
+            (page, peer, number),
+        )
+        self._store.run(
+            "INSERT INTO messages (page, id, peer_id, cmid, from_id, at, text, attachments, random_id, reply_to,"
+            " admin_id, by_api) SELECT page, last_id, peer_id, last_cmid, ?, ?, ?, ?, ?, ?, ?, ? FROM dialogs"
+            " WHERE page = ? AND peer_id = ?",
+            (from_id, now, text, media, random_id, reply_to, staff, by_api, page, peer),
+        )
+        row = self.message(page, number)
+        assert row is not None
+        return row
+
+    def _check(self, text: str, attachments: Sequence[object]) -> None:
+        if not text and not attachments:
+            raise vk_error(100, "message is empty or invalid")
+        if len(text) > self._settings.message_length:
+            raise vk_error(914)

@@ -1,0 +1,124 @@
+"""State of the emulated VK: its file, its pages and tokens, and the parts that work on them."""
+
+import json
+import secrets
+from typing import Any
+
+from emulators.common.call_limits import Calls
+from emulators.common.clock import Clock
+from emulators.common.errors import UnknownError
+from emulators.common.store import Row
+from emulators.vk.ids import integer
+from emulators.vk.push.callback_servers import Callbacks
+from emulators.vk.push.events import Events
+from emulators.vk.push.long_poll import EVENT_TYPES, LongPoll
+from emulators.vk.schema import open_store
+from emulators.vk.serializers import Views
+from emulators.vk.settings import VkSettings
+from emulators.vk.state.board_topics import Board
+from emulators.vk.state.conversations import FIRST_MESSAGE, Dialogs
+from emulators.vk.state.people import People
+from emulators.vk.state.tokens import Tokens
+from emulators.vk.state.walls import Wall
+
+CHANGED_SETTINGS = "changed_settings"
+FIRST_PAGE = 200_000_001
+FIRST_POST = "Здравствуйте! Это официальная страница организации. Задавайте вопросы в комментариях и сообщениях."
+
+
+class VkState:
+    """What every method of the API works with; ids are integers."""
+
+    def __init__(self, settings: VkSettings) -> None:
+        self.store = open_store(settings.data)
+        # A copy: settings change while the network runs, and all its parts look at the same ones.
+        self.settings = settings = settings.model_copy()
+        self._changed = json.loads(self.store.state(CHANGED_SETTINGS) or "{}")
+        self._apply(self._changed)
+        self.clock = Clock(settings.clock_shift_seconds, settings.day_seconds)
+        self.people = People(self.store, settings.population, settings.seed, settings.base_url)
+        self.views = Views(self.store, self.people, settings.base_url)
+        self.longpoll = LongPoll(self.store, self.clock, settings)
+        self.callbacks = Callbacks(self.store, self.clock, settings)
+        events = Events(self.longpoll, self.callbacks)
+        self.wall = Wall(self.store, self.clock, settings, self.views, events)
+        self.board = Board(self.store, self.clock, settings, events)
+        self.dialogs = Dialogs(self.store, self.clock, settings, self.views, events)
+        self.token_list = Tokens(self.store)
+        self.call_counts = Calls(self.store, self.clock)
+        if not any(token.kind != "group" for token in self.token_list.working()):
+            self.token_list.create("service")
+            self.token_list.create("user")
+
+    def change_settings(self, changes: dict[str, Any]) -> None:
+        """Change settings for good, this file's restarts included; raises pydantic's `ValidationError`."""
+        self._apply(changes)
+        self._changed |= changes
+        self.store.keep(CHANGED_SETTINGS, json.dumps(self._changed))
+
+    def _apply(self, changes: dict[str, Any]) -> None:
+        if changes:
+            checked = type(self.settings).model_validate(self.settings.model_dump() | changes)
+            for name in changes:
+                setattr(self.settings, name, getattr(checked, name))
+
+    def page(self, reference: str) -> Row:
+        """The page by id (negative too) or short name; raises `UnknownError`."""
+        row = self.store.one("SELECT * FROM pages WHERE screen_name = ?", (reference,))
+        number = reference.removeprefix("-")
+        if row is None and number.isascii() and number.isdigit():
+            row = self.store.one("SELECT * FROM pages WHERE id = ?", (integer("page", number),))
+        if row is None:
+            raise UnknownError(f"no page {reference!r}")
+        return row
+
+    def add_page(self, name: str, screen_name: str, description: str) -> Row:
+        """A new page with a token of its own and a first post."""
+        with self.store.transaction():
+            number = max(self.store.value("SELECT max(id) FROM pages") or 0, FIRST_PAGE - 1) + 1
+            events = json.dumps(dict.fromkeys(EVENT_TYPES, 1))
+            self.store.run(
+                "INSERT INTO pages (id, name, screen_name, description, last_message_id, lp_enabled, lp_version,"
+                " lp_events, lp_key, lp_key_at) VALUES (?, ?, ?, ?, ?, ?, '5.199', ?, ?, ?)",
+                (
+                    number,
+                    name,
+                    screen_name,
+                    description,
+                    FIRST_MESSAGE,
+                    self.settings.longpoll_enabled,
+                    events,
+                    secrets.token_hex(20),
+                    self.clock.now(),
+                ),
+            )
+            self.token_list.create("group", number)
+            row = self.page(str(number))
+            self.wall.add_post(row, -number, FIRST_POST)
+        return row
+
+    def change_page(self, page: int, changes: dict[str, Any]) -> Row:
+        """Change columns of a page; what is in `details` is laid over what was there."""
+        row = self.page(str(page))
+        changes = dict(changes)
+        if "details" in changes:
+            changes["details"] = json.dumps(json.loads(row["details"]) | changes["details"], ensure_ascii=False)
+        with self.store.transaction():
+            for column, value in changes.items():
+                self.store.run(f"UPDATE pages SET {column} = ? WHERE id = ?", (value, page))  # noqa: S608
+        return self.page(str(page))
+
+    def recall(self, page: int, key: str) -> int | None:
+        """What a client's idempotency key led to, if it is remembered still."""
+        oldest = self.clock.now() - self.settings.dedupe_seconds
+        result: int | None = self.store.value(
+            "SELECT result FROM dedupe WHERE page = ? AND key = ? AND at > ?", (page, key, oldest)
+        )
+        return result
+
+    def remember(self, page: int, key: str, result: int) -> None:
+        """Keep what an idempotency key led to."""
+        self.store.run(
+            "INSERT OR REPLACE INTO dedupe (page, key, at, result) VALUES (?, ?, ?, ?)",
+            (page, key, self.clock.now(), result),
+        )

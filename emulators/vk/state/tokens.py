@@ -1,0 +1,72 @@
+"""Credentials of the emulated VK and what each kind may call."""
+
+import secrets
+from dataclasses import dataclass
+
+from emulators.common.network_protocol import TokenKind
+from emulators.common.store import Row, Store
+from emulators.vk.errors import vk_error
+from emulators.vk.state.people import STAFF
+
+
+@dataclass(frozen=True)
+class Token:
+    """A working token: of a community (`page`), of a person (`user_id`) or of an application."""
+
+    token: str
+    kind: TokenKind
+    page: int | None
+    user_id: int | None
+
+    def manages(self, page: int) -> bool:
+        """Whether the token acts for the community: its own, or one its person administers."""
+        return self.page == page or (self.kind == "user" and self.page is None)
+
+
+class Tokens:
+    """All tokens; a revoked one stays known as dead."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(self, kind: TokenKind, page: int | None = None) -> Token:
+        """A fresh token; a user token without a page belongs to the administrator of all pages."""
+        token = f"vk1.a.{secrets.token_urlsafe(48)}"
+        user = STAFF if kind == "user" else None
+        self._store.run(
+            "INSERT INTO tokens (token, kind, page, user_id) VALUES (?, ?, ?, ?)", (token, kind, page, user)
+        )
+        return Token(token, kind, page, user)
+
+    def revoke(self, token: str) -> bool:
+        """Kill a token; false when there is none such."""
+        return self._store.changed("UPDATE tokens SET revoked = 1 WHERE token = ?", (token,)) > 0
+
+    def working(self) -> list[Token]:
+        """All that work, in the order of their making."""
+        rows = self._store.all("SELECT * FROM tokens WHERE NOT revoked ORDER BY rowid")
+        return [_token(row) for row in rows]
+
+    def authorise(self, token: str | None) -> Token:
+        """The token of a call; raises error 5 for a wrong or revoked one."""
+        if not token:
+            raise vk_error(5, "no access_token passed.")
+        row = self._store.one("SELECT * FROM tokens WHERE token = ? AND NOT revoked", (token,))
+        if row is None:
+            raise vk_error(5, "invalid access_token (4).")
+        return _token(row)
+
+
+def check_kind(token: Token, kinds: frozenset[TokenKind]) -> None:
+    """Raise error 27 or 28 where the method is not for this kind of token."""
+    if token.kind in kinds:
+        return
+    if token.kind == "group":
+        raise vk_error(27, "method is unavailable with group auth.")
+    if token.kind == "service":
+        raise vk_error(28, "method is unavailable with service token.")
+    raise vk_error(27, "method is available only with group auth.")
+
+
+def _token(row: Row) -> Token:
+    return Token(row["token"], row["kind"], row["page"], row["user_id"])

@@ -1,0 +1,201 @@
+"""Walls: posts and comments, their storage and the events they cause."""
+
+import json
+from collections.abc import Sequence
+
+from emulators.common.clock import Clock
+from emulators.common.errors import UnknownError
+from emulators.common.store import Row, Store
+from emulators.vk.attachments import stored
+from emulators.vk.errors import vk_error
+from emulators.vk.push.events import Events
+from emulators.vk.serializers import Views
+from emulators.vk.settings import VkSettings
+from emulators.vk.state.permissions import WALL_LIMITED, may_comment, may_post
+
+TOO_LONG = "message is too long"
+
+
+class Wall:
+    """Posts and comments of all pages; numbers of both come from one sequence per wall, as in VK."""
+
+    def __init__(self, store: Store, clock: Clock, settings: VkSettings, views: Views, events: Events) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._views = views
+        self._events = events
+
+    def post(self, page: int, post_id: int) -> Row | None:
+        """A post that is not deleted."""
+        return self._store.one("SELECT * FROM posts WHERE page = ? AND id = ? AND NOT deleted", (page, post_id))
+
+    def comment(self, page: int, comment_id: int) -> Row | None:
+        """A comment, deleted or not."""
+        return self._store.one("SELECT * FROM comments WHERE page = ? AND id = ?", (page, comment_id))
+
+    def newest_post(self, page: int) -> int | None:
+        """Id of the community's own newest post."""
+        value: int | None = self._store.value(
+            "SELECT max(id) FROM posts WHERE page = ? AND from_id < 0 AND NOT deleted", (page,)
+        )
+        return value
+
+    def add_post(
+        self,
+        page: Row,
+        from_id: int,
+        text: str,
+        attachments: Sequence[object] = (),
+        *,
+        suggest: bool = False,
+        by_api: bool = False,
+    ) -> int:
+        """Publish on the wall; a citizen's text on a limited wall, or with `suggest`, becomes a suggestion.
+
+        Raises error 100 for an empty or too long text, 214 where the wall takes no posts, 222 for links.
+        """
+        check(text, attachments, self._settings.post_length)
+        may_post(page, from_id, text, by_api=by_api)
+        suggested = from_id > 0 and (suggest or page["wall"] == WALL_LIMITED)
+        media = stored(attachments, self._settings.base_url, int(self._clock.now()))
+        return self._insert_post(page["id"], from_id, text, media, kind="suggest" if suggested else "post")
+
+    def publish_suggested(self, page: int, post_id: int) -> int:
+        """Publish a suggestion in the community's name: a new post, signed by its author, takes its place."""
+        row = self.post(page, post_id)
+        if row is None or row["post_type"] != "suggest":
+            raise UnknownError(f"no suggested post {post_id} on this wall")
+        with self._store.transaction():
+            self._store.run("UPDATE posts SET deleted = 1 WHERE page = ? AND id = ?", (page, post_id))
+            return self._insert_post(page, -page, row["text"], row["attachments"], signer=row["from_id"])
+
+    def add_comment(
+        self,
+        page: Row,
+        post_id: int,
+        from_id: int,
+        text: str,
+        *,
+        reply_to: int | None = None,
+        attachments: Sequence[object] = (),
+        by_api: bool = False,
+    ) -> Row:
+        """Comment a post or answer a comment under it; threads are one level deep.
+
+        Raises error 100 for a text the network refuses, 15 for a missing post or comment, 213 where
+        comments are closed, 222 for links.
+        """
+        check(text, attachments, self._settings.comment_length)
+        number = page["id"]
+        post = self.post(number, post_id)
+        if post is None:
+            raise vk_error(15, "post or comment deleted")
+        may_comment(page, post, from_id, text, by_api=by_api)
+        root = None
+        if reply_to is not None:
+            target = self.comment(number, reply_to)
+            if target is None or target["deleted"] or target["post_id"] != post_id:
+                raise vk_error(15, "reply comment not found")
+            root = target["root_id"] or target["id"]
+        now = self._clock.now()
+        media = stored(attachments, self._settings.base_url, int(now))
+        with self._store.transaction():
+            comment = self._next_id(number)
+            self._store.run(
+                "INSERT INTO comments (page, id, post_id, root_id, reply_to, from_id, at, text, attachments,"
+                " by_api) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (number, comment, post_id, root, reply_to, from_id, now, text, media, by_api),
+            )
+            row = self.comment(number, comment)
+            assert row is not None
+            self._events.publish(number, "wall_reply_new", self._views.comment_event(row))
+        return row
+
+    def edit(self, page: int, number: int, text: str, attachments: Sequence[object] | None = None) -> None:
+        """Change a post or a comment; only a comment causes an event, as in VK.
+
+        Without `attachments` those there are stay.
+        """
+        table, row = self._living(page, number)
+        kept = json.loads(row["attachments"]) if attachments is None else attachments
+        limits = {"comments": self._settings.comment_length, "posts": self._settings.post_length}
+        check(text, kept, limits[table])
+        now = self._clock.now()
+        media = stored(kept, self._settings.base_url, int(now))
+        with self._store.transaction():
+            self._store.run(
+                f"UPDATE {table} SET text = ?, attachments = ?, edited = ? WHERE page = ? AND id = ?",  # noqa: S608
+                (text, media, now, page, number),
+            )
+            if table == "comments":
+                self._comment_event(page, number, "wall_reply_edit")
+
+    def delete(self, page: int, number: int, deleter: int) -> None:
+        """Delete a post or a comment; only a comment causes an event, as in VK."""
+        table, row = self._living(page, number)
+        with self._store.transaction():
+            self._store.run(f"UPDATE {table} SET deleted = 1 WHERE page = ? AND id = ?", (page, number))  # noqa: S608
+            if table == "comments":
+                content = {"owner_id": -page, "id": number, "deleter_id": deleter, "post_id": row["post_id"]}
+                self._events.publish(page, "wall_reply_delete", content)
+
+    def restore(self, page: int, number: int) -> None:
+        """Bring a deleted comment back."""
+        row = self.comment(page, number)
+        if row is None or not row["deleted"]:
+            raise UnknownError(f"no deleted comment {number} on this wall")
+        with self._store.transaction():
+            self._store.run("UPDATE comments SET deleted = 0 WHERE page = ? AND id = ?", (page, number))
+            self._comment_event(page, number, "wall_reply_restore")
+
+    def close_comments(self, page: int, post_id: int, *, closed: bool) -> None:
+        """Close or open commenting under a post."""
+        done = self._store.changed(
+            "UPDATE posts SET closed = ? WHERE page = ? AND id = ? AND NOT deleted", (closed, page, post_id)
+        )
+        if not done:
+            raise UnknownError(f"no post {post_id} on this wall")
+
+    def _insert_post(
+        self, page: int, from_id: int, text: str, media: str, *, kind: str = "post", signer: int | None = None
+    ) -> int:
+        with self._store.transaction():
+            number = self._next_id(page)
+            self._store.run(
+                "INSERT INTO posts (page, id, from_id, at, text, attachments, post_type, signer_id)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (page, number, from_id, self._clock.now(), text, media, kind, signer),
+            )
+            row = self.post(page, number)
+            assert row is not None
+            if kind != "suggest" or self._settings.suggested_post_events:
+                self._events.publish(page, "wall_post_new", self._views.post(row))
+        return number
+
+    def _living(self, page: int, number: int) -> tuple[str, Row]:
+        """The table and the row of a post or comment that is not deleted."""
+        post, comment = self.post(page, number), self.comment(page, number)
+        if post is not None:
+            return "posts", post
+        if comment is None or comment["deleted"]:
+            raise UnknownError(f"no post or comment {number} on this wall")
+        return "comments", comment
+
+    def _comment_event(self, page: int, number: int, kind: str) -> None:
+        row = self.comment(page, number)
+        if row is not None:
+            self._events.publish(page, kind, self._views.comment_event(row))
+
+    def _next_id(self, page: int) -> int:
+        self._store.run("UPDATE pages SET last_wall_id = last_wall_id + 1 WHERE id = ?", (page,))
+        number: int = self._store.value("SELECT last_wall_id FROM pages WHERE id = ?", (page,))
+        return number
+
+
+def check(text: str, attachments: Sequence[object], limit: int) -> None:
+    """Raise error 100 for a text that is empty, without an attachment, or too long."""
+    if not text and not attachments:
+        raise vk_error(100, "message is empty or invalid")
+    if len(text) > limit:
+        raise vk_error(100, TOO_LONG)
