@@ -23,7 +23,7 @@ from bench.region_bodies import (
     regional_bodies,
 )
 from bench.region_words import PREFIXES, SETTLEMENTS
-from services.registry.checksums import inn_check, ogrn_check
+from services.registry.schemas.tax_numbers import inn_check, ogrn_check
 
 ADJECTIVES = {"81701000": "Улан-Удэнск", "81720000": "Северобайкальск"}
 SETTLEMENTS_A_DISTRICT = 12

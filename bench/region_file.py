@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.region import generate
 from bench.region_bodies import Organisation, OtherName
-from services.registry.exchange.columns import BY_FIELD
+from services.registry.import_export.columns import BY_FIELD
 
 _AS_THEY_ARE = (
     *("code", "name", "short_name", "kind", "sphere", "municipality", "oktmo", "inn", "ogrn"),

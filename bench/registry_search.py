@@ -24,9 +24,9 @@ import asyncpg
 from bench.region import Region, generate
 from cli import database as bootstrap
 from cli.embedded.scratch import PASSWORD, migrate, scratch_server
-from services.registry import searching
-from services.registry.folding import fold, telling
-from services.registry.sorting import sort_key
+from services.registry.organisations import search
+from services.registry.organisations.name_normalization import fold, telling
+from services.registry.persistence.sort_keys import sort_key
 from shared import clock
 from shared.database.sessions import Database
 from shared.ids import new_id
@@ -112,7 +112,7 @@ async def _ask(
 ) -> tuple[list[float], list[float], list[str]]:
     """Seconds of each bare query and of each search, and the questions that did not find theirs."""
     floor, ours, missed = [], [], set()
-    await bare.execute(f"SET pg_trgm.word_similarity_threshold = {searching.NEAR}")
+    await bare.execute(f"SET pg_trgm.word_similarity_threshold = {search.NEAR}")
     await bare.execute("SET enable_seqscan = off")
     statement = await bare.prepare(BARE)
     for turn in range(rounds + 1):
@@ -122,7 +122,7 @@ async def _ask(
             await statement.fetch(key)
             between = time.perf_counter()
             async with database.read() as session:
-                hits = await searching.search(session, question.asked, limit=10)
+                hits = await search.search(session, question.asked, limit=10)
             ended = time.perf_counter()
             if turn:  # the first turn only warms up
                 floor.append(between - started)

@@ -4,9 +4,9 @@ import secrets
 
 from pydantic import ValidationError
 
-from services.registry import passwords
-from services.registry.people import register
-from services.registry.schemas.access import PersonNew
+from services.registry.access.people import register
+from services.registry.authentication import passwords
+from services.registry.schemas.people import PersonNew
 from shared.audit import recorder
 from shared.auth.callers import Role
 from shared.database.sessions import Database

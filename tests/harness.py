@@ -173,7 +173,7 @@ async def service_under_test(
     """Run a service in this process; `env` are settings without their prefix. `process="all"` works too."""
     with (
         mock.patch.dict(os.environ, environment(name, database, keys_dir, **env)),
-        mock.patch("services.registry.passwords._hasher", QUICK),
+        mock.patch("services.registry.authentication.passwords._hasher", QUICK),
     ):
         settings.cache_clear()
         module = importlib.import_module(f"services.{name}.app")

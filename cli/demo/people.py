@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from services.registry import people
+from services.registry.access import people
 from shared.audit import recorder
 from shared.database.sessions import Database
 from shared.settings import settings

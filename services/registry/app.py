@@ -1,8 +1,9 @@
 """The registry service's wiring."""
 
-from services.registry import api, identities, worker
-from services.registry.api import exchange
-from services.registry.exchange.importing import MAX_BYTES
+from services.registry import api, worker
+from services.registry.api import import_export
+from services.registry.authentication import external_identities
+from services.registry.import_export.importer import MAX_BYTES
 from shared.service import Service
 from shared.tables.common import RegistryIdempotency
 
@@ -11,8 +12,8 @@ service = Service(
     "Gospablik: registry",
     routers=api.routers,
     root=api.root,
-    find_person=identities.directly,
-    large_bodies={exchange.PATH: MAX_BYTES},
+    find_person=external_identities.directly,
+    large_bodies={import_export.PATH: MAX_BYTES},
     workers={
         "forget-past": worker.forget_past,
         "coverage": worker.record_coverage,

@@ -2,9 +2,11 @@
 
 import asyncio
 
-from services.registry import client_secrets, names, retention, sessions, successions, throttle
+from services.registry import retention
+from services.registry.authentication import client_secrets, sessions, throttle
 from services.registry.coverage import history
-from services.registry.page_checks.running import Checks, through
+from services.registry.organisations import names, successions
+from services.registry.page_checks.daily_run import Checks, through
 from services.registry.settings import registry_settings
 from shared import clock
 from shared.database.purge import Terms, purge

@@ -6,8 +6,8 @@ from services.registry.api import (
     calendars,
     clients,
     coverage,
-    exchange,
-    identity,
+    import_export,
+    internal_identity,
     me,
     names,
     organisations,
@@ -23,7 +23,7 @@ from services.registry.api import (
 routers = (
     auth.router,
     me.router,
-    exchange.router,  # before organisations, whose /organisations/{organisation_id} would take its paths
+    import_export.router,  # before organisations, whose /organisations/{organisation_id} would take its paths
     searching.router,  # likewise
     organisations.router,
     organisations.municipalities,
@@ -40,4 +40,4 @@ routers = (
     clients.router,
     audit.router,
 )
-root = (auth.well_known, identity.internal)
+root = (auth.well_known, internal_identity.internal)

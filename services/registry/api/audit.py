@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.registry import audit
-from services.registry.api.answers import COMMON, Text
+from services.registry.api.common import COMMON, Text
+from services.registry.audit import trail
 from services.registry.schemas.audit import AuditRow
 from services.registry.schemas.fields import Moment
 from shared.api.pagination import Page, PagingDep
@@ -27,8 +27,8 @@ def _filter(
     organisation_id: UUID | None = None,
     start: Annotated[Moment | None, Query(alias="from", description="The first moment")] = None,
     end: Annotated[Moment | None, Query(alias="to", description="The moment that ends the time")] = None,
-) -> audit.Filter:
-    return audit.Filter(
+) -> trail.Filter:
+    return trail.Filter(
         actor=actor,
         on_behalf_of=on_behalf_of,
         action=action,
@@ -43,11 +43,11 @@ def _filter(
 async def list_audit(
     session: Reading,
     caller: AuditReader,
-    wanted: Annotated[audit.Filter, Depends(_filter)],
+    wanted: Annotated[trail.Filter, Depends(_filter)],
     paging: PagingDep,
     response: Response,
 ) -> Page[AuditRow]:
     """Changes by people, systems and operators' commands, within a second of their commit; rows never change."""
-    rows = await audit.listed(session, caller, wanted, paging)
+    rows = await trail.listed(session, caller, wanted, paging)
     kept, cursor = paging.page(rows, lambda row: (row.position,), response)
     return Page(items=[AuditRow.model_validate(row) for row in kept], next_cursor=cursor)

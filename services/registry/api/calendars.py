@@ -6,9 +6,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from services.registry import calendars
-from services.registry.api.answers import CHANGE, COMMON, NEW, ONE, Editor, Reader
-from services.registry.ical import reading, writing
+from services.registry.api.common import CHANGE, COMMON, NEW, ONE, Editor, Reader
+from services.registry.calendars import calendars, ical_export, ical_import
 from services.registry.schemas.calendars import (
     CalendarChange,
     CalendarDayShown,
@@ -26,10 +25,10 @@ from shared.tables.common import RegistryIdempotency
 from shared.working_time import format_intervals
 
 FILE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {writing.MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "iCalendar"}
+    200: {"content": {ical_export.MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "iCalendar"}
 }
 BODY = {
-    writing.MEDIA_TYPE: {
+    ical_export.MEDIA_TYPE: {
         "schema": {"type": "string"},
         "example": "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//example//RU\r\nBEGIN:VEVENT\r\nUID:1@example\r\n"
         "DTSTART;VALUE=DATE:20280226\r\nSUMMARY:Сагаалган\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n",
@@ -155,8 +154,8 @@ async def get_calendar_file(
     """A file for other calendars: a day off is an event of whole days, other hours one event per interval."""
     found = await calendars.one(session, calendar_id)
     return Response(
-        writing.written(found, own=own),
-        media_type=writing.MEDIA_TYPE,
+        ical_export.written(found, own=own),
+        media_type=ical_export.MEDIA_TYPE,
         headers={"ETag": etag(found.row.version)},
     )
 
@@ -183,7 +182,7 @@ async def put_calendar_file(
     Each fault is named by its event, counted from 0: `/VEVENT/3/DTSTART`. Repeating events are refused.
     """
     zone = (await calendars.one(session, calendar_id)).working.zone
-    found = await asyncio.to_thread(reading.read, await request.body(), zone)
+    found = await asyncio.to_thread(ical_import.read, await request.body(), zone)
     start, end = found.within(start, end)
     changed = await calendars.replace_days(
         session, calendar_id, start=start, end=end, days=found.days, version=version, actor=caller.actor

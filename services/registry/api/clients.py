@@ -7,8 +7,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.registry import client_secrets, clients
-from services.registry.api.answers import BODY, CHANGE, COMMON, ONE, ClientsManager, ClientsReader
+from services.registry.access import clients
+from services.registry.api.common import BODY, CHANGE, COMMON, ONE, ClientsManager, ClientsReader
+from services.registry.authentication import client_secrets
 from services.registry.schemas.clients import (
     ClientChange,
     ClientNew,

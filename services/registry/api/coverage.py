@@ -6,10 +6,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.registry.api.answers import COMMON, Reader, Text, Words
-from services.registry.coverage import figures, history, missing
-from services.registry.coverage.standing import Filter
-from services.registry.csv_answers import CSV, WantsCsv, csv_answer
+from services.registry.api.common import COMMON, Reader, Text, Words
+from services.registry.api.csv_response import CSV, WantsCsv, csv_answer
+from services.registry.coverage import history, missing, summary
+from services.registry.coverage.coverage_query import Filter
 from services.registry.schemas.calendars import Date
 from services.registry.schemas.coverage import (
     ANY,
@@ -88,7 +88,7 @@ async def get_coverage(
 ) -> Coverage | Response:
     """Figures of now, in each network and in any; by district, main sphere, owner or kind when asked for."""
     now = clock.now()
-    total, groups = await figures.figures(session, _today(now), wanted, group_by)
+    total, groups = await summary.figures(session, _today(now), wanted, group_by)
     if not as_csv:
         return Coverage(
             day=_today(now),

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.registry import people
+from services.registry.access import people
 from services.registry.schemas.sessions import CallerKind, Me, MyOrganisation, MyPerson
 from shared import clock
 from shared.auth.callers import CallerDep

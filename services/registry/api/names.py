@@ -4,8 +4,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.registry import names
-from services.registry.api.answers import COMMON, NEW, ONE, Editor, Reader
+from services.registry.api.common import COMMON, NEW, ONE, Editor, Reader
+from services.registry.organisations import names
 from services.registry.schemas.names import NameNew, NameShown
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry import organisations
-from services.registry.api.answers import CHANGE, COMMON, NEW, ONE, Editor, Reader, Text, Words
-from services.registry.schemas.directory import Municipality, Organisation, OrganisationChange, OrganisationNew
+from services.registry.api.common import CHANGE, COMMON, NEW, ONE, Editor, Reader, Text, Words
+from services.registry.organisations import organisations
 from services.registry.schemas.fields import OrganisationKind
+from services.registry.schemas.organisations import Municipality, Organisation, OrganisationChange, OrganisationNew
 from services.registry.schemas.requisites import Day
 from shared import tables
 from shared.api.idempotency import IdempotencyDep, once

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.registry.api.answers import COMMON, ONE, Reader
-from services.registry.page_checks import listing
-from services.registry.page_steps import today
+from services.registry.api.common import COMMON, ONE, Reader
+from services.registry.page_checks import check_history
+from services.registry.pages.page_steps import today
 from services.registry.schemas.page_checks import (
     CheckedPage,
     ChecksDay,
@@ -39,8 +39,8 @@ def _filter(
     state: PageState | None = None,
     changed: Changed = None,
     field: What = None,
-) -> listing.Filter:
-    return listing.Filter(
+) -> check_history.Filter:
+    return check_history.Filter(
         network=network, organisation_id=organisation_id, state=state, changed=changed, field=field
     )
 
@@ -50,13 +50,13 @@ async def list_checks(
     *,
     session: Reading,
     _caller: Reader,
-    wanted: Annotated[listing.Filter, Depends(_filter)],
+    wanted: Annotated[check_history.Filter, Depends(_filter)],
     paging: PagingDep,
     response: Response,
     day: Day = None,
 ) -> Page[PageCheckOfDay]:
     """By the pages' names. `changed=true` are those to look at; `field=verified` those whose mark came or went."""
-    rows = await listing.of_day(session, day or today(), wanted, paging)
+    rows = await check_history.of_day(session, day or today(), wanted, paging)
     kept, cursor = paging.page(rows, lambda row: (row[1].sort_key, row[1].id), response)
     return Page(items=[_of_day(*row) for row in kept], next_cursor=cursor)
 
@@ -66,7 +66,7 @@ async def list_check_days(
     session: Reading, _caller: Reader, paging: PagingDep, response: Response
 ) -> Page[ChecksDay]:
     """Day by day, newest first: pages checked and changed, and the calls that it cost."""
-    rows = await listing.days(session, paging)
+    rows = await check_history.days(session, paging)
     kept, cursor = paging.page(rows, lambda row: (row.day.isoformat(),), response)
     return Page(items=[ChecksDay(**row._mapping) for row in kept], next_cursor=cursor)
 
@@ -76,7 +76,7 @@ async def list_checks_of_page(
     page_id: UUID, session: Reading, _caller: Reader, paging: PagingDep, response: Response
 ) -> Page[PageCheck]:
     """Newest first."""
-    rows = await listing.of_page(session, page_id, paging)
+    rows = await check_history.of_page(session, page_id, paging)
     kept, cursor = paging.page(rows, lambda row: (row.day.isoformat(), row.id), response)
     return Page(items=[PageCheck(**_check(row)) for row in kept], next_cursor=cursor)
 

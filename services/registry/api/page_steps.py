@@ -6,9 +6,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.registry import page_steps
-from services.registry.api.answers import BODY, COMMON, ONE, Reader
-from services.registry.page_steps import Evidence
+from services.registry.api.common import BODY, COMMON, ONE, Reader
+from services.registry.pages import page_steps
+from services.registry.pages.page_steps import Evidence
 from services.registry.schemas.pages import LostStep, Owner, PageStep, Reason, Step, StepConfirmed
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, Right, allowed

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.registry import pages, resolving
-from services.registry.api.answers import BODY, CHANGE, COMMON, NEW, ONE, Editor, Reader, Text, Words
+from services.registry.api.common import BODY, CHANGE, COMMON, NEW, ONE, Editor, Reader, Text, Words
+from services.registry.pages import address_resolution, pages
 from services.registry.schemas.pages import (
     AddressToResolve,
     OfficialPage,
@@ -50,7 +50,7 @@ def _filter(
         organisation_id=organisation_id,
         network=network,
         external_id=external_id,
-        address=None if address is None else resolving.parsed(address, network, pointer="query/address"),
+        address=None if address is None else address_resolution.parsed(address, network, pointer="query/address"),
         active=active,
         step=step,
         missing_step=missing_step,
@@ -93,7 +93,7 @@ async def resolve_address(
     calls of the network, hence the right to change the registry.
     """
     # No connection is held while the network is asked: the session opens one when it is first used.
-    community = await resolving.resolve(service.client(), body.address, body.network, act=caller.actor)
+    community = await address_resolution.resolve(service.client(), body.address, body.network, act=caller.actor)
     return await pages.whose(session, community)
 
 
@@ -111,7 +111,7 @@ async def post_page(
 
     A page that is registered already is refused with 409 and the name of its organisation.
     """
-    community = await resolving.of_new_page(service.client(), body, act=caller.actor)
+    community = await address_resolution.of_new_page(service.client(), body, act=caller.actor)
 
     async def work() -> OfficialPage:
         made = await pages.register(session, body, caller.actor, community)

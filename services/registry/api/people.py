@@ -5,9 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from services.registry import passwords, people
-from services.registry.api.answers import CHANGE, COMMON, NEW, ONE, PeopleManager, PeopleReader
-from services.registry.schemas.access import PersonChange, PersonNew, PersonShown
+from services.registry.access import people
+from services.registry.api.common import CHANGE, COMMON, NEW, ONE, PeopleManager, PeopleReader
+from services.registry.authentication import passwords
+from services.registry.schemas.people import PersonChange, PersonNew, PersonShown
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag

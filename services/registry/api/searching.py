@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.registry import searching
-from services.registry.api.answers import COMMON, Reader
+from services.registry.api.common import COMMON, Reader
+from services.registry.organisations import search
 from services.registry.schemas.names import Found, FoundList
 from shared.service import Reading
 
@@ -31,7 +31,7 @@ async def search_organisations(
     active: bool | None = None,
 ) -> FoundList:
     """The best first. Case, ё/е, abbreviations, word order and misspellings do not matter; numbers do."""
-    hits = await searching.search(session, q, limit=limit, active=active)
+    hits = await search.search(session, q, limit=limit, active=active)
     return FoundList(
         items=[
             Found(

@@ -5,10 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.registry import locks, people, sessions
-from services.registry.api.answers import BODY, COMMON, ONE, PeopleManager, PeopleReader
-from services.registry.places import check_hold
-from services.registry.schemas.access import PersonShown
+from services.registry.access import account_locks, people
+from services.registry.access.access_scope import check_hold
+from services.registry.api.common import BODY, COMMON, ONE, PeopleManager, PeopleReader
+from services.registry.authentication import sessions
+from services.registry.schemas.people import PersonShown
 from services.registry.schemas.sessions import Lock, SessionShown
 from shared.api.pagination import Page, Paging, PagingDep
 from shared.api.preconditions import set_etag
@@ -72,7 +73,7 @@ async def post_lock(
     Access tokens given before read for 15 minutes at most, those of an external issuer for one; they change
     nothing.
     """
-    found = await locks.lock(session, caller, person_id, body.reason)
+    found = await account_locks.lock(session, caller, person_id, body.reason)
     set_etag(response, found.version)
     return PersonShown.model_validate(found)
 
@@ -80,7 +81,7 @@ async def post_lock(
 @router.post("/unlock", summary="Let a person sign in again")
 async def post_unlock(person_id: UUID, session: Writing, caller: PeopleManager, response: Response) -> PersonShown:
     """Takes the lock away and forgets wrong passwords. Who is not locked stays as they are."""
-    found = await locks.unlock(session, caller, person_id)
+    found = await account_locks.unlock(session, caller, person_id)
     set_etag(response, found.version)
     return PersonShown.model_validate(found)
 

@@ -17,10 +17,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry.coverage.figures import counts
-from services.registry.coverage.standing import Filter, narrowed, standing
+from services.registry.coverage.coverage_query import Filter, narrowed, standing
+from services.registry.coverage.summary import counts
+from services.registry.persistence.skip_scan import walked
 from services.registry.schemas.coverage import CoverageDayShown, Step
-from services.registry.walking import walked
 from shared.api.pagination import Paging
 from shared.database.sessions import WriteSession
 from shared.ids import new_id

@@ -9,7 +9,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from services.registry.coverage.standing import RANKS, STAGES, Filter, standing
+from services.registry.coverage.coverage_query import RANKS, STAGES, Filter, standing
 from services.registry.schemas.coverage import ANY, MissingPage, NamedBody, PageThere, Reason, Stage
 from shared.api.pagination import Paging
 from shared.tables.registry import Municipality, Organisation, Page

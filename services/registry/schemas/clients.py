@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.registry.schemas.access import Beneath, OrganisationId
-from services.registry.schemas.directory import EXAMPLE_ID
 from services.registry.schemas.fields import Change, Moment, Name, Strict
+from services.registry.schemas.organisations import EXAMPLE_ID
+from services.registry.schemas.people import Beneath, OrganisationId
 from shared.auth.callers import Right, Role
 
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
-from services.registry.schemas.directory import EXAMPLE_ID
 from services.registry.schemas.fields import OrganisationKind
+from services.registry.schemas.organisations import EXAMPLE_ID
 from shared.networks import NETWORKS
 
 ANY = "any"

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from services.registry.schemas.directory import EXAMPLE_ID
 from services.registry.schemas.fields import Name, OrganisationKind, Strict
+from services.registry.schemas.organisations import EXAMPLE_ID
 from services.registry.schemas.requisites import Day
 
 

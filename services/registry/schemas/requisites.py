@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, TypeAdapter
 
-from services.registry.checksums import inn_fault, ogrn_fault
 from services.registry.schemas.fields import Line
+from services.registry.schemas.tax_numbers import inn_fault, ogrn_fault
 
 _url = TypeAdapter(HttpUrl)
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from services.registry.schemas.directory import EXAMPLE_ID
 from services.registry.schemas.fields import Line, Moment, OrganisationKind, Strict
+from services.registry.schemas.organisations import EXAMPLE_ID
 from shared.auth.callers import Right, Role
 
 

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from sqlalchemy import update
 
-from services.registry import people
+from services.registry.access import people
 from shared.audit import recorder
 from shared.database.sessions import WriteSession
 from shared.tables.registry import Organisation

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bench.region_file import region_csv
-from services.registry import people
+from services.registry.access import people
 from tests.conftest import TestDatabase
 from tests.harness import service_under_test
 

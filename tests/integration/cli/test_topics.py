@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from services.registry import people
+from services.registry.access import people
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, service_under_test
 from tests.integration.appeals.conftest import World, build_world

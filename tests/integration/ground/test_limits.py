@@ -8,7 +8,7 @@ from sqlalchemy import text
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from services.registry import people
+from services.registry.access import people
 from shared.service import Reading, WritingUnchecked
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, service_under_test

@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
-from services.registry import people
+from services.registry.access import people
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, service_under_test
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.registry import client_secrets
+from services.registry.authentication import client_secrets
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation
@@ -99,7 +99,7 @@ async def test_a_new_secret_works_beside_the_old_one_for_a_while(registry: Servi
     assert await works(registry, client)
     assert await works(registry, client, secret)
     later = clock.now() + timedelta(hours=2, seconds=1)
-    with mock.patch("services.registry.client_secrets.clock.now", return_value=later):
+    with mock.patch("services.registry.authentication.client_secrets.clock.now", return_value=later):
         assert not await works(registry, client)
         assert await works(registry, client, secret)
         shown = await registry.client.get(path, headers=registry.headers("operations"))
@@ -162,7 +162,9 @@ async def test_changed_expired_and_removed(registry: ServiceUnderTest) -> None:
         refused = await registry.client.patch(path, json=wrong, headers=operations | NEVER)
         assert (refused.status_code, pointers(refused)) == (422, {named})
     assert await rights(registry, client) == {"registry:read", "appeals:read", "metrics:read"}
-    with mock.patch("services.registry.sign_in.clock.now", return_value=soon + timedelta(seconds=1)):
+    with mock.patch(
+        "services.registry.authentication.sign_in.clock.now", return_value=soon + timedelta(seconds=1)
+    ):
         assert not await works(registry, client)
     unlimited = await registry.client.patch(path, json={"expires_at": None}, headers=operations | NEVER)
     assert unlimited.json()["expires_at"] is None
@@ -234,7 +236,7 @@ async def test_secrets_are_kept_as_digests_and_forgotten(
     assert len(rows) == 2
     assert not any(client["secret"] in row["row"] for row in rows)
     later = clock.now() + client_secrets.REMEMBERED + timedelta(seconds=1)
-    with mock.patch("services.registry.client_secrets.clock.now", return_value=later):
+    with mock.patch("services.registry.authentication.client_secrets.clock.now", return_value=later):
         async with registry.service.database.write() as session:
             await client_secrets.forget_expired(session)
     assert await connection.fetchval("SELECT count(*) FROM client_secrets") == 1

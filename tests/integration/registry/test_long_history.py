@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry import audit
+from services.registry.audit import trail
 from services.registry.coverage import history
-from services.registry.coverage.standing import Filter
-from services.registry.page_checks import listing
+from services.registry.coverage.coverage_query import Filter
+from services.registry.page_checks import check_history
 from services.registry.schemas.coverage import Step
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller, Right, Role
@@ -77,14 +77,16 @@ async def test_days_of_checks(
         await insert_page(database, organisation, external_id=str(number))
 
     async def read() -> dict[str, int]:
-        return {"days": await rows_read(registry, "page_checks", lambda session: listing.days(session, FIVE))}
+        return {
+            "days": await rows_read(registry, "page_checks", lambda session: check_history.days(session, FIVE))
+        }
 
     await checked(owner, range(30))
     earlier = await read()
     await checked(owner, range(30, 300))
     no_more(await read(), earlier)
     async with registry.service.database.read() as session:
-        (*_, last) = [row._mapping for row in await listing.days(session, FIVE)]
+        (*_, last) = [row._mapping for row in await check_history.days(session, FIVE)]
     assert last == {
         "day": FIRST + 294 * DAY, "pages": 100, "changed": 0, "closed": 0, "gone": 100, "calls": 0,
     }  # fmt: skip
@@ -147,14 +149,14 @@ async def test_the_trail(registry: ServiceUnderTest, database: TestDatabase, own
     await owner.execute("UPDATE organisations SET parent_id = $1 WHERE id = ANY($2)", ministry, schools)
     manager = Caller("m", "", Role.MANAGER, ministry, beneath=True, right=Right.AUDIT_READ)
     auditor = Caller("a", "", Role.AUDITOR, None, right=Right.AUDIT_READ)
-    early = audit.Filter(start=MIDNIGHT + 5 * DAY, end=MIDNIGHT + 20 * DAY)
+    early = trail.Filter(start=MIDNIGHT + 5 * DAY, end=MIDNIGHT + 20 * DAY)
 
-    def rows(caller: Caller, wanted: audit.Filter) -> Listed:
-        return lambda session: audit.listed(session, caller, wanted, FIVE)
+    def rows(caller: Caller, wanted: trail.Filter) -> Listed:
+        return lambda session: trail.listed(session, caller, wanted, FIVE)
 
     asked = {
-        "all": rows(auditor, audit.Filter()),
-        "beneath": rows(manager, audit.Filter()),
+        "all": rows(auditor, trail.Filter()),
+        "beneath": rows(manager, trail.Filter()),
         "early": rows(auditor, early),
         "early beneath": rows(manager, early),
     }

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 import time_machine
 
-from services.registry import names
+from services.registry.organisations import names
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation
 from tests.integration.registry.conftest import make, pointers

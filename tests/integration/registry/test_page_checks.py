@@ -13,8 +13,8 @@ import asyncpg
 import pytest
 import time_machine
 
-from services.registry.page_checks import running
-from services.registry.page_checks.running import Ask, Checks
+from services.registry.page_checks import daily_run
+from services.registry.page_checks.daily_run import Ask, Checks
 from services.registry.schemas.page_checks import SaidOfPages
 from services.registry.settings import RegistrySettings
 from shared.service_client import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
@@ -258,7 +258,7 @@ async def test_an_ingest_that_does_not_listen_costs_nothing(world: World) -> Non
     async with aiohttp.ClientSession() as http:
         settings = service.settings.model_copy(update={"ingest_url": url})
         services = ServiceClient("registry", service.signer, settings, http)
-        await Checks(service.database, running.through(services), RegistrySettings()).part()
+        await Checks(service.database, daily_run.through(services), RegistrySettings()).part()
     assert await world.eye.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
 

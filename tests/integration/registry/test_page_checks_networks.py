@@ -22,8 +22,8 @@ from emulators.ok.settings import OkSettings
 from emulators.ok.state.network_state import OkWorld
 from emulators.vk.emulated_vk import VkWorld
 from emulators.vk.settings import VkSettings
-from services.registry.page_checks import running
-from services.registry.page_checks.running import Checks
+from services.registry.page_checks import daily_run
+from services.registry.page_checks.daily_run import Checks
 from services.registry.settings import RegistrySettings
 from shared.service_client import ServiceClient
 from tests.conftest import TestDatabase
@@ -144,7 +144,7 @@ async def region(emulators: dict[str, Emulator], database: TestDatabase, keys_di
             services = ServiceClient("registry", signer, settings.model_copy(update={"ingest_url": url}), http)
             checks = Checks(
                 registry.service.database,
-                running.through(services),
+                daily_run.through(services),
                 RegistrySettings(page_checks_calls_a_day=BUDGET),
             )
             yield Region(registry, eye, emulators, checks)

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from services.registry import page_steps
-from services.registry.page_steps import SYSTEM, Evidence
+from services.registry.pages import page_steps
+from services.registry.pages.page_steps import SYSTEM, Evidence
 from services.registry.schemas.pages import EvidenceKind, Step
 from shared.http.problems import Conflict
 from tests.conftest import TestDatabase

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from bench.region import generate
 from bench.registry_search import load, questions
-from services.registry import searching
+from services.registry.organisations import search
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers
@@ -31,7 +31,7 @@ async def test_a_hundred_misspelt_names_find_theirs(registry: ServiceUnderTest, 
     missed = []
     for question in asked:
         async with registry.service.database.read() as session:
-            hits = await searching.search(session, question.asked, limit=5)
+            hits = await search.search(session, question.asked, limit=5)
         if question.code not in {hit.organisation.code for hit in hits}:
             missed.append(question.asked)
     assert len(asked) == 100
@@ -44,8 +44,8 @@ async def test_search_asks_the_index(registry: ServiceUnderTest, database: TestD
     await load(connection, generate(organisations=300, pages=0))
     await connection.close()
     async with registry.service.database.read() as session:
-        await searching.prepare(session, searching.NEAR)
-        statement = searching.near("кабанский", None)
+        await search.prepare(session, search.NEAR)
+        statement = search.near("кабанский", None)
         literal = statement.compile(dialect=session.get_bind().dialect, compile_kwargs={"literal_binds": True})
         plan = await session.scalars(text(f"EXPLAIN {literal}".replace("%%", "%")))
         assert "ix_organisation_names_folded" in "\n".join(plan)

@@ -8,7 +8,7 @@ from unittest import mock
 import httpx
 import pytest
 
-from services.registry import throttle
+from services.registry.authentication import throttle
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation
@@ -73,7 +73,7 @@ async def test_a_session_stays_the_same_while_it_goes_on(with_people: ServiceUnd
     first = await signed_in(with_people)
     (before,) = (await with_people.client.get(MINE, headers=bearer(first))).json()["items"]
     later = clock.now() + timedelta(days=13)
-    with mock.patch("services.registry.sessions.clock.now", return_value=later):
+    with mock.patch("services.registry.authentication.sessions.clock.now", return_value=later):
         second = (await refreshed(with_people, first)).json()
         (after,) = (await with_people.client.get(MINE, headers=bearer(second))).json()["items"]
     assert (after["id"], after["signed_in_at"]) == (before["id"], before["signed_in_at"])

@@ -18,10 +18,12 @@ from joserfc.jwk import KeySet, OKPKey
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from services.registry import passwords, people, throttle, worker
-from services.registry import sign_in as sign_in_module
-from services.registry.sign_in import ACCESS_LIFETIME
-from services.registry.turns import Turns
+from services.registry import worker
+from services.registry.access import people
+from services.registry.authentication import passwords, throttle
+from services.registry.authentication import sign_in as sign_in_module
+from services.registry.authentication.fair_queue import Turns
+from services.registry.authentication.sign_in import ACCESS_LIFETIME
 from shared import clock
 from shared.auth import tokens
 from shared.database.sessions import POOL_SIZES
@@ -120,7 +122,7 @@ async def test_guessing_is_slowed_down(with_people: ServiceUnderTest) -> None:
     assert 0 < int(right.headers["retry-after"]) <= 31
     assert (await sign_in(with_people, username="centre", password="demo")).status_code == 200
     later = clock.now() + timedelta(seconds=31)
-    with mock.patch("services.registry.sign_in.clock.now", return_value=later):
+    with mock.patch("services.registry.authentication.sign_in.clock.now", return_value=later):
         assert (await sign_in(with_people, username="ops", password="demo")).status_code == 200
         assert (await sign_in(with_people, username="ops", password="guess")).status_code == 400
         assert (await sign_in(with_people, username="ops", password="demo")).status_code == 200
@@ -179,8 +181,8 @@ def held_comparisons(most_waiting: int) -> Iterator[tuple[Turns, list[str], asyn
 
     turns = Turns(at_once=1, most_waiting=most_waiting)
     with (
-        mock.patch("services.registry.sign_in.passwords.matches", waits),
-        mock.patch("services.registry.sign_in.TURNS", turns),
+        mock.patch("services.registry.authentication.sign_in.passwords.matches", waits),
+        mock.patch("services.registry.authentication.sign_in.TURNS", turns),
     ):
         yield turns, begun, released
 
@@ -218,8 +220,8 @@ async def test_a_floods_lookups_do_not_come_before_somebody_elses(with_people: S
 
     readings = Turns(at_once=2, most_waiting=64)
     with (
-        mock.patch("services.registry.sign_in._person_named", waits),
-        mock.patch("services.registry.sign_in.READINGS", readings),
+        mock.patch("services.registry.authentication.sign_in._person_named", waits),
+        mock.patch("services.registry.authentication.sign_in.READINGS", readings),
     ):
         async with asyncio.timeout(30):
             flood = [asyncio.create_task(tried(with_people, f"guess{n}", "guess", **ATTACKER)) for n in range(18)]
@@ -265,7 +267,7 @@ async def test_no_connection_is_held_while_passwords_are_compared(with_people: S
         await released.wait()
         return False
 
-    with mock.patch("services.registry.sign_in.passwords.matches", waits):
+    with mock.patch("services.registry.authentication.sign_in.passwords.matches", waits):
         async with asyncio.timeout(30):
             flood = [
                 asyncio.create_task(sign_in(with_people, username=f"guess{n}", password="guess"))
@@ -292,7 +294,7 @@ async def test_a_guess_compared_while_others_failed_must_wait_as_well(with_peopl
             await released.wait()
         return password == "demo"
 
-    with mock.patch("services.registry.sign_in.passwords.matches", right_one_waits):
+    with mock.patch("services.registry.authentication.sign_in.passwords.matches", right_one_waits):
         async with asyncio.timeout(30):
             right = asyncio.create_task(sign_in(with_people, username="ops", password="demo"))
             await compared.wait()
@@ -326,8 +328,8 @@ async def test_a_password_changed_while_it_is_compared_opens_nothing(
         return True
 
     with (
-        mock.patch("services.registry.sign_in.passwords.matches", matches),
-        mock.patch("services.registry.sign_in.passwords.outdated", return_value=False),
+        mock.patch("services.registry.authentication.sign_in.passwords.matches", matches),
+        mock.patch("services.registry.authentication.sign_in.passwords.outdated", return_value=False),
     ):
         answer = await sign_in(with_people, username="centre", password="demo")
     await connection.close()
@@ -395,7 +397,9 @@ async def test_a_session_ends_by_signing_out_and_by_time(with_people: ServiceUnd
     assert (wrong.status_code, wrong.json()["error"]) == (400, "unsupported_token_type")
     ended = await sign_in(with_people, grant_type="refresh_token", refresh_token=first["refresh_token"])
     assert ended.status_code == 400
-    with mock.patch("services.registry.sign_in.clock.now", return_value=clock.now() + timedelta(days=14)):
+    with mock.patch(
+        "services.registry.authentication.sign_in.clock.now", return_value=clock.now() + timedelta(days=14)
+    ):
         late = await sign_in(with_people, grant_type="refresh_token", refresh_token=other["refresh_token"])
     assert late.status_code == 400
     alive = await sign_in(with_people, grant_type="refresh_token", refresh_token=other["refresh_token"])

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 import time_machine
 
-from services.registry import successions
+from services.registry.organisations import successions
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers

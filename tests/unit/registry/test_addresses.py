@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.registry.addresses import Address, BadAddress, parse_address
+from services.registry.pages.page_addresses import Address, BadAddress, parse_address
 from shared.networks import NETWORKS
 
 with (Path(__file__).parent / "addresses.csv").open(encoding="utf-8", newline="") as _file:

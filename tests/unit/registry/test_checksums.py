@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from services.registry.checksums import inn_fault, ogrn_fault
+from services.registry.schemas.tax_numbers import inn_fault, ogrn_fault
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.registry.folding import fold, retyped, telling
-from services.registry.ranking import Asked
+from services.registry.organisations.name_normalization import fold, retyped, telling
+from services.registry.organisations.search_ranking import Asked
 
 
 @pytest.mark.parametrize(

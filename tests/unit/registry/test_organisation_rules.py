@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.registry.organisation_rules import faults, lies_in
+from services.registry.organisations.validation import faults, lies_in
 
 TODAY = date(2026, 6, 15)
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from services.registry.page_checks import facts
-from services.registry.page_checks.facts import Before
+from services.registry.page_checks import change_detection
+from services.registry.page_checks.change_detection import Before
 from services.registry.schemas.page_checks import PageState, Said
 
 KNOWN: dict[str, Any] = {
@@ -33,18 +33,21 @@ def said(outcome: str = "open", reason: str | None = None, **more: Any) -> Said:
 
 def changed(before: Before, today: Said) -> dict[str, tuple[Any, Any]]:
     """The changes by field."""
-    return {one.field.value: (one.before, one.after) for one in facts.changes(before, today)}
+    return {one.field.value: (one.before, one.after) for one in change_detection.changes(before, today)}
 
 
 def alarmed(before: Before, today: Said) -> dict[str, Any]:
     """The alarms by kind."""
-    return {one.kind: one.data for one in facts.alarms(before, today, facts.changes(before, today))}
+    return {
+        one.kind: one.data
+        for one in change_detection.alarms(before, today, change_detection.changes(before, today))
+    }
 
 
 def test_members_and_posts_move_without_being_a_change() -> None:
     today = said(members=1000, posts_7_days=4)
     assert changed(YESTERDAY, today) == {}
-    assert facts.facts_of(today)["members"] == 1000
+    assert change_detection.facts_of(today)["members"] == 1000
 
 
 def test_what_differs_is_named_with_before_and_after() -> None:
@@ -113,9 +116,9 @@ def test_a_theft_is_suspected_when_two_things_change_together(
     told = alarmed(YESTERDAY, said(**today))
     assert (told["page.stolen"]["signs"] if "page.stolen" in told else None) == signs
     assert ("page.renamed" in told) is bool({"name", "screen_name"} & set(today))
-    assert facts.mark_lost(facts.changes(YESTERDAY, said(**today))) is ("verified" in today)
+    assert change_detection.mark_lost(change_detection.changes(YESTERDAY, said(**today))) is ("verified" in today)
 
 
 def test_a_mark_that_comes_is_no_loss() -> None:
     before = Before("open", KNOWN | {"verified": False})
-    assert not facts.mark_lost(facts.changes(before, said()))
+    assert not change_detection.mark_lost(change_detection.changes(before, said()))

@@ -3,8 +3,8 @@
 import pytest
 
 from bench.region import generate
-from services.registry.checksums import inn_fault, ogrn_fault
-from services.registry.organisation_rules import lies_in
+from services.registry.organisations.validation import lies_in
+from services.registry.schemas.tax_numbers import inn_fault, ogrn_fault
 
 
 def test_it_is_whole_and_the_same_every_time() -> None:

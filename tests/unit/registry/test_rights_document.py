@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.registry.rights_document import MEANINGS, PEOPLE, render
+from services.registry.access.rights_document import MEANINGS, PEOPLE, render
 from shared.auth.callers import RIGHTS, Right, Role
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "access.md"

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from services.registry.sorting import containing, sort_key
-from services.registry.throttle import block_after
+from services.registry.authentication.throttle import block_after
+from services.registry.persistence.sort_keys import containing, sort_key
 
 
 def test_names_fold() -> None:

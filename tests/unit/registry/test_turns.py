@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.registry.turns import QueueFull, Turns
+from services.registry.authentication.fair_queue import QueueFull, Turns
 
 
 class Stage:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from cli.written import replacing_table
 from services.appeals.moderation.training_set import _csv
-from services.registry.csv_answers import csv_answer
-from services.registry.exchange.exporting import csv_chunks
+from services.registry.api.csv_response import csv_answer
+from services.registry.import_export.exporter import csv_chunks
 from shared.tabular.formula_escaping import escaped, harmless, unescaped
 
 SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")

@@ -1,6 +1,6 @@
 """A file with many faults: each is named by its cell, in one answer, and nothing of the file is done."""
 
-from services.registry.checksums import inn_check, ogrn_check
+from services.registry.schemas.tax_numbers import inn_check, ogrn_check
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make

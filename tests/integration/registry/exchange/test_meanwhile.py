@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 from sqlalchemy import select
 
-from services.registry.exchange.known import load
-from services.registry.page_checks.taking import take
+from services.registry.import_export.registry_snapshot import load
+from services.registry.page_checks.apply_results import take
 from services.registry.schemas.page_checks import SaidOfPages
 from shared import clock
 from shared.tables.registry import Page

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from services.registry.exchange.short_names import MAX_ASKED
+from services.registry.import_export.short_name_lookup import MAX_ASKED
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, service_under_test
 from tests.integration.registry.exchange.conftest import csv_file, imported, send

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.registry.exchange.columns import COLUMNS, field_of
+from services.registry.import_export.columns import COLUMNS, field_of
 
 
 @pytest.mark.parametrize(

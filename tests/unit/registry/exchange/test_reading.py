@@ -8,8 +8,8 @@ from unittest import mock
 import openpyxl
 import pytest
 
-from services.registry.exchange import reading
-from services.registry.exchange.reading import read_sheet
+from services.registry.import_export import file_reader
+from services.registry.import_export.file_reader import read_sheet
 from shared.http.problems import Invalid
 
 TEXT = "Код;Наименование;Чужое\r\ns1;Школа № 1;x\r\n\r\ns2;«Ёлочка»;\r\n"
@@ -86,14 +86,14 @@ def test_what_is_no_table_is_refused(content: bytes, reason: str) -> None:
 
 
 def test_empty_rows_do_not_count() -> None:
-    with mock.patch.object(reading, "MAX_ROWS", 3):
+    with mock.patch.object(file_reader, "MAX_ROWS", 3):
         sheet = read_sheet(("Наименование;Вид\n" + ";\n" * 500 + "Школа\nКлуб\n" + "\n" * 500).encode())
     assert [line.number for line in sheet.lines] == [502, 503]
 
 
 def test_a_file_has_a_size() -> None:
     content = ("Наименование\n" + "\n" * 50 + "Школа\n" * 3).encode()
-    with mock.patch.object(reading, "MAX_ROWS", 3), pytest.raises(Invalid, match="more than 3 rows"):
+    with mock.patch.object(file_reader, "MAX_ROWS", 3), pytest.raises(Invalid, match="more than 3 rows"):
         read_sheet(content)
-    with mock.patch.object(reading, "MAX_UNPACKED", 100), pytest.raises(Invalid, match="unpacks to more"):
+    with mock.patch.object(file_reader, "MAX_UNPACKED", 100), pytest.raises(Invalid, match="unpacks to more"):
         read_sheet(workbook(["Наименование"], ["Школа"]))

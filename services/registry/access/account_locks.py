@@ -1,0 +1,46 @@
+"""Locks: a person who may not sign in until somebody unlocks them."""
+
+from uuid import UUID
+
+from services.registry.access import access_events, people
+from services.registry.access.access_scope import check_hold, check_rights
+from services.registry.authentication import sessions, throttle
+from services.registry.persistence import versioned_update
+from shared import clock
+from shared.auth.callers import Caller, Role
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict
+from shared.tables.registry import Person
+
+
+async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: str) -> Person:
+    """Lock the person and end all their sessions.
+
+    Raises `NotFound`, `Forbidden`, or `Conflict` for oneself and for who is locked already.
+    """
+    found = await people.one(session, caller, person_id, lock=True)
+    check_hold(caller, found)
+    if str(person_id) == caller.subject:
+        raise Conflict("Nobody locks themselves out: ask a colleague")
+    if found.locked_at is not None:
+        raise Conflict("The person is locked already")
+    versioned_update.apply(found, {"locked_at": clock.now(), "locked_reason": reason})
+    await session.flush()
+    await sessions.end_all(session, person_id)
+    await access_events.tell(session, "person.changed", found, caller.actor, ["locked_at"])
+    return found
+
+
+async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Person:
+    """Let the person sign in again, wrong passwords forgotten; no change for who is not locked.
+
+    Raises `NotFound`, `Forbidden`.
+    """
+    found = await people.one(session, caller, person_id, lock=True)
+    check_hold(caller, found)
+    check_rights(caller, Role(found.role))
+    changed = versioned_update.apply(found, {"locked_at": None, "locked_reason": None})
+    await session.flush()
+    await access_events.tell(session, "person.changed", found, caller.actor, set(changed) - {"locked_reason"})
+    await throttle.forget(session, found.username)
+    return found

@@ -1,0 +1,128 @@
+"""API clients: systems that sign in with a secret of their own."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registry.access import access_events
+from services.registry.access.access_scope import check_hold, check_place, check_rights
+from services.registry.authentication import client_secrets
+from services.registry.persistence import versioned_update
+from services.registry.schemas.clients import ClientChange, ClientNew
+from shared import clock
+from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
+from shared.auth.callers import RIGHTS, Caller, Role
+from shared.database.sessions import WriteSession
+from shared.http.problems import Invalid, NotFound
+from shared.tables.registry import ApiClient
+
+
+async def listed(
+    session: AsyncSession, caller: Caller, *, organisation_id: UUID | None, active: bool, paging: Paging
+) -> list[ApiClient]:
+    """Clients that the caller sees, newest first, one more than the limit."""
+    query = (
+        select(ApiClient)
+        .where(caller.scope(ApiClient.organisation_id), ApiClient.active == active)
+        .order_by(ApiClient.created_at.desc(), ApiClient.id.desc())
+        .limit(paging.limit + 1)
+    )
+    if organisation_id is not None:
+        query = query.where(ApiClient.organisation_id == organisation_id)
+    after = paging.after((ApiClient.created_at, ApiClient.id), (datetime.fromisoformat, UUID))
+    return list(await session.scalars(query if after is None else query.where(after)))
+
+
+async def one(session: AsyncSession, caller: Caller, client_id: UUID) -> ApiClient:
+    """The client. Raises `NotFound` for none, or another's."""
+    found = await session.scalar(
+        select(ApiClient).where(ApiClient.id == client_id, caller.scope(ApiClient.organisation_id))
+    )
+    if found is None:
+        raise NotFound("There is no such client")
+    return found
+
+
+async def _standing(session: WriteSession, caller: Caller, client_id: UUID) -> ApiClient:
+    found = await session.scalar(
+        select(ApiClient)
+        .where(ApiClient.id == client_id, ApiClient.active, caller.scope(ApiClient.organisation_id))
+        .with_for_update()
+    )
+    if found is None:
+        raise NotFound("There is no such client, or it was removed")
+    check_hold(caller, found)
+    return found
+
+
+async def register(session: WriteSession, caller: Caller, new: ClientNew) -> tuple[ApiClient, str]:
+    """A new client and its secret, which is kept as a digest alone. Raises `Invalid`, `Forbidden`."""
+    await check_place(session, caller, new.role, new.organisation_id, beneath=new.beneath)
+    _check_limits(caller, new.role, new.scopes, new.expires_at)
+    client = ApiClient(
+        name=new.name,
+        role=new.role.value,
+        organisation_id=new.organisation_id,
+        beneath=new.beneath,
+        scopes=new.scopes,
+        expires_at=new.expires_at,
+    )
+    session.add(client)
+    await session.flush()
+    return client, await client_secrets.issue(session, client.id)
+
+
+async def change(
+    session: WriteSession, caller: Caller, client_id: UUID, wanted: ClientChange, version: int | None
+) -> ApiClient:
+    """Change what was given. Raises `NotFound`, `Forbidden`, `PreconditionFailed`, `Invalid`."""
+    found = await _standing(session, caller, client_id)
+    check_version(found.version, version)
+    values = wanted.changes()
+    role, scopes = Role(found.role), values.get("scopes", found.scopes)
+    if "beneath" in values:
+        await check_place(session, caller, role, found.organisation_id, beneath=values["beneath"])
+    _check_limits(caller, role, scopes, values.get("expires_at"))
+    changed = versioned_update.apply(found, values)
+    await session.flush()
+    await access_events.tell(session, "client.changed", found, caller.actor, changed)
+    return found
+
+
+async def rotate(
+    session: WriteSession, caller: Caller, client_id: UUID, overlap: timedelta
+) -> tuple[ApiClient, str]:
+    """A new secret; those before it end after `overlap`. Raises `NotFound`, `Forbidden`, `Conflict`."""
+    found = await _standing(session, caller, client_id)
+    # Its secret opens what its rights allow, so whoever gets one must be free to give those.
+    _check_limits(caller, Role(found.role), found.scopes, None)
+    return found, await client_secrets.rotate(session, found.id, overlap)
+
+
+async def end_secret(session: WriteSession, caller: Caller, client_id: UUID, secret_id: UUID) -> None:
+    """One secret of the client works no longer. Raises `NotFound`."""
+    found = await _standing(session, caller, client_id)
+    await client_secrets.end(session, found.id, secret_id)
+
+
+async def remove(session: WriteSession, caller: Caller, client_id: UUID) -> None:
+    """The client may no longer sign in; its row stays, for what it did. Raises `NotFound`."""
+    found = await _standing(session, caller, client_id)
+    found.active = False
+    found.version += 1
+    await session.flush()
+    await access_events.tell(session, "client.changed", found, caller.actor, ["active"])
+
+
+def _check_limits(caller: Caller, role: Role, scopes: Sequence[str] | None, expires_at: datetime | None) -> None:
+    """Raise `Invalid` for scopes that the role lacks and a past expiry, `Forbidden` for more than the caller's."""
+    for index, scope in enumerate(scopes or ()):
+        if scope not in RIGHTS[role]:
+            raise Invalid.field(f"/scopes/{index}", f"The role «{role}» has no right «{scope}»")
+    check_rights(caller, role, scopes)
+    if expires_at is not None and expires_at <= clock.now():
+        raise Invalid.field("/expires_at", "This moment is past")

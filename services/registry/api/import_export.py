@@ -1,0 +1,138 @@
+"""The registry as a file: importing one, and writing it out."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+
+from services.registry.api.common import COMMON, Editor, Reader
+from services.registry.import_export import exporter, short_name_lookup
+from services.registry.import_export.importer import ImportRefused, import_file, read_file
+from services.registry.schemas.import_export import ImportReport
+from shared.api.idempotency import IdempotencyDep, once
+from shared.http.problems import (
+    Conflict,
+    InFlight,
+    Invalid,
+    KeyReused,
+    TooLarge,
+    Unavailable,
+    UpstreamFailed,
+    responses,
+)
+from shared.service import Reading, ServiceDep, Writing
+from shared.tables.common import RegistryIdempotency
+
+router = APIRouter(prefix="/organisations", tags=["import and export"], responses=COMMON)
+
+PATH = "/api/v1/organisations/import"
+CSV = "text/csv"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_FILE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "CSV (any delimiter of spreadsheets, UTF-8 or Windows-1251) or XLSX; told apart by content",
+        "content": {
+            CSV: {
+                "schema": {"type": "string"},
+                "example": "Код,Наименование,Вид,Ссылка ВК\nschool71,Школа № 71,учреждение,https://vk.com/club101\n",
+            },
+            XLSX: {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+# What `curl -d` and `-F` and a browser's form send: the file is wrapped, or its lines are gone.
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+ASKED = {"dry_run", "resolve"}
+_WRITTEN: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The table",
+        "content": {
+            CSV: {"schema": {"type": "string"}},
+            XLSX: {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+@router.post(
+    "/import",
+    summary="Import organisations and pages",
+    openapi_extra=_FILE,
+    responses=responses(Conflict, InFlight, TooLarge, Unavailable, UpstreamFailed)
+    | responses(Invalid, ImportRefused, KeyReused),
+)
+async def import_organisations(
+    *,
+    request: Request,
+    session: Writing,
+    caller: Editor,
+    key: IdempotencyDep,
+    response: Response,
+    service: ServiceDep,
+    dry_run: Annotated[bool, Query(description="Only say what the import would do")] = False,
+    resolve: Annotated[
+        bool, Query(description="Ask the networks for the ids of up to 50 pages given by a short name alone")
+    ] = False,
+) -> ImportReport:
+    """Bring the registry to what the file says, all of it or nothing; what it does not mention stays.
+
+    A file with a cell that cannot be taken is refused with 422, and `refused` names each such cell; a dry run
+    answers 200 with the same list. The same file again changes nothing.
+    """
+    _check_asked(request)
+    file = await read_file(await request.body())
+    resolved: short_name_lookup.ShortNames = {}
+    if resolve:
+        # No connection is held while the networks are asked.
+        async with service.database.read() as looking:
+            waiting = await short_name_lookup.unknown(looking, file.drafts)
+        resolved = await short_name_lookup.ask(service.client(), waiting, file.faults, act=caller.actor)
+
+    async def work() -> ImportReport:
+        return await import_file(session, file, dry_run=dry_run, actor=caller.actor, resolved=resolved)
+
+    if dry_run:
+        return await work()
+    return await once(
+        session,
+        RegistryIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=ImportReport,
+        work=work,
+        status=200,
+    )
+
+
+def _check_asked(request: Request) -> None:
+    """Raise `Invalid` where a mistake in the request would import something else, or in earnest."""
+    if request.headers.get("content-type", "").lower().startswith(FORMS):
+        raise Invalid("Send the file itself as the body (`curl --data-binary @FILE`) as text/csv, not as a form")
+    # `dryrun` for `dry_run` would write.
+    if unknown := sorted(set(request.query_params) - ASKED):
+        raise Invalid.field(f"query/{unknown[0]}", "There is no such parameter")
+
+
+@router.get(
+    "/export", summary="Organisations and pages as a file", response_class=StreamingResponse, responses=_WRITTEN
+)
+async def export_organisations(
+    session: Reading,
+    _caller: Reader,
+    form: Annotated[Literal["csv", "xlsx"], Query(alias="format")] = "csv",
+    headings: Annotated[exporter.Headings, Query(description="English field names, or Russian headings")] = "en",
+) -> Response:
+    """Every organisation with its names and pages; imported into an empty system it gives the same file again.
+
+    Calendars are named, not held: make them before. Steps, checks and successions of pages are not part of it.
+    """
+    registry = await exporter.read_registry(session)
+    rows = exporter.table(registry, headings)
+    saved = {"Content-Disposition": f'attachment; filename="organisations.{form}"'}
+    if form == "xlsx":
+        return Response(await run_in_threadpool(exporter.xlsx, rows), media_type=XLSX, headers=saved)
+    chunks = iterate_in_threadpool(exporter.csv_chunks(rows))
+    return StreamingResponse(chunks, media_type=CSV, headers=saved)

@@ -1,0 +1,95 @@
+"""Secrets of API clients: random, kept as digests. While one is changed for another, both work."""
+
+import secrets
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registry.authentication import passwords
+from shared import clock
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, NotFound
+from shared.tables.registry import ApiClient, ClientSecret
+
+# A program that makes secrets in a loop is stopped before it fills the table.
+MOST = 5
+REMEMBERED = timedelta(days=30)
+
+
+def living(now: datetime) -> ColumnElement[bool]:
+    """The secrets that work at this moment."""
+    return or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > now)
+
+
+async def of_clients(session: AsyncSession, client_ids: Collection[UUID]) -> dict[UUID, list[ClientSecret]]:
+    """The living secrets of each client, newest first."""
+    rows = await session.scalars(
+        select(ClientSecret)
+        .where(ClientSecret.client_id.in_(client_ids), living(clock.now()))
+        .order_by(ClientSecret.created_at.desc(), ClientSecret.id.desc())
+    )
+    found: dict[UUID, list[ClientSecret]] = {client_id: [] for client_id in client_ids}
+    for row in rows:
+        found[row.client_id].append(row)
+    return found
+
+
+async def issue(session: WriteSession, client_id: UUID) -> str:
+    """A new secret of the client, told here and never again."""
+    secret = passwords.random_secret()
+    session.add(ClientSecret(client_id=client_id, digest=passwords.digest(secret)))
+    await session.flush()
+    return secret
+
+
+async def rotate(session: WriteSession, client_id: UUID, overlap: timedelta) -> str:
+    """A new secret; those before it work for `overlap` more. The caller holds the client's row.
+
+    Raises `Conflict` when too many work already.
+    """
+    now = clock.now()
+    standing = (await of_clients(session, [client_id]))[client_id]
+    if len(standing) >= MOST:
+        raise Conflict(f"{MOST} secrets work already: end one of them first")
+    for row in standing:
+        row.expires_at = now + overlap if row.expires_at is None else min(row.expires_at, now + overlap)
+    return await issue(session, client_id)
+
+
+async def end(session: WriteSession, client_id: UUID, secret_id: UUID) -> None:
+    """The secret works no longer. Raises `NotFound`."""
+    now = clock.now()
+    found = await session.scalar(
+        select(ClientSecret).where(ClientSecret.id == secret_id, ClientSecret.client_id == client_id, living(now))
+    )
+    if found is None:
+        raise NotFound("The client has no such secret, or it works no longer")
+    found.expires_at = now
+    await session.flush()
+
+
+async def use(session: WriteSession, client_id: UUID, secret: str) -> bool:
+    """Whether this is a living secret of the client; remembers when it was used."""
+    now, shown = clock.now(), passwords.digest(secret)
+    rows = await session.execute(
+        select(ClientSecret.id, ClientSecret.digest).where(ClientSecret.client_id == client_id, living(now))
+    )
+    used = [row.id for row in rows if secrets.compare_digest(row.digest, shown)]
+    if not used:
+        return False
+    await session.execute(update(ClientSecret).where(ClientSecret.id.in_(used)).values(last_used_at=now))
+    # A use is no change of the client.
+    await session.execute(
+        update(ApiClient)
+        .where(ApiClient.id == client_id)
+        .values(last_used_at=now, updated_at=ApiClient.updated_at)
+    )
+    return True
+
+
+async def forget_expired(session: WriteSession) -> None:
+    """Delete secrets that ended a month ago."""
+    await session.execute(delete(ClientSecret).where(ClientSecret.expires_at < clock.now() - REMEMBERED))

@@ -1,0 +1,49 @@
+"""People whom an external issuer vouches for: what its tokens mean here."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from services.registry.authentication import sign_in
+from shared.auth.identity import Find
+from shared.auth.oidc import Verified
+from shared.database.sessions import WriteSession
+from shared.service import Service
+from shared.tables.registry import Person
+
+
+async def find(session: WriteSession, issuer: str, subject: str, signed_in_at: datetime) -> dict[str, Any] | None:
+    """The claims of the person of that name at that issuer; None when nobody has access under it, or is locked.
+
+    Remembers when they last signed in.
+    """
+    person = await session.scalar(
+        select(Person).where(
+            Person.issuer == issuer,
+            Person.external_subject == subject,
+            Person.active,
+            Person.locked_at.is_(None),
+        )
+    )
+    if person is None:
+        return None
+    if person.last_sign_in_at is None or person.last_sign_in_at < signed_in_at:
+        await sign_in.note_sign_in(session, person.id, signed_in_at)
+    return {
+        "sub": str(person.id),
+        "name": person.full_name,
+        "role": person.role,
+        "org": str(person.organisation_id) if person.organisation_id else None,
+        "beneath": person.beneath,
+    }
+
+
+def directly(service: Service) -> Find:
+    """Registry itself asks nobody: it has the people."""
+
+    async def found(verified: Verified) -> dict[str, Any] | None:
+        async with service.database.write() as session:
+            return await find(session, verified.issuer, verified.subject, verified.signed_in_at)
+
+    return found

@@ -1,0 +1,266 @@
+"""Signing in after OAuth 2: who shows a password, a refresh token or a client's secret gets an access token.
+
+An access token lives 15 minutes and cannot be taken back; a session lives on by refresh tokens of 14 days, each
+good for one use. Within 30 seconds the same one gives the same successor again, for two tabs of a browser refresh
+at once; later it means that someone copied it: the whole session ends.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registry.authentication import client_secrets, passwords, sessions, throttle
+from services.registry.authentication.fair_queue import QueueFull, Turns
+from services.registry.authentication.throttle import Attempt
+from shared import clock, security_log
+from shared.audit import recorder
+from shared.auth import tokens
+from shared.auth.callers import RIGHTS, Role
+from shared.database.sessions import Database, WriteSession
+from shared.http.client_address import counted_address
+from shared.tables.registry import ApiClient, Person, RefreshToken
+
+ACCESS_LIFETIME = timedelta(minutes=15)
+# Each comparison takes a core and 64 MiB for some 50 ms.
+TURNS = Turns(at_once=passwords.AT_ONCE, most_waiting=64)
+# Reading what is known of an attempt is cheap, but a flood's readings would all come before anybody else's.
+READINGS = Turns(at_once=2, most_waiting=256)
+FULL_RETRY_SECONDS = 2
+DEMO_PASSWORD = "demo"  # noqa: S105 — known to everybody on purpose; refused in production
+
+
+class Refused(Exception):  # noqa: N818 — reads better where it is raised
+    """A refusal in OAuth's words (RFC 6749, 5.2): `error` is its code, `description` is for people."""
+
+    def __init__(self, error: str, description: str, *, status: int = 400, retry_after: int | None = None) -> None:
+        super().__init__(description)
+        self.error = error
+        self.description = description
+        self.status = status
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Issued:
+    """What a sign-in gives. Clients get no refresh token: they sign in again."""
+
+    access_token: str
+    refresh_token: str | None
+    scope: str | None = None
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """Signs people's tokens. In production the demo's password opens nothing; without `passwords`, none does."""
+
+    signer: tokens.Signer
+    production: bool
+    passwords: bool = True
+
+    @classmethod
+    def load(cls, keys_dir: Path, *, production: bool, passwords: bool) -> "Issuer":
+        """The issuer with the key of `keys_dir`, read at each start and each sign-in: keys may be changed."""
+        key = tokens.read_key(keys_dir / "people.jwk")
+        return cls(tokens.Signer(tokens.PEOPLE_ISSUER, key), production, passwords)
+
+    def successor(self, refresh_token: str) -> str:
+        """The token that follows a refresh token: always the same; only who has the issuer's key finds it."""
+        private = str(self.signer.key.as_dict(private=True)["d"])
+        return passwords.derived_secret(private, f"refresh token\n{refresh_token}")
+
+    def access_token(
+        self, who: Person | ApiClient, *, scope: str | None = None, session_id: UUID | None = None
+    ) -> str:
+        """A token with the claims that `shared.auth.callers` reads."""
+        return self.signer.sign(
+            str(who.id),
+            tokens.PEOPLE_AUDIENCE,
+            ACCESS_LIFETIME,
+            name=who.full_name if isinstance(who, Person) else who.name,
+            role=who.role,
+            org=str(who.organisation_id) if who.organisation_id else None,
+            beneath=who.beneath or None,
+            scope=scope,
+            sid=str(session_id) if session_id else None,
+        )
+
+
+def normal_username(username: str) -> str:
+    """User names are told apart without case."""
+    return username.strip().lower()
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What came of comparing a password with what was stored when the comparing began.
+
+    `renewed` is the hash to store instead, where today's parameters are stronger.
+    """
+
+    attempt: Attempt
+    person_id: UUID | None
+    stored: str | None
+    good: bool
+    renewed: str | None
+
+
+async def compare(
+    database: Database, issuer: Issuer, username: str, password: str, came_from: str | None
+) -> Compared:
+    """Compare a password, which takes long: no connection is held meanwhile, so that guessing stops nobody's work.
+
+    Raises `Refused` for a name that must wait, and with 429 when too many wait to be compared.
+    """
+    name, address = normal_username(username), counted_address(came_from)
+    try:
+        async with READINGS.turn(address, name, known=False), database.read() as session:
+            person = await _person_named(session, name)
+            seen = [] if person is None else await sessions.addresses(session, person.id)
+            attempt = Attempt.of(name, came_from, seen)
+            await _refuse_blocked(session, attempt, clock.now())
+        stored = person.password_hash if person is not None and person.active else None
+        async with TURNS.turn(address, name, known=attempt.known):
+            good = await passwords.matches(stored, password)
+    except QueueFull:
+        security_log.tell("sign_in_throttled", reason="queue", came_from=address)
+        raise Refused(
+            "temporarily_unavailable",
+            f"Too many sign in at once; try again in {FULL_RETRY_SECONDS} s",
+            status=429,
+            retry_after=FULL_RETRY_SECONDS,
+        ) from None
+    if issuer.production and password == DEMO_PASSWORD:
+        good = False
+    renewed = await passwords.hashed(password) if good and stored and passwords.outdated(stored) else None
+    return Compared(attempt, person.id if person is not None else None, stored, good, renewed)
+
+
+async def by_password(
+    session: WriteSession, issuer: Issuer, compared: Compared, origin: sessions.Origin
+) -> Issued:
+    """A new session of a person. Raises `Refused`; what it counted must be committed all the same."""
+    now = clock.now()
+    # Again: else guesses sent all at once would all be answered before the first is counted.
+    await _refuse_blocked(session, compared.attempt, now)
+    if not compared.good or compared.person_id is None:
+        await throttle.note_failure(session, compared.attempt, now)
+        _tell("sign_in_failed", compared, reason="password")
+        raise Refused("invalid_grant", "The user name or the password is wrong")
+    # What was changed meanwhile counts.
+    current = await sessions.held(session, compared.person_id)
+    if current is None or not current.active or current.password_hash != compared.stored:
+        raise Refused("invalid_grant", "The user name or the password is wrong")
+    await throttle.note_success(session, compared.attempt)
+    if current.locked_at is not None:
+        _tell("sign_in_failed", compared, reason="locked")
+    _refuse_locked(current)
+    if compared.renewed is not None:
+        current.password_hash = compared.renewed
+    await note_sign_in(session, current.id, now)
+    session_id, refresh_token = await sessions.begin(session, current.id, origin)
+    _tell("signed_in", compared)
+    return Issued(issuer.access_token(current, session_id=session_id), refresh_token)
+
+
+def _tell(event: str, compared: Compared, **more: str) -> None:
+    # People type passwords into the field for names: a name that is nobody's is not told.
+    name = None if compared.person_id is None else compared.attempt.username
+    person_id = None if compared.person_id is None else str(compared.person_id)
+    security_log.tell(event, name=name, person_id=person_id, came_from=compared.attempt.address, **more)
+
+
+async def _refuse_blocked(session: AsyncSession, attempt: Attempt, now: datetime) -> None:
+    wait = await throttle.blocked_for(session, attempt, now)
+    if wait:
+        security_log.tell("sign_in_throttled", reason="blocked", came_from=attempt.address)
+        seconds = int(wait.total_seconds()) + 1
+        raise Refused(
+            "temporarily_unavailable",
+            f"Too many wrong passwords; try again in {seconds} s",
+            retry_after=seconds,
+        )
+
+
+def _refuse_locked(person: Person) -> None:
+    # Only who knows the password learns it.
+    if person.locked_at is not None:
+        raise Refused("invalid_grant", "The person is locked: ask who gives access to unlock them")
+
+
+async def note_sign_in(session: WriteSession, person_id: UUID, at: datetime) -> None:
+    """Remember when the person last signed in: no change of the person."""
+    await session.execute(
+        update(Person)
+        .where(Person.id == person_id)
+        .values(last_sign_in_at=at, updated_at=Person.updated_at)
+        .execution_options(synchronize_session=False)
+    )
+    await recorder.record(session, Person)
+
+
+async def _person_named(session: AsyncSession, name: str) -> Person | None:
+    if "\x00" in name:  # which Postgres cannot even compare
+        return None
+    found: Person | None = await session.scalar(select(Person).where(Person.username == name))
+    return found
+
+
+async def by_refresh(session: WriteSession, issuer: Issuer, token: str, origin: sessions.Origin) -> Issued:
+    """Continue a session: the token is used up and its successor given, the same again for a short while.
+
+    Raises `Refused`; when the token was used longer ago, or its successor was, the session is ended, which must be
+    committed.
+    """
+    digest = passwords.digest(token)
+    person_id = await session.scalar(select(RefreshToken.person_id).where(RefreshToken.digest == digest))
+    person = None if person_id is None else await sessions.held(session, person_id)
+    # Read while the person is held: of two that come at once the second sees the first's use.
+    found = await session.scalar(select(RefreshToken).where(RefreshToken.digest == digest))
+    if found is None or person is None or found.revoked_at is not None or found.expires_at <= clock.now():
+        raise Refused("invalid_grant", "The refresh token is unknown, expired or revoked")
+    successor = issuer.successor(token)
+    again = found.used_at is not None and await sessions.lately_continued(session, found, successor)
+    if found.used_at is not None and not again:
+        # Somebody copied it: of all that signing in does, this alone stands in the trail.
+        recorder.act_as(session, str(person.id))
+        security_log.tell("refresh_token_reused", person_id=str(person.id), session_id=str(found.session_id))
+        await sessions.end_by_token(session, token)
+        raise Refused("invalid_grant", "The refresh token was used before: its session is revoked, sign in again")
+    if not person.active:
+        raise Refused("invalid_grant", "The person may no longer sign in")
+    _refuse_locked(person)
+    if not again:
+        await sessions.go_on(session, found, successor, origin)
+    return Issued(issuer.access_token(person, session_id=found.session_id), successor)
+
+
+async def by_client(
+    session: WriteSession, issuer: Issuer, client_id: str, secret: str, wanted: str | None = None
+) -> Issued:
+    """A token for a system, narrowed to the scope it wanted. Raises `Refused`, with 401 for a bad client."""
+    try:
+        found = await session.get(ApiClient, UUID(client_id))
+    except ValueError:
+        found = None
+    good = found is not None and await client_secrets.use(session, found.id, secret)
+    expired = found is not None and found.expires_at is not None and found.expires_at <= clock.now()
+    if found is None or not good or not found.active or expired:
+        security_log.tell("sign_in_failed", client_id=None if found is None else str(found.id), reason="client")
+        raise Refused("invalid_client", "The client is unknown, expired, or its secret is wrong", status=401)
+    scope = _scope(found, wanted)
+    security_log.tell("signed_in", client_id=str(found.id))
+    return Issued(issuer.access_token(found, scope=scope), None, scope)
+
+
+def _scope(client: ApiClient, wanted: str | None) -> str | None:
+    held = None if client.scopes is None else set(client.scopes)
+    if wanted is None:
+        return None if held is None else " ".join(sorted(held))
+    asked = set(wanted.split())
+    if strange := sorted(asked - (RIGHTS[Role(client.role)].keys() if held is None else held)):
+        raise Refused("invalid_scope", f"The client has no right «{strange[0][:100]}»")
+    return " ".join(sorted(asked))

@@ -1,0 +1,153 @@
+"""Working calendars: the region's, and those of organisations that work otherwise, laid over it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registry.persistence import versioned_update
+from services.registry.schemas.calendars import CalendarChange, CalendarNew, Weekday
+from services.registry.schemas.calendars import CalendarDay as DayGiven
+from shared import calendars
+from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
+from shared.clock import REGION_ZONE
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Invalid, NotFound
+from shared.tables.registry import Calendar, CalendarDay
+from shared.working_time import WorkingCalendar
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A calendar's row and what it says, its base's days among them."""
+
+    row: Calendar
+    working: WorkingCalendar
+
+
+async def listed(session: AsyncSession, paging: Paging) -> list[Calendar]:
+    """Calendars, newest first, one more than the limit."""
+    query = select(Calendar).order_by(Calendar.created_at.desc(), Calendar.id.desc()).limit(paging.limit + 1)
+    after = paging.after((Calendar.created_at, Calendar.id), (datetime.fromisoformat, UUID))
+    return list(await session.scalars(query if after is None else query.where(after)))
+
+
+async def one(session: AsyncSession, calendar_id: UUID) -> Whole:
+    """A calendar with its days. Raises `NotFound`."""
+    rows = await calendars.rows_of(session, [calendar_id])
+    if calendar_id not in rows:
+        raise NotFound("There is no such calendar")
+    return Whole(rows[calendar_id], (await calendars.working(session, rows))[calendar_id])
+
+
+async def register(session: WriteSession, new: CalendarNew, actor: str) -> Whole:
+    """A new calendar on top of the one it names, else of the region's. Raises `Invalid`."""
+    base = await _base(session, new)
+    if new.weekly is None and base is None:
+        raise Invalid.field("/weekly", "A calendar that lies on no other needs a week")
+    weekly = base.weekly if base and new.weekly is None else _week(new.weekly or {})
+    zone = new.time_zone or (base.time_zone if base else REGION_ZONE.key)
+    calendar = Calendar(name=new.name, time_zone=zone, weekly=weekly, base_id=base.id if base else None)
+    session.add(calendar)
+    await session.flush()
+    await emit(session, _event("calendar.registered", calendar, actor, {}))
+    return await one(session, calendar.id)
+
+
+def _week(given: Mapping[Weekday, Sequence[tuple[str, str]]]) -> dict[str, Any]:
+    known = {str(weekday): [list(pair) for pair in intervals] for weekday, intervals in given.items()}
+    return {str(day): known.get(str(day), []) for day in range(1, 8)}
+
+
+async def change(
+    session: WriteSession, calendar_id: UUID, wanted: CalendarChange, version: int | None, actor: str
+) -> Whole:
+    """Change what was given. Raises `NotFound`, `PreconditionFailed`.
+
+    Deadlines that were computed before stay as they are; calendars on top keep their own week and zone.
+    """
+    found = await _locked(session, calendar_id, version)
+    values = wanted.changes()
+    if wanted.weekly is not None:
+        values["weekly"] = _week(wanted.weekly)
+    if changed := versioned_update.apply(found, values):
+        await session.flush()
+        await emit(session, _event("calendar.changed", found, actor, {"changed": changed}))
+    return await one(session, calendar_id)
+
+
+async def _locked(session: WriteSession, calendar_id: UUID, version: int | None) -> Calendar:
+    found = await session.get(Calendar, calendar_id, with_for_update=True)
+    if found is None:
+        raise NotFound("There is no such calendar")
+    check_version(found.version, version)
+    return found
+
+
+async def _base(session: AsyncSession, new: CalendarNew) -> Calendar | None:
+    if new.on_the_regions:
+        return await session.scalar(select(Calendar).where(Calendar.is_default))
+    if new.base_id is None:
+        return None
+    found = await session.get(Calendar, new.base_id)
+    if found is None:
+        raise Invalid.field("/base_id", "There is no such calendar")
+    return found
+
+
+async def replace_days(
+    session: WriteSession,
+    calendar_id: UUID,
+    *,
+    start: date,
+    end: date,
+    days: Iterable[DayGiven],
+    version: int | None,
+    actor: str,
+) -> Whole:
+    """Make the calendar's own days between two dates exactly those given. Raises `NotFound`, `PreconditionFailed`.
+
+    Nothing changes, the version included, when they are so already. Deadlines that were computed before stay as
+    they are; new ones follow the new days.
+    """
+    found = await _locked(session, calendar_id, version)
+    wanted = {given.day: ([list(pair) for pair in given.intervals], given.title) for given in days}
+    between = select(CalendarDay).where(
+        CalendarDay.calendar_id == calendar_id, CalendarDay.day.between(start, end)
+    )
+    changed = False
+    for row in list(await session.scalars(between)):
+        kept = wanted.pop(row.day, None)
+        if kept == (row.intervals, row.title):
+            continue
+        changed = True
+        if kept is None:
+            await session.delete(row)
+        else:
+            row.intervals, row.title = kept
+    if wanted or changed:
+        session.add_all(
+            CalendarDay(calendar_id=calendar_id, day=day, intervals=intervals, title=title)
+            for day, (intervals, title) in wanted.items()
+        )
+        found.version += 1
+        await session.flush()
+        data = {"start": start.isoformat(), "end": end.isoformat()}
+        await emit(session, _event("calendar.changed", found, actor, data))
+    return await one(session, calendar_id)
+
+
+def _event(kind: str, calendar: Calendar, actor: str, data: dict[str, Any]) -> NewEvent:
+    return NewEvent(
+        type=kind,
+        subject_id=calendar.id,
+        organisation_id=None,
+        actor=actor,
+        data={"version": calendar.version, **data},
+    )

@@ -1,0 +1,43 @@
+"""Days as they go out."""
+
+from datetime import UTC, date, datetime, time
+
+from icalendar import Calendar, Event
+
+from services.registry.calendars.calendars import Whole
+from shared.working_time import A_DAY
+
+MEDIA_TYPE = "text/calendar"
+
+
+def written(whole: Whole, *, own: bool = False) -> bytes:
+    """The calendar's special days as a file, those of its base too unless only its `own` are asked for."""
+    feed = Calendar.new(name=whole.row.name, prodid="-//Gospablik//Working calendars//RU", uid=str(whole.row.id))
+    feed["X-WR-CALNAME"] = feed["NAME"]
+    days = sorted(whole.working.exceptions) if own else whole.working.special_days()
+    for day in days:
+        special = whole.working.exception(day)
+        if special is None:
+            continue
+        zone = whole.working.zone
+        moments: list[tuple[date, date]] = [
+            (
+                datetime.combine(day, start, zone),
+                datetime.combine(day + A_DAY if end == time.min else day, end, zone),
+            )
+            for start, end in special.intervals
+        ] or [(day, day + A_DAY)]
+        for place, (start, end) in enumerate(moments):
+            event = Event()
+            event.add("uid", f"{day:%Y%m%d}-{place}@{whole.row.id}")
+            event.add("dtstamp", whole.row.updated_at.astimezone(UTC))
+            event.add("dtstart", start)
+            event.add("dtend", end)
+            event.add("summary", special.title)
+            event.add("transp", "TRANSPARENT")
+            event.add("categories", ["Рабочее время" if special.intervals else "Выходной день"])
+            feed.add_component(event)
+    if days:
+        feed.add_missing_timezones(first_date=days[0], last_date=days[-1] + A_DAY)
+    file: bytes = feed.to_ical()
+    return file

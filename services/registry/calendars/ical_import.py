@@ -1,0 +1,129 @@
+"""Days as they come in: every faulty event is named."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from threading import Lock
+from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
+
+from icalendar import Calendar
+from icalendar.timezone import tzp
+from pydantic import ValidationError
+
+from services.registry.calendars.ical_events import Fault, Interval, one_line, times, title
+from services.registry.schemas.calendars import MAX_DAYS, CalendarDay
+from shared.http.problems import FieldError, Invalid
+
+SHOWN_FAULTS = 100
+_PARSING = Lock()
+# Where an event says what a day is made of.
+PROPERTIES = {"day": "DTSTART", "intervals": "DTSTART", "title": "SUMMARY"}
+
+
+@dataclass
+class _Day:
+    """What the events of one date say; `place` is that of the first."""
+
+    place: int
+    off: bool = False
+    intervals: set[Interval] = field(default_factory=set)
+    titles: list[str] = field(default_factory=list)
+
+    def add(self, interval: Interval | None, title: str) -> None:
+        """One more event says this of the date."""
+        if interval is None:
+            self.off = True
+        else:
+            self.intervals.add(interval)
+        if title not in self.titles:
+            self.titles.append(title)
+
+
+@dataclass
+class Found:
+    """The days of a file in order, and where each stands in it."""
+
+    days: list[CalendarDay]
+    places: dict[date, int]
+
+    def within(self, start: date | None, end: date | None) -> tuple[date, date]:
+        """The time that the file is about: as given, else the whole years of its days. Raises `Invalid`."""
+        named = [found.day for found in self.days]
+        if not named and not (start and end):
+            raise Invalid.field("/VEVENT", "The file names no day: say by start and end when there are none")
+        start = start or date((min(named, default=end) or date.min).year, 1, 1)
+        end = end or date((max(named, default=start) or date.max).year, 12, 31)
+        if end < start:
+            raise Invalid.field("query/end", "before the start")
+        errors = [
+            FieldError(
+                pointer=f"/VEVENT/{self.places[day]}/DTSTART", detail=f"{day} is not between {start} and {end}"
+            )
+            for day in named
+            if not start <= day <= end
+        ]
+        if errors:
+            raise Invalid("The file names days of another time", errors=errors)
+        return start, end
+
+
+def read(body: bytes, zone: ZoneInfo) -> Found:
+    """The days that a file names, in the calendar's zone. Raises `Invalid`; events are counted from 0."""
+    feed = _parsed(body)
+    errors = [_error("/VCALENDAR", name, detail) for name, detail in feed.errors]
+    days: dict[date, _Day] = {}
+    for place, event in enumerate(feed.walk("VEVENT")):
+        try:
+            called = title(event)
+            for day, interval in times(event, zone):
+                days.setdefault(day, _Day(place)).add(interval, called)
+        except Fault as fault:
+            errors.append(_error(f"/VEVENT/{place}", fault.name, fault.detail, event))
+    found = [made for day in sorted(days) if (made := _made(day, days[day], errors)) is not None]
+    if len(days) > MAX_DAYS:
+        errors.append(FieldError(pointer="/VEVENT", detail=f"more than {MAX_DAYS} days"))
+    if errors:
+        raise Invalid(f"Faults in the iCalendar file: {len(errors)}", errors=errors[:SHOWN_FAULTS])
+    return Found(found, {day: known.place for day, known in days.items()})
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        with _PARSING:
+            # The library remembers zones that files define; one file's must not hold in the next.
+            tzp.use_default()
+            feed = Calendar.from_ical(body.decode("utf-8-sig"))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
+        _refuse(str(error))
+    if feed.name != "VCALENDAR":
+        _refuse("it does not begin with BEGIN:VCALENDAR")
+    return feed
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise Invalid.field("/VCALENDAR", f"This is no iCalendar file: {one_line(reason)}")
+
+
+def _error(where: str, name: str | None, detail: str, event: Any = None) -> FieldError:
+    uid = one_line(str(event.get("UID", ""))) if event is not None else ""
+    named = f"{where}/{name}" if name else where
+    return FieldError(pointer=named, detail=f"UID {uid}: {one_line(detail)}" if uid else one_line(detail))
+
+
+def _made(day: date, known: _Day, errors: list[FieldError]) -> CalendarDay | None:
+    where = f"/VEVENT/{known.place}"
+    if known.off and known.intervals:
+        errors.append(FieldError(pointer=f"{where}/DTSTART", detail=f"{day} is a day off and has working time"))
+        return None
+    try:
+        return CalendarDay(
+            day=day,
+            intervals=sorted(known.intervals),
+            title="; ".join(filter(None, known.titles)),
+        )
+    except ValidationError as error:
+        errors += [
+            FieldError(pointer=f"{where}/{PROPERTIES[str(item['loc'][0])]}", detail=f"{day}: {item['msg']}")
+            for item in error.errors()
+        ]
+        return None

@@ -1,0 +1,147 @@
+"""How each body that owes a page stands in each network: the one query behind every figure and list.
+
+A body owes a page while it is active, within its validity, not exempt, and of a kind that the law names (270-ФЗ:
+all kinds but `other`). The best of its pages in a network counts. `any` is the best of all networks: one is
+enough for the law.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Literal, Self
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Subquery,
+    Text,
+    Values,
+    and_,
+    case,
+    column,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    values,
+)
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+from services.registry.persistence.sort_keys import containing
+from services.registry.schemas.coverage import ANY, NONE, Stage
+from services.registry.schemas.page_checks import PageState
+from services.registry.schemas.pages import Step
+from shared.networks import NETWORKS
+from shared.organisation_status import works
+from shared.tables.registry import Organisation, Page, PageStep
+
+OWING_KINDS = ("regional", "municipality", "institution", "court")
+CLOSED_STATES = (PageState.CLOSED, PageState.GONE)
+
+RANKS: dict[Stage, int] = {stage: rank for rank, stage in enumerate(Stage)}
+STAGES = list(Stage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which bodies are meant; null means any, `none` those without one."""
+
+    municipality: str | None = None
+    sphere: str | None = None
+    kind: str | None = None
+    owner_id: UUID | Literal["none"] | None = None
+    beneath: UUID | None = None
+    q: str | None = None
+
+    def named(self, q: str | None) -> Self:
+        """The same, and with these words in the name."""
+        return replace(self, q=q)
+
+
+def narrowed(wanted: Filter, columns: Any) -> list[ColumnElement[bool]]:
+    """The filter as conditions on columns named `municipality`, `sphere`, `kind` and `owner_id`."""
+    found: list[ColumnElement[bool]] = []
+    for name in ("municipality", "sphere", "kind", "owner_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            named = getattr(columns, name)
+            found.append(named.is_(None) if value == NONE else named == value)
+    if wanted.beneath is not None:
+        owners = select(Organisation.id).where(Organisation.lineage.contains([wanted.beneath]))
+        found.append(columns.owner_id.in_(owners))
+    return found
+
+
+def _pages() -> Subquery:
+    """Each page with the rank of its stage."""
+    steps = (
+        select(
+            PageStep.page_id,
+            func.bool_or(PageStep.step == Step.VERIFIED).label("verified"),
+            func.bool_or(PageStep.step == Step.LIVE).label("live"),
+        )
+        .where(PageStep.lost_on.is_(None))
+        .group_by(PageStep.page_id)
+        .subquery("steps")
+    )
+    rank = case(
+        (or_(Page.active.is_(False), Page.state.in_(CLOSED_STATES)), RANKS[Stage.CLOSED]),
+        (func.coalesce(steps.c.verified, false()).is_(False), RANKS[Stage.NOT_VERIFIED]),
+        (steps.c.live.is_(False), RANKS[Stage.NOT_LIVE]),
+        else_=RANKS[Stage.LIVE],
+    )
+    return (
+        select(Page.id, Page.organisation_id, Page.network, rank.label("rank"))
+        .outerjoin(steps, steps.c.page_id == Page.id)
+        .subquery("ranked_pages")
+    )
+
+
+def _networks() -> Values:
+    return values(column("network", Text), name="networks").data([(name,) for name in (*NETWORKS, ANY)])
+
+
+def standing(today: date, wanted: Filter) -> Subquery:
+    """A row per body and network, `any` included: who it is, whether it is exempt, its best page and `rank`."""
+    bodies = (
+        select(
+            Organisation.id,
+            Organisation.code,
+            Organisation.name,
+            Organisation.sort_key,
+            Organisation.kind,
+            Organisation.sphere,
+            Organisation.municipality,
+            Organisation.parent_id.label("owner_id"),
+            Organisation.exempt_reason,
+            Organisation.exempt_document,
+        )
+        .where(
+            works(today),
+            Organisation.kind.in_(OWING_KINDS),
+            or_(Organisation.valid_from.is_(None), Organisation.valid_from <= today),
+        )
+        .where(*(Organisation.sort_key.like(word, escape="\\") for word in containing(wanted.q or "")))
+        .subquery("bodies")
+    )
+    pages, networks = _pages(), _networks()
+    best = func.array_agg(aggregate_order_by(pages.c.id, pages.c.rank.desc(), pages.c.id))
+    return (
+        select(
+            *bodies.c,
+            networks.c.network,
+            func.coalesce(func.max(pages.c.rank), literal(RANKS[Stage.NO_PAGE])).label("rank"),
+            best[1].label("page_id"),
+        )
+        .select_from(bodies.join(networks, literal(True)))
+        .outerjoin(
+            pages,
+            and_(
+                pages.c.organisation_id == bodies.c.id,
+                or_(networks.c.network == ANY, pages.c.network == networks.c.network),
+            ),
+        )
+        .where(*narrowed(wanted, bodies.c))
+        .group_by(*bodies.c, networks.c.network)
+        .subquery("standing")
+    )

@@ -1,0 +1,93 @@
+"""Coverage in figures: how many bodies owe a page, have it, and what the others lack."""
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Select, Subquery, Text, and_, cast, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from services.registry.coverage.coverage_query import RANKS, Filter, standing
+from services.registry.schemas.coverage import (
+    KIND_TITLES,
+    NONE,
+    CoverageGroup,
+    CoverageGroupBy,
+    NetworkFigures,
+    Stage,
+)
+from shared.tables.registry import Municipality, Organisation
+
+COUNTS = ("total", "exempt", "covered", *(stage.value for stage in Stage))
+
+
+def counts(rows: Any) -> dict[str, ColumnElement[int]]:
+    """What is counted of rows of `standing`; the stages count only bodies that owe a page, and sum to `total`."""
+    owing = rows.exempt_reason.is_(None)
+    found = {
+        "total": owing,
+        "exempt": rows.exempt_reason.is_not(None),
+        "covered": and_(owing, rows.rank >= RANKS[Stage.NOT_LIVE]),
+    } | {stage.value: and_(owing, rows.rank == rank) for stage, rank in RANKS.items()}
+    return {name: func.count().filter(condition) for name, condition in found.items()}
+
+
+def _grouped(rows: Subquery, group_by: CoverageGroupBy | None) -> Select[Any]:
+    """The counts by group and network; groups come in the order of their names, those without one last."""
+    key: ColumnElement[Any] = literal(NONE)
+    name: ColumnElement[Any] = literal(None, Text)
+    order: ColumnElement[Any] = literal("")
+    source: FromClause = rows
+    if group_by is CoverageGroupBy.MUNICIPALITY:
+        key, name, order = rows.c.municipality, Municipality.name.expression, Municipality.sort_key.expression
+        source = rows.outerjoin(Municipality, Municipality.oktmo == rows.c.municipality)
+    elif group_by is CoverageGroupBy.OWNER:
+        owner = aliased(Organisation)
+        key, name, order = cast(rows.c.owner_id, Text), owner.name.expression, owner.sort_key.expression
+        source = rows.outerjoin(owner, owner.id == rows.c.owner_id)
+    elif group_by is CoverageGroupBy.SPHERE:
+        key = name = order = rows.c.sphere
+    elif group_by is CoverageGroupBy.KIND:
+        key = order = rows.c.kind
+    inner = (
+        select(
+            key.label("key"), name.label("name"), order.label("order"), *rows.c["network", "rank", "exempt_reason"]
+        )
+        .select_from(source)
+        .subquery("grouped")
+    )
+    found = counts(inner.c)
+    return (
+        select(
+            inner.c.key,
+            inner.c.name,
+            inner.c.network,
+            *(condition.label(label) for label, condition in found.items()),
+        )
+        .group_by(inner.c.key, inner.c.name, inner.c.order, inner.c.network)
+        .order_by(inner.c.order.nulls_last(), inner.c.key.nulls_last())
+    )
+
+
+async def figures(
+    session: AsyncSession, today: date, wanted: Filter, group_by: CoverageGroupBy | None
+) -> tuple[list[NetworkFigures], list[CoverageGroup]]:
+    """The whole and its groups, each by network; every body counts in exactly one group."""
+    whole: dict[str, dict[str, int]] = {}
+    groups: dict[str, CoverageGroup] = {}
+    for row in (await session.execute(_grouped(standing(today, wanted), group_by))).mappings():
+        counted = {name: int(row[name]) for name in COUNTS}
+        sums = whole.setdefault(row["network"], dict.fromkeys(COUNTS, 0))
+        for name, count in counted.items():
+            sums[name] += count
+        key = NONE if row["key"] is None else str(row["key"])
+        title = KIND_TITLES[key] if group_by is CoverageGroupBy.KIND else row["name"]
+        group = groups.setdefault(key, CoverageGroup(key=key, name=title, networks=[]))
+        group.networks.append(NetworkFigures.counted(row["network"], counted))
+    for group in groups.values():
+        group.networks.sort(key=NetworkFigures.place)
+    total = [
+        NetworkFigures.counted(network, whole.get(network, dict.fromkeys(COUNTS, 0)))
+        for network in NetworkFigures.order()
+    ]
+    return total, list(groups.values()) if group_by else []

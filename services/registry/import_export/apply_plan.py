@@ -1,0 +1,141 @@
+"""Writing a plan down: organisations from the top of the tree, their names, their pages, and all the events."""
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Uuid, any_, literal, select, update
+from sqlalchemy.exc import IntegrityError
+
+from services.registry.import_export.import_plan import BodyPlan, PagePlan, Plan
+from services.registry.organisations import names
+from services.registry.organisations.name_normalization import fold
+from services.registry.organisations.organisations import event_of
+from services.registry.pages import page_steps
+from services.registry.pages.pages import event_of as page_event_of
+from services.registry.persistence import versioned_update
+from services.registry.persistence.sort_keys import sort_key
+from services.registry.schemas.pages import EvidenceKind
+from shared import clock
+from shared.audit import recorder
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Conflict
+from shared.networks import NETWORKS
+from shared.tables.registry import Organisation, OrganisationName, Page
+
+NAMES = frozenset({"name", "short_name"})
+
+
+async def apply(session: WriteSession, plan: Plan, actor: str) -> None:
+    """Do what the plan says, in the session's transaction. Raises `Conflict` when somebody was faster."""
+    events: list[NewEvent] = []
+    try:
+        events += await _bodies(session, plan.bodies, actor)
+        events += await _pages(session, plan.pages, actor)
+    except IntegrityError as error:
+        raise Conflict("Somebody else registered one of these just now: import the file again") from error
+    await emit(session, *events)
+
+
+async def _bodies(session: WriteSession, plans: Sequence[BodyPlan], actor: str) -> list[NewEvent]:
+    rows: list[Organisation] = []
+    for plan in _owners_first([plan for plan in plans if plan.existing is None]):
+        row = Organisation(id=plan.id, **{"active": True} | plan.values, sort_key=sort_key(plan.name))
+        rows.append(row)
+        session.add(row)
+    # Others may become children of the new ones.
+    await session.flush()
+    events = [event_of("organisation.registered", row, actor) for row in rows]
+    for row in rows:
+        await names.begin(session, row)
+    await _detach(session, [plan.id for plan in plans if plan.existing is not None and "parent_id" in plan.values])
+    for plan in plans:
+        if plan.existing is not None and (changed := await _change(session, plan, plan.existing)):
+            events.append(event_of("organisation.changed", plan.existing, actor, changed=changed))
+        for kind, wanted in plan.names.items():
+            await _keep_names(session, plan, kind, wanted)
+    await session.flush()
+    return events
+
+
+def _owners_first(plans: Sequence[BodyPlan]) -> Iterable[BodyPlan]:
+    """The database takes a body only after the one it belongs to."""
+    waiting = {plan.id: plan for plan in plans}
+    for plan in plans:
+        line: list[BodyPlan] = []
+        step: UUID | None = plan.id
+        while step is not None and step in waiting:
+            line.append(waiting.pop(step))
+            step = line[-1].values.get("parent_id")
+        yield from reversed(line)
+
+
+async def _detach(session: WriteSession, moving: Sequence[UUID]) -> None:
+    """Take out of the tree who moves: one by one, a branch that is turned round would be a ring for a while."""
+    if not moving:
+        return
+    taken_out = (
+        update(Organisation).where(Organisation.id == any_(literal(moving, ARRAY(Uuid)))).values(parent_id=None)
+    )
+    await session.execute(taken_out, execution_options={"synchronize_session": False})
+    # The rows themselves still know whom they belonged to, and leave their audit rows when they are written.
+    await recorder.record(session, Organisation)
+
+
+async def _change(session: WriteSession, plan: BodyPlan, row: Organisation) -> list[str]:
+    values = plan.values
+    if "name" in values:
+        values = values | {"sort_key": sort_key(values["name"])}
+    changed = versioned_update.apply(row, values)
+    if plan.names:
+        if not changed:
+            row.version += 1
+        changed.append("names")
+    if NAMES & values.keys():
+        await session.flush()
+        await names.renamed(session, row, set(NAMES & values.keys()))
+    return changed
+
+
+async def _keep_names(
+    session: WriteSession, plan: BodyPlan, kind: str, wanted: Iterable[tuple[object, ...]]
+) -> None:
+    wanted = set(wanted)
+    if plan.existing is not None:
+        query = select(OrganisationName).where(
+            OrganisationName.organisation_id == plan.id, OrganisationName.kind == kind
+        )
+        for row in await session.scalars(query):
+            dated = (row.name, row.valid_from, row.valid_to)
+            if dated in wanted:
+                wanted.remove(dated)
+            elif kind == "alias":
+                await session.delete(row)
+    session.add_all(
+        OrganisationName(
+            organisation_id=plan.id, kind=kind, name=name, folded=fold(str(name)), valid_from=begins, valid_to=ends
+        )
+        for name, begins, ends in sorted(wanted, key=str)
+    )
+
+
+async def _pages(session: WriteSession, plans: Sequence[PagePlan], actor: str) -> list[NewEvent]:
+    events: list[NewEvent] = []
+    new: list[Page] = []
+    for plan in plans:
+        if plan.existing is None:
+            values = {"active": True} | {name: value for name, value in plan.values.items() if value is not None}
+            values.setdefault("url", NETWORKS[values["network"]].page_url.format(id=values["external_id"]))
+            values.setdefault("live_from", clock.now())
+            new.append(Page(**values, sort_key=sort_key(plan.name)))
+            continue
+        values = plan.values
+        if "name" in values:
+            values = values | {"sort_key": sort_key(values["name"])}
+        if changed := versioned_update.apply(plan.existing, values):
+            events.append(page_event_of("page.changed", plan.existing, actor, {"changed": changed}))
+    session.add_all(new)
+    await session.flush()
+    evidence = page_steps.Evidence(kind=EvidenceKind.MANUAL, confirmed_by=actor)
+    await page_steps.begin(session, [page.id for page in new], evidence)
+    return [page_event_of("page.registered", page, actor, {}) for page in new] + events

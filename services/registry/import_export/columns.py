@@ -1,0 +1,116 @@
+"""The columns of a registry's table: our own names, the Russian headings, and what other registries call them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.registry.persistence.sort_keys import sort_key
+from shared.networks import NETWORKS
+
+SHORT_TITLES = {"vk": "ВК", "ok": "ОК"}
+SPHERES = ("sphere", "sphere_2", "sphere_3")
+NAME = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: our own heading `field`, the Russian one `title`, and `others` that are read as well."""
+
+    field: str
+    title: str
+    others: tuple[str, ...] = ()
+    exported: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PageColumn:
+    """A column about a page in `network`; `part` is what it says of the page."""
+
+    network: str
+    part: str
+
+
+ORGANISATION = (
+    Column("id", "Идентификатор"),
+    Column("code", "Код", ("код организации",)),
+    Column(
+        NAME,
+        "Наименование",
+        (
+            "наименование подведомственной организации",
+            "наименование организации",
+            "полное наименование",
+            "организация",
+            "название",
+        ),
+    ),
+    Column("short_name", "Краткое наименование", ("сокращенное наименование", "краткое название")),
+    Column("kind", "Вид", ("вид организации", "тип", "тип организации")),
+    Column("level", "Уровень", exported=False),
+    Column("owner", "Учредитель", ("вышестоящая организация", "parent")),
+    Column("sphere", "Сфера 1", ("сфера", "сфера деятельности")),
+    Column("sphere_2", "Сфера 2"),
+    Column("sphere_3", "Сфера 3"),
+    Column("municipality", "Муниципалитет", ("муниципальное образование", "район", "мо")),
+    Column("oktmo", "ОКТМО", ("код октмо",)),
+    Column("inn", "ИНН"),
+    Column("ogrn", "ОГРН"),
+    Column("address", "Адрес", ("почтовый адрес", "юридический адрес")),
+    Column("phone", "Телефон", ("телефоны",)),
+    Column("email", "Электронная почта", ("e-mail", "почта", "эл. почта")),
+    Column("site", "Сайт", ("официальный сайт",)),
+    Column("pos_opa_id", "ID ПОС", ("opaid", "id организации в пос")),
+    Column("calendar", "Календарь"),
+    Column("valid_from", "Действует с", ("дата создания",)),
+    Column("valid_to", "Действует по", ("дата ликвидации",)),
+    Column(
+        "exempt_reason",
+        "Официальная страница не ведется на основании",
+        ("основание освобождения", "официальная страница не ведется"),
+    ),
+    Column("exempt_document", "Документ об освобождении", ("документ-основание",)),
+    Column("active", "Действует", ("статус",)),
+    Column("aliases", "Другие названия"),
+    Column("former_names", "Прежние названия", ("прежние наименования",)),
+)
+
+
+def _page_columns(network: str) -> Sequence[tuple[str, Column]]:
+    title = SHORT_TITLES.get(network, NETWORKS[network].title)
+    first = next(iter(NETWORKS)) == network
+    # Registries that knew one network alone named none in these headings.
+    ids = ("id госпаблика",) if first else (f"id группы {title}",)
+    short_names = ("адрес в настройках страницы",) if first else ()
+    addresses = (f"ссылка на {title}", f"страница {title}", f"адрес {title}")
+    return (
+        ("external_id", Column(f"{network}_id", f"ID страницы {title}", ids)),
+        ("url", Column(f"{network}_url", f"Ссылка {title}", addresses)),
+        ("screen_name", Column(f"{network}_screen_name", f"Адрес в настройках страницы {title}", short_names)),
+        ("name", Column(f"{network}_name", f"Название страницы {title}")),
+        ("live_from", Column(f"{network}_live_from", f"Страница {title} ведется с")),
+        ("active", Column(f"{network}_active", f"Страница {title} действует")),
+    )
+
+
+PAGES: dict[str, PageColumn] = {
+    column.field: PageColumn(network, part) for network in NETWORKS for part, column in _page_columns(network)
+}
+COLUMNS = (*ORGANISATION, *(column for network in NETWORKS for _, column in _page_columns(network)))
+EXPORTED = tuple(column for column in COLUMNS if column.exported)
+BY_FIELD = {column.field: column for column in COLUMNS}
+
+
+def folded(heading: str) -> str:
+    """A heading as it is compared: case, ё/е, spaces, quotation marks and a final colon do not tell apart."""
+    return sort_key(heading.strip().strip("«»\"'*:.")).strip("«»\"'*:. ")
+
+
+_KNOWN = {
+    folded(heading): column.field
+    for column in reversed(COLUMNS)
+    for heading in (*column.others, column.title, column.field)
+}
+
+
+def field_of(heading: str) -> str | None:
+    """The field that a heading names; null: none of ours."""
+    return _KNOWN.get(folded(heading))

@@ -1,0 +1,163 @@
+"""Pages of a file against those of the registry: whose each is, what it will be, and what cannot be taken."""
+
+from typing import Any
+from uuid import UUID
+
+from services.registry.import_export import cell_values
+from services.registry.import_export.cell_errors import Faults
+from services.registry.import_export.import_plan import BodyPlan, Difference, PagePlan
+from services.registry.import_export.parsed_rows import Cell, PageDraft
+from services.registry.import_export.registry_snapshot import Known
+from services.registry.import_export.row_validation import checked
+from services.registry.import_export.short_name_lookup import ShortNames, alone
+from services.registry.pages.page_addresses import Address, BadAddress, parse_address
+from services.registry.schemas.pages import PageNew
+from shared.tables.registry import Page
+
+_FIELDS = ("name", "screen_name", "url", "live_from", "active")
+# What a page always has: an empty cell leaves it as it is.
+_KEPT = frozenset({"name", "url", "live_from", "active"})
+
+
+class PagePlanner:
+    """Plans the pages of one file; each page belongs to one organisation."""
+
+    def __init__(self, known: Known, short_names: ShortNames, faults: Faults) -> None:
+        self._known = known
+        self._short_names = short_names
+        self._faults = faults
+        self._plans: dict[tuple[str, str], tuple[UUID, PagePlan]] = {}
+
+    def plan(self, body: BodyPlan) -> None:
+        """Plan the pages of an organisation."""
+        for draft in body.draft.pages:
+            address = self._address(draft)
+            external_id = self._external_id(draft, address)
+            if external_id is None:
+                continue
+            key = draft.network, external_id
+            if key in self._plans:
+                self._again(draft, body, *self._plans[key])
+            elif (plan := self._plan(draft, body, external_id, address)) is not None:
+                self._plans[key] = body.id, plan
+
+    @property
+    def plans(self) -> list[PagePlan]:
+        """What was planned, in the file's order."""
+        return [plan for _, plan in self._plans.values()]
+
+    def _again(self, draft: PageDraft, body: BodyPlan, owner: UUID, plan: PagePlan) -> None:
+        if owner == body.id:
+            plan.draft.join(draft, self._faults)
+        else:
+            reason = f"row {plan.draft.place.row} gives this page to another organisation"
+            self._faults.add(draft.place.fault(reason))
+
+    def _address(self, draft: PageDraft) -> Address | None:
+        text = draft.given("url")
+        if text is None:
+            return None
+        try:
+            found = parse_address(text, draft.network)
+        except BadAddress as error:
+            self._faults.add(draft.cells["url"].fault(error.reason))
+            return None
+        given = draft.given("external_id")
+        if given is not None and found.external_id not in {None, given}:
+            reason = f"is the page {found.external_id}, and {draft.cells['external_id'].name} says {given}"
+            self._faults.add(draft.cells["url"].fault(reason))
+        return found
+
+    def _external_id(self, draft: PageDraft, address: Address | None) -> str | None:
+        """The network's id of the page; null when a fault was noted."""
+        if draft.broken("external_id"):
+            return None
+        if (given := draft.given("external_id")) is not None:
+            return str(given)
+        if address is not None and address.external_id is not None:
+            return address.external_id
+        short_name = alone(draft)
+        if short_name is None:
+            if not draft.given("url"):
+                self._faults.add(draft.place.fault("names no page: its id or its address is needed"))
+            return None
+        found = self._short_names.get((draft.network, short_name))
+        if found is None and not self._faults.at(draft.place.row, draft.place.index):
+            reason = "is a short name nobody here knows: give the page's id, or let the networks be asked for it"
+            self._faults.add(draft.place.fault(reason))
+        return found
+
+    def _plan(
+        self, draft: PageDraft, body: BodyPlan, external_id: str, address: Address | None
+    ) -> PagePlan | None:
+        existing = self._known.pages.get((draft.network, external_id))
+        if existing is not None and existing.organisation_id != body.id:
+            owner = self._known.organisations[existing.organisation_id].name
+            reason = f"The page {external_id} of {draft.network} belongs to «{owner}»: move it first"
+            self._faults.add(draft.place.fault(reason))
+            return None
+        wanted = self._wanted(draft, address)
+        active = wanted.pop("active", None)
+        before = _before(existing)
+        if existing is None:
+            wanted.setdefault("name", body.values.get("short_name") or body.name or draft.place.text)
+        merged = {
+            **before,
+            **wanted,
+            "network": draft.network,
+            "external_id": external_id,
+            "organisation_id": body.id,
+        }
+        valid = checked(PageNew, merged, draft, lambda name: _place(draft, name), self._faults)
+        if valid is None:
+            return None
+        after = {name: getattr(valid, name) for name in ("name", "screen_name", "url", "live_from")}
+        if active is not None:
+            after["active"] = active
+        plan = PagePlan(draft, existing, {})
+        if existing is None:
+            plan.values = after | {
+                "network": draft.network,
+                "external_id": external_id,
+                "organisation_id": body.id,
+            }
+            return plan
+        before["active"] = existing.active
+        for name, value in after.items():
+            if before[name] != value:
+                plan.values[name] = value
+                shown = [cell_values.written(one) for one in (before[name], value)]
+                plan.differences.append(Difference(f"{draft.network}_{name}", _place(draft, name), *shown))
+        return plan
+
+    @staticmethod
+    def _wanted(draft: PageDraft, address: Address | None) -> dict[str, Any]:
+        wanted = {
+            name: draft.values[name]
+            for name in _FIELDS
+            if name in draft.values and (draft.values[name] is not None or name not in _KEPT)
+        }
+        if "url" in wanted:
+            wanted["url"] = _link(wanted["url"])
+            if wanted["url"] is None:
+                del wanted["url"]
+        if "screen_name" not in draft.cells and address is not None and address.screen_name is not None:
+            wanted["screen_name"] = address.screen_name
+        return wanted
+
+
+def _before(existing: Page | None) -> dict[str, Any]:
+    if existing is None:
+        return {}
+    return {name: getattr(existing, name) for name in ("name", "screen_name", "url", "live_from")}
+
+
+def _place(draft: PageDraft, name: str) -> Cell:
+    return draft.cells.get(name, draft.place)
+
+
+def _link(text: str) -> str | None:
+    """The address as a link; null for one that is none, such as `@name` or `club1`."""
+    if "://" in text:
+        return text
+    return f"https://{text}" if "/" in text and "." in text.split("/", maxsplit=1)[0] else None

@@ -1,0 +1,110 @@
+"""What the registry holds already, as an import needs it: read once, found by everything that a file may name."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registry.import_export.cell_values import Dated
+from services.registry.persistence import versioned_update
+from services.registry.persistence.sort_keys import sort_key
+from shared.tables.registry import Calendar, Municipality, Organisation, OrganisationName, Page
+
+# Kinds of names that people give; the others are kept from the organisation itself.
+OTHER_NAMES = ("alias", "former")
+
+
+@dataclass
+class Known:
+    """The registry before the import."""
+
+    organisations: dict[UUID, Organisation]
+    pages: dict[tuple[str, str], Page]
+    municipalities: dict[str, str]
+    calendars: dict[str, list[UUID]]
+    names: dict[tuple[UUID, str], set[Dated]]
+    short_names: dict[tuple[str, str], list[Page]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        for page in self.pages.values():
+            if page.screen_name:
+                self.short_names[page.network, page.screen_name.lower()].append(page)
+
+
+async def load(session: AsyncSession, *, lock: bool) -> Known:
+    """Read the registry; with `lock` nobody else changes an organisation or a page until the transaction ends.
+
+    Rows are locked in the order of their ids, organisations first; who only refers to them goes on.
+    """
+    organisations = select(Organisation).order_by(Organisation.id)
+    pages = select(Page).order_by(Page.id)
+    if lock:
+        organisations = organisations.with_for_update(**versioned_update.HELD)
+        pages = pages.with_for_update(**versioned_update.HELD)
+    names: dict[tuple[UUID, str], set[Dated]] = defaultdict(set)
+    columns = (
+        OrganisationName.organisation_id,
+        OrganisationName.kind,
+        OrganisationName.name,
+        OrganisationName.valid_from,
+        OrganisationName.valid_to,
+    )
+    other = select(*columns).where(OrganisationName.kind.in_(OTHER_NAMES))
+    for owner, kind, name, valid_from, valid_to in await session.execute(other):
+        names[owner, kind].add((name, valid_from, valid_to))
+    calendars: dict[str, list[UUID]] = defaultdict(list)
+    for calendar_id, name in await session.execute(select(Calendar.id, Calendar.name)):
+        calendars[sort_key(name)].append(calendar_id)
+        calendars[str(calendar_id)].append(calendar_id)
+    municipalities: dict[str, str] = {}
+    for oktmo, sorted_name in await session.execute(select(Municipality.oktmo, Municipality.sort_key)):
+        municipalities |= {oktmo: oktmo, sorted_name: oktmo}
+    return Known(
+        organisations={row.id: row for row in await session.scalars(organisations)},
+        pages={(row.network, row.external_id): row for row in await session.scalars(pages)},
+        municipalities=municipalities,
+        calendars=calendars,
+        names=names,
+    )
+
+
+class Directory:
+    """Organisations by whatever names them: id, code, number, name or short name."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, set[UUID]]] = {
+            kind: defaultdict(set) for kind in ("id", "code", "number", "name")
+        }
+        self._ended: set[UUID] = set()
+
+    def add(
+        self,
+        organisation_id: UUID,
+        *,
+        active: bool,
+        ids: Iterable[UUID] = (),
+        code: str | None,
+        numbers: Iterable[str | None],
+        names: Iterable[str | None],
+    ) -> None:
+        """Note what an organisation is named by."""
+        if not active:
+            self._ended.add(organisation_id)
+        for kind, values in (
+            ("id", [str(organisation_id), *map(str, ids)]),
+            ("code", [code]),
+            ("number", list(numbers)),
+            ("name", [name and sort_key(name) for name in names]),
+        ):
+            for value in values:
+                if value:
+                    self._found[kind][value].add(organisation_id)
+
+    def find(self, text: str) -> set[UUID]:
+        """Whom the text names, by the surest of its readings that names any; who is no more comes last."""
+        word = sort_key(text)
+        found = next((found for by in self._found.values() if (found := by.get(word, set()))), set[UUID]())
+        return found - self._ended or found

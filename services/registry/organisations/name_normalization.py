@@ -1,0 +1,95 @@
+"""One spelling for the many that a body's name has: what search compares, and what it is asked for.
+
+«МАОУ «СОШ № 71 г. Улан-Удэ», «Средняя общеобразовательная школа №71, улан-удэ» and «школа номер 71 Улан-Удэ» all
+become «школа 71 улан удэ»: abbreviations are spelt out, and what every name has (the legal form, «№», quotes)
+goes, since it tells none from another.
+"""
+
+import csv
+import re
+from importlib.resources import files
+
+from services.registry.persistence.sort_keys import sort_key
+
+# Before words are cut out: what is written with signs inside.
+_SIGNS = tuple(
+    (re.compile(pattern), spelt)
+    for pattern, spelt in (
+        (r"\bд\s*[/.]\s*с\b\.?", " детский сад "),
+        (r"\bр\s*-\s*н(а|е|у|ом)?\b", r" район\1 "),
+        (r"(\d)\s*-?\s*(?:ая|ый|ой|ое|го|му|ти|ми|я|й|е)\b", r"\1 "),
+        (r"\bж\s*/\s*д\b", " железнодорожный "),
+    )
+)
+_WORD = re.compile(r"\d+|[^\W\d_]+")
+_CYRILLIC = re.compile(r"[а-я]")
+# Latin letters that look Cyrillic; and which letter a key gives when the wrong layout is on.
+_LOOKALIKES = str.maketrans("aceopxyktmhb", "асеорхуктмнв")
+_LAYOUT = str.maketrans("qwertyuiop[]asdfghjkl;'zxcvbnm,.`", "йцукенгшщзхъфывапролджэячсмитьбюё")
+
+
+def _read() -> dict[str, str]:
+    with files("services.registry.organisations").joinpath("abbreviations.csv").open(encoding="utf-8") as source:
+        return {row["abbreviation"]: row["spelt_out"] for row in csv.DictReader(source)}
+
+
+# An abbreviation and what it says; an empty one is a legal form, which says nothing of whose it is.
+_SPELT_OUT = _read()
+
+# Phrases of a legal form, and words that many names have and none is found by.
+_PHRASES = tuple(
+    (re.compile(pattern), spelt)
+    for pattern, spelt in (
+        (r"\bдошкольн\w* (?:обще)?образовательн\w* учрежден\w*", "детский сад"),
+        (r"\bучрежден\w* (?:дополнительного образования|здравоохранения|культуры|социального обслуживания)\b", ""),
+        (r"\bмуниципальн\w* образовани\w*", ""),
+        (r"\bсредн\w* (?:обще)?образовательн\w*", ""),
+    )
+)
+_IDLE = re.compile(
+    r"(?:муниципальн|государственн|бюджетн|автономн|казенн|учрежден|общеобразовательн|образовательн|профессиональн)\w*"
+    r"|г|гор|город[ае]?|с|сел[оа]|п|пос|посел(?:ок|ка)|в|и|на|по|им|имени|номер|n|no"
+)
+
+
+def fold(name: str) -> str:
+    """The name as search compares it. A name of nothing but common words keeps them."""
+    text = sort_key(name)
+    for pattern, spelt in _SIGNS:
+        text = pattern.sub(spelt, text)
+    plain = [_of_one_alphabet(word) for word in _WORD.findall(text)]
+    text = " ".join(_SPELT_OUT.get(word, word) for word in plain)
+    for pattern, spelt in _PHRASES:
+        text = pattern.sub(spelt, text)
+    words = [word for word in text.split() if not _IDLE.fullmatch(word)]
+    return " ".join(dict.fromkeys(words or plain))
+
+
+def retyped(asked: str) -> str | None:
+    """What was meant where nothing but Latin letters was typed: the same keys in the Russian layout."""
+    text = asked.lower()
+    if _CYRILLIC.search(text) or not re.search(r"[a-z]", text):
+        return None
+    return text.translate(_LAYOUT)
+
+
+def _of_one_alphabet(word: str) -> str:
+    return word.translate(_LOOKALIKES) if _CYRILLIC.search(word) else word
+
+
+# Stems of words that hundreds of names share: what a body is, not which.
+_COMMON = re.compile(
+    r"(?:школ|детск|сад|библиотек|сельск|городск|администрац|больниц|участков|район|центр|дом|культур|клуб|округ"
+    r"|поселен|управлен|суд|музе|министерств|комитет|служб|основн)\w{0,4}"
+)
+
+
+def is_common(word: str) -> bool:
+    """Whether a folded word tells what kind of body it is rather than which."""
+    return _COMMON.fullmatch(word) is not None
+
+
+def telling(folded: str) -> str:
+    """The words that tell one body from others of its kind; all of them when there are none, or numbers alone."""
+    words = [word for word in folded.split() if not is_common(word)]
+    return " ".join(words) if any(not word.isdigit() for word in words) else folded

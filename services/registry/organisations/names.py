@@ -1,0 +1,158 @@
+"""The names of a body: official and short ones follow the body itself, former ones and aliases are kept beside."""
+
+from datetime import date, timedelta
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registry.organisations.name_normalization import fold
+from services.registry.persistence import versioned_update
+from services.registry.schemas.names import NameNew
+from shared import clock
+from shared.api.pagination import Paging
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Conflict, Duplicate, FieldError, NotFound
+from shared.ids import new_id
+from shared.tables.registry import Organisation, OrganisationName
+
+OWN_KINDS = {"name": "official", "short_name": "short"}
+STEP = 500
+
+
+async def begin(session: WriteSession, organisation: Organisation) -> None:
+    """Keep the names of a body that has just been registered."""
+    for field, kind in OWN_KINDS.items():
+        if (name := getattr(organisation, field)) is not None:
+            session.add(_row(organisation.id, kind, name, organisation.valid_from))
+
+
+async def renamed(session: WriteSession, organisation: Organisation, fields: set[str]) -> None:
+    """Follow a change of `name` or `short_name`: the old one becomes a former name, until yesterday.
+
+    A name that began today was never in force for a day: it is put right and leaves no former one.
+    """
+    day = clock.today()
+    for field in OWN_KINDS.keys() & fields:
+        kind = OWN_KINDS[field]
+        standing = await session.scalar(
+            select(OrganisationName).where(
+                OrganisationName.organisation_id == organisation.id, OrganisationName.kind == kind
+            )
+        )
+        begins: date | None = day
+        if standing is not None and standing.valid_from is not None and standing.valid_from >= day:
+            begins = standing.valid_from
+            await session.delete(standing)
+        elif standing is not None:
+            standing.kind, standing.valid_to = "former", day - timedelta(days=1)
+        if (name := getattr(organisation, field)) is not None:
+            session.add(_row(organisation.id, kind, name, begins))
+
+
+async def listed(session: AsyncSession, organisation_id: UUID, paging: Paging) -> list[OrganisationName]:
+    """All names of a body, newest entry first, one more than the limit. Raises `NotFound`."""
+    if await session.get(Organisation, organisation_id) is None:
+        raise NotFound("There is no such organisation")
+    query = (
+        select(OrganisationName)
+        .where(OrganisationName.organisation_id == organisation_id)
+        .order_by(OrganisationName.id.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after((OrganisationName.id,), (UUID,))
+    return list(await session.scalars(query if after is None else query.where(after)))
+
+
+async def add(session: WriteSession, organisation_id: UUID, new: NameNew, actor: str) -> OrganisationName:
+    """A former name or an alias. Raises `NotFound`, and `Duplicate` for one that is there with the same days."""
+    organisation = await _locked(session, organisation_id)
+    same = await session.scalar(
+        select(OrganisationName.id).where(
+            OrganisationName.organisation_id == organisation_id,
+            OrganisationName.kind == new.kind,
+            OrganisationName.name == new.name,
+            OrganisationName.valid_from.is_not_distinct_from(new.valid_from),
+            OrganisationName.valid_to.is_not_distinct_from(new.valid_to),
+        )
+    )
+    if same is not None:
+        detail = "It has this name already"
+        raise Duplicate(detail, errors=[FieldError(pointer="/name", detail=detail)])
+    row = _row(organisation_id, new.kind, new.name, new.valid_from, new.valid_to)
+    session.add(row)
+    await session.flush()
+    await emit(session, _event(organisation, actor))
+    return row
+
+
+async def remove(session: WriteSession, organisation_id: UUID, name_id: UUID, actor: str) -> None:
+    """Forget a former name or an alias. Raises `NotFound`, and `Conflict` for the name that it has."""
+    organisation = await _locked(session, organisation_id)
+    row = await session.get(OrganisationName, name_id)
+    if row is None or row.organisation_id != organisation_id:
+        raise NotFound("The organisation has no such name")
+    if row.kind in OWN_KINDS.values():
+        raise Conflict("This is the organisation's own name: change the organisation")
+    await session.delete(row)
+    await session.flush()
+    await emit(session, _event(organisation, actor))
+
+
+async def put_right(session: WriteSession) -> int:
+    """Fold anew what was folded by older rules, and write down own names that are missing; returns how many."""
+    put = 0
+    last = UUID(int=0)
+    # In steps, so that others are served between them.
+    while rows := list(await session.scalars(_after(last))):
+        last = rows[-1].id
+        for row in rows:
+            if row.folded != (folded := fold(row.name)):
+                row.folded = folded
+                put += 1
+    for field, kind in OWN_KINDS.items():
+        column = getattr(Organisation, field)
+        known = select(OrganisationName.organisation_id).where(OrganisationName.kind == kind)
+        query = select(Organisation).where(column.is_not(None), Organisation.id.not_in(known))
+        for organisation in await session.scalars(query):
+            session.add(_row(organisation.id, kind, getattr(organisation, field), organisation.valid_from))
+            put += 1
+    await session.flush()
+    return put
+
+
+def _after(last: UUID) -> Select[OrganisationName]:
+    ordered = select(OrganisationName).order_by(OrganisationName.id)
+    return ordered.where(OrganisationName.id > last).limit(STEP)
+
+
+def _row(
+    organisation_id: UUID, kind: str, name: str, valid_from: date | None, valid_to: date | None = None
+) -> OrganisationName:
+    return OrganisationName(
+        id=new_id(),
+        organisation_id=organisation_id,
+        kind=kind,
+        name=name,
+        folded=fold(name),
+        valid_from=valid_from,
+        valid_to=valid_to,
+    )
+
+
+async def _locked(session: WriteSession, organisation_id: UUID) -> Organisation:
+    found = await session.get(Organisation, organisation_id, with_for_update=versioned_update.HELD)
+    if found is None:
+        raise NotFound("There is no such organisation")
+    return found
+
+
+def _event(organisation: Organisation, actor: str) -> NewEvent:
+    return NewEvent(
+        type="organisation.changed",
+        subject_id=organisation.id,
+        organisation_id=organisation.id,
+        actor=actor,
+        data={"code": organisation.code, "version": organisation.version, "changed": ["names"]},
+    )

@@ -1,0 +1,204 @@
+"""Organisations: registering, finding and changing the bodies that answer citizens."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registry.organisations import names
+from services.registry.organisations.validation import faults
+from services.registry.persistence import versioned_update
+from services.registry.persistence.sort_keys import containing, sort_key
+from services.registry.schemas.organisations import OrganisationChange, OrganisationNew
+from shared import clock
+from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Duplicate, FieldError, Invalid, NotFound
+from shared.tables.registry import Calendar, Municipality, Organisation
+
+TREE_LOCK = 0x74726565  # "tree"
+# Fields that say something together.
+RULED = (
+    "oktmo",
+    "municipality",
+    "sphere",
+    "other_spheres",
+    "exempt_reason",
+    "exempt_document",
+    "valid_from",
+    "valid_to",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """What a list of organisations is narrowed to; null means any."""
+
+    code: str | None = None
+    kind: str | None = None
+    sphere: str | None = None
+    municipality: str | None = None
+    parent_id: UUID | None = None
+    beneath: UUID | None = None
+    inn: str | None = None
+    ogrn: str | None = None
+    exempt: bool | None = None
+    active: bool | None = None
+    on: date | None = None
+    q: str | None = None
+
+
+async def listed(session: AsyncSession, wanted: Filter, paging: Paging) -> list[Organisation]:
+    """Organisations by name, one more than the limit."""
+    query = select(Organisation).order_by(Organisation.sort_key, Organisation.id).limit(paging.limit + 1)
+    for name in ("code", "kind", "municipality", "parent_id", "inn", "ogrn", "active"):
+        if (value := getattr(wanted, name)) is not None:
+            query = query.where(getattr(Organisation, name) == value)
+    if wanted.sphere is not None:
+        others = Organisation.other_spheres.contains([wanted.sphere])
+        query = query.where(or_(Organisation.sphere == wanted.sphere, others))
+    if wanted.beneath is not None:
+        query = query.where(Organisation.lineage.contains([wanted.beneath]))
+    if wanted.exempt is not None:
+        query = query.where(Organisation.exempt_reason.is_not(None) == wanted.exempt)
+    if wanted.on is not None:
+        query = query.where(func.coalesce(Organisation.valid_from, wanted.on) <= wanted.on)
+        query = query.where(func.coalesce(Organisation.valid_to, wanted.on) >= wanted.on)
+    for pattern in containing(wanted.q or ""):
+        query = query.where(Organisation.sort_key.like(pattern, escape="\\"))
+    after = paging.after((Organisation.sort_key, Organisation.id), (str, UUID), descending=False)
+    return list(await session.scalars(query if after is None else query.where(after)))
+
+
+async def one(session: AsyncSession, organisation_id: UUID) -> Organisation:
+    """The organisation. Raises `NotFound`."""
+    found = await session.get(Organisation, organisation_id)
+    if found is None:
+        raise NotFound("There is no such organisation")
+    return found
+
+
+async def time_zones(session: AsyncSession) -> Callable[[UUID | None], str]:
+    """What tells the time zone of a calendar; null is the region's."""
+    rows = (await session.execute(select(Calendar.id, Calendar.time_zone, Calendar.is_default))).all()
+    zones: dict[UUID | None, str] = {row.id: row.time_zone for row in rows}
+    region = next((row.time_zone for row in rows if row.is_default), str(clock.REGION_ZONE))
+    return lambda calendar_id: zones.get(calendar_id, region)
+
+
+async def register(session: WriteSession, new: OrganisationNew, actor: str) -> Organisation:
+    """A new organisation. Raises `Duplicate` for a code in use, `Invalid` for what it refers to in vain."""
+    values = new.model_dump(mode="python") | {"kind": new.kind.value, "sort_key": sort_key(new.name)}
+    _check_fields(values, frozenset(new.model_fields_set))
+    if new.parent_id is not None:
+        await hold_tree(session)
+    await _check_references(session, values)
+    await _check_code(session, new.code, own_id=None)
+    organisation = Organisation(**values)
+    await _flush(session, organisation)
+    await names.begin(session, organisation)
+    await emit(session, event_of("organisation.registered", organisation, actor))
+    return organisation
+
+
+async def change(
+    session: WriteSession, organisation_id: UUID, wanted: OrganisationChange, version: int | None, actor: str
+) -> Organisation:
+    """Change what was given. Raises `NotFound`, `PreconditionFailed`, `Duplicate` or `Invalid`."""
+    values = wanted.changes()
+    if "parent_id" in values:
+        await hold_tree(session)
+    found = await session.get(Organisation, organisation_id, with_for_update=versioned_update.HELD)
+    if found is None:
+        raise NotFound("There is no such organisation")
+    check_version(found.version, version)
+    _check_fields({name: getattr(found, name) for name in RULED} | values, frozenset(values))
+    await _check_references(session, values)
+    if values.get("parent_id") is not None:
+        await _check_no_ring(session, organisation_id, values["parent_id"])
+    if "code" in values:
+        await _check_code(session, values["code"], own_id=organisation_id)
+    if "name" in values:
+        values["sort_key"] = sort_key(values["name"])
+    if "kind" in values:
+        values["kind"] = str(values["kind"])
+    if changed := versioned_update.apply(found, values):
+        await _flush(session, found)
+        await names.renamed(session, found, set(changed))
+        await emit(session, event_of("organisation.changed", found, actor, changed=changed))
+    return found
+
+
+async def hold_tree(session: WriteSession) -> None:
+    """Until the transaction ends nobody else moves, adds or detaches a body in the tree.
+
+    Of two at once neither sees the other: they could close a ring, or leave a body with a lineage that is no more.
+    """
+    await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK)))
+
+
+def event_of(event_type: str, organisation: Organisation, actor: str, /, **data: Any) -> NewEvent:
+    """An event of an organisation as it stands."""
+    return NewEvent(
+        type=event_type,
+        subject_id=organisation.id,
+        organisation_id=organisation.id,
+        actor=actor,
+        data={"code": organisation.code, "version": organisation.version, **data},
+    )
+
+
+def _check_fields(values: dict[str, Any], given: frozenset[str]) -> None:
+    if errors := faults(values, given, clock.today()):
+        raise Invalid("; ".join(f"{error.pointer}: {error.detail}" for error in errors), errors=errors)
+
+
+async def _flush(session: WriteSession, organisation: Organisation) -> None:
+    try:
+        async with session.begin_nested():
+            session.add(organisation)
+            await session.flush()
+    except IntegrityError as error:
+        # Someone else took the code, or removed what it refers to, between the check and now.
+        raise Duplicate("Another organisation was registered with this code just now") from error
+
+
+async def _check_code(session: AsyncSession, code: str | None, own_id: UUID | None) -> None:
+    if code is None:
+        return
+    owner = await session.scalar(select(Organisation).where(Organisation.code == code))
+    if owner is not None and owner.id != own_id:
+        detail = f"The code «{code}» belongs to «{owner.name}»"
+        raise Duplicate(
+            detail,
+            errors=[FieldError(pointer="/code", detail=detail)],
+            owner={"id": owner.id, "name": owner.name},
+        )
+
+
+async def _check_references(session: AsyncSession, values: dict[str, Any]) -> None:
+    referred: tuple[tuple[str, Any, str], ...] = (
+        ("municipality", Municipality, "There is no municipality with this OKTMO code"),
+        ("parent_id", Organisation, "There is no such organisation"),
+        ("calendar_id", Calendar, "There is no such calendar"),
+    )
+    errors = [
+        FieldError(pointer=f"/{name}", detail=detail)
+        for name, table, detail in referred
+        if values.get(name) is not None and await session.get(table, values[name]) is None
+    ]
+    if errors:
+        raise Invalid("; ".join(f"{error.pointer}: {error.detail}" for error in errors), errors=errors)
+
+
+async def _check_no_ring(session: AsyncSession, own_id: UUID, parent_id: UUID) -> None:
+    above = await session.scalar(select(Organisation.lineage).where(Organisation.id == parent_id))
+    if own_id in (above or ()):
+        raise Invalid.field("/parent_id", "An organisation cannot belong to itself or to one beneath it")

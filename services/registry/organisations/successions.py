@@ -1,0 +1,172 @@
+"""What becomes of bodies: renamed, merged, split. Old cases stay with the old body, new ones go to its successors.
+
+A body's last day is the day before its successors' first. Once that has passed it is inactive; pages stay with it
+until somebody moves them.
+"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from uuid import UUID
+
+from sqlalchemy import Row, Select, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from services.registry.organisations.organisations import event_of, hold_tree
+from services.registry.persistence import versioned_update
+from services.registry.schemas.successions import SuccessionKind, SuccessionNew
+from shared import clock
+from shared.api.pagination import Paging
+from shared.database.sessions import WriteSession
+from shared.events.outbox import emit
+from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, NotFound
+from shared.tables.registry import Organisation, Succession
+
+CLOSED_AT_ONCE = 200
+ACTOR = "registry"
+
+Shown = Row[Succession, str, str]
+
+
+async def listed(session: AsyncSession, organisation_id: UUID, paging: Paging) -> Sequence[Shown]:
+    """Of whom it took over and who took over from it, latest first, one more than the limit. Raises `NotFound`."""
+    if await session.get(Organisation, organisation_id) is None:
+        raise NotFound("There is no such organisation")
+    about = or_(Succession.predecessor_id == organisation_id, Succession.successor_id == organisation_id)
+    newest_first = (Succession.took_place_on.desc(), Succession.id.desc())
+    query = _named().where(about).order_by(*newest_first).limit(paging.limit + 1)
+    after = paging.after((Succession.took_place_on, Succession.id), (date.fromisoformat, UUID))
+    return (await session.execute(query if after is None else query.where(after))).all()
+
+
+async def record(session: WriteSession, organisation_id: UUID, new: SuccessionNew, actor: str) -> Sequence[Shown]:
+    """Write down what became of a body, and end it. Raises `NotFound`, `Invalid`, `Duplicate` or `Conflict`.
+
+    A later call for the same day and kind adds successors.
+    """
+    # Two at once could close a ring that neither of them sees.
+    await hold_tree(session)
+    body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.HELD)
+    if body is None:
+        raise NotFound("There is no such organisation")
+    wanted = [successor.organisation_id for successor in new.successors]
+    earlier = list(await session.scalars(select(Succession).where(Succession.predecessor_id == organisation_id)))
+    _check_ended_once(earlier, new, wanted)
+    _check_count(new.kind, len(earlier) + len(wanted))
+    if body.valid_from is not None and new.took_place_on <= body.valid_from:
+        raise Invalid.field("/took_place_on", "It would end before it began")
+    await _check_successors(session, organisation_id, wanted)
+    rows = [
+        Succession(
+            predecessor_id=organisation_id,
+            successor_id=successor,
+            kind=new.kind.value,
+            took_place_on=new.took_place_on,
+            document=new.document,
+        )
+        for successor in wanted
+    ]
+    session.add_all(rows)
+    last = new.took_place_on - timedelta(days=1)
+    ended = {"valid_to": last} | ({"active": False} if last < clock.today() else {})
+    changed = versioned_update.apply(body, ended)
+    await session.flush()
+    told = event_of(
+        "organisation.succeeded",
+        body,
+        actor,
+        kind=new.kind.value,
+        took_place_on=new.took_place_on.isoformat(),
+        successors=[str(successor) for successor in wanted],
+    )
+    await emit(session, told)
+    if changed:
+        await emit(session, event_of("organisation.changed", body, actor, changed=changed))
+    made = Succession.id.in_([row.id for row in rows])
+    return (await session.execute(_named().where(made).order_by(Succession.id))).all()
+
+
+async def remove(session: WriteSession, organisation_id: UUID, succession_id: UUID, actor: str) -> None:
+    """Take back what was written down by mistake; the body's last day stays as it is. Raises `NotFound`."""
+    body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.HELD)
+    row = await session.get(Succession, succession_id)
+    if body is None or row is None or row.predecessor_id != organisation_id:
+        raise NotFound("The organisation has no such succession")
+    await session.delete(row)
+    await session.flush()
+    await emit(session, event_of("organisation.changed", body, actor, changed=["successions"]))
+
+
+async def close_ended(session: WriteSession) -> int:
+    """Make bodies inactive whose last day has passed; returns how many. One batch: call until it returns 0."""
+    ended = await session.scalars(
+        select(Organisation)
+        .where(Organisation.active, Organisation.valid_to < clock.today())
+        .order_by(Organisation.id)
+        .limit(CLOSED_AT_ONCE)
+        .with_for_update(skip_locked=True, **versioned_update.HELD)
+    )
+    events = []
+    for body in ended:
+        changed = versioned_update.apply(body, {"active": False})
+        events.append(event_of("organisation.changed", body, ACTOR, changed=changed))
+    await session.flush()
+    await emit(session, *events)
+    return len(events)
+
+
+def _named() -> Select[Succession, str, str]:
+    before, after = aliased(Organisation), aliased(Organisation)
+    return (
+        select(Succession, before.name.label("predecessor_name"), after.name.label("successor_name"))
+        .join(before, before.id == Succession.predecessor_id)
+        .join(after, after.id == Succession.successor_id)
+    )
+
+
+def _check_ended_once(earlier: Sequence[Succession], new: SuccessionNew, wanted: Sequence[UUID]) -> None:
+    for row in earlier:
+        if (row.took_place_on, row.kind) != (new.took_place_on, new.kind.value):
+            raise Conflict(f"It was {row.kind} on {row.took_place_on} already: a body ends once")
+        if row.successor_id in wanted:
+            at = f"/successors/{wanted.index(row.successor_id)}/organisation_id"
+            detail = "This succession is written down already"
+            raise Duplicate(detail, errors=[FieldError(pointer=at, detail=detail)])
+
+
+def _check_count(kind: SuccessionKind, count: int) -> None:
+    if kind in {SuccessionKind.RENAMED, SuccessionKind.MERGED} and count > 1:
+        raise Invalid.field("/successors", f"A body that is {kind} has one successor")
+    if kind is SuccessionKind.SPLIT and count < 2:
+        raise Invalid.field("/successors", "A body is split among two or more")
+
+
+async def _check_successors(session: AsyncSession, organisation_id: UUID, wanted: Sequence[UUID]) -> None:
+    known = set(await session.scalars(select(Organisation.id).where(Organisation.id.in_(wanted))))
+    before = await _all_before(session, organisation_id)
+    errors = []
+    for place, successor in enumerate(wanted):
+        detail = None
+        if successor not in known:
+            detail = "There is no such organisation"
+        elif successor == organisation_id:
+            detail = "A body cannot succeed itself"
+        elif successor in before:
+            detail = "This body was succeeded by the other: a ring"
+        if detail is not None:
+            errors.append(FieldError(pointer=f"/successors/{place}/organisation_id", detail=detail))
+    if errors:
+        raise Invalid("; ".join(f"{error.pointer}: {error.detail}" for error in errors), errors=errors)
+
+
+async def _all_before(session: AsyncSession, organisation_id: UUID) -> set[UUID]:
+    """All bodies that this one took over from, however long ago."""
+    chain = (
+        select(Succession.predecessor_id)
+        .where(Succession.successor_id == organisation_id)
+        .cte("before", recursive=True)
+    )
+    chain = chain.union(
+        select(Succession.predecessor_id).join(chain, Succession.successor_id == chain.c.predecessor_id)
+    )
+    return set(await session.scalars(select(chain.c.predecessor_id)))

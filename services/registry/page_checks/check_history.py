@@ -1,0 +1,99 @@
+"""Reading the checks: of a day, of a page, and how each day went."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registry.persistence.skip_scan import walked
+from services.registry.schemas.page_checks import PageState, Watched
+from shared.api.pagination import Paging
+from shared.http.problems import NotFound
+from shared.tables.registry import Organisation, Page, PageCheck, PageCheckCalls
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """What the list of a day is narrowed to; null means any."""
+
+    network: str | None = None
+    organisation_id: UUID | None = None
+    state: PageState | None = None
+    changed: bool | None = None
+    field: Watched | None = None
+
+
+_SOMETHING = func.jsonb_array_length(PageCheck.changed) > 0
+
+
+async def of_day(
+    session: AsyncSession, day: date, wanted: Filter, paging: Paging
+) -> Sequence[Row[PageCheck, Page, Organisation]]:
+    """Checks of a day with their pages and owners, by the pages' names, one more than the limit."""
+    query = (
+        select(PageCheck, Page, Organisation)
+        .join(Page, Page.id == PageCheck.page_id)
+        .join(Organisation, Organisation.id == Page.organisation_id)
+        .where(PageCheck.day == day)
+        .order_by(Page.sort_key, Page.id)
+        .limit(paging.limit + 1)
+    )
+    if wanted.network is not None:
+        query = query.where(Page.network == wanted.network)
+    if wanted.organisation_id is not None:
+        query = query.where(Page.organisation_id == wanted.organisation_id)
+    if wanted.state is not None:
+        query = query.where(PageCheck.outcome == wanted.state)
+    if wanted.changed is not None:
+        query = query.where(_SOMETHING if wanted.changed else ~_SOMETHING)
+    if wanted.field is not None:
+        query = query.where(PageCheck.changed.contains([{"field": wanted.field}]))
+    after = paging.after((Page.sort_key, Page.id), (str, UUID), descending=False)
+    return (await session.execute(query if after is None else query.where(after))).all()
+
+
+async def of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageCheck]:
+    """All checks of a page, newest first, one more than the limit. Raises `NotFound`."""
+    if await session.get(Page, page_id) is None:
+        raise NotFound("There is no such page")
+    query = (
+        select(PageCheck)
+        .where(PageCheck.page_id == page_id)
+        .order_by(PageCheck.day.desc(), PageCheck.id.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after((PageCheck.day, PageCheck.id), (date.fromisoformat, UUID))
+    return list(await session.scalars(query if after is None else query.where(after)))
+
+
+async def days(session: AsyncSession, paging: Paging) -> Sequence[Row[*tuple[Any, ...]]]:
+    """How the checks of each day went, newest first, one more than the limit."""
+    after = paging.after((PageCheck.day,), (date.fromisoformat,))
+    newest = select(func.max(PageCheck.day)).where(true() if after is None else after)
+    asked = walked(
+        newest.scalar_subquery(),
+        lambda day: select(func.max(PageCheck.day)).where(PageCheck.day < day).scalar_subquery(),
+        paging.limit + 1,
+    )
+    # Day by day: joined to them all, the planner might read the whole table.
+    went = (
+        select(
+            func.count().label("pages"),
+            func.count().filter(_SOMETHING).label("changed"),
+            func.count().filter(PageCheck.outcome == PageState.CLOSED).label("closed"),
+            func.count().filter(PageCheck.outcome == PageState.GONE).label("gone"),
+        )
+        .where(PageCheck.day == asked.c.day)
+        .lateral("went")
+    )
+    calls = select(func.coalesce(func.sum(PageCheckCalls.calls), 0)).where(PageCheckCalls.day == asked.c.day)
+    query = (
+        select(asked.c.day, *went.c, calls.scalar_subquery().label("calls"))
+        .join_from(asked, went, true())
+        .order_by(asked.c.day.desc())
+    )
+    return (await session.execute(query)).all()

@@ -1,0 +1,142 @@
+"""The daily run: every active page once a day, part by part, within a budget of calls.
+
+A page is due while it has no check of the region's day, so a run that was broken off goes on where it was. Pages
+checked longest ago come first: those that yesterday's budget did not reach lead today's run.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+from sqlalchemy import ColumnElement, Row, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registry.page_checks import apply_results, call_budget
+from services.registry.schemas.page_checks import SaidOfPages
+from services.registry.settings import RegistrySettings
+from shared import clock
+from shared.database.sessions import Database
+from shared.ids import new_id
+from shared.logs import logger
+from shared.service_client import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
+from shared.tables.registry import Page, PageCheck
+
+log = logger(__name__)
+
+PATH = "/internal/pages/describe"
+PATIENCE = aiohttp.ClientTimeout(total=90, connect=2)
+LOCK = 0x70616765  # "page"
+# Pages in one request, and calls for single walls among its calls: ingest reads about three a second.
+PART = 500
+WALLS = 100
+# Every network describes at least so many pages in one call: what the pages still due may cost.
+AT_LEAST_TOGETHER = 100
+NOTHING_DUE = 60.0
+FIRST_REST, LONGEST_REST = 15.0, 900.0
+
+Ask = Callable[[Sequence[UUID], int, int], Awaitable[SaidOfPages]]
+"""Asks ingest about pages: their ids, how many calls that may cost, and how many of these for single walls."""
+
+
+class Checks:
+    """One daily run at a time, whatever number of workers there are."""
+
+    def __init__(self, database: Database, ask: Ask, settings: RegistrySettings) -> None:
+        self._database = database
+        self._ask = ask
+        self._settings = settings
+        self._rests: dict[str, tuple[int, datetime]] = {}
+
+    async def part(self) -> float:
+        """Check the next part of the pages that are due; answers how many seconds to rest."""
+        now = clock.now()
+        day = now.astimezone(clock.REGION_ZONE).date()
+        # The transaction waits for the networks with no lock but this one, so that no page is asked for twice.
+        async with self._database.write() as session:
+            if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
+                return NOTHING_DUE
+            pages = await self._due(session, day, now)
+            left = self._settings.page_checks_calls_a_day - await call_budget.spent(session, day)
+            if not pages or left <= 0:
+                return NOTHING_DUE
+            network = pages[0].network
+            reserve = await _count_due(session, day) // AT_LEAST_TOGETHER + 1
+            walls = 0 if network in self._rests else min(WALLS, len(pages), max(left - reserve, 0))
+            calls = min(left, len(pages) // AT_LEAST_TOGETHER + 1 + walls)
+            await call_budget.grant(self._database, day, network, calls)
+            answer = await self._asked(pages, calls, walls)
+            if answer is not None:
+                await call_budget.settle(session, day, network, answer.calls - calls)
+                changed = await apply_results.take(session, pages, answer, day, now)
+                log.info(
+                    "pages checked",
+                    network=network,
+                    pages=len(answer.items),
+                    changed=changed,
+                    calls=answer.calls,
+                    trouble=answer.trouble,
+                )
+        return self._settings.page_checks_pause_seconds
+
+    async def _asked(self, pages: Sequence[Row[*tuple[Any, ...]]], calls: int, walls: int) -> SaidOfPages | None:
+        """What ingest says; None when its answer was lost, and nobody knows how many calls it made."""
+        network = pages[0].network
+        try:
+            answer = await self._ask([page.id for page in pages], calls, walls)
+        except (ServiceAway, ServiceRefused) as error:
+            answer = SaidOfPages(items=[], calls=0, trouble=str(error))
+        except ServiceUnavailable as error:
+            self._leave_alone(network, str(error))
+            return None
+        if answer.trouble is not None or not answer.items:
+            self._leave_alone(network, answer.trouble or "ingest knows none of these pages")
+        else:
+            self._rests.pop(network, None)
+        return answer
+
+    def _leave_alone(self, network: str, why: str) -> None:
+        """Let a network rest, longer each time; the others go on."""
+        failures = self._rests.get(network, (0, clock.now()))[0] + 1
+        rest = min(FIRST_REST * 2.0 ** min(failures - 1, 10), LONGEST_REST)
+        self._rests[network] = failures, clock.now() + timedelta(seconds=rest)
+        log.warning("pages were not checked", network=network, error=why[:300], rest=rest)
+
+    async def _due(self, session: AsyncSession, day: date, now: datetime) -> list[Row[*tuple[Any, ...]]]:
+        """The next pages of one network, those checked longest ago first; few where it failed the last time."""
+        resting = [network for network, (_, until) in self._rests.items() if until > now]
+        order = (Page.checked_at.asc().nulls_first(), Page.id)
+        network = await session.scalar(
+            select(Page.network).where(_is_due(day), Page.network.not_in(resting)).order_by(*order).limit(1)
+        )
+        if network is None:
+            return []
+        rows = await session.execute(
+            select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.url)
+            .where(_is_due(day), Page.network == network)
+            .order_by(*order)
+            .limit(AT_LEAST_TOGETHER if network in self._rests else PART)
+        )
+        return list(rows)
+
+
+def _is_due(day: date) -> ColumnElement[bool]:
+    return Page.active & ~exists().where(PageCheck.page_id == Page.id, PageCheck.day == day)
+
+
+async def _count_due(session: AsyncSession, day: date) -> int:
+    return await session.scalar(select(func.count()).select_from(Page).where(_is_due(day))) or 0
+
+
+def through(services: ServiceClient) -> Ask:
+    """Asking ingest over its internal route."""
+
+    async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> SaidOfPages:
+        body = {"page_ids": [str(one) for one in page_ids], "calls": calls, "walls": walls}
+        answer = await services.post(
+            "ingest", PATH, body, act="registry", idempotency_key=str(new_id()), attempts=1, patience=PATIENCE
+        )
+        return SaidOfPages.model_validate(answer)
+
+    return ask

@@ -1,0 +1,252 @@
+"""A page's way to being official and live: created, verified, marked, connected, widgets, live.
+
+A step stands from the day it was reached until it is lost; a step lost and reached again has two rows. The order
+is not enforced, since regions go the way differently, but no page goes live before it is verified.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from services.registry.persistence import versioned_update
+from services.registry.schemas.pages import EvidenceKind, Step
+from shared import clock
+from shared.api.pagination import Paging
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import Conflict, Forbidden, Invalid, NotFound
+from shared.ids import new_id
+from shared.tables.registry import Organisation, Page, PageStep
+
+# Who confirms what the daily checks see.
+SYSTEM = "system"
+# What people read beside a page's name: losing one of these is told as the loss of a mark.
+MARKS = frozenset({Step.VERIFIED, Step.MARKED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """By what a step is known, and who says so: a person's id, or `SYSTEM` for what the network told us."""
+
+    kind: EvidenceKind
+    text: str | None = None
+    confirmed_by: str
+
+
+def today() -> date:
+    """The day in the region."""
+    return clock.now().astimezone(clock.REGION_ZONE).date()
+
+
+async def record(
+    session: WriteSession,
+    page_id: UUID,
+    step: Step,
+    evidence: Evidence,
+    *,
+    reached_on: date | None = None,
+    within: Caller | None = None,
+) -> PageStep:
+    """The step stands. One that stands already takes the new day and evidence; what `SYSTEM` sees adds nothing.
+
+    `reached_on` left out: today, or the day that stands. `within`: who may touch the page. Emits
+    `page.step_reached` where something changed. Raises `NotFound`, or `Forbidden` for another's page; `Invalid`
+    for a day to come; `Conflict` for a page that goes live without being verified.
+    """
+    page = await _locked(session, page_id, within)
+    if reached_on is not None and reached_on > today():
+        raise Invalid.field("/reached_on", "The day has not come yet")
+    standing = await _standing(session, page_id, step)
+    if standing is not None and evidence.confirmed_by == SYSTEM:
+        return standing
+    if step is Step.LIVE and await _standing(session, page_id, Step.VERIFIED) is None:
+        raise Conflict("The page is not verified: confirm the step «verified» first")
+    values = {
+        "reached_on": reached_on or (standing.reached_on if standing else today()),
+        "evidence_kind": evidence.kind.value,
+        "evidence": evidence.text,
+        "confirmed_by": evidence.confirmed_by,
+    }
+    if standing is None:
+        standing = PageStep(page_id=page_id, step=step.value, **values)
+        session.add(standing)
+    elif all(getattr(standing, name) == value for name, value in values.items() if name != "confirmed_by"):
+        return standing
+    else:
+        for name, value in values.items():
+            setattr(standing, name, value)
+    await session.flush()
+    data = {"reached_on": standing.reached_on.isoformat(), "evidence_kind": standing.evidence_kind}
+    await emit(session, _event("page.step_reached", page, step, evidence.confirmed_by, data))
+    return standing
+
+
+async def begin(session: WriteSession, page_ids: Iterable[UUID], evidence: Evidence) -> None:
+    """New pages have reached `created` today; their registration is told by events of its own."""
+    rows = _reached(page_ids, Step.CREATED, evidence)
+    if rows:
+        await session.execute(insert(PageStep), rows)
+        await recorder.record(
+            session, PageStep, [recorder.Change(subject_id=row["id"], after=row) for row in rows]
+        )
+
+
+async def seen(session: WriteSession, pages: Iterable[Row[*tuple[Any, ...]]], step: Step, text: str) -> None:
+    """The networks show that these pages have reached a step today; where it stands already nothing changes.
+
+    `pages`: rows with what an event of a page says. Emits `page.step_reached` for each that is new.
+    """
+    by_id = {page.id: page for page in pages}
+    evidence = Evidence(kind=EvidenceKind.NETWORK, text=text, confirmed_by=SYSTEM)
+    rows = _reached(by_id, step, evidence)
+    if not rows:
+        return
+    new = await session.scalars(upsert(PageStep).values(rows).on_conflict_do_nothing().returning(PageStep.page_id))
+    data = {"reached_on": today().isoformat(), "evidence_kind": evidence.kind.value}
+    await emit(
+        session, *(_event("page.step_reached", by_id[page_id], step, SYSTEM, data) for page_id in new.all())
+    )
+
+
+def _reached(page_ids: Iterable[UUID], step: Step, evidence: Evidence) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": new_id(),
+            "page_id": page_id,
+            "step": step.value,
+            "reached_on": today(),
+            "evidence_kind": evidence.kind.value,
+            "evidence": evidence.text,
+            "confirmed_by": evidence.confirmed_by,
+            "created_at": clock.now(),
+        }
+        for page_id in page_ids
+    ]
+
+
+async def lose(
+    session: WriteSession,
+    page_id: UUID,
+    step: Step,
+    *,
+    reason: str,
+    actor: str,
+    lost_on: date | None = None,
+    within: Caller | None = None,
+) -> PageStep | None:
+    """The step stands no more; None when it did not stand. `lost_on` left out: today. `within` as for `record`.
+
+    Emits `page.mark_lost` for `verified` and `marked`, `page.step_lost` for the others. Raises `NotFound`, or
+    `Forbidden` for another's page; `Invalid` for a day to come or one before the step was reached.
+    """
+    page = await _locked(session, page_id, within)
+    standing = await _standing(session, page_id, step)
+    if standing is None:
+        return None
+    day = lost_on or max(today(), standing.reached_on)
+    if lost_on is not None and not standing.reached_on <= lost_on <= today():
+        raise Invalid.field("query/lost_on", "The day lies before the step was reached, or has not come yet")
+    standing.lost_on, standing.lost_reason = day, reason
+    await session.flush()
+    kind = "page.mark_lost" if step in MARKS else "page.step_lost"
+    data = {"reached_on": standing.reached_on.isoformat(), "lost_on": day.isoformat(), "reason": reason}
+    await emit(session, _event(kind, page, step, actor, data))
+    return standing
+
+
+async def of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageStep]:
+    """All steps of a page, those lost too, newest first, one more than the limit. Raises `NotFound`."""
+    if await session.get(Page, page_id) is None:
+        raise NotFound("There is no such page")
+    query = (
+        select(PageStep)
+        .where(PageStep.page_id == page_id)
+        .order_by(PageStep.created_at.desc(), PageStep.id.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after((PageStep.created_at, PageStep.id), (datetime.fromisoformat, UUID))
+    return list(await session.scalars(query if after is None else query.where(after)))
+
+
+async def standing(session: AsyncSession, page_ids: Iterable[UUID]) -> dict[UUID, dict[Step, date]]:
+    """The steps that stand, by page, in their usual order; a page without any has an empty entry."""
+    found: dict[UUID, dict[Step, date]] = {page_id: {} for page_id in page_ids}
+    rows = await session.execute(
+        select(PageStep.page_id, PageStep.step, PageStep.reached_on).where(
+            PageStep.page_id.in_(list(found)), PageStep.lost_on.is_(None)
+        )
+    )
+    order = list(Step)
+    for page_id, step, reached_on in sorted(rows, key=lambda row: order.index(Step(row.step))):
+        found[page_id][Step(step)] = reached_on
+    return found
+
+
+async def lost(
+    session: AsyncSession, since: date, step: Step | None, paging: Paging
+) -> list[tuple[PageStep, Page, Organisation, date | None]]:
+    """Steps lost on `since` or later with their pages and owners, and when they were regained; newest first."""
+    again = aliased(PageStep)
+    query = (
+        select(PageStep, Page, Organisation, again.reached_on)
+        .join(Page, Page.id == PageStep.page_id)
+        .join(Organisation, Organisation.id == Page.organisation_id)
+        .outerjoin(
+            again, (again.page_id == PageStep.page_id) & (again.step == PageStep.step) & again.lost_on.is_(None)
+        )
+        .where(PageStep.lost_on >= since)
+        .order_by(PageStep.lost_on.desc(), PageStep.id.desc())
+        .limit(paging.limit + 1)
+    )
+    if step is not None:
+        query = query.where(PageStep.step == step.value)
+    after = paging.after((PageStep.lost_on, PageStep.id), (date.fromisoformat, UUID))
+    rows = await session.execute(query if after is None else query.where(after))
+    return [(gone, page, owner, regained_on) for gone, page, owner, regained_on in rows]
+
+
+async def _locked(session: WriteSession, page_id: UUID, within: Caller | None) -> Page:
+    page = await session.get(Page, page_id, with_for_update=versioned_update.HELD)
+    if page is None:
+        raise NotFound("There is no such page")
+    if within is not None:
+        reached = select(Page.id).where(Page.id == page_id, within.scope(Page.organisation_id))
+        if await session.scalar(reached) is None:
+            raise Forbidden("The page belongs to an organisation that you do not act for")
+    return page
+
+
+async def _standing(session: AsyncSession, page_id: UUID, step: Step) -> PageStep | None:
+    found: PageStep | None = await session.scalar(
+        select(PageStep).where(
+            PageStep.page_id == page_id, PageStep.step == step.value, PageStep.lost_on.is_(None)
+        )
+    )
+    return found
+
+
+def _event(
+    kind: str, page: Page | Row[*tuple[Any, ...]], step: Step, actor: str, data: dict[str, Any]
+) -> NewEvent:
+    return NewEvent(
+        type=kind,
+        subject_id=page.id,
+        organisation_id=page.organisation_id,
+        actor=actor,
+        data={
+            "network": page.network,
+            "external_id": page.external_id,
+            "url": page.url,
+            "step": step.value,
+            **data,
+        },
+    )
