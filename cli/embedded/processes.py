@@ -11,7 +11,7 @@ from cli.embedded.postgres import SUPERUSER, Postgres
 from cli.embedded.secrets import Secrets
 from cli.embedded.settings import NETWORKS, SERVICES, EmbeddedSettings
 from cli.embedded.supervise import Program
-from services.gateway.traefik.render import write_static
+from services.gateway.traefik.static_config import write_static
 
 GOSPABLIK = (sys.executable, "-m", "cli.main")
 

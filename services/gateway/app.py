@@ -8,9 +8,10 @@ import aiohttp
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse
 
-from services.gateway import docs, health
-from services.gateway.documents import Documents
-from services.gateway.refusals import refusal
+from services.gateway.aggregation import health
+from services.gateway.aggregation.openapi_cache import Documents
+from services.gateway.api import docs_page
+from services.gateway.api.error_pages import refusal
 from services.gateway.settings import DeskSettings
 from shared import logs
 from shared.api import openapi_document
@@ -50,7 +51,7 @@ def build(settings: DeskSettings) -> FastAPI:
     problems.install(desk)
     openapi_document.install(desk)
     desk.add_middleware(Observe, service="gateway", defaults=NOSNIFF)
-    desk.include_router(docs.router)
+    desk.include_router(docs_page.router)
 
     @desk.get(
         "/health",

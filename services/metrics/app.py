@@ -1,6 +1,6 @@
 """The metrics service's wiring."""
 
-from services.metrics.api import router
+from services.metrics.api.metrics import router
 from shared.service import Service
 
 # It writes nothing and numbers no events: another service's relay does.

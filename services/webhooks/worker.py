@@ -1,8 +1,8 @@
 """The work webhooks does by itself: events become deliveries, deliveries are sent, what is past its term goes."""
 
 from services.webhooks import retention
-from services.webhooks.dispatch import Dispatcher
-from services.webhooks.fanout import consumer, jobs
+from services.webhooks.deliveries.dispatcher import Dispatcher
+from services.webhooks.deliveries.fanout import consumer, jobs
 from services.webhooks.settings import webhooks_settings
 from shared.database.purge import Terms, purge
 from shared.service import Service

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from services.webhooks.signing import Secrets, Vault, new_secret
+from services.webhooks.endpoints.signing import Secrets, Vault, new_secret
 from shared.database.sessions import engine_of
 from shared.ids import new_id
 from shared.tables import appeals, ingest, registry, webhooks

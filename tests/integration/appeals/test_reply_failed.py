@@ -13,7 +13,7 @@ from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.appeal_queries import Filter
 from services.appeals.replies import submission
 from services.appeals.sla import breaches
-from services.webhooks.event_types import body_of_event
+from services.webhooks.event_catalogue.catalogue import body_of_event
 from shared.tables.common import Event
 from tests.conftest import TestDatabase
 from tests.harness import service_under_test

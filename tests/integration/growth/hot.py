@@ -14,7 +14,7 @@ from services.appeals.replies import submission
 from services.appeals.sla import breaches
 from services.ingest.intake import message_queries, quarantine
 from services.ingest.publishing import publication_requests
-from services.webhooks import deliveries
+from services.webhooks.deliveries import deliveries
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller, Right, Role
 from shared.database.sessions import WriteSession

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 import time_machine
 
-from services.metrics import api
+from services.metrics.api import metrics as api
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest, insert_organisation, service_under_test
 

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from services.webhooks.dispatch import Dispatcher, Outcome
-from services.webhooks.fanout import consumer
+from services.webhooks.deliveries.dispatcher import Dispatcher, Outcome
+from services.webhooks.deliveries.fanout import consumer
 from services.webhooks.settings import webhooks_settings
 from shared.database.sessions import Database
 from shared.events.outbox import NewEvent, emit, number_committed

@@ -9,8 +9,8 @@ import pytest
 import standardwebhooks
 import svix
 
-from services.webhooks.dispatch import FAILING_SHARE, SCHEDULE
-from services.webhooks.fanout import consumer, fan_out
+from services.webhooks.deliveries.dispatcher import FAILING_SHARE, SCHEDULE
+from services.webhooks.deliveries.fanout import consumer, fan_out
 from shared.events.outbox import Consumer
 from shared.tables.common import Event, WebhooksCursor
 from tests.conftest import TestDatabase

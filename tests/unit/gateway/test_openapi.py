@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.gateway.openapi import Document, merge
+from services.gateway.aggregation.openapi_merge import Document, merge
 
 OWN: Document = {
     "openapi": "3.1.0",

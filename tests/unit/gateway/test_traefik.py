@@ -14,7 +14,7 @@ from aiohttp import web
 
 from cli.embedded.processes import traefik_program
 from cli.embedded.scratch import free_port
-from services.gateway.traefik.render import write_static
+from services.gateway.traefik.static_config import write_static
 from tests.unit.gateway.conftest import Serve
 
 LIMIT = 1 << 20

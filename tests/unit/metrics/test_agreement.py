@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.metrics.agreement import wilson
+from services.metrics.indicators.classifier_agreement import wilson
 
 
 @pytest.mark.parametrize(

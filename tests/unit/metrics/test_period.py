@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from services.metrics.period import parse_period, week_of
+from services.metrics.indicators.period import parse_period, week_of
 from shared.http.problems import Invalid
 
 NOW = datetime.fromisoformat("2026-11-25T04:00:00+00:00")  # Wednesday noon in Irkutsk

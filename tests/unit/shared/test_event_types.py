@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.webhooks.event_types import EventName
+from services.webhooks.event_catalogue.catalogue import EventName
 from shared.contracts.catalogue import EVENT_RIGHTS
 
 ROOT = Path(__file__).parents[3]

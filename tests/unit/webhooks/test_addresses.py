@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 from cryptography.fernet import Fernet
 
-from services.webhooks.addresses import Refused, check_url, guarded_socket, is_allowed, parse_url
+from services.webhooks.endpoints.special_purpose_networks import SPECIAL_IPV4, SPECIAL_IPV6
+from services.webhooks.endpoints.ssrf_guard import Refused, check_url, guarded_socket, is_allowed, parse_url
 from services.webhooks.settings import WebhooksSettings
-from services.webhooks.special_addresses import SPECIAL_IPV4, SPECIAL_IPV6
 from shared.database.outages import is_outage
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from services.webhooks.dispatch import SCHEDULE
-from services.webhooks.event_types import CATALOGUE
-from services.webhooks.signing import new_secret, signed_headers
+from services.webhooks.deliveries.dispatcher import SCHEDULE
+from services.webhooks.endpoints.signing import new_secret, signed_headers
+from services.webhooks.event_catalogue.catalogue import CATALOGUE
 
 TEXT = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.webhooks.event_types import CATALOGUE, EventName, body_of, body_of_event
+from services.webhooks.event_catalogue.catalogue import CATALOGUE, EventName, body_of, body_of_event
 from shared.tables.common import Event
 
 NOW = datetime(2026, 11, 25, 4, tzinfo=UTC)

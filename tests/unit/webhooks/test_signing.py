@@ -10,7 +10,14 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from services.webhooks.signing import ROTATION_OVERLAP, Secrets, Unreadable, Vault, new_secret, signed_headers
+from services.webhooks.endpoints.signing import (
+    ROTATION_OVERLAP,
+    Secrets,
+    Unreadable,
+    Vault,
+    new_secret,
+    signed_headers,
+)
 
 BODY = '{"type":"appeal.opened","data":{"organisation":{"name":"Школа № 1"}}}'
 NOW = datetime(2026, 11, 25, 4, tzinfo=UTC)

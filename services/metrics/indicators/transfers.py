@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Row, Select, Text, Uuid, and_, cast, func, literal, null, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.metrics.period import Period
-from services.metrics.schemas import Handed, HandedGroup
+from services.metrics.indicators.period import Period
+from services.metrics.schemas.metrics import Handed, HandedGroup
 from shared.auth.callers import Caller
 from shared.tables.appeals import Alert, Appeal, Hand
 from shared.tables.registry import Organisation

@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.metrics import agreement, handovers, sla
-from services.metrics.period import parse_period
-from services.metrics.schemas import Agreement, AgreementBy, Case, Figure, GroupBy, Handovers, Sla
+from services.metrics.indicators import classifier_agreement, sla, transfers
+from services.metrics.indicators.period import parse_period
+from services.metrics.schemas.metrics import Agreement, AgreementBy, Case, Figure, GroupBy, Handovers, Sla
 from shared import clock
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, Right, allowed
@@ -120,7 +120,7 @@ async def agreement_figures(
     """
     period = parse_period(from_, to, clock.now())
     async with _bounded(session):
-        total, groups = await agreement.figures(session, period, group_by, caller)
+        total, groups = await classifier_agreement.figures(session, period, group_by, caller)
     return Agreement(
         start=period.start, end=period.end, zone=REGION_ZONE.key, group_by=group_by, total=total, groups=groups
     )
@@ -136,5 +136,5 @@ async def handover_figures(session: Reading, caller: Reader, from_: From = None,
     """
     period = parse_period(from_, to, clock.now())
     async with _bounded(session):
-        total, groups = await handovers.figures(session, period, caller)
+        total, groups = await transfers.figures(session, period, caller)
     return Handovers(start=period.start, end=period.end, zone=REGION_ZONE.key, total=total, groups=groups)

@@ -28,8 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from services.metrics.period import Period
-from services.metrics.schemas import Case, Figure, Figures, Group, GroupBy, Quantiles
+from services.metrics.indicators.period import Period
+from services.metrics.schemas.metrics import Case, Figure, Figures, Group, GroupBy, Quantiles
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.clock import REGION_ZONE

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks.feed_position import feed_position
+from services.webhooks.feed.positions import feed_position
 from shared.auth.callers import Caller
 from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.http.problems import Forbidden, Gone, Invalid

@@ -12,8 +12,8 @@ from typing import Any
 
 from yarl import URL
 
+from services.webhooks.endpoints.special_purpose_networks import SPECIAL_IPV4, SPECIAL_IPV6
 from services.webhooks.settings import Network
-from services.webhooks.special_addresses import SPECIAL_IPV4, SPECIAL_IPV6
 
 MAX_URL = 2000
 RESOLVE_SECONDS = 5

@@ -6,8 +6,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from services.webhooks import owners, words
-from services.webhooks.event_types import EventName, body_of_event
+from services.webhooks.endpoints import entitlements
+from services.webhooks.event_catalogue import message_text
+from services.webhooks.event_catalogue.catalogue import EventName, body_of_event
 from services.webhooks.settings import webhooks_settings
 from shared import clock
 from shared.database.sessions import WriteSession
@@ -27,8 +28,8 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
     Endpoints whose owner lost the rights are suspended first: registry's events that say so bring the others here.
     """
     hosts = webhooks_settings().webhooks_personal_data_hosts
-    entitled = await owners.entitlements(session, hosts)
-    await owners.suspend(session, entitled)
+    entitled = await entitlements.entitlements(session, hosts)
+    await entitlements.suspend(session, entitled)
     # Shared locks: an endpoint that is being changed or deleted is waited for, so nothing is written beside it.
     endpoints = (
         await session.execute(
@@ -48,7 +49,7 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
         return
     names = await _names(session, {event.organisation_id for event in events if event.organisation_id})
     wanted = {kind for endpoint in endpoints for kind in endpoint.event_types}
-    texts = await words.of_events(session, [event for event in events if event.type in wanted])
+    texts = await message_text.of_events(session, [event for event in events if event.type in wanted])
     now = clock.now()
     rows = []
     for event in events:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from services.webhooks.event_types import TEST, EventName
+from services.webhooks.event_catalogue.catalogue import TEST, EventName
 
 
 def _no_control_characters(value: str) -> str:

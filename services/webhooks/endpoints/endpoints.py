@@ -9,10 +9,10 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks import owners, waiting
-from services.webhooks.event_types import TEST, body_of
+from services.webhooks.endpoints import entitlements, pending_deliveries
+from services.webhooks.endpoints.signing import Secrets, Vault, new_secret
+from services.webhooks.event_catalogue.catalogue import TEST, body_of
 from services.webhooks.settings import WebhooksSettings
-from services.webhooks.signing import Secrets, Vault, new_secret
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
@@ -102,11 +102,11 @@ def _require_types(
 
 def _require_reading(caller: Caller, organisation_id: UUID | None, url: str, settings: WebhooksSettings) -> None:
     """Raise unless who asks for words unmasked may read them, for their own organisation, at a listed host."""
-    for right in owners.READING:
+    for right in entitlements.READING:
         caller.require(right)
     if caller.organisation_id != organisation_id:
         raise Forbidden("Personal data is asked for by the endpoint's own organisation alone")
-    if not owners.is_listed(url, settings.webhooks_personal_data_hosts):
+    if not entitlements.is_listed(url, settings.webhooks_personal_data_hosts):
         raise Invalid.field(
             "/personal_data",
             "The operator has to name the URL's host in GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS first",
@@ -169,7 +169,7 @@ async def change(
     for name in changed:
         setattr(endpoint, name, changes[name])
     if changed & DECIDING or (endpoint.personal_data and "personal_data" in changed):
-        lineage = await owners.lineage_of(session, endpoint.organisation_id)
+        lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
         _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
         if endpoint.personal_data:
             _require_reading(caller, endpoint.organisation_id, endpoint.url, settings)
@@ -184,7 +184,7 @@ async def change(
         endpoint.version += 1
     await session.flush()
     if changes.get("active") is False:
-        await waiting.give_up(session, [endpoint.id], "the endpoint was switched off")
+        await pending_deliveries.give_up(session, [endpoint.id], "the endpoint was switched off")
     return endpoint
 
 
@@ -196,7 +196,7 @@ def _own(endpoint: WebhookEndpoint, caller: Caller) -> None:
 async def take_over(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
     """Make the caller the owner; an endpoint that was suspended goes on. Raises `Forbidden` without the rights."""
     endpoint = await get(session, caller, endpoint_id, lock=True)
-    lineage = await owners.lineage_of(session, endpoint.organisation_id)
+    lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
     _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
     _own(endpoint, caller)
     endpoint.version += 1
@@ -338,4 +338,4 @@ async def switch_off(session: WriteSession, ids: Sequence[UUID], reason: str) ->
         .values(active=False, version=WebhookEndpoint.version + 1, updated_at=clock.now())
         .execution_options(synchronize_session=False)
     )
-    await waiting.give_up(session, ids, reason)
+    await pending_deliveries.give_up(session, ids, reason)

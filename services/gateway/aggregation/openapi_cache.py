@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from services.gateway.openapi import Document, merge
+from services.gateway.aggregation.openapi_merge import Document, merge
 from shared.logs import logger
 
 log = logger(__name__)

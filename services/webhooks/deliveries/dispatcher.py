@@ -17,12 +17,12 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import DateTime, Integer, bindparam, select, text, update
 
-from services.webhooks import owners, waiting
-from services.webhooks.addresses import Refused, guarded_socket, parse_url
-from services.webhooks.endpoints import switch_off
-from services.webhooks.event_types import masked
+from services.webhooks.endpoints import entitlements, pending_deliveries
+from services.webhooks.endpoints.endpoints import switch_off
+from services.webhooks.endpoints.signing import Unreadable, Vault, signed_headers
+from services.webhooks.endpoints.ssrf_guard import Refused, guarded_socket, parse_url
+from services.webhooks.event_catalogue.catalogue import masked
 from services.webhooks.settings import WebhooksSettings
-from services.webhooks.signing import Unreadable, Vault, signed_headers
 from shared import clock
 from shared.database.sessions import Database
 from shared.logs import logger
@@ -176,7 +176,7 @@ class Dispatcher:
         if not claims:
             return []
         async with self._database.read() as session:
-            found = await owners.entitlements(session, self._hosts, {claim.endpoint_id for claim in claims})
+            found = await entitlements.entitlements(session, self._hosts, {claim.endpoint_id for claim in claims})
         refused: dict[UUID, str] = {}
         for claim in claims:
             entitled = found.get(claim.endpoint_id)
@@ -187,8 +187,8 @@ class Dispatcher:
         if refused:
             # Apart from the claim, which holds deliveries: endpoints are locked before them.
             async with self._database.write() as session:
-                await owners.suspend(session, found)
-                await waiting.give_up_these(session, refused)
+                await entitlements.suspend(session, found)
+                await pending_deliveries.give_up_these(session, refused)
         return [
             replace(claim, personal_data=found[claim.endpoint_id].masked_because is None)
             for claim in claims

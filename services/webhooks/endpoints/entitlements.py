@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from yarl import URL
 
-from services.webhooks import waiting
+from services.webhooks.endpoints import pending_deliveries
 from shared import clock
 from shared.auth import token_recheck
 from shared.auth.callers import Caller, Right
@@ -142,7 +142,9 @@ async def suspend(session: WriteSession, found: Mapping[UUID, Entitlement]) -> s
         )
         if changed is None:
             continue
-        await waiting.give_up(session, [endpoint_id], f"the endpoint was suspended: {one.refused_because}")
+        await pending_deliveries.give_up(
+            session, [endpoint_id], f"the endpoint was suspended: {one.refused_because}"
+        )
         await emit(
             session,
             NewEvent(

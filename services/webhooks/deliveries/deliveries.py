@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks.endpoints import require_sending
+from services.webhooks.endpoints.endpoints import require_sending
 from shared import clock
 from shared.api.pagination import Paging, inline_literal
 from shared.auth.callers import Caller

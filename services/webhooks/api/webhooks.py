@@ -7,11 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks import deliveries, endpoints, feed, owners
-from services.webhooks.addresses import Refused, check_url
-from services.webhooks.event_types import CATALOGUE, masked
-from services.webhooks.feed_position import after_position, feed_position
-from services.webhooks.schemas import (
+from services.webhooks.deliveries import deliveries
+from services.webhooks.endpoints import endpoints, entitlements
+from services.webhooks.endpoints.signing import Unreadable, Vault
+from services.webhooks.endpoints.ssrf_guard import Refused, check_url
+from services.webhooks.event_catalogue.catalogue import CATALOGUE, masked
+from services.webhooks.feed import event_feed
+from services.webhooks.feed.positions import after_position, feed_position
+from services.webhooks.schemas.webhooks import (
     AnyEventType,
     Delivery,
     DeliveryStatus,
@@ -26,7 +29,6 @@ from services.webhooks.schemas import (
     FeedEvent,
 )
 from services.webhooks.settings import webhooks_settings
-from services.webhooks.signing import Unreadable, Vault
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep, refuse_unknown_parameters
 from shared.api.preconditions import RequiredVersion, set_etag
@@ -86,7 +88,7 @@ async def _shown(session: AsyncSession, endpoint: WebhookEndpoint, response: Res
 
 async def _all_shown(session: AsyncSession, rows: Sequence[WebhookEndpoint]) -> list[Endpoint]:
     asking = {row.id for row in rows if row.personal_data}
-    found = await owners.entitlements(session, webhooks_settings().webhooks_personal_data_hosts, asking)
+    found = await entitlements.entitlements(session, webhooks_settings().webhooks_personal_data_hosts, asking)
     shown = [Endpoint.model_validate(row, from_attributes=True) for row in rows]
     for one in shown:
         if one.id in found:
@@ -368,10 +370,10 @@ async def read_events(
     reader that was away for longer gets 410 and is told where to go on.
     """
     asked = [part.strip() for value in types or () for part in value.split(",")]
-    wanted = feed.wanted_types(caller, asked)
+    wanted = event_feed.wanted_types(caller, asked)
     if after == "now":
-        return Feed(items=[], next_after=feed_position(await feed.last_position(session)))
-    found, reached = await feed.read(session, caller, after=after_position(after), limit=limit, types=wanted)
+        return Feed(items=[], next_after=feed_position(await event_feed.last_position(session)))
+    found, reached = await event_feed.read(session, caller, after=after_position(after), limit=limit, types=wanted)
     return Feed(items=[_of_feed(event) for event in found], next_after=feed_position(reached))
 
 

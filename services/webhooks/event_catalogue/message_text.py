@@ -5,8 +5,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from services.webhooks.event_data import WordedData
-from services.webhooks.event_types import CATALOGUE
+from services.webhooks.event_catalogue.catalogue import CATALOGUE
+from services.webhooks.event_catalogue.payloads import WordedData
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
 from shared.tables.common import Event

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.metrics.period import Period
-from services.metrics.schemas import Agreed, AgreedGroup, AgreementBy, Share
-from services.metrics.sla import NO_GROUP
+from services.metrics.indicators.period import Period
+from services.metrics.indicators.sla import NO_GROUP
+from services.metrics.schemas.metrics import Agreed, AgreedGroup, AgreementBy, Share
 from shared.auth.callers import Caller
 from shared.clock import REGION_ZONE
 from shared.tables.appeals import Review, Topic

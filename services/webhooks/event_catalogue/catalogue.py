@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from services.webhooks.event_data import (
+from services.webhooks.event_catalogue.payloads import (
     AlertData,
     AnsweredData,
     AppealData,
@@ -38,7 +38,7 @@ from services.webhooks.event_data import (
     TokenData,
     WordedData,
 )
-from services.webhooks.feed_position import feed_position
+from services.webhooks.feed.positions import feed_position
 from shared.masking import mask_values
 from shared.tables.common import Event
 
