@@ -20,9 +20,9 @@ from uuid import uuid4
 
 import asyncpg
 
-from bench.listening.client import FIRST_GROUP
-from cli import database as bootstrap
-from cli.embedded.scratch import PASSWORD, migrate, scratch_server
+from bench.long_poll.client import FIRST_GROUP
+from cli.deployment import provisioning as bootstrap
+from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
 
 BAR = 1.5
 
@@ -58,7 +58,7 @@ QUICK = Size(200, 5, 8, 20)
 
 @contextmanager
 def _server(size: Size, seed: int) -> Iterator[str]:
-    command = [sys.executable, "-m", "bench.listening.server", "--events", str(size.events), "--seed", str(seed)]
+    command = [sys.executable, "-m", "bench.long_poll.server", "--events", str(size.events), "--seed", str(seed)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         if process.stdout is None:
@@ -72,7 +72,7 @@ def _server(size: Size, seed: int) -> Iterator[str]:
 def _client(side: str, size: Size, seed: int, database: str | None = None) -> Side:
     with _server(size, seed) as url:
         command = [
-            *(sys.executable, "-m", "bench.listening.client", side, "--url", url),
+            *(sys.executable, "-m", "bench.long_poll.client", side, "--url", url),
             *("--communities", str(size.communities), "--seconds", str(size.seconds), "--wait", str(size.wait)),
             *(("--database", database) if database else ()),
         ]

@@ -22,9 +22,9 @@ import asyncpg
 import uvloop
 
 from bench.measure import Part, main
-from cli import database as bootstrap
-from cli.embedded.scratch import PASSWORD, migrate, scratch_server
-from cli.keys import ensure_keys
+from cli.deployment import provisioning as bootstrap
+from cli.deployment.signing_keys import ensure_keys
+from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
 from services.appeals.classification.model.message_classifier import Understanding
 from services.appeals.classification.training.examples import examples
 from services.appeals.classification.types import Context

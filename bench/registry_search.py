@@ -21,9 +21,9 @@ from uuid import UUID
 
 import asyncpg
 
-from bench.region import Region, generate
-from cli import database as bootstrap
-from cli.embedded.scratch import PASSWORD, migrate, scratch_server
+from bench.generated_region.generator import Region, generate
+from cli.deployment import provisioning as bootstrap
+from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
 from services.registry.organisations import search
 from services.registry.organisations.name_normalization import fold, telling
 from services.registry.persistence.sort_keys import sort_key
@@ -52,7 +52,7 @@ class Question:
 
 def questions() -> list[Question]:
     """The hundred misspelt names."""
-    with files("bench").joinpath("data/misspelt.csv").open(encoding="utf-8") as source:
+    with files("bench").joinpath("data/misspelt_organisation_names.csv").open(encoding="utf-8") as source:
         return [Question(row["query"], row["code"]) for row in csv.DictReader(source)]
 
 

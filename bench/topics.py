@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.teaching import results
+from cli.commands.topic_training import results
 from services.appeals.classification.csv_reader import read_table
 from services.appeals.classification.model.text_classifier import TextClassifier
 from services.appeals.classification.training.evaluation import (

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cli import audit, ingest, registry, topics
+from cli.commands import audit, ingest, registry, topics
 
 app = typer.Typer(
     help="Gospablik: citizens' words in official pages, and the answers to them.",
@@ -52,7 +52,7 @@ def understand(
 
     Columns besides `text` that help: network, kind, page_owner, page_municipality, post_context.
     """
-    from cli.understanding import understand_file
+    from cli.commands.classify_file import understand_file
 
     typer.echo(f"{understand_file(source, target):,} rows understood")
 
@@ -89,7 +89,7 @@ def serve(
     process: Annotated[Process, typer.Option(help="API and worker together, or one of them")] = Process.ALL,
 ) -> None:
     """Serve one service, or the gateway's desk."""
-    from cli import serving
+    from cli.commands import serve as serving
 
     serving.serve(name, process.value)
 
@@ -97,7 +97,7 @@ def serve(
 @app.command()
 def migrate(revision: Annotated[str, typer.Argument(help="Where to go")] = "head") -> None:
     """Bring the database's schema up to date."""
-    from cli import migrations
+    from cli.deployment import migrate as migrations
 
     migrations.upgrade(revision)
 
@@ -107,7 +107,7 @@ def keys(
     folder: Annotated[Path, typer.Argument(help="Where the keys lie", envvar="GOSPABLIK_KEYS_DIR")],
 ) -> None:
     """Make the signing keys that are missing; those that are there stay."""
-    from cli.keys import ensure_keys
+    from cli.deployment.signing_keys import ensure_keys
 
     made = ensure_keys(folder)
     typer.echo(f"made: {', '.join(made)}" if made else "nothing was missing")
@@ -119,7 +119,7 @@ def prepare() -> None:
 
     Reads GOSPABLIK_DATABASE_ADMIN_URL and the passwords GOSPABLIK_<SERVICE>_PASSWORD.
     """
-    from cli import compose
+    from cli.deployment import prepare as compose
 
     asyncio.run(compose.prepare(os.environ))
 
@@ -127,7 +127,7 @@ def prepare() -> None:
 @app.command()
 def new_env() -> None:
     """Print an .env with fresh secrets for docker-compose.yml."""
-    from cli import compose
+    from cli.deployment import prepare as compose
 
     typer.echo(compose.new_environment(), nl=False)
 
@@ -137,7 +137,7 @@ def status() -> None:
     """Show the processes of the run in this data folder."""
     from rich.console import Console
 
-    from cli import status as run_status
+    from cli.commands import status as run_status
     from cli.embedded.settings import EmbeddedSettings
 
     raise typer.Exit(run_status.show(EmbeddedSettings(), Console()))
@@ -148,7 +148,7 @@ def demo_people(
     organisation: Annotated[str | None, typer.Option(help="Organisation the person `org` belongs to")] = None,
 ) -> None:
     """Make the people of the demo; refused in production."""
-    from cli.demo.people import ensure_people
+    from cli.demo.demo_people import ensure_people
 
     asyncio.run(ensure_people(organisation))
 
@@ -166,11 +166,11 @@ def add_person(
 
     Reads GOSPABLIK_DATABASE_URL of registry's role.
     """
-    from cli import people
+    from cli.deployment import first_person
 
     try:
-        password = asyncio.run(people.add(username, name, role, subject))
-    except people.PersonRefusedError as error:
+        password = asyncio.run(first_person.add(username, name, role, subject))
+    except first_person.PersonRefusedError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     if password is not None:
@@ -185,11 +185,11 @@ def held_jobs(
     ] = None,
 ) -> None:
     """List jobs that failed for good, or put them back. Reads GOSPABLIK_DATABASE_URL of the service's role."""
-    from cli import held
+    from cli.commands import dead_letters
 
     if put_back:
-        asyncio.run(held.put_back(service.value, put_back))
-    for line in asyncio.run(held.show(service.value)):
+        asyncio.run(dead_letters.put_back(service.value, put_back))
+    for line in asyncio.run(dead_letters.show(service.value)):
         typer.echo(line)
 
 
@@ -199,7 +199,7 @@ def listen(
     secret: Annotated[str | None, typer.Option(help="The endpoint's secret, whsec_…")] = None,
 ) -> None:
     """Receive webhooks and say whether their signatures are good: for trying an integration."""
-    from cli.listen import listen as run
+    from cli.commands.webhook_receiver import listen as run
 
     run(port, secret)
 

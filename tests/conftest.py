@@ -11,10 +11,10 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from cli import database as bootstrap
-from cli import keys
-from cli.embedded.scratch import PASSWORD, migrate, scratch_server
+from cli.deployment import provisioning as bootstrap
+from cli.deployment import signing_keys
 from cli.embedded.settings import SERVICES
+from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
 from tests.reuse import Databases, Keeper
 
 __all__ = ["SERVICES", "TestDatabase"]
@@ -138,5 +138,5 @@ async def database(template: str, databases: Databases) -> AsyncIterator[TestDat
 def keys_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Signing keys of all services and of people's tokens."""
     folder = tmp_path_factory.mktemp("keys")
-    keys.ensure_keys(folder)
+    signing_keys.ensure_keys(folder)
     return folder

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from cli import database as bootstrap
+from cli.deployment import provisioning as bootstrap
 from shared.database.sessions import Database
 
 _TABLES = """

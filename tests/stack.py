@@ -14,12 +14,12 @@ from typing import Any
 
 import aiohttp
 
-from cli.database import with_login
-from cli.embedded import leftovers
-from cli.embedded.layout import Layout
+from cli.deployment.provisioning import with_login
+from cli.embedded import orphan_processes
+from cli.embedded.data_dir import Layout
 from cli.embedded.secrets import load_secrets
 from cli.embedded.settings import EmbeddedSettings
-from cli.embedded.supervise import Supervisor
+from cli.embedded.supervisord import Supervisor
 
 _ROOT = Path(__file__).parent.parent
 _START_SECONDS = 180.0
@@ -233,4 +233,4 @@ async def _stop(process: asyncio.subprocess.Process, data_dir: Path) -> None:
         except TimeoutError:
             process.kill()
             await process.wait()
-    await asyncio.to_thread(leftovers.end, Layout(data_dir))
+    await asyncio.to_thread(orphan_processes.end, Layout(data_dir))

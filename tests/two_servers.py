@@ -10,10 +10,10 @@ from pathlib import Path
 
 import asyncpg
 
-from cli import database as bootstrap
+from cli.deployment import provisioning as bootstrap
 from cli.embedded import postgres
-from cli.embedded.layout import Layout
-from cli.embedded.scratch import PASSWORD, free_port
+from cli.embedded.data_dir import Layout
+from cli.embedded.temporary_postgres import PASSWORD, free_port
 
 OPTIONS = ("fsync=off", "max_connections=200", "wal_keep_size=256MB")
 

@@ -13,8 +13,8 @@ import json
 import sys
 from pathlib import Path
 
-from bench.faults.run import Outcome, Run, Size
-from bench.faults.stage import stage
+from bench.faults.processes import stage
+from bench.faults.scenario import Outcome, Run, Size
 
 FULL = Size(messages=10_000, answers=500, deletions=500, pages=12, turns=40, kills=6, pause=4.0, patience=900)
 QUICK = Size(messages=1_000, answers=60, deletions=60, pages=4, turns=12, kills=2, pause=3.0, patience=420)

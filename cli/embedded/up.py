@@ -15,20 +15,20 @@ from urllib.request import urlopen
 
 from rich.console import Console
 
-from cli.database import DatabaseError, ensure_database, ensure_logins, wait_until_ready
-from cli.demo import fill
-from cli.demo.doors import DemoError
-from cli.embedded import leftovers
-from cli.embedded.layout import AlreadyRunningError, Layout, write_private
+from cli.demo import seed
+from cli.demo.demo_api import DemoError
+from cli.deployment.provisioning import DatabaseError, ensure_database, ensure_logins, wait_until_ready
+from cli.deployment.signing_keys import ensure_keys
+from cli.embedded import orphan_processes
+from cli.embedded.console_output import Steps
+from cli.embedded.crash_monitor import Watch
+from cli.embedded.data_dir import AlreadyRunningError, Layout, write_private
 from cli.embedded.ports import PortTakenError, check_ports
 from cli.embedded.postgres import Postgres, PostgresSetupError, locate
-from cli.embedded.processes import GOSPABLIK, Processes
+from cli.embedded.programs import GOSPABLIK, Processes
 from cli.embedded.secrets import Secrets, load_secrets
 from cli.embedded.settings import NETWORKS, SERVICES, EmbeddedSettings
-from cli.embedded.steps import Steps
-from cli.embedded.supervise import Supervisor, SupervisorError
-from cli.embedded.watch import Watch
-from cli.keys import ensure_keys
+from cli.embedded.supervisord import Supervisor, SupervisorError
 
 _READY_SECONDS = 60.0
 _LOG_LINES = 15
@@ -109,13 +109,13 @@ class EmbeddedRun:
             self._wait_http("traefik", f"{settings.url('gateway')}/health")
         if self._with_demo:
             with self._steps.step("a region with its organisations and pages"):
-                summary = fill.prepare(settings, layout, processes)
+                summary = seed.prepare(settings, layout, processes)
             self._steps.note(summary)
         self._write_stack(processes, ready=True)
         self._steps.closing_table(settings, demo=self._with_demo, logs=str(layout.logs))
 
     def _end_leftovers(self) -> None:
-        if count := leftovers.end(self._layout):
+        if count := orphan_processes.end(self._layout):
             self._steps.note(f"ended {count} processes of a run that was killed")
 
     def _prepare_database(self, processes: Processes, secrets: Secrets) -> None:
@@ -135,7 +135,7 @@ class EmbeddedRun:
     def _migrate(self, owner_url: str) -> None:
         environment = os.environ | {
             "GOSPABLIK_DATABASE_DIRECT_URL": owner_url,
-            leftovers.MARKER: str(self._layout.root),
+            orphan_processes.MARKER: str(self._layout.root),
         }
         done = subprocess.run(  # noqa: S603 - our own command
             [*GOSPABLIK, "migrate"], env=environment, capture_output=True, text=True, check=False
@@ -194,7 +194,7 @@ class EmbeddedRun:
                 return
             with self._steps.step("stopped"):
                 self._supervisor.shut_down(last=("postgres",))
-                leftovers.end(self._layout)
+                orphan_processes.end(self._layout)
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)

@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from cli import database as bootstrap
+from cli.deployment import provisioning as bootstrap
 from cli.embedded.settings import SERVICES
 from tests.e2e.conftest import World, enter_world
 from tests.e2e.people import Person, eventually

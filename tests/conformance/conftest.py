@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from cli import database as bootstrap
+from cli.deployment import provisioning as bootstrap
 from tests.conformance.networks import PLAYED, playing
 from tests.conformance.registry import BEHAVIOURS, Behaviour
 from tests.conformance.stand import Stand, standing

@@ -12,7 +12,7 @@ from unittest import mock
 
 import httpx
 
-from cli.embedded.scratch import free_port
+from cli.embedded.temporary_postgres import free_port
 from services.ingest.networks import catalogue
 from shared import networks
 from tests.conformance.drivers.base import Driver

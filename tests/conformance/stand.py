@@ -13,7 +13,7 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import asyncpg
 
-from cli.database import with_database
+from cli.deployment.provisioning import with_database
 from services.ingest.tokens.crypto import author_key
 from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
 from tests.conftest import TestDatabase

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from cli import database as bootstrap
+from cli.deployment import provisioning as bootstrap
 from tests.conftest import TestDatabase
 from tests.integration.access.stage import Stage, running_stage
 

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bench.region_file import region_csv
+from bench.generated_region.csv_file import region_csv
 from services.registry.access import people
 from tests.conftest import TestDatabase
 from tests.harness import service_under_test

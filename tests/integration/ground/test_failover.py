@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from cli import database as bootstrap
-from cli.embedded.scratch import PASSWORD, migrate
+from cli.deployment import provisioning as bootstrap
+from cli.embedded.temporary_postgres import PASSWORD, migrate
 from shared.database.outages import is_outage
 from shared.database.sessions import Database, WriteSession
 from shared.events.listen_notify import WakeUps

@@ -16,9 +16,9 @@ import asyncpg
 import pytest
 from sqlalchemy import Engine, event
 
-from cli import database as bootstrap
-from cli import migrations
-from cli.embedded.scratch import PASSWORD, scratch_server
+from cli.deployment import migrate
+from cli.deployment import provisioning as bootstrap
+from cli.embedded.temporary_postgres import PASSWORD, scratch_server
 from tests.conftest import OPTIONS, SERVICES
 
 # Tables bounded by the number of a region's organisations, pages and people, or by a day; all others grow.
@@ -95,7 +95,7 @@ async def empty(template: str) -> AsyncIterator[tuple[str, str]]:
 
 async def _upgrade(monkeypatch: pytest.MonkeyPatch, owner: str, revision: str = "head") -> None:
     monkeypatch.setenv("GOSPABLIK_DATABASE_DIRECT_URL", owner)
-    await asyncio.to_thread(migrations.upgrade, revision)
+    await asyncio.to_thread(migrate.upgrade, revision)
 
 
 async def _gospablik(command: str, **environment: str) -> tuple[int, str]:

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 import asyncpg
 import pytest
 
-from cli import database as bootstrap
-from cli.embedded.scratch import PASSWORD, migrate, scratch_server
+from cli.deployment import provisioning as bootstrap
+from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
 from shared.database.sessions import Database
 from tests.conftest import MEMORY, OPTIONS, TestDatabase
 from tests.integration.growth.hot import HOT, Hot

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from cli import database as bootstrap
-from cli.embedded.scratch import PASSWORD, migrate, scratch_server
+from cli.deployment import provisioning as bootstrap
+from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
 from shared import clock
 from shared.database.purge import Terms, purge
 from shared.database.sessions import Database

@@ -15,7 +15,7 @@ import asyncpg
 import httpx
 import pytest
 
-from cli.embedded.scratch import free_port
+from cli.embedded.temporary_postgres import free_port
 from tests.conftest import TestDatabase
 from tests.harness import DROPPED_FIRST, ServiceUnderTest, insert_organisation, insert_page, service_under_test
 

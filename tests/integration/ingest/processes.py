@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.embedded.scratch import free_port
+from cli.embedded.temporary_postgres import free_port
 from tests.conftest import TestDatabase
 from tests.harness import environment
 from tests.integration.ingest.conftest import FAST, KEYS

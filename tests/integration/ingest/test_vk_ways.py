@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import uvicorn
 
-from cli.embedded.scratch import free_port
+from cli.embedded.temporary_postgres import free_port
 from services.ingest.intake.store import DatabaseFeed
 from services.ingest.networks.port import PageRef, Walked
 from services.ingest.networks.vk.vk_network import Vk

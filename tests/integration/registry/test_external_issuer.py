@@ -17,7 +17,7 @@ import aiohttp
 import httpx
 import pytest
 
-from cli.embedded.scratch import free_port
+from cli.embedded.temporary_postgres import free_port
 from shared import clock
 from shared.auth import oidc
 from shared.settings import ServiceName

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from bench.region import generate
+from bench.generated_region.generator import generate
 from bench.registry_search import load, questions
 from services.registry.organisations import search
 from tests.conftest import TestDatabase

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.messages import Share, agreement, buryat, not_russian, scores
+from bench.labelled_messages import Share, agreement, buryat, not_russian, scores
 
 BLANK = dict.fromkeys(
     ("needs_answer", "type", "group", "top3", "urgency", "municipality", "settlement", "street", "language"), ""

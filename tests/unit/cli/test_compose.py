@@ -9,7 +9,7 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import TypeAdapter
 from pydantic_settings import BaseSettings
 
-from cli.compose import new_environment, prepare
+from cli.deployment.prepare import new_environment, prepare
 from cli.embedded.settings import SERVICES
 from services.appeals.settings import AppealsSettings
 from services.gateway.settings import DeskSettings

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from cli import database
-from cli.embedded.scratch import PASSWORD
+from cli.deployment import provisioning
+from cli.embedded.temporary_postgres import PASSWORD
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ async def _check(template: str, admin: asyncpg.Connection, options: str) -> None
     name = f"locale_{secrets.token_hex(4)}"
     await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 {options}")
     try:
-        connection = await asyncpg.connect(database.with_database(template, name))
+        connection = await asyncpg.connect(provisioning.with_database(template, name))
         try:
-            await database.check_text(connection)
+            await provisioning.check_text(connection)
         finally:
             await connection.close()
     finally:
@@ -31,9 +31,9 @@ async def _check(template: str, admin: asyncpg.Connection, options: str) -> None
 
 
 async def test_our_database_finds_cyrillic_by_trigrams(template: str) -> None:
-    connection = await asyncpg.connect(database.with_database(template, database.DATABASE))
+    connection = await asyncpg.connect(provisioning.with_database(template, provisioning.DATABASE))
     try:
-        await database.check_text(connection)
+        await provisioning.check_text(connection)
         async with connection.transaction():
             await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
             assert await connection.fetchval("SELECT cardinality(show_trgm('Ухабы'))") > 0
@@ -56,14 +56,14 @@ async def test_our_database_finds_cyrillic_by_trigrams(template: str) -> None:
 async def test_a_locale_that_cannot_treat_cyrillic_is_refused(
     template: str, admin: asyncpg.Connection, options: str, fault: str
 ) -> None:
-    with pytest.raises(database.DatabaseError, match=fault):
+    with pytest.raises(provisioning.DatabaseError, match=fault):
         await _check(template, admin, options)
 
 
 async def test_preparing_again_changes_nothing_and_keeps_the_password_current(template: str) -> None:
-    assert await database.ensure_database(template, "changed") is False
+    assert await provisioning.ensure_database(template, "changed") is False
     try:
-        connection = await asyncpg.connect(database.with_login(template, database.OWNER, "changed"))
+        connection = await asyncpg.connect(provisioning.with_login(template, provisioning.OWNER, "changed"))
         try:
             assert await connection.fetchval("SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user")
             assert not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
@@ -71,12 +71,12 @@ async def test_preparing_again_changes_nothing_and_keeps_the_password_current(te
             await connection.close()
     finally:
         # Roles belong to the server, which other tests share.
-        await database.ensure_database(template, PASSWORD)
+        await provisioning.ensure_database(template, PASSWORD)
 
 
 async def test_a_wrong_password_is_refused_over_tcp(template: str) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(database.with_login(template, "ingest", "wrong"))
+        await asyncpg.connect(provisioning.with_login(template, "ingest", "wrong"))
 
 
 async def test_logins_are_members_of_their_own_group_only(admin: asyncpg.Connection) -> None:
@@ -94,13 +94,13 @@ async def test_logins_are_members_of_their_own_group_only(admin: asyncpg.Connect
 async def test_waiting_ends_when_the_server_dies() -> None:
     said: list[str] = []
     lives = iter([True, True, False])
-    with pytest.raises(database.DatabaseError, match="stopped"):
-        await database.wait_until_ready(
+    with pytest.raises(provisioning.DatabaseError, match="stopped"):
+        await provisioning.wait_until_ready(
             "postgresql://x@127.0.0.1:1/x", alive=lambda: next(lives), progress=said.append, every=0
         )
     assert len(said) == 2
 
 
 def test_passwords_are_escaped_in_urls() -> None:
-    url = database.with_login("postgresql://postgres:old@127.0.0.1:8132/postgres", "ingest", "p@/:?#ss")
+    url = provisioning.with_login("postgresql://postgres:old@127.0.0.1:8132/postgres", "ingest", "p@/:?#ss")
     assert url == "postgresql://ingest:p%40%2F%3A%3F%23ss@127.0.0.1:8132/gospablik"

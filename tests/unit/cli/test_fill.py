@@ -12,14 +12,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from cli.demo import fill
-from cli.demo.doors import DemoError, Doors
+from cli.demo import seed
+from cli.demo.demo_api import DemoError, Doors
 from cli.demo.region import load
-from cli.embedded.layout import Layout
-from cli.embedded.processes import Processes
-from cli.embedded.scratch import free_port
+from cli.embedded.data_dir import Layout
+from cli.embedded.programs import Processes
 from cli.embedded.secrets import Secrets
 from cli.embedded.settings import NETWORKS, EmbeddedSettings
+from cli.embedded.temporary_postgres import free_port
 
 
 class Gateway:
@@ -153,15 +153,15 @@ async def test_the_region_is_filled_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bound: list[str | None] = []
-    monkeypatch.setattr(fill, "_people", lambda _processes, organisation: bound.append(organisation))
+    monkeypatch.setattr(seed, "_people", lambda _processes, organisation: bound.append(organisation))
     region = load()
     expected_pages = {(network, screen) for one in region for network, screen in one.pages.items()}
 
-    said = await asyncio.to_thread(fill.prepare, settings, layout, processes)
+    said = await asyncio.to_thread(seed.prepare, settings, layout, processes)
     assert said == f"{len(region)} organisations, {len(expected_pages)} pages"
     assert set(gateway.organisations) == {one.code for one in region}
     assert {(page["network"], page["screen_name"]) for page in gateway.pages.values()} == expected_pages
-    assert bound == [None, gateway.organisations[fill.ORG_CODE]["id"]]
+    assert bound == [None, gateway.organisations[seed.ORG_CODE]["id"]]
     assert gateway.most_at_once <= 2 * 8
     # Every page of VK can be read and answered: a token of its own each.
     with_token = {token["page_id"] for token in gateway.tokens.values() if token.get("page_id")}
@@ -177,16 +177,16 @@ async def test_the_region_is_filled_once(
                     await asyncio.sleep(0.2)
 
     before = dict(gateway.organisations), dict(gateway.pages), gateway.calls["POST /api/v1/organisations"]
-    assert await asyncio.to_thread(fill.prepare, settings, layout, processes) == "the region stands as it was"
+    assert await asyncio.to_thread(seed.prepare, settings, layout, processes) == "the region stands as it was"
     assert (gateway.organisations, gateway.pages, gateway.calls["POST /api/v1/organisations"]) == before
 
     assert len(bound) == 2, "people who exist are not made again"
 
     # A start that was cut short knows nothing of the first one, and finds everything.
     layout.memory.unlink()
-    await asyncio.to_thread(fill.prepare, settings, layout, processes)
+    await asyncio.to_thread(seed.prepare, settings, layout, processes)
     assert (gateway.organisations, gateway.pages) == before[:2]
-    assert bound[-1] == gateway.organisations[fill.ORG_CODE]["id"]
+    assert bound[-1] == gateway.organisations[seed.ORG_CODE]["id"]
 
 
 async def _stored(http: aiohttp.ClientSession, base: str) -> int:

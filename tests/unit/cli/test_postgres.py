@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cli.embedded import postgres
-from cli.embedded.account import Account
-from cli.embedded.layout import Layout
+from cli.embedded.data_dir import Layout
+from cli.embedded.postgres_account import Account
 
 
 class Stranger(Account):

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from cli.demo.fill import ORG_CODE
 from cli.demo.region import load
+from cli.demo.seed import ORG_CODE
 
 
 def test_size_and_kinds() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded.layout import AlreadyRunningError, Layout
+from cli.deployment.signing_keys import ensure_keys
+from cli.embedded.data_dir import AlreadyRunningError, Layout
 from cli.embedded.secrets import load_secrets
 from cli.embedded.settings import SERVICES
-from cli.keys import ensure_keys
 from shared.auth import tokens
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded import leftovers
-from cli.embedded.layout import Layout
-from cli.embedded.supervise import Program, Supervisor, SupervisorError
-from cli.embedded.watch import Watch
+from cli.embedded import orphan_processes
+from cli.embedded.crash_monitor import Watch
+from cli.embedded.data_dir import Layout
+from cli.embedded.supervisord import Program, Supervisor, SupervisorError
 
 _SLEEP = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)")
 # A process that starts another one and ignores the polite signal.
@@ -35,8 +35,8 @@ def _eventually(condition: Callable[[], bool], within: float = 15) -> None:
 def layout(tmp_path: Path) -> Iterator[Layout]:
     layout = Layout.prepare(tmp_path / "data")
     yield layout
-    leftovers.end(layout, patience=2)
-    assert leftovers.find(layout) == []
+    orphan_processes.end(layout, patience=2)
+    assert orphan_processes.find(layout) == []
 
 
 def _running(supervisor: Supervisor, name: str) -> Callable[[], bool]:
@@ -60,7 +60,7 @@ def test_a_crashed_process_is_restarted_and_told(layout: Layout) -> None:
     assert said[0].startswith(f"one crashed and was restarted (process {dead} →")
     _eventually(lambda: (layout.logs / "one.log").read_text().count("up") == 2)
     supervisor.shut_down(last=("two",))
-    assert leftovers.find(layout) == []
+    assert orphan_processes.find(layout) == []
 
 
 def test_a_process_stopped_on_purpose_has_not_crashed(layout: Layout) -> None:
@@ -102,9 +102,9 @@ def test_a_process_that_gives_up_is_started_again(layout: Layout) -> None:
 def test_stopping_ends_children_and_the_deaf(layout: Layout) -> None:
     supervisor = Supervisor.start(layout, [Program("deaf", _STUBBORN, stop_seconds=1)])
     supervisor.run("deaf")
-    _eventually(lambda: len(leftovers.find(layout)) == 3)
+    _eventually(lambda: len(orphan_processes.find(layout)) == 3)
     supervisor.shut_down()
-    assert leftovers.find(layout) == []
+    assert orphan_processes.find(layout) == []
 
 
 def test_leftovers_of_a_killed_supervisor_are_found_and_ended(layout: Layout) -> None:
@@ -113,13 +113,13 @@ def test_leftovers_of_a_killed_supervisor_are_found_and_ended(layout: Layout) ->
     _eventually(_running(supervisor, "one"))
     supervisor.kill()
     assert not supervisor.answers()
-    assert leftovers.end(layout) == 1
-    assert leftovers.find(layout) == []
+    assert orphan_processes.end(layout) == 1
+    assert orphan_processes.find(layout) == []
 
 
 def test_leftovers_of_another_folder_are_left_alone(layout: Layout, tmp_path: Path) -> None:
     supervisor = Supervisor.start(layout, [Program("one", _SLEEP)])
-    assert leftovers.end(Layout.prepare(tmp_path / "other")) == 0
+    assert orphan_processes.end(Layout.prepare(tmp_path / "other")) == 0
     assert supervisor.answers()
     supervisor.shut_down()
 

@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from cli.written import NotWrittenError, beside, replacing, replacing_table
+from cli.atomic_files import NotWrittenError, beside, replacing, replacing_table
 
 
 def test_what_was_there_stays_until_the_end(tmp_path: Path) -> None:

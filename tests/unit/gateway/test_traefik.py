@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from cli.embedded.processes import traefik_program
-from cli.embedded.scratch import free_port
+from cli.embedded.programs import traefik_program
+from cli.embedded.temporary_postgres import free_port
 from services.gateway.traefik.static_config import write_static
 from tests.unit.gateway.conftest import Serve
 

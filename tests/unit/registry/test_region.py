@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.region import generate
+from bench.generated_region.generator import generate
 from services.registry.organisations.validation import lies_in
 from services.registry.schemas.tax_numbers import inn_fault, ogrn_fault
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cli.written import replacing_table
+from cli.atomic_files import replacing_table
 from services.appeals.moderation.training_set import _csv
 from services.registry.api.csv_response import csv_answer
 from services.registry.import_export.exporter import csv_chunks

@@ -6,7 +6,7 @@ import io
 import openpyxl
 import pytest
 
-from bench.region_file import region_csv
+from bench.generated_region.csv_file import region_csv
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make

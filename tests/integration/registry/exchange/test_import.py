@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import event
 
-from bench.region_file import region_csv
+from bench.generated_region.csv_file import region_csv
 from tests.conftest import TestDatabase
 from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers

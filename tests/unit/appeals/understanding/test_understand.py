@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import messages
-from bench.understanding import BARS
+from bench import labelled_messages
+from bench.classification import BARS
 from services.appeals.classification.locations.location_finder import Place
 from services.appeals.classification.model import message_classifier
 from services.appeals.classification.model.message_classifier import Understanding
@@ -155,13 +155,13 @@ def test_a_text_is_judged_the_same_alone_and_among_others(texts: list[str]) -> N
 
 def test_sets_that_nobody_learnt_from_are_understood() -> None:
     """All of them together reach every bar; none alone is surely below one (some fifty urgent messages a set)."""
-    sets = {path.stem: messages.read(path) for path in messages.SETS.glob("*.csv")}
+    sets = {path.stem: labelled_messages.read(path) for path in labelled_messages.SETS.glob("*.csv")}
     everything = [row for rows in sets.values() for row in rows]
-    together = messages.scores(everything, messages.understood(everything))
+    together = labelled_messages.scores(everything, labelled_messages.understood(everything))
     missed = {name: str(together[name]) for name, bar in BARS.items() if together[name].value < bar}
     assert missed == {}
     for name, rows in sets.items():
-        alone = messages.scores(rows, messages.understood(rows))
+        alone = labelled_messages.scores(rows, labelled_messages.understood(rows))
         below = {(name, bar): str(alone[bar]) for bar, value in BARS.items() if alone[bar].interval[1] < value}
         assert below == {}
 
@@ -169,6 +169,6 @@ def test_sets_that_nobody_learnt_from_are_understood() -> None:
 def test_no_message_of_the_sets_was_learnt() -> None:
     """What people say word for word alike («спасибо», «+») apart."""
     learnt = {example.text.strip().lower() for example in examples()}
-    for path in messages.SETS.glob("*.csv"):
-        told = (row for row in messages.read(path) if len(row["text"].split()) > 3)
+    for path in labelled_messages.SETS.glob("*.csv"):
+        told = (row for row in labelled_messages.read(path) if len(row["text"].split()) > 3)
         assert not [row["id"] for row in told if row["text"].strip().lower() in learnt]

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from cli.remote import Remote, RemoteError
+from cli.api_client.client import Remote, RemoteError
 from shared.networks import NETWORKS
 
 

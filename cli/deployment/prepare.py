@@ -5,11 +5,18 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from cli import migrations
-from cli.database import DATABASE, OWNER, ensure_database, ensure_logins, wait_until_ready, with_login
+from cli.deployment import migrate
+from cli.deployment.provisioning import (
+    DATABASE,
+    OWNER,
+    ensure_database,
+    ensure_logins,
+    wait_until_ready,
+    with_login,
+)
+from cli.deployment.signing_keys import ensure_keys
 from cli.embedded.secrets import Secrets, new_password
 from cli.embedded.settings import SERVICES
-from cli.keys import ensure_keys
 from migrations.lock import PREPARE_LOCK, hold_lock
 from shared.database.sessions import connect
 
@@ -31,7 +38,7 @@ async def prepare(environment: Mapping[str, str]) -> None:
         await ensure_database(admin_url, owner_password)
         os.environ["GOSPABLIK_DATABASE_DIRECT_URL"] = with_login(admin_url, OWNER, owner_password, DATABASE)
         # Alembic's environment runs a loop of its own.
-        await asyncio.to_thread(migrations.upgrade, "head")
+        await asyncio.to_thread(migrate.upgrade, "head")
         await ensure_logins(admin_url, passwords)
         ensure_keys(keys_folder)
     finally:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.ingest import CENTRE, HERE, Password, Url, User, run
+from cli.commands.ingest import CENTRE, HERE, Password, Url, User, run
 
 app = typer.Typer(
     help="The classifier of topics: taught by your own history, tried, used; what people decided, as a file.",
@@ -40,9 +40,9 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="Put it in force even if it is no better")] = False,
 ) -> None:
     """Learn from a file, keep the result as a new version, and put it in force if it beats the present one."""
-    from cli import teaching
+    from cli.commands import topic_training
 
-    teaching.told(lambda: teaching.train(data, text, label, model, names, force=force))
+    topic_training.told(lambda: topic_training.train(data, text, label, model, names, force=force))
 
 
 @app.command()
@@ -61,13 +61,15 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> None:
     """Say how good a model is on a file; without one, how good learning from it is, beside the plain tool."""
-    from cli import teaching
+    from cli.commands import topic_training
 
     if model is not None:
-        teaching.told(lambda: teaching.evaluate_model(data, text, label, model, wanted, as_json=as_json))
+        topic_training.told(
+            lambda: topic_training.evaluate_model(data, text, label, model, wanted, as_json=as_json)
+        )
     else:
-        teaching.told(
-            lambda: teaching.evaluate_learning(
+        topic_training.told(
+            lambda: topic_training.evaluate_learning(
                 data, text, label, names=names, wanted=wanted, seeds=range(seeds), as_json=as_json
             )
         )
@@ -86,9 +88,9 @@ def predict(
     ] = None,
 ) -> None:
     """Write the rows of a file with `label, top3, confidence` beside them, in their order."""
-    from cli import teaching
+    from cli.commands import topic_training
 
-    teaching.told(lambda: teaching.predict(data, text, label, model, out))
+    topic_training.told(lambda: topic_training.predict(data, text, label, model, out))
 
 
 @app.command()
@@ -104,15 +106,15 @@ def export(
     password: Password = None,
 ) -> None:
     """Write what people decided of messages to a file that a model can learn from, personal data masked."""
-    from cli import exchange
-    from cli.remote import Access
-    from cli.written import NotWrittenError
+    from cli.api_client import file_transfer
+    from cli.api_client.client import Access
+    from cli.atomic_files import NotWrittenError
 
     access = Access(url, user, password)
     labelled = "false" if everything else "true"
     try:
         run(
-            lambda: exchange.fetch(access, "/reviews/training.csv", out, labelled=labelled),
+            lambda: file_transfer.fetch(access, "/reviews/training.csv", out, labelled=labelled),
             "Interrupted: no file was written.",
         )
     except NotWrittenError as error:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cli.page_names import find_page
-from cli.remote import Access, Remote, RemoteError, signed_in
+from cli.api_client.client import Access, Remote, RemoteError, signed_in
+from cli.api_client.page_lookup import find_page
 from shared.clock import REGION_ZONE
 
 LOOK_SECONDS = 1.0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from cli.written import NotWrittenError, beside, replacing_table
+from cli.atomic_files import NotWrittenError, beside, replacing_table
 from services.appeals.classification.csv_reader import FileRefusedError, Head, open_table
 from services.appeals.classification.csv_row import COLUMNS, flat_rows
 from services.appeals.classification.locations.page_locations import place_of_page

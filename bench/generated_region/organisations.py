@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Literal
 
-from bench.region_words import (
+from bench.generated_region.name_parts import (
     CLUBS,
     KINDERGARTENS,
     OF_CITIES,

@@ -1,6 +1,6 @@
 """A made-up region as a file that the registry imports, headed as the registries of regions are.
 
-python -m bench.region_file region.csv --organisations 2000 --pages 3600
+python -m bench.generated_region.csv_file region.csv --organisations 2000 --pages 3600
 """
 
 import argparse
@@ -9,8 +9,8 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.region import generate
-from bench.region_bodies import Organisation, OtherName
+from bench.generated_region.generator import generate
+from bench.generated_region.organisations import Organisation, OtherName
 from services.registry.import_export.columns import BY_FIELD
 
 _AS_THEY_ARE = (
@@ -25,7 +25,7 @@ _ADDRESSES = {
 
 
 def region_csv(*, organisations: int = 2_000, pages: int = 3_600, seed: int = 1) -> str:
-    """The region of `bench.region` as CSV, one row for an organisation."""
+    """The region of `bench.generated_region.generator` as CSV, one row for an organisation."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(BY_FIELD[field].title for field in FIELDS)

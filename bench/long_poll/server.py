@@ -1,6 +1,6 @@
 """A network that only holds long polls and rings them: as little work as possible beside what is measured.
 
-`python -m bench.listening.server --events 20` prints its address and serves until it is ended.
+`python -m bench.long_poll.server --events 20` prints its address and serves until it is ended.
 """
 
 import argparse

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from bench.faults.plan import MIX, RATE, Blow, Plan, drawn
-from bench.faults.stage import Page, Stage, Token, as_json
+from bench.faults.fault_plan import MIX, RATE, Blow, Plan, drawn
+from bench.faults.processes import Page, Stage, Token, as_json
 
 # How a comment begins that will be deleted.
 HASTY = "Сгоряча:"

@@ -55,7 +55,7 @@ def _database_url() -> str:
         return url
     import json
 
-    from cli.embedded.layout import Layout
+    from cli.embedded.data_dir import Layout
     from cli.embedded.settings import EmbeddedSettings
 
     layout = Layout(EmbeddedSettings().data_dir.absolute())

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli import database
+from cli.deployment import provisioning
 from cli.embedded import postgres
-from cli.embedded.layout import Layout
+from cli.embedded.data_dir import Layout
 from cli.embedded.settings import SERVICES
 
 PASSWORD = "scratch"  # noqa: S105 — the server listens on loopback and dies with the run
@@ -70,8 +70,8 @@ def _migrate(url: str) -> None:
 
 async def migrate(admin_url: str) -> None:
     """Make the database `gospablik` with every migration and the services' login roles."""
-    await database.wait_until_ready(admin_url, alive=lambda: True, progress=lambda _: None)
-    await database.ensure_database(admin_url, PASSWORD)
-    owner = database.with_login(admin_url, database.OWNER, PASSWORD)
+    await provisioning.wait_until_ready(admin_url, alive=lambda: True, progress=lambda _: None)
+    await provisioning.ensure_database(admin_url, PASSWORD)
+    owner = provisioning.with_login(admin_url, provisioning.OWNER, PASSWORD)
     await asyncio.to_thread(_migrate, owner)
-    await database.ensure_logins(admin_url, dict.fromkeys(SERVICES, PASSWORD))
+    await provisioning.ensure_logins(admin_url, dict.fromkeys(SERVICES, PASSWORD))

@@ -19,12 +19,12 @@ import asyncpg
 import httpx
 from cryptography.fernet import Fernet
 
-from bench.faults.plan import shifts
-from cli import database as bootstrap
+from bench.faults.fault_plan import shifts
+from cli.deployment import provisioning as bootstrap
+from cli.deployment.signing_keys import ensure_keys
 from cli.embedded import postgres
-from cli.embedded.layout import Layout
-from cli.embedded.scratch import PASSWORD, free_port, migrate
-from cli.keys import ensure_keys
+from cli.embedded.data_dir import Layout
+from cli.embedded.temporary_postgres import PASSWORD, free_port, migrate
 from shared.auth import tokens
 
 TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "session_secret_key"}

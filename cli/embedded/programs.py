@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from cli.database import DATABASE, OWNER, with_login
-from cli.embedded.layout import Layout
+from cli.deployment.provisioning import DATABASE, OWNER, with_login
+from cli.embedded.data_dir import Layout
 from cli.embedded.postgres import SUPERUSER, Postgres
 from cli.embedded.secrets import Secrets
 from cli.embedded.settings import NETWORKS, SERVICES, EmbeddedSettings
-from cli.embedded.supervise import Program
+from cli.embedded.supervisord import Program
 from services.gateway.traefik.static_config import write_static
 
 GOSPABLIK = (sys.executable, "-m", "cli.main")

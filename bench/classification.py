@@ -1,4 +1,4 @@
-"""How well and how quickly messages are understood: `python -m bench.understanding [--data FILE] [--json]`.
+"""How well and how quickly messages are understood: `python -m bench.classification [--data FILE] [--json]`.
 
 Scores of the sets in `data/messages`, or of a file with the same columns, with 95 % intervals; how far the two
 readers of a set agree; how Buryat is told from Russian, where the reference data is there; texts a second on one
@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from bench import messages
+from bench import labelled_messages
 from bench.measure import Result
 
 BARS = {
@@ -40,9 +40,11 @@ _MEGABYTE = 1024 * 1024
 CORPUS = Path(__file__).parents[2] / "shared" / "data"
 
 
-def _scores(title: str, rows: list[messages.Row], readings: Path | None = None) -> tuple[bool, dict[str, Any]]:
+def _scores(
+    title: str, rows: list[labelled_messages.Row], readings: Path | None = None
+) -> tuple[bool, dict[str, Any]]:
     """Print a set's scores; whether every bar is reached, and the figures."""
-    found = messages.scores(rows, messages.understood(rows))
+    found = labelled_messages.scores(rows, labelled_messages.understood(rows))
     print(f"{title}: {len(rows)} messages")
     for name, share in found.items():
         bar = BARS.get(name)
@@ -50,9 +52,9 @@ def _scores(title: str, rows: list[messages.Row], readings: Path | None = None) 
         print(f"  {name:27} {share}{verdict}")
     agreed = {}
     if readings is not None and readings.exists():
-        second = messages.read(readings)
+        second = labelled_messages.read(readings)
         for column in _READ_TWICE:
-            equal, kappa = messages.agreement(rows, second, column)
+            equal, kappa = labelled_messages.agreement(rows, second, column)
             agreed[column] = {"equal": round(equal, 4), "kappa": round(kappa, 4)}
             print(f"  readers agree on {column:14} {equal:.3f}, kappa {kappa:.3f}")
     return all(found[name].value >= bar for name, bar in BARS.items()), {
@@ -69,8 +71,8 @@ def _buryat(corpus: Path) -> tuple[bool, dict[str, Any] | None]:
     if missing:
         print(f"Buryat: NOT TRIED, no {' and '.join(missing)} in {corpus} (--corpus names another folder)")
         return True, None
-    told = messages.buryat(sentences)
-    taken = messages.not_russian(posts)
+    told = labelled_messages.buryat(sentences)
+    taken = labelled_messages.not_russian(posts)
     ok = told.value >= BURYAT_RECALL and taken.value <= BURYAT_FALSE
     verdict = "ok" if ok else "MISSED"
     print(f"Buryat: recall {told} (bar {BURYAT_RECALL}), false {taken} (bar {BURYAT_FALSE}): {verdict}")
@@ -134,17 +136,18 @@ def _plain_tool() -> Callable[[Sequence[str]], object]:
 
 def main() -> None:
     """Print everything; end with 1 when all sets together stay below a bar."""
-    parser = argparse.ArgumentParser(prog="python -m bench.understanding")
+    parser = argparse.ArgumentParser(prog="python -m bench.classification")
     parser.add_argument("--data", type=Path, help="a CSV with the columns of data/messages")
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="the folder with buryat/ and chatter/")
     parser.add_argument("--quick", action="store_true", help="speed by a few texts")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     asked = parser.parse_args()
     before = psutil.Process().memory_info().rss / _MEGABYTE
-    paths = [asked.data] if asked.data else sorted(messages.SETS.glob("*.csv"))
-    sets = {path: messages.read(path) for path in paths}
+    paths = [asked.data] if asked.data else sorted(labelled_messages.SETS.glob("*.csv"))
+    sets = {path: labelled_messages.read(path) for path in paths}
     judged = {
-        path.stem: _scores(path.stem, rows, path.parent / "readings" / path.name) for path, rows in sets.items()
+        path.stem: _scores(path.stem, rows, path.parent / "second_annotator" / path.name)
+        for path, rows in sets.items()
     }
     # One set has some fifty urgent messages, each two points: the bars are held against all of them.
     everything = [row for rows in sets.values() for row in rows]
@@ -171,6 +174,6 @@ def main() -> None:
 if __name__ == "__main__":
     # One core: the linear algebra below numpy would take them all.
     if os.environ.get("OMP_NUM_THREADS") != "1":
-        os.execve(sys.executable, [sys.executable, "-m", "bench.understanding", *sys.argv[1:]],
+        os.execve(sys.executable, [sys.executable, "-m", "bench.classification", *sys.argv[1:]],
                   {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})  # fmt: skip
     main()

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 import aiohttp
 
-from cli.demo.doors import DemoError, Doors
+from cli.demo.demo_api import DemoError, Doors
 from cli.demo.region import Organisation, load
-from cli.embedded.layout import Layout
-from cli.embedded.processes import GOSPABLIK, Processes
+from cli.embedded.data_dir import Layout
+from cli.embedded.programs import GOSPABLIK, Processes
 from cli.embedded.settings import NETWORKS, EmbeddedSettings
 
 # The person `org` works here: a school with pages in both networks.

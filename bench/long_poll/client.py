@@ -1,4 +1,4 @@
-"""One side of the comparison, in a process of its own: `python -m bench.listening.client SIDE …`.
+"""One side of the comparison, in a process of its own: `python -m bench.long_poll.client SIDE …`.
 
 `bare` holds the polls with aiohttp and reads their JSON; `ours` runs ingest's own long polls of VK: opening,
 cursors, parsing, and handing each event to the feed. With `--database`, the feed is the real one and stores them.

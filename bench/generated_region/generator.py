@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from importlib.resources import files
 
-from bench.region_bodies import (
+from bench.generated_region.name_parts import PREFIXES, SETTLEMENTS
+from bench.generated_region.organisations import (
     District,
     Network,
     Organisation,
@@ -22,7 +23,6 @@ from bench.region_bodies import (
     bodies_of,
     regional_bodies,
 )
-from bench.region_words import PREFIXES, SETTLEMENTS
 from services.registry.schemas.tax_numbers import inn_check, ogrn_check
 
 ADJECTIVES = {"81701000": "Улан-Удэнск", "81720000": "Северобайкальск"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from cli.embedded.supervise import ProcessState
+from cli.embedded.supervisord import ProcessState
 
 _RETRY_SECONDS = 10.0
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.ingest import CENTRE, HERE, Password, Url, User, run
+from cli.commands.ingest import CENTRE, HERE, Password, Url, User, run
 
 app = typer.Typer(
     help="Organisations and their pages: import and export.",
@@ -40,12 +40,12 @@ def import_file(
 
     Ends with 1 when a cell cannot be taken; each is listed with its reason.
     """
-    from cli import exchange
-    from cli.remote import Access
+    from cli.api_client import file_transfer
+    from cli.api_client.client import Access
 
     access = Access(url, user, password)
     run(
-        lambda: exchange.import_file(access, file, dry_run=dry_run, resolve=resolve),
+        lambda: file_transfer.import_file(access, file, dry_run=dry_run, resolve=resolve),
         "Interrupted. It may be done all the same: import the file again, what is done already changes nothing.",
     )
 
@@ -62,10 +62,10 @@ def export(
     password: Password = None,
 ) -> None:
     """Write the whole registry to a file that can be imported again."""
-    from cli import exchange
-    from cli.remote import Access
+    from cli.api_client import file_transfer
+    from cli.api_client.client import Access
 
-    if file.suffix.lower() not in exchange.FORMATS:
+    if file.suffix.lower() not in file_transfer.FORMATS:
         raise typer.BadParameter(f"{file.name} ends neither in .csv nor in .xlsx")
     access = Access(url, user, password)
-    run(lambda: exchange.export(access, file, headings.value), "Interrupted: no file was written.")
+    run(lambda: file_transfer.export(access, file, headings.value), "Interrupted: no file was written.")

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cli.remote import Access, RemoteError, signed_in
-from cli.written import NotWrittenError, replacing
+from cli.api_client.client import Access, RemoteError, signed_in
+from cli.atomic_files import NotWrittenError, replacing
 
 FORMATS = {".csv": "csv", ".xlsx": "xlsx"}
 # Changes of a dry run that are worth reading; the rest is counted.

@@ -45,7 +45,7 @@ def moment(given: str) -> datetime:
 
 def run(work: Callable[[], Awaitable[int]], interrupted: str) -> None:
     """Run to the end; a refusal is told in words, Ctrl-C ends the watching alone."""
-    from cli.remote import RemoteError
+    from cli.api_client.client import RemoteError
 
     async def whole() -> int:
         return await work()
@@ -72,13 +72,13 @@ def backfill(
     password: Password = None,
 ) -> None:
     """Fetch a page's history and watch it come. Ctrl-C stops the watching; the same command watches again."""
-    from cli import watching
-    from cli.remote import Access
+    from cli.api_client import progress
+    from cli.api_client.client import Access
 
     start = moment(since)
     access = Access(url, user, password)
     run(
-        lambda: watching.backfill(access, page, start, open_cases=open_cases),
+        lambda: progress.backfill(access, page, start, open_cases=open_cases),
         "Not watched any more; it goes on by itself. The same command watches it again.",
     )
 
@@ -92,11 +92,11 @@ def sources(
     password: Password = None,
 ) -> None:
     """Show how each page is read: state, lag, ways in, tokens, errors, gaps."""
-    from cli import watching
-    from cli.remote import Access
+    from cli.api_client import progress
+    from cli.api_client.client import Access
 
     access = Access(url, user, password)
-    run(lambda: watching.sources(access, page, network), "Interrupted.")
+    run(lambda: progress.sources(access, page, network), "Interrupted.")
 
 
 @app.command()
@@ -110,12 +110,12 @@ def reconcile(
     password: Password = None,
 ) -> None:
     """Compare pages with their networks now, and store what is missing."""
-    from cli import watching
-    from cli.remote import Access
+    from cli.api_client import progress
+    from cli.api_client.client import Access
 
     start = None if since is None else moment(since)
     access = Access(url, user, password)
     run(
-        lambda: watching.reconcile(access, page, network, start),
+        lambda: progress.reconcile(access, page, network, start),
         "Not watched any more; it goes on by itself. `gospablik ingest sources` shows what it finds.",
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from cli.embedded.layout import Layout
+from cli.embedded.data_dir import Layout
 
 MARKER = "GOSPABLIK_STACK"
 

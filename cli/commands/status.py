@@ -7,9 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from cli.embedded.layout import Layout
+from cli.embedded.data_dir import Layout
 from cli.embedded.settings import EmbeddedSettings
-from cli.embedded.supervise import Supervisor, SupervisorError
+from cli.embedded.supervisord import Supervisor, SupervisorError
 
 
 def show(settings: EmbeddedSettings, console: Console) -> int:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as Shown
 
-from cli.written import NotWrittenError, beside, replacing_table
+from cli.atomic_files import NotWrittenError, beside, replacing_table
 from services.appeals.classification.csv_reader import FileRefusedError, Head, open_table, read_table
 from services.appeals.classification.model.model_store import Kept, Store, StoreError, digests
 from services.appeals.classification.model.text_classifier import Ranked
