@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import aiohttp
 
 from bench.measure import Part, main
-from tests.stack import running_stack
+from tests.support.embedded_stack import running_stack
 
 CONNECTIONS = 18
 # One round takes seconds: whoever guesses longer has lost the process that started it.

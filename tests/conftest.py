@@ -15,7 +15,7 @@ from cli.deployment import provisioning as bootstrap
 from cli.deployment import signing_keys
 from cli.embedded.settings import SERVICES
 from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
-from tests.reuse import Databases, Keeper
+from tests.support.database_reuse import Databases, Keeper
 
 __all__ = ["SERVICES", "TestDatabase"]
 

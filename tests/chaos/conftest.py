@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import World, enter_world
-from tests.stack import running_stack
+from tests.support.embedded_stack import running_stack
 
 
 @pytest.fixture

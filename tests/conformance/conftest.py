@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 
 from cli.deployment import provisioning as bootstrap
-from tests.conformance.networks import PLAYED, playing
-from tests.conformance.registry import BEHAVIOURS, Behaviour
-from tests.conformance.stand import Stand, standing
+from tests.conformance.behaviour_list import BEHAVIOURS, Behaviour
+from tests.conformance.ingest_under_test import Stand, standing
+from tests.conformance.network_servers import PLAYED, playing
 from tests.conftest import TestDatabase
 
 AT_ONCE = 8

@@ -2,12 +2,19 @@
 
 import pytest
 
-from tests.conformance.behaviours import changes, comparing, incoming, publishing, sources, threads
+from tests.conformance.behaviour_list import BEHAVIOURS, Behaviour
+from tests.conformance.behaviours import (
+    edits_and_deletions,
+    incoming,
+    publishing,
+    reconciliation,
+    sources,
+    threads,
+)
 from tests.conformance.conftest import House
-from tests.conformance.networks import PLAYED
-from tests.conformance.registry import BEHAVIOURS, Behaviour
+from tests.conformance.network_servers import PLAYED
 
-MODULES = (incoming, changes, threads, publishing, sources, comparing)
+MODULES = (incoming, edits_and_deletions, threads, publishing, sources, reconciliation)
 # Shows that a third network fits; the two that people write in come first.
 LATER = {"example"}
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from tests.contract.process import EmulatorProcess
+from tests.support.emulator_process import EmulatorProcess
 
 StartEmulator = Callable[..., Awaitable[EmulatorProcess]]
 

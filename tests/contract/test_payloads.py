@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.ingest.networks.port import Parsed
-from tests.contract.payloads import Outcome, read_ok, read_vk
+from tests.contract.payload_parsing import Outcome, read_ok, read_vk
 
 READERS = {"vk": read_vk, "ok": read_ok}
 FIXTURES = Path(__file__).parent / "fixtures"

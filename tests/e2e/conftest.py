@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.people import Network, Person
-from tests.harness import DROPPED_FIRST
-from tests.stack import Stack, running_stack
+from tests.e2e.actors import Network, Person
+from tests.support.embedded_stack import Stack, running_stack
+from tests.support.service_under_test import DROPPED_FIRST
 
 
 @dataclass

@@ -8,8 +8,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.e2e.actors import eventually
 from tests.e2e.conftest import World
-from tests.e2e.people import eventually
 
 DOOR = "/callbacks/vk"
 

@@ -6,9 +6,9 @@ from uuid import uuid4
 import asyncpg
 
 from shared.tables.base import decode_text
+from tests.conformance.behaviour_list import behaviour
 from tests.conformance.drivers.base import Kind, Written
-from tests.conformance.registry import behaviour
-from tests.conformance.stand import Stand
+from tests.conformance.ingest_under_test import Stand
 
 # A family of joined emoji, a letter made of two, a flag, another direction, a line break of each kind, and NUL.
 STRANGE = "👨\u200d👩\u200d👧 и\u0306 🇷🇺 \u200fשלום\u200e\r\nвторая\nтретья\tстрока\u2028\u00a0«ёж» \u0000 конец"

@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from services.ingest.networks.catalogue import max_length
+from tests.conformance.behaviour_list import behaviour
 from tests.conformance.behaviours.incoming import words
 from tests.conformance.drivers.base import Answer, Kind, Written
-from tests.conformance.registry import behaviour
-from tests.conformance.stand import Stand
+from tests.conformance.ingest_under_test import Stand
 
 RUSSIAN = re.compile("[А-Яа-яЁё]{3}")
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from tests.conformance.behaviour_list import behaviour
 from tests.conformance.behaviours.incoming import words
 from tests.conformance.drivers.base import Kind, Written
-from tests.conformance.registry import behaviour
-from tests.conformance.stand import Stand
+from tests.conformance.ingest_under_test import Stand
 
 KINDS: tuple[Kind, ...] = ("comment", "wall_post", "message")
 

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import asyncpg
 
+from tests.conformance.behaviour_list import behaviour
 from tests.conformance.behaviours.incoming import words
 from tests.conformance.drivers.base import Written
-from tests.conformance.registry import behaviour
-from tests.conformance.stand import Stand
+from tests.conformance.ingest_under_test import Stand
 
 T = TypeVar("T")
 

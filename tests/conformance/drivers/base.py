@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import httpx
 
-from tests.harness import DROPPED_FIRST
+from tests.support.service_under_test import DROPPED_FIRST
 
 Kind = Literal["comment", "wall_post", "message"]
 Who = Literal["author", "community"]

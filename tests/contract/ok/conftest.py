@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.ok.process import OkProcess
+from tests.contract.ok.ok_emulator import OkProcess
 
 
 @pytest.fixture(scope="module")

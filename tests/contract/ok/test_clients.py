@@ -10,7 +10,7 @@ import odnoklassniki.api
 import pytest
 from odnoklassniki.api import Odnoklassniki, OdnoklassnikiError
 
-from tests.contract.ok.process import OkProcess
+from tests.contract.ok.ok_emulator import OkProcess
 
 
 class SyncClient:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.contract.ok.process import OkProcess
-from tests.contract.process import free_port
+from tests.contract.ok.ok_emulator import OkProcess
+from tests.support.emulator_process import free_port
 
 
 class Receiver:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.contract.conftest import StartEmulator
-from tests.contract.vk.page import VkPage
+from tests.contract.vk.emulator_page import VkPage
 
 
 @pytest.fixture(scope="module")

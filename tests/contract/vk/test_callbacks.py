@@ -17,9 +17,9 @@ from vkbottle_types.events import GroupEventType
 from vkbottle_types.events.bot_events import MessageNew, WallReplyNew
 
 from tests.contract.conftest import StartEmulator
-from tests.contract.process import EmulatorProcess
-from tests.contract.vk.page import VkPage
-from tests.contract.vk.receiver import Receiver, reaches, receiver
+from tests.contract.vk.callback_receiver import Receiver, reaches, receiver
+from tests.contract.vk.emulator_page import VkPage
+from tests.support.emulator_process import EmulatorProcess
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from aiovk.longpoll import BotsLongPoll
 from vkbottle import VKAPIError
 from vkbottle.polling import BotPolling
 
-from tests.contract.vk.page import LONG_THREAD, VERSION, VkPage
+from tests.contract.vk.emulator_page import LONG_THREAD, VERSION, VkPage
 
 
 class Rewriting(requests.Session):

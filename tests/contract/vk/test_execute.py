@@ -12,7 +12,7 @@ from vk_api.requests_pool import VkRequestsPool, vk_request_one_param_pool
 from vk_api.tools import VkTools
 
 from tests.contract.conftest import StartEmulator
-from tests.contract.vk.page import VERSION, VkPage
+from tests.contract.vk.emulator_page import VERSION, VkPage
 from tests.contract.vk.test_clients import AiovkClient, BottleClient, Client, Rewriting
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import StartEmulator
-from tests.contract.process import EmulatorProcess
-from tests.contract.vk.page import VkPage
+from tests.contract.vk.emulator_page import VkPage
+from tests.support.emulator_process import EmulatorProcess
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.vk.page import VkPage
-from tests.contract.vk.receiver import receiver
+from tests.contract.vk.callback_receiver import receiver
+from tests.contract.vk.emulator_page import VkPage
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Path(os.environ.get("GOSPABLIK_VK_SCHEMA", ROOT.parent / "shared" / "reference" / "vk-schema"))

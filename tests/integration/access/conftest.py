@@ -9,7 +9,7 @@ import pytest
 
 from cli.deployment import provisioning as bootstrap
 from tests.conftest import TestDatabase
-from tests.integration.access.stage import Stage, running_stage
+from tests.integration.access.all_services import Stage, running_stage
 
 
 @pytest.fixture(scope="package")

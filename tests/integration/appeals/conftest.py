@@ -16,7 +16,7 @@ import pytest
 from services.appeals import worker
 from shared.events.outbox import number_committed
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
 # A Wednesday morning in Ulan-Ude, long past, so that «now» is always later.
 WEDNESDAY = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)

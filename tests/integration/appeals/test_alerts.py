@@ -9,7 +9,7 @@ import pytest
 from services.appeals.classification.classifier_pool import Item, Judged, Judging
 from services.appeals.classification.types import Judgement
 from tests.integration.appeals.conftest import WEDNESDAY, World
-from tests.integration.appeals.test_opening import QUESTION
+from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_rule_sets import activated, made, topic
 
 DANGER = "Провод оборван, искрит!"

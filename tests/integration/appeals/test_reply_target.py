@@ -9,7 +9,7 @@ from services.appeals import worker
 from services.appeals.replies import submission
 from shared.service import Service
 from tests.integration.appeals.conftest import WEDNESDAY, World
-from tests.integration.appeals.replying import answer, appeal, execute, fails, requests, send
+from tests.integration.appeals.reply_helpers import answer, appeal, execute, fails, requests, send
 
 LATER = "И ещё: когда включат отопление в школе? Дети мёрзнут."
 

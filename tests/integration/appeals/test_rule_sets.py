@@ -13,10 +13,10 @@ from services.appeals.classification.classifier_pool import Item, Judged, Judgin
 from services.appeals.classification.types import Context
 from services.appeals.routing import rule_sets
 from shared import clock
-from tests.harness import insert_organisation, insert_page
 from tests.integration.appeals.conftest import World
-from tests.integration.appeals.test_api import _is_problem
-from tests.integration.appeals.test_opening import QUESTION
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_appeals_api import _is_problem
+from tests.support.service_under_test import insert_organisation, insert_page
 
 CITY, DISTRICT = "81701000", "81624000"
 PAGE_OWNER = {"send_to": "page_owner"}

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from tests.integration.appeals.conftest import WEDNESDAY, World
-from tests.integration.appeals.test_opening import QUESTION
-from tests.integration.appeals.test_reviews import CITY, decide, judged, topic
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_review_decisions import CITY, decide, judged, topic
 
 PATH = "/reviews/training.csv"
 

@@ -12,7 +12,7 @@ from shared.audit import recorder
 from shared.events.outbox import number_committed
 from shared.tables.registry import Organisation
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, service_under_test
+from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.conftest import TestDatabase
-from tests.harness import environment, service_under_test
+from tests.support.service_under_test import environment, service_under_test
 
 
 async def gospablik(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

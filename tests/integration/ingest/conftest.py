@@ -17,7 +17,13 @@ import pytest
 
 from cli.embedded.temporary_postgres import free_port
 from tests.conftest import TestDatabase
-from tests.harness import DROPPED_FIRST, ServiceUnderTest, insert_organisation, insert_page, service_under_test
+from tests.support.service_under_test import (
+    DROPPED_FIRST,
+    ServiceUnderTest,
+    insert_organisation,
+    insert_page,
+    service_under_test,
+)
 
 KEYS = {
     "PSEUDONYM_KEY": "pseudonym-key-of-the-tests",

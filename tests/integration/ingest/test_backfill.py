@@ -14,10 +14,10 @@ from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatme
 from services.ingest.sync.backfill_runner import Backfiller
 from shared import clock
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 from tests.integration.ingest.conftest import KEYS
-from tests.integration.ingest.eventually import eventually
-from tests.integration.ingest.walks import Ground, comment, ground, running
+from tests.integration.ingest.memory_network import Ground, comment, ground, running
+from tests.support.eventually import eventually
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
 DAY = timedelta(days=1)
 

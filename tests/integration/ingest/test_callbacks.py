@@ -17,9 +17,9 @@ import pytest
 from services.ingest.callbacks import endpoint_cache, receiver, sender_rate_limit, write_batcher
 from shared import clock
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 from tests.integration.ingest.conftest import KEYS, Emulator
 from tests.integration.ingest.network_double import network_double
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
 GROUP = 900001
 SECRET = "s3cret-of-tests"

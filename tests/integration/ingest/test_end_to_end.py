@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
-from tests.integration.ingest.eventually import eventually
+from tests.support.eventually import eventually
 
 KINDS = ["comment", "wall_post", "message"]
 

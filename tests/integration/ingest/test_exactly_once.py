@@ -16,7 +16,7 @@ from services.ingest.worker import Worker
 from shared import clock
 from shared.jobs import TryLater
 from tests.conftest import TestDatabase
-from tests.integration.ingest.script import Scene, made_scene
+from tests.integration.ingest.scripted_network import Scene, made_scene
 
 
 @pytest.fixture

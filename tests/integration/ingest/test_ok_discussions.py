@@ -11,7 +11,7 @@ from services.ingest.networks.port import Network, PageRef
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
-from tests.integration.ingest.eventually import eventually
+from tests.support.eventually import eventually
 
 
 async def _row(system: Connected, condition: str, *values: Any) -> Any:

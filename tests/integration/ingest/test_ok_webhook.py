@@ -12,8 +12,8 @@ import pytest
 from services.ingest.networks.ok import chats
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
-from tests.integration.ingest.eventually import eventually
-from tests.integration.ingest.relay import Relay, running_relay
+from tests.integration.ingest.http_forwarder import Relay, running_relay
+from tests.support.eventually import eventually
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 
 from tests.conftest import TestDatabase
-from tests.harness import insert_organisation, service_under_test
 from tests.integration.ingest.conftest import KEYS, Connected, Emulator, running_emulator
-from tests.integration.ingest.eventually import eventually
-from tests.integration.ingest.processes import worker_process
+from tests.integration.ingest.worker_process import worker_process
+from tests.support.eventually import eventually
+from tests.support.service_under_test import insert_organisation, service_under_test
 
 SKEW = 300
 # Long enough for the slowest machine: what is lost is looked for again and again.

@@ -14,8 +14,8 @@ from sqlalchemy import event
 from services.ingest.sources.source_metrics import measure
 from shared import clock
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 from tests.integration.ingest.conftest import KEYS
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.settings import IngestSettings
 from services.ingest.tokens.token_pool import AccountBook
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 from tests.integration.ingest.conftest import KEYS
 from tests.integration.ingest.network_double import NetworkDouble, error, inner_calls, network_double
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
 FAST: dict[str, Any] = {
     "vk_user_calls_a_second": 500,

@@ -13,7 +13,7 @@ import time_machine
 
 from services.metrics.api import metrics as api
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, insert_organisation, service_under_test
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, service_under_test
 
 NOW = "2026-11-25T12:00:00+08:00"  # a Wednesday
 WEEK = {"from": "2026-11-23", "to": "2026-11-29"}

@@ -11,7 +11,7 @@ import pytest
 
 from services.registry.access import people
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, service_under_test
+from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import sign_in
+from tests.support.service_under_test import ServiceUnderTest
 
 
 async def told(database: TestDatabase, subject: str) -> list[dict[str, Any]]:

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers
+from tests.support.service_under_test import ServiceUnderTest
 
 PATH = "/api/v1/calendars"
 

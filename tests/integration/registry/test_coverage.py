@@ -16,8 +16,8 @@ import time_machine
 from services.registry import worker
 from services.registry.coverage import history
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import pointers
+from tests.support.service_under_test import ServiceUnderTest
 
 PATH = "/api/v1/coverage"
 CITY, DISTRICT = "81701000", "81624000"

@@ -22,8 +22,8 @@ from shared import clock
 from shared.auth import oidc
 from shared.settings import ServiceName
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, environment, insert_organisation, service_under_test
-from tests.oidc.process import AUDIENCE, RunningIssuer, running_issuer
+from tests.support.oidc_issuer.process import AUDIENCE, RunningIssuer, running_issuer
+from tests.support.service_under_test import ServiceUnderTest, environment, insert_organisation, service_under_test
 
 ROOT = Path(__file__).parents[3]
 ME = "/api/v1/me"

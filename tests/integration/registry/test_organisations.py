@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers
+from tests.support.service_under_test import ServiceUnderTest
 
 PATH = "/api/v1/organisations"
 SCHOOL: dict[str, Any] = {

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from shared.auth import tokens
 from tests.conftest import TestDatabase
-from tests.harness import CENTRE_SUBJECT, ServiceUnderTest, service_under_test
 from tests.integration.registry.conftest import make, pointers
+from tests.support.service_under_test import CENTRE_SUBJECT, ServiceUnderTest, service_under_test
 
 KNOWN = {"external_id": "101", "name": "Школа № 71", "screen_name": "school71"}
 PATH = "/api/v1/pages"

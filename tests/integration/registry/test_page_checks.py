@@ -19,8 +19,8 @@ from services.registry.schemas.page_checks import SaidOfPages
 from services.registry.settings import RegistrySettings
 from shared.service_client import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, insert_organisation, insert_page
 from tests.integration.registry.conftest import make
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page
 
 MONDAY = datetime(2026, 11, 23, 3, tzinfo=UTC)
 DAY = timedelta(days=1)

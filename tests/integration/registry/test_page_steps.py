@@ -13,8 +13,8 @@ from services.registry.pages.page_steps import SYSTEM, Evidence
 from services.registry.schemas.pages import EvidenceKind, Step
 from shared.http.problems import Conflict
 from tests.conftest import TestDatabase
-from tests.harness import CENTRE_SUBJECT, ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers
+from tests.support.service_under_test import CENTRE_SUBJECT, ServiceUnderTest
 
 PATH = "/api/v1/pages"
 LETTER = {"evidence_kind": "document", "evidence": "Письмо № 17"}

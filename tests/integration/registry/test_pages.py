@@ -9,8 +9,8 @@ import pytest
 
 from shared import clock
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers
+from tests.support.service_under_test import ServiceUnderTest
 
 PATH = "/api/v1/pages"
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers, sign_in
+from tests.support.service_under_test import ServiceUnderTest
 
 PATH = "/api/v1/people"
 PASSWORD = "correct horse 9"

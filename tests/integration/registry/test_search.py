@@ -9,8 +9,8 @@ from bench.generated_region.generator import generate
 from bench.registry_search import load, questions
 from services.registry.organisations import search
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers
+from tests.support.service_under_test import ServiceUnderTest
 
 PATH = "/api/v1/organisations"
 

@@ -11,8 +11,8 @@ import pytest
 from services.registry.authentication import throttle
 from shared import clock
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, insert_organisation
 from tests.integration.registry.conftest import pointers, sign_in
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation
 
 PEOPLE = "/api/v1/people"
 CALENDARS = "/api/v1/calendars"

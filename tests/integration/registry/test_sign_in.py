@@ -29,8 +29,8 @@ from shared.auth import tokens
 from shared.database.sessions import POOL_SIZES
 from shared.tables.registry import Person
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, insert_organisation, service_under_test
 from tests.integration.registry.conftest import make, sign_in
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, service_under_test
 
 ME = "/api/v1/me"
 

@@ -10,8 +10,8 @@ import time_machine
 
 from services.registry.organisations import successions
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest
 from tests.integration.registry.conftest import make, pointers
+from tests.support.service_under_test import ServiceUnderTest
 
 PATH = "/api/v1/organisations"
 NOW = "2026-06-15T04:00:00+00:00"

@@ -17,7 +17,7 @@ from services.webhooks.settings import webhooks_settings
 from shared.database.sessions import Database
 from shared.events.outbox import NewEvent, emit, number_committed
 from tests.conftest import TestDatabase
-from tests.harness import ServiceUnderTest, service_under_test
+from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
 NAMESPACE = UUID(int=2)
 

@@ -14,8 +14,8 @@ from services.webhooks.deliveries.fanout import consumer, fan_out
 from shared.events.outbox import Consumer
 from shared.tables.common import Event, WebhooksCursor
 from tests.conftest import TestDatabase
-from tests.harness import insert_organisation, service_under_test
 from tests.integration.webhooks.conftest import Hooks, Receiver
+from tests.support.service_under_test import insert_organisation, service_under_test
 
 
 def moment(text: str) -> datetime:

@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 import standardwebhooks
 
-from tests.harness import insert_organisation
 from tests.integration.webhooks.conftest import Hooks, Receiver
+from tests.support.service_under_test import insert_organisation
 
 ENDPOINTS = "/api/v1/webhooks/endpoints"
 

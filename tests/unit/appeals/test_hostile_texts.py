@@ -35,7 +35,7 @@ from services.appeals.classification.training.examples import examples
 from services.appeals.classification.types import Context
 from shared.masking import mask
 from shared.text.morphology import analyzer
-from tests.regex_steps import Steps, samples
+from tests.support.regex_step_counter import Steps, samples
 
 SHAPES = (
     "[id1:", "(", "«", "а", "А", " ", "8", "8 ", "-", "8-", '"', "@", "http://a", "www.а/(", "\u200b", "а\u0301",

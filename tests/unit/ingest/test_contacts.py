@@ -3,7 +3,7 @@
 import pytest
 
 from services.ingest.page_lookup.contact_extraction import _STREET, address_in, phone_in
-from tests.regex_steps import Steps
+from tests.support.regex_step_counter import Steps
 
 
 @pytest.mark.parametrize(

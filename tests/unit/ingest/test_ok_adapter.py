@@ -16,7 +16,7 @@ from services.ingest.networks.ok.ok_errors import treatment
 from services.ingest.networks.ok.ok_network import Ok
 from services.ingest.networks.port import Credential, Outgoing, PageRef, Parsed, Refused, Stored, TokenKind
 from services.ingest.settings import IngestSettings
-from tests.unit.ingest.keys import KEYS
+from tests.unit.ingest.settings_keys import KEYS
 
 GROUP = "50000000000001"
 PAGE = PageRef(

@@ -13,7 +13,7 @@ from services.ingest.networks.ok.ok_client import OkClient
 from services.ingest.networks.ok.subscriptions import DOUBTED, MISSING, Subscriptions
 from services.ingest.networks.port import Callback, CallbackState, Credential, PageRef, TokenKind
 from services.ingest.settings import IngestSettings
-from tests.unit.ingest.keys import KEYS
+from tests.unit.ingest.settings_keys import KEYS
 
 PAGE = PageRef(
     id=UUID(int=1),

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.ingest.networks.port import Callback, PageRef
 from services.ingest.networks.vk.callback_servers import AWAITED, TITLE, CallbackWatch
 from services.ingest.settings import IngestSettings
-from tests.unit.ingest.keys import KEYS
+from tests.unit.ingest.settings_keys import KEYS
 
 PAGE = PageRef(
     id=UUID(int=1),

@@ -11,7 +11,7 @@ import structlog
 
 from shared import logs
 from shared.logs import PROCESSORS, LibraryFormatter, without_values
-from tests.regex_steps import Steps
+from tests.support.regex_step_counter import Steps
 
 
 @pytest.mark.parametrize(

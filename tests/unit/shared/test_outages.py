@@ -1,4 +1,4 @@
-"""What is an outage and what a fault; `tests/integration/ground/test_outages.py` asks a real server."""
+"""What is an outage and what a fault; `tests/integration/platform/test_outage_detection.py` asks a real server."""
 
 import errno
 import socket

@@ -10,7 +10,7 @@ from cli.embedded.secrets import load_secrets
 from services.ingest.settings import IngestSettings
 from services.webhooks.settings import WebhooksSettings
 from shared.settings import Settings
-from tests.unit.ingest.keys import KEYS
+from tests.unit.ingest.settings_keys import KEYS
 
 KEY = "a-key-of-the-tests-0123"
 NEEDED = {"database_url": "postgresql://x", "keys_dir": "/keys", "cursor_key": KEY, "audit_key": KEY}

@@ -8,7 +8,7 @@ import pytest
 
 from emulators.ok.app import create_app
 from emulators.ok.settings import OkSettings
-from tests.unit.emulators.ok.network import Network
+from tests.unit.emulators.ok.signed_client import Network
 
 
 @pytest.fixture

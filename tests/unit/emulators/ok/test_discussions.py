@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.unit.emulators.ok.network import Network
+from tests.unit.emulators.ok.signed_client import Network
 
 
 async def walk(network: Network, method: str, key: str, **params: Any) -> list[dict[str, Any]]:

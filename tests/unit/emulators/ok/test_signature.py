@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.ok.signature import sign, token_secret, verify
-from tests.unit.emulators.ok.network import Network
+from tests.unit.emulators.ok.signed_client import Network
 
 PARAMS = {"application_key": "ABCDEFGHIGKLMNOPK", "method": "events.get", "format": "json"}
 TOKEN = "-s-84W-s3egarWUsbkq-IWTucuedzTKT8VUXIA.s4Xx8IW7"

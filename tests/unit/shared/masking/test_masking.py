@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.masking import SNIPPET, mask, mask_values, snippet
 from shared.masking.identifiers import luhn, person_inn, snils
 
-CASES = list(csv.DictReader((Path(__file__).parent / "cases.csv").read_text(encoding="utf-8").splitlines()))
+CASES = list(csv.DictReader((Path(__file__).parent / "examples.csv").read_text(encoding="utf-8").splitlines()))
 WORDS = sorted({word for case in CASES for word in case["text"].split()})
 PHONES = [case["text"] for case in CASES if case["kind"] == "phone"]
 SEPARATORS = [" ", ", ", ". ", "\n", "-", "; ", " и ", "("]

@@ -1,0 +1,261 @@
+"""An attack by people who have some access, and by one who has none: nothing is read, and nobody else waits.
+
+Two people of other organisations, one who was locked, `ops`, a narrowed system, another service's key and an
+anonymous caller try what was found open once, through the real gateway, on loopback, in bounded numbers.
+"""
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+
+from shared.auth import tokens
+from tests.e2e.actors import Person, Receiver, eventually, receiver
+from tests.e2e.conftest import World
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+
+SECRET = "тайнаяулица"
+WORDS = f"Во дворе третий день нет света, фонари не горят, {SECRET} дом 5"
+STAFF_PASSWORD = "correct horse 9 battery"
+CONNECTIONS = 18
+ROUNDS = 3
+
+
+@dataclass
+class Attackers:
+    """Who attacks, by name, each signed in at the gateway; `nobody` has no token."""
+
+    by_name: dict[str, Person]
+    locked_person_id: str
+    answers: list[tuple[str, str, httpx.Response]] = field(default_factory=list)
+
+    async def ask(self, who: str, method: str, path: str, **more: Any) -> httpx.Response:
+        """One request of an attacker; what came of it is kept."""
+        person = self.by_name[who]
+        if person.token:
+            answer = await person.ask(method, path, **more)
+        else:
+            answer = await person.http.request(method, f"/api/v1{path}", **more)
+        self.answers.append((who, f"{method} {path}", answer))
+        return answer
+
+
+@pytest.fixture
+async def attackers(world: World) -> AsyncIterator[Attackers]:
+    async with AsyncExitStack() as exits:
+
+        async def at() -> httpx.AsyncClient:
+            transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+            http = httpx.AsyncClient(base_url=world.stack.gateway, timeout=60, transport=transport)
+            return await exits.enter_async_context(http)
+
+        ops = await Person.sign_in(await at(), "ops")
+        foreign = world.foreign_page("vk")["organisation_id"]
+        found = {"ops": ops, "nobody": Person(await at())}
+        made = {}
+        for name, role, place in (
+            ("person", "executor", foreign),
+            ("manager", "manager", foreign),
+            ("locked", "executor", world.organisation_id),
+        ):
+            body = {
+                "username": f"attack.{name}",
+                "full_name": "Имя",
+                "role": role,
+                "organisation_id": place,
+                "password": STAFF_PASSWORD,
+            }
+            made[name] = (await ops.post("/people", body))["id"]
+            found[name] = await Person.sign_in(await at(), f"attack.{name}", STAFF_PASSWORD)
+        await ops.ask("POST", f"/people/{made['locked']}/lock", json={"reason": "Уволен"})
+        client = await ops.post(
+            "/clients",
+            {
+                "name": "Узкая система",
+                "role": "executor",
+                "organisation_id": world.organisation_id,
+                "scopes": ["webhooks:manage", "webhooks:read"],
+            },
+        )
+        http = await at()
+        form = {"grant_type": "client_credentials", "client_id": client["id"], "client_secret": client["secret"]}
+        answer = await http.post("/api/v1/auth/token", data=form)
+        found["narrowed"] = Person(http, answer.json()["access_token"])
+        yield Attackers(found, made["locked"])
+
+
+async def citizen_writes(world: World, text: str) -> dict[str, Any]:
+    page = int(world.page("vk")["external_id"])
+    return await world.vk.citizen(page, "wall_post", text)
+
+
+async def test_attackers_read_nothing_and_plant_nothing(world: World, attackers: Attackers) -> None:
+    async with receiver() as theirs, receiver() as ours:
+        planted = await _plant_webhooks(attackers, theirs)
+        await world.centre.post("/webhooks/endpoints", {"url": ours.url, "event_types": ["appeal.opened"]})
+        written = await citizen_writes(world, WORDS)
+        appeal = await world.centre.appeal_about(WORDS, seconds=60)
+        assert written
+        await ours.got("appeal.opened", appeal["id"], seconds=60)
+        await _try_to_read(attackers, appeal)
+        read = [
+            (who, asked, answer.status_code) for who, asked, answer in attackers.answers if SECRET in answer.text
+        ]
+        assert not read
+        assert not [body for _, body in theirs.received if SECRET in body.decode()], planted
+    await _forge_a_services_token(world, attackers)
+    await _fish_for_the_callbacks_code(world, attackers)
+    failed = [(who, asked, answer.text) for who, asked, answer in attackers.answers if answer.status_code >= 500]
+    assert not failed
+
+
+async def _plant_webhooks(attackers: Attackers, theirs: Receiver) -> dict[str, int]:
+    body = {"url": theirs.url, "event_types": ["appeal.opened", "appeal.message_added"], "personal_data": True}
+    found = {}
+    for who in ("person", "locked", "narrowed", "ops", "nobody"):
+        for personal in (True, False):
+            answer = await attackers.ask(
+                who, "POST", "/webhooks/endpoints", json=body | {"personal_data": personal}
+            )
+            found[f"{who} {personal}"] = answer.status_code
+    assert found["locked True"] in {401, 403}
+    assert found["locked False"] in {401, 403}
+    assert found["nobody True"] == 401
+    return found
+
+
+async def _try_to_read(attackers: Attackers, appeal: dict[str, Any]) -> None:
+    paths = [
+        "/appeals",
+        f"/appeals?q={SECRET}",
+        f"/appeals/{appeal['id']}",
+        f"/appeals/{appeal['id']}/replies",
+        f"/appeals/{appeal['id']}/similar",
+        "/appeals/counts",
+        "/messages",
+        "/events",
+        "/alerts",
+        "/incidents",
+        "/triage",
+        "/reviews/training.csv",
+        "/webhooks/deliveries",
+        "/audit",
+    ]
+    for who in ("person", "manager", "narrowed", "ops", "nobody"):
+        for path in paths:
+            await attackers.ask(who, "GET", path)
+    for who in ("person", "manager", "narrowed", "ops", "nobody", "locked"):
+        answer = await attackers.ask(
+            who, "POST", f"/appeals/{appeal['id']}/replies", json={"text": "Подложный ответ", "kind": "final"}
+        )
+        assert answer.status_code in {401, 403, 404}, f"{who}: {answer.text}"
+
+
+async def _forge_a_services_token(world: World, attackers: Attackers) -> None:
+    keys = world.stack.data_dir / "keys"
+    body = {"reply_id": str(UUID(int=1)), "message_id": str(UUID(int=2)), "text": "x", "on_behalf_of": "x"}
+    path = "/internal/publications"
+    for thief in ("metrics", "webhooks", "registry", "ingest"):
+        signer = tokens.Signer(thief, tokens.read_key(keys / f"{thief}.jwk"))
+        use = tokens.use_of("POST", path)
+        token = signer.sign(thief, "ingest", tokens.SERVICE_TOKEN_LIFETIME, act="x", use=use)
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": thief}
+        async with httpx.AsyncClient(timeout=30) as http:
+            straight = await http.post(world.stack.urls["ingest"] + path, json=body, headers=headers)
+            outside = await http.post(world.stack.gateway + path, json=body, headers=headers)
+        assert (straight.status_code, outside.status_code) == (403, 404), thief
+    assert (await attackers.ask("nobody", "POST", "/internal/publications", json=body)).status_code == 404
+
+
+async def _fish_for_the_callbacks_code(world: World, attackers: Attackers) -> None:
+    http = attackers.by_name["nobody"].http
+    group = int(world.page("vk")["external_id"])
+    # Our own set-up of a moment ago may be awaited still: the network itself sends no secret with that question.
+    database = await asyncpg.connect(world.stack.service_database_url("ingest"))
+    await database.execute("UPDATE callback_servers SET awaited_until = now()")
+    await database.close()
+    asked = await http.post("/callbacks/vk", json={"type": "confirmation", "group_id": group})
+    assert asked.status_code >= 400, asked.text
+    nested: Any = "x"
+    for _ in range(800):
+        nested = [nested]
+    for body in (
+        json.dumps({"type": "wall_post_new", "group_id": group, "object": nested}),
+        "[" * 100_000 + "]" * 100_000,
+    ):
+        answer = await http.post("/callbacks/vk", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code < 500, answer.text
+    # What others write still comes in.
+    text = f"{WORDS}, и после вложенных тел"
+    await citizen_writes(world, text)
+    await world.centre.appeal_about(text, seconds=60)
+
+
+async def test_a_hostile_text_does_not_keep_the_next_citizen_from_being_read(world: World) -> None:
+    """How long such a text takes to read is measured by `bench.hostile_texts`."""
+    for _ in range(24):
+        await citizen_writes(world, "[id1:" * 3276)
+    text = "Яма на дороге у школы, после атаки"
+    await citizen_writes(world, text)
+    await world.centre.appeal_about(text, seconds=60)
+
+
+@asynccontextmanager
+async def flooding(
+    gateway: str, address: str, guessed: str, numbers: "itertools.count[int]"
+) -> AsyncIterator[list[int]]:
+    """Wrong passwords over 18 connections from this address until the block ends; gives the statuses."""
+    statuses: list[int] = []
+    stop = asyncio.Event()
+    transport = httpx.AsyncHTTPTransport(local_address=address, limits=httpx.Limits(max_connections=CONNECTIONS))
+
+    async def guess(http: httpx.AsyncClient, lane: int) -> None:
+        while not stop.is_set():
+            # A third guess at one name, the others at names that are new each time.
+            name = guessed if lane % 3 == 0 else f"guess{next(numbers)}"
+            form = {"grant_type": "password", "username": name, "password": "guess"}
+            statuses.append((await http.post("/api/v1/auth/token", data=form)).status_code)
+
+    async with httpx.AsyncClient(base_url=gateway, transport=transport, timeout=60) as http:
+        lanes = [asyncio.create_task(guess(http, lane)) for lane in range(CONNECTIONS)]
+        try:
+            yield statuses
+        finally:
+            stop.set()
+            await asyncio.gather(*lanes)
+
+
+@pytest.mark.parametrize(
+    ("address", "guessed"),
+    # Guesses from where somebody works block that one name there; everybody else goes on.
+    [("127.0.0.2", "ops"), ("127.0.0.1", "auditor")],
+    ids=["from elsewhere", "from the same address"],
+)
+async def test_others_sign_in_while_somebody_guesses(world: World, address: str, guessed: str) -> None:
+    """How long they wait is measured by `bench.sign_in`."""
+    refused: list[int] = []
+    numbers = itertools.count()
+    for _ in range(ROUNDS):
+        async with flooding(world.stack.gateway, address, guessed, numbers) as statuses:
+            await _reached(statuses)
+            for name in ("head", "centre", "org") * 3:
+                await Person.sign_in(world.anyone, name)
+        refused += statuses
+    assert set(refused) <= {400, 429}
+
+
+async def _reached(statuses: list[int]) -> None:
+    async def look() -> bool:
+        return len(statuses) >= CONNECTIONS
+
+    check: Callable[[], Awaitable[bool | None]] = look
+    await eventually(check, "the attack's first answers", seconds=60)

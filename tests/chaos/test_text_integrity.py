@@ -1,0 +1,91 @@
+"""Thousands of texts through both networks: each stored exactly once and exactly as written, whatever dies."""
+
+import asyncio
+import random
+import warnings
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.chaos import sample_texts
+from tests.chaos.message_feed import check_stored_exactly, feed, native_ids_on_several_pages, wait_until_stored
+from tests.e2e.actors import eventually
+from tests.e2e.conftest import World
+
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("default::UserWarning")]
+
+COUNT = 1_958
+
+
+def all_texts() -> list[str]:
+    """The real texts where they lie beside the project, else invented ones; and the hostile ones."""
+    found = sample_texts.real()
+    if found is None:
+        warnings.warn("reference texts are not beside the project: invented ones are used", UserWarning, 1)
+        found = sample_texts.ordinary(COUNT)
+    return [*found, *sample_texts.hostile(200)]
+
+
+async def test_every_text_is_stored_once_and_byte_for_byte(world: World) -> None:
+    written = all_texts()
+    halves = await asyncio.gather(
+        feed(world.vk, written, offset=0, step=2), feed(world.ok, written, offset=1, step=2)
+    )
+    sent = [item for half, _ in halves for item in half]
+    assert len(sent) + sum(refused for _, refused in halves) == len(written)
+    assert len(sent) > 0.95 * len(written)
+    assert native_ids_on_several_pages(sent) > 0
+    stored = await wait_until_stored(world, len(sent), seconds=240)
+    check_stored_exactly(world, sent, stored)
+
+
+async def test_killing_ingest_and_restarting_postgres_loses_and_doubles_nothing(world: World) -> None:
+    chance = random.Random(11)
+    written = all_texts()
+    parts = [
+        written[start : start + len(written) // 6 + 1] for start in range(0, len(written), len(written) // 6 + 1)
+    ]
+    sent = []
+    answers: list[tuple[str, dict[str, Any], str]] = []
+    for turn, part in enumerate(parts):
+        halves = await asyncio.gather(
+            feed(world.vk, part, offset=0, step=2), feed(world.ok, part, offset=1, step=2)
+        )
+        sent += [item for half, _ in halves for item in half]
+        if turn == 5:
+            break
+        # One answer in flight in each network at the moment of the kill.
+        for name, method in (("vk", "wall.createComment"), ("ok", "discussions.addDiscussionComment")):
+            network, page = world.network(name), world.page(name)
+            question = f"Когда придёт мастер по заявке {uuid4().hex[:8]}?"
+            await network.citizen(page["external_id"], "comment", question)
+            appeal = await world.centre.appeal_about(question, seconds=90)
+            await network.fault(kind="slow", next=1, method=method, seconds=2)
+            answer = f"Мастер придёт завтра. {uuid4().hex[:8]}"
+            await world.org.post(f"/appeals/{appeal['id']}/replies", {"text": answer, "kind": "final"})
+            answers.append((name, page, answer))
+        await asyncio.sleep(chance.uniform(0.1, 1.5))
+        await world.stack.kill("ingest")
+        if turn == 2:
+            await world.stack.restart_postgres()
+    expected = len(sent) + len(answers)
+    stored = await wait_until_stored(world, expected, seconds=300)
+    questions = {m["text"] for m in stored} - {s.text for s in sent}
+    assert len(questions) == len(answers)
+    check_stored_exactly(world, sent, [m for m in stored if m["text"] not in questions])
+    for name, page, answer in answers:
+
+        async def published(name: str = name, page: Any = page, answer: str = answer) -> bool:
+            return bool(await world.network(name).answers(page["external_id"], answer))
+
+        await eventually(published, f"the answer in flight at the kill is published in {name}", seconds=120)
+
+    async def all_told() -> bool:
+        shown = await world.centre.every("/publications")
+        mine = [p for p in shown if p["text"] in {answer for _, _, answer in answers}]
+        return len(mine) == len(answers) and all(p["status"] == "published" for p in mine)
+
+    await eventually(all_told, "every publication knows that it is published", seconds=120)
+    for name, page, answer in answers:
+        assert len(await world.network(name).answers(page["external_id"], answer)) == 1, (name, answer)

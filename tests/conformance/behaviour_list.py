@@ -1,0 +1,44 @@
+"""The list of behaviours, and which of them a network can have."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tests.conformance.drivers.base import TELLS, Driver
+from tests.conformance.ingest_under_test import Stand
+
+Run = Callable[[Stand], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """One thing that ingest does for every network.
+
+    `needs`: what a network has to tell for it, keys of `TELLS`. `alone`: it arms faults or stops what others use.
+    """
+
+    name: str
+    run: Run
+    needs: frozenset[str]
+    alone: bool
+    long: bool
+
+    def not_for(self, driver: type[Driver]) -> str | None:
+        """Why a network cannot have it; None when it can."""
+        missing = [TELLS[key] for key in sorted(self.needs - driver.tells)]
+        return f"{driver.network} {' and '.join(missing)}" if missing else None
+
+
+BEHAVIOURS: list[Behaviour] = []
+
+
+def behaviour(*needs: str, alone: bool = False, long: bool = False) -> Callable[[Run], Run]:
+    """Put a function into the list under its own name."""
+    unknown = set(needs) - TELLS.keys()
+    if unknown:
+        raise ValueError(f"no network is asked whether it tells {unknown}")
+
+    def listed(run: Run) -> Run:
+        BEHAVIOURS.append(Behaviour(getattr(run, "__name__", ""), run, frozenset(needs), alone, long))
+        return run
+
+    return listed

@@ -1,0 +1,202 @@
+"""A walk over all that a network holds, and the comparison that finds what no way had brought."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.networks import catalogue
+from services.ingest.networks.port import Incoming, Network, Outgoing, PageRef
+from services.ingest.settings import ingest_settings
+from services.ingest.tokens.token_pool import AccountBook
+from tests.conformance.behaviour_list import behaviour
+from tests.conformance.behaviours.incoming import words
+from tests.conformance.drivers.base import Written
+from tests.conformance.ingest_under_test import Stand
+
+# As `reconcile_grace_seconds` of the suite's settings.
+GRACE = 2.0
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+async def _a_page_in_use(stand: Stand, name: str) -> tuple[str, UUID, list[Written]]:
+    """A page with posts, threads and conversations, all of it stored."""
+    page = await stand.new_page(name)
+    written = []
+    for number in range(3):
+        post = await stand.driver.citizen(page, words("Пост"), "wall_post", author="700601")
+        root = await stand.driver.citizen(page, words("Корень"), under=post)
+        reply = await stand.driver.citizen(page, words("Ответ"), to=root)
+        message = await stand.driver.citizen(page, words("Здравствуйте"), "message", author=f"70061{number}")
+        written += [post, root, reply, message]
+    page_id = await stand.connect(page)
+    for one in written:
+        await stand.arrived(one)
+    return page, page_id, written
+
+
+@asynccontextmanager
+async def _adapter(stand: Stand, page_id: UUID) -> AsyncIterator[tuple[Network, PageRef]]:
+    """An adapter of its own beside the running one, and the page as it knows it."""
+    database = stand.ingest.service.database
+    accounts = AccountBook(database)
+    await accounts.refresh()
+    (page,) = [one for one in accounts.pages(stand.driver.network) if one.id == page_id]
+    async with aiohttp.ClientSession() as http:
+        feed = DatabaseFeed(database)
+        yield catalogue.make(stand.driver.network, http, accounts, feed, ingest_settings()), page
+
+
+async def _walked(network: Network, page: PageRef, since: datetime) -> tuple[list[Incoming], list[dict[str, Any]]]:
+    items: list[Incoming] = []
+    cursors: list[dict[str, Any]] = []
+    shares: list[float] = []
+    async for step in network.walk(page, since, {}):
+        assert step.parsed.unreadable == []
+        items += step.parsed.items
+        cursors.append(dict(step.cursor))
+        shares.append(step.share)
+    assert shares == sorted(shares), f"a walk does not get nearer to its end: {shares}"
+    assert all(0 <= share <= 1 for share in shares)
+    return items, cursors
+
+
+@behaviour()
+async def a_walk_finds_all_that_stands(stand: Stand) -> None:
+    _, page_id, written = await _a_page_in_use(stand, "walked")
+    async with _adapter(stand, page_id) as (network, page):
+        items, _ = await _walked(network, page, LONG_AGO)
+        found = {(item.kind, item.external_id): item for item in items if item.text is not None}
+        for one in written:
+            item = found[one.kind, one.external_id]
+            assert (item.text, item.thread_key, item.happened) == (one.text, one.thread_key, "seen")
+
+
+@behaviour()
+async def a_walk_leaves_out_what_is_older(stand: Stand) -> None:
+    _, page_id, _ = await _a_page_in_use(stand, "old")
+    async with _adapter(stand, page_id) as (network, page):
+        items, _ = await _walked(network, page, datetime.now(UTC) + timedelta(hours=1))
+        assert [item for item in items if item.happened != "deleted"] == []
+
+
+@behaviour()
+async def a_walk_goes_on_from_where_it_stood(stand: Stand) -> None:
+    _, page_id, written = await _a_page_in_use(stand, "resumed")
+    async with _adapter(stand, page_id) as (network, page):
+        whole, cursors = await _walked(network, page, LONG_AGO)
+        for cut in range(len(cursors)):
+            before: list[Incoming] = []
+            cursor: dict[str, Any] = {}
+            walk = network.walk(page, LONG_AGO, {})
+            for _ in range(cut):
+                step = await anext(walk)
+                before += step.parsed.items
+                cursor = dict(step.cursor)
+            async for step in network.walk(page, LONG_AGO, cursor):
+                before += step.parsed.items
+            assert {item.external_id for item in before} >= {one.external_id for one in written}
+            assert {item.external_id for item in before} == {item.external_id for item in whole}
+
+
+@behaviour()
+async def an_answer_that_stands_can_be_read_back(stand: Stand) -> None:
+    page_name, page_id, written = await _a_page_in_use(stand, "read_back")
+    async with _adapter(stand, page_id) as (network, page):
+        for question in (written[1], written[3]):
+            comment = question.kind == "comment"
+            outgoing = Outgoing(
+                id=uuid4(),
+                page=page,
+                kind=question.kind,
+                thread_key=question.thread_key,
+                target=question.external_id if comment else None,
+                text=words("Ответ"),
+            )
+            published = await network.publish(outgoing)
+            (own,) = [one for one in await stand.driver.answers(page_name) if one.text == outgoing.text]
+            assert own.thread == question.thread
+            found = {item.external_id: item for item in (await network.read_back(outgoing)).items}
+            item = found[published.external_id]
+            assert (item.text, item.from_community) == (outgoing.text, True)
+            assert (item.thread_key, item.reply_to) == (outgoing.thread_key, outgoing.target)
+            assert len(outgoing.text) <= network.max_length(question.kind)
+            assert network.max_length(question.kind) == catalogue.max_length(network.name, question.kind)
+
+
+async def _compared(stand: Stand, page_id: UUID) -> dict[str, Any]:
+    asked = await stand.post(f"/api/v1/sources/{page_id}/reconciliations", {"since": LONG_AGO.isoformat()})
+
+    async def finished() -> dict[str, Any] | None:
+        items = (await stand.get(f"/api/v1/sources/{page_id}/reconciliations"))["items"]
+        found = next(one for one in items if one["id"] == asked["id"])
+        return found if found["finished_at"] is not None else None
+
+    return await stand.eventually(finished, "the comparison does not end")
+
+
+@behaviour()
+async def a_comparison_of_a_page_that_is_whole_finds_nothing(stand: Stand) -> None:
+    _, page_id, written = await _a_page_in_use(stand, "whole")
+    found = await _compared(stand, page_id)
+    assert found["compared"] >= len(written)
+    assert [found[name] for name in ("gaps", "late", "edited", "deleted")] == [0, 0, 0, 0]
+
+
+@behaviour()
+async def a_comparison_finds_a_hidden_gap(stand: Stand) -> None:
+    page, page_id = await stand.connected("gap")
+    first = await stand.driver.citizen(page, words("До"))
+    await stand.arrived(first)
+    await asyncio.sleep(1.2)  # networks tell times in seconds
+    hidden = [await stand.driver.citizen(page, words("Скрыто"), "message", author=f"70062{n}") for n in range(3)]
+    hidden.append(await stand.driver.citizen(page, words("Скрыто"), to=first))
+    rows = [await stand.arrived(one) for one in hidden]
+    await asyncio.sleep(GRACE + 1.2)
+    for row in rows:  # as if no way had ever brought it
+        await stand.eye.execute("DELETE FROM events WHERE subject_id = $1", row["id"])
+        await stand.eye.execute("DELETE FROM messages WHERE id = $1", row["id"])
+    found = await _compared(stand, page_id)
+    # A slow look of another way may have brought the comment in the same moment.
+    assert found["gaps"] in {3, 4}
+    assert found["late"] == 0
+    assert (await stand.source(page_id))["gaps"] == found["gaps"]
+    for one in hidden:
+        row = await stand.arrived(one)
+        assert row["text"] == one.text
+        assert len(await stand.events(row["id"], "message.received")) == 1
+
+
+@behaviour()
+async def a_comparison_finds_an_edit_that_nobody_told(stand: Stand) -> None:
+    _, page_id, written = await _a_page_in_use(stand, "untold")
+    row = await stand.arrived(written[1])
+    await stand.eye.execute("UPDATE messages SET text = 'Раньше' WHERE id = $1", row["id"])
+    await _compared(stand, page_id)
+    row = await stand.arrived(written[1], text=written[1].text)
+    assert await stand.texts_before(row) == ["Раньше"]
+
+
+@behaviour()
+async def a_backfill_fetches_history_and_opens_no_cases(stand: Stand) -> None:
+    page = await stand.new_page("backfill")
+    post = await stand.driver.post(page, words("Пост"))
+    written = [await stand.driver.citizen(page, words("Давно"), under=post) for _ in range(5)]
+    page_id = await stand.connect(page, live_from="2099-01-01T00:00:00+00:00")
+    asked = await stand.post(f"/api/v1/sources/{page_id}/backfills", {"since": LONG_AGO.isoformat()})
+
+    async def done() -> dict[str, Any] | None:
+        found = await stand.get(f"/api/v1/sources/backfills/{asked['id']}")
+        return found if found["status"] == "done" else None
+
+    found = await stand.eventually(done, "the backfill does not end")
+    assert found["share"] == 1
+    assert found["found"] >= len(written)
+    for one in written:
+        row = await stand.arrived(one, history=True)
+        assert len(await stand.events(row["id"], "message.received")) == 1

@@ -1,0 +1,329 @@
+"""A running ingest, one network's emulator beside it, and what behaviours ask of both."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
+
+import asyncpg
+
+from cli.deployment.provisioning import with_database
+from services.ingest.tokens.crypto import author_key
+from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
+from tests.conftest import TestDatabase
+from tests.integration.ingest.http_forwarder import running_relay
+from tests.support.eventually import eventually
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
+
+T = TypeVar("T")
+
+PATIENCE = float(os.environ.get("CONFORMANCE_PATIENCE", "60"))
+TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "session_secret_key"}
+
+
+@dataclass
+class Stand:
+    """What a behaviour gets. `page` is shared by all that need no page of their own."""
+
+    driver: Driver
+    database: TestDatabase
+    keys_dir: Path
+    env: Mapping[str, str]
+    eye: asyncpg.Pool
+    organisation: UUID
+    page: str = ""
+    page_id: UUID = field(default_factory=uuid4)
+    _ingest: ServiceUnderTest | None = None
+    _running: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _numbers: Any = field(default_factory=count)
+    _own: dict[asyncio.Task[Any] | None, list[UUID]] = field(default_factory=dict)
+    _door_open: bool = False
+    _door_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    # --- running ------------------------------------------------------------------------------------
+
+    @property
+    def ingest(self) -> ServiceUnderTest:
+        """The service, which is running."""
+        assert self._ingest is not None, "ingest is stopped"
+        return self._ingest
+
+    async def start(self, **more: str) -> None:
+        """Start ingest with its workers; `more` are settings beside the suite's."""
+        env = {**self.env, **more}
+        service = service_under_test("ingest", self.database, self.keys_dir, process="all", **env)
+        self._ingest = await self._running.enter_async_context(service)
+
+    @asynccontextmanager
+    async def reachable(self, **more: str) -> AsyncIterator[None]:
+        """Ingest runs at an address that networks can push to, with `more` settings, as long as this lasts."""
+        await self.stop()
+        try:
+            async with running_relay() as relay:
+                await self.start(callbacks_url=relay.url, **more)
+                relay.target = self.ingest.client
+                yield
+                relay.target = None
+                await self.stop()
+        finally:
+            await self.start()
+
+    async def stop(self) -> None:
+        """Stop ingest."""
+        self._ingest = None
+        await self._running.aclose()
+        self._running = AsyncExitStack()
+
+    @asynccontextmanager
+    async def down(self) -> AsyncIterator[None]:
+        """Ingest is stopped as long as this lasts."""
+        await self.stop()
+        try:
+            yield
+        finally:
+            await self.start()
+
+    # --- pages --------------------------------------------------------------------------------------
+
+    async def new_page(self, name: str) -> str:
+        """A page of the network that nobody here knows yet."""
+        return await self.driver.page(f"{name}_{next(self._numbers)}")
+
+    async def connect(self, page: str, *, live_from: str = "2020-01-01T00:00:00+00:00") -> UUID:
+        """Register a page and hand over the credentials that read and write it."""
+        page_id = await insert_page(
+            self.database, self.organisation, network=self.driver.network, external_id=page, live_from=live_from
+        )
+        self._own.setdefault(asyncio.current_task(), []).append(page_id)
+        for token in await self.driver.tokens(page):
+            await self.hand_over(token, page_id)
+        return page_id
+
+    async def leave(self) -> None:
+        """Follow the pages no longer that the current behaviour has connected."""
+        pages = self._own.pop(asyncio.current_task(), [])
+        await self.eye.execute("UPDATE pages SET active = false WHERE id = ANY($1::uuid[])", pages)
+
+    async def connected(self, name: str) -> tuple[str, UUID]:
+        """A new page that is read from now on: its name in the network, its id here."""
+        page = await self.new_page(name)
+        return page, await self.connect(page)
+
+    async def hand_over(self, token: Mapping[str, Any], page_id: UUID) -> None:
+        """An operator adds a credential."""
+        body = {key: token[key] for key in token if key in TOKEN_FIELDS} | {"network": self.driver.network}
+        if token["kind"] == "group":
+            body["page_id"] = str(page_id)
+        await self.post("/api/v1/sources/tokens", body, role="moderator")
+
+    async def source(self, page_id: UUID) -> dict[str, Any]:
+        """How the page is read, as operators see it."""
+        items = (await self.get(f"/api/v1/sources?page_id={page_id}"))["items"]
+        (found,) = [one for one in items if one["page_id"] == str(page_id)]
+        result: dict[str, Any] = found
+        return result
+
+    async def source_state(self, page_id: UUID, *states: str) -> dict[str, Any]:
+        """Wait until the page's source is in one of these states."""
+
+        async def look() -> dict[str, Any] | None:
+            found = await self.source(page_id)
+            return found if found["state"] in states else None
+
+        return await self.eventually(look, f"the source is not {' or '.join(states)}")
+
+    async def announce(self, what: What, about: Written, event_id: str, text: str | None = None) -> None:
+        """The network pushes an event about something on the shared page."""
+        words = about.text if text is None else text
+        await self.driver.announce(await self._door(), what, about, words, event_id)
+
+    async def announce_garbage(self, mark: str) -> None:
+        """The network pushes something unreadable to the shared page."""
+        await self.driver.announce_garbage(await self._door(), self.page, mark)
+
+    async def _door(self) -> Deliver:
+        """Where this network pushes the shared page's events to, set up by hand once."""
+        path, secret = self.driver.pushed_at, "secret-of-the-suite"
+        async with self._door_lock:
+            if path and not self._door_open:
+                answer = await self.ingest.client.put(
+                    f"/api/v1/sources/{self.page_id}/callback",
+                    json={"secret": secret},
+                    headers=self._headers("moderator"),
+                )
+                assert answer.status_code == 200, answer.text
+                self._door_open = True
+
+        async def deliver(body: dict[str, Any]) -> None:
+            given = body if "{secret}" in path else body | {"secret": secret}
+            answer = await self.ingest.client.post(path.format(secret=secret), json=given)
+            assert (answer.status_code, answer.text) == (200, "ok"), answer.text
+
+        return deliver
+
+    # --- the service's API --------------------------------------------------------------------------
+
+    def _headers(self, role: str) -> dict[str, str]:
+        """A person for each role: behaviours run at once, and one person has one role at a time."""
+        token = self.ingest.token(role, subject=str(uuid5(NAMESPACE_OID, role)))
+        return {"Authorization": f"Bearer {token}"}
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """A read as a moderator of the centre."""
+        answer = await self.ingest.client.get(path, headers=self._headers("moderator"))
+        assert answer.status_code == 200, answer.text
+        result: dict[str, Any] = answer.json()
+        return result
+
+    async def post(self, path: str, body: Any, *, role: str = "operations") -> dict[str, Any]:
+        """A change as somebody of the centre."""
+        answer = await self.ingest.client.post(path, json=body, headers=self._headers(role))
+        assert answer.status_code in {200, 201, 202}, f"{path}: {answer.status_code} {answer.text}"
+        result: dict[str, Any] = answer.json()
+        return result
+
+    # --- what is stored -----------------------------------------------------------------------------
+
+    async def eventually(self, look: Callable[[], Awaitable[T | None]], failing: str) -> T:
+        """Look until there is something; `failing` says what is wrong when there is nothing for a minute."""
+        try:
+            return await eventually(look, seconds=PATIENCE)
+        except AssertionError:
+            raise AssertionError(failing) from None
+
+    async def stored(self, what: Written) -> asyncpg.Record | None:
+        """The row of something written, if there is one."""
+        return await self.by_id(what.kind, what.external_id)
+
+    async def by_id(self, kind: Kind, external_id: str) -> asyncpg.Record | None:
+        """The row with this external id."""
+        return await self.eye.fetchrow(
+            "SELECT * FROM messages WHERE network = $1 AND kind = $2 AND external_id = $3",
+            self.driver.network,
+            kind,
+            external_id,
+        )
+
+    async def arrived(self, what: Written, **wanted: Any) -> asyncpg.Record:
+        """Wait until it is stored, with `wanted` in its columns; its place and author must be right."""
+
+        async def look() -> asyncpg.Record | None:
+            row = await self.stored(what)
+            return row if row is not None and all(row[key] == value for key, value in wanted.items()) else None
+
+        row = await self.eventually(look, f"not stored as {wanted}: {what}; stored: {await self.stored(what)}")
+        assert row["thread_key"] == what.thread_key
+        return row
+
+    async def arrived_id(self, message_id: UUID) -> asyncpg.Record:
+        """A stored message by our own id."""
+        row = await self.eye.fetchrow("SELECT * FROM messages WHERE id = $1", message_id)
+        assert row is not None
+        return row
+
+    async def gone(self, what: Written) -> asyncpg.Record:
+        """Wait until it is known as deleted."""
+
+        async def look() -> asyncpg.Record | None:
+            row = await self.stored(what)
+            return row if row is not None and row["deleted_at"] is not None else None
+
+        return await self.eventually(look, f"not known as deleted: {what}")
+
+    async def spoken(self, text: str) -> asyncpg.Record:
+        """Wait for the community's words with this text."""
+
+        async def look() -> asyncpg.Record | None:
+            return await self.eye.fetchrow(
+                "SELECT * FROM messages WHERE text = $1 AND from_community AND network = $2",
+                text,
+                self.driver.network,
+            )
+
+        return await self.eventually(look, f"the community's words are not stored: {text}")
+
+    async def in_thread(self, thread_key: str) -> list[asyncpg.Record]:
+        """All that is stored of a thread, in order of writing; the post itself is left out."""
+        return list(
+            await self.eye.fetch(
+                "SELECT * FROM messages WHERE thread_key = $1 AND kind <> 'wall_post'"
+                " ORDER BY written_at, external_id",
+                thread_key,
+            )
+        )
+
+    async def texts_before(self, row: asyncpg.Record) -> list[str]:
+        """The texts that a message had before its edits, oldest first."""
+        detail = await self.get(f"/api/v1/messages/{row['id']}")
+        return [version["text"] for version in detail["versions"]]
+
+    async def events(self, subject: UUID, kind: str) -> list[dict[str, Any]]:
+        """What the other services were told of a message or publication."""
+        rows = await self.eye.fetch(
+            "SELECT data FROM events WHERE subject_id = $1 AND type = $2 ORDER BY created_at, id", subject, kind
+        )
+        return [json.loads(row["data"]) if isinstance(row["data"], str) else row["data"] for row in rows]
+
+    def author_key(self, native_id: str) -> str:
+        """The pseudonym of an author."""
+        return author_key(self.driver.network, native_id)
+
+    async def settled(self, seconds: float = 0.8) -> None:
+        """Give every way the time for a few more looks, so that what must not happen could happen."""
+        await asyncio.sleep(seconds)
+
+    # --- answers ------------------------------------------------------------------------------------
+
+    async def ask(self, message_id: UUID, text: str, *, reply_id: UUID | None = None) -> UUID:
+        """Appeals asks for an answer; the publication's id."""
+        body = {
+            "reply_id": str(reply_id or uuid4()),
+            "message_id": str(message_id),
+            "text": text,
+            "on_behalf_of": "someone",
+        }
+        answer = await self.ingest.client.post(
+            "/internal/publications", json=body, headers=self.ingest.service_headers("appeals")
+        )
+        assert answer.status_code in {200, 201}, answer.text
+        return UUID(answer.json()["id"])
+
+    async def publication(self, ident: UUID) -> dict[str, Any]:
+        """A publication as its author sees it."""
+        return await self.get(f"/api/v1/publications/{ident}")
+
+    async def ended(self, ident: UUID, status: str = "published") -> dict[str, Any]:
+        """Wait until the publication is published or has failed, as expected."""
+
+        async def look() -> dict[str, Any] | None:
+            found = await self.publication(ident)
+            return found if found["status"] in {"published", "failed"} else None
+
+        found = await self.eventually(look, f"the publication does not end: {await self.publication(ident)}")
+        assert found["status"] == status, found
+        return found
+
+
+@asynccontextmanager
+async def standing(
+    driver: Driver, database: TestDatabase, keys_dir: Path, env: Mapping[str, str]
+) -> AsyncIterator[Stand]:
+    """Ingest connected to one network, with one page that is read."""
+    eye = await asyncpg.create_pool(with_database(database.admin_url, database.name), min_size=1, max_size=8)
+    stand = Stand(driver, database, keys_dir, env, eye, await insert_organisation(database))
+    await stand.start()
+    try:
+        stand.page = await stand.new_page("shared")
+        await driver.keep_open_ground(stand.page, "Первый!")
+        stand.page_id = await asyncio.create_task(stand.connect(stand.page))  # no behaviour's own
+        yield stand
+    finally:
+        await stand.stop()
+        await eye.close()
+        await driver.door.aclose()

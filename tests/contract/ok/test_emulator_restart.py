@@ -1,0 +1,134 @@
+"""What survives a crash, and what a client sees of a broken network."""
+
+import asyncio
+import signal
+from typing import Any
+
+import aiookru
+import httpx
+import pytest
+
+from tests.contract.ok.ok_emulator import OkProcess
+
+
+async def call(network: OkProcess, method: str, **params: Any) -> Any:
+    """A REST call of the administrator."""
+    user = network.user
+    api = aiookru.API(user["token"], user["application_key"], session_secret_key=user["session_secret_key"])
+    async with httpx.AsyncClient(base_url=network.url, timeout=10) as http:
+        api.session.client = http
+        return await api(method, **params)
+
+
+async def httpx_get(network: OkProcess, path: str) -> httpx.Response:
+    """A GET of the page's bot without any retry."""
+    async with httpx.AsyncClient(base_url=network.url, timeout=10) as http:
+        return await http.get(path, params={"access_token": network.bot})
+
+
+async def answer(network: OkProcess, text: str) -> Any:
+    """An answer in the page's name under its newest topic."""
+    return await call(
+        network,
+        "discussions.addDiscussionComment",
+        entityId=network.topic,
+        entityType="GROUP_TOPIC",
+        comment=text,
+        as_admin=1,
+    )
+
+
+async def test_everything_survives_a_kill(lone_network: OkProcess) -> None:
+    network = lone_network
+    await network.start()
+    await network.open_page("Школа № 1", "school1")
+    wall = await network.citizen("Запись", "wall_post")
+    private = await network.citizen("Личное", "message")
+    comment = await network.citizen("Комментарий\0с нулём")
+    await network.graph("subscribe", {"url": "http://127.0.0.1:9/"})
+    written = await answer(network, "Ответ")
+    tokens = await network.door("tokens")
+    assert await network.end(signal.SIGKILL) == -signal.SIGKILL
+    await network.start()
+    assert await network.door("tokens") == tokens
+    assert (await network.door("answers"))["items"][0]["id"] == written
+    await asyncio.sleep(0.5)
+    comments = await call(
+        network, "discussions.getComments", discussionId=network.topic, discussionType="GROUP_TOPIC"
+    )
+    assert [(item["id"], item["text"]) for item in comments["comments"]] == [
+        (comment["id"], "Комментарий\0с нулём"),
+        (written, "Ответ"),
+    ]
+    topics = await call(network, "mediatopic.getTopics", gid=network.page)
+    assert topics["media_topics"][0]["id"] == wall["id"]
+    messages = await network.graph(f"messages/{private['thread']}")
+    assert messages["messages"][0]["message"]["mid"] == private["id"]
+    assert (await network.graph("subscriptions"))["subscriptions"][0]["url"] == "http://127.0.0.1:9/"
+    counted = {item["method"]: item["accepted"] for item in (await network.door("calls"))["items"]}
+    assert counted["discussions.addDiscussionComment"] == 1
+    later = await network.citizen("После")
+    assert later["id"] not in {comment["id"], written}
+
+
+async def test_a_lost_response_has_had_its_effect(network: OkProcess) -> None:
+    await network.door(
+        "faults", {"kind": "lost_response", "next": 1, "method": "discussions.addDiscussionComment"}
+    )
+    with pytest.raises(httpx.TransportError):
+        await answer(network, "Ответ, о котором никто не узнал")
+    texts = [item["text"] for item in (await network.door("answers"))["items"]]
+    assert texts.count("Ответ, о котором никто не узнал") == 1
+    assert isinstance(await answer(network, "Следующий"), str)
+
+
+async def test_a_dropped_call_has_had_none(network: OkProcess) -> None:
+    await network.door("faults", {"kind": "drop", "next": 1})
+    with pytest.raises(httpx.TransportError):
+        await answer(network, "Не дошло")
+    texts = [item["text"] for item in (await network.door("answers"))["items"]]
+    assert "Не дошло" not in texts
+
+
+async def test_errors_and_broken_answers_on_demand(network: OkProcess) -> None:
+    await network.door("faults", {"kind": "error", "next": 1, "code": 454})
+    refused = await answer(network, "Слово")
+    assert refused["error_msg"].startswith("CENSOR_MATCH : ")
+    await network.door("faults", {"kind": "error", "next": 1})
+    assert (await answer(network, "Слово"))["error_code"] == 2
+    await network.door("faults", {"kind": "truncated", "next": 1})
+    with pytest.raises(httpx.RemoteProtocolError):
+        await call(network, "group.getInfo", uids=network.page)
+    await network.door("faults", {"kind": "wrong_json", "next": 1})
+    assert await call(network, "users.getCurrentUser") != (await call(network, "users.getCurrentUser"))
+    await network.door("faults", {"kind": "timeout", "next": 1, "seconds": 0.3, "method": "graph.user.info.get"})
+    started = asyncio.get_running_loop().time()
+    with pytest.raises(httpx.RemoteProtocolError):
+        # Unlike this client, aiohttp would quietly repeat a GET whose connection was dropped.
+        await httpx_get(network, "/graph/me/info")
+    assert asyncio.get_running_loop().time() - started >= 0.3
+    assert (await network.graph("info"))["group_id"] == f"group:{network.page}"
+    assert (await network.door("faults"))["items"] == []
+
+
+async def test_it_ends_at_a_signal(lone_network: OkProcess) -> None:
+    await lone_network.start()
+    assert await lone_network.end() in {0, -signal.SIGTERM}
+
+
+async def test_citizens_write_by_themselves_at_the_asked_rate(network: OkProcess) -> None:
+    async def written() -> int:
+        items = (await network.door("counts"))["items"]
+        return sum(item["count"] for item in items if item["by"] == "citizens")
+
+    before = await written()
+    await network.door("citizens", {"per_minute": 6000})
+    for _ in range(100):
+        if await written() >= before + 10:
+            break
+        await asyncio.sleep(0.05)
+    await network.door("citizens", {"per_minute": 0})
+    after = await written()
+    assert after >= before + 10
+    await asyncio.sleep(0.3)
+    assert await written() == after

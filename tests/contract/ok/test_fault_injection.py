@@ -1,0 +1,137 @@
+"""Two public clients while the network is broken on purpose, and what of that outlives a crash."""
+
+import asyncio
+import signal
+from collections import Counter
+from typing import Any
+
+import aiookru
+import httpx
+import odnoklassniki.api
+import pytest
+from odnoklassniki.api import Odnoklassniki, OdnoklassnikiError
+
+from tests.contract.ok.ok_emulator import OkProcess
+
+
+async def call(network: OkProcess, user: dict[str, Any], method: str, **params: Any) -> Any:
+    """A call of a client that signs by the session's secret; None where the connection broke."""
+    api = aiookru.API(user["token"], user["application_key"], session_secret_key=user["session_secret_key"])
+    async with httpx.AsyncClient(base_url=network.url, timeout=10) as http:
+        api.session.client = http
+        try:
+            return await api(method, **params)
+        except httpx.TransportError:
+            return None
+
+
+async def test_both_clients_see_a_dead_token_and_its_replacement(
+    network: OkProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{network.url}/fb.do")
+    dead, fresh = (await network.door("tokens", {"kind": "user", "count": 2}))["items"]
+    body = {"kind": "standing", "code": 103, "token": dead["token"], "until": "replaced"}
+    await network.door("faults", body)
+    for user, expected in ((dead, 103), (fresh, None)):
+        assert (await call(network, user, "users.getCurrentUser")).get("error_code") == expected
+    sync = [
+        Odnoklassniki(item["application_key"], item["application_secret_key"], item["token"])
+        for item in (dead, fresh)
+    ]
+    with pytest.raises(OdnoklassnikiError) as raised:
+        await asyncio.to_thread(sync[0].users.getCurrentUser)
+    assert raised.value.code == 103
+    assert (await asyncio.to_thread(sync[1].users.getCurrentUser))["uid"] == fresh["uid"]
+    by_token = (await network.door("calls"))["by_token"]
+    assert by_token[dead["token"]]["while_standing"] == 2
+    assert by_token[fresh["token"]]["while_standing"] == 0
+    await network.door("faults", method="DELETE")
+
+
+async def test_a_change_of_any_signed_parameter_gives_104(network: OkProcess) -> None:
+    asked = await network.citizen("Вопрос", thread=network.topic)
+    user = network.user
+    params = {
+        "application_key": user["application_key"],
+        "method": "discussions.deleteDiscussionComment",
+        "discussionId": network.topic,
+        "discussionType": "GROUP_TOPIC",
+        "comment_id": asked["id"],
+        "mark_as_spam": "true",
+        "block_author": "false",
+        "format": "json",
+    }
+    client = Odnoklassniki(user["application_key"], user["application_secret_key"], user["token"])
+    signed = {**params, "sig": client._signature(params), "access_token": user["token"]}
+    for name in ("block_author", "mark_as_spam", "comment_id", "discussionType"):
+        async with network.http.post("/fb.do", data={**signed, name: "true1"}) as response:
+            assert response.headers["invocation-error"] == "104", name
+    async with network.http.post("/fb.do", data=signed) as response:
+        assert await response.json() is True
+
+
+async def test_walks_with_includeremoved_and_edits_by_both_clients(
+    network: OkProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{network.url}/fb.do")
+    topic = (await network.door("post", {"page": network.page, "text": "Обсуждаем"}))["thread"]
+    kept, gone = [await network.citizen(text, thread=topic) for text in ("Остаётся", "Исчезает")]
+    await network.door("edit", {"page": network.page, "id": kept["id"], "text": "Изменён"})
+    await network.door("delete", {"page": network.page, "id": gone["id"], "by": "community"})
+    place = {"discussionId": topic, "discussionType": "GROUP_TOPIC"}
+    user = network.user
+    client = Odnoklassniki(user["application_key"], user["application_secret_key"], user["token"])
+    seen = await asyncio.to_thread(client.discussions.getComments, **place, includeRemoved="true")
+    also = await call(network, user, "discussions.getComments", **place, includeRemoved="true")
+    assert seen == also
+    assert [(item["text"], item["type"]) for item in seen["comments"]] == [
+        ("Изменён", "ACTIVE_MESSAGE"),
+        ("", "REMOVED_MESSAGE"),
+    ]
+    plain = await call(network, user, "discussions.getComments", **place)
+    assert [item["id"] for item in plain["comments"]] == [kept["id"]]
+
+
+async def test_faults_and_rules_outlive_a_kill(lone_network: OkProcess) -> None:
+    network = lone_network
+    network.environment |= {"EMULATOR_CALLS_PER_SECOND": "0", "EMULATOR_CALLS_PER_DAY": "0"}
+    await network.start()
+    await network.open_page("Школа № 1", "school1")
+    kinds = ["timeout", "truncated", "wrong_json", "duplicate", "reorder", "slow", "drop", "lost_response"]
+    parts: list[dict[str, Any]] = [{"kind": kind, "seconds": 0.05} for kind in kinds]
+    parts += [{"kind": "error", "code": code} for code in (1, 2)]
+    await network.door("faults", {"mix": parts, "rate": 0.25, "methods": ["group.getInfo"], "seed": 3})
+    token = network.user["token"]
+    body = {"kind": "standing", "code": 11, "token": token, "methods": ["url.getInfo"], "until": "day_end"}
+    await network.door("faults", body)
+    await network.door("script", {"steps": [{"after_calls": 10_000, "do": {"clear": True}}]})
+    await network.door("settings", {"removed_type": "GONE", "webhook_retry_seconds": [0.1]})
+    await network.door("page", {"page": network.page, "who_can_comment": "NOBODY"})
+    day = (await network.door("day", {}))["day"]
+    await network.door("faults", body)
+    for _ in range(60):
+        await call(network, network.user, "group.getInfo", uids=network.page)
+    before = [await network.door(path) for path in ("faults", "script", "settings", "calls")]
+    await network.end(signal.SIGKILL)
+    await network.start()
+    assert [await network.door(path) for path in ("faults", "script", "settings", "calls")] == before
+    assert before[0]["standing"][0]["ended"] == "day_end"
+    assert (await call(network, network.user, "url.getInfo", url="ok.ru/school1"))["error_code"] == 11
+    assert (await network.door("day", {}))["day"] == day + 1
+    assert (await call(network, network.user, "url.getInfo", url="ok.ru/school1"))["type"] == "GROUP"
+    assert (await network.door("faults", method="DELETE"))["items"] == []
+    (info,) = await call(network, network.user, "group.getInfo", uids=network.page, fields="who_can_comment")
+    assert info["who_can_comment"] == "NOBODY"
+
+
+async def test_all_kinds_at_once_on_a_quarter_of_the_calls(network: OkProcess) -> None:
+    parts = [{"kind": kind, "seconds": 0.01} for kind in ("timeout", "truncated", "slow", "drop", "lost_response")]
+    parts += [{"kind": "error", "code": code} for code in (1, 2)]
+    await network.door("faults", {"mix": parts, "rate": 0.25, "seed": 4})
+    seen: Counter[str] = Counter()
+    for _ in range(200):
+        answer = await call(network, network.user, "users.getCurrentUser")
+        seen["broken" if answer is None else str(answer.get("error_code"))] += 1
+    assert (await network.door("faults", method="DELETE"))["items"] == []
+    assert 25 <= 200 - seen["None"] <= 65
+    assert set(seen) == {"None", "broken", "1", "2"}

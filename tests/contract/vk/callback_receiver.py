@@ -1,0 +1,84 @@
+"""A server of the Callback API that answers as a test tells it, and keeps what it got."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from tests.contract.vk.emulator_page import VkPage
+
+Handler = Callable[[dict[str, Any]], Awaitable[web.Response]]
+
+
+class Receiver:
+    """Confirms itself with `code`; answers events by `answer`, and `ok` when there is none."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.code = ""
+        self.secret = "s3cret"
+        self.bodies: list[dict[str, Any]] = []
+        self.retries: list[str | None] = []
+        self.confirmations: list[dict[str, Any]] = []
+        self.answer: Handler | None = None
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """One request of the network."""
+        body = json.loads(await request.read())
+        if body["type"] == "confirmation":
+            self.confirmations.append(body)
+            return web.Response(text=self.code)
+        self.bodies.append(body)
+        self.retries.append(request.headers.get("X-Retry-Counter"))
+        return web.Response(text="ok") if self.answer is None else await self.answer(body)
+
+    async def got(self, count: int, seconds: float = 20) -> list[dict[str, Any]]:
+        """The first so many events, waited for."""
+        async with asyncio.timeout(seconds):
+            while len(self.bodies) < count:
+                await asyncio.sleep(0.02)
+        return self.bodies[:count]
+
+    async def join(self, page: VkPage, *wanted: str, **settings: str) -> int:
+        """Register with the network for the events, and be confirmed."""
+        code = await page.api("groups.getCallbackConfirmationCode", group_id=page.id)
+        self.code = code["response"]["code"]
+        server = {"url": self.url, "title": "test", "secret_key": self.secret}
+        added = await page.api("groups.addCallbackServer", None, group_id=page.id, **server)
+        number: int = added["response"]["server_id"]
+        await reaches(page, number, "ok")
+        flags: dict[str, Any] = {"server_id": number, **dict.fromkeys(wanted, 1), **settings}
+        done = await page.api("groups.setCallbackSettings", None, group_id=page.id, **flags)
+        assert done == {"response": 1}
+        return number
+
+
+async def reaches(page: VkPage, server: int, status: str) -> dict[str, Any]:
+    """Wait until the server has the status; answers it as the network shows it."""
+    async with asyncio.timeout(20):
+        while True:
+            found = await page.api("groups.getCallbackServers", group_id=page.id, server_ids=server)
+            item: dict[str, Any] = found["response"]["items"][0]
+            if item["status"] == status:
+                return item
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def receiver() -> AsyncIterator[Receiver]:
+    """A receiver that listens on a free port."""
+    made = Receiver()
+    app = web.Application()
+    app.router.add_post("/callbacks", made.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/callbacks"
+    try:
+        yield made
+    finally:
+        await runner.cleanup()

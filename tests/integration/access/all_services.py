@@ -1,0 +1,218 @@
+"""All services on one database, where every change is rolled back: each call finds the same world."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import httpx
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from shared.database.sessions import Database, WriteSession
+from shared.settings import ServiceName
+from tests.conftest import TestDatabase
+from tests.integration.access import documented_rights, sample_data
+from tests.integration.access.route_table import Call
+from tests.integration.access.sample_data import Things, World
+from tests.support.service_under_test import ServiceUnderTest, service_under_test
+
+NAMESPACE = UUID(int=1)
+SERVICES: tuple[ServiceName, ...] = ("registry", "ingest", "appeals", "metrics", "webhooks")
+# Health and figures of the process are on no way from outside; the document of each service is public.
+INTERNAL = re.compile(r" /(internal|health|metrics|openapi\.json)")
+
+
+class _Unkept(Database):
+    """Every change is made, checked by the database, and taken back."""
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[WriteSession]:
+        async with self._writers() as session:
+            try:
+                yield session
+                await session.flush()
+            finally:
+                await session.rollback()
+
+
+@dataclass(frozen=True)
+class Who:
+    """A kind of caller: a role at its place."""
+
+    role: str
+    beneath: bool = False
+
+    @property
+    def of_the_centre(self) -> bool:
+        """Whether the role is bound to no organisation."""
+        return self.role in documented_rights.centre()
+
+    def __str__(self) -> str:
+        return f"{self.role} with all beneath" if self.beneath else self.role
+
+
+EVERYBODY = tuple(
+    Who(role, beneath)
+    for role in documented_rights.roles()
+    for beneath in ((False,) if role in documented_rights.centre() else (False, True))
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request without its caller."""
+
+    method: str
+    path: str
+    query: dict[str, Any]
+    headers: dict[str, str]
+    body: Any
+    content: bytes | None
+
+    def names(self, value: str) -> bool:
+        """Whether the caller said this themselves."""
+        return value in self.path or value in json.dumps([self.query, self.body])
+
+
+@dataclass
+class Stage:
+    """The running services and the world that they tell of."""
+
+    services: dict[ServiceName, ServiceUnderTest]
+    apps: dict[ServiceName, FastAPI]
+    world: World
+
+    def subject(self, who: Who) -> str:
+        """The id of such a caller: each kind is somebody else."""
+        return str(uuid5(NAMESPACE, str(who)))
+
+    def token(self, who: Who, *, lifetime: timedelta = timedelta(hours=1), scope: str | None = None) -> str:
+        """An access token of such a caller, bound to the organisation that is their own."""
+        place = None if who.of_the_centre else self.world["own"]["organisation_id"]
+        registry = self.services["registry"]
+        return registry.token(
+            who.role, place, subject=self.subject(who), lifetime=lifetime, beneath=who.beneath, scope=scope
+        )
+
+    def asked(self, route: str, call: Call, things: Things) -> Asked:
+        """The request that this route is, for the things of one organisation."""
+        method, path = route.split()
+        filled = path.format_map(_Named(things, call.names))
+        made = call.body(things) if call.body else None
+        return Asked(method, filled, dict(call.query), dict(call.headers), made, call.content)
+
+    async def send(self, route: str, asked: Asked, token: str | None, **query: Any) -> httpx.Response:
+        """Call a route as who has this token; a change names the version that stands, whichever it is."""
+        headers = asked.headers | ({"If-Match": "*"} if asked.method != "GET" else {})
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        return await self.services[self.routes[route]].client.request(
+            asked.method,
+            asked.path,
+            params=asked.query | query,
+            headers=headers,
+            json=asked.body,
+            content=asked.content,
+        )
+
+    @cached_property
+    def routes(self) -> dict[str, ServiceName]:
+        """Every route of every service that a caller from outside may try, hidden from OpenAPI or not."""
+        return {route: name for route, name in self._all() if not INTERNAL.search(route)}
+
+    @cached_property
+    def internal(self) -> dict[str, ServiceName]:
+        """Every route that only services may call."""
+        return {route: name for route, name in self._all() if " /internal" in route}
+
+    def _all(self) -> Iterator[tuple[str, ServiceName]]:
+        for name, app in self.apps.items():
+            for route in iter_route_contexts(app.routes):
+                for method in (route.methods or set()) - {"HEAD"}:
+                    yield f"{method} {route.path}", name
+
+    def operation(self, route: str) -> dict[str, Any]:
+        """What the OpenAPI document says of a route."""
+        method, path = route.split()
+        app = self.apps[self.routes[route]]
+        found: dict[str, Any] = app.openapi()["paths"][path][method.lower()]
+        return found
+
+    def content(self, route: str) -> dict[str, Any]:
+        """The media types of a good answer."""
+        found: dict[str, Any] = self.operation(route)["responses"].get("200", {}).get("content", {})
+        return found
+
+    def is_list(self, route: str) -> bool:
+        """Whether a good answer is an array, or holds one as its `items`."""
+        schemas = [media.get("schema", {}) for media in self.content(route).values()]
+        while schemas:
+            schema = schemas.pop()
+            if schema.get("type") == "array" or "items" in schema.get("properties", {}):
+                return True
+            schemas += [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, [])]
+            if "$ref" in schema:
+                schemas.append(self.schema(schema["$ref"], route))
+        return False
+
+    def schema(self, reference: str, route: str) -> dict[str, Any]:
+        """A schema of the document that the route stands in."""
+        app = self.apps[self.routes[route]]
+        found: dict[str, Any] = app.openapi()["components"]["schemas"][reference.rsplit("/", 1)[1]]
+        return found
+
+
+class _Named(dict[str, str]):
+    def __init__(self, things: Things, names: Mapping[str, str]) -> None:
+        super().__init__()
+        self.things, self.names = things, names
+
+    def __missing__(self, parameter: str) -> str:
+        name = self.names.get(parameter, parameter)
+        if name not in self.things:
+            raise AssertionError(f"sample_data.py makes no «{name}»: make one, or name another in route_table.py")
+        return str(self.things[name])
+
+
+async def _register_everybody(database: TestDatabase, made: World) -> None:
+    """The callers have the access that their tokens say: who gives access is looked up."""
+    connection = await database.connect("registry")
+    try:
+        for who in EVERYBODY:
+            await connection.execute(
+                """INSERT INTO people (id, username, full_name, role, organisation_id, beneath, active, version,
+                   created_at, updated_at) VALUES ($1, $2, $2, $3, $4, $5, true, 1, now(), now())""",
+                uuid5(NAMESPACE, str(who)),
+                f"caller {who}",
+                who.role,
+                None if who.of_the_centre else made["own"]["organisation_id"],
+                who.beneath,
+            )
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def running_stage(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Stage]:
+    """Build the world and run all services on it, without their workers."""
+    made = await sample_data.build(database)
+    await _register_everybody(database, made)
+    async with AsyncExitStack() as exits:
+        services: dict[ServiceName, ServiceUnderTest] = {}
+        for name in SERVICES:
+            running = await exits.enter_async_context(
+                service_under_test(name, database, keys_dir, encryption_keys=sample_data.KEY)
+            )
+            # Made while the settings are this service's own: each speaks to the database with its own rights.
+            url = running.service.settings.database_url.get_secret_value()
+            running.service._database = _Unkept(url, 2, name=name)
+            services[name] = running
+        apps = {name: running.client._transport.app for name, running in services.items()}  # type: ignore[attr-defined]
+        yield Stage(services, apps, made)

@@ -1,0 +1,54 @@
+"""Rows of ingest."""
+
+from typing import Any
+
+from shared.auth.callers import Right
+from tests.integration.access.route_table import Call, Listing, Open, Row, body, thing
+
+
+def _compared(found: Any) -> int:
+    """A page of the world has two comparisons, one of them in trouble."""
+    in_trouble: int = found["in_trouble"]
+    assert found["asked"] == 2 * in_trouble
+    return in_trouble
+
+
+ROWS: dict[str, Row] = {
+    "POST /callbacks/vk": Open("the secret in the body"),
+    "POST /callbacks/ok/{secret}": Open("the secret in the address"),
+    "GET /api/v1/messages": Listing(Right.MESSAGES_READ, shows="message_id"),
+    "GET /api/v1/messages/{message_id}": Call(Right.MESSAGES_READ),
+    "GET /api/v1/sources": Listing(Right.SOURCES_READ, shows="page_id", key="page_id"),
+    "GET /api/v1/sources/budget": Call(Right.SOURCES_INSPECT),
+    "GET /api/v1/sources/{page_id}": Call(Right.SOURCES_READ),
+    "GET /api/v1/sources/tokens": Listing(Right.SOURCES_INSPECT, shows="token_id"),
+    "POST /api/v1/sources/tokens": Call(
+        Right.SOURCES_MANAGE, body(network="vk", kind="group", page_id=thing("page_id"), token="vk1.a.new")
+    ),
+    "POST /api/v1/sources/tokens/{token_id}/recover": Call(Right.SOURCES_MANAGE, body()),
+    "DELETE /api/v1/sources/tokens/{token_id}": Call(Right.SOURCES_MANAGE),
+    "POST /api/v1/sources/{page_id}/backfills": Call(
+        Right.SOURCES_MANAGE, body(since="2026-01-01T00:00:00+08:00"), names={"page_id": "other_page_id"}
+    ),
+    "GET /api/v1/sources/backfills": Listing(Right.SOURCES_READ, shows="backfill_id"),
+    "GET /api/v1/sources/backfills/{backfill_id}": Call(Right.SOURCES_READ),
+    "POST /api/v1/sources/backfills/{backfill_id}/cancel": Call(Right.SOURCES_MANAGE),
+    "POST /api/v1/sources/reconciliations": Call(Right.SOURCES_MANAGE, body()),
+    "GET /api/v1/sources/reconciliations": Listing(Right.SOURCES_READ, shows="reconciliation_id"),
+    "GET /api/v1/sources/reconciliations/summary": Listing(Right.SOURCES_READ, counts=_compared),
+    "POST /api/v1/sources/{page_id}/reconciliations": Call(Right.SOURCES_MANAGE, body()),
+    # A list of one page: of a page that the caller may not see it is empty.
+    "GET /api/v1/sources/{page_id}/reconciliations": Listing(
+        Right.SOURCES_READ, shows="reconciliation_id", hidden=200
+    ),
+    "GET /api/v1/sources/{page_id}/callback": Call(Right.SOURCES_READ),
+    "PUT /api/v1/sources/{page_id}/callback": Call(Right.SOURCES_MANAGE, body(secret="s3cret-of-the-server")),
+    "DELETE /api/v1/sources/{page_id}/callback": Call(Right.SOURCES_MANAGE),
+    "GET /api/v1/sources/set-aside": Listing(Right.SOURCES_READ, shows="item_id"),
+    "GET /api/v1/sources/set-aside/{item_id}": Call(Right.SOURCES_INSPECT),
+    # It still cannot be read.
+    "POST /api/v1/sources/set-aside/{item_id}/retry": Call(Right.SOURCES_MANAGE, answers=frozenset({409})),
+    "GET /api/v1/publications": Listing(Right.APPEALS_READ, shows="publication_id"),
+    "GET /api/v1/publications/{publication_id}": Call(Right.APPEALS_READ),
+    "POST /api/v1/publications/{publication_id}/retry": Call(Right.APPEALS_ANSWER),
+}

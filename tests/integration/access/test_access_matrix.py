@@ -1,0 +1,191 @@
+"""Every route × every role × own, subordinate and foreign things: each cell is what docs/access.md says.
+
+A route without a row in *_routes.py fails; so does one whose row is wrong about the right that it asks for.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from shared.auth import tokens
+from shared.auth.callers import Right
+from shared.settings import ServiceName
+from tests.integration.access import documented_rights
+from tests.integration.access.all_routes import CALLS, ROWS
+from tests.integration.access.all_services import EVERYBODY, Asked, Stage, Who
+from tests.integration.access.route_table import Call
+from tests.integration.access.sample_data import RELATIONS
+
+PROBLEM = "application/problem+json"
+
+
+def test_every_route_has_a_row(stage: Stage) -> None:
+    routes = stage.routes
+    without_row, of_no_route = sorted(routes.keys() - ROWS.keys()), sorted(ROWS.keys() - routes.keys())
+    assert not without_row, f"give these a row in tests/integration/access/*_routes.py: {without_row}"
+    assert not of_no_route, f"these rows are of no route: {of_no_route}"
+
+
+def test_every_right_opens_a_route() -> None:
+    assert {call.right for call in CALLS.values()} - {None} == set(Right)
+
+
+def promised(call: Call, who: Who, relation: str | None) -> frozenset[int]:
+    """The statuses that the document promises this caller for things of this organisation, null: of nobody's."""
+    if call.right is None:
+        return call.answers
+    reached = documented_rights.reached(who.role, call.right, beneath=who.beneath)
+    if reached is None:
+        return frozenset({403})
+    return call.answers if relation is None or relation in reached else frozenset({call.hidden})
+
+
+@pytest.mark.parametrize("route", CALLS)
+async def test_each_cell_is_as_printed(stage: Stage, route: str) -> None:
+    call, wrong = CALLS[route], []
+    requests = {relation: stage.asked(route, call, stage.world[relation]) for relation in RELATIONS}
+    # What names nothing of anybody's is the same call for all.
+    of_all = requests["own"] == requests["foreign"]
+    for relation, asked in requests.items():
+        if of_all and relation != "own":
+            break
+        for who in EVERYBODY:
+            answer = await stage.send(route, asked, stage.token(who))
+            assert answer.status_code < 500 or answer.status_code in call.answers, answer.text
+            expected = promised(call, who, None if of_all else relation)
+            if answer.status_code not in expected:
+                told = answer.text[:200]
+                wrong.append(f"{who}, {relation}: {answer.status_code}, promised {sorted(expected)}: {told}")
+            wrong += [f"{who}, {relation}: shows {leak}" for leak in leaks(stage, call, who, asked, answer.text)]
+    assert not wrong, "\n".join(wrong)
+
+
+def leaks(stage: Stage, call: Call, who: Who, asked: Asked, text: str) -> list[str]:
+    """What an answer tells of organisations whose things the caller may not see under this right."""
+    reached = None if call.right is None else documented_rights.reached(who.role, call.right, beneath=who.beneath)
+    if reached is None or reached == set(RELATIONS):
+        return []
+    hidden: set[str] = set().union(
+        *(stage.world.identifying(relation) for relation in RELATIONS if relation not in reached)
+    )
+    return [name for name in hidden if name in text and not asked.names(name)]
+
+
+@pytest.mark.parametrize("route", CALLS)
+async def test_no_route_takes_a_bad_token(stage: Stage, route: str, bad_tokens: dict[str, str | None]) -> None:
+    call, wrong = CALLS[route], []
+    asked = stage.asked(route, call, stage.world["own"])
+    for name, token in bad_tokens.items():
+        answer = await stage.send(route, asked, token)
+        if answer.status_code != 401 or not answer.headers["content-type"].startswith(PROBLEM):
+            wrong.append(f"{name}: {answer.status_code} {answer.text[:200]}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture(scope="module")
+def bad_tokens(stage: Stage) -> dict[str, str | None]:
+    """Tokens of a moderator that must open nothing, by what is wrong with them."""
+    people = tokens.read_key(stage.services["registry"].keys_dir / "people.jwk")
+    service = tokens.read_key(stage.services["registry"].keys_dir / "appeals.jwk")
+    hour = timedelta(hours=1)
+
+    def signed(
+        signer: tokens.Signer, audience: str = tokens.PEOPLE_AUDIENCE, lifetime: timedelta = hour, **claims: object
+    ) -> str:
+        return signer.sign(
+            "00000000-0000-0000-0000-000000000001", audience, lifetime, **({"role": "moderator"} | claims)
+        )
+
+    ours = tokens.Signer(tokens.PEOPLE_ISSUER, people)
+    place = str(stage.world["own"]["organisation_id"])
+    return {
+        "no token": None,
+        "no JWT": "demo",
+        "expired": signed(ours, lifetime=-hour),
+        "another issuer": signed(tokens.Signer("somebody", tokens.new_key("somebody.1"))),
+        "another's key in our name": signed(tokens.Signer(tokens.PEOPLE_ISSUER, tokens.new_key(str(people.kid)))),
+        "our key in another's name": signed(tokens.Signer("somebody", people)),
+        "for another audience": signed(ours, audience="somebody"),
+        "a service's own": signed(tokens.Signer("appeals", service), audience="ingest"),
+        "an unknown role": signed(ours, role="emperor"),
+        "staff of no organisation": signed(ours, role="executor"),
+        "the centre at an organisation": signed(ours, org=place),
+    }
+
+
+@pytest.mark.parametrize("route", [route for route, call in CALLS.items() if call.right is not None])
+async def test_a_tokens_scope_narrows_its_role(stage: Stage, route: str) -> None:
+    call = CALLS[route]
+    assert call.right is not None
+    who = next(who for who in EVERYBODY if documented_rights.reached(who.role, call.right, beneath=who.beneath))
+    asked = stage.asked(route, call, stage.world["own"])
+    # A system with a narrow scope gives no more than that: the clients of the world have the right to read, its
+    # people all rights of an executor.
+    given = [
+        right for right in Right if call.right is Right.PEOPLE_MANAGE and documented_rights.has("executor", right)
+    ]
+    enough = " ".join([call.right, Right.REGISTRY_READ, *given])
+    for scope, expected in ((enough, call.answers), ("metrics:none", {403})):
+        answer = await stage.send(route, asked, stage.token(who, scope=scope))
+        assert answer.status_code in expected, f"{scope}: {answer.status_code} {answer.text}"
+
+
+@pytest.mark.parametrize(
+    "route", [route for route, call in CALLS.items() if call.right in {Right.PEOPLE_MANAGE, Right.CLIENTS_MANAGE}]
+)
+async def test_who_has_no_access_any_more_gives_and_takes_none(stage: Stage, route: str) -> None:
+    asked = stage.asked(route, CALLS[route], stage.world["own"])
+    # Tokens of nobody who is registered, and of somebody whose role is another one now.
+    for subject in (str(UUID(int=404)), stage.subject(Who("moderator"))):
+        token = stage.services["registry"].token("operations", subject=subject)
+        answer = await stage.send(route, asked, token)
+        assert answer.status_code == 401, answer.text
+    assert (await stage.send(route, asked, stage.token(Who("operations")))).status_code in CALLS[route].answers
+
+
+async def test_internal_routes_take_services_alone(stage: Stage) -> None:
+    for route, service in stage.internal.items():
+        method, path = route.split()
+        for token in (None, stage.token(Who("moderator"))):
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            answer = await stage.services[service].client.request(method, path, headers=headers, json={})
+            assert answer.status_code == 401, f"{route}: {answer.status_code}"
+
+
+# Who calls what. A service that is not named here is refused, its own key included.
+CALLERS: dict[str, set[ServiceName]] = {
+    "POST /internal/publications": {"appeals"},
+    "POST /internal/publications/{publication_id}/retry": {"appeals"},
+    "POST /internal/pages/describe": {"registry"},
+    "POST /internal/pages/resolve": {"registry"},
+    "POST /internal/identity": {"ingest", "appeals", "metrics", "webhooks"},
+}
+
+
+async def test_a_service_that_is_not_named_opens_no_internal_route(stage: Stage) -> None:
+    assert stage.internal.keys() == CALLERS.keys()
+    for route, callee in stage.internal.items():
+        method, path = route.replace("{publication_id}", str(UUID(int=1))).split()
+        for caller in stage.services:
+            service = stage.services[callee]
+            answer = await service.client.request(
+                method, path, headers=service.service_headers(caller, **{"Idempotency-Key": caller}), json={}
+            )
+            named = caller in CALLERS[route]
+            # The body is empty: who is let in is told so.
+            expected = {404, 422} if named else {403}
+            assert answer.status_code in expected, f"{caller} → {route}: {answer.status_code} {answer.text}"
+
+
+async def test_a_services_token_opens_the_one_route_it_was_made_for(stage: Stage) -> None:
+    ingest = stage.services["ingest"]
+    for use in ("POST /internal/publications/x/retry", "GET /internal/publications", ""):
+        token = ingest.service_token("appeals", use)
+        answer = await ingest.client.post(
+            "/internal/publications", json={}, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert answer.status_code == 401, answer.text
+    right = ingest.service_token("appeals", "POST /internal/publications")
+    headers = {"Authorization": f"Bearer {right}", "Idempotency-Key": "made for it"}
+    assert (await ingest.client.post("/internal/publications", json={}, headers=headers)).status_code == 422

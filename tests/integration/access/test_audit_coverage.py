@@ -1,0 +1,173 @@
+"""No changing route of any service goes unrecorded: each leaves an audit row of its caller, or says why not."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Row, select
+
+from services.ingest.intake import quarantine
+from shared import tables
+from shared.audit import column_policy
+from shared.database.sessions import Database, WriteSession
+from shared.settings import ServiceName
+from shared.tables.common import AuditEntry
+from tests.integration.access import documented_rights
+from tests.integration.access.all_routes import ROWS
+from tests.integration.access.all_services import EVERYBODY, Stage
+from tests.integration.access.route_table import GOOD, Call, body, thing
+from tests.support.service_under_test import CENTRE_SUBJECT
+
+UNRECORDED = {
+    "POST /api/v1/auth/token": "signing in decides nothing; a copied token does: see audit/test_audit_trail.py",
+    "POST /api/v1/auth/revoke": "a session is ended by whoever holds its token: its own person",
+    "POST /api/v1/pages/resolve": "it asks the networks and changes nothing",
+    "POST /callbacks/vk": "what a network pushes is intake, whose record is the messages and their events",
+    "POST /callbacks/ok/{secret}": "likewise",
+    "POST /api/v1/rule-sets/{rule_set_id}/dry-run": "it routes nothing: it tells what would move",
+    "POST /api/v1/rule-sets/{rule_set_id}/test": "likewise for a message that nobody wrote",
+    "POST /internal/pages/describe": "it asks the networks and changes nothing",
+    "POST /internal/pages/resolve": "likewise",
+    "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",
+}
+# The world of the matrix has nothing for these to change: tests/integration/audit/test_audit_trail.py shows them.
+ELSEWHERE = {
+    "DELETE /api/v1/me/sessions",
+    "DELETE /api/v1/me/sessions/{session_id}",
+    "POST /api/v1/people/{person_id}/unlock",
+}
+# Bodies for routes which that of the matrix leaves as they are.
+CHANGING = {
+    "PUT /api/v1/calendars/{calendar_id}/days": body(
+        start="2028-01-01", end="2028-12-31", days=[{"day": "2028-03-05", "intervals": [], "title": "Праздник"}]
+    )
+}
+# Commands between services, by the service that sends them.
+COMMANDS: dict[str, tuple[ServiceName, Call]] = {
+    "POST /internal/publications": (
+        "appeals",
+        Call(
+            None,
+            body(
+                reply_id=str(UUID(int=9)),
+                message_id=thing("message_id"),
+                text="Включим завтра",
+                on_behalf_of=CENTRE_SUBJECT,
+            ),
+        ),
+    ),
+    "POST /internal/publications/{publication_id}/retry": ("appeals", Call(None, body())),
+}
+SHOWN = {
+    route: replace(row, body=CHANGING.get(route, row.body))
+    for route, row in ROWS.items()
+    if isinstance(row, Call)
+    and not route.startswith("GET ")
+    and route not in UNRECORDED | dict.fromkeys(ELSEWHERE)
+}
+
+
+class Watched(Database):
+    """Makes every change, looks at the trail, and takes both back."""
+
+    def __init__(self, former: Database) -> None:
+        self.engine, self._writers, self._readers = former.engine, former._writers, former._readers
+        self.rows: list[Row[Any]] = []
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[WriteSession]:
+        async with self._writers() as session:
+            try:
+                yield session
+                await session.flush()
+                # What a commit asks: that nothing went past the trail.
+                session.sync_session.dispatch.before_commit(session.sync_session)
+                written = select(AuditEntry.__table__).where(AuditEntry.position.is_(None))
+                self.rows += await session.execute(written)
+            finally:
+                await session.rollback()
+
+
+@contextmanager
+def watched(stage: Stage, name: ServiceName) -> Iterator[Watched]:
+    """The trail that calls of this service would leave."""
+    service = stage.services[name].service
+    former = service.database
+    service._database = found = Watched(former)
+    try:
+        yield found
+    finally:
+        service._database = former
+
+
+def says_nothing(database: Watched) -> bool:
+    """Whether no name and no words stand in the trail: those of the matrix are Russian, and nothing else is."""
+    kept = json.dumps([(row.before, row.after) for row in database.rows], ensure_ascii=False)
+    return re.search("[а-яё]", kept, re.IGNORECASE) is None
+
+
+def test_every_changing_route_is_shown_or_says_why_not(stage: Stage) -> None:
+    routes = {route for route in (*stage.routes, *stage.internal) if not route.startswith("GET ")}
+    known = SHOWN.keys() | UNRECORDED.keys() | COMMANDS.keys() | ELSEWHERE
+    assert not routes - known, "show that these leave an audit row, or say in UNRECORDED why they do not"
+    assert not known - routes, "these are of no route"
+
+
+@pytest.mark.parametrize("route", SHOWN)
+async def test_a_change_leaves_a_row_of_its_caller(
+    stage: Stage, route: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if route.endswith("/set-aside/{item_id}/retry"):  # what the parsers have learnt meanwhile
+        monkeypatch.setitem(quarantine.READERS, "vk", lambda _raw, _page: None)
+    call, service = SHOWN[route], stage.routes[route]
+    who = next(
+        who
+        for who in EVERYBODY
+        if call.right is None or documented_rights.reached(who.role, call.right, beneath=who.beneath)
+    )
+    with watched(stage, service) as database:
+        answer = await stage.send(route, stage.asked(route, call, stage.world["own"]), stage.token(who))
+    assert answer.status_code in GOOD, answer.text
+    assert database.rows, "the change leaves no audit row"
+    for row in database.rows:
+        assert (row.actor, row.on_behalf_of, row.service) == (stage.subject(who), None, service)
+        assert row.action == stage.operation(route)["operationId"]
+        assert row.request_id == answer.headers["x-request-id"]
+    assert says_nothing(database)
+
+
+@pytest.mark.parametrize("route", COMMANDS)
+async def test_a_command_leaves_a_row_of_the_service_and_of_who_is_behind_it(stage: Stage, route: str) -> None:
+    sender, call = COMMANDS[route]
+    name = stage.internal[route]
+    callee = stage.services[name]
+    asked = stage.asked(route, call, stage.world["own"])
+    headers = callee.service_headers(sender, CENTRE_SUBJECT)
+    with watched(stage, name) as database:
+        answer = await callee.client.request(asked.method, asked.path, headers=headers, json=asked.body)
+    assert answer.status_code in GOOD, answer.text
+    assert database.rows
+    for row in database.rows:
+        assert (row.actor, row.on_behalf_of, row.service) == (sender, CENTRE_SUBJECT, name)
+    assert says_nothing(database)
+
+
+def test_every_table_is_audited_or_says_why_not() -> None:
+    known = set(tables.Base.metadata.tables)
+    assert known == column_policy.AUDITED.keys() | column_policy.UNAUDITED.keys()
+    assert not column_policy.AUDITED.keys() & column_policy.UNAUDITED.keys()
+
+
+def test_what_is_shown_readable_is_there_and_is_no_secret() -> None:
+    for name, plain in column_policy.AUDITED.items():
+        columns = tables.Base.metadata.tables[name].columns
+        assert plain <= set(columns.keys()), name
+        assert all(column_policy.is_telling(columns[column].type) for column in plain), name
+        assert not plain & column_policy.SECRET, name
+        hidden = tables.GUARDED.get(name, set())
+        assert not plain & hidden - {"issuer"}, f"{name}: who may not read the column may read the trail"

@@ -1,0 +1,31 @@
+"""Whoever reads a citizen's words as they were written stands in the security log, with whose words they were."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.integration.access.all_routes import CALLS
+from tests.integration.access.all_services import Stage, Who
+
+
+@pytest.mark.parametrize(
+    ("route", "kind"),
+    [
+        ("GET /api/v1/messages", "message"),
+        ("GET /api/v1/messages/{message_id}", "message"),
+        ("GET /api/v1/appeals/{appeal_id}", "appeal"),
+    ],
+)
+async def test_reads_of_citizens_words_are_told_by_person_and_subject(stage: Stage, route: str, kind: str) -> None:
+    who = Who("executor")
+    own, foreign = stage.world["own"], stage.world["foreign"]
+    with capture_logs() as lines:
+        answer = await stage.send(route, stage.asked(route, CALLS[route], own), stage.token(who))
+        if "{" in route:
+            # Who gets nothing to read has read nothing.
+            hidden = await stage.send(route, stage.asked(route, CALLS[route], foreign), stage.token(who))
+            assert hidden.status_code == 404
+    assert answer.status_code == 200, answer.text
+    [told] = [line for line in lines if line["event"] == "personal_data_read"]
+    assert (told["module"], told["actor"], told["kind"]) == ("security", stage.subject(who), kind)
+    assert str(own[f"{kind}_id"]) in told["subjects"]
+    assert str(foreign[f"{kind}_id"]) not in told["subjects"]

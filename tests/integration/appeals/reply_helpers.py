@@ -1,0 +1,71 @@
+"""What tests of replies share: two people who answer, and what ingest tells of a reply."""
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+
+from services.appeals import jobs
+from tests.integration.appeals.conftest import World
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.support.service_under_test import CENTRE_SUBJECT
+
+COLLEAGUE = str(UUID(int=2))
+
+
+async def appeal(world: World, *, author: str = "anna", thread: str = "vk:-101_1") -> dict[str, Any]:
+    """A new appeal of this author, in full."""
+    message = await world.writes(QUESTION, author=author, thread=thread)
+    row = await world.ingest.fetchval("SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message)
+    return await world.case(str(row))
+
+
+async def send(
+    world: World, path: str, body: Any = None, *, subject: str = CENTRE_SUBJECT, **headers: str
+) -> httpx.Response:
+    """A request of one of several moderators; header names are given with underscores."""
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    token = world.appeals.token("moderator", subject=subject)
+    return await world.appeals.client.post(
+        f"/api/v1{path}", json=body, headers={"Authorization": f"Bearer {token}"} | more
+    )
+
+
+async def answer(world: World, found: dict[str, Any], text: str = "Начнём в понедельник.", **body: Any) -> Any:
+    """The reply to an appeal, queued."""
+    sent = await send(world, f"/appeals/{found['id']}/replies", {"text": text, **body})
+    assert sent.status_code == 201, sent.text
+    return sent.json()
+
+
+async def fails(world: World, reply: dict[str, Any], message: str = "Сеть не дала доступа.") -> None:
+    """Ingest tells that the network refused the reply for good."""
+    failure = {"code": "vk:15", "message": message, "final": True}
+    await tells(world, reply, "failed", failure=failure)
+
+
+async def tells(world: World, reply: dict[str, Any], outcome: str, **data: Any) -> None:
+    """Ingest tells something of the reply's publication."""
+    await world.emit(f"publication.{outcome}", uuid4(), world.organisation, reply_id=reply["id"], **data)
+    await world.work()
+
+
+async def requests(world: World) -> list[tuple[UUID, UUID]]:
+    """Reply and message of each waiting request to publish, oldest first."""
+    connection = await world.database.connect()
+    rows = await connection.fetch(
+        "SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 ORDER BY id", jobs.REQUEST_PUBLICATION
+    )
+    await connection.close()
+    payloads = [json.loads(row["payload"]) for row in rows]
+    return [(UUID(found["reply_id"]), UUID(found["message_id"])) for found in payloads]
+
+
+async def execute(world: World, statement: str, *values: Any) -> None:
+    """Change rows with the rights of appeals."""
+    connection = await world.database.connect("appeals")
+    try:
+        await connection.execute(statement, *values)
+    finally:
+        await connection.close()

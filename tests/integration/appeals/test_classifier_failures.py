@@ -1,0 +1,138 @@
+"""What becomes of events and of the service when texts cannot be read."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.appeals import worker
+from services.appeals.classification import classifier_pool
+from services.appeals.classification.model.builtin_model import folder
+from services.appeals.settings import settings
+from shared.events import outbox
+from shared.events.listen_notify import WakeUps
+from shared.settings import settings as shared_settings
+from tests.conftest import TestDatabase
+from tests.integration.appeals.conftest import World
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.support.service_under_test import ServiceUnderTest, service_under_test
+from tests.unit.appeals.classification.test_custom_model import kept
+from tests.unit.appeals.test_classifier_pool import DEADLY, judge_hostile
+
+
+class Ended:
+    """A reading process that ends whatever it is given."""
+
+    def submit(self, *_: object) -> Future[Any]:
+        raise BrokenProcessPool("a child process terminated abruptly")
+
+
+async def test_no_message_is_stepped_over_because_the_reading_process_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "PATIENCE", 1)
+    monkeypatch.setattr(classifier_pool.Judging, "_process", lambda _: Ended())
+    await world.insert_message(QUESTION)
+    await outbox.number_committed(world.appeals.service.database)
+    failed: list[str | None] = []
+    consumer = worker.consumers[0]
+    running = asyncio.create_task(
+        consumer.run(world.appeals.service.database, WakeUps(), lambda _, error: failed.append(error))
+    )
+    try:
+        async with asyncio.timeout(20):
+            # Alone with it, it fails a third time: it would have been stepped over after the first.
+            while sum(error is not None for error in failed) < 4:
+                await asyncio.sleep(0.02)
+            assert "ended twice in a row" in str(failed[0])
+            monkeypatch.undo()
+            while failed[-1] is not None:
+                await asyncio.sleep(0.02)
+    finally:
+        running.cancel()
+    assert (await world.only())["status"] == "assigned"
+    connection = await world.database.connect()
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM appeals_jobs.pgqueuer") == 0
+    finally:
+        await connection.close()
+
+
+async def test_a_text_that_ends_the_reading_process_waits_for_a_person_and_the_next_has_its_owner(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier_pool.judging(), "_judge", judge_hostile)
+    await world.insert_message(DEADLY, thread="vk:-101_1", kind="wall_post", author="bair")
+    await world.insert_message(QUESTION, thread="vk:-101_2")
+    await world.work()
+    rows = await world.ingest.fetch("SELECT judged_by, needs_answer, why FROM triage ORDER BY judged_by DESC")
+    assert (rows[0]["judged_by"], rows[0]["needs_answer"]) == (classifier_pool.UNREAD, "unsure")
+    assert "читает человек" in rows[0]["why"]
+    waiting, assigned = sorted(await world.all(), key=lambda found: str(found["status"]), reverse=True)
+    assert (waiting["status"], waiting["text"]) == ("triage", DEADLY)
+    assert assigned["status"] == "assigned"
+
+
+@pytest.fixture
+def own_settings() -> Iterator[None]:
+    """Settings that no later test shall find."""
+    yield
+    settings.cache_clear()
+    shared_settings.cache_clear()
+
+
+@pytest.mark.parametrize("process", ["api", "worker"])
+@pytest.mark.usefixtures("own_settings")
+async def test_a_service_whose_topics_model_cannot_be_used_does_not_start(
+    database: TestDatabase, keys_dir: Path, tmp_path: Path, process: Any
+) -> None:
+    with pytest.raises(
+        classifier_pool.ReadingAwayError, match=f"GOSPABLIK_TOPICS_MODEL: {tmp_path} holds no model"
+    ):
+        async with service_under_test("appeals", database, keys_dir, process=process, topics_model=str(tmp_path)):
+            raise AssertionError("it has started")
+    by_rule = service_under_test("appeals", database, keys_dir, topics_model=str(tmp_path), understanding="rule")
+    async with by_rule as appeals:
+        assert (await appeals.client.get("/health/live")).status_code == 200
+
+
+async def understanding(appeals: ServiceUnderTest, role: str = "analyst") -> httpx.Response:
+    return await appeals.client.get("/api/v1/understanding", headers=appeals.headers(role))
+
+
+async def test_the_model_in_force_shows_its_card(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = (await understanding(world.appeals)).json()
+    assert found["built_in"] == json.loads((folder() / "card.json").read_text("utf-8"))
+    assert (found["understanding"], found["taught"], found["foreign_labels"]) == ("model", None, None)
+    await world.writes(QUESTION)
+    assert (await world.only())["messages"][0]["triage"]["judged_by"] == found["judged_by"]
+    assert (await understanding(world.appeals, "head")).status_code == 403
+    monkeypatch.setattr(classifier_pool.Judging, "_process", lambda _: Ended())
+    away = await understanding(world.appeals)
+    assert (away.status_code, away.json()["detail"]) == (
+        503,
+        "No text can be read for now; the service's log says why",
+    )
+
+
+@pytest.mark.usefixtures("own_settings")
+async def test_a_taught_model_shows_its_card_and_the_rule_has_none(
+    database: TestDatabase, keys_dir: Path, tmp_path: Path
+) -> None:
+    rows = {"Дороги": 6, "Культура": 6, "СВОЙ КЛАСС": 1}
+    taught: dict[str, Any] = {"topics_model": str(kept(tmp_path, rows))}
+    async with service_under_test("appeals", database, keys_dir, **taught) as appeals:
+        found = (await understanding(appeals)).json()
+        assert found["judged_by"].endswith("+topics-1")
+        assert (found["taught"]["version"], found["taught"]["data"]["labels"]) == (1, rows)
+        assert "СВОЙ КЛАСС" in found["foreign_labels"]
+    async with service_under_test("appeals", database, keys_dir, **taught, understanding="rule") as appeals:
+        found = (await understanding(appeals)).json()
+        assert (found["understanding"], found["judged_by"].split(":")[0]) == ("rule", "rule")
+        assert (found["built_in"], found["taught"]) == (None, None)

@@ -1,0 +1,459 @@
+"""Bursts: many tell of one trouble at once, and are joined, answered and alerted about together."""
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event
+
+from services.appeals import jobs, worker
+from services.appeals.incidents import bulk_reply, service
+from shared.auth.callers import Caller, Right, Role
+from shared.events.outbox import number_committed
+from tests.integration.appeals.conftest import WEDNESDAY, World, eventually
+from tests.support import power_cut_messages
+from tests.support.service_under_test import insert_organisation, insert_page
+
+ELSEWHERE = ("81701000", "81606000", "81648000", "81654000")
+
+
+@dataclass
+class Region:
+    """Pages by municipality, and who has written what."""
+
+    world: World
+    pages: dict[str, list[UUID]]
+    written: dict[UUID, str] = field(default_factory=dict)
+    count: int = 0
+
+    async def write(self, text: str, municipality: str, *, minute: float, **more: Any) -> UUID:
+        """Somebody new writes under some page of the municipality, `minute` minutes after the beginning."""
+        self.count += 1
+        page = self.pages[municipality][self.count % len(self.pages[municipality])]
+        network = self.world.pages[page][1]
+        details = {"thread": f"{network}:-{page}_{self.count % 7}", "author": f"{network}:{self.count}"} | more
+        at = WEDNESDAY + timedelta(minutes=minute)
+        message_id = await self.world.insert_message(text, page=page, at=at, **details)
+        self.written[message_id] = text
+        return message_id
+
+    async def cases(self, messages: Sequence[UUID]) -> set[str]:
+        """The cases of these messages."""
+        rows = await self.world.ingest.fetch(
+            "SELECT appeal_id FROM appeal_messages WHERE message_id = ANY($1)", list(messages)
+        )
+        return {str(row["appeal_id"]) for row in rows}
+
+    async def incidents(self) -> list[dict[str, Any]]:
+        answer = await self.world.get("/incidents")
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    async def members(self, incident: dict[str, Any]) -> set[str]:
+        answer = await self.world.get(f"/incidents/{incident['id']}/members", limit=200)
+        return {item["appeal_id"] for item in answer.json()["items"]}
+
+
+@pytest.fixture
+async def region(world: World) -> Region:
+    """Five municipalities, each with a page in both networks."""
+    pages: dict[str, list[UUID]] = {}
+    for municipality in (power_cut_messages.MUNICIPALITY, *ELSEWHERE):
+        organisation = await insert_organisation(
+            world.database, name=f"Администрация {municipality}", municipality=municipality
+        )
+        for network in ("vk", "ok"):
+            page = await insert_page(world.database, organisation, network=network, external_id=municipality)
+            world.pages[page] = (organisation, network)
+            pages.setdefault(municipality, []).append(page)
+    return Region(world, pages)
+
+
+async def test_twelve_voices_among_sixty_become_one_incident_with_an_alert(region: Region) -> None:
+    chance = random.Random(3)
+    said = [(text, power_cut_messages.MUNICIPALITY, True) for text in power_cut_messages.voices(12)]
+    for text in power_cut_messages.others(60):
+        places = (
+            ELSEWHERE if power_cut_messages.is_of_light(text) else (power_cut_messages.MUNICIPALITY, *ELSEWHERE)
+        )
+        said.append((text, chance.choice(places), False))
+    said += [(text, power_cut_messages.MUNICIPALITY, False) for text in power_cut_messages.decoys()]
+    chance.shuffle(said)
+    voices: list[UUID] = []
+    others: list[UUID] = []
+    for at, (text, municipality, is_voice) in enumerate(said):
+        message = await region.write(text, municipality, minute=at / 8)
+        (voices if is_voice else others).append(message)
+    await region.world.work()
+    (incident,) = await region.incidents()
+    assert (incident["origin"], incident["fault"], incident["municipality"]) == (
+        "burst",
+        "power",
+        power_cut_messages.MUNICIPALITY,
+    )
+    members, true = await region.members(incident), await region.cases(voices)
+    assert len(true) >= 11
+    assert len(members & true) >= 0.9 * len(true)
+    assert len(members - true) <= 1
+    (alert,) = [
+        one for one in (await region.world.get("/alerts", seen=False)).json()["items"] if one["kind"] == "burst"
+    ]
+    assert alert["incident_id"] == incident["id"]
+    assert alert["why"].startswith("Нет света")
+    apart = (await region.world.get("/alerts", in_incident=False)).json()["items"]
+    inside = (await region.world.get("/alerts", in_incident=True)).json()["items"]
+    assert alert["id"] in {one["id"] for one in apart}
+    assert {one["incident_id"] for one in inside} == {incident["id"]}
+    assert {one["kind"] for one in inside} == {"urgent"}
+    (told,) = await region.world.events("incident.opened")
+    assert told["subject_id"] == UUID(incident["id"])
+
+
+async def burst(region: Region, count: int = 8) -> tuple[dict[str, Any], list[UUID]]:
+    """An incident that has just burst, and the messages of its members."""
+    messages = [
+        await region.write(f"Нет света в Селенгинске, {text}", power_cut_messages.MUNICIPALITY, minute=at / 4)
+        for at, text in enumerate(power_cut_messages.voices(count))
+    ]
+    await region.world.work()
+    (incident,) = await region.incidents()
+    assert await region.members(incident) == await region.cases(messages)
+    return incident, messages
+
+
+async def test_who_comes_later_joins_and_who_was_taken_out_stays_out(region: Region) -> None:
+    incident, messages = await burst(region)
+    out = (await region.cases(messages[:1])).pop()
+    path = f"/api/v1/incidents/{incident['id']}/members/{out}"
+    assert (
+        await region.world.appeals.client.delete(path, headers=region.world.appeals.headers("moderator"))
+    ).is_success
+    row = await region.world.ingest.fetchrow(
+        "SELECT thread_key, author_key FROM messages WHERE id = $1", messages[0]
+    )
+    again = {"thread": row["thread_key"], "author": row["author_key"]}
+    await region.write("Света в Селенгинске так и нет!", power_cut_messages.MUNICIPALITY, minute=30, **again)
+    later = [
+        await region.write(text, power_cut_messages.MUNICIPALITY, minute=20 + at)
+        for at, text in enumerate(
+            ("Когда уже включат? Света нет второй час", "Когда дадут свет в Селенгинске?", "Селенгинск без света")
+        )
+    ]
+    # Neither another place, nor another matter, nor the next day.
+    apart = [
+        await region.write("Нет света в Каменске, что случилось?", power_cut_messages.MUNICIPALITY, minute=21),
+        await region.write("Нет воды в Селенгинске с утра", power_cut_messages.MUNICIPALITY, minute=22),
+        await region.write("Нет света в Улан-Удэ, на Левом берегу", ELSEWHERE[0], minute=23),
+        await region.write("В Селенгинске нет света", power_cut_messages.MUNICIPALITY, minute=24 * 60),
+    ]
+    await region.world.work()
+    members = await region.members(incident)
+    assert members >= await region.cases(later)
+    assert not members & (await region.cases(apart) | {out})
+    (grown,) = await region.incidents()
+    assert grown["members"] == len(members) == 10
+    assert [row["type"] for row in await region.world.events("incident.grown")] == ["incident.grown"]
+
+
+async def test_where_a_ministry_sits_makes_no_place_of_what_is_written_on_its_page(region: Region) -> None:
+    world = region.world
+    ministry = await insert_organisation(
+        world.database,
+        name="Министерство строительства Республики Бурятия",
+        municipality=power_cut_messages.MUNICIPALITY,
+    )
+    page = await insert_page(world.database, ministry, external_id="9")
+    world.pages[page] = (ministry, "vk")
+    region.pages["republic"] = [page]
+    silent = await region.write("Нет света всей улицей, когда включат?", "republic", minute=1)
+    incident, messages = await burst(region)
+    later = await region.write("Нет света, третий час сидим в темноте", "republic", minute=5)
+    named = await region.write("Нет света в Селенгинске, третий час", "republic", minute=6)
+    await world.work()
+    members = await region.members(incident)
+    assert members == await region.cases([*messages, named])
+    assert len(await region.cases([silent, later]) - members) == 2
+
+
+# Named as a thing, not as out, in none of the words of those who say that it is.
+ASKING = (
+    "Где можно узнать, когда восстановят электроснабжение?",
+    "Подскажите, где узнать, когда восстановят электроснабжение",
+    "Когда восстановят электроснабжение, где узнать?",
+    "Кто скажет, когда восстановят электроснабжение?",
+    "Восстановят ли электроснабжение сегодня, где узнать?",
+    "Когда наконец восстановят электроснабжение?",
+)
+
+
+async def ask(region: Region, *, minute: float) -> list[UUID]:
+    """Six people who name no outage."""
+    return [
+        await region.write(text, power_cut_messages.MUNICIPALITY, minute=minute + at / 4)
+        for at, text in enumerate(ASKING)
+    ]
+
+
+async def test_who_says_not_what_is_out_makes_no_second_incident_beside_the_first(region: Region) -> None:
+    incident, messages = await burst(region)
+    asking = await ask(region, minute=10)
+    await region.world.work()
+    (grown,) = await region.incidents()
+    assert (grown["id"], grown["fault"]) == (incident["id"], "power")
+    assert await region.members(grown) == await region.cases([*messages, *asking])
+    alerts = (await region.world.get("/alerts", kind="burst")).json()["items"]
+    assert [one["incident_id"] for one in alerts] == [incident["id"]]
+
+
+async def test_who_says_what_is_out_after_those_who_asked_comes_to_them_and_names_it(region: Region) -> None:
+    asking = await ask(region, minute=0)
+    await region.world.work()
+    (incident,) = await region.incidents()
+    assert incident["fault"] is None
+    messages = [
+        await region.write(text, power_cut_messages.MUNICIPALITY, minute=10 + at / 4)
+        for at, text in enumerate(power_cut_messages.voices(30))
+        if "свет" in text.lower()
+    ]
+    await region.world.work()
+    (grown,) = await region.incidents()
+    assert (grown["id"], grown["fault"]) == (incident["id"], "power")
+    assert grown["title"] == "Нет света: Кабанский район"
+    assert await region.members(grown) >= await region.cases([*asking, *messages])
+
+
+async def test_who_spoke_before_the_burst_in_other_words_is_in_it_too(region: Region) -> None:
+    before = [
+        await region.write(text, power_cut_messages.MUNICIPALITY, minute=at)
+        for at, text in enumerate(
+            ("Почему сняли с маршрута вечерний автобус?", "Отменили утренний рейс, как ехать на работу?")
+        )
+    ]
+    told = [
+        await region.write(text, power_cut_messages.MUNICIPALITY, minute=30 + at)
+        for at, text in enumerate(
+            (
+                "Когда пойдёт автобус 105?",
+                "Автобус 105 отменили?",
+                "Почему отменили автобус 105",
+                "Когда снова пойдёт 105 автобус",
+                "Опять отменили автобус 105!",
+            )
+        )
+    ]
+    await region.world.work()
+    (incident,) = await region.incidents()
+    assert await region.members(incident) == await region.cases([*before, *told])
+
+
+async def test_the_cases_of_a_batch_are_locked_at_once(region: Region) -> None:
+    """However many incidents they join and open: who locks some, and then others, meets somebody crosswise."""
+    await burst(region)
+    said = [("Нет света в Селенгинске, третий час", power_cut_messages.MUNICIPALITY)] * 2
+    said += [(f"Нет воды в Каменске, дом {house}", power_cut_messages.MUNICIPALITY) for house in range(6)]
+    said += [(f"Нет света в Улан-Удэ, дом {house}", ELSEWHERE[0]) for house in range(6)]
+    for at, (text, municipality) in enumerate(said):
+        await region.write(text, municipality, minute=5 + at)
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        sent.append(statement)
+
+    engine = region.world.appeals.service.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    await region.world.work()
+    event.remove(engine, "before_cursor_execute", note)
+    assert len(await region.incidents()) == 3
+    locks = [one for one in sent if "FROM appeals \n" in one and "FOR NO KEY UPDATE" in one]
+    assert len(locks) == 1, locks
+
+
+async def test_a_flood_of_everything_everywhere_is_no_burst(region: Region) -> None:
+    """Every place tells of every trouble as often as the others do."""
+    said = (
+        "Нет света на нашей улице",
+        "Не вывозят мусор",
+        "К врачу не записаться",
+        "Яма на дороге у школы",
+        "Нет воды",
+    )
+    for at in range(6):
+        for municipality in (power_cut_messages.MUNICIPALITY, *ELSEWHERE):
+            for text in said:
+                for _ in range(1 if text.startswith("Нет") else 5):
+                    await region.write(f"{text}, дом {region.count}", municipality, minute=at)
+    await region.world.work()
+    assert [one["title"] for one in await region.incidents()] == []
+
+
+async def test_four_people_are_no_burst_though_they_write_in_both_networks(region: Region) -> None:
+    said = [text for text in power_cut_messages.voices(60) if "Селенгинск" in text and len(text) > 40][:4]
+    vk, ok = region.pages[power_cut_messages.MUNICIPALITY]
+    for at, text in enumerate(said):
+        for page, network in ((vk, "vk"), (ok, "ok")):
+            await region.world.insert_message(
+                text,
+                page=page,
+                thread=f"{network}:1",
+                author=f"{network}:{at}",
+                at=WEDNESDAY + timedelta(minutes=at),
+            )
+    await region.world.work()
+    assert await region.incidents() == []
+
+
+async def test_workers_at_once_open_one_incident(region: Region) -> None:
+    for at, text in enumerate(power_cut_messages.voices(16)):
+        await region.write(f"В Селенгинске нет света, {text}", power_cut_messages.MUNICIPALITY, minute=at / 4)
+    database = region.world.appeals.service.database
+    first, gathering = worker.consumers[0], next(one for one in worker.consumers if one.name == "gathering")
+    await number_committed(database)
+    while await first.step(database):
+        pass
+    await number_committed(database)
+    events = await region.world.ingest.fetch(
+        "SELECT id FROM events WHERE type = 'appeal.opened' ORDER BY position"
+    )
+    # Workers that read on, and jobs that handle what was stepped over.
+    await asyncio.gather(
+        *(gathering.step(database, 4) for _ in range(3)),
+        *(gathering.handle_one(database, row["id"]) for row in events[:6]),
+    )
+    while await gathering.step(database):
+        pass
+    (incident,) = await region.incidents()
+    assert incident["members"] == len(await region.members(incident)) >= 15
+
+
+async def test_one_answer_reaches_each_that_waits_once_and_who_comes_later(region: Region) -> None:
+    incident, messages = await burst(region)
+    world = region.world
+    by_hand = (await region.cases(messages[:1])).pop()
+    assert (
+        await world.post(f"/appeals/{by_hand}/replies", {"text": "Разбираемся с вашим домом."})
+    ).status_code == 201
+    body = {"text": "Свет включат до 18:00.", "kind": "final"}
+    path = f"/incidents/{incident['id']}/replies"
+    answers = [await world.post(path, body, Idempotency_Key="one") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+    assert answers[0].json()["to_come"] == 7
+    for _ in range(2):
+        await make_replies(world)
+    (shown,) = (await world.get(path)).json()["items"]
+    assert (shown["by_status"], shown["to_come"]) == ({"queued": 7}, 0)
+    late = await region.write("В Селенгинске до сих пор нет света", power_cut_messages.MUNICIPALITY, minute=20)
+    await world.work()
+    await make_replies(world)
+    case = await world.case((await region.cases([late])).pop())
+    assert [reply["text"] for reply in case["replies"]] == [body["text"]]
+    rows = await world.ingest.fetch("SELECT appeal_id, count(*) AS replies FROM replies GROUP BY appeal_id")
+    assert {row["replies"] for row in rows} == {1}
+    assert len(rows) == 9
+
+
+async def test_who_is_taken_out_while_the_answers_are_made_gets_none(region: Region) -> None:
+    incident, messages = await burst(region)
+    world, database = region.world, region.world.appeals.service.database
+    out = (await region.cases(messages[:1])).pop()
+    path = f"/incidents/{incident['id']}/replies"
+    answer = await world.post(path, {"text": "Свет включат до 18:00."})
+    moderator = Caller("somebody", "", Role.MODERATOR, None).acting(Right.APPEALS_WORK)
+
+    async def answers() -> None:
+        async with database.write() as session:
+            await bulk_reply.make_some(session, UUID(answer.json()["id"]), joined_from=None, after=None)
+
+    eye = await world.database.connect()
+
+    async def waits_for_a_lock() -> bool:
+        return bool(
+            await eye.fetchval(
+                """SELECT count(*) FROM pg_stat_activity
+                   WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+            )
+        )
+
+    async with database.write() as session:
+        await service.part(session, moderator, UUID(incident["id"]), UUID(out))
+        making = asyncio.create_task(answers())
+        await eventually(waits_for_a_lock)
+    await making
+    await eye.close()
+    (shown,) = (await world.get(path)).json()["items"]
+    assert (shown["by_status"], shown["to_come"]) == ({"queued": 7}, 0)
+    assert (await world.case(out))["replies"] == []
+
+
+async def test_staff_answer_their_own_cases_and_an_undecided_one_waits_for_the_centre(region: Region) -> None:
+    incident, messages = await burst(region)
+    world, (first, *_) = region.world, messages
+    own = await world.ingest.fetchval("SELECT organisation_id FROM messages WHERE id = $1", first)
+    # One of the voices came under a page of somebody else, one is not decided.
+    foreign, unclear = (UUID(case) for case in sorted(await region.cases(messages))[:2])
+    owner = await world.database.connect("appeals")
+    await owner.execute("UPDATE appeals SET organisation_id = $1 WHERE id = $2", world.other_organisation, foreign)
+    await owner.execute("UPDATE appeals SET status = 'triage' WHERE id = $1", unclear)
+    await owner.close()
+    path = f"/incidents/{incident['id']}/replies"
+    answer = await world.post(path, {"text": "Бригада выехала.", "also_later": False}, role="executor", org=own)
+    assert answer.status_code == 202
+    await make_replies(world)
+    (mine,) = (await world.get(path, role="executor", org=own)).json()["items"]
+    assert mine["by_status"] == {"queued": 6}
+    assert (await world.get(path, role="executor", org=world.other_organisation)).json()["items"] == []
+    assert (await world.case(str(unclear)))["timeline"][-1]["kind"] == "incident_answer_skipped"
+    # The centre answers those that nobody has answered, and decides the undecided one by that.
+    await world.post(path, {"text": "Свет включат до 18:00."})
+    await make_replies(world)
+    for case in (str(foreign), str(unclear)):
+        found = await world.case(case)
+        assert (found["status"], [reply["text"] for reply in found["replies"]]) == (
+            "in_progress",
+            ["Свет включат до 18:00."],
+        )
+    late = await region.write("В Селенгинске нет света", power_cut_messages.MUNICIPALITY, minute=20)
+    await world.work()
+    await make_replies(world)
+    found = await world.case((await region.cases([late])).pop())
+    assert [reply["text"] for reply in found["replies"]] == ["Свет включат до 18:00."]
+
+
+async def test_what_has_to_promise_promises(region: Region) -> None:
+    incident, _ = await burst(region)
+    path = f"/incidents/{incident['id']}/replies"
+    refused = await region.world.post(path, {"text": "Работаем.", "kind": "interim"})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/promised_at")
+    promised = (WEDNESDAY + timedelta(days=3650)).isoformat()
+    given = await region.world.post(path, {"text": "Работаем.", "kind": "interim", "promised_at": promised})
+    assert given.json()["also_later"] is False
+    await make_replies(region.world)
+    final = await region.world.post(path, {"text": "Свет включили."})
+    await make_replies(region.world)
+    assert final.json()["to_come"] == 8
+    shown = (await region.world.get(path)).json()["items"]
+    assert [one["by_status"] for one in shown] == [{}, {"queued": 8}]
+    # The final one follows the interim one once that has come to its end.
+    owner = await region.world.database.connect("appeals")
+    await owner.execute("UPDATE replies SET status = 'published'")
+    await owner.close()
+    await make_replies(region.world)
+    shown = (await region.world.get(path)).json()["items"]
+    assert [one["by_status"] for one in shown] == [{"queued": 8}, {"published": 8}]
+
+
+async def make_replies(world: World) -> None:
+    """Do what the jobs that make replies to incidents would do."""
+    connection = await world.database.connect()
+    rows = await connection.fetch(
+        "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload", jobs.ANSWER_INCIDENT
+    )
+    await connection.close()
+    for row in sorted(rows, key=lambda row: row["id"]):
+        await jobs.jobs.handlers[jobs.ANSWER_INCIDENT](json.loads(row["payload"]))

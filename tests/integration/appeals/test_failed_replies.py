@@ -1,0 +1,194 @@
+"""A reply that reached nobody is seen in the list of appeals and told to other systems, until it is made good."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.appeals import jobs, worker
+from services.appeals.lifecycle import appeal_queries
+from services.appeals.lifecycle.appeal_queries import Filter
+from services.appeals.replies import submission
+from services.appeals.sla import breaches
+from services.webhooks.event_catalogue.catalogue import body_of_event
+from shared.tables.common import Event
+from tests.conftest import TestDatabase
+from tests.integration.appeals.conftest import WEDNESDAY, World, build_world, eventually
+from tests.integration.appeals.reply_helpers import answer, appeal, execute, fails, requests, send, tells
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_list_indexes import CENTRE, PAGING, plan_of
+from tests.support.service_under_test import service_under_test
+
+HOUR = timedelta(hours=1)
+PROMISE = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
+
+
+async def failed_ones(world: World) -> list[str]:
+    """The appeals that the filter finds; they say themselves what the filter says of them."""
+    listed = await world.all(reply_failed=True)
+    assert all(one["reply_failed"] for one in listed)
+    assert not any(one["reply_failed"] for one in await world.all(reply_failed=False))
+    return [one["id"] for one in listed]
+
+
+async def test_failed_reply_shows_in_the_list_until_somebody_answers(world: World) -> None:
+    found = await appeal(world)
+    await appeal(world, author="boris", thread="vk:-101_2")
+    first = await answer(world, found)
+    assert await failed_ones(world) == []
+    await fails(world, first)
+    assert await failed_ones(world) == [found["id"]]
+    case = await world.case(found["id"])
+    failed_at = datetime.fromisoformat(case["replies"][0]["failure"]["at"])
+    assert datetime.fromisoformat(case["reply_failed"].pop("at")) == failed_at
+    assert case["reply_failed"] == {
+        "reply_id": first["id"], "code": "vk:15", "message": "Сеть не дала доступа.",
+    }  # fmt: skip
+    assert (await world.get("/appeals/counts", reply_failed=True)).json()["total"] == 1
+    assert (await send(world, f"/appeals/{found['id']}/replies/{first['id']}/retry")).status_code == 202
+    assert await failed_ones(world) == []
+    await fails(world, first, "Снова не дала.")
+    assert await failed_ones(world) == [found["id"]]
+    second = await answer(world, found, "Уже чиним.")
+    assert await failed_ones(world) == []
+    await fails(world, second)
+    # Staff answer by hand in the network instead.
+    await world.writes("Уже чиним, правда", from_community=True, at=WEDNESDAY + HOUR)
+    assert await failed_ones(world) == []
+
+
+async def test_failed_replies_are_found_by_index(world: World) -> None:
+    plan = await plan_of(world, appeal_queries.query(CENTRE, Filter(reply_failed=True), PAGING))
+    assert "using ix_appeals_reply_failed" in plan.replace("Backward ", ""), plan
+    assert "Sort" not in plan, plan
+
+
+async def test_failed_reply_is_told_with_appeal_and_reason(world: World) -> None:
+    found = await appeal(world)
+    reply = await answer(world, found)
+    await fails(world, reply)
+    (row,) = await world.events("reply.failed")
+    event = Event(
+        type=row["type"], subject_id=row["subject_id"], organisation_id=row["organisation_id"],
+        occurred_at=datetime.now(UTC), data=json.loads(row["data"]),
+    )  # fmt: skip
+    told = body_of_event(event, {world.organisation: "Школа № 1"})["data"]
+    assert (told["id"], told["number"], told["reply_id"]) == (found["id"], found["number"], reply["id"])
+    assert (told["kind"], told["code"], told["reason"]) == ("final", "vk:15", "Сеть не дала доступа.")
+    assert told["organisation"]["name"] == "Школа № 1"
+
+
+async def test_reply_that_took_effect_after_it_failed_counts(world: World) -> None:
+    found = await appeal(world)
+    reply = await answer(world, found)
+    await fails(world, reply)
+    await world.published(reply, at=WEDNESDAY + HOUR)
+    case = await world.only()
+    assert [(one["status"], one["failure"]) for one in case["replies"]] == [("published", None)]
+    assert (case["status"], case["reply_failed"]) == ("answered", None)
+    assert case["first_response_at"] == "2026-03-04T03:00:00Z"
+
+
+async def test_late_interim_reply_does_not_take_back_the_final_one(world: World) -> None:
+    found = await appeal(world)
+    interim = await answer(world, found, "Уточним.", **PROMISE)
+    await fails(world, interim)
+    final = await answer(world, found, "Починили.")
+    await world.published(final, at=WEDNESDAY + 2 * HOUR)
+    before = await world.only()
+    await world.published(interim, at=WEDNESDAY + HOUR, external_id="-101_78")
+    after = await world.only()
+    assert [one["status"] for one in after["replies"]] == ["published", "published"]
+    for unchanged in ("status", "promised_at", "first_response_at", "next_response_due_at"):
+        assert after[unchanged] == before[unchanged]
+
+
+async def note_overdue(world: World) -> int:
+    async with world.appeals.service.database.write() as session:
+        return await breaches.note_overdue(session)
+
+
+async def test_each_broken_promise_is_noted_once(world: World) -> None:
+    found = await appeal(world)
+    for number in (1, 2, 3):
+        interim = await answer(world, found, f"Уточним {number}", **PROMISE)
+        await world.published(interim, at=WEDNESDAY + number * HOUR, external_id=f"-101_{number}")
+        assert await note_overdue(world) == 0
+        await execute(world, "UPDATE appeals SET promised_at = now() - interval '1 minute'")
+        assert (await world.only())["overdue"] is True
+        assert [await note_overdue(world) for _ in range(2)] == [1, 0]
+    assert len(await world.events("appeal.overdue")) == 3
+
+
+async def test_promise_is_watched_also_when_somebody_takes_the_appeal_up(world: World) -> None:
+    found = await appeal(world)
+    interim = await answer(world, found, "Уточним", **PROMISE)
+    await world.published(interim, at=WEDNESDAY + HOUR)
+    assert (await world.move(await world.only(), "in_progress")).status_code == 200
+    await execute(world, "UPDATE appeals SET promised_at = now() - interval '1 minute'")
+    assert (await world.only())["overdue"] is True
+    assert len(await world.all(overdue=True)) == 1
+    assert await note_overdue(world) == 1
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_reply_whose_job_was_given_up_can_be_sent_again(world: World, again: bool) -> None:
+    found = await appeal(world)
+    reply = await answer(world, found)
+    path = f"/appeals/{found['id']}/replies/{reply['id']}/retry"
+    if again:
+        await fails(world, reply)
+        assert (await send(world, path)).status_code == 202
+    async with world.appeals.service.database.write() as session:
+        await submission.note_held(session, UUID(reply["id"]))
+    case = await world.only()
+    (shown,) = case["replies"]
+    assert (shown["status"], shown["failure"]["code"]) == ("failed", "job_held")
+    assert case["reply_failed"]["reply_id"] == reply["id"]
+    asked = len(await requests(world))
+    assert (await send(world, path)).status_code == 202
+    assert len(await requests(world)) == asked + (0 if again else 1)
+    # It had reached ingest all the same.
+    await tells(world, reply, "uncertain")
+    await world.published(reply, at=WEDNESDAY + HOUR)
+    assert (await world.only())["status"] == "answered"
+
+
+async def test_reply_whose_job_is_held_does_not_stay_queued(
+    database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(worker, "_ask", broken)
+    monkeypatch.setattr(jobs.jobs, "max_attempts", 1)
+    ingest = await database.connect("ingest")
+    try:
+        async with service_under_test("appeals", database, keys_dir, process="all") as running:
+            world = await build_world(database, running, ingest)
+            await world.insert_message(QUESTION)
+
+            async def opened() -> bool:
+                return len(await world.all()) == 1
+
+            await eventually(opened)
+            await answer(world, await world.only())
+
+            async def failed() -> bool:
+                return (await world.only())["reply_failed"] is not None
+
+            await eventually(failed)
+            (reply,) = (await world.only())["replies"]
+            assert (reply["status"], reply["failure"]["code"]) == ("failed", "job_held")
+    finally:
+        await ingest.close()
+
+
+async def test_held_job_of_an_unknown_reply_tells_nobody(world: World) -> None:
+    await world.writes(QUESTION)
+    async with world.appeals.service.database.write() as session:
+        await submission.note_held(session, UUID(int=7))
+    assert await world.events("reply.failed") == []

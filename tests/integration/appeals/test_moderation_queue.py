@@ -1,0 +1,157 @@
+"""The moderators' queue: each case says by a code why it waits, and suggests owners by name."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.appeals.routing import reroute
+from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_review_decisions import UNCLEAR, decide, execute, judged
+from tests.integration.appeals.test_rule_sets import CITY, activated, made, topic
+
+ELSEWHERE = "В Чите на Ленина вторую неделю не вывозят мусор, помогите"
+PHOTO = [{"type": "photo"}]
+MODERATORS = {"send_to": "moderators"}
+
+
+async def why(world: World) -> str | None:
+    """The code of the only case, which alone it is found by."""
+    (case,) = await world.all()
+    code: str | None = case["waiting_for"]
+    if code is not None:
+        assert [one["id"] for one in await world.all(waiting_for=code)] == [case["id"]]
+        assert (await world.get("/appeals/counts", waiting_for=code)).json()["by_status"] == {"triage": 1}
+    others = {"need_unclear", "buryat", "other_region", "topic_unsure", "by_rule", "unruled", "no_page", "closed"}
+    assert await world.all(status="triage", waiting_for=sorted((others | {"returned"}) - {code})) == []
+    assert (await world.case(case["id"]))["waiting_for"] == code
+    return code
+
+
+@pytest.mark.parametrize(
+    ("text", "attachments", "code"),
+    [(UNCLEAR, [], "buryat"), (ELSEWHERE, [], "other_region"), ("", PHOTO, "need_unclear")],
+)
+async def test_why_the_need_is_unclear(world: World, text: str, attachments: list[Any], code: str) -> None:
+    # Whose it would be is no question as long as it is not sure that anybody must answer.
+    await activated(world, await made(world, default=MODERATORS))
+    message = await world.writes(text, attachments=attachments)
+    assert await why(world) == code
+    await reroute.apply(world.appeals.service.database, untouched=True)
+    assert await why(world) == code
+    decision = await decide(world, message)
+    assert (decision["appeal_status"], decision["waiting_for"]) == ("triage", "unruled")
+    await decide(world, message, organisation_id=str(world.organisation))
+    assert await why(world) is None
+
+
+async def test_why_the_rules_name_nobody(world: World) -> None:
+    roads = await topic(world, "roads")
+    moderators = await made(world, {"municipality": CITY, "send_to": "moderators"}, default=MODERATORS)
+    by_topic = await made(world, {"topic_id": roads, "organisation_id": str(world.other_organisation)})
+    await activated(world, await made(world, default=MODERATORS))
+    await judged(world)
+    assert await why(world) == "unruled"
+    await activated(world, moderators)
+    await reroute.apply(world.appeals.service.database, untouched=True)
+    assert await why(world) == "by_rule"
+    await execute(world, "UPDATE appeals SET route = jsonb_set(route, '{topic,confidence}', '0.3')")
+    await execute(world, "UPDATE appeals SET topic_id = (route -> 'topic' ->> 'id')::uuid")
+    await activated(world, by_topic)
+    await reroute.apply(world.appeals.service.database, untouched=True)
+    assert await why(world) == "topic_unsure"
+    registry = await world.database.connect("registry")
+    await registry.execute("UPDATE organisations SET active = false")
+    await registry.close()
+    await activated(world, await made(world))
+    await reroute.apply(world.appeals.service.database, untouched=True)
+    assert await why(world) == "closed"
+
+
+async def test_words_that_came_another_way_have_no_page(world: World) -> None:
+    assert (await world.post("/appeals", {"text": "По телефону"})).json()["waiting_for"] == "no_page"
+    assert await why(world) == "no_page"
+
+
+async def test_what_was_given_back_and_what_woke_again(world: World) -> None:
+    await world.writes(QUESTION)
+    case = await world.only()
+    assert await why(world) is None
+    moved = await world.post(
+        f"/appeals/{case['id']}/moves", {"to": "triage", "reason": "Не наша"}, role="executor",
+        org=world.organisation, If_Match="*",
+    )  # fmt: skip
+    assert moved.json()["waiting_for"] == await why(world) == "returned"
+    await reroute.apply(world.appeals.service.database, untouched=True)
+    assert await why(world) == "returned"
+    other = str(world.other_organisation)
+    assert (await world.move(await world.only(), "assigned", organisation_id=other)).status_code == 200
+    assert await why(world) is None
+    answer = (await world.post(f"/appeals/{case['id']}/replies", {"text": "Починим"})).json()
+    await world.published(answer, at=WEDNESDAY)
+    assert await why(world) is None
+    await world.writes("", attachments=PHOTO)
+    assert (await world.only())["status"] == "triage"
+    assert await why(world) == "need_unclear"
+
+
+async def test_suggestions_name_their_organisations(world: World) -> None:
+    await world.writes(UNCLEAR)
+    expected = {"id": str(world.organisation), "name": "Школа № 1"}
+    case = await world.only()
+    (listed,) = await world.all()
+    decision = await decide(world, UUID(case["messages"][0]["id"]), urgency="high")
+    for route in (case["route"], listed["route"], decision["route"]):
+        (suggested,) = route["suggestions"]
+        assert (suggested["organisation"], suggested["organisation_id"]) == (expected, expected["id"])
+    (active,) = (await world.get("/rule-sets", status="active")).json()["items"]
+    bench = f"/rule-sets/{active['id']}/test"
+    tried = (await world.post(bench, {"text": UNCLEAR, "page_id": str(world.page)})).json()
+    assert tried["waiting_for"] == "buryat"
+    for part in ("suggestions", "suggested_organisation_id"):
+        assert tried["route"][part] == case["route"][part]
+    assert tried["route"]["suggested_organisation_id"] == expected["id"]
+    assert (await world.post(bench, {})).json()["waiting_for"] == "no_page"
+    assert (await world.post(bench, {"page_id": str(world.page)})).json()["waiting_for"] is None
+
+
+async def test_where_a_rule_says_moderators_the_next_ones_owner_is_suggested(world: World) -> None:
+    roads, other = await topic(world, "roads"), str(world.other_organisation)
+    rules = await made(
+        world,
+        {"municipality": CITY, "topic_id": roads, "send_to": "moderators"},
+        {"topic_id": roads, "organisation_id": other},
+    )
+    await activated(world, rules)
+    await judged(world)
+    case = await world.only()
+    assert case["waiting_for"] == "by_rule"
+    assert case["route"]["suggested_organisation_id"] == other
+    assert all(one["confidence"] for one in case["route"]["suggestions"])
+    text = case["messages"][0]["text"]
+    bench = await world.post(f"/rule-sets/{rules['id']}/test", {"text": text, "page_id": str(world.page)})
+    for part in ("suggestions", "suggested_organisation_id"):
+        assert bench.json()["route"][part] == case["route"][part]
+
+
+async def test_a_reason_that_there_is_not_is_refused(world: World) -> None:
+    answer = await world.get("/appeals", waiting_for="nothing")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "query/waiting_for/0"
+    assert "Repeat" not in answer.text
+    joined = await world.get("/appeals", waiting_for="by_rule,closed")
+    assert joined.status_code == 422
+    assert joined.json()["errors"][0]["detail"].endswith(
+        "Repeat the parameter for several: waiting_for=by_rule&waiting_for=closed"
+    )
+
+
+@pytest.mark.parametrize("path", ["/appeals", "/triage", "/incidents", "/alerts", "/reviews"])
+async def test_a_filter_with_a_slip_is_refused_rather_than_left_out(world: World, path: str) -> None:
+    answer = await world.get(path, organization_id=str(world.organisation), limit=5)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == "query/organization_id"
+    assert error["detail"].startswith("No such parameter. Known: ")
+    assert (await world.get(path, limit=5)).status_code == 200

@@ -1,0 +1,71 @@
+"""Deadlines of organisations whose calendar lies on the region's."""
+
+import json
+from datetime import UTC, date, datetime
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from services.appeals.sla.deadlines import BUILT_IN, CalendarBook, compute
+from shared.database.sessions import Database
+from shared.tables.appeals import SlaPolicy
+from tests.conftest import TestDatabase
+from tests.support.service_under_test import insert_organisation
+
+ZONE = ZoneInfo("Asia/Irkutsk")
+
+
+async def calendar_on(
+    connection: asyncpg.Connection, base: UUID, name: str, weekly: str | None = None, **days: list[list[str]]
+) -> UUID:
+    """A calendar as registry would write it; days are named `d20260217`."""
+    calendar_id = uuid4()
+    await connection.execute(
+        """INSERT INTO calendars (id, name, time_zone, weekly, base_id, is_default, version, created_at,
+           updated_at) SELECT $1, $2, time_zone, coalesce($3::jsonb, weekly), id, false, 1, now(), now()
+           FROM calendars WHERE id = $4""",
+        calendar_id,
+        name,
+        weekly,
+        base,
+    )
+    for day, intervals in days.items():
+        await connection.execute(
+            "INSERT INTO calendar_days (calendar_id, day, intervals, title) VALUES ($1, $2, $3, $4)",
+            calendar_id,
+            date.fromisoformat(day[1:]),
+            json.dumps(intervals),
+            name,
+        )
+    return calendar_id
+
+
+async def test_deadlines_follow_an_organisations_own_exceptions(database: TestDatabase) -> None:
+    registry = await database.connect("registry")
+    region = await registry.fetchval("SELECT id FROM calendars WHERE is_default")
+    week = json.dumps({str(day): [["08:00", "15:00"]] for day in range(1, 7)})
+    six = await calendar_on(registry, region, "Шестидневка", week)
+    closed = await calendar_on(registry, six, "Карантин", d20260219=[])
+    plain, school, quarantine = [await insert_organisation(database, name=name) for name in ("А", "Б", "В")]
+    for organisation, calendar in ((school, six), (quarantine, closed)):
+        await registry.execute("UPDATE organisations SET calendar_id = $2 WHERE id = $1", organisation, calendar)
+    await registry.close()
+    policy = SlaPolicy(
+        id=uuid4(), name="Обычное", urgency="normal", first_response_hours=4, resolution_hours=56,
+        starts_from="received",
+    )  # fmt: skip
+    appeals = Database(database.url("appeals"), 1, name="appeals")
+    async with appeals.read() as session:
+        book = await CalendarBook.load(session, [plain, school, quarantine])
+    await appeals.close()
+
+    def due(organisation: UUID) -> tuple[str, str]:
+        # Tuesday is an hour shorter, Wednesday is Сагаалган.
+        made = compute(policy, book.of(organisation), datetime(2026, 2, 17, 5, tzinfo=UTC))
+        return f"{made.first_response_due_at.astimezone(ZONE):%d %H:%M}", made.explanation["calendar"]
+
+    assert due(plain) == ("19 10:00", "Республика Бурятия, пятидневная неделя")
+    assert due(school) == ("19 11:00", "Шестидневка")
+    assert due(quarantine) == ("20 11:00", "Карантин")
+    assert book.of(None) is not BUILT_IN

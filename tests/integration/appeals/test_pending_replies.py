@@ -1,0 +1,180 @@
+"""One reply at a time is under way for an appeal, whoever answers and however."""
+
+import asyncio
+import json
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from services.appeals import jobs
+from shared.jobs import TryLater
+from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.reply_helpers import COLLEAGUE, answer, appeal, execute, fails, send, tells
+from tests.support.service_under_test import CENTRE_SUBJECT
+
+HOUR = timedelta(hours=1)
+PROMISE = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
+
+
+async def test_citizen_gets_one_answer_of_two_colleagues_who_answer_at_once(world: World) -> None:
+    found = [await appeal(world, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(10)]
+    for _ in range(5):
+        for one in found:
+            path = f"/appeals/{one['id']}/replies"
+            answers = await asyncio.gather(
+                send(world, path, {"text": "Начнём в понедельник."}),
+                send(world, path, {"text": "Уже чиним."}, subject=COLLEAGUE),
+            )
+            won, lost = sorted(answers, key=lambda found: found.status_code)
+            assert (won.status_code, lost.status_code) == (201, 409), (won.text, lost.text)
+            assert lost.json()["type"] == "/problems/reply-under-way"
+            first = {name: lost.json()["reply"][name] for name in ("id", "author", "status")}
+            assert first == {name: won.json()[name] for name in ("id", "author", "status")}
+            await execute(world, "DELETE FROM replies WHERE appeal_id = $1", UUID(one["id"]))
+    assert await world.ingest.fetchval("SELECT count(*) FROM replies") == 0
+
+
+async def test_database_itself_refuses_a_second_reply(world: World) -> None:
+    found = await appeal(world)
+    await answer(world, found)
+    copied = "id, appeal_id, origin, kind, text, status, author, version, created_at, updated_at"
+    with pytest.raises(asyncpg.UniqueViolationError, match="uq_replies_under_way"):
+        await execute(
+            world,
+            f"INSERT INTO replies ({copied}) SELECT $1, {copied.removeprefix('id, ')} FROM replies",
+            uuid4(),
+        )
+
+
+async def test_next_reply_is_taken_once_the_first_is_published_or_has_failed(world: World) -> None:
+    found = await appeal(world)
+    path = f"/appeals/{found['id']}/replies"
+    first = await answer(world, found, "Уточним.", **PROMISE)
+    assert (await send(world, path, {"text": "Починили."})).status_code == 409
+    await tells(world, first, "uncertain")
+    refused = await send(world, path, {"text": "Починили."}, subject=COLLEAGUE)
+    assert (refused.status_code, refused.json()["reply"]["status"]) == (409, "uncertain")
+    await world.published(first, at=WEDNESDAY + HOUR)
+    second = await answer(world, found, "Починили.")
+    await fails(world, second)
+    await answer(world, found, "Починили вчера.")
+
+
+async def test_failed_reply_is_not_retried_beside_another(world: World) -> None:
+    found = await appeal(world)
+    first = await answer(world, found)
+    await fails(world, first)
+    second = await answer(world, found, "Уже чиним.")
+    retry = f"/appeals/{found['id']}/replies/{first['id']}/retry"
+    refused = await send(world, retry, subject=COLLEAGUE)
+    assert (refused.status_code, refused.json()["reply"]["id"]) == (409, second["id"])
+    # What ingest still tells of the failed one does not bring it back beside the second.
+    for outcome in ("uncertain", "delayed"):
+        await tells(world, first, outcome, failure={"code": "x", "message": "Ждём."})
+    assert [reply["status"] for reply in (await world.only())["replies"]] == ["failed", "queued"]
+    await world.published(second, at=WEDNESDAY + HOUR)
+    assert (await send(world, retry)).status_code == 202
+
+
+async def test_reply_whose_publication_was_started_anew_is_under_way(world: World) -> None:
+    found = await appeal(world)
+    first = await answer(world, found)
+    await fails(world, first)
+    await world.ingest.execute(
+        """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
+           thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
+           VALUES ($1, $2, 0, 1, $3, $4, 'vk', 'comment', 'vk:-101_1', 'x', 'x', 'queued', 0, 1, now(), now())""",
+        uuid4(), UUID(first["id"]), world.page, world.organisation,
+    )  # fmt: skip
+    refused = await send(world, f"/appeals/{found['id']}/replies", {"text": "Уже чиним."})
+    named = refused.json()["reply"]
+    assert (refused.status_code, named["id"], named["status"]) == (409, first["id"], "queued")
+
+
+async def test_colleague_who_saw_an_older_version_is_told_what_changed(world: World) -> None:
+    found = await appeal(world)
+    path, seen = f"/appeals/{found['id']}/replies", f'"{found["version"]}"'
+    for malformed in ("3", "x"):
+        assert (await send(world, path, {"text": "Да"}, If_Match=malformed)).status_code == 422
+    answers = await asyncio.gather(
+        *(
+            send(world, path, {"text": f"Чиним, {subject}"}, subject=subject, If_Match=seen)
+            for subject in (CENTRE_SUBJECT, COLLEAGUE)
+        )
+    )
+    won, lost = sorted(answers, key=lambda found: found.status_code)
+    assert (won.status_code, lost.status_code) == (201, 412), lost.text
+    now = await world.only()
+    assert (lost.headers["ETag"], lost.json()["version"]) == (f'"{now["version"]}"', now["version"])
+    last = lost.json()["last_change"]
+    assert (last["kind"], last["reply_id"]) == ("reply_queued", won.json()["id"])
+    assert last["actor"] == won.json()["author"]
+    moved = await send(world, f"/appeals/{found['id']}/moves", {"to": "on_approval"}, If_Match=seen)
+    assert (moved.status_code, moved.json()["last_change"]["kind"]) == (412, "reply_queued")
+    assert (await send(world, path, {"text": "Да"}, If_Match="*")).json()["reply"]["id"] == won.json()["id"]
+
+
+async def test_same_final_text_is_not_sent_twice_by_a_second_click(world: World) -> None:
+    found = await appeal(world)
+    path, text = f"/appeals/{found['id']}/replies", "Начнём в понедельник."
+    first = await answer(world, found, text)
+    await world.published(first, at=WEDNESDAY + HOUR)
+    refused = await send(world, path, {"text": "Начнём  в понедельник.\n"}, subject=COLLEAGUE)
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/duplicate")
+    assert refused.json()["reply"]["id"] == first["id"]
+    # On purpose, and once the window is over by the database's time.
+    meant = await send(world, path, {"text": text}, Idempotency_Key="again")
+    assert meant.status_code == 201
+    await fails(world, meant.json())
+    refused = await send(world, path, {"text": text})
+    assert (refused.status_code, refused.json()["reply"]["id"]) == (409, first["id"])
+    await execute(world, "UPDATE replies SET created_at = created_at - interval '24 hours 1 second'")
+    assert (await send(world, path, {"text": text})).status_code == 201
+
+
+async def test_window_of_the_same_text_is_measured_by_the_database(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await appeal(world)
+    first = await answer(world, found)
+    await world.published(first, at=WEDNESDAY + HOUR)
+    for days in (-3, 3):
+        monkeypatch.setattr("shared.clock._shift", timedelta(days=days))
+        refused = await send(world, f"/appeals/{found['id']}/replies", {"text": "Начнём в понедельник."})
+        assert refused.status_code == 409, refused.text
+
+
+async def test_answer_to_an_incident_follows_an_interim_reply_under_way(world: World) -> None:
+    found = [await appeal(world, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(2)]
+    incident = (await send(world, "/incidents", {"appeal_ids": [one["id"] for one in found]})).json()
+    interim = await answer(world, found[0], "Уточним.", **PROMISE)
+    path = f"/incidents/{incident['id']}/replies"
+    assert (await send(world, path, {"text": "Свет включат до 18:00."})).status_code == 202
+    again = await send(world, path, {"text": "Свет включат до 18:00."}, subject=COLLEAGUE)
+    assert (again.status_code, again.json()["type"]) == (409, "/problems/duplicate")
+
+    async def run() -> list[dict[str, str]]:
+        connection = await world.database.connect()
+        rows = await connection.fetch(
+            "SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = $1", jobs.ANSWER_INCIDENT
+        )
+        await connection.execute("DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1", jobs.ANSWER_INCIDENT)
+        await connection.close()
+        payloads = [json.loads(row["payload"]) for row in rows]
+        for payload in payloads:
+            await jobs.jobs.handlers[jobs.ANSWER_INCIDENT](payload)
+        return payloads
+
+    await run()
+    (shown,) = (await world.get(path)).json()["items"]
+    assert (shown["by_status"], shown["to_come"]) == ({"queued": 1}, 1)
+    with pytest.raises(TryLater):
+        await run()
+    await world.published(interim, at=WEDNESDAY + HOUR)
+    await jobs.jobs.handlers[jobs.ANSWER_INCIDENT]({"incident_reply_id": shown["id"], "appeal_id": found[0]["id"]})
+    texts = [reply["text"] for reply in (await world.case(found[0]["id"]))["replies"]]
+    assert texts == ["Уточним.", "Свет включат до 18:00."]
+    (shown,) = (await world.get(path)).json()["items"]
+    assert (shown["by_status"], shown["to_come"]) == ({"queued": 2}, 0)

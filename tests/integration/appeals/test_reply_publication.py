@@ -1,0 +1,418 @@
+"""Answers: asked of ingest, followed until published; by hand in the network; each stops the clock once."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiohttp import web
+
+from shared.auth import tokens
+from shared.events.outbox import number_committed
+from tests.conftest import TestDatabase
+from tests.integration.appeals.conftest import WEDNESDAY, World, build_world, eventually
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.support.service_under_test import service_under_test
+
+HOUR = timedelta(hours=1)
+
+
+async def _answer(
+    world: World, case: dict[str, Any], text: str = "Начнём в понедельник.", **body: Any
+) -> dict[str, Any]:
+    answer = await world.post(f"/appeals/{case['id']}/replies", {"text": text, **body})
+    assert answer.status_code == 201, answer.text
+    reply: dict[str, Any] = answer.json()
+    return reply
+
+
+async def test_our_published_answer_stops_the_clock_once(world: World) -> None:
+    await world.writes(QUESTION)
+    case = await world.only()
+    reply = await _answer(world, case)
+    assert reply["status"] == "queued"
+    assert (await world.only())["status"] == "in_progress"
+    assert (await world.only())["first_response_at"] is None
+    await world.published(reply, at=WEDNESDAY + 2 * HOUR)
+    case = await world.only()
+    assert case["status"] == "answered"
+    assert case["first_response_at"] == "2026-03-04T04:00:00Z"
+    assert case["first_response_working_seconds"] == 2 * 3600 - 60
+    assert case["overdue"] is False
+    assert case["replies"][0]["status"] == "published"
+    assert case["replies"][0]["url"] == "https://example.invalid/answer"
+    (event,) = await world.events("appeal.answered")
+    data = json.loads(event["data"])
+    assert (data["reply_id"], data["origin"], data["on_time"]) == (reply["id"], "gospablik", True)
+    assert data["kind"] == "final"  # as the webhook catalogue calls it
+    # A repeated event and a second answer change no figure.
+    await world.published(reply, at=WEDNESDAY + 5 * HOUR)
+    second = await _answer(world, case, "И ещё одно.")
+    await world.published(second, at=WEDNESDAY + 6 * HOUR, external_id="-101_78")
+    assert (await world.only())["first_response_at"] == "2026-03-04T04:00:00Z"
+    on_time = [json.loads(event["data"])["on_time"] for event in await world.events("appeal.answered")]
+    assert on_time == [True, None]
+
+
+async def test_a_late_answer_is_told_as_late(world: World) -> None:
+    await world.writes(QUESTION)
+    reply = await _answer(world, await world.only())
+    await world.published(reply, at=WEDNESDAY + 72 * HOUR)
+    (event,) = await world.events("appeal.answered")
+    assert json.loads(event["data"])["on_time"] is False
+
+
+async def test_an_interim_answer_stops_the_clock_and_its_promise_is_watched(world: World) -> None:
+    await world.writes(QUESTION)
+    promised = datetime.fromisoformat("2099-01-01T00:00:00+08:00")
+    reply = await _answer(world, await world.only(), "Уточним.", kind="interim", promised_at=promised.isoformat())
+    await world.published(reply, at=WEDNESDAY + HOUR)
+    case = await world.only()
+    assert (case["status"], case["overdue"]) == ("interim", False)
+    assert datetime.fromisoformat(case["promised_at"]) == promised
+    assert case["first_response_at"] is not None
+
+
+async def test_by_hand_to_the_citizens_words(world: World) -> None:
+    question = await world.writes(QUESTION)
+    await world.writes(QUESTION, author="boris")
+    await world.writes(
+        "Ремонт в мае",
+        from_community=True,
+        reply_to=await world.external_id(question),
+        at=WEDNESDAY + HOUR,
+    )
+    cases = {
+        tuple(m["id"] for m in case["messages"]): case
+        for case in [await world.case(c["id"]) for c in await world.all()]
+    }
+    answered = cases[(str(question),)]
+    assert answered["status"] == "answered"
+    assert [(reply["origin"], reply["status"], reply["text"]) for reply in answered["replies"]] == [
+        ("network", "published", "Ремонт в мае")
+    ]
+    assert answered["first_response_at"] == "2026-03-04T03:00:00Z"
+    assert sorted(case["status"] for case in cases.values()) == ["answered", "assigned"]
+
+
+async def test_by_hand_in_a_dialogue_and_on_a_wall_post(world: World) -> None:
+    await world.writes(QUESTION, kind="message", thread="vk:101_5", author="anna")
+    await world.writes("Ремонт в мае", kind="message", thread="vk:101_5", from_community=True, at=WEDNESDAY + HOUR)
+    await world.writes(QUESTION, kind="wall_post", thread="vk:-101_9", author="boris")
+    await world.writes("А у нас нет воды", thread="vk:-101_9", author="vera")
+    await world.writes("Ремонт в мае", thread="vk:-101_9", from_community=True, at=WEDNESDAY + HOUR)
+    found = {
+        case["messages"][0]["text"]: case["status"]
+        for case in [await world.case(c["id"]) for c in await world.all()]
+    }
+    assert found["А у нас нет воды"] == "assigned"
+    assert sorted(case["status"] for case in await world.all()) == ["answered", "answered", "assigned"]
+
+
+async def test_by_hand_to_nobody_in_particular(world: World) -> None:
+    """One waits: it is for that one. Two wait: nobody can tell. An older remark answers nothing."""
+    await world.writes("Подробности позже", from_community=True, at=WEDNESDAY - HOUR)
+    await world.writes(QUESTION, author="anna")
+    assert (await world.only())["status"] == "assigned"
+    await world.writes("Ремонт в мае", from_community=True, at=WEDNESDAY + HOUR)
+    assert (await world.only())["status"] == "answered"
+    for author in ("boris", "vera"):
+        await world.writes(QUESTION, author=author)
+    await world.writes("Ремонт в мае", from_community=True, at=WEDNESDAY + 2 * HOUR)
+    assert sorted(case["status"] for case in await world.all()) == ["answered", "assigned", "assigned"]
+
+
+async def test_by_hand_before_we_knew_the_question(world: World) -> None:
+    """Networks are not read in order: the answer may arrive first."""
+    await world.writes("Ремонт в мае", from_community=True, at=WEDNESDAY + HOUR, reply_to="vk:-101_1/2")
+    await world.writes(QUESTION)
+    case = await world.only()
+    assert (case["status"], case["first_response_at"]) == ("answered", "2026-03-04T03:00:00Z")
+    assert len(await world.events("appeal.answered")) == 1
+
+
+async def test_our_answer_coming_back_counts_once(world: World) -> None:
+    await world.writes(QUESTION)
+    reply = await _answer(world, await world.only())
+    # By push, before ingest has linked it: the same words in the thread.
+    echo = await world.writes(reply["text"], from_community=True, at=WEDNESDAY + HOUR)
+    assert (await world.only())["first_response_at"] is None
+    await world.published(reply, at=WEDNESDAY + HOUR, external_id=await world.external_id(echo))
+    case = await world.only()
+    assert [found["origin"] for found in case["replies"]] == ["gospablik"]
+    # And as ingest links it.
+    await world.writes(reply["text"], from_community=True, at=WEDNESDAY + HOUR, publication_id=uuid4())
+    assert len(await world.events("appeal.answered")) == 1
+
+
+async def test_new_words_after_the_answer_reopen_with_a_clock_of_their_own(world: World) -> None:
+    await world.writes(QUESTION)
+    await world.published(await _answer(world, await world.only()), at=WEDNESDAY + HOUR)
+    await world.writes("Спасибо!", at=WEDNESDAY + 2 * HOUR)
+    assert (await world.only())["status"] == "answered"
+    await world.writes("Ничего не сделано, ямы на месте", at=WEDNESDAY + 24 * HOUR)
+    case = await world.only()
+    assert case["status"] == "reopened"
+    assert case["first_response_at"] == "2026-03-04T03:00:00Z"
+    assert case["next_response_due_at"] == "2026-03-06T03:01:00Z"
+    assert case["overdue"] is True
+    await world.published(await _answer(world, case, "Завтра."), at=WEDNESDAY + 25 * HOUR, external_id="-101_80")
+    case = await world.only()
+    assert (case["status"], case["next_response_due_at"], case["overdue"]) == ("answered", None, False)
+    assert case["first_response_working_seconds"] == 3600 - 60
+    (earlier,) = case["deadline"]["earlier"]
+    assert (earlier["working_seconds"], earlier["on_time"]) == (3600 - 60, True)
+    assert len(case["messages"]) == 3
+
+
+async def test_an_unclear_message_after_the_answer_asks_a_moderator(world: World) -> None:
+    await world.writes(QUESTION)
+    await world.published(await _answer(world, await world.only()), at=WEDNESDAY + HOUR)
+    photo = await world.writes("", at=WEDNESDAY + 2 * HOUR, attachments=[{"type": "photo"}])
+    case = await world.only()
+    assert (case["status"], case["next_response_due_at"]) == ("triage", None)
+    decision = await world.post(f"/messages/{photo}/triage", {"needs_answer": True})
+    assert decision.json()["appeal_status"] == "reopened"
+    assert (await world.only())["next_response_due_at"] is not None
+
+
+async def test_deleted_by_the_author_is_noted_and_the_case_stays(world: World) -> None:
+    question = await world.writes(QUESTION)
+    await world.ingest.execute(
+        "UPDATE messages SET deleted_at = now(), deleted_by = 'author' WHERE id = $1", question
+    )
+    await world.emit("message.deleted", question, world.organisation, deleted_by="author")
+    await world.work()
+    case = await world.only()
+    assert case["status"] == "assigned"
+    assert case["messages"][0]["text"] == QUESTION
+    (note,) = [entry for entry in case["timeline"] if entry["kind"] == "message_deleted"]
+    assert note["data"]["deleted_by"] == "author"
+
+
+async def test_an_edit_may_make_a_case(world: World) -> None:
+    message = await world.writes("Спасибо")
+    assert await world.all() == []
+    await world.ingest.execute("UPDATE messages SET text = $2, version = 2 WHERE id = $1", message, QUESTION)
+    await world.emit("message.edited", message, world.organisation)
+    await world.work()
+    assert (await world.only())["messages"][0]["text"] == QUESTION
+
+
+async def test_a_failed_publication_shows_and_can_be_tried_again(world: World) -> None:
+    await world.writes(QUESTION)
+    case = await world.only()
+    reply = await _answer(world, case)
+    path = f"/appeals/{case['id']}/replies/{reply['id']}/retry"
+    assert (await world.post(path, None)).status_code == 409
+    failure = {"code": "15", "message": "Access denied"}
+    await world.emit("publication.failed", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
+    await world.work()
+    (shown,) = (await world.only())["replies"]
+    assert shown["status"] == "failed"
+    assert shown["failure"]["message"] == "Access denied"
+    assert len(await world.events("reply.failed")) == 1
+    again = await world.post(path, None)
+    assert (again.status_code, again.json()["status"]) == (202, "queued")
+
+
+async def _failed(world: World, text: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """A case whose answer the network refused: the case, the answer, the way to try it again."""
+    await world.writes(QUESTION)
+    case = await world.only()
+    reply = await _answer(world, case, text)
+    failure = {"code": "vk:222", "message": "Ссылки запрещены.", "final": True}
+    await world.emit("publication.failed", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
+    await world.work()
+    return case, reply, f"/appeals/{case['id']}/replies/{reply['id']}/retry"
+
+
+async def _stands(world: World, reply: dict[str, Any], text: str, *, part: int, parts: int) -> None:
+    """A part of the answer stands in the network."""
+    await world.ingest.execute(
+        """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
+           thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
+           VALUES ($1, $2, $3, $4, $5, $6, 'vk', 'comment', 'vk:-101_1', $7, 'x', 'published', 1, 1,
+           now(), now())""",
+        uuid4(), UUID(reply["id"]), part, parts, world.page, world.organisation, text,
+    )  # fmt: skip
+
+
+async def test_a_dead_letter_is_corrected_and_sent_again(world: World) -> None:
+    _, reply, path = await _failed(world, "Смотрите spam.example")
+    blank = await world.post(path, {"text": "  "})
+    assert blank.status_code == 422
+    again = await world.post(path, {"text": "Смотрите на сайте"})
+    assert (again.status_code, again.json()["text"], again.json()["failure"]) == (202, "Смотрите на сайте", None)
+    case = await world.only()
+    (shown,) = case["replies"]
+    assert (shown["status"], shown["text"]) == ("queued", "Смотрите на сайте")
+    (note,) = [entry for entry in case["timeline"] if entry["kind"] == "reply_corrected"]
+    assert note["data"] == {"reply_id": reply["id"], "former": "Смотрите spam.example"}
+    assert note["actor"] == again.json()["author"]
+    assert (await world.post(path, {"text": "Ещё раз"})).status_code == 409
+
+
+async def test_words_that_stand_in_the_network_are_not_corrected(world: World) -> None:
+    _, reply, path = await _failed(world, "Раз. Два. Три.")
+    await _stands(world, reply, "Раз.", part=0, parts=2)
+    for wrong in ("Иначе. Два.", "Раз."):
+        refused = await world.post(path, {"text": wrong})
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["pointer"] == "/text"
+    assert (await world.only())["replies"][0]["text"] == "Раз. Два. Три."
+    assert (await world.post(path, {"text": "Раз.\n\nЧетыре."})).status_code == 202
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("delayed", "queued"), ("uncertain", "uncertain")])
+async def test_a_delay_is_shown_in_words_until_the_answer_stands(world: World, outcome: str, status: str) -> None:
+    await world.writes(QUESTION)
+    reply = await _answer(world, await world.only())
+    failure = {"code": "no_token", "message": "У страницы нет ключа.", "final": False}
+    await world.emit(f"publication.{outcome}", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
+    await world.work()
+    (shown,) = (await world.only())["replies"]
+    assert shown["status"] == status
+    assert (shown["failure"]["message"], shown["failure"]["will_retry"]) == ("У страницы нет ключа.", True)
+    await world.published(reply, at=WEDNESDAY + HOUR)
+    (shown,) = (await world.only())["replies"]
+    assert (shown["status"], shown["failure"]) == ("published", None)
+
+
+async def test_parts_of_a_long_answer_taken_for_handwriting_count_once(world: World) -> None:
+    await world.writes(QUESTION)
+    reply = await _answer(world, await world.only(), "Первая часть. Вторая часть.")
+    parts = [
+        await world.writes(text, from_community=True, at=WEDNESDAY + minutes * timedelta(minutes=1))
+        for minutes, text in ((10, "Первая часть…"), (11, "Вторая часть…"))
+    ]
+    assert [one["origin"] for one in (await world.only())["replies"]] == ["gospablik", "network"]
+    await world.emit(
+        "publication.published",
+        uuid4(),
+        world.organisation,
+        reply_id=reply["id"],
+        external_id=await world.external_id(parts[0]),
+        external_ids=[await world.external_id(part) for part in parts],
+        url="https://example.invalid/answer",
+        published_at=(WEDNESDAY + timedelta(minutes=11)).isoformat(),
+    )
+    await world.work()
+    (shown,) = (await world.only())["replies"]
+    assert (shown["origin"], shown["status"]) == ("gospablik", "published")
+
+
+class FakeIngest:
+    """Answers `/internal/publications` as ingest would, after refusing a few times."""
+
+    def __init__(self, keys_dir: Path, failures: int) -> None:
+        self.keys = tokens.read_key_set(keys_dir / "services.jwks")
+        self.failures = failures
+        self.requests: list[dict[str, Any]] = []
+
+    async def publish(self, request: web.Request) -> web.Response:
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        claims = tokens.verify(token, self.keys, audience="ingest")
+        if self.failures:
+            self.failures -= 1
+            return web.Response(status=503)
+        body = await request.json()
+        self.requests.append(
+            {"path": request.path, "body": body, "act": claims["act"], "key": request.headers["Idempotency-Key"]}
+        )
+        return web.json_response({"id": str(uuid4()), "status": "queued"}, status=201)
+
+
+@pytest.fixture
+async def fake_ingest(keys_dir: Path) -> AsyncIterator[tuple[FakeIngest, str]]:
+    fake = FakeIngest(keys_dir, failures=1)
+    app = web.Application()
+    app.router.add_post("/{tail:.*}", fake.publish)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield fake, f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def test_ingest_is_asked_once_for_whom_the_answer_is(
+    database: TestDatabase, keys_dir: Path, fake_ingest: tuple[FakeIngest, str]
+) -> None:
+    fake, url = fake_ingest
+    ingest = await database.connect("ingest")
+    try:
+        async with service_under_test("appeals", database, keys_dir, process="all", ingest_url=url) as appeals:
+            world = await build_world(database, appeals, ingest)
+            question = await world.insert_message(QUESTION)
+
+            async def opened() -> bool:
+                return len(await world.all()) == 1
+
+            await eventually(opened)
+            reply = await _answer(world, await world.only())
+
+            async def asked() -> bool:
+                return (await world.only())["replies"][0]["publication_id"] is not None
+
+            await eventually(asked)
+            (request,) = fake.requests
+            assert request["path"] == "/internal/publications"
+            assert request["body"]["reply_id"] == request["key"] == reply["id"]
+            assert request["body"]["message_id"] == str(question)
+            assert request["body"]["text"] == reply["text"]
+            assert request["body"]["appeal_id"] == (await world.only())["id"]
+            assert UUID(request["act"]) == UUID(int=1)
+    finally:
+        await ingest.close()
+
+
+async def test_ingest_is_asked_to_send_the_corrected_words(
+    database: TestDatabase, keys_dir: Path, fake_ingest: tuple[FakeIngest, str]
+) -> None:
+    fake, url = fake_ingest
+    ingest = await database.connect("ingest")
+    try:
+        async with service_under_test("appeals", database, keys_dir, process="all", ingest_url=url) as appeals:
+            world = await build_world(database, appeals, ingest)
+            await world.insert_message(QUESTION)
+
+            async def opened() -> bool:
+                return len(await world.all()) == 1
+
+            await eventually(opened)
+            reply = await _answer(world, await world.only())
+
+            async def requested() -> bool:
+                asked_for = "SELECT publication_id FROM replies WHERE id = $1"
+                return await ingest.fetchval(asked_for, UUID(reply["id"])) is not None
+
+            # Ingest has named its publication before it tells of its failure.
+            await eventually(requested)
+            publication = uuid4()
+            failure = {"code": "vk:222", "message": "Ссылки запрещены."}
+            await world.emit(
+                "publication.failed", publication, world.organisation, reply_id=reply["id"], failure=failure
+            )
+            await number_committed(appeals.service.database)
+
+            async def failed() -> bool:
+                return bool((await world.only())["replies"][0]["status"] == "failed")
+
+            await eventually(failed)
+            case = await world.only()
+            path = f"/appeals/{case['id']}/replies/{reply['id']}/retry"
+            assert (await world.post(path, {"text": "Иначе."})).status_code == 202
+
+            async def asked() -> bool:
+                return any(one["path"].endswith("/retry") for one in fake.requests)
+
+            await eventually(asked)
+            (request,) = [one for one in fake.requests if one["path"].endswith("/retry")]
+            assert request["path"] == f"/internal/publications/{publication}/retry"
+            assert request["body"] == {"text": "Иначе."}
+    finally:
+        await ingest.close()

@@ -1,0 +1,583 @@
+"""A person confirms or corrects what was judged of a message, in one call, and it is remembered who said what."""
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from services.appeals.classification import store
+from services.appeals.classification.classifier_pool import is_machine
+from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.reply_helpers import send
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.support.service_under_test import CENTRE_SUBJECT
+
+CITY, DISTRICT = "81701000", "81624000"
+SECOND = str(UUID(int=2))
+UNCLEAR = "Би мүнөөдэр һургуулида ошооб"
+
+
+async def execute(world: World, statement: str, *values: Any) -> None:
+    """A change that the tests need, with the rights of appeals."""
+    connection = await world.database.connect("appeals")
+    try:
+        await connection.execute(statement, *values)
+    finally:
+        await connection.close()
+
+
+async def topic(world: World, code: str) -> str:
+    """The id of a class."""
+    return str(await world.ingest.fetchval("SELECT id FROM topics WHERE code = $1", code))
+
+
+async def judged(world: World, text: str = QUESTION, *, code: str = "roads.01", **details: Any) -> UUID:
+    """A message with a case, whose topic and place a model has judged."""
+    message = await world.writes(text, **details)
+    topic_id = UUID(await topic(world, code))
+    likely = json.dumps([{"topic_id": str(topic_id), "confidence": 0.8}])
+    await execute(
+        world,
+        """UPDATE triage SET topic_id = $2, topic_confidence = 0.8, top3 = $3::text::jsonb, municipality = $4,
+           street = 'улица Бабушкина', place_from = 'text' WHERE message_id = $1""",
+        message, topic_id, likely, CITY,
+    )  # fmt: skip
+    await execute(
+        world,
+        """UPDATE appeals SET topic_id = $2, municipality = $3, street = 'улица Бабушкина'
+           WHERE id = (SELECT appeal_id FROM appeal_messages WHERE message_id = $1)""",
+        message, topic_id, CITY,
+    )  # fmt: skip
+    return message
+
+
+async def rule(world: World, code: str, organisation: UUID) -> None:
+    """From now on the rules send this topic there."""
+    await execute(
+        world,
+        """INSERT INTO routing_rules (id, rule_set_id, topic_id, send_to, organisation_id, created_at)
+           SELECT $1, id, $2, 'organisation', $3, now() FROM rule_sets WHERE status = 'active'""",
+        uuid4(), UUID(await topic(world, code)), organisation,
+    )  # fmt: skip
+
+
+async def decide(world: World, message: UUID, *, needs_answer: bool = True, **body: Any) -> dict[str, Any]:
+    """A moderator's decision that is taken."""
+    answer = await world.post(f"/messages/{message}/triage", {"needs_answer": needs_answer, **body})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def review(world: World, message: UUID) -> dict[str, Any]:
+    """What is kept of the reviews of a message."""
+    row = await world.ingest.fetchrow(
+        "SELECT to_jsonb(r)::text AS kept FROM reviews r WHERE message_id = $1", message
+    )
+    assert row is not None
+    found: dict[str, Any] = json.loads(row["kept"])
+    return found
+
+
+def refused(answer: httpx.Response, *pointers: str) -> None:
+    """The request is refused with 422 naming these."""
+    assert answer.status_code == 422, answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == list(pointers)
+
+
+async def test_all_right_as_it_is_in_one_call(world: World) -> None:
+    message = await judged(world)
+    before = await world.only()
+    decision = await decide(world, message, confirm=True)
+    assert decision["agreement"] == dict.fromkeys(("need", "group", "topic", "place", "urgency", "owner"), True)
+    found = decision["triage"]
+    assert (found["judged_by"], found["confidence"], found["type"]) == (CENTRE_SUBJECT, 1.0, "question")
+    assert found["topic"]["group"]["name"] == "Дороги"
+    assert found["top3"] == [{"topic": found["topic"], "confidence": 0.8}]
+    assert found["place"]["municipality"]["oktmo"] == CITY
+    assert (found["place"]["street"], found["place_from"], found["language"]) == ("улица Бабушкина", "text", "ru")
+    assert (decision["rerouted"], decision["suggested"]) == (False, None)
+    after = await world.only()
+    assert after["messages"][0]["triage"] == found
+    for part in ("status", "organisation", "topic", "place", "urgency", "route"):
+        assert after[part] == before[part]
+    kept = await review(world, message)
+    assert kept["judged"]["topic_id"] == kept["decided"]["topic_id"] == found["topic"]["id"]
+    assert is_machine(kept["judged_by"])
+    assert kept["group_id"] == found["topic"]["group"]["id"]
+    assert kept["organisation_id"] == str(world.organisation)
+
+
+async def test_a_corrected_class_and_place_route_a_case_anew_that_nobody_has_begun(world: World) -> None:
+    await rule(world, "energy", world.other_organisation)
+    message = await judged(world)
+    energy = await topic(world, "energy.01")
+    decision = await decide(world, message, topic_id=energy, municipality=DISTRICT, settlement="Турунтаево")
+    assert decision["rerouted"] is True
+    assert decision["organisation"]["id"] == str(world.other_organisation)
+    assert decision["route"]["reason"].startswith("Правило маршрутизации")
+    assert decision["suggested"] is None
+    assert decision["agreement"] == {
+        "need": True, "group": False, "topic": False, "place": False, "urgency": None, "owner": None,
+    }  # fmt: skip
+    case = await world.only()
+    assert (case["status"], case["topic"]["id"]) == ("assigned", energy)
+    assert case["organisation"]["id"] == str(world.other_organisation)
+    # Another settlement has other streets.
+    assert case["place"]["municipality"]["oktmo"] == DISTRICT
+    assert (case["place"]["settlement"], case["place"]["street"]) == ("Турунтаево", None)
+    assert case["messages"][0]["triage"]["place_from"] == "person"
+    kinds = [entry["kind"] for entry in case["timeline"]]
+    assert {"topic_changed", "place_changed"} <= set(kinds)
+    hands = await world.ingest.fetch("SELECT kind, to_organisation_id FROM hands ORDER BY at, id")
+    assert [row["kind"] for row in hands] == ["routed", "rerouted"]
+
+
+@pytest.mark.parametrize("why", ["begun", "answering", "placed"])
+async def test_a_case_in_hands_stays_and_the_other_owner_is_shown(world: World, why: str) -> None:
+    message = await judged(world)
+    if why == "begun":
+        assert (await world.move(await world.only(), "in_progress")).status_code == 200
+    elif why == "answering":
+        case = await world.only()
+        assert (await world.post(f"/appeals/{case['id']}/replies", {"text": "Починим"})).status_code == 201
+    else:
+        await decide(world, message, organisation_id=str(world.other_organisation))
+        await decide(world, message, organisation_id=str(world.organisation))
+    await rule(world, "energy", world.other_organisation)
+    decision = await decide(world, message, topic_id=await topic(world, "energy.01"))
+    assert decision["rerouted"] is False
+    assert decision["organisation"]["id"] == str(world.organisation)
+    assert decision["suggested"]["organisation"] == {
+        "id": str(world.other_organisation),
+        "name": "Комитет по строительству",
+    }
+    assert (await world.only())["topic"]["group"]["name"] == "Энергетика"
+
+
+async def test_owner_and_urgency_are_set_by_the_same_call(world: World) -> None:
+    message = await judged(world)
+    decision = await decide(
+        world, message, confirm=True, urgency="high", organisation_id=str(world.other_organisation)
+    )
+    assert decision["agreement"] == {
+        "need": True, "group": True, "topic": True, "place": True, "urgency": False, "owner": False,
+    }  # fmt: skip
+    case = await world.only()
+    assert (case["urgency"], case["organisation"]["id"]) == ("high", str(world.other_organisation))
+    # Four hours for an urgent case, from the moment it was received.
+    assert case["first_response_due_at"] == "2026-03-04T07:01:00Z"
+
+
+async def test_reviewed_again_the_first_judgement_stays_and_the_last_words_stand(world: World) -> None:
+    message = await judged(world)
+    energy, signs = await topic(world, "energy.01"), await topic(world, "roads.02")
+    await decide(world, message, topic_id=energy, municipality=DISTRICT)
+    machine = (await review(world, message))["judged"]
+    second = world.appeals.token("moderator", subject=SECOND)
+    answer = await world.appeals.client.post(
+        f"/api/v1/messages/{message}/triage",
+        json={"needs_answer": True, "topic_id": signs, "urgency": "high"},
+        headers={"Authorization": f"Bearer {second}", "If-Match": '"2"'},
+    )
+    assert answer.status_code == 200, answer.text
+    assert (answer.headers["ETag"], answer.json()["triage"]["version"]) == ('"3"', 3)
+    kept = await review(world, message)
+    assert kept["judged"] == machine
+    assert (kept["reviewed_by"], kept["agrees_topic"], kept["agrees_group"]) == (SECOND, False, True)
+    assert (kept["decided"]["topic_id"], kept["decided"]["place"]["municipality"]) == (signs, DISTRICT)
+    assert answer.json()["triage"]["judged_by"] == SECOND
+    assert answer.json()["triage"]["place"]["municipality"]["oktmo"] == DISTRICT
+    # The same words again change nothing.
+    await decide(world, message, topic_id=signs, urgency="high")
+    again = await review(world, message)
+    for changing in ("reviewed_by", "updated_at"):
+        again.pop(changing)
+        kept.pop(changing)
+    assert again == kept
+
+
+async def test_no_ends_a_case_that_nobody_has_begun(world: World) -> None:
+    message = await judged(world)
+    decision = await decide(world, message, needs_answer=False, type="chatter")
+    assert decision["appeal_status"] == "not_required"
+    assert (decision["triage"]["topic"], decision["triage"]["place"]) == (None, None)
+    assert decision["agreement"]["need"] is False
+    # Who takes it back gets the class that was judged at first.
+    back = await decide(world, message, confirm=True)
+    assert (back["appeal_status"], back["triage"]["topic"]["group"]["name"]) == ("assigned", "Дороги")
+    assert back["agreement"] | {"owner": None} == {
+        "need": True, "group": True, "topic": True, "place": True, "urgency": True, "owner": None,
+    }  # fmt: skip
+    assert (await world.move(await world.only(), "in_progress")).status_code == 200
+    answer = await world.post(f"/messages/{message}/triage", {"needs_answer": False})
+    assert answer.status_code == 409, answer.text
+    assert (await review(world, message))["decided"]["needs_answer"] == "yes"
+
+
+async def test_a_case_lives_while_another_message_of_it_needs_an_answer(world: World) -> None:
+    first = await judged(world)
+    second = await world.writes("И когда починят мост?", at=WEDNESDAY + timedelta(minutes=5))
+    assert (await decide(world, second, needs_answer=False))["appeal_status"] == "assigned"
+    assert (await decide(world, first, needs_answer=False))["appeal_status"] == "not_required"
+
+
+async def test_an_unclear_message_gets_class_place_and_owner_at_once(world: World) -> None:
+    await rule(world, "education", world.other_organisation)
+    message = await world.writes(UNCLEAR)
+    assert (await world.only())["status"] == "triage"
+    decision = await decide(world, message, topic_id=await topic(world, "education"), municipality=CITY)
+    assert (decision["appeal_status"], decision["agreement"]["need"]) == ("assigned", None)
+    assert decision["organisation"]["id"] == str(world.other_organisation)
+    case = await world.only()
+    assert (case["topic"]["name"], case["place"]["municipality"]["oktmo"]) == ("Образование", CITY)
+
+
+async def test_an_owner_named_for_a_new_case_is_the_first_to_hear_of_it(world: World) -> None:
+    thanks = await world.writes("Спасибо большое")
+    decision = await decide(world, thanks, type="request", organisation_id=str(world.other_organisation))
+    assert decision["organisation"]["id"] == str(world.other_organisation)
+    assert decision["agreement"] == dict.fromkeys(decision["agreement"]) | {"need": False}
+    told = await world.events("appeal.assigned", "appeal.moved")
+    assert {event["organisation_id"] for event in told} == {world.other_organisation}
+    assert (await world.only())["handovers"] == 0
+
+
+async def test_what_no_machine_judged_is_decided_all_the_same(world: World) -> None:
+    message = await world.insert_message(QUESTION, history=True)
+    await world.work()
+    decision = await decide(world, message, confirm=True)
+    assert decision["appeal_status"] == "assigned"
+    assert set(decision["agreement"].values()) == {None}
+    assert (await review(world, message))["judged_by"] == "nobody"
+
+
+async def test_a_case_without_messages_is_classified_by_itself(world: World) -> None:
+    await rule(world, "energy", world.other_organisation)
+    called = await world.post("/appeals", {"text": "По телефону", "municipality": CITY, "street": "улица Кирова"})
+    assert called.status_code == 201, called.text
+    case = called.json()
+    assert (case["status"], case["organisation"]) == ("triage", None)
+    assert (case["place"]["municipality"]["oktmo"], case["place"]["street"]) == (CITY, "улица Кирова")
+    path = f"/appeals/{case['id']}/triage"
+    energy = await topic(world, "energy.01")
+    answer = await world.post(path, {"topic_id": energy, "urgency": "high", "house": "3"})
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["status"], found["urgency"], found["topic"]["id"]) == ("assigned", "high", energy)
+    assert found["organisation"]["id"] == str(world.other_organisation)
+    assert (found["place"]["street"], found["place"]["house"]) == ("улица Кирова", "3")
+    for body, pointer in (
+        ({"needs_answer": True}, "/needs_answer"),
+        ({"topic_id": str(uuid4())}, "/topic_id"),
+        ({"no_place": True, "house": "1"}, "/house"),
+    ):
+        refused(await world.post(path, body), pointer)
+    message = await judged(world)
+    (with_words,) = await world.all(network="vk")
+    conflict = await world.post(f"/appeals/{with_words['id']}/triage", {"urgency": "high"})
+    assert (conflict.status_code, conflict.json()["message_id"]) == (409, str(message))
+    assert (await world.post(f"/appeals/{uuid4()}/triage", {"urgency": "high"})).status_code == 404
+
+
+WRONG: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, ["/needs_answer"]),
+    ({"needs_answer": True, "colour": "red"}, ["/colour"]),
+    ({"needs_answer": True, "type": "spam"}, ["/type"]),
+    ({"needs_answer": False, "type": "complaint"}, ["/type"]),
+    ({"needs_answer": False, "urgency": "high", "house": "1"}, ["/urgency", "/house"]),
+    ({"needs_answer": False, "topic_id": str(uuid4())}, ["/topic_id"]),
+    ({"needs_answer": True, "topic_id": str(uuid4())}, ["/topic_id"]),
+    ({"needs_answer": True, "organisation_id": str(uuid4())}, ["/organisation_id"]),
+    ({"needs_answer": True, "municipality": "99999999"}, ["/municipality"]),
+    ({"needs_answer": True, "municipality": "Улан-Удэ"}, ["/municipality"]),
+    ({"needs_answer": True, "street": " "}, ["/street"]),
+    ({"needs_answer": True, "no_place": True, "street": "Ленина"}, ["/street"]),
+]
+
+
+async def test_a_wrong_decision_changes_nothing(world: World) -> None:
+    message = await judged(world)
+    before = await world.only()
+    for body, pointers in WRONG:
+        refused(await world.post(f"/messages/{message}/triage", body), *pointers)
+    assert await world.only() == before
+    assert await world.ingest.fetchval("SELECT count(*) FROM reviews") == 0
+
+
+async def test_two_moderators_at_once_the_second_is_told_of_the_first(world: World) -> None:
+    energy, signs = await topic(world, "energy.01"), await topic(world, "roads.02")
+    bodies = {
+        CENTRE_SUBJECT: {"needs_answer": True, "topic_id": energy, "urgency": "high"},
+        SECOND: {"needs_answer": True, "topic_id": signs, "municipality": DISTRICT},
+    }
+    # Half of them have no case yet: both would open one. Half name the version that they saw.
+    for attempt in range(15):
+        text = QUESTION if attempt % 2 else "Спасибо большое"
+        message = await world.writes(text, author=f"a{attempt}", thread=f"vk:-101_{attempt}")
+        seen = {"If_Match": '"1"'} if attempt % 4 > 1 else {}
+        path = f"/messages/{message}/triage"
+        answers = await asyncio.gather(
+            *(send(world, path, body, subject=subject, **seen) for subject, body in bodies.items())
+        )
+        won, lost = sorted(answers, key=lambda answer: answer.status_code)
+        assert (won.status_code, lost.status_code) == (200, 412 if seen else 409), (won.text, lost.text)
+        kept = await review(world, message)
+        stands = bodies[kept["reviewed_by"]]
+        named = lost.json()["decision"]
+        assert (named["by"], named["version"]) == (kept["reviewed_by"], won.json()["triage"]["version"])
+        assert named["decided"]["topic_id"] == kept["decided"]["topic_id"] == stands["topic_id"]
+        row = await world.ingest.fetchrow(
+            "SELECT judged_by, topic_id, version FROM triage WHERE message_id = $1", message
+        )
+        assert dict(row) == {
+            "judged_by": kept["reviewed_by"], "topic_id": UUID(str(stands["topic_id"])), "version": 2,
+        }  # fmt: skip
+        # Who has read the first decision may decide otherwise.
+        loser = next(subject for subject in bodies if subject != kept["reviewed_by"])
+        again = await send(world, path, bodies[loser], subject=loser, If_Match=f'"{named["version"]}"')
+        assert again.status_code == 200, again.text
+
+
+async def test_second_moderator_adds_to_the_first_ones_decision(world: World) -> None:
+    message = await judged(world)
+    energy = await topic(world, "energy.01")
+    await decide(world, message, topic_id=energy)
+    path = f"/messages/{message}/triage"
+    added = await send(world, path, {"needs_answer": True, "urgency": "high"}, subject=SECOND)
+    assert (added.status_code, added.json()["triage"]["topic_id"]) == (200, energy)
+    # Who confirms what they saw must have seen it; a «no» takes all of it back.
+    for body in ({"needs_answer": True, "confirm": True}, {"needs_answer": False}):
+        refused = await send(world, path, body)
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/decided-by-another")
+        assert refused.json()["decision"]["by"] == SECOND
+    assert (await send(world, path, {"needs_answer": True, "confirm": True}, If_Match='"3"')).status_code == 200
+
+
+async def test_two_moderators_of_a_case_without_messages(world: World) -> None:
+    case = (await world.post("/appeals", {"text": "По телефону"})).json()
+    path = f"/appeals/{case['id']}/triage"
+    first = await send(world, path, {"urgency": "high"})
+    assert first.status_code == 200
+    refused = await send(world, path, {"urgency": "normal"}, subject=SECOND)
+    assert (refused.status_code, refused.json()["decision"]["by"]) == (409, CENTRE_SUBJECT)
+    stale = await send(world, path, {"urgency": "normal"}, subject=SECOND, If_Match=f'"{case["version"]}"')
+    assert (stale.status_code, stale.json()["last_change"]["kind"]) == (412, "urgency_changed")
+    seen = first.headers["ETag"]
+    assert (await send(world, path, {"urgency": "normal"}, subject=SECOND, If_Match=seen)).status_code == 200
+
+
+async def test_owner_that_a_colleague_gave_the_appeal_to_is_not_replaced_unseen(world: World) -> None:
+    message = await judged(world)
+    case = await world.only()
+    other, path = str(world.other_organisation), f"/messages/{message}/triage"
+    moved = await send(
+        world, f"/appeals/{case['id']}/moves", {"to": "assigned", "organisation_id": other, "reason": "Их дорога"},
+        subject=SECOND, If_Match=f'"{case["version"]}"',
+    )  # fmt: skip
+    assert moved.status_code == 200, moved.text
+    body = {"needs_answer": True, "organisation_id": str(world.organisation)}
+    refused = await send(world, path, body)
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/decided-by-another")
+    assert (refused.json()["decision"]["by"], refused.json()["decision"]["kind"]) == (SECOND, "assigned")
+    assert (await world.only())["organisation"]["id"] == other
+    assert (await send(world, path, body | {"organisation_id": other})).status_code == 200
+    version = (await send(world, path, {"needs_answer": True})).json()["triage"]["version"]
+    assert (await send(world, path, body, If_Match=f'"{version}"')).status_code == 200
+    assert (await world.only())["organisation"]["id"] == str(world.organisation)
+
+
+async def test_a_machine_that_was_reading_meanwhile_does_not_undo_a_decision(world: World) -> None:
+    message = await judged(world)
+    row = await world.ingest.fetchrow("SELECT * FROM triage WHERE message_id = $1", message)
+    machine = dict(row) | {"top3": [], "urgency": "normal"}
+    decision = await decide(world, message, urgency="high")
+    async with world.appeals.service.database.write() as session:
+        await store.store(session, {message: machine})
+    assert (await world.only())["messages"][0]["triage"] == decision["triage"]
+
+
+async def test_reviews_are_listed_for_the_centre_and_for_each_organisation(world: World) -> None:
+    ok_page = next(page for page in world.pages if page != world.page)
+    right = await judged(world, author="a")
+    wrong = await judged(world, author="b", page=ok_page, thread="ok:1")
+    await decide(world, right, confirm=True)
+    await decide(world, wrong, topic_id=await topic(world, "energy.01"))
+
+    async def listed(**query: Any) -> list[str]:
+        answer = await world.get("/reviews", **query)
+        assert answer.status_code == 200, answer.text
+        return [item["message_id"] for item in answer.json()["items"]]
+
+    assert await listed() == [str(wrong), str(right)]
+    assert await listed(corrected="true") == [str(wrong)]
+    assert await listed(corrected="false") == [str(right)]
+    assert await listed(group_id=await topic(world, "energy")) == [str(wrong)]
+    assert await listed(role="executor", org=world.organisation) == [str(right)]
+    assert await listed(role="executor", org=world.other_organisation) == [str(wrong)]
+    first = (await world.get("/reviews", limit=1)).json()
+    assert await listed(limit=1, cursor=first["next_cursor"]) == [str(right)]
+    (item,) = first["items"]
+    assert (item["judged"]["topic"]["group"]["name"], item["decided"]["topic"]["group"]["name"]) == (
+        "Дороги",
+        "Энергетика",
+    )
+    assert item["judged"]["place"]["municipality"]["oktmo"] == CITY
+    assert (item["decided"]["place"], item["reviewed_by"]) == (None, CENTRE_SUBJECT)
+
+
+async def test_a_review_goes_along_with_its_case(world: World) -> None:
+    message = await judged(world)
+    decided = await decide(world, message, confirm=True)
+    no_case = await world.writes("Спасибо за новый сквер!", author="vera")
+    await decide(world, no_case, needs_answer=False)
+
+    async def seen_by(organisation: UUID) -> list[str]:
+        items = (await world.get("/reviews", role="executor", org=organisation)).json()["items"]
+        return [item["message_id"] for item in items]
+
+    assert await seen_by(world.organisation) == [str(no_case), str(message)]
+    case = await world.case(decided["appeal_id"])
+    moved = await world.move(case, "assigned", organisation_id=str(world.other_organisation), reason="Не наше")
+    assert moved.status_code == 200, moved.text
+    assert await seen_by(world.organisation) == [str(no_case)]
+    assert await seen_by(world.other_organisation) == [str(message)]
+    await decide(world, message, urgency="high")
+    assert await seen_by(world.other_organisation) == [str(message)]
+    # Nobody has the case: whose page it is looks at it.
+    back = await world.move(await world.case(case["id"]), "triage", reason="И не их")
+    assert back.status_code == 200, back.text
+    assert await seen_by(world.other_organisation) == []
+    assert await seen_by(world.organisation) == [str(no_case), str(message)]
+
+
+async def test_a_review_leaves_its_trail(world: World) -> None:
+    message = await judged(world)
+    await decide(world, message, topic_id=await topic(world, "energy.01"))
+    rows = await world.ingest.fetch(
+        """SELECT subject_kind, actor, organisation_id FROM audit
+           WHERE subject_id = $1 OR subject_kind = 'appeals' ORDER BY subject_kind""",
+        str(message),
+    )
+    assert {row["subject_kind"] for row in rows} == {"appeals", "reviews", "triage"}
+    assert {row["actor"] for row in rows} == {CENTRE_SUBJECT}
+
+
+async def _unsure(world: World, *, confidence: float = 0.4) -> UUID:
+    """A message whose case waits because its topic, which a rule goes by, was read so unsurely."""
+    await rule(world, "roads.01", world.other_organisation)
+    message = await judged(world)
+    await execute(world, "UPDATE triage SET topic_confidence = $1", confidence)
+    await execute(
+        world,
+        """UPDATE appeals SET status = 'triage', organisation_id = NULL, assigned_at = NULL,
+           first_response_due_at = NULL, resolution_due_at = NULL, deadline = NULL, route = $1::text::jsonb""",
+        json.dumps(
+            {
+                "reason": "Тема определена неуверенно (40%); решает модератор",
+                "rule_id": None, "confidence": confidence, "suggestions": [],
+                "suggested_organisation_id": str(world.organisation),
+                "topic": {"id": await topic(world, "roads.01"), "confidence": confidence, "top3": []},
+            }
+        ),
+    )  # fmt: skip
+    await execute(world, "DELETE FROM hands")
+    return message
+
+
+@pytest.mark.parametrize("said", ["confirm", "topic", "both"])
+async def test_a_topic_that_a_person_names_or_confirms_is_sure(world: World, said: str) -> None:
+    message = await _unsure(world)
+    body: dict[str, Any] = {"confirm": True} if said != "topic" else {}
+    if said != "confirm":
+        body["topic_id"] = await topic(world, "roads.01")
+    decision = await decide(world, message, **body)
+    assert decision["appeal_status"] == "assigned"
+    assert decision["organisation"]["id"] == str(world.other_organisation)
+    assert decision["triage"]["topic_confidence"] == 1.0
+    # Another was suggested than got it: who confirmed has said nothing about that.
+    kept = await review(world, message)
+    assert kept["decided"].get("organisation_id") is None
+    assert (kept["agrees_owner"], kept["agrees_topic"]) == (None, True)
+
+
+async def test_the_owner_that_was_suggested_is_agreed_with_when_it_gets_the_case(world: World) -> None:
+    message = await _unsure(world)
+    await execute(
+        world,
+        "UPDATE appeals SET route = jsonb_set(route, '{suggested_organisation_id}', to_jsonb($1::text))",
+        str(world.other_organisation),
+    )
+    await decide(world, message, confirm=True)
+    assert (await review(world, message))["agrees_owner"] is True
+
+
+async def test_a_need_alone_leaves_an_unsure_topic_unsure_and_a_persons_topic_stays_sure(world: World) -> None:
+    message = await _unsure(world)
+    assert (await decide(world, message))["appeal_status"] == "triage"
+    signs, pits = await topic(world, "roads.02"), await topic(world, "roads.01")
+    # Back at the topic that was read: now a person says so.
+    await decide(world, message, topic_id=signs, organisation_id=str(world.organisation))
+    await decide(world, message, topic_id=pits)
+    route = json.loads(await world.ingest.fetchval("SELECT route::text FROM appeals"))
+    assert route["topic"] == {"id": pits, "confidence": 1.0, "top3": []}
+
+
+async def test_a_case_that_needs_an_answer_after_all_and_has_nobody_to_give_it_waits(world: World) -> None:
+    message = await _unsure(world)
+    assert (await decide(world, message, needs_answer=False))["appeal_status"] == "not_required"
+    assert (await decide(world, message))["appeal_status"] == "triage"
+    assert (await world.only())["status"] == "triage"
+    assert (await decide(world, message, confirm=True))["appeal_status"] == "assigned"
+
+
+async def test_a_correction_keeps_who_gave_the_case_back(world: World) -> None:
+    message = await judged(world)
+    case = await world.only()
+    back = await world.post(
+        f"/appeals/{case['id']}/moves", {"to": "triage", "reason": "Не наша дорога"}, role="executor",
+        org=world.organisation, If_Match="*",
+    )  # fmt: skip
+    assert back.status_code == 200, back.text
+    # The rules would send it where it came from: who confirms the class has not said that.
+    decision = await decide(world, message, confirm=True)
+    assert (decision["appeal_status"], decision["organisation"]) == ("triage", None)
+    kept = await world.only()
+    assert (kept["route"]["returned_by"], kept["route"]["return_reason"]) == (
+        str(world.organisation),
+        "Не наша дорога",
+    )
+    assert kept["route"]["suggested_organisation_id"] is None
+    assert (await review(world, message))["agrees_owner"] is None
+    given = await decide(world, message, organisation_id=str(world.other_organisation))
+    assert given["appeal_status"] == "assigned"
+    # From one organisation to another, by way of the centre.
+    assert (await world.only())["handovers"] == 1
+    # A person may give it back to them, by name.
+    again = await decide(world, message, organisation_id=str(world.organisation))
+    assert again["organisation"]["id"] == str(world.organisation)
+
+
+async def test_a_case_that_was_given_back_goes_where_a_corrected_class_sends_it(world: World) -> None:
+    message = await judged(world)
+    await rule(world, "energy", world.other_organisation)
+    case = await world.only()
+    await world.move(case, "triage", reason="Уточняем")
+    decision = await decide(world, message, topic_id=await topic(world, "energy.01"))
+    assert decision["organisation"]["id"] == str(world.other_organisation)
+
+
+async def test_the_owner_named_with_a_further_message_is_the_first_to_hear_of_the_case(world: World) -> None:
+    await world.writes(UNCLEAR)
+    thanks = await world.writes("Спасибо большое", author="anna", history=True)
+    decision = await decide(world, thanks, type="request", organisation_id=str(world.other_organisation))
+    case = await world.only()
+    assert decision["appeal_id"] == case["id"]
+    assert case["organisation"]["id"] == str(world.other_organisation)
+    told = await world.events("appeal.assigned", "appeal.moved")
+    assert {event["organisation_id"] for event in told} == {world.other_organisation}
+    assert (case["handovers"], [hand["kind"] for hand in case["hands"]]) == (0, ["assigned"])

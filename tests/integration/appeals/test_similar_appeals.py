@@ -1,0 +1,203 @@
+"""Cases like one: found within what the caller may see, with the reasons; at the same cost among a million."""
+
+import re
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event, select, text
+from sqlalchemy.dialects import postgresql
+
+from services.appeals.incidents import similar_appeals
+from services.appeals.incidents.clustering import Gathering
+from services.appeals.settings import settings
+from shared.auth.callers import Caller, Right, Role
+from shared.database.sessions import Database
+from shared.tables.appeals import Appeal
+from tests.conftest import TestDatabase
+from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.support.service_under_test import insert_organisation
+
+TROUBLE = "На улице Школьной в Кабанске третий день нет горячей воды, когда дадут?"
+
+
+async def like(world: World, appeal_id: str, **query: Any) -> dict[str, dict[str, Any]]:
+    """The cases like this one, by id."""
+    answer = await world.get(f"/appeals/{appeal_id}/similar", **query)
+    assert answer.status_code == 200, answer.text
+    return {item["appeal_id"]: item for item in answer.json()["items"]}
+
+
+async def case_of(world: World, said: str, **details: Any) -> str:
+    message_id = await world.writes(said, **details)
+    return str(
+        await world.ingest.fetchval("SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message_id)
+    )
+
+
+async def test_the_same_person_and_neighbours_are_told_apart(world: World) -> None:
+    other_page = next(page for page, kept in world.pages.items() if kept[0] == world.other_organisation)
+    asked = await case_of(world, TROUBLE, author="anna", thread="vk:-101_1")
+    again = await case_of(
+        world, "Горячей воды на Школьной в Кабанске так и нет", author="anna", thread="vk:-101_2",
+        at=WEDNESDAY + timedelta(days=2),
+    )  # fmt: skip
+    neighbour = await case_of(
+        world, "Кабанск, ул. Школьная, нет горячей воды", author="boris", thread="vk:-101_3",
+        at=WEDNESDAY + timedelta(minutes=12),
+    )  # fmt: skip
+    elsewhere = await case_of(
+        world, TROUBLE, author="ok-77", thread="ok:202_1", page=other_page, at=WEDNESDAY + timedelta(hours=3)
+    )
+    stranger = await case_of(world, "Когда починят светофор на Гагарина?", author="vera", thread="vk:-101_4")
+    old = await case_of(world, TROUBLE, author="gleb", thread="vk:-101_5", at=WEDNESDAY - timedelta(days=30))
+    found = await like(world, asked)
+    assert set(found) == {again, neighbour}, "of the case's own organisation, within the window"
+    assert (found[again]["same_person"], found[neighbour]["same_person"]) == ("author", None)
+    assert {"та же улица", "12 минут"} <= set(found[neighbour]["why"])
+    everywhere = await like(world, asked, anywhere=True)
+    assert set(everywhere) == {again, neighbour, elsewhere}
+    assert next(iter(everywhere)) == elsewhere
+    assert (everywhere[elsewhere]["same_person"], everywhere[elsewhere]["why"][0]) == ("probably", "тот же текст")
+    assert old in await like(world, asked, days=40)
+    assert stranger not in await like(world, asked, days=90, anywhere=True)
+    # Staff never see another organisation's, whatever they ask.
+    staff = {"role": "executor", "org": world.organisation, "anywhere": True}
+    assert set(await like(world, asked, **staff)) == {again, neighbour}
+    assert (
+        await world.get(f"/appeals/{elsewhere}/similar", role="executor", org=world.organisation)
+    ).status_code == 404
+
+
+MILLION = 1_000_000
+DIALECT: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
+# Two years of a large region, at random: the places and topics of the real tables, words from a few hundred.
+FILL = """
+INSERT INTO appeals (id, version, status, urgency, organisation_id, topic_id, municipality, settlement, street,
+    fault, language, handovers, returns, network, thread_key, author_key, text, written_at, opened_at, route,
+    created_at, updated_at)
+SELECT gen_random_uuid(), 1, 'answered', 'normal',
+    organisations[1 + floor(random() * array_length(organisations, 1))::int],
+    topics[1 + floor(random() * array_length(topics, 1))::int],
+    places[1 + floor(random() * array_length(places, 1))::int],
+    'Посёлок ' || (n % 40), 'Улица ' || (n % 300),
+    CASE WHEN n % 20 = 0 THEN (ARRAY['power', 'water', 'heat'])[1 + n % 3] END,
+    'ru', 0, 0, (ARRAY['vk', 'ok'])[1 + n % 2], 'vk:' || n, 'author:' || (n % 200000),
+    'Обращаюсь по поводу ' || md5((n % 500)::text) || ' на нашей улице, дом ' || n,
+    moment, moment, '{"reason": "", "rule_id": null, "confidence": 1}', moment, moment
+FROM (SELECT array_agg(id) AS organisations FROM organisations) AS o,
+     (SELECT array_agg(id) AS topics FROM topics) AS t,
+     (SELECT array_agg(oktmo) AS places FROM municipalities) AS p,
+     (SELECT n, $1::timestamptz - random() * interval '30 days' AS moment
+      FROM generate_series(1, $2::int) AS n) AS s
+"""
+
+
+@pytest.fixture
+async def million(database: TestDatabase) -> AsyncIterator[Database]:
+    """A million cases of the last thirty days."""
+    for number in range(200):
+        await insert_organisation(database, name=f"Организация {number}")
+    connection = await database.connect()
+    await connection.execute("SELECT setseed(0.42)")
+    await connection.execute(FILL, WEDNESDAY, MILLION, timeout=900)
+    await connection.execute("VACUUM ANALYZE appeals", timeout=300)
+    await connection.close()
+    pool = Database(database.url("appeals"), 2, name="test")
+    yield pool
+    await pool.close()
+
+
+MODERATOR = Caller("test", "Test", Role.MODERATOR, None, right=Right.APPEALS_READ)
+
+
+async def explained(pool: Database, query: Any) -> tuple[int, str]:
+    """Buffers that a query touches, and its plan."""
+    compiled = str(query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
+    async with pool.read() as session:
+        rows = await session.execute(text("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + compiled.replace(":", r"\:")))
+    plan = "\n".join(row[0] for row in rows)
+    first = next(line for line in plan.splitlines() if "Buffers:" in line)
+    return sum(int(count) for count in re.findall(r"(?:hit|read)=(\d+)", first)), plan
+
+
+@contextmanager
+def statements(pool: Database) -> Iterator[list[str]]:
+    """Every statement that this pool is sent."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        sent.append(statement)
+
+    event.listen(pool.engine.sync_engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(pool.engine.sync_engine, "before_cursor_execute", note)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_500)
+async def test_among_a_million_a_question_reads_few_hundred_and_gathering_no_more(
+    million: Database, keys_dir: Path
+) -> None:
+    async with million.read() as session:
+        ids = list(await session.scalars(select(Appeal.id).order_by(Appeal.id).limit(60)))
+        asked = list(await session.scalars(select(Appeal).where(Appeal.id.in_(ids[:10]))))
+    for case in asked:
+        buffers, plan = await explained(million, similar_appeals.candidates(case, timedelta(days=14)))
+        assert "Seq Scan" not in plan, plan
+        assert buffers < 3_000, plan
+        for index in ("author_key_opened_at", "words", "street", "municipality_opened_at", "topic_id_opened_at"):
+            assert f"ix_appeals_{index}" in plan, f"{index} is not used:\n{plan}"
+    took = []
+    for case_id in ids:
+        started = time.perf_counter()
+        async with million.read() as session:
+            found, read = await similar_appeals.like(session, MODERATOR, case_id, days=14, anywhere=True)
+        took.append(time.perf_counter() - started)
+        assert read <= similar_appeals.MOST
+        assert all(one.likeness.score >= 0 for one in found)
+    p95 = statistics.quantiles(took, n=20)[-1]
+    sys.stdout.write(f"similar among a million: p95 {p95 * 1000:.0f} ms\n")
+    await check_gathering(million)
+
+
+async def check_gathering(million: Database) -> None:
+    """A batch of 500 takes as many statements as one of 5, and no statement walks the table."""
+    async with million.read() as session:
+        last = list(await session.scalars(select(Appeal.id).order_by(Appeal.opened_at.desc()).limit(500)))
+    counts: dict[int, int] = {}
+    seconds: dict[int, float] = {}
+    for size in (5, 500, 500):
+        with statements(million) as sent:
+            started = time.perf_counter()
+            async with million.write() as session:
+                await Gathering(session, settings()).run(last[:size])
+                await session.rollback()
+            seconds[size] = time.perf_counter() - started
+        opened = sum("INSERT INTO incidents" in statement for statement in sent)
+        counts[size] = len(sent)
+        assert opened == 0, "cases at random are no burst"
+    sys.stdout.write(f"gathering: {500 / seconds[500]:.0f} cases a second\n")
+    assert counts[500] <= counts[5] + 2
+
+
+def test_ids_of_candidates_are_few() -> None:
+    asked = Appeal(
+        id=UUID(int=1), text="нет света", opened_at=WEDNESDAY, author_key="a", municipality="81624000",
+        street="Школьная", fault="power", organisation_id=UUID(int=2), topic_id=UUID(int=3),
+    )  # fmt: skip
+    query = str(
+        similar_appeals.candidates(asked, timedelta(days=14)).compile(
+            dialect=DIALECT, compile_kwargs={"literal_binds": True}
+        )
+    )
+    limits = [int(found) for found in re.findall(r"LIMIT (\d+)", query)]
+    assert limits[-1] == similar_appeals.MOST
+    assert sum(limits[:-1]) <= similar_appeals.MOST

@@ -1,0 +1,87 @@
+"""The classifier as people and systems read it."""
+
+from typing import Any
+from uuid import uuid4
+
+from tests.integration.appeals.conftest import World
+from tests.integration.appeals.test_appeal_matching import QUESTION
+
+
+async def topics(world: World, **query: Any) -> list[dict[str, Any]]:
+    """All pages of the list."""
+    found: list[dict[str, Any]] = []
+    while True:
+        answer = await world.get("/topics", **query)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        found += page["items"]
+        if page["next_cursor"] is None:
+            return found
+        query["cursor"] = page["next_cursor"]
+
+
+async def test_groups_topics_and_what_is_of_a_group(world: World) -> None:
+    groups = await topics(world)
+    assert len(groups) == 26
+    assert {found["level"] for found in groups} == {"group"}
+    below = await topics(world, level="topic", limit=200)
+    assert len(below) > 300
+    assert [found["position"] for found in below] == sorted(found["position"] for found in below)
+    roads = next(found for found in groups if found["code"] == "roads")
+    of_roads = await topics(world, group_id=roads["id"])
+    assert of_roads == [found for found in below if found["group"] == {"id": roads["id"], "name": "Дороги"}]
+    assert (await topics(world, group_id=roads["id"], level="all"))[0] == roads
+    assert len(await topics(world, level="all", limit=200)) == len(groups) + len(below)
+
+
+async def test_a_topic_is_found_by_any_of_its_names(world: World) -> None:
+    details = (await world.get(f"/topics/{(await topics(world, q='чипы СОБАКАМ'))[0]['id']}")).json()
+    assert details["group"]["name"] == "Безопасность и правопорядок"
+    assert details["classifier"] == "2026-1"
+    assert "чипы собакам" in details["aliases"]
+    assert details["contains"]
+    assert details["not_with"]
+    assert details["active"] is True
+    by_e, by_yo = await topics(world, q="молодежная"), await topics(world, q="МОЛОДЁЖНАЯ")
+    assert by_e == by_yo
+    assert by_e[0]["level"] == "group"
+    assert await topics(world, q="нет такой темы") == []
+    assert (await world.get(f"/topics/{uuid4()}")).status_code == 404
+    assert (await world.get("/topics", q="")).status_code == 422
+
+
+async def test_a_search_is_paged_like_the_list(world: World) -> None:
+    whole = await topics(world, q="до", limit=200)
+    assert len(whole) > 5
+    assert await topics(world, q="до", limit=3) == whole
+
+
+async def test_a_case_shows_its_topic_within_its_group_and_is_found_by_both(world: World) -> None:
+    await world.writes(QUESTION)
+    roads = next(found for found in await topics(world) if found["code"] == "roads")
+    below = (await topics(world, group_id=roads["id"]))[0]
+    connection = await world.database.connect("appeals")
+    try:
+        await connection.execute("UPDATE appeals SET topic_id = $1, municipality = '81701000'", below["id"])
+        await connection.execute("UPDATE appeals SET settlement = 'Забайкальский', street = NULL, fault = 'power'")
+    finally:
+        await connection.close()
+    case = await world.only()
+    assert case["topic"] == {"id": below["id"], "name": below["name"], "group": below["group"]}
+    assert case["place"]["municipality"]["oktmo"] == "81701000"
+    assert case["place"]["municipality"]["name"]
+    assert (case["place"]["settlement"], case["place"]["street"]) == ("Забайкальский", None)
+    assert (case["fault"], case["language"], case["incident_id"]) == ("power", "ru", None)
+    other = next(found for found in await topics(world) if found["code"] == "energy")
+    for found, query in (
+        (1, {"topic_id": roads["id"]}),
+        (1, {"topic_id": below["id"]}),
+        (0, {"topic_id": other["id"]}),
+        (1, {"municipality": "81701000", "settlement": "Забайкальский", "language": "ru", "fault": "power"}),
+        (0, {"municipality": "81720000"}),
+        (0, {"settlement": "Кабанск"}),
+        (0, {"language": "bxr"}),
+        (0, {"fault": "water"}),
+    ):
+        assert len(await world.all(**query)) == found, query
+        assert (await world.get("/appeals/counts", **query)).json()["total"] == found, query

@@ -1,0 +1,70 @@
+"""`gospablik audit verify`, and what commands leave in the trail."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import TestDatabase
+from tests.integration.audit.conftest import change, trail
+from tests.support.service_under_test import ServiceUnderTest, environment
+
+
+async def gospablik(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "cli.main", *arguments],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+async def test_a_changed_row_is_named_at_the_command_line(
+    registry: ServiceUnderTest, database: TestDatabase, tmp_path: Path
+) -> None:
+    # Any service's role may read the trail.
+    environ = {"GOSPABLIK_DATABASE_URL": database.url("metrics")}
+    empty = await gospablik(environ, "audit", "verify")
+    assert (empty.returncode, empty.stdout) == (0, "the trail is empty\n"), empty.stderr
+    for number in range(3):
+        await change(registry, number)
+    assert len(await trail(registry)) == 3
+    good = await gospablik(environ, "audit", "verify")
+    assert good.returncode == 0, good.stderr
+    head = good.stdout.strip().removeprefix("the chain holds, head ")
+    assert head.startswith("3:")
+
+    connection = await database.connect()
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute("UPDATE audit SET actor = 'somebody else' WHERE position = 2")
+        bad = await gospablik(environ, "audit", "verify")
+        assert bad.returncode == 1
+        assert "position 2:" in bad.stderr
+        await connection.execute("DELETE FROM audit WHERE position > 1")
+    finally:
+        await connection.close()
+    cut = await gospablik(environ, "audit", "verify", "--noted", head)
+    assert cut.returncode == 1
+    assert "position 2: the row is missing" in cut.stderr
+    malformed = await gospablik(environ, "audit", "verify", "--noted", "3:ab")
+    assert malformed.returncode == 2
+    unset = {"GOSPABLIK_DATABASE_URL": "", "GOSPABLIK_DATA_DIR": str(tmp_path)}
+    nowhere = await gospablik(unset, "audit", "verify")
+    assert nowhere.returncode == 2
+    assert "GOSPABLIK_DATABASE_URL" in nowhere.stderr
+
+
+async def test_what_an_operator_does_at_the_machine_is_recorded(
+    registry: ServiceUnderTest, database: TestDatabase, keys_dir: Path
+) -> None:
+    environ = environment("registry", database, keys_dir)
+    made = await gospablik(environ, "add-person", "first", "--name", "Татьяна Иванова", "--role", "operations")
+    assert made.returncode == 0, made.stderr
+    (row,) = await trail(registry, action="gospablik add-person")
+    assert (row["actor"], row["subject_kind"], row["before"]) == (f"operator:{os.getuid()}", "people", None)
+    assert row["after"]["role"] == "operations"
+    assert "Иванова" not in str(row)

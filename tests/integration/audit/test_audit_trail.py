@@ -1,0 +1,251 @@
+"""What a change leaves in the trail, who reads it, and that nothing in it speaks of a person in words."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy import update
+
+from services.registry.access import people
+from shared.audit import recorder
+from shared.database.sessions import WriteSession
+from shared.tables.registry import Organisation
+from tests.conftest import TestDatabase
+from tests.integration.audit.conftest import change, trail
+from tests.support.service_under_test import CENTRE_SUBJECT, ServiceUnderTest, insert_organisation, insert_page
+
+PERSON = {"username": "t.ivanova", "full_name": "Татьяна Иванова", "password": "correct horse 9"}
+
+
+async def call(registry: ServiceUnderTest, method: str, path: str, role: str, **options: Any) -> dict[str, Any]:
+    headers = registry.headers(role, **{"If-Match": "*", **options.pop("headers", {})})
+    answer = await registry.client.request(method, f"/api/v1{path}", headers=headers, **options)
+    assert answer.status_code < 300, answer.text
+    found: dict[str, Any] = answer.json() if answer.content else {}
+    return found
+
+
+async def test_a_change_says_who_what_before_and_after_and_from_where(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    organisation_id = await insert_organisation(database)
+    page_id = await insert_page(database, organisation_id)
+    headers = {"X-Forwarded-For": "198.51.100.9, 192.0.2.7", "X-Request-Id": "request-1"}
+    await call(registry, "PATCH", f"/pages/{page_id}", "moderator", json={"active": False}, headers=headers)
+    (row,) = [row for row in await trail(registry, subject_id=str(page_id)) if row["subject_kind"] == "pages"]
+    assert row["actor"] == CENTRE_SUBJECT
+    assert (row["action"], row["service"]) == ("registry_patch_page", "registry")
+    assert row["organisation_id"] == str(organisation_id)
+    assert (row["request_id"], row["came_from"]) == ("request-1", "192.0.2.7")
+    assert row["before"] == {"active": True, "version": 1}
+    assert row["after"] == {"active": False, "version": 2}
+    assert (row["position"], len(row["chain"])) == (1, 64)
+
+
+async def test_a_change_that_is_refused_leaves_nothing(registry: ServiceUnderTest) -> None:
+    body = {"name": "Школа", "kind": "institution", "municipality": "00000000"}
+    answer = await registry.client.post("/api/v1/organisations", json=body, headers=registry.headers("moderator"))
+    assert answer.status_code == 422
+    assert await trail(registry) == []
+
+
+async def test_an_address_that_is_none_is_not_believed(registry: ServiceUnderTest) -> None:
+    body = {"name": "Школа", "kind": "institution"}
+    headers = {"X-Forwarded-For": "T. Ivanova"}
+    await call(registry, "POST", "/organisations", "moderator", json=body, headers=headers)
+    assert {row["came_from"] for row in await trail(registry)} == {"127.0.0.1"}
+
+
+async def test_nothing_readable_of_names_words_and_secrets_stays(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    organisation_id = await insert_organisation(database)
+    new = {**PERSON, "role": "executor", "organisation_id": str(organisation_id)}
+    person = await call(registry, "POST", "/people", "operations", json=new)
+    changed = {"full_name": "Татьяна Петрова", "password": "battery staple 7"}
+    await call(registry, "PATCH", f"/people/{person['id']}", "operations", json=changed)
+    named = {"name": "Приёмная Сидорова", "role": "executor", "organisation_id": str(organisation_id)}
+    client = await call(registry, "POST", "/clients", "operations", json=named)
+    await trail(registry)
+
+    # Erasure: the person's row goes; what is left of it anywhere in the trail says nothing in words.
+    connection = await database.connect()
+    try:
+        kept = "\n".join(await connection.fetchval("SELECT array_agg(audit::text) FROM audit"))
+        hashes = [
+            *await connection.fetchval("SELECT array_agg(password_hash) FROM people"),
+            *await connection.fetchval("SELECT array_agg(digest) FROM client_secrets"),
+        ]
+    finally:
+        await connection.close()
+    words = ["ванова", "Петров", "Сидоров", "Приёмная", "battery", "horse", client["secret"], *hashes]
+    assert [word for word in words if word.lower() in kept.lower()] == []
+    rows = await trail(registry, subject_id=person["id"])
+    renamed, made = sorted(rows, key=lambda row: row["position"], reverse=True)
+    assert renamed["before"]["full_name"].keys() == renamed["after"]["full_name"].keys() == {"digest"}
+    assert renamed["before"]["full_name"] == made["after"]["full_name"]
+    assert renamed["after"]["password_hash"] == {"secret": True}
+    assert made["after"]["role"] == "executor"
+
+
+async def test_the_same_name_of_two_people_cannot_be_joined(registry: ServiceUnderTest) -> None:
+    for number in (1, 2):
+        new = {**PERSON, "username": f"ivanova{number}", "role": "moderator"}
+        await call(registry, "POST", "/people", "operations", json=new)
+    digests = {row["after"]["full_name"]["digest"] for row in await trail(registry)}
+    assert len(digests) == 2
+
+
+async def test_the_trail_is_narrowed_and_paged(registry: ServiceUnderTest) -> None:
+    for number in range(5):
+        await change(registry, number)
+    everything = await trail(registry)
+    assert [row["position"] for row in everything] == [5, 4, 3, 2, 1]
+    one = str(UUID(int=3))
+    assert [row["position"] for row in await trail(registry, subject_id=one)] == [4]
+    assert [row["position"] for row in await trail(registry, organisation_id=one)] == [4]
+    assert len(await trail(registry, action="gospablik try")) == 5
+    assert await trail(registry, action="gospablik") == []
+    assert await trail(registry, actor="nobody") == []
+    moment = everything[2]["created_at"]
+    assert [row["position"] for row in await trail(registry, **{"from": moment})] == [5, 4, 3]
+    assert [row["position"] for row in await trail(registry, to=moment)] == [2, 1]
+
+    headers, seen, cursor = registry.headers("auditor"), [], None
+    while True:
+        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await registry.client.get("/api/v1/audit", params=params, headers=headers)).json()
+        seen += [row["position"] for row in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == [5, 4, 3, 2, 1]
+
+
+async def test_a_manager_reads_what_concerns_their_organisation(registry: ServiceUnderTest) -> None:
+    for number in range(3):
+        await change(registry, number)
+    own = str(UUID(int=1))
+    assert [row["organisation_id"] for row in await trail(registry, "manager", own)] == [own]
+    assert await trail(registry, "manager", own, organisation_id=str(UUID(int=2))) == []
+
+
+@pytest.mark.parametrize("role", ["moderator", "analyst", "head", "operations"])
+async def test_others_of_the_centre_do_not_read_it(registry: ServiceUnderTest, role: str) -> None:
+    answer = await registry.client.get("/api/v1/audit", headers=registry.headers(role))
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "query", [{"from": "yesterday"}, {"to": "99999-01-01T00:00:00Z"}, {"actor": "a\0b"}, {"organisation_id": "1"}]
+)
+async def test_a_wrong_filter_is_named(registry: ServiceUnderTest, query: dict[str, str]) -> None:
+    answer = await registry.client.get("/api/v1/audit", params=query, headers=registry.headers("auditor"))
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["pointer"].endswith(next(iter(query)))
+
+
+async def closed_past_the_orm(session: WriteSession, organisation_id: UUID) -> None:
+    await session.execute(update(Organisation).where(Organisation.id == organisation_id).values(active=False))
+
+
+async def test_a_statement_that_nobody_recorded_is_not_committed(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    organisation_id = await insert_organisation(database)
+    with pytest.raises(recorder.UnrecordedChange, match="gospablik try changed organisations"):
+        async with registry.service.database.write() as session:
+            recorder.attribute(session, recorder.operator("registry", "try"))
+            await closed_past_the_orm(session, organisation_id)
+    async with registry.service.database.read() as session:
+        assert (await session.get_one(Organisation, organisation_id)).active
+
+    async with registry.service.database.write() as session:
+        recorder.attribute(session, recorder.operator("registry", "try"))
+        await closed_past_the_orm(session, organisation_id)
+        gone = recorder.Change(subject_id=organisation_id, before={"active": True}, after={"active": False})
+        await recorder.record(session, Organisation, [gone])
+    (row,) = await trail(registry)
+    assert (row["before"], row["after"]) == ({"active": True}, {"active": False})
+
+
+async def test_what_the_system_does_by_itself_leaves_no_rows(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    organisation_id = await insert_organisation(database)
+
+    def unread() -> Any:
+        raise AssertionError("changes are not even looked at")
+        yield
+
+    async with registry.service.database.write() as session:
+        await people.ensure_demo_people(session)
+        await closed_past_the_orm(session, organisation_id)
+        await recorder.record(session, Organisation, unread())
+    assert await trail(registry) == []
+    assert await trail(registry, subject_id=str(uuid4())) == []
+
+
+async def test_ending_sessions_and_unlocking_are_recorded(registry: ServiceUnderTest) -> None:
+    new = {**PERSON, "role": "moderator"}
+    person = await call(registry, "POST", "/people", "operations", json=new)
+    form = {"grant_type": "password", "username": PERSON["username"], "password": PERSON["password"]}
+    for _ in range(3):
+        signed_in = await registry.client.post("/api/v1/auth/token", data=form)
+        assert signed_in.status_code == 200, signed_in.text
+    own = {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
+    sessions = (await registry.client.get("/api/v1/me/sessions", headers=own)).json()["items"]
+    for path in (f"/me/sessions/{sessions[-1]['id']}", "/me/sessions"):
+        ended = await registry.client.delete(f"/api/v1{path}", headers=own)
+        assert ended.status_code == 204, ended.text
+    ends = await trail(registry, actor=person["id"])
+    assert {row["action"] for row in ends} == {"registry_delete_my_session", "registry_delete_my_other_sessions"}
+    assert {row["subject_kind"] for row in ends} == {"refresh_tokens"}
+    assert {row["subject_id"] for row in ends} <= {found["id"] for found in sessions}  # no digest of a secret
+
+    await call(registry, "POST", f"/people/{person['id']}/lock", "operations", json={"reason": "Пропал телефон"})
+    await call(registry, "POST", f"/people/{person['id']}/unlock", "operations")
+    unlocked, locked = [row for row in await trail(registry, subject_id=person["id"]) if row["before"] is not None]
+    assert locked["before"]["locked_reason"] is None
+    assert locked["after"]["locked_reason"] == unlocked["before"]["locked_reason"] != "Пропал телефон"
+    assert unlocked["after"]["locked_reason"] is None
+
+
+async def test_a_session_ended_because_its_token_was_copied_is_recorded(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    person = await call(registry, "POST", "/people", "operations", json={**PERSON, "role": "moderator"})
+    path, headers = "/api/v1/auth/token", {"X-Forwarded-For": "192.0.2.7"}
+    form = {"grant_type": "password", "username": PERSON["username"], "password": PERSON["password"]}
+    first = (await registry.client.post(path, data=form)).json()
+    session = await registry.client.get(
+        "/api/v1/me/sessions", headers={"Authorization": f"Bearer {first['access_token']}"}
+    )
+    again = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+    assert (await registry.client.post(path, data=again)).status_code == 200
+    assert await trail(registry, actor=person["id"]) == []  # signing in decides nothing
+    connection = await database.connect()
+    await connection.execute("UPDATE refresh_tokens SET used_at = used_at - interval '31 seconds'")
+    await connection.close()
+    for _ in range(2):  # a session ends once
+        assert (await registry.client.post(path, data=again, headers=headers)).status_code == 400
+    (row,) = await trail(registry, actor=person["id"])
+    assert (row["action"], row["subject_kind"]) == ("registry_token", "refresh_tokens")
+    assert (row["subject_id"], row["came_from"]) == (session.json()["items"][0]["id"], "192.0.2.7")
+    assert (row["before"], set(row["after"])) == ({"revoked_at": None}, {"revoked_at"})
+
+
+async def test_not_even_the_owner_of_the_schema_changes_or_empties_it(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    await change(registry)
+    connection = await database.connect("gospablik_owner")
+    try:
+        for statement in ("UPDATE audit SET action = 'x'", "DELETE FROM audit", "TRUNCATE audit"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+                await connection.execute(statement)
+        assert await connection.fetchval("SELECT count(*) FROM audit") == 1
+    finally:
+        await connection.close()

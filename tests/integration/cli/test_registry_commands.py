@@ -1,0 +1,183 @@
+"""`gospablik registry` against the API: a region goes in, comes out, and goes into an empty system."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bench.generated_region.csv_file import region_csv
+from services.registry.access import people
+from tests.conftest import TestDatabase
+from tests.support.service_under_test import service_under_test
+
+IMPORT = "/api/v1/organisations/import"
+
+
+class Losing:
+    """Passes requests on, and loses the first answer to an import when asked to."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.lose = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != IMPORT or not self.lose:
+            await self.app(scope, receive, send)
+            return
+        self.lose = False
+
+        async def swallow(_message: Message) -> None:
+            """Nobody hears it."""
+
+        await self.app(scope, receive, swallow)
+        await send({"type": "http.response.start", "status": 504, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@asynccontextmanager
+async def _served(app: ASGIApp) -> AsyncIterator[str]:
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
+
+
+@dataclass
+class System:
+    """The registry at an address, the command line, and a look at the database."""
+
+    url: str
+    way: Losing
+    eye: asyncpg.Connection
+    folder: Path
+
+    async def run(self, *arguments: str, code: int = 0) -> str:
+        """A command to its end; answers what it printed."""
+        process = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "cli.main", "registry", *arguments, "--url", self.url],
+            env={**os.environ, "COLUMNS": "200"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert process.returncode == code, process.stdout + process.stderr
+        return process.stdout + process.stderr
+
+    def file(self, name: str, content: str) -> str:
+        """A file in the test's folder."""
+        path = self.folder / name
+        path.write_text(content, encoding="utf-8")
+        return str(path)
+
+    async def count(self, table: str) -> int:
+        """How many rows a table has."""
+        found: int = await self.eye.fetchval(f"SELECT count(*) FROM {table}")
+        return found
+
+
+@pytest.fixture
+async def system(database: TestDatabase, keys_dir: Path, tmp_path: Path) -> AsyncIterator[System]:
+    eye = await database.connect()
+    async with service_under_test("registry", database, keys_dir) as registry:
+        async with registry.service.database.write() as session:
+            await people.ensure_demo_people(session)
+        way = Losing(registry.client._transport.app)  # type: ignore[attr-defined]
+        async with _served(way) as url:
+            yield System(url, way, eye, tmp_path)
+    await eye.close()
+
+
+def row_of(printed: str, word: str) -> list[str]:
+    """The cells of the table's row that begins with a word."""
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines()]
+    found = [row for row in rows if row and row[0] == word]
+    assert found, printed
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("organisations", "pages"),
+    [
+        (150, 250),
+        pytest.param(2_000, 3_600, marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+    ],
+)
+async def test_a_region_goes_round(system: System, organisations: int, pages: int) -> None:
+    file = system.file("region.csv", region_csv(organisations=organisations, pages=pages))
+    printed = await system.run("import", file)
+    assert row_of(printed, "organisations") == ["organisations", str(organisations), "0", "0"]
+    assert row_of(printed, "pages") == ["pages", str(pages), "0", "0"]
+    assert "Done" in printed
+    again = await system.run("import", file)
+    assert row_of(again, "organisations") == ["organisations", "0", "0", str(organisations)]
+    first, second = system.folder / "first.csv", system.folder / "second.csv"
+    await system.run("export", str(first))
+    for table in ("page_steps", "pages", "organisation_names", "organisations"):
+        await system.eye.execute(f"DELETE FROM {table}")
+    await system.run("import", str(first))
+    assert await system.count("pages") == pages
+    await system.run("export", str(second))
+    assert first.read_bytes() == second.read_bytes()
+
+
+async def test_refusals_are_listed_and_nothing_is_done(system: System) -> None:
+    file = system.file("bad.csv", "Наименование,Вид,ИНН\nШкола [/b],учреждение,\nКлуб,замок,1\n")
+    for extra in ((), ("--dry-run",)):
+        printed = await system.run("import", file, *extra, code=1)
+        assert row_of(printed, "B3")[:3] == ["B3", "Вид", "замок"]
+        assert row_of(printed, "C3")[:3] == ["C3", "ИНН", "1"]
+        assert "Nothing was changed" in printed
+    assert "Школа [/b]" in printed
+    assert await system.count("organisations") == 0
+
+
+async def test_a_dry_run_shows_and_does_nothing(system: System) -> None:
+    file = system.file("good.csv", "Наименование,Вид,Примечание\nШкола,учреждение,да\n")
+    printed = await system.run("import", file, "--dry-run")
+    assert row_of(printed, "2") == ["2", "added", "organisation", "Школа", ""]
+    assert "Примечание" in printed
+    assert await system.count("organisations") == 0
+
+
+async def test_an_answer_that_is_lost_is_asked_for_again(system: System) -> None:
+    system.way.lose = True
+    file = system.file("good.csv", "Наименование,Вид\nШкола,учреждение\n")
+    assert row_of(await system.run("import", file), "organisations") == ["organisations", "1", "0", "0"]
+    assert await system.count("organisations") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (lambda s: ("import", s.file("x.csv", "Имя\nШкола\n")), "There is no column"),
+        (lambda s: ("export", str(s.folder / "x.csv"), "--user", "nobody", "--password", "x"), "not let in"),
+        (lambda s: ("export", str(s.folder / "none" / "x.csv")), "cannot be written"),
+        (lambda s: ("import", s.file("x.csv", "Наименование\n"), "--user", "head"), "no right"),
+    ],
+)
+async def test_what_cannot_be_done_is_told(
+    system: System, arguments: Callable[[System], tuple[str, ...]], told: str
+) -> None:
+    assert told in await system.run(*arguments(system), code=1)
+
+
+async def test_an_export_is_csv_or_xlsx(system: System) -> None:
+    await system.run("export", str(system.folder / "x.xlsx"), "--headings", "ru")
+    assert (system.folder / "x.xlsx").read_bytes().startswith(b"PK")
+    assert "ends neither" in await system.run("export", str(system.folder / "x.txt"), code=2)

@@ -1,0 +1,78 @@
+"""`gospablik topics` against the API of a running system."""
+
+import asyncio
+import csv
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from services.registry.access import people
+from tests.conftest import TestDatabase
+from tests.integration.appeals.conftest import World, build_world
+from tests.integration.appeals.test_review_decisions import decide, judged
+from tests.support.service_under_test import ServiceUnderTest, service_under_test
+
+
+@asynccontextmanager
+async def door(registry: ServiceUnderTest, appeals: ServiceUnderTest) -> AsyncIterator[str]:
+    """Both services at one address, as the gateway has them."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        service = registry if scope["path"].startswith("/api/v1/auth/") else appeals
+        await service.client._transport.app(scope, receive, send)  # type: ignore[attr-defined]
+
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
+
+
+async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command to its end."""
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "cli.main", "topics", *arguments],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+async def test_what_people_decided_is_exported(
+    database: TestDatabase, keys_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "training.csv"
+    ingest = await database.connect("ingest")
+    try:
+        async with service_under_test("registry", database, keys_dir) as registry:
+            # Made while the settings are the registry's own, it speaks to the database with the registry's rights.
+            async with registry.service.database.write() as session:
+                await people.ensure_demo_people(session)
+            async with service_under_test("appeals", database, keys_dir) as appeals:
+                world: World = await build_world(database, appeals, ingest)
+                await decide(world, await judged(world), confirm=True)
+                await decide(world, await judged(world, author="b"))
+                async with door(registry, appeals) as url:
+                    for more, rows in (((), 1), (("--all",), 2)):
+                        done = await run("export", "--out", str(out), "--url", url, *more)
+                        assert done.returncode == 0, done.stdout + done.stderr
+                        with out.open(encoding="utf-8-sig") as file:
+                            found = list(csv.DictReader(file))
+                        assert len(found) == rows
+                        assert found[0]["Группа тем"] == "Дороги"
+                    kept = out.read_bytes()
+                    refused = await run("export", "--out", str(out), "--url", url, "--password", "wrong")
+                    assert refused.returncode == 1
+                    assert "is not let in" in refused.stdout + refused.stderr
+                    assert out.read_bytes() == kept
+    finally:
+        await ingest.close()

@@ -1,0 +1,152 @@
+"""The lists and schedules that are read all day, each with the indexes that may serve it.
+
+Left out, since they read what they count or seek: `q=`, `/appeals/counts`, metrics over a year. Within one
+organisation a filter without an index reads that organisation's rows.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from services.appeals.lifecycle import alerts, appeal_queries
+from services.appeals.replies import submission
+from services.appeals.sla import breaches
+from services.ingest.intake import message_queries, quarantine
+from services.ingest.publishing import publication_requests
+from services.webhooks.deliveries import deliveries
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller, Right, Role
+from shared.database.sessions import WriteSession
+from shared.tables.ingest import SetAside
+from tests.integration.data_growth.large_dataset import OPEN, Region
+from tests.integration.data_growth.query_plans import MODES
+
+PAGE = Paging(50, None, "binding", "/list")
+# Appeals that wait for an answer are looked through, whatever the years behind them.
+AWAITED = OPEN + 50
+
+
+@dataclass(frozen=True)
+class Hot:
+    """One thing that is asked, and what it may cost: rows thrown away, pages of the database touched."""
+
+    name: str
+    service: str
+    work: Callable[[WriteSession, Region], Awaitable[object]]
+    indexes: frozenset[str]
+    removed: int = 100
+    buffers: int = 1_500
+    modes: tuple[str, ...] = MODES
+
+
+def _caller(right: Right, region: Region, staff: bool) -> Caller:
+    role, organisation = (Role.EXECUTOR, region.organisation_id) if staff else (Role.MODERATOR, None)
+    return Caller(subject="person", name="", role=role, organisation_id=organisation).acting(right)
+
+
+def _appeals(name: str, *indexes: str, staff: bool = False, removed: int = 100, **wanted: Any) -> Hot:
+    async def work(session: WriteSession, region: Region) -> None:
+        caller = _caller(Right.APPEALS_READ, region, staff)
+        await appeal_queries.find(session, caller, appeal_queries.Filter(**wanted), PAGE)
+
+    return Hot(f"appeals: {name}", "appeals", work, frozenset(indexes), removed)
+
+
+def _messages(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> Hot:
+    async def work(session: WriteSession, region: Region) -> None:
+        caller = _caller(Right.MESSAGES_READ, region, staff)
+        await message_queries.listed(session, caller, PAGE, message_queries.narrowed(**wanted))
+
+    return Hot(f"messages: {name}", "ingest", work, frozenset(indexes))
+
+
+def _publications(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> Hot:
+    async def work(session: WriteSession, region: Region) -> None:
+        caller = _caller(Right.APPEALS_READ, region, staff)
+        await publication_requests.listed(session, caller, PAGE, publication_requests.narrowed(**wanted))
+
+    return Hot(f"publications: {name}", "ingest", work, frozenset(indexes))
+
+
+def _set_aside(name: str, *indexes: str, staff: bool = False, of_page: bool = False) -> Hot:
+    async def work(session: WriteSession, region: Region) -> None:
+        caller = _caller(Right.SOURCES_READ, region, staff)
+        conditions = [SetAside.page_id == region.page_id] if of_page else []
+        await quarantine.listed(session, caller, PAGE, conditions)
+
+    return Hot(f"set-aside: {name}", "ingest", work, frozenset(indexes))
+
+
+def _deliveries(name: str, *indexes: str, status: str | None = None, endpoint_id: UUID | None = None) -> Hot:
+    async def work(session: WriteSession, region: Region) -> None:
+        caller = _caller(Right.WEBHOOKS_MANAGE, region, False)
+        await deliveries.listed(session, caller, PAGE, endpoint_id=endpoint_id, status=status, event_type=None)
+
+    return Hot(f"deliveries: {name}", "webhooks", work, frozenset(indexes))
+
+
+def _alerts(name: str, *indexes: str, **wanted: Any) -> Hot:
+    return Hot(
+        f"alerts: {name}", "appeals", lambda session, _: alerts.find(session, PAGE, **wanted), frozenset(indexes)
+    )
+
+
+_OPEN = ("ix_appeals_status_opened_at", "uq_appeals_open_thread")
+
+HOT = [
+    _appeals("centre", "ix_appeals_opened_at"),
+    _appeals("staff", "ix_appeals_organisation_id_opened_at", staff=True),
+    _appeals("of a network given up", "ix_appeals_network_opened_at", network="ok"),
+    _appeals("of a network in use", "ix_appeals_network_opened_at", "ix_appeals_opened_at", network="vk"),
+    _appeals("urgent", "ix_appeals_urgent", urgency="high"),
+    _appeals("not urgent", "ix_appeals_opened_at", urgency="normal"),
+    _appeals("closed", "ix_appeals_status_opened_at", status=("closed",)),
+    _appeals("of two rare statuses", "ix_appeals_status_opened_at", status=("closed", "merged")),
+    _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
+    _appeals("overdue", *_OPEN, overdue=True, removed=AWAITED),
+    _appeals("whose last reply failed", "ix_appeals_reply_failed", reply_failed=True),
+    _appeals("whose last reply failed, of staff", "ix_appeals_reply_failed", staff=True, reply_failed=True),
+    Hot(
+        "the schedule note-overdue",
+        "appeals",
+        lambda session, _: breaches.note_overdue(session),
+        frozenset(_OPEN),
+        AWAITED,
+    ),
+    Hot(
+        "the schedule ask-again",
+        "appeals",
+        lambda session, _: submission.to_ask_again(session),
+        frozenset({"ix_replies_waiting"}),
+    ),
+    _alerts("all", "ix_alerts_created_at"),
+    _alerts("unseen", "ix_alerts_unseen", seen=False),
+    _alerts("of a kind", "ix_alerts_kind_created_at", kind="ping_pong"),
+    Hot(
+        "the figure of alerts",
+        "appeals",
+        lambda session, _: alerts.measure(session),
+        frozenset({"ix_alerts_unseen"}),
+    ),
+    _messages("centre", "ix_messages_received_at_id"),
+    _messages("staff", "ix_messages_organisation_id_received_at", staff=True),
+    _messages("history", "ix_messages_history", history=True),
+    _messages("not history", "ix_messages_received_at_id", history=False),
+    _messages("of a kind", "ix_messages_kind_received_at", "uq_messages_network_kind_external_id", kind="message"),
+    _messages("of a network given up", "ix_messages_network_received_at", network="ok"),
+    _messages("of a thread", "ix_messages_thread_key", thread_key="vk:100"),
+    _publications("centre", "ix_publications_created_at"),
+    _publications("staff", "ix_publications_organisation_id_created_at", staff=True),
+    _publications("failed", "ix_publications_unpublished", status="failed"),
+    _publications("queued", "ix_publications_unpublished", status="queued"),
+    _publications("published", "ix_publications_created_at", status="published"),
+    _publications("of a network given up", "ix_publications_network_created_at", network="ok"),
+    _set_aside("centre", "ix_set_aside_created_at"),
+    # Where few are set aside, one plan for all organisations reads them in order of time.
+    _set_aside("staff", "ix_set_aside_page_id_created_at", "ix_set_aside_created_at", staff=True),
+    _set_aside("of a page", "ix_set_aside_page_id_created_at", of_page=True),
+    _deliveries("all", "ix_webhook_deliveries_created_at"),
+    _deliveries("failed", "ix_webhook_deliveries_failed", status="failed"),
+    _deliveries("pending", "ix_webhook_deliveries_due", status="pending"),
+]

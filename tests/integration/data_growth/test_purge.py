@@ -1,0 +1,263 @@
+"""What has served its term goes, and nothing that is still needed."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from pydantic import ValidationError
+
+from services.appeals import retention as appeals_retention
+from services.ingest.intake import retention as ingest_retention
+from services.registry import retention as registry_retention
+from services.webhooks import retention as webhooks_retention
+from shared.database.purge import Rule, Terms, purge
+from shared.database.sessions import Database
+from shared.jobs import Jobs, ScheduleHandler
+from shared.settings import ServiceName
+from tests.conftest import TestDatabase
+from tests.support.eventually import eventually
+from tests.support.service_under_test import service_under_test
+
+Purge = Callable[..., Awaitable[None]]
+
+
+def rules_of(service: str, terms: Terms) -> list[Rule]:
+    """The rules that the service's schedule purges by."""
+    of_service: dict[str, Callable[[Terms], Any]] = {
+        "appeals": appeals_retention.rules,
+        "ingest": ingest_retention.rules,
+        "registry": registry_retention.rules,
+        "webhooks": webhooks_retention.rules,
+    }
+    log = [] if service == "registry" else Jobs(service).log_rules(terms)
+    return [*of_service[service](terms), *log]
+
+
+@pytest.fixture
+async def eye(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
+    """The superuser, who writes rows without those that they refer to."""
+    connection = await database.connect()
+    await connection.execute("SET session_replication_role = replica")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def purged(database: TestDatabase) -> Purge:
+    """Purges as the service's role, few rows at a time."""
+
+    async def run(service: str) -> None:
+        pool = Database(database.url(service), 1, name="purge")
+        try:
+            await purge(pool, rules_of(service, Terms()), batch=3)
+        finally:
+            await pool.close()
+
+    return run
+
+
+async def test_set_aside_seen_events_and_former_texts_go_after_their_term(
+    eye: asyncpg.Connection, purged: Purge
+) -> None:
+    await eye.execute("""
+        INSERT INTO set_aside (id, network, way_in, reason, raw, created_at)
+            SELECT gen_random_uuid(), 'vk', 'poll', age::text, '{}', now() - age * interval '1 day'
+            FROM generate_series(86, 95) age;
+        INSERT INTO seen_events (page_id, event_id, created_at)
+            SELECT gen_random_uuid(), age::text, now() - age * interval '1 day' FROM generate_series(0, 9) age;
+        INSERT INTO tombstones (network, kind, external_id, page_id, created_at)
+            SELECT 'vk', 'comment', age::text, gen_random_uuid(), now() - age * interval '1 day'
+            FROM generate_series(26, 35) age;
+        INSERT INTO message_versions (message_id, version, text, attachments, raw, replaced_at)
+            SELECT gen_random_uuid(), age, '', '[]', '{}', now() - age * interval '1 day'
+            FROM generate_series(361, 370) age;
+    """)
+    await purged("ingest")
+    # One of exactly the term's days is older by the moments of this test.
+    assert await eye.fetchval("SELECT max(reason::int) FROM set_aside") == 89
+    assert await eye.fetchval("SELECT max(event_id::int) FROM seen_events") == 2
+    assert await eye.fetchval("SELECT max(external_id::int) FROM tombstones") == 29
+    assert await eye.fetchval("SELECT max(version) FROM message_versions") == 364
+
+
+async def test_former_text_stays_while_its_appeal_is_open(eye: asyncpg.Connection, purged: Purge) -> None:
+    await eye.execute("""
+        CREATE TEMP TABLE told AS SELECT gen_random_uuid() AS message_id, gen_random_uuid() AS appeal_id, status
+            FROM unnest(ARRAY['interim', 'closed']) status;
+        INSERT INTO appeals (id, status, urgency, text, version, written_at, opened_at, handovers, returns, route,
+                created_at, updated_at)
+            SELECT appeal_id, status, 'normal', '', 1, now(), now(), 0, 0, '{}', now(), now() FROM told;
+        INSERT INTO appeal_messages SELECT message_id, appeal_id, now() FROM told;
+        INSERT INTO message_versions (message_id, version, text, attachments, raw, replaced_at)
+            SELECT message_id, 1, status, '[]', '{}', now() - interval '3 years' FROM told;
+    """)
+    await purged("ingest")
+    assert await eye.fetchval("SELECT array_agg(text) FROM message_versions") == ["interim"]
+
+
+async def test_log_of_jobs_goes_and_that_of_a_held_job_stays(eye: asyncpg.Connection, purged: Purge) -> None:
+    await eye.execute("""
+        INSERT INTO ingest_jobs.pgqueuer (id, priority, status, entrypoint) OVERRIDING SYSTEM VALUE
+            VALUES (7, 0, 'failed', 'publish');
+        INSERT INTO ingest_jobs.pgqueuer_log (job_id, status, priority, entrypoint, created)
+            SELECT job, 'picked', 0, 'publish', now() - age * interval '1 day'
+            FROM unnest(ARRAY[7, 8]) job, generate_series(26, 35) age;
+        INSERT INTO ingest_jobs.pgqueuer_statistics (count, priority, status, entrypoint, created)
+            SELECT 1, 0, 'picked', 'publish', now() - age * interval '1 day' FROM generate_series(26, 35) age;
+    """)
+    await purged("ingest")
+    rows = await eye.fetch("SELECT job_id, count(*) AS n FROM ingest_jobs.pgqueuer_log GROUP BY 1 ORDER BY 1")
+    assert [(row["job_id"], row["n"]) for row in rows] == [(7, 10), (8, 4)]
+    assert await eye.fetchval("SELECT count(*) FROM ingest_jobs.pgqueuer_statistics") == 4
+
+
+async def test_delivery_that_waits_for_its_next_attempt_stays(eye: asyncpg.Connection, purged: Purge) -> None:
+    await eye.execute("""
+        INSERT INTO webhook_deliveries (id, endpoint_id, event_id, event_type, payload, status, attempts,
+                next_attempt_at, last_attempt_at, created_at)
+            SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), status, '{}', status, age, now(),
+                CASE WHEN age = 99 THEN now() END, now() - age * interval '1 day'
+            FROM unnest(ARRAY['pending', 'delivered', 'failed']) status, unnest(ARRAY[28, 31, 88, 91, 99]) age
+    """)
+    await purged("webhooks")
+    kept = await eye.fetch(
+        "SELECT status, array_agg(attempts ORDER BY attempts) AS ages FROM webhook_deliveries GROUP BY 1"
+    )
+    assert {row["status"]: row["ages"] for row in kept} == {
+        "pending": [28, 31, 88, 91, 99],
+        "delivered": [28],
+        "failed": [28, 31, 88, 99],
+    }, "what failed is kept from its last attempt on"
+
+
+_EVENTS = """
+    INSERT INTO events (id, position, type, subject_id, actor, occurred_at, created_at, data)
+        SELECT gen_random_uuid(), n, 'appeal.opened', gen_random_uuid(), 'appeals', now(),
+            now() - (410 - n) * interval '1 day', '{}'
+        FROM generate_series(1, 20) n;
+    INSERT INTO webhooks_cursors VALUES ('webhooks', 20);
+    INSERT INTO appeals_cursors VALUES ('appeals', 20);
+"""
+
+
+async def _first(eye: asyncpg.Connection) -> int:
+    rows = await eye.fetchrow(
+        "SELECT min(position), max(position), count(*) FROM events WHERE position IS NOT NULL"
+    )
+    assert rows is not None
+    assert rows[1] - rows[0] + 1 == rows[2], "the feed has no gap"
+    return int(rows[0])
+
+
+async def test_events_go_after_their_term_from_the_oldest_on(eye: asyncpg.Connection, purged: Purge) -> None:
+    await eye.execute(_EVENTS)
+    await purged("webhooks")
+    assert await _first(eye) == 11
+
+
+@pytest.mark.parametrize(
+    ("needed_by", "first"),
+    [
+        ("UPDATE appeals_cursors SET position = 4", 5),
+        (
+            """INSERT INTO webhook_deliveries (id, endpoint_id, event_id, event_type, payload, status, attempts,
+                   next_attempt_at, created_at)
+               SELECT gen_random_uuid(), gen_random_uuid(), id, type, '{}', 'pending', 1, now(), now() FROM events
+               WHERE position = 6""",
+            6,
+        ),
+        (
+            """INSERT INTO appeals_jobs.pgqueuer (priority, status, entrypoint, payload)
+               SELECT 0, 'failed', 'event:appeals', convert_to(json_build_object('event_id', id)::text, 'UTF8')
+               FROM events WHERE position = 8""",
+            8,
+        ),
+    ],
+    ids=["a consumer", "a delivery", "a held job"],
+)
+async def test_event_that_is_still_needed_stays_with_all_after_it(
+    eye: asyncpg.Connection, purged: Purge, needed_by: str, first: int
+) -> None:
+    await eye.execute(_EVENTS)
+    await eye.execute(needed_by)
+    await purged("webhooks")
+    assert await _first(eye) == first
+
+
+async def test_newest_event_stays_so_that_positions_go_on(eye: asyncpg.Connection, purged: Purge) -> None:
+    await eye.execute(_EVENTS)
+    await eye.execute("UPDATE events SET created_at = created_at - interval '1 year'")
+    await purged("webhooks")
+    assert await _first(eye) == 20
+
+
+async def test_seen_alert_goes_once_its_appeal_has_ended(eye: asyncpg.Connection, purged: Purge) -> None:
+    await eye.execute("""
+        CREATE TEMP TABLE told AS SELECT gen_random_uuid() AS id, status
+            FROM unnest(ARRAY['assigned', 'closed', 'unseen']) status;
+        INSERT INTO appeals (id, status, urgency, text, version, written_at, opened_at, handovers, returns, route,
+                created_at, updated_at)
+            SELECT id, replace(status, 'unseen', 'closed'), 'normal', '', 1, now(), now(), 0, 0, '{}', now(), now()
+            FROM told;
+        INSERT INTO alerts (id, kind, appeal_id, why, seen_at, created_at)
+            SELECT gen_random_uuid(), 'urgent', id, status,
+                CASE WHEN status <> 'unseen' THEN now() - interval '2 years' END, now() - interval '2 years'
+            FROM told;
+    """)
+    await purged("appeals")
+    assert await eye.fetchval("SELECT array_agg(why ORDER BY why) FROM alerts") == ["assigned", "unseen"]
+
+
+async def test_last_check_of_a_page_stays(eye: asyncpg.Connection, purged: Purge) -> None:
+    await eye.execute("""
+        INSERT INTO page_checks (id, page_id, day, checked_at, outcome, facts, changed, calls)
+            SELECT gen_random_uuid(), md5(page::text)::uuid, current_date - age, now(), page::text, '{}', '[]', 1
+            FROM (VALUES (1, 600), (1, 500), (2, 500), (2, 300)) AS checked (page, age);
+    """)
+    await purged("registry")
+    kept = await eye.fetch("SELECT outcome, current_date - day AS age FROM page_checks ORDER BY 1")
+    assert [(row["outcome"], row["age"]) for row in kept] == [("1", 500), ("2", 300)]
+
+
+async def test_row_that_somebody_holds_is_passed_over(
+    eye: asyncpg.Connection, database: TestDatabase, purged: Purge
+) -> None:
+    await eye.execute("""
+        INSERT INTO set_aside (id, network, way_in, reason, raw, created_at)
+            SELECT gen_random_uuid(), 'vk', 'poll', n::text, '{}', now() - interval '1 year'
+            FROM generate_series(1, 7) n
+    """)
+    other = await database.connect("ingest")
+    async with other.transaction():
+        await other.execute("SELECT FROM set_aside WHERE reason = '2' FOR UPDATE")
+        await purged("ingest")
+        assert await eye.fetchval("SELECT array_agg(reason) FROM set_aside") == ["2"]
+    await other.close()
+
+
+@pytest.mark.parametrize("service", ["appeals", "ingest", "webhooks"])
+async def test_schedule_of_the_service_purges(
+    service: ServiceName, eye: asyncpg.Connection, database: TestDatabase, keys_dir: Path
+) -> None:
+    await eye.execute(f"""
+        INSERT INTO {service}_jobs.pgqueuer_log (job_id, status, priority, entrypoint, created)
+        VALUES (1, 'successful', 0, 'x', now() - interval '1 year')
+    """)
+    async with service_under_test(service, database, keys_dir, process="all") as running:
+        assert running.service.jobs is not None
+        _, purge_expired = running.service.jobs.schedules["purge"]
+        await eventually(lambda: _purged(eye, service, purge_expired))
+
+
+async def _purged(eye: asyncpg.Connection, service: str, purge_expired: ScheduleHandler) -> bool:
+    # Again: a worker that has just started may not have its database yet.
+    await purge_expired()
+    return not await eye.fetch(f"SELECT FROM {service}_jobs.pgqueuer_log WHERE entrypoint = 'x'")
+
+
+async def test_service_with_a_too_short_term_does_not_start(database: TestDatabase, keys_dir: Path) -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to 120"):
+        async with service_under_test("webhooks", database, keys_dir, keep_events_days="30"):
+            pass

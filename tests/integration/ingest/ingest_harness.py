@@ -1,0 +1,90 @@
+"""Ingest without workers, one page, and a look into the database: what the tests of the intake stand on."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.ingest.intake.ingest import Batch, Taken, take
+from services.ingest.networks.port import Author, Incoming, PageRef
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import KEYS
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
+
+MOMENT = datetime(2026, 3, 2, 4, 5, tzinfo=UTC)
+
+
+class Bench:
+    """Ingest without workers, one page, and a look into the database."""
+
+    def __init__(self, ingest: ServiceUnderTest, eye: asyncpg.Connection, page: PageRef) -> None:
+        self.ingest = ingest
+        self.eye = eye
+        self.page = page
+
+    def item(self, text: str | None = "Текст", **changes: Any) -> Incoming:
+        """A comment of a citizen."""
+        values: dict[str, Any] = {
+            "happened": "new",
+            "kind": "comment",
+            "external_id": "-101_7",
+            "thread_key": "vk:-101_3",
+            "written_at": MOMENT,
+            "raw": {"id": 7, "text": text},
+            "author": Author(native_id="5001", name="Имя Фамилия", url="https://vk.com/id5001"),
+            "text": text,
+            "url": "https://vk.com/wall-101_3?reply=7",
+        }
+        return Incoming(**(values | changes))
+
+    async def take(self, *items: Incoming, page: PageRef | None = None, **more: Any) -> Taken:
+        """Pass items through the intake in a transaction of their own."""
+        async with self.ingest.service.database.write() as session:
+            return await take(session, Batch(page=page or self.page, way="test", items=items, **more))
+
+    async def row(self, external_id: str = "-101_7") -> asyncpg.Record:
+        """The stored message."""
+        found = await self.eye.fetchrow("SELECT * FROM messages WHERE external_id = $1", external_id)
+        assert found is not None
+        return found
+
+    async def events(self) -> list[str]:
+        """Types of all events so far, in order."""
+        return [row["type"] for row in await self.eye.fetch("SELECT type FROM events ORDER BY created_at, id")]
+
+    async def told(self, kind: str) -> list[dict[str, Any]]:
+        """Data of all events of a type, in order."""
+        rows = await self.eye.fetch("SELECT data FROM events WHERE type = $1 ORDER BY created_at, id", kind)
+        return [json.loads(row["data"]) for row in rows]
+
+    async def shown(self, message_id: UUID) -> dict[str, Any]:
+        """The message as the API shows it."""
+        answer = await self.ingest.client.get(
+            f"/api/v1/messages/{message_id}", headers=self.ingest.headers("moderator")
+        )
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+
+@asynccontextmanager
+async def made_bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
+    """The bench, as long as the block lasts."""
+    eye = await database.connect()
+    organisation = await insert_organisation(database)
+    page_id = await insert_page(database, organisation, live_from="2026-03-01T00:00:00+00:00")
+    page = PageRef(
+        id=page_id,
+        organisation_id=organisation,
+        network="vk",
+        external_id="101",
+        live_from=datetime(2026, 3, 1, tzinfo=UTC),
+    )
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        yield Bench(ingest, eye, page)
+    await eye.close()

@@ -1,0 +1,187 @@
+"""A network that exists in memory: it holds items, and a walk over them takes steps of a few."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.networks.port import (
+    Author,
+    Incoming,
+    Kind,
+    Network,
+    NotRead,
+    Outgoing,
+    PageRef,
+    Parsed,
+    Published,
+    Refused,
+    Walked,
+    Way,
+)
+from services.ingest.settings import IngestSettings, ingest_settings
+from shared import clock
+from shared.database.sessions import Database
+from tests.conftest import TestDatabase
+from tests.support.service_under_test import insert_organisation, insert_page
+
+STEP = 3
+
+
+def comment(number: int, age: timedelta, *, text: str | None = None, happened: Any = "seen") -> Incoming:
+    """A citizen's comment, so old."""
+    return Incoming(
+        happened=happened,
+        kind="comment",
+        external_id=f"-101_{number}",
+        thread_key="vk:-101_1",
+        written_at=clock.now() - age,
+        raw={"id": number},
+        author=Author(native_id="7", name="Житель"),
+        text=f"Комментарий {number}" if text is None else text,
+    )
+
+
+@dataclass
+class MemoryNetwork(Network):
+    """Holds `items`; `trouble` is raised by the next steps, `gate` holds every step back until it is set.
+
+    After `stop_after` steps of a walk the gate closes by itself.
+    """
+
+    items: list[Incoming] = field(default_factory=list)
+    name: str = "vk"
+    trouble: list[Exception] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    stop_after: int | None = None
+    asked: list[tuple[datetime, Mapping[str, Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def ways(self) -> dict[str, Way]:
+        """None."""
+        return {}
+
+    def max_length(self, kind: Kind) -> int:
+        """As VK."""
+        return 4_096
+
+    def call_seconds(self) -> float:
+        """Short."""
+        return 1.0
+
+    async def publish(self, outgoing: Outgoing) -> Published:
+        """Takes nothing."""
+        raise Refused("memory", "Сеть только для чтения.", permanent=True)
+
+    async def read_back(self, outgoing: Outgoing) -> Parsed:
+        """Shows nothing."""
+        raise NotRead("not here")
+
+    def look_soon(self, page: PageRef) -> None:
+        """Nothing to hurry."""
+
+    async def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+        """All items of the page since a moment, three at a time."""
+        self.asked.append((since, dict(cursor)))
+        held = [item for item in self.items if item.written_at >= since]
+        start = int(cursor.get("at", 0))
+        steps = 0
+        while start < len(held):
+            await self.gate.wait()
+            if self.trouble:
+                raise self.trouble.pop(0)
+            upto = start + STEP
+            yield Walked(
+                parsed=Parsed(held[start:upto]),
+                observed_at=clock.now(),
+                cursor={"at": upto},
+                share=min(upto / len(held), 1.0),
+            )
+            start = upto
+            steps += 1
+            if steps == self.stop_after:
+                self.gate.clear()
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Ingest's database and feed beside a network in memory, and one page of it."""
+
+    database: Database
+    feed: DatabaseFeed
+    network: MemoryNetwork
+    settings: IngestSettings
+    page: PageRef
+
+    async def push(self, *items: Incoming) -> None:
+        """An ordinary way brings these."""
+        await self.feed.store(self.page, "wall_poll", Parsed(list(items)))
+
+
+@asynccontextmanager
+async def ground(database: TestDatabase) -> AsyncIterator[Ground]:
+    """A page whose network is in memory."""
+    organisation = await insert_organisation(database)
+    ingest_settings.cache_clear()
+    page_id = await insert_page(database, organisation, external_id="101")
+    own = Database(database.url("ingest"), 6, name="ingest-test")
+    try:
+        yield Ground(
+            own,
+            DatabaseFeed(own),
+            MemoryNetwork(),
+            ingest_settings(),
+            PageRef(
+                id=page_id,
+                organisation_id=organisation,
+                network="vk",
+                external_id="101",
+                live_from=datetime.fromisoformat("2020-01-01T00:00:00+00:00"),
+            ),
+        )
+    finally:
+        await own.close()
+        ingest_settings.cache_clear()
+
+
+async def more_pages(
+    database: TestDatabase, like: PageRef, *, network: str, names: str, active: bool = True
+) -> None:
+    """Further pages of the same organisation; `names` are their ids in the network, separated by spaces."""
+    for name in names.split():
+        page_id = await insert_page(database, like.organisation_id, network=network, external_id=name)
+        if not active:
+            registry = await database.connect("registry")
+            await registry.execute("UPDATE pages SET active = false WHERE id = $1", page_id)
+            await registry.close()
+
+
+@asynccontextmanager
+async def running(work: Any) -> AsyncIterator[None]:
+    """A worker loop for as long as the block lasts; stopped as a crash would stop it."""
+    task = asyncio.create_task(work.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def age_first_reading(database: TestDatabase, page_id: UUID, age: timedelta) -> None:
+    """Let the page have been read for so long: the id of a way's row holds when it was first read."""
+    moment = int((clock.now() - age).timestamp() * 1000)
+    eye = await database.connect()
+    try:
+        for row in await eye.fetch("SELECT id, way FROM sources WHERE page_id = $1", page_id):
+            aged = UUID(int=(moment << 80) | (UUID(str(row["id"])).int & ((1 << 80) - 1)))
+            await eye.execute(
+                "UPDATE sources SET id = $1 WHERE page_id = $2 AND way = $3", aged, page_id, row["way"]
+            )
+    finally:
+        await eye.close()

@@ -1,0 +1,178 @@
+"""A question, its answer about to be published, and a network whose calls do what the test says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.networks.port import (
+    Author,
+    Incoming,
+    Kind,
+    Network,
+    NotRead,
+    Outgoing,
+    PageRef,
+    Parsed,
+    Published,
+    Way,
+)
+from services.ingest.publishing.publisher import Publisher
+from shared.jobs import TryLater
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import KEYS, Connected
+from tests.support.service_under_test import insert_organisation, insert_page, service_under_test
+
+THREAD = "vk:-101_3"
+
+
+class ScriptedNetwork:
+    """A network whose calls do what the test says."""
+
+    name = "vk"
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.seconds = 1.0
+        self.on_publish: Callable[[Outgoing], Awaitable[Published]] | None = None
+        self.thread: Parsed | None = Parsed()
+        self.reads = 0
+        self.on_read: Callable[[Outgoing], Awaitable[Parsed]] | None = None
+
+    def ways(self) -> dict[str, Way]:
+        """Nobody listens."""
+        return {}
+
+    def max_length(self, kind: Kind) -> int:
+        """Short."""
+        return 100
+
+    def call_seconds(self) -> float:
+        """Short, unless the test says otherwise."""
+        return self.seconds
+
+    async def publish(self, outgoing: Outgoing) -> Published:
+        """What the test says."""
+        self.calls += 1
+        assert self.on_publish is not None
+        return await self.on_publish(outgoing)
+
+    async def read_back(self, outgoing: Outgoing) -> Parsed:
+        """What the test says."""
+        self.reads += 1
+        if self.on_read is not None:
+            return await self.on_read(outgoing)
+        if self.thread is None:
+            raise NotRead("closed")
+        return self.thread
+
+
+class Scene:
+    """A question, its answer about to be published, and the network's script."""
+
+    def __init__(
+        self, system: Connected, page: PageRef, network: ScriptedNetwork, question_id: UUID, publication_id: UUID
+    ) -> None:
+        self.system = system
+        self.network = network
+        self.page = page
+        self.question_id = question_id
+        self.publication_id = publication_id
+        database = system.ingest.service.database
+        self.feed = DatabaseFeed(database)
+        self.publisher = Publisher(database, self.feed, {"vk": cast("Network", network)}, settle=0.1)
+
+    def spoken(self, number: int, text: str = "Ответ", **changes: Any) -> Incoming:
+        """The community's comment in the thread, answering the question."""
+        values: dict[str, Any] = {
+            "happened": "new",
+            "kind": "comment",
+            "external_id": f"-101_{number}",
+            "thread_key": THREAD,
+            "written_at": datetime.now(UTC),
+            "raw": {},
+            "author": Author(native_id="-101"),
+            "from_community": True,
+            "text": text,
+            "reply_to": "-101_7",
+            "url": f"https://vk.com/wall-101_3?reply={number}",
+        }
+        return Incoming(**(values | changes))
+
+    async def hear(self, *items: Incoming) -> None:
+        """It comes in by push."""
+        await self.feed.store(self.page, "long_poll", Parsed(list(items)))
+
+    async def carry_through(self, publication_id: UUID | None = None) -> dict[str, Any]:
+        """Run the job as the queue would until it is done."""
+        carried = publication_id or self.publication_id
+        for _ in range(60):
+            try:
+                await self.publisher.carry_out(carried)
+            except TryLater as later:
+                await asyncio.sleep(min(later.delay.total_seconds(), 0.7))
+            row = await self.system.publication(str(carried))
+            if row["status"] in {"published", "failed"}:
+                return row
+        raise AssertionError("the publication never ended")
+
+    async def parts(self) -> list[dict[str, Any]]:
+        """All parts of the answer, in order, as the API shows them."""
+        first = await self.system.publication(str(self.publication_id))
+        answer = await self.system.ingest.client.get(
+            f"/api/v1/publications?reply_id={first['reply_id']}", headers=self.system.ingest.headers("moderator")
+        )
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return sorted(found, key=lambda one: int(one["part"]))
+
+    async def retry(self, text: str | None = None, publication_id: str | None = None) -> Any:
+        """Send it again, as appeals asks for."""
+        return await self.system.ingest.client.post(
+            f"/internal/publications/{publication_id or self.publication_id}/retry",
+            json={"text": text} if text is not None else {},
+            headers=self.system.ingest.service_headers("appeals"),
+        )
+
+    async def link(self, number: int) -> UUID | None:
+        """The publication a stored comment is recognised as."""
+        row = await self.system.stored(f"-101_{number}")
+        assert row is not None
+        found: UUID | None = row["publication_id"]
+        return found
+
+
+@asynccontextmanager
+async def made_scene(database: TestDatabase, keys_dir: Path, text: str = "Ответ") -> AsyncIterator[Scene]:
+    """An answer of these words that is queued."""
+    eye = await database.connect()
+    organisation = await insert_organisation(database)
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        system = Connected(ingest, database, eye, organisation)
+        page_id = await insert_page(database, organisation, external_id="101")
+        page = PageRef(
+            id=page_id,
+            organisation_id=organisation,
+            network="vk",
+            external_id="101",
+            live_from=datetime(2020, 1, 1, tzinfo=UTC),
+        )
+        question = Incoming(
+            happened="new",
+            kind="comment",
+            external_id="-101_7",
+            thread_key=THREAD,
+            written_at=datetime.now(UTC),
+            raw={},
+            author=Author(native_id="5001"),
+            text="Вопрос",
+        )
+        await DatabaseFeed(ingest.service.database).store(page, "long_poll", Parsed([question]))
+        stored = await system.stored("-101_7")
+        assert stored is not None
+        asked = await system.answer(stored["id"], text)
+        yield Scene(system, page, ScriptedNetwork(), stored["id"], UUID(asked["id"]))
+    await eye.close()

@@ -1,0 +1,137 @@
+"""Calls a day by method and token: counted before they are made, never overspent, given back by time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.ingest.networks.port import TokenKind
+from services.ingest.polling.call_budget import Budget
+from services.ingest.schemas.tokens import TokenIn
+from services.ingest.settings import IngestSettings
+from services.ingest.tokens.token_admin import add
+from services.ingest.tokens.token_pool import AccountBook
+from shared.database.sessions import Database
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import KEYS
+from tests.support.service_under_test import service_under_test
+
+
+@pytest.fixture
+async def tables(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Database]:
+    """Ingest's own connection."""
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        yield ingest.service.database
+
+
+async def token(tables: Database, name: str = "one") -> UUID:
+    """A service token of VK."""
+    async with tables.write() as session:
+        given = TokenIn.model_validate({"network": "vk", "kind": "service", "token": name})
+        row, _ = await add(session, given, "test")
+        return row.id
+
+
+def budget(tables: Database, limit: int, day: float = 86_400) -> Budget:
+    """A process of its own."""
+    return Budget(tables, IngestSettings(vk_wall_calls_a_day=limit, network_day_seconds=day))
+
+
+async def taken(one: Budget, token_id: UUID, tries: int) -> int:
+    """How many of so many calls are allowed."""
+    return sum([await one.take(token_id, "vk", "wall.get") for _ in range(tries)])
+
+
+async def test_no_more_calls_than_the_limit_over_all_processes(tables: Database) -> None:
+    token_id = await token(tables)
+    processes = [budget(tables, 300) for _ in range(3)]
+    allowed = await asyncio.gather(*(taken(one, token_id, 200) for one in processes))
+    assert sum(allowed) == 300
+    assert await taken(budget(tables, 300), token_id, 1) == 0
+
+
+async def test_a_method_without_a_limit_is_not_counted(tables: Database) -> None:
+    token_id = await token(tables)
+    one = budget(tables, 5)
+    for _ in range(20):
+        assert await one.take(token_id, "vk", "groups.getById")
+    assert one.left(token_id, "vk", "groups.getById") is None
+    assert one.left(token_id, "vk", "wall.get") == 5
+
+
+async def test_a_killed_process_over_counts_by_no_more_than_its_block(tables: Database) -> None:
+    token_id = await token(tables)
+    killed = budget(tables, 1_000)
+    assert await taken(killed, token_id, 7) == 7
+    after = budget(tables, 1_000)
+    await after.refresh()
+    left = after.left(token_id, "vk", "wall.get")
+    assert left is not None
+    assert 1_000 - 7 - 25 <= left <= 1_000 - 7
+    assert await taken(after, token_id, 1_000) == left
+
+
+async def test_what_was_called_a_day_ago_counts_no_more(tables: Database, database: TestDatabase) -> None:
+    token_id = await token(tables)
+    first = budget(tables, 10)
+    assert await taken(first, token_id, 11) == 10
+    assert first.left(token_id, "vk", "wall.get") == 0
+    eye: asyncpg.Connection = await database.connect()
+    await eye.execute("UPDATE call_counts SET bucket = bucket - interval '23 hours'")
+    assert await taken(budget(tables, 10), token_id, 1) == 0
+    await eye.execute("UPDATE call_counts SET bucket = bucket - interval '90 minutes'")
+    second = budget(tables, 10)
+    assert await taken(second, token_id, 11) == 10
+    await second.sweep()
+    assert await eye.fetchval("SELECT count(*) FROM call_counts") == 1
+    await eye.close()
+
+
+async def test_a_short_day_rolls_on_and_unused_calls_of_a_block_are_given_back(tables: Database) -> None:
+    token_id = await token(tables)
+    one = budget(tables, 2_000, day=96.0)  # parts of a second
+    assert await taken(one, token_id, 1) == 1
+    await asyncio.sleep(2.1)
+    assert await taken(one, token_id, 1) == 1
+    await one.refresh()
+    left = one.left(token_id, "vk", "wall.get")
+    assert left is not None
+    assert left >= 2_000 - 2 - 1
+
+
+async def test_the_pool_steps_over_a_spent_token_and_tells_what_is_left(tables: Database) -> None:
+    spent, fresh = await token(tables, "spent"), await token(tables, "fresh")
+    settings = IngestSettings(vk_wall_calls_a_day=4)
+    accounts = AccountBook(tables, settings)
+    await accounts.refresh()
+    assert accounts.calls_a_day("vk", "wall.get") == 8
+    assert accounts.left("vk", "wall.get") == 8
+    for _ in range(5):
+        await accounts.budget.take(spent, "vk", "wall.get")
+    assert accounts.left("vk", "wall.get") == 4
+    chosen = {accounts.credential("vk", TokenKind.SERVICE, method="wall.get") for _ in range(4)}
+    assert [one.id for one in chosen if one is not None] == [fresh]
+    assert accounts.credential("vk", TokenKind.SERVICE, method="wall.getById") is not None
+    for _ in range(5):
+        await accounts.budget.take(fresh, "vk", "wall.get")
+    assert accounts.credential("vk", TokenKind.SERVICE, method="wall.get") is None
+    assert accounts.left("vk", "wall.get") == 0
+    assert accounts.calls_a_day("vk", "wall.get") == 8, "tomorrow they are there again"
+
+
+async def test_a_token_that_died_leaves_the_budget(tables: Database, database: TestDatabase) -> None:
+    await token(tables, "dead")
+    await token(tables, "alive")
+    eye: asyncpg.Connection = await database.connect()
+    accounts = AccountBook(tables, IngestSettings(vk_wall_calls_a_day=4))
+    await eye.execute(
+        "UPDATE network_tokens SET state = 'revoked', updated_at = now()"
+        " WHERE id = (SELECT id FROM network_tokens LIMIT 1)"
+    )
+    await eye.close()
+    await accounts.refresh()
+    assert accounts.calls_a_day("vk", "wall.get") == 4
+    assert accounts.left("vk", "wall.get") == 4

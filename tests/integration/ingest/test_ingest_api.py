@@ -1,0 +1,281 @@
+"""The routes of ingest: who may see what, filters, and bad input."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.networks.port import Author, Incoming, PageRef, Parsed
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import KEYS
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
+
+MOMENT = datetime(2026, 3, 2, 4, 5, tzinfo=UTC)
+
+
+class House:
+    """Two organisations with a page each and five comments on each page."""
+
+    def __init__(self, ingest: ServiceUnderTest, organisations: list[UUID], pages: list[UUID]) -> None:
+        self.ingest = ingest
+        self.organisations = organisations
+        self.pages = pages
+
+    async def get(self, path: str, role: str = "moderator", organisation: UUID | None = None) -> Any:
+        """A GET as someone."""
+        return await self.ingest.client.get(f"/api/v1{path}", headers=self.ingest.headers(role, organisation))
+
+    async def add_token(self, body: dict[str, Any], role: str = "moderator") -> Any:
+        """POST /sources/tokens."""
+        return await self.ingest.client.post(
+            "/api/v1/sources/tokens", json=body, headers=self.ingest.headers(role)
+        )
+
+
+@pytest.fixture
+async def house(database: TestDatabase, keys_dir: Path) -> AsyncIterator[House]:
+    """A filled database."""
+    organisations = [await insert_organisation(database, name=f"Школа {n}") for n in range(2)]
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        feed = DatabaseFeed(ingest.service.database)
+        pages = []
+        for number, organisation in enumerate(organisations):
+            network, external_id = ("vk", "101") if number == 0 else ("ok", "102")
+            page_id = await insert_page(database, organisation, network=network, external_id=external_id)
+            page = PageRef(
+                id=page_id,
+                organisation_id=organisation,
+                network=network,
+                external_id=external_id,
+                live_from=MOMENT,
+            )
+            items = [
+                Incoming(
+                    happened="new",
+                    kind="comment" if n else "wall_post",
+                    external_id=f"{external_id}/{n}",
+                    thread_key=f"{network}:{external_id}",
+                    written_at=MOMENT + timedelta(hours=n - 1),
+                    raw={},
+                    author=Author(native_id="1"),
+                    from_community=n == 4,
+                    text=f"{network} {n}",
+                )
+                for n in range(5)
+            ]
+            await feed.store(page, "long_poll", Parsed(items))
+            pages.append(page_id)
+        yield House(ingest, organisations, pages)
+
+
+async def test_lists_are_paged_newest_first_and_bound_to_their_filter(house: House) -> None:
+    first = (await house.get("/messages?limit=4")).json()
+    second = (await house.get(f"/messages?limit=4&cursor={first['next_cursor']}")).json()
+    third = (await house.get(f"/messages?limit=4&cursor={second['next_cursor']}")).json()
+    texts = [one["text"] for page in (first, second, third) for one in page["items"]]
+    assert len(texts) == len(set(texts)) == 10
+    assert "next_cursor" not in third or third["next_cursor"] is None
+    foreign = await house.get(f"/messages?limit=4&kind=comment&cursor={first['next_cursor']}")
+    assert foreign.status_code == 422
+    assert foreign.json()["errors"][0]["pointer"] == "query/cursor"
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("network=vk", 5),
+        ("kind=wall_post", 2),
+        ("history=true", 2),
+        ("from_community=true&network=ok", 1),
+        ("deleted_by=community", 0),
+        ("thread_key=ok:102", 5),
+        ("received_from=2020-01-01T00:00:00Z", 10),
+        ("received_to=2020-01-01T00:00:00%2B08:00", 0),
+    ],
+)
+async def test_filters(house: House, query: str, count: int) -> None:
+    assert len((await house.get(f"/messages?{query}")).json()["items"]) == count
+
+
+async def test_an_organisation_sees_its_own_only(house: House) -> None:
+    mine, foreign = house.organisations
+    own = (await house.get("/messages", "executor", mine)).json()["items"]
+    assert {one["organisation_id"] for one in own} == {str(mine)}
+    assert (await house.get(f"/messages?organisation_id={foreign}", "executor", mine)).json()["items"] == []
+    other = (await house.get("/messages?network=ok")).json()["items"][0]
+    assert (await house.get(f"/messages/{other['id']}")).status_code == 200
+    hidden = await house.get(f"/messages/{other['id']}", "executor", mine)
+    assert hidden.status_code == 404
+    sources = (await house.get("/sources", "executor", mine)).json()["items"]
+    assert [one["page_id"] for one in sources] == [str(house.pages[0])]
+
+
+@pytest.mark.parametrize(
+    ("path", "role", "status"),
+    [
+        ("/messages", "head", 403),
+        ("/messages", "operations", 403),
+        ("/sources", "head", 403),
+        ("/sources/tokens", "executor", 403),
+        ("/publications", "operations", 403),
+        ("/publications", "head", 200),
+        ("/sources", "operations", 200),
+        ("/sources/set-aside", "head", 403),
+        ("/sources/set-aside", "operations", 200),
+    ],
+)
+async def test_rights(house: House, path: str, role: str, status: int) -> None:
+    organisation = house.organisations[0] if role == "executor" else None
+    assert (await house.get(path, role, organisation)).status_code == status
+
+
+async def test_without_a_token_nothing_is_told(house: House) -> None:
+    for path in ("messages", f"messages/{uuid4()}", "sources", "sources/tokens", "publications"):
+        answer = await house.ingest.client.get(f"/api/v1/{path}")
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "application/problem+json"
+    body = {"reply_id": str(uuid4()), "message_id": str(uuid4()), "text": "x", "on_behalf_of": "y"}
+    person = house.ingest.headers("moderator")
+    refused = await house.ingest.client.post("/internal/publications", json=body, headers=person)
+    assert refused.status_code == 401
+
+
+async def test_credentials_are_write_only(house: House, database: TestDatabase) -> None:
+    body = {"network": "ok", "kind": "user", "token": "very-secret-token", "session_secret_key": "other-secret"}
+    first = await house.add_token(body)
+    again = await house.add_token(body, "operations")
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["id"] == again.json()["id"]
+    listed = await house.get("/sources/tokens")
+    for text in (first.text, again.text, listed.text):
+        assert "secret" not in text
+    eye = await database.connect()
+    row = await eye.fetchrow("SELECT secret, digest FROM network_tokens")
+    await eye.close()
+    assert row is not None
+    assert b"secret" not in row["secret"]
+    assert "secret" not in row["digest"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"network": "fb"}, "/network"),
+        ({"kind": "admin"}, "/kind"),
+        ({"token": ""}, "/token"),
+        ({"kind": "group"}, "/page_id"),
+        ({"kind": "group", "page_id": str(uuid4())}, "/page_id"),
+        ({"surprise": 1}, "/surprise"),
+    ],
+)
+async def test_a_wrong_credential_is_refused_by_field(house: House, changes: dict[str, Any], pointer: str) -> None:
+    answer = await house.add_token({"network": "vk", "kind": "service", "token": "abc"} | changes)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert (await house.get("/sources/tokens")).json()["items"] == []
+
+
+async def test_a_pages_token_is_of_the_pages_network(house: House) -> None:
+    body = {"network": "vk", "kind": "group", "token": "abc", "page_id": str(house.pages[1])}
+    answer = await house.add_token(body)
+    assert answer.json()["errors"][0]["pointer"] == "/network"
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"text": ""}, "/text"),
+        ({"text": " \n"}, "/text"),
+        ({"text": "я" * 20_001}, "/text"),
+        ({"message_id": str(uuid4())}, "/message_id"),
+        ({"message_id": "1"}, "/message_id"),
+        ({"reply_id": None}, "/reply_id"),
+    ],
+)
+async def test_a_wrong_request_for_an_answer(house: House, changes: dict[str, Any], pointer: str) -> None:
+    message = (await house.get("/messages")).json()["items"][0]
+    body = {"reply_id": str(uuid4()), "message_id": message["id"], "text": "Ответ", "on_behalf_of": "x"}
+    answer = await house.ingest.client.post(
+        "/internal/publications", json=body | changes, headers=house.ingest.service_headers("appeals")
+    )
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert (await house.get("/publications")).json()["items"] == []
+
+
+async def test_publications_are_listed_and_scoped(house: House) -> None:
+    messages = [
+        (await house.get(f"/messages?network={name}&kind=wall_post")).json()["items"][0] for name in ("vk", "ok")
+    ]
+    appeal = str(uuid4())
+    for message in messages:
+        body = {"reply_id": str(uuid4()), "message_id": message["id"], "text": "Ответ", "on_behalf_of": "x"}
+        answer = await house.ingest.client.post(
+            "/internal/publications",
+            json=body | {"appeal_id": appeal},
+            headers=house.ingest.service_headers("appeals"),
+        )
+        assert answer.status_code == 201
+        assert answer.json()["status"] == "queued"
+    listed = (await house.get("/publications?status=queued")).json()["items"]
+    assert [one["appeal_id"] for one in listed] == [appeal, appeal]
+    assert [one["network"] for one in listed] == ["ok", "vk"]
+    assert [one["target"] for one in listed] == [None, None]
+    own = (await house.get("/publications", "executor", house.organisations[0])).json()["items"]
+    assert [one["network"] for one in own] == ["vk"]
+    foreign = await house.get(f"/publications/{listed[0]['id']}", "executor", house.organisations[0])
+    assert foreign.status_code == 404
+    early = await house.ingest.client.post(
+        f"/api/v1/publications/{listed[0]['id']}/retry", headers=house.ingest.headers("moderator")
+    )
+    assert early.status_code == 409
+
+
+async def test_the_openapi_document_names_every_public_route(house: House) -> None:
+    document = (await house.ingest.client.get("/openapi.json")).json()
+    paths = set(document["paths"])
+    assert paths >= {
+        "/api/v1/messages",
+        "/api/v1/messages/{message_id}",
+        "/api/v1/sources",
+        "/api/v1/sources/set-aside",
+        "/api/v1/sources/set-aside/{item_id}",
+        "/api/v1/sources/set-aside/{item_id}/retry",
+        "/api/v1/sources/tokens",
+        "/api/v1/publications",
+        "/api/v1/publications/{publication_id}",
+        "/api/v1/publications/{publication_id}/retry",
+    }
+    assert not any(path.startswith("/internal") for path in paths)
+
+
+async def test_deleted_messages_are_found_by_their_own_index(house: House, database: TestDatabase) -> None:
+    eye = await database.connect()
+    await eye.execute(
+        """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
+             from_community, text, attachments, url, history, way_in, written_at, received_at, deleted_at,
+             deleted_by, version, raw)
+           SELECT gen_random_uuid(), 'vk', 'comment', 'many/' || n, $1, $2, 'vk:many',
+             false, 'Текст', '[]', '', false, 'poll', now(), now() - n * interval '1 second',
+             CASE WHEN n % 500 = 0 THEN now() END, CASE WHEN n % 500 = 0 THEN 'community' END, 1, '{}'
+           FROM generate_series(1, 20000) AS n""",
+        house.pages[0],
+        house.organisations[0],
+    )
+    await eye.execute("ANALYZE messages")
+    plan = await eye.fetch(
+        """EXPLAIN SELECT id FROM messages WHERE deleted_by = 'community'
+           ORDER BY received_at DESC, id DESC LIMIT 51"""
+    )
+    await eye.close()
+    assert any("ix_messages_deleted" in row[0] for row in plan), plan
+    found = (await house.get("/messages?deleted_by=community&limit=100")).json()["items"]
+    assert len(found) == 40
+    assert {(one["text"], one["deleted_by"], one["page_id"]) for one in found} == {
+        ("Текст", "community", str(house.pages[0]))
+    }
+    assert all(one["deleted_at"] for one in found)

@@ -1,0 +1,95 @@
+"""A new encryption key without a stop, and what a schedule keeps over a restart."""
+
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from cryptography.fernet import Fernet, InvalidToken
+
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.networks.port import Author, Incoming, PageRef, Parsed
+from services.ingest.polling.poll_schedule import PollSchedule
+from services.ingest.polling.rate_repository import RateBook
+from services.ingest.schemas.tokens import TokenIn
+from services.ingest.tokens.reencryption import reencrypt
+from services.ingest.tokens.token_admin import add
+from shared import clock
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import KEYS
+from tests.support.service_under_test import insert_organisation, insert_page, service_under_test
+
+OLD = KEYS["ENCRYPTION_KEYS"]
+
+
+async def test_everything_comes_under_the_new_key_and_the_old_one_may_go(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    organisation = await insert_organisation(database)
+    page_id = await insert_page(database, organisation, network="vk", external_id="101")
+    page = PageRef(
+        id=page_id, organisation_id=organisation, network="vk", external_id="101", live_from=clock.now()
+    )
+    words = Incoming(
+        happened="new",
+        kind="comment",
+        external_id="-101_1",
+        thread_key="vk:-101_1",
+        written_at=clock.now(),
+        raw={},
+        author=Author(native_id="5", name="Имя"),
+        text="Слова",
+    )
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        async with ingest.service.database.write() as session:
+            await add(session, TokenIn.model_validate({"network": "vk", "kind": "user", "token": "abc"}), "test")
+        await DatabaseFeed(ingest.service.database).store(page, "long_poll", Parsed([words]))
+    new = Fernet.generate_key().decode()
+    async with service_under_test(
+        "ingest", database, keys_dir, process="api", **(KEYS | {"ENCRYPTION_KEYS": f"{new},{OLD}"})
+    ) as ingest:
+        assert await reencrypt(ingest.service.database) == 2
+        assert await reencrypt(ingest.service.database) == 0
+    eye = await database.connect()
+    token, identity = (
+        await eye.fetchval("SELECT secret FROM network_tokens"),
+        await eye.fetchval("SELECT identity FROM authors"),
+    )
+    await eye.close()
+    assert b'"abc"' in Fernet(new).decrypt(token)
+    assert "Имя" in Fernet(new).decrypt(identity).decode()
+    with pytest.raises(InvalidToken):
+        Fernet(OLD).decrypt(token)
+
+
+async def test_a_secret_that_no_key_opens_stays_as_it_is(database: TestDatabase, keys_dir: Path) -> None:
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        async with ingest.service.database.write() as session:
+            await add(session, TokenIn.model_validate({"network": "vk", "kind": "user", "token": "abc"}), "test")
+        eye = await database.connect()
+        await eye.execute("UPDATE network_tokens SET secret = 'broken'")
+        assert await reencrypt(ingest.service.database) == 0
+        assert await eye.fetchval("SELECT secret FROM network_tokens") == b"broken"
+        await eye.close()
+
+
+async def test_what_a_schedule_learnt_is_there_after_a_restart(database: TestDatabase, keys_dir: Path) -> None:
+    organisation = await insert_organisation(database)
+    page_id = await insert_page(database, organisation, network="vk", external_id="101")
+    start = clock.now().timestamp()
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        book, schedule = RateBook(ingest.service.database, "wall_poll"), PollSchedule[UUID](1_000)
+        assert await book.load() == {}
+        schedule.add(page_id)
+        for hour in range(5):
+            assert schedule.next(start + hour * 3_600) == page_id
+            schedule.polled(page_id, start + hour * 3_600, [start + hour * 3_600 - 60] * 3)
+            book.changed(page_id)
+        book.changed(uuid4())
+        await book.save(schedule)
+        await book.save(schedule)
+        again = PollSchedule[UUID](1_000)
+        for known, state in (await RateBook(ingest.service.database, "wall_poll").load()).items():
+            again.add(known, state)
+        assert again.expected(page_id).last_at == schedule.expected(page_id).last_at
+        assert again.dump(page_id)["seen"] == schedule.dump(page_id)["seen"]
+        assert await RateBook(ingest.service.database, "another_way").load() == {}

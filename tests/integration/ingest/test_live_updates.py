@@ -1,0 +1,154 @@
+"""What happens in the networks arrives: edits, deletions, gaps of push, dead tokens, a lost database."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import Connected, Emulator, connected
+from tests.support.eventually import eventually
+
+
+async def _row(system: Connected, condition: str, *values: Any) -> Any:
+    async def look() -> Any:
+        return await system.eye.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
+
+    return await eventually(look, seconds=30)
+
+
+async def test_vk_edits_and_deletions(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+    page = vk.page("vk_changes")
+    async with connected(database, keys_dir, vk_api_url=vk.url) as system:
+        await system.connect_page("vk", vk, page)
+        first, second = (vk.citizen(page, f"Комментарий {n} {uuid4()}") for n in range(2))
+        name = f"-{page}_{first['id']}"
+        await _row(system, "external_id = $1", name)
+        vk.post("edit", page=page, id=first["id"], text="Исправлено")
+        row = await _row(system, "external_id = $1 AND text = 'Исправлено'", name)
+        assert row["version"] == 2
+        vk.post("delete", page=page, id=first["id"], by="author")
+        vk.post("delete", page=page, id=second["id"], by="community")
+        row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", name)
+        assert (row["deleted_by"], row["text"]) == ("author", "Исправлено")
+        row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"-{page}_{second['id']}")
+        assert row["deleted_by"] == "community"
+
+
+async def test_ok_edits_and_deletions_are_found_by_polling(
+    ok: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = ok.page("ok_changes")
+    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topics_seconds="1") as system:
+        await system.connect_page("ok", ok, page)
+        written = ok.citizen(page, f"Комментарий {uuid4()}")
+        name = f"{written['thread']}/{written['id']}"
+        await _row(system, "external_id = $1", name)
+        ok.post("edit", page=page, id=written["id"], text="Исправлено")
+        await _row(system, "external_id = $1 AND text = 'Исправлено'", name)
+        ok.post("delete", page=page, id=written["id"], by="community")
+        row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", name)
+        assert (row["deleted_by"], row["text"]) == ("unknown", "Исправлено")
+
+
+@pytest.mark.parametrize("loss", ["key_expired", "history_trimmed", "history_lost"])
+async def test_vk_gaps_of_push_are_filled_by_polling(
+    vk: Emulator, database: TestDatabase, keys_dir: Path, loss: str
+) -> None:
+    page = vk.page(f"vk_gap_{loss}")
+    texts = [f"До {uuid4()}", *(f"В разрыве {uuid4()}" for _ in range(3)), f"После {uuid4()}"]
+    settings = {"vk_api_url": vk.url, "vk_long_poll_wait": "1"}
+    async with connected(database, keys_dir, **settings) as system:
+        await system.connect_page("vk", vk, page)
+        vk.citizen(page, texts[0])
+        await _row(system, "text = $1", texts[0])
+        # While nobody hears, people write, and what push held for us is lost.
+        vk.post("faults", kind="drop", rate=1, method="a_check")
+        await asyncio.sleep(1.2)
+        for text, kind in zip(texts[1:4], ("comment", "wall_post", "message"), strict=True):
+            vk.citizen(page, text, kind)
+        vk.post("longpoll", page=page, event=loss)
+        vk.door.delete("/_control/faults")
+        vk.citizen(page, texts[4])
+        for text in texts:
+            await _row(system, "text = $1", text)
+        assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE NOT from_community") == len(texts)
+
+
+async def test_vk_a_thread_longer_than_a_page_is_read_whole(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_long_thread")
+    root = vk.citizen(page, "Корень")
+    replies = [f"Ответ {n} {uuid4()}" for n in range(130)]
+    for text in replies:
+        vk.citizen(page, text, thread=root["thread"], in_reply_to=root["id"])
+    async with connected(database, keys_dir, vk_api_url=vk.url) as system:
+        await system.connect_page("vk", vk, page)
+        await _row(system, "text = $1", replies[-1])
+        rows = await system.eye.fetch("SELECT text, reply_to FROM messages WHERE reply_to IS NOT NULL")
+        assert sorted(row["text"] for row in rows) == sorted(replies)
+        assert {row["reply_to"] for row in rows} == {f"-{page}_{root['id']}"}
+
+
+@pytest.mark.parametrize("network", ["vk", "ok"])
+async def test_a_dead_token_is_shown_and_a_new_one_brings_all_that_was_missed(
+    request: pytest.FixtureRequest, database: TestDatabase, keys_dir: Path, network: str
+) -> None:
+    emulator: Emulator = request.getfixturevalue(network)
+    page = emulator.page("dead_token")
+    async with connected(database, keys_dir, **{f"{network}_api_url": emulator.url}) as system:
+        page_id = await system.connect_page(network, emulator, page)
+        emulator.citizen(page, f"До {network}", "message")
+        await _row(system, "text = $1", f"До {network}")
+        mine = [one for one in emulator.tokens() if one["kind"] == "group" and str(one["page"]) == page]
+        for one in mine:
+            emulator.post("tokens/revoke", token=one["token"])
+        emulator.citizen(page, f"Во время {network}", "message")
+        if network == "vk":
+            emulator.post("longpoll", page=page, event="history_lost")
+
+        async def revoked() -> bool:
+            return "revoked" in [
+                row["state"]
+                for row in await system.eye.fetch("SELECT state FROM network_tokens WHERE kind='group'")
+            ]
+
+        await eventually(revoked)
+        fresh = emulator.post("tokens", kind="group", page=page)
+        body = {"network": network, "kind": "group", "page_id": str(page_id), "token": fresh["token"]}
+        answer = await system.ingest.client.post(
+            "/api/v1/sources/tokens", json=body, headers=system.ingest.headers("operations")
+        )
+        assert answer.status_code == 201
+        assert fresh["token"] not in answer.text
+        await _row(system, "text = $1", f"Во время {network}")
+
+
+async def test_a_lost_database_is_waited_for(
+    vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    pages = {"vk": vk.page("vk_lost_database"), "ok": ok.page("ok_lost_database")}
+    emulators = {"vk": vk, "ok": ok}
+    async with connected(database, keys_dir, vk_api_url=vk.url, ok_api_url=ok.url) as system:
+        for network, page in pages.items():
+            await system.connect_page(network, emulators[network], page)
+            emulators[network].citizen(page, f"До {network}")
+            await _row(system, "text = $1", f"До {network}")
+        await system.eye.execute("ALTER ROLE ingest NOLOGIN")
+        await system.eye.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ingest'")
+        wanted = []
+        for network, page in pages.items():
+            for kind in ("comment", "wall_post", "message"):
+                wanted.append(f"Без базы {network} {kind}")
+                emulators[network].citizen(page, wanted[-1], kind)
+        try:
+            await asyncio.sleep(3)
+        finally:
+            await system.eye.execute("ALTER ROLE ingest LOGIN")
+        for text in wanted:
+            await _row(system, "text = $1", text)
+        count = await system.eye.fetchval("SELECT count(*) FROM messages WHERE text = ANY($1::text[])", wanted)
+        assert count == len(wanted)

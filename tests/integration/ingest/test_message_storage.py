@@ -1,0 +1,231 @@
+"""The intake: one row whatever arrives twice, in whatever order, with every byte of the words."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.networks.port import Author, PageRef, Parsed, ThreadMark, Unreadable
+from services.ingest.tokens.crypto import decrypt
+from tests.conftest import TestDatabase
+from tests.integration.ingest.ingest_harness import MOMENT, Bench, made_bench
+from tests.support.service_under_test import insert_organisation, insert_page
+
+HOSTILE = [
+    "одна\nдве\r\nтри\rчетыре",
+    "👩‍👩‍👧‍👦 🏳️‍🌈 \U0001f1f7\U0001f1fa",
+    "<br>&#128516;&lt;b&gt; <script>",
+    "й и\u0306 e\u0301\u0302\u0303",
+    "до\x00после\x00",
+    "\ue000 частное \ue0000 место",
+    "[id1|Имя], [club2|Группа], {group:3}Имя{group}",
+    "' \" \\ ; -- /* %s $1 {} \\u0000",
+    "\u202eсправа\u202c\u200b\ufeff\u2028\u2029",
+    " пробелы по краям \t ",
+    "",
+]
+
+
+@pytest.fixture
+async def bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
+    """Ingest without workers."""
+    async with made_bench(database, keys_dir) as made:
+        yield made
+
+
+async def test_what_arrives_again_changes_nothing(bench: Bench) -> None:
+    first = await bench.take(bench.item(), bench.item())
+    second = await bench.take(bench.item(), bench.item(happened="seen"))
+    assert (first.new, second.new, second.edited) == (1, 0, 0)
+    assert await bench.events() == ["message.received"]
+    row = await bench.row()
+    assert (row["version"], row["history"], row["deleted_at"]) == (1, False, None)
+
+
+async def test_the_announcement_of_an_old_text_does_not_undo_an_edit(bench: Bench) -> None:
+    await bench.take(bench.item("Первый"))
+    await bench.take(bench.item("Второй", happened="edited"))
+    await bench.take(bench.item("Первый"))
+    stale = datetime.now(UTC) - timedelta(minutes=1)
+    await bench.take(bench.item("Первый", happened="seen"), observed_at=stale)
+    row = await bench.row()
+    assert (row["text"], row["version"]) == ("Второй", 2)
+    shown = await bench.shown(row["id"])
+    assert [one["text"] for one in shown["versions"]] == ["Первый"]
+    assert await bench.events() == ["message.received", "message.edited"]
+
+
+async def test_a_poll_that_finds_another_text_is_an_edit(bench: Bench) -> None:
+    await bench.take(bench.item("Первый"))
+    await bench.take(bench.item("Второй", happened="seen"), observed_at=datetime.now(UTC))
+    assert (await bench.row())["text"] == "Второй"
+
+
+@pytest.mark.parametrize("reordered", [False, True])
+async def test_edit_and_creation_in_one_batch(bench: Bench, *, reordered: bool) -> None:
+    items = [bench.item("Первый"), bench.item("Второй", happened="edited")]
+    await bench.take(*(items[::-1] if reordered else items))
+    assert (await bench.row())["text"] == "Второй"
+
+
+@pytest.mark.parametrize(
+    ("deleter", "by"), [("5001", "author"), ("-101", "community"), ("42", "community"), (None, "unknown")]
+)
+async def test_a_deletion_keeps_the_text_and_says_who(bench: Bench, deleter: str | None, by: str) -> None:
+    await bench.take(bench.item("Неудобный вопрос"))
+    deletion = bench.item(
+        None, happened="deleted", author=None, deleted_by=Author(native_id=deleter) if deleter else None
+    )
+    await bench.take(deletion, deletion)
+    row = await bench.row()
+    assert (row["text"], row["deleted_by"]) == ("Неудобный вопрос", by)
+    assert row["deleted_at"] is not None
+    assert await bench.events() == ["message.received", "message.deleted"]
+    listed = await bench.ingest.client.get(
+        f"/api/v1/messages?deleted_by={by}", headers=bench.ingest.headers("moderator")
+    )
+    assert [one["text"] for one in listed.json()["items"]] == ["Неудобный вопрос"]
+    await bench.take(bench.item("Неудобный вопрос", happened="seen"))
+    assert (await bench.row())["deleted_at"] is not None
+    await bench.take(bench.item("Неудобный вопрос", happened="restored"))
+    assert (await bench.row())["deleted_at"] is None
+
+
+async def test_the_same_native_id_on_two_pages_is_two_messages(bench: Bench, database: TestDatabase) -> None:
+    organisation = await insert_organisation(database, name="Больница")
+    other_id = await insert_page(database, organisation, external_id="102")
+    other = PageRef(id=other_id, organisation_id=organisation, network="vk", external_id="102", live_from=MOMENT)
+    await bench.take(bench.item())
+    await bench.take(bench.item(external_id="-102_7", thread_key="vk:-102_3"), page=other)
+    assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 2
+
+
+async def test_hostile_texts_come_back_byte_for_byte(bench: Bench) -> None:
+    media = [[{"type": "doc", "doc": {"title": text, text or "пусто": [text]}}] for text in HOSTILE]
+    raws = [{"text": text, "more": [text]} for text in HOSTILE]
+    await bench.take(
+        *(
+            bench.item(text, external_id=f"-101_{n}", attachments=media[n], raw=raws[n])
+            for n, text in enumerate(HOSTILE)
+        )
+    )
+    for number, text in enumerate(HOSTILE):
+        row = await bench.row(f"-101_{number}")
+        shown = await bench.shown(row["id"])
+        assert shown["text"].encode() == text.encode()
+        assert shown["attachments"] == media[number]
+        assert json.loads(row["raw"]) == raws[number]
+
+
+async def test_half_a_surrogate_pair_is_replaced_and_loses_nothing_else(bench: Bench) -> None:
+    await bench.take(bench.item("до\ud83dпосле"), bench.item("целый", external_id="-101_8"))
+    assert (await bench.row())["text"] == "до\ufffdпосле"
+    assert (await bench.row("-101_8"))["text"] == "целый"
+
+
+async def test_any_text_comes_back(database: TestDatabase, keys_dir: Path) -> None:
+    async with made_bench(database, keys_dir) as bench:
+        texts: list[str] = []
+
+        @hypothesis_settings(
+            max_examples=200, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+        )
+        @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60))
+        def collect(text: str) -> None:
+            texts.append(text)
+
+        collect()
+        items = [bench.item(text, external_id=f"-101_{n}", raw={"n": n}) for n, text in enumerate(texts)]
+        taken = await bench.take(*items)
+        assert taken.new == len(texts)
+        listed = await bench.ingest.client.get(
+            "/api/v1/messages?limit=200", headers=bench.ingest.headers("moderator")
+        )
+        found = {one["external_id"]: one["text"] for one in listed.json()["items"]}
+        assert len(found) == min(len(texts), 200)
+        assert all(texts[int(name.rpartition("_")[2])] == text for name, text in found.items())
+
+
+async def test_authors_are_pseudonyms_and_their_names_lie_encrypted(bench: Bench) -> None:
+    await bench.take(bench.item())
+    await bench.take(bench.item(external_id="-101_8", author=Author(native_id="5001")))
+    first, second = await bench.row(), await bench.row("-101_8")
+    assert first["author_key"] == second["author_key"]
+    assert "5001" not in first["author_key"]
+    (author,) = await bench.eye.fetch("SELECT * FROM authors")
+    assert "Имя".encode() not in author["identity"]
+    identity = decrypt(author["identity"])
+    assert identity == {"id": "5001", "name": "Имя Фамилия", "url": "https://vk.com/id5001"}
+
+
+async def test_what_was_written_before_the_page_went_live_is_history(bench: Bench) -> None:
+    await bench.take(bench.item(written_at=datetime(2026, 2, 28, 23, 59, tzinfo=UTC)))
+    assert (await bench.row())["history"] is True
+    data = json.loads(await bench.eye.fetchval("SELECT data FROM events"))
+    assert data["history"] is True
+
+
+async def test_events_go_out_in_the_order_of_writing(bench: Bench) -> None:
+    items = [
+        bench.item(external_id=f"-101_{n}", written_at=MOMENT + timedelta(minutes=n)) for n in (3, 1, 2, 9, 4)
+    ]
+    await bench.take(*items)
+    rows = await bench.eye.fetch("SELECT data FROM events ORDER BY created_at, id")
+    moments = [json.loads(row["data"])["written_at"] for row in rows]
+    assert moments == sorted(moments)
+
+
+async def test_the_unreadable_is_set_aside_with_its_reason(bench: Bench) -> None:
+    await bench.take(bench.item(), unreadable=[Unreadable("the field 'id' is missing", {"text": "\x00"})])
+    row = await bench.eye.fetchrow("SELECT * FROM set_aside")
+    assert row is not None
+    assert (row["reason"], json.loads(row["raw"])) == ("the field 'id' is missing", {"text": "\x00"})
+
+
+async def test_the_cursor_moves_with_its_batch_or_not_at_all(bench: Bench) -> None:
+    feed = DatabaseFeed(bench.ingest.service.database)
+    mark = ThreadMark("vk:-101_3", "1", "a")
+    await feed.store(bench.page, "long_poll", Parsed([bench.item()]), cursor={"ts": "5"}, marks=[mark])
+    assert await feed.cursor(bench.page, "long_poll") == {"ts": "5"}
+    assert await feed.marks(["vk:-101_3", "vk:-101_4"]) == {"vk:-101_3": mark}
+    foreign = PageRef(id=uuid4(), organisation_id=uuid4(), network="vk", external_id="9", live_from=MOMENT)
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await feed.store(foreign, "long_poll", Parsed([bench.item(external_id="-9_1")]), cursor={"ts": "6"})
+    assert await feed.cursor(foreign, "long_poll") == {}
+    assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 1
+
+
+async def test_one_item_that_the_database_refuses_does_not_hold_up_the_others(bench: Bench) -> None:
+    feed = DatabaseFeed(bench.ingest.service.database)
+    impossible = bench.item(external_id="-101_9", thread_key="vk:\x00")
+    await feed.store(bench.page, "long_poll", Parsed([impossible, bench.item()]), cursor={"ts": "7"})
+    assert (await bench.row())["text"] == "Текст"
+    assert await bench.eye.fetchval("SELECT count(*) FROM set_aside") == 1
+    assert await feed.cursor(bench.page, "long_poll") == {"ts": "7"}
+
+
+async def test_looks_are_shown_in_sources(bench: Bench) -> None:
+    feed = DatabaseFeed(bench.ingest.service.database)
+    feed.well(bench.page, "wall_poll")
+    feed.failed(bench.page, "long_poll", "no answer in time")
+    await feed.flush()
+    feed.failed(bench.page, "long_poll", "no answer in time")
+    await feed.flush()
+    answer = await bench.ingest.client.get("/api/v1/sources", headers=bench.ingest.headers("operations"))
+    (source,) = answer.json()["items"]
+    assert source["state"] == "no_token"
+    ways = {way["way"]: way for way in source["ways"]}
+    assert ways["wall_poll"]["last_success_at"] is not None
+    assert (ways["long_poll"]["failures"], ways["long_poll"]["last_error"]) == (2, "no answer in time")
+    await feed.store(bench.page, "long_poll", Parsed())
+    answer = await bench.ingest.client.get("/api/v1/sources", headers=bench.ingest.headers("operations"))
+    ways = {way["way"]: way for way in answer.json()["items"][0]["ways"]}
+    assert ways["long_poll"]["failures"] == 0

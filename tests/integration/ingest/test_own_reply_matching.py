@@ -1,0 +1,165 @@
+"""Our own words coming back: before the response, instead of it, or contradicting it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from services.ingest.networks.port import Outgoing, Parsed, Published, Unsure
+from services.ingest.publishing.publisher import MAX_SILENT_ATTEMPTS, pause_after_silence
+from shared.jobs import TryLater
+from tests.conftest import TestDatabase
+from tests.integration.ingest.scripted_network import Scene, made_scene
+
+
+@pytest.fixture
+async def scene(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Scene]:
+    """An answer that is queued."""
+    async with made_scene(database, keys_dir) as made:
+        yield made
+
+
+async def test_push_wins_the_race_with_the_response(scene: Scene) -> None:
+    async def publish(_: Outgoing) -> Published:
+        await scene.hear(scene.spoken(31))
+        return Published("-101_31", "u")
+
+    scene.network.on_publish = publish
+    done = await scene.carry_through()
+    assert (done["status"], done["external_id"]) == ("published", "-101_31")
+    assert await scene.link(31) == scene.publication_id
+    assert len(await scene.system.events("publication.published")) == 1
+    received = await scene.system.events("message.received")
+    assert f'"publication_id": "{scene.publication_id}"' in received[-1]["data"]
+
+
+async def test_the_response_wins_over_a_likeness(scene: Scene) -> None:
+    async def publish(_: Outgoing) -> Published:
+        await scene.hear(scene.spoken(31))  # the staff wrote the same words by hand in the same moment
+        return Published("-101_32", "u")
+
+    scene.network.on_publish = publish
+    done = await scene.carry_through()
+    await scene.hear(scene.spoken(32))
+    assert done["external_id"] == "-101_32"
+    assert await scene.link(31) is None
+    assert await scene.link(32) == scene.publication_id
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"text": "Другой ответ"},
+        {"reply_to": None},
+        {"reply_to": "-101_8"},
+        {"thread_key": "vk:-101_4"},
+        {"written_at": datetime.now(UTC) - timedelta(hours=1)},
+        {"from_community": False},
+    ],
+)
+async def test_only_the_same_words_to_the_same_person_are_ours(scene: Scene, changes: dict[str, Any]) -> None:
+    async def publish(_: Outgoing) -> Published:
+        await scene.hear(scene.spoken(31, **changes))
+        return Published("-101_32", "u")
+
+    scene.network.on_publish = publish
+    assert (await scene.carry_through())["external_id"] == "-101_32"
+    assert await scene.link(31) is None
+
+
+async def test_line_breaks_and_ends_that_the_network_changed_do_not_hide_ours(scene: Scene) -> None:
+    async def publish(_: Outgoing) -> Published:
+        await scene.hear(scene.spoken(31, text=" Ответ\r\n"))
+        raise Unsure("lost")
+
+    scene.network.on_publish = publish
+    done = await scene.carry_through()
+    assert (done["external_id"], scene.network.calls) == ("-101_31", 1)
+
+
+async def test_a_lost_call_that_worked_is_found_by_reading(scene: Scene) -> None:
+    async def publish(_: Outgoing) -> Published:
+        scene.network.thread = Parsed([scene.spoken(31, happened="seen")])
+        raise Unsure("lost")
+
+    scene.network.on_publish = publish
+    done = await scene.carry_through()
+    assert (done["external_id"], scene.network.calls) == ("-101_31", 1)
+    (event,) = await scene.system.events("publication.published")
+    assert '"adopted": true' in event["data"]
+    assert len(await scene.system.events("publication.uncertain")) == 1
+
+
+async def test_a_lost_call_that_did_not_work_is_made_again_only_after_reading(scene: Scene) -> None:
+    async def publish(_: Outgoing) -> Published:
+        if scene.network.calls == 1:
+            scene.network.thread = None  # nobody can read now: nothing may be sent either
+            raise Unsure("lost")
+        return Published("-101_33", "u")
+
+    scene.network.on_publish = publish
+    for _ in range(6):
+        with pytest.raises(TryLater):
+            await scene.publisher.carry_out(scene.publication_id)
+        await asyncio.sleep(0.2)
+    assert scene.network.calls == 1
+    scene.network.thread = Parsed()
+    done = await scene.carry_through()
+    assert (done["external_id"], scene.network.calls) == ("-101_33", 2)
+
+
+async def test_a_call_that_hangs_is_given_up_and_looked_after(scene: Scene) -> None:
+    async def publish(_: Outgoing) -> Published:
+        if scene.network.calls == 1:
+            await asyncio.sleep(30)
+        return Published("-101_34", "u")
+
+    scene.network.on_publish = publish
+    done = await scene.carry_through()
+    assert (done["external_id"], done["attempts"]) == ("-101_34", 2)
+
+
+async def test_two_jobs_at_once_call_once(scene: Scene) -> None:
+    async def publish(_: Outgoing) -> Published:
+        await asyncio.sleep(0.2)
+        return Published("-101_35", "u")
+
+    scene.network.on_publish, scene.network.seconds = publish, 20
+    outcomes = await asyncio.gather(
+        *(scene.publisher.carry_out(scene.publication_id) for _ in range(3)), return_exceptions=True
+    )
+    assert scene.network.calls == 1
+    assert sum(isinstance(outcome, TryLater) for outcome in outcomes) == 2
+
+
+async def test_a_network_that_never_answers_ends_in_a_failure_that_is_shown(scene: Scene) -> None:
+    async def publish(_: Outgoing) -> Published:
+        raise Unsure("lost")
+
+    scene.network.on_publish, scene.network.seconds = publish, 0.3
+    with mock.patch("services.ingest.publishing.publisher.MAX_SILENT_ATTEMPTS", 5):
+        done = await scene.carry_through()
+    assert (done["status"], done["failure"]["code"], scene.network.calls) == ("failed", "unanswered", 5)
+
+
+async def test_an_answer_goes_out_though_the_network_was_silent_nine_times(scene: Scene) -> None:
+    async def publish(_: Outgoing) -> Published:
+        if scene.network.calls <= 9:
+            raise Unsure("lost")
+        return Published("-101_36", "u")
+
+    scene.network.on_publish, scene.network.seconds = publish, 0.3
+    with mock.patch("services.ingest.publishing.publisher.MAX_PAUSE", 0.1):
+        done = await scene.carry_through()
+    assert (done["status"], done["external_id"], scene.network.calls) == ("published", "-101_36", 10)
+
+
+def test_pauses_after_silence_grow_and_stay_within_an_hour() -> None:
+    pauses = [pause_after_silence(attempt, 20) for attempt in range(1, MAX_SILENT_ATTEMPTS)]
+    assert pauses[:6] == [20, 20, 20, 20, 40, 80]
+    assert max(pauses) == 300
+    assert 2_400 < sum(pauses) < 3_600

@@ -1,0 +1,294 @@
+"""What ingest answers when the registry asks what the networks say of pages."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import KEYS, TOKEN_FIELDS, Emulator
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
+
+TOLD = {
+    "phone": "8 (3012) 21-44-11",
+    "address": "ул. Ленина, 54",
+    "site": "https://example.invalid",
+    "cover": True,
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Ingest's API, with the emulators' common tokens."""
+
+    ingest: ServiceUnderTest
+    database: TestDatabase
+    eye: asyncpg.Connection
+    organisation: UUID
+
+    async def page(self, network: str, external_id: str) -> UUID:
+        """A page of the registry."""
+        return await insert_page(self.database, self.organisation, network=network, external_id=external_id)
+
+    async def describe(self, *page_ids: UUID, calls: int = 100, walls: int = 0) -> dict[str, Any]:
+        """What the networks say, by the registry's own way."""
+        answer = await self.ingest.client.post(
+            "/internal/pages/describe",
+            json={"page_ids": [str(one) for one in page_ids], "calls": calls, "walls": walls},
+            headers=self.ingest.service_headers("registry"),
+        )
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+@pytest.fixture
+async def asked(vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path) -> AsyncIterator[Asked]:
+    # Each test is a system of its own: calls of the one before would count against its pace.
+    vk.post("settings", user_per_second=0)
+    eye = await database.connect()
+    organisation = await insert_organisation(database)
+    urls = {"vk_api_url": vk.url, "ok_api_url": ok.url}
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS, **urls) as ingest:
+        for network, emulator in (("vk", vk), ("ok", ok)):
+            emulator.page(f"{network}_any")
+            for token in emulator.tokens():
+                if token["kind"] == "group":
+                    continue
+                body = {key: token[key] for key in token if key in TOKEN_FIELDS} | {"network": network}
+                answer = await ingest.client.post(
+                    "/api/v1/sources/tokens", json=body, headers=ingest.headers("moderator")
+                )
+                assert answer.status_code in {200, 201}, answer.text
+        yield Asked(ingest, database, eye, organisation)
+    await eye.close()
+
+
+def calls(emulator: Emulator) -> int:
+    """Calls the network counted."""
+    return sum(item["accepted"] + item["refused"] for item in emulator.door.get("/_control/calls").json()["items"])
+
+
+@pytest.mark.parametrize("network", ["vk", "ok"])
+async def test_a_page_tells_what_it_shows(network: str, asked: Asked, request: pytest.FixtureRequest) -> None:
+    emulator: Emulator = request.getfixturevalue(network)
+    name = f"{network}_shows"
+    page = emulator.page(name)
+    emulator.post("page", page=page, description="Школа в центре города", **TOLD)
+    for text in ("Новость", "Ещё одна"):
+        emulator.post("post", page=page, text=text)
+    emulator.citizen(page, "Спасибо!", kind="wall_post")
+    page_id = await asked.page(network, page)
+    before = calls(emulator)
+    answer = await asked.describe(page_id, walls=1)
+    assert answer["calls"] == calls(emulator) - before == 2
+    (said,) = answer["items"]
+    assert (said["outcome"], said["reason"], said["name"]) == ("open", None, name)
+    assert (said["screen_name"], said["verified"], said["avatar"], said["cover"]) == (name, True, True, True)
+    assert (said["description"], said["phone"]) == (True, "+7 301 221-44-11")
+    assert (said["address"], said["site"]) == (TOLD["address"], TOLD["site"])
+    assert said["comments_open"] is True
+    assert said["members"] > 0
+    assert said["posts_7_days"] == 3, "the first topic and two more; a citizen's post is not the page's"
+    assert said["last_post_at"] is not None
+
+
+@pytest.mark.parametrize("network", ["vk", "ok"])
+async def test_without_calls_for_walls_the_posts_are_not_known(
+    network: str, asked: Asked, request: pytest.FixtureRequest
+) -> None:
+    emulator: Emulator = request.getfixturevalue(network)
+    page_id = await asked.page(network, emulator.page(f"{network}_unread"))
+    before = calls(emulator)
+    answer = await asked.describe(page_id)
+    assert calls(emulator) - before == answer["calls"] == 1
+    assert answer["items"][0]["posts_7_days"] is None
+
+
+@pytest.mark.parametrize(("network", "way"), [("vk", "wall_poll"), ("ok", "topics_poll")])
+async def test_posts_of_a_wall_that_was_read_today_cost_no_call(
+    network: str, way: str, asked: Asked, request: pytest.FixtureRequest
+) -> None:
+    emulator: Emulator = request.getfixturevalue(network)
+    page_id = await asked.page(network, emulator.page(f"{network}_known"))
+    await asked.eye.execute(
+        "INSERT INTO sources (id, page_id, way, cursor, last_success_at, failures, updated_at)"
+        " VALUES (gen_random_uuid(), $1, $2, '{}', now() - interval '20 hours', 0, now())",
+        page_id,
+        way,
+    )
+    for number, (days, own, deleted) in enumerate(
+        [(1, True, False), (9, True, False), (0, False, False), (0, True, True)]
+    ):
+        await asked.eye.execute(
+            "INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,"
+            " from_community, text, attachments, url, history, way_in, written_at, received_at, version, raw,"
+            " deleted_at) VALUES (gen_random_uuid(), $1, 'wall_post', $2, $3, $4, $2, $5, 'Новость', '[]', '',"
+            " false, $6, now() - $7 * interval '1 day', now(), 1, '{}', CASE WHEN $8 THEN now() END)",
+            network,
+            f"known_{number}",
+            page_id,
+            asked.organisation,
+            own,
+            way,
+            days,
+            deleted,
+        )
+    before = calls(emulator)
+    (said,) = (await asked.describe(page_id, walls=5))["items"]
+    assert calls(emulator) - before == 1
+    assert said["posts_7_days"] == 1
+    last = await asked.eye.fetchval("SELECT written_at FROM messages WHERE external_id = 'known_0'")
+    assert said["last_post_at"] == last.isoformat().replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize(
+    ("network", "change", "outcome", "reason"),
+    [
+        ("vk", {"deactivated": "banned"}, "closed", "banned"),
+        ("vk", {"deactivated": "deleted"}, "closed", "deleted"),
+        ("vk", {"is_closed": 2}, "closed", "private_group"),
+        ("ok", {"deactivated": True}, "closed", "banned"),
+        ("ok", {"closed": True}, "closed", "private_group"),
+        ("ok", {"removed": True}, "gone", "not_found"),
+    ],
+)
+async def test_pages_that_are_closed_or_gone_are_told_from_those_that_live(
+    *,
+    network: str,
+    change: dict[str, Any],
+    outcome: str,
+    reason: str,
+    asked: Asked,
+    request: pytest.FixtureRequest,
+) -> None:
+    emulator: Emulator = request.getfixturevalue(network)
+    pages = [emulator.page(f"{network}_{reason}_{name}") for name in ("one", "two")]
+    emulator.post("page", page=pages[0], **change)
+    ids = [await asked.page(network, page) for page in pages]
+    answer = await asked.describe(*ids, walls=2)
+    told = {item["page_id"]: item for item in answer["items"]}
+    assert (told[str(ids[0])]["outcome"], told[str(ids[0])]["reason"]) == (outcome, reason)
+    assert told[str(ids[1])]["outcome"] == "open"
+    assert answer["calls"] == 2, "no wall is asked for that the network does not show"
+
+
+async def test_no_more_calls_are_made_than_were_given(asked: Asked, vk: Emulator, ok: Emulator) -> None:
+    ids = [await asked.page("vk", vk.page("vk_first")), await asked.page("ok", ok.page("ok_second"))]
+    before = calls(vk) + calls(ok)
+    answer = await asked.describe(*ids, calls=1, walls=5)
+    assert calls(vk) + calls(ok) - before == answer["calls"] == 1
+    assert [item["page_id"] for item in answer["items"]] == [str(ids[0])]
+    answer = await asked.describe(*ids, calls=3, walls=5)
+    assert answer["calls"] == 3
+    assert [item["posts_7_days"] for item in answer["items"]] == [1, None]
+
+
+async def test_an_id_the_network_does_not_know_is_gone(asked: Asked) -> None:
+    page_id = await asked.page("vk", "199999999")
+    (said,) = (await asked.describe(page_id))["items"]
+    assert (said["outcome"], said["reason"]) == ("gone", "not_found")
+
+
+async def test_a_network_that_does_not_answer_is_no_word_on_its_pages(
+    asked: Asked, vk: Emulator, ok: Emulator
+) -> None:
+    ids = [await asked.page("vk", vk.page("vk_silent")), await asked.page("ok", ok.page("ok_speaks"))]
+    vk.post("faults", kind="error", rate=1, code=10, method="groups.getById")
+    answer = await asked.describe(*ids)
+    assert [item["page_id"] for item in answer["items"]] == [str(ids[1])]
+    assert "groups.getById" in answer["trouble"]
+
+
+@pytest.mark.parametrize("network", ["vk", "ok"])
+async def test_that_none_of_many_is_there_is_not_believed(
+    network: str, asked: Asked, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(network)
+    told = await asked.describe(*[await asked.page(network, str(998_000_000_000_001 + n)) for n in range(3)])
+    assert told["items"] == []
+    assert network in str(told["trouble"])
+
+
+@pytest.mark.parametrize("granted", [1, 2, 5])
+@pytest.mark.parametrize(("network", "method"), [("vk", "groups.getById"), ("ok", "group.getInfo")])
+async def test_repeated_attempts_are_calls_too(
+    granted: int, network: str, method: str, asked: Asked, request: pytest.FixtureRequest
+) -> None:
+    emulator: Emulator = request.getfixturevalue(network)
+    page_id = await asked.page(network, emulator.page(f"{network}_again{granted}"))
+    emulator.post("faults", kind="lost_response", rate=1, method=method)
+    before = calls(emulator)
+    answer = await asked.describe(page_id, calls=granted, walls=5)
+    assert answer["items"] == []
+    assert answer["trouble"]
+    assert answer["calls"] == calls(emulator) - before == min(granted, 4), "four attempts, or as many as granted"
+
+
+async def test_either_shape_of_a_groups_answer_is_read(asked: Asked, ok: Emulator) -> None:
+    page_id = await asked.page("ok", ok.page("ok_shape"))
+    ok.post("settings", group_info_answer="groups")
+    try:
+        (said,) = (await asked.describe(page_id))["items"]
+    finally:
+        ok.post("settings", group_info_answer="array")
+    assert (said["outcome"], said["name"]) == ("open", "ok_shape")
+
+
+@pytest.mark.parametrize(
+    ("network", "change", "open_"),
+    [
+        ("vk", {"wall": 0}, False),
+        ("vk", {"wall": 1}, True),
+        ("vk", {"wall": 2}, True),
+        ("vk", {"wall": 3}, False),
+        ("ok", {"who_can_comment": "EVERYONE"}, True),
+        ("ok", {"who_can_comment": "ADMINS"}, False),
+        ("ok", {"who_can_comment": "NOBODY"}, False),
+    ],
+)
+async def test_whether_citizens_may_comment(
+    *, network: str, change: dict[str, Any], open_: bool, asked: Asked, request: pytest.FixtureRequest
+) -> None:
+    emulator: Emulator = request.getfixturevalue(network)
+    page = emulator.page(f"{network}_comments")
+    emulator.post("page", page=page, **change)
+    (said,) = (await asked.describe(await asked.page(network, page)))["items"]
+    assert said["comments_open"] is open_
+
+
+async def test_a_community_token_alone_is_enough_to_describe_vk(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_own_token")
+    organisation = await insert_organisation(database)
+    ids = [await insert_page(database, organisation, external_id=one) for one in (vk.page("vk_other"), page)]
+    async with service_under_test(
+        "ingest", database, keys_dir, process="api", **KEYS, vk_api_url=vk.url
+    ) as ingest:
+        token = next(one for one in vk.tokens() if str(one.get("page")) == page)
+        body = {"kind": "group", "token": token["token"], "network": "vk", "page_id": str(ids[1])}
+        made = await ingest.client.post("/api/v1/sources/tokens", json=body, headers=ingest.headers("moderator"))
+        assert made.status_code in {200, 201}, made.text
+        answer = await ingest.client.post(
+            "/internal/pages/describe",
+            json={"page_ids": [str(one) for one in ids], "walls": 5},
+            headers=ingest.service_headers("registry"),
+        )
+    found = answer.json()
+    assert [item["outcome"] for item in found["items"]] == ["open", "open"]
+    assert [item["posts_7_days"] for item in found["items"]] == [None, None], "a wall needs another kind of token"
+    assert found["calls"] == 1
+
+
+async def test_only_services_ask(asked: Asked) -> None:
+    answer = await asked.ingest.client.post(
+        "/internal/pages/describe",
+        json={"page_ids": [str(UUID(int=1))]},
+        headers=asked.ingest.headers("moderator"),
+    )
+    assert answer.status_code in {401, 403}

@@ -1,0 +1,122 @@
+"""kill -9 of the ingest process: nothing is lost, nothing stands twice."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import KEYS, Connected, Emulator
+from tests.integration.ingest.worker_process import worker_process
+from tests.support.eventually import eventually
+from tests.support.service_under_test import DROPPED_FIRST, insert_organisation, service_under_test
+
+TEXTS = 40
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+async def eye(database: TestDatabase) -> Any:
+    """A look into the database from behind."""
+    connection = await database.connect()
+    yield connection
+    await connection.close()
+
+
+async def _feed(emulator: Emulator, texts: list[str]) -> None:
+    rows = "text\n" + "\n".join(f'"{text}"' for text in texts)
+    async with httpx.AsyncClient(base_url=emulator.url, timeout=60, limits=DROPPED_FIRST) as door:
+        answer = await door.post("/_control/feed", content=rows.encode(), headers={"content-type": "text/csv"})
+    assert answer.json()["accepted"] == len(texts), answer.text
+
+
+async def test_killed_again_and_again_while_people_write(
+    vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path, eye: asyncpg.Connection
+) -> None:
+    organisation = await insert_organisation(database)
+    emulators = {"vk": vk, "ok": ok}
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        system = Connected(ingest, database, eye, organisation)
+        for network, emulator in emulators.items():
+            for number in range(3):
+                await system.connect_page(network, emulator, emulator.page(f"crash_{network}_{number}"))
+        texts = {name: [f"Текст {name} {n} {uuid4()}" for n in range(TEXTS)] for name in emulators}
+        with worker_process(database, keys_dir, vk_api_url=vk.url, ok_api_url=ok.url) as process:
+            for part in range(4):
+                for name, emulator in emulators.items():
+                    await _feed(emulator, texts[name][part::4])
+                await asyncio.sleep(0.7 * part)
+                process.kill()
+                process.start()
+
+            async def complete() -> bool:
+                wanted = [text for many in texts.values() for text in many]
+                found = await eye.fetch("SELECT text FROM messages WHERE text = ANY($1::text[])", wanted)
+                return sorted(row["text"] for row in found) == sorted(wanted)
+
+            await eventually(complete, seconds=60)
+        assert await eye.fetchval("SELECT count(*) FROM set_aside") == 0
+
+
+@pytest.mark.parametrize("network", ["vk", "ok"])
+@pytest.mark.parametrize("kind", ["comment", "message"])
+async def test_an_answer_in_flight_at_the_kill_is_published_once(
+    vk: Emulator,
+    ok: Emulator,
+    database: TestDatabase,
+    keys_dir: Path,
+    eye: asyncpg.Connection,
+    *,
+    network: str,
+    kind: str,
+) -> None:
+    emulator = {"vk": vk, "ok": ok}[network]
+    page = emulator.page(f"flight_{network}_{kind}")
+    organisation = await insert_organisation(database)
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        system = Connected(ingest, database, eye, organisation)
+        await system.connect_page(network, emulator, page)
+        with worker_process(database, keys_dir, vk_api_url=vk.url, ok_api_url=ok.url) as process:
+            text = f"Вопрос {uuid4()}"
+            emulator.citizen(page, text, kind)
+
+            async def asked() -> Any:
+                return await eye.fetchval("SELECT id FROM messages WHERE text = $1", text)
+
+            message: UUID = await eventually(asked)
+            # The network carries the call out at once and answers only after the kill.
+            emulator.post("faults", kind="slow", next=1, seconds=2.5, method=_method(network, kind))
+            publication = await system.answer(message, "Ответ в полёте")
+
+            async def out() -> bool:
+                return bool(emulator.answers(page))
+
+            await eventually(out)
+            process.kill()
+            status = await eye.fetchval("SELECT status FROM publications")
+            assert status in {"sending", "published"}  # published: it came back by push before the kill
+            process.start()
+
+            async def done() -> bool:
+                row = await eye.fetchrow("SELECT * FROM publications")
+                return row is not None and row["status"] == "published"
+
+            await eventually(done, seconds=60)
+            await asyncio.sleep(2)
+        assert [shown["text"] for shown in emulator.answers(page)] == ["Ответ в полёте"]
+        linked = await eye.fetchval(
+            "SELECT count(*) FROM messages WHERE publication_id = $1", UUID(publication["id"])
+        )
+        assert linked == 1
+        assert len(await system.events("publication.published")) == 1
+
+
+def _method(network: str, kind: str) -> str:
+    if network == "vk":
+        return "messages.send" if kind == "message" else "wall.createComment"
+    return "graph.user.messages.post" if kind == "message" else "discussions.addDiscussionComment"

@@ -1,0 +1,284 @@
+"""What no ordinary way brought is found, stored, counted once, and told; whatever interrupts it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.ingest.networks.calls import NoToken
+from services.ingest.sync.reconciliation_requests import add
+from services.ingest.sync.reconciliation_runner import Reconciler
+from shared import clock
+from shared.tables.registry import Page
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import KEYS
+from tests.integration.ingest.memory_network import Ground, age_first_reading, comment, ground, more_pages, running
+from tests.support.eventually import eventually
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(f"GOSPABLIK_{name.upper()}", value)
+
+
+@pytest.fixture
+async def eye(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
+    connection = await database.connect()
+    yield connection
+    await connection.close()
+
+
+def reconciler(here: Ground, **settings: Any) -> Reconciler:
+    chosen = here.settings.model_copy(update=settings)
+    return Reconciler(here.database, here.feed, {"vk": here.network}, chosen)
+
+
+async def ask(here: Ground, since: datetime | None = None) -> UUID:
+    async with here.database.write() as session:
+        (row_id,) = await add(session, [Page.id == here.page.id], 2 * 86_400, since)
+    return row_id
+
+
+async def finished(eye: asyncpg.Connection, row_id: UUID) -> asyncpg.Record:
+    async def look() -> Any:
+        return await eye.fetchrow(
+            "SELECT * FROM reconciliations WHERE id = $1 AND finished_at IS NOT NULL", row_id
+        )
+
+    found: asyncpg.Record = await eventually(look, 60)
+    return found
+
+
+async def gaps_told(eye: asyncpg.Connection) -> list[int]:
+    rows = await eye.fetch("SELECT data FROM events WHERE type = 'source.gap_found' ORDER BY created_at")
+    return [json.loads(row["data"])["count"] for row in rows]
+
+
+async def test_exactly_what_is_missing_is_a_gap(database: TestDatabase, eye: asyncpg.Connection) -> None:
+    async with ground(database) as here:
+        held = [comment(n, n * HOUR) for n in range(1, 9)]
+        fresh = comment(20, timedelta(minutes=2))
+        before_us = comment(21, 40 * HOUR)
+        here.network.items = [fresh, *held, before_us]
+        await here.push(*(one for n, one in enumerate(held) if n not in {2, 5}))
+        await age_first_reading(database, here.page.id, 30 * HOUR)
+        row_id = await ask(here)
+        async with running(reconciler(here)):
+            row = await finished(eye, row_id)
+        assert (row["compared"], row["gaps"], row["late"], row["error"]) == (10, 2, 1, None)
+        assert await eye.fetchval("SELECT count(*) FROM messages") == 10
+        source = await eye.fetchrow("SELECT gaps, last_gap_at FROM sources WHERE way = 'reconcile'")
+        assert source["gaps"] == 2
+        assert source["last_gap_at"] is not None
+        assert await gaps_told(eye) == [2]
+
+
+async def test_nothing_missing_is_no_gap_the_second_time(database: TestDatabase, eye: asyncpg.Connection) -> None:
+    async with ground(database) as here:
+        here.network.items = [comment(n, n * HOUR) for n in range(1, 4)]
+        await here.push(*here.network.items[1:])
+        await age_first_reading(database, here.page.id, 30 * HOUR)
+        first = await ask(here)
+        async with running(reconciler(here)):
+            assert (await finished(eye, first))["gaps"] == 1
+            second = await ask(here)
+            row = await finished(eye, second)
+        assert (row["compared"], row["gaps"], row["late"]) == (3, 0, 0)
+        assert await eye.fetchval("SELECT gaps FROM sources WHERE way = 'reconcile'") == 1
+        assert await gaps_told(eye) == [1]
+
+
+async def test_edits_and_deletions_are_found_likewise(database: TestDatabase, eye: asyncpg.Connection) -> None:
+    async with ground(database) as here:
+        await here.push(*(comment(n, n * HOUR) for n in range(1, 4)))
+        here.network.items = [
+            comment(1, HOUR, text="Исправлено"),
+            comment(2, 2 * HOUR),
+            comment(3, 3 * HOUR, happened="deleted"),
+        ]
+        row_id = await ask(here)
+        async with running(reconciler(here)):
+            row = await finished(eye, row_id)
+        assert (row["edited"], row["deleted"], row["gaps"]) == (1, 1, 0)
+        assert await gaps_told(eye) == []
+
+
+async def test_a_stopped_worker_goes_on_from_its_cursor_and_counts_once(
+    database: TestDatabase, eye: asyncpg.Connection
+) -> None:
+    async with ground(database) as here:
+        here.network.items = [comment(n, n * HOUR) for n in range(1, 10)]
+        await here.push(here.network.items[-1])
+        await age_first_reading(database, here.page.id, 30 * HOUR)
+        row_id = await ask(here)
+        here.network.stop_after = 1
+
+        async def begun() -> Any:
+            return await eye.fetchval("SELECT compared > 0 FROM reconciliations WHERE id = $1", row_id)
+
+        async with running(reconciler(here)):
+            await eventually(begun, 60)
+        here.network.stop_after = None
+        here.network.gate.set()
+        async with running(reconciler(here)):
+            row = await finished(eye, row_id)
+        assert (row["compared"], row["gaps"]) == (9, 8)
+        assert [cursor for _, cursor in here.network.asked] == [{}, {"at": 3}]
+        assert await gaps_told(eye) == [8]
+
+
+async def test_two_workers_count_no_gap_twice(database: TestDatabase, eye: asyncpg.Connection) -> None:
+    async with ground(database) as here:
+        here.network.items = [comment(n, n * HOUR) for n in range(1, 20)]
+        await here.push(here.network.items[-1])
+        await age_first_reading(database, here.page.id, 30 * HOUR)
+        row_id = await ask(here)
+        async with running(reconciler(here)), running(reconciler(here)):
+            row = await finished(eye, row_id)
+        assert (row["compared"], row["gaps"]) == (19, 18)
+        assert await eye.fetchval("SELECT gaps FROM sources WHERE way = 'reconcile'") == 18
+        assert await gaps_told(eye) == [18]
+
+
+async def test_what_cannot_be_counted_is_not_stored(database: TestDatabase, eye: asyncpg.Connection) -> None:
+    async with ground(database) as here:
+        here.network.items = [comment(n, n * HOUR) for n in range(1, 4)]
+        row_id = await ask(here)
+        here.network.gate.clear()
+        async with running(reconciler(here)):
+
+            async def asked() -> Any:
+                return here.network.asked
+
+            await eventually(asked, 60)
+            await eye.execute("UPDATE reconciliations SET finished_at = now() WHERE id = $1", row_id)
+            here.network.gate.set()
+            second = await ask(here)
+            row = await finished(eye, second)
+        assert row["compared"] == 3
+        assert await eye.fetchval("SELECT compared FROM reconciliations WHERE id = $1", row_id) == 0
+        assert await eye.fetchval("SELECT count(*) FROM messages") == 3
+
+
+async def test_without_a_token_it_rests_with_the_reason_and_goes_on(
+    database: TestDatabase, eye: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_REST", 0.2)
+    async with ground(database) as here:
+        here.network.items = [comment(1, HOUR)]
+        here.network.trouble = [NoToken("no usable token for wall.get")]
+        row_id = await ask(here)
+        here.network.gate.clear()
+        async with running(reconciler(here)):
+            here.network.gate.set()
+
+            async def waits() -> Any:
+                return await eye.fetchval("SELECT error FROM reconciliations WHERE id = $1", row_id)
+
+            assert "no usable token" in await eventually(waits, 60)
+            row = await finished(eye, row_id)
+        assert (row["compared"], row["error"]) == (1, None)
+
+
+async def test_a_page_whose_token_is_dead_is_put_off_and_read_whole_later(
+    database: TestDatabase, eye: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_REST", 0.2)
+    async with ground(database) as here:
+        await eye.execute(
+            """INSERT INTO network_tokens (id, network, kind, page_id, digest, secret, state, reason, usage,
+               created_at, updated_at)
+               VALUES (gen_random_uuid(), 'vk', 'group', $1, 'd', '', 'healthy', NULL, '{}', now(), now())""",
+            here.page.id,
+        )
+        here.network.items = [comment(n, n * HOUR) for n in range(1, 6)]
+        here.network.stop_after = 1
+        row_id = await ask(here)
+
+        async def begun() -> Any:
+            return await eye.fetchval("SELECT compared = 3 FROM reconciliations WHERE id = $1", row_id)
+
+        async def waits() -> Any:
+            return await eye.fetchval("SELECT error FROM reconciliations WHERE id = $1", row_id)
+
+        async with running(reconciler(here)):
+            await eventually(begun, 60)
+            await eye.execute("UPDATE network_tokens SET state = 'revoked', reason = 'vk 5'")
+            here.network.stop_after = None
+            here.network.gate.set()
+            assert await eventually(waits, 60) == "the page's token is revoked: vk 5"
+            asked = len(here.network.asked)
+            await asyncio.sleep(1)
+            assert len(here.network.asked) == asked, "nothing is asked with a dead token"
+            await eye.execute("UPDATE network_tokens SET state = 'healthy', reason = NULL")
+            row = await finished(eye, row_id)
+        assert here.network.asked[-1][1] == {}, "from the start"
+        assert (row["compared"], row["error"]) == (10, None)
+
+
+async def test_a_network_without_an_answer_holds_up_no_other_page(
+    database: TestDatabase, eye: asyncpg.Connection
+) -> None:
+    async with ground(database) as here:
+        await more_pages(database, here.page, network="ok", names="5")
+        async with here.database.write() as session:
+            await add(session, [], 0)
+        async with running(reconciler(here, reconcile_at_once=1)):
+
+            async def one_is_done() -> Any:
+                return await eye.fetchval("SELECT count(*) FROM reconciliations WHERE finished_at IS NOT NULL")
+
+            await eventually(one_is_done, 60)
+
+            async def told() -> Any:
+                return await eye.fetchval("SELECT error FROM reconciliations WHERE finished_at IS NULL")
+
+            assert await eventually(told, 60) == "there is no adapter for the network «ok»"
+
+
+async def test_every_page_is_compared_once_a_period(database: TestDatabase, eye: asyncpg.Connection) -> None:
+    async with ground(database) as here:
+        await more_pages(database, here.page, network="vk", names="102 103")
+        await more_pages(database, here.page, network="vk", names="104", active=False)
+        settings = {"reconcile_period_seconds": 3_600.0, "reconcile_grace_seconds": 0.0}
+        work = reconciler(here, **settings)
+        for _ in range(6):
+            work._next_at = 0.0
+            await work._waiting()
+        rows = await eye.fetch("SELECT page_id, count(*) n FROM reconciliations GROUP BY page_id")
+        assert [row["n"] for row in rows] == [1, 1, 1], "the page that is not followed is left alone"
+        await eye.execute(
+            "UPDATE reconciliations SET started_at = started_at - interval '2 h', finished_at = now()"
+        )
+        work._next_at = 0.0
+        await work._waiting()
+        assert work._next_at - asyncio.get_running_loop().time() == pytest.approx(1_200, abs=60)
+        assert await eye.fetchval("SELECT count(*) FROM reconciliations") == 4, "the one of long ago is forgotten"
+
+
+async def test_it_reaches_back_to_where_the_last_one_left_off(
+    database: TestDatabase, eye: asyncpg.Connection
+) -> None:
+    async with ground(database) as here:
+        await here.push(comment(1, HOUR))
+        await age_first_reading(database, here.page.id, 5 * HOUR)
+        first, now = await ask(here), clock.now()
+        since = await eye.fetchval("SELECT since FROM reconciliations WHERE id = $1", first)
+        assert abs(now - timedelta(days=2, hours=5) - since) < timedelta(minutes=1)
+        await eye.execute(
+            "UPDATE reconciliations SET finished_at = now(), started_at = started_at - interval '3 d'"
+        )
+        second = await ask(here, since=now - HOUR)
+        since = await eye.fetchval("SELECT since FROM reconciliations WHERE id = $1", second)
+        assert abs(now - timedelta(days=5) - since) < timedelta(minutes=1), "no window is left out"
+        third = await ask(here, since=now - timedelta(days=90))
+        since = await eye.fetchval("SELECT since FROM reconciliations WHERE id = $1", third)
+        assert abs(now - timedelta(days=90) - since) < timedelta(minutes=1)

@@ -1,0 +1,143 @@
+"""Both networks, compared with what is stored: what vanished here is found there, exactly."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared import clock
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import Connected, Emulator, connected
+from tests.support.eventually import eventually
+
+PATIENCE = 90
+
+
+def _stop_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polls compare counts too, and would fill a gap before reconciliation finds it."""
+
+    async def nothing(*_: Any) -> list[Any]:
+        return []
+
+    for way in ("ok.topic_poll.Topics.look", "ok.discussion_poll.Discussions._notice", "vk.wall_poll.Walls.look"):
+        monkeypatch.setattr(f"services.ingest.networks.{way}", nothing)
+
+
+async def _post(system: Connected, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = await system.ingest.client.post(
+        f"/api/v1/sources/{path}", json=body, headers=system.ingest.headers("operations")
+    )
+    assert answer.status_code == 202, answer.text
+    result: dict[str, Any] = answer.json()
+    return result
+
+
+async def _compared(system: Connected, page_id: UUID) -> Any:
+    asked = await _post(system, f"{page_id}/reconciliations", {})
+
+    async def finished() -> Any:
+        return await system.eye.fetchrow(
+            "SELECT * FROM reconciliations WHERE id = $1 AND finished_at IS NOT NULL", UUID(asked["id"])
+        )
+
+    return await eventually(finished, PATIENCE)
+
+
+async def _lose(system: Connected, *texts: str) -> None:
+    """As if these had never come."""
+    lost = await system.eye.execute("DELETE FROM messages WHERE text = ANY($1::text[])", list(texts))
+    assert lost == f"DELETE {len(texts)}"
+
+
+@pytest.mark.parametrize("network", ["vk", "ok"])
+async def test_a_gap_is_found_exactly_and_history_comes_again(
+    request: pytest.FixtureRequest,
+    database: TestDatabase,
+    keys_dir: Path,
+    network: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    emulator: Emulator = request.getfixturevalue(network)
+    page = emulator.page(f"{network}_reconciled")
+    settings = {f"{network}_api_url": emulator.url, "reconcile_grace_seconds": "1"}
+    async with connected(database, keys_dir, **settings) as system:
+        page_id = await system.connect_page(network, emulator, page)
+        emulator.citizen(page, f"Первый {uuid4()}")
+
+        async def stored(number: int) -> Any:
+            return await system.eye.fetchval("SELECT count(*) >= $1 FROM messages", number)
+
+        await eventually(lambda: stored(1), PATIENCE)
+        comments = [f"Комментарий {n} {uuid4()}" for n in range(4)]
+        message = f"Сообщение {uuid4()}"
+        for text in comments:
+            emulator.citizen(page, text)
+        emulator.citizen(page, message, "message")
+
+        async def all_stored() -> Any:
+            count = await system.eye.fetchval(
+                "SELECT count(*) FROM messages WHERE text = ANY($1::text[])", [*comments, message]
+            )
+            return count == 5
+
+        await eventually(all_stored, PATIENCE)
+        calm = await _compared(system, page_id)
+        assert (calm["gaps"], calm["late"], calm["deleted"]) == (0, 0, 0)
+        _stop_polls(monkeypatch)
+        lost = [comments[1], message] if network == "vk" else comments[1:3]
+        await _lose(system, *lost)
+        found = await _compared(system, page_id)
+        assert (found["gaps"], found["late"], found["deleted"], found["error"]) == (2, 0, 0, None)
+        assert await all_stored()
+        (told,) = await system.events("source.gap_found")
+        assert told["subject_id"] == page_id
+        again = await _compared(system, page_id)
+        assert (again["gaps"], again["compared"]) == (0, found["compared"])
+        await _lose(system, *comments)
+        asked = await _post(
+            system, f"{page_id}/backfills", {"since": (clock.now() - timedelta(hours=1)).isoformat()}
+        )
+
+        async def fetched() -> Any:
+            return await system.eye.fetchrow(
+                "SELECT * FROM backfills WHERE id = $1 AND status = 'done'", UUID(asked["id"])
+            )
+
+        done = await eventually(fetched, PATIENCE)
+        assert (done["stored"], done["share"], done["error"]) == (4, 1.0, None)
+        assert await all_stored()
+
+
+async def test_a_revoked_token_is_shown_within_a_minute(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_revoked_source")
+    async with connected(database, keys_dir, vk_api_url=vk.url) as system:
+        page_id = await system.connect_page("vk", vk, page)
+        vk.citizen(page, f"До {uuid4()}", "message")
+
+        async def shown() -> dict[str, Any]:
+            answer = await system.ingest.client.get(
+                f"/api/v1/sources/{page_id}", headers=system.ingest.headers("operations")
+            )
+            assert answer.status_code == 200, answer.text
+            result: dict[str, Any] = answer.json()
+            return result
+
+        async def healthy() -> Any:
+            return (await shown())["last_message_at"]
+
+        await eventually(healthy, PATIENCE)
+        for one in vk.tokens():
+            if one["kind"] == "group" and str(one["page"]) == page:
+                vk.post("tokens/revoke", token=one["token"])
+
+        async def revoked() -> Any:
+            source = await shown()
+            return source if source["token"]["state"] == "revoked" else None
+
+        source = await eventually(revoked, 60)
+        assert source["state"] == "failing"
+        assert source["token"]["reason"]

@@ -1,0 +1,271 @@
+"""Deletions that leave no mark: comments stored by one way and gone before another way looks are still noticed."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.ingest.app import worker
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.intake.thread_state import differing
+from services.ingest.networks.port import Author, Incoming, PageRef, Parsed, ThreadMark
+from services.ingest.networks.vk.wall_reader import Seen
+from shared import clock
+from shared.database.sessions import WriteSession
+from tests.conftest import TestDatabase
+from tests.integration.data_growth.query_plans import MODES, explain
+from tests.integration.ingest.conftest import Connected, Emulator, connected
+from tests.integration.ingest.ingest_harness import made_bench
+from tests.support.eventually import eventually
+
+PATIENCE = 60
+NETWORKS = "services.ingest.networks"
+POLLS = (
+    f"{NETWORKS}.ok.discussion_poll.Discussions",
+    f"{NETWORKS}.ok.topic_poll.Topics",
+    f"{NETWORKS}.vk.wall_poll.Walls",
+)
+
+
+async def _idle(_way: Any) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.fixture
+def look(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """By which way the network is looked at: by polls, or by reconciliation alone."""
+    for poll in POLLS if request.param == "reconciliation" else ():
+        monkeypatch.setattr(f"{poll}.run", _idle)
+    return str(request.param)
+
+
+both_looks = pytest.mark.parametrize("look", ["polls", "reconciliation"], indirect=True)
+
+
+async def _row(system: Connected, condition: str, *values: Any) -> Any:
+    async def look() -> Any:
+        return await system.eye.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
+
+    return await eventually(look, PATIENCE)
+
+
+async def _reconciled(system: Connected, page_id: UUID) -> Any:
+    answer = await system.ingest.client.post(
+        f"/api/v1/sources/{page_id}/reconciliations", json={}, headers=system.ingest.headers("operations")
+    )
+    assert answer.status_code == 202, answer.text
+
+    async def finished() -> Any:
+        return await system.eye.fetchrow(
+            "SELECT * FROM reconciliations WHERE id = $1 AND finished_at IS NOT NULL", UUID(answer.json()["id"])
+        )
+
+    return await eventually(finished, PATIENCE)
+
+
+def _stored_before(external_id: str, thread_key: str) -> Incoming:
+    """A comment as a backfill stores it, written an hour ago: old enough that its absence tells something."""
+    return Incoming(
+        happened="seen",
+        kind="comment",
+        external_id=external_id,
+        thread_key=thread_key,
+        written_at=clock.now() - timedelta(hours=1),
+        raw={"id": external_id},
+        author=Author(native_id="7", name="Жительница"),
+        text="Нет воды",
+    )
+
+
+async def _ref(network: str, page: str) -> PageRef:
+    async def known() -> PageRef | None:
+        runtime = worker._runtime
+        return None if runtime is None else runtime.accounts.page(network, page)
+
+    return await eventually(known, PATIENCE)
+
+
+async def _marked(system: Connected, thread_key: str) -> Any:
+    async def look() -> Any:
+        return await system.eye.fetchrow(
+            "SELECT * FROM threads WHERE thread_key = $1 AND marker IS NOT NULL AND marker NOT LIKE '~%'",
+            thread_key,
+        )
+
+    return await eventually(look, PATIENCE)
+
+
+def _calls(emulator: Emulator, method: str) -> int:
+    items = emulator.door.get("/_control/calls").json()["items"]
+    return sum(item["accepted"] + item["refused"] for item in items if item["method"] == method)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named_as_removed", "left_out"])
+@both_looks
+async def test_ok_comment_deleted_before_the_next_look_is_deleted_here(
+    ok: Emulator, database: TestDatabase, keys_dir: Path, look: str, named: bool
+) -> None:
+    page = ok.page(f"ok_unnoticed_{look}_{named}")
+    ok.post("settings", removed_shown=named)
+    try:
+        async with connected(database, keys_dir, ok_api_url=ok.url, ok_topics_seconds="1") as system:
+            page_id = await system.connect_page("ok", ok, page)
+            topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
+            if look == "polls":
+                await _marked(system, f"ok:{topic}")
+            ok.post("faults", kind="drop", rate=1)  # nobody looks while it stands there
+            gone = ok.citizen(page, f"Сгоряча {uuid4()}", thread=topic)
+            ok.post("delete", page=page, id=gone["id"], by="author")
+            item = _stored_before(f"{topic}/{gone['id']}", f"ok:{topic}")
+            feed = DatabaseFeed(system.ingest.service.database)
+            await feed.store(await _ref("ok", page), "backfill", Parsed([item]))
+            ok.door.delete("/_control/faults")
+            if look == "reconciliation":
+                assert (await _reconciled(system, page_id))["deleted"] == 1
+            row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", item.external_id)
+            assert (row["deleted_by"], row["text"]) == ("unknown", "Нет воды")
+    finally:
+        ok.post("settings", removed_shown=True)
+
+
+@both_looks
+async def test_vk_comment_whose_deletion_nobody_heard_is_deleted_here(
+    vk: Emulator, database: TestDatabase, keys_dir: Path, look: str
+) -> None:
+    page = vk.page(f"vk_unnoticed_{look}")
+    async with connected(database, keys_dir, vk_api_url=vk.url, vk_wall_calls_a_day="50000") as system:
+        page_id = await system.connect_page("vk", vk, page)
+        post = vk.citizen(page, f"Запись {uuid4()}", "wall_post")
+        key = f"vk:-{page}_{post['id']}"
+        ref = await _ref("vk", page)
+        if look == "polls":
+            await _marked(system, key)
+        item = _stored_before(f"-{page}_987654", key)
+        await DatabaseFeed(system.ingest.service.database).store(ref, "long_poll", Parsed([item]))
+        if look == "reconciliation":
+            assert (await _reconciled(system, page_id))["deleted"] == 1
+        row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", item.external_id)
+        assert (row["deleted_by"], row["text"]) == ("unknown", "Нет воды")
+
+
+async def test_vk_topic_of_a_community_loses_a_comment_that_is_gone(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_unnoticed_board")
+    topic = vk.post("board", page=page, title="Вопросы", text="Спрашивайте")
+    key = f"vk:-{page}_{topic['thread']}"
+    async with connected(database, keys_dir, vk_api_url=vk.url, vk_boards_seconds="1") as system:
+        await system.connect_page("vk", vk, page)
+        await _marked(system, key)
+        item = _stored_before(f"-{page}_{topic['thread']}_987", key)
+        feed = DatabaseFeed(system.ingest.service.database)
+        await feed.store(await _ref("vk", page), "backfill", Parsed([item]))
+        await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", item.external_id)
+
+
+async def test_comments_that_the_network_counts_and_does_not_show_cost_no_calls_for_ever(
+    ok: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = ok.page("ok_counts_more")
+    ok.post("page", page=page, comments_share=0.1)
+    topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
+    for number in range(12):
+        ok.citizen(page, f"{number} {uuid4()}", thread=topic)
+    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topics_seconds="3600") as system:
+        await system.connect_page("ok", ok, page)
+        await _marked(system, f"ok:{topic}")
+        looks, before = _calls(ok, "discussions.getList"), _calls(ok, "discussions.getComments")
+
+        async def looked_often() -> bool:
+            return _calls(ok, "discussions.getList") >= looks + 15
+
+        await eventually(looked_often, PATIENCE)
+        # One complete reading more at most: topics and the list may each have made theirs.
+        assert _calls(ok, "discussions.getComments") <= before + 1
+
+
+async def test_a_difference_that_reading_does_not_mend_is_read_again_ever_more_rarely(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    async with made_bench(database, keys_dir) as bench:
+        feed = DatabaseFeed(bench.ingest.service.database)
+        key = "vk:-101_3"
+        await bench.take(bench.item())
+        assert await feed.differing({key: 1}) == {}
+        assert await feed.differing({key: 3}) == {key: 1}
+
+        async def read(count: int) -> Any:
+            await feed.store(bench.page, "wall_poll", Parsed(), marks=[ThreadMark(key, str(count), count=count)])
+            return await bench.eye.fetchrow(
+                "SELECT difference, rechecks, (recheck_at - now()) > $2 * interval '59 seconds' AS rests"
+                " FROM threads WHERE thread_key = $1",
+                key,
+                2.0 ** (await bench.eye.fetchval("SELECT rechecks FROM threads WHERE thread_key = $1", key) or 0),
+            )
+
+        async def due() -> None:
+            await bench.eye.execute("UPDATE threads SET recheck_at = now() WHERE thread_key = $1", key)
+
+        for rechecks in range(4):
+            row = await read(3)
+            assert (row["difference"], row["rechecks"], row["rests"]) == (2, rechecks, True)
+            assert await feed.differing({key: 3}) == {}
+            assert await feed.differing({key: 3}, whole=True) == {key: 1}
+            row = await read(3)  # by another way, before its time: it waits no longer for that
+            assert row["rechecks"] == rechecks
+            await due()
+            assert await feed.differing({key: 3}) == {key: 1}
+        # What changes is read at once, a deletion that makes the numbers equal too.
+        assert await feed.differing({key: 2}) == {key: 1}
+        assert await feed.differing({key: 1}) == {key: 1}
+        row = await read(1)
+        assert (row["difference"], row["rechecks"], row["rests"]) == (0, 0, None)
+        assert await feed.differing({key: 1}) == {}
+        assert await feed.differing({key: 10**30}) == {key: 1}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_living_comments_are_counted_by_their_index(
+    database: TestDatabase, keys_dir: Path, mode: str
+) -> None:
+    async with made_bench(database, keys_dir) as bench:
+        await bench.eye.execute(
+            """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
+                 from_community, text, attachments, url, history, way_in, written_at, received_at, version, raw)
+               SELECT gen_random_uuid(), 'vk', 'comment', 'many/' || n, $1, $2, 'vk:' || n % 4000, false,
+                  'Текст', '[]', '', false, 'poll', now(), now(), 1, '{}' FROM generate_series(1, 40000) n""",
+            bench.page.id,
+            bench.page.organisation_id,
+        )
+        await bench.eye.execute("VACUUM ANALYZE messages")
+        counts = {f"vk:{number}": 10 + (number == 7) for number in range(100)}
+
+        async def work(session: WriteSession) -> None:
+            assert await differing(session, counts, whole=False) == {"vk:7": 10}
+
+        found = await explain(bench.ingest.service.database, work, mode, {})
+        (plan,) = found.plans
+        assert "ix_messages_living_comments" in plan.indexes, plan
+        assert "messages" not in plan.sequential
+        assert plan.buffers < 500, plan
+
+
+def test_a_comment_that_cannot_be_parsed_hides_no_deletion_of_another() -> None:
+    old = clock.now() - timedelta(hours=1)
+    stored = {"-1_5": old, "-1_6": old, "-1_7": old}
+    parsed = Parsed()
+    for raw in ({"id": 5}, {"id": 6, "date": "never"}):
+        parsed.add(_parse, raw)
+    assert [one.reason for one in parsed.unreadable] == ["no moment"]
+    assert Seen(parsed).absent(stored, clock.now()) == ["-1_7"]
+    parsed.add(_parse, "no object")
+    assert Seen(parsed).absent(stored, clock.now()) == [], "who knows which one that is"
+
+
+def _parse(raw: Any) -> Incoming:
+    if raw["id"] == 6:
+        raise ValueError("no moment")
+    return _stored_before(f"-1_{raw['id']}", "vk:-1_1")

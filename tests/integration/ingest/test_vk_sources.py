@@ -1,0 +1,341 @@
+"""Ways into VK beside long poll: walls, discussions, suggested posts, walks, and the watch over callbacks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import pytest
+import uvicorn
+
+from cli.embedded.temporary_postgres import free_port
+from services.ingest.intake.store import DatabaseFeed
+from services.ingest.networks.port import PageRef, Walked
+from services.ingest.networks.vk.vk_network import Vk
+from services.ingest.settings import ingest_settings
+from services.ingest.tokens.token_pool import AccountBook
+from shared import clock
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import Connected, Emulator, connected
+from tests.support.eventually import eventually
+
+
+async def _row(system: Connected, condition: str, *values: Any) -> Any:
+    async def look() -> Any:
+        return await system.eye.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
+
+    return await eventually(look, seconds=60)
+
+
+async def _source(system: Connected, page_id: UUID, way: str, condition: str) -> Any:
+    async def look() -> Any:
+        return await system.eye.fetchrow(
+            f"SELECT * FROM sources WHERE page_id = $1 AND way = $2 AND {condition}", page_id, way
+        )
+
+    return await eventually(look, seconds=60)
+
+
+def _deaf(vk: Emulator) -> None:
+    """No push: what comes, comes by polling."""
+    vk.post("faults", kind="drop", rate=1, method="a_check")
+
+
+# Emulated networks answer at once; the budget leaves a poll about every two seconds.
+POLLED = {"vk_wall_calls_a_day": "50000", "vk_long_poll_wait": "1"}
+
+
+async def test_a_deleted_post_is_noticed_by_its_absence(
+    vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.YOUNG", timedelta(0))
+    page = vk.page("vk_gone")
+    _deaf(vk)
+    stays, goes = (vk.citizen(page, f"Запись {n} {uuid4()}", "wall_post") for n in range(2))
+    comment = vk.citizen(page, "Комментарий", thread=stays["thread"])
+    below = vk.citizen(page, "Под записью, которой не станет", thread=goes["thread"])
+    async with connected(database, keys_dir, vk_api_url=vk.url, **POLLED) as system:
+        await system.connect_page("vk", vk, page)
+        await _row(system, "external_id = $1 AND kind = 'wall_post'", f"-{page}_{goes['id']}")
+        for one in (comment, below):
+            await _row(system, "external_id = $1 AND kind = 'comment'", f"-{page}_{one['id']}")
+        vk.post("delete", page=page, id=goes["id"], by="community", kind="wall_post")
+        vk.post("delete", page=page, id=comment["id"], by="author")
+        vk.post("edit", page=page, id=stays["id"], text="Исправлено", kind="wall_post")
+        row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"-{page}_{goes['id']}")
+        assert row["deleted_by"] == "unknown"
+        for one in (comment, below):
+            await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"-{page}_{one['id']}")
+        row = await _row(system, "external_id = $1 AND text = 'Исправлено'", f"-{page}_{stays['id']}")
+        assert (row["version"], row["deleted_at"]) == (2, None)
+
+
+async def test_a_closed_wall_says_so_and_comes_back_when_it_opens(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_closed_wall")
+    _deaf(vk)
+    vk.post("wall", page=page, state="disabled")
+    async with connected(database, keys_dir, vk_api_url=vk.url, vk_closed_seconds="1", **POLLED) as system:
+        page_id = await system.connect_page("vk", vk, page)
+        row = await _source(system, page_id, "wall_poll", "failures > 0")
+        assert row["last_error"].startswith("Стену прочитать нельзя: стена закрыта")
+        vk.post("wall", page=page, state="open")
+        post = vk.citizen(page, f"Снова открыто {uuid4()}", "wall_post")
+        await _row(system, "external_id = $1", f"-{page}_{post['id']}")
+        await _source(system, page_id, "wall_poll", "failures = 0")
+
+
+async def test_discussions_are_read_and_answered(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+    page = vk.page("vk_board")
+    topic = vk.post("board", page=page, title="Вопросы", text="Спрашивайте")
+    _deaf(vk)
+    asked = vk.citizen(page, f"Когда приём? {uuid4()}", thread=topic["thread"])
+    async with connected(database, keys_dir, vk_api_url=vk.url, vk_boards_seconds="1", **POLLED) as system:
+        await system.connect_page("vk", vk, page)
+        row = await _row(system, "external_id = $1", f"-{page}_{topic['thread']}_{asked['id']}")
+        assert (row["kind"], row["way_in"]) == ("comment", "board_poll")
+        assert row["thread_key"] == f"vk:-{page}_{topic['thread']}"
+        assert row["url"] == f"https://vk.com/topic-{page}_{topic['id']}?post={asked['id']}"
+        publication = await system.answer(row["id"], "Приём по средам.")
+
+        async def published() -> Any:
+            found = await system.publication(publication["id"])
+            return found if found["status"] == "published" else None
+
+        found = await eventually(published, seconds=60)
+        assert found["external_id"].startswith(f"-{page}_{topic['thread']}_")
+        assert [answer["text"] for answer in vk.answers(page)].count("Приём по средам.") == 1
+        ours = await _row(system, "external_id = $1", found["external_id"])
+        assert ours["publication_id"] == UUID(publication["id"])
+        vk.door.delete("/_control/faults")
+        pushed = vk.citizen(page, f"А в субботу? {uuid4()}", thread=topic["thread"])
+        row = await _row(system, "external_id = $1", f"-{page}_{topic['thread']}_{pushed['id']}")
+        vk.post("delete", page=page, id=pushed["id"], thread=topic["thread"], by="author")
+        row = await _row(system, "id = $1 AND deleted_at IS NOT NULL", row["id"])
+        assert row["deleted_by"] == "unknown"  # in discussions the network does not tell who
+
+
+async def test_suggested_posts_are_read_and_not_taken_for_deleted(
+    vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.YOUNG", timedelta(0))
+    page = vk.page("vk_suggested")
+    _deaf(vk)
+    offered = vk.citizen(page, f"Предлагаю {uuid4()}", "suggested_post")
+    later = vk.citizen(page, f"Запись {uuid4()}", "wall_post")
+    settings = {"vk_api_url": vk.url, "vk_suggests_seconds": "1", **POLLED}
+    async with connected(database, keys_dir, **settings) as system:
+        await system.connect_page("vk", vk, page)
+        row = await _row(system, "external_id = $1", f"-{page}_{offered['id']}")
+        assert row["way_in"] == "suggests_poll"
+        await _row(system, "external_id = $1", f"-{page}_{later['id']}")
+        vk.post("delete", page=page, id=later["id"], by="community", kind="wall_post")
+        await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"-{page}_{later['id']}")
+        row = await _row(system, "external_id = $1", f"-{page}_{offered['id']}")
+        assert row["deleted_at"] is None
+
+
+@asynccontextmanager
+async def _adapter(database: TestDatabase, system: Connected) -> AsyncIterator[tuple[Vk, AccountBook]]:
+    accounts = AccountBook(system.ingest.service.database)
+    await accounts.refresh()
+    async with aiohttp.ClientSession() as http:
+        yield Vk(http, accounts, DatabaseFeed(system.ingest.service.database), ingest_settings()), accounts
+
+
+async def _walk(
+    network: Vk, page: PageRef, since: datetime, cursor: Any, steps: int | None = None
+) -> list[Walked]:
+    walked: list[Walked] = []
+    async for step in network.walk(page, since, cursor):
+        walked.append(step)
+        if steps is not None and len(walked) >= steps:
+            break
+    return walked
+
+
+async def test_a_walk_shows_all_and_goes_on_where_it_was_stopped(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_walked")
+    topic = vk.post("board", page=page, title="Вопросы", text="Спрашивайте")
+    wanted = {f"-{page}_{topic['thread']}_{vk.citizen(page, 'В обсуждении', thread=topic['thread'])['id']}"}
+    for n in range(12):
+        post = vk.citizen(page, f"Запись {n}", "wall_post")
+        reply = vk.citizen(page, f"Комментарий {n}", thread=post["thread"])
+        wanted |= {f"-{page}_{post['id']}", f"-{page}_{reply['id']}"}
+    vk.citizen(page, "Сообщение", "message")
+    async with connected(database, keys_dir, vk_api_url=vk.url) as system:
+        page_id = await system.connect_page("vk", vk, page)
+        wanted.add((await _row(system, "text = $1", "Сообщение"))["external_id"])
+        async with _adapter(database, system) as (network, accounts):
+            ref = next(one for one in accounts.pages("vk") if one.id == page_id)
+            since = clock.now() - timedelta(days=1)
+            steps = await _walk(network, ref, since, {})
+            seen = {item.external_id for step in steps for item in step.parsed.items}
+            assert wanted <= seen
+            assert [step.share for step in steps] == sorted(step.share for step in steps)
+            assert steps[-1].share == 1.0
+            # Stopped after each step, it shows the same.
+            for count in range(1, len(steps)):
+                before = await _walk(network, ref, since, {}, count)
+                after = await _walk(network, ref, since, before[-1].cursor)
+                again = {item.external_id for step in before + after for item in step.parsed.items}
+                assert wanted <= again, count
+            late = await _walk(network, ref, clock.now() + timedelta(hours=1), {})
+            assert [item for step in late for item in step.parsed.items] == []
+            assert ref.live_from < datetime.now(UTC)
+
+
+@asynccontextmanager
+async def _served(system: Connected, port: int) -> AsyncIterator[None]:
+    """The same app behind a real address, so that the emulator reaches it."""
+    app: Any = system.ingest.client._transport.app  # type: ignore[attr-defined]
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, lifespan="off", log_level="warning"))
+    task = asyncio.create_task(server.serve())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+def _servers(vk: Emulator, page: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = vk.door.get("/_control/callbacks", params={"page": page}).json()["servers"]
+    return found
+
+
+async def test_callback_servers_are_set_up_watched_and_mended(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page, port = vk.page("vk_callback"), free_port()
+    settings = {
+        "vk_api_url": vk.url,
+        "vk_push": "callback",
+        "callbacks_url": f"http://127.0.0.1:{port}",
+        "vk_callbacks_seconds": "1",
+    }
+    (token,) = [t["token"] for t in vk.tokens() if t["kind"] == "group" and str(t["page"]) == page]
+
+    def call(method: str, **params: Any) -> Any:
+        form = {"access_token": token, "v": "5.199", "group_id": page, **params}
+        return vk.door.post(f"/method/{method}", data=form).json()
+
+    stranger = call("groups.addCallbackServer", url="http://127.0.0.1:9/other", title="other", secret_key="x")
+    foreign = stranger["response"]["server_id"]
+    async with connected(database, keys_dir, **settings) as system, _served(system, port):
+        page_id = await system.connect_page("vk", vk, page)
+
+        async def working() -> Any:
+            return await system.eye.fetchrow(
+                "SELECT * FROM callback_servers WHERE page_id = $1 AND state = 'working'", page_id
+            )
+
+        row = await eventually(working, seconds=60)
+        assert row["server_id"] != str(foreign)
+        await asyncio.sleep(2)  # until then the page is listened to
+        first = vk.citizen(page, f"Через Callback API {uuid4()}")
+        stored = await _row(system, "external_id = $1", f"-{page}_{first['id']}")
+        assert stored["way_in"] == "callback"
+        # Somebody removes it in the network: it is set up again, and what came meanwhile is found.
+        call("groups.deleteCallbackServer", server_id=row["server_id"])
+        between = vk.citizen(page, f"Пока сервера не было {uuid4()}")
+
+        async def renewed() -> Any:
+            found = await working()
+            return found if found is not None and found["server_id"] != row["server_id"] else None
+
+        again = await eventually(renewed, seconds=60)
+        await _row(system, "external_id = $1", f"-{page}_{between['id']}")
+        # Switched off by hand: what we understand is asked for again.
+        call("groups.setCallbackSettings", server_id=again["server_id"], wall_reply_new=0)
+
+        async def wanted() -> bool:
+            answer = call("groups.getCallbackSettings", server_id=again["server_id"])
+            return bool(answer["response"]["events"]["wall_reply_new"])
+
+        await eventually(wanted, seconds=60)
+        # A new code: confirmed with it.
+        vk.post("callback_code", page=page)
+
+        async def confirmed() -> bool:
+            return [one["status"] for one in _servers(vk, page) if one["id"] == int(again["server_id"])] == ["ok"]
+
+        await eventually(confirmed, seconds=60)
+        last = vk.citizen(page, f"После нового кода {uuid4()}")
+        await _row(system, "external_id = $1", f"-{page}_{last['id']}")
+        assert [one["title"] for one in _servers(vk, page)].count("other") == 1
+
+
+async def test_a_community_full_of_servers_is_told_in_words(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_callback_full")
+    (token,) = [t["token"] for t in vk.tokens() if t["kind"] == "group" and str(t["page"]) == page]
+    for n in range(10):
+        form = {
+            "access_token": token,
+            "v": "5.199",
+            "group_id": page,
+            "url": f"http://127.0.0.1:9/{n}",
+            "title": "x",
+        }
+        assert "response" in vk.door.post("/method/groups.addCallbackServer", data=form).json()
+    settings = {"vk_api_url": vk.url, "vk_push": "callback", "callbacks_url": "http://127.0.0.1:9"}
+    async with connected(database, keys_dir, **settings) as system:
+        page_id = await system.connect_page("vk", vk, page)
+
+        async def failed() -> Any:
+            return await system.eye.fetchrow(
+                "SELECT * FROM callback_servers WHERE page_id = $1 AND state = 'failed'", page_id
+            )
+
+        row = await eventually(failed, seconds=60)
+        assert "десять серверов" in row["reason"]
+        # Without push the page is listened to.
+        comment = vk.citizen(page, f"По длинному опросу {uuid4()}")
+        await _row(system, "external_id = $1", f"-{page}_{comment['id']}")
+
+
+async def test_what_both_ways_push_counts_once(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+    page, port = vk.page("vk_both"), free_port()
+    settings = {
+        "vk_api_url": vk.url,
+        "vk_push": "both",
+        "callbacks_url": f"http://127.0.0.1:{port}",
+        "vk_callbacks_seconds": "1",
+    }
+    async with connected(database, keys_dir, **settings) as system, _served(system, port):
+        page_id = await system.connect_page("vk", vk, page)
+
+        async def working() -> Any:
+            return await system.eye.fetchval(
+                "SELECT count(*) FROM callback_servers WHERE page_id = $1 AND state = 'working'", page_id
+            )
+
+        await eventually(working, seconds=60)
+        await _source(system, page_id, "long_poll", "last_success_at IS NOT NULL")
+        written = [vk.citizen(page, f"Комментарий {n}") for n in range(20)]
+        for one in written:
+            vk.post("edit", page=page, id=one["id"], text=f"Исправлено {one['id']}")
+        for one in written:
+            await _row(system, "external_id = $1 AND version = 2", f"-{page}_{one['id']}")
+
+        async def delivered() -> bool:
+            servers = _servers(vk, page)
+            return bool(servers) and all(server["waiting"] == 0 for server in servers)
+
+        await eventually(delivered, seconds=60)
+        rows = await system.eye.fetch("SELECT version FROM messages WHERE kind = 'comment'")
+        assert [row["version"] for row in rows] == [2] * len(written)
+        assert len(await system.events("message.received")) == await system.eye.fetchval(
+            "SELECT count(*) FROM messages"
+        )
+        assert len(await system.events("message.edited")) == len(written)
+
+        assert "callback" in {row["way"] for row in await system.eye.fetch("SELECT way FROM sources")}

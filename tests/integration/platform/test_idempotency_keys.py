@@ -1,0 +1,89 @@
+"""Remembered answers: what is kept of a request, and for how long."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from shared.api import idempotency
+from shared.settings import ServiceName
+from shared.tables import HIDDEN
+from tests.conftest import TestDatabase
+from tests.support.service_under_test import service_under_test
+
+PEOPLE = "/api/v1/people"
+PERSON = b'{"username": "t.ivanova", "full_name": "\xd0\x98\xd0\xb2\xd0\xb0\xd0\xbd\xd0\xbe\xd0\xb2\xd0\xb0", \
+"role": "head", "password": "correct horse 9"}'
+JSON = {"Content-Type": "application/json", "Idempotency-Key": "first"}
+
+
+async def test_a_fingerprint_confirms_no_guess_of_a_password(database: TestDatabase, keys_dir: Path) -> None:
+    async with service_under_test("registry", database, keys_dir) as registry:
+        headers = registry.headers("operations", **JSON)
+        first = await registry.client.post(PEOPLE, content=PERSON, headers=headers)
+        again = await registry.client.post(PEOPLE, content=PERSON, headers=headers)
+        assert (first.status_code, again.json()) == (201, first.json())
+        other = await registry.client.post(PEOPLE, content=PERSON.replace(b"9", b"8"), headers=headers)
+        assert other.json()["type"] == "/problems/key-reused"
+    connection = await database.connect()
+    kept = await connection.fetchval("SELECT fingerprint FROM registry_idempotency")
+    await connection.close()
+    assert kept != hashlib.sha256(f"POST {PEOPLE}\n".encode() + PERSON).hexdigest()
+
+
+async def test_the_key_of_the_fingerprints_is_the_deployments_own(database: TestDatabase, keys_dir: Path) -> None:
+    found = []
+    for key in ("one-key-of-a-deployment", "another-key-of-a-deployment"):
+        async with service_under_test("registry", database, keys_dir, cursor_key=key) as registry:
+            headers = registry.headers("operations", **JSON)
+            found.append((await registry.client.post(PEOPLE, content=PERSON, headers=headers)).status_code)
+    assert found == [201, 422]
+
+
+async def _remember(connection: Any, table: str, caller: str, hours: int) -> None:
+    await connection.execute(
+        f"""INSERT INTO {table} (caller, key, fingerprint, status, body, created_at)
+            VALUES ($1, 'k', 'f', 201, '{{}}', now() - make_interval(hours => $2))""",
+        caller,
+        hours,
+    )
+
+
+@pytest.mark.parametrize("name", ["registry", "ingest", "appeals", "webhooks"])
+async def test_every_service_forgets_everybodys_answers_after_a_day(
+    name: ServiceName, database: TestDatabase, keys_dir: Path
+) -> None:
+    table = f"{name}_idempotency"
+    assert table in HIDDEN
+    connection = await database.connect(name)
+    for caller, hours in (("one", 25), ("two", 26), ("three", 48), ("fresh", 23)):
+        await _remember(connection, table, caller, hours)
+    async with service_under_test(name, database, keys_dir) as running:
+        with mock.patch.object(idempotency, "FORGOTTEN_AT_ONCE", 2):
+            work = running.service._work("worker")["forget-answers"]
+            task = asyncio.ensure_future(work(running.service))
+            async with asyncio.timeout(20):
+                while await connection.fetchval(f"SELECT count(*) FROM {table}") != 1:
+                    assert not task.done()
+                    await asyncio.sleep(0.02)
+            task.cancel()
+    kept = await connection.fetch(f"SELECT caller FROM {table}")
+    await connection.close()
+    assert [row["caller"] for row in kept] == ["fresh"]
+
+
+async def test_a_key_is_free_again_after_a_day_before_anything_is_forgotten(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    async with service_under_test("registry", database, keys_dir) as registry:
+        headers = registry.headers("operations", **JSON)
+        assert (await registry.client.post(PEOPLE, content=PERSON, headers=headers)).status_code == 201
+        second = PERSON.replace(b"t.ivanova", b"o.petrova")
+        assert (await registry.client.post(PEOPLE, content=second, headers=headers)).status_code == 422
+        connection = await database.connect()
+        await connection.execute("UPDATE registry_idempotency SET created_at = created_at - interval '25 hours'")
+        await connection.close()
+        assert (await registry.client.post(PEOPLE, content=second, headers=headers)).status_code == 201

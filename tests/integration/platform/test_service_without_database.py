@@ -1,0 +1,104 @@
+"""A service whose database is away says so: to operators, to callers, to who signs in."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.orm import Session
+
+from shared.database.sessions import WriteSession
+from tests.conftest import SERVICES, TestDatabase
+from tests.integration.platform.simulated_outages import full, read_only
+from tests.support.service_under_test import service_under_test
+
+READS = {
+    "registry": "/organisations",
+    "ingest": "/messages",
+    "appeals": "/appeals",
+    "metrics": "/metrics/sla",
+    "webhooks": "/webhooks/endpoints",
+}
+
+
+async def test_figures_and_health_answer_without_the_database(database: TestDatabase, keys_dir: Path) -> None:
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"
+    async with service_under_test("appeals", database, keys_dir, database_url=nowhere) as appeals:
+        figures = await appeals.client.get("/metrics")
+        assert figures.status_code == 200
+        assert 'gospablik_jobs_held{service="appeals"} NaN' in figures.text
+        ready = await appeals.client.get("/health/ready")
+        assert (ready.status_code, ready.json()["status"]) == (503, "fail")
+        assert "database" in ready.json()["checks"]
+        assert (await appeals.client.get("/health/live")).status_code == 200
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_a_read_while_the_database_is_away_may_be_asked_again(
+    name: str, database: TestDatabase, keys_dir: Path
+) -> None:
+    async with service_under_test(name, database, keys_dir) as service:  # type: ignore[arg-type]
+        path, headers = f"/api/v1{READS[name]}", service.headers("moderator")
+        assert (await service.client.get(path, headers=headers)).status_code == 200
+        async with full(database):
+            away = await service.client.get(path, headers=headers)
+        assert (away.status_code, away.json()["type"]) == (503, "/problems/unavailable"), away.text
+        assert int(away.headers["Retry-After"]) > 0
+        assert (await service.client.get(path, headers=headers)).status_code == 200
+
+
+async def test_who_changed_something_as_the_database_went_is_not_told_that_nothing_changed(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    """The commit took place and its answer was lost: the caller learns that nobody knows."""
+    sessions = WriteSession.sync_session_class
+
+    def lose_the_answer(session: Session) -> None:
+        if not session.in_nested_transaction():
+            raise ConnectionResetError("connection was closed in the middle of operation")
+
+    async with service_under_test("registry", database, keys_dir) as registry:
+        body = {"name": "Школа № 1", "kind": "institution"}
+        headers = registry.headers("moderator")
+        event.listen(sessions, "after_commit", lose_the_answer)
+        try:
+            answer = await registry.client.post("/api/v1/organisations", headers=headers, json=body)
+        finally:
+            event.remove(sessions, "after_commit", lose_the_answer)
+        assert answer.status_code == 503, answer.text
+        assert "Retry-After" in answer.headers
+        assert "not known" in answer.json()["detail"]
+        made = await registry.client.get("/api/v1/organisations", headers=headers)
+    assert [one["name"] for one in made.json()["items"]] == ["Школа № 1"]
+
+
+async def test_sign_in_while_the_database_is_away_is_asked_for_later_in_oauths_words(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    form = {"grant_type": "password", "username": "nobody", "password": "wrong"}
+    async with service_under_test("registry", database, keys_dir) as registry:
+        async with full(database):
+            away = await registry.client.post("/api/v1/auth/token", data=form)
+        assert (away.status_code, away.json()["error"]) == (503, "temporarily_unavailable"), away.text
+        assert away.headers["Cache-Control"] == "no-store"
+        assert int(away.headers["Retry-After"]) > 0
+        assert (await registry.client.post("/api/v1/auth/token", data=form)).json()["error"] == "invalid_grant"
+
+
+async def test_a_server_that_only_reads_is_not_ready_and_is_left_when_another_takes_its_place(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    form = {"grant_type": "password", "username": "nobody", "password": "wrong"}
+    async with service_under_test("registry", database, keys_dir) as registry:
+        async with read_only(database):
+            ready = await registry.client.get("/health/ready")
+            assert (ready.status_code, list(ready.json()["checks"])) == (503, ["database"])
+            answer = await registry.client.post("/api/v1/auth/token", data=form)
+            assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+            for _ in range(3):  # fill the pool with connections that stay read-only
+                async with registry.service.database.read() as one, registry.service.database.read() as other:
+                    await one.execute(text("SELECT 1"))
+                    await other.execute(text("SELECT 1"))
+        assert (await registry.client.get("/health/ready")).status_code in (200, 503)
+        assert (await registry.client.get("/health/ready")).status_code == 200
+        answer = await registry.client.post("/api/v1/auth/token", data=form)
+        assert answer.json()["error"] == "invalid_grant"

@@ -1,0 +1,103 @@
+"""A standby is promoted: pools, relay, consumer and jobs of a running process find it; nothing is lost or held."""
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from cli.deployment import provisioning as bootstrap
+from cli.embedded.temporary_postgres import PASSWORD, migrate
+from shared.database.outages import is_outage
+from shared.database.sessions import Database, WriteSession
+from shared.events.listen_notify import WakeUps
+from shared.events.outbox import EPOCH_BITS, Consumer, NewEvent, emit, relay
+from shared.jobs import Jobs
+from shared.tables.common import AppealsCursor, Event
+from tests.support.postgres_pair import passable, two_servers
+
+
+async def test_a_promoted_standby_is_found_and_no_event_or_job_is_lost_or_held() -> None:
+    """Synchronous replication: what was committed is there; what failed at its commit may be."""
+    with tempfile.TemporaryDirectory(prefix="gospablik-", ignore_cleanup_errors=True) as folder:
+        async with two_servers(passable(folder)) as servers:
+            await migrate(servers.primary.url)
+            await servers.replicate()
+            url = bootstrap.with_login(servers.admin_url, "appeals", PASSWORD)
+            pool = Database(url, 6, name="test")
+            wakeups, jobs = WakeUps(), Jobs("appeals")
+            seen: Counter[UUID] = Counter()
+            worked: set[str] = set()
+            committed: list[UUID] = []
+            in_doubt: set[UUID] = set()
+
+            @jobs.job("work")
+            async def work(payload: dict[str, Any]) -> None:
+                async with pool.write() as session:
+                    await session.get(AppealsCursor, "none")
+                worked.add(payload["subject"])
+
+            async def take(_session: WriteSession, events: Sequence[Event]) -> None:
+                seen.update(found.subject_id for found in events)
+
+            async def write(stop: asyncio.Event) -> None:
+                while not stop.is_set():
+                    subject = uuid4()
+                    try:
+                        async with pool.write() as session:
+                            await emit(
+                                session,
+                                NewEvent(
+                                    type="appeal.opened", subject_id=subject, organisation_id=None, actor="test"
+                                ),
+                            )
+                            await jobs.enqueue(session, "work", {"subject": str(subject)})
+                    except Exception as error:
+                        if not is_outage(error):
+                            raise
+                        in_doubt.add(subject)
+                        await asyncio.sleep(0.2)
+                    else:
+                        committed.append(subject)
+                        await asyncio.sleep(0.02)
+
+            consumer = Consumer("reader", AppealsCursor, ("appeal.opened",), take, jobs)
+            stop = asyncio.Event()
+            running = [
+                asyncio.create_task(wakeups.run(url)),
+                asyncio.create_task(relay(pool, wakeups)),
+                asyncio.create_task(consumer.run(pool, wakeups, lambda *_: None)),
+                asyncio.create_task(jobs.run(url, pool)),
+            ]
+            writing = asyncio.create_task(write(stop))
+            async with asyncio.timeout(120):
+                while len(seen) < 20:
+                    await asyncio.sleep(0.05)
+                await servers.switch()
+                before = len(committed)
+                while len(committed) < before + 20:
+                    await asyncio.sleep(0.05)
+                stop.set()
+                await writing
+                wanted = {str(subject) for subject in committed}
+                while not (seen.keys() >= set(committed) and worked >= wanted):
+                    await asyncio.sleep(0.05)
+            assert not any(task.done() for task in running), [task for task in running if task.done()]
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await pool.close()
+
+            assert set(seen) - set(committed) <= in_doubt
+            ask = servers.standby.ask
+            held = await ask("SELECT FROM appeals_jobs.pgqueuer WHERE status = 'failed'", bootstrap.DATABASE)
+            assert held == []
+            dead = await ask(
+                "SELECT FROM appeals_jobs.pgqueuer_log WHERE entrypoint = 'event:reader'", bootstrap.DATABASE
+            )
+            assert dead == []
+            numbers = await ask("SELECT position FROM events ORDER BY position", bootstrap.DATABASE)
+            positions = [row["position"] for row in numbers]
+            assert None not in positions
+            assert positions[-1] >> EPOCH_BITS > positions[0] >> EPOCH_BITS

@@ -1,0 +1,69 @@
+"""Files for the registry, and two of them: one that is filled, one that is empty."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from tests.conftest import TestDatabase
+from tests.integration.registry.conftest import registry, with_people
+from tests.support.service_under_test import ServiceUnderTest
+
+__all__ = ["registry", "with_people"]
+
+IMPORT = "/api/v1/organisations/import"
+EXPORT = "/api/v1/organisations/export"
+
+
+def csv_file(headings: Sequence[str], *rows: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows([headings, *rows])
+    return text.getvalue().encode()
+
+
+async def send(
+    registry: ServiceUnderTest, content: bytes, *, role: str = "moderator", **query: Any
+) -> httpx.Response:
+    return await registry.client.post(IMPORT, content=content, params=query, headers=registry.headers(role))
+
+
+async def imported(registry: ServiceUnderTest, content: bytes, **query: Any) -> dict[str, Any]:
+    answer = await send(registry, content, **query)
+    assert answer.status_code == 200, answer.text[:3_000]
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def refusals(registry: ServiceUnderTest, content: bytes) -> dict[str, str]:
+    """Each refused cell with its reason, as the refusal of the whole file tells them."""
+    answer = await send(registry, content)
+    assert answer.status_code == 422, answer.text[:3_000]
+    problem = answer.json()
+    assert problem["type"] == "/problems/import-refused"
+    assert problem["refused_count"] == len(problem["refused"]) == len(problem["errors"])
+    assert [f"cell/{one['cell']}" for one in problem["refused"]] == [one["pointer"] for one in problem["errors"]]
+    return {one["cell"]: one["reason"] for one in problem["refused"]}
+
+
+async def exported(registry: ServiceUnderTest, **query: Any) -> bytes:
+    answer = await registry.client.get(EXPORT, params=query, headers=registry.headers("head"))
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+async def counted(database: TestDatabase) -> dict[str, int]:
+    """How many rows each table that an import writes has."""
+    connection = await database.connect()
+    tables = ("organisations", "organisation_names", "pages", "page_steps", "events", "audit")
+    found = {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
+    await connection.close()
+    return found
+
+
+async def emptied(database: TestDatabase) -> None:
+    """A registry that knows nobody, with its calendars."""
+    connection = await database.connect()
+    await connection.execute("TRUNCATE organisations, pages, organisation_names, page_steps, events CASCADE")
+    await connection.close()

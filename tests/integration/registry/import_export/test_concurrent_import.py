@@ -1,0 +1,112 @@
+"""An import while others go on with their work."""
+
+import asyncio
+
+import asyncpg
+import pytest
+from sqlalchemy import select
+
+from services.registry.import_export.registry_snapshot import load
+from services.registry.page_checks.apply_results import take
+from services.registry.schemas.page_checks import SaidOfPages
+from shared import clock
+from shared.tables.registry import Page
+from tests.conftest import TestDatabase
+from tests.integration.registry.conftest import make, waits_for_lock
+from tests.integration.registry.import_export.conftest import csv_file, send
+from tests.integration.registry.test_page_checks import PLAIN
+from tests.support.service_under_test import ServiceUnderTest, insert_page
+
+CONTENT = csv_file(["Код", "Наименование", "Ссылка ВК"], ["s1", "Школа", "vk.com/club101"])
+
+
+async def stage(registry: ServiceUnderTest, database: TestDatabase) -> None:
+    """An organisation with a page, and another that the file does not mention."""
+    school = await make(registry, "/organisations", code="s1", name="Школа № 1", kind="institution")
+    await insert_page(database, school["id"])
+    await make(registry, "/organisations", code="s2", name="Школа № 2", kind="institution")
+
+
+async def test_messages_come_in_while_a_file_is_imported(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    await stage(registry, database)
+    other = await database.connect()
+    async with registry.service.database.write() as session:
+        await load(session, lock=True)
+        for table in ("organisations", "pages"):
+            # What the database itself does when a row that refers to these is written.
+            await other.execute(f"SELECT FROM {table} FOR KEY SHARE NOWAIT")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await other.execute(f"SELECT FROM {table} FOR NO KEY UPDATE NOWAIT")
+    await other.close()
+
+
+async def test_a_file_is_imported_while_messages_come_in(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    await stage(registry, database)
+    other, eye = await database.connect(), await database.connect()
+    await other.execute("BEGIN")
+    await other.execute("SELECT FROM organisations FOR KEY SHARE")
+    await other.execute("SELECT FROM pages FOR KEY SHARE")
+    importing = asyncio.create_task(send(registry, CONTENT))
+    waited = await waits_for_lock(eye, importing)
+    await other.execute("ROLLBACK")
+    assert (await importing).status_code == 200
+    assert not waited
+    await other.close()
+    await eye.close()
+
+
+async def test_of_two_that_met_crosswise_the_import_asks_to_be_sent_again(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    await stage(registry, database)
+    first, other, eye = [await database.connect() for _ in range(3)]
+    # It never gives up by itself: so the import is the one that the database ends.
+    await other.execute("SET deadlock_timeout = '1h'")
+    for connection in (first, other):
+        await connection.execute("BEGIN")
+    await first.execute("SELECT FROM organisations WHERE code = 's2' FOR UPDATE")
+    await other.execute("SELECT FROM pages FOR UPDATE")
+    importing = asyncio.create_task(send(registry, CONTENT))
+    assert await waits_for_lock(eye, importing)
+    crossing = asyncio.create_task(other.execute("SELECT FROM organisations WHERE code = 's1' FOR UPDATE"))
+    assert await waits_for_lock(eye, importing, connections=2)
+    await first.execute("ROLLBACK")
+    answer = await importing
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
+    await crossing
+    await other.execute("ROLLBACK")
+    for connection in (first, other, eye):
+        await connection.close()
+    assert (await send(registry, CONTENT)).status_code == 200
+
+
+async def test_checks_of_pages_wait_for_an_import_before_they_hold_what_it_will_ask_for(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    school = await make(registry, "/organisations", name="Школа", kind="institution")
+    page_ids = sorted([await insert_page(database, school["id"], external_id=str(number)) for number in (1, 2)])
+
+    async def check() -> None:
+        async with registry.service.database.write() as session:
+            columns = (Page.id, Page.organisation_id, Page.network, Page.external_id, Page.url)
+            pages = (await session.execute(select(*columns).order_by(Page.id.desc()))).all()
+            items = [{"page_id": page_id, **PLAIN} for page_id in page_ids]
+            said = SaidOfPages.model_validate({"items": items, "calls": 1, "trouble": None})
+            await take(session, pages, said, clock.today(), clock.now())
+
+    importing, eye = await database.connect(), await database.connect()
+    await importing.execute("BEGIN")
+    for page_id in page_ids:
+        # As an import does, in the order of ids; between the two a check comes in.
+        await importing.execute("SELECT FROM pages WHERE id = $1 FOR NO KEY UPDATE NOWAIT", page_id)
+        if page_id == page_ids[0]:
+            checking = asyncio.create_task(check())
+            assert await waits_for_lock(eye, checking)
+    await importing.execute("COMMIT")
+    await checking
+    await importing.close()
+    await eye.close()

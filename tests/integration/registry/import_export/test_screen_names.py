@@ -1,0 +1,99 @@
+"""Pages by short name alone: the networks are asked when that is wanted, through ingest as in life."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from services.registry.import_export.short_name_lookup import MAX_ASKED
+from tests.conftest import TestDatabase
+from tests.integration.registry.import_export.conftest import csv_file, imported, send
+from tests.support.service_under_test import ServiceUnderTest, service_under_test
+
+HEADINGS = ("Код", "Наименование", "Вид", "Ссылка ВК", "Ссылка ОК")
+
+
+class Ingest:
+    """Stands for ingest: knows some short names, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.known = {("vk", "school1"): "101", ("ok", "school1"): "5301"}
+        self.asked: list[tuple[str, str]] = []
+        self.away = False
+
+    async def resolve(self, request: web.Request) -> web.Response:
+        """`POST /internal/pages/resolve`."""
+        body: dict[str, Any] = await request.json()
+        key = body["network"], body["screen_name"]
+        self.asked.append(key)
+        if self.away:
+            return web.json_response({"outcome": "later", "reason": "The network is away", "community": None})
+        if key not in self.known:
+            return web.json_response({"outcome": "none", "reason": "Nobody has this name", "community": None})
+        community = {"external_id": self.known[key], "name": "Школа", "screen_name": key[1]}
+        return web.json_response({"outcome": "found", "reason": None, "community": community})
+
+
+@pytest.fixture
+def ingest() -> Ingest:
+    return Ingest()
+
+
+@pytest.fixture
+async def registry(ingest: Ingest, database: TestDatabase, keys_dir: Path) -> AsyncIterator[ServiceUnderTest]:
+    """The registry's API, with ingest beside it."""
+    app = web.Application()
+    app.router.add_post("/internal/pages/resolve", ingest.resolve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        async with service_under_test(
+            "registry", database, keys_dir, ingest_url=f"http://{host}:{port}"
+        ) as running:
+            yield running
+    finally:
+        await runner.cleanup()
+
+
+async def test_networks_are_asked_when_that_is_wanted(registry: ServiceUnderTest, ingest: Ingest) -> None:
+    content = csv_file(HEADINGS, ["s1", "Школа", "учреждение", "vk.com/School1", "https://ok.ru/school1"])
+    assert (await send(registry, content)).status_code == 422
+    assert ingest.asked == []
+    answer = await imported(registry, content, resolve=True)
+    assert answer["pages"]["added"] == 2
+    assert sorted(ingest.asked) == [("ok", "school1"), ("vk", "school1")]
+    # What is known now is asked for no more.
+    again = await imported(registry, content, resolve=True)
+    assert (again["pages"]["unchanged"], len(ingest.asked)) == (2, 2)
+    assert (await imported(registry, content))["pages"]["unchanged"] == 2
+
+
+async def test_a_name_that_nobody_has_is_refused_at_its_cell(registry: ServiceUnderTest, ingest: Ingest) -> None:
+    content = csv_file(
+        HEADINGS,
+        ["s1", "Школа", "учреждение", "vk.com/school1", ""],
+        ["s2", "Клуб", "учреждение", "vk.com/club_of_ours", ""],
+    )
+    answer = await send(registry, content, resolve=True)
+    assert answer.status_code == 422
+    assert [(one["cell"], one["reason"]) for one in answer.json()["refused"]] == [("D3", "Nobody has this name")]
+
+
+async def test_a_network_that_is_away_is_not_a_fault_of_the_file(
+    registry: ServiceUnderTest, ingest: Ingest
+) -> None:
+    ingest.away = True
+    content = csv_file(HEADINGS, ["s1", "Школа", "учреждение", "vk.com/school1", ""])
+    assert (await send(registry, content, resolve=True)).status_code == 503
+
+
+async def test_one_file_asks_for_so_many_and_no_more(registry: ServiceUnderTest, ingest: Ingest) -> None:
+    rows = [[f"s{n}", f"Школа {n}", "учреждение", f"vk.com/school_no_{n}", ""] for n in range(MAX_ASKED + 1)]
+    answer = await send(registry, csv_file(HEADINGS, *rows), resolve=True)
+    assert answer.status_code == 422
+    assert f"{MAX_ASKED} can be asked" in answer.json()["detail"]
+    assert ingest.asked == []

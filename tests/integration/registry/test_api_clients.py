@@ -1,0 +1,267 @@
+"""API clients: what they may be given, what a token of theirs holds, and how a secret is changed for another."""
+
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+from uuid import uuid4
+
+import pytest
+
+from services.registry.authentication import client_secrets
+from shared import clock
+from tests.conftest import TestDatabase
+from tests.integration.registry.conftest import pointers, sign_in
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation
+
+PATH = "/api/v1/clients"
+ME = "/api/v1/me"
+GRANT = {"grant_type": "client_credentials"}
+NEVER: dict[str, str] = {"If-Match": "*"}
+
+
+async def made(registry: ServiceUnderTest, **body: Any) -> dict[str, Any]:
+    """A client that operations made."""
+    given = {"name": "Сайт", "role": "head"} | body
+    answer = await registry.client.post(PATH, json=given, headers=registry.headers("operations"))
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def works(registry: ServiceUnderTest, client: dict[str, Any], secret: str | None = None) -> bool:
+    answer = await sign_in(registry, **GRANT, client_id=client["id"], client_secret=secret or client["secret"])
+    return answer.status_code == 200
+
+
+async def rights(registry: ServiceUnderTest, client: dict[str, Any], **form: str) -> set[str]:
+    """What a fresh token of the client allows."""
+    signed = await sign_in(registry, **GRANT, client_id=client["id"], client_secret=client["secret"], **form)
+    assert signed.status_code == 200, signed.text
+    token = signed.json()["access_token"]
+    me = await registry.client.get(ME, headers={"Authorization": f"Bearer {token}"})
+    found = set(me.json()["rights"])
+    assert signed.json().get("scope", "") in {"", " ".join(sorted(found))}
+    return found
+
+
+async def test_scopes_narrow_what_the_role_allows(registry: ServiceUnderTest) -> None:
+    whole = await made(registry)
+    assert await rights(registry, whole) == {"registry:read", "appeals:read", "metrics:read"}
+    narrow = await made(registry, scopes=["metrics:read", "registry:read", "metrics:read"])
+    assert narrow["scopes"] == ["metrics:read", "registry:read"]
+    assert await rights(registry, narrow) == {"metrics:read", "registry:read"}
+    assert await rights(registry, narrow, scope="metrics:read") == {"metrics:read"}
+    signed = await sign_in(registry, **GRANT, client_id=narrow["id"], client_secret=narrow["secret"])
+    token = {"Authorization": f"Bearer {signed.json()['access_token']}"}
+    assert (await registry.client.get("/api/v1/organisations", headers=token)).status_code == 200
+    for scope in ("appeals:read", "metrics:read nonsense"):
+        more = await sign_in(
+            registry, **GRANT, client_id=narrow["id"], client_secret=narrow["secret"], scope=scope
+        )
+        assert (more.status_code, more.json()["error"]) == (400, "invalid_scope")
+    other = await made(registry, scopes=["metrics:read"])
+    signed = await sign_in(registry, **GRANT, client_id=other["id"], client_secret=other["secret"])
+    token = {"Authorization": f"Bearer {signed.json()['access_token']}"}
+    refused = await registry.client.get("/api/v1/organisations", headers=token)
+    assert (refused.status_code, refused.json()["type"]) == (403, "/problems/forbidden")
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"role": "head", "scopes": ["registry:write"]}, "/scopes/0"),
+        ({"role": "head", "scopes": ["everything"]}, "/scopes/0"),
+        ({"role": "head", "scopes": []}, "/scopes"),
+        ({"role": "executor"}, "/organisation_id"),
+        ({"role": "head", "organisation_id": str(uuid4())}, "/organisation_id"),
+        ({"role": "head", "beneath": True}, "/beneath"),
+        ({"role": "head", "expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
+    ],
+)
+async def test_bad_fields_are_named(registry: ServiceUnderTest, body: dict[str, Any], named: str) -> None:
+    answer = await registry.client.post(PATH, json={"name": "Сайт"} | body, headers=registry.headers("operations"))
+    assert answer.status_code == 422, answer.text
+    assert pointers(answer) == {named}
+
+
+async def test_a_new_secret_works_beside_the_old_one_for_a_while(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations")
+    client = await made(registry)
+    path = f"{PATH}/{client['id']}"
+    changed = await registry.client.post(f"{path}/secrets", json={"overlap_hours": 2}, headers=operations)
+    assert (changed.status_code, changed.headers["cache-control"]) == (201, "no-store")
+    secret = changed.json()["secret"]
+    assert secret != client["secret"]
+    new, old = (await registry.client.get(path, headers=operations)).json()["secrets"]
+    assert new["expires_at"] is None
+    assert old["expires_at"] is not None
+    assert await works(registry, client)
+    assert await works(registry, client, secret)
+    later = clock.now() + timedelta(hours=2, seconds=1)
+    with mock.patch("services.registry.authentication.client_secrets.clock.now", return_value=later):
+        assert not await works(registry, client)
+        assert await works(registry, client, secret)
+        shown = await registry.client.get(path, headers=registry.headers("operations"))
+        (kept,) = shown.json()["secrets"]
+    assert kept["id"] == new["id"]
+
+
+async def test_a_leaked_secret_ends_at_once(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations")
+    client = await made(registry)
+    path = f"{PATH}/{client['id']}/secrets"
+    first = client["secrets"][0]["id"]
+    second = (await registry.client.post(path, json={}, headers=operations)).json()
+    assert (await registry.client.delete(f"{path}/{first}", headers=operations)).status_code == 204
+    assert (await registry.client.delete(f"{path}/{first}", headers=operations)).status_code == 404
+    assert not await works(registry, client)
+    assert await works(registry, client, second["secret"])
+    third = (await registry.client.post(path, json={"overlap_hours": 0}, headers=operations)).json()
+    assert [item["id"] for item in third["secrets"]] != [item["id"] for item in second["secrets"]]
+    assert not await works(registry, client, second["secret"])
+    assert await works(registry, client, third["secret"])
+    for _ in range(client_secrets.MOST - 1):
+        assert (await registry.client.post(path, json={}, headers=operations)).status_code == 201
+    full = await registry.client.post(path, json={}, headers=operations)
+    assert (full.status_code, full.json()["type"]) == (409, "/problems/conflict")
+
+
+async def test_the_last_use_is_known_and_is_no_change(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations")
+    client = await made(registry)
+    assert client["last_used_at"] is None
+    assert not await works(registry, client, "wrong")
+    path = f"{PATH}/{client['id']}"
+    assert (await registry.client.get(path, headers=operations)).json()["last_used_at"] is None
+    assert await works(registry, client)
+    shown = await registry.client.get(path, headers=operations)
+    body = shown.json()
+    assert body["last_used_at"] == body["secrets"][0]["last_used_at"] is not None
+    assert (shown.headers["etag"], body["updated_at"]) == ('"1"', client["updated_at"])
+
+
+async def test_changed_expired_and_removed(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations")
+    client = await made(registry, scopes=["metrics:read"])
+    path = f"{PATH}/{client['id']}"
+    soon = clock.now() + timedelta(hours=1)
+    change = {"name": "Портал", "expires_at": soon.isoformat(), "scopes": None}
+    assert (await registry.client.patch(path, json=change, headers=operations)).status_code == 428
+    first = await registry.client.patch(path, json=change, headers=operations | {"If-Match": '"1"'})
+    assert (first.status_code, first.json()["version"], first.json()["scopes"]) == (200, 2, None)
+    assert first.headers["etag"] == '"2"'
+    stale = await registry.client.patch(path, json=change, headers=operations | {"If-Match": '"1"'})
+    assert stale.status_code == 412
+    for wrong, named in (
+        ({"role": "moderator"}, "/role"),
+        ({"name": None}, "/name"),
+        ({"scopes": ["registry:write"]}, "/scopes/0"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
+    ):
+        refused = await registry.client.patch(path, json=wrong, headers=operations | NEVER)
+        assert (refused.status_code, pointers(refused)) == (422, {named})
+    assert await rights(registry, client) == {"registry:read", "appeals:read", "metrics:read"}
+    with mock.patch(
+        "services.registry.authentication.sign_in.clock.now", return_value=soon + timedelta(seconds=1)
+    ):
+        assert not await works(registry, client)
+    unlimited = await registry.client.patch(path, json={"expires_at": None}, headers=operations | NEVER)
+    assert unlimited.json()["expires_at"] is None
+    assert (await registry.client.delete(path, headers=operations)).status_code == 204
+    assert not await works(registry, client)
+    again = await registry.client.patch(path, json={"name": "Х"}, headers=operations | NEVER)
+    assert again.status_code == 404
+    assert (await registry.client.post(f"{path}/secrets", json={}, headers=operations)).status_code == 404
+    assert (await registry.client.get(PATH, headers=operations)).json()["items"] == []
+    removed = (await registry.client.get(PATH, params={"active": "false"}, headers=operations)).json()["items"]
+    assert [item["id"] for item in removed] == [client["id"]]
+
+
+async def test_a_manager_has_the_clients_of_their_own_organisation(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    own, foreign = await insert_organisation(database), await insert_organisation(database, name="Чужая")
+    manager = registry.headers("manager", own)
+    elsewhere = await made(registry, role="executor", organisation_id=str(foreign))
+    of_centre = await made(registry)
+    body = {"name": "Сайт школы", "role": "executor", "organisation_id": str(own)}
+    mine = await registry.client.post(PATH, json=body, headers=manager)
+    assert mine.status_code == 201, mine.text
+    assert [item["id"] for item in (await registry.client.get(PATH, headers=manager)).json()["items"]] == [
+        mine.json()["id"]
+    ]
+    for other in (elsewhere, of_centre):
+        path = f"{PATH}/{other['id']}"
+        calls = [
+            await registry.client.get(path, headers=manager),
+            await registry.client.patch(path, json={"name": "Х"}, headers=manager | NEVER),
+            await registry.client.post(f"{path}/secrets", json={}, headers=manager),
+            await registry.client.delete(f"{path}/secrets/{other['secrets'][0]['id']}", headers=manager),
+            await registry.client.delete(path, headers=manager),
+        ]
+        assert [answer.status_code for answer in calls] == [404] * 5
+    for more in (
+        {"organisation_id": str(foreign)},
+        {"role": "moderator", "organisation_id": None},
+        {"beneath": True},
+    ):
+        refused = await registry.client.post(PATH, json=body | more, headers=manager)
+        assert refused.status_code == 403, refused.text
+
+
+async def test_a_system_gives_no_more_than_its_own_scope(registry: ServiceUnderTest) -> None:
+    token = registry.token("operations", scope="clients:manage registry:read")
+    headers = {"Authorization": f"Bearer {token}"}
+    body = {"name": "Сайт", "role": "head"}
+    for scopes in (None, ["metrics:read"]):
+        refused = await registry.client.post(PATH, json=body | {"scopes": scopes}, headers=headers)
+        assert refused.status_code == 403, refused.text
+    given = await registry.client.post(PATH, json=body | {"scopes": ["registry:read"]}, headers=headers)
+    assert given.status_code == 201
+    whole = await made(registry)
+    taken = await registry.client.post(f"{PATH}/{whole['id']}/secrets", json={}, headers=headers)
+    assert taken.status_code == 403
+
+
+async def test_secrets_are_kept_as_digests_and_forgotten(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    operations = registry.headers("operations")
+    client = await made(registry)
+    path = f"{PATH}/{client['id']}/secrets"
+    await registry.client.post(path, json={"overlap_hours": 0}, headers=operations)
+    connection = await database.connect()
+    rows = await connection.fetch("SELECT row_to_json(client_secrets)::text AS row FROM client_secrets")
+    assert len(rows) == 2
+    assert not any(client["secret"] in row["row"] for row in rows)
+    later = clock.now() + client_secrets.REMEMBERED + timedelta(seconds=1)
+    with mock.patch("services.registry.authentication.client_secrets.clock.now", return_value=later):
+        async with registry.service.database.write() as session:
+            await client_secrets.forget_expired(session)
+    assert await connection.fetchval("SELECT count(*) FROM client_secrets") == 1
+    await connection.close()
+
+
+@pytest.mark.parametrize(
+    "taken", [{"scopes": ["clients:read"]}, {"expires_at": "soon"}, None], ids=["narrowed", "expired", "removed"]
+)
+async def test_a_system_that_lost_access_gives_none_with_a_token_from_before(
+    registry: ServiceUnderTest, taken: dict[str, Any] | None
+) -> None:
+    operations = registry.headers("operations") | NEVER
+    client = await made(registry, role="operations")
+    signed = await sign_in(registry, **GRANT, client_id=client["id"], client_secret=client["secret"])
+    own = {"Authorization": f"Bearer {signed.json()['access_token']}"}
+    body = {"name": "Сайт", "role": "head"}
+    assert (await registry.client.post(PATH, json=body, headers=own)).status_code == 201
+    path, later = f"{PATH}/{client['id']}", clock.now()
+    if taken is None:
+        assert (await registry.client.delete(path, headers=operations)).status_code == 204
+    else:
+        if "expires_at" in taken:
+            later += timedelta(minutes=5)
+            taken = {"expires_at": later.isoformat()}
+        assert (await registry.client.patch(path, json=taken, headers=operations)).status_code == 200
+    with mock.patch("shared.auth.token_recheck.clock.now", return_value=later):
+        assert (await registry.client.post(PATH, json=body, headers=own)).status_code == 401

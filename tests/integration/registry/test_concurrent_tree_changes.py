@@ -1,0 +1,136 @@
+"""The tree of organisations while several people change it at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.registry.organisations import names, organisations, successions
+from services.registry.pages import page_steps, pages
+from services.registry.schemas.names import NameNew
+from services.registry.schemas.organisations import OrganisationChange, OrganisationNew
+from services.registry.schemas.pages import EvidenceKind, PageChange, Step
+from services.registry.schemas.successions import SuccessionNew
+from shared.database.sessions import WriteSession
+from tests.conftest import TestDatabase
+from tests.integration.registry.conftest import make, misplaced, waits_for_lock
+from tests.support.service_under_test import ServiceUnderTest, insert_page
+
+ACTOR = "centre"
+
+
+async def bodies(registry: ServiceUnderTest, **parents: str | None) -> dict[str, UUID]:
+    """Bodies by name, each under the one named; null: at the top."""
+    made: dict[str, UUID] = {}
+    for name, parent in parents.items():
+        under = None if parent is None else str(made[parent])
+        made[name] = UUID((await make(registry, "/organisations", name=name, kind="other", parent_id=under))["id"])
+    return made
+
+
+async def move(session: WriteSession, organisation_id: UUID, parent_id: UUID | None) -> None:
+    await organisations.change(session, organisation_id, OrganisationChange(parent_id=parent_id), None, ACTOR)
+
+
+async def add(session: WriteSession, name: str, parent_id: UUID) -> None:
+    await organisations.register(session, OrganisationNew(name=name, kind="other", parent_id=parent_id), ACTOR)
+
+
+@pytest.mark.parametrize("other", ["registers beneath it", "moves one beneath it"])
+@pytest.mark.parametrize("to", ["top", None])
+async def test_who_comes_beneath_a_body_that_is_moving_comes_along(
+    registry: ServiceUnderTest, database: TestDatabase, to: str | None, other: str
+) -> None:
+    made = await bodies(registry, top=None, owner=None, moving="owner", leaf="moving", joining=None)
+
+    async def comes() -> None:
+        async with registry.service.database.write() as session:
+            if other == "registers beneath it":
+                await add(session, "new", made["leaf"])
+            else:
+                await move(session, made["joining"], made["leaf"])
+
+    eye = await database.connect()
+    async with registry.service.database.write() as session:
+        await move(session, made["moving"], made[to] if to else None)
+        coming = asyncio.create_task(comes())
+        waited = await waits_for_lock(eye, coming)
+    await coming
+    await eye.close()
+    assert await misplaced(database) == []
+    assert waited
+
+
+async def test_who_moves_a_body_waits_for_one_that_is_being_registered_beneath_it(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    made = await bodies(registry, top=None, moving=None)
+
+    async def moves() -> None:
+        async with registry.service.database.write() as session:
+            await move(session, made["moving"], made["top"])
+
+    eye = await database.connect()
+    async with registry.service.database.write() as session:
+        await add(session, "new", made["moving"])
+        moving = asyncio.create_task(moves())
+        waited = await waits_for_lock(eye, moving)
+    await moving
+    await eye.close()
+    assert await misplaced(database) == []
+    assert waited
+
+
+async def test_the_database_itself_takes_no_ring(registry: ServiceUnderTest, database: TestDatabase) -> None:
+    made = await bodies(registry, top=None, middle="top", leaf="middle")
+    connection = await database.connect("registry")
+    for parent in made.values():
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.execute("UPDATE organisations SET parent_id = $1 WHERE id = $2", parent, made["top"])
+    await connection.close()
+    assert await misplaced(database) == []
+
+
+async def succeed(session: WriteSession, body: UUID, _page: UUID) -> None:
+    new = OrganisationNew(name="Преемник", kind="other")
+    successor = (await organisations.register(session, new, ACTOR)).id
+    wanted = {
+        "kind": "renamed",
+        "took_place_on": "2020-01-01",
+        "successors": [{"organisation_id": str(successor)}],
+    }
+    await successions.record(session, body, SuccessionNew.model_validate(wanted), ACTOR)
+
+
+Change = Callable[[WriteSession, UUID, UUID], Awaitable[Any]]
+CHANGES: dict[str, Change] = {
+    "an organisation is changed": lambda session, body, _page: organisations.change(
+        session, body, OrganisationChange(phone="+7 3012 55-55-55"), None, ACTOR
+    ),
+    "it gets another name": lambda session, body, _page: names.add(
+        session, body, NameNew(kind="alias", name="Прежняя"), ACTOR
+    ),
+    "it is succeeded": succeed,
+    "its page is changed": lambda session, _body, page: pages.change(
+        session, page, PageChange(name="Другая"), None, ACTOR
+    ),
+    "its page reaches a step": lambda session, _body, page: page_steps.record(
+        session, page, Step.VERIFIED, page_steps.Evidence(kind=EvidenceKind.MANUAL, confirmed_by=ACTOR)
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_messages_come_in_while(registry: ServiceUnderTest, database: TestDatabase, what: str) -> None:
+    body = (await bodies(registry, school=None))["school"]
+    page = await insert_page(database, body)
+    other = await database.connect()
+    async with registry.service.database.write() as session:
+        await CHANGES[what](session, body, page)
+        # What the database itself does when a row that refers to these is written; it waits for nobody here.
+        await other.execute("SELECT FROM organisations WHERE id = $1 FOR KEY SHARE NOWAIT", body)
+        await other.execute("SELECT FROM pages WHERE id = $1 FOR KEY SHARE NOWAIT", page)
+    await other.close()

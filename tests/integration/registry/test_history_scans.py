@@ -1,0 +1,180 @@
+"""Lists over years of history read no more of it than lists over months do."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registry.audit import trail
+from services.registry.coverage import history
+from services.registry.coverage.coverage_query import Filter
+from services.registry.page_checks import check_history
+from services.registry.schemas.coverage import Step
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller, Right, Role
+from tests.conftest import TestDatabase
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page
+
+FIRST = date(2010, 1, 1)
+MIDNIGHT = datetime(2010, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+FIVE = Paging(limit=5, cursor=None, binding="", url="")
+# Rows of a table, by whole scans, and entries of its indexes that the connection's statements went through.
+WENT_THROUGH = """
+SELECT sum(pg_stat_get_xact_tuples_returned(relation)) FROM (
+    SELECT CAST(:name AS regclass)::oid AS relation
+    UNION ALL SELECT indexrelid FROM pg_index WHERE indrelid = CAST(:name AS regclass)
+) AS relations
+"""
+Listed = Callable[[AsyncSession], Awaitable[Any]]
+
+
+@pytest.fixture
+async def owner(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
+    connection = await database.connect()
+    yield connection
+    await connection.close()
+
+
+async def rows_read(registry: ServiceUnderTest, table: str, listed: Listed) -> int:
+    """How many rows and index entries of the table the list goes through."""
+    async with registry.service.database.read() as session:
+        await session.execute(text("SET LOCAL max_parallel_workers_per_gather = 0"))
+        # Postgres counts on from the transactions before until it reports them.
+        before = await session.scalar(text(WENT_THROUGH), {"name": table})
+        await listed(session)
+        after = await session.scalar(text(WENT_THROUGH), {"name": table})
+    assert after > before
+    return int(after - before)
+
+
+def no_more(later: dict[str, int], earlier: dict[str, int]) -> None:
+    """Some hundred more would be another plan as good; the history has ten thousands more."""
+    assert {name: (earlier[name], count) for name, count in later.items() if count > earlier[name] + 300} == {}
+
+
+async def checked(owner: asyncpg.Connection, days: range) -> None:
+    await owner.execute(
+        """INSERT INTO page_checks (id, page_id, day, checked_at, outcome, facts, changed, calls)
+           SELECT gen_random_uuid(), pages.id, $1::date + n, now(), 'gone',
+             '{}', '[]', 1
+           FROM pages, generate_series($2::int, $3::int) AS n ORDER BY n""",
+        FIRST, days.start, days.stop - 1,
+    )  # fmt: skip
+    await owner.execute("VACUUM ANALYZE page_checks")
+
+
+async def test_days_of_checks(
+    registry: ServiceUnderTest, database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    organisation = await insert_organisation(database)
+    for number in range(100):
+        await insert_page(database, organisation, external_id=str(number))
+
+    async def read() -> dict[str, int]:
+        return {
+            "days": await rows_read(registry, "page_checks", lambda session: check_history.days(session, FIVE))
+        }
+
+    await checked(owner, range(30))
+    earlier = await read()
+    await checked(owner, range(30, 300))
+    no_more(await read(), earlier)
+    async with registry.service.database.read() as session:
+        (*_, last) = [row._mapping for row in await check_history.days(session, FIVE)]
+    assert last == {
+        "day": FIRST + 294 * DAY, "pages": 100, "changed": 0, "closed": 0, "gone": 100, "calls": 0,
+    }  # fmt: skip
+
+
+async def covered(owner: asyncpg.Connection, days: range) -> None:
+    await owner.execute(
+        """INSERT INTO coverage_days (id, day, network, kind, total, exempt, covered, live)
+           SELECT gen_random_uuid(), $1::date + n, network, 'institution', 1, 0, 1, 0
+           FROM generate_series($2::int, $3::int) AS n, unnest('{any,ok,vk}'::text[]) AS network,
+             generate_series(1, 10) ORDER BY n""",
+        FIRST, days.start, days.stop - 1,
+    )  # fmt: skip
+    await owner.execute("VACUUM ANALYZE coverage_days")
+
+
+async def test_days_of_coverage(registry: ServiceUnderTest, owner: asyncpg.Connection) -> None:
+    def points(step: Step) -> Listed:
+        return lambda session: history.points(
+            session,
+            start=FIRST,
+            end=date(2030, 1, 1),
+            step=step,
+            network="vk",
+            wanted=Filter(),
+            paging=FIVE,
+        )
+
+    async def read() -> dict[str, int]:
+        return {step.value: await rows_read(registry, "coverage_days", points(step)) for step in Step}
+
+    await covered(owner, range(200))
+    earlier = await read()
+    await covered(owner, range(200, 2000))
+    no_more(await read(), earlier)
+    async with registry.service.database.read() as session:
+        months = await points(Step.MONTH)(session)
+    assert [(point.day.isoformat(), point.total) for point in months] == [
+        ("2010-01-31", 10), ("2010-02-28", 10), ("2010-03-31", 10), ("2010-04-30", 10), ("2010-05-31", 10),
+        ("2010-06-30", 10),
+    ]  # fmt: skip
+
+
+async def wrote(owner: asyncpg.Connection, whose: UUID | None, positions: range) -> None:
+    """Ten rows of the trail a day."""
+    await owner.execute(
+        """INSERT INTO audit (id, position, chain, created_at, service, actor, action, subject_kind, subject_id,
+             organisation_id)
+           SELECT gen_random_uuid(), n, '', $1::timestamptz + n * interval '144 minutes', 'registry', 'somebody',
+             'act', 'pages', n::text, $2
+           FROM generate_series($3::int, $4::int) AS n""",
+        MIDNIGHT, whose, positions.start, positions.stop - 1,
+    )  # fmt: skip
+    await owner.execute("VACUUM ANALYZE audit")
+
+
+async def test_the_trail(registry: ServiceUnderTest, database: TestDatabase, owner: asyncpg.Connection) -> None:
+    ministry = await insert_organisation(database, name="Министерство")
+    schools = [await insert_organisation(database, name=f"Школа № {number}") for number in range(3)]
+    await owner.execute("UPDATE organisations SET parent_id = $1 WHERE id = ANY($2)", ministry, schools)
+    manager = Caller("m", "", Role.MANAGER, ministry, beneath=True, right=Right.AUDIT_READ)
+    auditor = Caller("a", "", Role.AUDITOR, None, right=Right.AUDIT_READ)
+    early = trail.Filter(start=MIDNIGHT + 5 * DAY, end=MIDNIGHT + 20 * DAY)
+
+    def rows(caller: Caller, wanted: trail.Filter) -> Listed:
+        return lambda session: trail.listed(session, caller, wanted, FIVE)
+
+    asked = {
+        "all": rows(auditor, trail.Filter()),
+        "beneath": rows(manager, trail.Filter()),
+        "early": rows(auditor, early),
+        "early beneath": rows(manager, early),
+    }
+
+    async def read() -> dict[str, int]:
+        return {name: await rows_read(registry, "audit", listed) for name, listed in asked.items()}
+
+    await wrote(owner, schools[0], range(1, 1_900))
+    await wrote(owner, ministry, range(1_900, 1_904))
+    await wrote(owner, None, range(1_904, 2_000))
+    earlier = await read()
+    await wrote(owner, None, range(2_000, 20_000))
+    no_more(await read(), earlier)
+    async with registry.service.database.read() as session:
+        found = {name: [row.position for row in await listed(session)] for name, listed in asked.items()}
+    assert found == {
+        "all": [*range(19_999, 19_993, -1)],
+        "beneath": [*range(1_903, 1_897, -1)],
+        "early": [*range(199, 193, -1)],
+        "early beneath": [*range(199, 193, -1)],
+    }

@@ -1,0 +1,239 @@
+"""The daily checks of a whole region, 3,600 pages of both networks, over the real wire and within the budget."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+import time_machine
+import uvicorn
+from starlette.types import ASGIApp
+
+from emulators.ok.emulated_ok import OkDoor
+from emulators.ok.settings import OkSettings
+from emulators.ok.state.network_state import OkWorld
+from emulators.vk.emulated_vk import VkWorld
+from emulators.vk.settings import VkSettings
+from services.registry.page_checks import daily_run
+from services.registry.page_checks.daily_run import Checks
+from services.registry.settings import RegistrySettings
+from shared.service_client import ServiceClient
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import KEYS, TOKEN_FIELDS, Emulator, running_emulator
+from tests.support.eventually import eventually
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
+
+EACH = 1_800
+BUDGET = 600
+# Between two midnights of the region.
+TODAY = datetime(2026, 11, 24, 3, tzinfo=UTC)
+NETWORKS = ("vk", "ok")
+FAST = {"vk_user_calls_a_second": "200", "ok_calls_a_second": "200"}
+
+
+@pytest.fixture(scope="module")
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Emulator]]:
+    """Both networks with all pages of the region; their limits of a second would only cost the test time."""
+    folders = {network: tmp_path_factory.mktemp(network) for network in NETWORKS}
+    _fill(VkWorld(VkSettings(data=folders["vk"] / "vk.sqlite3")))
+    _fill(OkDoor(OkWorld(OkSettings(data=folders["ok"] / "ok.sqlite3"))))
+    with running_emulator("vk", folders["vk"]) as vk, running_emulator("ok", folders["ok"]) as ok:
+        vk.post("settings", user_per_second=0)
+        ok.post("settings", calls_per_second=0)
+        yield {"vk": vk, "ok": ok}
+
+
+def _fill(door: VkWorld | OkDoor) -> None:
+    """Write the pages into the network's file, as its control door would one by one."""
+    store = door.store if isinstance(door, VkWorld) else door.world.store
+    with store.transaction():
+        for number in range(EACH):
+            door.create_page(name=f"Школа № {number}", screen_name=f"school{number}")
+    store.close()
+
+
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """An app at an address."""
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
+
+
+@dataclass
+class Region:
+    registry: ServiceUnderTest
+    eye: asyncpg.Connection
+    emulators: dict[str, Emulator]
+    checks: Checks
+
+    async def day(self, at: datetime) -> None:
+        """The run of a day to its end."""
+        with time_machine.travel(at):
+            for _ in range(30):
+                await self.checks.part()
+
+    async def get(self, path: str) -> list[dict[str, Any]]:
+        """A list of the API, whole."""
+        items: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            answer = await self.registry.client.get(
+                f"/api/v1{path}&limit=200{cursor}", headers=self.registry.headers("moderator")
+            )
+            assert answer.status_code == 200, answer.text
+            items += answer.json()["items"]
+            if answer.json()["next_cursor"] is None:
+                return items
+            cursor = f"&cursor={answer.json()['next_cursor']}"
+
+    def calls(self) -> Counter[str]:
+        """Calls by method, as the networks counted them."""
+        found: Counter[str] = Counter()
+        for emulator in self.emulators.values():
+            for item in emulator.door.get("/_control/calls").json()["items"]:
+                found[item["method"]] += item["count"]
+        return found
+
+
+@pytest.fixture
+async def region(emulators: dict[str, Emulator], database: TestDatabase, keys_dir: Path) -> AsyncIterator[Region]:
+    eye = await database.connect()
+    organisation = await insert_organisation(database)
+    for network, emulator in emulators.items():
+        pages = emulator.door.get("/_control/pages").json()["items"]
+        await eye.execute(
+            "INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, live_from, active,"
+            " version, created_at, updated_at) SELECT gen_random_uuid(), $1, $2, external_id, external_id,"
+            " external_id, 'https://example.invalid', now(), true, 1, now(), now()"
+            " FROM unnest($3::text[]) AS external_id",
+            organisation,
+            network,
+            [str(page["id"]) for page in pages],
+        )
+    urls = {"vk_api_url": emulators["vk"].url, "ok_api_url": emulators["ok"].url}
+    async with service_under_test("registry", database, keys_dir) as registry:
+        assert registry.service.database, "made here, with registry's role"
+        signer, settings = registry.service.signer, registry.service.settings
+        async with (
+            service_under_test("ingest", database, keys_dir, process="api", **KEYS, **FAST, **urls) as ingest,
+            served(ingest.client._transport.app) as url,  # type: ignore[attr-defined]
+            aiohttp.ClientSession() as http,
+        ):
+            for network, emulator in emulators.items():
+                for token in emulator.tokens():
+                    if token["kind"] != "group":
+                        body = {key: token[key] for key in token if key in TOKEN_FIELDS} | {"network": network}
+                        made = await ingest.client.post(
+                            "/api/v1/sources/tokens", json=body, headers=ingest.headers("moderator")
+                        )
+                        assert made.status_code in {200, 201}, made.text
+            services = ServiceClient("registry", signer, settings.model_copy(update={"ingest_url": url}), http)
+            checks = Checks(
+                registry.service.database,
+                daily_run.through(services),
+                RegistrySettings(page_checks_calls_a_day=BUDGET),
+            )
+            yield Region(registry, eye, emulators, checks)
+    await eye.close()
+
+
+async def test_the_registrys_worker_asks_ingest_by_itself(
+    emulators: dict[str, Emulator], database: TestDatabase, keys_dir: Path
+) -> None:
+    vk = emulators["vk"]
+    page = vk.door.get("/_control/pages").json()["items"][0]
+    organisation = await insert_organisation(database)
+    page_id = await insert_page(database, organisation, external_id=str(page["id"]))
+    async with service_under_test(
+        "ingest", database, keys_dir, process="api", **KEYS, vk_api_url=vk.url
+    ) as ingest:
+        token = next(token for token in vk.tokens() if token["kind"] == "service")
+        made = await ingest.client.post(
+            "/api/v1/sources/tokens",
+            json={"network": "vk", "kind": "service", "token": token["token"]},
+            headers=ingest.headers("moderator"),
+        )
+        assert made.status_code in {200, 201}, made.text
+        async with (
+            served(ingest.client._transport.app) as url,  # type: ignore[attr-defined]
+            service_under_test("registry", database, keys_dir, process="all", ingest_url=url) as registry,
+        ):
+
+            async def checked() -> str | None:
+                answer = await registry.client.get(f"/api/v1/pages/{page_id}", headers=registry.headers("head"))
+                return str(answer.json()["state"]) if answer.json()["checked_at"] else None
+
+            assert await eventually(checked) == "open"
+
+
+@pytest.mark.timeout(300)
+async def test_a_region_is_checked_each_day_within_the_budget(region: Region) -> None:
+    vk, ok = (region.emulators[network] for network in NETWORKS)
+    before = region.calls()
+    await region.day(TODAY)
+    made = region.calls() - before
+    row = await region.eye.fetchrow(
+        "SELECT count(*) AS pages, sum(calls) AS calls, count(*) FILTER (WHERE outcome = 'open') AS open,"
+        " count(facts -> 'posts_7_days') FILTER (WHERE facts ->> 'posts_7_days' IS NOT NULL) AS walls"
+        " FROM page_checks WHERE day = '2026-11-24'"
+    )
+    assert (row["pages"], row["open"]) == (2 * EACH, 2 * EACH)
+    assert (made["groups.getById"], made["group.getInfo"]) == (4, 18)
+    assert made["wall.get"] + made["mediatopic.getTopics"] == row["walls"] > 0
+    # One that is lost on its way is counted here and never seen there.
+    assert made.total() <= row["calls"] <= BUDGET, "every call is counted, and none is made beyond the budget"
+
+    ids = {
+        network: [str(page["id"]) for page in emulator.door.get("/_control/pages").json()["items"]]
+        for network, emulator in region.emulators.items()
+    }
+    changed = {
+        ids["vk"][7]: ["verified"],
+        ids["vk"][1_799]: ["state"],
+        ids["vk"][500]: ["name", "screen_name"],
+        ids["ok"][3]: ["verified"],
+        ids["ok"][1_700]: ["state"],
+        ids["ok"][99]: ["phone", "address"],
+    }
+    vk.post("page", page=ids["vk"][7], verified=False)
+    vk.post("page", page=ids["vk"][1_799], deactivated="banned")
+    vk.post("page", page=ids["vk"][500], name="Магазин", screen_name="magazin")
+    ok.post("page", page=ids["ok"][3], verified=False)
+    ok.post("page", page=ids["ok"][1_700], removed=True)
+    ok.post("page", page=ids["ok"][99], phone="8 (3012) 21-44-11", address="ул. Ленина, 54")
+
+    before = region.calls()
+    await region.day(TODAY + timedelta(days=1))
+    assert (region.calls() - before).total() <= BUDGET
+    listed = await region.get("/pages/checks?day=2026-11-25&changed=true")
+    assert {item["page"]["external_id"]: [one["field"] for one in item["changed"]] for item in listed} == changed
+    lost = await region.get("/pages/lost?since=2026-11-25")
+    assert {item["external_id"] for item in lost} == {ids["vk"][7], ids["ok"][3]}
+    told = await region.eye.fetch(
+        "SELECT type, external_id FROM events JOIN pages ON pages.id = subject_id WHERE type IN"
+        " ('page.mark_lost', 'page.closed', 'page.unreachable', 'page.renamed', 'page.stolen')"
+    )
+    assert sorted((one["type"], one["external_id"]) for one in told) == sorted(
+        [
+            ("page.mark_lost", ids["vk"][7]),
+            ("page.mark_lost", ids["ok"][3]),
+            ("page.closed", ids["vk"][1_799]),
+            ("page.unreachable", ids["ok"][1_700]),
+            ("page.renamed", ids["vk"][500]),
+            ("page.stolen", ids["vk"][500]),
+        ]
+    )

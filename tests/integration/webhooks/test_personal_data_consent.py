@@ -1,0 +1,165 @@
+"""Citizens' words in webhooks: masked by default, whole for whoever may read them and asks, and nowhere else."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.tables.base import encode_text
+from tests.integration.webhooks.conftest import Hooks, Receiver
+from tests.support.service_under_test import insert_organisation, insert_page
+
+ENDPOINTS = "/api/v1/webhooks/endpoints"
+SAID = "Нет света на Жердева 20! Мария Ивановна, 8-924-123-45-67, ivanova@mail.ru"
+MASKED = "Нет света на Жердева 20! [имя], [телефон], [почта]"
+
+
+async def wrote(hooks: Hooks, organisation_id: UUID, text: str = SAID) -> UUID:
+    """A stored message, as ingest would write it."""
+    page_id = await insert_page(hooks.test_database, organisation_id, external_id=uuid4().hex[:8])
+    message_id = uuid4()
+    await hooks.sql(
+        """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
+           from_community, text, attachments, url, history, way_in, raw, written_at, received_at, version)
+           VALUES ($1, 'vk', 'comment', $2, $3, $4, 'wall1', false, $5, '[]', 'https://vk.com/wall-1_2', false,
+                   'callback', '{}', now(), now(), 1)""",
+        message_id,
+        message_id.hex,
+        page_id,
+        organisation_id,
+        encode_text(text),
+    )
+    return message_id
+
+
+async def asks(hooks: Hooks, url: str, role: str, organisation_id: UUID | None = None, **more: object) -> int:
+    answer = await hooks.app.client.post(
+        ENDPOINTS,
+        json={"url": url, "event_types": ["appeal.opened"]} | more,
+        headers=hooks.headers(role, organisation_id),
+    )
+    return answer.status_code
+
+
+async def test_words_arrive_masked_and_whole_where_they_are_asked_for(hooks: Hooks, receiver: Receiver) -> None:
+    school = await insert_organisation(hooks.test_database, name="Школа имени Марии Ивановны Петровой")
+    assert await asks(hooks, receiver.url, "executor", school) == 201
+    assert await asks(hooks, receiver.url, "manager", school, personal_data=True) == 201
+    shown = (await hooks.app.client.get(ENDPOINTS, headers=hooks.headers("executor", school))).json()["items"]
+    assert [one["personal_data"] for one in shown] == [True, False]
+    message_id = await wrote(hooks, school)
+    await hooks.emit("appeal.opened", school, number=7, message_id=str(message_id))
+    await hooks.fan_out()
+    stored = {row["payload"] for row in await hooks.sql("SELECT payload::text FROM webhook_deliveries")}
+    assert [SAID in payload for payload in sorted(stored, key=len)].count(True) == 1
+    await hooks.deliver()
+    said = {request.json["data"]["text"] for request in receiver.received}
+    assert said == {SAID, MASKED}
+    assert {request.json["data"]["organisation"]["name"] for request in receiver.received} == {
+        "Школа имени Марии Ивановны Петровой"
+    }
+    for delivery in await hooks.deliveries():
+        one = await hooks.app.client.get(
+            f"/api/v1/webhooks/deliveries/{delivery['id']}", headers=hooks.headers("moderator")
+        )
+        assert one.json()["payload"]["data"]["text"] == MASKED
+
+
+async def test_a_case_without_a_message_tells_the_words_that_opened_it(hooks: Hooks, receiver: Receiver) -> None:
+    await hooks.endpoint(receiver.url, "appeal.opened")
+    appeal_id = await hooks.emit("appeal.opened", number=7)
+    await hooks.sql(
+        """INSERT INTO appeals (id, number, version, status, urgency, text, written_at, opened_at, route,
+           created_at, updated_at)
+           OVERRIDING SYSTEM VALUE
+           VALUES ($1, 7, 1, 'assigned', 'normal', $2, now(), now(), '{}', now(), now())""",
+        appeal_id,
+        SAID,
+    )
+    await hooks.emit("appeal.opened", number=8)
+    await hooks.fan_out()
+    await hooks.deliver()
+    texts = {request.json["data"]["number"]: request.json["data"].get("text") for request in receiver.received}
+    assert texts == {7: MASKED, 8: None}
+
+
+async def test_a_nul_in_a_message_holds_no_delivery_up(hooks: Hooks, receiver: Receiver) -> None:
+    school = await insert_organisation(hooks.test_database, name="Школа")
+    await hooks.endpoint(receiver.url, "appeal.message_added")
+    message_id = await wrote(hooks, school, "Нет \x00света")
+    await hooks.emit("appeal.message_added", school, message_id=str(message_id))
+    await hooks.fan_out()
+    await hooks.deliver()
+    assert [request.json["data"]["text"] for request in receiver.received] == ["Нет света"]
+
+
+async def test_asking_takes_the_right_to_read_and_ones_own_organisation(hooks: Hooks, receiver: Receiver) -> None:
+    school = await insert_organisation(hooks.test_database, name="Школа")
+    assert await asks(hooks, receiver.url, "operations", None, personal_data=True) == 403
+    assert await asks(hooks, receiver.url, "operations", None, event_types=["page.changed"]) == 201
+    assert await asks(hooks, receiver.url, "moderator", None, personal_data=True) == 201
+    assert await asks(hooks, receiver.url, "executor", school) == 201
+    everybodys, _, of_operations = await hooks.sql(
+        "SELECT id, organisation_id, personal_data FROM webhook_endpoints ORDER BY organisation_id NULLS LAST, "
+        "personal_data DESC"
+    )
+    of_school, of_centre = everybodys["id"], of_operations["id"]
+
+    async def changes(endpoint_id: UUID, role: str, organisation_id: UUID | None = None, **body: object) -> int:
+        answer = await hooks.app.client.patch(
+            f"{ENDPOINTS}/{endpoint_id}",
+            json=body,
+            headers=hooks.headers(role, organisation_id, **{"If-Match": "*"}),
+        )
+        return answer.status_code
+
+    # The centre sees a school's endpoint; its words unmasked are for the school to ask for.
+    assert await changes(of_school, "moderator", personal_data=True) == 403
+    assert await changes(of_school, "executor", school, personal_data=True) == 200
+    # Who may not read the words does not send them elsewhere either, but may mask them.
+    assert await changes(of_school, "operations", url=f"{receiver.url}?other") == 403
+    assert await changes(of_school, "operations", description="Иное") == 200
+    assert await changes(of_school, "operations", personal_data=False) == 200
+    assert await changes(of_school, "operations", url=f"{receiver.url}?other") == 403
+    assert await changes(of_centre, "operations", personal_data=True) == 403
+    nothing = await hooks.app.client.patch(
+        f"{ENDPOINTS}/{of_school}",
+        json={"personal_data": None},
+        headers=hooks.headers("executor", school, **{"If-Match": "*"}),
+    )
+    assert (nothing.status_code, nothing.json()["errors"][0]["pointer"]) == (422, "/personal_data")
+
+
+async def test_asking_is_in_the_trail(hooks: Hooks, receiver: Receiver) -> None:
+    made = await hooks.endpoint(receiver.url)
+    answer = await hooks.app.client.patch(
+        f"{ENDPOINTS}/{made['id']}",
+        json={"personal_data": True},
+        headers=hooks.headers("moderator", **{"If-Match": '"1"'}),
+    )
+    assert (answer.status_code, answer.json()["personal_data"]) == (200, True)
+    rows = await hooks.sql("SELECT actor, after::text FROM audit WHERE subject_kind = 'webhook_endpoints'")
+    assert any('"personal_data": true' in (row["after"] or "") and row["actor"] for row in rows)
+
+
+async def test_what_is_on_its_way_is_masked_when_it_is_no_more_asked_for(hooks: Hooks, receiver: Receiver) -> None:
+    school = await insert_organisation(hooks.test_database, name="Школа")
+    assert await asks(hooks, receiver.url, "manager", school, personal_data=True) == 201
+    message_id = await wrote(hooks, school)
+    await hooks.emit("appeal.opened", school, message_id=str(message_id))
+    await hooks.fan_out()
+    await hooks.sql("UPDATE webhook_endpoints SET personal_data = false")
+    await hooks.deliver()
+    [request] = receiver.received
+    assert request.json["data"]["text"] == MASKED
+
+
+@pytest.mark.parametrize("said", ["Сняла Мария Ивановна, 8-924-123-45-67"])
+async def test_the_feed_is_masked(hooks: Hooks, said: str) -> None:
+    page = uuid4()
+    await hooks.emit("page.step_lost", None, reason=said, external_id="560000000000", page_id=str(page))
+    feed = (await hooks.app.client.get("/api/v1/events", headers=hooks.headers("moderator"))).json()
+    assert feed["items"][0]["data"] == {
+        "reason": "Сняла [имя], [телефон]",
+        "external_id": "560000000000",
+        "page_id": str(page),
+    }

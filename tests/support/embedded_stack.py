@@ -1,0 +1,236 @@
+"""The whole embedded run for end-to-end and chaos tests: real processes, real HTTP, free ports."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from cli.deployment.provisioning import with_login
+from cli.embedded import orphan_processes
+from cli.embedded.data_dir import Layout
+from cli.embedded.secrets import load_secrets
+from cli.embedded.settings import EmbeddedSettings
+from cli.embedded.supervisord import Supervisor
+
+_ROOT = Path(__file__).parents[2]
+_START_SECONDS = 180.0
+_STOP_SECONDS = 60.0
+_ATTEMPTS = 3
+
+
+class StackError(Exception):
+    """The run did not start, or did not come back; the message holds what it printed."""
+
+
+@dataclass
+class Stack:
+    """A live run: where its parts are, and how to hurt them."""
+
+    data_dir: Path
+    urls: dict[str, str]
+    admin_url: str
+    owner_url: str
+    output: Path
+    _supervisor: Supervisor
+
+    @property
+    def gateway(self) -> str:
+        """Base of the gateway, without `/api/v1`."""
+        return self.urls["gateway"]
+
+    @property
+    def vk(self) -> str:
+        """Base of the VK emulator."""
+        return self.urls["vk"]
+
+    @property
+    def ok(self) -> str:
+        """Base of the OK emulator."""
+        return self.urls["ok"]
+
+    def service_database_url(self, service: str) -> str:
+        """The database as one service's own role reaches it."""
+
+        secrets = load_secrets(self.data_dir / "secrets")
+        return with_login(self.admin_url, service, secrets.service_passwords[service])
+
+    async def pid(self, name: str) -> int:
+        """Process id of a part: a service, `desk`, `traefik`, `vk`, `ok`, `postgres`; 0 while it is down."""
+        return (await asyncio.to_thread(self._supervisor.states))[name].pid
+
+    async def kill(self, name: str) -> int:
+        """SIGKILL one part, as a crash would; supervisor restarts it. Answers the pid that died."""
+        pid = await self.pid(name)
+        if pid == 0:
+            raise StackError(f"{name} is not running")
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    async def kill_and_wait(self, name: str, within: float = 60) -> None:
+        """SIGKILL one part and wait until a new process of it runs and the gateway's health passes."""
+        dead = await self.kill(name)
+        async with asyncio.timeout(within):
+            while await self.pid(name) in (0, dead):
+                await asyncio.sleep(0.05)
+        await self.healthy(within)
+
+    async def restart_postgres(self) -> None:
+        """Stop and start the database while everything else runs on."""
+        await asyncio.to_thread(self._supervisor.stop, "postgres")
+        await asyncio.to_thread(self._supervisor.run, "postgres")
+
+    async def stop(self, name: str) -> None:
+        """Stop one part and leave it down."""
+        await asyncio.to_thread(self._supervisor.stop, name)
+
+    async def start(self, name: str) -> None:
+        """Start a part that was stopped."""
+        await asyncio.to_thread(self._supervisor.run, name)
+
+    async def healthy(self, within: float = 60) -> None:
+        """Wait until the gateway says that every service is ready; raises StackError with its last words."""
+        last = "no answer"
+        try:
+            async with asyncio.timeout(within), aiohttp.ClientSession() as http:
+                while True:
+                    try:
+                        async with http.get(f"{self.gateway}/health") as response:
+                            last = await response.text()
+                            if response.status == 200:
+                                return
+                    except (aiohttp.ClientError, OSError) as error:
+                        last = repr(error)
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise StackError(f"not healthy within {within:g} s: {last}") from None
+
+    def log(self, name: str) -> str:
+        """What a part has written to its log."""
+        return (self.data_dir / "logs" / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+
+
+@asynccontextmanager
+async def running_stack(
+    data_dir: Path, *, seed_demo: bool = False, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Stack]:
+    """`gospablik up` in this data folder, until the block ends; then nothing of it runs.
+
+    `seed_demo` fills the registry with the demo's region; citizens stay silent unless `environment`
+    sets GOSPABLIK_CITIZENS_PER_MINUTE. A folder of a former run is taken up with its data.
+    """
+    process, stack = await _start(_prepared(data_dir), seed_demo=seed_demo, environment=environment or {})
+    try:
+        yield stack
+    finally:
+        await _stop(process, stack.data_dir)
+
+
+async def _start(
+    data_dir: Path, *, seed_demo: bool, environment: Mapping[str, str]
+) -> tuple[asyncio.subprocess.Process, Stack]:
+    output = data_dir.with_name(data_dir.name + ".up.log")
+    for _ in range(_ATTEMPTS):
+        process = await _spawn(data_dir, output, seed_demo=seed_demo, environment=environment)
+        try:
+            return process, await _ready(process, data_dir, output)
+        except StackError:
+            await _stop(process, data_dir)
+            # Between choosing a port and taking it somebody else may have taken it.
+            if "is already in use" not in _words(output):
+                raise
+        except BaseException:
+            await _stop(process, data_dir)
+            raise
+    raise StackError(f"no free ports after {_ATTEMPTS} attempts:\n{_words(output)}")
+
+
+def _prepared(data_dir: Path) -> Path:
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
+    return data_dir.absolute()
+
+
+def _words(output: Path) -> str:
+    return output.read_text(encoding="utf-8", errors="replace")
+
+
+async def _spawn(
+    data_dir: Path, output: Path, *, seed_demo: bool, environment: Mapping[str, str]
+) -> asyncio.subprocess.Process:
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("GOSPABLIK_", "EMULATOR_"))
+    }
+    ports = {f"GOSPABLIK_PORT_{name.upper()}": str(port) for name, port in _free_ports().items()}
+    own = {"GOSPABLIK_DATA_DIR": str(data_dir), "GOSPABLIK_CITIZENS_PER_MINUTE": "0", "COLUMNS": "200"}
+    with output.open("wb") as log:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "cli.main",
+            "up",
+            "--demo" if seed_demo else "--no-demo",
+            cwd=_ROOT,
+            env=inherited | own | ports | dict(environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _free_ports() -> dict[str, int]:
+    names = EmbeddedSettings.model_construct(database_admin_url=None).ports()
+    probes = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
+    try:
+        return {name: probe.getsockname()[1] for name, probe in probes.items()}
+    finally:
+        for probe in probes.values():
+            probe.close()
+
+
+async def _ready(process: asyncio.subprocess.Process, data_dir: Path, output: Path) -> Stack:
+    path = data_dir / "run" / "stack.json"
+    deadline = asyncio.get_running_loop().time() + _START_SECONDS
+    while True:
+        if process.returncode is not None:
+            raise StackError(f"the run ended with {process.returncode}:\n{_words(output)}")
+        if asyncio.get_running_loop().time() > deadline:
+            raise StackError(f"not up after {_START_SECONDS:g} s:\n{_words(output)}")
+        found = _read(path)
+        # A killed run leaves its file: only that of this process counts.
+        if found and found["ready"] and found["pid"] == process.pid:
+            return Stack(
+                data_dir,
+                found["urls"],
+                found["admin_url"],
+                found["owner_url"],
+                output,
+                Supervisor(Path(found["supervisor_socket"])),
+            )
+        await asyncio.sleep(0.1)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+async def _stop(process: asyncio.subprocess.Process, data_dir: Path) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+    await asyncio.to_thread(orphan_processes.end, Layout(data_dir))

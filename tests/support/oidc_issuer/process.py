@@ -1,0 +1,67 @@
+"""Starts the issuer as a process of its own, and speaks to its control door."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+AUDIENCE = "gospablik-tests"
+
+
+@dataclass(frozen=True)
+class RunningIssuer:
+    """A running issuer, and what a test asks of it."""
+
+    url: str
+    _door: httpx.AsyncClient
+
+    async def token(
+        self, subject: str | None, *, header: dict[str, Any] | None = None, forged: bool = False, **claims: Any
+    ) -> str:
+        """A token about somebody; claims given as None are left out."""
+        body = {"claims": {"sub": subject} | claims, "header": header or {}, "forged": forged}
+        text = json.dumps(body)
+        return (await self._door.post("/_control/token", content=text)).raise_for_status().text
+
+    async def bearer(self, subject: str | None, **claims: Any) -> dict[str, str]:
+        """Request headers with such a token."""
+        return {"Authorization": f"Bearer {await self.token(subject, **claims)}"}
+
+    async def rotate(self, *, keep: bool = False) -> None:
+        """A new key signs from now on."""
+        (await self._door.post("/_control/rotate", json={"keep": keep})).raise_for_status()
+
+    async def fail(self, kind: str | None) -> None:
+        """Its documents fail in this way; None: they are well."""
+        (await self._door.post("/_control/fault", json={"kind": kind})).raise_for_status()
+
+    async def asked(self) -> int:
+        """How often its keys were asked for."""
+        return int((await self._door.get("/_control/asked")).json().get("keys", 0))
+
+
+@asynccontextmanager
+async def running_issuer() -> AsyncIterator[RunningIssuer]:
+    """An issuer in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.support.oidc_issuer",
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            url = f"http://127.0.0.1:{int(await process.stdout.readline())}"
+        async with httpx.AsyncClient(base_url=url, timeout=10) as door:
+            yield RunningIssuer(url, door)
+    finally:
+        process.terminate()
+        await process.wait()

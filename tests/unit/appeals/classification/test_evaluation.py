@@ -1,0 +1,83 @@
+"""Figures of an evaluation on numbers that can be checked by hand."""
+
+import numpy as np
+import pytest
+
+from services.appeals.classification.training.evaluation import (
+    by_splits,
+    calibration_error,
+    covered,
+    mean_and_spread,
+    score,
+    threshold,
+)
+from services.appeals.classification.training.labelled_data import Labelled
+from tests.unit.appeals.classification import sample_rows
+
+
+def test_calibration_error_is_the_mean_distance_over_bins_of_equal_size() -> None:
+    confidences = np.array([0.9, 0.1, 0.9, 0.1])
+    # The unsure half is right once in two (distance .4), the sure half always (distance .1).
+    right = np.array([True, True, True, False])
+    assert calibration_error(confidences, right, bins=2) == pytest.approx(0.25)
+    assert calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0
+    assert calibration_error(np.array([1.0]), np.array([False])) == 1
+
+
+def test_the_threshold_is_the_least_that_keeps_the_wanted_share() -> None:
+    confidences = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
+    right = np.array([True, True, False, True, False])
+    assert threshold(confidences, right, 1.0) == 0.8
+    assert threshold(confidences, right, 0.75) == 0.6
+    assert threshold(confidences, right, 0.6) == 0.5
+    assert threshold(confidences, ~right, 0.9) is None
+
+
+def test_equal_confidences_stay_together() -> None:
+    confidences = np.array([0.9, 0.7, 0.7])
+    assert threshold(confidences, np.array([True, True, False]), 0.9) == 0.9
+
+
+def test_coverage_counts_what_is_sure_enough() -> None:
+    confidences = np.array([0.9, 0.8, 0.7, 0.6])
+    right = np.array([True, False, True, True])
+    assert covered(confidences, right, 0.8) == (0.5, 0.5)
+    assert covered(confidences, right, 0.95) == (0.0, None)
+    assert covered(confidences, right, None) == (0.0, None)
+
+
+def test_scores_of_three_answers() -> None:
+    found = score(
+        [("a", "b", "c", "d"), ("a", "c", "d", "b"), ("b", "a", "c", "d")],
+        ["a", "b", "b"],
+        np.array([0.9, 0.2, 0.8]),
+        0.5,
+    )
+    assert found.rows == 3
+    assert found.accuracy == pytest.approx(2 / 3)
+    # F1 of a: precision 1/2, recall 1; of b: precision 1, recall 1/2.
+    assert found.macro_f1 == found.weighted_f1 == pytest.approx(2 / 3)
+    assert found.top3 == pytest.approx(2 / 3)
+    assert found.coverage == pytest.approx(2 / 3)
+    assert found.covered_accuracy == 1
+    assert score([("a",)], ["a"]).coverage is None
+
+
+def test_macro_f1_is_the_mean_over_all_labels_or_those_that_are_judged() -> None:
+    answers, truth = [("a",), ("a",), ("b",), ("a",)], ["a", "a", "c", "a"]
+    assert score(answers, truth).macro_f1 == pytest.approx(1 / 3)
+    assert score(answers, truth, judged={"a"}).macro_f1 == 1
+
+
+def test_splits_try_what_was_not_learnt_and_the_plain_tool_beside_it() -> None:
+    texts, labels = sample_rows.rows(60)
+    data = Labelled(texts, labels, [""] * 60, None, list(range(1, 61)), [], [])
+    told: list[int] = []
+    splits = by_splits(data, range(2), 0.9, lambda seed, ours, plain: told.append(seed))
+    assert told == [0, 1]
+    assert [one.rows for one in splits.ours + splits.plain] == [12] * 4
+    accuracy = mean_and_spread(splits.ours, "accuracy")
+    assert accuracy is not None
+    assert accuracy[0] == pytest.approx(np.mean([one.accuracy for one in splits.ours]))
+    assert mean_and_spread(splits.plain, "coverage") is None
+    assert accuracy[0] > 0.7

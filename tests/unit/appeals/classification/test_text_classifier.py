@@ -1,0 +1,131 @@
+"""A classifier taught in a second: what it tells, how it is kept, and what it must not keep."""
+
+import io
+
+import numpy as np
+import pytest
+
+from services.appeals.classification.model.text_classifier import TextClassifier
+from tests.unit.appeals.classification import sample_rows
+
+TEXTS, LABELS = sample_rows.rows(120)
+ASKED, TRUE = sample_rows.rows(60, seed=2)
+
+
+@pytest.fixture(scope="module")
+def taught() -> TextClassifier:
+    return TextClassifier.train(TEXTS, LABELS)
+
+
+def through_a_file(classifier: TextClassifier) -> TextClassifier:
+    kept = io.BytesIO()
+    np.savez_compressed(kept, **classifier.state())
+    kept.seek(0)
+    with np.load(kept, allow_pickle=False) as state:
+        return TextClassifier.of(dict(state))
+
+
+def test_it_learns_and_ranks_best_first(taught: TextClassifier) -> None:
+    found = taught.rank(ASKED)
+    assert np.mean([one.labels[0] == true for one, true in zip(found, TRUE, strict=True)]) > 0.9
+    for one in found:
+        assert len(set(one.labels)) == 3
+        assert list(one.probabilities) == sorted(one.probabilities, reverse=True)
+        assert sum(one.probabilities) == pytest.approx(1, abs=0.001)
+        assert 0 <= one.confidence <= 1
+    assert taught.rank([]) == []
+    assert len(taught.rank(["яма"], top=1)[0].labels) == 1
+
+
+def test_what_is_kept_says_the_same(taught: TextClassifier) -> None:
+    again = through_a_file(taught)
+    assert again.labels == taught.labels
+    assert again.rank(ASKED) == taught.rank(ASKED)
+    assert np.array_equal(again.chances(ASKED), taught.chances(ASKED))
+
+
+def test_a_format_of_another_version_is_refused(taught: TextClassifier) -> None:
+    with pytest.raises(ValueError, match="train it anew"):
+        TextClassifier.of(taught.state() | {"format": np.array(99)})
+
+
+def test_it_is_less_sure_of_what_it_cannot_tell(taught: TextClassifier) -> None:
+    plain, unclear = taught.rank(["мусор не вывозят, баки переполнены", "здравствуйте"])
+    assert plain.confidence > unclear.confidence
+
+
+def test_a_label_that_stands_once_is_learnt() -> None:
+    classifier = TextClassifier.train([*TEXTS, "кошка застряла на дереве, снимите кошку"], [*LABELS, "Животные"])
+    assert "Животные" in classifier.labels
+    assert classifier.rank(["снимите кошку с дерева"])[0].labels[0] == "Животные"
+
+
+def test_what_a_class_is_called_is_learnt_from() -> None:
+    labels = [str("ВДМ".index(label[0])) for label in LABELS]
+    names = ["Уличное освещение: фонари, лампы, столбы" if label == "0" else "" for label in labels]
+    told = TextClassifier.train(TEXTS, labels, names=names)
+    asked = ["фонари и лампы на столбах, освещение"]
+    assert told.rank(asked)[0].labels[0] == "0"
+    chance = told.chances(asked)[0, told.labels.index("0")]
+    without = TextClassifier.train(TEXTS, labels)
+    assert chance > without.chances(asked)[0, without.labels.index("0")] + 0.1
+
+
+def test_weights_of_rows_count() -> None:
+    texts = [*TEXTS, *["скамейка у подъезда"] * 2]
+    labels = [*LABELS, "Мусор", "Дороги"]
+    light, heavy = 0.01, 5.0
+    one = TextClassifier.train(texts, labels, weights=[*[1.0] * len(TEXTS), heavy, light])
+    other = TextClassifier.train(texts, labels, weights=[*[1.0] * len(TEXTS), light, heavy])
+    assert one.rank(["скамейка у подъезда"])[0].labels[0] == "Мусор"
+    assert other.rank(["скамейка у подъезда"])[0].labels[0] == "Дороги"
+
+
+def test_why_names_the_words_that_weigh_most(taught: TextClassifier) -> None:
+    text = "Добрый день! У школы снова свалка, мусор не вывозят"
+    words = taught.why(text, "Мусор", count=3)
+    assert set(words) & {"мусор", "свалка", "вывозят"}
+    assert "день" not in words
+    with pytest.raises(ValueError, match="Погода"):
+        taught.why(text, "Погода")
+
+
+def test_numbers_and_mail_leave_no_trace() -> None:
+    said = "мой телефон 89025551234, почта petrov.ivan@mail.ru"
+    state = TextClassifier.train([f"{text} {said}" for text in TEXTS], LABELS).state()
+    words = f"{state['lemmas_words']} {state['pieces_words']}"
+    assert "5551" not in words
+    assert "89025551234" not in words
+    assert "petrov" not in words
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels"),
+    [(["один"], ["а"]), (["а б в", "г д е"] * 9, ["а", "б"] * 9), (TEXTS, ["один"] * len(TEXTS))],
+)
+def test_too_little_to_learn_from_is_refused(texts: list[str], labels: list[str]) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        TextClassifier.train(texts, labels)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "   ",
+        "123",
+        "😀",
+        "\x00",
+        "я" * 50_000,
+        "а-" * 20_000,
+        "а@" * 20_000,
+        "\U00017000 яма",
+        "\u2028",
+        "өглөөнэй мэндэ",
+    ],
+)
+def test_any_text_is_ranked(taught: TextClassifier, text: str) -> None:
+    (found,) = taught.rank([text])
+    assert len(found.labels) == 3
+    assert np.isfinite(found.probabilities).all()
+    assert taught.rank([text, "яма", text])[1] == taught.rank(["яма"])[0]

@@ -1,0 +1,215 @@
+"""What is refused in a rule set: each fault names its place, and what is not refused can always be followed."""
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.appeals.routing.engine import Body, Facts, Names, Rule, RuleBook, decide, key_of
+from services.appeals.routing.repository import Surroundings
+from services.appeals.routing.validation import Draft, faults
+from tests.unit.appeals.test_routing_engine import (
+    BODIES,
+    CITY,
+    CLOSED,
+    DISTRICT,
+    GROUP,
+    GROUPS,
+    ORGANISATIONS,
+    OTHER_GROUP,
+    OTHER_TOPIC,
+    TOPIC,
+    A,
+    B,
+    C,
+    conditions,
+    rule,
+)
+
+AROUND = Surroundings(
+    codes={str(topic): topic for topic in GROUPS},
+    groups=GROUPS,
+    names=Names(
+        {topic: f"Тема {topic.int}" for topic in GROUPS}, {CITY: "город Улан-Удэ", DISTRICT: "Кабанский район"}
+    ),
+    bodies=BODIES,
+    administrations={},
+    settlements={
+        name: {"сокол": "Сокол", "березовка": "Берёзовка"} for name in ("город Улан-Удэ", "Кабанский район")
+    },
+)
+NOBODY = UUID(int=999)
+
+
+def found(*rules: Rule, default_to: str | None = "page_owner", default: UUID | None = None) -> dict[str, str]:
+    return {one.pointer: one.detail for one in faults(Draft(rules, default_to, default), AROUND)}
+
+
+def test_a_good_set_has_no_faults() -> None:
+    assert found() == {}
+    assert (
+        found(rule(1, B, topic_id=TOPIC), rule(2, C, topic_id=GROUP), default_to="organisation", default=A) == {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer", "words"),
+    [
+        (rule(1, CLOSED, topic_id=TOPIC), "/rules/0/organisation_id", "closed: Организация 104"),
+        (rule(1, NOBODY, topic_id=TOPIC), "/rules/0/organisation_id", "No such organisation"),
+        (rule(1, topic_id=TOPIC), "/rules/0/organisation_id", "Name the organisation"),
+        (rule(1, A, send_to="moderators", topic_id=TOPIC), "/rules/0/organisation_id", "names no organisation"),
+        (rule(1, A, send_to="nowhere", topic_id=TOPIC), "/rules/0/send_to", "Expected one of"),
+        (rule(1, A, topic_id=NOBODY), "/rules/0/topic_id", "No such topic"),
+        (rule(1, A, municipality="99999999"), "/rules/0/municipality", "No such municipality"),
+        (rule(1, A, municipality="99999999", settlement="Сокол"), "/rules/0/municipality", "No such municipality"),
+        (rule(1, A, settlement="Сокол"), "/rules/0/municipality", "settlements of one name"),
+        (rule(1, A, municipality=CITY, settlement="Соколл"), "/rules/0/settlement", "in: город Улан-Удэ"),
+        (rule(1, A, page_owner_id=NOBODY), "/rules/0/page_owner_id", "No such organisation"),
+        (rule(1, A), "/rules/0", "is the default"),
+    ],
+)
+def test_a_faulty_rule_is_named(wrong: Rule, pointer: str, words: str) -> None:
+    ((where, detail),) = found(wrong).items()
+    assert where == pointer
+    assert words in detail
+
+
+def test_a_set_without_a_default_is_refused() -> None:
+    assert found(default_to=None) == {"/default": "A rule set has a default: say where goes what no rule takes"}
+    assert list(found(default_to="organisation")) == ["/default/organisation_id"]
+    assert "closed" in found(default_to="organisation", default=CLOSED)["/default/organisation_id"]
+
+
+def test_a_conflict_names_both_rules() -> None:
+    one = rule(1, B, topic_id=TOPIC, municipality=CITY, settlement="Берёзовка")
+    other = rule(2, C, topic_id=TOPIC, municipality=CITY, settlement="березовка")
+    ((where, detail),) = found(rule(0, A, topic_id=GROUP), one, other).items()
+    assert where == "/rules/2"
+    assert "conflict with rule /rules/1" in detail
+    assert "Организация 101" in detail
+    assert "Организация 102" in detail
+
+
+def test_a_rule_said_twice_is_never_reached() -> None:
+    ((where, detail),) = found(rule(1, B, topic_id=TOPIC), rule(2, B, topic_id=TOPIC)).items()
+    assert where == "/rules/1"
+    assert detail.startswith("Never reached: rule /rules/0")
+
+
+def test_a_loop_of_two_names_them() -> None:
+    there = rule(1, B, page_owner_id=A, topic_id=GROUP)
+    back = rule(2, A, page_owner_id=B, urgency="high")
+    refused = found(there, rule(3, C, topic_id=TOPIC), back)
+    assert list(refused) == ["/rules/0/page_owner_id", "/rules/2/page_owner_id"]
+    assert "Организация 100" in refused["/rules/0/page_owner_id"]
+    assert "loop of transfers" in refused["/rules/0/page_owner_id"]
+
+
+def test_a_longer_loop_is_found() -> None:
+    assert len(found(rule(1, B, page_owner_id=A), rule(2, C, page_owner_id=B), rule(3, A, page_owner_id=C))) == 3
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        {"municipality": DISTRICT},
+        {"municipality": CITY, "urgency": "normal"},
+        {"municipality": CITY, "urgency": "high", "topic_id": OTHER_GROUP},
+    ],
+)
+def test_what_never_meets_is_no_loop(back: dict[str, Any]) -> None:
+    there = rule(1, B, page_owner_id=A, topic_id=TOPIC, municipality=CITY, urgency="high")
+    assert found(there, rule(2, A, page_owner_id=B, **back)) == {}
+
+
+def test_many_rules_among_many_organisations_are_told_apart() -> None:
+    """Two thousand rules in a ring: each hands on one kind of case, and none goes round."""
+    ring = [UUID(int=10_000 + number) for number in range(100)]
+    topics = [UUID(int=20_000 + number) for number in range(300)]
+    around = replace(
+        AROUND,
+        codes={str(one): one for one in topics},
+        groups={one: one for one in topics},
+        names=Names({}, {str(place): f"Район {place}" for place in range(97)}),
+        bodies={one: Body(f"Орган {one.int}", active=True) for one in ring},
+    )
+    rules = [
+        rule(
+            number, ring[(number + 1) % 100], page_owner_id=ring[number % 100], topic_id=topics[number % 300],
+            municipality=str(number % 97),
+        )
+        for number in range(2_000)
+    ]  # fmt: skip
+    assert faults(Draft(rules, "page_owner"), around) == []
+    # One that takes all from each makes them go round, which is told briefly.
+    round_it_goes = [
+        rule(5_000 + number, ring[(number + 1) % 100], page_owner_id=one, urgency="high")
+        for number, one in enumerate(ring)
+    ]
+    refused = faults(Draft([*rules, *round_it_goes], "page_owner"), around)
+    assert len(refused) == 100
+    assert refused[0].detail.startswith("A loop of transfers: Орган ")
+    assert "… (100 in all)" in refused[0].detail
+
+
+def test_a_more_specific_rule_breaks_the_loop() -> None:
+    there, back = rule(1, B, page_owner_id=A, topic_id=TOPIC), rule(2, A, page_owner_id=B, topic_id=GROUP)
+    kept = rule(3, send_to="page_owner", page_owner_id=B, topic_id=TOPIC)
+    assert found(there, back) != {}
+    assert found(there, back, kept) == {}
+
+
+rule_sets = st.lists(st.tuples(conditions, st.sampled_from([*ORGANISATIONS[:4], None])), max_size=14).map(
+    lambda given: list(
+        {
+            key_of(made): made
+            for made in (
+                rule(number, to, send_to="organisation" if to else "page_owner", **one)
+                for number, (one, to) in enumerate(given)
+            )
+            if key_of(made) != (None,) * 5
+        }.values()
+    )
+)
+
+
+@given(rules=rule_sets)
+def test_a_loop_is_refused_exactly_when_some_case_goes_round(rules: list[Rule]) -> None:
+    book = RuleBook(rules, groups=GROUPS, default_to="moderators")
+    goes_round = False
+    topics = (None, GROUP, TOPIC, OTHER_TOPIC, OTHER_GROUP)
+    for topic, municipality, settlement, urgency, start in product(
+        topics, (None, CITY, DISTRICT), (None, "Сокол"), ("high", "normal"), ORGANISATIONS
+    ):
+        case = Facts(topic, municipality, settlement if municipality else None, urgency)
+        seen, desk = {start}, start
+        while handing := book.hands_on(desk, case):
+            if handing.organisation_id is None:
+                break
+            desk = handing.organisation_id
+            if desk in seen:
+                goes_round = True
+                break
+            seen.add(desk)
+    loops = [detail for detail in found(*rules).values() if "loop" in detail]
+    assert bool(loops) == goes_round
+
+
+@given(rules=rule_sets, topic=st.sampled_from([None, *GROUPS]), urgency=st.sampled_from(["high", "normal"]))
+def test_a_set_that_passes_sends_every_case_to_one_end(
+    rules: list[Rule], topic: UUID | None, urgency: str
+) -> None:
+    if found(*rules):
+        return
+    book = RuleBook(rules, groups=GROUPS, default_to="organisation", default_organisation_id=A)
+    for municipality in (None, CITY, DISTRICT):
+        case = Facts(topic, municipality, None, urgency)
+        ended = decide(book, case, BODIES)
+        assert ended.organisation_id is not None or ended.stop is not None
+        if ended.organisation_id is not None:
+            assert book.hands_on(ended.organisation_id, case) is None

@@ -1,0 +1,174 @@
+"""The control door breaks the network: mixes, standing faults, scripts, the day, tokens."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.emulators.ok.signed_client import Network
+
+
+async def codes(network: Network, count: int, **user: Any) -> list[int | None]:
+    """What so many calls of the user answer."""
+    answers = [await network.call("users.getCurrentUser", **user) for _ in range(count)]
+    return [answer.get("error_code") if isinstance(answer, dict) else -1 for answer in answers]
+
+
+async def test_a_mix_of_faults_in_one_call(network: Network) -> None:
+    parts = [
+        {"kind": "error", "code": 1},
+        {"kind": "error", "code": 2},
+        {"kind": "wrong_json", "weight": 2},
+        {"kind": "slow", "seconds": 0},
+    ]
+    armed = await network.door("faults", {"mix": parts, "rate": 0.25, "seed": 5})
+    assert armed["seed"] == 5
+    first = await codes(network, 400)
+    (shown,) = (await network.door("faults"))["items"]
+    assert 75 <= sum(shown["hits"].values()) <= 125
+    assert set(shown["hits"]) == {"error 1", "error 2", "wrong_json", "slow"}
+    assert first.count(1) == shown["hits"]["error 1"]
+    assert first.count(-1) == shown["hits"]["wrong_json"]
+    await network.http.delete("/_control/faults")
+    assert await codes(network, 50) == [None] * 50
+    await network.door("faults", {"mix": parts, "rate": 0.25, "methods": ["users.getCurrentUser"], "seed": 5})
+    assert await codes(network, 400) == first
+    for _ in range(50):
+        assert isinstance(await network.call("group.getInfo", uids=network.page), list)
+
+
+async def test_a_token_dies_and_is_replaced(network: Network) -> None:
+    old = network.user
+    body = {"kind": "standing", "code": 102, "token": old["token"], "until": "replaced"}
+    (standing,) = (await network.door("faults", body))["standing"]
+    assert standing["active"]
+    shown = {item["token"]: item["standing"] for item in (await network.door("tokens"))["items"]}
+    assert (shown[old["token"]], shown[network.bot]) == (102, None)
+    assert await codes(network, 3) == [102] * 3
+    fresh = await network.door("tokens", {"kind": "user", "count": 2})
+    network.user = fresh["items"][0]
+    assert await codes(network, 2) == [None] * 2
+    assert await codes(network, 1, user=old) == [102]
+    by_token = (await network.door("calls"))["by_token"]
+    assert by_token[old["token"]]["while_standing"] == 4
+    assert by_token[network.user["token"]] == {"calls": 2, "while_standing": 0, "after_revoked": 0}
+    (standing,) = (await network.door("faults"))["standing"]
+    assert (standing["replaced"], standing["calls"]) == (True, 4)
+
+
+async def test_a_bots_token_dies_for_one_method(network: Network) -> None:
+    body = {"kind": "standing", "code": 457, "token": network.bot, "methods": ["graph.user.chats.get"]}
+    await network.door("faults", body)
+    assert (await network.graph("chats"))["error_code"] == 457
+    assert "group_id" in await network.graph("info")
+    response = await network.http.delete("/_control/faults", params={"token": network.bot})
+    assert response.json()["standing"][0]["ended"] == "cleared"
+    assert "chats" in await network.graph("chats")
+
+
+async def test_verification_is_solved_by_a_person(network: Network) -> None:
+    body = {"kind": "standing", "code": 514, "token": network.user["token"], "until": "solved"}
+    await network.door("faults", body)
+    assert await codes(network, 1) == [514]
+    assert (await network.door("solve", {"token": network.user["token"]}))["ended"] is True
+    assert await codes(network, 1) == [None]
+    await network.door("solve", {"token": network.user["token"]}, status=404)
+
+
+async def test_the_day_ends_with_its_limits(network: Network) -> None:
+    network.world.settings.calls_per_day = 2
+    token = network.user["token"]
+    await network.door("faults", {"kind": "standing", "code": 11, "token": token, "until": "day_end"})
+    assert await codes(network, 1) == [11]
+    await network.door("settings", {"calls_per_day": 0})
+    fields: dict[str, Any] = {"uid": "1", "methods": "users.getCurrentUser"}
+    await network.http.delete("/_control/faults")
+    body = {
+        "kind": "standing",
+        "code": 11,
+        "token": token,
+        "methods": ["users.getCurrentUser"],
+        "until": "day_end",
+    }
+    await network.door("faults", body)
+    left = await network.call("users.getCallsLeft", **fields)
+    assert left == [{"name": "users.getCurrentUser", "callsLeft": 0, "available": False}]
+    await network.door("settings", {"calls_per_day": 2})
+    await network.door("day", {})
+    assert await codes(network, 3) == [None, None, 11]
+    left = await network.call("users.getCallsLeft", uid="1", methods="users.getCurrentUser")
+    assert left[0]["callsLeft"] == 0
+    await network.door("day", {})
+    assert await codes(network, 1) == [None]
+
+
+async def test_bot_tokens_beyond_the_allowed_number_die(network: Network) -> None:
+    first = network.bot
+    only = await network.door("tokens", {"kind": "group", "page": network.page, "count": 3})
+    assert len(only["items"]) == 1
+    assert (await network.graph("info"))["error_code"] == 102
+    assert (await network.door("calls"))["by_token"][first]["after_revoked"] == 1
+    await network.door("settings", {"bot_tokens": 3})
+    three = await network.door("tokens", {"kind": "group", "page": network.page, "count": 3})
+    for item in three["items"]:
+        network.bot = item["token"]
+        assert "group_id" in await network.graph("info")
+    assert len(three["items"]) == 3
+    network.bot = only["items"][0]["token"]
+    assert (await network.graph("info"))["error_code"] == 102
+
+
+async def test_a_script_in_order(network: Network) -> None:
+    token = network.user["token"]
+    steps = [
+        {"after_calls": 2, "do": {"kind": "error", "code": 8, "next": 1}},
+        {"after_calls": 1, "do": {"mix": [{"kind": "error", "code": 9}], "rate": 1}},
+        {"after_calls": 2, "do": {"clear": True}},
+        {"after_calls": 1, "do": {"revoke": token}},
+    ]
+    shown = await network.door("script", {"steps": steps})
+    assert [step["state"] for step in shown["steps"]] == ["waiting"] * 4
+    assert await codes(network, 7) == [None, None, 8, 9, 9, None, 102]
+    shown = await network.door("script")
+    assert shown["done"] == 4
+    assert token not in {item["token"] for item in (await network.door("tokens"))["items"]}
+    assert (await network.door("calls"))["by_token"][token]["after_revoked"] == 1
+
+
+async def test_a_script_kills_a_token_at_the_very_call(network: Network) -> None:
+    token = network.user["token"]
+    before = (await network.door("calls"))["by_token"][token]["calls"]
+    body = {"kind": "standing", "code": 102, "token": token}
+    await network.door("script", {"steps": [{"after_calls": 2, "do": body}]})
+    await network.door("faults", {"kind": "error", "code": 1, "rate": 1})
+    assert await codes(network, 4) == [1, 1, 102, 102]
+    assert (await network.door("calls"))["by_token"][token] == {
+        "calls": before + 4,
+        "while_standing": 2,
+        "after_revoked": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("faults", {"mix": [], "rate": 0.5}, "mix"),
+        ("faults", {"mix": [{"kind": "error", "weight": 0}], "rate": 0.5}, "weight"),
+        ("faults", {"mix": [{"kind": "error"}]}, "rate"),
+        ("faults", {"kind": "standing", "code": 5}, "token"),
+        ("faults", {"kind": "standing", "code": 5, "token": "x", "until": "never"}, "until"),
+        ("faults", {"kind": "nonsense", "next": 1}, "kind"),
+        ("faults", {"clear": True}, "kind"),
+        ("script", {"steps": [{"after_calls": 1, "do": {"kind": "drop", "rate": 2}}]}, "rate"),
+        ("script", {"steps": [{"do": {"clear": True}}]}, 0),
+        ("tokens", {"kind": "user", "count": 0}, "count"),
+    ],
+)
+async def test_bad_input_names_the_field(
+    network: Network, path: str, body: dict[str, Any], field: str | int
+) -> None:
+    answer = await network.door(path, body, status=422)
+    assert answer["detail"][0]["loc"][-1] == field
+
+
+async def test_a_standing_fault_needs_a_token_that_works(network: Network) -> None:
+    await network.door("faults", {"kind": "standing", "code": 5, "token": "nobody"}, status=404)

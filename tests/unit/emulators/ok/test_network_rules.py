@@ -1,0 +1,340 @@
+"""Groups that are closed or blocked, people who are gone, and words the network refuses."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.emulators.ok.signed_client import Network
+
+
+async def rules(network: Network, **changes: Any) -> dict[str, Any]:
+    """Change the page's rules; answers what the group says of itself."""
+    answer = await network.door("page", {"page": network.page, **changes})
+    info: dict[str, Any] = answer["info"]
+    return info
+
+
+async def settings(network: Network, **changes: Any) -> None:
+    """Change settings of the running network."""
+    assert await network.door("settings", changes) == changes
+
+
+def code(answer: Any) -> int | None:
+    """The error's code, or none."""
+    return answer.get("error_code") if isinstance(answer, dict) else None
+
+
+async def stranger(network: Network) -> dict[str, Any]:
+    """A user who administers another page only."""
+    other = await network.door("pages", {"name": "Больница", "screen_name": "clinic"})
+    made: dict[str, Any] = await network.door("tokens", {"kind": "user", "page": other["id"]})
+    return made
+
+
+async def test_a_group_shows_what_the_control_door_gave_it(network: Network) -> None:
+    plain = await rules(network)
+    assert "main_photo" in plain
+    assert not {"cover", "phone", "address", "homepage_url"} & set(plain)
+    given = {"phone": "8 301 221-00-00", "address": "ул. Ленина, 1", "site": "https://example.invalid"}
+    shown = await rules(network, verified=False, avatar=False, cover=True, screen_name="renamed", **given)
+    assert (shown["gos_org"], shown["shortname"], shown["homepage_url"]) == (False, "renamed", given["site"])
+    assert {"cover", "phone", "address"} <= set(shown)
+    assert "main_photo" not in shown
+    other = await network.door("pages", {"name": "Больница", "screen_name": "clinic"})
+    await network.door("page", {"page": other["id"], "screen_name": "renamed"}, status=422)
+    await rules(network, removed=True)
+    answer = await network.call("group.getInfo", uids=f"{network.page},{other['id']}", fields="uid")
+    assert answer == [{"uid": other["id"]}], "a group that is gone is left out"
+    assert code(await network.call("mediatopic.getTopics", gid=network.page)) == 160
+
+
+async def test_comments_are_open_to_all_to_the_staff_or_to_nobody(network: Network) -> None:
+    assert (await rules(network, who_can_comment="ADMINS"))["who_can_comment"] == "ADMINS"
+    refused = await network.door(
+        "citizen", {"page": network.page, "kind": "comment", "text": "Можно?"}, status=400
+    )
+    assert refused["error"]["code"] == 456
+    assert code(await network.answer("Лично", as_admin="false")) == 456
+    assert isinstance(await network.answer("От страницы"), str)
+    await rules(network, who_can_comment="NOBODY")
+    assert code(await network.answer("От страницы")) == 456
+    assert len((await network.comments())["comments"]) == 1
+    await rules(network, who_can_comment="EVERYONE")
+    await network.citizen("Можно!")
+
+
+async def test_one_discussion_is_closed(network: Network) -> None:
+    other = (await network.door("post", {"page": network.page, "text": "Другая тема"}))["thread"]
+    place = {"page": network.page, "thread": network.topic}
+    await network.door("commenting", {**place, "closed": True})
+    refused = await network.door("citizen", {**place, "kind": "comment", "text": "Можно?"}, status=400)
+    assert refused["error"]["code"] == 456
+    assert code(await network.answer("Ответ")) == 456
+    await network.citizen("Здесь можно", thread=other)
+    await network.door("commenting", {**place, "closed": False})
+    assert isinstance(await network.answer("Ответ"), str)
+    await network.door("commenting", {**place, "thread": "1", "closed": True}, status=404)
+
+
+async def test_a_closed_group_is_read_by_its_administrators_only(network: Network) -> None:
+    other = await stranger(network)
+    assert (await rules(network, closed=True))["private"] is True
+    place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC"}
+    calls: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("mediatopic.getTopics", {"gid": network.page}),
+        ("discussions.getComments", place),
+        ("discussions.get", place),
+        ("group.getCounters", {"group_id": network.page, "counterTypes": "themes"}),
+    )
+    for method, params in calls:
+        assert code(await network.call(method, other, **params)) == 10, method
+        assert code(await network.call(method, **params)) is None, method
+    assert (await network.call("mediatopic.getByIds", other, topic_ids=network.topic))["media_topics"] == []
+    (info,) = await network.call("group.getInfo", other, uids=network.page, fields="private,role")
+    assert info == {"uid": network.page, "private": True}
+
+
+async def test_a_group_that_took_our_rights_away(network: Network) -> None:
+    await network.citizen("Вопрос")
+    await rules(network, administered=False)
+    assert (await network.call("discussions.getList", category="GROUP"))["discussions"] == []
+    assert (await network.call("group.getUserGroupsV2"))["groups"] == []
+    assert code(await network.answer("Ответ")) == 50
+    assert len((await network.comments())["comments"]) == 1
+    await rules(network, closed=True)
+    assert code(await network.comments()) == 10
+
+
+async def test_a_blocked_group_is_there_by_name_only(network: Network) -> None:
+    private = await network.citizen("Личное", "message")
+    assert (await rules(network, deactivated=True))["status"] == "DISABLED"
+    (info,) = await network.call("group.getInfo", uids=network.page, fields="status,gos_org")
+    assert info["status"] == "DISABLED"
+    assert code(await network.call("mediatopic.getTopics", gid=network.page)) == 160
+    assert code(await network.comments()) == 456
+    assert code(await network.answer("Ответ")) == 456
+    assert (await network.call("discussions.getList", category="GROUP"))["discussions"] == []
+    assert code(await network.graph("chats")) == 456
+    for kind in ("comment", "wall_post", "message"):
+        answer = await network.door("citizen", {"page": network.page, "kind": kind, "text": "x"}, status=400)
+        assert answer["error"]["code"] == 456
+    await rules(network, deactivated=False)
+    assert (await network.graph("chats"))["chats"][0]["chat_id"] == private["thread"]
+
+
+async def test_what_a_group_says_of_itself(network: Network) -> None:
+    renamed = await network.door("page", {"page": network.page, "name": "Школа № 2"})
+    assert renamed["name"] == renamed["info"]["name"] == "Школа № 2"
+    changes = {"gos_org": False, "members_count": 12_345, "description": "Новое", "messages_allowed": False}
+    assert changes.items() <= (await rules(network, **changes)).items()
+    await settings(network, group_info_answer="groups")
+    answer = await network.call("group.getInfo", uids=network.page, fields="gos_org,members_count,description")
+    changes.pop("messages_allowed")
+    assert answer == {"groups": [{"uid": network.page, **changes}]}
+    refused = await network.door("citizen", {"page": network.page, "kind": "message", "text": "x"}, status=400)
+    assert refused["error"]["code"] == 458
+
+
+async def test_the_api_shows_a_share_of_the_comments_always_the_same_ones(network: Network) -> None:
+    made = [(await network.citizen(f"Вопрос {number}"))["id"] for number in range(60)]
+    ours = await network.answer("Ответ страницы")
+    await rules(network, comments_share=0.7)
+
+    async def walked(direction: str) -> list[str]:
+        found: list[str] = []
+        anchor, more = "FIRST" if direction == "FORWARD" else "LAST", True
+        while more:
+            page = await network.comments(anchor=anchor, direction=direction, count=7)
+            found += [item["id"] for item in page["comments"]]
+            anchor, more = page["anchor"], page["has_more"]
+        return found
+
+    shown = await walked("FORWARD")
+    assert 33 <= len(shown) - 1 <= 51
+    assert set(shown) - {ours} < set(made)
+    assert shown[-1] == ours
+    assert await walked("BACKWARD") == shown[::-1]
+    listed = await network.call("discussions.getList", category="GROUP")
+    assert listed["discussions"][0]["total_comments_count"] == 61
+    hidden = next(ident for ident in made if ident not in shown)
+    one = await network.call(
+        "discussions.getComment", discussionId=network.topic, discussionType="GROUP_TOPIC", comment_id=hidden
+    )
+    assert one["comment"]["id"] == hidden
+    await rules(network, comments_share=1)
+    assert len(await walked("FORWARD")) == 61
+
+
+async def test_authors_who_are_gone(network: Network) -> None:
+    deleted = await network.citizen("Удалюсь")
+    blocked = await network.citizen("Заблокируют", author="570000000099")
+    private = await network.citizen("Личное", "message", author=deleted["author"])
+    await network.door("person", {"author": deleted["author"], "state": "deleted"})
+    await network.door("person", {"author": blocked["author"], "state": "blocked"})
+    answer = await network.comments()
+    first, second = answer["comments"]
+    assert "author_name" not in first
+    assert first["author_id"] == deleted["author"]
+    assert second["author_name"]
+    assert [(user["uid"], user["blocked"]) for user in answer["entities"]["users"]] == [(blocked["author"], True)]
+    (message,) = (await network.graph(f"messages/{private['thread']}"))["messages"]
+    assert message["sender"] == {"user_id": f"user:{deleted['author']}"}
+    sent = await network.graph(f"messages/{private['thread']}", {"message": {"text": "Ответ"}})
+    assert code(sent) == 458
+    again = {"page": network.page, "kind": "comment", "text": "x", "author": deleted["author"]}
+    assert (await network.door("citizen", again, status=400))["error"]["code"] == 25
+
+
+async def test_messages_go_to_those_who_allow_them(network: Network) -> None:
+    person = {"page": network.page, "author": "570000000011"}
+    to = {"recipient": {"user_id": "user:570000000011"}, "message": {"text": "Здравствуйте"}}
+    assert code(await network.graph("messages", to)) == 458
+    await network.door("permission", {**person, "allowed": True})
+    echo = await network.graph("messages", to)
+    assert echo["message_id"].startswith("mid:")
+    await network.door("permission", {**person, "allowed": False})
+    assert code(await network.graph("messages", to)) == 458
+    many = {"recipient": {"user_ids": ["570000000011"]}, "message": {"text": "Всем"}}
+    assert await network.graph("messages", many) == {"success": [False], "chat_ids": [None]}
+    await network.citizen("Снова я", "message", author="570000000011")
+    assert code(await network.graph("messages", to)) is None
+
+
+async def test_refused_words_and_repeated_ones(network: Network) -> None:
+    private = await network.citizen("Вопрос", "message")
+    await settings(network, censor_words=["Дурак"], antispam_repeats=2)
+    assert code(await network.answer("сам ДУРАК!")) == 454
+    assert code(await network.graph(f"messages/{private['thread']}", {"message": {"text": "дурак"}})) == 454
+    kept = await network.answer("Спасибо за обращение")
+    edit = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC", "comment_id": kept}
+    assert code(await network.call("discussions.editDiscussionComment", **edit, comment="Дурак")) == 454
+    assert isinstance(await network.answer("Спасибо за обращение"), str)
+    assert code(await network.answer("Спасибо за обращение")) == 511
+    assert isinstance(await network.answer("Спасибо за вопрос"), str)
+
+
+async def test_removed_comments_by_settings(network: Network) -> None:
+    gone = await network.citizen("Исчезает", attachments=["https://example.invalid/1.jpg"])
+    await network.citizen("Остаётся")
+    place: dict[str, Any] = {
+        "discussionId": network.topic,
+        "discussionType": "GROUP_TOPIC",
+        "comment_id": gone["id"],
+    }
+    params: dict[str, Any] = {"mark_as_spam": "true", "block_author": "true"}
+    assert await network.call("discussions.deleteDiscussionComment", **place, **params) is True
+    await settings(network, removed_type="DELETED")
+    removed, kept = (await network.comments(includeRemoved="true"))["comments"]
+    assert (removed["id"], removed["type"], removed["text"]) == (gone["id"], "DELETED", "")
+    assert "attachments" not in removed
+    assert kept["type"] == "ACTIVE_MESSAGE"
+    await settings(network, removed_text=True)
+    assert (await network.comments(includeRemoved="true"))["comments"][0]["text"] == "Исчезает"
+    await settings(network, removed_shown=False)
+    assert len((await network.comments(includeRemoved="true"))["comments"]) == 1
+    again = {"page": network.page, "kind": "comment", "text": "x", "author": gone["author"]}
+    assert (await network.door("citizen", again, status=400))["error"]["code"] == 456
+
+
+async def test_shapes_of_other_years(network: Network) -> None:
+    await network.citizen("Вопрос")
+    await settings(network, comment_date_ms=False, comment_answer="comment", empty_text=False)
+    (shown,) = (await network.comments(fields="comment.*"))["comments"]
+    assert "date_ms" not in shown
+    assert len(shown["date"]) == len("2026-01-01 00:00:00")
+    assert (await network.answer("Ответ"))["text"] == "Ответ"
+    private = await network.citizen("", "message", attachments=["https://example.invalid/1.jpg"])
+    (message,) = (await network.graph(f"messages/{private['thread']}"))["messages"]
+    assert "text" not in message["message"]
+    assert message["message"]["attachments"][0]["type"] == "IMAGE"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("settings", {"port": 1}, "port"),
+        ("settings", {"nonsense": 1}, "nonsense"),
+        ("settings", {"comment_answer": "id", "removed_type": None}, "removed_type"),
+        ("settings", {"antispam_repeats": -1}, "antispam_repeats"),
+        ("page", {"page": "school1", "comments_share": 1.5}, "comments_share"),
+        ("page", {"page": "school1", "who_can_comment": "x"}, "who_can_comment"),
+        ("person", {"author": "x", "state": "deleted"}, "author"),
+        ("chat", {"page": "school1", "thread": "chat:C1", "event": "USER_LEFT", "title": "x"}, "title"),
+        ("subscriptions", {"page": "school1", "drop": False}, "drop"),
+    ],
+)
+async def test_bad_input_names_the_field(network: Network, path: str, body: dict[str, Any], field: str) -> None:
+    answer = await network.door(path, body, status=422)
+    assert answer["detail"][0]["loc"][-1] == field
+    assert network.world.settings.comment_answer == "id"
+
+
+async def test_a_longer_walk_misses_nothing_while_the_page_lives(network: Network) -> None:
+    state = network.world.discussions
+    posts = [state.add_topic(network.page, "user:570000000001", f"Вопрос {number}") for number in range(330)]
+    found: list[str] = []
+    params: dict[str, Any] = {"category": "GROUP", "count": 100}
+    while True:
+        page = await network.call("discussions.getList", **params)
+        if not page["discussions"]:
+            break
+        found += [item["object_id"] for item in page["discussions"]]
+        params["anchor"] = page["anchor"]
+        # What becomes fresh goes before the anchor: it is seen by the next walk and pushes nothing out.
+        await network.citizen("Свежее", thread=found[-1])
+    assert found == [*posts[::-1], network.topic]
+    topics: list[str] = []
+    params = {"gid": network.page, "count": 100}
+    while True:
+        page = await network.call("mediatopic.getTopics", **params)
+        topics += [item["id"] for item in page["media_topics"]]
+        if not page["has_more"]:
+            break
+        params["anchor"] = page["anchor"]
+    assert topics == found
+
+
+async def test_hundreds_of_chats_are_walked_by_marker_while_people_write(network: Network) -> None:
+    made = [
+        (await network.citizen("Вопрос", "message", author=f"5710000{number:05d}"))["thread"]
+        for number in range(230)
+    ]
+    found: list[str] = []
+    query: dict[str, str] = {}
+    while True:
+        page = await network.graph("chats", count=100, **query)
+        found += [chat["chat_id"] for chat in page["chats"]]
+        if "marker" not in page:
+            break
+        query = {"marker": page["marker"]}
+        await network.citizen("Ещё", "message", thread=found[0])
+    assert found == made[::-1]
+
+
+async def test_addresses_of_people(network: Network) -> None:
+    author = (await network.citizen("Вопрос"))["author"]
+    found = await network.call("url.getInfo", url=f"https://ok.ru/profile/{author}")
+    assert (found["objectIdStr"], found["type"]) == (author, "PROFILE")
+    await network.door("person", {"author": author, "state": "deleted"})
+    assert await network.call("url.getInfo", url=f"https://ok.ru/profile/{author}") == {"type": "UNKNOWN"}
+
+
+async def test_only_the_community_deletes_what_others_wrote(network: Network) -> None:
+    other = await stranger(network)
+    asked = await network.citizen("Вопрос")
+    place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC"}
+    target = {**place, "comment_id": asked["id"]}
+    assert code(await network.call("discussions.deleteDiscussionComment", other, **target)) == 50
+    assert code(await network.call("discussions.editDiscussionComment", other, **target, comment="x")) == 701
+    assert (await network.comments())["comments"][0]["text"] == "Вопрос"
+    await network.door("edit", {"page": network.page, "id": asked["id"], "text": "Вопрос точнее"})
+    listed = await network.call("discussions.getList", category="GROUP")
+    seen = next(item for item in listed["discussions"] if item["object_id"] == network.topic)
+    assert (seen["total_comments_count"], seen["new_comments_count"]) == (1, 1)
+    assert await network.call("discussions.markAsRead", **place) is True
+    listed = await network.call("discussions.getList", category="GROUP")
+    again = next(item for item in listed["discussions"] if item["object_id"] == network.topic)
+    assert again["new_comments_count"] == 0
+    assert again["last_activity_date"] == seen["last_activity_date"]
+    await network.door("delete", {"page": network.page, "id": asked["id"], "by": "author"})
+    assert code(await network.call("discussions.deleteDiscussionComment", **target)) == 702

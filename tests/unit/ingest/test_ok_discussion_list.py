@@ -1,0 +1,211 @@
+"""The list of discussions: walked in parts, cheaply, and one refused discussion costs no other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.ingest.networks.calls import CallError, CallLost, Treatment
+from services.ingest.networks.ok import discussion_list, discussion_poll
+from services.ingest.networks.ok.discussion_list import Listing
+from services.ingest.networks.ok.discussion_poll import Discussions
+from services.ingest.networks.ok.ok_payloads import MOSCOW
+from services.ingest.networks.port import PageRef, Parsed, ThreadMark
+from services.ingest.settings import IngestSettings
+from shared import clock
+from tests.unit.ingest.settings_keys import KEYS
+
+GROUP = "50000000000001"
+PAGE = PageRef(
+    id=UUID(int=1),
+    organisation_id=UUID(int=2),
+    network="ok",
+    external_id=GROUP,
+    live_from=datetime(2026, 1, 1, tzinfo=UTC),
+)
+PAGE_SIZE = 5
+
+
+def _settings(**more: Any) -> IngestSettings:
+    return IngestSettings(**KEYS, **more)
+
+
+def _row(number: int, age: timedelta, count: int = 1) -> dict[str, Any]:
+    at = (clock.now() - age).astimezone(MOSCOW)
+    return {
+        "object_id": str(number),
+        "object_type": "GROUP_TOPIC",
+        "ref_objects": [{"type": "GROUP", "id": GROUP}],
+        "last_activity_date": at.strftime("%Y-%m-%d %H:%M:%S"),
+        "total_comments_count": count,
+    }
+
+
+@dataclass
+class Wire:
+    """The network: `rows` are the list; calls are counted, `trouble` answers for a discussion or a page of it."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    trouble: Callable[[str], Exception | None] = lambda _: None
+    pages: list[str | None] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
+
+    async def discussions(self, types: str, anchor: str | None) -> tuple[list[Any], str | None]:
+        """A page of the list."""
+        self.pages.append(anchor)
+        if (error := self.trouble(f"page {anchor}")) is not None:
+            raise error
+        start = int(anchor or 0)
+        rows = self.rows[start : start + PAGE_SIZE]
+        return rows, str(start + PAGE_SIZE) if start + PAGE_SIZE < len(self.rows) else None
+
+    async def comments(self, page: PageRef, place: str, anchor: str | None) -> tuple[Parsed, str | None]:
+        """Comments of a discussion."""
+        self.read.append(place)
+        if (error := self.trouble(place)) is not None:
+            raise error
+        return Parsed(), "end"
+
+    async def compared(self, page: PageRef, place: str, count: int, feed: Any) -> tuple[Parsed, str | None]:
+        """All comments of a discussion."""
+        return await self.comments(page, place, None)
+
+    async def by_ids(self, wanted: dict[str, PageRef]) -> list[tuple[PageRef, Parsed]]:
+        """No topics."""
+        return []
+
+
+@dataclass
+class Memory:
+    """What is stored, and what is told of the source; and the one page of the registry."""
+
+    kept: dict[str, ThreadMark] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    async def marks(self, keys: list[str]) -> dict[str, ThreadMark]:
+        """How far threads are read."""
+        return {key: self.kept[key] for key in keys if key in self.kept}
+
+    async def differing(self, counts: dict[str, int]) -> dict[str, int]:
+        """As many are stored as the network counts."""
+        return {}
+
+    async def store(self, page: PageRef, way: str, parsed: Parsed, **more: Any) -> None:
+        """Keep the marks."""
+        self.kept |= {mark.thread_key: mark for mark in more.get("marks", ())}
+
+    def well(self, page: PageRef, way: str) -> None:
+        """A good look."""
+
+    def failed(self, page: PageRef, way: str, error: str) -> None:
+        """A bad one."""
+        self.errors.append(error)
+
+    def pages(self, network: str) -> list[PageRef]:
+        """The pages."""
+        return [PAGE]
+
+    def page(self, network: str, external_id: str) -> PageRef | None:
+        """The page."""
+        return PAGE if external_id == GROUP else None
+
+
+def _made(wire: Wire, memory: Memory, **more: Any) -> tuple[Listing, Discussions]:
+    settings = _settings(**more)
+    made: Any = wire
+    store: Any = memory
+    listed = Listing(made, settings)
+    return listed, Discussions(made, listed, store, store, settings)
+
+
+@pytest.fixture(autouse=True)
+def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discussion_list, "WALK_PAGES", 2)
+    monkeypatch.setattr(discussion_list, "TOP_PAGES", 2)
+    monkeypatch.setattr(discussion_poll, "SLICE", 4)
+
+
+def _refused(place: str, code: int = 458, treatment: Treatment = Treatment.REFUSED) -> CallError:
+    return CallError("ok", "discussions.getComments", code, place, treatment)
+
+
+async def test_all_is_read_in_parts_the_freshest_first_and_old_discussions_are_left_to_the_backfill() -> None:
+    rows = [_row(n, timedelta(hours=n)) for n in range(60)] + [_row(n, timedelta(days=n)) for n in range(60, 80)]
+    wire, memory = Wire(rows), Memory()
+    listed, polling = _made(wire, memory, ok_walk_days=14)
+    for _ in range(40):
+        await polling._round()
+    assert set(wire.read) >= {str(n) for n in range(60)}
+    assert wire.read[:4] == ["0", "1", "2", "3"]
+    # The page on which the horizon lies is the last that is asked for.
+    assert max(int(anchor or 0) for anchor in wire.pages) == 60
+    assert listed.walked_since(clock.now() - timedelta(days=13))
+    assert not listed.walked_since(clock.now() - timedelta(days=15))
+    assert len(listed.of_group(GROUP, clock.now() - timedelta(hours=10, minutes=30))) == 11
+
+
+async def test_a_quiet_list_costs_one_call() -> None:
+    wire, memory = Wire([_row(n, timedelta(hours=1 + n)) for n in range(30)]), Memory()
+    _, polling = _made(wire, memory)
+    for _ in range(20):
+        await polling._round()
+    wire.pages.clear()
+    wire.read.clear()
+    await polling._round()
+    assert (wire.pages, wire.read) == ([None], [])
+
+
+async def test_a_refused_discussion_is_told_left_alone_and_asked_for_again() -> None:
+    wire, memory = Wire([_row(n, timedelta(hours=1)) for n in range(4)]), Memory()
+    wire.trouble = lambda name: _refused(name) if name == "2" else None
+    _, polling = _made(wire, memory, ok_closed_seconds=3_600)
+    for _ in range(5):
+        await polling._round()
+    assert set(memory.kept) == {"ok:0", "ok:1", "ok:3"}
+    assert wire.read.count("2") == 1
+    assert any("приватности" in error and "обсуждение 2" in error for error in memory.errors)
+    wire.trouble = lambda _: None
+    polling.look_soon(PAGE)
+    await polling._round()
+    assert "ok:2" in memory.kept
+
+
+async def test_a_walk_goes_on_where_a_trouble_stopped_it() -> None:
+    wire, memory = Wire([_row(n, timedelta(hours=1 + n)) for n in range(40)]), Memory()
+    stopped = {"page 20", "page 25"}
+
+    def trouble(name: str) -> Exception | None:
+        if name in stopped:
+            stopped.discard(name)
+            return CallLost("ok", "discussions.getList", "cut")
+        return None
+
+    wire.trouble = trouble
+    _, polling = _made(wire, memory)
+    failures = 0
+    for _ in range(30):
+        try:
+            await polling._round()
+        except CallLost:
+            failures += 1
+    assert (failures, stopped) == (2, set())
+    assert len(memory.kept) == 40
+    assert wire.pages.count("35") == 1
+
+
+async def test_a_place_in_the_list_that_is_not_known_any_more_begins_the_walk_anew() -> None:
+    wire, memory = Wire([_row(n, timedelta(hours=1 + n)) for n in range(40)]), Memory()
+    bad = ["page 20"]
+    wire.trouble = lambda name: (
+        _refused(name, 100, Treatment.BUG) if bad and bad[0] == name and bad.pop() else None
+    )
+    _, polling = _made(wire, memory)
+    for _ in range(30):
+        try:
+            await polling._round()
+        except CallError as error:
+            assert error.treatment is Treatment.BUG  # noqa: PT017 — it may come once
+    assert len(memory.kept) == 40
