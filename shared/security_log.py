@@ -1,7 +1,7 @@
 """Security events: who signed in, who was refused, who read a person's words. Lines of the logger `security`.
 
-Each has an `event` of the list in docs/operations.md. Never a text, a token or a password; of what was typed as a
-name only what somebody is called here.
+Each has an `event` of the list in docs/operations/index.md.
+Never a text, a token or a password; of what was typed as a name only what somebody is called here.
 """
 
 from collections.abc import Iterable

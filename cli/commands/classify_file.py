@@ -1,4 +1,7 @@
-"""`gospablik understand`: what a file of messages asks for, row by row. The columns: docs/batch.md."""
+"""`gospablik understand`: what a file of messages asks for, row by row.
+
+The columns: docs/integrator/classify-a-file.md.
+"""
 
 import csv
 import re

@@ -22,7 +22,7 @@ BATCH = 2_000
 
 
 class Terms(BaseSettings):
-    """How many days rows are kept, read from `GOSPABLIK_KEEP_*`; docs/operations.md says why so long."""
+    """How many days rows are kept, read from `GOSPABLIK_KEEP_*`; docs/operations/index.md says why so long."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_KEEP_", extra="ignore")
 

@@ -1,6 +1,6 @@
 """Personal data masked wherever a citizen's words leave their case: phones, documents, links, names.
 
-What is masked, what is not, and where: docs/personal-data.md.
+What is masked, what is not, and where: docs/operations/personal-data.md.
 """
 
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""Deadlines: the one place where they are computed. See docs/deadlines.md.
+"""Deadlines: the one place where they are computed. See docs/moderator/deadlines.md.
 
 A deadline is an SLA policy (the one in force at the moment of the message) laid over the organisation's working
 calendar from the moment that the policy names. It is stored with an explanation that can be printed.

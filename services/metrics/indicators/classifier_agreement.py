@@ -1,6 +1,6 @@
 """Agreement between the judge of messages and people, from rows of `reviews`: each share with what it rests on.
 
-Docs: docs/metrics.md.
+Docs: docs/moderator/metrics.md.
 """
 
 from dataclasses import dataclass

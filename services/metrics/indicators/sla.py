@@ -1,7 +1,7 @@
 """SLA figures, computed from rows of `appeals`: each figure's definition stands here once.
 
 A figure counts the cases that meet its condition; the list behind the figure is the cases that meet the same
-condition. Docs: docs/metrics.md.
+condition. Docs: docs/moderator/metrics.md.
 """
 
 from collections.abc import Sequence

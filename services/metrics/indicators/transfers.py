@@ -1,7 +1,7 @@
 """Cases from hand to hand, by organisation, from rows of `hands`: who has had, passed on, given back how many.
 
 A way from one organisation to another is counted where it starts and where it ends, also by way of the centre, as
-`appeals.handovers` counts it. Docs: docs/metrics.md.
+`appeals.handovers` counts it. Docs: docs/moderator/metrics.md.
 """
 
 from typing import Any

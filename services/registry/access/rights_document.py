@@ -1,4 +1,7 @@
-"""The table of rights as a document: `python -m services.registry.access.rights_document > docs/access.md`."""
+"""The table of rights as a document.
+
+`python -m services.registry.access.rights_document > docs/operations/access.md`
+"""
 
 import sys
 from pathlib import Path

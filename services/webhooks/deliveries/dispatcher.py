@@ -30,7 +30,8 @@ from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 log = logger(__name__)
 
-# Published in docs/webhooks.md. Pauses after the first, second, … failed attempt; then the delivery is failed.
+# Published in docs/integrator/webhooks.md.
+# Pauses after the first, second, … failed attempt; then the delivery is failed.
 SCHEDULE = (
     timedelta(seconds=5),
     timedelta(seconds=30),

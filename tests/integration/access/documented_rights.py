@@ -1,9 +1,9 @@
-"""The tables of docs/access.md as a reader understands them: role × right → reach, reach → relations."""
+"""The tables of docs/operations/access.md as a reader sees them: role × right → reach, reach → relations."""
 
 from functools import cache
 from pathlib import Path
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "access.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operations" / "access.md"
 RELATIONS = ("own", "subordinate", "foreign")
 
 

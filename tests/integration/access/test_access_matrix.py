@@ -1,4 +1,4 @@
-"""Every route × every role × own, subordinate and foreign things: each cell is what docs/access.md says.
+"""Every route × every role × own, subordinate and foreign: each cell is what docs/operations/access.md says.
 
 A route without a row in *_routes.py fails; so does one whose row is wrong about the right that it asks for.
 """

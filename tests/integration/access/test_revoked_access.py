@@ -16,7 +16,7 @@ from tests.integration.access.all_services import EVERYBODY, Stage, Who
 from tests.integration.access.route_table import GOOD
 from tests.integration.access.test_audit_coverage import watched
 
-# They read, though by POST: what reads may do until the token ends stands in docs/access.md.
+# They read, though by POST: what reads may do until the token ends stands in docs/operations/access.md.
 READS = {
     "POST /api/v1/pages/resolve",
     "POST /api/v1/rule-sets/{rule_set_id}/dry-run",

@@ -42,7 +42,7 @@ def book(*rules: Rule, default_to: str = "page_owner", default: UUID | None = No
 
 
 FACTS = Facts(TOPIC, CITY, "Забайкальский", "high", PAGE, 0.9)
-# From the most specific to the least, as docs/routing.md says.
+# From the most specific to the least, as docs/moderator/routing.md says.
 CONDITIONS: list[dict[str, Any]] = [
     {
         "topic_id": topic,

@@ -96,7 +96,8 @@ def test_settings_that_are_left_out_are_as_in_the_code(services: dict[str, Any])
 
 def test_settings_that_the_docs_name_reach_the_containers(services: dict[str, Any]) -> None:
     docs = "".join(
-        (_ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("operations.md", "ingestion.md")
+        (_ROOT / "docs" / name).read_text(encoding="utf-8")
+        for name in ("operations/index.md", "developer/ingestion.md")
     )
     named = set(re.findall(r"`GOSPABLIK_(\w+)`", docs)) - {
         "DATABASE_DIRECT_URL",
@@ -114,7 +115,7 @@ def test_settings_that_the_docs_name_reach_the_containers(services: dict[str, An
 
 
 def test_every_term_is_described_with_its_least() -> None:
-    docs = (_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    docs = (_ROOT / "docs" / "operations" / "index.md").read_text(encoding="utf-8")
     described = re.findall(r"^\| [^|\n]+ \| (`[A-Z_`, ]+) \| ([\d(), ]+) \|", docs, re.MULTILINE)
     terms = {
         name.lower(): term

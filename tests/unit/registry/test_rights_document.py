@@ -5,7 +5,7 @@ from pathlib import Path
 from services.registry.access.rights_document import MEANINGS, PEOPLE, render
 from shared.auth.callers import RIGHTS, Right, Role
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "access.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operations" / "access.md"
 
 
 def test_the_document_is_up_to_date() -> None:

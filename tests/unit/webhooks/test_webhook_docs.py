@@ -1,4 +1,4 @@
-"""docs/webhooks.md: its code verifies what we send, its schedule and types are the real ones."""
+"""docs/integrator/webhooks.md: its code verifies what we send, its schedule and types are the real ones."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from services.webhooks.deliveries.dispatcher import SCHEDULE
 from services.webhooks.endpoints.signing import new_secret, signed_headers
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
 
-TEXT = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[3] / "docs" / "integrator" / "webhooks.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 UNITS = {"s": 1, "min": 60, "h": 3600}
 

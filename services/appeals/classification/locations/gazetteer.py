@@ -1,6 +1,6 @@
 """The gazetteer of the republic, read from `data/*.csv` and laid out for finding names in a text word by word.
 
-How to add a name: `docs/places.md`.
+How to add a name: `docs/developer/locations.md`.
 """
 
 import csv

@@ -1,6 +1,6 @@
 """Where the trouble of a message is: municipality, settlement, street and house.
 
-How it decides, and how names are added: `docs/places.md`.
+How it decides, and how names are added: `docs/developer/locations.md`.
 """
 
 from collections.abc import Iterable

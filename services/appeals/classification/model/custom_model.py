@@ -1,4 +1,6 @@
-"""A classifier that an organisation's own history has taught, joined with the built-in one (docs/topics.md).
+"""A classifier that an organisation's own history has taught, joined with the built-in one.
+
+See docs/operations/train-a-topic-model.md.
 
 It speaks for the classes that its history knows. The others keep what the built-in model says, and so does what it
 takes for one of its labels that name no class.

@@ -1,7 +1,8 @@
 """A citizen's message understood: is an answer due, what is it about, where, how urgent, in which language.
 
 The built-in model judges; what is certain (nothing but a sticker, a Buryat text, trouble of another region) stands
-above it. It rather asks a person than loses a message: docs/understanding.md tells the order of decisions.
+above it. It rather asks a person than loses a message.
+The order of decisions: docs/developer/classification.md.
 """
 
 import json

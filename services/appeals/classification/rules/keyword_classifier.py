@@ -1,7 +1,7 @@
 """Does a message need an official answer, what is it about, how urgent is it: a plain rule on words.
 
 A pure function of the text, the kind of message and what stands around it. It rather asks a person than loses a
-message: only what clearly needs nobody is «no». docs/triage.md tells the rule in the order of this file.
+message: only what clearly needs nobody is «no». docs/developer/triage.md tells the rule in the order of this file.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Russian typed in Latin letters: with the keyboard in the wrong layout, or letter by letter as it sounds.
 
 Only a text that holds next to no Cyrillic is looked at, and only what becomes Russian words is taken: an English
-sentence stays what it is. docs/understanding.md, step 1.
+sentence stays what it is. docs/developer/classification.md, step 1.
 """
 
 import re
