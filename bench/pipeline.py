@@ -89,7 +89,7 @@ async def _ours(url: str, messages: int) -> float:
     from services.appeals.inbound import prefetch  # noqa: PLC0415
     from services.appeals.worker import consumers  # noqa: PLC0415
     from shared.database.sessions import Database  # noqa: PLC0415
-    from shared.events.outbox import number_committed  # noqa: PLC0415
+    from shared.events.relay import number_committed  # noqa: PLC0415
 
     pool = Database(url, 4, name="bench")
     gc_tuning.settle()

@@ -28,15 +28,16 @@ from shared.auth.callers import CallerDep
 from shared.database.outages import is_outage
 from shared.database.purge import Terms
 from shared.database.sessions import POOL_SIZES, Database, ReadSession, WriteSession
+from shared.events.consumer import Consumer
 from shared.events.listen_notify import WakeUps
-from shared.events.outbox import Consumer, relay
+from shared.events.relay import relay
 from shared.http import problems
 from shared.http.body_limit import BodyLimit
 from shared.http.request_log import API_HEADERS, Observe
 from shared.jobs import Jobs
 from shared.service_client import ServiceClient
 from shared.settings import ServiceName, Settings, settings
-from shared.tables.common import IdempotencyMixin
+from shared.tables.base import IdempotencyMixin
 
 Process = Literal["all", "api", "worker"]
 Work = Callable[["Service"], Awaitable[None]]

@@ -8,7 +8,7 @@ from services.registry.access.people import register
 from services.registry.authentication import passwords
 from services.registry.schemas.people import PersonNew
 from shared.audit import recorder
-from shared.auth.callers import Role
+from shared.auth.rights import Role
 from shared.database.sessions import Database
 from shared.http.problems import Problem
 from shared.settings import settings

@@ -18,7 +18,7 @@ from services.appeals.inbound import prefetch
 from services.appeals.jobs import jobs
 from services.appeals.settings import settings
 from shared.service import Service
-from shared.tables.common import AppealsIdempotency
+from shared.tables.appeals import AppealsIdempotency
 
 
 async def check_topics_model(_service: Service) -> None:

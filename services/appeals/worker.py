@@ -16,12 +16,12 @@ from services.appeals.routing import reroute as rerouting
 from services.appeals.sla import breaches
 from shared.database.purge import Terms, purge
 from shared.database.sessions import WriteSession
-from shared.events.outbox import Consumer
+from shared.events.consumer import Consumer
 from shared.jobs import TryLater
 from shared.service import Service
 from shared.service_client import ServiceRefused, ServiceUnavailable
-from shared.tables.appeals import Appeal, Reply
-from shared.tables.common import AppealsCursor, Event
+from shared.tables.appeals import Appeal, AppealsCursor, Reply
+from shared.tables.common import Event
 
 
 async def handle(session: WriteSession, events: Sequence[Event]) -> None:

@@ -3,7 +3,7 @@
 from services.ingest.api import ROOT, ROUTERS
 from services.ingest.worker import Worker
 from shared.service import Service
-from shared.tables.common import IngestIdempotency
+from shared.tables.ingest import IngestIdempotency
 
 worker = Worker()
 service = Service(

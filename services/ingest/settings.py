@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.secret_keys import FernetKeys, StrongKey
+from shared.settings import FernetKeys, StrongKey
 
 
 class IngestSettings(BaseSettings):

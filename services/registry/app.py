@@ -5,7 +5,7 @@ from services.registry.api import import_export
 from services.registry.authentication import external_identities
 from services.registry.import_export.importer import MAX_BYTES
 from shared.service import Service
-from shared.tables.common import RegistryIdempotency
+from shared.tables.registry import RegistryIdempotency
 
 service = Service(
     "registry",

@@ -4,7 +4,7 @@ from services.webhooks import worker
 from services.webhooks.api import webhooks
 from services.webhooks.deliveries import fanout
 from shared.service import Service
-from shared.tables.common import WebhooksIdempotency
+from shared.tables.webhooks import WebhooksIdempotency
 
 service = Service(
     "webhooks",

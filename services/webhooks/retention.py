@@ -12,8 +12,10 @@ from shared.api.pagination import inline_literal
 from shared.database.purge import Rule, Terms, expired
 from shared.database.sessions import WriteSession
 from shared.logs import logger
-from shared.tables.common import AppealsCursor, Event, IngestCursor, WebhooksCursor
-from shared.tables.webhooks import WebhookDelivery
+from shared.tables.appeals import AppealsCursor
+from shared.tables.common import Event
+from shared.tables.ingest import IngestCursor
+from shared.tables.webhooks import WebhookDelivery, WebhooksCursor
 
 log = logger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.secret_keys import FernetKeys
+from shared.settings import FernetKeys
 
 Network = IPv4Network | IPv6Network
 

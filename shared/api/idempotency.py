@@ -22,7 +22,7 @@ from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.http.problems import InFlight, KeyReused
 from shared.settings import settings
-from shared.tables.common import IdempotencyMixin
+from shared.tables.base import IdempotencyMixin
 
 KEPT = timedelta(hours=24)
 FORGOTTEN_AT_ONCE = 1000

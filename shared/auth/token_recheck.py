@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
 from shared import clock
-from shared.auth.callers import Caller, Role
+from shared.auth.callers import Caller
+from shared.auth.rights import Role
 from shared.database.sessions import WriteSession
 from shared.http.problems import Unauthenticated
 from shared.tables.registry import ApiClient, Person, RefreshToken

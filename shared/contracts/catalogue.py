@@ -6,7 +6,7 @@ The right is that of the route that shows the subject: a feed or a webhook tells
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from shared.auth.callers import Right
+from shared.auth.rights import Right
 
 _BY_SUBJECT: dict[str, tuple[Right, tuple[str, ...]]] = {
     "appeal": (

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.tables.base import Base, CreatedAt, Exact, Id, UpdatedAt
+from shared.tables.base import Base, CreatedAt, CursorMixin, Exact, Id, IdempotencyMixin, UpdatedAt
 
 # Who judges by itself is named `rule:…` or `model:…`, a person by an id.
 BY_PEOPLE = "judged_by !~ '^(rule|model):'"
@@ -495,3 +495,11 @@ class RoutingRule(Base):
     send_to: Mapped[str]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     created_at: Mapped[CreatedAt]
+
+
+class AppealsCursor(CursorMixin, Base):
+    __tablename__ = "appeals_cursors"
+
+
+class AppealsIdempotency(IdempotencyMixin, Base):
+    __tablename__ = "appeals_idempotency"

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, MetaData, Text, Uuid
+from sqlalchemy import BigInteger, DateTime, MetaData, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from shared import clock
@@ -71,3 +71,21 @@ Id = Annotated[UUID, mapped_column(Uuid, primary_key=True, default=new_id)]
 Exact = Annotated[str, mapped_column(ExactText)]
 CreatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), default=clock.now)]
 UpdatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), default=clock.now, onupdate=clock.now)]
+
+
+class CursorMixin:
+    """How far a consumer has read the events; moved in the transaction of what it did with them."""
+
+    consumer: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class IdempotencyMixin:
+    """A remembered answer to a request that carried an `Idempotency-Key`; kept for 24 hours."""
+
+    caller: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    status: Mapped[int | None]
+    body: Mapped[dict[str, Any] | None]
+    created_at: Mapped[CreatedAt] = mapped_column(index=True)

@@ -8,7 +8,7 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, Text, U
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.tables.base import Base, CreatedAt, Exact, ExactText, Id, UpdatedAt
+from shared.tables.base import Base, CreatedAt, CursorMixin, Exact, ExactText, Id, IdempotencyMixin, UpdatedAt
 
 # The empty array of a column.
 EMPTY = text("'{}'")
@@ -408,3 +408,11 @@ class Publication(Base):
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
+
+
+class IngestCursor(CursorMixin, Base):
+    __tablename__ = "ingest_cursors"
+
+
+class IngestIdempotency(IdempotencyMixin, Base):
+    __tablename__ = "ingest_idempotency"

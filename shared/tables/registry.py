@@ -8,7 +8,7 @@ from sqlalchemy import FetchedValue, ForeignKey, Index, UniqueConstraint, Uuid, 
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
+from shared.tables.base import Base, CreatedAt, Id, IdempotencyMixin, UpdatedAt
 
 
 class Municipality(Base):
@@ -332,3 +332,7 @@ class SignInFailure(Base):
     failures: Mapped[int]
     failed_at: Mapped[datetime]
     blocked_until: Mapped[datetime | None]
+
+
+class RegistryIdempotency(IdempotencyMixin, Base):
+    __tablename__ = "registry_idempotency"

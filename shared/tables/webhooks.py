@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
+from shared.tables.base import Base, CreatedAt, CursorMixin, Id, IdempotencyMixin, UpdatedAt
 
 
 class WebhookEndpoint(Base):
@@ -76,3 +76,11 @@ class WebhookDelivery(Base):
     last_error: Mapped[str | None]
     delivered_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
+
+
+class WebhooksCursor(CursorMixin, Base):
+    __tablename__ = "webhooks_cursors"
+
+
+class WebhooksIdempotency(IdempotencyMixin, Base):
+    __tablename__ = "webhooks_idempotency"

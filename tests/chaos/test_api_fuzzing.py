@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.auth.callers import Role
+from shared.auth.rights import Role
 from tests.e2e.actors import Person
 from tests.e2e.conftest import World, enter_world
 from tests.support.embedded_stack import running_stack

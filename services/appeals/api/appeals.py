@@ -17,7 +17,8 @@ from services.appeals.schemas.types import Line, Moment
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.database.sessions import uncrossed
 from shared.http import problems
 from shared.http.problems import (
@@ -33,7 +34,7 @@ from shared.http.problems import (
 )
 from shared.networks import NetworkName
 from shared.service import Reading, Writing
-from shared.tables.common import AppealsIdempotency
+from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(tags=["appeals"])
 

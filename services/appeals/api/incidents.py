@@ -30,8 +30,7 @@ from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
 from shared.masking import mask
 from shared.service import Reading, Writing
-from shared.tables.appeals import Appeal
-from shared.tables.common import AppealsIdempotency
+from shared.tables.appeals import Appeal, AppealsIdempotency
 
 router = APIRouter(tags=["incidents"])
 

@@ -12,11 +12,12 @@ from services.appeals.replies import submission
 from services.appeals.schemas import appeals
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.preconditions import OptionalVersion
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, ReplyUnderWay
 from shared.service import Reading, Writing
-from shared.tables.common import AppealsIdempotency
+from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(tags=["appeals"])
 

@@ -11,7 +11,8 @@ from services.appeals.api.presenters import classifications
 from services.appeals.moderation import reviews, training_set
 from services.appeals.schemas import appeals
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.http import problems
 from shared.service import Reading, ServiceDep
 

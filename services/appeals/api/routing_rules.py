@@ -13,12 +13,12 @@ from services.appeals.schemas import appeals
 from services.appeals.schemas import rule_sets as rule_schemas
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound
 from shared.service import Reading, Writing
-from shared.tables.appeals import SlaPolicy
-from shared.tables.common import AppealsIdempotency
+from shared.tables.appeals import AppealsIdempotency, SlaPolicy
 
 router = APIRouter(tags=["rules"])
 

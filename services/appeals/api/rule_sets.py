@@ -21,7 +21,7 @@ from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http import problems
 from shared.http.problems import Invalid, NotFound, PreconditionFailed, PreconditionRequired, Unavailable
 from shared.service import Reading, Writing
-from shared.tables.common import AppealsIdempotency
+from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(prefix="/rule-sets", tags=["rules"])
 

@@ -10,7 +10,8 @@ from services.appeals.classification import topics
 from services.appeals.classification.topics import Level
 from services.appeals.schemas import appeals
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import NotFound
 from shared.service import Reading

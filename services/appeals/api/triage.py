@@ -17,7 +17,8 @@ from services.appeals.schemas import appeals
 from services.appeals.schemas.types import Line, Moment
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import OptionalVersion, set_etag
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.database.sessions import uncrossed
 from shared.http import problems
 from shared.http.problems import DecidedByAnother, NotFound, PreconditionFailed, Unavailable

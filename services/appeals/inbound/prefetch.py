@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.classification.classifier_pool import Item, judging
 from services.appeals.inbound import event_consumer
 from shared.database.sessions import Database
+from shared.events.consumer import BATCH
 from shared.events.listen_notify import EVENTS, wait
-from shared.events.outbox import BATCH
 from shared.service import Service
-from shared.tables.common import AppealsCursor, Event
+from shared.tables.appeals import AppealsCursor
+from shared.tables.common import Event
 from shared.tables.ingest import Message
 
 _PORTION = 500

@@ -8,7 +8,7 @@ stops the clock.
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from shared.auth.callers import Role
+from shared.auth.rights import Role
 
 Status = Literal[
     "new", "triage", "assigned", "in_progress", "on_approval", "interim", "answered", "reopened", "closed",

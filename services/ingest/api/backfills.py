@@ -10,12 +10,12 @@ from services.ingest.schemas.sync import BackfillIn, BackfillOut, BackfillStatus
 from services.ingest.sync import backfill_requests
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import BadRequest, Conflict, InFlight, KeyReused
 from shared.service import Reading, Writing
-from shared.tables.common import IngestIdempotency
-from shared.tables.ingest import Backfill
+from shared.tables.ingest import Backfill, IngestIdempotency
 
 router = APIRouter()
 

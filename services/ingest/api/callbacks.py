@@ -17,7 +17,8 @@ from services.ingest.callbacks.write_batcher import NotNow
 from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
 from shared import clock
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.database.outages import is_outage
 from shared.http import problems
 from shared.http.client_address import client_address

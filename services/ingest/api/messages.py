@@ -11,7 +11,8 @@ from services.ingest.intake import message_queries
 from services.ingest.schemas.messages import MessageDetail, MessageKind, MessageOut
 from shared import security_log
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.http.problems import Invalid
 from shared.networks import NetworkName
 from shared.service import Reading

@@ -15,7 +15,8 @@ from services.ingest.schemas.publications import (
     RetryIn,
 )
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, Right, ServiceCaller, allowed, internal_caller
+from shared.auth.callers import Caller, ServiceCaller, allowed, internal_caller
+from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import Conflict, Invalid
 from shared.networks import NetworkName

@@ -9,7 +9,8 @@ from services.ingest.api.common import ONE, READING
 from services.ingest.intake import quarantine
 from services.ingest.schemas.messages import SetAsideDetail, SetAsideOut, SetAsideRead
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import Conflict
 from shared.networks import NetworkName

@@ -20,14 +20,14 @@ from services.ingest.sync import reconciliation_requests
 from shared import clock
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import BadRequest, Conflict, InFlight, Invalid, KeyReused
 from shared.networks import NetworkName
 from shared.service import Reading, Writing
 from shared.tables import registry
-from shared.tables.common import IngestIdempotency
-from shared.tables.ingest import Reconciliation
+from shared.tables.ingest import IngestIdempotency, Reconciliation
 
 router = APIRouter()
 

@@ -10,7 +10,8 @@ from services.ingest.schemas.sources import BudgetList, SourceDetail, SourceOut
 from services.ingest.settings import ingest_settings
 from services.ingest.sources import source_metrics, source_status
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.networks import NetworkName
 from shared.service import Reading
 from shared.tables import registry

@@ -9,7 +9,8 @@ from services.ingest.api.common import ONE, READING, jobs_of
 from services.ingest.publishing import publication_requests
 from services.ingest.schemas.tokens import RecoveryIn, TokenDetail, TokenIn, TokenList
 from services.ingest.tokens import token_admin
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import BadRequest, Conflict, Forbidden, Invalid, Unauthenticated
 from shared.service import Reading, ServiceDep, Writing

@@ -14,7 +14,8 @@ from services.metrics.indicators.period import parse_period
 from services.metrics.schemas.metrics import Agreement, AgreementBy, Case, Figure, GroupBy, Handovers, Sla
 from shared import clock
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.clock import REGION_ZONE
 from shared.http import problems
 from shared.http.problems import Forbidden, Invalid, Unauthenticated, Unavailable

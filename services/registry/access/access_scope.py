@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.auth.callers import CENTRE_ROLES, RIGHTS, Caller, Role
+from shared.auth.callers import Caller
+from shared.auth.rights import CENTRE_ROLES, RIGHTS, Role
 from shared.http.problems import Forbidden, Invalid
 from shared.tables.registry import Organisation
 

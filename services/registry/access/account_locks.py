@@ -7,7 +7,8 @@ from services.registry.access.access_scope import check_hold, check_rights
 from services.registry.authentication import sessions, throttle
 from services.registry.persistence import versioned_update
 from shared import clock
-from shared.auth.callers import Caller, Role
+from shared.auth.callers import Caller
+from shared.auth.rights import Role
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
 from shared.tables.registry import Person

@@ -15,7 +15,8 @@ from services.registry.schemas.clients import ClientChange, ClientNew
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
-from shared.auth.callers import RIGHTS, Caller, Role
+from shared.auth.callers import Caller
+from shared.auth.rights import RIGHTS, Role
 from shared.database.sessions import WriteSession
 from shared.http.problems import Invalid, NotFound
 from shared.tables.registry import ApiClient

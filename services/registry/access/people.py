@@ -13,7 +13,8 @@ from services.registry.persistence import versioned_update
 from services.registry.schemas.people import PersonChange, PersonNew
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
-from shared.auth.callers import CENTRE_ROLES, Caller, Role
+from shared.auth.callers import Caller
+from shared.auth.rights import CENTRE_ROLES, Role
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, Invalid, NotFound
 from shared.settings import settings

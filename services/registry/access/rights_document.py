@@ -6,7 +6,7 @@
 import sys
 from pathlib import Path
 
-from shared.auth.callers import CENTRE_ROLES, RIGHTS, Reach, Relation, Right, Role
+from shared.auth.rights import CENTRE_ROLES, RIGHTS, Reach, Relation, Right, Role
 
 MEANINGS: dict[Right, str] = {
     Right.REGISTRY_READ: "read organisations, pages, municipalities, calendars and coverage; "
@@ -48,7 +48,7 @@ PEOPLE: dict[Role, str] = {
 INTRODUCTION = """\
 # Who may do what
 
-Made from the one table that the code asks (`shared/auth/callers.py`) by
+Made from the one table that the code asks (`shared/auth/rights.py`) by
 `python -m services.registry.access.rights_document`; a test compares the two.
 
 A right says what a caller may do; each cell says to whose things:

@@ -10,7 +10,8 @@ from services.registry.audit import trail
 from services.registry.schemas.audit import AuditRow
 from services.registry.schemas.fields import Moment
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.service import Reading
 
 router = APIRouter(prefix="/audit", tags=["audit"], responses=COMMON)

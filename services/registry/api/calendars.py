@@ -21,7 +21,7 @@ from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, etag, set_etag
 from shared.service import Reading, Writing
-from shared.tables.common import RegistryIdempotency
+from shared.tables.registry import RegistryIdempotency
 from shared.working_time import format_intervals
 
 FILE: dict[int | str, dict[str, Any]] = {

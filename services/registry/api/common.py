@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import AfterValidator
 
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.http.problems import (
     BadRequest,
     Conflict,

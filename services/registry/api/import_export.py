@@ -22,7 +22,7 @@ from shared.http.problems import (
     responses,
 )
 from shared.service import Reading, ServiceDep, Writing
-from shared.tables.common import RegistryIdempotency
+from shared.tables.registry import RegistryIdempotency
 
 router = APIRouter(prefix="/organisations", tags=["import and export"], responses=COMMON)
 

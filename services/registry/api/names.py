@@ -11,7 +11,7 @@ from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.http.problems import Conflict, responses
 from shared.service import Reading, Writing
-from shared.tables.common import RegistryIdempotency
+from shared.tables.registry import RegistryIdempotency
 
 router = APIRouter(prefix="/organisations/{organisation_id}/names", tags=["organisations"], responses=COMMON | ONE)
 

@@ -17,7 +17,7 @@ from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.service import Reading, Writing
-from shared.tables.common import RegistryIdempotency
+from shared.tables.registry import RegistryIdempotency
 
 router = APIRouter(prefix="/organisations", tags=["organisations"], responses=COMMON)
 municipalities = APIRouter(prefix="/municipalities", tags=["organisations"], responses=COMMON)

@@ -11,7 +11,8 @@ from services.registry.pages import page_steps
 from services.registry.pages.page_steps import Evidence
 from services.registry.schemas.pages import LostStep, Owner, PageStep, Reason, Step, StepConfirmed
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.http.problems import Conflict, NotFound, responses
 from shared.service import Reading, Writing
 from shared.tables import registry

@@ -22,7 +22,7 @@ from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http.problems import Unavailable, UpstreamFailed, responses
 from shared.networks import NetworkName
 from shared.service import Reading, ServiceDep, Writing
-from shared.tables.common import RegistryIdempotency
+from shared.tables.registry import RegistryIdempotency
 
 router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON)
 

@@ -12,9 +12,10 @@ from services.registry.schemas.people import PersonChange, PersonNew, PersonShow
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
-from shared.auth.callers import Caller, Right, Role, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right, Role
 from shared.service import Reading, Writing
-from shared.tables.common import RegistryIdempotency
+from shared.tables.registry import RegistryIdempotency
 
 router = APIRouter(prefix="/people", tags=["access"], responses=COMMON)
 

@@ -19,7 +19,7 @@ from services.registry.authentication.throttle import Attempt
 from shared import clock, security_log
 from shared.audit import recorder
 from shared.auth import tokens
-from shared.auth.callers import RIGHTS, Role
+from shared.auth.rights import RIGHTS, Role
 from shared.database.sessions import Database, WriteSession
 from shared.http.client_address import counted_address
 from shared.tables.registry import ApiClient, Person, RefreshToken

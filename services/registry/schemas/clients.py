@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from services.registry.schemas.fields import Change, Moment, Name, Strict
 from services.registry.schemas.organisations import EXAMPLE_ID
 from services.registry.schemas.people import Beneath, OrganisationId
-from shared.auth.callers import Right, Role
+from shared.auth.rights import Right, Role
 
 
 def _each_once(value: list[Right] | None) -> list[Right] | None:

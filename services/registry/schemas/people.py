@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.registry.schemas.fields import Change, Line, Name, Strict
 from services.registry.schemas.organisations import EXAMPLE_ID
-from shared.auth.callers import Role
+from shared.auth.rights import Role
 
 
 class TokenAnswer(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from services.registry.schemas.fields import Line, Moment, OrganisationKind, Strict
 from services.registry.schemas.organisations import EXAMPLE_ID
-from shared.auth.callers import Right, Role
+from shared.auth.rights import Right, Role
 
 
 class CallerKind(StrEnum):

@@ -32,7 +32,8 @@ from services.webhooks.settings import webhooks_settings
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep, refuse_unknown_parameters
 from shared.api.preconditions import RequiredVersion, set_etag
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
 from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.http.problems import (
     Conflict,
@@ -50,8 +51,8 @@ from shared.http.problems import (
 )
 from shared.service import Reading, Writing
 from shared.settings import settings
-from shared.tables.common import Event, WebhooksIdempotency
-from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
+from shared.tables.common import Event
+from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhooksIdempotency
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=responses(Unauthenticated, Forbidden, Invalid))
 events = APIRouter(tags=["events"], responses=responses(Unauthenticated, Forbidden, Invalid))

@@ -12,12 +12,12 @@ from services.webhooks.event_catalogue.catalogue import EventName, body_of_event
 from services.webhooks.settings import webhooks_settings
 from shared import clock
 from shared.database.sessions import WriteSession
-from shared.events.outbox import Consumer
+from shared.events.consumer import Consumer
 from shared.ids import new_id
 from shared.jobs import Jobs
-from shared.tables.common import Event, WebhooksCursor
+from shared.tables.common import Event
 from shared.tables.registry import Organisation
-from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
+from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhooksCursor
 
 CHUNK = 1000  # rows per INSERT: the protocol takes 32,767 parameters
 

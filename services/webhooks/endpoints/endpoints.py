@@ -17,7 +17,8 @@ from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
 from shared.audit import recorder
-from shared.auth.callers import Caller, Right
+from shared.auth.callers import Caller
+from shared.auth.rights import Right
 from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit

@@ -15,7 +15,8 @@ from yarl import URL
 from services.webhooks.endpoints import pending_deliveries
 from shared import clock
 from shared.auth import token_recheck
-from shared.auth.callers import Caller, Right
+from shared.auth.callers import Caller
+from shared.auth.rights import Right
 from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit

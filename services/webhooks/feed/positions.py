@@ -4,7 +4,7 @@ A position holds the epoch in its high bits: what a failover lost is numbered an
 before goes on with it and passes over nothing.
 """
 
-from shared.events.outbox import EPOCH_BITS
+from shared.events.relay import EPOCH_BITS
 from shared.http.problems import Invalid
 
 MOST = 2**63 - 1

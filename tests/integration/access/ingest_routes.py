@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.auth.callers import Right
+from shared.auth.rights import Right
 from tests.integration.access.route_table import Call, Listing, Open, Row, body, thing
 
 

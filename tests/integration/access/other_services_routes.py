@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.auth.callers import Right
+from shared.auth.rights import Right
 from tests.integration.access.route_table import Call, Listing, Row, body, thing, things
 
 # The world's second case of each organisation is older: it is in no count.

@@ -1,6 +1,6 @@
 """Rows of the registry."""
 
-from shared.auth.callers import Right
+from shared.auth.rights import Right
 from tests.integration.access.route_table import Call, Listing, Open, Row, body, thing
 
 FILE = "code,name,kind\nnew,Новая,institution\n".encode()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.auth.callers import Right
+from shared.auth.rights import Right
 from tests.integration.access.sample_data import Things
 
 GOOD = frozenset({200, 201, 202, 204})

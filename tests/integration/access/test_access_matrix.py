@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from shared.auth import tokens
-from shared.auth.callers import Right
+from shared.auth.rights import Right
 from shared.settings import ServiceName
 from tests.integration.access import documented_rights
 from tests.integration.access.all_routes import CALLS, ROWS

@@ -16,6 +16,7 @@ from shared import tables
 from shared.audit import column_policy
 from shared.database.sessions import Database, WriteSession
 from shared.settings import ServiceName
+from shared.tables import ownership
 from shared.tables.common import AuditEntry
 from tests.integration.access import documented_rights
 from tests.integration.access.all_routes import ROWS
@@ -169,5 +170,5 @@ def test_what_is_shown_readable_is_there_and_is_no_secret() -> None:
         assert plain <= set(columns.keys()), name
         assert all(column_policy.is_telling(columns[column].type) for column in plain), name
         assert not plain & column_policy.SECRET, name
-        hidden = tables.GUARDED.get(name, set())
+        hidden = ownership.GUARDED.get(name, set())
         assert not plain & hidden - {"issuer"}, f"{name}: who may not read the column may read the trail"

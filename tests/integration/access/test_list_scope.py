@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.auth.callers import Right
+from shared.auth.rights import Right
 from tests.integration.access import documented_rights
 from tests.integration.access.all_routes import CALLS, LISTINGS
 from tests.integration.access.all_services import EVERYBODY, Stage, Who

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from shared.auth import tokens
-from shared.auth.callers import Right
+from shared.auth.rights import Right
 from tests.integration.access import documented_rights
 from tests.integration.access.all_routes import CALLS
 from tests.integration.access.all_services import EVERYBODY, Stage, Who

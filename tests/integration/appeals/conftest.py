@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from services.appeals import worker
-from shared.events.outbox import number_committed
+from shared.events.relay import number_committed
 from tests.conftest import TestDatabase
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 

@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from services.appeals.classification import classification_queries
 from services.appeals.classification.classification_queries import Filter
 from shared.api.pagination import Paging
-from shared.auth.callers import Caller, Right, Role
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_review_decisions import UNCLEAR, decide, execute, topic

@@ -15,7 +15,7 @@ from services.appeals import worker
 from services.appeals.classification import classifier_pool
 from services.appeals.classification.model.builtin_model import folder
 from services.appeals.settings import settings
-from shared.events import outbox
+from shared.events import relay
 from shared.events.listen_notify import WakeUps
 from shared.settings import settings as shared_settings
 from tests.conftest import TestDatabase
@@ -36,10 +36,10 @@ class Ended:
 async def test_no_message_is_stepped_over_because_the_reading_process_ends(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "PATIENCE", 1)
+    monkeypatch.setattr("shared.events.consumer.PATIENCE", 1)
     monkeypatch.setattr(classifier_pool.Judging, "_process", lambda _: Ended())
     await world.insert_message(QUESTION)
-    await outbox.number_committed(world.appeals.service.database)
+    await relay.number_committed(world.appeals.service.database)
     failed: list[str | None] = []
     consumer = worker.consumers[0]
     running = asyncio.create_task(

@@ -14,8 +14,9 @@ from sqlalchemy import event
 
 from services.appeals import jobs, worker
 from services.appeals.incidents import bulk_reply, service
-from shared.auth.callers import Caller, Right, Role
-from shared.events.outbox import number_committed
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
+from shared.events.relay import number_committed
 from tests.integration.appeals.conftest import WEDNESDAY, World, eventually
 from tests.support import power_cut_messages
 from tests.support.service_under_test import insert_organisation, insert_page

@@ -10,7 +10,8 @@ from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.appeal_queries import Filter
 from services.appeals.moderation import reviews
 from shared.api.pagination import Paging
-from shared.auth.callers import Caller, Right, Role
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
 from tests.integration.appeals.conftest import World
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]

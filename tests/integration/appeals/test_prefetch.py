@@ -5,7 +5,8 @@ import pytest
 from services.appeals.classification.classifier_pool import Item, judging
 from services.appeals.inbound import event_consumer, prefetch
 from shared.database.sessions import Database
-from shared.events.outbox import BATCH, number_committed
+from shared.events.consumer import BATCH
+from shared.events.relay import number_committed
 from shared.tables.ingest import Message
 from tests.integration.appeals.conftest import World
 

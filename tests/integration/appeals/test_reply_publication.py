@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from shared.auth import tokens
-from shared.events.outbox import number_committed
+from shared.events.relay import number_committed
 from tests.conftest import TestDatabase
 from tests.integration.appeals.conftest import WEDNESDAY, World, build_world, eventually
 from tests.integration.appeals.test_appeal_matching import QUESTION

@@ -18,7 +18,8 @@ from sqlalchemy.dialects import postgresql
 from services.appeals.incidents import similar_appeals
 from services.appeals.incidents.clustering import Gathering
 from services.appeals.settings import settings
-from shared.auth.callers import Caller, Right, Role
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
 from shared.database.sessions import Database
 from shared.tables.appeals import Appeal
 from tests.conftest import TestDatabase

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from shared.audit import recorder
-from shared.events.outbox import number_committed
+from shared.events.relay import number_committed
 from shared.tables.registry import Organisation
 from tests.conftest import TestDatabase
 from tests.support.service_under_test import ServiceUnderTest, service_under_test

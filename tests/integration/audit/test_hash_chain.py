@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from shared.audit.hash_chain import Head, Verdict, verify
-from shared.events.outbox import number_committed
+from shared.events.relay import number_committed
 from tests.conftest import TestDatabase
 from tests.integration.audit.conftest import change
 from tests.support.service_under_test import ServiceUnderTest

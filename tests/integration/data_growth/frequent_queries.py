@@ -16,7 +16,8 @@ from services.ingest.intake import message_queries, quarantine
 from services.ingest.publishing import publication_requests
 from services.webhooks.deliveries import deliveries
 from shared.api.pagination import Paging
-from shared.auth.callers import Caller, Right, Role
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
 from shared.database.sessions import WriteSession
 from shared.tables.ingest import SetAside
 from tests.integration.data_growth.large_dataset import OPEN, Region

@@ -3,7 +3,8 @@
 import asyncpg
 import pytest
 
-from shared.tables import GUARDED, HIDDEN, OWNERS, Base
+from shared.tables import Base
+from shared.tables.ownership import GUARDED, HIDDEN, OWNERS
 from tests.conftest import SERVICES, TestDatabase
 
 PAIRS = [(role, table) for role in SERVICES for table in sorted(OWNERS) if OWNERS[table] != role]

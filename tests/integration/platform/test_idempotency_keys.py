@@ -10,7 +10,7 @@ import pytest
 
 from shared.api import idempotency
 from shared.settings import ServiceName
-from shared.tables import HIDDEN
+from shared.tables.ownership import HIDDEN
 from tests.conftest import TestDatabase
 from tests.support.service_under_test import service_under_test
 

@@ -15,10 +15,13 @@ from sqlalchemy import func, select, text
 
 from shared import clock
 from shared.database.sessions import Database, WriteSession
+from shared.events.consumer import Consumer, Handler, read_after
 from shared.events.listen_notify import WakeUps
-from shared.events.outbox import Consumer, Handler, NewEvent, emit, number_committed, read_after, relay
+from shared.events.outbox import NewEvent, emit
+from shared.events.relay import number_committed, relay
 from shared.jobs import Jobs
-from shared.tables.common import AppealsCursor, Event
+from shared.tables.appeals import AppealsCursor
+from shared.tables.common import Event
 from tests.conftest import TestDatabase
 from tests.integration.platform.simulated_outages import full, read_only
 
@@ -231,10 +234,10 @@ async def test_an_event_is_numbered_after_the_lock_that_its_pending_change_takes
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two failures instead of five are too many; tracebacks, slow to write in colour, are left out."""
-    monkeypatch.setattr("shared.events.outbox.PATIENCE", 2)
-    monkeypatch.setattr("shared.events.outbox.PATIENCE_WITH_TIMEOUTS", 2)
-    monkeypatch.setattr("shared.events.outbox.AFTER_OUTAGE_SECONDS", 0.05)
-    monkeypatch.setattr("shared.events.outbox.log", mock.Mock())
+    monkeypatch.setattr("shared.events.consumer.PATIENCE", 2)
+    monkeypatch.setattr("shared.events.consumer.PATIENCE_WITH_TIMEOUTS", 2)
+    monkeypatch.setattr("shared.events.consumer.AFTER_OUTAGE_SECONDS", 0.05)
+    monkeypatch.setattr("shared.events.consumer.log", mock.Mock())
 
 
 @asynccontextmanager

@@ -11,10 +11,13 @@ from cli.deployment import provisioning as bootstrap
 from cli.embedded.temporary_postgres import PASSWORD, migrate
 from shared.database.outages import is_outage
 from shared.database.sessions import Database, WriteSession
+from shared.events.consumer import Consumer
 from shared.events.listen_notify import WakeUps
-from shared.events.outbox import EPOCH_BITS, Consumer, NewEvent, emit, relay
+from shared.events.outbox import NewEvent, emit
+from shared.events.relay import EPOCH_BITS, relay
 from shared.jobs import Jobs
-from shared.tables.common import AppealsCursor, Event
+from shared.tables.appeals import AppealsCursor
+from shared.tables.common import Event
 from tests.support.postgres_pair import passable, two_servers
 
 

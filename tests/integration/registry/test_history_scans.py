@@ -16,7 +16,8 @@ from services.registry.coverage.coverage_query import Filter
 from services.registry.page_checks import check_history
 from services.registry.schemas.coverage import Step
 from shared.api.pagination import Paging
-from shared.auth.callers import Caller, Right, Role
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
 from tests.conftest import TestDatabase
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page
 

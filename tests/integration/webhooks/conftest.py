@@ -15,7 +15,8 @@ from services.webhooks.deliveries.dispatcher import Dispatcher, Outcome
 from services.webhooks.deliveries.fanout import consumer
 from services.webhooks.settings import webhooks_settings
 from shared.database.sessions import Database
-from shared.events.outbox import NewEvent, emit, number_committed
+from shared.events.outbox import NewEvent, emit
+from shared.events.relay import number_committed
 from tests.conftest import TestDatabase
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 

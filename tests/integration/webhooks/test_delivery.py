@@ -11,8 +11,9 @@ import svix
 
 from services.webhooks.deliveries.dispatcher import FAILING_SHARE, SCHEDULE
 from services.webhooks.deliveries.fanout import consumer, fan_out
-from shared.events.outbox import Consumer
-from shared.tables.common import Event, WebhooksCursor
+from shared.events.consumer import Consumer
+from shared.tables.common import Event
+from shared.tables.webhooks import WebhooksCursor
 from tests.conftest import TestDatabase
 from tests.integration.webhooks.conftest import Hooks, Receiver
 from tests.support.service_under_test import insert_organisation, service_under_test

@@ -11,7 +11,7 @@ from services.appeals.lifecycle.workflow import (
     allowed_moves,
     find_move,
 )
-from shared.auth.callers import Role
+from shared.auth.rights import Role
 from shared.tables.appeals import OPEN_STATUSES
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from services.registry.access.rights_document import MEANINGS, PEOPLE, render
-from shared.auth.callers import RIGHTS, Right, Role
+from shared.auth.rights import RIGHTS, Right, Role
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operations" / "access.md"
 

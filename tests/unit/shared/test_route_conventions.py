@@ -14,9 +14,10 @@ from pydantic import BaseModel, Field
 from shared.api.pagination import Page, PagingDep, decode_cursor, encode_cursor
 from shared.api.preconditions import RequiredVersion, check_version, set_etag
 from shared.auth import tokens
-from shared.auth.callers import Caller, Right, allowed
+from shared.auth.callers import Caller, allowed
 from shared.auth.identity import Identities, Known
 from shared.auth.oidc import Verified
+from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.body_limit import BodyLimit
 from shared.http.problems import Conflict, Problem

@@ -1,0 +1,162 @@
+"""Rights, roles and how far each right reaches: the one table that every check of access asks."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Right(StrEnum):
+    """What a caller may do. The table below says to whose things."""
+
+    REGISTRY_READ = "registry:read"
+    REGISTRY_WRITE = "registry:write"
+    PAGES_CONFIRM = "pages:confirm"
+    PEOPLE_READ = "people:read"
+    PEOPLE_MANAGE = "people:manage"
+    CLIENTS_READ = "clients:read"
+    CLIENTS_MANAGE = "clients:manage"
+    MESSAGES_READ = "messages:read"
+    SOURCES_READ = "sources:read"
+    SOURCES_INSPECT = "sources:inspect"
+    SOURCES_MANAGE = "sources:manage"
+    APPEALS_READ = "appeals:read"
+    APPEALS_TRIAGE = "appeals:triage"
+    APPEALS_WORK = "appeals:work"
+    APPEALS_ANSWER = "appeals:answer"
+    UNDERSTANDING_READ = "understanding:read"
+    RULES_MANAGE = "rules:manage"
+    METRICS_READ = "metrics:read"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_MANAGE = "webhooks:manage"
+    WEBHOOKS_CONSENT = "webhooks:consent"
+    EVENTS_READ = "events:read"
+    AUDIT_READ = "audit:read"
+
+
+class Role(StrEnum):
+    """Roles of people and systems: those of the centre first, then those of an organisation."""
+
+    MODERATOR = "moderator"
+    ANALYST = "analyst"
+    HEAD = "head"
+    AUDITOR = "auditor"
+    OPERATIONS = "operations"
+    MANAGER = "manager"
+    APPROVER = "approver"
+    EXECUTOR = "executor"
+
+
+CENTRE_ROLES = frozenset({Role.MODERATOR, Role.ANALYST, Role.HEAD, Role.AUDITOR, Role.OPERATIONS})
+
+
+class Relation(StrEnum):
+    """How the organisation that a thing belongs to stands to the caller's."""
+
+    OWN = "own"
+    SUBORDINATE = "subordinate"
+    FOREIGN = "foreign"
+
+
+class Reach(StrEnum):
+    """To whose things a role has a right: the whole region's, or those of the caller's place."""
+
+    REGION = "region"
+    PLACE = "place"
+
+    def relations(self, *, beneath: bool) -> frozenset[Relation]:
+        """Whose things those are for a caller who is bound to one organisation, or to all beneath it too."""
+        if self is Reach.REGION:
+            return frozenset(Relation)
+        return frozenset({Relation.OWN, Relation.SUBORDINATE} if beneath else {Relation.OWN})
+
+
+def _region(*rights: Right) -> dict[Right, Reach]:
+    return dict.fromkeys(rights, Reach.REGION)
+
+
+def _place(*rights: Right) -> dict[Right, Reach]:
+    return dict.fromkeys(rights, Reach.PLACE)
+
+
+# The registry is the region's public directory: whoever may read it reads all of it.
+_STAFF = _region(Right.REGISTRY_READ) | _place(
+    Right.MESSAGES_READ,
+    Right.SOURCES_READ,
+    Right.APPEALS_READ,
+    Right.APPEALS_WORK,
+    Right.APPEALS_ANSWER,
+    Right.METRICS_READ,
+    Right.EVENTS_READ,
+)
+
+RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
+    Role.MODERATOR: _region(
+        Right.REGISTRY_READ,
+        Right.REGISTRY_WRITE,
+        Right.PAGES_CONFIRM,
+        Right.MESSAGES_READ,
+        Right.SOURCES_READ,
+        Right.SOURCES_INSPECT,
+        Right.SOURCES_MANAGE,
+        Right.APPEALS_READ,
+        Right.APPEALS_TRIAGE,
+        Right.APPEALS_WORK,
+        Right.APPEALS_ANSWER,
+        Right.UNDERSTANDING_READ,
+        Right.RULES_MANAGE,
+        Right.METRICS_READ,
+        Right.WEBHOOKS_READ,
+        Right.WEBHOOKS_MANAGE,
+        Right.WEBHOOKS_CONSENT,
+        Right.EVENTS_READ,
+    ),
+    Role.ANALYST: _region(
+        Right.REGISTRY_READ,
+        Right.MESSAGES_READ,
+        Right.SOURCES_READ,
+        Right.APPEALS_READ,
+        Right.UNDERSTANDING_READ,
+        Right.METRICS_READ,
+        Right.EVENTS_READ,
+    ),
+    Role.HEAD: _region(Right.REGISTRY_READ, Right.APPEALS_READ, Right.METRICS_READ),
+    Role.AUDITOR: _region(
+        Right.REGISTRY_READ,
+        Right.PEOPLE_READ,
+        Right.CLIENTS_READ,
+        Right.MESSAGES_READ,
+        Right.SOURCES_READ,
+        Right.SOURCES_INSPECT,
+        Right.APPEALS_READ,
+        Right.UNDERSTANDING_READ,
+        Right.METRICS_READ,
+        Right.WEBHOOKS_READ,
+        Right.EVENTS_READ,
+        Right.AUDIT_READ,
+    ),
+    Role.OPERATIONS: _region(
+        Right.REGISTRY_READ,
+        Right.PEOPLE_READ,
+        Right.PEOPLE_MANAGE,
+        Right.CLIENTS_READ,
+        Right.CLIENTS_MANAGE,
+        Right.SOURCES_READ,
+        Right.SOURCES_INSPECT,
+        Right.SOURCES_MANAGE,
+        Right.WEBHOOKS_READ,
+        Right.WEBHOOKS_MANAGE,
+    ),
+    Role.MANAGER: _STAFF
+    | _place(
+        Right.PAGES_CONFIRM,
+        Right.PEOPLE_READ,
+        Right.PEOPLE_MANAGE,
+        Right.CLIENTS_READ,
+        Right.CLIENTS_MANAGE,
+        Right.WEBHOOKS_READ,
+        Right.WEBHOOKS_MANAGE,
+        Right.WEBHOOKS_CONSENT,
+        Right.AUDIT_READ,
+    ),
+    Role.APPROVER: _STAFF,
+    Role.EXECUTOR: _STAFF | _place(Right.WEBHOOKS_READ, Right.WEBHOOKS_MANAGE),
+}

@@ -1,0 +1,90 @@
+"""Which service owns, guards and hides which table."""
+
+OWNERS: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "municipalities",
+            "calendars",
+            "calendar_days",
+            "organisations",
+            "organisation_names",
+            "successions",
+            "pages",
+            "page_steps",
+            "page_checks",
+            "page_check_calls",
+            "coverage_days",
+            "people",
+            "api_clients",
+            "client_secrets",
+            "refresh_tokens",
+            "sign_in_failures",
+            "registry_idempotency",
+        ),
+        "registry",
+    ),
+    **dict.fromkeys(
+        (
+            "messages",
+            "message_versions",
+            "authors",
+            "sources",
+            "threads",
+            "set_aside",
+            "network_tokens",
+            "call_counts",
+            "poll_rates",
+            "callback_servers",
+            "tombstones",
+            "seen_events",
+            "reconciliations",
+            "backfills",
+            "publications",
+            "ingest_cursors",
+            "ingest_idempotency",
+        ),
+        "ingest",
+    ),
+    **dict.fromkeys(
+        (
+            "topics",
+            "sla_policies",
+            "appeals",
+            "appeal_messages",
+            "triage",
+            "replies",
+            "timeline",
+            "reviews",
+            "hands",
+            "incidents",
+            "incident_members",
+            "incident_replies",
+            "alerts",
+            "rule_sets",
+            "routing_rules",
+            "appeals_cursors",
+            "appeals_idempotency",
+        ),
+        "appeals",
+    ),
+    **dict.fromkeys(
+        ("webhook_endpoints", "webhook_deliveries", "webhooks_cursors", "webhooks_idempotency"), "webhooks"
+    ),
+}
+
+GUARDED: dict[str, set[str]] = {
+    "people": {"username", "full_name", "password_hash", "issuer", "external_subject", "locked_reason"},
+    "client_secrets": {"digest"},
+    "refresh_tokens": {"digest", "came_from", "user_agent"},
+    "sign_in_failures": {"digest"},
+    "messages": {"raw"},
+    "message_versions": {"raw"},
+    "authors": {"identity"},
+    "set_aside": {"raw"},
+    "network_tokens": {"secret", "digest", "challenge"},
+    "callback_servers": {"secret", "digest"},
+    "webhook_endpoints": {"secret"},
+}
+
+# Remembered answers show whatever the caller was shown.
+HIDDEN = {table for table in OWNERS if table.endswith("_idempotency")}
