@@ -10,22 +10,16 @@ from services.appeals.api import (
     reviews,
     routing_rules,
     rule_sets,
+    sla_policies,
     topics,
     triage,
 )
-from services.appeals.classification.classifier_pool import judging
+from services.appeals.classification.classifier_pool import check_topics_model
 from services.appeals.inbound import prefetch
 from services.appeals.jobs import jobs
-from services.appeals.settings import settings
+from services.appeals.lifecycle.alerts import keep_figures
 from shared.service import Service
 from shared.tables.appeals import AppealsIdempotency
-
-
-async def check_topics_model(_service: Service) -> None:
-    """A service whose own model cannot be used must not start; without one, reading begins with the first text."""
-    if settings().topics_model is not None:
-        await judging().make_ready()
-
 
 service = Service(
     "appeals",
@@ -40,11 +34,12 @@ service = Service(
         alerts.router,
         topics.router,
         rule_sets.router,
+        sla_policies.router,
         routing_rules.router,
     ],
     jobs=jobs,
     consumers=worker.consumers,
-    workers={"read-ahead": prefetch.run, "figures": worker.keep_figures},
+    workers={"read-ahead": prefetch.run, "figures": keep_figures},
     answers=AppealsIdempotency,
     before=check_topics_model,
 )

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals.api.appeals import READ, WRITE, Moderator
+from services.appeals.api.dependencies import READ, WRITE, Moderator
 from services.appeals.lifecycle import alerts
-from services.appeals.schemas.incidents import AlertOut
+from services.appeals.schemas.alerts import AlertOut
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import NotFound

@@ -5,31 +5,26 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from services.appeals.api.dependencies import READ, WRITE, Moderator, Reader, Worker
 from services.appeals.api.presenters.appeals import item, listed
 from services.appeals.classification.types import Language
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.appeal_queries import Filter
+from services.appeals.lifecycle.route_snapshot import WaitingFor
 from services.appeals.lifecycle.workflow import Status
 from services.appeals.moderation import decisions
-from services.appeals.routing.engine import WaitingFor
-from services.appeals.schemas import appeals
+from services.appeals.schemas import appeals, common, routes
 from services.appeals.schemas.types import Line, Moment
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
-from shared.auth.callers import Caller, allowed
-from shared.auth.rights import Right
 from shared.database.sessions import uncrossed
 from shared.http import problems
 from shared.http.problems import (
-    BadRequest,
-    Conflict,
-    Forbidden,
     Invalid,
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
-    Unauthenticated,
     Unavailable,
 )
 from shared.networks import NetworkName
@@ -38,24 +33,18 @@ from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(tags=["appeals"])
 
-Reader = Annotated[Caller, allowed(Right.APPEALS_READ)]
-Worker = Annotated[Caller, allowed(Right.APPEALS_WORK)]
-Moderator = Annotated[Caller, allowed(Right.APPEALS_TRIAGE)]
-READ = (Unauthenticated, Forbidden, Invalid)
-WRITE = (BadRequest, Unauthenticated, Forbidden, Invalid, Conflict)
-
 
 def wanted(
     *,
     status: Annotated[list[Status] | None, Query(description="One or several")] = None,
     waiting_for: Annotated[
         list[WaitingFor] | None,
-        Query(description=f"In `triage`, for one or several of these reasons. {appeals.WAITS}"),
+        Query(description=f"In `triage`, for one or several of these reasons. {routes.WAITS}"),
     ] = None,
     organisation_id: UUID | None = None,
     network: NetworkName | None = None,
     topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
-    municipality: Annotated[str | None, Query(pattern=appeals.OKTMO, description="OKTMO of the place")] = None,
+    municipality: Annotated[str | None, Query(pattern=common.OKTMO, description="OKTMO of the place")] = None,
     settlement: Annotated[Line | None, Query(description="As it is written in `place`")] = None,
     language: Language | None = None,
     fault: Annotated[Line | None, Query(description="What is out", examples=["power"])] = None,

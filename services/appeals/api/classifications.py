@@ -1,14 +1,23 @@
 """The route of the model in force."""
 
-from fastapi import APIRouter
+from typing import Annotated, Literal
+from uuid import UUID
 
-from services.appeals.api.appeals import READ
-from services.appeals.api.triage import Understander
+from fastapi import APIRouter, Query, Response
+
+from services.appeals.api.dependencies import READ, Understander
+from services.appeals.api.presenters import classifications
+from services.appeals.classification import classification_queries
+from services.appeals.classification.classification_queries import Filter
 from services.appeals.classification.classifier_pool import ReadingAwayError, judging
-from services.appeals.schemas import appeals
+from services.appeals.classification.types import Language, NeedsAnswer
+from services.appeals.schemas.classifications import JudgedOut, UnderstandingOut
+from services.appeals.schemas.types import Line, Moment
 from services.appeals.settings import settings
+from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import Unavailable
+from shared.service import Reading
 
 router = APIRouter()
 
@@ -19,7 +28,7 @@ router = APIRouter()
     responses=problems.responses(*READ, Unavailable),
     summary="What judges messages",
 )
-async def get_understanding(_caller: Understander) -> appeals.UnderstandingOut:
+async def get_understanding(_caller: Understander) -> UnderstandingOut:
     """The model in force as it was loaded when the service started, with the data cards of its parts: what they
     learnt from, how well they do on what they have not seen, where their thresholds are.
     """
@@ -27,10 +36,49 @@ async def get_understanding(_caller: Understander) -> appeals.UnderstandingOut:
         found = await judging().in_force()
     except ReadingAwayError as error:
         raise Unavailable("No text can be read for now; the service's log says why") from error
-    return appeals.UnderstandingOut(
+    return UnderstandingOut(
         understanding=settings().understanding,
         judged_by=found.name,
         built_in=dict(found.built_in) if found.built_in is not None else None,
         taught=dict(found.taught) if found.taught is not None else None,
         foreign_labels=found.foreign_labels or None,
     )
+
+
+@router.get(
+    "/triage", tags=["messages"], responses=problems.responses(*READ), summary="What was judged of messages"
+)
+async def list_judgements(
+    *,
+    session: Reading,
+    caller: Understander,
+    paging: PagingDep,
+    response: Response,
+    needs_answer: Annotated[NeedsAnswer | None, Query(description="`no` opened no case")] = None,
+    language: Language | None = None,
+    urgency: Literal["normal", "high"] | None = None,
+    judged_by: Annotated[
+        Line | None,
+        Query(description="`machine`, `person`, or exactly, as `triage.judged_by` shows it", examples=["machine"]),
+    ] = None,
+    topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
+    page_id: UUID | None = None,
+    organisation_id: Annotated[UUID | None, Query(description="Whose page it is")] = None,
+    judged_from: Annotated[Moment | None, Query(description="First judged from, included")] = None,
+    judged_to: Annotated[Moment | None, Query(description="Up to, not including")] = None,
+) -> Page[JudgedOut]:
+    """Each message that was judged, by when it was judged first, newest first. With `needs_answer=no` and
+    `judged_by=machine`: what a machine let lie and nobody has looked at yet.
+
+    Personal data is masked in `text` and `triage.why`.
+    """
+    wanted = Filter(
+        needs_answer=needs_answer, language=language, urgency=urgency, judged_by=judged_by, topic_id=topic_id,
+        page_id=page_id, organisation_id=organisation_id, judged_from=judged_from, judged_to=judged_to,
+    )  # fmt: skip
+    rows, cursor = paging.page(
+        await classification_queries.find(session, caller, wanted, paging),
+        lambda row: (row.Triage.created_at, row.Triage.message_id),
+        response,
+    )
+    return Page(items=await classifications.present(session, rows), next_cursor=cursor)

@@ -5,13 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals.api.appeals import READ, WRITE, Reader, Worker
-from services.appeals.api.replies import Answerer
+from services.appeals.api.dependencies import READ, WRITE, Answerer, Reader, Worker
+from services.appeals.api.presenters import incidents
+from services.appeals.api.presenters.incidents import _case, _now, _present
 from services.appeals.incidents import bulk_reply, incident_queries, service, similar_appeals
-from services.appeals.moderation import corrections
-from services.appeals.schemas.appeals import OKTMO, Channel, Named
+from services.appeals.lifecycle import assignments
+from services.appeals.schemas.common import OKTMO
 from services.appeals.schemas.incidents import (
-    CaseOut,
     IncidentIn,
     IncidentOut,
     IncidentPatch,
@@ -28,9 +28,8 @@ from shared.api.preconditions import RequiredVersion, set_etag
 from shared.database.sessions import uncrossed
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
-from shared.masking import mask
 from shared.service import Reading, Writing
-from shared.tables.appeals import Appeal, AppealsIdempotency
+from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(tags=["incidents"])
 
@@ -147,7 +146,7 @@ async def change_incident(
     values: dict[str, Any] = body.model_dump(exclude_unset=True)
     if values.get("title", "") is None:
         raise problems.Invalid.field("/title", "An incident has a title")
-    await corrections.require_organisation(session, values.get("organisation_id"))
+    await assignments.require_organisation(session, values.get("organisation_id"))
     await service.change(session, caller, incident_id, version, values)
     return await _now(session, caller, incident_id, response)
 
@@ -230,7 +229,7 @@ async def list_incident_replies(
         lambda row: (row.created_at, row.id),
         response,
     )
-    return Page(items=await bulk_reply.present(session, caller, rows), next_cursor=cursor)
+    return Page(items=await incidents.present(session, caller, rows), next_cursor=cursor)
 
 
 @router.post(
@@ -259,7 +258,7 @@ async def answer_incident(
     async def work() -> IncidentReplyOut:
         given = bulk_reply.Given(body.text, body.kind, body.promised_at, body.also_later)
         reply = await bulk_reply.answer(session, caller, incident_id, given, repeats=key.key is not None)
-        return (await bulk_reply.present(session, caller, [reply]))[0]
+        return (await incidents.present(session, caller, [reply]))[0]
 
     return await once(
         session,
@@ -271,41 +270,3 @@ async def answer_incident(
         work=work,
         status=202,
     )
-
-
-async def _now(session: Any, caller: Any, incident_id: UUID, response: Response) -> IncidentOut:
-    found = _present(await incident_queries.one(session, caller, incident_id))
-    set_etag(response, found.version)
-    return found
-
-
-def _present(row: incident_queries.Found) -> IncidentOut:
-    incident, organisation, topic, seen, first, last = row
-    same = (
-        "id", "number", "version", "origin", "title", "fault", "municipality", "settlement", "street", "urgency",
-        "opened_at", "opened_by", "closed_at",
-    )  # fmt: skip
-    return IncidentOut(
-        **{name: getattr(incident, name) for name in same},
-        organisation=_named(incident.organisation_id, organisation),
-        topic=_named(incident.topic_id, topic),
-        members=seen,
-        first_at=first,
-        last_at=last,
-    )
-
-
-def _case(case: Appeal, organisation: str | None, topic: str | None) -> dict[str, Any]:
-    same = ("number", "status", "urgency", "written_at", "opened_at", "first_response_at")
-    return CaseOut(
-        appeal_id=case.id,
-        **{name: getattr(case, name) for name in same},
-        text=mask(case.text),
-        organisation=_named(case.organisation_id, organisation),
-        topic=_named(case.topic_id, topic),
-        channel=Channel(network=case.network, page_id=case.page_id, url=case.url),
-    ).model_dump()
-
-
-def _named(found: UUID | None, name: str | None) -> Named | None:
-    return Named(id=found, name=name or "") if found is not None else None

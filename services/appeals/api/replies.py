@@ -1,27 +1,22 @@
 """Routes of answers."""
 
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.appeals.api.appeals import READ, WRITE, Reader
+from services.appeals.api.dependencies import READ, WRITE, Answerer, Reader
 from services.appeals.api.presenters.appeals import reply
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import submission
-from services.appeals.schemas import appeals
+from services.appeals.schemas import replies
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.preconditions import OptionalVersion
-from shared.auth.callers import Caller, allowed
-from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, ReplyUnderWay
 from shared.service import Reading, Writing
 from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(tags=["appeals"])
-
-Answerer = Annotated[Caller, allowed(Right.APPEALS_ANSWER)]
 
 
 @router.post(
@@ -35,11 +30,11 @@ async def answer(
     session: Writing,
     caller: Answerer,
     appeal_id: UUID,
-    body: appeals.ReplyIn,
+    body: replies.ReplyIn,
     key: IdempotencyDep,
     seen: OptionalVersion,
     response: Response,
-) -> appeals.ReplyOut:
+) -> replies.ReplyOut:
     """The answer is published as the community, in the thread of the message, exactly once.
 
     It is `queued` first; its `status` follows the publication, and a failure shows in `failure`. An interim answer
@@ -51,7 +46,7 @@ async def answer(
     the version that you saw: 412 names the `version` that it has and its `last_change`.
     """
 
-    async def work() -> appeals.ReplyOut:
+    async def work() -> replies.ReplyOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
         await appeal_queries.check_version(session, appeal, seen.version)
         draft = submission.Draft(body.text, body.kind, body.promised_at, body.message_id)
@@ -64,7 +59,7 @@ async def answer(
         caller=caller.subject,
         key=key,
         response=response,
-        model=appeals.ReplyOut,
+        model=replies.ReplyOut,
         work=work,
     )
 
@@ -72,7 +67,7 @@ async def answer(
 @router.get(
     "/appeals/{appeal_id}/replies", responses=problems.responses(*READ, NotFound), summary="Answers of a case"
 )
-async def list_replies(session: Reading, caller: Reader, appeal_id: UUID) -> list[appeals.ReplyOut]:
+async def list_replies(session: Reading, caller: Reader, appeal_id: UUID) -> list[replies.ReplyOut]:
     """All answers, oldest first, those written by hand in the network included."""
     await appeal_queries.require(session, caller, appeal_id)
     return [reply(found) for found in await submission.of_appeal(session, appeal_id)]
@@ -89,8 +84,8 @@ async def retry(
     caller: Answerer,
     appeal_id: UUID,
     reply_id: UUID,
-    body: appeals.RetryIn | None = None,
-) -> appeals.ReplyOut:
+    body: replies.RetryIn | None = None,
+) -> replies.ReplyOut:
     """Only an answer whose `status` is `failed` can be tried again, in corrected words if `text` gives them.
 
     When the first parts of a long answer stand in the network already, `text` has to begin with their words: only

@@ -6,19 +6,16 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from services.appeals.api.appeals import READ, Reader
+from services.appeals.api.dependencies import READ, Keeper, Reader
 from services.appeals.api.presenters import classifications
 from services.appeals.moderation import reviews, training_set
-from services.appeals.schemas import appeals
+from services.appeals.schemas.reviews import ReviewOut
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, allowed
-from shared.auth.rights import Right
 from shared.http import problems
 from shared.service import Reading, ServiceDep
 
 router = APIRouter(prefix="/reviews", tags=["reviews"])
 
-Keeper = Annotated[Caller, allowed(Right.RULES_MANAGE)]
 CSV = "text/csv"
 
 
@@ -33,7 +30,7 @@ async def list_reviews(
     group_id: Annotated[
         UUID | None, Query(description="The group of topics that people decided on, else judged")
     ] = None,
-) -> Page[appeals.ReviewOut]:
+) -> Page[ReviewOut]:
     """Who reviewed which message, what had been judged of it, and what they decided; newest first.
 
     Staff of an organisation see the reviews of the cases that it has now, and of messages on its pages that

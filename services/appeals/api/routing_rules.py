@@ -1,60 +1,21 @@
-"""Routes of SLA policies and routing rules."""
+"""Routes of routing rules."""
 
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.appeals import rules
-from services.appeals.api.appeals import READ, WRITE
+from services.appeals.api.dependencies import READ, WRITE, Anyone, Keeper
 from services.appeals.api.presenters import rule_sets as rule_views
 from services.appeals.routing import rule_sets
-from services.appeals.schemas import appeals
 from services.appeals.schemas import rule_sets as rule_schemas
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, allowed
-from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound
 from shared.service import Reading, Writing
-from shared.tables.appeals import AppealsIdempotency, SlaPolicy
+from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(tags=["rules"])
-
-Anyone = Annotated[Caller, allowed(Right.REGISTRY_READ)]
-Keeper = Annotated[Caller, allowed(Right.RULES_MANAGE)]
-
-
-@router.get("/sla-policies", responses=problems.responses(*READ), summary="SLA policies")
-async def list_policies(
-    session: Reading, caller: Anyone, paging: PagingDep, response: Response
-) -> Page[appeals.PolicyOut]:
-    """Policies, those that begin last first: of each urgency the first that has begun is in force."""
-    rows, cursor = paging.page(
-        await rules.policies(session, paging), lambda row: (row.valid_from, row.id), response
-    )
-    return Page(items=[_policy(row) for row in rows], next_cursor=cursor)
-
-
-@router.post("/sla-policies", status_code=201, responses=problems.responses(*WRITE), summary="Add an SLA policy")
-async def add_policy(
-    session: Writing, caller: Keeper, body: appeals.PolicyIn, key: IdempotencyDep, response: Response
-) -> appeals.PolicyOut:
-    """A policy is never edited: one with a later `valid_from` takes its place for cases opened from then on."""
-
-    async def work() -> appeals.PolicyOut:
-        return _policy(await rules.add_policy(session, body))
-
-    return await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=appeals.PolicyOut,
-        work=work,
-    )
 
 
 @router.get("/routing-rules", responses=problems.responses(*READ), summary="Routing rules")
@@ -62,7 +23,9 @@ async def list_rules(
     session: Reading, caller: Anyone, paging: PagingDep, response: Response
 ) -> Page[rule_schemas.RuleOut]:
     """Those of the set in force, newest first. The most specific that fits wins; else the set's default."""
-    rows, cursor = paging.page(await rules.rules(session, paging), lambda row: (row.created_at, row.id), response)
+    rows, cursor = paging.page(
+        await rule_sets.rules(session, paging), lambda row: (row.created_at, row.id), response
+    )
     return Page(items=await rule_views.rules(session, rows), next_cursor=cursor)
 
 
@@ -80,7 +43,9 @@ async def add_rule(
     """
 
     async def work() -> rule_schemas.RuleOut:
-        (made,) = await rule_views.rules(session, [await rules.add_rule(session, body.rule(), caller.actor)])
+        (made,) = await rule_views.rules(
+            session, [await rule_sets.add_checked_rule(session, body.rule(), caller.actor)]
+        )
         return made
 
     return await once(
@@ -105,7 +70,3 @@ async def retire_rule(session: Writing, caller: Keeper, rule_id: UUID) -> None:
     Cases that it routed keep its id.
     """
     await rule_sets.retire_rule(session, rule_id, caller.actor)
-
-
-def _policy(row: SlaPolicy) -> appeals.PolicyOut:
-    return appeals.PolicyOut(**{name: getattr(row, name) for name in appeals.PolicyOut.model_fields})

@@ -6,9 +6,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals.api.appeals import READ, WRITE
+from services.appeals.api.dependencies import READ, WRITE, Anyone, Keeper
 from services.appeals.api.presenters import rule_sets as rule_views
-from services.appeals.api.routing_rules import Anyone, Keeper
 from services.appeals.routing import dry_run, preview, rule_sets
 from services.appeals.routing.preview import Trial
 from services.appeals.routing.repository import active_set

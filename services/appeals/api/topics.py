@@ -5,20 +5,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals.api.appeals import READ
+from services.appeals.api.dependencies import READ, Anyone
 from services.appeals.classification import topics
 from services.appeals.classification.topics import Level
-from services.appeals.schemas import appeals
+from services.appeals.schemas.topics import TopicDetails, TopicOut
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, allowed
-from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import NotFound
 from shared.service import Reading
 
 router = APIRouter(prefix="/topics", tags=["rules"])
-
-Anyone = Annotated[Caller, allowed(Right.REGISTRY_READ)]
 
 
 @router.get("", responses=problems.responses(*READ), summary="The classifier: groups and topics")
@@ -39,7 +35,7 @@ async def list_topics(
             min_length=1, max_length=200, description="Part of a name, an old name or an alias", examples=["ямы"]
         ),
     ] = None,
-) -> Page[appeals.TopicOut]:
+) -> Page[TopicOut]:
     """Groups and topics in the classifier's order; the 26 groups when nothing else is asked for."""
     default: Level = "topic" if group_id is not None else "all" if q is not None else "group"
     rows, cursor = paging.page(
@@ -51,6 +47,6 @@ async def list_topics(
 
 
 @router.get("/{topic_id}", responses=problems.responses(*READ, NotFound), summary="One group or topic")
-async def get_topic(session: Reading, caller: Anyone, topic_id: UUID) -> appeals.TopicDetails:
+async def get_topic(session: Reading, caller: Anyone, topic_id: UUID) -> TopicDetails:
     """What belongs to it, which neighbours it is not, its other names, and the classifier's version."""
     return await topics.one(session, topic_id)

@@ -1,71 +1,23 @@
 """Routes of judgements: what was judged of messages, and people's decisions about them."""
 
-from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
-from services.appeals.api.appeals import READ, WRITE, Moderator
+from services.appeals.api.dependencies import WRITE, Moderator
 from services.appeals.api.presenters import classifications
 from services.appeals.api.presenters.appeals import item
-from services.appeals.classification import classification_queries
-from services.appeals.classification.classification_queries import Filter
-from services.appeals.classification.types import Language, NeedsAnswer
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.moderation import decisions
 from services.appeals.schemas import appeals
-from services.appeals.schemas.types import Line, Moment
-from shared.api.pagination import Page, PagingDep
+from services.appeals.schemas.classifications import ClassIn, Decision, TriageIn
 from shared.api.preconditions import OptionalVersion, set_etag
-from shared.auth.callers import Caller, allowed
-from shared.auth.rights import Right
 from shared.database.sessions import uncrossed
 from shared.http import problems
 from shared.http.problems import DecidedByAnother, NotFound, PreconditionFailed, Unavailable
-from shared.service import Reading, Writing
+from shared.service import Writing
 
 router = APIRouter()
-
-Understander = Annotated[Caller, allowed(Right.UNDERSTANDING_READ)]
-
-
-@router.get(
-    "/triage", tags=["messages"], responses=problems.responses(*READ), summary="What was judged of messages"
-)
-async def list_judgements(
-    *,
-    session: Reading,
-    caller: Understander,
-    paging: PagingDep,
-    response: Response,
-    needs_answer: Annotated[NeedsAnswer | None, Query(description="`no` opened no case")] = None,
-    language: Language | None = None,
-    urgency: Literal["normal", "high"] | None = None,
-    judged_by: Annotated[
-        Line | None,
-        Query(description="`machine`, `person`, or exactly, as `triage.judged_by` shows it", examples=["machine"]),
-    ] = None,
-    topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
-    page_id: UUID | None = None,
-    organisation_id: Annotated[UUID | None, Query(description="Whose page it is")] = None,
-    judged_from: Annotated[Moment | None, Query(description="First judged from, included")] = None,
-    judged_to: Annotated[Moment | None, Query(description="Up to, not including")] = None,
-) -> Page[appeals.JudgedOut]:
-    """Each message that was judged, by when it was judged first, newest first. With `needs_answer=no` and
-    `judged_by=machine`: what a machine let lie and nobody has looked at yet.
-
-    Personal data is masked in `text` and `triage.why`.
-    """
-    wanted = Filter(
-        needs_answer=needs_answer, language=language, urgency=urgency, judged_by=judged_by, topic_id=topic_id,
-        page_id=page_id, organisation_id=organisation_id, judged_from=judged_from, judged_to=judged_to,
-    )  # fmt: skip
-    rows, cursor = paging.page(
-        await classification_queries.find(session, caller, wanted, paging),
-        lambda row: (row.Triage.created_at, row.Triage.message_id),
-        response,
-    )
-    return Page(items=await classifications.present(session, rows), next_cursor=cursor)
 
 
 @router.post(
@@ -79,10 +31,10 @@ async def triage(
     session: Writing,
     caller: Moderator,
     message_id: UUID,
-    body: appeals.TriageIn,
+    body: TriageIn,
     seen: OptionalVersion,
     response: Response,
-) -> appeals.Decision:
+) -> Decision:
     """One call confirms or corrects what was judged: need, class, place, urgency and owner, of the message and its
     case. `{"needs_answer": true, "confirm": true}` says that all is right as it is.
 
@@ -115,7 +67,7 @@ async def classify(
     session: Writing,
     caller: Moderator,
     appeal_id: UUID,
-    body: appeals.ClassIn,
+    body: ClassIn,
     seen: OptionalVersion,
     response: Response,
 ) -> appeals.AppealOut:

@@ -31,6 +31,7 @@ from shared import gc_tuning
 from shared.database import outages
 from shared.http.problems import Unavailable
 from shared.logs import logger
+from shared.service import Service
 
 log = logger(__name__)
 
@@ -48,8 +49,6 @@ DEADLINE = 3.0
 # Any ordinary words: a process that cannot read them is not ended by a citizen's text.
 _SAMPLE = ("Здравствуйте! Когда починят дорогу в Кабанске?", Context())
 UNREAD = "rule:unread-1"
-# How what judges by itself is named; a person is known by an id.
-MACHINES = ("rule:", "model:")
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,6 @@ class InForce:
     built_in: Mapping[str, Any] | None = None
     taught: Mapping[str, Any] | None = None
     foreign_labels: str = ""
-
-
-def is_machine(judged_by: str) -> bool:
-    """Whether a rule or a model judged, not a person."""
-    return judged_by.startswith(MACHINES)
 
 
 class ReadingAwayError(outages.Unavailable):
@@ -284,3 +278,9 @@ class Judging:
 def judging() -> Judging:
     """This process's judge."""
     return Judging()
+
+
+async def check_topics_model(_service: Service) -> None:
+    """A service whose own model cannot be used must not start; without one, reading begins with the first text."""
+    if settings().topics_model is not None:
+        await judging().make_ready()

@@ -7,9 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, not_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from services.appeals.classification.classifier_pool import MACHINES
-from services.appeals.classification.types import Judgement
-from services.appeals.routing.engine import Doubt
+from services.appeals.classification.types import MACHINES
 from shared.audit import recorder
 from shared.database.bulk_insert import insert_into
 from shared.database.sessions import WriteSession
@@ -18,15 +16,6 @@ from shared.tables.appeals import Triage
 _RENEWED = tuple(
     column.key for column in Triage.__table__.columns if column.key not in {"message_id", "version", "created_at"}
 )
-
-
-def doubt(judgement: Judgement) -> Doubt | None:
-    """Why a person must say whether an answer is due; None where the judgement says so itself."""
-    if judgement.needs_answer != "unsure":
-        return None
-    if judgement.language == "bxr":
-        return "buryat"
-    return "other_region" if judgement.other_region else "need_unclear"
 
 
 async def store(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) -> None:

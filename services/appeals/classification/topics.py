@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement, Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from services.appeals.schemas import appeals
+from services.appeals.schemas import common
+from services.appeals.schemas.topics import TopicDetails, TopicOut
 from shared.api.pagination import Paging
-from shared.http.problems import NotFound
+from shared.http.problems import Invalid, NotFound
 from shared.tables.appeals import Topic
 from shared.tables.registry import Municipality
 from shared.topic_taxonomy import fold_name
@@ -49,7 +50,7 @@ async def find(
     return named[: paging.limit + 1]
 
 
-async def one(session: AsyncSession, topic_id: UUID) -> appeals.TopicDetails:
+async def one(session: AsyncSession, topic_id: UUID) -> TopicDetails:
     """A class with what belongs to it, also one that no longer judges. Raises `NotFound`."""
     row = (
         await session.execute(
@@ -59,7 +60,7 @@ async def one(session: AsyncSession, topic_id: UUID) -> appeals.TopicDetails:
     if row is None:
         raise NotFound("No such topic")
     topic: Topic = row[0]
-    return appeals.TopicDetails(
+    return TopicDetails(
         **dict(present(topic, row[1])),
         classifier=topic.classifier,
         active=topic.active,
@@ -69,15 +70,15 @@ async def one(session: AsyncSession, topic_id: UUID) -> appeals.TopicDetails:
     )
 
 
-def present(topic: Topic, group: str | None) -> appeals.TopicOut:
+def present(topic: Topic, group: str | None) -> TopicOut:
     """A class as lists show it."""
-    return appeals.TopicOut(
+    return TopicOut(
         id=topic.id,
         code=topic.code,
         name=topic.name,
         position=topic.position,
         level="group" if topic.group_id is None else "topic",
-        group=appeals.Named(id=topic.group_id, name=group or "") if topic.group_id else None,
+        group=common.Named(id=topic.group_id, name=group or "") if topic.group_id else None,
     )
 
 
@@ -91,13 +92,13 @@ def within(column: InstrumentedAttribute[Any], topic_id: UUID) -> ColumnElement[
 class Names:
     """Names of topics with their groups, and of municipalities, that an answer shows."""
 
-    topics: dict[UUID, appeals.TopicNamed]
+    topics: dict[UUID, common.TopicNamed]
     municipalities: dict[str, str]
 
     @staticmethod
     async def load(session: AsyncSession, topics: Collection[UUID], municipalities: Collection[str]) -> "Names":
         """Read the names of these, in a statement for each kind that is wanted at all."""
-        named: dict[UUID, appeals.TopicNamed] = {}
+        named: dict[UUID, common.TopicNamed] = {}
         if topics:
             rows = await session.execute(
                 select(Topic.id, Topic.name, Topic.group_id, Group.name)
@@ -115,27 +116,37 @@ class Names:
 
     def place(
         self, municipality: str | None, settlement: str | None, street: str | None, house: str | None
-    ) -> appeals.Place | None:
+    ) -> common.Place | None:
         """A place as answers show it; none when nothing is known of it."""
         return place(municipality, self.municipalities.get(municipality or ""), settlement, street, house)
 
 
-def topic_named(topic_id: UUID, name: str, group_id: UUID | None, group: str | None) -> appeals.TopicNamed:
+def topic_named(topic_id: UUID, name: str, group_id: UUID | None, group: str | None) -> common.TopicNamed:
     """A topic with its group, as answers show it."""
-    return appeals.TopicNamed(
-        id=topic_id, name=name, group=appeals.Named(id=group_id, name=group or "") if group_id else None
+    return common.TopicNamed(
+        id=topic_id, name=name, group=common.Named(id=group_id, name=group or "") if group_id else None
     )
 
 
 def place(
     oktmo: str | None, name: str | None, settlement: str | None, street: str | None, house: str | None
-) -> appeals.Place | None:
+) -> common.Place | None:
     """A place as answers show it; none when nothing is known of it."""
     if not any((oktmo, settlement, street, house)):
         return None
-    return appeals.Place(
-        municipality=appeals.MunicipalityNamed(oktmo=oktmo, name=name or "") if oktmo else None,
+    return common.Place(
+        municipality=common.MunicipalityNamed(oktmo=oktmo, name=name or "") if oktmo else None,
         settlement=settlement,
         street=street,
         house=house,
     )
+
+
+async def require_topic(session: AsyncSession, topic_id: UUID | None) -> Topic | None:
+    """The topic; raise `Invalid` naming the field unless it exists."""
+    if topic_id is None:
+        return None
+    topic = await session.get(Topic, topic_id)
+    if topic is None or not topic.active:
+        raise Invalid.field("/topic_id", "No such topic")
+    return topic

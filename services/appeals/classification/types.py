@@ -1,7 +1,7 @@
 """What is known around a message, and what was judged of it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 NeedsAnswer = Literal["yes", "no", "unsure"]
 MessageType = Literal["complaint", "question", "request", "proposal", "thanks", "spam", "abuse", "chatter"]
@@ -55,3 +55,18 @@ class Judgement:
     language: Language = "ru"
     fault: str | None = None
     other_region: str | None = None
+
+
+# From the coarse to the fine.
+PLACE = ("municipality", "settlement", "street", "house")
+ANSWERED_TYPES = frozenset({"complaint", "question", "request", "proposal"})
+UNANSWERED_TYPES = frozenset(get_args(MessageType)) - ANSWERED_TYPES
+
+
+# How what judges by itself is named; a person is known by an id.
+MACHINES = ("rule:", "model:")
+
+
+def is_machine(judged_by: str) -> bool:
+    """Whether a rule or a model judged, not a person."""
+    return judged_by.startswith(MACHINES)

@@ -18,11 +18,11 @@ from sqlalchemy.orm import make_transient_to_detached
 from services.appeals.classification import store
 from services.appeals.classification.types import Judgement
 from services.appeals.lifecycle.actors import SYSTEM
+from services.appeals.lifecycle.route_snapshot import gave_back
 from services.appeals.lifecycle.timeline import Journal
 from services.appeals.lifecycle.transitions import (
     accept,
     class_of,
-    gave_back,
     keep_waiting,
     raise_urgency,
     tell_first_owner,
@@ -30,8 +30,9 @@ from services.appeals.lifecycle.transitions import (
     wake,
 )
 from services.appeals.lifecycle.workflow import ENDED, after_message
+from services.appeals.routing import engine
 from services.appeals.routing.context import Reference
-from services.appeals.sla import deadlines
+from services.appeals.sla import clocks
 from shared import clock
 from shared.audit import recorder
 from shared.database.bulk_insert import insert_into, insert_rows
@@ -215,12 +216,10 @@ class Opening:
         if judgement.needs_answer == "yes" and item.settles and route.organisation_id is not None:
             appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", route.organisation_id, now
             appeal.route = route.stored()
-            deadlines.set_deadline(
-                appeal, self._reference.policies, self._reference.calendar(appeal.organisation_id)
-            )
+            clocks.set_deadline(appeal, self._reference.policies, self._reference.calendar(appeal.organisation_id))
         else:
             appeal.status = "triage"
-            appeal.route = route.waiting(store.doubt(judgement))
+            appeal.route = route.waiting(engine.doubt(judgement))
         held = vars(appeal)
         for name in _DRAFTED:
             held.setdefault(name, None)
@@ -292,7 +291,7 @@ class Opening:
         elif (after := after_message(appeal.status, judgement.needs_answer)) != appeal.status:
             wake(appeal, after, self._reference, self._journal, item.actor, message=message)
             if appeal.status == "triage":
-                appeal.route = {**appeal.route, "waiting_for": store.doubt(judgement)}
+                appeal.route = {**appeal.route, "waiting_for": engine.doubt(judgement)}
         tell_reclassified(self._journal, appeal, before, item.actor)
 
     def _alarm(self, appeal: Appeal, item: Taken, *, only_tell: bool = False) -> None:

@@ -1,121 +1,29 @@
 """Messages as ingest tells of them: received, edited, deleted. One batch of events is one transaction."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
+from sqlalchemy import Row, select
 
-from services.appeals.classification.classifier_pool import Item, is_machine, judging
-from services.appeals.classification.types import Context
+from services.appeals.classification.classifier_pool import judging
+from services.appeals.classification.types import is_machine
 from services.appeals.inbound.appeal_matching import Desk, Opening, Taken
 from services.appeals.inbound.staff_replies import Handwritten, earlier_answers
+from services.appeals.inbound.thread_context import Around, messages_query
 from services.appeals.lifecycle.timeline import Journal
+from services.appeals.replies import publication_events
+from services.appeals.routing import repository
 from services.appeals.routing.context import Reference
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, Triage
 from shared.tables.common import Event
 from shared.tables.ingest import Message
-from shared.tables.registry import Municipality, Organisation, Page
 
 TYPES = ("message.received", "message.edited", "message.deleted")
 
 
-def messages_query() -> Select[Message]:
-    """Messages without their raw payload, which only ingest may read."""
-    return select(Message).options(defer(Message.raw, raiseload=True))
-
-
-@dataclass(frozen=True)
-class PageKeeper:
-    """Whose page it is, as triage wants to know it: the owner's name, and the name of its municipality."""
-
-    name: str
-    municipality: str | None
-
-
-async def page_keepers(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageKeeper]:
-    """The keepers of some pages."""
-    rows = await session.execute(
-        select(Page.id, Organisation.name, Municipality.name)
-        .join(Organisation, Organisation.id == Page.organisation_id)
-        .outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
-        .where(Page.id.in_(pages))
-    )
-    return {page_id: PageKeeper(name, municipality) for page_id, name, municipality in rows}
-
-
-@dataclass(frozen=True)
-class Around:
-    """What stands around a batch of messages: whom they answer, and the posts of their threads."""
-
-    parents: dict[tuple[str, str], Message]
-    posts: dict[str, Message]
-    owners: dict[UUID, PageKeeper]
-
-    @staticmethod
-    async def load(session: AsyncSession, messages: Iterable[Message]) -> "Around":
-        """Read parents and posts in two statements."""
-        found = list(messages)
-        targets = {(message.network, message.reply_to) for message in found if message.reply_to}
-        parents: list[Message] = []
-        if targets:
-            query = messages_query().where(
-                tuple_(Message.network, Message.external_id).in_(targets), Message.kind.in_(("comment", "message"))
-            )
-            parents = list(await session.scalars(query))
-        threads = {message.thread_key for message in found if message.kind == "comment"}
-        posts: list[Message] = []
-        if threads:
-            query = messages_query().where(Message.thread_key.in_(threads), Message.kind == "wall_post")
-            posts = list(await session.scalars(query))
-        return Around(
-            {(parent.network, parent.external_id): parent for parent in parents},
-            {post.thread_key: post for post in posts},
-            await page_keepers(session, {message.page_id for message in found if message.page_id}),
-        )
-
-    def citizens_posts(self) -> dict[str, Message]:
-        """Wall posts that citizens wrote, by thread."""
-        return {thread: post for thread, post in self.posts.items() if not post.from_community}
-
-    def context(self, message: Message) -> Context:
-        """What triage may know besides the text."""
-        parent = self.parents.get((message.network, message.reply_to)) if message.reply_to else None
-        post = self.posts.get(message.thread_key) if message.kind == "comment" else None
-        above = post or (parent if parent is not None and parent.from_community else None)
-        kinds = {_attachment_type(attachment) for attachment in message.attachments}
-        keeper = self.owners.get(message.page_id) if message.page_id else None
-        return Context(
-            kind=_KINDS.get(message.kind, "comment"),
-            post_text=above.text if above else None,
-            has_attachments=bool(message.attachments),
-            only_stickers=bool(kinds) and kinds <= {"sticker", "STICKER", "graffiti"},
-            to_citizen=parent is not None
-            and not parent.from_community
-            and parent.author_key != message.author_key,
-            to_page=parent is not None and parent.from_community,
-            page_owner=keeper.name if keeper else None,
-            page_municipality=keeper.municipality if keeper else None,
-        )
-
-    def item(self, message: Message) -> Item:
-        """What is judged of a message."""
-        return message.text, self.context(message)
-
-
-_KINDS: dict[str, Any] = {"comment": "comment", "wall_post": "wall_post", "message": "message"}
-
-
-def _attachment_type(attachment: Any) -> str:
-    return str(attachment.get("type", "")) if isinstance(attachment, dict) else ""
-
-
-async def handle(session: WriteSession, events: Sequence[Event]) -> None:
+async def handle_messages(session: WriteSession, events: Sequence[Event]) -> None:
     """Do what each event asks for, in order. Doing it again changes nothing."""
     ids = {event.subject_id for event in events}
     messages = {
@@ -244,3 +152,24 @@ class _Batch:
         await self._handwritten.load(earlier)
         for message in earlier:
             self._handwritten.attach(message, around.parents, around.citizens_posts())
+
+
+async def handle(session: WriteSession, events: Sequence[Event]) -> None:
+    """One batch: runs of messages together, publications one by one, in the order of the events."""
+    if any(event.type in TYPES for event in events):
+        await repository.keep_in_force(session)
+    run: list[Event] = []
+    about_messages = True
+    for event in events:
+        if (event.type in TYPES) != about_messages:
+            await _flush(session, run, about_messages)
+            run, about_messages = [], event.type in TYPES
+        run.append(event)
+    await _flush(session, run, about_messages)
+
+
+async def _flush(session: WriteSession, run: Sequence[Event], about_messages: bool) -> None:
+    if run and about_messages:
+        await handle_messages(session, run)
+    elif run:
+        await publication_events.follow_publications(session, run)

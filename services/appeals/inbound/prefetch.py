@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.classifier_pool import Item, judging
-from services.appeals.inbound import event_consumer
+from services.appeals.inbound import event_consumer, thread_context
 from shared.database.sessions import Database
 from shared.events.consumer import BATCH
 from shared.events.listen_notify import EVENTS, wait
@@ -46,7 +46,7 @@ async def next_items(database: Database, reached: int) -> tuple[list[Item], int]
             )
         )
         messages = cast("list[Message]", found.all())
-        around = await event_consumer.Around.load(session, messages)
+        around = await thread_context.Around.load(session, messages)
         return [around.item(message) for message in messages], waiting[-1][0]
 
 

@@ -5,7 +5,6 @@ post; else the only open case that waits in the thread. Anything less certain an
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -16,6 +15,7 @@ from services.appeals.lifecycle.actors import NETWORK
 from services.appeals.lifecycle.timeline import Journal
 from services.appeals.replies import published_replies
 from services.appeals.routing.context import Reference
+from services.appeals.sla.clocks import is_waiting, waiting_since
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
@@ -106,21 +106,6 @@ class Handwritten:
         appeal_id = self._desk.by_message.get(parent.id)
         found = self._desk.cases.get(appeal_id) if appeal_id else None
         return found or self._desk.case_for(key_of(parent))
-
-
-def is_waiting(appeal: Appeal) -> bool:
-    """Whether the citizen still waits for an answer."""
-    return (
-        appeal.first_response_at is None or appeal.next_response_due_at is not None or appeal.status == "interim"
-    )
-
-
-def waiting_since(appeal: Appeal) -> datetime:
-    """When the words that wait for an answer were written: an older remark cannot be the answer to them."""
-    following = (appeal.deadline or {}).get("next")
-    if following is not None and appeal.first_response_at is not None:
-        return datetime.fromisoformat(following["written_at"])
-    return appeal.written_at
 
 
 async def earlier_answers(session: WriteSession, opened: Sequence[Appeal]) -> list[Message]:

@@ -14,20 +14,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from services.appeals import jobs
-from services.appeals.inbound.staff_replies import is_waiting
 from services.appeals.incidents import incident_queries, service
 from services.appeals.lifecycle.timeline import Journal
 from services.appeals.lifecycle.transitions import accept
 from services.appeals.lifecycle.workflow import ENDED
 from services.appeals.replies import submission
 from services.appeals.routing.context import Reference
-from services.appeals.schemas.incidents import IncidentReplyOut
+from services.appeals.sla.clocks import is_waiting
 from shared import clock
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, Invalid, ReplyUnderWay
 from shared.ids import new_id
+from shared.jobs import TryLater
+from shared.service import Service
 from shared.tables.appeals import OPEN_STATUSES, UNDER_WAY, Appeal, Incident, IncidentMember, IncidentReply, Reply
 from shared.tables.registry import Organisation
 
@@ -261,32 +262,6 @@ async def find(
     return list(await session.scalars(query))
 
 
-async def present(session: AsyncSession, caller: Caller, rows: Sequence[IncidentReply]) -> list[IncidentReplyOut]:
-    """Answers with how far each has come, as far as the caller sees its cases."""
-    ids = [row.id for row in rows]
-    by_status: dict[UUID, dict[str, int]] = {found: {} for found in ids}
-    counted = await session.execute(
-        select(Reply.incident_reply_id, Reply.status, func.count())
-        .join(Appeal, Appeal.id == Reply.appeal_id)
-        .where(Reply.incident_reply_id.in_(ids), caller.scope(Appeal.organisation_id))
-        .group_by(Reply.incident_reply_id, Reply.status)
-    )
-    for reply_id, status, count in counted:
-        if reply_id is not None:
-            by_status[reply_id][status] = count
-    return [
-        IncidentReplyOut(
-            **{name: getattr(row, name) for name in _SAME},
-            by_status=by_status[row.id],
-            to_come=await _to_come(session, caller, row),
-        )
-        for row in rows
-    ]
-
-
-_SAME = ("id", "kind", "text", "promised_at", "author", "organisation_id", "also_later", "created_at")
-
-
 async def _to_come(session: AsyncSession, caller: Caller, reply: IncidentReply) -> int:
     waits = or_(
         Appeal.first_response_at.is_(None), Appeal.next_response_due_at.is_not(None), Appeal.status == "interim"
@@ -308,3 +283,22 @@ async def _to_come(session: AsyncSession, caller: Caller, reply: IncidentReply) 
     if not reply.also_later:
         query = query.where(IncidentMember.joined_at <= reply.created_at)
     return int(await session.scalar(query) or 0)
+
+
+async def _answer_all(service: Service, reply_id: UUID, joined_from: str | None) -> None:
+    """Make the replies of an answer to an incident, some cases a transaction."""
+    since = datetime.fromisoformat(joined_from) if joined_from else None
+    last: UUID | None = None
+    while True:
+        async with service.database.write() as session:
+            last = await make_some(session, reply_id, joined_from=since, after=last)
+        if last is None:
+            return
+
+
+async def _answer_one(service: Service, reply_id: UUID, appeal_id: UUID) -> None:
+    """Make the reply of an appeal whose interim reply was under way; try later while it still is."""
+    async with service.database.write() as session:
+        made = await make_one(session, reply_id, appeal_id)
+    if not made:
+        raise TryLater(LOOKED_AT_AGAIN, "another reply to the appeal is under way")

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.appeals.incidents.service import Matter, agreed, matter_of
 from services.appeals.incidents.spike_detection import (
     ALIKE_BY_TOPIC,
     PROFILE,
@@ -17,6 +16,7 @@ from services.appeals.incidents.spike_detection import (
     may_be_about,
     names_fault,
 )
+from services.appeals.incidents.subject import Matter, agreed, matter_of
 from shared.tables.appeals import Incident
 
 

@@ -29,11 +29,10 @@ from sqlalchemy import (
     values,
 )
 
-from services.appeals.incidents import service
+from services.appeals.incidents import service, subject
 from services.appeals.incidents.cluster_candidates import Trouble, fits, is_one, one_place, preference
 from services.appeals.incidents.service import Voice
 from services.appeals.incidents.similar_appeals import PLAN_FOR_THIS
-from services.appeals.incidents.similarity import in_words, plural
 from services.appeals.incidents.spike_detection import (
     PROFILE,
     Heard,
@@ -52,6 +51,7 @@ from services.appeals.lifecycle import alerts
 from services.appeals.lifecycle.actors import SYSTEM
 from services.appeals.settings import AppealsSettings, settings
 from shared.database.sessions import WriteSession
+from shared.russian import in_words, plural
 from shared.tables.appeals import Appeal, Incident, IncidentMember, Topic
 from shared.tables.common import Event
 
@@ -471,7 +471,7 @@ def _nearness(trouble: Trouble, cases: Sequence[Heard]) -> dict[UUID, float]:
 
 def _voice(case: Heard, near: float | None, fault: str | None) -> Voice:
     named = case.fault is not None and case.fault == fault
-    what = service.fault_name(fault) if named and fault else "похожие слова на ту же тему"
+    what = subject.fault_name(fault) if named and fault else "похожие слова на ту же тему"
     where = case.settlement or "место страницы или района"
     return Voice(
         appeal_id=case.id,

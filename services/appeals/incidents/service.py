@@ -4,11 +4,10 @@ Who changes an incident's members locks the incident first, then the cases in th
 is in one incident at most is the database's word: the unique index of present members.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -22,9 +21,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
-from services.appeals.classification.rules.urgency_signals import fault_names
 from services.appeals.incidents.incident_queries import led_by, present_in, seen_by
-from services.appeals.incidents.similarity import Placed, tells_of
+from services.appeals.incidents.subject import Matter, matter_of, title_of
 from services.appeals.lifecycle.actors import SYSTEM
 from shared import clock
 from shared.api.preconditions import check_version
@@ -34,15 +32,12 @@ from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, Incident, IncidentMember, IncidentReply, TimelineEntry, Topic
-from shared.tables.registry import Municipality
+from shared.tables.appeals import Appeal, Incident, IncidentMember, IncidentReply, TimelineEntry
 
 # `incident.grown` is told at these counts of members, not at each.
 GROWN_AT = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 MAX_AT_ONCE = 200
 BY_HAND = "Решение человека"
-
-Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,74 +59,6 @@ class Counted:
     members: int
     first_at: datetime | None
     last_at: datetime | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Matter:
-    """What an incident is about and where; null means that its cases do not agree on it, or do not say."""
-
-    topic_id: UUID | None = None
-    fault: str | None = None
-    municipality: str | None = None
-    settlement: str | None = None
-    street: str | None = None
-
-
-def fault_name(fault: str) -> str:
-    """What people read of a fault: «Нет света»."""
-    name = fault_names().get(fault, "неисправность")
-    return name[:1].upper() + name[1:]
-
-
-def agreed(values: Iterable[Key | None]) -> Key | None:
-    """What more than half of those say who say anything; None when they do not agree."""
-    counted = Counter(value for value in values if value is not None)
-    if not counted:
-        return None
-    value, count = counted.most_common(1)[0]
-    return value if count * 2 > counted.total() else None
-
-
-def matter_of(cases: Sequence[Placed]) -> Matter:
-    """What most of these cases tell."""
-    municipality = agreed(case.municipality for case in cases)
-    here = [case for case in cases if case.municipality == municipality]
-    settlement = agreed(case.settlement for case in here)
-    return Matter(
-        topic_id=agreed(case.topic_id for case in cases),
-        fault=agreed(case.fault for case in cases),
-        municipality=municipality,
-        settlement=settlement,
-        street=_street(here, settlement, among=len(cases)),
-    )
-
-
-def _street(cases: Iterable[Placed], settlement: str | None, *, among: int) -> str | None:
-    """The street that the words of more than half `among` so many cases name; whose settlement is told by no words
-    may mean this one.
-    """
-    named = Counter(
-        case.street
-        for case in cases
-        if case.street is not None and case.settlement in {None, settlement} and tells_of(case.text, case.street)
-    )
-    street, count = max(named.items(), key=lambda found: found[1], default=(None, 0))
-    return street if count * 2 > among else None
-
-
-async def title_of(session: AsyncSession, matter: Matter) -> str:
-    """A title in words: «Нет света: Кабанский район, Селенгинск»."""
-    what = fault_name(matter.fault) if matter.fault else None
-    if what is None and matter.topic_id is not None:
-        what = await session.scalar(select(Topic.name).where(Topic.id == matter.topic_id))
-    district = None
-    if matter.municipality is not None:
-        district = await session.scalar(select(Municipality.name).where(Municipality.oktmo == matter.municipality))
-    # «город Улан-Удэ, Улан-Удэ» says the same twice.
-    settlement = matter.settlement if matter.settlement not in (district or "").split() else None
-    where = ", ".join(part for part in (district, settlement, matter.street) if part)
-    what = what or "Похожие обращения"
-    return f"{what}: {where}" if where else what
 
 
 # Changing: the incident first, then its cases.

@@ -18,6 +18,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from services.appeals.classification.rules.urgency_signals import fault_names
 from services.appeals.classification.text.tokenizer import plain, words_of
+from shared.russian import in_words
 
 # A sparse matrix of scipy's, whose stubs are not installed.
 Matrix = Any
@@ -221,30 +222,6 @@ def _matter(one: Told, other: Told, groups: Mapping[UUID, UUID]) -> tuple[float,
     if groups.get(one.topic_id, one.topic_id) == groups.get(other.topic_id, other.topic_id):
         return 0.5, ["та же группа тем"]
     return 0.0, []
-
-
-_UNITS: tuple[tuple[int, tuple[str, str, str]], ...] = (
-    (86_400, ("день", "дня", "дней")),
-    (3_600, ("час", "часа", "часов")),
-    (60, ("минута", "минуты", "минут")),
-)
-
-
-def in_words(span: timedelta) -> str:
-    """«12 минут», «3 часа», «5 дней»."""
-    seconds = int(span.total_seconds())
-    for unit, forms in _UNITS:
-        if seconds >= unit:
-            return f"{seconds // unit} {plural(seconds // unit, forms)}"
-    return "меньше минуты"
-
-
-def plural(count: int, forms: tuple[str, str, str]) -> str:
-    """The form of a noun after a number: 1 час, 2 часа, 5 часов."""
-    tens, ones = count % 100, count % 10
-    if 10 < tens < 20 or ones == 0 or ones > 4:
-        return forms[2]
-    return forms[0] if ones == 1 else forms[1]
 
 
 def nearest(rows: Matrix, others: Matrix, *, best: int = 3) -> Any:

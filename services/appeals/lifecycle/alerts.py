@@ -4,6 +4,7 @@ Kinds: `urgent` (a case), `burst` (an incident), `ping_pong` (a case that goes f
 case tells of danger again after its alert was seen, the alert is raised anew.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import NotFound
 from shared.ids import new_id
+from shared.service import Service
 from shared.tables.appeals import Alert, Appeal, Incident
 
 UNSEEN = Gauge("gospablik_alerts_unseen", "Alerts that no moderator has seen", ["kind"])
@@ -155,3 +157,14 @@ async def measure(session: AsyncSession) -> None:
     counted = {row[0]: row[1] for row in rows}
     for kind in KINDS:
         UNSEEN.labels(kind).set(counted.get(kind, 0))
+
+
+FIGURES_SECONDS = 15.0
+
+
+async def keep_figures(service: Service) -> None:
+    """Keep the figures for Prometheus up to date, for ever."""
+    while True:
+        async with service.database.read() as session:
+            await measure(session)
+        await asyncio.sleep(FIGURES_SECONDS)

@@ -7,6 +7,9 @@ from sqlalchemy import ColumnElement, Row, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from shared import clock
+from shared.http.problems import Invalid
+from shared.organisation_status import works
 from shared.tables.appeals import Appeal, Hand
 from shared.tables.registry import Organisation
 
@@ -49,3 +52,14 @@ async def holders(session: AsyncSession, appeal: Appeal) -> set[UUID]:
     if returned_by := appeal.route.get("returned_by"):
         found.add(UUID(returned_by))
     return found | ({appeal.organisation_id} if appeal.organisation_id else set())
+
+
+async def require_organisation(session: AsyncSession, organisation_id: UUID | None) -> None:
+    """Raise `Invalid` naming the field unless the organisation exists and works."""
+    if organisation_id is None:
+        return
+    open_now = await session.scalar(select(works(clock.today())).where(Organisation.id == organisation_id))
+    if open_now is None:
+        raise Invalid.field("/organisation_id", "No such organisation")
+    if not open_now:
+        raise Invalid.field("/organisation_id", "The organisation is closed")

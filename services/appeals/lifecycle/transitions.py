@@ -7,17 +7,18 @@ from collections.abc import Collection
 from typing import Any, Literal
 from uuid import UUID
 
-from services.appeals.incidents.similarity import plural
+from services.appeals.classification.types import PLACE
 from services.appeals.lifecycle.actors import NETWORK, SYSTEM
+from services.appeals.lifecycle.route_snapshot import _suggested, gave_back
 from services.appeals.lifecycle.timeline import Journal
 from services.appeals.lifecycle.workflow import ENDED, Outcome, allowed_moves, find_move, is_of_centre
-from services.appeals.moderation.corrections import PLACE
 from services.appeals.routing.context import Reference
 from services.appeals.routing.engine import Route
-from services.appeals.sla import deadlines
+from services.appeals.sla import clocks
 from shared import clock
 from shared.auth.callers import Caller
 from shared.http.problems import Conflict, Invalid
+from shared.russian import plural
 from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message
 
@@ -30,12 +31,6 @@ _TOLD = ("topic_id", "municipality", "settlement", "urgency")
 # From so many ways from one organisation to another on, a case is nobody's.
 _PING_PONG_FROM = 3
 _TIMES = ("раз", "раза", "раз")
-
-
-def gave_back(appeal: Appeal) -> UUID | None:
-    """Who gave the case back, if it waits for a person's decision because of that."""
-    returned_by = appeal.route.get("returned_by")
-    return UUID(returned_by) if returned_by and appeal.organisation_id is None else None
 
 
 def keep_waiting(appeal: Appeal, route: Route) -> None:
@@ -105,7 +100,7 @@ def accept(
     appeal.assigned_at = appeal.assigned_at or clock.now()
     if appeal.first_response_at is None:
         appeal.status = "assigned"
-        deadlines.set_deadline(appeal, reference.policies, calendar)
+        clocks.set_deadline(appeal, reference.policies, calendar)
         tell_assigned(journal, appeal, actor)
     elif appeal.status == "triage":
         start_next(appeal, reference)
@@ -114,7 +109,7 @@ def accept(
         journal.tell(appeal, "appeal.reopened", actor)
     else:
         appeal.status = "assigned"
-        deadlines.recompute(appeal, reference.policies, calendar)
+        clocks.recompute(appeal, reference.policies, calendar)
         tell_assigned(journal, appeal, actor)
     tell_former_owner(journal, appeal, former, status_before, actor, reason=route.get("reason"))
 
@@ -195,7 +190,7 @@ def wake(
 
 def start_next(appeal: Appeal, reference: Reference) -> None:
     """Start the clock of the answer to the message that woke the case."""
-    deadlines.start_waiting(appeal, reference.policies, reference.calendar(appeal.organisation_id))
+    clocks.start_waiting(appeal, reference.policies, reference.calendar(appeal.organisation_id))
 
 
 def class_of(appeal: Appeal) -> dict[str, str | None]:
@@ -230,7 +225,7 @@ def change_urgency(appeal: Appeal, urgency: str, reference: Reference) -> None:
     """Set the urgency; a clock that runs is computed anew from its start."""
     appeal.urgency = urgency
     if appeal.organisation_id is not None and appeal.status != "triage":
-        deadlines.recompute(appeal, reference.policies, reference.calendar(appeal.organisation_id))
+        clocks.recompute(appeal, reference.policies, reference.calendar(appeal.organisation_id))
 
 
 def move(
@@ -357,8 +352,3 @@ def withdraw(appeal: Appeal, journal: Journal, actor: str, *, route: dict[str, A
     appeal.status = "triage"
     appeal.route = route | {"held_by": str(former) if former else None}
     tell_former_owner(journal, appeal, former, status, actor, reason=route.get("reason"))
-
-
-def _suggested(appeal: Appeal) -> UUID | None:
-    suggested = appeal.route.get("suggested_organisation_id")
-    return UUID(suggested) if suggested else None

@@ -2,23 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import get_args
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.classification.types import MessageType
-from shared import clock
+from services.appeals.classification.topics import require_topic
+from services.appeals.classification.types import ANSWERED_TYPES, PLACE, UNANSWERED_TYPES, MessageType
+from services.appeals.lifecycle.assignments import require_organisation
 from shared.http.problems import FieldError, Invalid
-from shared.organisation_status import works
 from shared.tables.appeals import Appeal, Topic, Triage
-from shared.tables.registry import Municipality, Organisation
-
-# From the coarse to the fine.
-PLACE = ("municipality", "settlement", "street", "house")
-ANSWERED_TYPES = frozenset({"complaint", "question", "request", "proposal"})
-UNANSWERED_TYPES = frozenset(get_args(MessageType)) - ANSWERED_TYPES
+from shared.tables.registry import Municipality
 
 Place = dict[str, str | None]
 
@@ -66,27 +59,6 @@ class Wishes:
 def place_of(row: Appeal | Triage) -> Place:
     """The place as a row holds it."""
     return {part: getattr(row, part) for part in PLACE}
-
-
-async def require_organisation(session: AsyncSession, organisation_id: UUID | None) -> None:
-    """Raise `Invalid` naming the field unless the organisation exists and works."""
-    if organisation_id is None:
-        return
-    open_now = await session.scalar(select(works(clock.today())).where(Organisation.id == organisation_id))
-    if open_now is None:
-        raise Invalid.field("/organisation_id", "No such organisation")
-    if not open_now:
-        raise Invalid.field("/organisation_id", "The organisation is closed")
-
-
-async def require_topic(session: AsyncSession, topic_id: UUID | None) -> Topic | None:
-    """The topic; raise `Invalid` naming the field unless it exists."""
-    if topic_id is None:
-        return None
-    topic = await session.get(Topic, topic_id)
-    if topic is None or not topic.active:
-        raise Invalid.field("/topic_id", "No such topic")
-    return topic
 
 
 async def check(session: AsyncSession, wishes: Wishes, *, needs_answer: bool) -> Topic | None:

@@ -9,19 +9,20 @@ from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.classification.classifier_pool import Item, is_machine, judging
-from services.appeals.classification.types import Context, Judgement
+from services.appeals.classification.classifier_pool import Item, judging
+from services.appeals.classification.types import ANSWERED_TYPES, Context, Judgement, is_machine
 from services.appeals.inbound.appeal_matching import Desk, Opening, Taken, key_of
-from services.appeals.inbound.event_consumer import Around, messages_query
+from services.appeals.inbound.thread_context import Around, messages_query
 from services.appeals.lifecycle import assignments, transitions
 from services.appeals.lifecycle.actors import NETWORK, SYSTEM
+from services.appeals.lifecycle.assignments import require_organisation
 from services.appeals.lifecycle.timeline import Journal
 from services.appeals.lifecycle.workflow import Outcome
 from services.appeals.moderation import reviews
-from services.appeals.moderation.corrections import ANSWERED_TYPES, Wishes, check, place_of, require_organisation
+from services.appeals.moderation.corrections import Wishes, check, place_of
 from services.appeals.routing.context import Reference
 from services.appeals.routing.engine import Route
-from services.appeals.sla import deadlines
+from services.appeals.sla import clocks
 from shared import clock
 from shared.api.preconditions import UNSEEN, Seen
 from shared.auth.callers import Caller
@@ -448,7 +449,7 @@ async def open_from_text(
         by_hand = {"reason": _WHY, "rule_id": None, "confidence": 1.0, "topic": route.topic, "why": route.why}
         appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", owner, now
         appeal.route = by_hand if wishes.organisation_id else route.stored()
-        deadlines.set_deadline(appeal, reference.policies, reference.calendar(owner))
+        clocks.set_deadline(appeal, reference.policies, reference.calendar(owner))
     session.add(appeal)
     await session.flush()
     journal = Journal()

@@ -13,7 +13,8 @@ from uuid import UUID
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.moderation.corrections import PLACE, Wishes
+from services.appeals.classification.types import PLACE
+from services.appeals.moderation.corrections import Wishes
 from shared.api.pagination import Paging
 from shared.api.preconditions import Seen, check_version
 from shared.auth.callers import Caller

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.concurrency import run_in_threadpool
 
 from services.appeals.classification.topics import Names
-from services.appeals.moderation.corrections import PLACE
+from services.appeals.classification.types import PLACE
 from shared.clock import REGION_ZONE
 from shared.database.sessions import Database
 from shared.masking import mask

@@ -4,11 +4,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import select
+
 from services.appeals.lifecycle.timeline import Journal
 from services.appeals.lifecycle.transitions import accept
 from services.appeals.lifecycle.workflow import after_answer
 from services.appeals.routing.context import Reference
-from services.appeals.sla import deadlines
+from services.appeals.sla import clocks
+from shared import clock
+from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, Reply
 
 
@@ -64,9 +68,7 @@ def _stop_clock(appeal: Appeal, published_at: datetime, reference: Reference) ->
     if appeal.first_response_at is None:
         appeal.first_response_at = published_at
         if appeal.deadline and appeal.first_response_due_at is not None:
-            appeal.first_response_working_seconds = deadlines.working_seconds(
-                appeal.deadline, calendar, published_at
-            )
+            appeal.first_response_working_seconds = clocks.working_seconds(appeal.deadline, calendar, published_at)
             return published_at <= appeal.first_response_due_at
         return None
     following = (appeal.deadline or {}).get("next")
@@ -77,9 +79,44 @@ def _stop_clock(appeal: Appeal, published_at: datetime, reference: Reference) ->
         **following,
         "answered_at": published_at.isoformat(),
         "on_time": on_time,
-        "working_seconds": deadlines.working_seconds(following, calendar, published_at),
+        "working_seconds": clocks.working_seconds(following, calendar, published_at),
     }
     kept = {name: value for name, value in (appeal.deadline or {}).items() if name != "next"}
     appeal.deadline = {**kept, "earlier": [*kept.get("earlier", []), stopped]}
     appeal.next_response_due_at = None
     return on_time
+
+
+async def _locked(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply] | None:
+    # The case first, then the answer: the order in which everyone locks them.
+    appeal = await session.scalar(
+        select(Appeal)
+        .join(Reply, Reply.appeal_id == Appeal.id)
+        .where(Reply.id == reply_id)
+        .with_for_update(of=Appeal)
+    )
+    if appeal is None:
+        return None
+    reply = await session.scalar(
+        select(Reply).where(Reply.id == reply_id).with_for_update().execution_options(populate_existing=True)
+    )
+    return (appeal, reply) if reply is not None else None
+
+
+def _fail(appeal: Appeal, reply: Reply, failure: dict[str, Any], journal: Journal) -> None:
+    """The reply reached nobody: a person must look, in the appeal's list and by `reply.failed`."""
+    reply.status, reply.failure = "failed", failure
+    told = {name: failure[name] for name in ("code", "message", "at")}
+    appeal.reply_failed = {"reply_id": str(reply.id), **told}
+    appeal.updated_at = clock.now()
+    journal.note(appeal, "reply_failed", reply_id=str(reply.id), failure=failure)
+    journal.tell(
+        appeal,
+        "reply.failed",
+        reply_id=str(reply.id),
+        kind=reply.kind,
+        code=told["code"],
+        reason=told["message"],
+        failed_at=told["at"],
+        failure=failure,
+    )

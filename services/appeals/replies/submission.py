@@ -6,36 +6,23 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, or_, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
-from services.appeals.inbound.event_consumer import messages_query
+from services.appeals.inbound.thread_context import messages_query
 from services.appeals.lifecycle.timeline import Journal
 from services.appeals.lifecycle.workflow import ENDED, allowed_moves
-from services.appeals.replies import published_replies
-from services.appeals.routing.context import Reference
 from shared import clock
-from shared.api.pagination import inline_literal
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, ReplyUnderWay
 from shared.ids import new_id
 from shared.tables.appeals import UNDER_WAY, Appeal, AppealMessage, Reply, TimelineEntry, Triage
-from shared.tables.common import Event
 from shared.tables.ingest import Message, Publication
 
-PUBLICATION_TYPES = (
-    "publication.published",
-    "publication.failed",
-    "publication.delayed",
-    "publication.uncertain",
-)
 # What ingest takes at once; it parts what is longer than the network's own limit.
 MAX_LENGTH = 20_000
-UNAVAILABLE = "ingest_unavailable"
-HELD = "job_held"
-ASKED_AGAIN_AFTER = timedelta(minutes=2)
 # So long the same final text is not sent to the same citizen again, unless the request carries an
 # `Idempotency-Key` of its own; as long as keys are kept.
 SAME_TEXT_REFUSED_FOR = timedelta(hours=24)
@@ -308,174 +295,3 @@ def bare(text: str) -> str:
     """A text without white space: two that differ in nothing else are the same to who reads them."""
     # Networks and the parting of long answers change white space.
     return "".join(text.split())
-
-
-async def note_requested(session: WriteSession, reply_id: UUID, publication: dict[str, Any]) -> None:
-    """Ingest took the request. Its events may have come first: they know better."""
-    reply = await session.scalar(select(Reply).where(Reply.id == reply_id).with_for_update())
-    if reply is None:
-        return
-    reply.publication_id = UUID(str(publication["id"]))
-    if reply.status == "queued":
-        if reply.failure is not None and reply.failure.get("code") == UNAVAILABLE:
-            reply.failure = None
-        if publication.get("status") in {"sending", "uncertain"}:
-            reply.status = publication["status"]
-
-
-async def note_failure(session: WriteSession, reply_id: UUID, code: str, message: str, *, final: bool) -> None:
-    """The request did not get through: shown with the answer; `final` gives up until a person tries again."""
-    found = await _locked(session, reply_id)
-    if found is None or found[1].status not in {"queued", "sending", "uncertain"}:
-        return
-    appeal, reply = found
-    failure = {"code": code, "message": message, "at": clock.now().isoformat(), "will_retry": not final}
-    if not final:
-        reply.failure = failure
-        return
-    journal = Journal()
-    _fail(appeal, reply, failure, journal)
-    await journal.write(session)
-
-
-async def note_held(session: WriteSession, reply_id: UUID) -> None:
-    """The job that asks ingest was given up: the reply is `failed`, and a person may try it again."""
-    message = "Отправка не удалась после нескольких попыток: отправьте ответ снова."
-    await note_failure(session, reply_id, HELD, message, final=True)
-
-
-async def to_ask_again(session: WriteSession) -> int:
-    """Ask once more for answers that ingest has not taken for a while; returns how many."""
-    waiting = list(
-        await session.scalars(
-            select(Reply)
-            .where(
-                Reply.status == inline_literal("queued"),
-                Reply.publication_id.is_(None),
-                Reply.origin == "gospablik",
-                Reply.created_at < func.now() - ASKED_AGAIN_AFTER,
-            )
-            .limit(100)
-        )
-    )
-    for reply in waiting:
-        await _request(session, reply, dedupe_key=f"again:{reply.id}")
-    return len(waiting)
-
-
-async def _locked(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply] | None:
-    # The case first, then the answer: the order in which everyone locks them.
-    appeal = await session.scalar(
-        select(Appeal)
-        .join(Reply, Reply.appeal_id == Appeal.id)
-        .where(Reply.id == reply_id)
-        .with_for_update(of=Appeal)
-    )
-    if appeal is None:
-        return None
-    reply = await session.scalar(
-        select(Reply).where(Reply.id == reply_id).with_for_update().execution_options(populate_existing=True)
-    )
-    return (appeal, reply) if reply is not None else None
-
-
-async def follow_publications(session: WriteSession, events: Sequence[Event]) -> None:
-    """What ingest tells of our answers, in order; doing it again changes nothing."""
-    for event in events:
-        found = await _locked(session, UUID(event.data["reply_id"]))
-        if found is not None:
-            await _follow(session, event, *found)
-
-
-async def _follow(session: WriteSession, event: Event, appeal: Appeal, reply: Reply) -> None:
-    journal = Journal()
-    if reply.status == "published":
-        return
-    reply.publication_id = event.subject_id
-    if event.type == "publication.failed":
-        if reply.status != "failed" or reply.failure != _told(event, will_retry=False):
-            _fail(appeal, reply, _told(event, will_retry=False), journal)
-    elif event.type == "publication.published":
-        await _publish(session, event, appeal, reply, journal)
-    elif reply.status != "failed":
-        # A failed reply is under way again when a person says so: another one may have been begun since.
-        if event.type == "publication.uncertain":
-            reply.status = "uncertain"
-            if event.data.get("failure"):
-                reply.failure = _told(event, will_retry=True)
-        else:
-            reply.status, reply.failure = "queued", _told(event, will_retry=True)
-    await journal.write(session)
-
-
-def _told(event: Event, *, will_retry: bool) -> dict[str, Any]:
-    failure: dict[str, Any] = event.data.get("failure", {})
-    return {
-        "code": failure.get("code"),
-        "message": failure.get("message"),
-        "at": event.occurred_at.isoformat(),
-        "will_retry": will_retry,
-    }
-
-
-async def _publish(session: WriteSession, event: Event, appeal: Appeal, reply: Reply, journal: Journal) -> None:
-    published_at = datetime.fromisoformat(event.data["published_at"])
-    overtaken = reply.status == "failed" and await _overtaken(session, reply)
-    reply.status, reply.url, reply.published_at, reply.failure = (
-        "published",
-        event.data.get("url"),
-        published_at,
-        None,
-    )
-    appeal.updated_at = clock.now()
-    organisations = {appeal.organisation_id} if appeal.organisation_id else set()
-    reference = await Reference.load(session, {appeal.page_id} if appeal.page_id else set(), organisations)
-    # Should our own words have been taken for handwriting before ingest knew them, they count once: as ours.
-    external_ids = event.data.get("external_ids") or [event.data.get("external_id")]
-    taken_twice = list(
-        await session.scalars(
-            select(Reply.id)
-            .join(Message, Message.id == Reply.message_id)
-            .where(
-                Reply.appeal_id == appeal.id,
-                Reply.origin == "network",
-                Message.external_id.in_(external_ids),
-                Message.network == appeal.network,
-            )
-        )
-    )
-    if taken_twice:
-        appeal.reply_failed = None
-        await session.execute(delete(Reply).where(Reply.id.in_(taken_twice)))
-        journal.note(appeal, "reply_recognised", reply_id=str(reply.id))
-        return
-    published_replies.record(
-        appeal, reply, published_at, reference, journal, actor=reply.author, overtaken=overtaken
-    )
-
-
-async def _overtaken(session: AsyncSession, reply: Reply) -> bool:
-    """Whether a later reply was published while this one counted as failed."""
-    later = exists().where(
-        Reply.appeal_id == reply.appeal_id, Reply.status == "published", Reply.created_at > reply.created_at
-    )
-    return bool(await session.scalar(select(later)))
-
-
-def _fail(appeal: Appeal, reply: Reply, failure: dict[str, Any], journal: Journal) -> None:
-    """The reply reached nobody: a person must look, in the appeal's list and by `reply.failed`."""
-    reply.status, reply.failure = "failed", failure
-    told = {name: failure[name] for name in ("code", "message", "at")}
-    appeal.reply_failed = {"reply_id": str(reply.id), **told}
-    appeal.updated_at = clock.now()
-    journal.note(appeal, "reply_failed", reply_id=str(reply.id), failure=failure)
-    journal.tell(
-        appeal,
-        "reply.failed",
-        reply_id=str(reply.id),
-        kind=reply.kind,
-        code=told["code"],
-        reason=told["message"],
-        failed_at=told["at"],
-        failure=failure,
-    )

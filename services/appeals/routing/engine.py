@@ -12,6 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
 
+from services.appeals.classification.locations.settlement_names import place_key
+from services.appeals.classification.types import Judgement
+from services.appeals.lifecycle.route_snapshot import Doubt, Stop, WaitingFor
+
 SendTo = Literal["organisation", "page_owner", "moderators"]
 
 # A topic that is as likely wrong as right sends nothing by itself: a wrong desk costs the citizen working hours
@@ -72,11 +76,6 @@ class Facts:
 
 Key = tuple[UUID | None, str | None, str | None, UUID | None, str | None]
 Shape = tuple[int, int, int, int]
-
-
-def place_key(settlement: str | None) -> str | None:
-    """A settlement's name as rules compare it."""
-    return settlement.strip().casefold().replace("ё", "е") if settlement else None
 
 
 def key_of(rule: Rule) -> Key:
@@ -186,12 +185,6 @@ class RuleBook:
         if rule is None or rule.send_to == "page_owner" or rule.organisation_id == desk:
             return None
         return rule
-
-
-# Why the rules name nobody; why it is not clear that an answer is due; why a case waits for a moderator.
-Stop = Literal["topic_unsure", "by_rule", "unruled", "no_page", "closed"]
-Doubt = Literal["need_unclear", "buryat", "other_region"]
-WaitingFor = Literal[Doubt, Stop, "returned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,3 +462,12 @@ def _kept(facts: Facts, candidates: Sequence[tuple[UUID, float]]) -> dict[str, A
         "confidence": facts.confidence,
         "top3": [[str(topic_id), chance] for topic_id, chance in candidates],
     }
+
+
+def doubt(judgement: Judgement) -> Doubt | None:
+    """Why a person must say whether an answer is due; None where the judgement says so itself."""
+    if judgement.needs_answer != "unsure":
+        return None
+    if judgement.language == "bxr":
+        return "buryat"
+    return "other_region" if judgement.other_region else "need_unclear"

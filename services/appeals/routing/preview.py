@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.classifier_pool import judging
+from services.appeals.classification.topics import require_topic
 from services.appeals.classification.types import Context, Judgement, Kind
-from services.appeals.moderation.corrections import require_topic
 from services.appeals.routing.context import Reference, facts_of
 from services.appeals.routing.engine import Facts, Route, Rule
 from shared.http.problems import Invalid

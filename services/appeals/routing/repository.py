@@ -9,8 +9,8 @@ from sqlalchemy import Text, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.locations.page_locations import place_of_page
-from services.appeals.classification.locations.settlement_names import settlements
-from services.appeals.routing.engine import Body, Names, PageOwner, Router, Rule, RuleBook, place_key
+from services.appeals.classification.locations.settlement_names import place_key, settlements
+from services.appeals.routing.engine import Body, Names, PageOwner, Router, Rule, RuleBook
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.organisation_status import works

@@ -15,10 +15,11 @@ from sqlalchemy import ColumnElement, and_, literal_column, select, tuple_
 from services.appeals import jobs
 from services.appeals.lifecycle import transitions
 from services.appeals.lifecycle.actors import SYSTEM
+from services.appeals.lifecycle.route_snapshot import Doubt
 from services.appeals.lifecycle.timeline import Journal
 from services.appeals.routing import dry_run, repository
 from services.appeals.routing.context import Reference
-from services.appeals.routing.engine import Doubt, Route
+from services.appeals.routing.engine import Route
 from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.tables.appeals import Appeal

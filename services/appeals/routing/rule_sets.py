@@ -245,3 +245,30 @@ def _told(found: Sequence[FieldError]) -> str:
     for fault in found[:5]:
         places.setdefault(fault.detail, []).append(fault.pointer)
     return "; ".join(f"{', '.join(pointers)}: {detail}" for detail, pointers in places.items())
+
+
+async def rules(session: AsyncSession, paging: Paging) -> Sequence[RoutingRule]:
+    """The rules in force, newest first; one more than the page takes."""
+    query = (
+        select(RoutingRule)
+        .join(RuleSet, RuleSet.id == RoutingRule.rule_set_id)
+        .where(RuleSet.status == "active")
+        .order_by(RoutingRule.created_at.desc(), RoutingRule.id.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after((RoutingRule.created_at, RoutingRule.id), (datetime.fromisoformat, UUID))
+    return (await session.scalars(query if after is None else query.where(after))).all()
+
+
+async def add_checked_rule(session: WriteSession, rule: Rule, actor: str) -> RoutingRule:
+    """One more rule, in force at once. Raises `Invalid` naming the field, or `Duplicate`."""
+    if key_of(rule) == (None,) * 5:
+        named = ("topic_id", "municipality", "page_owner_id", "urgency")
+        detail = "Name one at least: what no rule takes goes by the default of the set"
+        raise Invalid(
+            f"A rule without conditions: give {', '.join(named[:-1])} or {named[-1]}. What no rule takes goes by "
+            "the default of the set",
+            errors=[FieldError(pointer=f"/{name}", detail=detail) for name in named],
+        )
+    _, made = await add_rule(session, rule, actor)
+    return made

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from services.appeals.routing.engine import Body, Facts, Key, Router, Rule, RuleBook, key_of, place_key
+from services.appeals.classification.locations.settlement_names import place_key
+from services.appeals.routing.engine import Body, Facts, Key, Router, Rule, RuleBook, key_of
 from services.appeals.routing.repository import Surroundings
 from shared.http.problems import FieldError
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from services.appeals.incidents.service import MAX_AT_ONCE
 from services.appeals.lifecycle.workflow import Status
 from services.appeals.replies.submission import MAX_LENGTH
-from services.appeals.schemas.appeals import Body, Channel, Named, Urgency
+from services.appeals.schemas.common import Body, Channel, Named, Urgency
 from services.appeals.schemas.types import Line, Moment, Text
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
@@ -130,20 +130,3 @@ class IncidentReplyOut(BaseModel):
         description="How many of its replies are in each status", examples=[{"queued": 12, "published": 188}]
     )
     to_come: int = Field(description="Cases that wait and have no reply yet")
-
-
-class AlertOut(BaseModel):
-    """What a moderator must see at once."""
-
-    id: UUID
-    kind: Literal["urgent", "burst", "ping_pong"]
-    why: str = Field(examples=["Срочно: «оборван провод»"])
-    appeal_id: UUID | None
-    appeal_number: int | None
-    appeal_status: Status | None
-    incident_id: UUID | None = Field(description="Of a burst, or the one that the case is in")
-    incident_number: int | None
-    incident_title: str | None
-    created_at: datetime
-    seen_at: datetime | None
-    seen_by: str | None

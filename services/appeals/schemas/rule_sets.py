@@ -7,9 +7,11 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.appeals.classification.types import Kind
-from services.appeals.routing.engine import Rule, SendTo, WaitingFor
+from services.appeals.lifecycle.route_snapshot import WaitingFor
+from services.appeals.routing.engine import Rule, SendTo
 from services.appeals.routing.validation import MAX_RULES
-from services.appeals.schemas.appeals import OKTMO, WAITS, Body, Named, RouteOut, Urgency
+from services.appeals.schemas.common import OKTMO, Body, Named, Urgency
+from services.appeals.schemas.routes import WAITS, RouteOut
 from services.appeals.schemas.types import Line, Moment, Text
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"

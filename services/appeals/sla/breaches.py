@@ -2,15 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_
 
-from services.appeals.lifecycle.timeline import Journal
-from shared import clock
 from shared.api.pagination import inline_literal
-from shared.database.sessions import WriteSession
 from shared.tables.appeals import OPEN_STATUSES, Appeal
-
-BATCH = 500
 
 
 def overdue_at(moment: datetime) -> ColumnElement[bool]:
@@ -26,23 +21,13 @@ def overdue_at(moment: datetime) -> ColumnElement[bool]:
     )
 
 
-async def note_overdue(session: WriteSession) -> int:
-    """Note the next cases that became overdue; returns how many."""
-    late = list(
-        await session.scalars(
-            select(Appeal)
-            .where(overdue_at(clock.now()), Appeal.overdue_noted_at.is_(None))
-            .order_by(Appeal.id)
-            .limit(BATCH)
-            .with_for_update(skip_locked=True)
-        )
-    )
-    journal = Journal()
-    for appeal in late:
-        appeal.overdue_noted_at = clock.now()
-        journal.note(appeal, "overdue", deadline=(appeal.deadline or {}).get("text"))
-        journal.tell(
-            appeal, "appeal.overdue", promised_at=appeal.promised_at.isoformat() if appeal.promised_at else None
-        )
-    await journal.write(session)
-    return len(late)
+def is_overdue(appeal: Appeal, moment: datetime) -> bool:
+    """Whether an answer that is still awaited is late: the first, the next, or a promised final one."""
+    if appeal.status in {"closed", "not_required", "merged", "triage"}:
+        return False
+    first = appeal.first_response_at is None and _passed(appeal.first_response_due_at, moment)
+    return first or _passed(appeal.promised_at, moment) or _passed(appeal.next_response_due_at, moment)
+
+
+def _passed(due: datetime | None, moment: datetime) -> bool:
+    return due is not None and due < moment

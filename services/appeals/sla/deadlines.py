@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import calendars
 from shared.clock import REGION_ZONE
-from shared.tables.appeals import Appeal, SlaPolicy
+from shared.tables.appeals import SlaPolicy
 from shared.tables.registry import Organisation
-from shared.working_time import Portion, WorkingCalendar, add, between
+from shared.working_time import Portion, WorkingCalendar, add
 
 _OFFICE = ((time(9), time(13)), (time(14), time(18)))
 _FROM_WEEKDAY = (
@@ -90,14 +90,6 @@ class Deadline:
     explanation: dict[str, Any]
 
 
-def policy_at(policies: Sequence[SlaPolicy], urgency: str, moment: datetime) -> SlaPolicy:
-    """The policy of this urgency in force at the moment. Raises `LookupError` when there is none."""
-    valid = [policy for policy in policies if policy.urgency == urgency and policy.valid_from <= moment]
-    if not valid:
-        raise LookupError(f"no SLA policy for urgency «{urgency}» at {moment.isoformat()}")
-    return max(valid, key=lambda policy: (policy.valid_from, policy.created_at, policy.id))
-
-
 def clock_start(policy: SlaPolicy, *, received: datetime, written: datetime, assigned: datetime) -> datetime:
     """The moment from which the policy counts."""
     return {"received": received, "written": written, "assigned": assigned}[policy.starts_from]
@@ -134,84 +126,6 @@ def compute(policy: SlaPolicy, calendar: NamedCalendar, start: datetime) -> Dead
         "text": explain(policy.first_response_hours, start, due, portions, calendar.working.zone),
     }
     return Deadline(policy.id, due, resolution, explanation)
-
-
-def set_deadline(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
-    """Give the case its deadlines by the policy in force when it was opened; the owner must be known.
-
-    The start does not move when the owner or the urgency changes: only the calendar and the hours do.
-    """
-    policy = policy_at(policies, appeal.urgency, appeal.opened_at)
-    assigned = appeal.assigned_at or appeal.opened_at
-    start = clock_start(policy, received=appeal.opened_at, written=appeal.written_at, assigned=assigned)
-    deadline = compute(policy, calendar, start)
-    appeal.sla_policy_id = deadline.policy_id
-    appeal.first_response_due_at = deadline.first_response_due_at
-    appeal.resolution_due_at = deadline.resolution_due_at
-    kept = {"next": appeal.deadline["next"]} if appeal.deadline and "next" in appeal.deadline else {}
-    appeal.deadline = {**deadline.explanation, **kept}
-
-
-def set_next_deadline(
-    appeal: Appeal,
-    policies: Sequence[SlaPolicy],
-    calendar: NamedCalendar,
-    *,
-    message_id: UUID | None,
-    received: datetime,
-    written: datetime,
-) -> None:
-    """Start the clock of the answer to a message that reopened the case; facts of the first one stay."""
-    policy = policy_at(policies, appeal.urgency, received)
-    start = clock_start(policy, received=received, written=written, assigned=received)
-    deadline = compute(policy, calendar, start)
-    appeal.next_response_due_at = deadline.first_response_due_at
-    appeal.resolution_due_at = deadline.resolution_due_at
-    following = {
-        **deadline.explanation,
-        "message_id": str(message_id) if message_id else None,
-        "written_at": written.isoformat(),
-        "received_at": received.isoformat(),
-    }
-    appeal.deadline = {**(appeal.deadline or {}), "next": following}
-
-
-def recompute(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
-    """Lay the clock that still runs over another calendar or urgency; stopped clocks stay as they were."""
-    if appeal.first_response_at is None:
-        set_deadline(appeal, policies, calendar)
-    elif appeal.next_response_due_at is not None:
-        start_waiting(appeal, policies, calendar)
-
-
-def start_waiting(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
-    """Start, or lay anew, the clock of the message that `deadline["next"]` names as waiting for an answer."""
-    following = (appeal.deadline or {})["next"]
-    set_next_deadline(
-        appeal,
-        policies,
-        calendar,
-        message_id=UUID(following["message_id"]) if following["message_id"] else None,
-        received=datetime.fromisoformat(following["received_at"]),
-        written=datetime.fromisoformat(following["written_at"]),
-    )
-
-
-def working_seconds(explanation: dict[str, Any], calendar: NamedCalendar, end: datetime) -> int:
-    """Working time from the start of an explained clock to `end`, in seconds; 0 when it ended before it began."""
-    return int(between(calendar.working, datetime.fromisoformat(explanation["start"]), end).total_seconds())
-
-
-def is_overdue(appeal: Appeal, moment: datetime) -> bool:
-    """Whether an answer that is still awaited is late: the first, the next, or a promised final one."""
-    if appeal.status in {"closed", "not_required", "merged", "triage"}:
-        return False
-    first = appeal.first_response_at is None and _passed(appeal.first_response_due_at, moment)
-    return first or _passed(appeal.promised_at, moment) or _passed(appeal.next_response_due_at, moment)
-
-
-def _passed(due: datetime | None, moment: datetime) -> bool:
-    return due is not None and due < moment
 
 
 def explain(hours: float, start: datetime, due: datetime, portions: Sequence[Portion], zone: ZoneInfo) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from services.appeals.classification.types import Judgement
 from services.appeals.inbound.appeal_matching import Desk, Opening, Taken
-from services.appeals.inbound.event_consumer import messages_query
+from services.appeals.inbound.thread_context import messages_query
 from services.appeals.lifecycle.timeline import Journal
 from services.appeals.routing.context import Reference
 from shared.database.sessions import Database

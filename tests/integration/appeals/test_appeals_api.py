@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.appeals.sla.breaches import note_overdue
+from services.appeals.lifecycle.breach_recording import note_overdue
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.test_appeal_matching import QUESTION
 

@@ -8,11 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals import jobs, worker
-from services.appeals.lifecycle import appeal_queries
+from services.appeals import jobs
+from services.appeals.lifecycle import appeal_queries, breach_recording
 from services.appeals.lifecycle.appeal_queries import Filter
-from services.appeals.replies import submission
-from services.appeals.sla import breaches
+from services.appeals.replies import publication_requests
 from services.webhooks.event_catalogue.catalogue import body_of_event
 from shared.tables.common import Event
 from tests.conftest import TestDatabase
@@ -108,7 +107,7 @@ async def test_late_interim_reply_does_not_take_back_the_final_one(world: World)
 
 async def note_overdue(world: World) -> int:
     async with world.appeals.service.database.write() as session:
-        return await breaches.note_overdue(session)
+        return await breach_recording.note_overdue(session)
 
 
 async def test_each_broken_promise_is_noted_once(world: World) -> None:
@@ -143,7 +142,7 @@ async def test_reply_whose_job_was_given_up_can_be_sent_again(world: World, agai
         await fails(world, reply)
         assert (await send(world, path)).status_code == 202
     async with world.appeals.service.database.write() as session:
-        await submission.note_held(session, UUID(reply["id"]))
+        await publication_requests.note_held(session, UUID(reply["id"]))
     case = await world.only()
     (shown,) = case["replies"]
     assert (shown["status"], shown["failure"]["code"]) == ("failed", "job_held")
@@ -163,7 +162,7 @@ async def test_reply_whose_job_is_held_does_not_stay_queued(
     async def broken(*_: Any, **__: Any) -> None:
         raise ValueError("a fault of ours")
 
-    monkeypatch.setattr(worker, "_ask", broken)
+    monkeypatch.setattr(publication_requests, "_ask", broken)
     monkeypatch.setattr(jobs.jobs, "max_attempts", 1)
     ingest = await database.connect("ingest")
     try:
@@ -190,5 +189,5 @@ async def test_reply_whose_job_is_held_does_not_stay_queued(
 async def test_held_job_of_an_unknown_reply_tells_nobody(world: World) -> None:
     await world.writes(QUESTION)
     async with world.appeals.service.database.write() as session:
-        await submission.note_held(session, UUID(int=7))
+        await publication_requests.note_held(session, UUID(int=7))
     assert await world.events("reply.failed") == []

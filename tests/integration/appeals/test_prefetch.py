@@ -3,7 +3,7 @@
 import pytest
 
 from services.appeals.classification.classifier_pool import Item, judging
-from services.appeals.inbound import event_consumer, prefetch
+from services.appeals.inbound import prefetch, thread_context
 from shared.database.sessions import Database
 from shared.events.consumer import BATCH
 from shared.events.relay import number_committed
@@ -29,9 +29,9 @@ async def test_what_is_judged_ahead_is_what_is_asked_for(world: World, monkeypat
         reached = await prefetch.read_on(database, 0)
         assert await prefetch.read_on(database, reached) == reached
         async with database.read() as session:
-            query = event_consumer.messages_query().where(Message.id.in_(written[BATCH:]))
+            query = thread_context.messages_query().where(Message.id.in_(written[BATCH:]))
             messages = list(await session.scalars(query))
-            around = await event_consumer.Around.load(session, messages)
+            around = await thread_context.Around.load(session, messages)
             asked = {around.item(message) for message in messages}
     finally:
         await database.close()

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from services.appeals.classification import store
-from services.appeals.classification.classifier_pool import is_machine
+from services.appeals.classification.types import is_machine
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.reply_helpers import send
 from tests.integration.appeals.test_appeal_matching import QUESTION

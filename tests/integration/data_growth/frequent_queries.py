@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from services.appeals.lifecycle import alerts, appeal_queries
-from services.appeals.replies import submission
-from services.appeals.sla import breaches
+from services.appeals.lifecycle import alerts, appeal_queries, breach_recording
+from services.appeals.replies.publication_requests import to_ask_again
 from services.ingest.intake import message_queries, quarantine
 from services.ingest.publishing import publication_requests
 from services.webhooks.deliveries import deliveries
@@ -111,14 +110,14 @@ HOT = [
     Hot(
         "the schedule note-overdue",
         "appeals",
-        lambda session, _: breaches.note_overdue(session),
+        lambda session, _: breach_recording.note_overdue(session),
         frozenset(_OPEN),
         AWAITED,
     ),
     Hot(
         "the schedule ask-again",
         "appeals",
-        lambda session, _: submission.to_ask_again(session),
+        lambda session, _: to_ask_again(session),
         frozenset({"ix_replies_waiting"}),
     ),
     _alerts("all", "ix_alerts_created_at"),

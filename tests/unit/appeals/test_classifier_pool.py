@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from services.appeals.classification import classifier_pool as judging_module
+from services.appeals.classification import types
 from services.appeals.classification.classifier_pool import Item, Judged, Judging, ReadingAwayError, portions
 from services.appeals.classification.model.message_classifier import Understanding
 from services.appeals.classification.text.text_limits import READ
@@ -135,7 +136,7 @@ async def test_a_text_that_cannot_be_read_goes_to_a_person_and_the_next_citizens
     assert before.by == after.by == Understanding.load().name
     assert (unread.judgement.needs_answer, unread.by) == ("unsure", judging_module.UNREAD)
     assert unread.judgement.why == f"Текст не удалось прочитать ({len(text)} знаков): читает человек"
-    assert judging_module.is_machine(unread.by)
+    assert types.is_machine(unread.by)
 
 
 async def test_who_waits_beside_a_deadly_text_is_judged(hostile: Judging) -> None:

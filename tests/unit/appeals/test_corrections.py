@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.appeals.moderation.corrections import PLACE, Place, Wishes
+from services.appeals.classification.types import PLACE
+from services.appeals.moderation.corrections import Place, Wishes
 from shared.http.problems import Invalid
 
 KNOWN: Place = {"municipality": "81628000", "settlement": "Кабанск", "street": "улица Ленина", "house": "7"}

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.appeals.sla import deadlines
-from services.appeals.sla.deadlines import BUILT_IN, NamedCalendar, compute, is_overdue, policy_at
+from services.appeals.sla import clocks
+from services.appeals.sla.breaches import is_overdue
+from services.appeals.sla.deadlines import BUILT_IN, NamedCalendar, compute
+from services.appeals.sla.policies import policy_at
 from shared.tables.appeals import Appeal, SlaPolicy
 from shared.working_time import DayException, WorkingCalendar, add, between
 
@@ -143,19 +145,19 @@ def case(**values: Any) -> Appeal:
 )
 def test_the_clock_starts_where_the_policy_says(starts_from: str, due: str) -> None:
     appeal = case()
-    deadlines.set_deadline(appeal, [policy(5, starts_from=starts_from)], CALENDAR)
+    clocks.set_deadline(appeal, [policy(5, starts_from=starts_from)], CALENDAR)
     assert appeal.first_response_due_at == local(due)
     assert appeal.resolution_due_at is not None
 
 
 def test_another_owner_changes_the_calendar_and_not_the_start() -> None:
     appeal = case()
-    deadlines.set_deadline(appeal, [policy(9)], CALENDAR)
+    clocks.set_deadline(appeal, [policy(9)], CALENDAR)
     assert appeal.first_response_due_at == local("03-05 11:00")
     round_the_clock = NamedCalendar(
         None, "Круглосуточно", WorkingCalendar(ZONE, dict.fromkeys(range(1, 8), ((time(0), time(23, 59)),)))
     )
-    deadlines.recompute(appeal, [policy(9)], round_the_clock)
+    clocks.recompute(appeal, [policy(9)], round_the_clock)
     assert appeal.first_response_due_at == local("03-04 19:00")
 
 

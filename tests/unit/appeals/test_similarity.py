@@ -6,15 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals.incidents.similarity import (
-    ENOUGH,
-    Likeness,
-    compare,
-    in_words,
-    same_words,
-    squeezed,
-    telling_words,
-)
+from services.appeals.incidents.similarity import ENOUGH, Likeness, compare, same_words, squeezed, telling_words
+from shared.russian import in_words
 
 NOON = datetime(2026, 3, 4, 4, tzinfo=UTC)
 LIGHT, ROADS, ENERGY = UUID(int=1), UUID(int=2), UUID(int=3)

@@ -14,8 +14,9 @@ from services.appeals.lifecycle import assignments, timeline
 from services.appeals.lifecycle.appeal_queries import Found, _found
 from services.appeals.lifecycle.workflow import allowed_moves
 from services.appeals.replies import submission
-from services.appeals.schemas import appeals
-from services.appeals.sla import deadlines
+from services.appeals.schemas import appeals, common, replies
+from services.appeals.schemas.routes import RouteOut
+from services.appeals.sla import breaches
 from shared import clock, security_log
 from shared.auth.callers import Caller
 from shared.http.problems import NotFound
@@ -89,12 +90,12 @@ def _hand(row: Hand, giving: str | None, getting: str | None) -> appeals.HandOut
     )
 
 
-def reply(row: Any) -> appeals.ReplyOut:
+def reply(row: Any) -> replies.ReplyOut:
     """An answer as it crosses the wire."""
-    return appeals.ReplyOut(**{name: getattr(row, name) for name in appeals.ReplyOut.model_fields})
+    return replies.ReplyOut(**{name: getattr(row, name) for name in replies.ReplyOut.model_fields})
 
 
-def present(row: Found, caller: Caller, route: appeals.RouteOut) -> appeals.AppealSummary:
+def present(row: Found, caller: Caller, route: RouteOut) -> appeals.AppealSummary:
     """A case with its route, and with the moves that this caller may make."""
     appeal, organisation, topic, group_id, group, municipality = row
     same = (
@@ -108,8 +109,8 @@ def present(row: Found, caller: Caller, route: appeals.RouteOut) -> appeals.Appe
         organisation=_named(appeal.organisation_id, organisation),
         topic=topics.topic_named(appeal.topic_id, topic or "", group_id, group) if appeal.topic_id else None,
         place=topics.place(appeal.municipality, municipality, appeal.settlement, appeal.street, appeal.house),
-        channel=appeals.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
-        overdue=deadlines.is_overdue(appeal, clock.now()),
+        channel=common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
+        overdue=breaches.is_overdue(appeal, clock.now()),
         waiting_for=appeal.route.get("waiting_for") if appeal.status == "triage" else None,
         route=route,
         allowed_moves=allowed_moves(appeal.status, caller.role, returns=appeal.returns),
@@ -129,5 +130,5 @@ async def listed(
     return found
 
 
-def _named(found: UUID | None, name: str | None) -> appeals.Named | None:
-    return appeals.Named(id=found, name=name or "") if found is not None else None
+def _named(found: UUID | None, name: str | None) -> common.Named | None:
+    return common.Named(id=found, name=name or "") if found is not None else None

@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.api.presenters import routes
 from services.appeals.classification.classification_queries import Found
 from services.appeals.classification.topics import Names
-from services.appeals.moderation.corrections import PLACE
+from services.appeals.classification.types import PLACE
 from services.appeals.moderation.decisions import Decided
 from services.appeals.moderation.reviews import QUESTIONS, Snapshot
-from services.appeals.schemas import appeals
+from services.appeals.schemas import classifications, common
+from services.appeals.schemas.reviews import Agreement, ReviewOut, Verdict
 from shared.masking import mask
 from shared.tables.appeals import Review, Triage
 from shared.tables.registry import Organisation
@@ -24,7 +25,7 @@ _SAME = (
 )  # fmt: skip
 
 
-async def judgements(session: AsyncSession, rows: Sequence[Triage]) -> list[appeals.TriageOut]:
+async def judgements(session: AsyncSession, rows: Sequence[Triage]) -> list[classifications.TriageOut]:
     """Judgements in their order."""
     topics = {row.topic_id for row in rows if row.topic_id}
     topics |= {UUID(one["topic_id"]) for row in rows for one in row.top3}
@@ -32,26 +33,28 @@ async def judgements(session: AsyncSession, rows: Sequence[Triage]) -> list[appe
     return [_judgement(row, names) for row in rows]
 
 
-def _judgement(row: Triage, names: Names) -> appeals.TriageOut:
+def _judgement(row: Triage, names: Names) -> classifications.TriageOut:
     likely = ((names.topics.get(UUID(one["topic_id"])), one["confidence"]) for one in row.top3)
-    return appeals.TriageOut(
+    return classifications.TriageOut(
         **{name: getattr(row, name) for name in _SAME},
         topic=names.topics.get(row.topic_id) if row.topic_id else None,
-        top3=[appeals.Likely(topic=topic, confidence=chance) for topic, chance in likely if topic is not None],
+        top3=[
+            classifications.Likely(topic=topic, confidence=chance) for topic, chance in likely if topic is not None
+        ],
         place=names.place(row.municipality, row.settlement, row.street, row.house),
     )
 
 
-async def decision(session: AsyncSession, decided: Decided) -> appeals.Decision:
+async def decision(session: AsyncSession, decided: Decided) -> classifications.Decision:
     """What a decision led to."""
     appeal, suggested = decided.appeal, decided.suggested
     wanted = {appeal.organisation_id if appeal else None, suggested.organisation_id if suggested else None} - {
         None
     }
     rows = await session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(wanted)))
-    organisations = {row.id: appeals.Named(id=row.id, name=row.name) for row in rows}
+    organisations = {row.id: common.Named(id=row.id, name=row.name) for row in rows}
     (triage,) = await judgements(session, [decided.judged])
-    return appeals.Decision(
+    return classifications.Decision(
         message_id=decided.judged.message_id,
         triage=triage,
         agreement=_agreement(decided.review),
@@ -62,7 +65,7 @@ async def decision(session: AsyncSession, decided: Decided) -> appeals.Decision:
         waiting_for=appeal.route.get("waiting_for") if appeal and appeal.status == "triage" else None,
         route=await routes.shown(session, appeal.route) if appeal else None,
         rerouted=decided.rerouted,
-        suggested=appeals.OtherOwner(
+        suggested=classifications.OtherOwner(
             organisation=organisations[suggested.organisation_id], reason=suggested.reason
         )
         if suggested and suggested.organisation_id
@@ -70,14 +73,14 @@ async def decision(session: AsyncSession, decided: Decided) -> appeals.Decision:
     )
 
 
-async def reviews(session: AsyncSession, rows: Sequence[Review]) -> list[appeals.ReviewOut]:
+async def reviews(session: AsyncSession, rows: Sequence[Review]) -> list[ReviewOut]:
     """Reviews in their order."""
     kept = [side for row in rows for side in (row.judged, row.decided)]
     topics = {UUID(side["topic_id"]) for side in kept if side.get("topic_id")}
     places = {place["municipality"] for side in kept if (place := _place(side))["municipality"]}
     names = await Names.load(session, topics, places)
     return [
-        appeals.ReviewOut(
+        ReviewOut(
             message_id=row.message_id,
             judged_by=row.judged_by,
             judged=_verdict(row.judged, names),
@@ -92,8 +95,8 @@ async def reviews(session: AsyncSession, rows: Sequence[Review]) -> list[appeals
     ]
 
 
-def _agreement(row: Review) -> appeals.Agreement:
-    return appeals.Agreement(**{question: getattr(row, f"agrees_{question}") for question in QUESTIONS})
+def _agreement(row: Review) -> Agreement:
+    return Agreement(**{question: getattr(row, f"agrees_{question}") for question in QUESTIONS})
 
 
 def _place(side: Snapshot) -> dict[str, Any]:
@@ -101,24 +104,24 @@ def _place(side: Snapshot) -> dict[str, Any]:
     return {part: (side.get("place") or side).get(part) for part in PLACE}
 
 
-def _verdict(side: Snapshot, names: Names) -> appeals.Verdict:
-    return appeals.Verdict(
+def _verdict(side: Snapshot, names: Names) -> Verdict:
+    return Verdict(
         **{name: side.get(name) for name in ("needs_answer", "type", "urgency", "organisation_id")},
         topic=names.topics.get(UUID(side["topic_id"])) if side.get("topic_id") else None,
         place=names.place(*(_place(side)[part] for part in PLACE)),
     )
 
 
-async def present(session: AsyncSession, rows: Sequence[Found]) -> list[appeals.JudgedOut]:
+async def present(session: AsyncSession, rows: Sequence[Found]) -> list[classifications.JudgedOut]:
     """Judgements as the list shows them, personal data masked in words and where they are quoted."""
     shown = await judgements(session, [row.Triage for row in rows])
     return [
-        appeals.JudgedOut(
+        classifications.JudgedOut(
             message_id=row.Triage.message_id,
             network=row.network,
             kind=row.kind,
             page_id=row.page_id,
-            organisation=appeals.Named(id=row.organisation_id, name=row.organisation),
+            organisation=common.Named(id=row.organisation_id, name=row.organisation),
             url=row.url,
             text=mask(row.text),
             written_at=row.written_at,

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.schemas import appeals
+from services.appeals.schemas import routes
 from shared.masking import mask
 from shared.tables.registry import Organisation
 
@@ -23,21 +23,21 @@ async def names(session: AsyncSession, kept: Iterable[Kept]) -> dict[UUID, str]:
     return {row.id: row.name for row in rows}
 
 
-def present(route: Kept, named: Mapping[UUID, str]) -> appeals.RouteOut:
+def present(route: Kept, named: Mapping[UUID, str]) -> routes.RouteOut:
     """A route with those names."""
     suggestions = [
         found | {"organisation": {"id": found["organisation_id"], "name": named[UUID(found["organisation_id"])]}}
         for found in route.get("suggestions", ())
     ]
-    return appeals.RouteOut.model_validate({**route, "suggestions": suggestions})
+    return routes.RouteOut.model_validate({**route, "suggestions": suggestions})
 
 
-async def shown(session: AsyncSession, route: Kept) -> appeals.RouteOut:
+async def shown(session: AsyncSession, route: Kept) -> routes.RouteOut:
     """One route."""
     return present(route, await names(session, [route]))
 
 
-def masked(route: appeals.RouteOut) -> appeals.RouteOut:
+def masked(route: routes.RouteOut) -> routes.RouteOut:
     """A route as lists show it: what quotes a citizen, and what people wrote, without personal data."""
     words = ["why", "return_reason"]
     if route.rule_set is None:

@@ -7,13 +7,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.api.presenters import routes
-from services.appeals.classification.store import doubt
 from services.appeals.routing import rule_sets
 from services.appeals.routing.dry_run import Outcome
-from services.appeals.routing.engine import Router, RuleBook
+from services.appeals.routing.engine import Router, RuleBook, doubt
 from services.appeals.routing.preview import Result
 from services.appeals.routing.repository import Surroundings, named_in
-from services.appeals.schemas.appeals import Named
+from services.appeals.schemas.common import Named
 from services.appeals.schemas.rule_sets import (
     Changes,
     DefaultOut,

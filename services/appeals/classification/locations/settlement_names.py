@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-from services.appeals.routing.engine import place_key
+
+def place_key(settlement: str | None) -> str | None:
+    """A settlement's name as rules compare it."""
+    return settlement.strip().casefold().replace("ё", "е") if settlement else None
+
 
 _DATA = "services.appeals.classification.locations"
 

@@ -1,0 +1,23 @@
+"""Callers with their rights, and the errors, that several route modules declare."""
+
+from typing import Annotated
+
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
+from shared.http.problems import BadRequest, Conflict, Forbidden, Invalid, Unauthenticated
+
+Reader = Annotated[Caller, allowed(Right.APPEALS_READ)]
+Worker = Annotated[Caller, allowed(Right.APPEALS_WORK)]
+Moderator = Annotated[Caller, allowed(Right.APPEALS_TRIAGE)]
+READ = (Unauthenticated, Forbidden, Invalid)
+WRITE = (BadRequest, Unauthenticated, Forbidden, Invalid, Conflict)
+
+
+Answerer = Annotated[Caller, allowed(Right.APPEALS_ANSWER)]
+
+
+Understander = Annotated[Caller, allowed(Right.UNDERSTANDING_READ)]
+
+
+Anyone = Annotated[Caller, allowed(Right.REGISTRY_READ)]
+Keeper = Annotated[Caller, allowed(Right.RULES_MANAGE)]

@@ -1,0 +1,82 @@
+"""Incidents, their members and replies as they cross the wire."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from fastapi import Response
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.incidents import incident_queries
+from services.appeals.incidents.bulk_reply import _to_come
+from services.appeals.schemas.common import Channel, Named
+from services.appeals.schemas.incidents import CaseOut, IncidentOut, IncidentReplyOut
+from shared.api.preconditions import set_etag
+from shared.auth.callers import Caller
+from shared.masking import mask
+from shared.tables.appeals import Appeal, IncidentReply, Reply
+
+
+async def _now(session: Any, caller: Any, incident_id: UUID, response: Response) -> IncidentOut:
+    found = _present(await incident_queries.one(session, caller, incident_id))
+    set_etag(response, found.version)
+    return found
+
+
+def _present(row: incident_queries.Found) -> IncidentOut:
+    incident, organisation, topic, seen, first, last = row
+    same = (
+        "id", "number", "version", "origin", "title", "fault", "municipality", "settlement", "street", "urgency",
+        "opened_at", "opened_by", "closed_at",
+    )  # fmt: skip
+    return IncidentOut(
+        **{name: getattr(incident, name) for name in same},
+        organisation=_named(incident.organisation_id, organisation),
+        topic=_named(incident.topic_id, topic),
+        members=seen,
+        first_at=first,
+        last_at=last,
+    )
+
+
+def _case(case: Appeal, organisation: str | None, topic: str | None) -> dict[str, Any]:
+    same = ("number", "status", "urgency", "written_at", "opened_at", "first_response_at")
+    return CaseOut(
+        appeal_id=case.id,
+        **{name: getattr(case, name) for name in same},
+        text=mask(case.text),
+        organisation=_named(case.organisation_id, organisation),
+        topic=_named(case.topic_id, topic),
+        channel=Channel(network=case.network, page_id=case.page_id, url=case.url),
+    ).model_dump()
+
+
+def _named(found: UUID | None, name: str | None) -> Named | None:
+    return Named(id=found, name=name or "") if found is not None else None
+
+
+async def present(session: AsyncSession, caller: Caller, rows: Sequence[IncidentReply]) -> list[IncidentReplyOut]:
+    """Answers with how far each has come, as far as the caller sees its cases."""
+    ids = [row.id for row in rows]
+    by_status: dict[UUID, dict[str, int]] = {found: {} for found in ids}
+    counted = await session.execute(
+        select(Reply.incident_reply_id, Reply.status, func.count())
+        .join(Appeal, Appeal.id == Reply.appeal_id)
+        .where(Reply.incident_reply_id.in_(ids), caller.scope(Appeal.organisation_id))
+        .group_by(Reply.incident_reply_id, Reply.status)
+    )
+    for reply_id, status, count in counted:
+        if reply_id is not None:
+            by_status[reply_id][status] = count
+    return [
+        IncidentReplyOut(
+            **{name: getattr(row, name) for name in _SAME},
+            by_status=by_status[row.id],
+            to_come=await _to_come(session, caller, row),
+        )
+        for row in rows
+    ]
+
+
+_SAME = ("id", "kind", "text", "promised_at", "author", "organisation_id", "also_later", "created_at")

@@ -1,0 +1,22 @@
+"""The stored route of an appeal: why it is where it is, and why it waits."""
+
+from typing import Literal
+from uuid import UUID
+
+from shared.tables.appeals import Appeal
+
+# Why the rules name nobody; why it is not clear that an answer is due; why a case waits for a moderator.
+Stop = Literal["topic_unsure", "by_rule", "unruled", "no_page", "closed"]
+Doubt = Literal["need_unclear", "buryat", "other_region"]
+WaitingFor = Literal[Doubt, Stop, "returned"]
+
+
+def gave_back(appeal: Appeal) -> UUID | None:
+    """Who gave the case back, if it waits for a person's decision because of that."""
+    returned_by = appeal.route.get("returned_by")
+    return UUID(returned_by) if returned_by and appeal.organisation_id is None else None
+
+
+def _suggested(appeal: Appeal) -> UUID | None:
+    suggested = appeal.route.get("suggested_organisation_id")
+    return UUID(suggested) if suggested else None

@@ -1,0 +1,69 @@
+"""Replies as they cross the wire."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from services.appeals.replies.submission import MAX_LENGTH
+from services.appeals.schemas.common import Body
+from services.appeals.schemas.types import Moment, Text
+
+
+class ReplyFailed(BaseModel):
+    """The reply that failed last."""
+
+    reply_id: UUID = Field(description="`POST /appeals/{id}/replies/{reply_id}/retry` tries it again")
+    code: str | None = Field(examples=["vk:15"])
+    message: str | None = Field(examples=["Сеть не дала доступа."])
+    at: datetime
+
+
+class ReplyOut(BaseModel):
+    """An answer and how far it has come."""
+
+    id: UUID
+    origin: Literal["gospablik", "network"] = Field(description="`network`: staff wrote it by hand there")
+    kind: Literal["final", "interim"]
+    text: str
+    status: Literal["draft", "on_approval", "queued", "sending", "uncertain", "published", "failed"]
+    author: str
+    promised_at: datetime | None
+    in_reply_to: UUID | None = Field(
+        description="The citizen's message that it answers, chosen when the reply is made; null for one by hand "
+        "to nobody in particular"
+    )
+    publication_id: UUID | None
+    url: str | None
+    published_at: datetime | None
+    failure: dict[str, Any] | None = Field(
+        examples=[
+            {"code": "15", "message": "Access denied", "at": "2026-03-02T10:00:00+08:00", "will_retry": False}
+        ]
+    )
+    created_at: datetime
+
+
+class ReplyIn(Body):
+    """An answer to the citizen."""
+
+    text: Annotated[Text, Field(max_length=MAX_LENGTH)] = Field(
+        examples=["Ямочный ремонт начнётся в понедельник."]
+    )
+    kind: Literal["final", "interim"] = "final"
+    promised_at: Moment | None = Field(default=None, description="With `interim`: when the final answer will come")
+    message_id: UUID | None = Field(
+        default=None,
+        description="Which message to answer; by default the latest that asks. Later messages do not change it",
+    )
+
+
+class RetryIn(Body):
+    """How a failed answer is tried again."""
+
+    text: Annotated[Text, Field(max_length=MAX_LENGTH)] | None = Field(
+        default=None,
+        description="The whole answer, corrected; the same words when left out",
+        examples=["Ямочный ремонт начнётся во вторник."],
+    )

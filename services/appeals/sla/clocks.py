@@ -1,0 +1,92 @@
+"""The clocks of an appeal: deadlines set, moved and stopped."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.appeals.sla.deadlines import NamedCalendar, clock_start, compute
+from services.appeals.sla.policies import policy_at
+from shared.tables.appeals import Appeal, SlaPolicy
+from shared.working_time import between
+
+
+def set_deadline(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
+    """Give the case its deadlines by the policy in force when it was opened; the owner must be known.
+
+    The start does not move when the owner or the urgency changes: only the calendar and the hours do.
+    """
+    policy = policy_at(policies, appeal.urgency, appeal.opened_at)
+    assigned = appeal.assigned_at or appeal.opened_at
+    start = clock_start(policy, received=appeal.opened_at, written=appeal.written_at, assigned=assigned)
+    deadline = compute(policy, calendar, start)
+    appeal.sla_policy_id = deadline.policy_id
+    appeal.first_response_due_at = deadline.first_response_due_at
+    appeal.resolution_due_at = deadline.resolution_due_at
+    kept = {"next": appeal.deadline["next"]} if appeal.deadline and "next" in appeal.deadline else {}
+    appeal.deadline = {**deadline.explanation, **kept}
+
+
+def set_next_deadline(
+    appeal: Appeal,
+    policies: Sequence[SlaPolicy],
+    calendar: NamedCalendar,
+    *,
+    message_id: UUID | None,
+    received: datetime,
+    written: datetime,
+) -> None:
+    """Start the clock of the answer to a message that reopened the case; facts of the first one stay."""
+    policy = policy_at(policies, appeal.urgency, received)
+    start = clock_start(policy, received=received, written=written, assigned=received)
+    deadline = compute(policy, calendar, start)
+    appeal.next_response_due_at = deadline.first_response_due_at
+    appeal.resolution_due_at = deadline.resolution_due_at
+    following = {
+        **deadline.explanation,
+        "message_id": str(message_id) if message_id else None,
+        "written_at": written.isoformat(),
+        "received_at": received.isoformat(),
+    }
+    appeal.deadline = {**(appeal.deadline or {}), "next": following}
+
+
+def recompute(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
+    """Lay the clock that still runs over another calendar or urgency; stopped clocks stay as they were."""
+    if appeal.first_response_at is None:
+        set_deadline(appeal, policies, calendar)
+    elif appeal.next_response_due_at is not None:
+        start_waiting(appeal, policies, calendar)
+
+
+def start_waiting(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
+    """Start, or lay anew, the clock of the message that `deadline["next"]` names as waiting for an answer."""
+    following = (appeal.deadline or {})["next"]
+    set_next_deadline(
+        appeal,
+        policies,
+        calendar,
+        message_id=UUID(following["message_id"]) if following["message_id"] else None,
+        received=datetime.fromisoformat(following["received_at"]),
+        written=datetime.fromisoformat(following["written_at"]),
+    )
+
+
+def working_seconds(explanation: dict[str, Any], calendar: NamedCalendar, end: datetime) -> int:
+    """Working time from the start of an explained clock to `end`, in seconds; 0 when it ended before it began."""
+    return int(between(calendar.working, datetime.fromisoformat(explanation["start"]), end).total_seconds())
+
+
+def is_waiting(appeal: Appeal) -> bool:
+    """Whether the citizen still waits for an answer."""
+    return (
+        appeal.first_response_at is None or appeal.next_response_due_at is not None or appeal.status == "interim"
+    )
+
+
+def waiting_since(appeal: Appeal) -> datetime:
+    """When the words that wait for an answer were written: an older remark cannot be the answer to them."""
+    following = (appeal.deadline or {}).get("next")
+    if following is not None and appeal.first_response_at is not None:
+        return datetime.fromisoformat(following["written_at"])
+    return appeal.written_at
