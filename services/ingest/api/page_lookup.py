@@ -6,8 +6,7 @@ from fastapi import APIRouter
 
 from services.ingest.page_lookup import address_resolution, profiles
 from services.ingest.page_lookup.lookup_clients import DeskDep
-from services.ingest.schemas.page_lookup import DescribedPages, PagesToDescribe
-from services.ingest.schemas.resolving import AddressToResolve, Resolution
+from services.ingest.schemas.page_lookup import AddressToResolve, DescribedPages, PagesToDescribe, Resolution
 from shared.auth.callers import ServiceCaller, internal_caller
 from shared.service import ServiceDep
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from services.ingest.api.common import ONE, READING
 from services.ingest.intake import quarantine
-from services.ingest.schemas.messages import SetAsideDetail, SetAsideOut, SetAsideRead
+from services.ingest.schemas.quarantine import SetAsideDetail, SetAsideOut, SetAsideRead
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right

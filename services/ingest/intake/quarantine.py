@@ -14,7 +14,7 @@ from services.ingest.intake.store import DATA_ERRORS, of_the_data
 from services.ingest.networks.ok import ok_payloads as ok
 from services.ingest.networks.port import Incoming, PageRef, Parsed
 from services.ingest.networks.vk import vk_push as vk
-from services.ingest.schemas.messages import SetAsideDetail, SetAsideOut, SetAsideRead
+from services.ingest.schemas.quarantine import SetAsideDetail, SetAsideOut, SetAsideRead
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiolimiter import AsyncLimiter
+from prometheus_client import Counter, Histogram
 
 from services.ingest.networks.port import Accounts, Credential, TokenState
 
@@ -208,3 +209,13 @@ async def tell(
             longest=effect.longest,
             method=failure.method,
         )
+
+
+CALLS = Counter("gospablik_network_calls_total", "Calls to networks", ["network", "method", "outcome"])
+CALL_SECONDS = Histogram("gospablik_network_call_seconds", "Time until the network answered", ["network"])
+
+
+def count_call(network: str, method: str, outcome: str, started: float) -> None:
+    """A call to a network ended; `started` by `time.perf_counter`."""
+    CALLS.labels(network, method, outcome).inc()
+    CALL_SECONDS.labels(network).observe(time.perf_counter() - started)

@@ -5,7 +5,7 @@ import asyncio
 from services.ingest.networks.calls import CallError, CallLost, NoToken
 from services.ingest.networks.lookup_port import NoCommunity
 from services.ingest.page_lookup.lookup_clients import Desk
-from services.ingest.schemas.resolving import AddressToResolve, Resolution, ResolvedCommunity
+from services.ingest.schemas.page_lookup import AddressToResolve, Resolution, ResolvedCommunity
 from shared.logs import logger
 from shared.networks import NETWORKS
 

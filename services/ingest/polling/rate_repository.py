@@ -4,14 +4,28 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from prometheus_client import Gauge
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from services.ingest.polling.poll_schedule import PollSchedule
-from services.ingest.tokens.token_metrics import show_expected
 from shared import clock
 from shared.database.sessions import Database
 from shared.tables.ingest import PollRate
+
+EXPECTED_DELAY = Gauge("gospablik_poll_expected_delay_seconds", "How long an average message waits", ["way"])
+POLLS_LEFT = Gauge("gospablik_polls_left", "Polls left of today's budget", ["way"])
+CEILING_KEPT = Gauge(
+    "gospablik_poll_ceiling_kept", "1 while the budget keeps every page below the ceiling", ["way"]
+)
+
+
+def show_expected(way: str, delay_seconds: float, polls_left: int, *, ceiling_kept: bool) -> None:
+    """Set the gauges of a way's schedule."""
+    EXPECTED_DELAY.labels(way).set(delay_seconds)
+    POLLS_LEFT.labels(way).set(polls_left)
+    CEILING_KEPT.labels(way).set(ceiling_kept)
+
 
 SAVE_SECONDS = 60.0
 CHUNK = 500

@@ -1,11 +1,10 @@
 """How tokens and calls look from outside: an event when a token's state changes, and figures for Prometheus."""
 
-import time
 from collections import Counter as Tally
 from collections.abc import Iterable
 from uuid import UUID
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 
 from shared.events.outbox import NewEvent
 
@@ -16,20 +15,6 @@ TOKENS = Gauge("gospablik_tokens", "Credentials by state", ["network", "kind", "
 BUDGET_LEFT = Gauge(
     "gospablik_calls_left", "Calls left of the network's day, over all tokens", ["network", "method"]
 )
-CALLS = Counter("gospablik_network_calls_total", "Calls to networks", ["network", "method", "outcome"])
-CALL_SECONDS = Histogram("gospablik_network_call_seconds", "Time until the network answered", ["network"])
-EXPECTED_DELAY = Gauge("gospablik_poll_expected_delay_seconds", "How long an average message waits", ["way"])
-POLLS_LEFT = Gauge("gospablik_polls_left", "Polls left of today's budget", ["way"])
-CEILING_KEPT = Gauge(
-    "gospablik_poll_ceiling_kept", "1 while the budget keeps every page below the ceiling", ["way"]
-)
-
-
-def show_expected(way: str, delay_seconds: float, polls_left: int, *, ceiling_kept: bool) -> None:
-    """Set the gauges of a way's schedule."""
-    EXPECTED_DELAY.labels(way).set(delay_seconds)
-    POLLS_LEFT.labels(way).set(polls_left)
-    CEILING_KEPT.labels(way).set(ceiling_kept)
 
 
 def state_changed(
@@ -72,9 +57,3 @@ def show_tokens(tokens: Iterable[tuple[str, str, str]]) -> None:
 def show_budget(network: str, method: str, left: int) -> None:
     """Set the gauge of calls left."""
     BUDGET_LEFT.labels(network, method).set(left)
-
-
-def count_call(network: str, method: str, outcome: str, started: float) -> None:
-    """A call to a network ended; `started` by `time.perf_counter`."""
-    CALLS.labels(network, method, outcome).inc()
-    CALL_SECONDS.labels(network).observe(time.perf_counter() - started)

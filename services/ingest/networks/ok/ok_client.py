@@ -16,6 +16,7 @@ from services.ingest.networks.calls import (
     NoToken,
     TokenUnfit,
     Treatment,
+    count_call,
     in_time,
     lost,
     spend,
@@ -25,7 +26,6 @@ from services.ingest.networks.calls import (
 from services.ingest.networks.ok.ok_errors import EFFECTS, NETWORK, treatment
 from services.ingest.networks.port import Accounts, Credential, TokenKind
 from services.ingest.settings import IngestSettings
-from services.ingest.tokens.token_metrics import count_call
 
 # A read changes hands between tokens this often at most.
 HANDS = 8

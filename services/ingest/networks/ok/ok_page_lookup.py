@@ -6,11 +6,12 @@ from typing import Any
 
 import aiohttp
 
-from services.ingest.networks.calls import CallError
+from services.ingest.networks.calls import CallError, CallLost, Treatment
 from services.ingest.networks.lookup_port import (
     LONGEST_DESCRIPTION,
     Community,
     Described,
+    NoCommunity,
     Outcome,
     Posts,
     by_page,
@@ -19,7 +20,6 @@ from services.ingest.networks.lookup_port import (
     posts_of,
     words,
 )
-from services.ingest.networks.ok import resolving
 from services.ingest.networks.ok.cooldowns import CLOSED
 from services.ingest.networks.ok.discussion_reader import TOPICS_PAGE, topics_in
 from services.ingest.networks.ok.ok_client import OkClient
@@ -76,8 +76,8 @@ class OkDirectory:
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
         """By group.getInfo; a short name by url.getInfo first."""
         if external_id is not None:
-            return await resolving.by_id(self._client, external_id)
-        return await resolving.by_name(self._client, screen_name or "")
+            return await by_id(self._client, external_id)
+        return await by_name(self._client, screen_name or "")
 
 
 def _described(external_id: str, raw: Mapping[str, Any] | None) -> Described:
@@ -112,3 +112,42 @@ def _outcome(raw: Mapping[str, Any]) -> tuple[Outcome, str | None]:
     if status in DEAD or raw.get("disable_reason"):
         return "closed", "banned"
     return ("closed", "private_group") if raw.get("private") is True else ("open", None)
+
+
+COMMUNITY_FIELDS = "uid,name,shortname,status,disable_reason"
+
+
+async def by_id(client: OkClient, external_id: str) -> Community:
+    """The group with this id. Raises `NoCommunity`, and what a call raises."""
+    answer = await _read(client, "group.getInfo", uids=external_id, fields=COMMUNITY_FIELDS)
+    for raw in groups_in(answer, NETWORK, "group.getInfo"):
+        if str(raw.get("uid")) != external_id:
+            continue
+        if str(raw.get("status") or "").upper() in DEAD or raw.get("disable_reason"):
+            raise NoCommunity("The group is deleted or blocked")
+        name = words(raw.get("name"))
+        if name is None:
+            raise CallLost(NETWORK, "group.getInfo", "no name in the answer")
+        return Community(external_id=external_id, name=name, screen_name=words(raw.get("shortname")))
+    raise NoCommunity(f"Одноклассники have no group with the id {external_id}")
+
+
+async def by_name(client: OkClient, name: str) -> Community:
+    """The group with this short name. Raises as `by_id` does."""
+    answer = await _read(client, "url.getInfo", url=f"https://ok.ru/{name}")
+    told = answer if isinstance(answer, dict) else {}
+    kind, number = str(told.get("type", "UNKNOWN")).upper(), told.get("objectIdStr") or told.get("objectId")
+    if kind == "PROFILE":
+        raise NoCommunity(f"«{name}» is a person's page, not a group")
+    if kind != "GROUP" or not number:
+        raise NoCommunity(f"Одноклассники know no group under the name «{name}»")
+    return await by_id(client, str(number))
+
+
+async def _read(client: OkClient, method: str, **params: Any) -> Any:
+    try:
+        return await client.read(method, **params)
+    except CallError as error:
+        if error.treatment is not Treatment.GONE:
+            raise
+        return []

@@ -16,6 +16,7 @@ from services.ingest.networks.calls import (
     NoToken,
     TokenUnfit,
     Treatment,
+    count_call,
     in_time,
     lost,
     spend,
@@ -25,7 +26,6 @@ from services.ingest.networks.calls import (
 from services.ingest.networks.port import Accounts, Credential, TokenKind
 from services.ingest.networks.vk.vk_errors import EFFECTS, NETWORK, challenge, meaning
 from services.ingest.settings import IngestSettings
-from services.ingest.tokens.token_metrics import count_call
 
 BATCH = 25
 # A read changes hands between tokens this often at most.

@@ -1,16 +1,19 @@
 """What VK tells of communities: 500 of them in one call, and the newest posts of a wall."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 
-from services.ingest.networks.calls import CallError, Treatment
+from services.ingest.networks.calls import CallError, CallLost, Treatment
 from services.ingest.networks.lookup_port import (
     LONGEST_DESCRIPTION,
     Community,
     Described,
+    NoCommunity,
     Outcome,
     Posts,
     by_page,
@@ -21,7 +24,6 @@ from services.ingest.networks.lookup_port import (
     words,
 )
 from services.ingest.networks.port import Accounts, PageRef, TokenKind
-from services.ingest.networks.vk import resolving
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.networks.vk.wall_reader import CLOSED, READERS, items, number
@@ -81,8 +83,8 @@ class VkDirectory:
         pages = self._accounts.pages(NETWORK)
         own = next((one.id for one in pages if self._accounts.credential(NETWORK, TokenKind.GROUP, one.id)), None)
         if external_id is not None:
-            return await resolving.by_id(self._client, external_id, own)
-        return await resolving.by_name(self._client, screen_name or "", own)
+            return await by_id(self._client, external_id, own)
+        return await by_name(self._client, screen_name or "", own)
 
 
 def _described(external_id: str, raw: Mapping[str, Any] | None) -> Described:
@@ -135,3 +137,60 @@ def _place(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _flag(value: object) -> bool | None:
     return bool(value) if isinstance(value, int) else None
+
+
+# A community's token first: it is allowed more calls a second, and walls are not read with it.
+KINDS = (TokenKind.GROUP, *READERS)
+COMMUNITIES = {"group", "page", "event"}
+# No such community: by their ids, and by what their addresses say.
+NOWHERE = {100, 104, 113, 125}
+DEAD = {"deleted": "The community is deleted", "banned": "The community is blocked by the network"}
+
+
+async def by_id(client: VkClient, external_id: str, own: UUID | None) -> Community:
+    """The community with this id; `own`: a page whose token may ask where no common one can.
+
+    Raises `NoCommunity`, and what a call raises.
+    """
+    try:
+        answer = await client.ask("groups.getById", *KINDS, page_id=own, group_ids=external_id)
+    except CallError as error:
+        if error.code not in NOWHERE:
+            raise
+        answer = {"groups": []}
+    for raw in groups_in(answer, NETWORK, "groups.getById"):
+        if str(raw.get("id")) == external_id:
+            return _community(external_id, raw)
+    raise NoCommunity(f"ВКонтакте has no community with the id {external_id}")
+
+
+async def by_name(client: VkClient, name: str, own: UUID | None) -> Community:
+    """The community with this short name. Raises as `by_id` does."""
+    try:
+        answer = await client.ask("utils.resolveScreenName", *KINDS, page_id=own, screen_name=name)
+    except CallError as error:
+        if error.code not in NOWHERE:
+            raise
+        answer = []
+    # Nothing is an empty list there, something an object.
+    if not isinstance(answer, dict):
+        raise NoCommunity(f"ВКонтакте knows nobody under the name «{name}»")
+    kind, number = answer.get("type"), answer.get("group_id") or answer.get("object_id")
+    if kind == "user":
+        raise NoCommunity(f"«{name}» is a person's page, not a community")
+    if kind not in COMMUNITIES:
+        raise NoCommunity(f"«{name}» is an application, not a community")
+    if not isinstance(number, int):
+        raise CallLost(NETWORK, "utils.resolveScreenName", "no id in the answer")
+    return await by_id(client, str(number), own)
+
+
+def _community(external_id: str, raw: Mapping[str, Any]) -> Community:
+    if (gone := raw.get("deactivated")) is not None:
+        raise NoCommunity(DEAD.get(str(gone), DEAD["banned"]))
+    name, given = words(raw.get("name")), words(raw.get("screen_name"))
+    if name is None:
+        raise CallLost(NETWORK, "groups.getById", "no name in the answer")
+    # Without a name of its own a community answers to club1, public1 or event1.
+    plain = given is None or re.fullmatch(rf"(?:club|public|event){external_id}", given)
+    return Community(external_id=external_id, name=name, screen_name=None if plain else given)
