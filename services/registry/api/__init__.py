@@ -9,28 +9,24 @@ from services.registry.api import (
     import_export,
     internal_identity,
     me,
-    names,
     organisations,
     page_checks,
-    page_steps,
     pages,
     people,
-    searching,
     sessions,
-    successions,
 )
 
 routers = (
     auth.router,
     me.router,
     import_export.router,  # before organisations, whose /organisations/{organisation_id} would take its paths
-    searching.router,  # likewise
+    organisations.search_router,  # likewise
     organisations.router,
     organisations.municipalities,
-    names.router,
-    successions.router,
+    organisations.names_router,
+    organisations.successions_router,
     page_checks.router,
-    page_steps.router,  # before pages: /pages/{page_id} would take what is not named before it
+    pages.steps_router,  # before pages: /pages/{page_id} would take what is not named before it
     pages.router,
     calendars.router,
     coverage.router,

@@ -12,8 +12,7 @@ from starlette.types import Receive, Scope, Send
 from services.registry.authentication import sessions, sign_in
 from services.registry.authentication.sessions import Origin
 from services.registry.authentication.sign_in import Issued, Issuer, Refused
-from services.registry.schemas.people import OAuthError, PublicKeys, TokenAnswer
-from services.registry.schemas.sessions import ExternalIssuer, SignInWays
+from services.registry.schemas.auth import ExternalIssuer, OAuthError, PublicKeys, SignInWays, TokenAnswer
 from shared.audit import recorder
 from shared.database.outages import is_outage
 from shared.http.client_address import client_address

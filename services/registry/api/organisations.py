@@ -8,14 +8,24 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.api.common import CHANGE, COMMON, NEW, ONE, Editor, Reader, Text, Words
-from services.registry.organisations import organisations
-from services.registry.schemas.fields import OrganisationKind
-from services.registry.schemas.organisations import Municipality, Organisation, OrganisationChange, OrganisationNew
-from services.registry.schemas.requisites import Day
+from services.registry.organisations import names, organisations, search, successions
+from services.registry.schemas.fields import Day, OrganisationKind
+from services.registry.schemas.organisations import (
+    Found,
+    FoundList,
+    Municipality,
+    NameNew,
+    NameShown,
+    Organisation,
+    OrganisationChange,
+    OrganisationNew,
+)
+from services.registry.schemas.successions import Party, SuccessionList, SuccessionNew, SuccessionShown
 from shared import tables
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
+from shared.http.problems import Conflict, Duplicate, InFlight, responses
 from shared.service import Reading, Writing
 from shared.tables.registry import RegistryIdempotency
 
@@ -132,3 +142,163 @@ async def list_municipalities(
     rows = list(await session.scalars(query if after is None else query.where(after)))
     kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.oktmo), response)
     return Page(items=[Municipality.model_validate(row) for row in kept], next_cursor=cursor)
+
+
+names_router = APIRouter(
+    prefix="/organisations/{organisation_id}/names", tags=["organisations"], responses=COMMON | ONE
+)
+
+
+@names_router.get("", summary="Names of an organisation")
+async def list_names(
+    organisation_id: UUID, session: Reading, _caller: Reader, paging: PagingDep, response: Response
+) -> Page[NameShown]:
+    """All its names, the newest entry first: those it has, those it had, and those people call it by."""
+    rows = await names.listed(session, organisation_id, paging)
+    kept, cursor = paging.page(rows, lambda row: (row.id,), response)
+    return Page(items=[NameShown.model_validate(row) for row in kept], next_cursor=cursor)
+
+
+@names_router.post("", summary="Add a former name or an alias", status_code=201, responses=NEW)
+async def post_name(
+    *,
+    organisation_id: UUID,
+    body: NameNew,
+    session: Writing,
+    caller: Editor,
+    key: IdempotencyDep,
+    response: Response,
+) -> NameShown:
+    """Search finds the organisation by it. Renaming an organisation keeps its old name by itself."""
+
+    async def work() -> NameShown:
+        return NameShown.model_validate(await names.add(session, organisation_id, body, caller.actor))
+
+    return await once(
+        session,
+        RegistryIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=NameShown,
+        work=work,
+    )
+
+
+@names_router.delete(
+    "/{name_id}", summary="Remove a former name or an alias", status_code=204, responses=responses(Conflict)
+)
+async def delete_name(organisation_id: UUID, name_id: UUID, session: Writing, caller: Editor) -> None:
+    """Its official and its short name go with a change of the organisation, not here."""
+    await names.remove(session, organisation_id, name_id, caller.actor)
+
+
+search_router = APIRouter(prefix="/organisations/search", tags=["organisations"], responses=COMMON)
+
+Asked = Annotated[
+    str,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="Any name it has or had, abbreviated or misspelt, words in any order",
+        examples=["сош 71 улан-уде"],
+    ),
+]
+
+
+@search_router.get("", summary="Find an organisation by any of its names")
+async def search_organisations(
+    session: Reading,
+    _caller: Reader,
+    q: Asked,
+    limit: Annotated[int, Query(ge=1, le=50, description="How many, 50 at most")] = 10,
+    active: bool | None = None,
+) -> FoundList:
+    """The best first. Case, ё/е, abbreviations, word order and misspellings do not matter; numbers do."""
+    hits = await search.search(session, q, limit=limit, active=active)
+    return FoundList(
+        items=[
+            Found(
+                id=hit.organisation.id,
+                code=hit.organisation.code,
+                name=hit.organisation.name,
+                kind=hit.organisation.kind,
+                municipality=hit.organisation.municipality,
+                active=hit.organisation.active,
+                found_by=hit.name,
+                found_by_kind=hit.name_kind,
+                score=hit.score,
+            )
+            for hit in hits
+        ]
+    )
+
+
+successions_router = APIRouter(
+    prefix="/organisations/{organisation_id}/successions", tags=["organisations"], responses=COMMON | ONE
+)
+
+
+def _succession(row: successions.Shown) -> SuccessionShown:
+    found, predecessor, successor = row
+    return SuccessionShown(
+        id=found.id,
+        predecessor=Party(id=found.predecessor_id, name=predecessor),
+        successor=Party(id=found.successor_id, name=successor),
+        kind=found.kind,
+        took_place_on=found.took_place_on,
+        document=found.document,
+        created_at=found.created_at,
+    )
+
+
+@successions_router.get("", summary="What became of an organisation, and of whom it took over")
+async def list_successions(
+    organisation_id: UUID, session: Reading, _caller: Reader, paging: PagingDep, response: Response
+) -> Page[SuccessionShown]:
+    """Both directions, the latest first: where it is the predecessor, and where it is the successor."""
+    rows = await successions.listed(session, organisation_id, paging)
+    kept, cursor = paging.page(rows, lambda row: (row[0].took_place_on.isoformat(), row[0].id), response)
+    return Page(items=[_succession(row) for row in kept], next_cursor=cursor)
+
+
+@successions_router.post(
+    "",
+    summary="Write down what becomes of an organisation",
+    status_code=201,
+    responses=NEW | responses(Conflict, Duplicate, InFlight),
+)
+async def post_successions(
+    *,
+    organisation_id: UUID,
+    body: SuccessionNew,
+    session: Writing,
+    caller: Editor,
+    key: IdempotencyDep,
+    response: Response,
+) -> SuccessionList:
+    """The organisation ends on the day before: it is made inactive, at once or when that day has passed.
+
+    Its cases stay with it, and so do its pages until they are moved. A second call for the same day and kind adds
+    successors; another day or kind is refused with 409, since a body ends once.
+    """
+
+    async def work() -> SuccessionList:
+        rows = await successions.record(session, organisation_id, body, caller.actor)
+        return SuccessionList(items=[_succession(row) for row in rows])
+
+    return await once(
+        session,
+        RegistryIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=SuccessionList,
+        work=work,
+    )
+
+
+@successions_router.delete("/{succession_id}", summary="Take a succession back", status_code=204)
+async def delete_succession(organisation_id: UUID, succession_id: UUID, session: Writing, caller: Editor) -> None:
+    """For what was written down by mistake. The organisation's last day, and whether it is active, stay."""
+    await successions.remove(session, organisation_id, succession_id, caller.actor)

@@ -15,8 +15,7 @@ from services.registry.import_export.registry_snapshot import Known
 from services.registry.import_export.row_validation import checked
 from services.registry.organisations import validation
 from services.registry.persistence.sort_keys import sort_key
-from services.registry.schemas.names import NameNew
-from services.registry.schemas.organisations import OrganisationNew
+from services.registry.schemas.organisations import NameNew, OrganisationNew
 from shared import clock
 
 # Fields of the API whose column is called otherwise.

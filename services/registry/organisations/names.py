@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.organisations.name_normalization import fold
 from services.registry.persistence import versioned_update
-from services.registry.schemas.names import NameNew
+from services.registry.schemas.organisations import NameNew
 from shared import clock
 from shared.api.pagination import Paging
 from shared.database.sessions import WriteSession

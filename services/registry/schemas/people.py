@@ -1,7 +1,7 @@
 """What crosses the wire of signing in, people and API clients."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -9,50 +9,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from services.registry.schemas.fields import Change, Line, Name, Strict
 from services.registry.schemas.organisations import EXAMPLE_ID
 from shared.auth.rights import Role
-
-
-class TokenAnswer(BaseModel):
-    """A successful sign-in (RFC 6749, 5.1)."""
-
-    access_token: str = Field(examples=["eyJhbGciOiJFZDI1NTE5Iiwia2lkIjoiZ29zcGFibGlrLjEifQ.eyJzdWIiOiI…"])
-    refresh_token: str | None = Field(default=None, description="For people alone; good for one use")
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 — a word of the protocol
-    expires_in: int = Field(description="Seconds that the access token lives", examples=[900])
-    scope: str | None = Field(
-        default=None,
-        description="For systems whose rights are narrowed: what is left, divided by spaces",
-        examples=["appeals:read registry:read"],
-    )
-
-
-class OAuthError(BaseModel):
-    """A refused sign-in (RFC 6749, 5.2): the shape of OAuth 2, not a problem document."""
-
-    error: Literal[
-        "invalid_request",
-        "invalid_client",
-        "invalid_grant",
-        "invalid_scope",
-        "unsupported_grant_type",
-        "unsupported_token_type",
-        "temporarily_unavailable",
-    ]
-    error_description: str = Field(examples=["The user name or the password is wrong"])
-
-
-class PublicKey(BaseModel):
-    """A public key as JWK (RFC 7517)."""
-
-    model_config = ConfigDict(extra="allow")
-
-    kty: str = Field(examples=["OKP"])
-    kid: str = Field(examples=["gospablik.1"])
-
-
-class PublicKeys(BaseModel):
-    """The keys that verify access tokens."""
-
-    keys: list[PublicKey]
 
 
 def _normal(value: object) -> object:

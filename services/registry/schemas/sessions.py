@@ -79,21 +79,6 @@ class Lock(Strict):
     ]
 
 
-class ExternalIssuer(BaseModel):
-    """Where a front end sends people; its access tokens are this system's, too."""
-
-    issuer: str = Field(examples=["https://sso.example.ru/realms/region"])
-    audience: str = Field(description="What the access token must be for", examples=["gospablik"])
-    client_id: str | None = Field(description="The front end's id there", examples=["gospablik-web"])
-
-
-class SignInWays(BaseModel):
-    """How people sign in here."""
-
-    password: bool = Field(description="By `POST /auth/token` with `grant_type=password`")
-    external: ExternalIssuer | None = Field(description="The region's own OIDC issuer, when there is one")
-
-
 class ExternalIdentity(Strict):
     """Whom an external issuer's token names."""
 

@@ -6,9 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, field_validator
 
-from services.registry.schemas.fields import Strict
+from services.registry.schemas.fields import Day, Ground, Strict
 from services.registry.schemas.organisations import EXAMPLE_ID
-from services.registry.schemas.requisites import Day, Ground
 
 
 class SuccessionKind(StrEnum):

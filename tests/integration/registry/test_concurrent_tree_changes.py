@@ -10,8 +10,7 @@ import pytest
 
 from services.registry.organisations import names, organisations, successions
 from services.registry.pages import page_steps, pages
-from services.registry.schemas.names import NameNew
-from services.registry.schemas.organisations import OrganisationChange, OrganisationNew
+from services.registry.schemas.organisations import NameNew, OrganisationChange, OrganisationNew
 from services.registry.schemas.pages import EvidenceKind, PageChange, Step
 from services.registry.schemas.successions import SuccessionNew
 from shared.database.sessions import WriteSession
