@@ -2,10 +2,16 @@
 
 from services.webhooks import retention
 from services.webhooks.deliveries.dispatcher import Dispatcher
-from services.webhooks.deliveries.fanout import consumer, jobs
+from services.webhooks.deliveries.fanout import ACCESS_TYPES, fan_out
+from services.webhooks.event_catalogue.catalogue import EventName
+from services.webhooks.jobs import jobs
 from services.webhooks.settings import webhooks_settings
 from shared.database.purge import Terms, purge
+from shared.events.consumer import Consumer
 from shared.service import Service
+from shared.tables.webhooks import WebhooksCursor
+
+consumer = Consumer("webhooks-fanout", WebhooksCursor, (*EventName, *ACCESS_TYPES), fan_out, jobs)
 
 consumers = (consumer,)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.deliveries import deliveries
@@ -12,8 +12,6 @@ from services.webhooks.endpoints import endpoints, entitlements
 from services.webhooks.endpoints.signing import Unreadable, Vault
 from services.webhooks.endpoints.ssrf_guard import Refused, check_url
 from services.webhooks.event_catalogue.catalogue import CATALOGUE, masked
-from services.webhooks.feed import event_feed
-from services.webhooks.feed.positions import after_position, feed_position
 from services.webhooks.schemas.webhooks import (
     AnyEventType,
     Delivery,
@@ -25,12 +23,10 @@ from services.webhooks.schemas.webhooks import (
     EndpointWithSecret,
     EventType,
     EventTypeList,
-    Feed,
-    FeedEvent,
 )
 from services.webhooks.settings import webhooks_settings
 from shared.api.idempotency import IdempotencyDep, once
-from shared.api.pagination import Page, PagingDep, refuse_unknown_parameters
+from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right
@@ -38,7 +34,6 @@ from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.http.problems import (
     Conflict,
     Forbidden,
-    Gone,
     InFlight,
     Invalid,
     KeyReused,
@@ -51,16 +46,13 @@ from shared.http.problems import (
 )
 from shared.service import Reading, Writing
 from shared.settings import settings
-from shared.tables.common import Event
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhooksIdempotency
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=responses(Unauthenticated, Forbidden, Invalid))
-events = APIRouter(tags=["events"], responses=responses(Unauthenticated, Forbidden, Invalid))
 
 EndpointReader = Annotated[Caller, allowed(Right.WEBHOOKS_READ)]
 Manager = Annotated[Caller, allowed(Right.WEBHOOKS_MANAGE)]
 Consenter = Annotated[Caller, allowed(Right.WEBHOOKS_CONSENT)]
-EventReader = Annotated[Caller, allowed(Right.EVENTS_READ)]
 ONE = responses(NotFound)
 CHANGE = responses(NotFound, PreconditionFailed, PreconditionRequired)
 ONCE = responses(InFlight, Conflict, KeyReused)
@@ -339,52 +331,3 @@ async def get_delivery(session: Reading, caller: EndpointReader, delivery_id: UU
 async def retry_delivery(session: Writing, caller: Manager, delivery_id: UUID) -> DeliveryWithBody:
     """Now, under the same `webhook-id`, with a fresh round of attempts. Delivered ones are sent again too."""
     return _delivery(caller, await deliveries.retry(session, caller, delivery_id))
-
-
-@events.get(
-    "/events",
-    summary="The numbered feed of events",
-    responses=responses(Gone),
-    dependencies=[Depends(refuse_unknown_parameters)],
-)
-async def read_events(
-    session: Reading,
-    caller: EventReader,
-    after: Annotated[
-        str,
-        Query(max_length=50, description="`next_after` of the answer before; `0`: all; `now`: what comes next"),
-    ] = "0",
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    types: Annotated[
-        list[str] | None,
-        Query(
-            max_length=100,
-            description="Repeated or separated by commas; left out: all that the caller may read",
-            examples=[["appeal.opened,appeal.answered"]],
-        ),
-    ] = None,
-) -> Feed:
-    """Events in order of their positions, each exactly once. Organisation staff see their organisation's.
-
-    A type that does not exist answers 422, one that takes a right which the caller has not 403. `after=now` gives
-    no items and the `next_after` from which only newer events follow. Events are kept for a year and more: a
-    reader that was away for longer gets 410 and is told where to go on.
-    """
-    asked = [part.strip() for value in types or () for part in value.split(",")]
-    wanted = event_feed.wanted_types(caller, asked)
-    if after == "now":
-        return Feed(items=[], next_after=feed_position(await event_feed.last_position(session)))
-    found, reached = await event_feed.read(session, caller, after=after_position(after), limit=limit, types=wanted)
-    return Feed(items=[_of_feed(event) for event in found], next_after=feed_position(reached))
-
-
-def _of_feed(event: Event) -> FeedEvent:
-    return FeedEvent(
-        position=feed_position(event.position or 0),
-        id=event.id,
-        type=event.type,
-        subject_id=event.subject_id,
-        organisation_id=event.organisation_id,
-        occurred_at=event.occurred_at,
-        data=masked(event.data),
-    )

@@ -8,16 +8,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.webhooks.endpoints import entitlements
 from services.webhooks.event_catalogue import message_text
-from services.webhooks.event_catalogue.catalogue import EventName, body_of_event
+from services.webhooks.event_catalogue.catalogue import body_of_event
 from services.webhooks.settings import webhooks_settings
 from shared import clock
 from shared.database.sessions import WriteSession
-from shared.events.consumer import Consumer
 from shared.ids import new_id
-from shared.jobs import Jobs
 from shared.tables.common import Event
 from shared.tables.registry import Organisation
-from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhooksCursor
+from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 CHUNK = 1000  # rows per INSERT: the protocol takes 32,767 parameters
 
@@ -97,7 +95,5 @@ async def _names(session: WriteSession, organisations: set[UUID]) -> dict[UUID, 
     return {row.id: row.name for row in found}
 
 
-jobs = Jobs("webhooks")
 # What registry tells of those whose rights bound an endpoint: such an event suspends it, whatever else happens.
 ACCESS_TYPES = ("person.changed", "client.changed", "organisation.changed")
-consumer = Consumer("webhooks-fanout", WebhooksCursor, (*EventName, *ACCESS_TYPES), fan_out, jobs)

@@ -150,22 +150,3 @@ class EventTypeList(BaseModel):
     """The whole catalogue."""
 
     items: list[EventType]
-
-
-class FeedEvent(BaseModel):
-    """One event of the feed."""
-
-    position: str = Field(examples=["0.42"], description="Send as `after` to read on from here")
-    id: UUID = Field(description="The `webhook-id` of its deliveries too")
-    type: str = Field(examples=["appeal.opened"])
-    subject_id: UUID
-    organisation_id: UUID | None
-    occurred_at: datetime
-    data: dict[str, Any] = Field(description="Without citizens' words; personal data is masked")
-
-
-class Feed(BaseModel):
-    """Events in order. Ask again with `after = next_after`; no items means nothing new."""
-
-    items: list[FeedEvent]
-    next_after: str = Field(examples=["0.42"])

@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from services.webhooks.deliveries.dispatcher import Dispatcher, Outcome
-from services.webhooks.deliveries.fanout import consumer
 from services.webhooks.settings import webhooks_settings
+from services.webhooks.worker import consumer
 from shared.database.sessions import Database
 from shared.events.outbox import NewEvent, emit
 from shared.events.relay import number_committed

@@ -10,7 +10,8 @@ import standardwebhooks
 import svix
 
 from services.webhooks.deliveries.dispatcher import FAILING_SHARE, SCHEDULE
-from services.webhooks.deliveries.fanout import consumer, fan_out
+from services.webhooks.deliveries.fanout import fan_out
+from services.webhooks.worker import consumer
 from shared.events.consumer import Consumer
 from shared.tables.common import Event
 from shared.tables.webhooks import WebhooksCursor

@@ -1,0 +1,69 @@
+"""Routes of the event feed."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from services.webhooks.event_catalogue.catalogue import masked
+from services.webhooks.feed import event_feed
+from services.webhooks.feed.positions import after_position, feed_position
+from services.webhooks.schemas.events import Feed, FeedEvent
+from shared.api.pagination import refuse_unknown_parameters
+from shared.auth.callers import Caller, allowed
+from shared.auth.rights import Right
+from shared.http.problems import Forbidden, Gone, Invalid, Unauthenticated, responses
+from shared.service import Reading
+from shared.tables.common import Event
+
+events = APIRouter(tags=["events"], responses=responses(Unauthenticated, Forbidden, Invalid))
+
+EventReader = Annotated[Caller, allowed(Right.EVENTS_READ)]
+
+
+@events.get(
+    "/events",
+    summary="The numbered feed of events",
+    responses=responses(Gone),
+    dependencies=[Depends(refuse_unknown_parameters)],
+)
+async def read_events(
+    session: Reading,
+    caller: EventReader,
+    after: Annotated[
+        str,
+        Query(max_length=50, description="`next_after` of the answer before; `0`: all; `now`: what comes next"),
+    ] = "0",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    types: Annotated[
+        list[str] | None,
+        Query(
+            max_length=100,
+            description="Repeated or separated by commas; left out: all that the caller may read",
+            examples=[["appeal.opened,appeal.answered"]],
+        ),
+    ] = None,
+) -> Feed:
+    """Events in order of their positions, each exactly once. Organisation staff see their organisation's.
+
+    A type that does not exist answers 422, one that takes a right which the caller has not 403. `after=now` gives
+    no items and the `next_after` from which only newer events follow. Events are kept for a year and more: a
+    reader that was away for longer gets 410 and is told where to go on.
+    """
+    asked = [part.strip() for value in types or () for part in value.split(",")]
+    wanted = event_feed.wanted_types(caller, asked)
+    if after == "now":
+        return Feed(items=[], next_after=feed_position(await event_feed.last_position(session)))
+    found, reached = await event_feed.read(session, caller, after=after_position(after), limit=limit, types=wanted)
+    return Feed(items=[_of_feed(event) for event in found], next_after=feed_position(reached))
+
+
+def _of_feed(event: Event) -> FeedEvent:
+    return FeedEvent(
+        position=feed_position(event.position or 0),
+        id=event.id,
+        type=event.type,
+        subject_id=event.subject_id,
+        organisation_id=event.organisation_id,
+        occurred_at=event.occurred_at,
+        data=masked(event.data),
+    )

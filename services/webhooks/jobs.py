@@ -1,0 +1,5 @@
+"""The service's job queue."""
+
+from shared.jobs import Jobs
+
+jobs = Jobs("webhooks")
