@@ -6,7 +6,7 @@ from pathlib import Path
 
 from joserfc.jwk import KeySet, KeySetSerialization, OKPKey
 
-from cli.embedded.data_dir import write_private
+from cli.atomic_files import write_private
 from shared.auth import tokens
 
 SIGNERS = ("registry", "ingest", "appeals", "metrics", "webhooks")

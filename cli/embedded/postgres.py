@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from cli.embedded.data_dir import Layout, write_private
+from cli.atomic_files import write_private
+from cli.embedded.data_dir import Layout
 from cli.embedded.postgres_account import Account, postgres_account
 
 SUPERUSER = "postgres"

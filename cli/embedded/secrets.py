@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 from pydantic import BaseModel, Field
 
-from cli.embedded.data_dir import write_private
+from cli.atomic_files import write_private
 from cli.embedded.settings import SERVICES
 
 

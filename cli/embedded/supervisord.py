@@ -16,7 +16,8 @@ from xmlrpc.client import Fault, ProtocolError, ServerProxy
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from cli.embedded.data_dir import Layout, write_private
+from cli.atomic_files import write_private
+from cli.embedded.data_dir import Layout
 from cli.embedded.orphan_processes import MARKER
 
 # A unix socket's path holds 107 bytes, and supervisor appends its pid while it makes the socket.

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 from rich.console import Console
 
+from cli.atomic_files import write_private
 from cli.demo import seed
 from cli.demo.demo_api import DemoError
 from cli.deployment.provisioning import DatabaseError, ensure_database, ensure_logins, wait_until_ready
@@ -22,7 +23,7 @@ from cli.deployment.signing_keys import ensure_keys
 from cli.embedded import orphan_processes
 from cli.embedded.console_output import Steps
 from cli.embedded.crash_monitor import Watch
-from cli.embedded.data_dir import AlreadyRunningError, Layout, write_private
+from cli.embedded.data_dir import AlreadyRunningError, Layout
 from cli.embedded.ports import PortTakenError, check_ports
 from cli.embedded.postgres import Postgres, PostgresSetupError, locate
 from cli.embedded.programs import GOSPABLIK, Processes
