@@ -1,6 +1,7 @@
-"""The shape of the house, where import contracts cannot say it: the same rooms, arrows that run one way."""
+"""The layout of the packages, where import contracts cannot check it."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from shared.database.sessions import JOB_CONNECTIONS, POOL_SIZES
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
-UPPER_ROOMS = {"app", "api", "worker"}
+UPPER_LAYERS = {"app", "api", "worker"}
 
 
 def imported(path: Path) -> set[str]:
@@ -24,9 +25,9 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_service_has_the_same_rooms(service: str) -> None:
-    rooms = {path.stem for path in (ROOT / "services" / service).iterdir()}
-    assert {"app", "api", "schemas"} <= rooms
+def test_every_service_has_the_same_parts(service: str) -> None:
+    parts = {path.name for path in (ROOT / "services" / service).iterdir()}
+    assert {"app.py", "api", "schemas"} <= parts
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -35,11 +36,33 @@ def test_domain_modules_know_no_routes_wiring_or_workers(service: str) -> None:
     upward = {
         f"{path.relative_to(folder)} → {name}"
         for path in folder.rglob("*.py")
-        if path.relative_to(folder).parts[0].removesuffix(".py") not in UPPER_ROOMS
+        if path.relative_to(folder).parts[0].removesuffix(".py") not in UPPER_LAYERS
         for name in imported(path)
-        if (parts := name.split("."))[:2] == ["services", service] and len(parts) > 2 and parts[2] in UPPER_ROOMS
+        if (parts := name.split("."))[:2] == ["services", service] and len(parts) > 2 and parts[2] in UPPER_LAYERS
     }
     assert upward == set()
+
+
+@pytest.mark.parametrize("package", [*SERVICES, "gateway"])
+def test_no_module_name_occurs_twice_in_a_service(package: str) -> None:
+    folder = ROOT / "services" / package
+    names = [
+        path.stem
+        for path in folder.rglob("*.py")
+        if path.stem != "__init__" and path.relative_to(folder).parts[0] not in {"api", "schemas"}
+    ]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+
+
+def test_no_module_stands_beside_a_package_of_its_name() -> None:
+    """Python imports the package and says nothing of the module."""
+    shadowed = {
+        str(path)
+        for top in ("services", "shared", "cli")
+        for path in (ROOT / top).rglob("*.py")
+        if path.with_suffix("").is_dir()
+    }
+    assert shadowed == set()
 
 
 def test_all_pools_together_stay_below_the_databases_limit() -> None:
