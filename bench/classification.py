@@ -82,22 +82,24 @@ def _buryat(corpus: Path) -> tuple[bool, dict[str, Any] | None]:
 def _speed(memory_before: float, count: int) -> tuple[float, float, float]:
     """Texts a second once words are known, in portions as the service reads: (the plain tool, ours); megabytes."""
     # Loaded here: memory was measured before.
-    from services.appeals.classification.locations.location_finder import find_place  # noqa: PLC0415
-    from services.appeals.classification.model.message_classifier import Understanding  # noqa: PLC0415
-    from services.appeals.classification.training.examples import examples  # noqa: PLC0415
+    from services.appeals.classification.locations.location_finder import find_location  # noqa: PLC0415
+    from services.appeals.classification.model.message_classifier import MessageClassifier  # noqa: PLC0415
+    from services.appeals.classification.training.examples import load_examples  # noqa: PLC0415
     from shared.masking import mask  # noqa: PLC0415
 
-    model = Understanding.load()
-    items = [(example.text, example.context) for example in examples()]
-    model.judge(items)
+    model = MessageClassifier.load()
+    items = [(example.text, example.context) for example in load_examples()]
+    model.classify(items)
     memory = psutil.Process().memory_info().rss / _MEGABYTE
     fresh = [(f"{text} Дом {number}", context) for number, (text, context) in enumerate(items)][:count]
     texts = [text for text, _ in fresh]
     rates = {
-        "understanding": _rate(fresh, model.judge),
+        "understanding": _rate(fresh, model.classify),
         "places alone": _rate(
             texts,
-            lambda part: [find_place(text, page_owner="Администрация", page_municipality=None) for text in part],
+            lambda part: [
+                find_location(text, page_owner="Администрация", page_municipality=None) for text in part
+            ],
         ),
         "masking alone": _rate(texts, lambda part: [mask(text) for text in part]),
         "plain tool, group alone": _rate(texts, _plain_tool()),
@@ -124,9 +126,9 @@ def _plain_tool() -> Callable[[Sequence[str]], object]:
     from sklearn.pipeline import make_pipeline, make_union  # noqa: PLC0415
     from sklearn.svm import LinearSVC  # noqa: PLC0415
 
-    from services.appeals.classification.training.examples import examples  # noqa: PLC0415
+    from services.appeals.classification.training.examples import load_examples  # noqa: PLC0415
 
-    asking = [example for example in examples() if example.needs_answer]
+    asking = [example for example in load_examples() if example.needs_answer]
     pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=2)
     tool = make_pipeline(make_union(TfidfVectorizer(min_df=2), pieces), LinearSVC())
     tool.fit([example.text for example in asking], [example.group for example in asking])

@@ -82,10 +82,10 @@ def hostile(count: int, length: int, seed: int = 1) -> list[tuple[str, str]]:
 
 def ordinary(length: int, seed: int) -> str:
     """Examples in any order, up to the length."""
-    from services.appeals.classification.training.examples import examples  # noqa: PLC0415
+    from services.appeals.classification.training.examples import load_examples  # noqa: PLC0415
 
     chance = Random(seed)
-    texts = [example.text for example in examples()]
+    texts = [example.text for example in load_examples()]
     said = ""
     while len(said) < length:
         said += chance.choice(texts) + "\n"
@@ -94,16 +94,16 @@ def ordinary(length: int, seed: int) -> str:
 
 async def run(count: int, *, length: int) -> tuple[float, float]:
     """Ordinary texts a second, and the slowest hostile one's."""
-    from services.appeals.classification.model.message_classifier import Understanding  # noqa: PLC0415
-    from services.appeals.classification.training.examples import examples  # noqa: PLC0415
-    from services.appeals.classification.types import Context  # noqa: PLC0415
+    from services.appeals.classification.model.message_classifier import MessageClassifier  # noqa: PLC0415
+    from services.appeals.classification.training.examples import load_examples  # noqa: PLC0415
+    from services.appeals.classification.types import MessageContext  # noqa: PLC0415
 
-    model = Understanding.load()
-    model.judge([(example.text, example.context) for example in examples()])
+    model = MessageClassifier.load()
+    model.classify([(example.text, example.context) for example in load_examples()])
 
     def taken(text: str) -> float:
         started = time.process_time()
-        model.judge([(text, Context(kind="wall_post")), ("а у нас?", Context(post_text=text))])
+        model.classify([(text, MessageContext(kind="wall_post")), ("а у нас?", MessageContext(post_text=text))])
         return time.process_time() - started
 
     usual = statistics.median(taken(ordinary(length, seed)) for seed in range(ORDINARY))

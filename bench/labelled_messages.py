@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 
-from services.appeals.classification.csv_row import flat_rows
-from services.appeals.classification.model.message_classifier import Understanding
-from services.appeals.classification.text.language_detection import language
-from services.appeals.classification.types import Context
+from services.appeals.classification.csv_row import csv_rows
+from services.appeals.classification.model.message_classifier import MessageClassifier
+from services.appeals.classification.text.language_detection import detect_language
+from services.appeals.classification.types import MessageContext
 
 SETS = Path(__file__).parent / "data" / "messages"
 Row = dict[str, str]
@@ -64,7 +64,7 @@ def understood(rows: Sequence[Row]) -> list[Row]:
     items = [
         (
             row["text"],
-            Context(
+            MessageContext(
                 kind=row["kind"],  # type: ignore[arg-type]
                 post_text=row["post_context"] or None,
                 page_owner=row["page_owner"] or None,
@@ -73,7 +73,7 @@ def understood(rows: Sequence[Row]) -> list[Row]:
         )
         for row in rows
     ]
-    return flat_rows(Understanding.load(), items)
+    return csv_rows(MessageClassifier.load(), items)
 
 
 def scores(rows: Sequence[Row], said: Sequence[Row]) -> dict[str, Share]:
@@ -134,9 +134,9 @@ def agreement(first: Sequence[Row], second: Sequence[Row], column: str) -> tuple
 def buryat(sentences: Path) -> Share:
     """The share of Buryat sentences, one a line, that are told to be Buryat."""
     told = [line for line in sentences.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return _share(language(line) == "bxr" for line in told)
+    return _share(detect_language(line) == "bxr" for line in told)
 
 
 def not_russian(posts: Path) -> Share:
     """The share of Russian posts (a CSV with `text`) that are taken for Buryat, wholly or in part."""
-    return _share(language(row["text"]) != "ru" for row in read(posts))
+    return _share(detect_language(row["text"]) != "ru" for row in read(posts))

@@ -25,9 +25,9 @@ from bench.measure import Part, main
 from cli.deployment import provisioning as bootstrap
 from cli.deployment.signing_keys import ensure_keys
 from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
-from services.appeals.classification.model.message_classifier import Understanding
-from services.appeals.classification.training.examples import examples
-from services.appeals.classification.types import Context
+from services.appeals.classification.model.message_classifier import MessageClassifier
+from services.appeals.classification.training.examples import load_examples
+from services.appeals.classification.types import MessageContext
 from shared import gc_tuning
 from shared.ids import new_id
 
@@ -42,7 +42,9 @@ async def _connect(url: str) -> asyncpg.Connection:
 
 def written(messages: int) -> list[str]:
     """Texts that need an answer, no two alike: the project's own examples, each with a house number of its own."""
-    asking = [example.text for example in examples() if example.needs_answer and not example.context.post_text]
+    asking = [
+        example.text for example in load_examples() if example.needs_answer and not example.context.post_text
+    ]
     return [f"{asking[n % len(asking)]} Дом {n}" for n in range(messages)]
 
 
@@ -85,7 +87,7 @@ async def _prepare(admin: asyncpg.Connection, texts: Sequence[str]) -> None:
 
 async def _ours(url: str, messages: int) -> float:
     # Imported late: the services read their settings when they load.
-    from services.appeals.classification.classifier_pool import judging  # noqa: PLC0415
+    from services.appeals.classification.classifier_pool import classifier_pool  # noqa: PLC0415
     from services.appeals.inbound import prefetch  # noqa: PLC0415
     from services.appeals.worker import consumers  # noqa: PLC0415
     from shared.database.sessions import Database  # noqa: PLC0415
@@ -97,12 +99,12 @@ async def _ours(url: str, messages: int) -> float:
     async def read_ahead() -> None:
         reached = 0
         while True:
-            reached = await prefetch.read_on(pool, reached)
+            reached = await prefetch.prefetch_backlog(pool, reached)
             await asyncio.sleep(0.05)
 
     try:
         # The process that reads stands ready, as it does in a service that has begun.
-        await judging().make_ready()
+        await classifier_pool().start()
         reader = asyncio.create_task(read_ahead())
         started = time.perf_counter()
         handled = 0
@@ -115,19 +117,19 @@ async def _ours(url: str, messages: int) -> float:
         await asyncio.gather(reader, return_exceptions=True)
         return taken
     finally:
-        judging().close()
+        classifier_pool().close()
         await pool.close()
 
 
 def _alone(texts: Sequence[str]) -> float:
     """The model on the same texts, in portions as the service hands them over."""
-    model = Understanding.load()
-    items = [(text, Context(page_owner="О")) for text in texts]
-    model.judge(items[:BATCH])
+    model = MessageClassifier.load()
+    items = [(text, MessageContext(page_owner="О")) for text in texts]
+    model.classify(items[:BATCH])
     gc_tuning.settle()
     started = time.perf_counter()
     for start in range(0, len(items), BATCH):
-        model.judge(items[start : start + BATCH])
+        model.classify(items[start : start + BATCH])
     return time.perf_counter() - started
 
 

@@ -21,15 +21,15 @@ from cli.commands.topic_training import results
 from services.appeals.classification.csv_reader import read_table
 from services.appeals.classification.model.text_classifier import TextClassifier
 from services.appeals.classification.training.evaluation import (
-    FIGURES,
-    WANTED,
+    DEFAULT_TARGET_ACCURACY,
+    SCORE_NAMES,
     Scores,
-    Splits,
-    by_splits,
+    SplitScores,
+    evaluate_splits,
     mean_and_spread,
 )
-from services.appeals.classification.training.examples import examples
-from services.appeals.classification.training.labelled_data import Labelled, labelled
+from services.appeals.classification.training.examples import load_examples
+from services.appeals.classification.training.labelled_data import LabelledData, load_labelled
 from shared.topic_taxonomy import classes
 
 BAR = 1.0
@@ -49,11 +49,11 @@ QUICK_ROWS = 1_200
 TEXTS, LENGTH = 4_000, 100
 
 
-def own_examples() -> Labelled:
+def own_examples() -> LabelledData:
     """The project's examples that have a group."""
     named = {item.code: item.name for item in classes()}
-    asking = [item for item in examples() if item.group]
-    return Labelled(
+    asking = [item for item in load_examples() if item.group]
+    return LabelledData(
         [item.text for item in asking],
         [named[item.group] for item in asking],
         [named.get(item.topic, "") for item in asking],
@@ -64,7 +64,7 @@ def own_examples() -> Labelled:
     )
 
 
-def reaches(label: str, splits: Splits) -> list[str]:
+def reaches(label: str, splits: SplitScores) -> list[str]:
     """Figures that miss their bar, in words."""
     missed = []
     for figure, bar in BARS.get(label, {}).items():
@@ -92,18 +92,22 @@ def speed(classifier: TextClassifier, texts: Sequence[str]) -> float:
     return TEXTS / 2 / (time.process_time() - started)
 
 
-def judge(label: str, data: Labelled, seeds: range, console: Console) -> tuple[Splits, list[str]]:
+def judge(label: str, data: LabelledData, seeds: range, console: Console) -> tuple[SplitScores, list[str]]:
     """Scores of one label, printed, and the bars that are missed."""
 
     def done(seed: int, ours: Scores, plain: Scores) -> None:
         print(f"  seed {seed}: weighted F1 {ours.weighted_f1:.3f}, plain {plain.weighted_f1:.3f}", file=sys.stderr)
 
-    splits = by_splits(data, seeds, WANTED, done)
+    splits = evaluate_splits(data, seeds, DEFAULT_TARGET_ACCURACY, done)
     rows = {
-        figure: (mean_and_spread(splits.ours, figure), mean_and_spread(splits.plain, figure)) for figure in FIGURES
+        figure: (mean_and_spread(splits.ours, figure), mean_and_spread(splits.baseline, figure))
+        for figure in SCORE_NAMES
     }
     console.print(
-        results(rows, f"{label}: {len(data.texts):,} rows, {len(seeds)} splits, automatic at {WANTED:.0%}")
+        results(
+            rows,
+            f"{label}: {len(data.texts):,} rows, {len(seeds)} splits, automatic at {DEFAULT_TARGET_ACCURACY:.0%}",
+        )
     )
     missed = reaches(label, splits)
     for line in missed:
@@ -126,7 +130,9 @@ def main() -> None:
         sets = {"own examples": own_examples()}
     else:
         table = read_table(options.data)
-        sets = {label: labelled(table, options.text, label) for label in options.label or ["category", "topic"]}
+        sets = {
+            label: load_labelled(table, options.text, label) for label in options.label or ["category", "topic"]
+        }
     if options.quick:
         sets = {label: data.part(range(min(QUICK_ROWS, len(data.texts)))) for label, data in sets.items()}
     judged = {label: judge(label, data, range(1 if options.quick else 5), console) for label, data in sets.items()}
@@ -134,7 +140,7 @@ def main() -> None:
     classifier = TextClassifier.train(first.texts, first.labels, names=first.names)
     print(f"{speed(classifier, first.texts):,.0f} texts of {LENGTH} characters a second on one core")
     ours = statistics.fmean(one.weighted_f1 for splits, _ in judged.values() for one in splits.ours)
-    floor = statistics.fmean(one.weighted_f1 for splits, _ in judged.values() for one in splits.plain)
+    floor = statistics.fmean(one.weighted_f1 for splits, _ in judged.values() for one in splits.baseline)
     missed = [line for _, lines in judged.values() for line in lines]
     ok = ours > floor * BAR and not missed
     print(f"topics: weighted F1 {ours:.3f}, plain tool {floor:.3f}, {'ok' if ok else 'BELOW THE BAR'}")

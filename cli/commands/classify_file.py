@@ -15,18 +15,18 @@ from pathlib import Path
 import typer
 
 from cli.atomic_files import NotWrittenError, beside, replacing_table
-from services.appeals.classification.csv_reader import FileRefusedError, Head, open_table
-from services.appeals.classification.csv_row import COLUMNS, flat_rows
-from services.appeals.classification.locations.page_locations import place_of_page
-from services.appeals.classification.model.message_classifier import Understanding
-from services.appeals.classification.text.tokenizer import fold
-from services.appeals.classification.types import Context, Kind
+from services.appeals.classification.csv_reader import TableHeader, UnreadableTableError, open_table
+from services.appeals.classification.csv_row import CLASSIFICATION_COLUMNS, csv_rows
+from services.appeals.classification.locations.page_locations import page_location
+from services.appeals.classification.model.message_classifier import MessageClassifier
+from services.appeals.classification.text.tokenizer import fold_text
+from services.appeals.classification.types import MessageContext, MessageKind
 from shared.tabular.formula_escaping import unescaped
 
 _PORTION = 500
 _LISTED = 5
 _BESIDE_TEXT = ("network", "kind", "page_owner", "page_municipality", "post_context")
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, MessageKind] = {
     "": "comment",
     "comment": "comment",
     "комментарий": "comment",
@@ -61,9 +61,9 @@ class _Strange:
 class _Messages:
     """Rows of a file as messages with what stands around them."""
 
-    def __init__(self, head: Head) -> None:
-        self._text = head.place("text")
-        self._at = {name: at for name in _BESIDE_TEXT if (at := head.find(name)) is not None}
+    def __init__(self, head: TableHeader) -> None:
+        self._text = head.column_index("text")
+        self._at = {name: at for name in _BESIDE_TEXT if (at := head.find_column(name)) is not None}
         self._strange = {
             "kind": _Strange("read as comments"),
             "network": _Strange("which changes nothing"),
@@ -71,21 +71,21 @@ class _Messages:
         }
         self._number = 0
 
-    def read(self, row: Sequence[str]) -> tuple[str, Context]:
+    def read(self, row: Sequence[str]) -> tuple[str, MessageContext]:
         """The next message of the file."""
         self._number += 1
         cell = dict.fromkeys(_BESIDE_TEXT, "") | {
             name: unescaped(row[at]).strip() for name, at in self._at.items()
         }
-        kind = _KINDS.get("_".join(re.split(r"[\s_-]+", fold(cell["kind"]))))
+        kind = _KINDS.get("_".join(re.split(r"[\s_-]+", fold_text(cell["kind"]))))
         if kind is None:
             self._strange["kind"].add(self._number, cell["kind"])
-        if fold(cell["network"]) not in _NETWORKS:
+        if fold_text(cell["network"]) not in _NETWORKS:
             self._strange["network"].add(self._number, cell["network"])
         municipality = _municipality(cell["page_municipality"])
         if cell["page_municipality"] and municipality is None:
             self._strange["page_municipality"].add(self._number, cell["page_municipality"])
-        return unescaped(row[self._text]), Context(
+        return unescaped(row[self._text]), MessageContext(
             kind=kind or "comment",
             post_text=cell["post_context"] or None,
             page_owner=cell["page_owner"] or None,
@@ -112,7 +112,7 @@ def _by_oktmo() -> dict[str, str]:
 def _municipality(given: str) -> str | None:
     """The municipality by its name, written in any way, or by its OKTMO or that of a settlement there."""
     code = _OKTMO.fullmatch("".join(given.split()))
-    return place_of_page(None, _by_oktmo().get(code[1]) if code else given).municipality
+    return page_location(None, _by_oktmo().get(code[1]) if code else given).municipality
 
 
 def understand_file(source: Path, target: Path) -> int:
@@ -124,7 +124,7 @@ def understand_file(source: Path, target: Path) -> int:
     """
     try:
         return _understand(source, target)
-    except FileRefusedError as error:
+    except UnreadableTableError as error:
         typer.echo(f"--in: {error}", err=True)
         raise typer.Exit(2) from error
     except NotWrittenError as error:
@@ -136,12 +136,12 @@ def _understand(source: Path, target: Path) -> int:
     count = 0
     with open_table(source) as table:
         messages = _Messages(table)
-        model = Understanding.load()
+        model = MessageClassifier.load()
         with replacing_table(target) as write:
-            write([*beside(table.columns, COLUMNS), *COLUMNS])
+            write([*beside(table.columns, CLASSIFICATION_COLUMNS), *CLASSIFICATION_COLUMNS])
             while portion := list(islice(table.rows, _PORTION)):
-                understood = flat_rows(model, [messages.read(row) for row in portion if row])
-                found = ([row[name] for name in COLUMNS] for row in understood)
+                understood = csv_rows(model, [messages.read(row) for row in portion if row])
+                found = ([row[name] for name in CLASSIFICATION_COLUMNS] for row in understood)
                 for row in portion:
                     write(row + next(found) if row else row)
                 count += len(understood)

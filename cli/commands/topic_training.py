@@ -13,19 +13,24 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from cli.atomic_files import NotWrittenError, beside, replacing_table
-from services.appeals.classification.csv_reader import FileRefusedError, Head, open_table, read_table
-from services.appeals.classification.model.model_store import Kept, Store, StoreError, digests
-from services.appeals.classification.model.text_classifier import Ranked
+from services.appeals.classification.csv_reader import TableHeader, UnreadableTableError, open_table, read_table
+from services.appeals.classification.model.model_store import (
+    ModelStore,
+    ModelStoreError,
+    StoredModel,
+    text_digests,
+)
+from services.appeals.classification.model.text_classifier import RankedLabels
 from services.appeals.classification.training.evaluation import (
-    FIGURES,
-    TOP,
+    SCORE_NAMES,
+    TOP_LABELS,
     Scores,
-    by_splits,
+    evaluate_splits,
     mean_and_spread,
     score_classifier,
 )
-from services.appeals.classification.training.labelled_data import BETWEEN, Labelled, labelled
-from services.appeals.classification.training.train_custom import Source, teach
+from services.appeals.classification.training.labelled_data import LABEL_SEPARATOR, LabelledData, load_labelled
+from services.appeals.classification.training.train_custom import TrainingSource, train_custom_model
 from shared.masking import mask
 from shared.tabular.formula_escaping import unescaped
 
@@ -45,13 +50,13 @@ def told(work: Callable[[], None]) -> None:
     except NotWrittenError as error:
         typer.echo(f"--out: {error}", err=True)
         raise typer.Exit(2) from error
-    except (FileRefusedError, StoreError, ValueError, OSError) as error:
+    except (UnreadableTableError, ModelStoreError, ValueError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 
 
-def _read(data: Path, text: str, label: str, names: str | None) -> Labelled:
-    found = labelled(read_table(data), text, label, names)
+def _read(data: Path, text: str, label: str, names: str | None) -> LabelledData:
+    found = load_labelled(read_table(data), text, label, names)
     for said, numbers in ((f"no «{text}»", found.without_text), (f"no «{label}»", found.without_label)):
         if numbers:
             more = f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED else ""
@@ -65,36 +70,36 @@ def _shown(value: float | None) -> str:
 
 
 def _line(scores: Scores) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {_shown(getattr(scores, name))}" for name in FIGURES)
+    return ", ".join(f"{name.replace('_', ' ')} {_shown(getattr(scores, name))}" for name in SCORE_NAMES)
 
 
 def train(data: Path, text: str, label: str, model: Path, names: str | None, *, force: bool) -> None:
     """Teach and print what became of it."""
     found = _read(data, text, label, names)
-    source = Source(data, sha256(data.read_bytes()).hexdigest(), text, label)
-    outcome = teach(found, Store(model), source, force=force)
+    source = TrainingSource(data, sha256(data.read_bytes()).hexdigest(), text, label)
+    outcome = train_custom_model(found, ModelStore(model), source, force=force)
     named = f", named by «{found.names_column}»" if found.names_column else ""
     said = [
         f"version {outcome.version}: {len(found.texts):,} rows, {len(set(found.labels)):,} labels{named}",
         f"on rows held back: {_line(outcome.scores)}",
-        f"{'in force' if outcome.in_force else 'not in force'}: {outcome.why}",
+        f"{'in force' if outcome.activated else 'not in force'}: {outcome.why}",
     ]
     for line in said:
         console.print(line, markup=False)
 
 
-def _opened(model: Path) -> Kept:
+def _opened(model: Path) -> StoredModel:
     """The version in force, or the newest while none is: that is said."""
-    store = Store(model)
+    store = ModelStore(model)
     kept = store.load()
-    if store.current() is None:
+    if store.active_version() is None:
         aside.print(f"version {kept.version} is not in force: {kept.card.get('why', '')}", markup=False)
     return kept
 
 
-def _known(kept: Kept, texts: Sequence[str]) -> int:
+def _known(kept: StoredModel, texts: Sequence[str]) -> int:
     """How many of the texts, masked, a model has learnt from."""
-    return int(np.isin(digests(texts), kept.learnt).sum())
+    return int(np.isin(text_digests(texts), kept.training_digests).sum())
 
 
 def evaluate_model(data: Path, text: str, label: str, model: Path, wanted: float, *, as_json: bool) -> None:
@@ -133,9 +138,10 @@ def evaluate_learning(
     def done(seed: int, ours: Scores, plain: Scores) -> None:
         aside.print(f"seed {seed}: ours {_line(ours)}; plain accuracy {_shown(plain.accuracy)}", markup=False)
 
-    splits = by_splits(found, seeds, wanted, done)
+    splits = evaluate_splits(found, seeds, wanted, done)
     rows = {
-        figure: (mean_and_spread(splits.ours, figure), mean_and_spread(splits.plain, figure)) for figure in FIGURES
+        figure: (mean_and_spread(splits.ours, figure), mean_and_spread(splits.baseline, figure))
+        for figure in SCORE_NAMES
     }
     if as_json:
         console.print_json(
@@ -190,7 +196,7 @@ class _Tally:
     right: int = 0
     known: int = 0
 
-    def add(self, found: Sequence[Ranked | None], labels: Sequence[str]) -> None:
+    def add(self, found: Sequence[RankedLabels | None], labels: Sequence[str]) -> None:
         for one, label in zip(found, labels, strict=True):
             if one is None:
                 self.empty += 1
@@ -209,7 +215,7 @@ def predict(data: Path, text: str, label: str | None, model: Path, out: Path) ->
     tally = _Tally()
     kept = _opened(model)
     with open_table(data) as table:
-        at_text = table.place(text)
+        at_text = table.column_index(text)
         at_label = None if label is None else _told_label(table, label, at_text)
         with replacing_table(out) as write:
             write([*beside(table.columns, COLUMNS), *COLUMNS])
@@ -218,7 +224,7 @@ def predict(data: Path, text: str, label: str | None, model: Path, out: Path) ->
                 # A text is read as training reads it.
                 texts = [mask(unescaped(row[at_text]).strip()) for row in rows]
                 labels = ["" if at_label is None else unescaped(row[at_label]).strip() for row in rows]
-                ranked = iter(kept.classifier.rank([words for words in texts if words], TOP))
+                ranked = iter(kept.classifier.rank([words for words in texts if words], TOP_LABELS))
                 found = [next(ranked) if words else None for words in texts]
                 tally.add(found, labels)
                 tally.known += _known(
@@ -230,18 +236,20 @@ def predict(data: Path, text: str, label: str | None, model: Path, out: Path) ->
     _print_tally(tally, kept.version, label if at_label is not None else None)
 
 
-def _told_label(table: Head, label: str, at_text: int) -> int | None:
+def _told_label(table: TableHeader, label: str, at_text: int) -> int | None:
     """The column to compare with; a file to be labelled needs none."""
     try:
-        found = table.place(label)
-    except FileRefusedError as error:
+        found = table.column_index(label)
+    except UnreadableTableError as error:
         aside.print(f"no accuracy is told: {error}", markup=False)
         return None
     return None if found == at_text else found
 
 
-def _answer(found: Ranked | None) -> tuple[str, str, str]:
-    return (found.labels[0], BETWEEN.join(found.labels), f"{found.confidence:.4f}") if found else ("", "", "")
+def _answer(found: RankedLabels | None) -> tuple[str, str, str]:
+    return (
+        (found.labels[0], LABEL_SEPARATOR.join(found.labels), f"{found.confidence:.4f}") if found else ("", "", "")
+    )
 
 
 def _print_tally(tally: _Tally, version: int, label: str | None) -> None:

@@ -14,10 +14,10 @@ from services.appeals.api import (
     topics,
     triage,
 )
-from services.appeals.classification.classifier_pool import check_topics_model
+from services.appeals.classification.classifier_pool import check_custom_model
 from services.appeals.inbound import prefetch
-from services.appeals.jobs import jobs
-from services.appeals.lifecycle.alerts import keep_figures
+from services.appeals.jobs import queue
+from services.appeals.lifecycle.alerts import run_gauge_updates
 from shared.service import Service
 from shared.tables.appeals import AppealsIdempotency
 
@@ -37,10 +37,10 @@ service = Service(
         sla_policies.router,
         routing_rules.router,
     ],
-    jobs=jobs,
+    jobs=queue,
     consumers=worker.consumers,
-    workers={"read-ahead": prefetch.run, "figures": keep_figures},
+    workers={"read-ahead": prefetch.run_prefetch, "figures": run_gauge_updates},
     answers=AppealsIdempotency,
-    before=check_topics_model,
+    before=check_custom_model,
 )
 worker.register(service)

@@ -2,9 +2,9 @@
 
 from shared.jobs import Jobs
 
-jobs = Jobs("appeals")
+queue = Jobs("appeals")
 
 REQUEST_PUBLICATION = "request_publication"
 RETRY_PUBLICATION = "retry_publication"
-REROUTE = "reroute"
-ANSWER_INCIDENT = "answer_incident"
+REROUTE_APPEALS = "reroute"
+CREATE_INCIDENT_REPLIES = "answer_incident"

@@ -10,7 +10,7 @@ from shared.database.purge import Rule, Terms, expired
 from shared.tables.appeals import OPEN_STATUSES, Alert, Appeal, Incident
 
 
-def rules(terms: Terms) -> Sequence[Rule]:
+def purge_rules(terms: Terms) -> Sequence[Rule]:
     """Return the rules of appeals' tables: an alert stays until it is seen and what it is about has ended."""
     open_appeal = select(Appeal.id).where(Appeal.id == Alert.appeal_id, Appeal.status.in_(OPEN_STATUSES)).exists()
     open_incident = (

@@ -5,12 +5,12 @@ from uuid import UUID
 
 from services.appeals import jobs, retention
 from services.appeals.inbound import event_consumer
-from services.appeals.inbound.event_consumer import handle
+from services.appeals.inbound.event_consumer import handle_events
 from services.appeals.incidents import clustering
-from services.appeals.incidents.bulk_reply import _answer_all, _answer_one
+from services.appeals.incidents.bulk_reply import create_all_replies, create_delayed_reply
 from services.appeals.lifecycle import breach_recording
 from services.appeals.replies import publication_events, publication_requests
-from services.appeals.replies.publication_requests import _ask, _give_up
+from services.appeals.replies.publication_requests import on_job_dead_lettered
 from services.appeals.routing import reroute as rerouting
 from shared.database.purge import Terms, purge
 from shared.events.consumer import Consumer
@@ -19,60 +19,68 @@ from shared.tables.appeals import AppealsCursor
 
 consumers = (
     Consumer(
-        "appeals", AppealsCursor, (*event_consumer.TYPES, *publication_events.PUBLICATION_TYPES), handle, jobs.jobs
+        "appeals",
+        AppealsCursor,
+        (*event_consumer.MESSAGE_EVENT_TYPES, *publication_events.PUBLICATION_EVENT_TYPES),
+        handle_events,
+        jobs.queue,
     ),
-    Consumer("routing", AppealsCursor, rerouting.REGISTRY_TYPES, rerouting.follow_registry, jobs.jobs),
+    Consumer(
+        "routing", AppealsCursor, rerouting.REGISTRY_EVENT_TYPES, rerouting.handle_registry_events, jobs.queue
+    ),
     # After the first: it reads what that one tells.
-    Consumer("gathering", AppealsCursor, clustering.TYPES, clustering.handle, jobs.jobs),
+    Consumer(
+        "gathering", AppealsCursor, clustering.CLUSTERING_EVENT_TYPES, clustering.handle_appeal_events, jobs.queue
+    ),
 )
 
 
 def register(service: Service) -> None:
     """Give the jobs and schedules their handlers."""
 
-    @jobs.jobs.job(jobs.REQUEST_PUBLICATION, on_held=_give_up)
+    @jobs.queue.job(jobs.REQUEST_PUBLICATION, on_held=on_job_dead_lettered)
     async def request_publication(payload: dict[str, Any]) -> None:
-        await _ask(service, UUID(payload["reply_id"]), again=False)
+        await publication_requests.send_publication_request(service, UUID(payload["reply_id"]), again=False)
 
-    @jobs.jobs.job(jobs.RETRY_PUBLICATION, on_held=_give_up)
+    @jobs.queue.job(jobs.RETRY_PUBLICATION, on_held=on_job_dead_lettered)
     async def retry_publication(payload: dict[str, Any]) -> None:
-        await _ask(service, UUID(payload["reply_id"]), again=True)
+        await publication_requests.send_publication_request(service, UUID(payload["reply_id"]), again=True)
 
-    @jobs.jobs.job(jobs.REROUTE)
+    @jobs.queue.job(jobs.REROUTE_APPEALS)
     async def reroute(payload: dict[str, Any]) -> None:
         asked_by = payload.get("rule_set_id")
-        await rerouting.apply(
+        await rerouting.reroute_appeals(
             service.database,
-            untouched=payload["untouched"],
+            include_untouched=payload["untouched"],
             rule_set_id=UUID(asked_by) if asked_by else None,
         )
 
     # A case that was opened in the very moment of a change is found by this.
-    @jobs.jobs.every("retry-ownerless", "17 * * * *")
+    @jobs.queue.every("retry-ownerless", "17 * * * *")
     async def retry_ownerless() -> None:
-        await rerouting.apply(service.database, untouched=False)
+        await rerouting.reroute_appeals(service.database, include_untouched=False)
 
-    @jobs.jobs.job(jobs.ANSWER_INCIDENT)
+    @jobs.queue.job(jobs.CREATE_INCIDENT_REPLIES)
     async def answer_incident(payload: dict[str, Any]) -> None:
         reply_id, appeal_id = UUID(payload["incident_reply_id"]), payload.get("appeal_id")
         if appeal_id is not None:
-            await _answer_one(service, reply_id, UUID(appeal_id))
+            await create_delayed_reply(service, reply_id, UUID(appeal_id))
         else:
-            await _answer_all(service, reply_id, payload.get("joined_from"))
+            await create_all_replies(service, reply_id, payload.get("joined_from"))
 
-    @jobs.jobs.every("note-overdue", "* * * * *")
+    @jobs.queue.every("note-overdue", "* * * * *")
     async def note_overdue() -> None:
         while True:
             async with service.database.write() as session:
-                if not await breach_recording.note_overdue(session):
+                if not await breach_recording.record_breaches(session):
                     return
 
-    @jobs.jobs.every("ask-again", "* * * * *")
+    @jobs.queue.every("ask-again", "* * * * *")
     async def ask_again() -> None:
         async with service.database.write() as session:
-            await publication_requests.to_ask_again(session)
+            await publication_requests.request_unacknowledged_again(session)
 
-    @jobs.jobs.every("purge", "27 * * * *")
+    @jobs.queue.every("purge", "27 * * * *")
     async def purge_expired() -> None:
         terms = Terms()
-        await purge(service.database, [*retention.rules(terms), *jobs.jobs.log_rules(terms)])
+        await purge(service.database, [*retention.purge_rules(terms), *jobs.queue.log_rules(terms)])

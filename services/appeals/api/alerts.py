@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals.api.dependencies import READ, WRITE, Moderator
+from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Moderator
 from services.appeals.lifecycle import alerts
 from services.appeals.schemas.alerts import AlertOut
 from shared.api.pagination import Page, PagingDep
@@ -17,7 +17,7 @@ from shared.service import Reading, Writing
 router = APIRouter(tags=["alerts"])
 
 
-@router.get("/alerts", responses=problems.responses(*READ), summary="List alerts")
+@router.get("/alerts", responses=problems.responses(*READ_PROBLEMS), summary="List alerts")
 async def list_alerts(
     *,
     session: Reading,
@@ -37,13 +37,15 @@ async def list_alerts(
     return Page(items=[_present(row) for row in rows], next_cursor=cursor)
 
 
-@router.post("/alerts/{alert_id}/seen", responses=problems.responses(*WRITE, NotFound), summary="Alert seen")
+@router.post(
+    "/alerts/{alert_id}/seen", responses=problems.responses(*WRITE_PROBLEMS, NotFound), summary="Alert seen"
+)
 async def see_alert(session: Writing, caller: Moderator, alert_id: UUID) -> AlertOut:
     """Somebody looks after it. Seen twice, the first who saw it stays."""
-    return _present(await alerts.note_seen(session, caller, alert_id))
+    return _present(await alerts.mark_seen(session, caller, alert_id))
 
 
-def _present(row: alerts.Found) -> AlertOut:
+def _present(row: alerts.AlertRow) -> AlertOut:
     alert, appeal, incident = row
     return AlertOut(
         id=alert.id,

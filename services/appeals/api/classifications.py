@@ -5,14 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals.api.dependencies import READ, Understander
+from services.appeals.api.dependencies import READ_PROBLEMS, ClassificationReader
 from services.appeals.api.presenters import classifications
 from services.appeals.classification import classification_queries
-from services.appeals.classification.classification_queries import Filter
-from services.appeals.classification.classifier_pool import ReadingAwayError, judging
+from services.appeals.classification.classification_queries import ClassificationFilter
+from services.appeals.classification.classifier_pool import ClassifierUnavailableError, classifier_pool
 from services.appeals.classification.types import Language, NeedsAnswer
-from services.appeals.schemas.classifications import JudgedOut, UnderstandingOut
-from services.appeals.schemas.types import Line, Moment
+from services.appeals.schemas.classifications import ClassifiedMessageOut, ClassifierOut
+from services.appeals.schemas.types import BoundedDatetime, SingleLine
 from services.appeals.settings import settings
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
@@ -25,60 +25,63 @@ router = APIRouter()
 @router.get(
     "/understanding",
     tags=["messages"],
-    responses=problems.responses(*READ, Unavailable),
+    responses=problems.responses(*READ_PROBLEMS, Unavailable),
     summary="What judges messages",
 )
-async def get_understanding(_caller: Understander) -> UnderstandingOut:
+async def get_understanding(_caller: ClassificationReader) -> ClassifierOut:
     """The model in force as it was loaded when the service started, with the data cards of its parts: what they
     learnt from, how well they do on what they have not seen, where their thresholds are.
     """
     try:
-        found = await judging().in_force()
-    except ReadingAwayError as error:
+        found = await classifier_pool().info()
+    except ClassifierUnavailableError as error:
         raise Unavailable("No text can be read for now; the service's log says why") from error
-    return UnderstandingOut(
+    return ClassifierOut(
         understanding=settings().understanding,
         judged_by=found.name,
-        built_in=dict(found.built_in) if found.built_in is not None else None,
-        taught=dict(found.taught) if found.taught is not None else None,
-        foreign_labels=found.foreign_labels or None,
+        built_in=dict(found.builtin_card) if found.builtin_card is not None else None,
+        taught=dict(found.custom_card) if found.custom_card is not None else None,
+        foreign_labels=found.unmapped_labels or None,
     )
 
 
 @router.get(
-    "/triage", tags=["messages"], responses=problems.responses(*READ), summary="What was judged of messages"
+    "/triage",
+    tags=["messages"],
+    responses=problems.responses(*READ_PROBLEMS),
+    summary="What was judged of messages",
 )
 async def list_judgements(
     *,
     session: Reading,
-    caller: Understander,
+    caller: ClassificationReader,
     paging: PagingDep,
     response: Response,
     needs_answer: Annotated[NeedsAnswer | None, Query(description="`no` opened no case")] = None,
     language: Language | None = None,
     urgency: Literal["normal", "high"] | None = None,
     judged_by: Annotated[
-        Line | None,
+        SingleLine | None,
         Query(description="`machine`, `person`, or exactly, as `triage.judged_by` shows it", examples=["machine"]),
     ] = None,
     topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
     page_id: UUID | None = None,
     organisation_id: Annotated[UUID | None, Query(description="Whose page it is")] = None,
-    judged_from: Annotated[Moment | None, Query(description="First judged from, included")] = None,
-    judged_to: Annotated[Moment | None, Query(description="Up to, not including")] = None,
-) -> Page[JudgedOut]:
+    judged_from: Annotated[BoundedDatetime | None, Query(description="First judged from, included")] = None,
+    judged_to: Annotated[BoundedDatetime | None, Query(description="Up to, not including")] = None,
+) -> Page[ClassifiedMessageOut]:
     """Each message that was judged, by when it was judged first, newest first. With `needs_answer=no` and
     `judged_by=machine`: what a machine let lie and nobody has looked at yet.
 
     Personal data is masked in `text` and `triage.why`.
     """
-    wanted = Filter(
-        needs_answer=needs_answer, language=language, urgency=urgency, judged_by=judged_by, topic_id=topic_id,
-        page_id=page_id, organisation_id=organisation_id, judged_from=judged_from, judged_to=judged_to,
+    filters = ClassificationFilter(
+        needs_answer=needs_answer, language=language, urgency=urgency, classified_by=judged_by, topic_id=topic_id,
+        page_id=page_id, organisation_id=organisation_id, classified_from=judged_from, classified_to=judged_to,
     )  # fmt: skip
     rows, cursor = paging.page(
-        await classification_queries.find(session, caller, wanted, paging),
+        await classification_queries.find(session, caller, filters, paging),
         lambda row: (row.Triage.created_at, row.Triage.message_id),
         response,
     )
-    return Page(items=await classifications.present(session, rows), next_cursor=cursor)
+    return Page(items=await classifications.classified_messages_out(session, rows), next_cursor=cursor)

@@ -9,15 +9,15 @@ from shared.http.problems import BadRequest, Conflict, Forbidden, Invalid, Unaut
 Reader = Annotated[Caller, allowed(Right.APPEALS_READ)]
 Worker = Annotated[Caller, allowed(Right.APPEALS_WORK)]
 Moderator = Annotated[Caller, allowed(Right.APPEALS_TRIAGE)]
-READ = (Unauthenticated, Forbidden, Invalid)
-WRITE = (BadRequest, Unauthenticated, Forbidden, Invalid, Conflict)
+READ_PROBLEMS = (Unauthenticated, Forbidden, Invalid)
+WRITE_PROBLEMS = (BadRequest, Unauthenticated, Forbidden, Invalid, Conflict)
 
 
-Answerer = Annotated[Caller, allowed(Right.APPEALS_ANSWER)]
+Replier = Annotated[Caller, allowed(Right.APPEALS_ANSWER)]
 
 
-Understander = Annotated[Caller, allowed(Right.UNDERSTANDING_READ)]
+ClassificationReader = Annotated[Caller, allowed(Right.UNDERSTANDING_READ)]
 
 
-Anyone = Annotated[Caller, allowed(Right.REGISTRY_READ)]
-Keeper = Annotated[Caller, allowed(Right.RULES_MANAGE)]
+RegistryReader = Annotated[Caller, allowed(Right.REGISTRY_READ)]
+RuleManager = Annotated[Caller, allowed(Right.RULES_MANAGE)]

@@ -5,22 +5,22 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals.api.dependencies import READ, WRITE, Answerer, Reader, Worker
+from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Replier, Worker
 from services.appeals.api.presenters import incidents
-from services.appeals.api.presenters.incidents import _case, _now, _present
+from services.appeals.api.presenters.incidents import appeal_brief, incident_out, incident_response
 from services.appeals.incidents import bulk_reply, incident_queries, service, similar_appeals
 from services.appeals.lifecycle import assignments
-from services.appeals.schemas.common import OKTMO
+from services.appeals.schemas.common import OKTMO_PATTERN
 from services.appeals.schemas.incidents import (
     IncidentIn,
+    IncidentMemberOut,
+    IncidentMembersIn,
     IncidentOut,
     IncidentPatch,
     IncidentReplyIn,
     IncidentReplyOut,
-    MemberOut,
-    MembersIn,
-    SimilarList,
-    SimilarOut,
+    SimilarAppealList,
+    SimilarAppealOut,
 )
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
@@ -36,7 +36,7 @@ router = APIRouter(tags=["incidents"])
 
 @router.get(
     "/appeals/{appeal_id}/similar",
-    responses=problems.responses(*READ, NotFound),
+    responses=problems.responses(*READ_PROBLEMS, NotFound),
     summary="Cases like this one",
     tags=["appeals"],
 )
@@ -50,19 +50,19 @@ async def list_similar(
     anywhere: Annotated[
         bool, Query(description="Among all that you may see, not in the case's organisation alone")
     ] = False,
-) -> SimilarList:
+) -> SimilarAppealList:
     """Alike by words, place, topic, author and time, best first, each with the reasons; 500 cases at most are
     compared. The same words in another network within hours are probably the same person's.
     """
-    found, read = await similar_appeals.like(session, caller, appeal_id, days=days, anywhere=anywhere)
-    return SimilarList(
+    found, read = await similar_appeals.like(session, caller, appeal_id, days=days, all_organisations=anywhere)
+    return SimilarAppealList(
         items=[
-            SimilarOut(
-                **_case(one.case, one.organisation, one.topic),
-                incident_id=one.case.incident_id,
-                score=round(one.likeness.score, 3),
-                why=list(one.likeness.why),
-                same_person=one.likeness.same_person,
+            SimilarAppealOut(
+                **appeal_brief(one.appeal, one.organisation, one.topic),
+                incident_id=one.appeal.incident_id,
+                score=round(one.similarity.score, 3),
+                why=list(one.similarity.why),
+                same_person=one.similarity.same_person,
             )
             for one in found[:limit]
         ],
@@ -70,7 +70,7 @@ async def list_similar(
     )
 
 
-@router.get("/incidents", responses=problems.responses(*READ), summary="List incidents")
+@router.get("/incidents", responses=problems.responses(*READ_PROBLEMS), summary="List incidents")
 async def list_incidents(
     *,
     session: Reading,
@@ -78,22 +78,25 @@ async def list_incidents(
     paging: PagingDep,
     response: Response,
     open: Annotated[bool | None, Query(description="Open ones, or closed ones")] = None,
-    municipality: Annotated[str | None, Query(pattern=OKTMO, description="OKTMO of the place")] = None,
+    municipality: Annotated[str | None, Query(pattern=OKTMO_PATTERN, description="OKTMO of the place")] = None,
     topic_id: UUID | None = None,
     q: Annotated[str | None, Query(max_length=200, description="Words of the title")] = None,
 ) -> Page[IncidentOut]:
     """Newest first. An organisation sees those that it leads or has a case of its own in."""
-    wanted = incident_queries.Filter(open=open, municipality=municipality, topic_id=topic_id, q=q)
+    filters = incident_queries.IncidentFilter(open=open, municipality=municipality, topic_id=topic_id, q=q)
     rows, cursor = paging.page(
-        await incident_queries.find(session, caller, wanted, paging),
+        await incident_queries.find(session, caller, filters, paging),
         lambda row: (row[0].opened_at, row[0].id),
         response,
     )
-    return Page(items=[_present(row) for row in rows], next_cursor=cursor)
+    return Page(items=[incident_out(row) for row in rows], next_cursor=cursor)
 
 
 @router.post(
-    "/incidents", status_code=201, responses=problems.responses(*WRITE), summary="Join cases into an incident"
+    "/incidents",
+    status_code=201,
+    responses=problems.responses(*WRITE_PROBLEMS),
+    summary="Join cases into an incident",
 )
 async def open_incident(
     session: Writing, caller: Worker, body: IncidentIn, key: IdempotencyDep, response: Response
@@ -104,8 +107,8 @@ async def open_incident(
     """
 
     async def work() -> IncidentOut:
-        incident = await service.open_by_person(session, caller, body.appeal_ids, body.title)
-        return _present(await incident_queries.one(session, caller, incident.id))
+        incident = await service.open_manually(session, caller, body.appeal_ids, body.title)
+        return incident_out(await incident_queries.get_incident_row(session, caller, incident.id))
 
     opened = await once(
         session,
@@ -121,18 +124,22 @@ async def open_incident(
     return opened
 
 
-@router.get("/incidents/{incident_id}", responses=problems.responses(*READ, NotFound), summary="One incident")
+@router.get(
+    "/incidents/{incident_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="One incident"
+)
 async def get_incident(session: Reading, caller: Reader, incident_id: UUID, response: Response) -> IncidentOut:
     """Its cases stand in `/incidents/{id}/members`. The ETag is for `If-Match`."""
-    found = _present(await incident_queries.one(session, caller, incident_id))
+    found = incident_out(await incident_queries.get_incident_row(session, caller, incident_id))
     set_etag(response, found.version)
     return found
 
 
-CHANGE = (*WRITE, NotFound, PreconditionFailed, PreconditionRequired)
+CHANGE_PROBLEMS = (*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired)
 
 
-@router.patch("/incidents/{incident_id}", responses=problems.responses(*CHANGE), summary="Change an incident")
+@router.patch(
+    "/incidents/{incident_id}", responses=problems.responses(*CHANGE_PROBLEMS), summary="Change an incident"
+)
 async def change_incident(
     *,
     session: Writing,
@@ -146,30 +153,30 @@ async def change_incident(
     values: dict[str, Any] = body.model_dump(exclude_unset=True)
     if values.get("title", "") is None:
         raise problems.Invalid.field("/title", "An incident has a title")
-    await assignments.require_organisation(session, values.get("organisation_id"))
-    await service.change(session, caller, incident_id, version, values)
-    return await _now(session, caller, incident_id, response)
+    await assignments.require_open_organisation(session, values.get("organisation_id"))
+    await service.update_incident(session, caller, incident_id, version, values)
+    return await incident_response(session, caller, incident_id, response)
 
 
 @router.post(
-    "/incidents/{incident_id}/closure", responses=problems.responses(*CHANGE), summary="Close an incident"
+    "/incidents/{incident_id}/closure", responses=problems.responses(*CHANGE_PROBLEMS), summary="Close an incident"
 )
 async def close_incident(
     session: Writing, caller: Worker, incident_id: UUID, version: RequiredVersion, response: Response
 ) -> IncidentOut:
     """The trouble is over: no case joins any more. The cases go on as they are."""
     await service.close(session, caller, incident_id, version)
-    return await _now(session, caller, incident_id, response)
+    return await incident_response(session, caller, incident_id, response)
 
 
 @router.get(
     "/incidents/{incident_id}/members",
-    responses=problems.responses(*READ, NotFound),
+    responses=problems.responses(*READ_PROBLEMS, NotFound),
     summary="Cases of an incident",
 )
 async def list_members(
     session: Reading, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
-) -> Page[MemberOut]:
+) -> Page[IncidentMemberOut]:
     """Last joined first, with the reason of each. An organisation sees its own."""
     rows, cursor = paging.page(
         await incident_queries.members(session, caller, incident_id, paging),
@@ -178,14 +185,14 @@ async def list_members(
     )
     return Page(
         items=[
-            MemberOut(
-                **_case(case, organisation, topic),
+            IncidentMemberOut(
+                **appeal_brief(appeal, organisation, topic),
                 likeness=member.likeness,
                 why=member.why,
                 joined_at=member.joined_at,
                 joined_by=member.joined_by,
             )
-            for member, case, organisation, topic in rows
+            for member, appeal, organisation, topic in rows
         ],
         next_cursor=cursor,
     )
@@ -193,31 +200,31 @@ async def list_members(
 
 @router.post(
     "/incidents/{incident_id}/members",
-    responses=problems.responses(*WRITE, NotFound),
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound),
     summary="Join further cases",
 )
 async def add_members(
-    session: Writing, caller: Worker, incident_id: UUID, body: MembersIn, response: Response
+    session: Writing, caller: Worker, incident_id: UUID, body: IncidentMembersIn, response: Response
 ) -> IncidentOut:
     """Cases that are in it already stay; one that is in another incident has to leave that first: 409."""
-    await uncrossed(session, lambda: service.add_by_person(session, caller, incident_id, body.appeal_ids))
-    return await _now(session, caller, incident_id, response)
+    await uncrossed(session, lambda: service.add_manually(session, caller, incident_id, body.appeal_ids))
+    return await incident_response(session, caller, incident_id, response)
 
 
 @router.delete(
     "/incidents/{incident_id}/members/{appeal_id}",
-    responses=problems.responses(*WRITE, NotFound),
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound),
     status_code=204,
     summary="Take a case out",
 )
 async def remove_member(session: Writing, caller: Worker, incident_id: UUID, appeal_id: UUID) -> None:
     """The case is what it was before it joined. It is never joined again by itself."""
-    await uncrossed(session, lambda: service.part(session, caller, incident_id, appeal_id))
+    await uncrossed(session, lambda: service.remove_member(session, caller, incident_id, appeal_id))
 
 
 @router.get(
     "/incidents/{incident_id}/replies",
-    responses=problems.responses(*READ, NotFound),
+    responses=problems.responses(*READ_PROBLEMS, NotFound),
     summary="Answers to an incident",
 )
 async def list_incident_replies(
@@ -225,23 +232,23 @@ async def list_incident_replies(
 ) -> Page[IncidentReplyOut]:
     """Newest first, each with how many of its replies are in which status, of the cases that you see."""
     rows, cursor = paging.page(
-        await bulk_reply.find(session, caller, incident_id, paging),
+        await bulk_reply.list_bulk_replies(session, caller, incident_id, paging),
         lambda row: (row.created_at, row.id),
         response,
     )
-    return Page(items=await incidents.present(session, caller, rows), next_cursor=cursor)
+    return Page(items=await incidents.bulk_replies_out(session, caller, rows), next_cursor=cursor)
 
 
 @router.post(
     "/incidents/{incident_id}/replies",
     status_code=202,
-    responses=problems.responses(*WRITE, NotFound, Duplicate),
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, Duplicate),
     summary="Answer all cases of an incident",
 )
 async def answer_incident(
     *,
     session: Writing,
-    caller: Answerer,
+    caller: Replier,
     incident_id: UUID,
     body: IncidentReplyIn,
     key: IdempotencyDep,
@@ -256,9 +263,11 @@ async def answer_incident(
     """
 
     async def work() -> IncidentReplyOut:
-        given = bulk_reply.Given(body.text, body.kind, body.promised_at, body.also_later)
-        reply = await bulk_reply.answer(session, caller, incident_id, given, repeats=key.key is not None)
-        return (await incidents.present(session, caller, [reply]))[0]
+        given = bulk_reply.NewBulkReply(body.text, body.kind, body.promised_at, body.also_later)
+        reply = await bulk_reply.submit_bulk_reply(
+            session, caller, incident_id, given, repeats=key.key is not None
+        )
+        return (await incidents.bulk_replies_out(session, caller, [reply]))[0]
 
     return await once(
         session,

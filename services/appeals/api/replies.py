@@ -4,8 +4,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.appeals.api.dependencies import READ, WRITE, Answerer, Reader
-from services.appeals.api.presenters.appeals import reply
+from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Replier
+from services.appeals.api.presenters.appeals import reply_out
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import submission
 from services.appeals.schemas import replies
@@ -22,13 +22,13 @@ router = APIRouter(tags=["appeals"])
 @router.post(
     "/appeals/{appeal_id}/replies",
     status_code=201,
-    responses=problems.responses(*WRITE, NotFound, ReplyUnderWay, Duplicate, PreconditionFailed),
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, ReplyUnderWay, Duplicate, PreconditionFailed),
     summary="Answer the citizen",
 )
 async def answer(
     *,
     session: Writing,
-    caller: Answerer,
+    caller: Replier,
     appeal_id: UUID,
     body: replies.ReplyIn,
     key: IdempotencyDep,
@@ -49,9 +49,9 @@ async def answer(
     async def work() -> replies.ReplyOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
         await appeal_queries.check_version(session, appeal, seen.version)
-        draft = submission.Draft(body.text, body.kind, body.promised_at, body.message_id)
-        sent = await submission.queue(session, appeal, draft, caller, repeats=key.key is not None)
-        return reply(sent)
+        draft = submission.NewReply(body.text, body.kind, body.promised_at, body.message_id)
+        sent = await submission.submit_reply(session, appeal, draft, caller, allow_duplicate=key.key is not None)
+        return reply_out(sent)
 
     return await once(
         session,
@@ -65,26 +65,28 @@ async def answer(
 
 
 @router.get(
-    "/appeals/{appeal_id}/replies", responses=problems.responses(*READ, NotFound), summary="Answers of a case"
+    "/appeals/{appeal_id}/replies",
+    responses=problems.responses(*READ_PROBLEMS, NotFound),
+    summary="Answers of a case",
 )
 async def list_replies(session: Reading, caller: Reader, appeal_id: UUID) -> list[replies.ReplyOut]:
     """All answers, oldest first, those written by hand in the network included."""
-    await appeal_queries.require(session, caller, appeal_id)
-    return [reply(found) for found in await submission.of_appeal(session, appeal_id)]
+    await appeal_queries.require_visible(session, caller, appeal_id)
+    return [reply_out(found) for found in await submission.replies_of(session, appeal_id)]
 
 
 @router.post(
     "/appeals/{appeal_id}/replies/{reply_id}/retry",
     status_code=202,
-    responses=problems.responses(*WRITE, NotFound, ReplyUnderWay),
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, ReplyUnderWay),
     summary="Try a failed answer again",
 )
 async def retry(
     session: Writing,
-    caller: Answerer,
+    caller: Replier,
     appeal_id: UUID,
     reply_id: UUID,
-    body: replies.RetryIn | None = None,
+    body: replies.ReplyRetryIn | None = None,
 ) -> replies.ReplyOut:
     """Only an answer whose `status` is `failed` can be tried again, in corrected words if `text` gives them.
 
@@ -94,7 +96,7 @@ async def retry(
     under way it waits: 409 (`reply-under-way`).
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
-    found = await submission.retry(session, appeal, reply_id, caller, body.text if body else None)
+    found = await submission.retry_reply(session, appeal, reply_id, caller, body.text if body else None)
     if found is None:
         raise NotFound("No such answer")
-    return reply(found)
+    return reply_out(found)

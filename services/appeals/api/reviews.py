@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from services.appeals.api.dependencies import READ, Keeper, Reader
+from services.appeals.api.dependencies import READ_PROBLEMS, Reader, RuleManager
 from services.appeals.api.presenters import classifications
 from services.appeals.moderation import reviews, training_set
 from services.appeals.schemas.reviews import ReviewOut
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/reviews", tags=["reviews"])
 CSV = "text/csv"
 
 
-@router.get("", responses=problems.responses(*READ), summary="What people said of judgements")
+@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="What people said of judgements")
 async def list_reviews(
     *,
     session: Reading,
@@ -37,23 +37,23 @@ async def list_reviews(
     nobody has a case of.
     """
     rows, cursor = paging.page(
-        await reviews.find(session, caller, paging, corrected=corrected, group_id=group_id),
+        await reviews.list_reviews(session, caller, paging, corrected=corrected, group_id=group_id),
         lambda row: (row.created_at, row.message_id),
         response,
     )
-    return Page(items=await classifications.reviews(session, rows), next_cursor=cursor)
+    return Page(items=await classifications.reviews_out(session, rows), next_cursor=cursor)
 
 
 @router.get(
     "/training.csv",
     response_class=StreamingResponse,
-    responses=problems.responses(*READ)
+    responses=problems.responses(*READ_PROBLEMS)
     | {200: {"content": {CSV: {"schema": {"type": "string"}}}, "description": "The table"}},
     summary="The next training set",
 )
 async def training_table(
     service: ServiceDep,
-    caller: Keeper,
+    caller: RuleManager,
     labelled: Annotated[bool, Query(description="Only messages whose topic people decided")] = False,
 ) -> Response:
     """Reviewed messages with what people decided of them, personal data masked, under the field names of an
@@ -61,7 +61,7 @@ async def training_table(
     whose words changed after the review, are left out.
     """
     return StreamingResponse(
-        training_set.chunks(service.database, labelled=labelled),
+        training_set.csv_chunks(service.database, labelled=labelled),
         media_type=CSV,
         headers={"Content-Disposition": 'attachment; filename="training.csv"'},
     )

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.appeals.api.dependencies import READ, WRITE, Anyone, Keeper
+from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, RegistryReader, RuleManager
 from services.appeals.api.presenters import rule_sets as rule_views
 from services.appeals.routing import rule_sets
 from services.appeals.schemas import rule_sets as rule_schemas
@@ -18,32 +18,32 @@ from shared.tables.appeals import AppealsIdempotency
 router = APIRouter(tags=["rules"])
 
 
-@router.get("/routing-rules", responses=problems.responses(*READ), summary="Routing rules")
+@router.get("/routing-rules", responses=problems.responses(*READ_PROBLEMS), summary="Routing rules")
 async def list_rules(
-    session: Reading, caller: Anyone, paging: PagingDep, response: Response
+    session: Reading, caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[rule_schemas.RuleOut]:
     """Those of the set in force, newest first. The most specific that fits wins; else the set's default."""
     rows, cursor = paging.page(
-        await rule_sets.rules(session, paging), lambda row: (row.created_at, row.id), response
+        await rule_sets.list_active_rules(session, paging), lambda row: (row.created_at, row.id), response
     )
-    return Page(items=await rule_views.rules(session, rows), next_cursor=cursor)
+    return Page(items=await rule_views.rules_out(session, rows), next_cursor=cursor)
 
 
 @router.post(
     "/routing-rules",
     status_code=201,
-    responses=problems.responses(*WRITE, Duplicate),
+    responses=problems.responses(*WRITE_PROBLEMS, Duplicate),
     summary="Add a routing rule",
 )
 async def add_rule(
-    session: Writing, caller: Keeper, body: rule_schemas.RuleIn, key: IdempotencyDep, response: Response
+    session: Writing, caller: RuleManager, body: rule_schemas.RuleIn, key: IdempotencyDep, response: Response
 ) -> rule_schemas.RuleOut:
     """Makes the next rule set from the one in force, in force at once. Cases opened from now on follow it, and
     those without an owner are tried again; others stay where they are.
     """
 
     async def work() -> rule_schemas.RuleOut:
-        (made,) = await rule_views.rules(
+        (made,) = await rule_views.rules_out(
             session, [await rule_sets.add_checked_rule(session, body.rule(), caller.actor)]
         )
         return made
@@ -62,10 +62,10 @@ async def add_rule(
 @router.delete(
     "/routing-rules/{rule_id}",
     status_code=204,
-    responses=problems.responses(*WRITE, NotFound),
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound),
     summary="Retire a routing rule",
 )
-async def retire_rule(session: Writing, caller: Keeper, rule_id: UUID) -> None:
+async def retire_rule(session: Writing, caller: RuleManager, rule_id: UUID) -> None:
     """Makes the next rule set without it, in force at once; the rule may be named by its id in an earlier set.
     Cases that it routed keep its id.
     """

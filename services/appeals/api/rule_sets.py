@@ -6,12 +6,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals.api.dependencies import READ, WRITE, Anyone, Keeper
+from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, RegistryReader, RuleManager
 from services.appeals.api.presenters import rule_sets as rule_views
 from services.appeals.routing import dry_run, preview, rule_sets
-from services.appeals.routing.preview import Trial
+from services.appeals.routing.preview import PreviewInput
 from services.appeals.routing.repository import active_set
-from services.appeals.routing.validation import Draft
+from services.appeals.routing.validation import RuleSetDraft
 from services.appeals.schemas import rule_sets as rule_schemas
 from shared import clock
 from shared.api.idempotency import IdempotencyDep, once
@@ -27,38 +27,38 @@ router = APIRouter(prefix="/rule-sets", tags=["rules"])
 _WINDOW = timedelta(days=30)
 
 
-@router.get("", responses=problems.responses(*READ), summary="Versions of the routing rules")
+@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="Versions of the routing rules")
 async def list_rule_sets(
     *,
     session: Reading,
-    caller: Anyone,
+    caller: RegistryReader,
     paging: PagingDep,
     response: Response,
-    status: Annotated[rule_schemas.Status | None, Query(description="One is `active`")] = None,
+    status: Annotated[rule_schemas.RuleSetStatus | None, Query(description="One is `active`")] = None,
 ) -> Page[rule_schemas.RuleSetSummary]:
     """Newest first, without their rules."""
     rows, cursor = paging.page(
-        await rule_sets.find(session, paging, status=status), lambda row: (row[0].number,), response
+        await rule_sets.list_rule_sets(session, paging, status=status), lambda row: (row[0].number,), response
     )
-    return Page(items=await rule_views.summaries(session, rows), next_cursor=cursor)
+    return Page(items=await rule_views.rule_set_summaries(session, rows), next_cursor=cursor)
 
 
-@router.post("", status_code=201, responses=problems.responses(*WRITE), summary="Make a rule set")
+@router.post("", status_code=201, responses=problems.responses(*WRITE_PROBLEMS), summary="Make a rule set")
 async def make_rule_set(
-    session: Writing, caller: Keeper, body: rule_schemas.RuleSetIn, key: IdempotencyDep, response: Response
+    session: Writing, caller: RuleManager, body: rule_schemas.RuleSetIn, key: IdempotencyDep, response: Response
 ) -> rule_schemas.RuleSetOut:
     """A draft, checked as a whole: conflicts, closed or unknown organisations, unknown topics and places, loops of
     transfers and a missing default are a 422 that names the rules. Nothing is routed by it until it is activated.
     """
 
     async def work() -> rule_schemas.RuleSetOut:
-        draft = Draft(
+        draft = RuleSetDraft(
             [rule.rule() for rule in body.rules],
             body.default.send_to if body.default else None,
             body.default.organisation_id if body.default else None,
         )
-        made = await rule_sets.make(session, draft, body.note, caller.actor)
-        return await rule_views.whole(session, made)
+        made = await rule_sets.create_draft(session, draft, body.note, caller.actor)
+        return await rule_views.rule_set_out(session, made)
 
     made = await once(
         session,
@@ -74,27 +74,27 @@ async def make_rule_set(
     return made
 
 
-@router.get("/{rule_set_id}", responses=problems.responses(*READ, NotFound), summary="One rule set")
+@router.get("/{rule_set_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="One rule set")
 async def get_rule_set(
-    session: Reading, caller: Anyone, rule_set_id: UUID, response: Response
+    session: Reading, caller: RegistryReader, rule_set_id: UUID, response: Response
 ) -> rule_schemas.RuleSetOut:
     """With its rules. The ETag is for `If-Match`."""
-    found = await rule_views.whole(session, await rule_sets.one(session, rule_set_id))
+    found = await rule_views.rule_set_out(session, await rule_sets.get_rule_set(session, rule_set_id))
     set_etag(response, found.version)
     return found
 
 
 @router.post(
     "/{rule_set_id}/activation",
-    responses=problems.responses(*WRITE, NotFound, PreconditionFailed, PreconditionRequired),
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired),
     summary="Bring a rule set into force",
 )
 async def activate_rule_set(
     *,
     session: Writing,
-    caller: Keeper,
+    caller: RuleManager,
     rule_set_id: UUID,
-    body: rule_schemas.ActivationIn,
+    body: rule_schemas.RuleSetActivationIn,
     version: RequiredVersion,
     response: Response,
 ) -> rule_schemas.RuleSetOut:
@@ -103,19 +103,19 @@ async def activate_rule_set(
     also those that nobody has moved or begun: `POST …/dry-run` with `only_untouched` tells which would move.
     """
     active = await rule_sets.activate(
-        session, rule_set_id, version, caller.actor, replaces=body.replaces, reroute=body.reroute
+        session, rule_set_id, version, caller.actor, expected_active_id=body.replaces, reroute=body.reroute
     )
     set_etag(response, active.version)
-    return await rule_views.whole(session, active)
+    return await rule_views.rule_set_out(session, active)
 
 
 @router.post(
     "/{rule_set_id}/dry-run",
-    responses=problems.responses(*READ, NotFound),
+    responses=problems.responses(*READ_PROBLEMS, NotFound),
     summary="What a rule set would do",
 )
 async def dry_run_rule_set(
-    session: Reading, caller: Keeper, rule_set_id: UUID, body: rule_schemas.DryRunIn
+    session: Reading, caller: RuleManager, rule_set_id: UUID, body: rule_schemas.DryRunIn
 ) -> rule_schemas.DryRunOut:
     """Routes the cases of a window by the set, each with the topic, place, urgency and page it holds, and changes
     nothing. It decides as routing does: what it tells is what then happens.
@@ -126,45 +126,51 @@ async def dry_run_rule_set(
         opened_from = opened_from or opened_to - _WINDOW
     if opened_from is not None and opened_to is not None and opened_from >= opened_to:
         raise Invalid.field("/from", "The window ends before it begins")
-    found = await rule_sets.one(session, rule_set_id)
-    outcome = await dry_run.run(
+    found = await rule_sets.get_rule_set(session, rule_set_id)
+    outcome = await dry_run.dry_run(
         session, found, opened_from=opened_from, opened_to=opened_to, only_untouched=body.only_untouched
     )
     return rule_schemas.DryRunOut(
         rule_set=found.number,
         from_=opened_from,
         to=opened_to,
-        cases=outcome.cases,
+        cases=outcome.appeals,
         would_move=outcome.would_move,
         unrouted=outcome.unrouted,
-        unclear=outcome.unclear,
-        movements=await rule_views.movements(session, outcome),
+        unclear=outcome.need_unclear,
+        movements=await rule_views.movements_out(session, outcome),
     )
 
 
 @router.post(
-    "/{rule_set_id}/test", responses=problems.responses(*READ, NotFound, Unavailable), summary="Try a rule set"
+    "/{rule_set_id}/test",
+    responses=problems.responses(*READ_PROBLEMS, NotFound, Unavailable),
+    summary="Try a rule set",
 )
 async def try_rule_set(
-    session: Reading, caller: Keeper, rule_set_id: UUID, body: rule_schemas.TestIn
-) -> rule_schemas.TestOut:
+    session: Reading, caller: RuleManager, rule_set_id: UUID, body: rule_schemas.RulePreviewIn
+) -> rule_schemas.RulePreviewOut:
     """Where a message would go, and every rule that fits it. Words are understood as those of citizens are; what
     is given besides stands over them. Nothing is stored.
     """
-    found = await rule_sets.one(session, rule_set_id)
-    return await rule_views.tried(session, found, await preview.trial(session, found, Trial(**body.model_dump())))
+    found = await rule_sets.get_rule_set(session, rule_set_id)
+    return await rule_views.preview_out(
+        session, found, await preview.preview_route(session, found, PreviewInput(**body.model_dump()))
+    )
 
 
 @router.get(
-    "/{rule_set_id}/changes", responses=problems.responses(*READ, NotFound), summary="Compare two rule sets"
+    "/{rule_set_id}/changes",
+    responses=problems.responses(*READ_PROBLEMS, NotFound),
+    summary="Compare two rule sets",
 )
 async def compare_rule_sets(
     session: Reading,
-    caller: Anyone,
+    caller: RegistryReader,
     rule_set_id: UUID,
     against: Annotated[UUID | None, Query(description="The set in force by default")] = None,
-) -> rule_schemas.Changes:
+) -> rule_schemas.RuleSetChanges:
     """Rules that this set has more, has no longer, or sends elsewhere."""
-    found = await rule_sets.one(session, rule_set_id)
-    other = await rule_sets.one(session, against) if against else await active_set(session)
-    return await rule_views.changes(session, found, other)
+    found = await rule_sets.get_rule_set(session, rule_set_id)
+    other = await rule_sets.get_rule_set(session, against) if against else await active_set(session)
+    return await rule_views.changes_out(session, found, other)

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from services.appeals.api.dependencies import READ, WRITE, Anyone, Keeper
+from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, RegistryReader, RuleManager
 from services.appeals.schemas import sla_policies
 from services.appeals.sla import policies
 from shared.api.idempotency import IdempotencyDep, once
@@ -14,24 +14,26 @@ from shared.tables.appeals import AppealsIdempotency, SlaPolicy
 router = APIRouter(tags=["rules"])
 
 
-@router.get("/sla-policies", responses=problems.responses(*READ), summary="SLA policies")
+@router.get("/sla-policies", responses=problems.responses(*READ_PROBLEMS), summary="SLA policies")
 async def list_policies(
-    session: Reading, caller: Anyone, paging: PagingDep, response: Response
-) -> Page[sla_policies.PolicyOut]:
+    session: Reading, caller: RegistryReader, paging: PagingDep, response: Response
+) -> Page[sla_policies.SlaPolicyOut]:
     """Policies, those that begin last first: of each urgency the first that has begun is in force."""
     rows, cursor = paging.page(
-        await policies.policies(session, paging), lambda row: (row.valid_from, row.id), response
+        await policies.list_policies(session, paging), lambda row: (row.valid_from, row.id), response
     )
     return Page(items=[_policy(row) for row in rows], next_cursor=cursor)
 
 
-@router.post("/sla-policies", status_code=201, responses=problems.responses(*WRITE), summary="Add an SLA policy")
+@router.post(
+    "/sla-policies", status_code=201, responses=problems.responses(*WRITE_PROBLEMS), summary="Add an SLA policy"
+)
 async def add_policy(
-    session: Writing, caller: Keeper, body: sla_policies.PolicyIn, key: IdempotencyDep, response: Response
-) -> sla_policies.PolicyOut:
+    session: Writing, caller: RuleManager, body: sla_policies.SlaPolicyIn, key: IdempotencyDep, response: Response
+) -> sla_policies.SlaPolicyOut:
     """A policy is never edited: one with a later `valid_from` takes its place for cases opened from then on."""
 
-    async def work() -> sla_policies.PolicyOut:
+    async def work() -> sla_policies.SlaPolicyOut:
         return _policy(await policies.add_policy(session, body))
 
     return await once(
@@ -40,10 +42,12 @@ async def add_policy(
         caller=caller.subject,
         key=key,
         response=response,
-        model=sla_policies.PolicyOut,
+        model=sla_policies.SlaPolicyOut,
         work=work,
     )
 
 
-def _policy(row: SlaPolicy) -> sla_policies.PolicyOut:
-    return sla_policies.PolicyOut(**{name: getattr(row, name) for name in sla_policies.PolicyOut.model_fields})
+def _policy(row: SlaPolicy) -> sla_policies.SlaPolicyOut:
+    return sla_policies.SlaPolicyOut(
+        **{name: getattr(row, name) for name in sla_policies.SlaPolicyOut.model_fields}
+    )

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals.api.dependencies import READ, Anyone
+from services.appeals.api.dependencies import READ_PROBLEMS, RegistryReader
 from services.appeals.classification import topics
-from services.appeals.classification.topics import Level
+from services.appeals.classification.topics import TopicLevel
 from services.appeals.schemas.topics import TopicDetails, TopicOut
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
@@ -17,15 +17,15 @@ from shared.service import Reading
 router = APIRouter(prefix="/topics", tags=["rules"])
 
 
-@router.get("", responses=problems.responses(*READ), summary="The classifier: groups and topics")
+@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="The classifier: groups and topics")
 async def list_topics(
     *,
     session: Reading,
-    caller: Anyone,
+    caller: RegistryReader,
     paging: PagingDep,
     response: Response,
     level: Annotated[
-        Level | None,
+        TopicLevel | None,
         Query(description="Default: `group`; with `group_id` `topic`; with `q` alone `all`"),
     ] = None,
     group_id: Annotated[UUID | None, Query(description="Only what is of this group")] = None,
@@ -37,16 +37,16 @@ async def list_topics(
     ] = None,
 ) -> Page[TopicOut]:
     """Groups and topics in the classifier's order; the 26 groups when nothing else is asked for."""
-    default: Level = "topic" if group_id is not None else "all" if q is not None else "group"
+    default: TopicLevel = "topic" if group_id is not None else "all" if q is not None else "group"
     rows, cursor = paging.page(
         await topics.find(session, paging, level=level or default, group_id=group_id, q=q),
         lambda row: (row[0].position, row[0].id),
         response,
     )
-    return Page(items=[topics.present(row[0], row[1]) for row in rows], next_cursor=cursor)
+    return Page(items=[topics.topic_out(row[0], row[1]) for row in rows], next_cursor=cursor)
 
 
-@router.get("/{topic_id}", responses=problems.responses(*READ, NotFound), summary="One group or topic")
-async def get_topic(session: Reading, caller: Anyone, topic_id: UUID) -> TopicDetails:
+@router.get("/{topic_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="One group or topic")
+async def get_topic(session: Reading, caller: RegistryReader, topic_id: UUID) -> TopicDetails:
     """What belongs to it, which neighbours it is not, its other names, and the classifier's version."""
-    return await topics.one(session, topic_id)
+    return await topics.get_topic(session, topic_id)

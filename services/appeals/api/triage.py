@@ -4,13 +4,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.appeals.api.dependencies import WRITE, Moderator
+from services.appeals.api.dependencies import WRITE_PROBLEMS, Moderator
 from services.appeals.api.presenters import classifications
-from services.appeals.api.presenters.appeals import item
+from services.appeals.api.presenters.appeals import appeal_detail
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.moderation import decisions
 from services.appeals.schemas import appeals
-from services.appeals.schemas.classifications import ClassIn, Decision, TriageIn
+from services.appeals.schemas.classifications import ClassificationIn, TriageIn, TriageResult
 from shared.api.preconditions import OptionalVersion, set_etag
 from shared.database.sessions import uncrossed
 from shared.http import problems
@@ -23,7 +23,7 @@ router = APIRouter()
 @router.post(
     "/messages/{message_id}/triage",
     tags=["messages"],
-    responses=problems.responses(*WRITE, NotFound, DecidedByAnother, PreconditionFailed, Unavailable),
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, DecidedByAnother, PreconditionFailed, Unavailable),
     summary="Confirm or correct what was judged of a message",
 )
 async def triage(
@@ -34,7 +34,7 @@ async def triage(
     body: TriageIn,
     seen: OptionalVersion,
     response: Response,
-) -> Decision:
+) -> TriageResult:
     """One call confirms or corrects what was judged: need, class, place, urgency and owner, of the message and its
     case. `{"needs_answer": true, "confirm": true}` says that all is right as it is.
 
@@ -47,19 +47,21 @@ async def triage(
     says otherwise than another person's, or that confirms what they have changed, is a 409 (`decided-by-another`)
     naming theirs; one that only adds to it is taken.
     """
-    wishes, needs_answer = body.wishes(), body.needs_answer
+    corrections, needs_answer = body.corrections(), body.needs_answer
     decided = await uncrossed(
         session,
-        lambda: decisions.decide(session, caller, message_id, wishes, needs_answer=needs_answer, seen=seen),
+        lambda: decisions.decide_message(
+            session, caller, message_id, corrections, needs_answer=needs_answer, seen=seen
+        ),
     )
-    set_etag(response, decided.judged.version)
-    return await classifications.decision(session, decided)
+    set_etag(response, decided.classification.version)
+    return await classifications.triage_result(session, decided)
 
 
 @router.post(
     "/appeals/{appeal_id}/triage",
     tags=["appeals"],
-    responses=problems.responses(*WRITE, NotFound, DecidedByAnother, PreconditionFailed),
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, DecidedByAnother, PreconditionFailed),
     summary="Set class, place, urgency and owner of a case without messages",
 )
 async def classify(
@@ -67,7 +69,7 @@ async def classify(
     session: Writing,
     caller: Moderator,
     appeal_id: UUID,
-    body: ClassIn,
+    body: ClassificationIn,
     seen: OptionalVersion,
     response: Response,
 ) -> appeals.AppealOut:
@@ -81,7 +83,7 @@ async def classify(
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     await appeal_queries.check_version(session, appeal, seen.version)
-    await decisions.classify(session, caller, appeal, body.wishes(), seen=seen)
-    found = await item(session, caller, appeal.id)
+    await decisions.classify_appeal(session, caller, appeal, body.corrections(), seen=seen)
+    found = await appeal_detail(session, caller, appeal.id)
     set_etag(response, found.version)
     return found

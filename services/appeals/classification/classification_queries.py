@@ -20,16 +20,16 @@ from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
 
 # Whoever judged, by kind instead of by name.
-MACHINE, PERSON = "machine", "person"
+AUTOMATIC, PERSON = "machine", "person"
 _OF_MESSAGE = (
     "network", "kind", "page_id", "organisation_id", "url", "text", "written_at", "received_at", "deleted_at",
 )  # fmt: skip
 # A judgement, what is shown of its message, the name of whose page it is, the case.
-Found = Any
+ClassificationRow = Any
 
 
 @dataclass(frozen=True)
-class Filter:
+class ClassificationFilter:
     """What a list of judgements is narrowed to; null means everything.
 
     `judged_by`: `machine`, `person`, or a name as judgements hold it.
@@ -38,44 +38,46 @@ class Filter:
     needs_answer: str | None = None
     language: str | None = None
     urgency: str | None = None
-    judged_by: str | None = None
+    classified_by: str | None = None
     topic_id: UUID | None = None
     page_id: UUID | None = None
     organisation_id: UUID | None = None
-    judged_from: datetime | None = None
-    judged_to: datetime | None = None
+    classified_from: datetime | None = None
+    classified_to: datetime | None = None
 
 
-async def _conditions(session: AsyncSession, wanted: Filter) -> list[ColumnElement[bool]]:
+async def _conditions(session: AsyncSession, filters: ClassificationFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     for few, value in (
-        (Triage.needs_answer, wanted.needs_answer),
-        (Triage.language, wanted.language),
-        (Triage.urgency, wanted.urgency),
+        (Triage.needs_answer, filters.needs_answer),
+        (Triage.language, filters.language),
+        (Triage.urgency, filters.urgency),
     ):
         if value is not None:
             found.append(and_(few == inline_literal(value)))
-    if wanted.judged_by in {MACHINE, PERSON}:
+    if filters.classified_by in {AUTOMATIC, PERSON}:
         by_people = literal_column(BY_PEOPLE, Boolean())
-        found.append(by_people if wanted.judged_by == PERSON else not_(by_people))
-    elif wanted.judged_by is not None:
-        found.append(Triage.judged_by == wanted.judged_by)
-    if wanted.topic_id is not None:
+        found.append(by_people if filters.classified_by == PERSON else not_(by_people))
+    elif filters.classified_by is not None:
+        found.append(Triage.judged_by == filters.classified_by)
+    if filters.topic_id is not None:
         # Asked apart: how many messages are about so many topics is planned for by their ids.
-        beneath = select(Topic.id).where(or_(Topic.id == wanted.topic_id, Topic.group_id == wanted.topic_id))
+        beneath = select(Topic.id).where(or_(Topic.id == filters.topic_id, Topic.group_id == filters.topic_id))
         found.append(Triage.topic_id.in_((await session.scalars(beneath)).all()))
-    if wanted.page_id is not None:
-        found.append(Message.page_id == wanted.page_id)
-    if wanted.organisation_id is not None:
-        found.append(Message.organisation_id == wanted.organisation_id)
-    if wanted.judged_from is not None:
-        found.append(Triage.created_at >= wanted.judged_from)
-    if wanted.judged_to is not None:
-        found.append(Triage.created_at < wanted.judged_to)
+    if filters.page_id is not None:
+        found.append(Message.page_id == filters.page_id)
+    if filters.organisation_id is not None:
+        found.append(Message.organisation_id == filters.organisation_id)
+    if filters.classified_from is not None:
+        found.append(Triage.created_at >= filters.classified_from)
+    if filters.classified_to is not None:
+        found.append(Triage.created_at < filters.classified_to)
     return found
 
 
-async def query(session: AsyncSession, caller: Caller, wanted: Filter, paging: Paging) -> Select[Any]:
+async def list_query(
+    session: AsyncSession, caller: Caller, filters: ClassificationFilter, paging: Paging
+) -> Select[Any]:
     """What finds judgements by when they were first made, newest first; one more than the page takes."""
     found: Select[Any] = (
         select(
@@ -87,7 +89,7 @@ async def query(session: AsyncSession, caller: Caller, wanted: Filter, paging: P
         .join(Message, Message.id == Triage.message_id)
         .join(Organisation, Organisation.id == Message.organisation_id)
         .outerjoin(AppealMessage, AppealMessage.message_id == Triage.message_id)
-        .where(caller.scope(Message.organisation_id), *await _conditions(session, wanted))
+        .where(caller.scope(Message.organisation_id), *await _conditions(session, filters))
         .order_by(Triage.created_at.desc(), Triage.message_id.desc())
         .limit(paging.limit + 1)
     )
@@ -95,7 +97,11 @@ async def query(session: AsyncSession, caller: Caller, wanted: Filter, paging: P
     return found if after is None else found.where(after)
 
 
-async def find(session: AsyncSession, caller: Caller, wanted: Filter, paging: Paging) -> Sequence[Found]:
+async def find(
+    session: AsyncSession, caller: Caller, filters: ClassificationFilter, paging: Paging
+) -> Sequence[ClassificationRow]:
     """A page of judgements and one more."""
-    rows: Sequence[Found] = (await session.execute(await query(session, caller, wanted, paging))).all()
+    rows: Sequence[ClassificationRow] = (
+        await session.execute(await list_query(session, caller, filters, paging))
+    ).all()
     return rows

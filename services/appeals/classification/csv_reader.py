@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from services.appeals.classification.text.tokenizer import fold
+from services.appeals.classification.text.tokenizer import fold_text
 
 _DELIMITERS = ",;\t"
 _QUOTED = re.compile(r'"[^"]*"?')
@@ -24,45 +24,45 @@ _PIECE = 1 << 20
 _AROUND = 1 << 15
 
 
-class FileRefusedError(ValueError):
+class UnreadableTableError(ValueError):
     """The file cannot be used; the message names the file and the row or column."""
 
 
 @dataclass(frozen=True)
-class Head:
+class TableHeader:
     """The name of a file and the names of its columns, as they are written there."""
 
     file: str
     columns: tuple[str, ...]
 
-    def find(self, wanted: str) -> int | None:
+    def find_column(self, wanted: str) -> int | None:
         """Which column a name means, if any. Raises `FileRefusedError` when several are called so."""
         if self.columns.count(wanted) == 1:
             return self.columns.index(wanted)
         found = [at for at, name in enumerate(self.columns) if _folded(name) == _folded(wanted)]
         if len(found) > 1:
-            raise FileRefusedError(f"{self.file}: {len(found)} columns are called «{wanted}»")
+            raise UnreadableTableError(f"{self.file}: {len(found)} columns are called «{wanted}»")
         return found[0] if found else None
 
-    def place(self, wanted: str) -> int:
+    def column_index(self, wanted: str) -> int:
         """Which column a name means. Raises `FileRefusedError` when none or several are called so."""
-        found = self.find(wanted)
+        found = self.find_column(wanted)
         if found is None:
-            raise FileRefusedError(
+            raise UnreadableTableError(
                 f"{self.file}: the column «{wanted}» is missing; there are: {', '.join(self.columns)}"
             )
         return found
 
 
 @dataclass(frozen=True)
-class Table(Head):
+class LoadedTable(TableHeader):
     """A file as it was read: rows of as many cells as there are columns."""
 
     rows: list[list[str]]
 
 
 @dataclass(frozen=True)
-class Flow(Head):
+class TableStream(TableHeader):
     """A file that is being read: rows of as many cells as there are columns, and none for a blank line.
 
     Going through `rows` raises `FileRefusedError` for what is not CSV and for too few or too many cells.
@@ -72,10 +72,10 @@ class Flow(Head):
 
 
 def _folded(name: str) -> str:
-    return " ".join(fold(name).split())
+    return " ".join(fold_text(name).split())
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> LoadedTable:
     """Read a whole file, blank lines left out.
 
     Raises `FileRefusedError` for what is no such file, has no rows, or has a row with too few or too many cells.
@@ -83,12 +83,12 @@ def read_table(path: Path) -> Table:
     with open_table(path) as flow:
         rows = [row for row in flow.rows if row]
     if not rows:
-        raise FileRefusedError(f"{flow.file} has no rows below the names of its columns")
-    return Table(flow.file, flow.columns, rows)
+        raise UnreadableTableError(f"{flow.file} has no rows below the names of its columns")
+    return LoadedTable(flow.file, flow.columns, rows)
 
 
 @contextmanager
-def open_table(path: Path) -> Iterator[Flow]:
+def open_table(path: Path) -> Iterator[TableStream]:
     """Read a file row by row, however large: UTF-8, UTF-16 or Windows-1251, by commas, semicolons or tabs.
 
     Raises `FileRefusedError` for what is no such file or is empty.
@@ -96,7 +96,7 @@ def open_table(path: Path) -> Iterator[Flow]:
     try:
         opened = path.open("rb")
     except OSError as error:
-        raise FileRefusedError(f"{path.name} cannot be read: {error.strerror}") from error
+        raise UnreadableTableError(f"{path.name} cannot be read: {error.strerror}") from error
     with opened:
         raw: BinaryIO = opened if opened.seekable() else io.BytesIO(opened.read())
         encoding = _encoding(raw, path.name)
@@ -104,14 +104,14 @@ def open_table(path: Path) -> Iterator[Flow]:
         lines = io.TextIOWrapper(raw, encoding, newline="")
         first = next((line for line in lines if line.strip()), None)
         if first is None:
-            raise FileRefusedError(f"{path.name} is empty")
+            raise UnreadableTableError(f"{path.name} is empty")
         bare = _QUOTED.sub("", re.split(r"[\r\n]", first, maxsplit=1)[0])
         read = csv.reader(chain([first], lines), delimiter=max(_DELIMITERS, key=bare.count), strict=True)
         try:
             columns = next(read)
         except csv.Error as error:
-            raise FileRefusedError(f"{path.name}: the row of names is not CSV: {error}") from error
-        yield Flow(path.name, tuple(columns), _rows(read, len(columns), path.name))
+            raise UnreadableTableError(f"{path.name}: the row of names is not CSV: {error}") from error
+        yield TableStream(path.name, tuple(columns), _rows(read, len(columns), path.name))
 
 
 def _rows(read: Iterator[list[str]], width: int, file: str) -> Iterator[list[str]]:
@@ -126,17 +126,19 @@ def _rows(read: Iterator[list[str]], width: int, file: str) -> Iterator[list[str
                 # A line of spaces alone is a row for whoever reads CSV.
                 yield row + [""] * (width - 1)
             elif len(row) != width:
-                raise FileRefusedError(f"{file}: row {number} has {len(row)} cells, the row of names has {width}")
+                raise UnreadableTableError(
+                    f"{file}: row {number} has {len(row)} cells, the row of names has {width}"
+                )
             else:
                 yield row
     except csv.Error as error:
-        raise FileRefusedError(f"{file}: row {number + 1} is not CSV: {error}") from error
+        raise UnreadableTableError(f"{file}: row {number + 1} is not CSV: {error}") from error
 
 
 def _encoding(raw: BinaryIO, file: str) -> str:
     start = raw.read(len(_WORKBOOK))
     if start == _WORKBOOK:
-        raise FileRefusedError(f"{file} is a workbook or an archive: save the table as CSV")
+        raise UnreadableTableError(f"{file} is a workbook or an archive: save the table as CSV")
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encodings: tuple[str, ...] = ("utf-16",)
     elif b"\0" in start[:2]:
@@ -153,8 +155,8 @@ def _encoding(raw: BinaryIO, file: str) -> str:
             raw.seek(0)
             line = raw.read(fault).count(b"\n") + 1
             named = encoding.upper().removesuffix("-SIG")
-            raise FileRefusedError(f"{file} is {named} with a broken character in line {line}")
-    raise FileRefusedError(f"{file} is neither UTF-8 nor Windows-1251")
+            raise UnreadableTableError(f"{file} is {named} with a broken character in line {line}")
+    raise UnreadableTableError(f"{file} is neither UTF-8 nor Windows-1251")
 
 
 def _fault(raw: BinaryIO, encoding: str) -> int | None:

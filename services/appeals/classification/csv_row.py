@@ -1,56 +1,57 @@
 """A message understood, as one row of a file: yes or no, names instead of codes, nothing left to a person."""
 
-from services.appeals.classification.model.message_classifier import Understanding, Understood
-from services.appeals.classification.rules.keyword_classifier import wordless
-from services.appeals.classification.types import Context
+from services.appeals.classification.model.message_classifier import MessageClassifier, Prediction
+from services.appeals.classification.rules.keyword_classifier import classify_without_words
+from services.appeals.classification.types import MessageContext
 from shared.topic_taxonomy import classes
 
-COLUMNS = (
+CLASSIFICATION_COLUMNS = (
     "needs_answer", "type", "group", "topic", "top3", "confidence", "urgency", "municipality", "settlement",
     "street", "house", "language", "why",
 )  # fmt: skip
 
 _NAMES = {item.code: item.name for item in classes()}
-_EMPTY = dict.fromkeys(COLUMNS, "")
+_EMPTY = dict.fromkeys(CLASSIFICATION_COLUMNS, "")
 
 
-def flat_rows(model: Understanding, items: list[tuple[str, Context]]) -> list[dict[str, str]]:
+def csv_rows(model: MessageClassifier, items: list[tuple[str, MessageContext]]) -> list[dict[str, str]]:
     """One row per message, in their order, with the columns `COLUMNS`.
 
     Where the service would ask a person, the likelier answer stands: Buryat that is not plainly thanks needs one,
     trouble of another region does not. The group of a Buryat text is left empty, its guesses stand in `top3`.
     """
-    understood = model.understand(items)
-    return [_row(model, text, context, found) for (text, context), found in zip(items, understood, strict=True)]
+    predictions = model.predict(items)
+    return [_row(model, text, context, found) for (text, context), found in zip(items, predictions, strict=True)]
 
 
-def _row(model: Understanding, text: str, context: Context, found: Understood) -> dict[str, str]:
-    if not found.reading.words:
-        nothing = wordless(text, found.reading, context)
+def _row(model: MessageClassifier, text: str, context: MessageContext, found: Prediction) -> dict[str, str]:
+    if not found.keywords.words:
+        nothing = classify_without_words(text, found.keywords, context)
         return _EMPTY | {
-            "needs_answer": "no", "type": "chatter", "confidence": str(nothing.confidence), "urgency": "normal",
-            "language": "ru", "why": nothing.why,
+            "needs_answer": "no", "type": "chatter", "confidence": str(nothing.needs_answer_confidence),
+            "urgency": "normal", "language": "ru", "why": nothing.why,
         }  # fmt: skip
     if not model.wants_answer(found):
         return _EMPTY | {
-            "needs_answer": "no", "type": model.kind(found, yes=False), "confidence": f"{1 - found.need:.4f}",
-            "urgency": "normal", "language": found.language, "why": found.why,
+            "needs_answer": "no", "type": model.message_type(found, yes=False),
+            "confidence": f"{1 - found.needs_answer:.4f}", "urgency": "normal", "language": found.language,
+            "why": found.why,
         }  # fmt: skip
-    group, chance = found.groups[0]
+    group, probability = found.groups[0]
     readable = found.language != "bxr"
-    place = found.place
+    location = found.location
     return {
         "needs_answer": "yes",
-        "type": model.kind(found, yes=True),
+        "type": model.message_type(found, yes=True),
         "group": _NAMES[group] if readable else "",
         "topic": _NAMES[found.topics[0][0]] if readable and found.topics else "",
         "top3": "|".join(_NAMES[code] for code, _ in found.groups),
-        "confidence": f"{chance:.4f}",
+        "confidence": f"{probability:.4f}",
         "urgency": "high" if model.is_urgent(found) else "normal",
-        "municipality": place.municipality or "",
-        "settlement": place.settlement or "",
-        "street": place.street or "",
-        "house": place.house or "",
+        "municipality": location.municipality or "",
+        "settlement": location.settlement or "",
+        "street": location.street or "",
+        "house": location.house or "",
         "language": found.language,
         "why": found.why,
     }

@@ -7,46 +7,48 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, not_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from services.appeals.classification.types import MACHINES
+from services.appeals.classification.types import AUTOMATIC_PREFIXES
 from shared.audit import recorder
 from shared.database.bulk_insert import insert_into
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Triage
 
-_RENEWED = tuple(
+_UPDATED_COLUMNS = tuple(
     column.key for column in Triage.__table__.columns if column.key not in {"message_id", "version", "created_at"}
 )
 
 
-async def store(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) -> None:
+async def store_classifications(session: WriteSession, results: Mapping[UUID, dict[str, Any]]) -> None:
     """Write judgements, by message, in place of those before; a machine's leaves a person's as it is."""
-    if not judged:
+    if not results:
         return
-    before = await _before(session, judged)
+    before = await _previous_values(session, results)
     row = insert_into(Triage)
     await session.execute(
         row.on_conflict_do_update(
             index_elements=["message_id"],
-            set_={name: row.excluded[name] for name in _RENEWED} | {"version": Triage.version + 1},
+            set_={name: row.excluded[name] for name in _UPDATED_COLUMNS} | {"version": Triage.version + 1},
             # A person may have decided while a machine was reading.
-            where=or_(_by_machine(Triage.judged_by), not_(_by_machine(row.excluded.judged_by))),
+            where=or_(_is_automatic(Triage.judged_by), not_(_is_automatic(row.excluded.judged_by))),
         ),
-        list(judged.values()),
+        list(results.values()),
     )
     changes = (
         recorder.Change(subject_id=message_id, before=before.get(message_id), after=values)
-        for message_id, values in judged.items()
+        for message_id, values in results.items()
     )
     await recorder.record(session, Triage, changes)
 
 
-def _by_machine(judged_by: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
-    return or_(*(judged_by.startswith(prefix, autoescape=True) for prefix in MACHINES))
+def _is_automatic(classified_by: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    return or_(*(classified_by.startswith(prefix, autoescape=True) for prefix in AUTOMATIC_PREFIXES))
 
 
-async def _before(session: WriteSession, judged: Mapping[UUID, dict[str, Any]]) -> dict[UUID, dict[str, Any]]:
+async def _previous_values(
+    session: WriteSession, results: Mapping[UUID, dict[str, Any]]
+) -> dict[UUID, dict[str, Any]]:
     """What was judged until now, if the audit trail wants to know: it does when a person judges."""
     if not recorder.attributed(session):
         return {}
-    rows = await session.execute(select(*Triage.__table__.columns).where(Triage.message_id.in_(judged)))
+    rows = await session.execute(select(*Triage.__table__.columns).where(Triage.message_id.in_(results)))
     return {row.message_id: dict(row._mapping) for row in rows}

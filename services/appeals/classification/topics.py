@@ -17,27 +17,27 @@ from shared.tables.appeals import Topic
 from shared.tables.registry import Municipality
 from shared.topic_taxonomy import fold_name
 
-Level = Literal["group", "topic", "all"]
-Group = aliased(Topic)
+TopicLevel = Literal["group", "topic", "all"]
+TopicGroup = aliased(Topic)
 
 
 async def find(
-    session: AsyncSession, paging: Paging, *, level: Level, group_id: UUID | None, q: str | None
+    session: AsyncSession, paging: Paging, *, level: TopicLevel, group_id: UUID | None, q: str | None
 ) -> Sequence[Row[Topic, str | None]]:
     """Classes in the classifier's order, each with the name of its group; one more than the page takes.
 
     `q` is looked for in names, old names and aliases, whatever their case, «ё» or punctuation.
     """
     query = (
-        select(Topic, Group.name)
-        .outerjoin(Group, Group.id == Topic.group_id)
+        select(Topic, TopicGroup.name)
+        .outerjoin(TopicGroup, TopicGroup.id == Topic.group_id)
         .where(Topic.active)
         .order_by(Topic.position, Topic.id)
     )
     if level != "all":
         query = query.where(Topic.group_id.is_(None) if level == "group" else Topic.group_id.is_not(None))
     if group_id is not None:
-        query = query.where(within(Topic.id, group_id))
+        query = query.where(in_topic(Topic.id, group_id))
     after = paging.after((Topic.position, Topic.id), (int, UUID), descending=False)
     if after is not None:
         query = query.where(after)
@@ -50,18 +50,20 @@ async def find(
     return named[: paging.limit + 1]
 
 
-async def one(session: AsyncSession, topic_id: UUID) -> TopicDetails:
+async def get_topic(session: AsyncSession, topic_id: UUID) -> TopicDetails:
     """A class with what belongs to it, also one that no longer judges. Raises `NotFound`."""
     row = (
         await session.execute(
-            select(Topic, Group.name).outerjoin(Group, Group.id == Topic.group_id).where(Topic.id == topic_id)
+            select(Topic, TopicGroup.name)
+            .outerjoin(TopicGroup, TopicGroup.id == Topic.group_id)
+            .where(Topic.id == topic_id)
         )
     ).one_or_none()
     if row is None:
         raise NotFound("No such topic")
     topic: Topic = row[0]
     return TopicDetails(
-        **dict(present(topic, row[1])),
+        **dict(topic_out(topic, row[1])),
         classifier=topic.classifier,
         active=topic.active,
         contains=topic.contains,
@@ -70,7 +72,7 @@ async def one(session: AsyncSession, topic_id: UUID) -> TopicDetails:
     )
 
 
-def present(topic: Topic, group: str | None) -> TopicOut:
+def topic_out(topic: Topic, group: str | None) -> TopicOut:
     """A class as lists show it."""
     return TopicOut(
         id=topic.id,
@@ -78,64 +80,66 @@ def present(topic: Topic, group: str | None) -> TopicOut:
         name=topic.name,
         position=topic.position,
         level="group" if topic.group_id is None else "topic",
-        group=common.Named(id=topic.group_id, name=group or "") if topic.group_id else None,
+        group=common.NamedRef(id=topic.group_id, name=group or "") if topic.group_id else None,
     )
 
 
-def within(column: InstrumentedAttribute[Any], topic_id: UUID) -> ColumnElement[bool]:
+def in_topic(column: InstrumentedAttribute[Any], topic_id: UUID) -> ColumnElement[bool]:
     """The condition that `column` holds this topic or, for a group, one of its topics."""
     beneath = aliased(Topic)
     return column.in_(select(beneath.id).where(or_(beneath.id == topic_id, beneath.group_id == topic_id)))
 
 
 @dataclass(frozen=True)
-class Names:
+class TopicAndMunicipalityNames:
     """Names of topics with their groups, and of municipalities, that an answer shows."""
 
-    topics: dict[UUID, common.TopicNamed]
+    topics: dict[UUID, common.TopicRef]
     municipalities: dict[str, str]
 
     @staticmethod
-    async def load(session: AsyncSession, topics: Collection[UUID], municipalities: Collection[str]) -> "Names":
+    async def load(
+        session: AsyncSession, topics: Collection[UUID], municipalities: Collection[str]
+    ) -> "TopicAndMunicipalityNames":
         """Read the names of these, in a statement for each kind that is wanted at all."""
-        named: dict[UUID, common.TopicNamed] = {}
+        named: dict[UUID, common.TopicRef] = {}
         if topics:
             rows = await session.execute(
-                select(Topic.id, Topic.name, Topic.group_id, Group.name)
-                .outerjoin(Group, Group.id == Topic.group_id)
+                select(Topic.id, Topic.name, Topic.group_id, TopicGroup.name)
+                .outerjoin(TopicGroup, TopicGroup.id == Topic.group_id)
                 .where(Topic.id.in_(topics))
             )
-            named = {row[0]: topic_named(*row) for row in rows}
+            named = {row[0]: topic_ref(*row) for row in rows}
         places: dict[str, str] = {}
         if municipalities:
             found = await session.execute(
                 select(Municipality.oktmo, Municipality.name).where(Municipality.oktmo.in_(municipalities))
             )
             places = {row.oktmo: row.name for row in found}
-        return Names(named, places)
+        return TopicAndMunicipalityNames(named, places)
 
     def place(
         self, municipality: str | None, settlement: str | None, street: str | None, house: str | None
-    ) -> common.Place | None:
+    ) -> common.Location | None:
         """A place as answers show it; none when nothing is known of it."""
-        return place(municipality, self.municipalities.get(municipality or ""), settlement, street, house)
+        return location_out(municipality, self.municipalities.get(municipality or ""), settlement, street, house)
 
 
-def topic_named(topic_id: UUID, name: str, group_id: UUID | None, group: str | None) -> common.TopicNamed:
+def topic_ref(topic_id: UUID, name: str, group_id: UUID | None, group: str | None) -> common.TopicRef:
     """A topic with its group, as answers show it."""
-    return common.TopicNamed(
-        id=topic_id, name=name, group=common.Named(id=group_id, name=group or "") if group_id else None
+    return common.TopicRef(
+        id=topic_id, name=name, group=common.NamedRef(id=group_id, name=group or "") if group_id else None
     )
 
 
-def place(
+def location_out(
     oktmo: str | None, name: str | None, settlement: str | None, street: str | None, house: str | None
-) -> common.Place | None:
+) -> common.Location | None:
     """A place as answers show it; none when nothing is known of it."""
     if not any((oktmo, settlement, street, house)):
         return None
-    return common.Place(
-        municipality=common.MunicipalityNamed(oktmo=oktmo, name=name or "") if oktmo else None,
+    return common.Location(
+        municipality=common.MunicipalityRef(oktmo=oktmo, name=name or "") if oktmo else None,
         settlement=settlement,
         street=street,
         house=house,

@@ -7,11 +7,11 @@ NeedsAnswer = Literal["yes", "no", "unsure"]
 MessageType = Literal["complaint", "question", "request", "proposal", "thanks", "spam", "abuse", "chatter"]
 Urgency = Literal["high", "normal"]
 Language = Literal["ru", "bxr", "mixed"]
-Kind = Literal["comment", "wall_post", "message"]
+MessageKind = Literal["comment", "wall_post", "message"]
 
 
 @dataclass(frozen=True)
-class Context:
+class MessageContext:
     """What stands around a message: the post above, whom it answers, whose page it is.
 
     `post_text` is what the message is read under: the post, or where there is none the page's words it answers.
@@ -19,18 +19,18 @@ class Context:
     the page's owner.
     """
 
-    kind: Kind = "comment"
+    kind: MessageKind = "comment"
     post_text: str | None = None
     has_attachments: bool = False
     only_stickers: bool = False
-    to_citizen: bool = False
-    to_page: bool = False
+    replies_to_citizen: bool = False
+    replies_to_page: bool = False
     page_owner: str | None = None
     page_municipality: str | None = None
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ClassificationResult:
     """What was judged, how sure it is (0–1), and the words that made it so.
 
     `topic` is the code of a topic or of a group, the finest that is sure; `top` the three likeliest with their
@@ -43,30 +43,30 @@ class Judgement:
     type: MessageType
     urgency: Urgency
     topic: str | None
-    confidence: float
+    needs_answer_confidence: float
     why: str
     topic_confidence: float | None = None
-    top: tuple[tuple[str, float], ...] = ()
+    topic_candidates: tuple[tuple[str, float], ...] = ()
     municipality: str | None = None
     settlement: str | None = None
     street: str | None = None
     house: str | None = None
-    place_from: Literal["text", "page", "person"] | None = None
+    location_source: Literal["text", "page", "person"] | None = None
     language: Language = "ru"
     fault: str | None = None
     other_region: str | None = None
 
 
 # From the coarse to the fine.
-PLACE = ("municipality", "settlement", "street", "house")
+LOCATION_PARTS = ("municipality", "settlement", "street", "house")
 ANSWERED_TYPES = frozenset({"complaint", "question", "request", "proposal"})
 UNANSWERED_TYPES = frozenset(get_args(MessageType)) - ANSWERED_TYPES
 
 
 # How what judges by itself is named; a person is known by an id.
-MACHINES = ("rule:", "model:")
+AUTOMATIC_PREFIXES = ("rule:", "model:")
 
 
-def is_machine(judged_by: str) -> bool:
+def is_automatic(classified_by: str) -> bool:
     """Whether a rule or a model judged, not a person."""
-    return judged_by.startswith(MACHINES)
+    return classified_by.startswith(AUTOMATIC_PREFIXES)

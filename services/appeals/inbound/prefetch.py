@@ -9,7 +9,7 @@ from typing import cast
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.classification.classifier_pool import Item, judging
+from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
 from services.appeals.inbound import event_consumer, thread_context
 from shared.database.sessions import Database
 from shared.events.consumer import BATCH
@@ -23,34 +23,34 @@ _PORTION = 500
 # So far ahead of the batch under way; the judge keeps no more.
 _BATCHES = 4
 # All that triage looks at; rows cost a third of what mapped objects do.
-_LOOKED_AT = (
+_MESSAGE_COLUMNS = (
     Message.id, Message.text, Message.kind, Message.network, Message.thread_key, Message.reply_to, Message.page_id,
     Message.attachments, Message.author_key,
 )  # fmt: skip
 
 
-async def next_items(database: Database, reached: int) -> tuple[list[Item], int]:
+async def next_inputs(database: Database, after_position: int) -> tuple[list[ClassifierInput], int]:
     """What stands behind the batch under way and after position `reached`, and the position of the last of it.
 
     The position is `reached` when nothing stands there.
     """
     async with database.read() as session:
-        waiting = await _behind_the_batch(session, reached)
+        waiting = await _events_after_batch(session, after_position)
         if not waiting:
-            return [], reached
+            return [], after_position
         found = await session.execute(
-            select(*_LOOKED_AT).where(
+            select(*_MESSAGE_COLUMNS).where(
                 Message.id.in_({subject_id for _, subject_id in waiting}),
                 Message.history.is_(False),
                 Message.from_community.is_(False),
             )
         )
         messages = cast("list[Message]", found.all())
-        around = await thread_context.Around.load(session, messages)
-        return [around.item(message) for message in messages], waiting[-1][0]
+        around = await thread_context.ThreadContext.load(session, messages)
+        return [around.classifier_input(message) for message in messages], waiting[-1][0]
 
 
-async def read_on(database: Database, reached: int) -> int:
+async def prefetch_backlog(database: Database, reached: int) -> int:
     """Judge all that stands behind the batch under way: while one portion is read, the next is fetched.
 
     Returns the position of the last one, or `reached`.
@@ -58,23 +58,23 @@ async def read_on(database: Database, reached: int) -> int:
     reading: asyncio.Task[None] | None = None
     try:
         while True:
-            items, last = await next_items(database, reached)
+            items, last = await next_inputs(database, reached)
             if reading is not None:
                 await reading
                 reading = None
             if last == reached:
                 return reached
-            reading, reached = asyncio.create_task(judging().judge_ahead(items)), last
+            reading, reached = asyncio.create_task(classifier_pool().prefetch(items)), last
     finally:
         if reading is not None:
             await reading
 
 
-async def _behind_the_batch(session: AsyncSession, reached: int) -> list[tuple[int, object]]:
+async def _events_after_batch(session: AsyncSession, reached: int) -> list[tuple[int, object]]:
     at = await session.scalar(select(AppealsCursor.position).where(AppealsCursor.consumer == "appeals")) or 0
     queue = (
         select(Event.position, Event.subject_id)
-        .where(Event.position > at, Event.type.in_(event_consumer.TYPES))
+        .where(Event.position > at, Event.type.in_(event_consumer.MESSAGE_EVENT_TYPES))
         .order_by(Event.position)
         .offset(BATCH)
         .limit(_BATCHES * BATCH)
@@ -89,11 +89,11 @@ async def _behind_the_batch(session: AsyncSession, reached: int) -> list[tuple[i
     return [(position, subject_id) for position, subject_id in rows]
 
 
-async def run(service: Service) -> None:
+async def run_prefetch(service: Service) -> None:
     """Judge ahead for ever, while there is a backlog."""
-    await judging().make_ready()
+    await classifier_pool().start()
     reached = 0
     async with service.wakeups.subscribed(EVENTS) as woken:
         while True:
             await wait(woken, seconds=2)
-            reached = await read_on(service.database, reached)
+            reached = await prefetch_backlog(service.database, reached)

@@ -10,12 +10,12 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import defer
 
-from services.appeals.inbound.appeal_matching import Desk, first, key_of
-from services.appeals.lifecycle.actors import NETWORK
-from services.appeals.lifecycle.timeline import Journal
+from services.appeals.inbound.appeal_matching import LockedAppeals, only_one, thread_author
+from services.appeals.lifecycle.actors import NETWORK_ACTOR
+from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.replies import published_replies
-from services.appeals.routing.context import Reference
-from services.appeals.sla.clocks import is_waiting, waiting_since
+from services.appeals.routing.context import RoutingContext
+from services.appeals.sla.clocks import awaiting_since, awaits_reply
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
@@ -25,15 +25,21 @@ from shared.tables.ingest import Message
 _ON_THE_WAY = ("queued", "sending", "uncertain")
 
 
-class Handwritten:
+class StaffReplyMatcher:
     """Attaches the community's own words to cases, in one transaction."""
 
-    def __init__(self, session: WriteSession, reference: Reference, journal: Journal, desk: Desk) -> None:
+    def __init__(
+        self,
+        session: WriteSession,
+        routing_context: RoutingContext,
+        recorder: AppealRecorder,
+        locked: LockedAppeals,
+    ) -> None:
         self._session = session
-        self._reference = reference
-        self._journal = journal
-        self._desk = desk
-        self._ours: set[tuple[object, str]] = set()
+        self._routing_context = routing_context
+        self._recorder = recorder
+        self._locked = locked
+        self._own_replies: set[tuple[object, str]] = set()
         self._attached: set[object] = set()
 
     async def load(self, messages: Collection[Message]) -> None:
@@ -44,16 +50,18 @@ class Handwritten:
         )
         rows = await self._session.execute(
             select(Reply.appeal_id, Reply.text).where(
-                Reply.appeal_id.in_(self._desk.cases), Reply.origin == "gospablik", Reply.status.in_(_ON_THE_WAY)
+                Reply.appeal_id.in_(self._locked.appeals),
+                Reply.origin == "gospablik",
+                Reply.status.in_(_ON_THE_WAY),
             )
         )
-        self._ours |= {(appeal_id, _squeezed(text)) for appeal_id, text in rows}
+        self._own_replies |= {(appeal_id, collapse_whitespace(text)) for appeal_id, text in rows}
 
     def attach(
         self,
         message: Message,
         parents: Mapping[tuple[str, str], Message],
-        authors: Mapping[str, Message],
+        citizen_posts: Mapping[str, Message],
     ) -> Appeal | None:
         """Attach one message of the community; returns the case it answers.
 
@@ -61,54 +69,57 @@ class Handwritten:
         """
         if message.id in self._attached or message.publication_id is not None or message.kind == "wall_post":
             return None
-        appeal = self._answers(message, parents, authors)
-        if appeal is None or message.written_at < waiting_since(appeal):
+        appeal = self._answered_appeal(message, parents, citizen_posts)
+        if appeal is None or message.written_at < awaiting_since(appeal):
             return None
         # Our own answer may come back before the call that sent it returns.
-        if (appeal.id, _squeezed(message.text)) in self._ours:
+        if (appeal.id, collapse_whitespace(message.text)) in self._own_replies:
             return None
         now = clock.now()
         reply = Reply(
-            id=new_id(), appeal_id=appeal.id, origin="network", kind="final", text=message.text, author=NETWORK,
-            status="published", message_id=message.id, url=message.url, published_at=message.written_at, version=1,
-            promised_at=None, publication_id=None, failure=None, created_at=now, updated_at=now,
-            in_reply_to=self._addressed(appeal, message, parents),
+            id=new_id(), appeal_id=appeal.id, origin="network", kind="final", text=message.text,
+            author=NETWORK_ACTOR, status="published", message_id=message.id, url=message.url,
+            published_at=message.written_at,
+            version=1, promised_at=None, publication_id=None, failure=None, created_at=now, updated_at=now,
+            in_reply_to=self._replied_message(appeal, message, parents),
         )  # fmt: skip
         self._session.add(reply)
         self._attached.add(message.id)
         appeal.updated_at = now
-        published_replies.record(appeal, reply, message.written_at, self._reference, self._journal, actor=NETWORK)
+        published_replies.record_published_reply(
+            appeal, reply, message.written_at, self._routing_context, self._recorder, actor=NETWORK_ACTOR
+        )
         return appeal
 
-    def _answers(
-        self, message: Message, parents: Mapping[tuple[str, str], Message], authors: Mapping[str, Message]
+    def _answered_appeal(
+        self, message: Message, parents: Mapping[tuple[str, str], Message], citizen_posts: Mapping[str, Message]
     ) -> Appeal | None:
         if message.reply_to is not None:
             parent = parents.get((message.network, message.reply_to))
             if parent is not None and not parent.from_community:
-                return self._case_of(parent)
-        waiting = [appeal for appeal in self._desk.in_thread(message.thread_key) if is_waiting(appeal)]
+                return self._appeal_of(parent)
+        waiting = [appeal for appeal in self._locked.in_thread(message.thread_key) if awaits_reply(appeal)]
         if message.kind == "message":
-            return first(waiting)
-        post = authors.get(message.thread_key)
-        if message.reply_to is None and post is not None and (appeal := self._case_of(post)) is not None:
-            return appeal if is_waiting(appeal) else None
-        return first(waiting)
+            return only_one(waiting)
+        post = citizen_posts.get(message.thread_key)
+        if message.reply_to is None and post is not None and (appeal := self._appeal_of(post)) is not None:
+            return appeal if awaits_reply(appeal) else None
+        return only_one(waiting)
 
-    def _addressed(
+    def _replied_message(
         self, appeal: Appeal, message: Message, parents: Mapping[tuple[str, str], Message]
     ) -> UUID | None:
         """The message of the appeal that these words reply to, if they reply to one."""
         parent = parents.get((message.network, message.reply_to)) if message.reply_to is not None else None
-        return parent.id if parent is not None and self._desk.by_message.get(parent.id) == appeal.id else None
+        return parent.id if parent is not None and self._locked.by_message.get(parent.id) == appeal.id else None
 
-    def _case_of(self, parent: Message) -> Appeal | None:
-        appeal_id = self._desk.by_message.get(parent.id)
-        found = self._desk.cases.get(appeal_id) if appeal_id else None
-        return found or self._desk.case_for(key_of(parent))
+    def _appeal_of(self, parent: Message) -> Appeal | None:
+        appeal_id = self._locked.by_message.get(parent.id)
+        found = self._locked.appeals.get(appeal_id) if appeal_id else None
+        return found or self._locked.appeal_for(thread_author(parent))
 
 
-async def earlier_answers(session: WriteSession, opened: Sequence[Appeal]) -> list[Message]:
+async def find_earlier_staff_replies(session: WriteSession, opened: Sequence[Appeal]) -> list[Message]:
     """What staff wrote in the threads of new cases before these were known: networks are not read in order."""
     threads = {appeal.thread_key for appeal in opened}
     since = min((appeal.written_at for appeal in opened), default=clock.now())
@@ -129,5 +140,5 @@ async def earlier_answers(session: WriteSession, opened: Sequence[Appeal]) -> li
     )
 
 
-def _squeezed(text: str) -> str:
+def collapse_whitespace(text: str) -> str:
     return " ".join(text.split())

@@ -9,26 +9,26 @@ from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from services.appeals.classification.classifier_pool import Item
-from services.appeals.classification.types import Context
+from services.appeals.classification.classifier_pool import ClassifierInput
+from services.appeals.classification.types import MessageContext
 from shared.tables.ingest import Message
 from shared.tables.registry import Municipality, Organisation, Page
 
 
-def messages_query() -> Select[Message]:
+def select_messages() -> Select[Message]:
     """Messages without their raw payload, which only ingest may read."""
     return select(Message).options(defer(Message.raw, raiseload=True))
 
 
 @dataclass(frozen=True)
-class PageKeeper:
+class PageOwnerName:
     """Whose page it is, as triage wants to know it: the owner's name, and the name of its municipality."""
 
     name: str
     municipality: str | None
 
 
-async def page_keepers(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageKeeper]:
+async def page_owner_names(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageOwnerName]:
     """The keepers of some pages."""
     rows = await session.execute(
         select(Page.id, Organisation.name, Municipality.name)
@@ -36,66 +36,66 @@ async def page_keepers(session: AsyncSession, pages: Collection[UUID]) -> dict[U
         .outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
         .where(Page.id.in_(pages))
     )
-    return {page_id: PageKeeper(name, municipality) for page_id, name, municipality in rows}
+    return {page_id: PageOwnerName(name, municipality) for page_id, name, municipality in rows}
 
 
 @dataclass(frozen=True)
-class Around:
+class ThreadContext:
     """What stands around a batch of messages: whom they answer, and the posts of their threads."""
 
     parents: dict[tuple[str, str], Message]
     posts: dict[str, Message]
-    owners: dict[UUID, PageKeeper]
+    page_owners: dict[UUID, PageOwnerName]
 
     @staticmethod
-    async def load(session: AsyncSession, messages: Iterable[Message]) -> "Around":
+    async def load(session: AsyncSession, messages: Iterable[Message]) -> "ThreadContext":
         """Read parents and posts in two statements."""
         found = list(messages)
         targets = {(message.network, message.reply_to) for message in found if message.reply_to}
         parents: list[Message] = []
         if targets:
-            query = messages_query().where(
+            query = select_messages().where(
                 tuple_(Message.network, Message.external_id).in_(targets), Message.kind.in_(("comment", "message"))
             )
             parents = list(await session.scalars(query))
         threads = {message.thread_key for message in found if message.kind == "comment"}
         posts: list[Message] = []
         if threads:
-            query = messages_query().where(Message.thread_key.in_(threads), Message.kind == "wall_post")
+            query = select_messages().where(Message.thread_key.in_(threads), Message.kind == "wall_post")
             posts = list(await session.scalars(query))
-        return Around(
+        return ThreadContext(
             {(parent.network, parent.external_id): parent for parent in parents},
             {post.thread_key: post for post in posts},
-            await page_keepers(session, {message.page_id for message in found if message.page_id}),
+            await page_owner_names(session, {message.page_id for message in found if message.page_id}),
         )
 
-    def citizens_posts(self) -> dict[str, Message]:
+    def citizen_posts(self) -> dict[str, Message]:
         """Wall posts that citizens wrote, by thread."""
         return {thread: post for thread, post in self.posts.items() if not post.from_community}
 
-    def context(self, message: Message) -> Context:
+    def message_context(self, message: Message) -> MessageContext:
         """What triage may know besides the text."""
         parent = self.parents.get((message.network, message.reply_to)) if message.reply_to else None
         post = self.posts.get(message.thread_key) if message.kind == "comment" else None
         above = post or (parent if parent is not None and parent.from_community else None)
         kinds = {_attachment_type(attachment) for attachment in message.attachments}
-        keeper = self.owners.get(message.page_id) if message.page_id else None
-        return Context(
+        owner = self.page_owners.get(message.page_id) if message.page_id else None
+        return MessageContext(
             kind=_KINDS.get(message.kind, "comment"),
             post_text=above.text if above else None,
             has_attachments=bool(message.attachments),
             only_stickers=bool(kinds) and kinds <= {"sticker", "STICKER", "graffiti"},
-            to_citizen=parent is not None
+            replies_to_citizen=parent is not None
             and not parent.from_community
             and parent.author_key != message.author_key,
-            to_page=parent is not None and parent.from_community,
-            page_owner=keeper.name if keeper else None,
-            page_municipality=keeper.municipality if keeper else None,
+            replies_to_page=parent is not None and parent.from_community,
+            page_owner=owner.name if owner else None,
+            page_municipality=owner.municipality if owner else None,
         )
 
-    def item(self, message: Message) -> Item:
+    def classifier_input(self, message: Message) -> ClassifierInput:
         """What is judged of a message."""
-        return message.text, self.context(message)
+        return message.text, self.message_context(message)
 
 
 _KINDS: dict[str, Any] = {"comment": "comment", "wall_post": "wall_post", "message": "message"}

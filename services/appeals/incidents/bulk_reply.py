@@ -15,12 +15,12 @@ from sqlalchemy.orm import aliased
 
 from services.appeals import jobs
 from services.appeals.incidents import incident_queries, service
-from services.appeals.lifecycle.timeline import Journal
-from services.appeals.lifecycle.transitions import accept
-from services.appeals.lifecycle.workflow import ENDED
+from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.transitions import assign
+from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.replies import submission
-from services.appeals.routing.context import Reference
-from services.appeals.sla.clocks import is_waiting
+from services.appeals.routing.context import RoutingContext
+from services.appeals.sla.clocks import awaits_reply
 from shared import clock
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
@@ -32,23 +32,23 @@ from shared.service import Service
 from shared.tables.appeals import OPEN_STATUSES, UNDER_WAY, Appeal, Incident, IncidentMember, IncidentReply, Reply
 from shared.tables.registry import Organisation
 
-BATCH = 25
+BULK_REPLY_BATCH = 25
 # How often an appeal is looked at whose interim reply is still under way: the answer to the incident follows it.
-LOOKED_AT_AGAIN = timedelta(minutes=1)
+RETRY_UNDER_WAY_AFTER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Given:
+class NewBulkReply:
     """The answer as its author wrote it."""
 
     text: str
     kind: str
     promised_at: datetime | None
-    also_later: bool
+    include_later_members: bool
 
 
-async def answer(
-    session: WriteSession, caller: Caller, incident_id: UUID, given: Given, *, repeats: bool = False
+async def submit_bulk_reply(
+    session: WriteSession, caller: Caller, incident_id: UUID, given: NewBulkReply, *, repeats: bool = False
 ) -> IncidentReply:
     """Keep the answer and have its replies made. A moderator answers all cases, staff their organisation's.
 
@@ -56,17 +56,17 @@ async def answer(
     naming the first answer, and `Invalid` naming the field that is wrong.
     """
     incident = await service.lock(session, caller, incident_id)
-    submission.check(submission.Draft(given.text, given.kind, given.promised_at, None))
+    submission.check_promise(submission.NewReply(given.text, given.kind, given.promised_at, None))
     if given.kind == "final" and not repeats:
         await _refuse_same_text(session, caller, incident, given.text)
     reply = IncidentReply(
         id=new_id(), incident_id=incident.id, kind=given.kind, text=given.text, promised_at=given.promised_at,
         author=caller.actor, organisation_id=caller.organisation_id, beneath=caller.beneath,
-        also_later=given.also_later and given.kind == "final", created_at=clock.now(),
+        also_later=given.include_later_members and given.kind == "final", created_at=clock.now(),
     )  # fmt: skip
     session.add(reply)
     await session.flush()
-    await jobs.jobs.enqueue(session, jobs.ANSWER_INCIDENT, {"incident_reply_id": str(reply.id)})
+    await jobs.queue.enqueue(session, jobs.CREATE_INCIDENT_REPLIES, {"incident_reply_id": str(reply.id)})
     return reply
 
 
@@ -81,11 +81,14 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
                 IncidentReply.organisation_id.is_(None),
                 IncidentReply.organisation_id == caller.organisation_id,
             ),
-            IncidentReply.created_at > func.now() - submission.SAME_TEXT_REFUSED_FOR,
+            IncidentReply.created_at > func.now() - submission.DUPLICATE_TEXT_WINDOW,
         )
         .order_by(IncidentReply.created_at, IncidentReply.id)
     )
-    first = next((one for one in earlier if submission.bare(one.text) == submission.bare(text)), None)
+    first = next(
+        (one for one in earlier if submission.without_whitespace(one.text) == submission.without_whitespace(text)),
+        None,
+    )
     if first is not None:
         raise Duplicate(
             "An answer with this text was given already. To give it once more on purpose, send an Idempotency-Key "
@@ -94,7 +97,7 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
         )
 
 
-def _whose(reply: IncidentReply) -> ColumnElement[bool]:
+def _addressed_appeals(reply: IncidentReply) -> ColumnElement[bool]:
     """The cases that the answer is for."""
     if reply.organisation_id is None:
         return true()
@@ -104,7 +107,7 @@ def _whose(reply: IncidentReply) -> ColumnElement[bool]:
     return Appeal.organisation_id.in_(select(below.id).where(below.lineage.contains([reply.organisation_id])))
 
 
-def _has_one(reply: IncidentReply) -> ColumnElement[bool]:
+def _excludes_reply(reply: IncidentReply) -> ColumnElement[bool]:
     """Replies that leave no room for this one: its own, and those on their way; a final one waits for an interim
     one and follows it.
     """
@@ -114,7 +117,7 @@ def _has_one(reply: IncidentReply) -> ColumnElement[bool]:
     return or_(Reply.incident_reply_id == reply.id, on_the_way)
 
 
-async def make_some(
+async def create_replies_batch(
     session: WriteSession, reply_id: UUID, *, joined_from: datetime | None, after: UUID | None
 ) -> UUID | None:
     """Make the replies of the next members; gives the last of these, None when there are no more.
@@ -129,10 +132,10 @@ async def make_some(
             IncidentMember.incident_id == reply.incident_id,
             IncidentMember.left_at.is_(None),
             ~exists().where(Reply.incident_reply_id == reply.id, Reply.appeal_id == Appeal.id),
-            _whose(reply),
+            _addressed_appeals(reply),
         )
         .order_by(IncidentMember.id)
-        .limit(BATCH)
+        .limit(BULK_REPLY_BATCH)
     )
     if joined_from is not None:
         query = query.where(IncidentMember.joined_at >= joined_from)
@@ -141,36 +144,36 @@ async def make_some(
     members = (await session.execute(query)).all()
     if not members:
         return None
-    for appeal_id in await _Making(session, reply).run([row.appeal_id for row in members]):
-        await jobs.jobs.enqueue(
+    for appeal_id in await _ReplyBatch(session, reply).run([row.appeal_id for row in members]):
+        await jobs.queue.enqueue(
             session,
-            jobs.ANSWER_INCIDENT,
+            jobs.CREATE_INCIDENT_REPLIES,
             {"incident_reply_id": str(reply.id), "appeal_id": str(appeal_id)},
-            delay=LOOKED_AT_AGAIN,
+            delay=RETRY_UNDER_WAY_AFTER,
             dedupe_key=f"incident:{reply.id}:{appeal_id}",
         )
     last: UUID = members[-1].id
     return last
 
 
-async def make_one(session: WriteSession, reply_id: UUID, appeal_id: UUID) -> bool:
+async def create_reply_for(session: WriteSession, reply_id: UUID, appeal_id: UUID) -> bool:
     """Make the reply of an appeal that had another one under way; False while that one still is."""
     reply = await session.get_one(IncidentReply, reply_id)
-    concerned = await session.scalar(select(exists().where(Appeal.id == appeal_id, _whose(reply))))
-    return not concerned or not await _Making(session, reply).run([appeal_id])
+    concerned = await session.scalar(select(exists().where(Appeal.id == appeal_id, _addressed_appeals(reply))))
+    return not concerned or not await _ReplyBatch(session, reply).run([appeal_id])
 
 
-class _Making:
+class _ReplyBatch:
     """The replies of some cases, in one transaction."""
 
     def __init__(self, session: WriteSession, reply: IncidentReply) -> None:
         self._session = session
         self._reply = reply
-        self._journal = Journal()
+        self._recorder = AppealRecorder()
 
     async def run(self, appeal_ids: Sequence[UUID]) -> list[UUID]:
         """Make them; returns the appeals that have to wait for a reply under way."""
-        cases = list(
+        appeals = list(
             await self._session.scalars(
                 select(Appeal)
                 .where(Appeal.id.in_(appeal_ids))
@@ -180,61 +183,65 @@ class _Making:
             )
         )
         # Who was taken out while this waited for the lock gets no answer.
-        cases = [case for case in cases if case.incident_id == self._reply.incident_id]
-        answered = await self._answered({case.id for case in cases})
+        appeals = [appeal for appeal in appeals if appeal.incident_id == self._reply.incident_id]
+        answered = await self._answered({appeal.id for appeal in appeals})
         waiting = [
-            case for case in cases if is_waiting(case) and case.status not in ENDED and case.id not in answered
+            appeal
+            for appeal in appeals
+            if awaits_reply(appeal) and appeal.status not in FINAL_STATUSES and appeal.id not in answered
         ]
-        pages = {case.page_id for case in waiting if case.page_id}
-        owners = {case.organisation_id for case in waiting if case.organisation_id}
-        reference = await Reference.load(self._session, pages, owners)
+        pages = {appeal.page_id for appeal in waiting if appeal.page_id}
+        owners = {appeal.organisation_id for appeal in waiting if appeal.organisation_id}
+        routing_context = await RoutingContext.load(self._session, pages, owners)
         incident = await self._session.get_one(Incident, self._reply.incident_id)
-        held = []
-        for case in waiting:
-            if case.status == "triage" and not self._decide(case, reference, incident):
+        blocked = []
+        for appeal in waiting:
+            if appeal.status == "triage" and not self._decide(appeal, routing_context, incident):
                 continue
-            if not await self._send(case):
-                held.append(case.id)
-        await self._journal.write(self._session)
-        return held
+            if not await self._send(appeal):
+                blocked.append(appeal.id)
+        await self._recorder.write(self._session)
+        return blocked
 
     async def _answered(self, appeal_ids: set[UUID]) -> set[UUID]:
         """Cases that have this answer, or on whose way another one is."""
         rows = await self._session.scalars(
-            select(Reply.appeal_id).where(Reply.appeal_id.in_(appeal_ids), _has_one(self._reply))
+            select(Reply.appeal_id).where(Reply.appeal_id.in_(appeal_ids), _excludes_reply(self._reply))
         )
         return set(rows)
 
-    def _decide(self, case: Appeal, reference: Reference, incident: Incident) -> bool:
+    def _decide(self, appeal: Appeal, routing_context: RoutingContext, incident: Incident) -> bool:
         """A moderator who answers an undecided case has decided that an answer was due."""
         if self._reply.organisation_id is not None:
-            self._skip(case, "Ждёт решения модератора")
+            self._skip(appeal, "Ждёт решения модератора")
             return False
-        page_owner = reference.owners.get(case.page_id) if case.page_id else None
-        owner = case.organisation_id or (page_owner.organisation_id if page_owner else incident.organisation_id)
-        if owner is None:
-            self._skip(case, "Неизвестно, кто отвечает")
+        page_owner = routing_context.page_owners.get(appeal.page_id) if appeal.page_id else None
+        organisation_id = appeal.organisation_id or (
+            page_owner.organisation_id if page_owner else incident.organisation_id
+        )
+        if organisation_id is None:
+            self._skip(appeal, "Неизвестно, кто отвечает")
             return False
         reason = f"Ответ на инцидент № {incident.number}"
-        route = {**case.route, "reason": reason, "rule_id": None, "confidence": 1.0}
-        accept(case, owner, reference, self._journal, self._reply.author, route=route)
+        route = {**appeal.route, "reason": reason, "rule_id": None, "confidence": 1.0}
+        assign(appeal, organisation_id, routing_context, self._recorder, self._reply.author, route=route)
         return True
 
-    async def _send(self, case: Appeal) -> bool:
+    async def _send(self, appeal: Appeal) -> bool:
         """Send the reply or note why there is none; False when a reply under way must end first."""
         given = self._reply
-        draft = submission.Draft(given.text, given.kind, given.promised_at, None)
+        draft = submission.NewReply(given.text, given.kind, given.promised_at, None)
         try:
-            await submission.send(self._session, case, draft, given.author, incident_reply_id=given.id)
+            await submission.create_reply(self._session, appeal, draft, given.author, incident_reply_id=given.id)
         except ReplyUnderWay:
             return False
         except (Conflict, Invalid) as refused:
-            self._skip(case, str(refused))
+            self._skip(appeal, str(refused))
         return True
 
-    def _skip(self, case: Appeal, reason: str) -> None:
-        self._journal.note(
-            case,
+    def _skip(self, appeal: Appeal, reason: str) -> None:
+        self._recorder.add_timeline_entry(
+            appeal,
             "incident_answer_skipped",
             self._reply.author,
             incident_reply_id=str(self._reply.id),
@@ -242,11 +249,11 @@ class _Making:
         )
 
 
-async def find(
+async def list_bulk_replies(
     session: AsyncSession, caller: Caller, incident_id: UUID, paging: Paging
 ) -> Sequence[IncidentReply]:
     """Answers of an incident that concern the caller's cases, newest first, one more than the page takes."""
-    await incident_queries.require(session, caller, incident_id)
+    await incident_queries.require_visible_incident(session, caller, incident_id)
     query = (
         select(IncidentReply)
         .where(
@@ -262,7 +269,7 @@ async def find(
     return list(await session.scalars(query))
 
 
-async def _to_come(session: AsyncSession, caller: Caller, reply: IncidentReply) -> int:
+async def pending_count(session: AsyncSession, caller: Caller, reply: IncidentReply) -> int:
     waits = or_(
         Appeal.first_response_at.is_(None), Appeal.next_response_due_at.is_not(None), Appeal.status == "interim"
     )
@@ -273,10 +280,10 @@ async def _to_come(session: AsyncSession, caller: Caller, reply: IncidentReply) 
         .where(
             IncidentMember.incident_id == reply.incident_id,
             IncidentMember.left_at.is_(None),
-            ~exists().where(Reply.appeal_id == Appeal.id, _has_one(reply)),
+            ~exists().where(Reply.appeal_id == Appeal.id, _excludes_reply(reply)),
             Appeal.status.in_(OPEN_STATUSES),
             waits,
-            _whose(reply),
+            _addressed_appeals(reply),
             caller.scope(Appeal.organisation_id),
         )
     )
@@ -285,20 +292,20 @@ async def _to_come(session: AsyncSession, caller: Caller, reply: IncidentReply) 
     return int(await session.scalar(query) or 0)
 
 
-async def _answer_all(service: Service, reply_id: UUID, joined_from: str | None) -> None:
+async def create_all_replies(service: Service, reply_id: UUID, joined_from: str | None) -> None:
     """Make the replies of an answer to an incident, some cases a transaction."""
     since = datetime.fromisoformat(joined_from) if joined_from else None
     last: UUID | None = None
     while True:
         async with service.database.write() as session:
-            last = await make_some(session, reply_id, joined_from=since, after=last)
+            last = await create_replies_batch(session, reply_id, joined_from=since, after=last)
         if last is None:
             return
 
 
-async def _answer_one(service: Service, reply_id: UUID, appeal_id: UUID) -> None:
+async def create_delayed_reply(service: Service, reply_id: UUID, appeal_id: UUID) -> None:
     """Make the reply of an appeal whose interim reply was under way; try later while it still is."""
     async with service.database.write() as session:
-        made = await make_one(session, reply_id, appeal_id)
+        made = await create_reply_for(session, reply_id, appeal_id)
     if not made:
-        raise TryLater(LOOKED_AT_AGAIN, "another reply to the appeal is under way")
+        raise TryLater(RETRY_UNDER_WAY_AFTER, "another reply to the appeal is under way")

@@ -30,42 +30,48 @@ from sqlalchemy import (
 )
 
 from services.appeals.incidents import service, subject
-from services.appeals.incidents.cluster_candidates import Trouble, fits, is_one, one_place, preference
-from services.appeals.incidents.service import Voice
-from services.appeals.incidents.similar_appeals import PLAN_FOR_THIS
+from services.appeals.incidents.cluster_candidates import (
+    ClusterCandidate,
+    compatible_settlements,
+    is_same_problem,
+    match_rank,
+    matches_candidate,
+)
+from services.appeals.incidents.service import NewMember
+from services.appeals.incidents.similar_appeals import FORCE_CUSTOM_PLAN
 from services.appeals.incidents.spike_detection import (
-    PROFILE,
-    Heard,
-    Matter,
-    Tally,
-    bursts,
-    is_sudden,
-    likely_members,
-    likenesses,
-    may_be_about,
-    speakers,
-    stands_out,
-    usual_share,
+    MAX_SAMPLE_TEXTS,
+    Counts,
+    RecentAppeal,
+    SpikeKey,
+    baseline_share,
+    count_authors,
+    find_related,
+    find_spikes,
+    is_concentrated,
+    is_significant,
+    may_concern,
+    text_similarities,
 )
 from services.appeals.lifecycle import alerts
-from services.appeals.lifecycle.actors import SYSTEM
+from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.settings import AppealsSettings, settings
 from shared.database.sessions import WriteSession
 from shared.russian import in_words, plural
 from shared.tables.appeals import Appeal, Incident, IncidentMember, Topic
 from shared.tables.common import Event
 
-TYPES = ("appeal.opened", "appeal.message_added")
+CLUSTERING_EVENT_TYPES = ("appeal.opened", "appeal.message_added")
 # Pages that are read by polling bring an hour's messages later than it was.
-LOOKS_BACK = timedelta(hours=3)
-USUAL_FROM = timedelta(days=14)
-USUAL_KEPT = timedelta(minutes=10)
+RECENT_WINDOW = timedelta(hours=3)
+BASELINE_WINDOW = timedelta(days=14)
+BASELINE_CACHE_FOR = timedelta(minutes=10)
 # What is read of one place, of the region, of one burst.
-SAMPLE = 2_000
-MOST = 1_000
+MAX_COUNTED = 2_000
+MAX_APPEALS_PER_SPIKE = 1_000
 _LOCK = 0x6275  # "bu"
 # In one order, so that two batches wait for each other and never crosswise.
-_LOCK_PLACES = text(
+_LOCK_MUNICIPALITIES = text(
     """
     SELECT pg_advisory_xact_lock(:room, place)
     FROM (SELECT DISTINCT hashtext(name) AS place FROM unnest(CAST(:names AS text[])) AS name ORDER BY 1) AS places
@@ -74,24 +80,24 @@ _LOCK_PLACES = text(
 _NOT_COUNTED = ("not_required", "merged")
 
 
-async def handle(session: WriteSession, events: Sequence[Event]) -> None:
+async def handle_appeal_events(session: WriteSession, events: Sequence[Event]) -> None:
     """Gather the cases that these events tell of. Doing it again changes nothing."""
-    await Gathering(session, settings()).run({event.subject_id for event in events})
+    await ClusteringBatch(session, settings()).run({event.subject_id for event in events})
 
 
 @dataclass(frozen=True)
-class _Usual:
+class _Baseline:
     """What came in the last weeks, counted at `at`."""
 
     at: datetime
-    region: Tally
-    places: dict[str, Tally]
+    region: Counts
+    municipalities: dict[str, Counts]
 
 
 # Counted every ten minutes, not for every batch; by database, of which a process has one.
-_USUAL: WeakKeyDictionary[Engine, _Usual] = WeakKeyDictionary()
+_BASELINES: WeakKeyDictionary[Engine, _Baseline] = WeakKeyDictionary()
 
-_group = func.coalesce(Topic.group_id, Topic.id)
+_group_id = func.coalesce(Topic.group_id, Topic.id)
 
 
 def _counted() -> tuple[ColumnElement[bool], ...]:
@@ -104,7 +110,7 @@ def _never_joined() -> ColumnElement[bool]:
     return ~exists().where(IncidentMember.appeal_id == Appeal.id)
 
 
-def _heard() -> Select[Any]:
+def _select_appeals() -> Select[Any]:
     # The place is what was read: of the words, the post above, or else of the page.
     same = (
         Appeal.id, Appeal.text, Appeal.municipality, Appeal.settlement, Appeal.street, Appeal.fault,
@@ -112,56 +118,58 @@ def _heard() -> Select[Any]:
         Appeal.thread_key, Appeal.urgency, Appeal.written_at, Appeal.opened_at,
     )  # fmt: skip
     # Any: so many columns have no type of their own.
-    query: Any = select(*same, _group.label("group_id")).outerjoin(Topic, Topic.id == Appeal.topic_id)
+    query: Any = select(*same, _group_id.label("group_id")).outerjoin(Topic, Topic.id == Appeal.topic_id)
     found: Select[Any] = query
     return found
 
 
-def _matter(fault: str | None, group_id: UUID | None) -> Matter | None:
+def _spike_key(fault: str | None, group_id: UUID | None) -> SpikeKey | None:
     if fault is not None:
         return "fault", fault
     return ("group", str(group_id)) if group_id is not None else None
 
 
-class Gathering:
+class ClusteringBatch:
     """One batch."""
 
     def __init__(self, session: WriteSession, config: AppealsSettings) -> None:
         self._session = session
-        self._least = config.burst_cases
+        self._min_authors = config.burst_cases
         self._window = timedelta(minutes=config.burst_minutes)
         self._quiet = timedelta(hours=config.burst_quiet_hours)
 
     async def run(self, appeal_ids: Collection[UUID]) -> None:
         """Join these cases to open incidents, and open incidents for what bursts with them."""
-        await self._session.execute(PLAN_FOR_THIS)
-        cases = await self._read(_heard().where(Appeal.id.in_(appeal_ids), *_counted(), _never_joined()))
-        cases = [case for case in cases if case.municipality is not None]
-        if not cases:
+        await self._session.execute(FORCE_CUSTOM_PLAN)
+        appeals = await self._read(
+            _select_appeals().where(Appeal.id.in_(appeal_ids), *_counted(), _never_joined())
+        )
+        appeals = [appeal for appeal in appeals if appeal.municipality is not None]
+        if not appeals:
             return
-        await self._lock({case.municipality for case in cases if case.municipality})
-        troubles = await self._open_ones(cases)
-        left = self._join(cases, troubles)
-        await self._find_bursts(left, troubles)
-        await self._store(troubles)
+        await self._lock({appeal.municipality for appeal in appeals if appeal.municipality})
+        candidates = await self._load_open_incidents(appeals)
+        left = self._join(appeals, candidates)
+        await self._find_spikes(left, candidates)
+        await self._store(candidates)
 
-    async def _read(self, query: Select[Any]) -> list[Heard]:
-        return [Heard.of(**row._mapping) for row in await self._session.execute(query)]
+    async def _read(self, query: Select[Any]) -> list[RecentAppeal]:
+        return [RecentAppeal.of(**row._mapping) for row in await self._session.execute(query)]
 
     async def _lock(self, municipalities: Collection[str]) -> None:
-        await self._session.execute(_LOCK_PLACES, {"room": _LOCK, "names": sorted(municipalities)})
+        await self._session.execute(_LOCK_MUNICIPALITIES, {"room": _LOCK, "names": sorted(municipalities)})
 
     # Open incidents.
 
-    async def _open_ones(self, cases: Sequence[Heard]) -> list[Trouble]:
+    async def _load_open_incidents(self, appeals: Sequence[RecentAppeal]) -> list[ClusterCandidate]:
         """The open incidents of these cases' places, locked, with the words and places of their last members."""
         found = list(
             await self._session.scalars(
                 select(Incident)
                 .where(
                     Incident.closed_at.is_(None),
-                    Incident.municipality.in_({case.municipality for case in cases}),
-                    Incident.last_at >= min(case.written_at for case in cases) - self._quiet,
+                    Incident.municipality.in_({appeal.municipality for appeal in appeals}),
+                    Incident.last_at >= min(appeal.written_at for appeal in appeals) - self._quiet,
                 )
                 .order_by(Incident.id)
                 .with_for_update(key_share=True)
@@ -171,12 +179,12 @@ class Gathering:
         if not found:
             return []
         groups = await self._groups(found)
-        troubles = {one.id: Trouble.of(one, groups.get(one.topic_id)) for one in found}
+        candidates = {one.id: ClusterCandidate.from_incident(one, groups.get(one.topic_id)) for one in found}
         last = (
             select(IncidentMember.appeal_id)
             .where(IncidentMember.incident_id == Incident.id, IncidentMember.left_at.is_(None))
             .order_by(IncidentMember.joined_at.desc(), IncidentMember.id.desc())
-            .limit(PROFILE)
+            .limit(MAX_SAMPLE_TEXTS)
             .lateral()
         )
         rows = await self._session.execute(
@@ -184,146 +192,168 @@ class Gathering:
             .select_from(Incident)
             .join(last, true())
             .join(Appeal, Appeal.id == last.c.appeal_id)
-            .where(Incident.id.in_(troubles))
+            .where(Incident.id.in_(candidates))
         )
         for incident_id, words, thread_key, page_id in rows:
-            troubles[incident_id].hear(words, thread_key, page_id)
-        return list(troubles.values())
+            candidates[incident_id].add_sample(words, thread_key, page_id)
+        return list(candidates.values())
 
     async def _groups(self, incidents: Sequence[Incident]) -> dict[UUID | None, UUID]:
         rows = await self._session.execute(
-            select(Topic.id, _group).where(Topic.id.in_({one.topic_id for one in incidents if one.topic_id}))
+            select(Topic.id, _group_id).where(Topic.id.in_({one.topic_id for one in incidents if one.topic_id}))
         )
         return {row[0]: row[1] for row in rows}
 
-    def _join(self, cases: Sequence[Heard], troubles: Sequence[Trouble]) -> list[Heard]:
+    def _join(self, appeals: Sequence[RecentAppeal], candidates: Sequence[ClusterCandidate]) -> list[RecentAppeal]:
         """Have cases come into the open incidents that they tell of; gives those that are left."""
-        near = [_nearness(trouble, cases) for trouble in troubles]
-        left: list[Heard] = []
-        for case in cases:
+        near = [_similarities(candidate, appeals) for candidate in candidates]
+        left: list[RecentAppeal] = []
+        for appeal in appeals:
             fitting = [
-                (preference(case, trouble), place)
-                for place, trouble in enumerate(troubles)
-                if self._is_near(trouble, case.written_at, case.written_at)
-                and fits(case, trouble, near[place].get(case.id, 0.0))
+                (match_rank(appeal, candidate), index)
+                for index, candidate in enumerate(candidates)
+                if self._overlaps(candidate, appeal.written_at, appeal.written_at)
+                and matches_candidate(appeal, candidate, near[index].get(appeal.id, 0.0))
             ]
             if not fitting:
-                left.append(case)
+                left.append(appeal)
                 continue
             _, best = max(fitting)
-            troubles[best].coming.append((case, near[best][case.id]))
+            candidates[best].new_members.append((appeal, near[best][appeal.id]))
         return left
 
-    def _is_near(self, trouble: Trouble, first_at: datetime, last_at: datetime) -> bool:
-        return trouble.is_near(first_at, last_at, window=self._window, quiet=self._quiet)
+    def _overlaps(self, candidate: ClusterCandidate, first_at: datetime, last_at: datetime) -> bool:
+        return candidate.overlaps(first_at, last_at, window=self._window, quiet=self._quiet)
 
     # Bursts.
 
-    async def _find_bursts(self, cases: Sequence[Heard], troubles: list[Trouble]) -> None:
+    async def _find_spikes(self, appeals: Sequence[RecentAppeal], candidates: list[ClusterCandidate]) -> None:
         """Add what, with these cases, many tell of at once to the troubles, and those cases to what is known."""
-        places: dict[str, datetime] = {}
-        matters: dict[str, set[Matter]] = defaultdict(set)
-        for case in cases:
-            if case.municipality is None or case.matter is None:
+        municipalities: dict[str, datetime] = {}
+        keys: dict[str, set[SpikeKey]] = defaultdict(set)
+        for appeal in appeals:
+            if appeal.municipality is None or appeal.spike_key is None:
                 continue
-            places[case.municipality] = max(case.opened_at, places.get(case.municipality, case.opened_at))
-            matters[case.municipality].add(case.matter)
-        if not places:
+            municipalities[appeal.municipality] = max(
+                appeal.opened_at, municipalities.get(appeal.municipality, appeal.opened_at)
+            )
+            keys[appeal.municipality].add(appeal.spike_key)
+        if not municipalities:
             return
-        coming = [case.id for trouble in troubles for case, _ in trouble.coming]
-        tallies = await self._tallies(places, coming)
-        latest = max(places.values())
-        usual = await self._usual(latest)
-        around = await self._around(latest, coming)
-        for place in sorted(places):
-            here = tallies.get(place)
+        coming = [appeal.id for candidate in candidates for appeal, _ in candidate.new_members]
+        tallies = await self._count_by_municipality(municipalities, coming)
+        latest = max(municipalities.values())
+        baseline = await self._baseline(latest)
+        around = await self._count_region(latest, coming)
+        for municipality in sorted(municipalities):
+            here = tallies.get(municipality)
             if here is None:
                 continue
-            known = usual.places.get(place, Tally.of(()))
-            others = Tally.of((matter, count) for name, matter, count in around if name != place)
-            for matter in sorted(matters[place]):
-                share = usual_share(matter, here=known, region=usual.region, elsewhere=others)
-                if here.is_hot(matter, self._least, share):
-                    await self._burst(place, matter, places[place], share * here.total, troubles)
+            known = baseline.municipalities.get(municipality, Counts.of(()))
+            others = Counts.of((key, count) for name, key, count in around if name != municipality)
+            for key in sorted(keys[municipality]):
+                share = baseline_share(key, here=known, region=baseline.region, elsewhere=others)
+                if here.is_hot(key, self._min_authors, share):
+                    await self._add_spikes(
+                        municipality, key, municipalities[municipality], share * here.total, candidates
+                    )
 
-    async def _burst(
-        self, place: str, matter: Matter, until: datetime, expected: float, troubles: list[Trouble]
+    async def _add_spikes(
+        self,
+        municipality: str,
+        key: SpikeKey,
+        until: datetime,
+        expected: float,
+        candidates: list[ClusterCandidate],
     ) -> None:
-        taken = {case.id for trouble in troubles for case, _ in trouble.coming}
-        cases = [
-            case for case in await self._read(self._recent(place, until, _about(matter))) if case.id not in taken
+        taken = {appeal.id for candidate in candidates for appeal, _ in candidate.new_members}
+        appeals = [
+            appeal
+            for appeal in await self._read(self._recent(municipality, until, _has_key(key)))
+            if appeal.id not in taken
         ]
-        parts = list(bursts(matter, cases, least=self._least, window=self._window))
-        taken.update(case.id for part in parts for case in part)
+        parts = list(find_spikes(key, appeals, min_authors=self._min_authors, window=self._window))
+        taken.update(appeal.id for part in parts for appeal in part)
         for part in parts:
-            burst = Trouble.told_by(part, expected)
-            for case, near in likely_members(
-                part, await self._others(place, until, burst, taken), burst.about.topic_id
+            spike = ClusterCandidate.from_spike(part, expected)
+            for appeal, near in find_related(
+                part, await self._related_appeals(municipality, until, spike, taken), spike.subject.topic_id
             ):
-                burst.coming.append((case, near))
-                taken.add(case.id)
+                spike.new_members.append((appeal, near))
+                taken.add(appeal.id)
             # A second incident beside one of the same trouble would part its voices, and answer only some of them.
             known = next(
                 (
-                    trouble
-                    for trouble in troubles
-                    if self._is_near(trouble, burst.first_at, burst.last_at) and is_one(trouble, burst)
+                    candidate
+                    for candidate in candidates
+                    if self._overlaps(candidate, spike.first_at, spike.last_at)
+                    and is_same_problem(candidate, spike)
                 ),
                 None,
             )
             if known is None:
-                troubles.append(burst)
+                candidates.append(spike)
             else:
-                known.take(burst)
+                known.merge(spike)
 
-    def _recent(self, place: str, until: datetime, *about: ColumnElement[bool]) -> Select[Any]:
+    def _recent(self, municipality: str, until: datetime, *about: ColumnElement[bool]) -> Select[Any]:
         return (
-            _heard()
+            _select_appeals()
             .where(
-                Appeal.municipality == place,
-                Appeal.opened_at > until - LOOKS_BACK,
+                Appeal.municipality == municipality,
+                Appeal.opened_at > until - RECENT_WINDOW,
                 Appeal.opened_at <= until,
                 *_counted(),
                 _never_joined(),
                 *about,
             )
             .order_by(Appeal.opened_at.desc())
-            .limit(MOST)
+            .limit(MAX_APPEALS_PER_SPIKE)
         )
 
-    async def _others(self, place: str, until: datetime, burst: Trouble, taken: Collection[UUID]) -> list[Heard]:
+    async def _related_appeals(
+        self, municipality: str, until: datetime, spike: ClusterCandidate, taken: Collection[UUID]
+    ) -> list[RecentAppeal]:
         """Cases there that may be about the same, though they do not say what is out or say it in other words."""
         # Beside a burst that names nothing as out, also who does, if the group is the same.
-        unsaid = (Appeal.fault.is_(None),) if burst.about.fault is not None else (_group == burst.group_id,)
+        unsaid = (Appeal.fault.is_(None),) if spike.subject.fault is not None else (_group_id == spike.group_id,)
         return [
-            case
-            for case in await self._read(self._recent(place, until, *unsaid))
-            if case.id not in taken
-            and one_place(case.settlement, burst.about.settlement)
-            and may_be_about(case, burst.about.fault, burst.group_id)
+            appeal
+            for appeal in await self._read(self._recent(municipality, until, *unsaid))
+            if appeal.id not in taken
+            and compatible_settlements(appeal.settlement, spike.subject.settlement)
+            and may_concern(appeal, spike.subject.fault, spike.group_id)
         ]
 
     # Writing.
 
-    async def _store(self, troubles: Sequence[Trouble]) -> None:
+    async def _store(self, candidates: Sequence[ClusterCandidate]) -> None:
         """Write what was found; the cases of all are locked at once, in the order in which everyone locks them."""
-        free = await self._lock_cases({case.id for trouble in troubles for case, _ in trouble.coming})
-        for trouble in troubles:
+        free = await self._lock_appeals(
+            {appeal.id for candidate in candidates for appeal, _ in candidate.new_members}
+        )
+        for candidate in candidates:
             # Somebody may have joined or ended cases while they were waited for.
-            coming = [(case, near) for case, near in trouble.coming if case.id in free]
-            voices = [_voice(case, near, trouble.about.fault) for case, near in coming]
-            if trouble.incident is not None:
-                came = await service.join(self._session, trouble.incident, voices, by=SYSTEM)
-                if came and trouble.incident.fault is None and trouble.about.fault is not None:
-                    await service.learn(self._session, trouble.incident, trouble.about.fault)
-            elif is_sudden([case for case in trouble.core if case.id in free], self._least, self._window):
-                incident = await service.open_about(
-                    self._session, trouble.about, voices, by=SYSTEM, origin="burst"
+            coming = [(appeal, near) for appeal, near in candidate.new_members if appeal.id in free]
+            new_members = [_new_member(appeal, near, candidate.subject.fault) for appeal, near in coming]
+            if candidate.incident is not None:
+                came = await service.add_members(
+                    self._session, candidate.incident, new_members, actor=SYSTEM_ACTOR
                 )
-                why = _why(incident, [case for case, _ in coming], trouble.expected)
-                await alerts.raise_burst(self._session, incident, why)
+                if came and candidate.incident.fault is None and candidate.subject.fault is not None:
+                    await service.set_fault(self._session, candidate.incident, candidate.subject.fault)
+            elif is_concentrated(
+                [appeal for appeal in candidate.spike_appeals if appeal.id in free],
+                self._min_authors,
+                self._window,
+            ):
+                incident = await service.open_incident(
+                    self._session, candidate.subject, new_members, actor=SYSTEM_ACTOR, origin="burst"
+                )
+                why = _why(incident, [appeal for appeal, _ in coming], candidate.expected_count)
+                await alerts.raise_spike(self._session, incident, why)
 
-    async def _lock_cases(self, appeal_ids: Collection[UUID]) -> set[UUID]:
+    async def _lock_appeals(self, appeal_ids: Collection[UUID]) -> set[UUID]:
         """Lock cases; gives those that are in no incident yet."""
         if not appeal_ids:
             return set()
@@ -337,32 +367,34 @@ class Gathering:
 
     # Counting.
 
-    async def _tallies(self, places: dict[str, datetime], coming: Sequence[UUID]) -> dict[str, "_Here"]:
+    async def _count_by_municipality(
+        self, municipalities: dict[str, datetime], coming: Sequence[UUID]
+    ) -> dict[str, "_LocationCounts"]:
         """How many cases of each matter and settlement came lately in each place, by the last of them.
 
         Those that are coming into incidents are not counted.
         """
         asked = values(column("place", Text), column("until", DateTime(timezone=True)), name="asked").data(
-            sorted(places.items())
+            sorted(municipalities.items())
         )
         recent = (
             select(Appeal.fault, Appeal.topic_id, Appeal.settlement, Appeal.author_key)
             .where(
                 Appeal.municipality == asked.c.place,
-                Appeal.opened_at > asked.c.until - LOOKS_BACK,
+                Appeal.opened_at > asked.c.until - RECENT_WINDOW,
                 Appeal.opened_at <= asked.c.until,
                 *_counted(),
                 Appeal.id.not_in(coming),
             )
             .order_by(Appeal.opened_at.desc())
-            .limit(SAMPLE)
+            .limit(MAX_COUNTED)
             .lateral()
         )
         rows = await self._session.execute(
             select(
                 asked.c.place,
                 recent.c.fault,
-                _group,
+                _group_id,
                 recent.c.settlement,
                 func.count(),
                 func.count(recent.c.author_key.distinct()),
@@ -370,121 +402,127 @@ class Gathering:
             .select_from(asked)
             .join(recent, true())
             .outerjoin(Topic, Topic.id == recent.c.topic_id)
-            .group_by(asked.c.place, recent.c.fault, _group, recent.c.settlement)
+            .group_by(asked.c.place, recent.c.fault, _group_id, recent.c.settlement)
         )
-        found: dict[str, _Here] = defaultdict(_Here)
-        for place, fault, group_id, settlement, count, authors in rows:
-            found[place].add(_matter(fault, group_id), settlement, count, authors)
+        found: dict[str, _LocationCounts] = defaultdict(_LocationCounts)
+        for municipality, fault, group_id, settlement, count, authors in rows:
+            found[municipality].add(_spike_key(fault, group_id), settlement, count, authors)
         return found
 
-    async def _around(
+    async def _count_region(
         self, until: datetime, coming: Sequence[UUID]
-    ) -> list[tuple[str | None, Matter | None, int]]:
+    ) -> list[tuple[str | None, SpikeKey | None, int]]:
         """What the whole region tells right now, by place."""
         recent = (
             select(Appeal.municipality, Appeal.fault, Appeal.topic_id)
             .where(
-                Appeal.opened_at > until - LOOKS_BACK,
+                Appeal.opened_at > until - RECENT_WINDOW,
                 Appeal.opened_at <= until,
                 *_counted(),
                 Appeal.id.not_in(coming),
             )
             .order_by(Appeal.opened_at.desc())
-            .limit(SAMPLE)
+            .limit(MAX_COUNTED)
             .subquery()
         )
         rows = await self._session.execute(
-            select(recent.c.municipality, recent.c.fault, _group, func.count())
+            select(recent.c.municipality, recent.c.fault, _group_id, func.count())
             .outerjoin(Topic, Topic.id == recent.c.topic_id)
-            .group_by(recent.c.municipality, recent.c.fault, _group)
+            .group_by(recent.c.municipality, recent.c.fault, _group_id)
         )
-        return [(place, _matter(fault, group_id), count) for place, fault, group_id, count in rows]
+        return [
+            (municipality, _spike_key(fault, group_id), count) for municipality, fault, group_id, count in rows
+        ]
 
-    async def _usual(self, now: datetime) -> _Usual:
+    async def _baseline(self, now: datetime) -> _Baseline:
         engine = self._session.get_bind()
         assert isinstance(engine, Engine)
-        known = _USUAL.get(engine)
-        if known is None or abs(now - known.at) > USUAL_KEPT:
-            known = _USUAL[engine] = await self._count_usual(now)
+        known = _BASELINES.get(engine)
+        if known is None or abs(now - known.at) > BASELINE_CACHE_FOR:
+            known = _BASELINES[engine] = await self._count_baseline(now)
         return known
 
-    async def _count_usual(self, now: datetime) -> _Usual:
+    async def _count_baseline(self, now: datetime) -> _Baseline:
         rows = await self._session.execute(
-            select(Appeal.municipality, Appeal.fault, _group, func.count())
+            select(Appeal.municipality, Appeal.fault, _group_id, func.count())
             .outerjoin(Topic, Topic.id == Appeal.topic_id)
-            .where(Appeal.opened_at > now - USUAL_FROM, Appeal.opened_at <= now - LOOKS_BACK, *_counted())
-            .group_by(Appeal.municipality, Appeal.fault, _group)
+            .where(Appeal.opened_at > now - BASELINE_WINDOW, Appeal.opened_at <= now - RECENT_WINDOW, *_counted())
+            .group_by(Appeal.municipality, Appeal.fault, _group_id)
         )
-        region: list[tuple[Matter | None, int]] = []
-        places: dict[str, list[tuple[Matter | None, int]]] = defaultdict(list)
-        for place, fault, group_id, count in rows:
-            region.append((_matter(fault, group_id), count))
-            if place is not None:
-                places[place].append(region[-1])
-        return _Usual(now, Tally.of(region), {place: Tally.of(found) for place, found in places.items()})
+        region: list[tuple[SpikeKey | None, int]] = []
+        municipalities: dict[str, list[tuple[SpikeKey | None, int]]] = defaultdict(list)
+        for municipality, fault, group_id, count in rows:
+            region.append((_spike_key(fault, group_id), count))
+            if municipality is not None:
+                municipalities[municipality].append(region[-1])
+        return _Baseline(
+            now,
+            Counts.of(region),
+            {municipality: Counts.of(found) for municipality, found in municipalities.items()},
+        )
 
 
-class _Here:
+class _LocationCounts:
     """What came lately in one place."""
 
     def __init__(self) -> None:
         self.total = 0
         self._settlements: dict[str, int] = defaultdict(int)
-        self._cells: dict[tuple[Matter, str | None], tuple[int, int]] = defaultdict(lambda: (0, 0))
+        self._cells: dict[tuple[SpikeKey, str | None], tuple[int, int]] = defaultdict(lambda: (0, 0))
 
-    def add(self, matter: Matter | None, settlement: str | None, count: int, authors: int) -> None:
+    def add(self, key: SpikeKey | None, settlement: str | None, count: int, authors: int) -> None:
         """Count cases of a matter in a settlement, null: in one that is not named."""
         self.total += count
         if settlement is not None:
             self._settlements[settlement] += count
-        if matter is not None:
-            before = self._cells[matter, settlement]
-            self._cells[matter, settlement] = before[0] + count, before[1] + authors
+        if key is not None:
+            before = self._cells[key, settlement]
+            self._cells[key, settlement] = before[0] + count, before[1] + authors
 
-    def is_hot(self, matter: Matter, least: int, share: float) -> bool:
+    def is_hot(self, key: SpikeKey, min_authors: int, share: float) -> bool:
         """Whether the matter stands out here, or in one settlement of the place."""
-        cells = {where: cell for (what, where), cell in self._cells.items() if what == matter}
+        cells = {where: cell for (what, where), cell in self._cells.items() if what == key}
         count, authors = (sum(cell[at] for cell in cells.values()) for at in (0, 1))
-        if authors >= least and stands_out(count, self.total, share):
+        if authors >= min_authors and is_significant(count, self.total, share):
             return True
         return any(
-            cell[1] >= least and stands_out(cell[0], self._settlements[where], share)
+            cell[1] >= min_authors and is_significant(cell[0], self._settlements[where], share)
             for where, cell in cells.items()
             if where is not None
         )
 
 
-def _about(matter: Matter) -> ColumnElement[bool]:
-    kind, name = matter
+def _has_key(key: SpikeKey) -> ColumnElement[bool]:
+    kind, name = key
     if kind == "fault":
         return Appeal.fault == name
-    return and_(Appeal.fault.is_(None), _group == UUID(name))
+    return and_(Appeal.fault.is_(None), _group_id == UUID(name))
 
 
-def _nearness(trouble: Trouble, cases: Sequence[Heard]) -> dict[UUID, float]:
+def _similarities(candidate: ClusterCandidate, appeals: Sequence[RecentAppeal]) -> dict[UUID, float]:
     """How alike the words of the cases of its place are to those of its members."""
-    about = trouble.about
-    here = [case for case in cases if case.municipality == about.municipality]
-    found = likenesses(trouble.texts, [case.text for case in here], (about.settlement, about.street))
-    return {case.id: near for case, near in zip(here, found, strict=True)}
+    about = candidate.subject
+    here = [appeal for appeal in appeals if appeal.municipality == about.municipality]
+    found = text_similarities(candidate.texts, [appeal.text for appeal in here], (about.settlement, about.street))
+    return {appeal.id: near for appeal, near in zip(here, found, strict=True)}
 
 
-def _voice(case: Heard, near: float | None, fault: str | None) -> Voice:
-    named = case.fault is not None and case.fault == fault
-    what = subject.fault_name(fault) if named and fault else "похожие слова на ту же тему"
-    where = case.settlement or "место страницы или района"
-    return Voice(
-        appeal_id=case.id,
-        written_at=case.written_at,
-        urgency=case.urgency,
-        organisation_id=case.organisation_id,
-        likeness=None if near is None else round(near, 3),
+def _new_member(appeal: RecentAppeal, near: float | None, fault: str | None) -> NewMember:
+    named = appeal.fault is not None and appeal.fault == fault
+    what = subject.fault_title(fault) if named and fault else "похожие слова на ту же тему"
+    where = appeal.settlement or "место страницы или района"
+    return NewMember(
+        appeal_id=appeal.id,
+        written_at=appeal.written_at,
+        urgency=appeal.urgency,
+        organisation_id=appeal.organisation_id,
+        similarity=None if near is None else round(near, 3),
         why=f"{what}; {where}",
     )
 
 
-def _why(incident: Incident, cases: Sequence[Heard], expected: float) -> str:
-    people = speakers(cases)
+def _why(incident: Incident, appeals: Sequence[RecentAppeal], expected: float) -> str:
+    people = count_authors(appeals)
     span = incident.last_at - incident.first_at
-    said = f"{people} {plural(people, ('человек', 'человека', 'человек'))} за {in_words(span)}"
-    return f"{incident.title}. {said}; обычно при таком потоке — {expected:.0f}"
+    summary = f"{people} {plural(people, ('человек', 'человека', 'человек'))} за {in_words(span)}"
+    return f"{incident.title}. {summary}; обычно при таком потоке — {expected:.0f}"

@@ -17,7 +17,7 @@ from shared.tables.registry import Organisation
 
 
 @dataclass(frozen=True)
-class Filter:
+class IncidentFilter:
     """What a list of incidents is narrowed to; null means everything."""
 
     open: bool | None = None
@@ -26,32 +26,32 @@ class Filter:
     q: str | None = None
 
 
-def present_in(incident_id: Any) -> tuple[ColumnElement[bool], ...]:
+def is_current_member(incident_id: Any) -> tuple[ColumnElement[bool], ...]:
     """Who is a member of the incident now."""
     return IncidentMember.incident_id == incident_id, IncidentMember.left_at.is_(None)
 
 
-def led_by(caller: Caller) -> ColumnElement[bool]:
+def is_lead(caller: Caller) -> ColumnElement[bool]:
     """Whether an organisation that the caller acts for leads the incident; the centre always does."""
     return caller.scope(Incident.organisation_id)
 
 
-def seen_by(caller: Caller) -> ColumnElement[bool]:
+def is_visible_to(caller: Caller) -> ColumnElement[bool]:
     """The condition that keeps a query of incidents to those that the caller may see."""
     if caller.reaches_region:
         return true()
-    with_own_case = exists(
+    has_own_appeal = exists(
         select(IncidentMember.id)
         .join(Appeal, Appeal.id == IncidentMember.appeal_id)
-        .where(*present_in(Incident.id), caller.scope(Appeal.organisation_id))
+        .where(*is_current_member(Incident.id), caller.scope(Appeal.organisation_id))
     )
-    return or_(led_by(caller), with_own_case)
+    return or_(is_lead(caller), has_own_appeal)
 
 
 _ORGANISATION = type_coerce(Organisation.name, Text).label("organisation")
 _TOPIC = type_coerce(Topic.name, Text).label("topic")
 # Incident, name of who leads, name of the topic; how many members the caller sees, the first and the last of them.
-Found = Any
+IncidentRow = Any
 
 
 def _query(caller: Caller) -> Select[Any]:
@@ -68,7 +68,7 @@ def _query(caller: Caller) -> Select[Any]:
             )
             .select_from(IncidentMember)
             .join(Appeal, Appeal.id == IncidentMember.appeal_id)
-            .where(*present_in(Incident.id), caller.scope(Appeal.organisation_id))
+            .where(*is_current_member(Incident.id), caller.scope(Appeal.organisation_id))
             .lateral()
         )
         query = query.join(own, true())
@@ -77,30 +77,32 @@ def _query(caller: Caller) -> Select[Any]:
         query.add_columns(_ORGANISATION, _TOPIC, seen, first, last)
         .outerjoin(Organisation, Organisation.id == Incident.organisation_id)
         .outerjoin(Topic, Topic.id == Incident.topic_id)
-        .where(seen_by(caller))
+        .where(is_visible_to(caller))
         .execution_options(populate_existing=True)
     )
 
 
-async def find(session: AsyncSession, caller: Caller, wanted: Filter, paging: Paging) -> Sequence[Found]:
+async def find(
+    session: AsyncSession, caller: Caller, filters: IncidentFilter, paging: Paging
+) -> Sequence[IncidentRow]:
     """Incidents newest first, one more than the page takes."""
     query = _query(caller).order_by(Incident.opened_at.desc(), Incident.id.desc()).limit(paging.limit + 1)
-    if wanted.open is not None:
-        query = query.where(Incident.closed_at.is_(None) if wanted.open else Incident.closed_at.is_not(None))
-    if wanted.municipality is not None:
-        query = query.where(Incident.municipality == wanted.municipality)
-    if wanted.topic_id is not None:
-        query = query.where(Incident.topic_id == wanted.topic_id)
-    if wanted.q:
-        query = query.where(Incident.title.icontains(wanted.q, autoescape=True))
+    if filters.open is not None:
+        query = query.where(Incident.closed_at.is_(None) if filters.open else Incident.closed_at.is_not(None))
+    if filters.municipality is not None:
+        query = query.where(Incident.municipality == filters.municipality)
+    if filters.topic_id is not None:
+        query = query.where(Incident.topic_id == filters.topic_id)
+    if filters.q:
+        query = query.where(Incident.title.icontains(filters.q, autoescape=True))
     after = paging.after((Incident.opened_at, Incident.id), (datetime.fromisoformat, UUID))
     if after is not None:
         query = query.where(after)
-    rows: Sequence[Found] = (await session.execute(query)).all()
+    rows: Sequence[IncidentRow] = (await session.execute(query)).all()
     return rows
 
 
-async def one(session: AsyncSession, caller: Caller, incident_id: UUID) -> Found:
+async def get_incident_row(session: AsyncSession, caller: Caller, incident_id: UUID) -> IncidentRow:
     """One incident as the caller sees it. Raises `NotFound`."""
     found = (await session.execute(_query(caller).where(Incident.id == incident_id))).one_or_none()
     if found is None:
@@ -108,9 +110,9 @@ async def one(session: AsyncSession, caller: Caller, incident_id: UUID) -> Found
     return found
 
 
-async def require(session: AsyncSession, caller: Caller, incident_id: UUID) -> None:
+async def require_visible_incident(session: AsyncSession, caller: Caller, incident_id: UUID) -> None:
     """Raise `NotFound` unless the caller sees the incident."""
-    if await session.scalar(select(Incident.id).where(Incident.id == incident_id, seen_by(caller))) is None:
+    if await session.scalar(select(Incident.id).where(Incident.id == incident_id, is_visible_to(caller))) is None:
         raise NotFound("No such incident")
 
 
@@ -118,13 +120,13 @@ async def members(session: AsyncSession, caller: Caller, incident_id: UUID, pagi
     """Member, case, name of its owner, name of its topic: of the cases that the caller sees, last joined first;
     one more than the page takes. Raises `NotFound`.
     """
-    await require(session, caller, incident_id)
+    await require_visible_incident(session, caller, incident_id)
     query = (
         select(IncidentMember, Appeal, _ORGANISATION, _TOPIC)
         .join(Appeal, Appeal.id == IncidentMember.appeal_id)
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
         .outerjoin(Topic, Topic.id == Appeal.topic_id)
-        .where(*present_in(incident_id), caller.scope(Appeal.organisation_id))
+        .where(*is_current_member(incident_id), caller.scope(Appeal.organisation_id))
         .order_by(IncidentMember.joined_at.desc(), IncidentMember.id.desc())
         .limit(paging.limit + 1)
     )

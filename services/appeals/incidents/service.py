@@ -21,9 +21,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
-from services.appeals.incidents.incident_queries import led_by, present_in, seen_by
-from services.appeals.incidents.subject import Matter, matter_of, title_of
-from services.appeals.lifecycle.actors import SYSTEM
+from services.appeals.incidents.incident_queries import is_current_member, is_lead, is_visible_to
+from services.appeals.incidents.subject import IncidentSubject, incident_title, subject_of
+from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from shared import clock
 from shared.api.preconditions import check_version
 from shared.audit import recorder
@@ -35,25 +35,25 @@ from shared.ids import new_id
 from shared.tables.appeals import Appeal, Incident, IncidentMember, IncidentReply, TimelineEntry
 
 # `incident.grown` is told at these counts of members, not at each.
-GROWN_AT = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
-MAX_AT_ONCE = 200
-BY_HAND = "Решение человека"
+GROWTH_MILESTONES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+MAX_APPEALS_PER_REQUEST = 200
+JOINED_BY_PERSON = "Решение человека"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Voice:
+class NewMember:
     """A case on its way into an incident: how alike it is (null: nobody measured), and why it belongs there."""
 
     appeal_id: UUID
     written_at: datetime
     urgency: str
     organisation_id: UUID | None = None
-    likeness: float | None = None
-    why: str = BY_HAND
+    similarity: float | None = None
+    why: str = JOINED_BY_PERSON
 
 
 @dataclass(frozen=True)
-class Counted:
+class MemberCounts:
     """How many cases, and when the first and the last of them were written; null: there are none."""
 
     members: int
@@ -68,7 +68,7 @@ async def lock(session: WriteSession, caller: Caller, incident_id: UUID) -> Inci
     """The incident, locked until the transaction ends. Raises `NotFound` also for what the caller does not see."""
     incident = await session.scalar(
         select(Incident)
-        .where(Incident.id == incident_id, seen_by(caller))
+        .where(Incident.id == incident_id, is_visible_to(caller))
         .with_for_update(key_share=True, of=Incident)
         .execution_options(populate_existing=True)
     )
@@ -77,7 +77,7 @@ async def lock(session: WriteSession, caller: Caller, incident_id: UUID) -> Inci
     return incident
 
 
-async def _lock_cases(session: WriteSession, caller: Caller, appeal_ids: Sequence[UUID]) -> list[Appeal]:
+async def _lock_appeals(session: WriteSession, caller: Caller, appeal_ids: Sequence[UUID]) -> list[Appeal]:
     """Raises `Invalid` naming each id that is of no case, or of none that the caller sees."""
     found = await session.scalars(
         select(Appeal)
@@ -86,61 +86,61 @@ async def _lock_cases(session: WriteSession, caller: Caller, appeal_ids: Sequenc
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
-    cases = {case.id: case for case in found}
+    appeals = {appeal.id: appeal for appeal in found}
     errors = [
-        FieldError(pointer=f"/appeal_ids/{place}", detail="No such case")
-        for place, appeal_id in enumerate(appeal_ids)
-        if appeal_id not in cases
+        FieldError(pointer=f"/appeal_ids/{location}", detail="No such case")
+        for location, appeal_id in enumerate(appeal_ids)
+        if appeal_id not in appeals
     ]
     if errors:
         raise Invalid(f"Wrong: {', '.join(error.pointer for error in errors)}", errors=errors)
-    return list(cases.values())
+    return list(appeals.values())
 
 
-def _refuse_taken(cases: Iterable[Appeal], incident_id: UUID | None = None) -> None:
-    taken = [case for case in cases if case.incident_id not in (None, incident_id)]
+def _require_free(appeals: Iterable[Appeal], incident_id: UUID | None = None) -> None:
+    taken = [appeal for appeal in appeals if appeal.incident_id not in (None, incident_id)]
     if taken:
-        numbers = ", ".join(str(case.number) for case in taken)
+        numbers = ", ".join(str(appeal.number) for appeal in taken)
         raise Conflict(
             f"In another incident already: cases {numbers}. Take them out of it first",
-            appeal_ids=[str(case.id) for case in taken],
+            appeal_ids=[str(appeal.id) for appeal in taken],
         )
 
 
-def _by_hand(case: Appeal) -> Voice:
-    return Voice(
-        appeal_id=case.id,
-        written_at=case.written_at,
-        urgency=case.urgency,
-        organisation_id=case.organisation_id,
+def _joined_by_person(appeal: Appeal) -> NewMember:
+    return NewMember(
+        appeal_id=appeal.id,
+        written_at=appeal.written_at,
+        urgency=appeal.urgency,
+        organisation_id=appeal.organisation_id,
     )
 
 
-async def open_by_person(
+async def open_manually(
     session: WriteSession, caller: Caller, appeal_ids: Sequence[UUID], title: str | None
 ) -> Incident:
     """Join these cases into a new incident, led by the caller's organisation, if they have one.
 
     Raises `Invalid` naming the cases that are not the caller's, `Conflict` when one is in another incident.
     """
-    cases = await _lock_cases(session, caller, list(dict.fromkeys(appeal_ids)))
-    _refuse_taken(cases)
-    return await open_about(
+    appeals = await _lock_appeals(session, caller, list(dict.fromkeys(appeal_ids)))
+    _require_free(appeals)
+    return await open_incident(
         session,
-        matter_of(cases),
-        [_by_hand(case) for case in cases],
+        subject_of(appeals),
+        [_joined_by_person(appeal) for appeal in appeals],
         title=title,
-        by=caller.actor,
+        actor=caller.actor,
         organisation_id=caller.organisation_id,
     )
 
 
-async def open_about(
+async def open_incident(
     session: WriteSession,
-    matter: Matter,
-    voices: Sequence[Voice],
+    subject: IncidentSubject,
+    new_members: Sequence[NewMember],
     *,
-    by: str,
+    actor: str,
     origin: str = "person",
     title: str | None = None,
     organisation_id: UUID | None = None,
@@ -148,47 +148,52 @@ async def open_about(
     """A new incident with these cases, told by `incident.opened`. The cases are locked."""
     now = clock.now()
     incident = Incident(
-        id=new_id(), origin=origin, title=title or await title_of(session, matter), topic_id=matter.topic_id,
-        fault=matter.fault, municipality=matter.municipality, settlement=matter.settlement, street=matter.street,
-        urgency="normal", organisation_id=organisation_id, members=0,
-        first_at=min(voice.written_at for voice in voices), last_at=max(voice.written_at for voice in voices),
-        opened_at=now, opened_by=by, closed_at=None, created_at=now, updated_at=now,
+        id=new_id(), origin=origin, title=title or await incident_title(session, subject),
+        topic_id=subject.topic_id, fault=subject.fault, municipality=subject.municipality,
+        settlement=subject.settlement, street=subject.street, urgency="normal", organisation_id=organisation_id,
+        members=0,
+        first_at=min(member.written_at for member in new_members),
+        last_at=max(member.written_at for member in new_members),
+        opened_at=now, opened_by=actor, closed_at=None, created_at=now, updated_at=now,
     )  # fmt: skip
     session.add(incident)
     await session.flush()
-    await join(session, incident, voices, by=by)
-    await tell(session, incident, "incident.opened", by)
+    await add_members(session, incident, new_members, actor=actor)
+    await emit_incident_event(session, incident, "incident.opened", actor)
     return incident
 
 
-async def add_by_person(
+async def add_manually(
     session: WriteSession, caller: Caller, incident_id: UUID, appeal_ids: Sequence[UUID]
 ) -> Incident:
     """Join further cases; those that are in it already stay. Raises as `open_by_person`, and for a closed one."""
     incident = await lock(session, caller, incident_id)
     if incident.closed_at is not None:
         raise Conflict("The incident is closed")
-    cases = await _lock_cases(session, caller, list(dict.fromkeys(appeal_ids)))
-    _refuse_taken(cases, incident.id)
-    fresh = [_by_hand(case) for case in cases if case.incident_id is None]
-    await join(session, incident, fresh, by=caller.actor)
+    appeals = await _lock_appeals(session, caller, list(dict.fromkeys(appeal_ids)))
+    _require_free(appeals, incident.id)
+    fresh = [_joined_by_person(appeal) for appeal in appeals if appeal.incident_id is None]
+    await add_members(session, incident, fresh, actor=caller.actor)
     return incident
 
 
-async def join(session: WriteSession, incident: Incident, voices: Sequence[Voice], *, by: str) -> set[UUID]:
-    """Put cases into a locked incident; gives those that came in: who is in another incident stays there.
+async def add_members(
+    session: WriteSession, incident: Incident, new_members: Sequence[NewMember], *, actor: str
+) -> set[UUID]:
+    """Put cases into a locked incident; gives those that joined in: who is in another incident stays there.
 
     The incident's version is not raised: it counts what people change. Newcomers get the last final answers.
     """
-    if not voices:
+    if not new_members:
         return set()
     now = clock.now()
     rows = [
         {
-            "id": new_id(), "incident_id": incident.id, "appeal_id": voice.appeal_id, "likeness": voice.likeness,
-            "why": voice.why, "joined_at": now, "joined_by": by, "left_at": None, "left_by": None,
+            "id": new_id(), "incident_id": incident.id, "appeal_id": new_member.appeal_id,
+            "likeness": new_member.similarity, "why": new_member.why, "joined_at": now, "joined_by": actor,
+            "left_at": None, "left_by": None,
         }
-        for voice in voices
+        for new_member in new_members
     ]  # fmt: skip
     made = await session.scalars(
         upsert(IncidentMember)
@@ -198,31 +203,38 @@ async def join(session: WriteSession, incident: Incident, voices: Sequence[Voice
         execution_options={"render_nulls": True},
     )
     members = list(made)
-    came = {member.appeal_id for member in members}
-    if not came:
-        return came
+    joined = {member.appeal_id for member in members}
+    if not joined:
+        return joined
     await recorder.record(session, IncidentMember, (recorder.made(member) for member in members))
-    await _point(
+    await _set_incident_of_appeals(
         session,
-        {voice.appeal_id: voice.organisation_id for voice in voices if voice.appeal_id in came},
+        {
+            new_member.appeal_id: new_member.organisation_id
+            for new_member in new_members
+            if new_member.appeal_id in joined
+        },
         incident.id,
     )
-    await _note(session, came, "incident_joined", by, incident)
-    newcomers = [voice for voice in voices if voice.appeal_id in came]
-    await _count(session, incident, newcomers)
-    if len(newcomers) < incident.members:
-        await _tell_growth(session, incident, newcomers, by)
-    await _answer_newcomers(session, incident, now)
-    return came
+    await _add_timeline_entries(session, joined, "incident_joined", actor, incident)
+    joined_members = [new_member for new_member in new_members if new_member.appeal_id in joined]
+    await _update_counts(session, incident, joined_members)
+    if len(joined_members) < incident.members:
+        await _emit_growth(session, incident, joined_members, actor)
+    await _enqueue_reply_to_new_members(session, incident, now)
+    return joined
 
 
-async def _point(
-    session: WriteSession, cases: dict[UUID, UUID | None], incident_id: UUID | None, former: UUID | None = None
+async def _set_incident_of_appeals(
+    session: WriteSession,
+    appeals: dict[UUID, UUID | None],
+    incident_id: UUID | None,
+    previous_incident_id: UUID | None = None,
 ) -> None:
     """Write in the cases where they are. They stay what they were: neither version nor time of change moves."""
     await session.execute(
         update(Appeal)
-        .where(Appeal.id.in_(cases))
+        .where(Appeal.id.in_(appeals))
         .values(incident_id=incident_id, updated_at=Appeal.updated_at)
         .execution_options(synchronize_session=False)
     )
@@ -230,38 +242,40 @@ async def _point(
         recorder.Change(
             subject_id=appeal_id,
             organisation_id=organisation_id,
-            before={"incident_id": former},
+            before={"incident_id": previous_incident_id},
             after={"incident_id": incident_id},
         )
-        for appeal_id, organisation_id in cases.items()
+        for appeal_id, organisation_id in appeals.items()
     )
     await recorder.record(session, Appeal, changes)
 
 
-async def _note(session: WriteSession, cases: Collection[UUID], kind: str, by: str, incident: Incident) -> None:
+async def _add_timeline_entries(
+    session: WriteSession, appeals: Collection[UUID], kind: str, actor: str, incident: Incident
+) -> None:
     at = clock.now()
     data = {"incident_id": str(incident.id), "number": incident.number}
     await session.execute(
         insert(TimelineEntry),
         [
-            {"id": new_id(), "appeal_id": found, "at": at, "kind": kind, "actor": by, "data": data}
-            for found in cases
+            {"id": new_id(), "appeal_id": found, "at": at, "kind": kind, "actor": actor, "data": data}
+            for found in appeals
         ],
     )
 
 
-async def _count(session: WriteSession, incident: Incident, came: Sequence[Voice]) -> None:
-    urgent = incident.urgency == "high" or any(voice.urgency == "high" for voice in came)
+async def _update_counts(session: WriteSession, incident: Incident, joined: Sequence[NewMember]) -> None:
+    urgent = incident.urgency == "high" or any(new_member.urgency == "high" for new_member in joined)
     values = {
-        "members": incident.members + len(came),
-        "first_at": min(incident.first_at, *(voice.written_at for voice in came)),
-        "last_at": max(incident.last_at, *(voice.written_at for voice in came)),
+        "members": incident.members + len(joined),
+        "first_at": min(incident.first_at, *(new_member.written_at for new_member in joined)),
+        "last_at": max(incident.last_at, *(new_member.written_at for new_member in joined)),
         "urgency": "high" if urgent else "normal",
     }
-    await _set(session, incident, values)
+    await _update_counted_columns(session, incident, values)
 
 
-async def _set(session: WriteSession, incident: Incident, values: dict[str, Any]) -> None:
+async def _update_counted_columns(session: WriteSession, incident: Incident, values: dict[str, Any]) -> None:
     """Write what is counted, past the version: a growing incident must not refuse those who edit it."""
     before = {name: getattr(incident, name) for name in values}
     await session.execute(
@@ -277,16 +291,16 @@ async def _set(session: WriteSession, incident: Incident, values: dict[str, Any]
     await session.refresh(incident)
 
 
-async def learn(session: WriteSession, incident: Incident, fault: str) -> None:
+async def set_fault(session: WriteSession, incident: Incident, fault: str) -> None:
     """It turns out what is out; a locked incident that nobody has edited is called by it."""
     values: dict[str, Any] = {"fault": fault}
     if incident.origin == "burst" and incident.version == 1:
-        place = {name: getattr(incident, name) for name in ("municipality", "settlement", "street")}
-        values["title"] = await title_of(session, Matter(fault=fault, **place))
-    await _set(session, incident, values)
+        location = {name: getattr(incident, name) for name in ("municipality", "settlement", "street")}
+        values["title"] = await incident_title(session, IncidentSubject(fault=fault, **location))
+    await _update_counted_columns(session, incident, values)
 
 
-async def _answer_newcomers(session: WriteSession, incident: Incident, joined_at: datetime) -> None:
+async def _enqueue_reply_to_new_members(session: WriteSession, incident: Incident, joined_at: datetime) -> None:
     """Cases that join later get the last final answer too: the centre's, and that of their organisation."""
     last = await session.scalars(
         select(IncidentReply.id)
@@ -296,10 +310,10 @@ async def _answer_newcomers(session: WriteSession, incident: Incident, joined_at
     )
     for reply_id in last:
         payload = {"incident_reply_id": str(reply_id), "joined_from": joined_at.isoformat()}
-        await jobs.jobs.enqueue(session, jobs.ANSWER_INCIDENT, payload)
+        await jobs.queue.enqueue(session, jobs.CREATE_INCIDENT_REPLIES, payload)
 
 
-async def part(session: WriteSession, caller: Caller, incident_id: UUID, appeal_id: UUID) -> Incident:
+async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID, appeal_id: UUID) -> Incident:
     """Take a case out: it is what it was before, and is never joined again by itself. Raises `NotFound`."""
     incident = await lock(session, caller, incident_id)
     found = (
@@ -320,9 +334,9 @@ async def part(session: WriteSession, caller: Caller, incident_id: UUID, appeal_
     member, organisation_id = found
     member.left_at, member.left_by = clock.now(), caller.actor
     await session.flush()
-    await _point(session, {appeal_id: organisation_id}, None, incident.id)
-    await _note(session, [appeal_id], "incident_left", caller.actor, incident)
-    await _set(session, incident, {"members": incident.members - 1})
+    await _set_incident_of_appeals(session, {appeal_id: organisation_id}, None, incident.id)
+    await _add_timeline_entries(session, [appeal_id], "incident_left", caller.actor, incident)
+    await _update_counted_columns(session, incident, {"members": incident.members - 1})
     return incident
 
 
@@ -332,17 +346,17 @@ async def close(session: WriteSession, caller: Caller, incident_id: UUID, versio
     Raises `NotFound`, `Forbidden` for another's incident, `Conflict` for one that is closed, and of `If-Match`.
     """
     incident = await lock(session, caller, incident_id)
-    await _require_hand(session, caller, incident)
+    await _require_authority(session, caller, incident)
     check_version(incident.version, version)
     if incident.closed_at is not None:
         raise Conflict("The incident is closed already")
     incident.closed_at = clock.now()
     await session.flush()
-    await tell(session, incident, "incident.closed", caller.actor)
+    await emit_incident_event(session, incident, "incident.closed", caller.actor)
     return incident
 
 
-async def change(
+async def update_incident(
     session: WriteSession,
     caller: Caller,
     incident_id: UUID,
@@ -353,7 +367,7 @@ async def change(
     organisation names who leads: the centre does.
     """
     incident = await lock(session, caller, incident_id)
-    await _require_hand(session, caller, incident)
+    await _require_authority(session, caller, incident)
     check_version(incident.version, version)
     if "organisation_id" in values and not caller.reaches_region:
         raise Forbidden("The centre says who leads an incident")
@@ -363,64 +377,75 @@ async def change(
     return incident
 
 
-async def _require_hand(session: AsyncSession, caller: Caller, incident: Incident) -> None:
+async def _require_authority(session: AsyncSession, caller: Caller, incident: Incident) -> None:
     """An organisation decides about an incident that it leads, or that holds its own cases alone."""
-    if await session.scalar(select(Incident.id).where(Incident.id == incident.id, led_by(caller))) is not None:
+    if await session.scalar(select(Incident.id).where(Incident.id == incident.id, is_lead(caller))) is not None:
         return
     own = await session.scalar(
         select(func.count())
         .select_from(IncidentMember)
         .join(Appeal, Appeal.id == IncidentMember.appeal_id)
-        .where(*present_in(incident.id), caller.scope(Appeal.organisation_id))
+        .where(*is_current_member(incident.id), caller.scope(Appeal.organisation_id))
     )
     if own != incident.members:
         raise Forbidden("The incident holds cases of others: the centre, or who leads it, decides")
 
 
-async def tell(session: WriteSession, incident: Incident, event: str, by: str = SYSTEM) -> None:
+async def emit_incident_event(
+    session: WriteSession, incident: Incident, event: str, actor: str = SYSTEM_ACTOR
+) -> None:
     """Events about the incident as it is now: one for the centre, one for who leads it, of its own cases alone.
 
     Its title, which a person may have written, stays here.
     """
-    await emit(session, _told(incident, event, by, Counted(incident.members, incident.first_at, incident.last_at)))
+    await emit(
+        session,
+        _incident_event(
+            incident, event, actor, MemberCounts(incident.members, incident.first_at, incident.last_at)
+        ),
+    )
     if incident.organisation_id is not None:
-        await emit(session, _told(incident, event, by, await _own(session, incident), own=True))
+        await emit(
+            session, _incident_event(incident, event, actor, await _own_counts(session, incident), own=True)
+        )
 
 
-async def _tell_growth(session: WriteSession, incident: Incident, came: Sequence[Voice], by: str) -> None:
+async def _emit_growth(session: WriteSession, incident: Incident, joined: Sequence[NewMember], actor: str) -> None:
     """`incident.grown` at marked counts: of all members for the centre, of its own for who leads it."""
-    everyone = Counted(incident.members, incident.first_at, incident.last_at)
-    if _reaches(everyone.members, len(came)):
-        await emit(session, _told(incident, "incident.grown", by, everyone))
-    theirs = sum(voice.organisation_id == incident.organisation_id for voice in came)
-    if incident.organisation_id is None or not theirs:
+    everyone = MemberCounts(incident.members, incident.first_at, incident.last_at)
+    if _reaches_milestone(everyone.members, len(joined)):
+        await emit(session, _incident_event(incident, "incident.grown", actor, everyone))
+    own_joined = sum(new_member.organisation_id == incident.organisation_id for new_member in joined)
+    if incident.organisation_id is None or not own_joined:
         return
-    own = await _own(session, incident)
-    if _reaches(own.members, theirs):
-        await emit(session, _told(incident, "incident.grown", by, own, own=True))
+    own = await _own_counts(session, incident)
+    if _reaches_milestone(own.members, own_joined):
+        await emit(session, _incident_event(incident, "incident.grown", actor, own, own=True))
 
 
-def _reaches(members: int, came: int) -> bool:
-    return any(members - came < mark <= members for mark in GROWN_AT)
+def _reaches_milestone(members: int, joined: int) -> bool:
+    return any(members - joined < mark <= members for mark in GROWTH_MILESTONES)
 
 
-async def _own(session: AsyncSession, incident: Incident) -> Counted:
+async def _own_counts(session: AsyncSession, incident: Incident) -> MemberCounts:
     """Of the cases that are of who leads the incident."""
     row = await session.execute(
         select(func.count(), func.min(Appeal.written_at), func.max(Appeal.written_at))
         .select_from(IncidentMember)
         .join(Appeal, Appeal.id == IncidentMember.appeal_id)
-        .where(*present_in(incident.id), Appeal.organisation_id == incident.organisation_id)
+        .where(*is_current_member(incident.id), Appeal.organisation_id == incident.organisation_id)
     )
-    return Counted(*row.one())
+    return MemberCounts(*row.one())
 
 
-def _told(incident: Incident, event: str, by: str, counted: Counted, *, own: bool = False) -> NewEvent:
+def _incident_event(
+    incident: Incident, event: str, actor: str, counted: MemberCounts, *, own: bool = False
+) -> NewEvent:
     return NewEvent(
         type=event,
         subject_id=incident.id,
         organisation_id=incident.organisation_id if own else None,
-        actor=by,
+        actor=actor,
         data={
             "number": incident.number,
             "origin": incident.origin,

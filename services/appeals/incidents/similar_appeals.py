@@ -13,36 +13,36 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, Text, func, literal, select, text, type_coerce, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.incidents.similarity import ENOUGH, Likeness, compare
+from services.appeals.incidents.similarity import MIN_SHOWN_SCORE, Similarity, compare
 from shared.auth.callers import Caller
 from shared.http.problems import NotFound
 from shared.tables.appeals import Appeal, Topic
 from shared.tables.registry import Organisation
 
-MOST = 500
+MAX_COMPARED = 500
 # A plan for any window reads whole windows and sorts them; one for this question stops after the nearest.
-PLAN_FOR_THIS = text("SET LOCAL plan_cache_mode = force_custom_plan")
+FORCE_CUSTOM_PLAN = text("SET LOCAL plan_cache_mode = force_custom_plan")
 _BY_AUTHOR, _BY_WORDS, _BY_STREET, _BY_FAULT, _BY_OWNER, _BY_PLACE, _BY_TOPIC = 60, 40, 60, 60, 100, 90, 90
 
 
 @dataclass(frozen=True)
-class Found:
+class SimilarAppeal:
     """A case like the one asked about, with the names of its owner and topic."""
 
-    case: Appeal
+    appeal: Appeal
     organisation: str | None
     topic: str | None
-    likeness: Likeness
+    similarity: Similarity
 
 
-def words_key(words: ColumnElement[str] | Any) -> ColumnElement[int]:
+def text_hash(words: ColumnElement[str] | Any) -> ColumnElement[int]:
     """What the index `ix_appeals_words` keeps of a text: equal for the same words in any case."""
     return func.hashtextextended(func.lower(words), 0)
 
 
 async def like(
-    session: AsyncSession, caller: Caller, appeal_id: UUID, *, days: int, anywhere: bool
-) -> tuple[list[Found], int]:
+    session: AsyncSession, caller: Caller, appeal_id: UUID, *, days: int, all_organisations: bool
+) -> tuple[list[SimilarAppeal], int]:
     """Cases like this one, the likest first, and how many were compared.
 
     Within the case's organisation, unless `anywhere` or it has none; always within what the caller sees. Raises
@@ -53,7 +53,7 @@ async def like(
     )
     if asked is None:
         raise NotFound("No such case")
-    await session.execute(PLAN_FOR_THIS)
+    await session.execute(FORCE_CUSTOM_PLAN)
     ids = await session.scalars(candidates(asked, timedelta(days=days)))
     query = (
         select(
@@ -65,17 +65,17 @@ async def like(
         .outerjoin(Topic, Topic.id == Appeal.topic_id)
         .where(Appeal.id.in_(set(ids.all()) - {asked.id}), caller.scope(Appeal.organisation_id))
     )
-    if not anywhere and asked.organisation_id is not None:
+    if not all_organisations and asked.organisation_id is not None:
         query = query.where(Appeal.organisation_id == asked.organisation_id)
     rows = (await session.execute(query)).all()
     groups = await groups_of_topics(session)
     likenesses = compare(asked, [row[0] for row in rows], groups)
     found = [
-        Found(row[0], row[1], row[2], likeness)
-        for row, likeness in zip(rows, likenesses, strict=True)
-        if likeness.score >= ENOUGH or likeness.same_person == "author"
+        SimilarAppeal(row[0], row[1], row[2], similarity)
+        for row, similarity in zip(rows, likenesses, strict=True)
+        if similarity.score >= MIN_SHOWN_SCORE or similarity.same_person == "author"
     ]
-    return sorted(found, key=lambda one: one.likeness.score, reverse=True), len(rows)
+    return sorted(found, key=lambda one: one.similarity.score, reverse=True), len(rows)
 
 
 async def groups_of_topics(session: AsyncSession) -> dict[UUID, UUID]:
@@ -87,11 +87,11 @@ async def groups_of_topics(session: AsyncSession) -> dict[UUID, UUID]:
 def candidates(asked: Appeal, around: timedelta) -> Select[Any]:
     """Ids of at most `MOST` cases, by index: the nearest in time of each way to be alike."""
     parts = list(_ways(asked, around))
-    return select(union_all(*parts).subquery().c.id).limit(MOST)
+    return select(union_all(*parts).subquery().c.id).limit(MAX_COMPARED)
 
 
 def _ways(asked: Appeal, around: timedelta) -> Iterator[Select[Any]]:
-    same_words = words_key(Appeal.text) == words_key(literal(asked.text, Appeal.text.type))
+    same_words = text_hash(Appeal.text) == text_hash(literal(asked.text, Appeal.text.type))
     yield from _nearest(asked.opened_at, around, _BY_WORDS, same_words)
     if asked.author_key is not None:
         yield from _nearest(asked.opened_at, around, _BY_AUTHOR, Appeal.author_key == asked.author_key)

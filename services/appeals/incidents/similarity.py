@@ -17,13 +17,13 @@ from rapidfuzz import fuzz
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from services.appeals.classification.rules.urgency_signals import fault_names
-from services.appeals.classification.text.tokenizer import plain, words_of
+from services.appeals.classification.text.tokenizer import clean_text, tokenize
 from shared.russian import in_words
 
 # A sparse matrix of scipy's, whose stubs are not installed.
 Matrix = Any
 # From here on a case is worth showing as alike.
-ENOUGH = 0.45
+MIN_SHOWN_SCORE = 0.45
 # The same words, small slips aside; shorter texts («нет света») are nobody's own words.
 _SAME_RATIO = 95.0
 _OWN_WORDS_FROM = 20
@@ -31,12 +31,12 @@ _SAME_TEXT_SCORE = 0.9
 # One person writes to both networks within hours, not within weeks.
 SAME_PERSON_WITHIN = timedelta(hours=24)
 _ALIKE_TEXT = 0.3
-_PARTS = {"text": 0.45, "place": 0.25, "matter": 0.2, "time": 0.1}
+_WEIGHTS = {"text": 0.45, "place": 0.25, "matter": 0.2, "time": 0.1}
 _AUTHOR = 0.15
-_FADES = timedelta(days=3)
-_BEGINNING = 4
-_ANY_MESSAGE = frozenset(
-    words_of(
+_TIME_DECAY = timedelta(days=3)
+_MIN_STEM = 4
+_STOP_WORDS = frozenset(
+    tokenize(
         """
         а без бы был была были было быть в вам вас ваш ваша ваши весь вообще вот все всем всех вы где говорят да
         даже день дня добрый до доброе его ее если есть еще же за здравствуйте и из или им их к как какая какие
@@ -50,7 +50,7 @@ _ANY_MESSAGE = frozenset(
 )
 
 
-class Placed(Protocol):
+class LocatedAppeal(Protocol):
     """A case that tells what it is about and where."""
 
     @property
@@ -67,7 +67,7 @@ class Placed(Protocol):
     def street(self) -> str | None: ...
 
 
-class Told(Placed, Protocol):
+class ComparableAppeal(LocatedAppeal, Protocol):
     """What is compared of a case."""
 
     @property
@@ -81,7 +81,7 @@ class Told(Placed, Protocol):
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Similarity:
     """How alike two cases are, 0 to 1, and why."""
 
     score: float
@@ -96,44 +96,44 @@ def _vectorizer() -> HashingVectorizer:
     )
 
 
-def telling_words(text: str, besides: Collection[str] = ()) -> str:
+def content_words(text: str, besides: Collection[str] = ()) -> str:
     """The words of a text that say what it is about; `besides` are beginnings of words that tell where."""
     return " ".join(
         word
-        for word in words_of(plain(text))
-        if word not in _ANY_MESSAGE and not any(word.startswith(start) for start in besides)
+        for word in tokenize(clean_text(text))
+        if word not in _STOP_WORDS and not any(word.startswith(start) for start in besides)
     )
 
 
-def beginnings(names: Iterable[str | None]) -> set[str]:
+def word_stems(names: Iterable[str | None]) -> set[str]:
     """How words of these names begin in any case: «Селенгинск», «Селенгинске»."""
-    words = {word for name in names if name for word in words_of(plain(name))}
-    return {word[: max(_BEGINNING, len(word) - 2)] for word in words if len(word) >= _BEGINNING}
+    words = {word for name in names if name for word in tokenize(clean_text(name))}
+    return {word[: max(_MIN_STEM, len(word) - 2)] for word in words if len(word) >= _MIN_STEM}
 
 
-def tells_of(text: str, name: str) -> bool:
+def mentions_name(text: str, name: str) -> bool:
     """Whether the words themselves name a place, in any case; short names as they stand."""
-    starts = beginnings([name]) or set(words_of(plain(name)))
-    return any(word.startswith(start) for word in words_of(plain(text)) for start in starts)
+    starts = word_stems([name]) or set(tokenize(clean_text(name)))
+    return any(word.startswith(start) for word in tokenize(clean_text(text)) for start in starts)
 
 
-def vectors(texts: Sequence[str], places: Iterable[str | None] = ()) -> Matrix:
+def text_vectors(texts: Sequence[str], places: Iterable[str | None] = ()) -> Matrix:
     """Each text as a row of length 1 (0 when nothing is told): the product of two rows is their likeness.
 
     Names of `places` are left aside: that two speak of one place says nothing of what they say.
     """
-    besides = beginnings(places)
-    return _vectorizer().transform([telling_words(text, besides) for text in texts])
+    besides = word_stems(places)
+    return _vectorizer().transform([content_words(text, besides) for text in texts])
 
 
-def squeezed(text: str) -> str:
+def normalized_words(text: str) -> str:
     """The words alone, folded: equal for texts that differ in signs, case and white space."""
-    return " ".join(words_of(plain(text)))
+    return " ".join(tokenize(clean_text(text)))
 
 
-def own_words(text: str) -> str | None:
+def distinctive_text(text: str) -> str | None:
     """The words, squeezed, where they are so many that two people hardly write the same; else None."""
-    words = squeezed(text)
+    words = normalized_words(text)
     return words if len(words) >= _OWN_WORDS_FROM else None
 
 
@@ -142,27 +142,31 @@ def same_words(one: str, other: str) -> bool:
     return bool(one) and (one == other or fuzz.ratio(one, other, score_cutoff=_SAME_RATIO) > 0)
 
 
-def compare(asked: Told, others: Sequence[Told], groups: Mapping[UUID, UUID]) -> list[Likeness]:
+def compare(
+    asked: ComparableAppeal, others: Sequence[ComparableAppeal], groups: Mapping[UUID, UUID]
+) -> list[Similarity]:
     """How alike each of the others is to the case that is asked about. `groups`: topic → its group."""
     if not others:
         return []
-    rows = vectors([asked.text, *(other.text for other in others)], (asked.settlement, asked.street))
+    rows = text_vectors([asked.text, *(other.text for other in others)], (asked.settlement, asked.street))
     alike = np.asarray((rows[1:] @ rows[0].T).todense()).ravel()
-    words = squeezed(asked.text)
+    words = normalized_words(asked.text)
     return [
-        _compare(asked, other, float(text), same_words(words, squeezed(other.text)), groups)
+        _compare(asked, other, float(text), same_words(words, normalized_words(other.text)), groups)
         for other, text in zip(others, alike, strict=True)
     ]
 
 
-def _compare(asked: Told, other: Told, text: float, same: bool, groups: Mapping[UUID, UUID]) -> Likeness:
+def _compare(
+    asked: ComparableAppeal, other: ComparableAppeal, text: float, same: bool, groups: Mapping[UUID, UUID]
+) -> Similarity:
     apart = abs(asked.written_at - other.written_at)
-    place, where = _place(asked, other)
-    matter, what = _matter(asked, other, groups)
-    time = math.exp(-apart / _FADES)
-    own = same and own_words(asked.text) is not None
-    parts = {"text": 1.0 if same else text, "place": place, "matter": matter, "time": time}
-    score = sum(_PARTS[name] * value for name, value in parts.items())
+    location, where = _location_score(asked, other)
+    matter, what = _subject_score(asked, other, groups)
+    time = math.exp(-apart / _TIME_DECAY)
+    own = same and distinctive_text(asked.text) is not None
+    parts = {"text": 1.0 if same else text, "place": location, "matter": matter, "time": time}
+    score = sum(_WEIGHTS[name] * value for name, value in parts.items())
     person = _person(asked, other, own=own, apart=apart)
     why: list[str] = []
     if same:
@@ -177,10 +181,12 @@ def _compare(asked: Told, other: Told, text: float, same: bool, groups: Mapping[
     if own:
         score = max(score, _SAME_TEXT_SCORE)
     why += [*where, *what, in_words(apart)]
-    return Likeness(min(max(score, 0.0), 1.0), tuple(why), person)
+    return Similarity(min(max(score, 0.0), 1.0), tuple(why), person)
 
 
-def _person(asked: Told, other: Told, *, own: bool, apart: timedelta) -> Literal["author", "probably"] | None:
+def _person(
+    asked: ComparableAppeal, other: ComparableAppeal, *, own: bool, apart: timedelta
+) -> Literal["author", "probably"] | None:
     if asked.author_key is not None and asked.author_key == other.author_key:
         return "author"
     if own and asked.network != other.network and apart <= SAME_PERSON_WITHIN:
@@ -188,7 +194,7 @@ def _person(asked: Told, other: Told, *, own: bool, apart: timedelta) -> Literal
     return None
 
 
-def same_place(one: Told, other: Told) -> bool:
+def same_location(one: ComparableAppeal, other: ComparableAppeal) -> bool:
     """Whether nothing that both tell of the place differs, down to the settlement."""
     return all(
         getattr(one, name) is None or getattr(other, name) is None or getattr(one, name) == getattr(other, name)
@@ -196,8 +202,8 @@ def same_place(one: Told, other: Told) -> bool:
     )
 
 
-def _place(one: Told, other: Told) -> tuple[float, list[str]]:
-    if not same_place(one, other):
+def _location_score(one: ComparableAppeal, other: ComparableAppeal) -> tuple[float, list[str]]:
+    if not same_location(one, other):
         return -0.4, []
     if one.street is not None and one.street == other.street:
         if one.house is not None and one.house == other.house:
@@ -210,7 +216,9 @@ def _place(one: Told, other: Told) -> tuple[float, list[str]]:
     return 0.0, []
 
 
-def _matter(one: Told, other: Told, groups: Mapping[UUID, UUID]) -> tuple[float, list[str]]:
+def _subject_score(
+    one: ComparableAppeal, other: ComparableAppeal, groups: Mapping[UUID, UUID]
+) -> tuple[float, list[str]]:
     if one.fault is not None and other.fault is not None:
         if one.fault != other.fault:
             return -0.5, []
@@ -224,7 +232,7 @@ def _matter(one: Told, other: Told, groups: Mapping[UUID, UUID]) -> tuple[float,
     return 0.0, []
 
 
-def nearest(rows: Matrix, others: Matrix, *, best: int = 3) -> Any:
+def mean_top_similarity(rows: Matrix, others: Matrix, *, best: int = 3) -> Any:
     """For each row, the mean likeness to the `best` likest of the others (0 where there are none)."""
     if others.shape[0] == 0:
         return np.zeros(rows.shape[0])

@@ -1,5 +1,5 @@
 """Who acts where no person of ours does."""
 
-SYSTEM = "system"
+SYSTEM_ACTOR = "system"
 # The page's staff, who write by hand in the network itself.
-NETWORK = "network"
+NETWORK_ACTOR = "network"

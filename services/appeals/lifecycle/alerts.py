@@ -14,7 +14,7 @@ from prometheus_client import Gauge
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.lifecycle.actors import SYSTEM
+from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from shared import clock
 from shared.api.pagination import Paging, inline_literal
 from shared.audit import recorder
@@ -27,24 +27,24 @@ from shared.ids import new_id
 from shared.service import Service
 from shared.tables.appeals import Alert, Appeal, Incident
 
-UNSEEN = Gauge("gospablik_alerts_unseen", "Alerts that no moderator has seen", ["kind"])
-KINDS = ("urgent", "burst", "ping_pong")
-_RAISED_ANEW = frozenset({"urgent"})
+UNSEEN_ALERTS = Gauge("gospablik_alerts_unseen", "Alerts that no moderator has seen", ["kind"])
+ALERT_KINDS = ("urgent", "burst", "ping_pong")
+_RAISED_AGAIN = frozenset({"urgent"})
 
-Found = Row[Alert, Appeal | None, Incident | None]
+AlertRow = Row[Alert, Appeal | None, Incident | None]
 
 
-async def raise_about_cases(session: WriteSession, kind: str, found: Sequence[tuple[Appeal, str]]) -> None:
+async def raise_for_appeals(session: WriteSession, kind: str, alerts: Sequence[tuple[Appeal, str]]) -> None:
     """Alert about cases, each for its reason; of each kind a case has one alert."""
-    by_case = {appeal.id: (appeal, why) for appeal, why in found}
-    drafts = [_draft(kind, why, appeal_id=appeal.id) for appeal, why in by_case.values()]
-    numbers = {appeal.id: appeal.number for appeal, _ in by_case.values()}
-    if kind in _RAISED_ANEW:
-        await _raise_anew(session, kind, {appeal_id: why for appeal_id, (_, why) in by_case.items()}, numbers)
+    by_appeal = {appeal.id: (appeal, why) for appeal, why in alerts}
+    drafts = [_draft(kind, why, appeal_id=appeal.id) for appeal, why in by_appeal.values()]
+    numbers = {appeal.id: appeal.number for appeal, _ in by_appeal.values()}
+    if kind in _RAISED_AGAIN:
+        await _raise_again(session, kind, {appeal_id: why for appeal_id, (_, why) in by_appeal.items()}, numbers)
     await _store(session, drafts, numbers)
 
 
-async def _raise_anew(
+async def _raise_again(
     session: WriteSession, kind: str, reasons: Mapping[UUID, str], numbers: dict[UUID, int]
 ) -> None:
     """Alerts about these cases that somebody has seen are to be seen again. Who saw them is in the audit trail."""
@@ -66,7 +66,7 @@ async def _raise_anew(
     await emit(session, *(_event(alert, numbers) for alert in seen))
 
 
-async def raise_burst(session: WriteSession, incident: Incident, why: str) -> None:
+async def raise_spike(session: WriteSession, incident: Incident, why: str) -> None:
     """Alert about a trouble that many tell at once."""
     await _store(session, [_draft("burst", why, incident_id=incident.id)], {incident.id: incident.number})
 
@@ -92,7 +92,7 @@ def _event(alert: Alert, numbers: dict[UUID, int]) -> NewEvent:
         type="alert.raised",
         subject_id=alert.id,
         organisation_id=None,
-        actor=SYSTEM,
+        actor=SYSTEM_ACTOR,
         data={
             "kind": alert.kind,
             "appeal_id": str(appeal_id) if appeal_id else None,
@@ -110,7 +110,7 @@ async def find(
     seen: bool | None = None,
     kind: str | None = None,
     in_incident: bool | None = None,
-) -> Sequence[Found]:
+) -> Sequence[AlertRow]:
     """Alerts newest first, one more than the page takes, each with its case and the incident it belongs to.
 
     `in_incident`: of cases that are in one, or of all else.
@@ -137,7 +137,7 @@ def _query() -> Any:
     )
 
 
-async def note_seen(session: WriteSession, caller: Caller, alert_id: UUID) -> Found:
+async def mark_seen(session: WriteSession, caller: Caller, alert_id: UUID) -> AlertRow:
     """The caller has seen the alert; who saw it first stays. Raises `NotFound`."""
     alert = await session.scalar(select(Alert).where(Alert.id == alert_id).with_for_update())
     if alert is None:
@@ -145,26 +145,26 @@ async def note_seen(session: WriteSession, caller: Caller, alert_id: UUID) -> Fo
     if alert.seen_at is None:
         alert.seen_at, alert.seen_by = clock.now(), caller.actor
         await session.flush()
-    found: Found = (await session.execute(_query().where(Alert.id == alert_id))).one()
-    return found
+    alerts: AlertRow = (await session.execute(_query().where(Alert.id == alert_id))).one()
+    return alerts
 
 
-async def measure(session: AsyncSession) -> None:
+async def update_gauge(session: AsyncSession) -> None:
     """Set the figure of alerts that nobody has seen, by kind."""
     rows = await session.execute(
         select(Alert.kind, func.count()).where(Alert.seen_at.is_(None)).group_by(Alert.kind)
     )
     counted = {row[0]: row[1] for row in rows}
-    for kind in KINDS:
-        UNSEEN.labels(kind).set(counted.get(kind, 0))
+    for kind in ALERT_KINDS:
+        UNSEEN_ALERTS.labels(kind).set(counted.get(kind, 0))
 
 
-FIGURES_SECONDS = 15.0
+GAUGE_INTERVAL_SECONDS = 15.0
 
 
-async def keep_figures(service: Service) -> None:
+async def run_gauge_updates(service: Service) -> None:
     """Keep the figures for Prometheus up to date, for ever."""
     while True:
         async with service.database.read() as session:
-            await measure(session)
-        await asyncio.sleep(FIGURES_SECONDS)
+            await update_gauge(session)
+        await asyncio.sleep(GAUGE_INTERVAL_SECONDS)

@@ -21,10 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from services.appeals.classification import topics
-from services.appeals.classification.topics import Group
+from services.appeals.classification.topics import TopicGroup
 from services.appeals.lifecycle import timeline
 from services.appeals.schemas import appeals
-from services.appeals.sla.breaches import overdue_at
+from services.appeals.sla.breaches import overdue_condition
 from shared import clock
 from shared.api import preconditions
 from shared.api.pagination import Paging, inline_literal
@@ -36,11 +36,11 @@ from shared.tables.registry import Municipality, Organisation
 
 
 @dataclass(frozen=True)
-class Filter:
+class AppealFilter:
     """What a list of cases is narrowed to; null means everything."""
 
     status: Sequence[str] = ()
-    waiting_for: Sequence[str] = ()
+    triage_reason: Sequence[str] = ()
     organisation_id: UUID | None = None
     network: str | None = None
     topic_id: UUID | None = None
@@ -49,7 +49,7 @@ class Filter:
     language: str | None = None
     fault: str | None = None
     urgency: str | None = None
-    handed_over_at_least: int | None = None
+    min_transfers: int | None = None
     overdue: bool | None = None
     reply_failed: bool | None = None
     opened_from: datetime | None = None
@@ -62,10 +62,10 @@ class Filter:
         found: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
         if self.status:
             found.append(Appeal.status.in_([inline_literal(status) for status in self.status]))
-        if self.waiting_for:
+        if self.triage_reason:
             found += [
                 Appeal.status == inline_literal("triage"),
-                Appeal.route["waiting_for"].astext.in_(self.waiting_for),
+                Appeal.route["waiting_for"].astext.in_(self.triage_reason),
             ]
         for column, value in (
             (Appeal.organisation_id, self.organisation_id),
@@ -84,13 +84,13 @@ class Filter:
             if fixed is not None:
                 found.append(and_(column == inline_literal(fixed)))
         if self.topic_id is not None:
-            found.append(topics.within(Appeal.topic_id, self.topic_id))
-        if self.handed_over_at_least is not None:
+            found.append(topics.in_topic(Appeal.topic_id, self.topic_id))
+        if self.min_transfers is not None:
             # The second says in plain words what the first implies: the partial index is found by it.
-            found += [Appeal.handovers >= self.handed_over_at_least, Appeal.handovers > literal_column("0")]
+            found += [Appeal.handovers >= self.min_transfers, Appeal.handovers > literal_column("0")]
         if self.overdue is not None:
             # Which are late is asked in plain words, that indexes answer; which are not, of all others.
-            late = overdue_at(clock.now())
+            late = overdue_condition(clock.now())
             found.append(late if self.overdue else func.coalesce(late, False).is_(False))
         if self.reply_failed is not None:
             failed = Appeal.reply_failed
@@ -110,10 +110,10 @@ def _label(column: InstrumentedAttribute[str], name: str) -> Label[str]:
 
 
 # A case with the names of its owner, topic and municipality.
-Found = Row[Appeal, str | None, str | None, UUID | None, str | None, str | None]
+AppealRow = Row[Appeal, str | None, str | None, UUID | None, str | None, str | None]
 
 
-def _found() -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None]:
+def select_rows() -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None]:
     # Outer joins: a case may have no owner, topic or place yet.
     return (
         select(
@@ -121,23 +121,23 @@ def _found() -> Select[Appeal, str | None, str | None, UUID | None, str | None, 
             _label(Organisation.name, "organisation"),
             _label(Topic.name, "topic"),
             Topic.group_id,
-            _label(Group.name, "group"),
+            _label(TopicGroup.name, "group"),
             _label(Municipality.name, "municipality"),
         )
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
         .outerjoin(Topic, Topic.id == Appeal.topic_id)
-        .outerjoin(Group, Group.id == Topic.group_id)
+        .outerjoin(TopicGroup, TopicGroup.id == Topic.group_id)
         .outerjoin(Municipality, Municipality.oktmo == Appeal.municipality)
     )
 
 
-def query(
-    caller: Caller, wanted: Filter, paging: Paging
+def list_query(
+    caller: Caller, filters: AppealFilter, paging: Paging
 ) -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None]:
     """What finds cases newest first, one more than the page takes."""
     found = (
-        _found()
-        .where(*wanted.conditions(caller))
+        select_rows()
+        .where(*filters.conditions(caller))
         .order_by(Appeal.opened_at.desc(), Appeal.id.desc())
         .limit(paging.limit + 1)
     )
@@ -145,20 +145,22 @@ def query(
     return found if after is None else found.where(after)
 
 
-async def find(session: AsyncSession, caller: Caller, wanted: Filter, paging: Paging) -> Sequence[Found]:
+async def find(
+    session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging
+) -> Sequence[AppealRow]:
     """A page of cases and one more."""
-    return (await session.execute(query(caller, wanted, paging))).all()
+    return (await session.execute(list_query(caller, filters, paging))).all()
 
 
-async def counts(session: AsyncSession, caller: Caller, wanted: Filter) -> appeals.Counts:
+async def count_by_status(session: AsyncSession, caller: Caller, filters: AppealFilter) -> appeals.AppealCounts:
     """How many cases of each status the filter leaves, and how many of them are overdue."""
-    late = func.count().filter(func.coalesce(overdue_at(clock.now()), False))
+    late = func.count().filter(func.coalesce(overdue_condition(clock.now()), False))
     rows = (
         await session.execute(
-            select(Appeal.status, func.count(), late).where(*wanted.conditions(caller)).group_by(Appeal.status)
+            select(Appeal.status, func.count(), late).where(*filters.conditions(caller)).group_by(Appeal.status)
         )
     ).all()
-    return appeals.Counts(
+    return appeals.AppealCounts(
         total=sum(row[1] for row in rows),
         by_status={row[0]: row[1] for row in rows},
         overdue=sum(row[2] for row in rows),
@@ -175,20 +177,20 @@ async def lock(session: WriteSession, caller: Caller, appeal_id: UUID) -> Appeal
     return appeal
 
 
-async def check_version(session: AsyncSession, appeal: Appeal, wanted: int | None) -> None:
+async def check_version(session: AsyncSession, appeal: Appeal, filters: int | None) -> None:
     """Raise 412 when the locked appeal is not in the version that the caller saw; names its last change."""
-    if wanted is not None and wanted != appeal.version:
+    if filters is not None and filters != appeal.version:
         last = await timeline.last_change(session, appeal.id)
-        preconditions.check_version(appeal.version, wanted, version=appeal.version, last_change=last)
+        preconditions.check_version(appeal.version, filters, version=appeal.version, last_change=last)
 
 
-async def require(session: AsyncSession, caller: Caller, appeal_id: UUID) -> None:
+async def require_visible(session: AsyncSession, caller: Caller, appeal_id: UUID) -> None:
     """Raise `NotFound` unless the caller sees the case."""
-    if not await is_seen(session, caller, appeal_id):
+    if not await is_visible(session, caller, appeal_id):
         raise NotFound("No such case")
 
 
-async def is_seen(session: AsyncSession, caller: Caller, appeal_id: UUID) -> bool:
+async def is_visible(session: AsyncSession, caller: Caller, appeal_id: UUID) -> bool:
     """Whether the case is one of those that the caller sees."""
     query = select(Appeal.id).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
     return await session.scalar(query) is not None

@@ -17,12 +17,12 @@ from shared.tables.registry import Organisation
 _BY_PEOPLE = ("assigned", "returned", "transferred")
 
 
-def by_people(appeal_id: UUID | InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
+def moved_by_person(appeal_id: UUID | InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
     """Whether a person has given the case to somebody, or back."""
     return exists().where(Hand.appeal_id == appeal_id, Hand.kind.in_(_BY_PEOPLE))
 
 
-async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[Row[Hand, str | None, str | None]]:
+async def assignments_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Row[Hand, str | None, str | None]]:
     """The steps of a case, oldest first, with the names of who gave and who got; null is the centre."""
     giving, getting = aliased(Organisation), aliased(Organisation)
     query = (
@@ -35,7 +35,7 @@ async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[Row[Hand
     return (await session.execute(query)).all()
 
 
-async def gave_back(session: AsyncSession, appeal: Appeal) -> set[UUID]:
+async def returned_by(session: AsyncSession, appeal: Appeal) -> set[UUID]:
     """The organisations that gave the case back, or that the centre took it from."""
     rows = await session.scalars(
         select(Hand.from_organisation_id).where(Hand.appeal_id == appeal.id, Hand.kind == "returned")
@@ -43,7 +43,7 @@ async def gave_back(session: AsyncSession, appeal: Appeal) -> set[UUID]:
     return {organisation for organisation in rows if organisation is not None}
 
 
-async def holders(session: AsyncSession, appeal: Appeal) -> set[UUID]:
+async def all_organisations(session: AsyncSession, appeal: Appeal) -> set[UUID]:
     """The organisations that have had the case, also before hands were written down."""
     rows = await session.execute(
         select(Hand.from_organisation_id, Hand.to_organisation_id).where(Hand.appeal_id == appeal.id)
@@ -54,7 +54,7 @@ async def holders(session: AsyncSession, appeal: Appeal) -> set[UUID]:
     return found | ({appeal.organisation_id} if appeal.organisation_id else set())
 
 
-async def require_organisation(session: AsyncSession, organisation_id: UUID | None) -> None:
+async def require_open_organisation(session: AsyncSession, organisation_id: UUID | None) -> None:
     """Raise `Invalid` naming the field unless the organisation exists and works."""
     if organisation_id is None:
         return

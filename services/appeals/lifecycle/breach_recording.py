@@ -2,32 +2,32 @@
 
 from sqlalchemy import select
 
-from services.appeals.lifecycle.timeline import Journal
-from services.appeals.sla.breaches import overdue_at
+from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.sla.breaches import overdue_condition
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
 
-BATCH = 500
+BREACH_BATCH = 500
 
 
-async def note_overdue(session: WriteSession) -> int:
+async def record_breaches(session: WriteSession) -> int:
     """Note the next cases that became overdue; returns how many."""
     late = list(
         await session.scalars(
             select(Appeal)
-            .where(overdue_at(clock.now()), Appeal.overdue_noted_at.is_(None))
+            .where(overdue_condition(clock.now()), Appeal.overdue_noted_at.is_(None))
             .order_by(Appeal.id)
-            .limit(BATCH)
+            .limit(BREACH_BATCH)
             .with_for_update(skip_locked=True)
         )
     )
-    journal = Journal()
+    recorder = AppealRecorder()
     for appeal in late:
         appeal.overdue_noted_at = clock.now()
-        journal.note(appeal, "overdue", deadline=(appeal.deadline or {}).get("text"))
-        journal.tell(
+        recorder.add_timeline_entry(appeal, "overdue", deadline=(appeal.deadline or {}).get("text"))
+        recorder.add_event(
             appeal, "appeal.overdue", promised_at=appeal.promised_at.isoformat() if appeal.promised_at else None
         )
-    await journal.write(session)
+    await recorder.write(session)
     return len(late)

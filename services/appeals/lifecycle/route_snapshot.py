@@ -6,17 +6,17 @@ from uuid import UUID
 from shared.tables.appeals import Appeal
 
 # Why the rules name nobody; why it is not clear that an answer is due; why a case waits for a moderator.
-Stop = Literal["topic_unsure", "by_rule", "unruled", "no_page", "closed"]
-Doubt = Literal["need_unclear", "buryat", "other_region"]
-WaitingFor = Literal[Doubt, Stop, "returned"]
+UnroutedReason = Literal["topic_unsure", "by_rule", "unruled", "no_page", "closed"]
+UnclearNeedReason = Literal["need_unclear", "buryat", "other_region"]
+TriageReason = Literal[UnclearNeedReason, UnroutedReason, "returned"]
 
 
-def gave_back(appeal: Appeal) -> UUID | None:
+def returned_by_organisation(appeal: Appeal) -> UUID | None:
     """Who gave the case back, if it waits for a person's decision because of that."""
     returned_by = appeal.route.get("returned_by")
     return UUID(returned_by) if returned_by and appeal.organisation_id is None else None
 
 
-def _suggested(appeal: Appeal) -> UUID | None:
+def suggested_organisation(appeal: Appeal) -> UUID | None:
     suggested = appeal.route.get("suggested_organisation_id")
     return UUID(suggested) if suggested else None

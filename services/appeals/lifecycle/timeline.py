@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle import alerts
-from services.appeals.lifecycle.actors import SYSTEM
+from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from shared import clock
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
@@ -21,7 +21,7 @@ from shared.ids import new_id
 from shared.tables.appeals import Appeal, Hand, TimelineEntry
 
 
-def snapshot(appeal: Appeal) -> dict[str, Any]:
+def event_snapshot(appeal: Appeal) -> dict[str, Any]:
     """What every event about a case carries."""
     return {
         "id": str(appeal.id),
@@ -46,17 +46,17 @@ def snapshot(appeal: Appeal) -> dict[str, Any]:
     }
 
 
-class Journal:
+class AppealRecorder:
     """Steps of cases, in order, until `write` stores them."""
 
     def __init__(self) -> None:
         self._entries: list[dict[str, Any]] = []
         self._events: list[NewEvent] = []
-        self._hands: list[dict[str, Any]] = []
+        self._assignments: list[dict[str, Any]] = []
         self._alerts: dict[str, list[tuple[Appeal, str]]] = {}
 
-    def note(
-        self, appeal: Appeal, kind: str, actor: str = SYSTEM, *, at: datetime | None = None, **data: Any
+    def add_timeline_entry(
+        self, appeal: Appeal, kind: str, actor: str = SYSTEM_ACTOR, *, at: datetime | None = None, **data: Any
     ) -> None:
         """A line of the case's timeline."""
         self._entries.append(
@@ -70,47 +70,53 @@ class Journal:
             }
         )
 
-    def tell(
-        self, appeal: Appeal, event: str, actor: str = SYSTEM, *, former_owner: UUID | None = None, **data: Any
+    def add_event(
+        self,
+        appeal: Appeal,
+        event: str,
+        actor: str = SYSTEM_ACTOR,
+        *,
+        recipient_organisation_id: UUID | None = None,
+        **data: Any,
     ) -> None:
         """An event about the case as it is now, for its owner, or for the one who lost it."""
         self._events.append(
             NewEvent(
                 type=event,
                 subject_id=appeal.id,
-                organisation_id=former_owner or appeal.organisation_id,
+                organisation_id=recipient_organisation_id or appeal.organisation_id,
                 actor=actor,
-                data=snapshot(appeal) | data,
+                data=event_snapshot(appeal) | data,
             )
         )
 
-    def hand(
+    def add_assignment(
         self,
         appeal: Appeal,
         kind: str,
         actor: str,
         *,
-        former: UUID | None,
-        to: UUID | None,
+        from_organisation_id: UUID | None,
+        to_organisation_id: UUID | None,
         rule_id: str | None = None,
         reason: str | None = None,
     ) -> None:
         """A step of the case from one owner to another; null is the centre."""
-        self._hands.append(
+        self._assignments.append(
             {
                 "id": new_id(),
                 "appeal_id": appeal.id,
                 "at": clock.now(),
                 "kind": kind,
-                "from_organisation_id": former,
-                "to_organisation_id": to,
+                "from_organisation_id": from_organisation_id,
+                "to_organisation_id": to_organisation_id,
                 "rule_id": UUID(rule_id) if rule_id else None,
                 "reason": reason,
                 "actor": actor,
             }
         )
 
-    def alert(self, kind: str, appeal: Appeal, why: str) -> None:
+    def add_alert(self, kind: str, appeal: Appeal, why: str) -> None:
         """A moderator must see the case at once, for this reason."""
         self._alerts.setdefault(kind, []).append((appeal, why))
 
@@ -118,14 +124,14 @@ class Journal:
         """Store what was collected, after the cases themselves."""
         await session.flush()
         await insert_rows(session, TimelineEntry, self._entries)
-        await insert_rows(session, Hand, self._hands)
+        await insert_rows(session, Hand, self._assignments)
         await emit(session, *self._events)
         for kind, found in self._alerts.items():
-            await alerts.raise_about_cases(session, kind, found)
-        self._entries, self._events, self._hands, self._alerts = [], [], [], {}
+            await alerts.raise_for_appeals(session, kind, found)
+        self._entries, self._events, self._assignments, self._alerts = [], [], [], {}
 
 
-async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:
+async def timeline_of(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:
     """The case's timeline, oldest first."""
     return list(
         await session.scalars(

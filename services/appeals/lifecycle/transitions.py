@@ -7,12 +7,18 @@ from collections.abc import Collection
 from typing import Any, Literal
 from uuid import UUID
 
-from services.appeals.classification.types import PLACE
-from services.appeals.lifecycle.actors import NETWORK, SYSTEM
-from services.appeals.lifecycle.route_snapshot import _suggested, gave_back
-from services.appeals.lifecycle.timeline import Journal
-from services.appeals.lifecycle.workflow import ENDED, Outcome, allowed_moves, find_move, is_of_centre
-from services.appeals.routing.context import Reference
+from services.appeals.classification.types import LOCATION_PARTS
+from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
+from services.appeals.lifecycle.route_snapshot import returned_by_organisation, suggested_organisation
+from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.workflow import (
+    FINAL_STATUSES,
+    AppealOutcome,
+    allowed_moves,
+    find_move,
+    is_centre_role,
+)
+from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
 from services.appeals.sla import clocks
 from shared import clock
@@ -22,25 +28,25 @@ from shared.russian import plural
 from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message
 
-Handing = Literal["routed", "assigned", "returned", "transferred", "rerouted"]
+AssignmentKind = Literal["routed", "assigned", "returned", "transferred", "rerouted"]
 
 # What is kept of a former route: the reading of the words does not change with the owner.
-_READ = ("topic", "why")
+_KEPT_ROUTE_KEYS = ("topic", "why")
 # What others are told of a class: where exactly a citizen has trouble stays in the house.
-_TOLD = ("topic_id", "municipality", "settlement", "urgency")
+_PUBLISHED_FIELDS = ("topic_id", "municipality", "settlement", "urgency")
 # From so many ways from one organisation to another on, a case is nobody's.
-_PING_PONG_FROM = 3
+_REPEATED_TRANSFERS_FROM = 3
 _TIMES = ("раз", "раза", "раз")
 
 
-def keep_waiting(appeal: Appeal, route: Route) -> None:
+def keep_in_triage(appeal: Appeal, route: Route) -> None:
     """The case goes on waiting for a moderator, with what the rules say of it now."""
-    appeal.route = {**appeal.route, **route.waiting(without=gave_back(appeal))}
+    appeal.route = {**appeal.route, **route.to_triage_snapshot(excluding=returned_by_organisation(appeal))}
 
 
-def tell_assigned(journal: Journal, appeal: Appeal, actor: str) -> None:
+def record_assigned(recorder: AppealRecorder, appeal: Appeal, actor: str) -> None:
     """The case has an owner: timeline and event."""
-    journal.note(
+    recorder.add_timeline_entry(
         appeal,
         "assigned",
         actor,
@@ -48,121 +54,131 @@ def tell_assigned(journal: Journal, appeal: Appeal, actor: str) -> None:
         reason=appeal.route.get("reason"),
         deadline=(appeal.deadline or {}).get("text"),
     )
-    journal.tell(appeal, "appeal.assigned", actor)
+    recorder.add_event(appeal, "appeal.assigned", actor)
 
 
-def tell_first_owner(journal: Journal, appeal: Appeal, actor: str, *, handing: Handing = "routed") -> None:
+def record_first_assignment(
+    recorder: AppealRecorder, appeal: Appeal, actor: str, *, assignment_kind: AssignmentKind = "routed"
+) -> None:
     """A case that was opened on a desk at once: its first hand, timeline and event."""
     route = appeal.route
-    journal.hand(
+    recorder.add_assignment(
         appeal,
-        handing,
+        assignment_kind,
         actor,
-        former=None,
-        to=appeal.organisation_id,
+        from_organisation_id=None,
+        to_organisation_id=appeal.organisation_id,
         rule_id=route.get("rule_id"),
         reason=route.get("reason"),
     )
-    tell_assigned(journal, appeal, actor)
+    record_assigned(recorder, appeal, actor)
 
 
-def accept(
+def assign(
     appeal: Appeal,
     organisation_id: UUID,
-    reference: Reference,
-    journal: Journal,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
     actor: str,
     *,
     route: dict[str, Any],
     urgency: str | None = None,
-    handing: Handing | None = None,
+    assignment_kind: AssignmentKind | None = None,
 ) -> None:
     """An answer is due, by this owner. The clock counts from the policy's moment, not from the decision: time that
     the centre spent on deciding is not hidden.
 
     `handing` says how the case came to the owner; left out: by the rules if the system does it, else by a person.
     """
-    calendar = reference.calendar(organisation_id)
-    former, status_before = appeal.organisation_id, appeal.status
-    _give(
+    calendar = routing_context.calendar(organisation_id)
+    previous_organisation_id, status_before = appeal.organisation_id, appeal.status
+    _record_assignment(
         appeal,
         organisation_id,
-        journal,
+        recorder,
         actor,
-        handing=handing or ("routed" if actor in {SYSTEM, NETWORK} else "assigned"),
+        assignment_kind=assignment_kind or ("routed" if actor in {SYSTEM_ACTOR, NETWORK_ACTOR} else "assigned"),
         route=route,
     )
     appeal.organisation_id = organisation_id
-    appeal.route = {name: appeal.route[name] for name in _READ if name in appeal.route} | route
+    appeal.route = {name: appeal.route[name] for name in _KEPT_ROUTE_KEYS if name in appeal.route} | route
     appeal.urgency = urgency or appeal.urgency
     appeal.closed_at = None
     appeal.outcome = None
     appeal.assigned_at = appeal.assigned_at or clock.now()
     if appeal.first_response_at is None:
         appeal.status = "assigned"
-        clocks.set_deadline(appeal, reference.policies, calendar)
-        tell_assigned(journal, appeal, actor)
+        clocks.start_first_response_clock(appeal, routing_context.policies, calendar)
+        record_assigned(recorder, appeal, actor)
     elif appeal.status == "triage":
-        start_next(appeal, reference)
+        start_next_clock(appeal, routing_context)
         appeal.status = "reopened"
-        journal.note(appeal, "reopened", actor, deadline=(appeal.deadline or {}).get("next", {}).get("text"))
-        journal.tell(appeal, "appeal.reopened", actor)
+        recorder.add_timeline_entry(
+            appeal, "reopened", actor, deadline=(appeal.deadline or {}).get("next", {}).get("text")
+        )
+        recorder.add_event(appeal, "appeal.reopened", actor)
     else:
         appeal.status = "assigned"
-        clocks.recompute(appeal, reference.policies, calendar)
-        tell_assigned(journal, appeal, actor)
-    tell_former_owner(journal, appeal, former, status_before, actor, reason=route.get("reason"))
+        clocks.recompute_clock(appeal, routing_context.policies, calendar)
+        record_assigned(recorder, appeal, actor)
+    record_unassigned(recorder, appeal, previous_organisation_id, status_before, actor, reason=route.get("reason"))
 
 
-def _give(
+def _record_assignment(
     appeal: Appeal,
     organisation_id: UUID,
-    journal: Journal,
+    recorder: AppealRecorder,
     actor: str,
     *,
-    handing: Handing,
+    assignment_kind: AssignmentKind,
     route: dict[str, Any],
 ) -> None:
     """Note the step to another owner; from one organisation to another, also by way of the centre, it counts."""
     if organisation_id == appeal.organisation_id:
         return
-    journal.hand(
+    recorder.add_assignment(
         appeal,
-        handing,
+        assignment_kind,
         actor,
-        former=appeal.organisation_id,
-        to=organisation_id,
+        from_organisation_id=appeal.organisation_id,
+        to_organisation_id=organisation_id,
         rule_id=route.get("rule_id"),
         reason=route.get("reason"),
     )
     left = appeal.route.get("returned_by") or appeal.route.get("held_by")
-    held = appeal.organisation_id or (UUID(left) if left else None)
-    if held is not None and held != organisation_id:
+    last_organisation_id = appeal.organisation_id or (UUID(left) if left else None)
+    if last_organisation_id is not None and last_organisation_id != organisation_id:
         appeal.handovers += 1
-        if appeal.handovers >= _PING_PONG_FROM:
+        if appeal.handovers >= _REPEATED_TRANSFERS_FROM:
             times = f"{appeal.handovers} {plural(appeal.handovers, _TIMES)}"
-            journal.alert("ping_pong", appeal, f"Из рук в руки: организация сменилась {times}")
+            recorder.add_alert("ping_pong", appeal, f"Из рук в руки: организация сменилась {times}")
 
 
-def tell_former_owner(
-    journal: Journal, appeal: Appeal, former: UUID | None, status: str, actor: str, *, reason: str | None
+def record_unassigned(
+    recorder: AppealRecorder,
+    appeal: Appeal,
+    previous_organisation_id: UUID | None,
+    status: str,
+    actor: str,
+    *,
+    reason: str | None,
 ) -> None:
     """Who lost the case hears of it: the case's other events are for its owner alone."""
-    if former is not None and former != appeal.organisation_id:
-        journal.tell(
+    if previous_organisation_id is not None and previous_organisation_id != appeal.organisation_id:
+        recorder.add_event(
             appeal,
             "appeal.moved",
             actor,
-            former_owner=former,
+            recipient_organisation_id=previous_organisation_id,
             **{"from": status, "to": appeal.status, "reason": reason, "left": True},
         )
 
 
-def wake(
+def reopen(
     appeal: Appeal,
     status: str,
-    reference: Reference,
-    journal: Journal,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
     actor: str,
     *,
     message: Message | None = None,
@@ -182,63 +198,70 @@ def wake(
     appeal.overdue_noted_at = None
     appeal.status = status
     if status == "reopened" and appeal.first_response_at is not None:
-        start_next(appeal, reference)
+        start_next_clock(appeal, routing_context)
     deadline = appeal.deadline["next"].get("text")
-    journal.note(appeal, "reopened", actor, status=status, reason=reason, deadline=deadline)
-    journal.tell(appeal, "appeal.reopened", actor, reason=reason)
+    recorder.add_timeline_entry(appeal, "reopened", actor, status=status, reason=reason, deadline=deadline)
+    recorder.add_event(appeal, "appeal.reopened", actor, reason=reason)
 
 
-def start_next(appeal: Appeal, reference: Reference) -> None:
+def start_next_clock(appeal: Appeal, routing_context: RoutingContext) -> None:
     """Start the clock of the answer to the message that woke the case."""
-    clocks.start_waiting(appeal, reference.policies, reference.calendar(appeal.organisation_id))
+    clocks.start_next_response_clock(
+        appeal, routing_context.policies, routing_context.calendar(appeal.organisation_id)
+    )
 
 
-def class_of(appeal: Appeal) -> dict[str, str | None]:
+def classification_fields(appeal: Appeal) -> dict[str, str | None]:
     """What a case is about, where and how urgent."""
     return {
         "topic_id": str(appeal.topic_id) if appeal.topic_id else None,
-        **{part: getattr(appeal, part) for part in PLACE},
+        **{part: getattr(appeal, part) for part in LOCATION_PARTS},
         "urgency": appeal.urgency,
     }
 
 
-def tell_reclassified(journal: Journal, appeal: Appeal, before: dict[str, str | None], actor: str) -> None:
+def record_reclassified(
+    recorder: AppealRecorder, appeal: Appeal, before: dict[str, str | None], actor: str
+) -> None:
     """Topic, place or urgency is another than before: with it the deadline may be. No street or house is told."""
-    after = class_of(appeal)
+    after = classification_fields(appeal)
     changed = [name for name, value in after.items() if value != before[name]]
     if changed:
-        told: dict[str, Any] = {"changed": changed}
-        told |= {
-            when: {name: found[name] for name in _TOLD} for when, found in (("before", before), ("after", after))
+        payload: dict[str, Any] = {"changed": changed}
+        payload |= {
+            when: {name: found[name] for name in _PUBLISHED_FIELDS}
+            for when, found in (("before", before), ("after", after))
         }
-        journal.tell(appeal, "appeal.reclassified", actor, **told)
+        recorder.add_event(appeal, "appeal.reclassified", actor, **payload)
 
 
-def raise_urgency(appeal: Appeal, reference: Reference, journal: Journal, actor: str, *, why: str) -> None:
+def raise_urgency(
+    appeal: Appeal, routing_context: RoutingContext, recorder: AppealRecorder, actor: str, *, why: str
+) -> None:
     """A running clock gets the shorter deadline of urgent cases, from the same start; a moderator is alerted."""
-    change_urgency(appeal, "high", reference)
-    journal.note(appeal, "urgency_changed", actor, urgency="high", why=why)
-    journal.alert("urgent", appeal, why)
+    change_urgency(appeal, "high", routing_context)
+    recorder.add_timeline_entry(appeal, "urgency_changed", actor, urgency="high", why=why)
+    recorder.add_alert("urgent", appeal, why)
 
 
-def change_urgency(appeal: Appeal, urgency: str, reference: Reference) -> None:
+def change_urgency(appeal: Appeal, urgency: str, routing_context: RoutingContext) -> None:
     """Set the urgency; a clock that runs is computed anew from its start."""
     appeal.urgency = urgency
     if appeal.organisation_id is not None and appeal.status != "triage":
-        clocks.recompute(appeal, reference.policies, reference.calendar(appeal.organisation_id))
+        clocks.recompute_clock(appeal, routing_context.policies, routing_context.calendar(appeal.organisation_id))
 
 
-def move(
+def apply_move(
     appeal: Appeal,
     to: str,
     caller: Caller,
-    reference: Reference,
-    journal: Journal,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
     *,
     organisation_id: UUID | None = None,
     reason: str | None = None,
-    outcome: Outcome | None = None,
-    holders: Collection[UUID] = (),
+    outcome: AppealOutcome | None = None,
+    previous_organisations: Collection[UUID] = (),
 ) -> None:
     """A person moves the case; `organisation_id` is known to exist and to work, `holders` are those that have had
     the case.
@@ -252,28 +275,35 @@ def move(
         raise Conflict(
             f"No move from «{appeal.status}» to «{to}» for you; allowed: {named}", allowed_moves=allowed
         )
-    if step.is_spent(caller.role, appeal.returns):
+    if step.is_exhausted(caller.role, appeal.returns):
         raise Conflict(
             "The case was given back once already; now the centre decides who answers", allowed_moves=allowed
         )
-    if step.asks_reason(caller.role) and not reason:
+    if step.requires_reason(caller.role) and not reason:
         raise Invalid.field("/reason", f"A move to «{to}» needs a reason")
     if organisation_id is not None and not step.takes_organisation:
         raise Invalid.field("/organisation_id", f"A move to «{to}» names no organisation")
     if outcome is not None and to != "closed":
         raise Invalid.field("/outcome", "Only a closed case has an outcome")
-    if to == "assigned" and not is_of_centre(caller.role):
-        _check_transfer(appeal, organisation_id, holders)
+    if to == "assigned" and not is_centre_role(caller.role):
+        _check_transfer(appeal, organisation_id, previous_organisations)
     before = appeal.status
-    _carry_out(
-        appeal, to, caller, reference, journal, organisation_id=organisation_id, reason=reason, outcome=outcome
+    _apply(
+        appeal,
+        to,
+        caller,
+        routing_context,
+        recorder,
+        organisation_id=organisation_id,
+        reason=reason,
+        outcome=outcome,
     )
     appeal.updated_at = clock.now()
-    told: dict[str, Any] = {"from": before, "to": appeal.status, "reason": reason}
-    journal.note(appeal, "moved", caller.actor, **told)
-    journal.tell(appeal, "appeal.moved", caller.actor, **told)
-    if appeal.status in ENDED:
-        journal.tell(appeal, "appeal.closed", caller.actor, outcome=appeal.outcome, reason=reason)
+    payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": reason}
+    recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
+    recorder.add_event(appeal, "appeal.moved", caller.actor, **payload)
+    if appeal.status in FINAL_STATUSES:
+        recorder.add_event(appeal, "appeal.closed", caller.actor, outcome=appeal.outcome, reason=reason)
 
 
 def _check_transfer(appeal: Appeal, organisation_id: UUID | None, holders: Collection[UUID]) -> None:
@@ -289,66 +319,91 @@ def _check_transfer(appeal: Appeal, organisation_id: UUID | None, holders: Colle
         )
 
 
-def _carry_out(
+def _apply(
     appeal: Appeal,
     to: str,
     caller: Caller,
-    reference: Reference,
-    journal: Journal,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
     *,
     organisation_id: UUID | None,
     reason: str | None,
-    outcome: Outcome | None,
+    outcome: AppealOutcome | None,
 ) -> None:
     if to == "assigned":
-        owner = organisation_id or appeal.organisation_id or _suggested(appeal)
-        if owner is None:
+        target_id = organisation_id or appeal.organisation_id or suggested_organisation(appeal)
+        if target_id is None:
             raise Invalid.field("/organisation_id", "Name the organisation: none is suggested")
         route = appeal.route
         if organisation_id is not None and organisation_id != appeal.organisation_id:
-            by = "Решение модератора" if is_of_centre(caller.role) else "Передано организацией"
+            by = "Решение модератора" if is_centre_role(caller.role) else "Передано организацией"
             route = {"reason": reason or by, "rule_id": None, "confidence": 1.0}
-        handing: Handing = "assigned" if is_of_centre(caller.role) else "transferred"
-        accept(appeal, owner, reference, journal, caller.actor, route=route, handing=handing)
+        assignment_kind: AssignmentKind = "assigned" if is_centre_role(caller.role) else "transferred"
+        assign(
+            appeal,
+            target_id,
+            routing_context,
+            recorder,
+            caller.actor,
+            route=route,
+            assignment_kind=assignment_kind,
+        )
     elif to == "reopened":
-        wake(appeal, "reopened", reference, journal, caller.actor, reason=reason)
+        reopen(appeal, "reopened", routing_context, recorder, caller.actor, reason=reason)
     elif to == "triage":
-        _give_back(appeal, caller, journal, reason)
+        _return_to_centre(appeal, caller, recorder, reason)
     else:
         appeal.status = to
-        if to in ENDED:
+        if to in FINAL_STATUSES:
             appeal.closed_at = clock.now()
             appeal.outcome = outcome
 
 
-def _give_back(appeal: Appeal, caller: Caller, journal: Journal, reason: str | None) -> None:
+def _return_to_centre(appeal: Appeal, caller: Caller, recorder: AppealRecorder, reason: str | None) -> None:
     """The owner says it is another's matter: moderators decide, and no clock runs against anyone until then."""
-    former, status = appeal.organisation_id, appeal.status
-    journal.hand(appeal, "returned", caller.actor, former=former, to=None, reason=reason)
-    if not is_of_centre(caller.role):
+    previous_organisation_id, status = appeal.organisation_id, appeal.status
+    recorder.add_assignment(
+        appeal,
+        "returned",
+        caller.actor,
+        from_organisation_id=previous_organisation_id,
+        to_organisation_id=None,
+        reason=reason,
+    )
+    if not is_centre_role(caller.role):
         appeal.returns += 1
     appeal.route = {
         **appeal.route,
-        "returned_by": str(former) if former else appeal.route.get("returned_by"),
+        "returned_by": str(previous_organisation_id)
+        if previous_organisation_id
+        else appeal.route.get("returned_by"),
         "return_reason": reason,
         "waiting_for": "returned",
         "suggested_organisation_id": None,
         "suggestions": [
-            found for found in appeal.route.get("suggestions", []) if found["organisation_id"] != str(former)
+            found
+            for found in appeal.route.get("suggestions", [])
+            if found["organisation_id"] != str(previous_organisation_id)
         ],
     }
     appeal.organisation_id = None
     appeal.status = "triage"
-    tell_former_owner(journal, appeal, former, status, caller.actor, reason=reason)
+    record_unassigned(recorder, appeal, previous_organisation_id, status, caller.actor, reason=reason)
 
 
-def withdraw(appeal: Appeal, journal: Journal, actor: str, *, route: dict[str, Any]) -> None:
+def unassign(appeal: Appeal, recorder: AppealRecorder, actor: str, *, route: dict[str, Any]) -> None:
     """The rules in force name no owner any more: moderators decide, and no clock runs until then."""
-    former, status = appeal.organisation_id, appeal.status
-    journal.hand(
-        appeal, "rerouted", actor, former=former, to=None, rule_id=route.get("rule_id"), reason=route.get("reason")
+    previous_organisation_id, status = appeal.organisation_id, appeal.status
+    recorder.add_assignment(
+        appeal,
+        "rerouted",
+        actor,
+        from_organisation_id=previous_organisation_id,
+        to_organisation_id=None,
+        rule_id=route.get("rule_id"),
+        reason=route.get("reason"),
     )
     appeal.organisation_id = None
     appeal.status = "triage"
-    appeal.route = route | {"held_by": str(former) if former else None}
-    tell_former_owner(journal, appeal, former, status, actor, reason=route.get("reason"))
+    appeal.route = route | {"held_by": str(previous_organisation_id) if previous_organisation_id else None}
+    record_unassigned(recorder, appeal, previous_organisation_id, status, actor, reason=route.get("reason"))

@@ -9,18 +9,23 @@ from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.classification.classifier_pool import Item, judging
-from services.appeals.classification.types import ANSWERED_TYPES, Context, Judgement, is_machine
-from services.appeals.inbound.appeal_matching import Desk, Opening, Taken, key_of
-from services.appeals.inbound.thread_context import Around, messages_query
+from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
+from services.appeals.classification.types import (
+    ANSWERED_TYPES,
+    ClassificationResult,
+    MessageContext,
+    is_automatic,
+)
+from services.appeals.inbound.appeal_matching import AppealMatcher, ClassifiedMessage, LockedAppeals, thread_author
+from services.appeals.inbound.thread_context import ThreadContext, select_messages
 from services.appeals.lifecycle import assignments, transitions
-from services.appeals.lifecycle.actors import NETWORK, SYSTEM
-from services.appeals.lifecycle.assignments import require_organisation
-from services.appeals.lifecycle.timeline import Journal
-from services.appeals.lifecycle.workflow import Outcome
+from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
+from services.appeals.lifecycle.assignments import require_open_organisation
+from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.workflow import AppealOutcome
 from services.appeals.moderation import reviews
-from services.appeals.moderation.corrections import Wishes, check, place_of
-from services.appeals.routing.context import Reference
+from services.appeals.moderation.corrections import Corrections, check_corrections, location_of
+from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
 from services.appeals.sla import clocks
 from shared import clock
@@ -32,18 +37,18 @@ from shared.ids import new_id
 from shared.tables.appeals import Appeal, AppealMessage, Reply, Review, TimelineEntry, Topic, Triage
 from shared.tables.ingest import Message
 
-_WHY = "Решение модератора"
+_MODERATOR_REASON = "Решение модератора"
 
 
 @dataclass(frozen=True)
-class Decided:
+class TriageDecision:
     """What became of a person's decision about a message.
 
     `rerouted`: the corrected class or place gave the case another owner; `suggested` is whom the rules would give
     it to now, where that is another one than it has.
     """
 
-    judged: Triage
+    classification: Triage
     review: Review
     appeal: Appeal | None
     rerouted: bool = False
@@ -51,22 +56,22 @@ class Decided:
 
 
 @dataclass
-class _Case:
+class _AppealState:
     """A case in the hands of a person. `begun`: the owner works on it; `placed`: a person chose the owner.
 
     `refused`: who gave it back; only a person who names them gives it to them again.
     """
 
     appeal: Appeal
-    begun: bool
-    placed: bool
-    others_need: bool
-    refused: Collection[UUID] = ()
+    work_started: bool
+    assigned_by_person: bool
+    other_message_needs_answer: bool
+    returned_by: Collection[UUID] = ()
     rerouted: bool = False
     suggested: Route | None = None
 
     @staticmethod
-    async def load(session: AsyncSession, appeal: Appeal, message_id: UUID | None) -> "_Case":
+    async def load(session: AsyncSession, appeal: Appeal, message_id: UUID | None) -> "_AppealState":
         replies = exists().where(Reply.appeal_id == appeal.id)
         others = exists().where(
             AppealMessage.appeal_id == appeal.id,
@@ -75,163 +80,195 @@ class _Case:
             Triage.needs_answer != "no",
         )
         replied, moved, others_need = (
-            await session.execute(select(replies, assignments.by_people(appeal.id), others))
+            await session.execute(select(replies, assignments.moved_by_person(appeal.id), others))
         ).one()
         begun = replied or appeal.status not in {"triage", "assigned"}
-        return _Case(appeal, begun, moved, others_need, await assignments.gave_back(session, appeal))
+        return _AppealState(appeal, begun, moved, others_need, await assignments.returned_by(session, appeal))
 
 
-async def _read(item: Item) -> Judgement:
-    return (await judging().judge_now(item)).judgement
+async def _classify(item: ClassifierInput) -> ClassificationResult:
+    return (await classifier_pool().classify_one(item)).result
 
 
-def _as_judged(found: reviews.Snapshot, reference: Reference) -> Judgement:
+def _stored_result(found: reviews.ReviewSnapshot, routing_context: RoutingContext) -> ClassificationResult:
     """A kept judgement as triage speaks of it."""
-    codes = {topic_id: code for code, topic_id in reference.topic_ids.items()}
-    places = {oktmo: name for name, oktmo in reference.municipalities.items()}
-    same = ("needs_answer", "type", "urgency", "confidence", "topic_confidence", "settlement", "street", "house",
-            "place_from", "language", "fault", "why")  # fmt: skip
-    likely = ((codes.get(UUID(one["topic_id"])), one["confidence"]) for one in found["top3"])
-    return Judgement(
+    codes = {topic_id: code for code, topic_id in routing_context.topic_ids.items()}
+    municipality_names = {oktmo: name for name, oktmo in routing_context.municipalities.items()}
+    same = ("needs_answer", "type", "urgency", "topic_confidence", "settlement", "street", "house", "language",
+            "fault", "why")  # fmt: skip
+    candidates = ((codes.get(UUID(one["topic_id"])), one["confidence"]) for one in found["top3"])
+    return ClassificationResult(
         **{name: found[name] for name in same},
+        needs_answer_confidence=found["confidence"],
+        location_source=found["place_from"],
         topic=codes.get(UUID(found["topic_id"])) if found["topic_id"] else None,
-        top=tuple((code, chance) for code, chance in likely if code is not None),
-        municipality=places.get(found["municipality"]),
+        topic_candidates=tuple((code, probability) for code, probability in candidates if code is not None),
+        municipality=municipality_names.get(found["municipality"]),
     )
 
 
-def _judgement(
-    read: Judgement, wishes: Wishes, topic: Topic | None, reference: Reference, *, needs_answer: bool
-) -> Judgement:
+def _corrected_result(
+    predicted: ClassificationResult,
+    corrections: Corrections,
+    topic: Topic | None,
+    routing_context: RoutingContext,
+    *,
+    needs_answer: bool,
+) -> ClassificationResult:
     """A person's decision, completed by what was read in the words."""
-    kind = wishes.type or (
-        read.type if (read.type in ANSWERED_TYPES) == needs_answer else "request" if needs_answer else "chatter"
+    kind = corrections.type or (
+        predicted.type
+        if (predicted.type in ANSWERED_TYPES) == needs_answer
+        else "request"
+        if needs_answer
+        else "chatter"
     )
     if not needs_answer:
-        return Judgement("no", kind, "normal", None, 1.0, _WHY, language=read.language)
+        return ClassificationResult(
+            "no", kind, "normal", None, 1.0, _MODERATOR_REASON, language=predicted.language
+        )
     found = replace(
-        read,
+        predicted,
         needs_answer="yes",
         type=kind,
-        urgency="high" if (wishes.urgency or read.urgency) == "high" else "normal",
-        topic=topic.code if topic else read.topic,
+        urgency="high" if (corrections.urgency or predicted.urgency) == "high" else "normal",
+        topic=topic.code if topic else predicted.topic,
         # What a person named or confirmed is certain.
-        topic_confidence=1.0 if topic or (wishes.confirms and read.topic) else read.topic_confidence,
-        confidence=1.0,
-        why=_WHY,
+        topic_confidence=1.0
+        if topic or (corrections.confirms_rest and predicted.topic)
+        else predicted.topic_confidence,
+        needs_answer_confidence=1.0,
+        why=_MODERATOR_REASON,
     )
-    if not wishes.about_place:
+    if not corrections.sets_location:
         return found
-    oktmo = reference.oktmo(read)
-    place = wishes.placed(
-        {"municipality": oktmo, "settlement": read.settlement, "street": read.street, "house": read.house}
+    oktmo = routing_context.municipality_code(predicted)
+    location = corrections.merged_location(
+        {
+            "municipality": oktmo,
+            "settlement": predicted.settlement,
+            "street": predicted.street,
+            "house": predicted.house,
+        }
     )
-    names = {oktmo: name for name, oktmo in reference.municipalities.items()}
+    names = {oktmo: name for name, oktmo in routing_context.municipalities.items()}
     return replace(
         found,
-        municipality=names.get(place["municipality"] or ""),
-        settlement=place["settlement"],
-        street=place["street"],
-        house=place["house"],
-        place_from="person" if any(place.values()) else None,
+        municipality=names.get(location["municipality"] or ""),
+        settlement=location["settlement"],
+        street=location["street"],
+        house=location["house"],
+        location_source="person" if any(location.values()) else None,
     )
 
 
-async def decide(
+async def decide_message(
     session: WriteSession,
     caller: Caller,
     message_id: UUID,
-    wishes: Wishes,
+    corrections: Corrections,
     *,
     needs_answer: bool,
     seen: Seen = UNSEEN,
-) -> Decided:
+) -> TriageDecision:
     """A person confirms or corrects what was judged of a message, for it and its case.
 
     Yes opens a case, joins the open one, or starts the clock of an unclear one; no ends a case that nobody has
     begun and no other message needs. Raises `NotFound`, `Invalid`, `Conflict` when the case has gone further, and
     as `reviews.check_seen` does.
     """
-    await reviews.lock(session, message_id)
-    message = await session.scalar(messages_query().where(Message.id == message_id))
+    await reviews.lock_review(session, message_id)
+    message = await session.scalar(select_messages().where(Message.id == message_id))
     if message is None:
         raise NotFound("No such message")
     if message.from_community:
         raise Conflict("The page's own words need no answer")
-    return await _decide(session, caller, message, wishes, needs_answer=needs_answer, seen=seen)
+    return await _decide(session, caller, message, corrections, needs_answer=needs_answer, seen=seen)
 
 
 async def _decide(
     session: WriteSession,
     caller: Caller,
     message: Message,
-    wishes: Wishes,
+    corrections: Corrections,
     *,
     needs_answer: bool,
     seen: Seen = UNSEEN,
-) -> Decided:
-    topic = await check(session, wishes, needs_answer=needs_answer)
-    desk = await Desk.load(session, [message])
-    known = {case.organisation_id for case in desk.cases.values() if case.organisation_id}
-    reference = await Reference.load(
-        session, {message.page_id}, known | ({wishes.organisation_id} if wishes.organisation_id else set())
+) -> TriageDecision:
+    topic = await check_corrections(session, corrections, needs_answer=needs_answer)
+    locked = await LockedAppeals.load(session, [message])
+    known = {state.organisation_id for state in locked.appeals.values() if state.organisation_id}
+    routing_context = await RoutingContext.load(
+        session,
+        {message.page_id},
+        known | ({corrections.organisation_id} if corrections.organisation_id else set()),
     )
-    found = desk.cases.get(desk.by_message.get(message.id, message.id))
-    case = await _Case.load(session, found, message.id) if found else None
-    former = await session.get(Review, message.id, populate_existing=True)
+    found = locked.appeals.get(locked.by_message.get(message.id, message.id))
+    state = await _AppealState.load(session, found, message.id) if found else None
+    previous_review = await session.get(Review, message.id, populate_existing=True)
     triage = await session.get(Triage, message.id, populate_existing=True)
-    reviews.check_seen(seen, triage, former, caller, wishes, needs_answer=needs_answer)
+    reviews.check_not_stale(seen, triage, previous_review, caller, corrections, needs_answer=needs_answer)
     if found is not None and not seen.given:
         # A colleague who moved the appeal has judged no message: no review tells of it.
-        await _refuse_replacing(session, caller, found, Wishes(organisation_id=wishes.organisation_id))
-    before = reviews.snapshot(triage) if triage else {}
-    judged, judged_by = _first(triage, before, await reviews.proposed_owner(session, found))
-    owner = (found.organisation_id or reviews.suggested_owner(found)) if found else None
+        await _require_not_decided_by_another(
+            session, caller, found, Corrections(organisation_id=corrections.organisation_id)
+        )
+    before = reviews.classification_snapshot(triage) if triage else {}
+    prediction, predicted_by = _first_prediction(
+        triage, before, await reviews.first_routed_organisation(session, found)
+    )
+    owner = (found.organisation_id or reviews.suggested_organisation(found)) if found else None
     # Who takes back that nothing is needed gets the class that was judged at first.
-    restored = former.judged if former and needs_answer and before.get("needs_answer") == "no" else None
+    restored = (
+        previous_review.judged if previous_review and needs_answer and before.get("needs_answer") == "no" else None
+    )
     kept = restored or before
     if kept:
-        read = _as_judged(kept, reference)
+        predicted = _stored_result(kept, routing_context)
     else:
-        around = await Around.load(session, [message])
-        read = await _read(around.item(message))
-    judgement = _judgement(read, wishes, topic, reference, needs_answer=needs_answer)
-    journal = Journal()
-    opening = Opening(session, reference, journal, desk)
-    opens = found is None and desk.case_for(key_of(message)) is None
+        thread_context = await ThreadContext.load(session, [message])
+        predicted = await _classify(thread_context.classifier_input(message))
+    result = _corrected_result(predicted, corrections, topic, routing_context, needs_answer=needs_answer)
+    recorder = AppealRecorder()
+    opening = AppealMatcher(session, routing_context, recorder, locked)
+    opens = found is None and locked.appeal_for(thread_author(message)) is None
     # A case that is there gets its owner by all that the person says; so does a new one whose owner they name.
-    settles = opens and wishes.organisation_id is None
-    item = Taken(message, judgement, caller.actor, caller.actor, settles=settles)
+    settles = opens and corrections.organisation_id is None
+    item = ClassifiedMessage(message, result, caller.actor, caller.actor, assign_by_rules=settles)
     if found is None and needs_answer:
-        await opening.open_for([item])
-    appeal = opening.take(item)
+        await opening.open_missing([item])
+    appeal = opening.match(item)
     if appeal is not None and needs_answer:
-        case = case or await _Case.load(session, appeal, message.id)
-        _correct(case, wishes, judgement, caller, reference=reference, journal=journal)
-    elif case is not None:
-        _end(case, caller, reference, journal)
+        state = state or await _AppealState.load(session, appeal, message.id)
+        _apply_corrections(state, corrections, result, caller, routing_context=routing_context, recorder=recorder)
+    elif state is not None:
+        _close_unneeded(state, caller, routing_context, recorder)
     await _flush(session)
-    await opening.finish()
+    await opening.write()
     # Who confirms agrees with the owner that they saw, if that is who has the case now.
     agreed = owner if appeal is not None and appeal.organisation_id == owner else None
-    review = await reviews.keep(
+    review = await reviews.store_review(
         session,
         message.id,
-        judged,
-        judged_by,
-        reviews.said(wishes, kept, agreed, needs_answer=needs_answer),
-        groups=reference.groups,
-        organisation_id=(case.appeal.organisation_id if case else None) or message.organisation_id,
+        prediction,
+        predicted_by,
+        reviews.decided_values(corrections, kept, agreed, needs_answer=needs_answer),
+        groups=routing_context.groups,
+        organisation_id=(state.appeal.organisation_id if state else None) or message.organisation_id,
         reviewed_by=caller.actor,
     )
     stored = await session.get_one(Triage, message.id, populate_existing=True)
-    return Decided(stored, review, appeal, case.rerouted if case else False, case.suggested if case else None)
+    return TriageDecision(
+        stored, review, appeal, state.rerouted if state else False, state.suggested if state else None
+    )
 
 
-def _first(triage: Triage | None, before: reviews.Snapshot, owner: UUID | None) -> tuple[reviews.Snapshot, str]:
+def _first_prediction(
+    triage: Triage | None, before: reviews.ReviewSnapshot, owner: UUID | None
+) -> tuple[reviews.ReviewSnapshot, str]:
     """What was judged before any person did, and by what; nothing by nobody where a person was the first."""
-    if triage is None or not is_machine(triage.judged_by):
-        return {}, reviews.NOBODY
+    if triage is None or not is_automatic(triage.judged_by):
+        return {}, reviews.NO_PREDICTION
     return before | {"organisation_id": str(owner) if owner else None}, triage.judged_by
 
 
@@ -245,17 +282,19 @@ async def _flush(session: WriteSession) -> None:
         raise Conflict("The citizen has another open case in this thread: work on that one") from error
 
 
-def _end(case: _Case, caller: Caller, reference: Reference, journal: Journal) -> None:
+def _close_unneeded(
+    state: _AppealState, caller: Caller, routing_context: RoutingContext, recorder: AppealRecorder
+) -> None:
     """No answer is due to the message: nor to its case, unless another message of it needs one."""
-    appeal = case.appeal
-    if case.others_need or appeal.status in {"not_required", "closed", "merged", "answered"}:
-        journal.note(appeal, "triaged", caller.actor, needs_answer="no")
+    appeal = state.appeal
+    if state.other_message_needs_answer or appeal.status in {"not_required", "closed", "merged", "answered"}:
+        recorder.add_timeline_entry(appeal, "triaged", caller.actor, needs_answer="no")
     elif appeal.status == "triage" and appeal.first_response_at is not None:
         # An unclear message after an answer: the answer stands.
         appeal.status = "answered"
-        journal.note(appeal, "triaged", caller.actor, needs_answer="no")
-    elif not case.begun:
-        transitions.move(appeal, "not_required", caller, reference, journal, reason=_WHY)
+        recorder.add_timeline_entry(appeal, "triaged", caller.actor, needs_answer="no")
+    elif not state.work_started:
+        transitions.apply_move(appeal, "not_required", caller, routing_context, recorder, reason=_MODERATOR_REASON)
     else:
         raise Conflict(
             f"The case is «{appeal.status}»: move it to «not_required» if no answer is due",
@@ -263,95 +302,119 @@ def _end(case: _Case, caller: Caller, reference: Reference, journal: Journal) ->
         )
 
 
-def _correct(
-    case: _Case,
-    wishes: Wishes,
-    judgement: Judgement | None,
+def _apply_corrections(
+    state: _AppealState,
+    corrections: Corrections,
+    result: ClassificationResult | None,
     caller: Caller,
     *,
-    reference: Reference,
-    journal: Journal,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
 ) -> None:
     """Lay the person's words over the case, and give it the owner that they, or else the rules, name."""
-    appeal, actor = case.appeal, caller.actor
-    before = transitions.class_of(appeal)
-    changed = _change_class(appeal, wishes, caller, reference, journal)
-    if judgement is not None:
-        appeal.topic_id = appeal.topic_id or reference.topic_id(judgement)
-    _make_certain(appeal, wishes, reference.topic_id(judgement) if judgement is not None else None)
-    route = reference.route_case(appeal)
-    if wishes.organisation_id is not None and wishes.organisation_id != appeal.organisation_id:
+    appeal, actor = state.appeal, caller.actor
+    before = transitions.classification_fields(appeal)
+    changed = _change_classification(appeal, corrections, caller, routing_context, recorder)
+    if result is not None:
+        appeal.topic_id = appeal.topic_id or routing_context.topic_id(result)
+    _confirm_topic(appeal, corrections, routing_context.topic_id(result) if result is not None else None)
+    route = routing_context.route_appeal(appeal)
+    if corrections.organisation_id is not None and corrections.organisation_id != appeal.organisation_id:
         if appeal.status in {"answered", "closed", "merged"}:
             raise Conflict(f"The case is «{appeal.status}»: only one that is open gets another owner")
-        by_hand = {"reason": _WHY, "rule_id": None, "confidence": 1.0}
-        transitions.accept(appeal, wishes.organisation_id, reference, journal, actor, route=by_hand)
+        manual_route = {"reason": _MODERATOR_REASON, "rule_id": None, "confidence": 1.0}
+        transitions.assign(
+            appeal, corrections.organisation_id, routing_context, recorder, actor, route=manual_route
+        )
     elif appeal.status in {"triage", "not_required"}:
         owner = appeal.organisation_id or route.organisation_id
-        if owner is not None and (appeal.organisation_id is not None or owner not in case.refused):
-            urgency = "high" if judgement is not None and judgement.urgency == "high" else None
-            transitions.accept(
-                appeal, owner, reference, journal, actor, route=route.stored(), urgency=urgency, handing="routed"
+        if owner is not None and (appeal.organisation_id is not None or owner not in state.returned_by):
+            urgency = "high" if result is not None and result.urgency == "high" else None
+            transitions.assign(
+                appeal,
+                owner,
+                routing_context,
+                recorder,
+                actor,
+                route=route.to_snapshot(),
+                urgency=urgency,
+                assignment_kind="routed",
             )
         else:
-            _wait(appeal, route, actor, journal)
-    elif changed and route.organisation_id is not None and not (case.begun or case.placed):
-        case.rerouted = route.organisation_id != appeal.organisation_id
-        if case.rerouted:
-            transitions.accept(
-                appeal, route.organisation_id, reference, journal, actor, route=route.stored(), handing="rerouted"
+            _keep_in_triage(appeal, route, actor, recorder)
+    elif changed and route.organisation_id is not None and not (state.work_started or state.assigned_by_person):
+        state.rerouted = route.organisation_id != appeal.organisation_id
+        if state.rerouted:
+            transitions.assign(
+                appeal,
+                route.organisation_id,
+                routing_context,
+                recorder,
+                actor,
+                route=route.to_snapshot(),
+                assignment_kind="rerouted",
             )
     if changed and route.organisation_id not in {None, appeal.organisation_id}:
-        case.suggested = route
+        state.suggested = route
     appeal.updated_at = clock.now()
-    transitions.tell_reclassified(journal, appeal, before, actor)
+    transitions.record_reclassified(recorder, appeal, before, actor)
     if appeal.urgency == "high" != before["urgency"]:
-        journal.alert("urgent", appeal, _WHY)
+        recorder.add_alert("urgent", appeal, _MODERATOR_REASON)
 
 
-def _wait(appeal: Appeal, route: Route, actor: str, journal: Journal) -> None:
+def _keep_in_triage(appeal: Appeal, route: Route, actor: str, recorder: AppealRecorder) -> None:
     """An answer is due, and nobody could be named who gives it."""
-    transitions.keep_waiting(appeal, route)
+    transitions.keep_in_triage(appeal, route)
     if appeal.status != "triage":
-        told: dict[str, Any] = {"from": appeal.status, "to": "triage", "reason": _WHY}
+        payload: dict[str, Any] = {"from": appeal.status, "to": "triage", "reason": _MODERATOR_REASON}
         appeal.status, appeal.closed_at = "triage", None
-        journal.note(appeal, "moved", actor, **told)
-        journal.tell(appeal, "appeal.moved", actor, **told)
+        recorder.add_timeline_entry(appeal, "moved", actor, **payload)
+        recorder.add_event(appeal, "appeal.moved", actor, **payload)
 
 
-def _make_certain(appeal: Appeal, wishes: Wishes, judged: UUID | None) -> None:
+def _confirm_topic(appeal: Appeal, corrections: Corrections, prediction: UUID | None) -> None:
     """The topic that a person named, or confirmed of a message's words, is sure from now on."""
-    said = wishes.topic_id or (judged if wishes.confirms else None)
-    if said is not None and said == appeal.topic_id:
-        appeal.route = {**appeal.route, "topic": {"id": str(said), "confidence": 1.0, "top3": []}}
+    topic_id = corrections.topic_id or (prediction if corrections.confirms_rest else None)
+    if topic_id is not None and topic_id == appeal.topic_id:
+        appeal.route = {**appeal.route, "topic": {"id": str(topic_id), "confidence": 1.0, "top3": []}}
 
 
-def _change_class(appeal: Appeal, wishes: Wishes, caller: Caller, reference: Reference, journal: Journal) -> bool:
+def _change_classification(
+    appeal: Appeal,
+    corrections: Corrections,
+    caller: Caller,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+) -> bool:
     """Topic, place and urgency as a person named them; says whether anything is another now."""
     changed = False
-    if wishes.topic_id is not None and appeal.topic_id != wishes.topic_id:
-        appeal.topic_id = wishes.topic_id
-        journal.note(appeal, "topic_changed", caller.actor, topic_id=str(wishes.topic_id))
+    if corrections.topic_id is not None and appeal.topic_id != corrections.topic_id:
+        appeal.topic_id = corrections.topic_id
+        recorder.add_timeline_entry(appeal, "topic_changed", caller.actor, topic_id=str(corrections.topic_id))
         changed = True
-    before = place_of(appeal)
-    if wishes.about_place and (place := wishes.placed(before)) != before:
-        for part, value in place.items():
+    before = location_of(appeal)
+    if corrections.sets_location and (location := corrections.merged_location(before)) != before:
+        for part, value in location.items():
             setattr(appeal, part, value)
-        journal.note(appeal, "place_changed", caller.actor, place=place)
+        recorder.add_timeline_entry(appeal, "place_changed", caller.actor, place=location)
         changed = True
-    if wishes.urgency is not None and appeal.urgency != wishes.urgency:
-        transitions.change_urgency(appeal, wishes.urgency, reference)
-        journal.note(appeal, "urgency_changed", caller.actor, urgency=wishes.urgency)
+    if corrections.urgency is not None and appeal.urgency != corrections.urgency:
+        transitions.change_urgency(appeal, corrections.urgency, routing_context)
+        recorder.add_timeline_entry(appeal, "urgency_changed", caller.actor, urgency=corrections.urgency)
         changed = True
     return changed
 
 
-async def _refuse_replacing(session: AsyncSession, caller: Caller, appeal: Appeal, wishes: Wishes) -> None:
+async def _require_not_decided_by_another(
+    session: AsyncSession, caller: Caller, appeal: Appeal, corrections: Corrections
+) -> None:
     """Raise `DecidedByAnother` where another person was the last to set what the caller sets otherwise now."""
     set_otherwise = {
-        "topic_changed": wishes.topic_id not in {None, appeal.topic_id},
-        "place_changed": wishes.about_place and wishes.placed(place_of(appeal)) != place_of(appeal),
-        "urgency_changed": wishes.urgency not in {None, appeal.urgency},
-        "assigned": wishes.organisation_id not in {None, appeal.organisation_id},
+        "topic_changed": corrections.topic_id not in {None, appeal.topic_id},
+        "place_changed": corrections.sets_location
+        and corrections.merged_location(location_of(appeal)) != location_of(appeal),
+        "urgency_changed": corrections.urgency not in {None, appeal.urgency},
+        "assigned": corrections.organisation_id not in {None, appeal.organisation_id},
     }
     entries = await session.scalars(
         select(TimelineEntry)
@@ -362,7 +425,7 @@ async def _refuse_replacing(session: AsyncSession, caller: Caller, appeal: Appea
         .order_by(TimelineEntry.at, TimelineEntry.id)
     )
     for entry in {entry.kind: entry for entry in entries}.values():
-        if entry.actor not in {caller.actor, SYSTEM, NETWORK}:
+        if entry.actor not in {caller.actor, SYSTEM_ACTOR, NETWORK_ACTOR}:
             raise DecidedByAnother(
                 "Another person has decided about this appeal. Read it, and send If-Match with its version to "
                 "decide otherwise",
@@ -375,8 +438,8 @@ async def _refuse_replacing(session: AsyncSession, caller: Caller, appeal: Appea
             )
 
 
-async def classify(
-    session: WriteSession, caller: Caller, appeal: Appeal, wishes: Wishes, *, seen: Seen = UNSEEN
+async def classify_appeal(
+    session: WriteSession, caller: Caller, appeal: Appeal, corrections: Corrections, *, seen: Seen = UNSEEN
 ) -> None:
     """A person sets class, place, urgency and owner of a locked case that holds no message.
 
@@ -391,80 +454,88 @@ async def classify(
     )
     if message_id is not None:
         raise Conflict("The case holds a citizen's messages: decide about one of them", message_id=str(message_id))
-    await check(session, wishes, needs_answer=True)
+    await check_corrections(session, corrections, needs_answer=True)
     if not seen.given:
-        await _refuse_replacing(session, caller, appeal, wishes)
-    known = {one for one in (appeal.organisation_id, wishes.organisation_id) if one is not None}
-    reference = await Reference.load(session, {appeal.page_id} if appeal.page_id else (), known)
-    journal = Journal()
-    case = await _Case.load(session, appeal, None)
-    _correct(case, wishes, None, caller, reference=reference, journal=journal)
+        await _require_not_decided_by_another(session, caller, appeal, corrections)
+    known = {one for one in (appeal.organisation_id, corrections.organisation_id) if one is not None}
+    routing_context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), known)
+    recorder = AppealRecorder()
+    state = await _AppealState.load(session, appeal, None)
+    _apply_corrections(state, corrections, None, caller, routing_context=routing_context, recorder=recorder)
     await _flush(session)
-    await journal.write(session)
+    await recorder.write(session)
 
 
 async def open_from_message(
-    session: WriteSession, caller: Caller, message_id: UUID, wishes: Wishes
+    session: WriteSession, caller: Caller, message_id: UUID, corrections: Corrections
 ) -> tuple[Appeal, bool]:
     """Open a case from a stored message, or join its words to the open one; says whether it is new.
 
     Raises `Invalid` naming `/message_id`, `Conflict` when the message has a case.
     """
-    await reviews.lock(session, message_id)
-    message = await session.scalar(messages_query().where(Message.id == message_id))
+    await reviews.lock_review(session, message_id)
+    message = await session.scalar(select_messages().where(Message.id == message_id))
     if message is None:
         raise Invalid.field("/message_id", "No such message")
     if message.from_community:
         raise Invalid.field("/message_id", "The page's own words open no case")
-    desk = await Desk.load(session, [message])
-    if (present := desk.by_message.get(message.id)) is not None:
+    locked = await LockedAppeals.load(session, [message])
+    if (present := locked.by_message.get(message.id)) is not None:
         raise Conflict("The message belongs to a case already", appeal_id=str(present))
-    joins = desk.case_for(key_of(message)) is not None
-    decided = await _decide(session, caller, message, wishes, needs_answer=True)
+    joins = locked.appeal_for(thread_author(message)) is not None
+    decided = await _decide(session, caller, message, corrections, needs_answer=True)
     if decided.appeal is None:
         raise Conflict("The cases of this thread change too fast; try again")
     return decided.appeal, not joins
 
 
 async def open_from_text(
-    session: WriteSession, caller: Caller, text: str, wishes: Wishes, *, url: str | None
+    session: WriteSession, caller: Caller, text: str, corrections: Corrections, *, url: str | None
 ) -> Appeal:
     """Open a case from words that came another way: by phone, on paper. It has no thread to publish in."""
-    topic = await check(session, wishes, needs_answer=True)
-    reference = await Reference.load(session, (), {wishes.organisation_id} if wishes.organisation_id else ())
-    read = await _read((text, Context()))
-    judgement = _judgement(read, wishes, topic, reference, needs_answer=True)
-    topic_id = wishes.topic_id or reference.topic_id(judgement)
-    route = reference.route_message(None, judgement)
+    topic = await check_corrections(session, corrections, needs_answer=True)
+    routing_context = await RoutingContext.load(
+        session, (), {corrections.organisation_id} if corrections.organisation_id else ()
+    )
+    predicted = await _classify((text, MessageContext()))
+    result = _corrected_result(predicted, corrections, topic, routing_context, needs_answer=True)
+    topic_id = corrections.topic_id or routing_context.topic_id(result)
+    route = routing_context.route_message(None, result)
     now = clock.now()
     appeal = Appeal(
-        id=new_id(), status="triage", urgency=judgement.urgency, outcome=None, topic_id=topic_id, text=text,
-        url=url, municipality=reference.oktmo(judgement), settlement=judgement.settlement, street=judgement.street,
-        house=judgement.house, fault=judgement.fault, language=judgement.language,
+        id=new_id(), status="triage", urgency=result.urgency, outcome=None, topic_id=topic_id, text=text,
+        url=url, municipality=routing_context.municipality_code(result), settlement=result.settlement,
+        street=result.street, house=result.house, fault=result.fault, language=result.language,
         written_at=now, opened_at=now, organisation_id=None, page_id=None, network=None, thread_key=None,
-        author_key=None, route=route.waiting(), created_at=now, updated_at=now,
+        author_key=None, route=route.to_triage_snapshot(), created_at=now, updated_at=now,
     )  # fmt: skip
-    owner = wishes.organisation_id or route.organisation_id
+    owner = corrections.organisation_id or route.organisation_id
     if owner is not None:
-        by_hand = {"reason": _WHY, "rule_id": None, "confidence": 1.0, "topic": route.topic, "why": route.why}
+        manual_route = {
+            "reason": _MODERATOR_REASON,
+            "rule_id": None,
+            "confidence": 1.0,
+            "topic": route.topic,
+            "why": route.why,
+        }
         appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", owner, now
-        appeal.route = by_hand if wishes.organisation_id else route.stored()
-        clocks.set_deadline(appeal, reference.policies, reference.calendar(owner))
+        appeal.route = manual_route if corrections.organisation_id else route.to_snapshot()
+        clocks.start_first_response_clock(appeal, routing_context.policies, routing_context.calendar(owner))
     session.add(appeal)
     await session.flush()
-    journal = Journal()
-    journal.note(appeal, "opened", caller.actor, by_hand=True)
-    journal.tell(appeal, "appeal.opened", caller.actor)
+    recorder = AppealRecorder()
+    recorder.add_timeline_entry(appeal, "opened", caller.actor, by_hand=True)
+    recorder.add_event(appeal, "appeal.opened", caller.actor)
     if owner is not None:
-        handing: transitions.Handing = "assigned" if wishes.organisation_id else "routed"
-        transitions.tell_first_owner(journal, appeal, caller.actor, handing=handing)
+        assignment_kind: transitions.AssignmentKind = "assigned" if corrections.organisation_id else "routed"
+        transitions.record_first_assignment(recorder, appeal, caller.actor, assignment_kind=assignment_kind)
     if appeal.urgency == "high":
-        journal.alert("urgent", appeal, read.why if read.urgency == "high" else _WHY)
-    await journal.write(session)
+        recorder.add_alert("urgent", appeal, predicted.why if predicted.urgency == "high" else _MODERATOR_REASON)
+    await recorder.write(session)
     return appeal
 
 
-async def move(
+async def move_appeal(
     session: WriteSession,
     caller: Caller,
     appeal: Appeal,
@@ -472,19 +543,19 @@ async def move(
     *,
     organisation_id: UUID | None,
     reason: str | None,
-    outcome: Outcome | None,
+    outcome: AppealOutcome | None,
 ) -> None:
     """A person moves a locked case. Raises as `moving.move` does, and `Invalid` for an unknown organisation."""
-    await require_organisation(session, organisation_id)
+    await require_open_organisation(session, organisation_id)
     organisations = {found for found in (organisation_id, appeal.organisation_id) if found}
     suggested = appeal.route.get("suggested_organisation_id")
     if suggested:
         organisations.add(UUID(suggested))
-    reference = await Reference.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
-    journal = Journal()
-    transitions.move(
-        appeal, to, caller, reference, journal, organisation_id=organisation_id, reason=reason, outcome=outcome,
-        holders=await assignments.holders(session, appeal),
+    routing_context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
+    recorder = AppealRecorder()
+    transitions.apply_move(
+        appeal, to, caller, routing_context, recorder, organisation_id=organisation_id, reason=reason,
+        outcome=outcome, previous_organisations=await assignments.all_organisations(session, appeal),
     )  # fmt: skip
     await _flush(session)
-    await journal.write(session)
+    await recorder.write(session)

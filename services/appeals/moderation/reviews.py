@@ -13,8 +13,8 @@ from uuid import UUID
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.classification.types import PLACE
-from services.appeals.moderation.corrections import Wishes
+from services.appeals.classification.types import LOCATION_PARTS
+from services.appeals.moderation.corrections import Corrections
 from shared.api.pagination import Paging
 from shared.api.preconditions import Seen, check_version
 from shared.auth.callers import Caller
@@ -22,18 +22,18 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import DecidedByAnother
 from shared.tables.appeals import Appeal, Hand, Review, Triage
 
-NOBODY = "nobody"
-QUESTIONS = ("need", "group", "topic", "place", "urgency", "owner")
+NO_PREDICTION = "nobody"
+REVIEWED_FIELDS = ("need", "group", "topic", "place", "urgency", "owner")
 # What a judgement is kept by.
 _JUDGED = (
     "needs_answer", "type", "urgency", "confidence", "topic_confidence", "top3", "settlement", "street", "house",
     "municipality", "place_from", "language", "fault", "why",
 )  # fmt: skip
 
-Snapshot = dict[str, Any]
+ReviewSnapshot = dict[str, Any]
 
 
-async def lock(session: WriteSession, message_id: UUID) -> None:
+async def lock_review(session: WriteSession, message_id: UUID) -> None:
     """One reviewer of a message at a time: the next one sees what this one decided.
 
     To be called before anything about the message is read.
@@ -41,14 +41,14 @@ async def lock(session: WriteSession, message_id: UUID) -> None:
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"review:{message_id}", 0))))
 
 
-def snapshot(row: Triage) -> Snapshot:
+def classification_snapshot(row: Triage) -> ReviewSnapshot:
     """A judgement as a review keeps it."""
     return {name: getattr(row, name) for name in _JUDGED} | {
         "topic_id": str(row.topic_id) if row.topic_id else None
     }
 
 
-async def proposed_owner(session: AsyncSession, appeal: Appeal | None) -> UUID | None:
+async def first_routed_organisation(session: AsyncSession, appeal: Appeal | None) -> UUID | None:
     """Whom the rules gave the case to or suggested, before any person did."""
     if appeal is None:
         return None
@@ -57,74 +57,84 @@ async def proposed_owner(session: AsyncSession, appeal: Appeal | None) -> UUID |
     )
     if first is not None:
         return first.to_organisation_id if first.kind == "routed" else None
-    return suggested_owner(appeal)
+    return suggested_organisation(appeal)
 
 
-def suggested_owner(appeal: Appeal) -> UUID | None:
+def suggested_organisation(appeal: Appeal) -> UUID | None:
     """The owner that a case in the moderators' queue shows to be confirmed."""
     suggested = appeal.route.get("suggested_organisation_id")
     return UUID(suggested) if suggested else None
 
 
-def said(wishes: Wishes, before: Snapshot, owner: UUID | None, *, needs_answer: bool) -> Snapshot:
+def decided_values(
+    corrections: Corrections, before: ReviewSnapshot, owner: UUID | None, *, needs_answer: bool
+) -> ReviewSnapshot:
     """What a person's words decide; `before` and `owner` are what stood there when they confirmed it."""
-    decided: Snapshot = {"needs_answer": "yes" if needs_answer else "no"}
+    decided: ReviewSnapshot = {"needs_answer": "yes" if needs_answer else "no"}
     same_need = before.get("needs_answer") == decided["needs_answer"]
-    if wishes.type is not None:
-        decided["type"] = wishes.type
-    elif wishes.confirms and same_need:
+    if corrections.type is not None:
+        decided["type"] = corrections.type
+    elif corrections.confirms_rest and same_need:
         decided["type"] = before["type"]
     if not needs_answer:
         return decided
-    place = {part: before.get(part) for part in PLACE}
-    if wishes.topic_id is not None:
-        decided["topic_id"] = str(wishes.topic_id)
-    elif wishes.confirms and before.get("topic_id"):
+    location = {part: before.get(part) for part in LOCATION_PARTS}
+    if corrections.topic_id is not None:
+        decided["topic_id"] = str(corrections.topic_id)
+    elif corrections.confirms_rest and before.get("topic_id"):
         decided["topic_id"] = before["topic_id"]
-    if wishes.about_place or (wishes.confirms and any(place.values())):
-        decided["place"] = wishes.placed(place)
-    if wishes.urgency is not None:
-        decided["urgency"] = wishes.urgency
-    elif wishes.confirms and before.get("urgency"):
+    if corrections.sets_location or (corrections.confirms_rest and any(location.values())):
+        decided["place"] = corrections.merged_location(location)
+    if corrections.urgency is not None:
+        decided["urgency"] = corrections.urgency
+    elif corrections.confirms_rest and before.get("urgency"):
         decided["urgency"] = before["urgency"]
-    if wishes.organisation_id is not None:
-        decided["organisation_id"] = str(wishes.organisation_id)
-    elif wishes.confirms and owner is not None:
+    if corrections.organisation_id is not None:
+        decided["organisation_id"] = str(corrections.organisation_id)
+    elif corrections.confirms_rest and owner is not None:
         decided["organisation_id"] = str(owner)
     return decided
 
 
-def agreement(judged: Snapshot, decided: Snapshot, groups: Mapping[UUID, UUID]) -> dict[str, bool | None]:
+def agreement(
+    predicted: ReviewSnapshot, decided: ReviewSnapshot, groups: Mapping[UUID, UUID]
+) -> dict[str, bool | None]:
     """By question, whether people agree with what was judged; null where either said nothing about it.
 
     `groups`: topic or group → its group. A topic judged only as far as its group is agreed with by group alone. Of
     a place the municipality counts. A judge who is unsure of the need, or sees none, says nothing of what hangs
     on it.
     """
-    need, sees_need = judged.get("needs_answer"), judged.get("needs_answer") in {"yes", "unsure"}
-    found: dict[str, bool | None] = dict.fromkeys(QUESTIONS)
+    need, sees_need = predicted.get("needs_answer"), predicted.get("needs_answer") in {"yes", "unsure"}
+    found: dict[str, bool | None] = dict.fromkeys(REVIEWED_FIELDS)
     if need in {"yes", "no"}:
         found["need"] = need == decided["needs_answer"]
     if decided["needs_answer"] == "no" or not sees_need:
         return found
-    if judged.get("topic_id") and decided.get("topic_id"):
-        one, other = UUID(judged["topic_id"]), UUID(decided["topic_id"])
+    if predicted.get("topic_id") and decided.get("topic_id"):
+        one, other = UUID(predicted["topic_id"]), UUID(decided["topic_id"])
         group, other_group = groups.get(one, one), groups.get(other, other)
         found["group"] = group == other_group
         # Who names the group alone, and the right one, says nothing about which of its topics it is.
         if one != group and (other != other_group or not found["group"]):
             found["topic"] = one == other
-    if judged.get("municipality") and "place" in decided:
-        found["place"] = judged["municipality"] == decided["place"]["municipality"]
+    if predicted.get("municipality") and "place" in decided:
+        found["place"] = predicted["municipality"] == decided["place"]["municipality"]
     if "urgency" in decided:
-        found["urgency"] = judged["urgency"] == decided["urgency"]
-    if judged.get("organisation_id") and decided.get("organisation_id"):
-        found["owner"] = judged["organisation_id"] == decided["organisation_id"]
+        found["urgency"] = predicted["urgency"] == decided["urgency"]
+    if predicted.get("organisation_id") and decided.get("organisation_id"):
+        found["owner"] = predicted["organisation_id"] == decided["organisation_id"]
     return found
 
 
-def check_seen(
-    seen: Seen, triage: Triage | None, former: Review | None, caller: Caller, wishes: Wishes, *, needs_answer: bool
+def check_not_stale(
+    seen: Seen,
+    triage: Triage | None,
+    previous: Review | None,
+    caller: Caller,
+    corrections: Corrections,
+    *,
+    needs_answer: bool,
 ) -> None:
     """Refuse a decision that would replace what its author has not seen; called under `lock`.
 
@@ -134,20 +144,20 @@ def check_seen(
     """
     version = triage.version if triage else 0
     decision = None
-    if former is not None:
+    if previous is not None:
         decision = {
-            "by": former.reviewed_by,
-            "at": former.updated_at.isoformat(),
+            "by": previous.reviewed_by,
+            "at": previous.updated_at.isoformat(),
             "version": version,
-            "decided": former.decided,
+            "decided": previous.decided,
         }
     check_version(version, seen.version, version=version, decision=decision)
-    if seen.given or former is None or former.reviewed_by == caller.actor:
+    if seen.given or previous is None or previous.reviewed_by == caller.actor:
         return
-    before = snapshot(triage) if triage else {}
-    named = said(replace(wishes, confirms=False), before, None, needs_answer=needs_answer)
-    otherwise = sorted(name for name, value in named.items() if former.decided.get(name, value) != value)
-    if otherwise or wishes.confirms:
+    before = classification_snapshot(triage) if triage else {}
+    named = decided_values(replace(corrections, confirms_rest=False), before, None, needs_answer=needs_answer)
+    otherwise = sorted(name for name, value in named.items() if previous.decided.get(name, value) != value)
+    if otherwise or corrections.confirms_rest:
         raise DecidedByAnother(
             "Another person has decided about this message. Read their decision, and send If-Match with its "
             "version to decide otherwise",
@@ -156,12 +166,12 @@ def check_seen(
         )
 
 
-async def keep(
+async def store_review(
     session: WriteSession,
     message_id: UUID,
-    judged: Snapshot,
-    judged_by: str,
-    decided: Snapshot,
+    predicted: ReviewSnapshot,
+    predicted_by: str,
+    decided: ReviewSnapshot,
     *,
     groups: Mapping[UUID, UUID],
     organisation_id: UUID | None,
@@ -170,7 +180,7 @@ async def keep(
     """Store a review under `lock`; an earlier one of the message keeps what was judged and takes the new words."""
     review = await session.get(Review, message_id)
     if review is None:
-        review = Review(message_id=message_id, judged=judged, judged_by=judged_by)
+        review = Review(message_id=message_id, judged=predicted, judged_by=predicted_by)
         session.add(review)
     elif review.decided["needs_answer"] == decided["needs_answer"]:
         decided = review.decided | decided
@@ -185,7 +195,9 @@ async def keep(
     return review
 
 
-def query(caller: Caller, paging: Paging, *, corrected: bool | None, group_id: UUID | None) -> Select[Review]:
+def review_list_query(
+    caller: Caller, paging: Paging, *, corrected: bool | None, group_id: UUID | None
+) -> Select[Review]:
     """What finds reviews by when they were made, newest first; one more than the page takes."""
     found = (
         select(Review)
@@ -194,7 +206,7 @@ def query(caller: Caller, paging: Paging, *, corrected: bool | None, group_id: U
         .limit(paging.limit + 1)
     )
     if corrected is not None:
-        wrong = or_(*(getattr(Review, f"agrees_{question}").is_(False) for question in QUESTIONS))
+        wrong = or_(*(getattr(Review, f"agrees_{question}").is_(False) for question in REVIEWED_FIELDS))
         found = found.where(wrong if corrected else ~wrong)
     if group_id is not None:
         found = found.where(Review.group_id == group_id)
@@ -202,8 +214,8 @@ def query(caller: Caller, paging: Paging, *, corrected: bool | None, group_id: U
     return found if after is None else found.where(after)
 
 
-async def find(
+async def list_reviews(
     session: AsyncSession, caller: Caller, paging: Paging, *, corrected: bool | None, group_id: UUID | None
 ) -> Sequence[Review]:
     """A page of reviews and one more."""
-    return list(await session.scalars(query(caller, paging, corrected=corrected, group_id=group_id)))
+    return list(await session.scalars(review_list_query(caller, paging, corrected=corrected, group_id=group_id)))

@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, Row, Text, Uuid, and_, cast, or_, select, 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.concurrency import run_in_threadpool
 
-from services.appeals.classification.topics import Names
-from services.appeals.classification.types import PLACE
+from services.appeals.classification.topics import TopicAndMunicipalityNames
+from services.appeals.classification.types import LOCATION_PARTS
 from shared.clock import REGION_ZONE
 from shared.database.sessions import Database
 from shared.masking import mask
@@ -26,21 +26,21 @@ from shared.tables.registry import Organisation
 from shared.tabular.formula_escaping import escaped
 
 CHUNK_ROWS = 500
-COLUMNS = (
+TRAINING_COLUMNS = (
     "Номер инцидента", "Дата создания", "Группа тем", "Тема", "Муниципалитет", "Населённый пункт", "Улица", "Дом",
     "Текст инцидента", "Исполнитель", "needs_answer", "type", "urgency", "language", "network",
 )  # fmt: skip
 
-Found = Row[Review, str, datetime, str, str | None, int | None, str | None]
+TrainingRow = Row[Review, str, datetime, str, str | None, int | None, str | None]
 
 
-async def chunks(database: Database, *, labelled: bool) -> AsyncIterator[bytes]:
+async def csv_chunks(database: Database, *, labelled: bool) -> AsyncIterator[bytes]:
     """The table as CSV in pieces, the first reviewed first; with `labelled` only rows whose topic people decided.
 
     Left out are messages that their authors deleted or may have deleted, and those whose words changed after the
     review. Each piece is read by itself, so that however long the reader takes, no transaction stays open.
     """
-    yield _csv([COLUMNS], mark="\ufeff")
+    yield _csv([TRAINING_COLUMNS], mark="\ufeff")
     after: tuple[datetime, UUID] | None = None
     while True:
         async with database.read() as session:
@@ -52,7 +52,9 @@ async def chunks(database: Database, *, labelled: bool) -> AsyncIterator[bytes]:
         after = rows[-1][0].created_at, rows[-1][0].message_id
 
 
-async def _rows(session: AsyncSession, after: tuple[datetime, UUID] | None, *, labelled: bool) -> Sequence[Found]:
+async def _rows(
+    session: AsyncSession, after: tuple[datetime, UUID] | None, *, labelled: bool
+) -> Sequence[TrainingRow]:
     query = (
         select(
             Review,
@@ -68,7 +70,7 @@ async def _rows(session: AsyncSession, after: tuple[datetime, UUID] | None, *, l
         .outerjoin(AppealMessage, AppealMessage.message_id == Review.message_id)
         .outerjoin(Appeal, Appeal.id == AppealMessage.appeal_id)
         .outerjoin(Organisation, Organisation.id == cast(Review.decided["organisation_id"].astext, Uuid))
-        .where(_is_told())
+        .where(_is_exportable())
         .order_by(Review.created_at, Review.message_id)
         .limit(CHUNK_ROWS)
     )
@@ -79,7 +81,7 @@ async def _rows(session: AsyncSession, after: tuple[datetime, UUID] | None, *, l
     return (await session.execute(query)).all()
 
 
-def _is_told() -> ColumnElement[bool]:
+def _is_exportable() -> ColumnElement[bool]:
     return and_(
         # What the page removed was still said; what may have been its author's wish stays deleted.
         or_(Message.deleted_at.is_(None), Message.deleted_by == "community"),
@@ -87,31 +89,35 @@ def _is_told() -> ColumnElement[bool]:
     )
 
 
-async def _names(session: AsyncSession, rows: Sequence[Found]) -> Names:
+async def _names(session: AsyncSession, rows: Sequence[TrainingRow]) -> TopicAndMunicipalityNames:
     decided = [row[0].decided for row in rows]
-    places = {place["municipality"] for one in decided if (place := one.get("place")) and place["municipality"]}
-    return await Names.load(session, {UUID(one["topic_id"]) for one in decided if one.get("topic_id")}, places)
+    municipalities = {
+        location["municipality"] for one in decided if (location := one.get("place")) and location["municipality"]
+    }
+    return await TopicAndMunicipalityNames.load(
+        session, {UUID(one["topic_id"]) for one in decided if one.get("topic_id")}, municipalities
+    )
 
 
-def _table(rows: Sequence[Found], names: Names) -> bytes:
+def _table(rows: Sequence[TrainingRow], names: TopicAndMunicipalityNames) -> bytes:
     return _csv([_line(row, names) for row in rows])
 
 
-def _line(row: Found, names: Names) -> list[Any]:
+def _line(row: TrainingRow, names: TopicAndMunicipalityNames) -> list[Any]:
     review, text, written_at, network, language, number, organisation = row
     decided = review.decided
     topic = names.topics.get(UUID(decided["topic_id"])) if decided.get("topic_id") else None
     group = (topic.group or topic).name if topic else None
-    place = decided.get("place") or dict.fromkeys(PLACE)
+    location = decided.get("place") or dict.fromkeys(LOCATION_PARTS)
     return [
         number,
         written_at.astimezone(REGION_ZONE).isoformat(timespec="seconds"),
         group,
         topic.name if topic and topic.group else None,
-        names.municipalities.get(place["municipality"] or ""),
-        place["settlement"],
-        place["street"],
-        place["house"],
+        names.municipalities.get(location["municipality"] or ""),
+        location["settlement"],
+        location["street"],
+        location["house"],
         mask(text),
         organisation,
         decided["needs_answer"],

@@ -8,17 +8,17 @@ from uuid import UUID
 from sqlalchemy import delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.lifecycle.timeline import Journal
+from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.replies import published_replies
-from services.appeals.replies.published_replies import _fail, _locked
-from services.appeals.routing.context import Reference
+from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
+from services.appeals.routing.context import RoutingContext
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, Reply
 from shared.tables.common import Event
 from shared.tables.ingest import Message
 
-PUBLICATION_TYPES = (
+PUBLICATION_EVENT_TYPES = (
     "publication.published",
     "publication.failed",
     "publication.delayed",
@@ -26,36 +26,36 @@ PUBLICATION_TYPES = (
 )
 
 
-async def follow_publications(session: WriteSession, events: Sequence[Event]) -> None:
+async def handle_publication_events(session: WriteSession, events: Sequence[Event]) -> None:
     """What ingest tells of our answers, in order; doing it again changes nothing."""
     for event in events:
-        found = await _locked(session, UUID(event.data["reply_id"]))
+        found = await lock_with_appeal(session, UUID(event.data["reply_id"]))
         if found is not None:
-            await _follow(session, event, *found)
+            await _apply_event(session, event, *found)
 
 
-async def _follow(session: WriteSession, event: Event, appeal: Appeal, reply: Reply) -> None:
-    journal = Journal()
+async def _apply_event(session: WriteSession, event: Event, appeal: Appeal, reply: Reply) -> None:
+    recorder = AppealRecorder()
     if reply.status == "published":
         return
     reply.publication_id = event.subject_id
     if event.type == "publication.failed":
-        if reply.status != "failed" or reply.failure != _told(event, will_retry=False):
-            _fail(appeal, reply, _told(event, will_retry=False), journal)
+        if reply.status != "failed" or reply.failure != _failure_of(event, will_retry=False):
+            fail_reply(appeal, reply, _failure_of(event, will_retry=False), recorder)
     elif event.type == "publication.published":
-        await _publish(session, event, appeal, reply, journal)
+        await _publish(session, event, appeal, reply, recorder)
     elif reply.status != "failed":
         # A failed reply is under way again when a person says so: another one may have been begun since.
         if event.type == "publication.uncertain":
             reply.status = "uncertain"
             if event.data.get("failure"):
-                reply.failure = _told(event, will_retry=True)
+                reply.failure = _failure_of(event, will_retry=True)
         else:
-            reply.status, reply.failure = "queued", _told(event, will_retry=True)
-    await journal.write(session)
+            reply.status, reply.failure = "queued", _failure_of(event, will_retry=True)
+    await recorder.write(session)
 
 
-def _told(event: Event, *, will_retry: bool) -> dict[str, Any]:
+def _failure_of(event: Event, *, will_retry: bool) -> dict[str, Any]:
     failure: dict[str, Any] = event.data.get("failure", {})
     return {
         "code": failure.get("code"),
@@ -65,9 +65,11 @@ def _told(event: Event, *, will_retry: bool) -> dict[str, Any]:
     }
 
 
-async def _publish(session: WriteSession, event: Event, appeal: Appeal, reply: Reply, journal: Journal) -> None:
+async def _publish(
+    session: WriteSession, event: Event, appeal: Appeal, reply: Reply, recorder: AppealRecorder
+) -> None:
     published_at = datetime.fromisoformat(event.data["published_at"])
-    overtaken = reply.status == "failed" and await _overtaken(session, reply)
+    overtaken = reply.status == "failed" and await _is_superseded(session, reply)
     reply.status, reply.url, reply.published_at, reply.failure = (
         "published",
         event.data.get("url"),
@@ -76,7 +78,9 @@ async def _publish(session: WriteSession, event: Event, appeal: Appeal, reply: R
     )
     appeal.updated_at = clock.now()
     organisations = {appeal.organisation_id} if appeal.organisation_id else set()
-    reference = await Reference.load(session, {appeal.page_id} if appeal.page_id else set(), organisations)
+    routing_context = await RoutingContext.load(
+        session, {appeal.page_id} if appeal.page_id else set(), organisations
+    )
     # Should our own words have been taken for handwriting before ingest knew them, they count once: as ours.
     external_ids = event.data.get("external_ids") or [event.data.get("external_id")]
     taken_twice = list(
@@ -94,14 +98,14 @@ async def _publish(session: WriteSession, event: Event, appeal: Appeal, reply: R
     if taken_twice:
         appeal.reply_failed = None
         await session.execute(delete(Reply).where(Reply.id.in_(taken_twice)))
-        journal.note(appeal, "reply_recognised", reply_id=str(reply.id))
+        recorder.add_timeline_entry(appeal, "reply_recognised", reply_id=str(reply.id))
         return
-    published_replies.record(
-        appeal, reply, published_at, reference, journal, actor=reply.author, overtaken=overtaken
+    published_replies.record_published_reply(
+        appeal, reply, published_at, routing_context, recorder, actor=reply.author, superseded=overtaken
     )
 
 
-async def _overtaken(session: AsyncSession, reply: Reply) -> bool:
+async def _is_superseded(session: AsyncSession, reply: Reply) -> bool:
     """Whether a later reply was published while this one counted as failed."""
     later = exists().where(
         Reply.appeal_id == reply.appeal_id, Reply.status == "published", Reply.created_at > reply.created_at

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from services.appeals.lifecycle.timeline import Journal
+from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.replies import submission
-from services.appeals.replies.published_replies import _fail, _locked
-from services.appeals.replies.submission import _request
+from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
+from services.appeals.replies.submission import enqueue_publication_request
 from shared import clock
 from shared.api.pagination import inline_literal
 from shared.database.sessions import WriteSession
@@ -18,27 +18,29 @@ from shared.service import Service
 from shared.service_client import ServiceRefused, ServiceUnavailable
 from shared.tables.appeals import Appeal, Reply
 
-UNAVAILABLE = "ingest_unavailable"
-HELD = "job_held"
-ASKED_AGAIN_AFTER = timedelta(minutes=2)
+INGEST_UNAVAILABLE = "ingest_unavailable"
+JOB_DEAD_LETTERED = "job_held"
+REQUEST_AGAIN_AFTER = timedelta(minutes=2)
 
 
-async def note_requested(session: WriteSession, reply_id: UUID, publication: dict[str, Any]) -> None:
+async def record_accepted(session: WriteSession, reply_id: UUID, publication: dict[str, Any]) -> None:
     """Ingest took the request. Its events may have come first: they know better."""
     reply = await session.scalar(select(Reply).where(Reply.id == reply_id).with_for_update())
     if reply is None:
         return
     reply.publication_id = UUID(str(publication["id"]))
     if reply.status == "queued":
-        if reply.failure is not None and reply.failure.get("code") == UNAVAILABLE:
+        if reply.failure is not None and reply.failure.get("code") == INGEST_UNAVAILABLE:
             reply.failure = None
         if publication.get("status") in {"sending", "uncertain"}:
             reply.status = publication["status"]
 
 
-async def note_failure(session: WriteSession, reply_id: UUID, code: str, message: str, *, final: bool) -> None:
+async def record_request_failure(
+    session: WriteSession, reply_id: UUID, code: str, message: str, *, final: bool
+) -> None:
     """The request did not get through: shown with the answer; `final` gives up until a person tries again."""
-    found = await _locked(session, reply_id)
+    found = await lock_with_appeal(session, reply_id)
     if found is None or found[1].status not in {"queued", "sending", "uncertain"}:
         return
     appeal, reply = found
@@ -46,18 +48,18 @@ async def note_failure(session: WriteSession, reply_id: UUID, code: str, message
     if not final:
         reply.failure = failure
         return
-    journal = Journal()
-    _fail(appeal, reply, failure, journal)
-    await journal.write(session)
+    recorder = AppealRecorder()
+    fail_reply(appeal, reply, failure, recorder)
+    await recorder.write(session)
 
 
-async def note_held(session: WriteSession, reply_id: UUID) -> None:
+async def record_dead_lettered(session: WriteSession, reply_id: UUID) -> None:
     """The job that asks ingest was given up: the reply is `failed`, and a person may try it again."""
     message = "Отправка не удалась после нескольких попыток: отправьте ответ снова."
-    await note_failure(session, reply_id, HELD, message, final=True)
+    await record_request_failure(session, reply_id, JOB_DEAD_LETTERED, message, final=True)
 
 
-async def to_ask_again(session: WriteSession) -> int:
+async def request_unacknowledged_again(session: WriteSession) -> int:
     """Ask once more for answers that ingest has not taken for a while; returns how many."""
     waiting = list(
         await session.scalars(
@@ -66,22 +68,22 @@ async def to_ask_again(session: WriteSession) -> int:
                 Reply.status == inline_literal("queued"),
                 Reply.publication_id.is_(None),
                 Reply.origin == "gospablik",
-                Reply.created_at < func.now() - ASKED_AGAIN_AFTER,
+                Reply.created_at < func.now() - REQUEST_AGAIN_AFTER,
             )
             .limit(100)
         )
     )
     for reply in waiting:
-        await _request(session, reply, dedupe_key=f"again:{reply.id}")
+        await enqueue_publication_request(session, reply, dedupe_key=f"again:{reply.id}")
     return len(waiting)
 
 
-async def _give_up(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
+async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
     """Fail the reply whose job is held: nobody else would ask ingest again."""
-    await note_held(session, UUID(payload["reply_id"]))
+    await record_dead_lettered(session, UUID(payload["reply_id"]))
 
 
-async def _ask(service: Service, reply_id: UUID, *, again: bool) -> None:
+async def send_publication_request(service: Service, reply_id: UUID, *, again: bool) -> None:
     """Ask ingest to publish an answer, or to try its failed publication `again`, outside any transaction."""
     async with service.database.write() as session:
         reply = await session.get(Reply, reply_id)
@@ -89,25 +91,25 @@ async def _ask(service: Service, reply_id: UUID, *, again: bool) -> None:
         if reply is None or appeal is None or reply.status != "queued":
             return
         if not again:
-            await submission.keep_target(session, reply)
-    path, body, key = _command(reply, appeal.organisation_id, again=again)
+            await submission.ensure_target_message(session, reply)
+    path, body, key = _request_body(reply, appeal.organisation_id, again=again)
     try:
         publication = await service.client().post("ingest", path, body, act=reply.author, idempotency_key=key)
     except ServiceRefused as refused:
         async with service.database.write() as session:
             words = f"Ответ не принят к публикации: {refused.problem.get('detail', refused)}"
-            await note_failure(session, reply_id, "refused", words, final=True)
+            await record_request_failure(session, reply_id, "refused", words, final=True)
     except ServiceUnavailable as unavailable:
         async with service.database.write() as session:
             words = "Служба обмена с сетями не отвечает, отправка повторится сама."
-            await note_failure(session, reply_id, UNAVAILABLE, words, final=False)
+            await record_request_failure(session, reply_id, INGEST_UNAVAILABLE, words, final=False)
         raise TryLater(timedelta(seconds=10), "ingest does not answer") from unavailable
     else:
         async with service.database.write() as session:
-            await note_requested(session, reply_id, publication)
+            await record_accepted(session, reply_id, publication)
 
 
-def _command(reply: Reply, organisation_id: UUID | None, *, again: bool) -> tuple[str, dict[str, Any], str]:
+def _request_body(reply: Reply, organisation_id: UUID | None, *, again: bool) -> tuple[str, dict[str, Any], str]:
     if again:
         # The version counts the tries, so each of them is a request of its own.
         path = f"/internal/publications/{reply.publication_id}/retry"

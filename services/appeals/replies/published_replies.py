@@ -6,25 +6,25 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from services.appeals.lifecycle.timeline import Journal
-from services.appeals.lifecycle.transitions import accept
-from services.appeals.lifecycle.workflow import after_answer
-from services.appeals.routing.context import Reference
+from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.transitions import assign
+from services.appeals.lifecycle.workflow import status_after_reply
+from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, Reply
 
 
-def record(
+def record_published_reply(
     appeal: Appeal,
     reply: Reply,
     published_at: datetime,
-    reference: Reference,
-    journal: Journal,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
     *,
     actor: str,
-    overtaken: bool = False,
+    superseded: bool = False,
 ) -> None:
     """Stop the clock that runs, at the moment of publication, and move the case on.
 
@@ -33,38 +33,40 @@ def record(
     """
     on_time = None
     appeal.reply_failed = None
-    if not overtaken:
+    if not superseded:
         if appeal.status == "triage" and appeal.organisation_id is None:
-            _decide_by_answer(appeal, reference, journal, actor)
-        on_time = _stop_clock(appeal, published_at, reference)
-        appeal.status = after_answer(appeal.status, reply.kind)
+            _assign_by_reply(appeal, routing_context, recorder, actor)
+        on_time = _stop_clock(appeal, published_at, routing_context)
+        appeal.status = status_after_reply(appeal.status, reply.kind)
         appeal.promised_at = reply.promised_at if appeal.status == "interim" else None
         # Each clock and each promise is noted once: what follows is another one.
         appeal.overdue_noted_at = None
-    told: dict[str, Any] = {
+    data: dict[str, Any] = {
         "reply_id": str(reply.id),
         "origin": reply.origin,
         "published_at": published_at.isoformat(),
         "on_time": on_time,
         "url": reply.url or appeal.url,
     }
-    journal.note(appeal, "answered", actor, at=published_at, reply_kind=reply.kind, **told)
-    event = {**told, "kind": reply.kind, "reply_url": reply.url, "url": appeal.url}
-    journal.tell(appeal, "appeal.answered", actor, **event)
+    recorder.add_timeline_entry(appeal, "answered", actor, at=published_at, reply_kind=reply.kind, **data)
+    event = {**data, "kind": reply.kind, "reply_url": reply.url, "url": appeal.url}
+    recorder.add_event(appeal, "appeal.answered", actor, **event)
 
 
-def _decide_by_answer(appeal: Appeal, reference: Reference, journal: Journal, actor: str) -> None:
+def _assign_by_reply(
+    appeal: Appeal, routing_context: RoutingContext, recorder: AppealRecorder, actor: str
+) -> None:
     """Who answered has decided that an answer was due."""
-    route = reference.route_case(appeal)
-    owner = reference.owners.get(appeal.page_id) if appeal.page_id else None
-    organisation_id: UUID | None = owner.organisation_id if owner else route.organisation_id
+    route = routing_context.route_appeal(appeal)
+    page_owner = routing_context.page_owners.get(appeal.page_id) if appeal.page_id else None
+    organisation_id: UUID | None = page_owner.organisation_id if page_owner else route.organisation_id
     if organisation_id is not None:
-        accept(appeal, organisation_id, reference, journal, actor, route=route.stored())
+        assign(appeal, organisation_id, routing_context, recorder, actor, route=route.to_snapshot())
 
 
-def _stop_clock(appeal: Appeal, published_at: datetime, reference: Reference) -> bool | None:
+def _stop_clock(appeal: Appeal, published_at: datetime, routing_context: RoutingContext) -> bool | None:
     """Whether the answer was in time; None when no clock ran."""
-    calendar = reference.calendar(appeal.organisation_id)
+    calendar = routing_context.calendar(appeal.organisation_id)
     if appeal.first_response_at is None:
         appeal.first_response_at = published_at
         if appeal.deadline and appeal.first_response_due_at is not None:
@@ -87,7 +89,7 @@ def _stop_clock(appeal: Appeal, published_at: datetime, reference: Reference) ->
     return on_time
 
 
-async def _locked(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply] | None:
+async def lock_with_appeal(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply] | None:
     # The case first, then the answer: the order in which everyone locks them.
     appeal = await session.scalar(
         select(Appeal)
@@ -103,20 +105,20 @@ async def _locked(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply]
     return (appeal, reply) if reply is not None else None
 
 
-def _fail(appeal: Appeal, reply: Reply, failure: dict[str, Any], journal: Journal) -> None:
+def fail_reply(appeal: Appeal, reply: Reply, failure: dict[str, Any], recorder: AppealRecorder) -> None:
     """The reply reached nobody: a person must look, in the appeal's list and by `reply.failed`."""
     reply.status, reply.failure = "failed", failure
-    told = {name: failure[name] for name in ("code", "message", "at")}
-    appeal.reply_failed = {"reply_id": str(reply.id), **told}
+    summary = {name: failure[name] for name in ("code", "message", "at")}
+    appeal.reply_failed = {"reply_id": str(reply.id), **summary}
     appeal.updated_at = clock.now()
-    journal.note(appeal, "reply_failed", reply_id=str(reply.id), failure=failure)
-    journal.tell(
+    recorder.add_timeline_entry(appeal, "reply_failed", reply_id=str(reply.id), failure=failure)
+    recorder.add_event(
         appeal,
         "reply.failed",
         reply_id=str(reply.id),
         kind=reply.kind,
-        code=told["code"],
-        reason=told["message"],
-        failed_at=told["at"],
+        code=summary["code"],
+        reason=summary["message"],
+        failed_at=summary["at"],
         failure=failure,
     )

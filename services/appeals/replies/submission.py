@@ -10,9 +10,9 @@ from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
-from services.appeals.inbound.thread_context import messages_query
-from services.appeals.lifecycle.timeline import Journal
-from services.appeals.lifecycle.workflow import ENDED, allowed_moves
+from services.appeals.inbound.thread_context import select_messages
+from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves
 from shared import clock
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
@@ -22,14 +22,14 @@ from shared.tables.appeals import UNDER_WAY, Appeal, AppealMessage, Reply, Timel
 from shared.tables.ingest import Message, Publication
 
 # What ingest takes at once; it parts what is longer than the network's own limit.
-MAX_LENGTH = 20_000
+MAX_REPLY_LENGTH = 20_000
 # So long the same final text is not sent to the same citizen again, unless the request carries an
 # `Idempotency-Key` of its own; as long as keys are kept.
-SAME_TEXT_REFUSED_FOR = timedelta(hours=24)
+DUPLICATE_TEXT_WINDOW = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
-class Draft:
+class NewReply:
     """An answer as its author wrote it."""
 
     text: str
@@ -38,8 +38,8 @@ class Draft:
     message_id: UUID | None
 
 
-async def queue(
-    session: WriteSession, appeal: Appeal, draft: Draft, caller: Caller, *, repeats: bool = False
+async def submit_reply(
+    session: WriteSession, appeal: Appeal, draft: NewReply, caller: Caller, *, allow_duplicate: bool = False
 ) -> Reply:
     """Keep the reply and have it published in the thread; `appeal` is locked.
 
@@ -47,29 +47,29 @@ async def queue(
     takes no reply now, `ReplyUnderWay` and `Duplicate` naming the first reply, `Invalid` naming the field that is
     wrong.
     """
-    if appeal.status in ENDED or appeal.status == "triage":
+    if appeal.status in FINAL_STATUSES or appeal.status == "triage":
         raise Conflict(
             f"A case in status «{appeal.status}» takes no answer",
             allowed_moves=allowed_moves(appeal.status, caller.role),
         )
-    return await send(session, appeal, draft, caller.actor, repeats=repeats)
+    return await create_reply(session, appeal, draft, caller.actor, repeats=allow_duplicate)
 
 
-async def send(
+async def create_reply(
     session: WriteSession,
     appeal: Appeal,
-    draft: Draft,
+    draft: NewReply,
     author: str,
     *,
     incident_reply_id: UUID | None = None,
     repeats: bool = False,
 ) -> Reply:
     """As `queue`, for a locked appeal that is known to take a reply; nothing is written when it raises."""
-    message = await answered_message(session, appeal, draft.message_id)
-    check(draft)
-    await _refuse_second(session, appeal)
+    message = await target_message(session, appeal, draft.message_id)
+    check_promise(draft)
+    await _require_none_under_way(session, appeal)
     if draft.kind == "final" and not repeats:
-        await _refuse_same_text(session, appeal, draft.text)
+        await _require_new_text(session, appeal, draft.text)
     # Other machines compare it with their own reading of the time: the database's is the same for all.
     now = await session.scalar(select(func.now()))
     reply = Reply(
@@ -84,8 +84,8 @@ async def send(
     appeal.reply_failed = None
     appeal.updated_at = clock.now()
     await session.flush()
-    journal = Journal()
-    journal.note(
+    recorder = AppealRecorder()
+    recorder.add_timeline_entry(
         appeal,
         "reply_queued",
         author,
@@ -93,16 +93,18 @@ async def send(
         reply_kind=reply.kind,
         message_id=str(message.id),
     )
-    journal.tell(appeal, "reply.queued", author, reply_id=str(reply.id))
-    await journal.write(session)
-    await _request(session, reply)
+    recorder.add_event(appeal, "reply.queued", author, reply_id=str(reply.id))
+    await recorder.write(session)
+    await enqueue_publication_request(session, reply)
     return reply
 
 
-async def _request(session: WriteSession, reply: Reply, *, dedupe_key: str | None = None) -> None:
+async def enqueue_publication_request(
+    session: WriteSession, reply: Reply, *, dedupe_key: str | None = None
+) -> None:
     """Have ingest asked to publish the reply, to the message that was chosen when it was made."""
-    await keep_target(session, reply)
-    await jobs.jobs.enqueue(
+    await ensure_target_message(session, reply)
+    await jobs.queue.enqueue(
         session,
         jobs.REQUEST_PUBLICATION,
         {"reply_id": str(reply.id), "message_id": str(reply.in_reply_to)},
@@ -110,7 +112,7 @@ async def _request(session: WriteSession, reply: Reply, *, dedupe_key: str | Non
     )
 
 
-async def keep_target(session: WriteSession, reply: Reply) -> None:
+async def ensure_target_message(session: WriteSession, reply: Reply) -> None:
     """Write down which message the reply answers, where the version before made it: it told the timeline alone.
 
     Where the timeline does not tell it either, it is chosen as for a new reply: one such row must not end the
@@ -123,14 +125,16 @@ async def keep_target(session: WriteSession, reply: Reply) -> None:
             TimelineEntry.appeal_id == reply.appeal_id, TimelineEntry.kind == "reply_queued"
         )
     )
-    told = [data["message_id"] for data in entries if data["reply_id"] == str(reply.id) and "message_id" in data]
-    if told:
-        reply.in_reply_to = UUID(told[0])
+    message_ids = [
+        data["message_id"] for data in entries if data["reply_id"] == str(reply.id) and "message_id" in data
+    ]
+    if message_ids:
+        reply.in_reply_to = UUID(message_ids[0])
     else:
-        reply.in_reply_to = (await answered_message(session, await session.get_one(Appeal, reply.appeal_id))).id
+        reply.in_reply_to = (await target_message(session, await session.get_one(Appeal, reply.appeal_id))).id
 
 
-async def _refuse_second(session: AsyncSession, appeal: Appeal) -> None:
+async def _require_none_under_way(session: AsyncSession, appeal: Appeal) -> None:
     """Raise `ReplyUnderWay` while another reply to the locked appeal is under way.
 
     A failed reply is under way again when its publication was started anew past the appeal.
@@ -155,7 +159,7 @@ async def _refuse_second(session: AsyncSession, appeal: Appeal) -> None:
         )
 
 
-async def _refuse_same_text(session: AsyncSession, appeal: Appeal, text: str) -> None:
+async def _require_new_text(session: AsyncSession, appeal: Appeal, text: str) -> None:
     """Raise `Duplicate` when the same final text was sent to the citizen lately, by the database's time."""
     earlier = await session.scalars(
         select(Reply)
@@ -163,11 +167,11 @@ async def _refuse_same_text(session: AsyncSession, appeal: Appeal, text: str) ->
             Reply.appeal_id == appeal.id,
             Reply.origin == "gospablik",
             Reply.kind == "final",
-            Reply.created_at > func.now() - SAME_TEXT_REFUSED_FOR,
+            Reply.created_at > func.now() - DUPLICATE_TEXT_WINDOW,
         )
         .order_by(Reply.created_at, Reply.id)
     )
-    first = next((reply for reply in earlier if bare(reply.text) == bare(text)), None)
+    first = next((reply for reply in earlier if without_whitespace(reply.text) == without_whitespace(text)), None)
     if first is None:
         return
     what = "has failed: retry it" if first.status == "failed" else "was sent already"
@@ -187,7 +191,7 @@ def _named(reply: Reply) -> dict[str, Any]:
     }
 
 
-def check(draft: Draft) -> None:
+def check_promise(draft: NewReply) -> None:
     """Raise `Invalid` naming the field where kind and promise do not fit together."""
     errors = []
     if draft.kind == "interim" and draft.promised_at is None:
@@ -203,13 +207,13 @@ def check(draft: Draft) -> None:
         raise Invalid(f"Wrong: {names}", errors=errors)
 
 
-async def answered_message(session: AsyncSession, appeal: Appeal, wanted: UUID | None = None) -> Message:
+async def target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | None = None) -> Message:
     """The citizen's message that an answer goes to: the named one, else the latest that asks, else the latest.
 
     Words that the citizen took back are passed over while others stand.
     """
     query = (
-        messages_query()
+        select_messages()
         .join(AppealMessage, AppealMessage.message_id == Message.id)
         .outerjoin(Triage, Triage.message_id == Message.id)
         .where(AppealMessage.appeal_id == appeal.id)
@@ -231,7 +235,7 @@ async def answered_message(session: AsyncSession, appeal: Appeal, wanted: UUID |
     return message
 
 
-async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[Reply]:
+async def replies_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Reply]:
     """Answers of a case, oldest first."""
     return list(
         await session.scalars(
@@ -240,7 +244,7 @@ async def of_appeal(session: AsyncSession, appeal_id: UUID) -> Sequence[Reply]:
     )
 
 
-async def retry(
+async def retry_reply(
     session: WriteSession, appeal: Appeal, reply_id: UUID, caller: Caller, text: str | None = None
 ) -> Reply | None:
     """Try a failed answer again, in corrected words if `text` gives them; None when the case has no such answer.
@@ -255,24 +259,26 @@ async def retry(
         return None
     if reply.status != "failed":
         raise Conflict(f"Only a failed answer can be tried again; this one is «{reply.status}»")
-    await _refuse_second(session, appeal)
-    journal = Journal()
+    await _require_none_under_way(session, appeal)
+    recorder = AppealRecorder()
     if text is not None and text != reply.text:
         await _check_correction(session, reply, text)
-        journal.note(appeal, "reply_corrected", caller.actor, reply_id=str(reply.id), former=reply.text)
+        recorder.add_timeline_entry(
+            appeal, "reply_corrected", caller.actor, reply_id=str(reply.id), former=reply.text
+        )
         reply.text = text
     reply.status, reply.failure = "queued", None
     reply.version += 1
     reply.updated_at = clock.now()
     appeal.reply_failed = None
     await session.flush()
-    journal.note(appeal, "reply_queued", caller.actor, reply_id=str(reply.id), again=True)
-    journal.tell(appeal, "reply.queued", caller.actor, reply_id=str(reply.id))
-    await journal.write(session)
+    recorder.add_timeline_entry(appeal, "reply_queued", caller.actor, reply_id=str(reply.id), again=True)
+    recorder.add_event(appeal, "reply.queued", caller.actor, reply_id=str(reply.id))
+    await recorder.write(session)
     if reply.publication_id is None:
-        await _request(session, reply)
+        await enqueue_publication_request(session, reply)
     else:
-        await jobs.jobs.enqueue(session, jobs.RETRY_PUBLICATION, {"reply_id": str(reply.id)})
+        await jobs.queue.enqueue(session, jobs.RETRY_PUBLICATION, {"reply_id": str(reply.id)})
     return reply
 
 
@@ -283,15 +289,15 @@ async def _check_correction(session: AsyncSession, reply: Reply, text: str) -> N
         .where(Publication.reply_id == reply.id, Publication.status == "published")
         .order_by(Publication.part)
     )
-    standing = bare("".join(parts))
-    if not bare(text).startswith(standing):
+    standing = without_whitespace("".join(parts))
+    if not without_whitespace(text).startswith(standing):
         detail = "A part of the answer stands in the network: the corrected text must begin with its words"
         raise Invalid.field("/text", detail)
-    if standing == bare(text):
+    if standing == without_whitespace(text):
         raise Invalid.field("/text", "All these words stand in the network already")
 
 
-def bare(text: str) -> str:
+def without_whitespace(text: str) -> str:
     """A text without white space: two that differ in nothing else are the same to who reads them."""
     # Networks and the parting of long answers change white space.
     return "".join(text.split())

@@ -7,15 +7,15 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.classification.types import Judgement
+from services.appeals.classification.types import ClassificationResult
 from services.appeals.routing import repository
-from services.appeals.routing.engine import Facts, PageOwner, Route, Router
-from services.appeals.sla.deadlines import CalendarBook, NamedCalendar
+from services.appeals.routing.engine import PageOwner, Route, Router, RoutingFacts
+from services.appeals.sla.deadlines import CalendarLookup, NamedCalendar
 from shared.tables.appeals import Appeal, RuleSet, SlaPolicy
 
 
 @dataclass(frozen=True)
-class Reference:
+class RoutingContext:
     """Topics, rules, policies, the owners of some pages, and the calendars of whoever may become an owner."""
 
     topic_ids: Mapping[str, UUID]
@@ -24,8 +24,8 @@ class Reference:
     municipalities: Mapping[str, str]
     router: Router
     policies: Sequence[SlaPolicy]
-    owners: dict[UUID, PageOwner]
-    calendars: CalendarBook
+    page_owners: dict[UUID, PageOwner]
+    calendars: CalendarLookup
 
     @staticmethod
     async def load(
@@ -34,48 +34,48 @@ class Reference:
         organisations: Collection[UUID] = (),
         *,
         rule_set: RuleSet | None = None,
-    ) -> "Reference":
+    ) -> "RoutingContext":
         """Read what these pages and organisations need, with the rules in force or those of `rule_set`."""
-        router, around = await repository.router_of(session, rule_set or await repository.active_set(session))
-        owners = await repository.page_owners(session, pages)
+        router, catalogue = await repository.load_router(session, rule_set or await repository.active_set(session))
+        page_owners = await repository.page_owners(session, pages)
         possible = {
             *organisations,
-            *repository.named_in(router.book.rules, router.book.default_organisation_id),
-            *(owner.organisation_id for owner in owners.values()),
+            *repository.organisations_in(router.index.rules, router.index.default_organisation_id),
+            *(owner.organisation_id for owner in page_owners.values()),
         }
-        return Reference(
-            topic_ids=around.codes,
-            groups=around.groups,
-            municipalities={name: oktmo for oktmo, name in around.names.municipalities.items()},
+        return RoutingContext(
+            topic_ids=catalogue.topic_ids,
+            groups=catalogue.groups,
+            municipalities={name: oktmo for oktmo, name in catalogue.names.municipalities.items()},
             router=router,
             policies=list(await session.scalars(select(SlaPolicy))),
-            owners=owners,
-            calendars=await CalendarBook.load(session, possible),
+            page_owners=page_owners,
+            calendars=await CalendarLookup.load(session, possible),
         )
 
-    def topic_id(self, judgement: Judgement) -> UUID | None:
+    def topic_id(self, result: ClassificationResult) -> UUID | None:
         """The row of the judged topic."""
-        return self.topic_ids.get(judgement.topic) if judgement.topic else None
+        return self.topic_ids.get(result.topic) if result.topic else None
 
-    def oktmo(self, judgement: Judgement) -> str | None:
+    def municipality_code(self, result: ClassificationResult) -> str | None:
         """The code of the judged municipality."""
-        return self.municipalities.get(judgement.municipality) if judgement.municipality else None
+        return self.municipalities.get(result.municipality) if result.municipality else None
 
-    def route_message(self, page_id: UUID | None, judgement: Judgement) -> Route:
+    def route_message(self, page_id: UUID | None, result: ClassificationResult) -> Route:
         """Who must answer what was judged so, written on this page."""
-        topics = ((self.topic_ids.get(code), chance) for code, chance in judgement.top)
+        topics = ((self.topic_ids.get(code), probability) for code, probability in result.topic_candidates)
         return self.route(
             page_id=page_id,
-            topic_id=self.topic_id(judgement),
-            municipality=self.oktmo(judgement),
-            settlement=judgement.settlement,
-            urgency=judgement.urgency,
-            confidence=judgement.topic_confidence,
-            candidates=[(topic_id, chance) for topic_id, chance in topics if topic_id is not None],
-            why=judgement.why,
+            topic_id=self.topic_id(result),
+            municipality=self.municipality_code(result),
+            settlement=result.settlement,
+            urgency=result.urgency,
+            confidence=result.topic_confidence,
+            candidates=[(topic_id, probability) for topic_id, probability in topics if topic_id is not None],
+            why=result.why,
         )
 
-    def route_case(self, appeal: Appeal) -> Route:
+    def route_appeal(self, appeal: Appeal) -> Route:
         """Who must answer a case by what it holds now.
 
         The topic is as sure as it was when it was read; one that a person named since is certain.
@@ -89,7 +89,9 @@ class Reference:
             settlement=appeal.settlement,
             urgency=appeal.urgency,
             confidence=None if named else read.get("confidence"),
-            candidates=() if named else [(UUID(topic_id), chance) for topic_id, chance in read.get("top3", ())],
+            candidates=()
+            if named
+            else [(UUID(topic_id), probability) for topic_id, probability in read.get("top3", ())],
             why=appeal.route.get("why"),
         )
 
@@ -106,8 +108,8 @@ class Reference:
         why: str | None = None,
     ) -> Route:
         """Who must answer. `municipality` is an OKTMO; `confidence` that of the topic, null: it is certain."""
-        facts = facts_of(
-            self.owners.get(page_id) if page_id else None,
+        facts = routing_facts(
+            self.page_owners.get(page_id) if page_id else None,
             topic_id=topic_id,
             municipality=municipality,
             settlement=settlement,
@@ -118,19 +120,21 @@ class Reference:
 
     def calendar(self, organisation_id: UUID | None) -> NamedCalendar:
         """Working time of an owner."""
-        return self.calendars.of(organisation_id)
+        return self.calendars.for_organisation(organisation_id)
 
 
-def facts_of(
-    owner: PageOwner | None,
+def routing_facts(
+    page_owner: PageOwner | None,
     *,
     topic_id: UUID | None,
     municipality: str | None,
     settlement: str | None,
     urgency: str,
     confidence: float | None,
-) -> Facts:
+) -> RoutingFacts:
     """What rules look at: where the message names no place, that is the one that its page tells, if any."""
     if municipality is None:
-        municipality, settlement = (owner.municipality if owner else None), None
-    return Facts(topic_id, municipality, settlement, urgency, owner, 1.0 if confidence is None else confidence)
+        municipality, settlement = (page_owner.municipality if page_owner else None), None
+    return RoutingFacts(
+        topic_id, municipality, settlement, urgency, page_owner, 1.0 if confidence is None else confidence
+    )

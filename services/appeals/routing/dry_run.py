@@ -16,38 +16,38 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle import assignments
 from services.appeals.routing import repository
-from services.appeals.routing.context import facts_of
-from services.appeals.routing.engine import SURE, PageOwner, Router
+from services.appeals.routing.context import routing_facts
+from services.appeals.routing.engine import MIN_TOPIC_CONFIDENCE, PageOwner, Router
 from shared.tables.appeals import Appeal, AppealMessage, Hand, Reply, RuleSet, Triage
 
-TOP = 50
-EXAMPLES = 5
+MAX_MOVEMENTS = 50
+MAX_EXAMPLES = 5
 _SLICE = timedelta(days=3)
 
-Pair = tuple[UUID | None, UUID | None]
+OrganisationPair = tuple[UUID | None, UUID | None]
 
 
 @dataclass
-class Outcome:
+class DryRunOutcome:
     """How many cases were routed, where they would go from their owners, and how many nobody has decided about."""
 
-    cases: int = 0
+    appeals: int = 0
     unrouted: int = 0
-    unclear: int = 0
-    moves: Counter[Pair] = field(default_factory=Counter)
-    examples: dict[Pair, list[UUID]] = field(default_factory=dict)
+    need_unclear: int = 0
+    moves: Counter[OrganisationPair] = field(default_factory=Counter)
+    examples: dict[OrganisationPair, list[UUID]] = field(default_factory=dict)
 
     @property
     def would_move(self) -> int:
         """How many would have another owner."""
         return sum(self.moves.values())
 
-    def commonest(self) -> Sequence[tuple[Pair, int]]:
+    def most_common(self) -> Sequence[tuple[OrganisationPair, int]]:
         """The movements that most cases would make."""
-        return sorted(self.moves.items(), key=lambda found: (-found[1], str(found[0])))[:TOP]
+        return sorted(self.moves.items(), key=lambda found: (-found[1], str(found[0])))[:MAX_MOVEMENTS]
 
 
-def need_is_clear() -> ColumnElement[bool]:
+def needs_answer_decided() -> ColumnElement[bool]:
     """Whether it is decided that an answer is due: by a message of the case, or by who opened it by hand."""
     messages = exists().where(AppealMessage.appeal_id == Appeal.id)
     clear = exists().where(
@@ -58,13 +58,13 @@ def need_is_clear() -> ColumnElement[bool]:
     return case((Appeal.status == "triage", or_(clear, ~messages)), else_=True)
 
 
-def ownerless() -> ColumnElement[bool]:
+def unassigned() -> ColumnElement[bool]:
     """Cases that wait for an owner, and that no person has taken from one."""
     return and_(
         Appeal.status == "triage",
         Appeal.organisation_id.is_(None),
         Appeal.route["returned_by"].astext.is_(None),
-        ~assignments.by_people(Appeal.id),
+        ~assignments.moved_by_person(Appeal.id),
     )
 
 
@@ -72,33 +72,33 @@ def untouched() -> ColumnElement[bool]:
     """Open cases that the rules alone have given an owner, or none, and that nobody has begun to work on."""
     handed = exists().where(Hand.appeal_id == Appeal.id)
     replies = exists().where(Reply.appeal_id == Appeal.id)
-    by_rules = and_(Appeal.status == "assigned", handed, ~assignments.by_people(Appeal.id), ~replies)
-    return and_(Appeal.first_response_at.is_(None), or_(ownerless(), by_rules))
+    by_rules = and_(Appeal.status == "assigned", handed, ~assignments.moved_by_person(Appeal.id), ~replies)
+    return and_(Appeal.first_response_at.is_(None), or_(unassigned(), by_rules))
 
 
-async def run(
+async def dry_run(
     session: AsyncSession,
     rule_set: RuleSet,
     *,
     opened_from: datetime | None = None,
     opened_to: datetime | None = None,
     only_untouched: bool = False,
-) -> Outcome:
+) -> DryRunOutcome:
     """Route the cases opened in the window by the set, with the topic, place, urgency and page that they hold.
 
     Cases found to need no answer, and those merged into others, are left out.
     """
-    router, _ = await repository.router_of(session, rule_set)
-    outcome, owners = Outcome(), dict[UUID, PageOwner]()
+    router, _ = await repository.load_router(session, rule_set)
+    outcome, page_owners = DryRunOutcome(), dict[UUID, PageOwner]()
     conditions: list[ColumnElement[bool]] = [Appeal.status.not_in(("not_required", "merged"))]
     if only_untouched:
         conditions.append(untouched())
     async for start, end in _slices(session, opened_from, opened_to):
         window = [*conditions, Appeal.opened_at >= start, Appeal.opened_at < end]
-        rows = (await session.execute(_gathered(window, router.book.looks_at))).all()
-        unknown = {row.page_id for row in rows if row.page_id} - owners.keys()
-        owners |= await repository.page_owners(session, unknown)
-        _add(outcome, rows, router, owners)
+        rows = (await session.execute(_grouped_query(window, router.index.relevant_facts))).all()
+        unknown = {row.page_id for row in rows if row.page_id} - page_owners.keys()
+        page_owners |= await repository.page_owners(session, unknown)
+        _add(outcome, rows, router, page_owners)
     return outcome
 
 
@@ -118,20 +118,22 @@ async def _slices(
         end = following
 
 
-def _gathered(conditions: Sequence[ColumnElement[bool]], looks_at: Collection[str]) -> Any:
+def _grouped_query(conditions: Sequence[ColumnElement[bool]], looks_at: Collection[str]) -> Any:
     """Cases by what matters of them, and how many of each kind there are."""
     read = Appeal.route["topic"]
     # As `Reference.route_case` reads it: a topic that a person named is certain.
     read_well = case(
         (
             read["id"].astext == cast(Appeal.topic_id, Text),
-            func.coalesce(read["confidence"].as_float(), 1.0) >= SURE,
+            func.coalesce(read["confidence"].as_float(), 1.0) >= MIN_TOPIC_CONFIDENCE,
         ),
         else_=True,
     )
     sure = (read_well if "topic_id" in looks_at else true()).label("sure")
-    told = (Appeal.topic_id, Appeal.municipality, Appeal.settlement, Appeal.urgency)
-    facts = [column if column.key in looks_at else literal(None, column.type).label(column.key) for column in told]
+    columns = (Appeal.topic_id, Appeal.municipality, Appeal.settlement, Appeal.urgency)
+    facts = [
+        column if column.key in looks_at else literal(None, column.type).label(column.key) for column in columns
+    ]
     each = select(
         Appeal.id,
         Appeal.opened_at,
@@ -139,32 +141,34 @@ def _gathered(conditions: Sequence[ColumnElement[bool]], looks_at: Collection[st
         Appeal.organisation_id,
         *facts,
         sure,
-        need_is_clear().label("clear"),
+        needs_answer_decided().label("clear"),
     ).where(*conditions)
     found = each.subquery().c
     keys = [column for name, column in found.items() if name not in {"id", "opened_at"}]
     latest = func.array_agg(aggregate_order_by(found.id, found.opened_at.desc(), found.id.desc()))
-    return select(*keys, func.count().label("cases"), latest[1:EXAMPLES].label("latest")).group_by(*keys)
+    return select(*keys, func.count().label("cases"), latest[1:MAX_EXAMPLES].label("latest")).group_by(*keys)
 
 
-def _add(outcome: Outcome, rows: Sequence[Any], router: Router, owners: Mapping[UUID, PageOwner]) -> None:
+def _add(
+    outcome: DryRunOutcome, rows: Sequence[Any], router: Router, page_owners: Mapping[UUID, PageOwner]
+) -> None:
     for row in rows:
         if not row.clear:
-            outcome.unclear += row.cases
+            outcome.need_unclear += row.cases
             continue
-        facts = facts_of(
-            owners.get(row.page_id) if row.page_id else None,
+        facts = routing_facts(
+            page_owners.get(row.page_id) if row.page_id else None,
             topic_id=row.topic_id,
             municipality=row.municipality,
             settlement=row.settlement,
             urgency=row.urgency or "normal",
             confidence=1.0 if row.sure else 0.0,
         )
-        owner = router.decide(facts).organisation_id
-        outcome.cases += row.cases
-        outcome.unrouted += row.cases if owner is None else 0
-        if owner != row.organisation_id:
-            pair = row.organisation_id, owner
+        organisation_id = router.apply_rules(facts).organisation_id
+        outcome.appeals += row.cases
+        outcome.unrouted += row.cases if organisation_id is None else 0
+        if organisation_id != row.organisation_id:
+            pair = row.organisation_id, organisation_id
             outcome.moves[pair] += row.cases
             examples = outcome.examples.setdefault(pair, [])
-            examples += row.latest[: EXAMPLES - len(examples)]
+            examples += row.latest[: MAX_EXAMPLES - len(examples)]

@@ -12,18 +12,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
 
-from services.appeals.classification.locations.settlement_names import place_key
-from services.appeals.classification.types import Judgement
-from services.appeals.lifecycle.route_snapshot import Doubt, Stop, WaitingFor
+from services.appeals.classification.locations.settlement_names import settlement_key
+from services.appeals.classification.types import ClassificationResult
+from services.appeals.lifecycle.route_snapshot import TriageReason, UnclearNeedReason, UnroutedReason
 
 SendTo = Literal["organisation", "page_owner", "moderators"]
 
 # A topic that is as likely wrong as right sends nothing by itself: a wrong desk costs the citizen working hours
 # until the case comes back, a moderator's glance costs minutes. Probabilities are calibrated, so one half is that.
-SURE = 0.5
+MIN_TOPIC_CONFIDENCE = 0.5
 # How sure a route is that rests on no reading of the topic: pages have one keeper, who sometimes is the wrong one.
-_PLAIN = 0.9
-_SUGGESTED = 3
+_WITHOUT_TOPIC_CONFIDENCE = 0.9
+_MAX_SUGGESTIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class NamedOrganisation:
     """An organisation that rules may name."""
 
     name: str
@@ -60,7 +60,7 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RoutingFacts:
     """What rules look at. `municipality` is an OKTMO, of the message or else of the page's owner.
 
     `confidence` is how sure the topic is, 0–1.
@@ -70,17 +70,17 @@ class Facts:
     municipality: str | None = None
     settlement: str | None = None
     urgency: str = "normal"
-    owner: PageOwner | None = None
+    page_owner: PageOwner | None = None
     confidence: float = 1.0
 
 
-Key = tuple[UUID | None, str | None, str | None, UUID | None, str | None]
-Shape = tuple[int, int, int, int]
+RuleConditions = tuple[UUID | None, str | None, str | None, UUID | None, str | None]
+Specificity = tuple[int, int, int, int]
 
 
-def key_of(rule: Rule) -> Key:
+def conditions_of(rule: Rule) -> RuleConditions:
     """The conditions of a rule: two with the same ones are in conflict."""
-    return rule.topic_id, rule.municipality, place_key(rule.settlement), rule.page_owner_id, rule.urgency
+    return rule.topic_id, rule.municipality, settlement_key(rule.settlement), rule.page_owner_id, rule.urgency
 
 
 _Conditions = tuple[int | None, str | None, str | None, int | None, str | None]
@@ -102,7 +102,7 @@ def _conditions(
     )
 
 
-class RuleBook:
+class RuleIndex:
     """A set's rules, found by their conditions: as quick with two thousand as with two."""
 
     def __init__(
@@ -121,24 +121,24 @@ class RuleBook:
         self.default_organisation_id = default_organisation_id
         self._groups = groups
         # By shape, the most specific first, then by conditions: numbers are hashed far quicker than UUIDs.
-        found: dict[Shape, dict[_Conditions, Rule]] = {}
+        found: dict[Specificity, dict[_Conditions, Rule]] = {}
         for rule in rules:
             conditions = _conditions(
-                rule.topic_id, rule.municipality, place_key(rule.settlement), rule.page_owner_id, rule.urgency
+                rule.topic_id, rule.municipality, settlement_key(rule.settlement), rule.page_owner_id, rule.urgency
             )
-            found.setdefault(self.shape(rule), {})[conditions] = rule
+            found.setdefault(self.specificity(rule), {})[conditions] = rule
         self._found = sorted(found.items(), reverse=True)
 
-    def shape(self, rule: Rule) -> Shape:
+    def specificity(self, rule: Rule) -> Specificity:
         """How specific a rule is, comparable: topic, place, page owner, urgency."""
         topic = 0
         if rule.topic_id is not None:
             topic = 1 if self._groups.get(rule.topic_id, rule.topic_id) == rule.topic_id else 2
-        place = 2 if rule.settlement else int(rule.municipality is not None)
-        return topic, place, int(rule.page_owner_id is not None), int(rule.urgency is not None)
+        location = 2 if rule.settlement else int(rule.municipality is not None)
+        return topic, location, int(rule.page_owner_id is not None), int(rule.urgency is not None)
 
     @property
-    def looks_at(self) -> frozenset[str]:
+    def relevant_facts(self) -> frozenset[str]:
         """Which facts of a case matter to any rule of the set, besides the page."""
         named = {
             "topic_id": any(rule.topic_id is not None for rule in self.rules),
@@ -152,26 +152,26 @@ class RuleBook:
         """The group of a topic; a group's own."""
         return self._groups.get(topic_id, topic_id)
 
-    def fitting(self, facts: Facts, *, handed_by: UUID | None = None) -> Iterator[Rule]:
+    def matching_rules(self, facts: RoutingFacts, *, forwarded_by: UUID | None = None) -> Iterator[Rule]:
         """The rules that take such a case, the most specific first.
 
         With `handed_by` only those by which this organisation hands on what came to its desk.
         """
-        owner = handed_by or (facts.owner.organisation_id if facts.owner else None)
+        owner = forwarded_by or (facts.page_owner.organisation_id if facts.page_owner else None)
         group = self.group_of(facts.topic_id) if facts.topic_id else None
-        all_told = _conditions(
-            facts.topic_id, facts.municipality, place_key(facts.settlement), owner, facts.urgency
+        fact_conditions = _conditions(
+            facts.topic_id, facts.municipality, settlement_key(facts.settlement), owner, facts.urgency
         )
-        _, municipality, settlement, owner_number, urgency = all_told
-        topics = (None, group.int if group else None, all_told[0])
-        for (topic, place, by_owner, by_urgency), rules in self._found:
-            if handed_by is not None and not by_owner:
+        _, municipality, settlement, owner_number, urgency = fact_conditions
+        topics = (None, group.int if group else None, fact_conditions[0])
+        for (topic, location, by_owner, by_urgency), rules in self._found:
+            if forwarded_by is not None and not by_owner:
                 continue
             rule = rules.get(
                 (
                     topics[topic],
-                    municipality if place else None,
-                    settlement if place == 2 else None,
+                    municipality if location else None,
+                    settlement if location == 2 else None,
                     owner_number if by_owner else None,
                     urgency if by_urgency else None,
                 )
@@ -179,64 +179,81 @@ class RuleBook:
             if rule is not None:
                 yield rule
 
-    def hands_on(self, desk: UUID, facts: Facts, *, without: Collection[Rule] = ()) -> Rule | None:
+    def forwarding_rule(
+        self, organisation_id: UUID, facts: RoutingFacts, *, excluding: Collection[Rule] = ()
+    ) -> Rule | None:
         """The rule, none of `without`, by which an organisation hands such a case on; None when it keeps it."""
-        rule = next((rule for rule in self.fitting(facts, handed_by=desk) if rule not in without), None)
-        if rule is None or rule.send_to == "page_owner" or rule.organisation_id == desk:
+        rule = next(
+            (rule for rule in self.matching_rules(facts, forwarded_by=organisation_id) if rule not in excluding),
+            None,
+        )
+        if rule is None or rule.send_to == "page_owner" or rule.organisation_id == organisation_id:
             return None
         return rule
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RoutingDecision:
     """Where a case goes by the rules: to `organisation_id`, or to moderators because of `stop`.
 
     `steps` are the rules followed, in order; none when the default decided. `desk` is where it was stopped.
     """
 
     organisation_id: UUID | None
-    steps: tuple[Rule, ...] = ()
-    stop: Stop | None = None
-    desk: UUID | None = None
+    rules: tuple[Rule, ...] = ()
+    unrouted_reason: UnroutedReason | None = None
+    stopped_at: UUID | None = None
 
 
-def decide(
-    book: RuleBook, facts: Facts, bodies: Mapping[UUID, Body], *, without: Collection[Rule] = ()
-) -> Decision:
+def apply_rules(
+    index: RuleIndex,
+    facts: RoutingFacts,
+    organisations: Mapping[UUID, NamedOrganisation],
+    *,
+    excluding: Collection[Rule] = (),
+) -> RoutingDecision:
     """Apply the rules, but those in `without`; `bodies` are the organisations that the rules name."""
-    rule = next((rule for rule in book.fitting(facts) if rule not in without), None)
-    send_to, organisation_id = book.default_to, book.default_organisation_id
+    rule = next((rule for rule in index.matching_rules(facts) if rule not in excluding), None)
+    send_to, organisation_id = index.default_to, index.default_organisation_id
     steps: tuple[Rule, ...] = ()
     if rule is not None:
         steps, send_to, organisation_id = (rule,), rule.send_to, rule.organisation_id
     seen: set[UUID] = set()
     while True:
-        if steps and steps[-1].topic_id is not None and facts.confidence < SURE:
-            return Decision(None, steps, "topic_unsure")
+        if steps and steps[-1].topic_id is not None and facts.confidence < MIN_TOPIC_CONFIDENCE:
+            return RoutingDecision(None, steps, "topic_unsure")
         if send_to == "moderators":
-            return Decision(None, steps, "by_rule" if steps else "unruled")
-        page_owner = facts.owner.organisation_id if facts.owner else None
-        desk = page_owner if send_to == "page_owner" else organisation_id
-        if desk is None:
-            return Decision(None, steps, "no_page")
+            return RoutingDecision(None, steps, "by_rule" if steps else "unruled")
+        page_owner = facts.page_owner.organisation_id if facts.page_owner else None
+        receiver_id = page_owner if send_to == "page_owner" else organisation_id
+        if receiver_id is None:
+            return RoutingDecision(None, steps, "no_page")
         # The first step has looked at the page owner's own rules; what a loop would be is refused in every set.
-        stays = desk in seen or (not seen and desk == page_owner)
-        handing = None if stays else book.hands_on(desk, facts, without=without)
-        if handing is None:
-            works = _works(desk, facts.owner, bodies)
-            return Decision(desk if works else None, steps, None if works else "closed", desk)
-        seen.add(desk)
-        steps, send_to, organisation_id = (*steps, handing), handing.send_to, handing.organisation_id
+        stays = receiver_id in seen or (not seen and receiver_id == page_owner)
+        forwarding_rule = None if stays else index.forwarding_rule(receiver_id, facts, excluding=excluding)
+        if forwarding_rule is None:
+            is_open = _works(receiver_id, facts.page_owner, organisations)
+            return RoutingDecision(
+                receiver_id if is_open else None, steps, None if is_open else "closed", receiver_id
+            )
+        seen.add(receiver_id)
+        steps, send_to, organisation_id = (
+            (*steps, forwarding_rule),
+            forwarding_rule.send_to,
+            forwarding_rule.organisation_id,
+        )
 
 
-def _works(desk: UUID, owner: PageOwner | None, bodies: Mapping[UUID, Body]) -> bool:
-    if owner is not None and owner.organisation_id == desk:
-        return owner.active
-    return desk in bodies and bodies[desk].active
+def _works(
+    organisation_id: UUID, page_owner: PageOwner | None, organisations: Mapping[UUID, NamedOrganisation]
+) -> bool:
+    if page_owner is not None and page_owner.organisation_id == organisation_id:
+        return page_owner.active
+    return organisation_id in organisations and organisations[organisation_id].active
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class TaxonomyNames:
     """What topics and municipalities are called."""
 
     topics: Mapping[UUID, str] = field(default_factory=dict)
@@ -261,9 +278,9 @@ class Route:
     why: str | None = None
     suggestions: tuple[dict[str, Any], ...] = ()
     topic: dict[str, Any] | None = None
-    stop: Stop | None = None
+    unrouted_reason: UnroutedReason | None = None
 
-    def stored(self, **more: Any) -> dict[str, Any]:
+    def to_snapshot(self, **more: Any) -> dict[str, Any]:
         """As it is kept with the case."""
         return {
             "reason": self.reason,
@@ -277,19 +294,23 @@ class Route:
             **more,
         }
 
-    def waiting(self, doubt: Doubt | None = None, *, without: UUID | None = None) -> dict[str, Any]:
+    def to_triage_snapshot(
+        self, unclear_reason: UnclearNeedReason | None = None, *, excluding: UUID | None = None
+    ) -> dict[str, Any]:
         """As it is kept with a case that waits for a moderator, with the owner to confirm and why it waits.
 
         Where only the need is unclear (`doubt`) that is the routed owner; else the likeliest of the suggestions.
         `without` names who gave the case back: it is not suggested again.
         """
-        left = [found for found in self.suggestions if found["organisation_id"] != str(without)]
+        left = [found for found in self.suggestions if found["organisation_id"] != str(excluding)]
         suggested = left[0]["organisation_id"] if left else None
-        if self.organisation_id not in {None, without}:
+        if self.organisation_id not in {None, excluding}:
             suggested = str(self.organisation_id)
         # Where nothing is unclear and the rules name somebody, that one gave the case back at some time.
-        waiting_for: WaitingFor = "returned" if without else doubt or self.stop or "returned"
-        return self.stored(suggested_organisation_id=suggested, suggestions=left, waiting_for=waiting_for)
+        waiting_for: TriageReason = (
+            "returned" if excluding else unclear_reason or self.unrouted_reason or "returned"
+        )
+        return self.to_snapshot(suggested_organisation_id=suggested, suggestions=left, waiting_for=waiting_for)
 
 
 @dataclass(frozen=True)
@@ -299,52 +320,52 @@ class Router:
     `administrations`: OKTMO → the organisation that governs there.
     """
 
-    book: RuleBook
-    bodies: Mapping[UUID, Body]
-    names: Names
+    index: RuleIndex
+    organisations: Mapping[UUID, NamedOrganisation]
+    names: TaxonomyNames
     administrations: Mapping[str, UUID] = field(default_factory=dict)
 
-    def decide(self, facts: Facts) -> Decision:
+    def apply_rules(self, facts: RoutingFacts) -> RoutingDecision:
         """Where such a case goes."""
-        return decide(self.book, facts, self.bodies)
+        return apply_rules(self.index, facts, self.organisations)
 
-    def _likeliest(self, facts: Facts) -> Decision:
+    def _apply_past_moderators(self, facts: RoutingFacts) -> RoutingDecision:
         """Where such a case would go if no rule stopped it at the moderators': by the next that fits."""
         stopping: set[Rule] = set()
         while True:
-            found = decide(self.book, facts, self.bodies, without=stopping)
-            if found.stop != "by_rule":
+            found = apply_rules(self.index, facts, self.organisations, excluding=stopping)
+            if found.unrouted_reason != "by_rule":
                 return found
-            stopping.add(found.steps[-1])
+            stopping.add(found.rules[-1])
 
     def route(
-        self, facts: Facts, *, candidates: Sequence[tuple[UUID, float]] = (), why: str | None = None
+        self, facts: RoutingFacts, *, candidates: Sequence[tuple[UUID, float]] = (), why: str | None = None
     ) -> Route:
         """The same with its reasons; `candidates` are the likeliest topics with their probabilities."""
-        found = self.decide(facts)
-        last = found.steps[-1] if found.steps else None
+        found = self.apply_rules(facts)
+        last = found.rules[-1] if found.rules else None
         return Route(
             organisation_id=found.organisation_id,
             reason=self._reason(found, facts),
             rule_id=last.id if last else None,
             confidence=_confidence(found, facts),
-            rule_set=self.book.number,
-            rule="; ".join(self.in_words(rule) for rule in found.steps) or None,
+            rule_set=self.index.number,
+            rule="; ".join(self.describe_rule(rule) for rule in found.rules) or None,
             why=why,
             suggestions=tuple(self._suggestions(facts, candidates)),
-            topic=_kept(facts, candidates),
-            stop=found.stop,
+            topic=_topic_snapshot(facts, candidates),
+            unrouted_reason=found.unrouted_reason,
         )
 
-    def in_words(self, rule: Rule) -> str:
+    def describe_rule(self, rule: Rule) -> str:
         """A rule as a person reads it."""
         parts = []
         if rule.topic_id is not None:
-            kind = "группа тем" if self.book.group_of(rule.topic_id) == rule.topic_id else "тема"
+            kind = "группа тем" if self.index.group_of(rule.topic_id) == rule.topic_id else "тема"
             parts.append(f"{kind} «{self.names.topics.get(rule.topic_id, rule.topic_id)}»")
         if rule.municipality is not None:
-            place = self.names.municipalities.get(rule.municipality, rule.municipality)
-            parts.append(f"{place}, {rule.settlement}" if rule.settlement else place)
+            location = self.names.municipalities.get(rule.municipality, rule.municipality)
+            parts.append(f"{location}, {rule.settlement}" if rule.settlement else location)
         if rule.page_owner_id is not None:
             parts.append(f"у организации «{self._name(rule.page_owner_id)}»")
         if rule.urgency is not None:
@@ -359,80 +380,84 @@ class Router:
     def _name(self, organisation_id: UUID | None, owner: PageOwner | None = None) -> str:
         if owner is not None and owner.organisation_id == organisation_id:
             return owner.organisation
-        body = self.bodies.get(organisation_id) if organisation_id else None
+        body = self.organisations.get(organisation_id) if organisation_id else None
         return body.name if body else str(organisation_id)
 
-    def _reason(self, found: Decision, facts: Facts) -> str:
-        if found.stop is not None:
+    def _reason(self, found: RoutingDecision, facts: RoutingFacts) -> str:
+        if found.unrouted_reason is not None:
             return f"{self._obstacle(found, facts)}; решает модератор"
-        if found.steps:
-            return _by(found.steps)
-        if facts.owner is not None and found.organisation_id == facts.owner.organisation_id:
-            return f"Владелец страницы: {facts.owner.organisation}"
+        if found.rules:
+            return _by(found.rules)
+        if facts.page_owner is not None and found.organisation_id == facts.page_owner.organisation_id:
+            return f"Владелец страницы: {facts.page_owner.organisation}"
         return f"По умолчанию: {self._name(found.organisation_id)}"
 
-    def _obstacle(self, found: Decision, facts: Facts) -> str:
-        match found.stop:
+    def _obstacle(self, found: RoutingDecision, facts: RoutingFacts) -> str:
+        match found.unrouted_reason:
             case "topic_unsure":
                 return f"Тема определена неуверенно ({facts.confidence:.0%})"
             case "closed":
-                return f"Организация закрыта: {self._name(found.desk, facts.owner)}"
+                return f"Организация закрыта: {self._name(found.stopped_at, facts.page_owner)}"
             case "no_page":
                 return "Страница неизвестна"
             case "unruled":
                 return "Ни одно правило не подошло"
             case _:
-                return _by(found.steps)
+                return _by(found.rules)
 
-    def _suggestions(self, facts: Facts, candidates: Sequence[tuple[UUID, float]]) -> list[dict[str, Any]]:
+    def _suggestions(self, facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]]) -> list[dict[str, Any]]:
         """Owners by the rules for each likely topic, or for a case without one; what probability is left goes to
         whoever keeps the page or governs the place.
         """
-        chances: dict[UUID, float] = {}
+        probabilities: dict[UUID, float] = {}
         reasons: dict[UUID, str] = {}
 
-        def add(organisation_id: UUID | None, chance: float, why: str) -> None:
-            if organisation_id is not None and _works(organisation_id, facts.owner, self.bodies):
-                chances[organisation_id] = chances.get(organisation_id, 0.0) + chance
+        def add(organisation_id: UUID | None, probability: float, why: str) -> None:
+            if organisation_id is not None and _works(organisation_id, facts.page_owner, self.organisations):
+                probabilities[organisation_id] = probabilities.get(organisation_id, 0.0) + probability
                 reasons.setdefault(organisation_id, why)
 
-        likely = self._likely(facts, candidates)
-        for topic_id, chance in likely:
-            found = self._likeliest(replace(facts, topic_id=topic_id, confidence=1.0))
-            why = "; ".join(self.in_words(rule) for rule in found.steps) or self._reason(found, facts)
-            add(found.organisation_id, chance, why)
-        left = max(0.0, 1.0 - sum(chance for _, chance in likely))
+        likely_topics = self._likely_topics(facts, candidates)
+        for topic_id, probability in likely_topics:
+            found = self._apply_past_moderators(replace(facts, topic_id=topic_id, confidence=1.0))
+            why = "; ".join(self.describe_rule(rule) for rule in found.rules) or self._reason(found, facts)
+            add(found.organisation_id, probability, why)
+        left = max(0.0, 1.0 - sum(probability for _, probability in likely_topics))
         others = []
-        if facts.owner is not None:
-            others.append((facts.owner.organisation_id, f"Владелец страницы: {facts.owner.organisation}"))
+        if facts.page_owner is not None:
+            others.append(
+                (facts.page_owner.organisation_id, f"Владелец страницы: {facts.page_owner.organisation}")
+            )
         if facts.municipality is not None and (body := self.administrations.get(facts.municipality)):
-            others.append((body, f"Администрация места: {self._name(body, facts.owner)}"))
+            others.append((body, f"Администрация места: {self._name(body, facts.page_owner)}"))
         for organisation_id, why in others:
             add(organisation_id, left / len(others), why)
-        ranked = sorted(chances, key=lambda found: (-chances[found], str(found)))
+        ranked = sorted(probabilities, key=lambda found: (-probabilities[found], str(found)))
         return [
             {
                 "organisation_id": str(organisation_id),
                 "confidence": share,
                 "why": reasons[organisation_id],
             }
-            for organisation_id in ranked[:_SUGGESTED]
-            if (share := round(min(chances[organisation_id], 1.0), 4))
+            for organisation_id in ranked[:_MAX_SUGGESTIONS]
+            if (share := round(min(probabilities[organisation_id], 1.0), 4))
         ]
 
-    def _likely(self, facts: Facts, candidates: Sequence[tuple[UUID, float]]) -> list[tuple[UUID | None, float]]:
+    def _likely_topics(
+        self, facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]]
+    ) -> list[tuple[UUID | None, float]]:
         """Topics with their probabilities, which are no more than one together."""
         read = facts.topic_id
-        likely: list[tuple[UUID | None, float]] = list(candidates[:_SUGGESTED])
-        if read is None and not likely and self.decide(facts).stop == "by_rule":
-            return [(None, _PLAIN)]
-        if read is None or read in dict(likely):
-            return likely
+        likely_topics: list[tuple[UUID | None, float]] = list(candidates[:_MAX_SUGGESTIONS])
+        if read is None and not likely_topics and self.apply_rules(facts).unrouted_reason == "by_rule":
+            return [(None, _WITHOUT_TOPIC_CONFIDENCE)]
+        if read is None or read in dict(likely_topics):
+            return likely_topics
         # Candidates are groups: what the topic takes is a part of its group's.
         found: list[tuple[UUID | None, float]] = [(read, facts.confidence)]
-        group, left = self.book.group_of(read), 1.0 - facts.confidence
-        for topic_id, chance in likely:
-            rest = max(0.0, chance - facts.confidence) if topic_id == group else chance
+        group, left = self.index.group_of(read), 1.0 - facts.confidence
+        for topic_id, probability in likely_topics:
+            rest = max(0.0, probability - facts.confidence) if topic_id == group else probability
             found.append((topic_id, min(rest, left)))
             left -= found[-1][1]
         return found
@@ -447,27 +472,27 @@ def _by(steps: Sequence[Rule]) -> str:
     return f"Правило маршрутизации по {', '.join(named)}"
 
 
-def _confidence(found: Decision, facts: Facts) -> float:
-    if found.stop in {"closed", "no_page"}:
+def _confidence(found: RoutingDecision, facts: RoutingFacts) -> float:
+    if found.unrouted_reason in {"closed", "no_page"}:
         return 0.0
-    by_topic = any(rule.topic_id is not None for rule in found.steps)
-    return facts.confidence if by_topic else _PLAIN
+    by_topic = any(rule.topic_id is not None for rule in found.rules)
+    return facts.confidence if by_topic else _WITHOUT_TOPIC_CONFIDENCE
 
 
-def _kept(facts: Facts, candidates: Sequence[tuple[UUID, float]]) -> dict[str, Any] | None:
+def _topic_snapshot(facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]]) -> dict[str, Any] | None:
     if facts.topic_id is None and not candidates:
         return None
     return {
         "id": str(facts.topic_id) if facts.topic_id else None,
         "confidence": facts.confidence,
-        "top3": [[str(topic_id), chance] for topic_id, chance in candidates],
+        "top3": [[str(topic_id), probability] for topic_id, probability in candidates],
     }
 
 
-def doubt(judgement: Judgement) -> Doubt | None:
+def unclear_need_reason(result: ClassificationResult) -> UnclearNeedReason | None:
     """Why a person must say whether an answer is due; None where the judgement says so itself."""
-    if judgement.needs_answer != "unsure":
+    if result.needs_answer != "unsure":
         return None
-    if judgement.language == "bxr":
+    if result.language == "bxr":
         return "buryat"
-    return "other_region" if judgement.other_region else "need_unclear"
+    return "other_region" if result.other_region else "need_unclear"

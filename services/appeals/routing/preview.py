@@ -5,22 +5,22 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.classification.classifier_pool import judging
+from services.appeals.classification.classifier_pool import classifier_pool
 from services.appeals.classification.topics import require_topic
-from services.appeals.classification.types import Context, Judgement, Kind
-from services.appeals.routing.context import Reference, facts_of
-from services.appeals.routing.engine import Facts, Route, Rule
+from services.appeals.classification.types import ClassificationResult, MessageContext, MessageKind
+from services.appeals.routing.context import RoutingContext, routing_facts
+from services.appeals.routing.engine import Route, RoutingFacts, Rule
 from shared.http.problems import Invalid
 from shared.tables.appeals import RuleSet
 from shared.tables.registry import Municipality, Page
 
 
 @dataclass(frozen=True)
-class Trial:
+class PreviewInput:
     """A message as it might come: its words, the post above, and what is to stand over what they tell."""
 
     text: str | None = None
-    kind: Kind = "comment"
+    kind: MessageKind = "comment"
     post_context: str | None = None
     topic_id: UUID | None = None
     municipality: str | None = None
@@ -30,68 +30,72 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Result:
+class PreviewResult:
     """Where it would go and why, what the rules looked at, and the rules that fit, the most specific first."""
 
     route: Route
-    facts: Facts
-    fitting: list[Rule]
-    judgement: Judgement | None
-    reference: Reference
-    topic_was_read: bool
+    facts: RoutingFacts
+    matching_rules: list[Rule]
+    classification: ClassificationResult | None
+    reference: RoutingContext
+    topic_was_classified: bool
 
 
-async def trial(session: AsyncSession, rule_set: RuleSet, wanted: Trial) -> Result:
+async def preview_route(session: AsyncSession, rule_set: RuleSet, preview: PreviewInput) -> PreviewResult:
     """Understand the words as those of a message are understood, and route by the set.
 
     Raises `Invalid` naming what is not known.
     """
-    await _check(session, wanted)
-    reference = await Reference.load(session, {wanted.page_id} if wanted.page_id else (), rule_set=rule_set)
-    owner = reference.owners.get(wanted.page_id) if wanted.page_id else None
+    await _check(session, preview)
+    routing_context = await RoutingContext.load(
+        session, {preview.page_id} if preview.page_id else (), rule_set=rule_set
+    )
+    page_owner = routing_context.page_owners.get(preview.page_id) if preview.page_id else None
     read = None
-    if wanted.text is not None:
-        places = reference.router.names.municipalities
-        around = Context(
-            kind=wanted.kind,
-            post_text=wanted.post_context,
-            page_owner=owner.organisation if owner else None,
-            page_municipality=places.get(owner.municipality or "") if owner else None,
+    if preview.text is not None:
+        municipality_names = routing_context.router.names.municipalities
+        context = MessageContext(
+            kind=preview.kind,
+            post_text=preview.post_context,
+            page_owner=page_owner.organisation if page_owner else None,
+            page_municipality=municipality_names.get(page_owner.municipality or "") if page_owner else None,
         )
-        read = (await judging().judge_now((wanted.text, around))).judgement
-    facts = _facts(wanted, read, reference)
-    likely = read.top if read is not None and wanted.topic_id is None else ()
-    known = ((reference.topic_ids.get(code), chance) for code, chance in likely)
-    route = reference.router.route(
+        read = (await classifier_pool().classify_one((preview.text, context))).result
+    facts = _facts(preview, read, routing_context)
+    candidates = read.topic_candidates if read is not None and preview.topic_id is None else ()
+    known = ((routing_context.topic_ids.get(code), probability) for code, probability in candidates)
+    route = routing_context.router.route(
         facts,
-        candidates=[(topic_id, chance) for topic_id, chance in known if topic_id is not None],
+        candidates=[(topic_id, probability) for topic_id, probability in known if topic_id is not None],
         why=read.why if read else None,
     )
-    fitting = list(reference.router.book.fitting(facts))
-    was_read = facts.topic_id is not None and wanted.topic_id is None
-    return Result(route, facts, fitting, read, reference, was_read)
+    fitting = list(routing_context.router.index.matching_rules(facts))
+    was_read = facts.topic_id is not None and preview.topic_id is None
+    return PreviewResult(route, facts, fitting, read, routing_context, was_read)
 
 
-async def _check(session: AsyncSession, wanted: Trial) -> None:
-    if wanted.post_context is not None and wanted.text is None:
+async def _check(session: AsyncSession, preview: PreviewInput) -> None:
+    if preview.post_context is not None and preview.text is None:
         raise Invalid.field("/text", "Give the words that stand under the post")
-    await require_topic(session, wanted.topic_id)
-    if wanted.municipality is not None and await session.get(Municipality, wanted.municipality) is None:
+    await require_topic(session, preview.topic_id)
+    if preview.municipality is not None and await session.get(Municipality, preview.municipality) is None:
         raise Invalid.field("/municipality", "No such municipality")
-    if wanted.settlement is not None and wanted.municipality is None:
+    if preview.settlement is not None and preview.municipality is None:
         raise Invalid.field("/municipality", "Name the municipality of the settlement too")
-    if wanted.page_id is not None and await session.get(Page, wanted.page_id) is None:
+    if preview.page_id is not None and await session.get(Page, preview.page_id) is None:
         raise Invalid.field("/page_id", "No such page")
 
 
-def _facts(wanted: Trial, read: Judgement | None, reference: Reference) -> Facts:
-    named = wanted.topic_id is not None or read is None
-    placed = wanted.municipality is not None or read is None
-    return facts_of(
-        reference.owners.get(wanted.page_id) if wanted.page_id else None,
-        topic_id=wanted.topic_id or (reference.topic_id(read) if read else None),
-        municipality=wanted.municipality or (reference.oktmo(read) if read else None),
-        settlement=wanted.settlement if placed else (read.settlement if read else None),
-        urgency=wanted.urgency or (read.urgency if read else "normal"),
+def _facts(
+    preview: PreviewInput, read: ClassificationResult | None, routing_context: RoutingContext
+) -> RoutingFacts:
+    named = preview.topic_id is not None or read is None
+    location_given = preview.municipality is not None or read is None
+    return routing_facts(
+        routing_context.page_owners.get(preview.page_id) if preview.page_id else None,
+        topic_id=preview.topic_id or (routing_context.topic_id(read) if read else None),
+        municipality=preview.municipality or (routing_context.municipality_code(read) if read else None),
+        settlement=preview.settlement if location_given else (read.settlement if read else None),
+        urgency=preview.urgency or (read.urgency if read else "normal"),
         confidence=None if named else (read.topic_confidence if read else None),
     )

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import Text, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.classification.locations.page_locations import place_of_page
-from services.appeals.classification.locations.settlement_names import place_key, settlements
-from services.appeals.routing.engine import Body, Names, PageOwner, Router, Rule, RuleBook
+from services.appeals.classification.locations.page_locations import page_location
+from services.appeals.classification.locations.settlement_names import settlement_key, settlement_names
+from services.appeals.routing.engine import NamedOrganisation, PageOwner, Router, Rule, RuleIndex, TaxonomyNames
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.organisation_status import works
@@ -21,33 +21,33 @@ _LOCK = 0x72756C65  # "rule"
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RuleCatalogue:
     """What rules may name: topics, municipalities, organisations, who governs where.
 
     `codes` are those of topics in use; `groups`: topic or group, also of a former classifier → its group.
     `settlements`: by the name of their municipality, each by `place_key`.
     """
 
-    codes: Mapping[str, UUID]
+    topic_ids: Mapping[str, UUID]
     groups: Mapping[UUID, UUID]
-    names: Names
-    bodies: Mapping[UUID, Body]
+    names: TaxonomyNames
+    organisations: Mapping[UUID, NamedOrganisation]
     administrations: Mapping[str, UUID]
-    settlements: Mapping[str, Mapping[str, str]] = field(default_factory=settlements)
+    settlements: Mapping[str, Mapping[str, str]] = field(default_factory=settlement_names)
 
-    def spelling(self, municipality: str | None, settlement: str | None) -> str | None:
+    def canonical_settlement(self, municipality: str | None, settlement: str | None) -> str | None:
         """The settlement as it is spelt; None where the municipality, an OKTMO, is known to have no such one."""
         here = self.settlements.get(self.names.municipalities.get(municipality or "", ""), {})
-        return here.get(place_key(settlement) or "")
+        return here.get(settlement_key(settlement) or "")
 
     @staticmethod
-    async def load(session: AsyncSession, organisations: Collection[UUID]) -> "Surroundings":
+    async def load(session: AsyncSession, organisations: Collection[UUID]) -> "RuleCatalogue":
         """Read all topics and municipalities, these organisations, and the administrations."""
         today = clock.today()
         topics = (
             await session.execute(select(Topic.id, Topic.code, Topic.group_id, Topic.name, Topic.active))
         ).all()
-        places = (await session.execute(select(Municipality.oktmo, Municipality.name))).all()
+        municipalities = (await session.execute(select(Municipality.oktmo, Municipality.name))).all()
         governing = (
             await session.execute(
                 select(Organisation.municipality, Organisation.id, Organisation.name)
@@ -69,24 +69,24 @@ class Surroundings:
                 Organisation.id.in_(organisations)
             )
         )
-        bodies = {row.id: Body(row.name, active=True) for row in governing}
-        bodies |= {row.id: Body(row.name, row.works) for row in named}
-        return Surroundings(
-            codes={topic.code: topic.id for topic in topics if topic.active},
+        bodies = {row.id: NamedOrganisation(row.name, active=True) for row in governing}
+        bodies |= {row.id: NamedOrganisation(row.name, row.works) for row in named}
+        return RuleCatalogue(
+            topic_ids={topic.code: topic.id for topic in topics if topic.active},
             groups={topic.id: topic.group_id or topic.id for topic in topics},
-            names=Names({topic.id: topic.name for topic in topics}, dict(places)),
-            bodies=bodies,
+            names=TaxonomyNames({topic.id: topic.name for topic in topics}, dict(municipalities)),
+            organisations=bodies,
             administrations={row.municipality: row.id for row in governing},
         )
 
 
-def named_in(rules: Sequence[Rule], default_organisation_id: UUID | None) -> set[UUID]:
+def organisations_in(rules: Sequence[Rule], default_organisation_id: UUID | None) -> set[UUID]:
     """The organisations that rules name."""
     found = {rule.organisation_id for rule in rules} | {rule.page_owner_id for rule in rules}
     return {organisation for organisation in (*found, default_organisation_id) if organisation is not None}
 
 
-async def rules_of(session: AsyncSession, rule_set_id: UUID) -> list[Rule]:
+async def load_rules(session: AsyncSession, rule_set_id: UUID) -> list[Rule]:
     """The rules of a set in the order they were given."""
     rows = await session.execute(
         select(
@@ -99,12 +99,12 @@ async def rules_of(session: AsyncSession, rule_set_id: UUID) -> list[Rule]:
     return [Rule(*row) for row in rows]
 
 
-async def hold(session: WriteSession) -> None:
+async def lock_activation(session: WriteSession) -> None:
     """Until the transaction ends nobody else brings a set into force, and no batch is routed by the former one."""
     await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
-async def keep_in_force(session: WriteSession) -> None:
+async def lock_active_set_shared(session: WriteSession) -> None:
     """Until the transaction ends no other set comes into force: what is routed by this one is there by then.
 
     To be called before any case is locked. Many may do so at once.
@@ -117,37 +117,37 @@ async def active_set(session: AsyncSession) -> RuleSet:
     return (await session.scalars(select(RuleSet).where(RuleSet.status == "active"))).one()
 
 
-async def router_of(session: AsyncSession, rule_set: RuleSet) -> tuple[Router, Surroundings]:
+async def load_router(session: AsyncSession, rule_set: RuleSet) -> tuple[Router, RuleCatalogue]:
     """A set ready to route by, and what was read for it."""
-    rules = await rules_of(session, rule_set.id)
-    around = await Surroundings.load(session, named_in(rules, rule_set.default_organisation_id))
-    made = router(
+    rules = await load_rules(session, rule_set.id)
+    catalogue = await RuleCatalogue.load(session, organisations_in(rules, rule_set.default_organisation_id))
+    made = make_router(
         rules,
-        around,
+        catalogue,
         default_to=rule_set.default_to,
         default_organisation_id=rule_set.default_organisation_id,
         number=rule_set.number,
     )
-    return made, around
+    return made, catalogue
 
 
-def router(
+def make_router(
     rules: Sequence[Rule],
-    around: Surroundings,
+    catalogue: RuleCatalogue,
     *,
     default_to: str,
     default_organisation_id: UUID | None,
     number: int | None = None,
 ) -> Router:
     """Rules, stored or not, ready to route by."""
-    book = RuleBook(
+    index = RuleIndex(
         rules,
-        groups=around.groups,
+        groups=catalogue.groups,
         default_to=default_to,
         default_organisation_id=default_organisation_id,
         number=number,
     )
-    return Router(book, around.bodies, around.names, around.administrations)
+    return Router(index, catalogue.organisations, catalogue.names, catalogue.administrations)
 
 
 async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageOwner]:
@@ -167,11 +167,13 @@ async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UU
     rows = (await session.execute(query)).all()
     if not rows:
         return {}
-    places = (await session.execute(select(Municipality.name, Municipality.oktmo))).all()
-    codes = {row.name: row.oktmo for row in places}
+    municipalities = (await session.execute(select(Municipality.name, Municipality.oktmo))).all()
+    codes = {row.name: row.oktmo for row in municipalities}
     # In a thread: names are read like any words, and the first of them wakes the gazetteer.
-    told = await asyncio.to_thread(lambda: [place_of_page(row.name, row.seat).municipality for row in rows])
+    page_municipalities = await asyncio.to_thread(
+        lambda: [page_location(row.name, row.seat).municipality for row in rows]
+    )
     return {
-        row.id: PageOwner(row.id, row.organisation_id, row.name, codes.get(place or ""), row.works)
-        for row, place in zip(rows, told, strict=True)
+        row.id: PageOwner(row.id, row.organisation_id, row.name, codes.get(municipality or ""), row.works)
+        for row, municipality in zip(rows, page_municipalities, strict=True)
     }

@@ -14,29 +14,29 @@ from sqlalchemy import ColumnElement, and_, literal_column, select, tuple_
 
 from services.appeals import jobs
 from services.appeals.lifecycle import transitions
-from services.appeals.lifecycle.actors import SYSTEM
-from services.appeals.lifecycle.route_snapshot import Doubt
-from services.appeals.lifecycle.timeline import Journal
+from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.lifecycle.route_snapshot import UnclearNeedReason
+from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.routing import dry_run, repository
-from services.appeals.routing.context import Reference
+from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
 from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.tables.appeals import Appeal
 from shared.tables.common import Event
 
-BATCH = 200
+REROUTE_BATCH = 200
 # What an organisation or a page must change to matter to routing.
-REGISTRY_TYPES = ("organisation.changed", "page.registered", "page.changed")
-_TELLING = frozenset({"active", "valid_to", "municipality", "organisation_id"})
+REGISTRY_EVENT_TYPES = ("organisation.changed", "page.registered", "page.changed")
+_RELEVANT_FIELDS = frozenset({"active", "valid_to", "municipality", "organisation_id"})
 
-Position = tuple[datetime, UUID]
+AppealPosition = tuple[datetime, UUID]
 
 
-async def follow_registry(session: WriteSession, events: Sequence[Event]) -> None:
+async def handle_registry_events(session: WriteSession, events: Sequence[Event]) -> None:
     """Have ownerless cases tried again if any of these changes may have given them an owner."""
-    if any(event.type == "page.registered" or _TELLING.intersection(_changed(event)) for event in events):
-        await jobs.jobs.enqueue(session, jobs.REROUTE, {"untouched": False})
+    if any(event.type == "page.registered" or _RELEVANT_FIELDS.intersection(_changed(event)) for event in events):
+        await jobs.queue.enqueue(session, jobs.REROUTE_APPEALS, {"untouched": False})
 
 
 def _changed(event: Event) -> Sequence[str]:
@@ -44,7 +44,7 @@ def _changed(event: Event) -> Sequence[str]:
     return found if isinstance(found, list) else ()
 
 
-async def apply(database: Database, *, untouched: bool, rule_set_id: UUID | None = None) -> int:
+async def reroute_appeals(database: Database, *, include_untouched: bool, rule_set_id: UUID | None = None) -> int:
     """Route by the set in force what has no owner, and with `untouched` all that nobody has moved or begun.
 
     Returns how many cases got another owner.
@@ -57,28 +57,33 @@ async def apply(database: Database, *, untouched: bool, rule_set_id: UUID | None
             active = await repository.active_set(session)
             if rule_set_id is not None and active.id != rule_set_id:
                 return moved
-            changed, position = await _apply_batch(session, position, untouched=untouched)
+            changed, position = await _apply_batch(session, position, untouched=include_untouched)
             moved += changed
         if position is None:
             return moved
 
 
 async def _apply_batch(
-    session: WriteSession, after: Position | None, *, untouched: bool
-) -> tuple[int, Position | None]:
-    wanted = dry_run.untouched() if untouched else dry_run.ownerless()
+    session: WriteSession, after: AppealPosition | None, *, untouched: bool
+) -> tuple[int, AppealPosition | None]:
+    wanted = dry_run.untouched() if untouched else dry_run.unassigned()
     # Walked by an index alone; what of it is wanted is looked at in the rows that the batch locks.
     walked: ColumnElement[bool] = Appeal.status.in_(("triage", "assigned"))
     if not untouched:
         walked = and_(Appeal.organisation_id.is_(None), Appeal.status == literal_column("'triage'"))
-    query = select(Appeal.opened_at, Appeal.id).where(walked).order_by(Appeal.opened_at, Appeal.id).limit(BATCH)
+    query = (
+        select(Appeal.opened_at, Appeal.id)
+        .where(walked)
+        .order_by(Appeal.opened_at, Appeal.id)
+        .limit(REROUTE_BATCH)
+    )
     if after is not None:
         query = query.where(tuple_(Appeal.opened_at, Appeal.id) > tuple_(*after))
     found = (await session.execute(query)).all()
     if not found:
         return 0, None
     moved = await _route(session, [row.id for row in found], wanted)
-    return moved, (found[-1].opened_at, found[-1].id) if len(found) == BATCH else None
+    return moved, (found[-1].opened_at, found[-1].id) if len(found) == REROUTE_BATCH else None
 
 
 async def _route(session: WriteSession, ids: Sequence[UUID], wanted: ColumnElement[bool]) -> int:
@@ -89,49 +94,57 @@ async def _route(session: WriteSession, ids: Sequence[UUID], wanted: ColumnEleme
     # Looked at again: a statement that waited for a lock sees the hands and replies there were when it began.
     rows = (
         await session.execute(
-            select(Appeal, dry_run.need_is_clear()).where(Appeal.id.in_(locked.all()), wanted).order_by(Appeal.id)
+            select(Appeal, dry_run.needs_answer_decided())
+            .where(Appeal.id.in_(locked.all()), wanted)
+            .order_by(Appeal.id)
         )
     ).all()
-    reference = await Reference.load(
+    routing_context = await RoutingContext.load(
         session,
         {appeal.page_id for appeal, _ in rows if appeal.page_id},
         {appeal.organisation_id for appeal, _ in rows if appeal.organisation_id},
     )
-    journal = Journal()
-    moved = sum(_reroute(appeal, reference, journal, clear=clear) for appeal, clear in rows)
-    await journal.write(session)
+    recorder = AppealRecorder()
+    moved = sum(_reroute(appeal, routing_context, recorder, clear=clear) for appeal, clear in rows)
+    await recorder.write(session)
     return moved
 
 
-def _reroute(appeal: Appeal, reference: Reference, journal: Journal, *, clear: bool) -> bool:
+def _reroute(appeal: Appeal, routing_context: RoutingContext, recorder: AppealRecorder, *, clear: bool) -> bool:
     """Give the case the owner that the rules name now; says whether that is another one."""
-    route = reference.route_case(appeal)
+    route = routing_context.route_appeal(appeal)
     if not clear or (route.organisation_id is None and appeal.organisation_id is None):
-        waiting = {**appeal.route, **route.waiting(None if clear else _doubt(appeal))}
+        waiting = {**appeal.route, **route.to_triage_snapshot(None if clear else _unclear_need_reason(appeal))}
         if waiting != appeal.route:
             appeal.route = waiting
         return False
     if route.organisation_id == appeal.organisation_id:
         return False
-    _note(appeal, route, journal)
+    _note(appeal, route, recorder)
     if route.organisation_id is not None:
-        transitions.accept(
-            appeal, route.organisation_id, reference, journal, SYSTEM, route=route.stored(), handing="rerouted"
+        transitions.assign(
+            appeal,
+            route.organisation_id,
+            routing_context,
+            recorder,
+            SYSTEM_ACTOR,
+            route=route.to_snapshot(),
+            assignment_kind="rerouted",
         )
     else:
-        transitions.withdraw(appeal, journal, SYSTEM, route=route.waiting())
+        transitions.unassign(appeal, recorder, SYSTEM_ACTOR, route=route.to_triage_snapshot())
     appeal.updated_at = clock.now()
     return True
 
 
-def _doubt(appeal: Appeal) -> Doubt:
+def _unclear_need_reason(appeal: Appeal) -> UnclearNeedReason:
     """Why it is not clear that the case needs an answer."""
     kept: Any = appeal.route.get("waiting_for")
-    return kept if kept in get_args(Doubt) else "need_unclear"
+    return kept if kept in get_args(UnclearNeedReason) else "need_unclear"
 
 
-def _note(appeal: Appeal, route: Route, journal: Journal) -> None:
-    journal.note(
+def _note(appeal: Appeal, route: Route, recorder: AppealRecorder) -> None:
+    recorder.add_timeline_entry(
         appeal,
         "rerouted",
         from_organisation_id=str(appeal.organisation_id) if appeal.organisation_id else None,

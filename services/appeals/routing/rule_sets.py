@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
 from services.appeals.routing import repository
-from services.appeals.routing.engine import Rule, key_of
-from services.appeals.routing.repository import Surroundings, named_in
-from services.appeals.routing.validation import MAX_RULES, Draft, faults, loops
+from services.appeals.routing.engine import Rule, conditions_of
+from services.appeals.routing.repository import RuleCatalogue, organisations_in
+from services.appeals.routing.validation import MAX_RULES, RuleSetDraft, find_forwarding_loops, validate_rule_set
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
@@ -25,9 +25,9 @@ from shared.ids import new_id
 from shared.tables.appeals import RoutingRule, RuleSet
 
 # Batches of messages are waited for; requests that began to route by the former set are done by then.
-_SETTLED = timedelta(seconds=2)
+_REROUTE_DELAY = timedelta(seconds=2)
 
-Counted = Row[RuleSet, int]
+RuleSetRow = Row[RuleSet, int]
 
 
 def _counted_rules() -> ScalarSelect[int]:
@@ -40,7 +40,9 @@ def _counted_rules() -> ScalarSelect[int]:
     )
 
 
-async def find(session: AsyncSession, paging: Paging, *, status: str | None = None) -> Sequence[Counted]:
+async def list_rule_sets(
+    session: AsyncSession, paging: Paging, *, status: str | None = None
+) -> Sequence[RuleSetRow]:
     """Sets with how many rules they have, newest first; one more than the page takes."""
     query = select(RuleSet, _counted_rules()).order_by(RuleSet.number.desc()).limit(paging.limit + 1)
     if status is not None:
@@ -49,7 +51,7 @@ async def find(session: AsyncSession, paging: Paging, *, status: str | None = No
     return (await session.execute(query if after is None else query.where(after))).all()
 
 
-async def one(session: AsyncSession, rule_set_id: UUID) -> RuleSet:
+async def get_rule_set(session: AsyncSession, rule_set_id: UUID) -> RuleSet:
     """The set. Raises `NotFound`."""
     found = await session.get(RuleSet, rule_set_id)
     if found is None:
@@ -68,12 +70,12 @@ async def stored_rules(session: AsyncSession, rule_set_id: UUID) -> Sequence[Rou
     ).all()
 
 
-async def make(session: WriteSession, draft: Draft, note: str | None, actor: str) -> RuleSet:
+async def create_draft(session: WriteSession, draft: RuleSetDraft, note: str | None, actor: str) -> RuleSet:
     """A new draft. Raises `Invalid` naming every fault by its place in the set."""
-    around = await Surroundings.load(session, named_in(draft.rules, draft.default_organisation_id))
-    if found := faults(draft, around):
-        raise Invalid(_told(found), errors=found)
-    return await _store(session, draft.spelt(around), note, actor)
+    catalogue = await RuleCatalogue.load(session, organisations_in(draft.rules, draft.default_organisation_id))
+    if found := validate_rule_set(draft, catalogue):
+        raise Invalid(_describe_errors(found), errors=found)
+    return await _store(session, draft.with_canonical_settlements(catalogue), note, actor)
 
 
 async def activate(
@@ -82,7 +84,7 @@ async def activate(
     version: int | None,
     actor: str,
     *,
-    replaces: UUID | None = None,
+    expected_active_id: UUID | None = None,
     reroute: bool = False,
 ) -> RuleSet:
     """Bring a set into force, new or again, in place of the one that is. Cases without an owner are tried again;
@@ -91,21 +93,23 @@ async def activate(
     Raises `NotFound`, `PreconditionFailed`, or `Conflict` when it is in force already, when it is no longer good,
     or when `replaces` is not the one in force.
     """
-    present = await _hold(session)
+    present = await _lock_active_set(session)
     wanted = await session.get(RuleSet, rule_set_id, populate_existing=True)
     if wanted is None:
         raise NotFound("No such rule set")
     check_version(wanted.version, version)
-    if replaces is not None and replaces != present.id:
+    if expected_active_id is not None and expected_active_id != present.id:
         raise Conflict(f"Set № {present.number} is in force by now: look at it first", active_id=str(present.id))
     if wanted.id == present.id:
         raise Conflict("The set is in force already")
-    rules = await repository.rules_of(session, wanted.id)
-    around = await Surroundings.load(session, named_in(rules, wanted.default_organisation_id))
-    if found := faults(Draft(rules, wanted.default_to, wanted.default_organisation_id), around):
-        raise Conflict(f"The set is no longer good: {_told(found)}", errors=found)
+    rules = await repository.load_rules(session, wanted.id)
+    catalogue = await RuleCatalogue.load(session, organisations_in(rules, wanted.default_organisation_id))
+    if found := validate_rule_set(
+        RuleSetDraft(rules, wanted.default_to, wanted.default_organisation_id), catalogue
+    ):
+        raise Conflict(f"The set is no longer good: {_describe_errors(found)}", errors=found)
     await _switch(session, present, wanted, actor)
-    await _apply_later(session, wanted, reroute=reroute)
+    await _enqueue_reroute(session, wanted, reroute=reroute)
     return wanted
 
 
@@ -113,28 +117,28 @@ async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleS
     """The set in force with one more rule, in force at once. Raises `Invalid` naming the field, `Duplicate`, or
     `Conflict` when the set is full.
     """
-    present = await _hold(session)
+    present = await _lock_active_set(session)
     stored = await stored_rules(session, present.id)
-    rules = await repository.rules_of(session, present.id)
+    rules = await repository.load_rules(session, present.id)
     if len(rules) >= MAX_RULES:
         raise Conflict(f"The set in force has {len(rules)} rules: a set has {MAX_RULES} at most")
-    draft = Draft([*rules, rule], present.default_to, present.default_organisation_id)
-    around = await Surroundings.load(session, named_in(draft.rules, draft.default_organisation_id))
+    draft = RuleSetDraft([*rules, rule], present.default_to, present.default_organisation_id)
+    catalogue = await RuleCatalogue.load(session, organisations_in(draft.rules, draft.default_organisation_id))
     for row, other in zip(stored, rules, strict=True):
-        if key_of(other) == key_of(rule):
+        if conditions_of(other) == conditions_of(rule):
             raise Duplicate("A rule for these cases stands already", rule_id=str(row.id))
     # What has become wrong with the others since is no reason to refuse this one.
     own = f"/rules/{len(rules)}"
     found = [
         FieldError(pointer=fault.pointer.removeprefix(own) or "/", detail=fault.detail)
-        for fault in faults(draft, around)
+        for fault in validate_rule_set(draft, catalogue)
         if fault.pointer.startswith(own)
-    ] or _at_the_new_rule(loops(draft.rules, around))
+    ] or _at_the_new_rule(find_forwarding_loops(draft.rules, catalogue))
     if found:
-        raise Invalid(_told(found), errors=found)
-    made = await _store(session, draft.spelt(around), "Добавлено правило", actor)
+        raise Invalid(_describe_errors(found), errors=found)
+    made = await _store(session, draft.with_canonical_settlements(catalogue), "Добавлено правило", actor)
     await _switch(session, present, made, actor)
-    await _apply_later(session, made, reroute=False)
+    await _enqueue_reroute(session, made, reroute=False)
     return made, (await stored_rules(session, made.id))[-1]
 
 
@@ -143,20 +147,20 @@ async def retire_rule(session: WriteSession, rule_id: UUID, actor: str) -> RuleS
 
     Raises `NotFound`; `Conflict` when what is left would lead cases in a loop.
     """
-    present = await _hold(session)
-    rules = await repository.rules_of(session, present.id)
+    present = await _lock_active_set(session)
+    rules = await repository.load_rules(session, present.id)
     named = await session.get(RoutingRule, rule_id)
-    key = key_of(as_rule(named)) if named is not None else None
-    left = [rule for rule in rules if key_of(rule) != key]
+    key = conditions_of(to_rule(named)) if named is not None else None
+    left = [rule for rule in rules if conditions_of(rule) != key]
     if len(left) == len(rules):
         raise NotFound("No such rule in the set in force")
-    around = await Surroundings.load(session, named_in(left, None))
-    if found := loops(left, around):
-        raise Conflict(_told(found), errors=found)
-    draft = Draft(left, present.default_to, present.default_organisation_id)
+    catalogue = await RuleCatalogue.load(session, organisations_in(left, None))
+    if found := find_forwarding_loops(left, catalogue):
+        raise Conflict(_describe_errors(found), errors=found)
+    draft = RuleSetDraft(left, present.default_to, present.default_organisation_id)
     made = await _store(session, draft, "Снято правило", actor)
     await _switch(session, present, made, actor)
-    await _apply_later(session, made, reroute=False)
+    await _enqueue_reroute(session, made, reroute=False)
     return made
 
 
@@ -164,8 +168,8 @@ async def compare(
     session: AsyncSession, rule_set: RuleSet, against: RuleSet
 ) -> tuple[list[RoutingRule], list[RoutingRule], list[tuple[RoutingRule, RoutingRule]], int]:
     """Rules that the set has more and less than the other, those that send elsewhere, how many are the same."""
-    after = {key_of(as_rule(row)): row for row in await stored_rules(session, rule_set.id)}
-    before = {key_of(as_rule(row)): row for row in await stored_rules(session, against.id)}
+    after = {conditions_of(to_rule(row)): row for row in await stored_rules(session, rule_set.id)}
+    before = {conditions_of(to_rule(row)): row for row in await stored_rules(session, against.id)}
     both = [(before[key], row) for key, row in after.items() if key in before]
     changed = [pair for pair in both if _target(pair[0]) != _target(pair[1])]
     return (
@@ -176,13 +180,13 @@ async def compare(
     )
 
 
-async def _hold(session: WriteSession) -> RuleSet:
+async def _lock_active_set(session: WriteSession) -> RuleSet:
     """The set in force, which nobody else replaces until the transaction ends."""
-    await repository.hold(session)
+    await repository.lock_activation(session)
     return await repository.active_set(session)
 
 
-async def _store(session: WriteSession, draft: Draft, note: str | None, actor: str) -> RuleSet:
+async def _store(session: WriteSession, draft: RuleSetDraft, note: str | None, actor: str) -> RuleSet:
     now = clock.now()
     made = RuleSet(
         id=new_id(),
@@ -200,9 +204,9 @@ async def _store(session: WriteSession, draft: Draft, note: str | None, actor: s
             settlement=rule.settlement.strip() if rule.settlement else None, page_owner_id=rule.page_owner_id,
             urgency=rule.urgency, send_to=rule.send_to, organisation_id=rule.organisation_id,
             # A microsecond apart: they are read in the order they were given.
-            created_at=now + timedelta(microseconds=place),
+            created_at=now + timedelta(microseconds=index),
         )
-        for place, rule in enumerate(draft.rules)
+        for index, rule in enumerate(draft.rules)
     )  # fmt: skip
     await session.flush()
     await session.refresh(made)
@@ -218,12 +222,12 @@ async def _switch(session: WriteSession, present: RuleSet, wanted: RuleSet, acto
     await session.flush()
 
 
-async def _apply_later(session: WriteSession, rule_set: RuleSet, *, reroute: bool) -> None:
+async def _enqueue_reroute(session: WriteSession, rule_set: RuleSet, *, reroute: bool) -> None:
     payload = {"rule_set_id": str(rule_set.id), "untouched": reroute}
-    await jobs.jobs.enqueue(session, jobs.REROUTE, payload, delay=_SETTLED)
+    await jobs.queue.enqueue(session, jobs.REROUTE_APPEALS, payload, delay=_REROUTE_DELAY)
 
 
-def as_rule(row: RoutingRule) -> Rule:
+def to_rule(row: RoutingRule) -> Rule:
     """A stored rule as routing reads it."""
     return Rule(
         row.id, row.send_to, row.organisation_id, row.topic_id, row.municipality, row.settlement,
@@ -239,15 +243,15 @@ def _at_the_new_rule(found: Sequence[FieldError]) -> list[FieldError]:
     return [FieldError(pointer="/page_owner_id", detail=found[0].detail)] if found else []
 
 
-def _told(found: Sequence[FieldError]) -> str:
+def _describe_errors(found: Sequence[FieldError]) -> str:
     """The first faults, a fault of several rules once."""
-    places: dict[str, list[str]] = {}
+    pointers_by_detail: dict[str, list[str]] = {}
     for fault in found[:5]:
-        places.setdefault(fault.detail, []).append(fault.pointer)
-    return "; ".join(f"{', '.join(pointers)}: {detail}" for detail, pointers in places.items())
+        pointers_by_detail.setdefault(fault.detail, []).append(fault.pointer)
+    return "; ".join(f"{', '.join(pointers)}: {detail}" for detail, pointers in pointers_by_detail.items())
 
 
-async def rules(session: AsyncSession, paging: Paging) -> Sequence[RoutingRule]:
+async def list_active_rules(session: AsyncSession, paging: Paging) -> Sequence[RoutingRule]:
     """The rules in force, newest first; one more than the page takes."""
     query = (
         select(RoutingRule)
@@ -262,7 +266,7 @@ async def rules(session: AsyncSession, paging: Paging) -> Sequence[RoutingRule]:
 
 async def add_checked_rule(session: WriteSession, rule: Rule, actor: str) -> RoutingRule:
     """One more rule, in force at once. Raises `Invalid` naming the field, or `Duplicate`."""
-    if key_of(rule) == (None,) * 5:
+    if conditions_of(rule) == (None,) * 5:
         named = ("topic_id", "municipality", "page_owner_id", "urgency")
         detail = "Name one at least: what no rule takes goes by the default of the set"
         raise Invalid(

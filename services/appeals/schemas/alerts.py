@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.appeals.lifecycle.workflow import Status
+from services.appeals.lifecycle.workflow import AppealStatus
 
 
 class AlertOut(BaseModel):
@@ -17,7 +17,7 @@ class AlertOut(BaseModel):
     why: str = Field(examples=["Срочно: «оборван провод»"])
     appeal_id: UUID | None
     appeal_number: int | None
-    appeal_status: Status | None
+    appeal_status: AppealStatus | None
     incident_id: UUID | None = Field(description="Of a burst, or the one that the case is in")
     incident_number: int | None
     incident_title: str | None

@@ -7,14 +7,23 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.appeals.classification.types import Language
-from services.appeals.lifecycle.route_snapshot import WaitingFor
-from services.appeals.lifecycle.workflow import Outcome, Status
-from services.appeals.moderation.corrections import Wishes
-from services.appeals.schemas.classifications import TriageOut
-from services.appeals.schemas.common import _ID, Body, Channel, Named, Place, PlaceIn, TopicNamed, Urgency
-from services.appeals.schemas.replies import ReplyFailed, ReplyOut
-from services.appeals.schemas.routes import WAITS, RouteOut
-from services.appeals.schemas.types import Line, Text
+from services.appeals.lifecycle.route_snapshot import TriageReason
+from services.appeals.lifecycle.workflow import AppealOutcome, AppealStatus
+from services.appeals.moderation.corrections import Corrections
+from services.appeals.schemas.classifications import ClassificationOut
+from services.appeals.schemas.common import (
+    _ID,
+    Channel,
+    Location,
+    LocationIn,
+    NamedRef,
+    RequestBody,
+    TopicRef,
+    Urgency,
+)
+from services.appeals.schemas.replies import FailedReply, ReplyOut
+from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
+from services.appeals.schemas.types import NonBlankText, SingleLine
 
 
 class AppealSummary(BaseModel):
@@ -23,13 +32,15 @@ class AppealSummary(BaseModel):
     id: UUID = Field(examples=[_ID])
     number: int = Field(examples=[1024])
     version: int = Field(description="Send as `If-Match` to change the case")
-    status: Status
-    waiting_for: WaitingFor | None = Field(description=f"In `triage`: why a moderator decides. {WAITS}")
+    status: AppealStatus
+    waiting_for: TriageReason | None = Field(
+        description=f"In `triage`: why a moderator decides. {TRIAGE_REASON_HELP}"
+    )
     urgency: Urgency
-    outcome: Outcome | None
-    organisation: Named | None
-    topic: TopicNamed | None
-    place: Place | None
+    outcome: AppealOutcome | None
+    organisation: NamedRef | None
+    topic: TopicRef | None
+    place: Location | None
     language: Language | None
     fault: str | None = Field(description="What is out, when that is the matter", examples=["power"])
     incident_id: UUID | None = Field(description="The incident that the case is a voice of")
@@ -53,11 +64,11 @@ class AppealSummary(BaseModel):
     promised_at: datetime | None = Field(description="Promised by the last interim answer")
     closed_at: datetime | None
     overdue: bool = Field(description="An answer is awaited and late")
-    reply_failed: ReplyFailed | None = Field(
+    reply_failed: FailedReply | None = Field(
         description="The last reply failed; null again when one is queued, tried again or published"
     )
     route: RouteOut
-    allowed_moves: list[Status] = Field(description="Where you may move the case")
+    allowed_moves: list[AppealStatus] = Field(description="Where you may move the case")
 
 
 class MessageOut(BaseModel):
@@ -74,22 +85,22 @@ class MessageOut(BaseModel):
     edited_at: datetime | None
     deleted_at: datetime | None
     deleted_by: str | None
-    triage: TriageOut | None
+    triage: ClassificationOut | None
 
 
-class HandOut(BaseModel):
+class AssignmentOut(BaseModel):
     """One step of the case from hand to hand; null is the centre."""
 
     at: datetime
     kind: Literal["routed", "assigned", "returned", "transferred", "rerouted"]
-    from_organisation: Named | None
-    to_organisation: Named | None
+    from_organisation: NamedRef | None
+    to_organisation: NamedRef | None
     rule_id: UUID | None
     reason: str | None = Field(examples=["Дорога республиканская, не наша"])
     actor: str
 
 
-class TimelineOut(BaseModel):
+class TimelineEntryOut(BaseModel):
     """One step of the case."""
 
     at: datetime
@@ -112,40 +123,40 @@ class AppealOut(AppealSummary):
     )
     messages: list[MessageOut]
     replies: list[ReplyOut]
-    hands: list[HandOut] = Field(description="Through which organisations it went, oldest first")
-    timeline: list[TimelineOut]
+    hands: list[AssignmentOut] = Field(description="Through which organisations it went, oldest first")
+    timeline: list[TimelineEntryOut]
 
 
-class AppealIn(PlaceIn):
+class AppealIn(LocationIn):
     """Open a case by hand: from a stored message, or from words that came another way."""
 
     message_id: UUID | None = None
-    text: Annotated[Text, Field(max_length=20_000)] | None = Field(
+    text: Annotated[NonBlankText, Field(max_length=20_000)] | None = Field(
         default=None, examples=["По телефону: на ул. Гагарина не горят фонари"]
     )
     organisation_id: UUID | None = None
     topic_id: UUID | None = None
     urgency: Urgency | None = None
-    url: Annotated[Line, Field(pattern=r"^https?://")] | None = None
+    url: Annotated[SingleLine, Field(pattern=r"^https?://")] | None = None
 
-    def wishes(self) -> Wishes:
+    def corrections(self) -> Corrections:
         """What the person says of the case."""
-        return Wishes(self.organisation_id, self.topic_id, self.urgency, place=self.place())
+        return Corrections(self.organisation_id, self.topic_id, self.urgency, location=self.parts())
 
 
-class MoveIn(Body):
+class MoveIn(RequestBody):
     """Where to, and what the move must carry."""
 
-    to: Status = Field(examples=["assigned"])
+    to: AppealStatus = Field(examples=["assigned"])
     organisation_id: UUID | None = Field(
         default=None,
         description="With `assigned`: the new owner. Staff give a reason, and name none that has had the case",
     )
-    reason: Line | None = Field(default=None, examples=["Дорога республиканская, не наша"])
-    outcome: Outcome | None = Field(default=None, description="With `closed`")
+    reason: SingleLine | None = Field(default=None, examples=["Дорога республиканская, не наша"])
+    outcome: AppealOutcome | None = Field(default=None, description="With `closed`")
 
 
-class Counts(BaseModel):
+class AppealCounts(BaseModel):
     """How many cases the filter leaves."""
 
     total: int

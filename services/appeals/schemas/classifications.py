@@ -8,33 +8,33 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.appeals.classification.types import Language, MessageType
-from services.appeals.lifecycle.route_snapshot import WaitingFor
-from services.appeals.lifecycle.workflow import Status
-from services.appeals.moderation.corrections import Wishes
-from services.appeals.schemas.common import _ID, Named, Place, PlaceIn, TopicNamed, Urgency
+from services.appeals.lifecycle.route_snapshot import TriageReason
+from services.appeals.lifecycle.workflow import AppealStatus
+from services.appeals.moderation.corrections import Corrections
+from services.appeals.schemas.common import _ID, Location, LocationIn, NamedRef, TopicRef, Urgency
 from services.appeals.schemas.reviews import Agreement
-from services.appeals.schemas.routes import WAITS, RouteOut
+from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
 
 
-class Likely(BaseModel):
+class TopicCandidate(BaseModel):
     """A topic that a message may be about."""
 
-    topic: TopicNamed
+    topic: TopicRef
     confidence: float = Field(description="A probability", examples=[0.62])
 
 
-class TriageOut(BaseModel):
+class ClassificationOut(BaseModel):
     """What was judged of a message, and why."""
 
     needs_answer: Literal["yes", "no", "unsure"]
     type: MessageType
     urgency: Urgency
     topic_id: UUID | None
-    topic: TopicNamed | None
+    topic: TopicRef | None
     confidence: float = Field(description="Of the need; a person is certain")
     topic_confidence: float | None
-    top3: list[Likely] = Field(description="At most three topics, the likeliest first")
-    place: Place | None
+    top3: list[TopicCandidate] = Field(description="At most three topics, the likeliest first")
+    place: Location | None
     place_from: Literal["text", "page", "person"] | None = Field(description="What told the municipality")
     language: Language
     fault: str | None = Field(description="What is out, when that is the matter", examples=["power"])
@@ -43,14 +43,14 @@ class TriageOut(BaseModel):
     version: int = Field(description="Send as `If-Match` to decide about the message")
 
 
-class JudgedOut(BaseModel):
+class ClassifiedMessageOut(BaseModel):
     """A message with what was judged of it, as lists show it."""
 
     message_id: UUID = Field(description="`POST /messages/{id}/triage` confirms or corrects", examples=[_ID])
     network: str = Field(examples=["vk"])
     kind: Literal["comment", "wall_post", "message"]
     page_id: UUID
-    organisation: Named = Field(description="Whose page it is")
+    organisation: NamedRef = Field(description="Whose page it is")
     url: str = Field(examples=["https://vk.com/wall-1_2?reply=3"])
     text: str = Field(
         description="Personal data is masked, also in `triage.why`", examples=["Спасибо большое, [имя]!"]
@@ -59,12 +59,12 @@ class JudgedOut(BaseModel):
     received_at: datetime
     deleted_at: datetime | None
     appeal_id: UUID | None = Field(description="The case that holds it")
-    triage: TriageOut
+    triage: ClassificationOut
     judged_at: datetime = Field(description="When it was judged first; the list is ordered by it")
     updated_at: datetime
 
 
-class UnderstandingOut(BaseModel):
+class ClassifierOut(BaseModel):
     """What judges messages."""
 
     understanding: Literal["model", "rule"] = Field(description="`GOSPABLIK_UNDERSTANDING`")
@@ -84,7 +84,7 @@ class UnderstandingOut(BaseModel):
     )
 
 
-class ClassIn(PlaceIn):
+class ClassificationIn(LocationIn):
     """What a person says of a case. What is left out, or null, they say nothing about."""
 
     topic_id: UUID | None = Field(default=None, description="A topic, or a group where no topic of it fits")
@@ -92,14 +92,14 @@ class ClassIn(PlaceIn):
     urgency: Urgency | None = Field(default=None, examples=["high"])
     organisation_id: UUID | None = Field(default=None, description="Who must answer")
 
-    def wishes(self) -> Wishes:
+    def corrections(self) -> Corrections:
         """What they say, for the domain."""
-        return Wishes(
-            self.organisation_id, self.topic_id, self.urgency, place=self.place(), no_place=self.no_place
+        return Corrections(
+            self.organisation_id, self.topic_id, self.urgency, location=self.parts(), no_location=self.no_place
         )
 
 
-class TriageIn(ClassIn):
+class TriageIn(ClassificationIn):
     """A person's decision about a message. What is left out, or null, they say nothing about."""
 
     needs_answer: bool = Field(examples=[True])
@@ -110,31 +110,33 @@ class TriageIn(ClassIn):
     )
     type: MessageType | None = Field(default=None, examples=["complaint"])
 
-    def wishes(self) -> Wishes:
+    def corrections(self) -> Corrections:
         """What they say besides the need, for the domain."""
-        return replace(super().wishes(), type=self.type, confirms=self.confirm)
+        return replace(super().corrections(), type=self.type, confirms_rest=self.confirm)
 
 
-class OtherOwner(BaseModel):
+class SuggestedOrganisation(BaseModel):
     """Whom the rules would give the case to."""
 
-    organisation: Named
+    organisation: NamedRef
     reason: str = Field(examples=["Правило маршрутизации по теме"])
 
 
-class Decision(BaseModel):
+class TriageResult(BaseModel):
     """What the decision led to."""
 
     message_id: UUID
-    triage: TriageOut
+    triage: ClassificationOut
     agreement: Agreement
     appeal_id: UUID | None
     appeal_number: int | None
-    appeal_status: Status | None
-    waiting_for: WaitingFor | None = Field(description=f"In `triage`: why it is still to be decided. {WAITS}")
-    organisation: Named | None = Field(description="Who must answer")
+    appeal_status: AppealStatus | None
+    waiting_for: TriageReason | None = Field(
+        description=f"In `triage`: why it is still to be decided. {TRIAGE_REASON_HELP}"
+    )
+    organisation: NamedRef | None = Field(description="Who must answer")
     route: RouteOut | None
     rerouted: bool = Field(description="The corrected class or place gave the case another owner")
-    suggested: OtherOwner | None = Field(
+    suggested: SuggestedOrganisation | None = Field(
         description="Another owner by the rules, where the case stays with who has begun or was chosen by a person"
     )

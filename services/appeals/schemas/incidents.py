@@ -6,25 +6,25 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.appeals.incidents.service import MAX_AT_ONCE
-from services.appeals.lifecycle.workflow import Status
-from services.appeals.replies.submission import MAX_LENGTH
-from services.appeals.schemas.common import Body, Channel, Named, Urgency
-from services.appeals.schemas.types import Line, Moment, Text
+from services.appeals.incidents.service import MAX_APPEALS_PER_REQUEST
+from services.appeals.lifecycle.workflow import AppealStatus
+from services.appeals.replies.submission import MAX_REPLY_LENGTH
+from services.appeals.schemas.common import Channel, NamedRef, RequestBody, Urgency
+from services.appeals.schemas.types import BoundedDatetime, NonBlankText, SingleLine
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
-AppealIds = Annotated[list[UUID], Field(min_length=1, max_length=MAX_AT_ONCE, examples=[[_ID]])]
+AppealIds = Annotated[list[UUID], Field(min_length=1, max_length=MAX_APPEALS_PER_REQUEST, examples=[[_ID]])]
 
 
-class CaseOut(BaseModel):
+class AppealBriefOut(BaseModel):
     """A case in short; `GET /appeals/{id}` tells the rest."""
 
     appeal_id: UUID
     number: int
-    status: Status
+    status: AppealStatus
     urgency: Urgency
-    organisation: Named | None
-    topic: Named | None
+    organisation: NamedRef | None
+    topic: NamedRef | None
     channel: Channel
     text: str = Field(description="The words that opened it, personal data masked")
     written_at: datetime
@@ -32,7 +32,7 @@ class CaseOut(BaseModel):
     first_response_at: datetime | None
 
 
-class SimilarOut(CaseOut):
+class SimilarAppealOut(AppealBriefOut):
     """A case like the one that was asked about."""
 
     incident_id: UUID | None = Field(description="The incident that it is in")
@@ -43,30 +43,30 @@ class SimilarOut(CaseOut):
     )
 
 
-class SimilarList(BaseModel):
+class SimilarAppealList(BaseModel):
     """The likest cases, best first."""
 
-    items: list[SimilarOut]
+    items: list[SimilarAppealOut]
     read: int = Field(description="How many cases were compared")
 
 
-class IncidentIn(Body):
+class IncidentIn(RequestBody):
     """Join cases into a new incident."""
 
     appeal_ids: AppealIds
-    title: Line | None = Field(default=None, examples=["Нет света: Кабанский район, Селенгинск"])
+    title: SingleLine | None = Field(default=None, examples=["Нет света: Кабанский район, Селенгинск"])
 
 
-class MembersIn(Body):
+class IncidentMembersIn(RequestBody):
     """Join further cases."""
 
     appeal_ids: AppealIds
 
 
-class IncidentPatch(Body):
+class IncidentPatch(RequestBody):
     """What to change; what is left out stays."""
 
-    title: Line | None = Field(default=None, examples=["Авария на подстанции в Селенгинске"])
+    title: SingleLine | None = Field(default=None, examples=["Авария на подстанции в Селенгинске"])
     organisation_id: UUID | None = Field(default=None, description="Who leads; null: nobody")
 
 
@@ -78,13 +78,13 @@ class IncidentOut(BaseModel):
     version: int = Field(description="Send as `If-Match` to change the incident; new members do not raise it")
     origin: Literal["burst", "person"]
     title: str
-    topic: Named | None
+    topic: NamedRef | None
     fault: str | None = Field(examples=["power"])
     municipality: str | None = Field(description="OKTMO", examples=["81624000"])
     settlement: str | None
     street: str | None
     urgency: Urgency
-    organisation: Named | None = Field(description="Who leads")
+    organisation: NamedRef | None = Field(description="Who leads")
     members: int
     first_at: datetime | None = Field(description="When the first of them was written")
     last_at: datetime | None
@@ -93,7 +93,7 @@ class IncidentOut(BaseModel):
     closed_at: datetime | None
 
 
-class MemberOut(CaseOut):
+class IncidentMemberOut(AppealBriefOut):
     """A case of the incident."""
 
     likeness: float | None = Field(description="0 to 1; null when a person joined it")
@@ -102,14 +102,16 @@ class MemberOut(CaseOut):
     joined_by: str
 
 
-class IncidentReplyIn(Body):
+class IncidentReplyIn(RequestBody):
     """One answer to all cases of the incident that still wait."""
 
-    text: Annotated[Text, Field(max_length=MAX_LENGTH)] = Field(
+    text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] = Field(
         examples=["Здравствуйте! Свет включат до 18:00, бригада на месте."]
     )
     kind: Literal["final", "interim"] = "final"
-    promised_at: Moment | None = Field(default=None, description="With `interim`: when the final answer will come")
+    promised_at: BoundedDatetime | None = Field(
+        default=None, description="With `interim`: when the final answer will come"
+    )
     also_later: bool = Field(
         default=True, description="A final answer also goes to the cases that join while the incident is open"
     )

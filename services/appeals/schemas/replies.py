@@ -6,12 +6,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.appeals.replies.submission import MAX_LENGTH
-from services.appeals.schemas.common import Body
-from services.appeals.schemas.types import Moment, Text
+from services.appeals.replies.submission import MAX_REPLY_LENGTH
+from services.appeals.schemas.common import RequestBody
+from services.appeals.schemas.types import BoundedDatetime, NonBlankText
 
 
-class ReplyFailed(BaseModel):
+class FailedReply(BaseModel):
     """The reply that failed last."""
 
     reply_id: UUID = Field(description="`POST /appeals/{id}/replies/{reply_id}/retry` tries it again")
@@ -45,24 +45,26 @@ class ReplyOut(BaseModel):
     created_at: datetime
 
 
-class ReplyIn(Body):
+class ReplyIn(RequestBody):
     """An answer to the citizen."""
 
-    text: Annotated[Text, Field(max_length=MAX_LENGTH)] = Field(
+    text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] = Field(
         examples=["Ямочный ремонт начнётся в понедельник."]
     )
     kind: Literal["final", "interim"] = "final"
-    promised_at: Moment | None = Field(default=None, description="With `interim`: when the final answer will come")
+    promised_at: BoundedDatetime | None = Field(
+        default=None, description="With `interim`: when the final answer will come"
+    )
     message_id: UUID | None = Field(
         default=None,
         description="Which message to answer; by default the latest that asks. Later messages do not change it",
     )
 
 
-class RetryIn(Body):
+class ReplyRetryIn(RequestBody):
     """How a failed answer is tried again."""
 
-    text: Annotated[Text, Field(max_length=MAX_LENGTH)] | None = Field(
+    text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] | None = Field(
         default=None,
         description="The whole answer, corrected; the same words when left out",
         examples=["Ямочный ремонт начнётся во вторник."],

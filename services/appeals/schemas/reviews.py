@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.appeals.classification.types import MessageType
-from services.appeals.schemas.common import Place, TopicNamed, Urgency
+from services.appeals.schemas.common import Location, TopicRef, Urgency
 
 
 class Agreement(BaseModel):
@@ -21,13 +21,13 @@ class Agreement(BaseModel):
     owner: bool | None = Field(description="Whom the rules gave the case to, or suggested")
 
 
-class Verdict(BaseModel):
+class ReviewSide(BaseModel):
     """What was judged of a message, or decided by people; null where nothing was said."""
 
     needs_answer: Literal["yes", "no", "unsure"] | None
     type: MessageType | None
-    topic: TopicNamed | None
-    place: Place | None
+    topic: TopicRef | None
+    place: Location | None
     urgency: Urgency | None
     organisation_id: UUID | None
 
@@ -37,8 +37,8 @@ class ReviewOut(BaseModel):
 
     message_id: UUID
     judged_by: str = Field(description="The rule or model; `nobody` where a person was the first")
-    judged: Verdict
-    decided: Verdict
+    judged: ReviewSide
+    decided: ReviewSide
     agreement: Agreement
     organisation_id: UUID | None = Field(description="Whose case it is, else whose page")
     reviewed_by: str = Field(description="The last who reviewed it")

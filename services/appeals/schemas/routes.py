@@ -4,9 +4,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.appeals.schemas.common import Named
+from services.appeals.schemas.common import NamedRef
 
-WAITS = (
+TRIAGE_REASON_HELP = (
     "Whether an answer is due: `need_unclear`, `buryat` (somebody must read it), `other_region`. Whose it is: "
     "`topic_unsure`, `by_rule` (a rule says so), `unruled` (no rule takes it), `no_page`, `closed` (its owner), "
     "`returned` (it was given back)"
@@ -17,7 +17,7 @@ class Suggestion(BaseModel):
     """An organisation that may be the one to answer."""
 
     organisation_id: UUID = Field(description="That of `organisation`")
-    organisation: Named
+    organisation: NamedRef
     confidence: float = Field(description="How likely, 0–1; together they make at most 1", examples=[0.62])
     why: str = Field(examples=["тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"])
 

@@ -6,27 +6,29 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.appeals.classification.types import Kind
-from services.appeals.lifecycle.route_snapshot import WaitingFor
+from services.appeals.classification.types import MessageKind
+from services.appeals.lifecycle.route_snapshot import TriageReason
 from services.appeals.routing.engine import Rule, SendTo
 from services.appeals.routing.validation import MAX_RULES
-from services.appeals.schemas.common import OKTMO, Body, Named, Urgency
-from services.appeals.schemas.routes import WAITS, RouteOut
-from services.appeals.schemas.types import Line, Moment, Text
+from services.appeals.schemas.common import OKTMO_PATTERN, NamedRef, RequestBody, Urgency
+from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
+from services.appeals.schemas.types import BoundedDatetime, NonBlankText, SingleLine
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
 _WORDS = "тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"
 
-Oktmo = Annotated[str, Field(pattern=OKTMO, description="OKTMO code of a municipality", examples=["81701000"])]
-Status = Literal["draft", "active", "retired"]
+Oktmo = Annotated[
+    str, Field(pattern=OKTMO_PATTERN, description="OKTMO code of a municipality", examples=["81701000"])
+]
+RuleSetStatus = Literal["draft", "active", "retired"]
 
 
-class RuleIn(Body):
+class RuleIn(RequestBody):
     """Which cases go to whom; what is left out means any."""
 
     topic_id: UUID | None = Field(default=None, description="A topic, or a group with all its topics")
     municipality: Oktmo | None = None
-    settlement: Line | None = Field(
+    settlement: SingleLine | None = Field(
         default=None, description="With its `municipality`, in which it lies", examples=["Кабанск"]
     )
     page_owner_id: UUID | None = Field(
@@ -54,33 +56,33 @@ class RuleOut(BaseModel):
     topic_id: UUID | None
     municipality: str | None
     settlement: str | None
-    page_owner: Named | None
+    page_owner: NamedRef | None
     urgency: Urgency | None
     send_to: SendTo
-    organisation: Named | None
+    organisation: NamedRef | None
     words: str = Field(examples=[_WORDS])
     created_at: datetime
 
 
-class DefaultIn(Body):
+class DefaultRouteIn(RequestBody):
     """Where goes what no rule takes."""
 
     send_to: SendTo = Field(examples=["page_owner"])
     organisation_id: UUID | None = Field(default=None, description="With `organisation`: who answers")
 
 
-class DefaultOut(BaseModel):
+class DefaultRouteOut(BaseModel):
     """Where goes what no rule takes."""
 
     send_to: SendTo
-    organisation: Named | None
+    organisation: NamedRef | None
 
 
-class RuleSetIn(Body):
+class RuleSetIn(RequestBody):
     """A whole set of rules; it is a draft until it is activated, and is never edited."""
 
-    note: Line | None = Field(default=None, examples=["Дороги города переданы комитету"])
-    default: DefaultIn | None = Field(default=None, description="Required; a set without one is refused")
+    note: SingleLine | None = Field(default=None, examples=["Дороги города переданы комитету"])
+    default: DefaultRouteIn | None = Field(default=None, description="Required; a set without one is refused")
     rules: list[RuleIn] = Field(
         max_length=MAX_RULES,
         description="In any order: the most specific that fits wins",
@@ -94,9 +96,9 @@ class RuleSetSummary(BaseModel):
     id: UUID
     number: int
     version: int = Field(description="Send as `If-Match` to activate the set")
-    status: Status
+    status: RuleSetStatus
     note: str | None
-    default: DefaultOut
+    default: DefaultRouteOut
     rule_count: int
     made_by: str
     created_at: datetime
@@ -111,7 +113,7 @@ class RuleSetOut(RuleSetSummary):
     rules: list[RuleOut]
 
 
-class ActivationIn(Body):
+class RuleSetActivationIn(RequestBody):
     """How a set comes into force."""
 
     replaces: UUID | None = Field(
@@ -124,45 +126,45 @@ class ActivationIn(Body):
     )
 
 
-class Replaced(BaseModel):
+class ChangedRule(BaseModel):
     """Two rules for the same cases that send them elsewhere."""
 
     before: RuleOut
     after: RuleOut
 
 
-class Changes(BaseModel):
+class RuleSetChanges(BaseModel):
     """What a set says otherwise than another."""
 
     against: int = Field(description="Number of the set compared with")
-    default_before: DefaultOut | None = Field(description="Null: the default is the same")
+    default_before: DefaultRouteOut | None = Field(description="Null: the default is the same")
     added: list[RuleOut]
     removed: list[RuleOut]
-    changed: list[Replaced]
+    changed: list[ChangedRule]
     same: int = Field(description="How many rules are the same")
 
 
-class DryRunIn(Body):
+class DryRunIn(RequestBody):
     """Which cases are routed anew, without changing anything."""
 
-    from_: Moment | None = Field(
+    from_: BoundedDatetime | None = Field(
         default=None,
         alias="from",
         description="Opened from; 30 days ago by default",
         examples=["2026-10-24T00:00:00+08:00"],
     )
-    to: Moment | None = Field(default=None, description="Opened before; now by default")
+    to: BoundedDatetime | None = Field(default=None, description="Opened before; now by default")
     only_untouched: bool = Field(
         default=False,
         description="Only what `reroute` would touch: open, nobody moved or began it; no window by default",
     )
 
 
-class Movement(BaseModel):
+class DryRunMovement(BaseModel):
     """Cases that would go from one owner to another; null is the moderators' queue."""
 
-    from_organisation: Named | None
-    to_organisation: Named | None
+    from_organisation: NamedRef | None
+    to_organisation: NamedRef | None
     count: int
     examples: list[UUID] = Field(description="Some of the cases, the latest first")
 
@@ -177,46 +179,48 @@ class DryRunOut(BaseModel):
     would_move: int = Field(description="Would have another owner than they have")
     unrouted: int = Field(description="Would go to the moderators' queue")
     unclear: int = Field(description="Not routed: nobody has said that an answer is due, or that none is")
-    movements: list[Movement] = Field(description="The 50 commonest")
+    movements: list[DryRunMovement] = Field(description="The 50 commonest")
 
 
-class TestIn(Body):
+class RulePreviewIn(RequestBody):
     """A message as it might come. What is given stands over what the text tells."""
 
-    text: Annotated[Text, Field(max_length=20_000)] | None = Field(
+    text: Annotated[NonBlankText, Field(max_length=20_000)] | None = Field(
         default=None, examples=["Яма на улице Бабушкина, в городе всё так же"]
     )
-    kind: Kind = Field(default="comment", description="A comment, a post on the wall, or a message to the page")
-    post_context: Annotated[Text, Field(max_length=20_000)] | None = Field(
+    kind: MessageKind = Field(
+        default="comment", description="A comment, a post on the wall, or a message to the page"
+    )
+    post_context: Annotated[NonBlankText, Field(max_length=20_000)] | None = Field(
         default=None,
         description="The post above, as the column of `gospablik understand`: it may tell topic and place",
         examples=["Когда начнут ремонт дорог?"],
     )
     topic_id: UUID | None = None
     municipality: Oktmo | None = None
-    settlement: Line | None = None
+    settlement: SingleLine | None = None
     page_id: UUID | None = None
     urgency: Urgency | None = None
 
 
-class ReadOut(BaseModel):
+class RoutingFactsOut(BaseModel):
     """What the rules looked at."""
 
-    topic: Named | None
+    topic: NamedRef | None
     topic_confidence: float | None = Field(description="Null: the topic was given, or there is none")
     municipality: str | None
     settlement: str | None
     urgency: Urgency
-    page_owner: Named | None
+    page_owner: NamedRef | None
     needs_answer: Literal["yes", "no", "unsure"] | None = Field(description="Null without a text")
 
 
-class TestOut(BaseModel):
+class RulePreviewOut(BaseModel):
     """Where the message would go, and every rule that fits it, the most specific first."""
 
     rule_set: int
-    organisation: Named | None = Field(description="Null: moderators decide")
-    waiting_for: WaitingFor | None = Field(description=f"Why they would. {WAITS}")
+    organisation: NamedRef | None = Field(description="Null: moderators decide")
+    waiting_for: TriageReason | None = Field(description=f"Why they would. {TRIAGE_REASON_HELP}")
     route: RouteOut
-    read: ReadOut
+    read: RoutingFactsOut
     fitting: list[RuleOut]

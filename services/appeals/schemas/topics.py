@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.appeals.schemas.common import Named
+from services.appeals.schemas.common import NamedRef
 
 
 class TopicOut(BaseModel):
@@ -16,7 +16,7 @@ class TopicOut(BaseModel):
     name: str = Field(examples=["Дороги"])
     position: int
     level: Literal["group", "topic"]
-    group: Named | None = Field(description="Of a topic")
+    group: NamedRef | None = Field(description="Of a topic")
 
 
 class TopicDetails(TopicOut):

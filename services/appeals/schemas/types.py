@@ -31,6 +31,8 @@ def _countable(value: datetime) -> datetime:
     return value
 
 
-Line = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_storable), AfterValidator(_not_blank)]
-Text = Annotated[str, AfterValidator(_storable), AfterValidator(_not_blank)]
-Moment = Annotated[AwareDatetime, AfterValidator(_countable)]
+SingleLine = Annotated[
+    str, StringConstraints(max_length=1_000), AfterValidator(_storable), AfterValidator(_not_blank)
+]
+NonBlankText = Annotated[str, AfterValidator(_storable), AfterValidator(_not_blank)]
+BoundedDatetime = Annotated[AwareDatetime, AfterValidator(_countable)]

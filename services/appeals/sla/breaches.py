@@ -8,7 +8,7 @@ from shared.api.pagination import inline_literal
 from shared.tables.appeals import OPEN_STATUSES, Appeal
 
 
-def overdue_at(moment: datetime) -> ColumnElement[bool]:
+def overdue_condition(moment: datetime) -> ColumnElement[bool]:
     """The condition of `deadlines.is_overdue`, in SQL."""
     return and_(
         Appeal.status.in_([inline_literal(status) for status in OPEN_STATUSES if status != "triage"]),

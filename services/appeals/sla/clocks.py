@@ -5,21 +5,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.appeals.sla.deadlines import NamedCalendar, clock_start, compute
-from services.appeals.sla.policies import policy_at
+from services.appeals.sla.deadlines import NamedCalendar, clock_start, compute_deadline
+from services.appeals.sla.policies import policy_in_effect
 from shared.tables.appeals import Appeal, SlaPolicy
 from shared.working_time import between
 
 
-def set_deadline(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
+def start_first_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
     """Give the case its deadlines by the policy in force when it was opened; the owner must be known.
 
     The start does not move when the owner or the urgency changes: only the calendar and the hours do.
     """
-    policy = policy_at(policies, appeal.urgency, appeal.opened_at)
+    policy = policy_in_effect(policies, appeal.urgency, appeal.opened_at)
     assigned = appeal.assigned_at or appeal.opened_at
     start = clock_start(policy, received=appeal.opened_at, written=appeal.written_at, assigned=assigned)
-    deadline = compute(policy, calendar, start)
+    deadline = compute_deadline(policy, calendar, start)
     appeal.sla_policy_id = deadline.policy_id
     appeal.first_response_due_at = deadline.first_response_due_at
     appeal.resolution_due_at = deadline.resolution_due_at
@@ -27,7 +27,7 @@ def set_deadline(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedC
     appeal.deadline = {**deadline.explanation, **kept}
 
 
-def set_next_deadline(
+def set_next_response_deadline(
     appeal: Appeal,
     policies: Sequence[SlaPolicy],
     calendar: NamedCalendar,
@@ -37,9 +37,9 @@ def set_next_deadline(
     written: datetime,
 ) -> None:
     """Start the clock of the answer to a message that reopened the case; facts of the first one stay."""
-    policy = policy_at(policies, appeal.urgency, received)
+    policy = policy_in_effect(policies, appeal.urgency, received)
     start = clock_start(policy, received=received, written=written, assigned=received)
-    deadline = compute(policy, calendar, start)
+    deadline = compute_deadline(policy, calendar, start)
     appeal.next_response_due_at = deadline.first_response_due_at
     appeal.resolution_due_at = deadline.resolution_due_at
     following = {
@@ -51,18 +51,18 @@ def set_next_deadline(
     appeal.deadline = {**(appeal.deadline or {}), "next": following}
 
 
-def recompute(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
+def recompute_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
     """Lay the clock that still runs over another calendar or urgency; stopped clocks stay as they were."""
     if appeal.first_response_at is None:
-        set_deadline(appeal, policies, calendar)
+        start_first_response_clock(appeal, policies, calendar)
     elif appeal.next_response_due_at is not None:
-        start_waiting(appeal, policies, calendar)
+        start_next_response_clock(appeal, policies, calendar)
 
 
-def start_waiting(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
+def start_next_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
     """Start, or lay anew, the clock of the message that `deadline["next"]` names as waiting for an answer."""
     following = (appeal.deadline or {})["next"]
-    set_next_deadline(
+    set_next_response_deadline(
         appeal,
         policies,
         calendar,
@@ -77,14 +77,14 @@ def working_seconds(explanation: dict[str, Any], calendar: NamedCalendar, end: d
     return int(between(calendar.working, datetime.fromisoformat(explanation["start"]), end).total_seconds())
 
 
-def is_waiting(appeal: Appeal) -> bool:
+def awaits_reply(appeal: Appeal) -> bool:
     """Whether the citizen still waits for an answer."""
     return (
         appeal.first_response_at is None or appeal.next_response_due_at is not None or appeal.status == "interim"
     )
 
 
-def waiting_since(appeal: Appeal) -> datetime:
+def awaiting_since(appeal: Appeal) -> datetime:
     """When the words that wait for an answer were written: an older remark cannot be the answer to them."""
     following = (appeal.deadline or {}).get("next")
     if following is not None and appeal.first_response_at is not None:

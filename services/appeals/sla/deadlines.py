@@ -42,26 +42,26 @@ class NamedCalendar:
     working: WorkingCalendar
 
 
-BUILT_IN = NamedCalendar(
+DEFAULT_CALENDAR = NamedCalendar(
     None, "Пятидневная неделя", WorkingCalendar(REGION_ZONE, dict.fromkeys(range(1, 6), _OFFICE))
 )
 
 
-class CalendarBook:
+class CalendarLookup:
     """The calendars of some organisations, read once for a request or a batch."""
 
     def __init__(self, by_organisation: dict[UUID, NamedCalendar], default: NamedCalendar) -> None:
         self._by_organisation = by_organisation
         self._default = default
 
-    def of(self, organisation_id: UUID | None) -> NamedCalendar:
+    def for_organisation(self, organisation_id: UUID | None) -> NamedCalendar:
         """The organisation's calendar, else the default one."""
         if organisation_id is None:
             return self._default
         return self._by_organisation.get(organisation_id, self._default)
 
     @staticmethod
-    async def load(session: AsyncSession, organisations: Collection[UUID]) -> "CalendarBook":
+    async def load(session: AsyncSession, organisations: Collection[UUID]) -> "CalendarLookup":
         """Read the calendars of these organisations and the default one, with all their dated exceptions."""
         chosen = {
             row.id: row.calendar_id
@@ -76,8 +76,10 @@ class CalendarBook:
             calendar_id: NamedCalendar(calendar_id, rows[calendar_id].name, found)
             for calendar_id, found in (await calendars.working(session, rows)).items()
         }
-        default = next((named[row.id] for row in rows.values() if row.is_default), BUILT_IN)
-        return CalendarBook({organisation: named[calendar] for organisation, calendar in chosen.items()}, default)
+        default = next((named[row.id] for row in rows.values() if row.is_default), DEFAULT_CALENDAR)
+        return CalendarLookup(
+            {organisation: named[calendar] for organisation, calendar in chosen.items()}, default
+        )
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def clock_start(policy: SlaPolicy, *, received: datetime, written: datetime, ass
     return {"received": received, "written": written, "assigned": assigned}[policy.starts_from]
 
 
-def compute(policy: SlaPolicy, calendar: NamedCalendar, start: datetime) -> Deadline:
+def compute_deadline(policy: SlaPolicy, calendar: NamedCalendar, start: datetime) -> Deadline:
     """The deadlines of a clock that starts at `start`.
 
     A calendar whose days off leave no time to answer in (no rule can forbid that) gives way to the built-in week,
@@ -106,9 +108,9 @@ def compute(policy: SlaPolicy, calendar: NamedCalendar, start: datetime) -> Dead
         due, portions = add(calendar.working, start, hours)
         resolution, _ = add(calendar.working, start, timedelta(hours=policy.resolution_hours))
     except ValueError:
-        if calendar is BUILT_IN:
+        if calendar is DEFAULT_CALENDAR:
             raise
-        return compute(policy, BUILT_IN, start)
+        return compute_deadline(policy, DEFAULT_CALENDAR, start)
     explanation = {
         "policy_id": str(policy.id),
         "policy": policy.name,
@@ -123,12 +125,14 @@ def compute(policy: SlaPolicy, calendar: NamedCalendar, start: datetime) -> Dead
             {"day": part.day.isoformat(), "minutes": round(part.worked.total_seconds() / 60), "title": part.title}
             for part in portions
         ],
-        "text": explain(policy.first_response_hours, start, due, portions, calendar.working.zone),
+        "text": explain_deadline(policy.first_response_hours, start, due, portions, calendar.working.zone),
     }
     return Deadline(policy.id, due, resolution, explanation)
 
 
-def explain(hours: float, start: datetime, due: datetime, portions: Sequence[Portion], zone: ZoneInfo) -> str:
+def explain_deadline(
+    hours: float, start: datetime, due: datetime, portions: Sequence[Portion], zone: ZoneInfo
+) -> str:
     """The deadline in words, local time: «9 рабочих часов с пятницы 27.11 16:40: 27.11 — 1 ч 20 мин; …»."""
     begins, ends = start.astimezone(zone), due.astimezone(zone)
     days = "; ".join(_day(part) for part in portions)

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.schemas.sla_policies import PolicyIn
+from services.appeals.schemas.sla_policies import SlaPolicyIn
 from shared import clock
 from shared.api.pagination import Paging
 from shared.database.sessions import WriteSession
@@ -15,7 +15,7 @@ from shared.http.problems import Invalid
 from shared.tables.appeals import SlaPolicy
 
 
-def policy_at(policies: Sequence[SlaPolicy], urgency: str, moment: datetime) -> SlaPolicy:
+def policy_in_effect(policies: Sequence[SlaPolicy], urgency: str, moment: datetime) -> SlaPolicy:
     """The policy of this urgency in force at the moment. Raises `LookupError` when there is none."""
     valid = [policy for policy in policies if policy.urgency == urgency and policy.valid_from <= moment]
     if not valid:
@@ -23,14 +23,14 @@ def policy_at(policies: Sequence[SlaPolicy], urgency: str, moment: datetime) -> 
     return max(valid, key=lambda policy: (policy.valid_from, policy.created_at, policy.id))
 
 
-async def policies(session: AsyncSession, paging: Paging) -> Sequence[SlaPolicy]:
+async def list_policies(session: AsyncSession, paging: Paging) -> Sequence[SlaPolicy]:
     """SLA policies, those that begin last first; one more than the page takes."""
     query = select(SlaPolicy).order_by(SlaPolicy.valid_from.desc(), SlaPolicy.id.desc()).limit(paging.limit + 1)
     after = paging.after((SlaPolicy.valid_from, SlaPolicy.id), (datetime.fromisoformat, UUID))
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
-async def add_policy(session: WriteSession, wanted: PolicyIn) -> SlaPolicy:
+async def add_policy(session: WriteSession, wanted: SlaPolicyIn) -> SlaPolicy:
     """A policy from now or a later moment on. Raises `Invalid` for the past: deadlines that ran stay explained."""
     now = clock.now()
     if wanted.valid_from is not None and wanted.valid_from < now:

@@ -141,13 +141,15 @@ class World:
         """One case in full."""
         answer = await self.get(f"/appeals/{appeal_id}")
         assert answer.status_code == 200, answer.text
-        case: dict[str, Any] = answer.json()
-        return case
+        appeal: dict[str, Any] = answer.json()
+        return appeal
 
-    async def move(self, case: dict[str, Any], to: str, *, role: str = "moderator", **body: Any) -> httpx.Response:
+    async def move(
+        self, appeal: dict[str, Any], to: str, *, role: str = "moderator", **body: Any
+    ) -> httpx.Response:
         """Move a case that was just read."""
         return await self.post(
-            f"/appeals/{case['id']}/moves", {"to": to, **body}, role=role, If_Match=f'"{case["version"]}"'
+            f"/appeals/{appeal['id']}/moves", {"to": to, **body}, role=role, If_Match=f'"{appeal["version"]}"'
         )
 
     async def published(self, reply: dict[str, Any], *, at: datetime, external_id: str = "-101_77") -> None:

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals.classification.classifier_pool import Item, Judged, Judging
-from services.appeals.classification.types import Judgement
+from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput, ClassifierPool
+from services.appeals.classification.types import ClassificationResult
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_rule_sets import activated, made, topic
@@ -16,23 +16,25 @@ DANGER = "Провод оборван, искрит!"
 
 
 @pytest.fixture
-def judges(monkeypatch: pytest.MonkeyPatch) -> dict[str, Judgement]:
+def judges(monkeypatch: pytest.MonkeyPatch) -> dict[str, ClassificationResult]:
     """What is judged of texts; all others are judged as ever."""
-    found: dict[str, Judgement] = {}
-    judge = Judging.judge
+    found: dict[str, ClassificationResult] = {}
+    judge = ClassifierPool.classify
 
-    async def as_told(self: Judging, items: list[Item]) -> list[Judged]:
-        told = [Judged(found[text], "model:test") for text, _ in items if text in found]
+    async def as_told(self: ClassifierPool, items: list[ClassifierInput]) -> list[ClassifiedText]:
+        told = [ClassifiedText(found[text], "model:test") for text, _ in items if text in found]
         rest = iter(await judge(self, [item for item in items if item[0] not in found]))
         known = iter(told)
         return [next(known) if text in found else next(rest) for text, _ in items]
 
-    monkeypatch.setattr(Judging, "judge", as_told)
+    monkeypatch.setattr(ClassifierPool, "classify", as_told)
     return found
 
 
-def urgent(need: Any = "yes", **more: Any) -> Judgement:
-    return Judgement(need, "complaint", "high", more.pop("topic", None), 0.9, f"опасность: {need}", **more)
+def urgent(need: Any = "yes", **more: Any) -> ClassificationResult:
+    return ClassificationResult(
+        need, "complaint", "high", more.pop("topic", None), 0.9, f"опасность: {need}", **more
+    )
 
 
 async def alerts(world: World, **query: Any) -> list[dict[str, Any]]:
@@ -43,19 +45,19 @@ async def alerts(world: World, **query: Any) -> list[dict[str, Any]]:
 
 
 async def test_an_unclear_message_of_danger_makes_its_case_urgent(
-    world: World, judges: dict[str, Judgement]
+    world: World, judges: dict[str, ClassificationResult]
 ) -> None:
     judges[DANGER] = urgent("unsure", language="bxr")
     await world.writes(QUESTION)
     await world.writes(DANGER)
-    case = await world.only()
+    appeal = await world.only()
     # Four working hours from Wednesday 10:01, lunch apart.
-    assert (case["urgency"], case["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
+    assert (appeal["urgency"], appeal["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
     (told,) = await alerts(world, seen=False)
-    assert (told["kind"], told["appeal_id"], told["why"]) == ("urgent", case["id"], "опасность: unsure")
+    assert (told["kind"], told["appeal_id"], told["why"]) == ("urgent", appeal["id"], "опасность: unsure")
 
 
-async def test_what_needs_no_answer_alarms_nobody(world: World, judges: dict[str, Judgement]) -> None:
+async def test_what_needs_no_answer_alarms_nobody(world: World, judges: dict[str, ClassificationResult]) -> None:
     judges[DANGER] = urgent("no")
     await world.writes(QUESTION)
     await world.writes(DANGER)
@@ -63,7 +65,9 @@ async def test_what_needs_no_answer_alarms_nobody(world: World, judges: dict[str
     assert await alerts(world) == []
 
 
-async def test_danger_after_the_alert_was_seen_is_told_anew(world: World, judges: dict[str, Judgement]) -> None:
+async def test_danger_after_the_alert_was_seen_is_told_anew(
+    world: World, judges: dict[str, ClassificationResult]
+) -> None:
     judges[DANGER] = urgent()
     judges["Уже горит!"] = urgent("unsure")
     await world.writes(DANGER)
@@ -81,7 +85,9 @@ async def test_danger_after_the_alert_was_seen_is_told_anew(world: World, judges
     assert [event["data"].count('"appeal_number": null') for event in await world.events("alert.raised")] == [0, 0]
 
 
-async def test_an_unclear_case_goes_where_urgent_ones_go(world: World, judges: dict[str, Judgement]) -> None:
+async def test_an_unclear_case_goes_where_urgent_ones_go(
+    world: World, judges: dict[str, ClassificationResult]
+) -> None:
     roads = await topic(world, "roads")
     await activated(
         world,
@@ -91,13 +97,13 @@ async def test_an_unclear_case_goes_where_urgent_ones_go(world: World, judges: d
             {"topic_id": roads, "urgency": "high", "organisation_id": str(world.other_organisation)},
         ),
     )
-    judges["Алё"] = Judgement("unsure", "question", "normal", None, 0.5, "неясно")
+    judges["Алё"] = ClassificationResult("unsure", "question", "normal", None, 0.5, "неясно")
     judges[DANGER] = urgent(topic="roads", topic_confidence=0.9)
     await world.writes("Алё")
     await world.writes(DANGER)
-    case = await world.only()
-    assert (case["status"], case["organisation"]["id"]) == ("assigned", str(world.other_organisation))
-    assert case["first_response_due_at"] == "2026-03-04T07:01:00Z"
+    appeal = await world.only()
+    assert (appeal["status"], appeal["organisation"]["id"]) == ("assigned", str(world.other_organisation))
+    assert appeal["first_response_due_at"] == "2026-03-04T07:01:00Z"
 
 
 async def _edited(world: World, message: UUID, text: str) -> None:
@@ -107,21 +113,21 @@ async def _edited(world: World, message: UUID, text: str) -> None:
 
 
 async def test_a_message_of_a_case_that_is_edited_into_danger_is_told(
-    world: World, judges: dict[str, Judgement]
+    world: World, judges: dict[str, ClassificationResult]
 ) -> None:
     judges[DANGER] = urgent("unsure")
     judges[f"{DANGER}!"] = urgent()
     message = await world.writes(QUESTION)
     before = await world.only()
     await _edited(world, message, DANGER)
-    case = await world.only()
-    assert (case["urgency"], case["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
-    assert case["messages"][0]["triage"]["why"] == "опасность: unsure"
+    appeal = await world.only()
+    assert (appeal["urgency"], appeal["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
+    assert appeal["messages"][0]["triage"]["why"] == "опасность: unsure"
     # What people work with stays.
-    assert [case[part] for part in ("status", "organisation", "topic", "place")] == [
+    assert [appeal[part] for part in ("status", "organisation", "topic", "place")] == [
         before[part] for part in ("status", "organisation", "topic", "place")
     ]
-    assert [entry["kind"] for entry in case["timeline"]][-2:] == ["message_edited", "urgency_changed"]
+    assert [entry["kind"] for entry in appeal["timeline"]][-2:] == ["message_edited", "urgency_changed"]
     (told,) = await alerts(world, seen=False)
     assert told["why"] == "опасность: unsure"
     await world.post(f"/alerts/{told['id']}/seen", None)
@@ -135,20 +141,22 @@ async def test_a_message_of_a_case_that_is_edited_into_danger_is_told(
 
 
 async def test_a_persons_decision_stands_over_edited_words_and_their_danger_is_told(
-    world: World, judges: dict[str, Judgement]
+    world: World, judges: dict[str, ClassificationResult]
 ) -> None:
     judges[DANGER] = urgent()
     message = await world.writes(QUESTION)
     decided = await world.post(f"/messages/{message}/triage", {"needs_answer": True, "urgency": "normal"})
     assert decided.status_code == 200, decided.text
     await _edited(world, message, DANGER)
-    case = await world.only()
-    assert (case["urgency"], case["messages"][0]["triage"]) == ("normal", decided.json()["triage"])
-    assert [one["appeal_id"] for one in await alerts(world, seen=False)] == [case["id"]]
+    appeal = await world.only()
+    assert (appeal["urgency"], appeal["messages"][0]["triage"]) == ("normal", decided.json()["triage"])
+    assert [one["appeal_id"] for one in await alerts(world, seen=False)] == [appeal["id"]]
 
 
-async def test_an_unclear_case_becomes_clear_by_an_edit(world: World, judges: dict[str, Judgement]) -> None:
-    judges["Алё"] = Judgement("unsure", "question", "normal", None, 0.5, "неясно")
+async def test_an_unclear_case_becomes_clear_by_an_edit(
+    world: World, judges: dict[str, ClassificationResult]
+) -> None:
+    judges["Алё"] = ClassificationResult("unsure", "question", "normal", None, 0.5, "неясно")
     message = await world.writes("Алё")
     assert (await world.only())["status"] == "triage"
     await _edited(world, message, QUESTION)
@@ -156,7 +164,7 @@ async def test_an_unclear_case_becomes_clear_by_an_edit(world: World, judges: di
 
 
 async def test_danger_told_by_phone_is_told_and_its_events_are_in_order(
-    world: World, judges: dict[str, Judgement]
+    world: World, judges: dict[str, ClassificationResult]
 ) -> None:
     judges[DANGER] = urgent(topic="roads", topic_confidence=0.4, top=(("roads", 0.4), ("energy", 0.3)))
     roads, energy = await topic(world, "roads"), await topic(world, "energy")

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from services.appeals.classification.types import Judgement
-from services.appeals.inbound.appeal_matching import Desk, Opening, Taken
-from services.appeals.inbound.thread_context import messages_query
-from services.appeals.lifecycle.timeline import Journal
-from services.appeals.routing.context import Reference
+from services.appeals.classification.types import ClassificationResult
+from services.appeals.inbound.appeal_matching import AppealMatcher, ClassifiedMessage, LockedAppeals
+from services.appeals.inbound.thread_context import select_messages
+from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.routing.context import RoutingContext
 from shared.database.sessions import Database
 from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message
@@ -24,25 +24,25 @@ async def test_a_question_opens_a_case_with_owner_deadline_and_words(world: Worl
     text = QUESTION + "\n\u0000 <br> &amp; 😀 e\u0301"
     await world.insert_message(text.replace("\u0000", ""), author="anna")
     await world.work()
-    case = await world.only()
-    assert case["status"] == "assigned"
-    assert case["organisation"] == {"id": str(world.organisation), "name": "Школа № 1"}
-    assert case["topic"]["name"] == "Дороги"
-    assert case["channel"]["network"] == "vk"
-    assert case["channel"]["url"].startswith("https://example.invalid/")
-    assert case["messages"][0]["text"] == text.replace("\u0000", "")
-    assert case["written_at"] == "2026-03-04T02:00:00Z"
-    assert case["opened_at"] == "2026-03-04T02:01:00Z"
+    appeal = await world.only()
+    assert appeal["status"] == "assigned"
+    assert appeal["organisation"] == {"id": str(world.organisation), "name": "Школа № 1"}
+    assert appeal["topic"]["name"] == "Дороги"
+    assert appeal["channel"]["network"] == "vk"
+    assert appeal["channel"]["url"].startswith("https://example.invalid/")
+    assert appeal["messages"][0]["text"] == text.replace("\u0000", "")
+    assert appeal["written_at"] == "2026-03-04T02:00:00Z"
+    assert appeal["opened_at"] == "2026-03-04T02:01:00Z"
     # 10:01 on a working Wednesday, lunch apart: nine hours end on Thursday at 11:01.
-    assert case["first_response_due_at"] == "2026-03-05T03:01:00Z"
-    assert case["deadline"]["text"].startswith("9 рабочих часов со среды 04.03 10:01")
-    assert case["overdue"] is True
-    assert case["route"]["reason"] == "Владелец страницы: Школа № 1"
-    assert "assigned" in case["allowed_moves"]
+    assert appeal["first_response_due_at"] == "2026-03-05T03:01:00Z"
+    assert appeal["deadline"]["text"].startswith("9 рабочих часов со среды 04.03 10:01")
+    assert appeal["overdue"] is True
+    assert appeal["route"]["reason"] == "Владелец страницы: Школа № 1"
+    assert "assigned" in appeal["allowed_moves"]
     opened, assigned = await world.events("appeal.opened", "appeal.assigned")
     assert (opened["type"], assigned["type"]) == ("appeal.opened", "appeal.assigned")
     data = json.loads(opened["data"])
-    assert data["number"] == case["number"]
+    assert data["number"] == appeal["number"]
     assert data["organisation_id"] == str(world.organisation)
     assert data["first_response_due_at"] == "2026-03-05T03:01:00+00:00"
 
@@ -51,8 +51,8 @@ async def test_further_words_join_the_open_case(world: World) -> None:
     await world.writes(QUESTION)
     await world.writes("дом 20", at=WEDNESDAY + timedelta(minutes=2))
     await world.writes("И тротуар разбит", at=WEDNESDAY + timedelta(minutes=3))
-    case = await world.only()
-    assert [message["text"] for message in case["messages"]] == [QUESTION, "дом 20", "И тротуар разбит"]
+    appeal = await world.only()
+    assert [message["text"] for message in appeal["messages"]] == [QUESTION, "дом 20", "И тротуар разбит"]
     assert len(await world.events("appeal.message_added")) == 2
 
 
@@ -82,8 +82,8 @@ async def test_what_its_author_took_back_before_it_came_opens_nothing_and_what_t
         )
         await world.emit("message.deleted", message, world.organisation, deleted_by=deleted_by)
     await world.work()
-    case = await world.only()
-    assert case["messages"][0]["text"] == f"{QUESTION} community"
+    appeal = await world.only()
+    assert appeal["messages"][0]["text"] == f"{QUESTION} community"
 
 
 async def test_words_before_the_question_in_one_batch_do_not_join(world: World) -> None:
@@ -91,19 +91,19 @@ async def test_words_before_the_question_in_one_batch_do_not_join(world: World) 
     await world.insert_message(QUESTION, at=WEDNESDAY + timedelta(minutes=1))
     await world.insert_message("дом 20", at=WEDNESDAY + timedelta(minutes=2))
     await world.work()
-    case = await world.only()
-    assert [message["text"] for message in case["messages"]] == [QUESTION, "дом 20"]
+    appeal = await world.only()
+    assert [message["text"] for message in appeal["messages"]] == [QUESTION, "дом 20"]
 
 
 async def test_an_unclear_message_waits_for_a_moderator_without_a_clock(world: World) -> None:
     await world.writes("Би мүнөөдэр һургуулида ошооб")
-    case = await world.only()
-    assert case["status"] == "triage"
-    assert case["organisation"] is None
-    assert case["first_response_due_at"] is None
-    assert case["overdue"] is False
-    assert case["route"]["suggested_organisation_id"] == str(world.organisation)
-    assert "Бурятский" in case["messages"][0]["triage"]["why"]
+    appeal = await world.only()
+    assert appeal["status"] == "triage"
+    assert appeal["organisation"] is None
+    assert appeal["first_response_due_at"] is None
+    assert appeal["overdue"] is False
+    assert appeal["route"]["suggested_organisation_id"] == str(world.organisation)
+    assert "Бурятский" in appeal["messages"][0]["triage"]["why"]
 
 
 async def test_the_same_events_twice_change_nothing(world: World) -> None:
@@ -118,14 +118,14 @@ async def test_who_opens_the_case_at_the_last_try_has_opened_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twice another case is in the way, and ends before it can be joined."""
-    insert, tries = Opening._insert, 0
+    insert, tries = AppealMatcher._insert, 0
 
-    async def late(self: Opening, drafts: Sequence[Appeal]) -> list[Appeal]:
+    async def late(self: AppealMatcher, drafts: Sequence[Appeal]) -> list[Appeal]:
         nonlocal tries
         tries += 1
         return await insert(self, drafts) if tries > 2 else []
 
-    monkeypatch.setattr(Opening, "_insert", late)
+    monkeypatch.setattr(AppealMatcher, "_insert", late)
     await world.writes(QUESTION)
     assert tries == 3
     assert (await world.only())["status"] == "assigned"
@@ -136,19 +136,19 @@ async def test_two_workers_at_one_instant_open_one_case(world: World, attempts: 
     """Two transactions take two messages of one person at once, many times over."""
     url = world.database.url("appeals")
     one, two = Database(url, 1, name="one"), Database(url, 1, name="two")
-    judgement = Judgement("yes", "question", "normal", "roads", 0.9, "тест")
+    result = ClassificationResult("yes", "question", "normal", "roads", 0.9, "тест")
 
     async def take(database: Database, message_id: object) -> None:
         async with database.write() as session:
-            message = await session.scalar(messages_query().where(Message.id == message_id))
+            message = await session.scalar(select_messages().where(Message.id == message_id))
             assert message is not None
-            desk = await Desk.load(session, [message])
-            reference = await Reference.load(session, {message.page_id})
-            opening = Opening(session, reference, Journal(), desk)
-            item = Taken(message, judgement, "rule:test")
-            await opening.open_for([item])
-            opening.take(item)
-            await opening.finish()
+            desk = await LockedAppeals.load(session, [message])
+            routing_context = await RoutingContext.load(session, {message.page_id})
+            opening = AppealMatcher(session, routing_context, AppealRecorder(), desk)
+            item = ClassifiedMessage(message, result, "rule:test")
+            await opening.open_missing([item])
+            opening.match(item)
+            await opening.write()
 
     try:
         for attempt in range(attempts):

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.appeals.lifecycle.breach_recording import note_overdue
+from services.appeals.lifecycle.breach_recording import record_breaches
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.test_appeal_matching import QUESTION
 
@@ -51,7 +51,7 @@ async def test_lists_filter_page_and_count(world: World) -> None:
     assert await world.all(q="100%") == []
     assert len(await world.all(organisation_id=str(world.other_organisation))) == 1
     first = (await world.all(network="vk", status="assigned"))[0]
-    assert [case["id"] for case in await world.all(number=first["number"])] == [first["id"]]
+    assert [appeal["id"] for appeal in await world.all(number=first["number"])] == [first["id"]]
     assert len(await world.all(topic_id=first["topic"]["id"])) == 5
     window: dict[str, Any] = {"opened_from": "2026-03-04T03:00:00Z", "opened_to": "2026-03-04T05:00:00Z"}
     assert len(await world.all(**window)) == 2
@@ -59,61 +59,61 @@ async def test_lists_filter_page_and_count(world: World) -> None:
     query: dict[str, Any] = {"limit": 2, "network": "vk"}
     while True:
         page = (await world.get("/appeals", **query)).json()
-        seen += [case["id"] for case in page["items"]]
+        seen += [appeal["id"] for appeal in page["items"]]
         if not page["next_cursor"]:
             break
         query["cursor"] = page["next_cursor"]
-    assert seen == [case["id"] for case in await world.all(network="vk")]
+    assert seen == [appeal["id"] for appeal in await world.all(network="vk")]
     counts = (await world.get("/appeals/counts")).json()
     assert counts == {"total": 7, "by_status": {"assigned": 6, "triage": 1}, "overdue": 6}
 
 
 async def test_staff_see_their_own_only(world: World) -> None:
     await world.writes(QUESTION)
-    case = await world.only()
+    appeal = await world.only()
     foreign: dict[str, Any] = {"role": "executor", "org": world.other_organisation}
     assert (await world.get("/appeals", **foreign)).json()["items"] == []
     assert (await world.get("/appeals/counts", **foreign)).json()["total"] == 0
-    _is_problem(await world.get(f"/appeals/{case['id']}", **foreign), 404)
-    _is_problem(await world.get(f"/appeals/{case['id']}/replies", **foreign), 404)
+    _is_problem(await world.get(f"/appeals/{appeal['id']}", **foreign), 404)
+    _is_problem(await world.get(f"/appeals/{appeal['id']}/replies", **foreign), 404)
     before = await _snapshot(world)
-    _is_problem(await world.post(f"/appeals/{case['id']}/replies", {"text": "Да"}, **foreign), 404)
+    _is_problem(await world.post(f"/appeals/{appeal['id']}/replies", {"text": "Да"}, **foreign), 404)
     _is_problem(
-        await world.post(f"/appeals/{case['id']}/moves", {"to": "in_progress"}, **foreign, If_Match='"1"'), 404
+        await world.post(f"/appeals/{appeal['id']}/moves", {"to": "in_progress"}, **foreign, If_Match='"1"'), 404
     )
     assert await _snapshot(world) == before
     own: dict[str, Any] = {"role": "executor", "org": world.organisation}
-    seen = (await world.get(f"/appeals/{case['id']}", **own)).json()
+    seen = (await world.get(f"/appeals/{appeal['id']}", **own)).json()
     assert seen["allowed_moves"] == ["in_progress", "assigned", "triage"]
-    assert (await world.get(f"/appeals/{case['id']}", role="head")).json()["allowed_moves"] == []
+    assert (await world.get(f"/appeals/{appeal['id']}", role="head")).json()["allowed_moves"] == []
 
 
 async def test_moves_go_by_the_table_and_by_version(world: World) -> None:
     await world.writes(QUESTION)
-    case = await world.only()
-    path = f"/appeals/{case['id']}/moves"
+    appeal = await world.only()
+    path = f"/appeals/{appeal['id']}/moves"
     before = await _snapshot(world)
     _is_problem(await world.post(path, {"to": "in_progress"}), 428)
     _is_problem(await world.post(path, {"to": "in_progress"}, If_Match='"99"'), 412)
     _is_problem(await world.post(path, {"to": "in_progress"}, If_Match="x"), 422, "header/If-Match")
     _is_problem(await world.post(path, {"to": "gone"}, If_Match='"1"'), 422, "/to")
-    wrong = _is_problem(await world.move(case, "answered"), 409)
-    assert wrong["allowed_moves"] == case["allowed_moves"]
+    wrong = _is_problem(await world.move(appeal, "answered"), 409)
+    assert wrong["allowed_moves"] == appeal["allowed_moves"]
     assert "in_progress" in wrong["detail"]
-    _is_problem(await world.move(case, "assigned", organisation_id=str(uuid4())), 422, "/organisation_id")
-    _is_problem(await world.move(case, "closed"), 422, "/reason")
-    _is_problem(await world.move(case, "in_progress", outcome="solved"), 422, "/outcome")
-    _is_problem(await world.move(case, "assigned", reason="\u0000"), 422, "/reason")
+    _is_problem(await world.move(appeal, "assigned", organisation_id=str(uuid4())), 422, "/organisation_id")
+    _is_problem(await world.move(appeal, "closed"), 422, "/reason")
+    _is_problem(await world.move(appeal, "in_progress", outcome="solved"), 422, "/outcome")
+    _is_problem(await world.move(appeal, "assigned", reason="\u0000"), 422, "/reason")
     assert await _snapshot(world) == before
-    moved = await world.move(case, "assigned", organisation_id=str(world.other_organisation), reason="Их дорога")
+    moved = await world.move(appeal, "assigned", organisation_id=str(world.other_organisation), reason="Их дорога")
     assert moved.status_code == 200
     assert moved.headers["ETag"] == f'"{moved.json()["version"]}"'
-    case = moved.json()
-    assert case["organisation"]["name"] == "Комитет по строительству"
-    assert case["first_response_due_at"] == "2026-03-05T03:01:00Z"
-    why = case["route"].pop("why")
+    appeal = moved.json()
+    assert appeal["organisation"]["name"] == "Комитет по строительству"
+    assert appeal["first_response_due_at"] == "2026-03-05T03:01:00Z"
+    why = appeal["route"].pop("why")
     assert why.startswith("Вопрос")
-    assert case["route"] == {
+    assert appeal["route"] == {
         "reason": "Их дорога",
         "rule_id": None,
         "confidence": 1.0,
@@ -124,10 +124,10 @@ async def test_moves_go_by_the_table_and_by_version(world: World) -> None:
         "returned_by": None,
         "return_reason": None,
     }
-    closed = (await world.move(case, "closed", reason="Сделано", outcome="solved")).json()
+    closed = (await world.move(appeal, "closed", reason="Сделано", outcome="solved")).json()
     assert (closed["status"], closed["outcome"], closed["overdue"]) == ("closed", "solved", False)
     before = await _snapshot(world)
-    _is_problem(await world.post(f"/appeals/{case['id']}/replies", {"text": "Ещё"}), 409)
+    _is_problem(await world.post(f"/appeals/{appeal['id']}/replies", {"text": "Ещё"}), 409)
     assert await _snapshot(world) == before
     told = await world.events("appeal.moved", "appeal.closed")
     mine = [event["type"] for event in told if event["organisation_id"] == world.other_organisation]
@@ -138,24 +138,24 @@ async def test_moves_go_by_the_table_and_by_version(world: World) -> None:
     # Once it is closed, the same person in the same thread opens a new one.
     await world.writes(QUESTION)
     assert len(await world.all()) == 2
-    again = await world.move(await world.case(case["id"]), "reopened", reason="Ошибка")
+    again = await world.move(await world.case(appeal["id"]), "reopened", reason="Ошибка")
     _is_problem(again, 409)
 
 
 async def test_an_organisation_gives_a_case_back(world: World) -> None:
     await world.writes(QUESTION)
-    case = await world.only()
+    appeal = await world.only()
     headers = world.appeals.headers("executor", world.organisation)
     answer = await world.appeals.client.post(
-        f"/api/v1/appeals/{case['id']}/moves",
+        f"/api/v1/appeals/{appeal['id']}/moves",
         json={"to": "triage", "reason": "Дорога республиканская"},
-        headers=headers | {"If-Match": f'"{case["version"]}"'},
+        headers=headers | {"If-Match": f'"{appeal["version"]}"'},
     )
     assert answer.status_code == 200
-    case = await world.only()
-    assert (case["status"], case["organisation"], case["overdue"]) == ("triage", None, False)
-    assert case["route"]["return_reason"] == "Дорога республиканская"
-    _is_problem(await world.move(case, "assigned"), 422, "/organisation_id")
+    appeal = await world.only()
+    assert (appeal["status"], appeal["organisation"], appeal["overdue"]) == ("triage", None, False)
+    assert appeal["route"]["return_reason"] == "Дорога республиканская"
+    _is_problem(await world.move(appeal, "assigned"), 422, "/organisation_id")
 
 
 @pytest.mark.parametrize(
@@ -177,24 +177,24 @@ async def test_an_organisation_gives_a_case_back(world: World) -> None:
 )
 async def test_a_wrong_answer_changes_nothing(world: World, body: dict[str, Any], pointer: str) -> None:
     await world.writes(QUESTION)
-    case = await world.only()
+    appeal = await world.only()
     before = await _snapshot(world)
-    _is_problem(await world.post(f"/appeals/{case['id']}/replies", body), 422, pointer)
+    _is_problem(await world.post(f"/appeals/{appeal['id']}/replies", body), 422, pointer)
     assert await _snapshot(world) == before
 
 
 async def test_an_answer_may_be_longer_than_the_network_takes(world: World) -> None:
     ok_page = next(page for page in world.pages if page != world.page)
     await world.writes(QUESTION, page=ok_page, thread="ok:7")
-    case = await world.only()
-    long = await world.post(f"/appeals/{case['id']}/replies", {"text": "я" * 20_000})
+    appeal = await world.only()
+    long = await world.post(f"/appeals/{appeal['id']}/replies", {"text": "я" * 20_000})
     assert (long.status_code, len(long.json()["text"])) == (201, 20_000)
 
 
 async def test_an_answer_sent_twice_with_one_key_is_one(world: World) -> None:
     await world.writes(QUESTION)
-    case = await world.only()
-    path = f"/appeals/{case['id']}/replies"
+    appeal = await world.only()
+    path = f"/appeals/{appeal['id']}/replies"
     first = await world.post(path, {"text": "Да"}, Idempotency_Key="k1")
     second = await world.post(path, {"text": "Да"}, Idempotency_Key="k1")
     assert (first.status_code, second.status_code, second.json()) == (201, 201, first.json())
@@ -243,11 +243,11 @@ async def test_a_person_decides_about_a_message(world: World) -> None:
     assert answer.status_code == 200, answer.text
     decision = answer.json()
     assert (decision["triage"]["needs_answer"], decision["appeal_status"]) == ("yes", "assigned")
-    case = await world.only()
-    assert case["organisation"]["id"] == str(world.organisation)
-    assert (case["urgency"], case["topic"]["name"]) == ("high", "Образование")
+    appeal = await world.only()
+    assert appeal["organisation"]["id"] == str(world.organisation)
+    assert (appeal["urgency"], appeal["topic"]["name"]) == ("high", "Образование")
     # Counted from the moment received: the centre's time to decide is not hidden.
-    assert case["first_response_due_at"] == "2026-03-04T07:01:00Z"
+    assert appeal["first_response_due_at"] == "2026-03-04T07:01:00Z"
     thanks = await world.writes("Спасибо большое", author="vera")
     assert (await world.post(f"/messages/{thanks}/triage", {"needs_answer": True})).json()["appeal_id"]
     assert len(await world.all()) == 2
@@ -269,11 +269,11 @@ async def test_cases_opened_by_hand(world: World) -> None:
         "/appeals", {"text": "По телефону: не горят фонари", "organisation_id": str(world.other_organisation)}
     )
     assert called.status_code == 201, called.text
-    case = called.json()
-    assert (case["status"], case["channel"]["network"]) == ("assigned", None)
-    assert case["topic"]["group"]["name"] == "Дороги"
-    assert case["first_response_due_at"] is not None
-    _is_problem(await world.post(f"/appeals/{case['id']}/replies", {"text": "Да"}), 409)
+    appeal = called.json()
+    assert (appeal["status"], appeal["channel"]["network"]) == ("assigned", None)
+    assert appeal["topic"]["group"]["name"] == "Дороги"
+    assert appeal["first_response_due_at"] is not None
+    _is_problem(await world.post(f"/appeals/{appeal['id']}/replies", {"text": "Да"}), 409)
 
 
 async def test_topics_policies_and_rules(world: World) -> None:
@@ -328,7 +328,7 @@ async def test_overdue_is_noted_once(world: World) -> None:
     await world.writes(QUESTION)
     for expected in (1, 0):
         async with world.appeals.service.database.write() as session:
-            assert await note_overdue(session) == expected
+            assert await record_breaches(session) == expected
     (event,) = await world.events("appeal.overdue")
     assert json.loads(event["data"])["organisation_id"] == str(world.organisation)
 

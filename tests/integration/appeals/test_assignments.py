@@ -17,42 +17,44 @@ async def _case(world: World) -> dict[str, Any]:
     return await world.only()
 
 
-async def _moves(world: World, case: dict[str, Any], org: UUID | None, role: str = "executor", **body: Any) -> Any:
-    return await world.post(f"/appeals/{case['id']}/moves", body, role=role, org=org, If_Match="*")
+async def _moves(
+    world: World, appeal: dict[str, Any], org: UUID | None, role: str = "executor", **body: Any
+) -> Any:
+    return await world.post(f"/appeals/{appeal['id']}/moves", body, role=role, org=org, If_Match="*")
 
 
-def _chain(case: dict[str, Any]) -> list[tuple[str, str | None, str | None]]:
+def _chain(appeal: dict[str, Any]) -> list[tuple[str, str | None, str | None]]:
     def name(found: dict[str, Any] | None) -> str | None:
         return found["name"] if found else None
 
-    return [(one["kind"], name(one["from_organisation"]), name(one["to_organisation"])) for one in case["hands"]]
+    return [(one["kind"], name(one["from_organisation"]), name(one["to_organisation"])) for one in appeal["hands"]]
 
 
 async def test_a_case_is_given_back_once_and_then_the_centre_decides(world: World) -> None:
-    case = await _case(world)
-    _is_problem(await _moves(world, case, world.organisation, to="triage"), 422, "/reason")
-    returned = await _moves(world, case, world.organisation, to="triage", reason="Не наша дорога")
+    appeal = await _case(world)
+    _is_problem(await _moves(world, appeal, world.organisation, to="triage"), 422, "/reason")
+    returned = await _moves(world, appeal, world.organisation, to="triage", reason="Не наша дорога")
     assert returned.status_code == 200, returned.text
     body = returned.json()
     assert (body["status"], body["returns"], body["organisation"]) == ("triage", 1, None)
     assert (body["route"]["return_reason"], body["allowed_moves"]) == ("Не наша дорога", [])
-    _is_problem(await world.get(f"/appeals/{case['id']}", role="executor", org=world.organisation), 404)
+    _is_problem(await world.get(f"/appeals/{appeal['id']}", role="executor", org=world.organisation), 404)
     # The centre is not told to give it to who has just refused it.
     assert str(world.organisation) not in {one["organisation_id"] for one in body["route"]["suggestions"]}
     given = await world.move(body, "assigned", organisation_id=str(world.other_organisation))
     assert given.status_code == 200, given.text
     own: dict[str, Any] = {"role": "executor", "org": world.other_organisation}
-    seen = (await world.get(f"/appeals/{case['id']}", **own)).json()
+    seen = (await world.get(f"/appeals/{appeal['id']}", **own)).json()
     assert seen["allowed_moves"] == ["in_progress", "assigned"]
     refused = _is_problem(
-        await _moves(world, case, world.other_organisation, to="triage", reason="И не наша"), 409
+        await _moves(world, appeal, world.other_organisation, to="triage", reason="И не наша"), 409
     )
     assert "centre decides" in refused["detail"]
     assert refused["allowed_moves"] == ["in_progress", "assigned"]
     # The centre may take it back as often as it likes.
-    again = await world.move(await world.case(case["id"]), "triage", reason="Уточняем")
+    again = await world.move(await world.case(appeal["id"]), "triage", reason="Уточняем")
     assert (again.status_code, again.json()["returns"]) == (200, 1)
-    found = await world.case(case["id"])
+    found = await world.case(appeal["id"])
     assert _chain(found) == [
         ("routed", None, "Школа № 1"),
         ("returned", "Школа № 1", None),
@@ -65,45 +67,54 @@ async def test_a_case_is_given_back_once_and_then_the_centre_decides(world: Worl
 
 async def test_staff_hand_a_case_on_and_it_never_comes_round(world: World) -> None:
     third = await insert_organisation(world.database, name="Водоканал")
-    case = await _case(world)
+    appeal = await _case(world)
     other = str(world.other_organisation)
-    _is_problem(await _moves(world, case, world.organisation, to="assigned", reason="Их"), 422, "/organisation_id")
     _is_problem(
-        await _moves(world, case, world.organisation, to="assigned", organisation_id=other), 422, "/reason"
+        await _moves(world, appeal, world.organisation, to="assigned", reason="Их"), 422, "/organisation_id"
+    )
+    _is_problem(
+        await _moves(world, appeal, world.organisation, to="assigned", organisation_id=other), 422, "/reason"
     )
     own = str(world.organisation)
     _is_problem(
-        await _moves(world, case, world.organisation, to="assigned", organisation_id=own, reason="Нам"), 409
+        await _moves(world, appeal, world.organisation, to="assigned", organisation_id=own, reason="Нам"), 409
     )
     nobody = await _moves(
-        world, case, world.organisation, to="assigned", organisation_id=str(uuid4()), reason="Им"
+        world, appeal, world.organisation, to="assigned", organisation_id=str(uuid4()), reason="Им"
     )
     _is_problem(nobody, 422, "/organisation_id")
     # Who only approves answers hands on no case.
     approver = await _moves(
-        world, case, world.organisation, "approver", to="assigned", organisation_id=other, reason="Им"
+        world, appeal, world.organisation, "approver", to="assigned", organisation_id=other, reason="Им"
     )
     _is_problem(approver, 409)
     handed = await _moves(
-        world, case, world.organisation, to="assigned", organisation_id=other, reason="Ремонт ведут они"
+        world, appeal, world.organisation, to="assigned", organisation_id=other, reason="Ремонт ведут они"
     )
     assert handed.status_code == 200, handed.text
     # Who handed it on sees what came of it, once.
     assert handed.json()["organisation"]["id"] == other
     assert handed.json()["allowed_moves"] == []
-    _is_problem(await world.get(f"/appeals/{case['id']}", role="executor", org=world.organisation), 404)
+    _is_problem(await world.get(f"/appeals/{appeal['id']}", role="executor", org=world.organisation), 404)
     refused = _is_problem(
-        await _moves(world, case, world.other_organisation, to="assigned", organisation_id=own, reason="Ваша"), 409
+        await _moves(world, appeal, world.other_organisation, to="assigned", organisation_id=own, reason="Ваша"),
+        409,
     )
     assert "do not go round" in refused["detail"]
     onward = await _moves(
-        world, case, world.other_organisation, "manager", to="assigned", organisation_id=str(third), reason="Труба"
+        world,
+        appeal,
+        world.other_organisation,
+        "manager",
+        to="assigned",
+        organisation_id=str(third),
+        reason="Труба",
     )
     assert onward.status_code == 200, onward.text
     # The centre may send it where it was.
-    back = await world.move(await world.case(case["id"]), "assigned", organisation_id=own, reason="Решено")
+    back = await world.move(await world.case(appeal["id"]), "assigned", organisation_id=own, reason="Решено")
     assert back.status_code == 200, back.text
-    found = await world.case(case["id"])
+    found = await world.case(appeal["id"])
     assert _chain(found) == [
         ("routed", None, "Школа № 1"),
         ("transferred", "Школа № 1", "Комитет по строительству"),
@@ -111,27 +122,32 @@ async def test_staff_hand_a_case_on_and_it_never_comes_round(world: World) -> No
         ("assigned", "Водоканал", "Школа № 1"),
     ]
     assert found["handovers"] == 3
-    assert [one["id"] for one in await world.all(handed_over_at_least=3)] == [case["id"]]
+    assert [one["id"] for one in await world.all(handed_over_at_least=3)] == [appeal["id"]]
     assert await world.all(handed_over_at_least=4) == []
 
 
 async def test_a_closed_organisation_is_handed_nothing(world: World) -> None:
-    case = await _case(world)
+    appeal = await _case(world)
     registry = await world.database.connect("registry")
     await registry.execute("UPDATE organisations SET active = false WHERE id = $1", world.other_organisation)
     await registry.close()
     answer = await _moves(
-        world, case, world.organisation, to="assigned", organisation_id=str(world.other_organisation), reason="Им"
+        world,
+        appeal,
+        world.organisation,
+        to="assigned",
+        organisation_id=str(world.other_organisation),
+        reason="Им",
     )
     assert "closed" in _is_problem(answer, 422, "/organisation_id")["detail"]
-    assert (await world.case(case["id"]))["handovers"] == 0
+    assert (await world.case(appeal["id"]))["handovers"] == 0
 
 
 @pytest.mark.parametrize("to", ["triage", "assigned"])
 async def test_who_loses_a_case_hears_of_it(world: World, to: str) -> None:
-    case = await _case(world)
+    appeal = await _case(world)
     body = {"organisation_id": str(world.other_organisation)} if to == "assigned" else {}
-    answer = await _moves(world, case, world.organisation, to=to, reason="Не наше", **body)
+    answer = await _moves(world, appeal, world.organisation, to=to, reason="Не наше", **body)
     assert answer.status_code == 200, answer.text
     told = {event["organisation_id"]: json.loads(event["data"]) for event in await world.events("appeal.moved")}
     assert set(told) == {world.organisation, world.other_organisation if to == "assigned" else None}
@@ -165,11 +181,11 @@ async def test_however_a_case_goes_round_it_is_told(world: World) -> None:
 
 
 async def test_what_was_given_back_waits_for_a_person_whatever_the_citizen_writes(world: World) -> None:
-    case = await _case(world)
-    back = await _moves(world, case, world.organisation, to="triage", reason="Не наша дорога")
+    appeal = await _case(world)
+    back = await _moves(world, appeal, world.organisation, to="triage", reason="Не наша дорога")
     assert back.status_code == 200, back.text
     await world.writes("Когда уже отремонтируете?")
-    found = await world.case(case["id"])
+    found = await world.case(appeal["id"])
     assert [message["triage"]["needs_answer"] for message in found["messages"]] == ["yes", "yes"]
     assert (found["status"], found["organisation"]) == ("triage", None)
     assert (found["route"]["returned_by"], found["returns"]) == (str(world.organisation), 1)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from services.appeals.classification import classification_queries
-from services.appeals.classification.classification_queries import Filter
+from services.appeals.classification.classification_queries import ClassificationFilter
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
@@ -124,15 +124,15 @@ async def test_each_filter_walks_an_index(world: World) -> None:
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         await session.execute(text("SET LOCAL enable_bitmapscan = off"))
         for wanted, index in (
-            (Filter(), "ix_triage_created_at"),
-            (Filter(needs_answer="no"), "ix_triage_needs_answer_created_at"),
-            (Filter(language="bxr"), "ix_triage_languages"),
-            (Filter(urgency="high"), "ix_triage_urgent"),
-            (Filter(judged_by="person"), "ix_triage_by_people"),
-            (Filter(judged_by="model:one"), "ix_triage_judged_by_created_at"),
-            (Filter(topic_id=hole), "ix_triage_topic_id_created_at"),
+            (ClassificationFilter(), "ix_triage_created_at"),
+            (ClassificationFilter(needs_answer="no"), "ix_triage_needs_answer_created_at"),
+            (ClassificationFilter(language="bxr"), "ix_triage_languages"),
+            (ClassificationFilter(urgency="high"), "ix_triage_urgent"),
+            (ClassificationFilter(classified_by="person"), "ix_triage_by_people"),
+            (ClassificationFilter(classified_by="model:one"), "ix_triage_judged_by_created_at"),
+            (ClassificationFilter(topic_id=hole), "ix_triage_topic_id_created_at"),
         ):
-            query = await classification_queries.query(session, caller, wanted, Paging(50, None, "", ""))
+            query = await classification_queries.list_query(session, caller, wanted, Paging(50, None, "", ""))
             literal = query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
             plan = "\n".join(await session.scalars(text(f"EXPLAIN {literal}".replace(":", r"\:"))))
             assert f"using {index}" in plan.replace("Backward ", ""), plan

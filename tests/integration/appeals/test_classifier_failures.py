@@ -13,7 +13,7 @@ import pytest
 
 from services.appeals import worker
 from services.appeals.classification import classifier_pool
-from services.appeals.classification.model.builtin_model import folder
+from services.appeals.classification.model.builtin_model import builtin_model_dir
 from services.appeals.settings import settings
 from shared.events import relay
 from shared.events.listen_notify import WakeUps
@@ -37,7 +37,7 @@ async def test_no_message_is_stepped_over_because_the_reading_process_ends(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.events.consumer.PATIENCE", 1)
-    monkeypatch.setattr(classifier_pool.Judging, "_process", lambda _: Ended())
+    monkeypatch.setattr(classifier_pool.ClassifierPool, "_process", lambda _: Ended())
     await world.insert_message(QUESTION)
     await relay.number_committed(world.appeals.service.database)
     failed: list[str | None] = []
@@ -67,12 +67,12 @@ async def test_no_message_is_stepped_over_because_the_reading_process_ends(
 async def test_a_text_that_ends_the_reading_process_waits_for_a_person_and_the_next_has_its_owner(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifier_pool.judging(), "_judge", judge_hostile)
+    monkeypatch.setattr(classifier_pool.classifier_pool(), "_classify_items", judge_hostile)
     await world.insert_message(DEADLY, thread="vk:-101_1", kind="wall_post", author="bair")
     await world.insert_message(QUESTION, thread="vk:-101_2")
     await world.work()
     rows = await world.ingest.fetch("SELECT judged_by, needs_answer, why FROM triage ORDER BY judged_by DESC")
-    assert (rows[0]["judged_by"], rows[0]["needs_answer"]) == (classifier_pool.UNREAD, "unsure")
+    assert (rows[0]["judged_by"], rows[0]["needs_answer"]) == (classifier_pool.UNCLASSIFIABLE, "unsure")
     assert "читает человек" in rows[0]["why"]
     waiting, assigned = sorted(await world.all(), key=lambda found: str(found["status"]), reverse=True)
     assert (waiting["status"], waiting["text"]) == ("triage", DEADLY)
@@ -93,7 +93,7 @@ async def test_a_service_whose_topics_model_cannot_be_used_does_not_start(
     database: TestDatabase, keys_dir: Path, tmp_path: Path, process: Any
 ) -> None:
     with pytest.raises(
-        classifier_pool.ReadingAwayError, match=f"GOSPABLIK_TOPICS_MODEL: {tmp_path} holds no model"
+        classifier_pool.ClassifierUnavailableError, match=f"GOSPABLIK_TOPICS_MODEL: {tmp_path} holds no model"
     ):
         async with service_under_test("appeals", database, keys_dir, process=process, topics_model=str(tmp_path)):
             raise AssertionError("it has started")
@@ -108,12 +108,12 @@ async def understanding(appeals: ServiceUnderTest, role: str = "analyst") -> htt
 
 async def test_the_model_in_force_shows_its_card(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     found = (await understanding(world.appeals)).json()
-    assert found["built_in"] == json.loads((folder() / "card.json").read_text("utf-8"))
+    assert found["built_in"] == json.loads((builtin_model_dir() / "card.json").read_text("utf-8"))
     assert (found["understanding"], found["taught"], found["foreign_labels"]) == ("model", None, None)
     await world.writes(QUESTION)
     assert (await world.only())["messages"][0]["triage"]["judged_by"] == found["judged_by"]
     assert (await understanding(world.appeals, "head")).status_code == 403
-    monkeypatch.setattr(classifier_pool.Judging, "_process", lambda _: Ended())
+    monkeypatch.setattr(classifier_pool.ClassifierPool, "_process", lambda _: Ended())
     away = await understanding(world.appeals)
     assert (away.status_code, away.json()["detail"]) == (
         503,

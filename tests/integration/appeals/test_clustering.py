@@ -352,8 +352,8 @@ async def test_one_answer_reaches_each_that_waits_once_and_who_comes_later(regio
     late = await region.write("В Селенгинске до сих пор нет света", power_cut_messages.MUNICIPALITY, minute=20)
     await world.work()
     await make_replies(world)
-    case = await world.case((await region.cases([late])).pop())
-    assert [reply["text"] for reply in case["replies"]] == [body["text"]]
+    appeal = await world.case((await region.cases([late])).pop())
+    assert [reply["text"] for reply in appeal["replies"]] == [body["text"]]
     rows = await world.ingest.fetch("SELECT appeal_id, count(*) AS replies FROM replies GROUP BY appeal_id")
     assert {row["replies"] for row in rows} == {1}
     assert len(rows) == 9
@@ -369,7 +369,7 @@ async def test_who_is_taken_out_while_the_answers_are_made_gets_none(region: Reg
 
     async def answers() -> None:
         async with database.write() as session:
-            await bulk_reply.make_some(session, UUID(answer.json()["id"]), joined_from=None, after=None)
+            await bulk_reply.create_replies_batch(session, UUID(answer.json()["id"]), joined_from=None, after=None)
 
     eye = await world.database.connect()
 
@@ -382,7 +382,7 @@ async def test_who_is_taken_out_while_the_answers_are_made_gets_none(region: Reg
         )
 
     async with database.write() as session:
-        await service.part(session, moderator, UUID(incident["id"]), UUID(out))
+        await service.remove_member(session, moderator, UUID(incident["id"]), UUID(out))
         making = asyncio.create_task(answers())
         await eventually(waits_for_a_lock)
     await making
@@ -397,7 +397,7 @@ async def test_staff_answer_their_own_cases_and_an_undecided_one_waits_for_the_c
     world, (first, *_) = region.world, messages
     own = await world.ingest.fetchval("SELECT organisation_id FROM messages WHERE id = $1", first)
     # One of the voices came under a page of somebody else, one is not decided.
-    foreign, unclear = (UUID(case) for case in sorted(await region.cases(messages))[:2])
+    foreign, unclear = (UUID(appeal) for appeal in sorted(await region.cases(messages))[:2])
     owner = await world.database.connect("appeals")
     await owner.execute("UPDATE appeals SET organisation_id = $1 WHERE id = $2", world.other_organisation, foreign)
     await owner.execute("UPDATE appeals SET status = 'triage' WHERE id = $1", unclear)
@@ -413,8 +413,8 @@ async def test_staff_answer_their_own_cases_and_an_undecided_one_waits_for_the_c
     # The centre answers those that nobody has answered, and decides the undecided one by that.
     await world.post(path, {"text": "Свет включат до 18:00."})
     await make_replies(world)
-    for case in (str(foreign), str(unclear)):
-        found = await world.case(case)
+    for appeal in (str(foreign), str(unclear)):
+        found = await world.case(appeal)
         assert (found["status"], [reply["text"] for reply in found["replies"]]) == (
             "in_progress",
             ["Свет включат до 18:00."],
@@ -453,8 +453,9 @@ async def make_replies(world: World) -> None:
     """Do what the jobs that make replies to incidents would do."""
     connection = await world.database.connect()
     rows = await connection.fetch(
-        "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload", jobs.ANSWER_INCIDENT
+        "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload",
+        jobs.CREATE_INCIDENT_REPLIES,
     )
     await connection.close()
     for row in sorted(rows, key=lambda row: row["id"]):
-        await jobs.jobs.handlers[jobs.ANSWER_INCIDENT](json.loads(row["payload"]))
+        await jobs.queue.handlers[jobs.CREATE_INCIDENT_REPLIES](json.loads(row["payload"]))

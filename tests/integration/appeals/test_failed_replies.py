@@ -10,7 +10,7 @@ import pytest
 
 from services.appeals import jobs
 from services.appeals.lifecycle import appeal_queries, breach_recording
-from services.appeals.lifecycle.appeal_queries import Filter
+from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.replies import publication_requests
 from services.webhooks.event_catalogue.catalogue import body_of_event
 from shared.tables.common import Event
@@ -60,7 +60,7 @@ async def test_failed_reply_shows_in_the_list_until_somebody_answers(world: Worl
 
 
 async def test_failed_replies_are_found_by_index(world: World) -> None:
-    plan = await plan_of(world, appeal_queries.query(CENTRE, Filter(reply_failed=True), PAGING))
+    plan = await plan_of(world, appeal_queries.list_query(CENTRE, AppealFilter(reply_failed=True), PAGING))
     assert "using ix_appeals_reply_failed" in plan.replace("Backward ", ""), plan
     assert "Sort" not in plan, plan
 
@@ -107,7 +107,7 @@ async def test_late_interim_reply_does_not_take_back_the_final_one(world: World)
 
 async def note_overdue(world: World) -> int:
     async with world.appeals.service.database.write() as session:
-        return await breach_recording.note_overdue(session)
+        return await breach_recording.record_breaches(session)
 
 
 async def test_each_broken_promise_is_noted_once(world: World) -> None:
@@ -142,7 +142,7 @@ async def test_reply_whose_job_was_given_up_can_be_sent_again(world: World, agai
         await fails(world, reply)
         assert (await send(world, path)).status_code == 202
     async with world.appeals.service.database.write() as session:
-        await publication_requests.note_held(session, UUID(reply["id"]))
+        await publication_requests.record_dead_lettered(session, UUID(reply["id"]))
     case = await world.only()
     (shown,) = case["replies"]
     assert (shown["status"], shown["failure"]["code"]) == ("failed", "job_held")
@@ -162,8 +162,8 @@ async def test_reply_whose_job_is_held_does_not_stay_queued(
     async def broken(*_: Any, **__: Any) -> None:
         raise ValueError("a fault of ours")
 
-    monkeypatch.setattr(publication_requests, "_ask", broken)
-    monkeypatch.setattr(jobs.jobs, "max_attempts", 1)
+    monkeypatch.setattr(publication_requests, "send_publication_request", broken)
+    monkeypatch.setattr(jobs.queue, "max_attempts", 1)
     ingest = await database.connect("ingest")
     try:
         async with service_under_test("appeals", database, keys_dir, process="all") as running:
@@ -189,5 +189,5 @@ async def test_reply_whose_job_is_held_does_not_stay_queued(
 async def test_held_job_of_an_unknown_reply_tells_nobody(world: World) -> None:
     await world.writes(QUESTION)
     async with world.appeals.service.database.write() as session:
-        await publication_requests.note_held(session, UUID(int=7))
+        await publication_requests.record_dead_lettered(session, UUID(int=7))
     assert await world.events("reply.failed") == []

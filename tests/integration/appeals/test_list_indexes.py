@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from services.appeals.lifecycle import appeal_queries
-from services.appeals.lifecycle.appeal_queries import Filter
+from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.moderation import reviews
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
@@ -32,10 +32,10 @@ async def plan_of(world: World, query: Any) -> str:
 
 async def test_rare_cases_and_an_organisations_reviews_are_found_by_index(world: World) -> None:
     for query, index in (
-        (appeal_queries.query(CENTRE, Filter(language="bxr"), PAGING), "ix_appeals_languages"),
-        (appeal_queries.query(CENTRE, Filter(settlement="Кабанск"), PAGING), "ix_appeals_settlements"),
-        (appeal_queries.query(CENTRE, Filter(fault="power"), PAGING), "ix_appeals_faults"),
-        (reviews.query(STAFF, PAGING, corrected=None, group_id=None), "ix_reviews_organisation_id"),
+        (appeal_queries.list_query(CENTRE, AppealFilter(language="bxr"), PAGING), "ix_appeals_languages"),
+        (appeal_queries.list_query(CENTRE, AppealFilter(settlement="Кабанск"), PAGING), "ix_appeals_settlements"),
+        (appeal_queries.list_query(CENTRE, AppealFilter(fault="power"), PAGING), "ix_appeals_faults"),
+        (reviews.review_list_query(STAFF, PAGING, corrected=None, group_id=None), "ix_reviews_organisation_id"),
     ):
         plan = await plan_of(world, query)
         assert f"using {index}" in plan.replace("Backward ", ""), plan

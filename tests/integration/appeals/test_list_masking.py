@@ -11,8 +11,8 @@ async def test_a_list_masks_and_a_case_does_not(world: World) -> None:
     await world.writes(SAID)
     [listed] = await world.all()
     assert listed["text"] == MASKED
-    case = await world.case(listed["id"])
-    assert (case["text"], case["messages"][0]["text"]) == (SAID, SAID)
+    appeal = await world.case(listed["id"])
+    assert (appeal["text"], appeal["messages"][0]["text"]) == (SAID, SAID)
 
 
 async def test_a_search_shows_what_is_around_the_place(world: World) -> None:
@@ -37,18 +37,18 @@ async def test_the_words_of_a_route_are_masked_in_a_list(world: World) -> None:
     await world.writes(SAID)
     why = f"Вопрос: «почините»; {who}"
     await execute(world, "UPDATE appeals SET route = jsonb_set(route, '{why}', to_jsonb($1::text))", why)
-    case = await world.only()
-    own = case["route"]["reason"]
+    appeal = await world.only()
+    own = appeal["route"]["reason"]
     assert own == "Владелец страницы: Школа № 1"
     moved = await world.post(
-        f"/appeals/{case['id']}/moves", {"to": "triage", "reason": f"Дорога частная: {who}"}, role="executor",
+        f"/appeals/{appeal['id']}/moves", {"to": "triage", "reason": f"Дорога частная: {who}"}, role="executor",
         org=world.organisation, If_Match="*",
     )  # fmt: skip
     assert moved.status_code == 200, moved.text
     (listed,) = await world.all()
     masked = ("Вопрос: «почините»; [имя], [телефон]", "Дорога частная: [имя], [телефон]", own)
     assert tuple(listed["route"][name] for name in ("why", "return_reason", "reason")) == masked
-    seen = (await world.case(case["id"]))["route"]
+    seen = (await world.case(appeal["id"]))["route"]
     assert (seen["why"], seen["return_reason"]) == (why, f"Дорога частная: {who}")
     other = str(world.other_organisation)
     await world.move(await world.only(), "assigned", organisation_id=other, reason=f"Их, см. {who}")

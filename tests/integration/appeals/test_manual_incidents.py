@@ -26,8 +26,8 @@ async def case_of(world: World, author: str, *, other: bool = False, text: str =
     return await world.case(str(appeal_id))
 
 
-async def opened(world: World, *cases: dict[str, Any], **who: Any) -> dict[str, Any]:
-    answer = await world.post("/incidents", {"appeal_ids": [case["id"] for case in cases]}, **who)
+async def opened(world: World, *appeals: dict[str, Any], **who: Any) -> dict[str, Any]:
+    answer = await world.post("/incidents", {"appeal_ids": [appeal["id"] for appeal in appeals]}, **who)
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -57,21 +57,21 @@ async def test_cases_of_several_organisations_are_joined_and_each_sees_its_own(w
 
 
 async def test_a_case_stays_what_it_was_through_joining_and_parting(world: World) -> None:
-    case = await case_of(world, "anna")
-    before = await world.case(case["id"])
-    incident = await opened(world, case)
-    joined = await world.case(case["id"])
+    appeal = await case_of(world, "anna")
+    before = await world.case(appeal["id"])
+    incident = await opened(world, appeal)
+    joined = await world.case(appeal["id"])
     assert joined["incident_id"] == incident["id"]
     gone = await world.appeals.client.delete(
-        f"/api/v1/incidents/{incident['id']}/members/{case['id']}", headers=world.appeals.headers("moderator")
+        f"/api/v1/incidents/{incident['id']}/members/{appeal['id']}", headers=world.appeals.headers("moderator")
     )
     assert gone.status_code == 204, gone.text
-    after = await world.case(case["id"])
+    after = await world.case(appeal["id"])
     steps = [step["kind"] for step in after["timeline"]][len(before["timeline"]) :]
     assert steps == ["incident_joined", "incident_left"]
     assert {**after, "timeline": before["timeline"]} == before
     assert await members(world, incident) == []
-    assert (await opened(world, case))["members"] == 1
+    assert (await opened(world, appeal))["members"] == 1
 
 
 async def test_staff_join_only_cases_of_their_own(world: World) -> None:
@@ -109,13 +109,13 @@ async def test_who_leads_without_a_case_sees_renames_and_closes_it(world: World)
 
 
 async def test_who_leads_is_told_of_its_own_cases_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "GROWN_AT", (3, 4))
+    monkeypatch.setattr(service, "GROWTH_MILESTONES", (3, 4))
     mine = [await case_of(world, author) for author in ("anna", "boris", "gleb")]
     foreign = [await case_of(world, author, other=True) for author in ("vera", "dina", "egor")]
     incident = await opened(world, *mine[:2], role="executor", org=world.organisation)
     path = f"/incidents/{incident['id']}"
     for joined in (foreign, mine[2:]):
-        ids = [case["id"] for case in joined]
+        ids = [appeal["id"] for appeal in joined]
         assert (await world.post(f"{path}/members", {"appeal_ids": ids})).json()["members"] >= 5
     assert (await world.post(f"{path}/closure", {}, If_Match="*")).status_code == 200
     told = [
@@ -136,18 +136,18 @@ async def test_who_leads_is_told_of_its_own_cases_alone(world: World, monkeypatc
 
 
 async def test_a_case_is_in_one_incident_whoever_is_faster(world: World) -> None:
-    case = await case_of(world, "anna")
-    answers = await asyncio.gather(*(world.post("/incidents", {"appeal_ids": [case["id"]]}) for _ in range(4)))
+    appeal = await case_of(world, "anna")
+    answers = await asyncio.gather(*(world.post("/incidents", {"appeal_ids": [appeal["id"]]}) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
     won = next(answer.json() for answer in answers if answer.status_code == 201)
-    assert await members(world, won) == [case["id"]]
-    again = await world.post(f"/incidents/{won['id']}/members", {"appeal_ids": [case["id"]]})
+    assert await members(world, won) == [appeal["id"]]
+    again = await world.post(f"/incidents/{won['id']}/members", {"appeal_ids": [appeal["id"]]})
     assert (again.status_code, again.json()["members"]) == (200, 1)
 
 
 async def test_who_waited_crosswise_for_cases_gets_an_answer_all_the_same(world: World) -> None:
     first, second = sorted(
-        [await case_of(world, "anna"), await case_of(world, "boris")], key=lambda case: UUID(case["id"]).bytes
+        [await case_of(world, "anna"), await case_of(world, "boris")], key=lambda appeal: UUID(appeal["id"]).bytes
     )
     other, eye = [await world.database.connect() for _ in range(2)]
 
@@ -219,13 +219,13 @@ async def test_an_urgent_case_is_told_at_once_and_once(world: World) -> None:
 
 
 async def test_a_case_that_goes_from_hand_to_hand_is_told_once(world: World) -> None:
-    case = await case_of(world, "anna", text="Когда починят скамейку в парке?")
+    appeal = await case_of(world, "anna", text="Когда починят скамейку в парке?")
     for turn in range(4):
         to = world.other_organisation if turn % 2 == 0 else world.organisation
         moved = await world.move(
-            await world.case(case["id"]), "assigned", organisation_id=str(to), reason="Не наше"
+            await world.case(appeal["id"]), "assigned", organisation_id=str(to), reason="Не наше"
         )
         assert moved.status_code == 200, moved.text
         found = (await world.get("/alerts", kind="ping_pong")).json()["items"]
-        assert [one["appeal_id"] for one in found] == ([case["id"]] if turn >= 2 else [])
+        assert [one["appeal_id"] for one in found] == ([appeal["id"]] if turn >= 2 else [])
     assert found[0]["why"] == "Из рук в руки: организация сменилась 3 раза"

@@ -18,14 +18,14 @@ MODERATORS = {"send_to": "moderators"}
 
 async def why(world: World) -> str | None:
     """The code of the only case, which alone it is found by."""
-    (case,) = await world.all()
-    code: str | None = case["waiting_for"]
+    (appeal,) = await world.all()
+    code: str | None = appeal["waiting_for"]
     if code is not None:
-        assert [one["id"] for one in await world.all(waiting_for=code)] == [case["id"]]
+        assert [one["id"] for one in await world.all(waiting_for=code)] == [appeal["id"]]
         assert (await world.get("/appeals/counts", waiting_for=code)).json()["by_status"] == {"triage": 1}
     others = {"need_unclear", "buryat", "other_region", "topic_unsure", "by_rule", "unruled", "no_page", "closed"}
     assert await world.all(status="triage", waiting_for=sorted((others | {"returned"}) - {code})) == []
-    assert (await world.case(case["id"]))["waiting_for"] == code
+    assert (await world.case(appeal["id"]))["waiting_for"] == code
     return code
 
 
@@ -38,7 +38,7 @@ async def test_why_the_need_is_unclear(world: World, text: str, attachments: lis
     await activated(world, await made(world, default=MODERATORS))
     message = await world.writes(text, attachments=attachments)
     assert await why(world) == code
-    await reroute.apply(world.appeals.service.database, untouched=True)
+    await reroute.reroute_appeals(world.appeals.service.database, include_untouched=True)
     assert await why(world) == code
     decision = await decide(world, message)
     assert (decision["appeal_status"], decision["waiting_for"]) == ("triage", "unruled")
@@ -54,18 +54,18 @@ async def test_why_the_rules_name_nobody(world: World) -> None:
     await judged(world)
     assert await why(world) == "unruled"
     await activated(world, moderators)
-    await reroute.apply(world.appeals.service.database, untouched=True)
+    await reroute.reroute_appeals(world.appeals.service.database, include_untouched=True)
     assert await why(world) == "by_rule"
     await execute(world, "UPDATE appeals SET route = jsonb_set(route, '{topic,confidence}', '0.3')")
     await execute(world, "UPDATE appeals SET topic_id = (route -> 'topic' ->> 'id')::uuid")
     await activated(world, by_topic)
-    await reroute.apply(world.appeals.service.database, untouched=True)
+    await reroute.reroute_appeals(world.appeals.service.database, include_untouched=True)
     assert await why(world) == "topic_unsure"
     registry = await world.database.connect("registry")
     await registry.execute("UPDATE organisations SET active = false")
     await registry.close()
     await activated(world, await made(world))
-    await reroute.apply(world.appeals.service.database, untouched=True)
+    await reroute.reroute_appeals(world.appeals.service.database, include_untouched=True)
     assert await why(world) == "closed"
 
 
@@ -76,19 +76,19 @@ async def test_words_that_came_another_way_have_no_page(world: World) -> None:
 
 async def test_what_was_given_back_and_what_woke_again(world: World) -> None:
     await world.writes(QUESTION)
-    case = await world.only()
+    appeal = await world.only()
     assert await why(world) is None
     moved = await world.post(
-        f"/appeals/{case['id']}/moves", {"to": "triage", "reason": "Не наша"}, role="executor",
+        f"/appeals/{appeal['id']}/moves", {"to": "triage", "reason": "Не наша"}, role="executor",
         org=world.organisation, If_Match="*",
     )  # fmt: skip
     assert moved.json()["waiting_for"] == await why(world) == "returned"
-    await reroute.apply(world.appeals.service.database, untouched=True)
+    await reroute.reroute_appeals(world.appeals.service.database, include_untouched=True)
     assert await why(world) == "returned"
     other = str(world.other_organisation)
     assert (await world.move(await world.only(), "assigned", organisation_id=other)).status_code == 200
     assert await why(world) is None
-    answer = (await world.post(f"/appeals/{case['id']}/replies", {"text": "Починим"})).json()
+    answer = (await world.post(f"/appeals/{appeal['id']}/replies", {"text": "Починим"})).json()
     await world.published(answer, at=WEDNESDAY)
     assert await why(world) is None
     await world.writes("", attachments=PHOTO)
@@ -99,10 +99,10 @@ async def test_what_was_given_back_and_what_woke_again(world: World) -> None:
 async def test_suggestions_name_their_organisations(world: World) -> None:
     await world.writes(UNCLEAR)
     expected = {"id": str(world.organisation), "name": "Школа № 1"}
-    case = await world.only()
+    appeal = await world.only()
     (listed,) = await world.all()
-    decision = await decide(world, UUID(case["messages"][0]["id"]), urgency="high")
-    for route in (case["route"], listed["route"], decision["route"]):
+    decision = await decide(world, UUID(appeal["messages"][0]["id"]), urgency="high")
+    for route in (appeal["route"], listed["route"], decision["route"]):
         (suggested,) = route["suggestions"]
         assert (suggested["organisation"], suggested["organisation_id"]) == (expected, expected["id"])
     (active,) = (await world.get("/rule-sets", status="active")).json()["items"]
@@ -110,7 +110,7 @@ async def test_suggestions_name_their_organisations(world: World) -> None:
     tried = (await world.post(bench, {"text": UNCLEAR, "page_id": str(world.page)})).json()
     assert tried["waiting_for"] == "buryat"
     for part in ("suggestions", "suggested_organisation_id"):
-        assert tried["route"][part] == case["route"][part]
+        assert tried["route"][part] == appeal["route"][part]
     assert tried["route"]["suggested_organisation_id"] == expected["id"]
     assert (await world.post(bench, {})).json()["waiting_for"] == "no_page"
     assert (await world.post(bench, {"page_id": str(world.page)})).json()["waiting_for"] is None
@@ -125,14 +125,14 @@ async def test_where_a_rule_says_moderators_the_next_ones_owner_is_suggested(wor
     )
     await activated(world, rules)
     await judged(world)
-    case = await world.only()
-    assert case["waiting_for"] == "by_rule"
-    assert case["route"]["suggested_organisation_id"] == other
-    assert all(one["confidence"] for one in case["route"]["suggestions"])
-    text = case["messages"][0]["text"]
+    appeal = await world.only()
+    assert appeal["waiting_for"] == "by_rule"
+    assert appeal["route"]["suggested_organisation_id"] == other
+    assert all(one["confidence"] for one in appeal["route"]["suggestions"])
+    text = appeal["messages"][0]["text"]
     bench = await world.post(f"/rule-sets/{rules['id']}/test", {"text": text, "page_id": str(world.page)})
     for part in ("suggestions", "suggested_organisation_id"):
-        assert bench.json()["route"][part] == case["route"][part]
+        assert bench.json()["route"][part] == appeal["route"][part]
 
 
 async def test_a_reason_that_there_is_not_is_refused(world: World) -> None:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from services.appeals.sla.deadlines import BUILT_IN, CalendarBook, compute
+from services.appeals.sla.deadlines import DEFAULT_CALENDAR, CalendarLookup, compute_deadline
 from shared.database.sessions import Database
 from shared.tables.appeals import SlaPolicy
 from tests.conftest import TestDatabase
@@ -57,15 +57,15 @@ async def test_deadlines_follow_an_organisations_own_exceptions(database: TestDa
     )  # fmt: skip
     appeals = Database(database.url("appeals"), 1, name="appeals")
     async with appeals.read() as session:
-        book = await CalendarBook.load(session, [plain, school, quarantine])
+        book = await CalendarLookup.load(session, [plain, school, quarantine])
     await appeals.close()
 
     def due(organisation: UUID) -> tuple[str, str]:
         # Tuesday is an hour shorter, Wednesday is Сагаалган.
-        made = compute(policy, book.of(organisation), datetime(2026, 2, 17, 5, tzinfo=UTC))
+        made = compute_deadline(policy, book.for_organisation(organisation), datetime(2026, 2, 17, 5, tzinfo=UTC))
         return f"{made.first_response_due_at.astimezone(ZONE):%d %H:%M}", made.explanation["calendar"]
 
     assert due(plain) == ("19 10:00", "Республика Бурятия, пятидневная неделя")
     assert due(school) == ("19 11:00", "Шестидневка")
     assert due(quarantine) == ("20 11:00", "Карантин")
-    assert book.of(None) is not BUILT_IN
+    assert book.for_organisation(None) is not DEFAULT_CALENDAR

@@ -158,13 +158,15 @@ async def test_answer_to_an_incident_follows_an_interim_reply_under_way(world: W
     async def run() -> list[dict[str, str]]:
         connection = await world.database.connect()
         rows = await connection.fetch(
-            "SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = $1", jobs.ANSWER_INCIDENT
+            "SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = $1", jobs.CREATE_INCIDENT_REPLIES
         )
-        await connection.execute("DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1", jobs.ANSWER_INCIDENT)
+        await connection.execute(
+            "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1", jobs.CREATE_INCIDENT_REPLIES
+        )
         await connection.close()
         payloads = [json.loads(row["payload"]) for row in rows]
         for payload in payloads:
-            await jobs.jobs.handlers[jobs.ANSWER_INCIDENT](payload)
+            await jobs.queue.handlers[jobs.CREATE_INCIDENT_REPLIES](payload)
         return payloads
 
     await run()
@@ -173,7 +175,9 @@ async def test_answer_to_an_incident_follows_an_interim_reply_under_way(world: W
     with pytest.raises(TryLater):
         await run()
     await world.published(interim, at=WEDNESDAY + HOUR)
-    await jobs.jobs.handlers[jobs.ANSWER_INCIDENT]({"incident_reply_id": shown["id"], "appeal_id": found[0]["id"]})
+    await jobs.queue.handlers[jobs.CREATE_INCIDENT_REPLIES](
+        {"incident_reply_id": shown["id"], "appeal_id": found[0]["id"]}
+    )
     texts = [reply["text"] for reply in (await world.case(found[0]["id"]))["replies"]]
     assert texts == ["Уточним.", "Свет включат до 18:00."]
     (shown,) = (await world.get(path)).json()["items"]

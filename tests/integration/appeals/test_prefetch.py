@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.appeals.classification.classifier_pool import Item, judging
+from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
 from services.appeals.inbound import prefetch, thread_context
 from shared.database.sessions import Database
 from shared.events.consumer import BATCH
@@ -12,12 +12,12 @@ from tests.integration.appeals.conftest import World
 
 
 async def test_what_is_judged_ahead_is_what_is_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Item] = []
+    read: list[ClassifierInput] = []
 
-    async def remember(items: list[Item]) -> None:
+    async def remember(items: list[ClassifierInput]) -> None:
         read.extend(items)
 
-    monkeypatch.setattr(judging(), "judge_ahead", remember)
+    monkeypatch.setattr(classifier_pool(), "prefetch", remember)
     numbers = range(BATCH + 20)
     written = [await world.insert_message(f"Где школа {n}?", author=f"a{n}", thread=f"t{n}") for n in numbers]
     await world.insert_message("История", history=True)
@@ -26,13 +26,13 @@ async def test_what_is_judged_ahead_is_what_is_asked_for(world: World, monkeypat
     try:
         while await number_committed(world.appeals.service.database):
             pass
-        reached = await prefetch.read_on(database, 0)
-        assert await prefetch.read_on(database, reached) == reached
+        reached = await prefetch.prefetch_backlog(database, 0)
+        assert await prefetch.prefetch_backlog(database, reached) == reached
         async with database.read() as session:
-            query = thread_context.messages_query().where(Message.id.in_(written[BATCH:]))
+            query = thread_context.select_messages().where(Message.id.in_(written[BATCH:]))
             messages = list(await session.scalars(query))
-            around = await thread_context.Around.load(session, messages)
-            asked = {around.item(message) for message in messages}
+            around = await thread_context.ThreadContext.load(session, messages)
+            asked = {around.classifier_input(message) for message in messages}
     finally:
         await database.close()
     assert set(read) == asked

@@ -53,14 +53,14 @@ async def test_a_corrected_class_is_told_to_who_has_the_case_now(world: World) -
 
 async def test_who_makes_a_case_urgent_alerts_and_tells_its_deadline(world: World) -> None:
     message = await judged(world)
-    case = await world.only()
+    appeal = await world.only()
     await decide(world, message, urgency="high")
-    assert await urgent(world) == [(case["id"], "Решение модератора")]
+    assert await urgent(world) == [(appeal["id"], "Решение модератора")]
     (event,) = await told(world)
     assert (event["changed"], event["urgency"], event["to"]) == (["urgency"], "high", world.organisation)
     after = await world.only()
     assert event["first_response_due_at"].startswith("2026-03-04T07:01:00")
-    assert after["first_response_due_at"] < case["first_response_due_at"]
+    assert after["first_response_due_at"] < appeal["first_response_due_at"]
     # Once is enough; lowered and raised again it is to be seen again.
     alert = (await world.get("/alerts", kind="urgent")).json()["items"][0]
     assert (await world.post(f"/alerts/{alert['id']}/seen", None)).status_code == 200
@@ -69,17 +69,17 @@ async def test_who_makes_a_case_urgent_alerts_and_tells_its_deadline(world: Worl
     await decide(world, message, urgency="normal")
     assert await urgent(world) == []
     await decide(world, message, urgency="high")
-    assert await urgent(world) == [(case["id"], "Решение модератора")]
+    assert await urgent(world) == [(appeal["id"], "Решение модератора")]
     assert [one["urgency"] for one in await told(world)] == ["high", "normal", "high"]
 
 
 async def test_a_case_without_messages_is_no_exception(world: World) -> None:
     opened = await world.post("/appeals", {"text": "По телефону", "organisation_id": str(world.organisation)})
-    case = opened.json()
+    appeal = opened.json()
     energy = await topic(world, "energy.01")
-    answer = await world.post(f"/appeals/{case['id']}/triage", {"urgency": "high", "topic_id": energy})
+    answer = await world.post(f"/appeals/{appeal['id']}/triage", {"urgency": "high", "topic_id": energy})
     assert answer.status_code == 200, answer.text
-    assert await urgent(world) == [(case["id"], "Решение модератора")]
+    assert await urgent(world) == [(appeal["id"], "Решение модератора")]
     (event,) = await told(world)
     assert (event["changed"], event["after"]["topic_id"]) == (["topic_id", "urgency"], energy)
 
@@ -87,9 +87,9 @@ async def test_a_case_without_messages_is_no_exception(world: World) -> None:
 async def test_danger_in_a_later_message_is_told_with_the_new_deadline(world: World) -> None:
     await world.writes(QUESTION)
     await world.writes("Нет воды третий день во всем селе!", at=WEDNESDAY + timedelta(minutes=5))
-    case = await world.only()
+    appeal = await world.only()
     (event,) = await told(world)
-    assert (event["changed"], event["by"], event["id"]) == (["urgency"], "system", case["id"])
+    assert (event["changed"], event["by"], event["id"]) == (["urgency"], "system", appeal["id"])
     assert event["first_response_due_at"].startswith("2026-03-04T07:01:00")
     (added,) = await world.events("appeal.message_added")
     assert json.loads(added["data"])["urgency"] == "normal"

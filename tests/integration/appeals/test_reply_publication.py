@@ -21,9 +21,9 @@ HOUR = timedelta(hours=1)
 
 
 async def _answer(
-    world: World, case: dict[str, Any], text: str = "Начнём в понедельник.", **body: Any
+    world: World, appeal: dict[str, Any], text: str = "Начнём в понедельник.", **body: Any
 ) -> dict[str, Any]:
-    answer = await world.post(f"/appeals/{case['id']}/replies", {"text": text, **body})
+    answer = await world.post(f"/appeals/{appeal['id']}/replies", {"text": text, **body})
     assert answer.status_code == 201, answer.text
     reply: dict[str, Any] = answer.json()
     return reply
@@ -31,26 +31,26 @@ async def _answer(
 
 async def test_our_published_answer_stops_the_clock_once(world: World) -> None:
     await world.writes(QUESTION)
-    case = await world.only()
-    reply = await _answer(world, case)
+    appeal = await world.only()
+    reply = await _answer(world, appeal)
     assert reply["status"] == "queued"
     assert (await world.only())["status"] == "in_progress"
     assert (await world.only())["first_response_at"] is None
     await world.published(reply, at=WEDNESDAY + 2 * HOUR)
-    case = await world.only()
-    assert case["status"] == "answered"
-    assert case["first_response_at"] == "2026-03-04T04:00:00Z"
-    assert case["first_response_working_seconds"] == 2 * 3600 - 60
-    assert case["overdue"] is False
-    assert case["replies"][0]["status"] == "published"
-    assert case["replies"][0]["url"] == "https://example.invalid/answer"
+    appeal = await world.only()
+    assert appeal["status"] == "answered"
+    assert appeal["first_response_at"] == "2026-03-04T04:00:00Z"
+    assert appeal["first_response_working_seconds"] == 2 * 3600 - 60
+    assert appeal["overdue"] is False
+    assert appeal["replies"][0]["status"] == "published"
+    assert appeal["replies"][0]["url"] == "https://example.invalid/answer"
     (event,) = await world.events("appeal.answered")
     data = json.loads(event["data"])
     assert (data["reply_id"], data["origin"], data["on_time"]) == (reply["id"], "gospablik", True)
     assert data["kind"] == "final"  # as the webhook catalogue calls it
     # A repeated event and a second answer change no figure.
     await world.published(reply, at=WEDNESDAY + 5 * HOUR)
-    second = await _answer(world, case, "И ещё одно.")
+    second = await _answer(world, appeal, "И ещё одно.")
     await world.published(second, at=WEDNESDAY + 6 * HOUR, external_id="-101_78")
     assert (await world.only())["first_response_at"] == "2026-03-04T04:00:00Z"
     on_time = [json.loads(event["data"])["on_time"] for event in await world.events("appeal.answered")]
@@ -70,10 +70,10 @@ async def test_an_interim_answer_stops_the_clock_and_its_promise_is_watched(worl
     promised = datetime.fromisoformat("2099-01-01T00:00:00+08:00")
     reply = await _answer(world, await world.only(), "Уточним.", kind="interim", promised_at=promised.isoformat())
     await world.published(reply, at=WEDNESDAY + HOUR)
-    case = await world.only()
-    assert (case["status"], case["overdue"]) == ("interim", False)
-    assert datetime.fromisoformat(case["promised_at"]) == promised
-    assert case["first_response_at"] is not None
+    appeal = await world.only()
+    assert (appeal["status"], appeal["overdue"]) == ("interim", False)
+    assert datetime.fromisoformat(appeal["promised_at"]) == promised
+    assert appeal["first_response_at"] is not None
 
 
 async def test_by_hand_to_the_citizens_words(world: World) -> None:
@@ -85,17 +85,17 @@ async def test_by_hand_to_the_citizens_words(world: World) -> None:
         reply_to=await world.external_id(question),
         at=WEDNESDAY + HOUR,
     )
-    cases = {
-        tuple(m["id"] for m in case["messages"]): case
-        for case in [await world.case(c["id"]) for c in await world.all()]
+    appeals = {
+        tuple(m["id"] for m in appeal["messages"]): appeal
+        for appeal in [await world.case(c["id"]) for c in await world.all()]
     }
-    answered = cases[(str(question),)]
+    answered = appeals[(str(question),)]
     assert answered["status"] == "answered"
     assert [(reply["origin"], reply["status"], reply["text"]) for reply in answered["replies"]] == [
         ("network", "published", "Ремонт в мае")
     ]
     assert answered["first_response_at"] == "2026-03-04T03:00:00Z"
-    assert sorted(case["status"] for case in cases.values()) == ["answered", "assigned"]
+    assert sorted(appeal["status"] for appeal in appeals.values()) == ["answered", "assigned"]
 
 
 async def test_by_hand_in_a_dialogue_and_on_a_wall_post(world: World) -> None:
@@ -105,11 +105,11 @@ async def test_by_hand_in_a_dialogue_and_on_a_wall_post(world: World) -> None:
     await world.writes("А у нас нет воды", thread="vk:-101_9", author="vera")
     await world.writes("Ремонт в мае", thread="vk:-101_9", from_community=True, at=WEDNESDAY + HOUR)
     found = {
-        case["messages"][0]["text"]: case["status"]
-        for case in [await world.case(c["id"]) for c in await world.all()]
+        appeal["messages"][0]["text"]: appeal["status"]
+        for appeal in [await world.case(c["id"]) for c in await world.all()]
     }
     assert found["А у нас нет воды"] == "assigned"
-    assert sorted(case["status"] for case in await world.all()) == ["answered", "answered", "assigned"]
+    assert sorted(appeal["status"] for appeal in await world.all()) == ["answered", "answered", "assigned"]
 
 
 async def test_by_hand_to_nobody_in_particular(world: World) -> None:
@@ -122,15 +122,15 @@ async def test_by_hand_to_nobody_in_particular(world: World) -> None:
     for author in ("boris", "vera"):
         await world.writes(QUESTION, author=author)
     await world.writes("Ремонт в мае", from_community=True, at=WEDNESDAY + 2 * HOUR)
-    assert sorted(case["status"] for case in await world.all()) == ["answered", "assigned", "assigned"]
+    assert sorted(appeal["status"] for appeal in await world.all()) == ["answered", "assigned", "assigned"]
 
 
 async def test_by_hand_before_we_knew_the_question(world: World) -> None:
     """Networks are not read in order: the answer may arrive first."""
     await world.writes("Ремонт в мае", from_community=True, at=WEDNESDAY + HOUR, reply_to="vk:-101_1/2")
     await world.writes(QUESTION)
-    case = await world.only()
-    assert (case["status"], case["first_response_at"]) == ("answered", "2026-03-04T03:00:00Z")
+    appeal = await world.only()
+    assert (appeal["status"], appeal["first_response_at"]) == ("answered", "2026-03-04T03:00:00Z")
     assert len(await world.events("appeal.answered")) == 1
 
 
@@ -141,8 +141,8 @@ async def test_our_answer_coming_back_counts_once(world: World) -> None:
     echo = await world.writes(reply["text"], from_community=True, at=WEDNESDAY + HOUR)
     assert (await world.only())["first_response_at"] is None
     await world.published(reply, at=WEDNESDAY + HOUR, external_id=await world.external_id(echo))
-    case = await world.only()
-    assert [found["origin"] for found in case["replies"]] == ["gospablik"]
+    appeal = await world.only()
+    assert [found["origin"] for found in appeal["replies"]] == ["gospablik"]
     # And as ingest links it.
     await world.writes(reply["text"], from_community=True, at=WEDNESDAY + HOUR, publication_id=uuid4())
     assert len(await world.events("appeal.answered")) == 1
@@ -154,26 +154,26 @@ async def test_new_words_after_the_answer_reopen_with_a_clock_of_their_own(world
     await world.writes("Спасибо!", at=WEDNESDAY + 2 * HOUR)
     assert (await world.only())["status"] == "answered"
     await world.writes("Ничего не сделано, ямы на месте", at=WEDNESDAY + 24 * HOUR)
-    case = await world.only()
-    assert case["status"] == "reopened"
-    assert case["first_response_at"] == "2026-03-04T03:00:00Z"
-    assert case["next_response_due_at"] == "2026-03-06T03:01:00Z"
-    assert case["overdue"] is True
-    await world.published(await _answer(world, case, "Завтра."), at=WEDNESDAY + 25 * HOUR, external_id="-101_80")
-    case = await world.only()
-    assert (case["status"], case["next_response_due_at"], case["overdue"]) == ("answered", None, False)
-    assert case["first_response_working_seconds"] == 3600 - 60
-    (earlier,) = case["deadline"]["earlier"]
+    appeal = await world.only()
+    assert appeal["status"] == "reopened"
+    assert appeal["first_response_at"] == "2026-03-04T03:00:00Z"
+    assert appeal["next_response_due_at"] == "2026-03-06T03:01:00Z"
+    assert appeal["overdue"] is True
+    await world.published(await _answer(world, appeal, "Завтра."), at=WEDNESDAY + 25 * HOUR, external_id="-101_80")
+    appeal = await world.only()
+    assert (appeal["status"], appeal["next_response_due_at"], appeal["overdue"]) == ("answered", None, False)
+    assert appeal["first_response_working_seconds"] == 3600 - 60
+    (earlier,) = appeal["deadline"]["earlier"]
     assert (earlier["working_seconds"], earlier["on_time"]) == (3600 - 60, True)
-    assert len(case["messages"]) == 3
+    assert len(appeal["messages"]) == 3
 
 
 async def test_an_unclear_message_after_the_answer_asks_a_moderator(world: World) -> None:
     await world.writes(QUESTION)
     await world.published(await _answer(world, await world.only()), at=WEDNESDAY + HOUR)
     photo = await world.writes("", at=WEDNESDAY + 2 * HOUR, attachments=[{"type": "photo"}])
-    case = await world.only()
-    assert (case["status"], case["next_response_due_at"]) == ("triage", None)
+    appeal = await world.only()
+    assert (appeal["status"], appeal["next_response_due_at"]) == ("triage", None)
     decision = await world.post(f"/messages/{photo}/triage", {"needs_answer": True})
     assert decision.json()["appeal_status"] == "reopened"
     assert (await world.only())["next_response_due_at"] is not None
@@ -186,10 +186,10 @@ async def test_deleted_by_the_author_is_noted_and_the_case_stays(world: World) -
     )
     await world.emit("message.deleted", question, world.organisation, deleted_by="author")
     await world.work()
-    case = await world.only()
-    assert case["status"] == "assigned"
-    assert case["messages"][0]["text"] == QUESTION
-    (note,) = [entry for entry in case["timeline"] if entry["kind"] == "message_deleted"]
+    appeal = await world.only()
+    assert appeal["status"] == "assigned"
+    assert appeal["messages"][0]["text"] == QUESTION
+    (note,) = [entry for entry in appeal["timeline"] if entry["kind"] == "message_deleted"]
     assert note["data"]["deleted_by"] == "author"
 
 
@@ -204,9 +204,9 @@ async def test_an_edit_may_make_a_case(world: World) -> None:
 
 async def test_a_failed_publication_shows_and_can_be_tried_again(world: World) -> None:
     await world.writes(QUESTION)
-    case = await world.only()
-    reply = await _answer(world, case)
-    path = f"/appeals/{case['id']}/replies/{reply['id']}/retry"
+    appeal = await world.only()
+    reply = await _answer(world, appeal)
+    path = f"/appeals/{appeal['id']}/replies/{reply['id']}/retry"
     assert (await world.post(path, None)).status_code == 409
     failure = {"code": "15", "message": "Access denied"}
     await world.emit("publication.failed", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
@@ -222,12 +222,12 @@ async def test_a_failed_publication_shows_and_can_be_tried_again(world: World) -
 async def _failed(world: World, text: str) -> tuple[dict[str, Any], dict[str, Any], str]:
     """A case whose answer the network refused: the case, the answer, the way to try it again."""
     await world.writes(QUESTION)
-    case = await world.only()
-    reply = await _answer(world, case, text)
+    appeal = await world.only()
+    reply = await _answer(world, appeal, text)
     failure = {"code": "vk:222", "message": "Ссылки запрещены.", "final": True}
     await world.emit("publication.failed", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
     await world.work()
-    return case, reply, f"/appeals/{case['id']}/replies/{reply['id']}/retry"
+    return appeal, reply, f"/appeals/{appeal['id']}/replies/{reply['id']}/retry"
 
 
 async def _stands(world: World, reply: dict[str, Any], text: str, *, part: int, parts: int) -> None:
@@ -247,10 +247,10 @@ async def test_a_dead_letter_is_corrected_and_sent_again(world: World) -> None:
     assert blank.status_code == 422
     again = await world.post(path, {"text": "Смотрите на сайте"})
     assert (again.status_code, again.json()["text"], again.json()["failure"]) == (202, "Смотрите на сайте", None)
-    case = await world.only()
-    (shown,) = case["replies"]
+    appeal = await world.only()
+    (shown,) = appeal["replies"]
     assert (shown["status"], shown["text"]) == ("queued", "Смотрите на сайте")
-    (note,) = [entry for entry in case["timeline"] if entry["kind"] == "reply_corrected"]
+    (note,) = [entry for entry in appeal["timeline"] if entry["kind"] == "reply_corrected"]
     assert note["data"] == {"reply_id": reply["id"], "former": "Смотрите spam.example"}
     assert note["actor"] == again.json()["author"]
     assert (await world.post(path, {"text": "Ещё раз"})).status_code == 409
@@ -403,8 +403,8 @@ async def test_ingest_is_asked_to_send_the_corrected_words(
                 return bool((await world.only())["replies"][0]["status"] == "failed")
 
             await eventually(failed)
-            case = await world.only()
-            path = f"/appeals/{case['id']}/replies/{reply['id']}/retry"
+            appeal = await world.only()
+            path = f"/appeals/{appeal['id']}/replies/{reply['id']}/retry"
             assert (await world.post(path, {"text": "Иначе."})).status_code == 202
 
             async def asked() -> bool:

@@ -20,7 +20,7 @@ async def writes_again(world: World) -> UUID:
 async def ask_again(world: World) -> int:
     await execute(world, "UPDATE replies SET created_at = created_at - interval '3 minutes'")
     async with world.appeals.service.database.write() as session:
-        return await publication_requests.to_ask_again(session)
+        return await publication_requests.request_unacknowledged_again(session)
 
 
 async def test_reply_asked_for_again_answers_the_message_it_was_written_to(world: World) -> None:
@@ -51,7 +51,7 @@ async def test_reply_that_the_version_before_made_beside_the_upgrade_is_sent_whe
 
     client = SimpleNamespace(post=post)
     service = cast("Service", SimpleNamespace(database=world.appeals.service.database, client=lambda: client))
-    await publication_requests._ask(service, UUID(reply["id"]), again=False)
+    await publication_requests.send_publication_request(service, UUID(reply["id"]), again=False)
     assert asked == [str(first)]
     await execute(world, "UPDATE replies SET in_reply_to = NULL, publication_id = NULL")
     assert await ask_again(world) == 1
@@ -75,7 +75,9 @@ async def test_reply_retried_by_hand_answers_the_message_it_was_written_to(world
     await writes_again(world)
     # It failed before ingest had a publication of it.
     async with world.appeals.service.database.write() as session:
-        await publication_requests.note_failure(session, UUID(reply["id"]), "refused", "Не принят.", final=True)
+        await publication_requests.record_request_failure(
+            session, UUID(reply["id"]), "refused", "Не принят.", final=True
+        )
     again = await send(world, f"/appeals/{found['id']}/replies/{reply['id']}/retry")
     assert (again.status_code, again.json()["in_reply_to"]) == (202, str(first))
     assert await requests(world) == [(UUID(reply["id"]), first)] * 2

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from services.appeals import jobs
-from services.appeals.classification.classifier_pool import Item, Judged, Judging
+from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput, ClassifierPool
 from services.appeals.routing import dry_run, reroute
 from tests.integration.appeals.conftest import WEDNESDAY, World, eventually
 from tests.integration.appeals.test_appeal_matching import QUESTION
@@ -31,7 +31,7 @@ WINDOW = {"from": "2026-03-01T00:00:00Z", "to": "2026-04-01T00:00:00Z"}
 
 
 async def _apply(world: World, *, untouched: bool = False) -> int:
-    return await reroute.apply(world.appeals.service.database, untouched=untouched)
+    return await reroute.reroute_appeals(world.appeals.service.database, include_untouched=untouched)
 
 
 async def _queued(world: World) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ async def test_the_dry_run_counts_and_names_what_would_move(world: World) -> Non
         "Комитет по строительству",
     )
     assert only["count"] == 7
-    latest = [case["id"] for case in await world.all(status="assigned", opened_to=WINDOW["to"])]
+    latest = [appeal["id"] for appeal in await world.all(status="assigned", opened_to=WINDOW["to"])]
     assert only["examples"] == latest[:5]
     nowhere = await made(world, default={"send_to": "moderators"})
     to_nobody = await _dry_run(world, nowhere, **WINDOW)
@@ -143,7 +143,7 @@ async def test_the_dry_run_equals_what_then_happens_case_by_case(
     organisations = [str(one) for one in (world.organisation, world.other_organisation, third)]
     topics = [await topic(world, "roads"), await topic_of_group(world, "roads"), await topic(world, "education")]
     await _with_facts(world, rng, topics, 60)
-    monkeypatch.setattr(dry_run, "EXAMPLES", 1_000)
+    monkeypatch.setattr(dry_run, "MAX_EXAMPLES", 1_000)
     tried = 0
     while tried < 4:
         default: dict[str, Any] = rng.choice(
@@ -168,11 +168,11 @@ async def test_the_dry_run_equals_what_then_happens_case_by_case(
         moved = await _apply(world, untouched=True)
         after = await _owners(world)
         promised = {
-            UUID(case): movement["to_organisation"] and UUID(movement["to_organisation"]["id"])
+            UUID(appeal): movement["to_organisation"] and UUID(movement["to_organisation"]["id"])
             for movement in told["movements"]
-            for case in movement["examples"]
+            for appeal in movement["examples"]
         }
-        happened = {case: owner for case, owner in after.items() if owner != before[case]}
+        happened = {appeal: owner for appeal, owner in after.items() if owner != before[appeal]}
         assert promised == happened
         assert told["would_move"] == moved == len(happened)
         # What has happened would not happen again, by either account.
@@ -196,47 +196,47 @@ async def test_new_messages_go_where_the_dry_run_says(world: World) -> None:
     )
     told = await _dry_run(world, draft, **WINDOW)
     (movement,) = told["movements"]
-    moving = {(await world.case(case))["channel"]["page_id"] for case in movement["examples"]}
+    moving = {(await world.case(appeal))["channel"]["page_id"] for appeal in movement["examples"]}
     assert moving == {str(world.page)}
     await activated(world, draft)
-    before = {case["id"] for case in await world.all()}
+    before = {appeal["id"] for appeal in await world.all()}
     for page in world.pages:
         await world.writes(QUESTION, author="after", page=page, thread=f"t:{page}")
-    for case in [one for one in await world.all() if one["id"] not in before]:
-        keeper = str(world.pages[UUID(case["channel"]["page_id"])][0])
-        moved = case["channel"]["page_id"] in moving
+    for appeal in [one for one in await world.all() if one["id"] not in before]:
+        keeper = str(world.pages[UUID(appeal["channel"]["page_id"])][0])
+        moved = appeal["channel"]["page_id"] in moving
         expected = movement["to_organisation"]["id"] if moved else keeper
-        assert case["organisation"]["id"] == expected
+        assert appeal["organisation"]["id"] == expected
 
 
 async def test_what_people_decided_or_began_is_not_rerouted(world: World) -> None:
     for author in ("routed", "begun", "moved", "answered", "returned"):
         await world.writes(QUESTION, author=author, thread=f"t:{author}")
-    cases = {
+    appeals = {
         row["author_key"]: str(row["id"]) for row in await world.ingest.fetch("SELECT id, author_key FROM appeals")
     }
     third = await insert_organisation(world.database, name="Водоканал")
-    await world.move(await world.case(cases["begun"]), "in_progress")
-    await world.move(await world.case(cases["moved"]), "assigned", organisation_id=str(third))
-    await world.post(f"/appeals/{cases['answered']}/replies", {"text": "Починим"})
-    await world.move(await world.case(cases["returned"]), "triage", reason="Уточняем")
+    await world.move(await world.case(appeals["begun"]), "in_progress")
+    await world.move(await world.case(appeals["moved"]), "assigned", organisation_id=str(third))
+    await world.post(f"/appeals/{appeals['answered']}/replies", {"text": "Починим"})
+    await world.move(await world.case(appeals["returned"]), "triage", reason="Уточняем")
     other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
     draft = await made(world, default=other)
     told = await _dry_run(world, draft, only_untouched=True)
-    assert [movement["examples"] for movement in told["movements"]] == [[cases["routed"]]]
+    assert [movement["examples"] for movement in told["movements"]] == [[appeals["routed"]]]
     await activated(world, draft, reroute=True)
     assert await _queued(world) == [{"rule_set_id": draft["id"], "untouched": True}]
     assert await _apply(world, untouched=True) == 1
-    owners = {author: (await world.case(case))["organisation"] for author, case in cases.items()}
+    owners = {author: (await world.case(appeal))["organisation"] for author, appeal in appeals.items()}
     assert owners["routed"]["name"] == "Комитет по строительству"
     assert owners["begun"]["name"] == owners["answered"]["name"] == "Школа № 1"
     assert owners["moved"]["name"] == "Водоканал"
     assert owners["returned"] is None
-    case = await world.case(cases["routed"])
-    assert [hand["kind"] for hand in case["hands"]] == ["routed", "rerouted"]
-    assert "rerouted" in [entry["kind"] for entry in case["timeline"]]
-    assert case["route"]["rule_set"] == draft["number"]
-    assert case["first_response_due_at"]
+    appeal = await world.case(appeals["routed"])
+    assert [hand["kind"] for hand in appeal["hands"]] == ["routed", "rerouted"]
+    assert "rerouted" in [entry["kind"] for entry in appeal["timeline"]]
+    assert appeal["route"]["rule_set"] == draft["number"]
+    assert appeal["first_response_due_at"]
     lost = [event for event in await world.events("appeal.moved") if json.loads(event["data"]).get("left")]
     assert world.organisation in {event["organisation_id"] for event in lost}
 
@@ -249,13 +249,13 @@ async def test_what_a_person_decides_in_the_same_moment_is_not_rerouted(world: W
     try:
         # Somebody gives the case to an organisation; what they wrote stands when the rules get to the case.
         async with person.transaction():
-            case = await person.fetchval("SELECT id FROM appeals FOR UPDATE")
+            appeal = await person.fetchval("SELECT id FROM appeals FOR UPDATE")
             applying = asyncio.create_task(_apply(world, untouched=True))
             await eventually(lambda: _somebody_waits(watch))
             await person.execute(
                 """INSERT INTO hands (id, appeal_id, at, kind, from_organisation_id, to_organisation_id, actor)
                    VALUES ($1, $2, now(), 'assigned', $3, $3, 'a person')""",
-                uuid4(), case, world.organisation,
+                uuid4(), appeal, world.organisation,
             )  # fmt: skip
         assert await applying == 0
     finally:
@@ -269,14 +269,14 @@ async def test_a_batch_that_is_being_read_is_rerouted_by_the_set_that_comes_into
 ) -> None:
     other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
     draft = await made(world, default=other)
-    begun, go_on, judge = asyncio.Event(), asyncio.Event(), Judging.judge
+    begun, go_on, judge = asyncio.Event(), asyncio.Event(), ClassifierPool.classify
 
-    async def slow(self: Judging, items: Sequence[Item]) -> list[Judged]:
+    async def slow(self: ClassifierPool, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
         begun.set()
         await go_on.wait()
         return await judge(self, items)
 
-    monkeypatch.setattr(Judging, "judge", slow)
+    monkeypatch.setattr(ClassifierPool, "classify", slow)
     await world.insert_message(QUESTION)
     watch = await world.database.connect()
     try:
@@ -298,14 +298,14 @@ async def test_a_batch_that_is_being_read_is_rerouted_by_the_set_that_comes_into
             await _reroute_as_asked(world)
     finally:
         await watch.close()
-    case = await world.only()
-    assert case["organisation"]["name"] == "Комитет по строительству"
-    assert [hand["kind"] for hand in case["hands"]] == ["routed", "rerouted"]
+    appeal = await world.only()
+    assert appeal["organisation"]["name"] == "Комитет по строительству"
+    assert [hand["kind"] for hand in appeal["hands"]] == ["routed", "rerouted"]
 
 
 async def _reroute_as_asked(world: World) -> None:
     for payload in await _queued(world):
-        await jobs.jobs.handlers[jobs.REROUTE](payload)
+        await jobs.queue.handlers[jobs.REROUTE_APPEALS](payload)
 
 
 async def _somebody_waits(watch: asyncpg.Connection) -> bool:
@@ -321,7 +321,7 @@ async def test_a_rule_gives_an_ownerless_case_its_owner(world: World) -> None:
     await activated(world, await made(world, default={"send_to": "moderators"}))
     await world.writes(QUESTION)
     await world.writes(UNCLEAR, author="unclear")
-    waiting = next(case for case in await world.all(status="triage") if case["text"] == QUESTION)
+    waiting = next(appeal for appeal in await world.all(status="triage") if appeal["text"] == QUESTION)
     assert waiting["route"]["reason"] == "Ни одно правило не подошло; решает модератор"
     assert waiting["route"]["suggestions"] != []
     assert await _apply(world) == 0
@@ -331,12 +331,12 @@ async def test_a_rule_gives_an_ownerless_case_its_owner(world: World) -> None:
     assert (await _queued(world))[-1]["untouched"] is False
     assert await _apply(world) == 1
     assert await _apply(world) == 0
-    case = await world.case(waiting["id"])
-    assert (case["status"], case["organisation"]["id"]) == ("assigned", str(world.other_organisation))
-    assert [(hand["kind"], hand["rule_id"]) for hand in case["hands"]] == [("rerouted", added.json()["id"])]
-    assert case["route"]["rule_id"] == added.json()["id"]
+    appeal = await world.case(waiting["id"])
+    assert (appeal["status"], appeal["organisation"]["id"]) == ("assigned", str(world.other_organisation))
+    assert [(hand["kind"], hand["rule_id"]) for hand in appeal["hands"]] == [("rerouted", added.json()["id"])]
+    assert appeal["route"]["rule_id"] == added.json()["id"]
     # Counted from when it was received, however long it had no owner.
-    assert case["first_response_due_at"] == "2026-03-05T03:01:00Z"
+    assert appeal["first_response_due_at"] == "2026-03-05T03:01:00Z"
     assert [one["status"] for one in await world.all(q="һургуулида")] == ["triage"]
 
 
@@ -345,9 +345,9 @@ async def test_a_page_that_gets_another_owner_frees_its_cases(world: World) -> N
     try:
         await registry.execute("UPDATE organisations SET active = false WHERE id = $1", world.organisation)
         await world.writes(QUESTION)
-        case = await world.only()
-        assert (case["status"], case["organisation"]) == ("triage", None)
-        assert case["route"]["reason"] == "Организация закрыта: Школа № 1; решает модератор"
+        appeal = await world.only()
+        assert (appeal["status"], appeal["organisation"]) == ("triage", None)
+        assert appeal["route"]["reason"] == "Организация закрыта: Школа № 1; решает модератор"
         # What says nothing about who answers asks for nothing.
         await world.emit("page.changed", world.page, world.organisation, changed=["name"])
         await world.emit("organisation.changed", world.organisation, world.organisation, changed=["phone"])
@@ -369,9 +369,9 @@ async def test_a_page_that_gets_another_owner_frees_its_cases(world: World) -> N
 
 async def test_what_an_organisation_gave_back_is_not_given_to_it_again_by_itself(world: World) -> None:
     await world.writes(QUESTION)
-    case = await world.only()
+    appeal = await world.only()
     await world.post(
-        f"/appeals/{case['id']}/moves", {"to": "triage", "reason": "Не наше"}, role="executor",
+        f"/appeals/{appeal['id']}/moves", {"to": "triage", "reason": "Не наше"}, role="executor",
         org=world.organisation, If_Match="*",
     )  # fmt: skip
     assert await _apply(world, untouched=True) == 0
@@ -382,12 +382,12 @@ async def test_an_overtaken_set_is_not_applied(world: World) -> None:
     await world.writes(QUESTION)
     database = world.appeals.service.database
     draft = await made(world, default={"send_to": "moderators"})
-    assert await reroute.apply(database, untouched=True, rule_set_id=UUID(draft["id"])) == 0
+    assert await reroute.reroute_appeals(database, include_untouched=True, rule_set_id=UUID(draft["id"])) == 0
     await activated(world, draft)
-    assert await reroute.apply(database, untouched=True, rule_set_id=UUID(draft["id"])) == 1
-    case = await world.only()
-    assert (case["status"], case["organisation"]) == ("triage", None)
-    assert [hand["kind"] for hand in case["hands"]] == ["routed", "rerouted"]
+    assert await reroute.reroute_appeals(database, include_untouched=True, rule_set_id=UUID(draft["id"])) == 1
+    appeal = await world.only()
+    assert (appeal["status"], appeal["organisation"]) == ("triage", None)
+    assert [hand["kind"] for hand in appeal["hands"]] == ["routed", "rerouted"]
 
 
 async def test_the_job_does_what_the_activation_asked_for(world: World) -> None:
@@ -414,14 +414,14 @@ async def test_ownerless_cases_are_walked_by_their_index(world: World) -> None:
 
 
 async def test_rerouting_goes_on_over_many_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reroute, "BATCH", 2)
+    monkeypatch.setattr(reroute, "REROUTE_BATCH", 2)
     monkeypatch.setattr(dry_run, "_SLICE", timedelta(minutes=2))
     for number in range(5):
         await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(minutes=number))
     other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
     draft = await made(world, default=other)
     told = await _dry_run(world, draft, only_untouched=True)
-    assert told["movements"][0]["examples"] == [case["id"] for case in await world.all()]
+    assert told["movements"][0]["examples"] == [appeal["id"] for appeal in await world.all()]
     await activated(world, draft)
     assert await _apply(world, untouched=True) == told["would_move"] == 5
     assert len(await world.all(organisation_id=str(world.other_organisation))) == 5

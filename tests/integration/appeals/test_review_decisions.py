@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from services.appeals.classification import store
-from services.appeals.classification.types import is_machine
+from services.appeals.classification.types import is_automatic
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.reply_helpers import send
 from tests.integration.appeals.test_appeal_matching import QUESTION
@@ -107,7 +107,7 @@ async def test_all_right_as_it_is_in_one_call(world: World) -> None:
         assert after[part] == before[part]
     kept = await review(world, message)
     assert kept["judged"]["topic_id"] == kept["decided"]["topic_id"] == found["topic"]["id"]
-    assert is_machine(kept["judged_by"])
+    assert is_automatic(kept["judged_by"])
     assert kept["group_id"] == found["topic"]["group"]["id"]
     assert kept["organisation_id"] == str(world.organisation)
 
@@ -124,14 +124,14 @@ async def test_a_corrected_class_and_place_route_a_case_anew_that_nobody_has_beg
     assert decision["agreement"] == {
         "need": True, "group": False, "topic": False, "place": False, "urgency": None, "owner": None,
     }  # fmt: skip
-    case = await world.only()
-    assert (case["status"], case["topic"]["id"]) == ("assigned", energy)
-    assert case["organisation"]["id"] == str(world.other_organisation)
+    appeal = await world.only()
+    assert (appeal["status"], appeal["topic"]["id"]) == ("assigned", energy)
+    assert appeal["organisation"]["id"] == str(world.other_organisation)
     # Another settlement has other streets.
-    assert case["place"]["municipality"]["oktmo"] == DISTRICT
-    assert (case["place"]["settlement"], case["place"]["street"]) == ("Турунтаево", None)
-    assert case["messages"][0]["triage"]["place_from"] == "person"
-    kinds = [entry["kind"] for entry in case["timeline"]]
+    assert appeal["place"]["municipality"]["oktmo"] == DISTRICT
+    assert (appeal["place"]["settlement"], appeal["place"]["street"]) == ("Турунтаево", None)
+    assert appeal["messages"][0]["triage"]["place_from"] == "person"
+    kinds = [entry["kind"] for entry in appeal["timeline"]]
     assert {"topic_changed", "place_changed"} <= set(kinds)
     hands = await world.ingest.fetch("SELECT kind, to_organisation_id FROM hands ORDER BY at, id")
     assert [row["kind"] for row in hands] == ["routed", "rerouted"]
@@ -143,8 +143,8 @@ async def test_a_case_in_hands_stays_and_the_other_owner_is_shown(world: World, 
     if why == "begun":
         assert (await world.move(await world.only(), "in_progress")).status_code == 200
     elif why == "answering":
-        case = await world.only()
-        assert (await world.post(f"/appeals/{case['id']}/replies", {"text": "Починим"})).status_code == 201
+        appeal = await world.only()
+        assert (await world.post(f"/appeals/{appeal['id']}/replies", {"text": "Починим"})).status_code == 201
     else:
         await decide(world, message, organisation_id=str(world.other_organisation))
         await decide(world, message, organisation_id=str(world.organisation))
@@ -167,10 +167,10 @@ async def test_owner_and_urgency_are_set_by_the_same_call(world: World) -> None:
     assert decision["agreement"] == {
         "need": True, "group": True, "topic": True, "place": True, "urgency": False, "owner": False,
     }  # fmt: skip
-    case = await world.only()
-    assert (case["urgency"], case["organisation"]["id"]) == ("high", str(world.other_organisation))
+    appeal = await world.only()
+    assert (appeal["urgency"], appeal["organisation"]["id"]) == ("high", str(world.other_organisation))
     # Four hours for an urgent case, from the moment it was received.
-    assert case["first_response_due_at"] == "2026-03-04T07:01:00Z"
+    assert appeal["first_response_due_at"] == "2026-03-04T07:01:00Z"
 
 
 async def test_reviewed_again_the_first_judgement_stays_and_the_last_words_stand(world: World) -> None:
@@ -233,8 +233,8 @@ async def test_an_unclear_message_gets_class_place_and_owner_at_once(world: Worl
     decision = await decide(world, message, topic_id=await topic(world, "education"), municipality=CITY)
     assert (decision["appeal_status"], decision["agreement"]["need"]) == ("assigned", None)
     assert decision["organisation"]["id"] == str(world.other_organisation)
-    case = await world.only()
-    assert (case["topic"]["name"], case["place"]["municipality"]["oktmo"]) == ("Образование", CITY)
+    appeal = await world.only()
+    assert (appeal["topic"]["name"], appeal["place"]["municipality"]["oktmo"]) == ("Образование", CITY)
 
 
 async def test_an_owner_named_for_a_new_case_is_the_first_to_hear_of_it(world: World) -> None:
@@ -260,10 +260,10 @@ async def test_a_case_without_messages_is_classified_by_itself(world: World) -> 
     await rule(world, "energy", world.other_organisation)
     called = await world.post("/appeals", {"text": "По телефону", "municipality": CITY, "street": "улица Кирова"})
     assert called.status_code == 201, called.text
-    case = called.json()
-    assert (case["status"], case["organisation"]) == ("triage", None)
-    assert (case["place"]["municipality"]["oktmo"], case["place"]["street"]) == (CITY, "улица Кирова")
-    path = f"/appeals/{case['id']}/triage"
+    appeal = called.json()
+    assert (appeal["status"], appeal["organisation"]) == ("triage", None)
+    assert (appeal["place"]["municipality"]["oktmo"], appeal["place"]["street"]) == (CITY, "улица Кирова")
+    path = f"/appeals/{appeal['id']}/triage"
     energy = await topic(world, "energy.01")
     answer = await world.post(path, {"topic_id": energy, "urgency": "high", "house": "3"})
     assert answer.status_code == 200, answer.text
@@ -359,13 +359,13 @@ async def test_second_moderator_adds_to_the_first_ones_decision(world: World) ->
 
 
 async def test_two_moderators_of_a_case_without_messages(world: World) -> None:
-    case = (await world.post("/appeals", {"text": "По телефону"})).json()
-    path = f"/appeals/{case['id']}/triage"
+    appeal = (await world.post("/appeals", {"text": "По телефону"})).json()
+    path = f"/appeals/{appeal['id']}/triage"
     first = await send(world, path, {"urgency": "high"})
     assert first.status_code == 200
     refused = await send(world, path, {"urgency": "normal"}, subject=SECOND)
     assert (refused.status_code, refused.json()["decision"]["by"]) == (409, CENTRE_SUBJECT)
-    stale = await send(world, path, {"urgency": "normal"}, subject=SECOND, If_Match=f'"{case["version"]}"')
+    stale = await send(world, path, {"urgency": "normal"}, subject=SECOND, If_Match=f'"{appeal["version"]}"')
     assert (stale.status_code, stale.json()["last_change"]["kind"]) == (412, "urgency_changed")
     seen = first.headers["ETag"]
     assert (await send(world, path, {"urgency": "normal"}, subject=SECOND, If_Match=seen)).status_code == 200
@@ -373,11 +373,12 @@ async def test_two_moderators_of_a_case_without_messages(world: World) -> None:
 
 async def test_owner_that_a_colleague_gave_the_appeal_to_is_not_replaced_unseen(world: World) -> None:
     message = await judged(world)
-    case = await world.only()
+    appeal = await world.only()
     other, path = str(world.other_organisation), f"/messages/{message}/triage"
     moved = await send(
-        world, f"/appeals/{case['id']}/moves", {"to": "assigned", "organisation_id": other, "reason": "Их дорога"},
-        subject=SECOND, If_Match=f'"{case["version"]}"',
+        world, f"/appeals/{appeal['id']}/moves",
+        {"to": "assigned", "organisation_id": other, "reason": "Их дорога"}, subject=SECOND,
+        If_Match=f'"{appeal["version"]}"',
     )  # fmt: skip
     assert moved.status_code == 200, moved.text
     body = {"needs_answer": True, "organisation_id": str(world.organisation)}
@@ -397,7 +398,7 @@ async def test_a_machine_that_was_reading_meanwhile_does_not_undo_a_decision(wor
     machine = dict(row) | {"top3": [], "urgency": "normal"}
     decision = await decide(world, message, urgency="high")
     async with world.appeals.service.database.write() as session:
-        await store.store(session, {message: machine})
+        await store.store_classifications(session, {message: machine})
     assert (await world.only())["messages"][0]["triage"] == decision["triage"]
 
 
@@ -441,15 +442,15 @@ async def test_a_review_goes_along_with_its_case(world: World) -> None:
         return [item["message_id"] for item in items]
 
     assert await seen_by(world.organisation) == [str(no_case), str(message)]
-    case = await world.case(decided["appeal_id"])
-    moved = await world.move(case, "assigned", organisation_id=str(world.other_organisation), reason="Не наше")
+    appeal = await world.case(decided["appeal_id"])
+    moved = await world.move(appeal, "assigned", organisation_id=str(world.other_organisation), reason="Не наше")
     assert moved.status_code == 200, moved.text
     assert await seen_by(world.organisation) == [str(no_case)]
     assert await seen_by(world.other_organisation) == [str(message)]
     await decide(world, message, urgency="high")
     assert await seen_by(world.other_organisation) == [str(message)]
     # Nobody has the case: whose page it is looks at it.
-    back = await world.move(await world.case(case["id"]), "triage", reason="И не их")
+    back = await world.move(await world.case(appeal["id"]), "triage", reason="И не их")
     assert back.status_code == 200, back.text
     assert await seen_by(world.other_organisation) == []
     assert await seen_by(world.organisation) == [str(no_case), str(message)]
@@ -537,9 +538,9 @@ async def test_a_case_that_needs_an_answer_after_all_and_has_nobody_to_give_it_w
 
 async def test_a_correction_keeps_who_gave_the_case_back(world: World) -> None:
     message = await judged(world)
-    case = await world.only()
+    appeal = await world.only()
     back = await world.post(
-        f"/appeals/{case['id']}/moves", {"to": "triage", "reason": "Не наша дорога"}, role="executor",
+        f"/appeals/{appeal['id']}/moves", {"to": "triage", "reason": "Не наша дорога"}, role="executor",
         org=world.organisation, If_Match="*",
     )  # fmt: skip
     assert back.status_code == 200, back.text
@@ -565,8 +566,8 @@ async def test_a_correction_keeps_who_gave_the_case_back(world: World) -> None:
 async def test_a_case_that_was_given_back_goes_where_a_corrected_class_sends_it(world: World) -> None:
     message = await judged(world)
     await rule(world, "energy", world.other_organisation)
-    case = await world.only()
-    await world.move(case, "triage", reason="Уточняем")
+    appeal = await world.only()
+    await world.move(appeal, "triage", reason="Уточняем")
     decision = await decide(world, message, topic_id=await topic(world, "energy.01"))
     assert decision["organisation"]["id"] == str(world.other_organisation)
 
@@ -575,9 +576,9 @@ async def test_the_owner_named_with_a_further_message_is_the_first_to_hear_of_th
     await world.writes(UNCLEAR)
     thanks = await world.writes("Спасибо большое", author="anna", history=True)
     decision = await decide(world, thanks, type="request", organisation_id=str(world.other_organisation))
-    case = await world.only()
-    assert decision["appeal_id"] == case["id"]
-    assert case["organisation"]["id"] == str(world.other_organisation)
+    appeal = await world.only()
+    assert decision["appeal_id"] == appeal["id"]
+    assert appeal["organisation"]["id"] == str(world.other_organisation)
     told = await world.events("appeal.assigned", "appeal.moved")
     assert {event["organisation_id"] for event in told} == {world.other_organisation}
-    assert (case["handovers"], [hand["kind"] for hand in case["hands"]]) == (0, ["assigned"])
+    assert (appeal["handovers"], [hand["kind"] for hand in appeal["hands"]]) == (0, ["assigned"])

@@ -9,8 +9,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.appeals.classification.classifier_pool import Item, Judged, Judging
-from services.appeals.classification.types import Context
+from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput, ClassifierPool
+from services.appeals.classification.types import MessageContext
 from services.appeals.routing import rule_sets
 from shared import clock
 from tests.integration.appeals.conftest import World
@@ -162,18 +162,18 @@ async def test_one_set_is_in_force_and_an_older_one_may_be_brought_back(world: W
     assert (now["activated_by"], now["retired_at"]) == ("00000000-0000-0000-0000-000000000001", None)
     _is_problem(await activate(world, now), 409)
     await world.writes(QUESTION)
-    case = await world.only()
-    assert case["organisation"]["id"] == str(world.other_organisation)
-    assert case["route"]["rule_id"] == draft["rules"][0]["id"]
-    assert case["route"]["rule_set"] == draft["number"]
-    assert case["route"]["rule"] == "группа тем «Дороги» → Комитет по строительству"
-    assert case["route"]["why"]
-    assert case["hands"] == [
+    appeal = await world.only()
+    assert appeal["organisation"]["id"] == str(world.other_organisation)
+    assert appeal["route"]["rule_id"] == draft["rules"][0]["id"]
+    assert appeal["route"]["rule_set"] == draft["number"]
+    assert appeal["route"]["rule"] == "группа тем «Дороги» → Комитет по строительству"
+    assert appeal["route"]["why"]
+    assert appeal["hands"] == [
         {
-            "at": case["hands"][0]["at"],
+            "at": appeal["hands"][0]["at"],
             "kind": "routed",
             "from_organisation": None,
-            "to_organisation": case["organisation"],
+            "to_organisation": appeal["organisation"],
             "rule_id": draft["rules"][0]["id"],
             "reason": "Правило маршрутизации по теме",
             "actor": "system",
@@ -279,8 +279,8 @@ async def test_a_single_rule_makes_the_next_set(world: World) -> None:
     bare = await world.post("/routing-rules", {"organisation_id": other})
     told = _is_problem(bare, 422, *(f"/{name}" for name in conditions))
     assert all(name in told["detail"] for name in conditions)
-    handing = {"page_owner_id": str(world.organisation), "organisation_id": other}
-    assert (await world.post("/routing-rules", handing)).status_code == 201
+    assignment_kind = {"page_owner_id": str(world.organisation), "organisation_id": other}
+    assert (await world.post("/routing-rules", assignment_kind)).status_code == 201
     back = {"page_owner_id": other, "urgency": "high", "organisation_id": str(world.organisation)}
     refused = _is_problem(await world.post("/routing-rules", back), 422, "/page_owner_id")
     assert "loop of transfers" in refused["detail"]
@@ -364,14 +364,14 @@ async def test_the_test_bench_tells_the_route_and_all_that_fits(world: World, te
 async def test_the_test_bench_reads_a_message_under_its_post(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Context] = []
-    former = Judging.judge
+    seen: list[MessageContext] = []
+    former = ClassifierPool.classify
 
-    async def judge(self: Judging, items: Sequence[Item]) -> list[Judged]:
+    async def judge(self: ClassifierPool, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
         seen.extend(around for _, around in items)
         return await former(self, items)
 
-    monkeypatch.setattr(Judging, "judge", judge)
+    monkeypatch.setattr(ClassifierPool, "classify", judge)
     other = str(world.other_organisation)
     roads = await topic(world, "roads")
     draft = await made(world, {"topic_id": roads, "municipality": DISTRICT, "organisation_id": other})

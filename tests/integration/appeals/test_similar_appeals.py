@@ -16,7 +16,7 @@ from sqlalchemy import event, select, text
 from sqlalchemy.dialects import postgresql
 
 from services.appeals.incidents import similar_appeals
-from services.appeals.incidents.clustering import Gathering
+from services.appeals.incidents.clustering import ClusteringBatch
 from services.appeals.settings import settings
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
@@ -150,8 +150,8 @@ async def test_among_a_million_a_question_reads_few_hundred_and_gathering_no_mor
     async with million.read() as session:
         ids = list(await session.scalars(select(Appeal.id).order_by(Appeal.id).limit(60)))
         asked = list(await session.scalars(select(Appeal).where(Appeal.id.in_(ids[:10]))))
-    for case in asked:
-        buffers, plan = await explained(million, similar_appeals.candidates(case, timedelta(days=14)))
+    for appeal in asked:
+        buffers, plan = await explained(million, similar_appeals.candidates(appeal, timedelta(days=14)))
         assert "Seq Scan" not in plan, plan
         assert buffers < 3_000, plan
         for index in ("author_key_opened_at", "words", "street", "municipality_opened_at", "topic_id_opened_at"):
@@ -160,10 +160,10 @@ async def test_among_a_million_a_question_reads_few_hundred_and_gathering_no_mor
     for case_id in ids:
         started = time.perf_counter()
         async with million.read() as session:
-            found, read = await similar_appeals.like(session, MODERATOR, case_id, days=14, anywhere=True)
+            found, read = await similar_appeals.like(session, MODERATOR, case_id, days=14, all_organisations=True)
         took.append(time.perf_counter() - started)
-        assert read <= similar_appeals.MOST
-        assert all(one.likeness.score >= 0 for one in found)
+        assert read <= similar_appeals.MAX_COMPARED
+        assert all(one.similarity.score >= 0 for one in found)
     p95 = statistics.quantiles(took, n=20)[-1]
     sys.stdout.write(f"similar among a million: p95 {p95 * 1000:.0f} ms\n")
     await check_gathering(million)
@@ -179,7 +179,7 @@ async def check_gathering(million: Database) -> None:
         with statements(million) as sent:
             started = time.perf_counter()
             async with million.write() as session:
-                await Gathering(session, settings()).run(last[:size])
+                await ClusteringBatch(session, settings()).run(last[:size])
                 await session.rollback()
             seconds[size] = time.perf_counter() - started
         opened = sum("INSERT INTO incidents" in statement for statement in sent)
@@ -200,5 +200,5 @@ def test_ids_of_candidates_are_few() -> None:
         )
     )
     limits = [int(found) for found in re.findall(r"LIMIT (\d+)", query)]
-    assert limits[-1] == similar_appeals.MOST
-    assert sum(limits[:-1]) <= similar_appeals.MOST
+    assert limits[-1] == similar_appeals.MAX_COMPARED
+    assert sum(limits[:-1]) <= similar_appeals.MAX_COMPARED

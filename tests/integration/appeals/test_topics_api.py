@@ -66,12 +66,12 @@ async def test_a_case_shows_its_topic_within_its_group_and_is_found_by_both(worl
         await connection.execute("UPDATE appeals SET settlement = 'Забайкальский', street = NULL, fault = 'power'")
     finally:
         await connection.close()
-    case = await world.only()
-    assert case["topic"] == {"id": below["id"], "name": below["name"], "group": below["group"]}
-    assert case["place"]["municipality"]["oktmo"] == "81701000"
-    assert case["place"]["municipality"]["name"]
-    assert (case["place"]["settlement"], case["place"]["street"]) == ("Забайкальский", None)
-    assert (case["fault"], case["language"], case["incident_id"]) == ("power", "ru", None)
+    appeal = await world.only()
+    assert appeal["topic"] == {"id": below["id"], "name": below["name"], "group": below["group"]}
+    assert appeal["place"]["municipality"]["oktmo"] == "81701000"
+    assert appeal["place"]["municipality"]["name"]
+    assert (appeal["place"]["settlement"], appeal["place"]["street"]) == ("Забайкальский", None)
+    assert (appeal["fault"], appeal["language"], appeal["incident_id"]) == ("power", "ru", None)
     other = next(found for found in await topics(world) if found["code"] == "energy")
     for found, query in (
         (1, {"topic_id": roads["id"]}),

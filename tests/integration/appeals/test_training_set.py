@@ -37,16 +37,16 @@ async def test_a_row_holds_what_people_said_and_no_more(world: World) -> None:
     await decide(world, thanks, needs_answer=False, type="thanks")
     await judged(world, author="never reviewed")
     whole = rows(await world.get(PATH))
-    case = next(case for case in await world.all() if case["urgency"] == "high")
+    appeal = next(appeal for appeal in await world.all() if appeal["urgency"] == "high")
     text = whole[0].pop("Текст инцидента")
     assert "914" not in text
     assert text.startswith("'=Яма на дороге")
     assert whole[0] == {
-        "Номер инцидента": str(case["number"]),
+        "Номер инцидента": str(appeal["number"]),
         "Дата создания": "2026-03-04T10:00:00+08:00",
         "Группа тем": "Дороги",
-        "Тема": case["topic"]["name"],
-        "Муниципалитет": case["place"]["municipality"]["name"],
+        "Тема": appeal["topic"]["name"],
+        "Муниципалитет": appeal["place"]["municipality"]["name"],
         # What the machine read and nobody spoke of stays, where the place as a whole was confirmed.
         "Населённый пункт": "",
         "Улица": "улица Бабушкина",
@@ -62,7 +62,7 @@ async def test_a_row_holds_what_people_said_and_no_more(world: World) -> None:
         ("yes", "", ""),
         ("no", "thanks", ""),
     ]
-    assert [row["Тема"] for row in rows(await world.get(PATH, labelled="true"))] == [case["topic"]["name"]]
+    assert [row["Тема"] for row in rows(await world.get(PATH, labelled="true"))] == [appeal["topic"]["name"]]
 
 
 async def test_what_is_gone_or_was_changed_teaches_nothing(world: World) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from services.appeals.lifecycle import alerts, appeal_queries, breach_recording
-from services.appeals.replies.publication_requests import to_ask_again
+from services.appeals.replies.publication_requests import request_unacknowledged_again
 from services.ingest.intake import message_queries, quarantine
 from services.ingest.publishing import publication_requests
 from services.webhooks.deliveries import deliveries
@@ -48,7 +48,7 @@ def _caller(right: Right, region: Region, staff: bool) -> Caller:
 def _appeals(name: str, *indexes: str, staff: bool = False, removed: int = 100, **wanted: Any) -> Hot:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.APPEALS_READ, region, staff)
-        await appeal_queries.find(session, caller, appeal_queries.Filter(**wanted), PAGE)
+        await appeal_queries.find(session, caller, appeal_queries.AppealFilter(**wanted), PAGE)
 
     return Hot(f"appeals: {name}", "appeals", work, frozenset(indexes), removed)
 
@@ -110,14 +110,14 @@ HOT = [
     Hot(
         "the schedule note-overdue",
         "appeals",
-        lambda session, _: breach_recording.note_overdue(session),
+        lambda session, _: breach_recording.record_breaches(session),
         frozenset(_OPEN),
         AWAITED,
     ),
     Hot(
         "the schedule ask-again",
         "appeals",
-        lambda session, _: to_ask_again(session),
+        lambda session, _: request_unacknowledged_again(session),
         frozenset({"ix_replies_waiting"}),
     ),
     _alerts("all", "ix_alerts_created_at"),
@@ -126,7 +126,7 @@ HOT = [
     Hot(
         "the figure of alerts",
         "appeals",
-        lambda session, _: alerts.measure(session),
+        lambda session, _: alerts.update_gauge(session),
         frozenset({"ix_alerts_unseen"}),
     ),
     _messages("centre", "ix_messages_received_at_id"),

@@ -26,7 +26,7 @@ Purge = Callable[..., Awaitable[None]]
 def rules_of(service: str, terms: Terms) -> list[Rule]:
     """The rules that the service's schedule purges by."""
     of_service: dict[str, Callable[[Terms], Any]] = {
-        "appeals": appeals_retention.rules,
+        "appeals": appeals_retention.purge_rules,
         "ingest": ingest_retention.rules,
         "registry": registry_retention.rules,
         "webhooks": webhooks_retention.rules,

@@ -15,19 +15,25 @@ import pytest
 
 from services.appeals.classification import classifier_pool as judging_module
 from services.appeals.classification import types
-from services.appeals.classification.classifier_pool import Item, Judged, Judging, ReadingAwayError, portions
-from services.appeals.classification.model.message_classifier import Understanding
-from services.appeals.classification.text.text_limits import READ
-from services.appeals.classification.types import Context
+from services.appeals.classification.classifier_pool import (
+    ClassifiedText,
+    ClassifierInput,
+    ClassifierPool,
+    ClassifierUnavailableError,
+    split_portions,
+)
+from services.appeals.classification.model.message_classifier import MessageClassifier
+from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH
+from services.appeals.classification.types import MessageContext
 from services.appeals.settings import AppealsSettings
 from shared.http.problems import Unavailable
 
 ITEMS = [
-    ("Когда починят свет на улице Ленина в Кабанске?", Context()),
-    ("Спасибо за праздник!", Context()),
-    ("а у нас когда?", Context(post_text="Завтра отключат воду в Заречном")),
-    ("Спасибо за праздник!", Context()),
-    ("\x00\ud83d [id1|", Context(kind="message")),
+    ("Когда починят свет на улице Ленина в Кабанске?", MessageContext()),
+    ("Спасибо за праздник!", MessageContext()),
+    ("а у нас когда?", MessageContext(post_text="Завтра отключат воду в Заречном")),
+    ("Спасибо за праздник!", MessageContext()),
+    ("\x00\ud83d [id1|", MessageContext(kind="message")),
 ]
 
 
@@ -36,51 +42,53 @@ def _reading() -> list[psutil.Process]:
 
 
 @pytest.fixture
-def judging() -> Iterator[Judging]:
-    made = Judging()
+def judging() -> Iterator[ClassifierPool]:
+    made = ClassifierPool()
     yield made
     made.close()
 
 
-async def test_the_process_judges_as_the_model_does_and_a_killed_one_is_replaced(judging: Judging) -> None:
-    direct = Understanding.load().judge(ITEMS)
+async def test_the_process_judges_as_the_model_does_and_a_killed_one_is_replaced(judging: ClassifierPool) -> None:
+    direct = MessageClassifier.load().classify(ITEMS)
     others = {child.pid for child in _reading()}
-    judged = await judging.judge(ITEMS)
-    assert [found.judgement for found in judged] == direct
-    assert {found.by for found in judged} == {Understanding.load().name}
+    judged = await judging.classify(ITEMS)
+    assert [found.result for found in judged] == direct
+    assert {found.classified_by for found in judged} == {MessageClassifier.load().name}
     (process,) = (child for child in _reading() if child.pid not in others)
     os.kill(process.pid, signal.SIGKILL)
-    again = await judging.judge([("Где получить справку о составе семьи?", Context())])
-    assert again[0].judgement.needs_answer == "yes"
+    again = await judging.classify([("Где получить справку о составе семьи?", MessageContext())])
+    assert again[0].result.needs_answer == "yes"
 
 
-async def test_what_was_judged_ahead_is_taken_once(judging: Judging) -> None:
-    await judging.judge_ahead(ITEMS[:2])
+async def test_what_was_judged_ahead_is_taken_once(judging: ClassifierPool) -> None:
+    await judging.prefetch(ITEMS[:2])
     before = {child.pid for child in _reading()}
     judging.close()
-    first = await judging.judge(ITEMS[:2])
-    assert [found.judgement.needs_answer for found in first] == ["yes", "no"]
+    first = await judging.classify(ITEMS[:2])
+    assert [found.result.needs_answer for found in first] == ["yes", "no"]
     assert {child.pid for child in _reading()} <= before
 
 
 async def test_a_model_that_cannot_be_used_is_named_with_its_reason(
-    judging: Judging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    judging: ClassifierPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = AppealsSettings(topics_model=tmp_path / "none")
     monkeypatch.setattr(judging_module, "settings", lambda: chosen)
-    with pytest.raises(ReadingAwayError, match=rf"GOSPABLIK_TOPICS_MODEL: {chosen.topics_model} holds no model"):
-        await judging.make_ready()
-    with pytest.raises(ReadingAwayError, match="holds no model"):
-        await judging.judge(ITEMS[:1])
+    with pytest.raises(
+        ClassifierUnavailableError, match=rf"GOSPABLIK_TOPICS_MODEL: {chosen.topics_model} holds no model"
+    ):
+        await judging.start()
+    with pytest.raises(ClassifierUnavailableError, match="holds no model"):
+        await judging.classify(ITEMS[:1])
     with pytest.raises(Unavailable, match="No text can be read"):
-        await judging.judge_now(ITEMS[0])
+        await judging.classify_one(ITEMS[0])
     # Mended, and nothing needs to be started anew.
     chosen.topics_model = None
-    assert (await judging.judge(ITEMS[:1]))[0].judgement.needs_answer == "yes"
+    assert (await judging.classify(ITEMS[:1]))[0].result.needs_answer == "yes"
 
 
 async def test_all_who_wait_for_a_process_that_ends_are_served_by_the_next(
-    judging: Judging, monkeypatch: pytest.MonkeyPatch
+    judging: ClassifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[ThreadPoolExecutor] = []
 
@@ -89,8 +97,8 @@ async def test_all_who_wait_for_a_process_that_ends_are_served_by_the_next(
         return made[-1]
 
     monkeypatch.setattr(judging_module, "ProcessPoolExecutor", pool)
-    answers = await asyncio.gather(*(judging.judge([item]) for item in ITEMS[:3]))
-    assert [found[0].judgement.needs_answer for found in answers] == ["yes", "no", "yes"]
+    answers = await asyncio.gather(*(judging.classify([item]) for item in ITEMS[:3]))
+    assert [found[0].result.needs_answer for found in answers] == ["yes", "no", "yes"]
     assert len(made) == 2
 
 
@@ -107,57 +115,63 @@ class Ending(ThreadPoolExecutor):
 
 
 ENDLESS, DEADLY = "без конца", "убей"
-QUESTION = ("Когда починят дорогу в Кабанске?", Context())
+QUESTION = ("Когда починят дорогу в Кабанске?", MessageContext())
 
 
-def judge_hostile(items: Sequence[Item], topics_model: Path | None) -> list[Judged]:
+def judge_hostile(items: Sequence[ClassifierInput], topics_model: Path | None) -> list[ClassifiedText]:
     """Runs in the reading process: never ends with one text, ends the process with another."""
     for text, _ in items:
         while text.startswith(ENDLESS):
             pass
         if text.startswith(DEADLY):
             os.kill(os.getpid(), signal.SIGKILL)
-    return judging_module._judge(items, topics_model)
+    return judging_module._classify(items, topics_model)
 
 
 @pytest.fixture
-def hostile() -> Iterator[Judging]:
-    made = Judging(judge_hostile, deadline=0.5)
+def hostile() -> Iterator[ClassifierPool]:
+    made = ClassifierPool(judge_hostile, deadline=0.5)
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("text", [ENDLESS, DEADLY])
 async def test_a_text_that_cannot_be_read_goes_to_a_person_and_the_next_citizens_is_judged(
-    hostile: Judging, text: str
+    hostile: ClassifierPool, text: str
 ) -> None:
-    before, unread, after = await hostile.judge([QUESTION, (text, Context()), ("Спасибо за праздник!", Context())])
-    assert (before.judgement.needs_answer, after.judgement.needs_answer) == ("yes", "no")
-    assert before.by == after.by == Understanding.load().name
-    assert (unread.judgement.needs_answer, unread.by) == ("unsure", judging_module.UNREAD)
-    assert unread.judgement.why == f"Текст не удалось прочитать ({len(text)} знаков): читает человек"
-    assert types.is_machine(unread.by)
+    before, unread, after = await hostile.classify(
+        [QUESTION, (text, MessageContext()), ("Спасибо за праздник!", MessageContext())]
+    )
+    assert (before.result.needs_answer, after.result.needs_answer) == ("yes", "no")
+    assert before.classified_by == after.classified_by == MessageClassifier.load().name
+    assert (unread.result.needs_answer, unread.classified_by) == ("unsure", judging_module.UNCLASSIFIABLE)
+    assert unread.result.why == f"Текст не удалось прочитать ({len(text)} знаков): читает человек"
+    assert types.is_automatic(unread.classified_by)
 
 
-async def test_who_waits_beside_a_deadly_text_is_judged(hostile: Judging) -> None:
-    asked = [QUESTION, (DEADLY, Context()), *((f"{QUESTION[0]} Дом {house}", Context()) for house in range(3))]
-    found = await asyncio.gather(*(hostile.judge([item]) for item in asked))
-    assert [one[0].judgement.needs_answer for one in found] == ["yes", "unsure", "yes", "yes", "yes"]
+async def test_who_waits_beside_a_deadly_text_is_judged(hostile: ClassifierPool) -> None:
+    asked = [
+        QUESTION,
+        (DEADLY, MessageContext()),
+        *((f"{QUESTION[0]} Дом {house}", MessageContext()) for house in range(3)),
+    ]
+    found = await asyncio.gather(*(hostile.classify([item]) for item in asked))
+    assert [one[0].result.needs_answer for one in found] == ["yes", "unsure", "yes", "yes", "yes"]
 
 
 async def test_no_text_is_to_blame_when_the_process_can_read_none(
-    judging: Judging, monkeypatch: pytest.MonkeyPatch
+    judging: ClassifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(judging_module, "ProcessPoolExecutor", lambda **_: Ending())
-    with pytest.raises(ReadingAwayError, match="twice in a row"):
-        await judging.judge(ITEMS[:2])
+    with pytest.raises(ClassifierUnavailableError, match="twice in a row"):
+        await judging.classify(ITEMS[:2])
 
 
 def test_portions_are_short_and_keep_their_order() -> None:
-    short = [(f"текст {at}", Context()) for at in range(600)]
-    assert [len(portion) for portion in portions(short)] == [250, 250, 100]
-    long = [("я" * 64_000, Context(post_text="п" * 64_000)) for _ in range(5)]
-    parted = portions([*long, *short[:3]])
+    short = [(f"текст {at}", MessageContext()) for at in range(600)]
+    assert [len(portion) for portion in split_portions(short)] == [250, 250, 100]
+    long = [("я" * 64_000, MessageContext(post_text="п" * 64_000)) for _ in range(5)]
+    parted = split_portions([*long, *short[:3]])
     assert [len(portion) for portion in parted] == [2, 2, 4]
     assert [item for portion in parted for item in portion] == [*long, *short[:3]]
-    assert len(parted[0][0][0]) > READ
+    assert len(parted[0][0][0]) > MAX_TEXT_LENGTH

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals.incidents.cluster_candidates import Trouble, fits, is_one
+from services.appeals.incidents.cluster_candidates import ClusterCandidate, is_same_problem, matches_candidate
 from tests.unit.appeals.test_spike_detection import GROUP, HOUR, NOON, said
 
 OTHER_GROUP, OTHER_TOPIC = UUID(int=7), UUID(int=8)
@@ -17,8 +17,8 @@ BILLS = ("Почему так выросли тарифы?", "Откуда та�
 HOME = ("Селенгинск", "Каменск")
 
 
-def told(*texts: str, **more: Any) -> Trouble:
-    return Trouble.told_by([said(text, at, **more) for at, text in enumerate(texts)])
+def told(*texts: str, **more: Any) -> ClusterCandidate:
+    return ClusterCandidate.from_spike([said(text, at, **more) for at, text in enumerate(texts)])
 
 
 @pytest.mark.parametrize(
@@ -36,50 +36,50 @@ def told(*texts: str, **more: Any) -> Trouble:
     ],
 )
 def test_a_burst_beside_an_outage_is_the_outage_unless_it_tells_of_another_thing(
-    burst: Trouble, one: bool
+    burst: ClusterCandidate, one: bool
 ) -> None:
     outage = told(*DARK)
-    assert is_one(outage, burst) is one
-    assert is_one(burst, outage) is one
+    assert is_same_problem(outage, burst) is one
+    assert is_same_problem(burst, outage) is one
 
 
 def test_without_anything_out_the_very_topic_makes_one_and_the_group_alone_does_not() -> None:
     bridge = told("Мост рухнул", "Когда починят мост?", fault=None)
-    assert is_one(bridge, told("Как ехать в школу?", fault=None))
-    assert not is_one(bridge, told("Яма у школы", fault=None, topic_id=OTHER_TOPIC))
-    assert is_one(bridge, told("Мост рухнул, объезда нет", fault=None, topic_id=OTHER_TOPIC))
-    assert not is_one(bridge, told("Мост рухнул", fault=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP))
+    assert is_same_problem(bridge, told("Как ехать в школу?", fault=None))
+    assert not is_same_problem(bridge, told("Яма у школы", fault=None, topic_id=OTHER_TOPIC))
+    assert is_same_problem(bridge, told("Мост рухнул, объезда нет", fault=None, topic_id=OTHER_TOPIC))
+    assert not is_same_problem(bridge, told("Мост рухнул", fault=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP))
 
 
 def test_two_settlements_have_each_their_own() -> None:
     first, second = (told(*DARK, settlement=name) for name in HOME)
-    assert not is_one(first, second)
-    assert is_one(first, told(*DARK))
-    assert not fits(said("Нет света", settlement=HOME[1]), first, 1.0)
+    assert not is_same_problem(first, second)
+    assert is_same_problem(first, told(*DARK))
+    assert not matches_candidate(said("Нет света", settlement=HOME[1]), first, 1.0)
 
 
 def test_what_comes_to_a_trouble_tells_it_what_is_out() -> None:
     asking = told(*ASKING, fault=None)
-    asking.take(told(*DARK))
-    assert asking.about.fault == "power"
-    assert len(asking.coming) == len(ASKING) + len(DARK)
-    assert fits(said("Нет света"), asking, 0.0)
+    asking.merge(told(*DARK))
+    assert asking.subject.fault == "power"
+    assert len(asking.new_members) == len(ASKING) + len(DARK)
+    assert matches_candidate(said("Нет света"), asking, 0.0)
 
 
 def test_what_was_written_long_before_or_after_is_another_trouble() -> None:
     trouble = replace(told(*DARK), first_at=NOON, last_at=NOON)
     for apart, near in ((-2 * HOUR, False), (-HOUR, True), (6 * HOUR, True), (7 * HOUR, False)):
         at = NOON + apart
-        assert trouble.is_near(at, at, window=HOUR, quiet=timedelta(hours=6)) is near
+        assert trouble.overlaps(at, at, window=HOUR, quiet=timedelta(hours=6)) is near
 
 
 def test_a_street_is_told_of_all_only_when_the_words_of_most_name_it() -> None:
     def street_of(named: int, word: str = "На Советской ") -> str | None:
-        cases = [said(f"{word}нет света", n, settlement=HOME[0], street="Советская") for n in range(named)]
-        cases += [said("На Балдакова нет света", 8, settlement=HOME[0], street="Балдакова")]
-        cases += [said("Нет света", n, settlement=HOME[0]) for n in range(9, 16 - named)]
-        assert len(cases) == 8
-        return Trouble.told_by(cases).about.street
+        appeals = [said(f"{word}нет света", n, settlement=HOME[0], street="Советская") for n in range(named)]
+        appeals += [said("На Балдакова нет света", 8, settlement=HOME[0], street="Балдакова")]
+        appeals += [said("Нет света", n, settlement=HOME[0]) for n in range(9, 16 - named)]
+        assert len(appeals) == 8
+        return ClusterCandidate.from_spike(appeals).subject.street
 
     assert [street_of(named) for named in (1, 4, 5, 7)] == [None, None, "Советская", "Советская"]
     # The post above may have told it.

@@ -2,16 +2,21 @@
 
 import pytest
 
-from services.appeals.classification.types import PLACE
-from services.appeals.moderation.corrections import Place, Wishes
+from services.appeals.classification.types import LOCATION_PARTS
+from services.appeals.moderation.corrections import Corrections, LocationParts
 from shared.http.problems import Invalid
 
-KNOWN: Place = {"municipality": "81628000", "settlement": "Кабанск", "street": "улица Ленина", "house": "7"}
+KNOWN: LocationParts = {
+    "municipality": "81628000",
+    "settlement": "Кабанск",
+    "street": "улица Ленина",
+    "house": "7",
+}
 
 
 def placed(**named: str) -> list[str | None]:
-    found = Wishes(place=named).placed(KNOWN)
-    assert list(found) == list(PLACE)
+    found = Corrections(location=named).merged_location(KNOWN)
+    assert list(found) == list(LOCATION_PARTS)
     return list(found.values())
 
 
@@ -34,15 +39,15 @@ def test_what_is_finer_falls_with_the_coarser_part_that_changed(
 
 
 def test_a_settlement_lies_in_a_municipality() -> None:
-    nowhere: Place = dict.fromkeys(PLACE)
+    nowhere: LocationParts = dict.fromkeys(LOCATION_PARTS)
     with pytest.raises(Invalid) as refused:
-        Wishes(place={"settlement": "Кабанск"}).placed(nowhere)
+        Corrections(location={"settlement": "Кабанск"}).merged_location(nowhere)
     assert [error.pointer for error in refused.value.errors] == ["/municipality"]
     named = {"municipality": "81628000", "settlement": "Кабанск"}
-    assert Wishes(place=named).placed(nowhere) == nowhere | named
+    assert Corrections(location=named).merged_location(nowhere) == nowhere | named
 
 
 def test_a_place_that_is_none_has_no_parts() -> None:
-    assert set(Wishes(no_place=True).placed(KNOWN).values()) == {None}
-    assert not Wishes().about_place
-    assert Wishes(no_place=True).about_place
+    assert set(Corrections(no_location=True).merged_location(KNOWN).values()) == {None}
+    assert not Corrections().sets_location
+    assert Corrections(no_location=True).sets_location

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from services.appeals.sla import clocks
 from services.appeals.sla.breaches import is_overdue
-from services.appeals.sla.deadlines import BUILT_IN, NamedCalendar, compute
-from services.appeals.sla.policies import policy_at
+from services.appeals.sla.deadlines import DEFAULT_CALENDAR, NamedCalendar, compute_deadline
+from services.appeals.sla.policies import policy_in_effect
 from shared.tables.appeals import Appeal, SlaPolicy
 from shared.working_time import DayException, WorkingCalendar, add, between
 
@@ -71,12 +71,12 @@ def local(text: str) -> datetime:
     ],
 )
 def test_due_times(start: str, hours: float, due: str) -> None:
-    computed = compute(policy(hours), CALENDAR, local(start).astimezone(UTC))
+    computed = compute_deadline(policy(hours), CALENDAR, local(start).astimezone(UTC))
     assert computed.first_response_due_at == local(due)
 
 
 def test_the_explanation_can_be_printed() -> None:
-    explanation = compute(policy(), CALENDAR, local("02-17 16:40")).explanation
+    explanation = compute_deadline(policy(), CALENDAR, local("02-17 16:40")).explanation
     assert explanation["text"] == (
         "9 рабочих часов со вторника 17.02 16:40: 17.02 — 1 ч 20 мин; 18.02 — не идёт (Сагаалган); "
         "19.02 — 7 ч 40 мин → четверг 19.02 17:40"
@@ -92,7 +92,9 @@ def test_the_explanation_can_be_printed() -> None:
 )  # fmt: skip
 def test_hours_are_counted_in_russian(hours: float, words: str) -> None:
     assert (
-        compute(policy(hours), CALENDAR, local("03-04 09:00")).explanation["text"].startswith(words + " со среды")
+        compute_deadline(policy(hours), CALENDAR, local("03-04 09:00"))
+        .explanation["text"]
+        .startswith(words + " со среды")
     )
 
 
@@ -120,11 +122,11 @@ def test_working_time_adds_up(start: datetime, first: timedelta, second: timedel
 def test_the_policy_of_the_moment_holds() -> None:
     old, new, high = policy(9, valid_from=2000), policy(8, valid_from=2026), policy(4, urgency="high")
     found = [old, new, high]
-    assert policy_at(found, "normal", datetime(2025, 12, 31, tzinfo=UTC)) is old
-    assert policy_at(found, "normal", datetime(2026, 1, 1, tzinfo=UTC)) is new
-    assert policy_at(found, "high", datetime(2026, 6, 1, tzinfo=UTC)) is high
+    assert policy_in_effect(found, "normal", datetime(2025, 12, 31, tzinfo=UTC)) is old
+    assert policy_in_effect(found, "normal", datetime(2026, 1, 1, tzinfo=UTC)) is new
+    assert policy_in_effect(found, "high", datetime(2026, 6, 1, tzinfo=UTC)) is high
     with pytest.raises(LookupError):
-        policy_at(found, "normal", datetime(1999, 1, 1, tzinfo=UTC))
+        policy_in_effect(found, "normal", datetime(1999, 1, 1, tzinfo=UTC))
 
 
 def case(**values: Any) -> Appeal:
@@ -145,19 +147,19 @@ def case(**values: Any) -> Appeal:
 )
 def test_the_clock_starts_where_the_policy_says(starts_from: str, due: str) -> None:
     appeal = case()
-    clocks.set_deadline(appeal, [policy(5, starts_from=starts_from)], CALENDAR)
+    clocks.start_first_response_clock(appeal, [policy(5, starts_from=starts_from)], CALENDAR)
     assert appeal.first_response_due_at == local(due)
     assert appeal.resolution_due_at is not None
 
 
 def test_another_owner_changes_the_calendar_and_not_the_start() -> None:
     appeal = case()
-    clocks.set_deadline(appeal, [policy(9)], CALENDAR)
+    clocks.start_first_response_clock(appeal, [policy(9)], CALENDAR)
     assert appeal.first_response_due_at == local("03-05 11:00")
     round_the_clock = NamedCalendar(
         None, "Круглосуточно", WorkingCalendar(ZONE, dict.fromkeys(range(1, 8), ((time(0), time(23, 59)),)))
     )
-    clocks.recompute(appeal, [policy(9)], round_the_clock)
+    clocks.recompute_clock(appeal, [policy(9)], round_the_clock)
     assert appeal.first_response_due_at == local("03-04 19:00")
 
 
@@ -177,6 +179,6 @@ def test_overdue_is_a_late_answer_that_is_awaited() -> None:
 def test_a_calendar_without_working_time_gives_way_to_the_built_in_week() -> None:
     empty = NamedCalendar(uuid4(), "Пустой", WorkingCalendar(CALENDAR.working.zone, {}))
     nine = policy(9)
-    made = compute(nine, empty, local("03-04 09:00"))
-    assert made == compute(nine, BUILT_IN, local("03-04 09:00"))
-    assert made.explanation["calendar"] == BUILT_IN.name
+    made = compute_deadline(nine, empty, local("03-04 09:00"))
+    assert made == compute_deadline(nine, DEFAULT_CALENDAR, local("03-04 09:00"))
+    assert made.explanation["calendar"] == DEFAULT_CALENDAR.name

@@ -20,19 +20,19 @@ import pytest
 import services.appeals.classification
 import shared.masking
 from bench.hostile_texts import hostile
-from services.appeals.classification.locations.location_finder import find_place
+from services.appeals.classification.locations.location_finder import find_location
 from services.appeals.classification.model import rule_features as wanted
-from services.appeals.classification.model.message_classifier import Understanding
-from services.appeals.classification.model.tfidf_features import lemmas, pieces
+from services.appeals.classification.model.message_classifier import MessageClassifier
+from services.appeals.classification.model.tfidf_features import char_ngrams, lemma_ngrams
 from services.appeals.classification.rules import keyword_classifier
-from services.appeals.classification.rules.urgency_signals import signs, signs_of_post
-from services.appeals.classification.text.language_detection import language
-from services.appeals.classification.text.lemmatizer import lemma, unlike_words
-from services.appeals.classification.text.text_limits import LONGEST_WORD, READ
-from services.appeals.classification.text.tokenizer import fold, plain, words_of
-from services.appeals.classification.text.transliteration import readable
-from services.appeals.classification.training.examples import examples
-from services.appeals.classification.types import Context
+from services.appeals.classification.rules.urgency_signals import detect_urgency_signals, post_urgency_signals
+from services.appeals.classification.text.language_detection import detect_language
+from services.appeals.classification.text.lemmatizer import lemmatize, words_kept_as_written
+from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH, MAX_WORD_LENGTH
+from services.appeals.classification.text.tokenizer import clean_text, fold_text, tokenize
+from services.appeals.classification.text.transliteration import to_cyrillic
+from services.appeals.classification.training.examples import load_examples
+from services.appeals.classification.types import MessageContext
 from shared.masking import mask
 from shared.text.morphology import analyzer
 from tests.support.regex_step_counter import Steps, samples
@@ -160,26 +160,28 @@ def lines_run(work: Callable[[], object]) -> int:
 
 
 def _place(text: str) -> object:
-    return find_place(text, page_owner="Администрация Кабанского района", page_municipality=None)
+    return find_location(text, page_owner="Администрация Кабанского района", page_municipality=None)
 
 
 def _place_under(text: str) -> object:
-    return find_place("а у нас?", page_owner=None, page_municipality=None, post=text)
+    return find_location("а у нас?", page_owner=None, page_municipality=None, post=text)
 
 
 FINDERS: dict[str, Callable[[str], object]] = {
     "place": _place,
     "place of a post": _place_under,
-    "language": language,
-    "signs": signs,
-    "signs of a post": signs_of_post,
-    "rule": lambda text: keyword_classifier.judge(text, Context()),
-    "rule under a post": lambda text: keyword_classifier.judge("где?", Context(post_text=text)),
-    "lemmas": lemmas,
-    "pieces": pieces,
-    "script": readable,
+    "language": detect_language,
+    "signs": detect_urgency_signals,
+    "signs of a post": post_urgency_signals,
+    "rule": lambda text: keyword_classifier.classify_by_keywords(text, MessageContext()),
+    "rule under a post": lambda text: keyword_classifier.classify_by_keywords(
+        "где?", MessageContext(post_text=text)
+    ),
+    "lemmas": lemma_ngrams,
+    "pieces": char_ngrams,
+    "script": to_cyrillic,
     "masking": mask,
-    "understanding": lambda text: Understanding.load().judge([(text, Context())]),
+    "understanding": lambda text: MessageClassifier.load().classify([(text, MessageContext())]),
 }
 # Lines of Python for each letter: quadratic work in a text of 8,000 letters takes many times more.
 MOST_LINES = {"understanding": 400}
@@ -199,9 +201,9 @@ def test_finders_take_time_in_proportion_to_the_length(finder: str) -> None:
 @pytest.mark.parametrize("finder", FINDERS)
 def test_finders_take_bounded_time_for_each_letter_whatever_is_written(finder: str) -> None:
     find = FINDERS[finder]
-    for name, text in hostile(150, READ, seed=7):
+    for name, text in hostile(150, MAX_TEXT_LENGTH, seed=7):
         find(text + "!")
-        assert lines_run(partial(find, text)) <= MOST_LINES.get(finder, 150) * READ, name
+        assert lines_run(partial(find, text)) <= MOST_LINES.get(finder, 150) * MAX_TEXT_LENGTH, name
 
 
 def test_words_made_of_prefixes_are_taken_apart_in_bounded_time() -> None:
@@ -210,54 +212,58 @@ def test_words_made_of_prefixes_are_taken_apart_in_bounded_time() -> None:
 
 
 def test_marks_without_end_are_cut_before_they_are_sorted() -> None:
-    folded = fold("е" + "\u0327\u0301" * 5_000 + "ж")
+    folded = fold_text("е" + "\u0327\u0301" * 5_000 + "ж")
     assert len(folded) <= 35
     assert (folded[-1], unicodedata.combining(folded[-2]) > 0) == ("ж", True)
     # Marks that a letter is taken apart into count too; writing of any people stays.
-    assert len(fold("\u0f73" * 1_000)) <= 100
+    assert len(fold_text("\u0f73" * 1_000)) <= 100
     vietnamese = "Tiếng Việt " * 30
-    assert fold(unicodedata.normalize("NFD", vietnamese)) == fold(vietnamese)
+    assert fold_text(unicodedata.normalize("NFD", vietnamese)) == fold_text(vietnamese)
 
 
 def test_long_words_and_texts_are_read_from_their_beginning() -> None:
-    assert words_of("я" * 65_000) == ["я" * LONGEST_WORD]
-    assert len(plain("\ufdfa" * READ)) == READ
-    assert lemma("я" * LONGEST_WORD) == "я" * LONGEST_WORD
+    assert tokenize("я" * 65_000) == ["я" * MAX_WORD_LENGTH]
+    assert len(clean_text("\ufdfa" * MAX_TEXT_LENGTH)) == MAX_TEXT_LENGTH
+    assert lemmatize("я" * MAX_WORD_LENGTH) == "я" * MAX_WORD_LENGTH
 
 
 def test_few_words_that_no_dictionary_holds_are_guessed() -> None:
-    assert unlike_words(["когда", "починят", "дорогу", "в", "шмарцево"]) == ()
+    assert words_kept_as_written(["когда", "починят", "дорогу", "в", "шмарцево"]) == ()
     invented = ["шмар" + "".join(ends) for ends in product("абвгдежзи", "лмнопрстуф", "бвгджзклмн")]
-    assert unlike_words(["дорога", *invented, *invented]) == set(invented[2_000 // len(invented[0]) :])
+    assert words_kept_as_written(["дорога", *invented, *invented]) == set(invented[2_000 // len(invented[0]) :])
 
 
 def test_unread_rest_of_a_text_is_told_and_left_to_a_person() -> None:
     thanks = "Спасибо за праздник! "
     asking = "Когда починят дорогу в Кабанске? "
-    model = Understanding.load()
-    whole, cut, asks = model.judge(
-        [(thanks, Context()), (repeated(thanks, 64_000), Context()), (repeated(asking, 64_000), Context())]
+    model = MessageClassifier.load()
+    whole, cut, asks = model.classify(
+        [
+            (thanks, MessageContext()),
+            (repeated(thanks, 64_000), MessageContext()),
+            (repeated(asking, 64_000), MessageContext()),
+        ]
     )
     assert whole.needs_answer == "no"
     assert (cut.needs_answer, asks.needs_answer) == ("unsure", "yes")
     assert "Прочитано начало: 8000 знаков из 64000" in cut.why
     assert "8000 знаков из 64000" in asks.why
-    (blank,) = model.judge([(" " * 9_000 + asking, Context())])
-    by_rule = keyword_classifier.judge(repeated(thanks, 64_000), Context())
+    (blank,) = model.classify([(" " * 9_000 + asking, MessageContext())])
+    by_rule = keyword_classifier.classify_by_keywords(repeated(thanks, 64_000), MessageContext())
     for found in (blank, by_rule):
         assert found.needs_answer == "unsure"
         assert "Прочитано начало" in found.why
-    (told,) = model.understand([(repeated(asking, 64_000), Context())])
+    (told,) = model.predict([(repeated(asking, 64_000), MessageContext())])
     assert "8000 знаков из 64000" in told.why
 
 
 def test_a_rest_that_is_not_read_changes_nothing() -> None:
-    text = repeated(" ".join(example.text for example in examples()[:60]), READ)
-    model = Understanding.load()
-    alone, longer = model.understand([(text, Context()), (text + "пожар в школе " * 900, Context())])
-    assert (alone.need, alone.groups, alone.place, alone.signs) == (
-        longer.need,
+    text = repeated(" ".join(example.text for example in load_examples()[:60]), MAX_TEXT_LENGTH)
+    model = MessageClassifier.load()
+    alone, longer = model.predict([(text, MessageContext()), (text + "пожар в школе " * 900, MessageContext())])
+    assert (alone.needs_answer, alone.groups, alone.location, alone.urgency_signals) == (
+        longer.needs_answer,
         longer.groups,
-        longer.place,
-        longer.signs,
+        longer.location,
+        longer.urgency_signals,
     )

@@ -11,24 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.appeals.routing.engine import (
-    SURE,
-    Body,
-    Decision,
-    Facts,
-    Names,
+    MIN_TOPIC_CONFIDENCE,
+    NamedOrganisation,
     PageOwner,
     Router,
+    RoutingDecision,
+    RoutingFacts,
     Rule,
-    RuleBook,
-    decide,
-    key_of,
+    RuleIndex,
+    TaxonomyNames,
+    apply_rules,
+    conditions_of,
 )
 
 GROUP, TOPIC, OTHER_TOPIC, OTHER_GROUP = (UUID(int=number) for number in range(1, 5))
 GROUPS = {GROUP: GROUP, TOPIC: GROUP, OTHER_TOPIC: GROUP, OTHER_GROUP: OTHER_GROUP}
 ORGANISATIONS = [UUID(int=number) for number in range(100, 105)]
 A, B, C, D, CLOSED = ORGANISATIONS
-BODIES = {found: Body(f"Организация {found.int}", active=found != CLOSED) for found in ORGANISATIONS}
+BODIES = {found: NamedOrganisation(f"Организация {found.int}", active=found != CLOSED) for found in ORGANISATIONS}
 CITY, DISTRICT = "81701000", "81624000"
 PAGE = PageOwner(UUID(int=900), A, "Организация 100", CITY, active=True)
 
@@ -37,11 +37,11 @@ def rule(number: int, to: UUID | None = None, *, send_to: str = "organisation", 
     return Rule(UUID(int=1000 + number), send_to, to, **conditions)
 
 
-def book(*rules: Rule, default_to: str = "page_owner", default: UUID | None = None) -> RuleBook:
-    return RuleBook(rules, groups=GROUPS, default_to=default_to, default_organisation_id=default, number=7)
+def book(*rules: Rule, default_to: str = "page_owner", default: UUID | None = None) -> RuleIndex:
+    return RuleIndex(rules, groups=GROUPS, default_to=default_to, default_organisation_id=default, number=7)
 
 
-FACTS = Facts(TOPIC, CITY, "Забайкальский", "high", PAGE, 0.9)
+FACTS = RoutingFacts(TOPIC, CITY, "Забайкальский", "high", PAGE, 0.9)
 # From the most specific to the least, as docs/moderator/routing.md says.
 CONDITIONS: list[dict[str, Any]] = [
     {
@@ -59,7 +59,7 @@ CONDITIONS: list[dict[str, Any]] = [
 
 def test_specificity_goes_by_topic_then_place_then_owner_then_urgency() -> None:
     rules = [rule(number, B, **conditions) for number, conditions in enumerate(CONDITIONS)]
-    assert list(book(*reversed(rules)).fitting(FACTS)) == rules
+    assert list(book(*reversed(rules)).matching_rules(FACTS)) == rules
 
 
 @pytest.mark.parametrize(
@@ -74,43 +74,52 @@ def test_specificity_goes_by_topic_then_place_then_owner_then_urgency() -> None:
     ],
 )
 def test_a_rule_for_another_case_does_not_fit(conditions: dict[str, Any]) -> None:
-    assert list(book(rule(1, B, **conditions)).fitting(FACTS)) == []
+    assert list(book(rule(1, B, **conditions)).matching_rules(FACTS)) == []
 
 
 def test_a_case_that_lacks_what_a_rule_asks_is_not_taken() -> None:
     rules = [rule(number, B, **conditions) for number, conditions in enumerate(CONDITIONS)]
-    found = list(book(*rules).fitting(Facts()))
+    found = list(book(*rules).matching_rules(RoutingFacts()))
     assert found == []
-    only_group = list(book(*rules).fitting(Facts(topic_id=GROUP)))
-    assert [key_of(one) for one in only_group] == [(GROUP, None, None, None, None)]
+    only_group = list(book(*rules).matching_rules(RoutingFacts(topic_id=GROUP)))
+    assert [conditions_of(one) for one in only_group] == [(GROUP, None, None, None, None)]
 
 
 def test_settlements_are_compared_without_case_and_yo() -> None:
     rules = book(rule(1, B, municipality=CITY, settlement="Берёзовка"))
-    assert decide(rules, Facts(municipality=CITY, settlement="березовка "), BODIES).organisation_id == B
+    assert (
+        apply_rules(rules, RoutingFacts(municipality=CITY, settlement="березовка "), BODIES).organisation_id == B
+    )
 
 
 def test_what_no_rule_takes_goes_by_the_default() -> None:
-    assert decide(book(), FACTS, BODIES) == Decision(A, desk=A)
-    assert decide(book(default_to="organisation", default=B), FACTS, BODIES).organisation_id == B
-    assert decide(book(default_to="moderators"), FACTS, BODIES) == Decision(None, stop="unruled")
-    assert decide(book(), Facts(TOPIC), BODIES).stop == "no_page"
+    assert apply_rules(book(), FACTS, BODIES) == RoutingDecision(A, stopped_at=A)
+    assert apply_rules(book(default_to="organisation", default=B), FACTS, BODIES).organisation_id == B
+    assert apply_rules(book(default_to="moderators"), FACTS, BODIES) == RoutingDecision(
+        None, unrouted_reason="unruled"
+    )
+    assert apply_rules(book(), RoutingFacts(TOPIC), BODIES).unrouted_reason == "no_page"
 
 
 def test_a_closed_organisation_gets_nothing() -> None:
-    taken = decide(book(rule(1, CLOSED, topic_id=TOPIC), rule(2, B, topic_id=GROUP)), FACTS, BODIES)
-    assert (taken.organisation_id, taken.stop, taken.desk) == (None, "closed", CLOSED)
+    taken = apply_rules(book(rule(1, CLOSED, topic_id=TOPIC), rule(2, B, topic_id=GROUP)), FACTS, BODIES)
+    assert (taken.organisation_id, taken.unrouted_reason, taken.stopped_at) == (None, "closed", CLOSED)
     shut = PageOwner(UUID(int=900), CLOSED, "Закрытая", CITY, active=False)
-    assert decide(book(), Facts(owner=shut), BODIES).stop == "closed"
+    assert apply_rules(book(), RoutingFacts(page_owner=shut), BODIES).unrouted_reason == "closed"
 
 
 def test_a_topic_that_is_unsure_sends_nothing_by_itself() -> None:
     rules = book(rule(1, B, topic_id=TOPIC), rule(2, C, municipality=CITY))
-    unsure = Facts(TOPIC, CITY, owner=PAGE, confidence=SURE - 0.01)
-    assert decide(rules, unsure, BODIES).stop == "topic_unsure"
+    unsure = RoutingFacts(TOPIC, CITY, page_owner=PAGE, confidence=MIN_TOPIC_CONFIDENCE - 0.01)
+    assert apply_rules(rules, unsure, BODIES).unrouted_reason == "topic_unsure"
     # Rules that do not look at the topic do not care.
-    assert decide(book(rule(2, C, municipality=CITY)), unsure, BODIES).organisation_id == C
-    assert decide(rules, Facts(TOPIC, CITY, owner=PAGE, confidence=SURE), BODIES).organisation_id == B
+    assert apply_rules(book(rule(2, C, municipality=CITY)), unsure, BODIES).organisation_id == C
+    assert (
+        apply_rules(
+            rules, RoutingFacts(TOPIC, CITY, page_owner=PAGE, confidence=MIN_TOPIC_CONFIDENCE), BODIES
+        ).organisation_id
+        == B
+    )
 
 
 def test_what_an_organisation_hands_on_goes_on() -> None:
@@ -120,9 +129,9 @@ def test_what_an_organisation_hands_on_goes_on() -> None:
         rule(3, D, page_owner_id=C, municipality=DISTRICT),
         rule(4, send_to="moderators", page_owner_id=D),
     )
-    assert decide(rules, FACTS, BODIES) == Decision(C, (rules.rules[0], rules.rules[1]), desk=C)
-    assert decide(rules, Facts(TOPIC, DISTRICT, urgency="high"), BODIES).stop == "by_rule"
-    assert decide(rules, Facts(TOPIC), BODIES).organisation_id == B
+    assert apply_rules(rules, FACTS, BODIES) == RoutingDecision(C, (rules.rules[0], rules.rules[1]), stopped_at=C)
+    assert apply_rules(rules, RoutingFacts(TOPIC, DISTRICT, urgency="high"), BODIES).unrouted_reason == "by_rule"
+    assert apply_rules(rules, RoutingFacts(TOPIC), BODIES).organisation_id == B
 
 
 def test_who_keeps_a_case_ends_the_chain() -> None:
@@ -131,33 +140,35 @@ def test_who_keeps_a_case_ends_the_chain() -> None:
         rule(2, C, page_owner_id=B),
         rule(3, send_to="page_owner", page_owner_id=B, topic_id=TOPIC),
     )
-    assert decide(rules, FACTS, BODIES).organisation_id == B
-    assert decide(rules, Facts(OTHER_TOPIC), BODIES).organisation_id == C
+    assert apply_rules(rules, FACTS, BODIES).organisation_id == B
+    assert apply_rules(rules, RoutingFacts(OTHER_TOPIC), BODIES).organisation_id == C
 
 
 def test_a_rule_that_sends_back_to_the_pages_owner_stays_there() -> None:
     rules = book(rule(1, A, topic_id=TOPIC), rule(2, B, page_owner_id=A))
-    assert decide(rules, FACTS, BODIES).organisation_id == A
-    assert decide(rules, Facts(OTHER_TOPIC, owner=PAGE), BODIES).organisation_id == B
+    assert apply_rules(rules, FACTS, BODIES).organisation_id == A
+    assert apply_rules(rules, RoutingFacts(OTHER_TOPIC, page_owner=PAGE), BODIES).organisation_id == B
 
 
 def router(
     *rules: Rule, administrations: Mapping[str, UUID] | None = None, default_to: str = "page_owner"
 ) -> Router:
-    names = Names({GROUP: "Дороги", TOPIC: "Ямочный ремонт", OTHER_TOPIC: "Разметка"}, {CITY: "город Улан-Удэ"})
+    names = TaxonomyNames(
+        {GROUP: "Дороги", TOPIC: "Ямочный ремонт", OTHER_TOPIC: "Разметка"}, {CITY: "город Улан-Удэ"}
+    )
     return Router(book(*rules, default_to=default_to), BODIES, names, administrations or {})
 
 
 def test_a_route_says_why_in_words() -> None:
     found = router(
         rule(1, B, topic_id=TOPIC, municipality=CITY, settlement="Сокол", page_owner_id=A, urgency="high")
-    ).route(Facts(TOPIC, CITY, "Сокол", "high", PAGE, 0.83), candidates=[(TOPIC, 0.83)], why="тема: «ям»")
+    ).route(RoutingFacts(TOPIC, CITY, "Сокол", "high", PAGE, 0.83), candidates=[(TOPIC, 0.83)], why="тема: «ям»")
     assert found.organisation_id == B
     assert found.reason == "Правило маршрутизации по теме, месту, организации, срочности"
     assert found.rule == (
         "тема «Ямочный ремонт», город Улан-Удэ, Сокол, у организации «Организация 100», срочное → Организация 101"
     )
-    stored = found.stored()
+    stored = found.to_snapshot()
     assert (stored["rule_set"], stored["confidence"], stored["why"]) == (7, 0.83, "тема: «ям»")
     assert stored["topic"] == {"id": str(TOPIC), "confidence": 0.83, "top3": [[str(TOPIC), 0.83]]}
 
@@ -169,28 +180,28 @@ def test_suggestions_are_ranked_by_the_probability_of_topics() -> None:
         rule(3, CLOSED, topic_id=OTHER_GROUP),
         administrations={CITY: D},
     ).route(
-        Facts(TOPIC, CITY, owner=PAGE, confidence=0.4),
+        RoutingFacts(TOPIC, CITY, page_owner=PAGE, confidence=0.4),
         candidates=[(TOPIC, 0.4), (OTHER_TOPIC, 0.3), (OTHER_GROUP, 0.2)],
     )
     assert found.organisation_id is None
     assert found.reason == "Тема определена неуверенно (40%); решает модератор"
     ranked = [(UUID(one["organisation_id"]), one["confidence"]) for one in found.suggestions]
     assert ranked == [(B, 0.4), (C, 0.3), (A, 0.05)]
-    assert found.waiting()["suggested_organisation_id"] == str(B)
-    assert found.waiting()["waiting_for"] == "topic_unsure"
-    assert found.waiting("buryat")["waiting_for"] == "buryat"
+    assert found.to_triage_snapshot()["suggested_organisation_id"] == str(B)
+    assert found.to_triage_snapshot()["waiting_for"] == "topic_unsure"
+    assert found.to_triage_snapshot("buryat")["waiting_for"] == "buryat"
     assert found.suggestions[2]["why"] == "Владелец страницы: Организация 100"
 
 
 def test_the_topic_that_was_read_is_suggested_before_the_rest_of_its_group() -> None:
     candidates = [(GROUP, 0.8), (OTHER_GROUP, 0.1)]
     given = router(rule(1, B, topic_id=TOPIC), rule(2, C, topic_id=OTHER_TOPIC))
-    found = given.route(Facts(TOPIC, CITY, owner=PAGE, confidence=0.44), candidates=candidates)
+    found = given.route(RoutingFacts(TOPIC, CITY, page_owner=PAGE, confidence=0.44), candidates=candidates)
     assert found.organisation_id is None
     ranked = [(UUID(one["organisation_id"]), one["confidence"]) for one in found.suggestions]
     assert ranked == [(A, 0.56), (B, 0.44)]
     # What a person named leaves nothing to the others.
-    certain = given.route(Facts(TOPIC, CITY, owner=PAGE), candidates=candidates)
+    certain = given.route(RoutingFacts(TOPIC, CITY, page_owner=PAGE), candidates=candidates)
     assert [(one["organisation_id"], one["confidence"]) for one in certain.suggestions] == [(str(B), 1.0)]
 
 
@@ -203,30 +214,30 @@ def test_a_rule_that_stops_a_case_leaves_the_next_ones_owner_to_suggest() -> Non
         rule(5, send_to="moderators", municipality=CITY, urgency="high"),
         administrations={CITY: D},
     )
-    found = given.route(replace(FACTS, owner=None, confidence=0.9994), candidates=[(GROUP, 0.9997)])
-    assert (found.organisation_id, found.stop) == (None, "by_rule")
+    found = given.route(replace(FACTS, page_owner=None, confidence=0.9994), candidates=[(GROUP, 0.9997)])
+    assert (found.organisation_id, found.unrouted_reason) == (None, "by_rule")
     ranked = [(UUID(one["organisation_id"]), one["confidence"]) for one in found.suggestions]
     assert ranked == [(B, 0.9997), (D, 0.0003)]
     assert found.suggestions[0]["why"] == "группа тем «Дороги» → Организация 101"
     # Where no topic was read, a rule that asks for none is as sure as such a rule ever is.
-    without = given.route(Facts(municipality=CITY, urgency="high"))
-    assert without.stop == "by_rule"
+    without = given.route(RoutingFacts(municipality=CITY, urgency="high"))
+    assert without.unrouted_reason == "by_rule"
     assert [UUID(one["organisation_id"]) for one in without.suggestions] == [C, D]
     assert without.suggestions[0]["confidence"] == without.confidence
 
 
 def test_who_gave_a_case_back_is_not_suggested() -> None:
     found = router(rule(1, B, topic_id=TOPIC), rule(2, C, topic_id=OTHER_TOPIC)).route(
-        Facts(TOPIC, confidence=0.6), candidates=[(TOPIC, 0.6), (OTHER_TOPIC, 0.3)]
+        RoutingFacts(TOPIC, confidence=0.6), candidates=[(TOPIC, 0.6), (OTHER_TOPIC, 0.3)]
     )
-    assert found.waiting()["suggested_organisation_id"] == str(B)
-    waiting = found.waiting(without=B)
+    assert found.to_triage_snapshot()["suggested_organisation_id"] == str(B)
+    waiting = found.to_triage_snapshot(excluding=B)
     assert waiting["suggested_organisation_id"] == str(C)
     assert [one["organisation_id"] for one in waiting["suggestions"]] == [str(C)]
 
 
 def test_the_place_suggests_its_administration() -> None:
-    found = router(administrations={CITY: D}, default_to="moderators").route(Facts(municipality=CITY))
+    found = router(administrations={CITY: D}, default_to="moderators").route(RoutingFacts(municipality=CITY))
     assert found.reason == "Ни одно правило не подошло; решает модератор"
     (only,) = found.suggestions
     assert only == {"organisation_id": str(D), "confidence": 1.0, "why": "Администрация места: Организация 103"}
@@ -242,33 +253,35 @@ conditions = st.fixed_dictionaries(
     }
 ).filter(lambda found: found["settlement"] is None or found["municipality"] is not None)
 facts = st.builds(
-    Facts,
+    RoutingFacts,
     topic_id=st.sampled_from([None, GROUP, TOPIC, OTHER_TOPIC, OTHER_GROUP]),
     municipality=st.sampled_from([None, CITY, DISTRICT]),
     settlement=st.sampled_from([None, "Сокол"]),
     urgency=st.sampled_from(["high", "normal"]),
-    owner=st.sampled_from([None, PAGE]),
+    page_owner=st.sampled_from([None, PAGE]),
     confidence=st.sampled_from([0.2, 1.0]),
 )
 
 
-def _fits(one: Rule, case: Facts) -> bool:
-    owner = case.owner.organisation_id if case.owner else None
+def _fits(one: Rule, appeal: RoutingFacts) -> bool:
+    owner = appeal.page_owner.organisation_id if appeal.page_owner else None
     return (
-        (one.topic_id is None or one.topic_id in {case.topic_id, GROUPS.get(case.topic_id or A)})
-        and one.municipality in {None, case.municipality}
-        and one.settlement in {None, case.settlement}
+        (one.topic_id is None or one.topic_id in {appeal.topic_id, GROUPS.get(appeal.topic_id or A)})
+        and one.municipality in {None, appeal.municipality}
+        and one.settlement in {None, appeal.settlement}
         and one.page_owner_id in {None, owner}
-        and one.urgency in {None, case.urgency}
+        and one.urgency in {None, appeal.urgency}
     )
 
 
-@given(given=st.lists(conditions, max_size=30), case=facts)
-def test_the_index_finds_what_looking_at_every_rule_finds(given: list[dict[str, Any]], case: Facts) -> None:
-    rules = {key_of(found): found for found in (rule(n, B, **one) for n, one in enumerate(given))}
+@given(given=st.lists(conditions, max_size=30), appeal=facts)
+def test_the_index_finds_what_looking_at_every_rule_finds(
+    given: list[dict[str, Any]], appeal: RoutingFacts
+) -> None:
+    rules = {conditions_of(found): found for found in (rule(n, B, **one) for n, one in enumerate(given))}
     found = book(*rules.values())
-    fitting = [one for one in rules.values() if _fits(one, case)]
-    shapes = [found.shape(one) for one in fitting]
+    fitting = [one for one in rules.values() if _fits(one, appeal)]
+    shapes = [found.specificity(one) for one in fitting]
     # No two that take one case are equal: the order is total.
     assert len(shapes) == len(set(shapes))
-    assert list(found.fitting(case)) == sorted(fitting, key=found.shape, reverse=True)
+    assert list(found.matching_rules(appeal)) == sorted(fitting, key=found.specificity, reverse=True)

@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.appeals.routing.engine import Body, Facts, Names, Rule, RuleBook, decide, key_of
-from services.appeals.routing.repository import Surroundings
-from services.appeals.routing.validation import Draft, faults
+from services.appeals.routing.engine import (
+    NamedOrganisation,
+    RoutingFacts,
+    Rule,
+    RuleIndex,
+    TaxonomyNames,
+    apply_rules,
+    conditions_of,
+)
+from services.appeals.routing.repository import RuleCatalogue
+from services.appeals.routing.validation import RuleSetDraft, validate_rule_set
 from tests.unit.appeals.test_routing_engine import (
     BODIES,
     CITY,
@@ -30,13 +38,13 @@ from tests.unit.appeals.test_routing_engine import (
     rule,
 )
 
-AROUND = Surroundings(
-    codes={str(topic): topic for topic in GROUPS},
+AROUND = RuleCatalogue(
+    topic_ids={str(topic): topic for topic in GROUPS},
     groups=GROUPS,
-    names=Names(
+    names=TaxonomyNames(
         {topic: f"Тема {topic.int}" for topic in GROUPS}, {CITY: "город Улан-Удэ", DISTRICT: "Кабанский район"}
     ),
-    bodies=BODIES,
+    organisations=BODIES,
     administrations={},
     settlements={
         name: {"сокол": "Сокол", "березовка": "Берёзовка"} for name in ("город Улан-Удэ", "Кабанский район")
@@ -46,7 +54,7 @@ NOBODY = UUID(int=999)
 
 
 def found(*rules: Rule, default_to: str | None = "page_owner", default: UUID | None = None) -> dict[str, str]:
-    return {one.pointer: one.detail for one in faults(Draft(rules, default_to, default), AROUND)}
+    return {one.pointer: one.detail for one in validate_rule_set(RuleSetDraft(rules, default_to, default), AROUND)}
 
 
 def test_a_good_set_has_no_faults() -> None:
@@ -133,10 +141,10 @@ def test_many_rules_among_many_organisations_are_told_apart() -> None:
     topics = [UUID(int=20_000 + number) for number in range(300)]
     around = replace(
         AROUND,
-        codes={str(one): one for one in topics},
+        topic_ids={str(one): one for one in topics},
         groups={one: one for one in topics},
-        names=Names({}, {str(place): f"Район {place}" for place in range(97)}),
-        bodies={one: Body(f"Орган {one.int}", active=True) for one in ring},
+        names=TaxonomyNames({}, {str(place): f"Район {place}" for place in range(97)}),
+        organisations={one: NamedOrganisation(f"Орган {one.int}", active=True) for one in ring},
     )
     rules = [
         rule(
@@ -145,13 +153,13 @@ def test_many_rules_among_many_organisations_are_told_apart() -> None:
         )
         for number in range(2_000)
     ]  # fmt: skip
-    assert faults(Draft(rules, "page_owner"), around) == []
+    assert validate_rule_set(RuleSetDraft(rules, "page_owner"), around) == []
     # One that takes all from each makes them go round, which is told briefly.
     round_it_goes = [
         rule(5_000 + number, ring[(number + 1) % 100], page_owner_id=one, urgency="high")
         for number, one in enumerate(ring)
     ]
-    refused = faults(Draft([*rules, *round_it_goes], "page_owner"), around)
+    refused = validate_rule_set(RuleSetDraft([*rules, *round_it_goes], "page_owner"), around)
     assert len(refused) == 100
     assert refused[0].detail.startswith("A loop of transfers: Орган ")
     assert "… (100 in all)" in refused[0].detail
@@ -167,12 +175,12 @@ def test_a_more_specific_rule_breaks_the_loop() -> None:
 rule_sets = st.lists(st.tuples(conditions, st.sampled_from([*ORGANISATIONS[:4], None])), max_size=14).map(
     lambda given: list(
         {
-            key_of(made): made
+            conditions_of(made): made
             for made in (
                 rule(number, to, send_to="organisation" if to else "page_owner", **one)
                 for number, (one, to) in enumerate(given)
             )
-            if key_of(made) != (None,) * 5
+            if conditions_of(made) != (None,) * 5
         }.values()
     )
 )
@@ -180,18 +188,18 @@ rule_sets = st.lists(st.tuples(conditions, st.sampled_from([*ORGANISATIONS[:4], 
 
 @given(rules=rule_sets)
 def test_a_loop_is_refused_exactly_when_some_case_goes_round(rules: list[Rule]) -> None:
-    book = RuleBook(rules, groups=GROUPS, default_to="moderators")
+    book = RuleIndex(rules, groups=GROUPS, default_to="moderators")
     goes_round = False
     topics = (None, GROUP, TOPIC, OTHER_TOPIC, OTHER_GROUP)
     for topic, municipality, settlement, urgency, start in product(
         topics, (None, CITY, DISTRICT), (None, "Сокол"), ("high", "normal"), ORGANISATIONS
     ):
-        case = Facts(topic, municipality, settlement if municipality else None, urgency)
+        appeal = RoutingFacts(topic, municipality, settlement if municipality else None, urgency)
         seen, desk = {start}, start
-        while handing := book.hands_on(desk, case):
-            if handing.organisation_id is None:
+        while assignment_kind := book.forwarding_rule(desk, appeal):
+            if assignment_kind.organisation_id is None:
                 break
-            desk = handing.organisation_id
+            desk = assignment_kind.organisation_id
             if desk in seen:
                 goes_round = True
                 break
@@ -206,10 +214,10 @@ def test_a_set_that_passes_sends_every_case_to_one_end(
 ) -> None:
     if found(*rules):
         return
-    book = RuleBook(rules, groups=GROUPS, default_to="organisation", default_organisation_id=A)
+    book = RuleIndex(rules, groups=GROUPS, default_to="organisation", default_organisation_id=A)
     for municipality in (None, CITY, DISTRICT):
-        case = Facts(topic, municipality, None, urgency)
-        ended = decide(book, case, BODIES)
-        assert ended.organisation_id is not None or ended.stop is not None
+        appeal = RoutingFacts(topic, municipality, None, urgency)
+        ended = apply_rules(book, appeal, BODIES)
+        assert ended.organisation_id is not None or ended.unrouted_reason is not None
         if ended.organisation_id is not None:
-            assert book.hands_on(ended.organisation_id, case) is None
+            assert book.forwarding_rule(ended.organisation_id, appeal) is None

@@ -6,7 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals.incidents.similarity import ENOUGH, Likeness, compare, same_words, squeezed, telling_words
+from services.appeals.incidents.similarity import (
+    MIN_SHOWN_SCORE,
+    Similarity,
+    compare,
+    content_words,
+    normalized_words,
+    same_words,
+)
 from shared.russian import in_words
 
 NOON = datetime(2026, 3, 4, 4, tzinfo=UTC)
@@ -31,7 +38,7 @@ class Case:
 ASKED = Case("Третий час нет света на улице Школьной, когда включат?")
 
 
-def like(other: Case, asked: Case = ASKED) -> Likeness:
+def like(other: Case, asked: Case = ASKED) -> Similarity:
     return compare(asked, [other], GROUPS)[0]
 
 
@@ -56,21 +63,21 @@ def test_words_that_anybody_writes_make_nobody_the_same_person() -> None:
 
 def test_a_repeated_complaint_says_so() -> None:
     again = like(replace(ASKED, text="Света на Школьной так и нет", written_at=NOON + timedelta(days=5)))
-    assert (again.same_person, again.score >= ENOUGH) == ("author", True)
+    assert (again.same_person, again.score >= MIN_SHOWN_SCORE) == ("author", True)
     assert "тот же автор" in again.why
     assert "5 дней" in again.why
 
 
 def test_another_trouble_at_the_same_place_is_not_alike() -> None:
     roads = replace(ASKED, text="Яма у школы", topic_id=ROADS, fault=None, author_key="boris")
-    assert like(roads).score < ENOUGH
-    assert like(replace(ASKED, text="Нет воды", fault="water", author_key="boris")).score < ENOUGH
+    assert like(roads).score < MIN_SHOWN_SCORE
+    assert like(replace(ASKED, text="Нет воды", fault="water", author_key="boris")).score < MIN_SHOWN_SCORE
 
 
 def test_the_same_trouble_at_another_place_is_less_alike() -> None:
     other = replace(ASKED, text="У нас света нет, сидим в темноте", author_key="boris")
     near, far = like(other), like(replace(other, settlement="Каменск"))
-    assert near.score >= ENOUGH > far.score
+    assert near.score >= MIN_SHOWN_SCORE > far.score
     assert "тот же населённый пункт" in near.why
     assert "та же неисправность: нет света" in near.why
 
@@ -94,10 +101,10 @@ def test_topics_of_one_group_count_half() -> None:
 
 
 def test_words_are_compared_without_what_stands_in_any_message() -> None:
-    assert telling_words("Здравствуйте! Когда же у нас включат СВЕТ?") == "включат свет"
-    assert telling_words("свет в Селенгинске, в селенгинском", {"селенгин"}) == "свет"
-    assert same_words(squeezed("Нет света. Совсем!"), squeezed("нет света — совсем"))
-    assert not same_words(squeezed(""), squeezed("…"))
+    assert content_words("Здравствуйте! Когда же у нас включат СВЕТ?") == "включат свет"
+    assert content_words("свет в Селенгинске, в селенгинском", {"селенгин"}) == "свет"
+    assert same_words(normalized_words("Нет света. Совсем!"), normalized_words("нет света — совсем"))
+    assert not same_words(normalized_words(""), normalized_words("…"))
 
 
 @pytest.mark.parametrize(

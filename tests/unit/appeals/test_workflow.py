@@ -3,28 +3,28 @@
 import pytest
 
 from services.appeals.lifecycle.workflow import (
-    ENDED,
+    APPEAL_STATUSES,
+    FINAL_STATUSES,
     MOVES,
-    STATUSES,
-    after_answer,
-    after_message,
     allowed_moves,
     find_move,
+    status_after_message,
+    status_after_reply,
 )
 from shared.auth.rights import Role
 from shared.tables.appeals import OPEN_STATUSES
 
 
 def test_every_status_has_its_moves_and_every_move_its_status() -> None:
-    assert set(MOVES) == set(STATUSES)
+    assert set(MOVES) == set(APPEAL_STATUSES)
     for moves in MOVES.values():
         targets = [move.to for move in moves]
-        assert set(targets) <= set(STATUSES)
+        assert set(targets) <= set(APPEAL_STATUSES)
         assert len(targets) == len(set(targets))
-    assert {*OPEN_STATUSES, *ENDED, "answered"} == set(STATUSES)
+    assert {*OPEN_STATUSES, *FINAL_STATUSES, "answered"} == set(APPEAL_STATUSES)
 
 
-@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("status", APPEAL_STATUSES)
 def test_nobody_moves_a_case_to_an_answer_or_a_merger_by_hand(status: str) -> None:
     for role in Role:
         assert not {"answered", "interim", "merged", "new"} & set(allowed_moves(status, role))
@@ -36,24 +36,24 @@ def test_rights_differ_by_role() -> None:
     assert allowed_moves("on_approval", Role.MANAGER) == ["in_progress"]
     assert "closed" in allowed_moves("assigned", Role.MODERATOR)
     assert find_move("triage", "assigned", Role.EXECUTOR) is None
-    for status in STATUSES:
+    for status in APPEAL_STATUSES:
         assert allowed_moves(status, Role.HEAD) == allowed_moves(status, Role.OPERATIONS) == []
 
 
 def test_a_published_answer_moves_what_lives() -> None:
-    assert after_answer("in_progress", "final") == "answered"
-    assert after_answer("assigned", "interim") == "interim"
-    assert after_answer("interim", "final") == "answered"
-    for status in ENDED:
-        assert after_answer(status, "final") == status
+    assert status_after_reply("in_progress", "final") == "answered"
+    assert status_after_reply("assigned", "interim") == "interim"
+    assert status_after_reply("interim", "final") == "answered"
+    for status in FINAL_STATUSES:
+        assert status_after_reply(status, "final") == status
 
 
 def test_only_an_answered_case_wakes_by_new_words() -> None:
-    assert after_message("answered", "yes") == "reopened"
-    assert after_message("answered", "unsure") == "triage"
-    assert after_message("answered", "no") == "answered"
-    assert after_message("assigned", "yes") == "assigned"
-    assert after_message("closed", "yes") == "closed"
+    assert status_after_message("answered", "yes") == "reopened"
+    assert status_after_message("answered", "unsure") == "triage"
+    assert status_after_message("answered", "no") == "answered"
+    assert status_after_message("assigned", "yes") == "assigned"
+    assert status_after_message("closed", "yes") == "closed"
 
 
 def test_organisations_give_a_case_back_once() -> None:
@@ -66,5 +66,5 @@ def test_organisations_give_a_case_back_once() -> None:
 def test_staff_say_why_they_hand_a_case_on() -> None:
     step = find_move("assigned", "assigned", Role.EXECUTOR)
     assert step is not None
-    assert step.asks_reason(Role.EXECUTOR)
-    assert not step.asks_reason(Role.MODERATOR)
+    assert step.requires_reason(Role.EXECUTOR)
+    assert not step.requires_reason(Role.MODERATOR)

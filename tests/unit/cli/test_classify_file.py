@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from services.appeals.classification.csv_row import COLUMNS
+from services.appeals.classification.csv_row import CLASSIFICATION_COLUMNS
 
 RUNNER = CliRunner()
 ALL = "id,Text,kind,network,page_owner,page_municipality,post_context\n"
@@ -44,7 +44,8 @@ def test_rows_keep_number_order_and_columns(tmp_path: Path) -> None:
     assert [row["id"] for row in rows] == ["1", "2", "3", "4"]
     assert rows[0]["Text"] == 'Когда починят\nдорогу, "ямы" везде?'
     assert list(rows[0]) == [
-        "id", "Text", "kind", "page_owner", "page_municipality", "post_context", "given_group", *COLUMNS,
+        "id", "Text", "kind", "page_owner", "page_municipality", "post_context", "given_group",
+        *CLASSIFICATION_COLUMNS,
     ]  # fmt: skip
     assert (rows[0]["given_group"], rows[0]["group"], rows[0]["municipality"]) == (
         "моя",
@@ -177,7 +178,7 @@ def test_what_is_not_known_is_told_and_stops_nothing(tmp_path: Path) -> None:
     ]
     rows = _rows(target)
     assert [row["kind"] for row in rows] == odd
-    assert len({tuple(row[name] for name in COLUMNS) for row in rows}) == 1
+    assert len({tuple(row[name] for name in CLASSIFICATION_COLUMNS) for row in rows}) == 1
 
 
 @pytest.mark.parametrize(
@@ -213,13 +214,13 @@ def test_columns_called_like_results_keep_each_its_own_value(tmp_path: Path) -> 
     names, cells = _records(target)
     assert names[:5] == ["text", "given_given_group", "given_group", "given_why", "given_given_given_group"]
     assert cells[:5] == ["нет света", "а", "б", "в", "г"]
-    assert names[5:] == list(COLUMNS)
+    assert names[5:] == list(CLASSIFICATION_COLUMNS)
     again = tmp_path / "again.csv"
     code, said, _ = _run(tmp_path, target.read_bytes(), again)
     assert code == 0, said
-    assert len(set(_records(again)[0])) == 5 + 2 * len(COLUMNS)
+    assert len(set(_records(again)[0])) == 5 + 2 * len(CLASSIFICATION_COLUMNS)
 
 
 def test_a_file_of_names_alone_gives_one(tmp_path: Path) -> None:
     assert _run(tmp_path, "text\n")[:2] == (0, "0 rows understood")
-    assert _records(tmp_path / "out.csv") == [["text", *COLUMNS]]
+    assert _records(tmp_path / "out.csv") == [["text", *CLASSIFICATION_COLUMNS]]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from services.appeals.classification.classifier_pool import ReadingAwayError
+from services.appeals.classification.classifier_pool import ClassifierUnavailableError
 from shared.database.outages import is_outage
 from shared.service_client import ServiceAway, ServiceUnavailable
 
@@ -50,7 +50,7 @@ def test_a_fault_is_no_outage(code: str) -> None:
         (IntegrityError("INSERT", {}, Exception()), False),
         (ExceptionGroup("tasks", [ValueError("bug"), ConnectionResetError()]), True),
         (ExceptionGroup("tasks", [ValueError("bug")]), False),
-        (ReadingAwayError("the reading process ended twice in a row"), True),
+        (ClassifierUnavailableError("the reading process ended twice in a row"), True),
         (ServiceAway("ingest: refused"), True),
         (ServiceUnavailable("ingest answered 500"), False),
         (ValueError("one event's own fault"), False),

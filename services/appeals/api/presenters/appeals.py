@@ -11,7 +11,7 @@ from sqlalchemy.orm import defer
 from services.appeals.api.presenters import classifications, routes
 from services.appeals.classification import topics
 from services.appeals.lifecycle import assignments, timeline
-from services.appeals.lifecycle.appeal_queries import Found, _found
+from services.appeals.lifecycle.appeal_queries import AppealRow, select_rows
 from services.appeals.lifecycle.workflow import allowed_moves
 from services.appeals.replies import submission
 from services.appeals.schemas import appeals, common, replies
@@ -25,13 +25,13 @@ from shared.tables.appeals import Appeal, AppealMessage, Hand, Triage
 from shared.tables.ingest import Message
 
 
-async def item(
+async def appeal_detail(
     session: AsyncSession, caller: Caller, appeal_id: UUID, *, scoped: bool = True
 ) -> appeals.AppealOut:
     """One case with messages, answers and timeline. Raises `NotFound` also for another organisation's case."""
     row = (
         await session.execute(
-            _found()
+            select_rows()
             .where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true())
             .execution_options(populate_existing=True)
         )
@@ -40,16 +40,16 @@ async def item(
         raise NotFound("No such case")
     security_log.tell_read(caller.actor, "appeal", [appeal_id])
     appeal = row[0]
-    summary = present(row, caller, await routes.shown(session, appeal.route))
+    summary = appeal_summary(row, caller, await routes.load_route(session, appeal.route))
     return appeals.AppealOut(
         **dict(summary),
         deadline=appeal.deadline,
         messages=await _messages(session, appeal_id),
-        replies=[reply(found) for found in await submission.of_appeal(session, appeal_id)],
-        hands=[_hand(*found) for found in await assignments.of_appeal(session, appeal_id)],
+        replies=[reply_out(found) for found in await submission.replies_of(session, appeal_id)],
+        hands=[_assignment(*found) for found in await assignments.assignments_of(session, appeal_id)],
         timeline=[
-            appeals.TimelineOut(at=entry.at, kind=entry.kind, actor=entry.actor, data=entry.data)
-            for entry in await timeline.of_appeal(session, appeal_id)
+            appeals.TimelineEntryOut(at=entry.at, kind=entry.kind, actor=entry.actor, data=entry.data)
+            for entry in await timeline.timeline_of(session, appeal_id)
         ],
     )
 
@@ -64,10 +64,12 @@ async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.Mess
         .order_by(Message.written_at, Message.id)
     )
     found = rows.all()
-    judged = [row[1] for row in found if row[1] is not None]
+    classified = [row[1] for row in found if row[1] is not None]
     shown = {
         one.message_id: out
-        for one, out in zip(judged, await classifications.judgements(session, judged), strict=True)
+        for one, out in zip(
+            classified, await classifications.classifications_out(session, classified), strict=True
+        )
     }
     return [
         appeals.MessageOut(
@@ -78,8 +80,8 @@ async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.Mess
     ]
 
 
-def _hand(row: Hand, giving: str | None, getting: str | None) -> appeals.HandOut:
-    return appeals.HandOut(
+def _assignment(row: Hand, giving: str | None, getting: str | None) -> appeals.AssignmentOut:
+    return appeals.AssignmentOut(
         at=row.at,
         kind=row.kind,
         from_organisation=_named(row.from_organisation_id, giving),
@@ -90,12 +92,12 @@ def _hand(row: Hand, giving: str | None, getting: str | None) -> appeals.HandOut
     )
 
 
-def reply(row: Any) -> replies.ReplyOut:
+def reply_out(row: Any) -> replies.ReplyOut:
     """An answer as it crosses the wire."""
     return replies.ReplyOut(**{name: getattr(row, name) for name in replies.ReplyOut.model_fields})
 
 
-def present(row: Found, caller: Caller, route: RouteOut) -> appeals.AppealSummary:
+def appeal_summary(row: AppealRow, caller: Caller, route: RouteOut) -> appeals.AppealSummary:
     """A case with its route, and with the moves that this caller may make."""
     appeal, organisation, topic, group_id, group, municipality = row
     same = (
@@ -107,8 +109,10 @@ def present(row: Found, caller: Caller, route: RouteOut) -> appeals.AppealSummar
     return appeals.AppealSummary(
         **{name: getattr(appeal, name) for name in same},
         organisation=_named(appeal.organisation_id, organisation),
-        topic=topics.topic_named(appeal.topic_id, topic or "", group_id, group) if appeal.topic_id else None,
-        place=topics.place(appeal.municipality, municipality, appeal.settlement, appeal.street, appeal.house),
+        topic=topics.topic_ref(appeal.topic_id, topic or "", group_id, group) if appeal.topic_id else None,
+        place=topics.location_out(
+            appeal.municipality, municipality, appeal.settlement, appeal.street, appeal.house
+        ),
         channel=common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
         overdue=breaches.is_overdue(appeal, clock.now()),
         waiting_for=appeal.route.get("waiting_for") if appeal.status == "triage" else None,
@@ -117,18 +121,18 @@ def present(row: Found, caller: Caller, route: RouteOut) -> appeals.AppealSummar
     )
 
 
-async def listed(
-    session: AsyncSession, rows: Sequence[Found], caller: Caller, sought: str | None
+async def appeal_list_items(
+    session: AsyncSession, rows: Sequence[AppealRow], caller: Caller, sought: str | None
 ) -> list[appeals.AppealSummary]:
     """Cases as a list shows them: personal data masked in words, and what was sought with what is around it."""
-    names = await routes.names(session, [row[0].route for row in rows])
+    names = await routes.organisation_names(session, [row[0].route for row in rows])
     found = []
     for row in rows:
-        shown = present(row, caller, routes.masked(routes.present(row[0].route, names)))
+        shown = appeal_summary(row, caller, routes.masked_route(routes.route_out(row[0].route, names)))
         shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
         found.append(shown)
     return found
 
 
-def _named(found: UUID | None, name: str | None) -> common.Named | None:
-    return common.Named(id=found, name=name or "") if found is not None else None
+def _named(found: UUID | None, name: str | None) -> common.NamedRef | None:
+    return common.NamedRef(id=found, name=name or "") if found is not None else None

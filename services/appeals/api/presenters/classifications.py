@@ -8,13 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.api.presenters import routes
-from services.appeals.classification.classification_queries import Found
-from services.appeals.classification.topics import Names
-from services.appeals.classification.types import PLACE
-from services.appeals.moderation.decisions import Decided
-from services.appeals.moderation.reviews import QUESTIONS, Snapshot
+from services.appeals.classification.classification_queries import ClassificationRow
+from services.appeals.classification.topics import TopicAndMunicipalityNames
+from services.appeals.classification.types import LOCATION_PARTS
+from services.appeals.moderation.decisions import TriageDecision
+from services.appeals.moderation.reviews import REVIEWED_FIELDS, ReviewSnapshot
 from services.appeals.schemas import classifications, common
-from services.appeals.schemas.reviews import Agreement, ReviewOut, Verdict
+from services.appeals.schemas.reviews import Agreement, ReviewOut, ReviewSide
 from shared.masking import mask
 from shared.tables.appeals import Review, Triage
 from shared.tables.registry import Organisation
@@ -25,37 +25,43 @@ _SAME = (
 )  # fmt: skip
 
 
-async def judgements(session: AsyncSession, rows: Sequence[Triage]) -> list[classifications.TriageOut]:
+async def classifications_out(
+    session: AsyncSession, rows: Sequence[Triage]
+) -> list[classifications.ClassificationOut]:
     """Judgements in their order."""
     topics = {row.topic_id for row in rows if row.topic_id}
     topics |= {UUID(one["topic_id"]) for row in rows for one in row.top3}
-    names = await Names.load(session, topics, {row.municipality for row in rows if row.municipality})
-    return [_judgement(row, names) for row in rows]
+    names = await TopicAndMunicipalityNames.load(
+        session, topics, {row.municipality for row in rows if row.municipality}
+    )
+    return [_classification_out(row, names) for row in rows]
 
 
-def _judgement(row: Triage, names: Names) -> classifications.TriageOut:
-    likely = ((names.topics.get(UUID(one["topic_id"])), one["confidence"]) for one in row.top3)
-    return classifications.TriageOut(
+def _classification_out(row: Triage, names: TopicAndMunicipalityNames) -> classifications.ClassificationOut:
+    candidates = ((names.topics.get(UUID(one["topic_id"])), one["confidence"]) for one in row.top3)
+    return classifications.ClassificationOut(
         **{name: getattr(row, name) for name in _SAME},
         topic=names.topics.get(row.topic_id) if row.topic_id else None,
         top3=[
-            classifications.Likely(topic=topic, confidence=chance) for topic, chance in likely if topic is not None
+            classifications.TopicCandidate(topic=topic, confidence=probability)
+            for topic, probability in candidates
+            if topic is not None
         ],
         place=names.place(row.municipality, row.settlement, row.street, row.house),
     )
 
 
-async def decision(session: AsyncSession, decided: Decided) -> classifications.Decision:
+async def triage_result(session: AsyncSession, decided: TriageDecision) -> classifications.TriageResult:
     """What a decision led to."""
     appeal, suggested = decided.appeal, decided.suggested
     wanted = {appeal.organisation_id if appeal else None, suggested.organisation_id if suggested else None} - {
         None
     }
     rows = await session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(wanted)))
-    organisations = {row.id: common.Named(id=row.id, name=row.name) for row in rows}
-    (triage,) = await judgements(session, [decided.judged])
-    return classifications.Decision(
-        message_id=decided.judged.message_id,
+    organisations = {row.id: common.NamedRef(id=row.id, name=row.name) for row in rows}
+    (triage,) = await classifications_out(session, [decided.classification])
+    return classifications.TriageResult(
+        message_id=decided.classification.message_id,
         triage=triage,
         agreement=_agreement(decided.review),
         appeal_id=appeal.id if appeal else None,
@@ -63,9 +69,9 @@ async def decision(session: AsyncSession, decided: Decided) -> classifications.D
         appeal_status=appeal.status if appeal else None,
         organisation=organisations.get(appeal.organisation_id) if appeal and appeal.organisation_id else None,
         waiting_for=appeal.route.get("waiting_for") if appeal and appeal.status == "triage" else None,
-        route=await routes.shown(session, appeal.route) if appeal else None,
+        route=await routes.load_route(session, appeal.route) if appeal else None,
         rerouted=decided.rerouted,
-        suggested=classifications.OtherOwner(
+        suggested=classifications.SuggestedOrganisation(
             organisation=organisations[suggested.organisation_id], reason=suggested.reason
         )
         if suggested and suggested.organisation_id
@@ -73,12 +79,14 @@ async def decision(session: AsyncSession, decided: Decided) -> classifications.D
     )
 
 
-async def reviews(session: AsyncSession, rows: Sequence[Review]) -> list[ReviewOut]:
+async def reviews_out(session: AsyncSession, rows: Sequence[Review]) -> list[ReviewOut]:
     """Reviews in their order."""
     kept = [side for row in rows for side in (row.judged, row.decided)]
     topics = {UUID(side["topic_id"]) for side in kept if side.get("topic_id")}
-    places = {place["municipality"] for side in kept if (place := _place(side))["municipality"]}
-    names = await Names.load(session, topics, places)
+    municipalities = {
+        location["municipality"] for side in kept if (location := _location_parts(side))["municipality"]
+    }
+    names = await TopicAndMunicipalityNames.load(session, topics, municipalities)
     return [
         ReviewOut(
             message_id=row.message_id,
@@ -96,32 +104,34 @@ async def reviews(session: AsyncSession, rows: Sequence[Review]) -> list[ReviewO
 
 
 def _agreement(row: Review) -> Agreement:
-    return Agreement(**{question: getattr(row, f"agrees_{question}") for question in QUESTIONS})
+    return Agreement(**{question: getattr(row, f"agrees_{question}") for question in REVIEWED_FIELDS})
 
 
-def _place(side: Snapshot) -> dict[str, Any]:
+def _location_parts(side: ReviewSnapshot) -> dict[str, Any]:
     # A judgement holds the parts of the place by themselves, a decision holds a place where one was spoken of.
-    return {part: (side.get("place") or side).get(part) for part in PLACE}
+    return {part: (side.get("place") or side).get(part) for part in LOCATION_PARTS}
 
 
-def _verdict(side: Snapshot, names: Names) -> Verdict:
-    return Verdict(
+def _verdict(side: ReviewSnapshot, names: TopicAndMunicipalityNames) -> ReviewSide:
+    return ReviewSide(
         **{name: side.get(name) for name in ("needs_answer", "type", "urgency", "organisation_id")},
         topic=names.topics.get(UUID(side["topic_id"])) if side.get("topic_id") else None,
-        place=names.place(*(_place(side)[part] for part in PLACE)),
+        place=names.place(*(_location_parts(side)[part] for part in LOCATION_PARTS)),
     )
 
 
-async def present(session: AsyncSession, rows: Sequence[Found]) -> list[classifications.JudgedOut]:
+async def classified_messages_out(
+    session: AsyncSession, rows: Sequence[ClassificationRow]
+) -> list[classifications.ClassifiedMessageOut]:
     """Judgements as the list shows them, personal data masked in words and where they are quoted."""
-    shown = await judgements(session, [row.Triage for row in rows])
+    shown = await classifications_out(session, [row.Triage for row in rows])
     return [
-        classifications.JudgedOut(
+        classifications.ClassifiedMessageOut(
             message_id=row.Triage.message_id,
             network=row.network,
             kind=row.kind,
             page_id=row.page_id,
-            organisation=common.Named(id=row.organisation_id, name=row.organisation),
+            organisation=common.NamedRef(id=row.organisation_id, name=row.organisation),
             url=row.url,
             text=mask(row.text),
             written_at=row.written_at,

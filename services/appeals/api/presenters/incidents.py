@@ -9,22 +9,22 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.incidents import incident_queries
-from services.appeals.incidents.bulk_reply import _to_come
-from services.appeals.schemas.common import Channel, Named
-from services.appeals.schemas.incidents import CaseOut, IncidentOut, IncidentReplyOut
+from services.appeals.incidents.bulk_reply import pending_count
+from services.appeals.schemas.common import Channel, NamedRef
+from services.appeals.schemas.incidents import AppealBriefOut, IncidentOut, IncidentReplyOut
 from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller
 from shared.masking import mask
 from shared.tables.appeals import Appeal, IncidentReply, Reply
 
 
-async def _now(session: Any, caller: Any, incident_id: UUID, response: Response) -> IncidentOut:
-    found = _present(await incident_queries.one(session, caller, incident_id))
+async def incident_response(session: Any, caller: Any, incident_id: UUID, response: Response) -> IncidentOut:
+    found = incident_out(await incident_queries.get_incident_row(session, caller, incident_id))
     set_etag(response, found.version)
     return found
 
 
-def _present(row: incident_queries.Found) -> IncidentOut:
+def incident_out(row: incident_queries.IncidentRow) -> IncidentOut:
     incident, organisation, topic, seen, first, last = row
     same = (
         "id", "number", "version", "origin", "title", "fault", "municipality", "settlement", "street", "urgency",
@@ -40,23 +40,25 @@ def _present(row: incident_queries.Found) -> IncidentOut:
     )
 
 
-def _case(case: Appeal, organisation: str | None, topic: str | None) -> dict[str, Any]:
+def appeal_brief(appeal: Appeal, organisation: str | None, topic: str | None) -> dict[str, Any]:
     same = ("number", "status", "urgency", "written_at", "opened_at", "first_response_at")
-    return CaseOut(
-        appeal_id=case.id,
-        **{name: getattr(case, name) for name in same},
-        text=mask(case.text),
-        organisation=_named(case.organisation_id, organisation),
-        topic=_named(case.topic_id, topic),
-        channel=Channel(network=case.network, page_id=case.page_id, url=case.url),
+    return AppealBriefOut(
+        appeal_id=appeal.id,
+        **{name: getattr(appeal, name) for name in same},
+        text=mask(appeal.text),
+        organisation=_named(appeal.organisation_id, organisation),
+        topic=_named(appeal.topic_id, topic),
+        channel=Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
     ).model_dump()
 
 
-def _named(found: UUID | None, name: str | None) -> Named | None:
-    return Named(id=found, name=name or "") if found is not None else None
+def _named(found: UUID | None, name: str | None) -> NamedRef | None:
+    return NamedRef(id=found, name=name or "") if found is not None else None
 
 
-async def present(session: AsyncSession, caller: Caller, rows: Sequence[IncidentReply]) -> list[IncidentReplyOut]:
+async def bulk_replies_out(
+    session: AsyncSession, caller: Caller, rows: Sequence[IncidentReply]
+) -> list[IncidentReplyOut]:
     """Answers with how far each has come, as far as the caller sees its cases."""
     ids = [row.id for row in rows]
     by_status: dict[UUID, dict[str, int]] = {found: {} for found in ids}
@@ -73,7 +75,7 @@ async def present(session: AsyncSession, caller: Caller, rows: Sequence[Incident
         IncidentReplyOut(
             **{name: getattr(row, name) for name in _SAME},
             by_status=by_status[row.id],
-            to_come=await _to_come(session, caller, row),
+            to_come=await pending_count(session, caller, row),
         )
         for row in rows
     ]

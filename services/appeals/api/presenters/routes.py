@@ -11,10 +11,10 @@ from services.appeals.schemas import routes
 from shared.masking import mask
 from shared.tables.registry import Organisation
 
-Kept = Mapping[str, Any]
+StoredRoute = Mapping[str, Any]
 
 
-async def names(session: AsyncSession, kept: Iterable[Kept]) -> dict[UUID, str]:
+async def organisation_names(session: AsyncSession, kept: Iterable[StoredRoute]) -> dict[UUID, str]:
     """What the organisations are called that these routes suggest, in one statement if there is any."""
     wanted = {UUID(found["organisation_id"]) for route in kept for found in route.get("suggestions", ())}
     if not wanted:
@@ -23,7 +23,7 @@ async def names(session: AsyncSession, kept: Iterable[Kept]) -> dict[UUID, str]:
     return {row.id: row.name for row in rows}
 
 
-def present(route: Kept, named: Mapping[UUID, str]) -> routes.RouteOut:
+def route_out(route: StoredRoute, named: Mapping[UUID, str]) -> routes.RouteOut:
     """A route with those names."""
     suggestions = [
         found | {"organisation": {"id": found["organisation_id"], "name": named[UUID(found["organisation_id"])]}}
@@ -32,16 +32,16 @@ def present(route: Kept, named: Mapping[UUID, str]) -> routes.RouteOut:
     return routes.RouteOut.model_validate({**route, "suggestions": suggestions})
 
 
-async def shown(session: AsyncSession, route: Kept) -> routes.RouteOut:
+async def load_route(session: AsyncSession, route: StoredRoute) -> routes.RouteOut:
     """One route."""
-    return present(route, await names(session, [route]))
+    return route_out(route, await organisation_names(session, [route]))
 
 
-def masked(route: routes.RouteOut) -> routes.RouteOut:
+def masked_route(route: routes.RouteOut) -> routes.RouteOut:
     """A route as lists show it: what quotes a citizen, and what people wrote, without personal data."""
     words = ["why", "return_reason"]
     if route.rule_set is None:
         # A person's own reason; what the rules say names organisations, some of them after people.
         words.append("reason")
-    said = {name: found for name in words if (found := getattr(route, name)) is not None}
-    return route.model_copy(update={name: mask(found) for name, found in said.items()})
+    texts = {name: found for name in words if (found := getattr(route, name)) is not None}
+    return route.model_copy(update={name: mask(found) for name, found in texts.items()})

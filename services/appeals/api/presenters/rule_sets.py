@@ -8,38 +8,38 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.api.presenters import routes
 from services.appeals.routing import rule_sets
-from services.appeals.routing.dry_run import Outcome
-from services.appeals.routing.engine import Router, RuleBook, doubt
-from services.appeals.routing.preview import Result
-from services.appeals.routing.repository import Surroundings, named_in
-from services.appeals.schemas.common import Named
+from services.appeals.routing.dry_run import DryRunOutcome
+from services.appeals.routing.engine import Router, RuleIndex, unclear_need_reason
+from services.appeals.routing.preview import PreviewResult
+from services.appeals.routing.repository import RuleCatalogue, organisations_in
+from services.appeals.schemas.common import NamedRef
 from services.appeals.schemas.rule_sets import (
-    Changes,
-    DefaultOut,
-    Movement,
-    ReadOut,
-    Replaced,
+    ChangedRule,
+    DefaultRouteOut,
+    DryRunMovement,
+    RoutingFactsOut,
     RuleOut,
+    RulePreviewOut,
+    RuleSetChanges,
     RuleSetOut,
     RuleSetSummary,
-    TestOut,
 )
 from shared.tables.appeals import RoutingRule, RuleSet
 
 
-async def rules(session: AsyncSession, rows: Sequence[RoutingRule]) -> list[RuleOut]:
+async def rules_out(session: AsyncSession, rows: Sequence[RoutingRule]) -> list[RuleOut]:
     """Stored rules, in the order given."""
     naming = await _naming(session, rows)
     return [_rule(row, naming) for row in rows]
 
 
-async def summaries(session: AsyncSession, rows: Sequence[rule_sets.Counted]) -> list[RuleSetSummary]:
+async def rule_set_summaries(session: AsyncSession, rows: Sequence[rule_sets.RuleSetRow]) -> list[RuleSetSummary]:
     """Sets without their rules."""
     naming = await _naming(session, (), [found for found, _ in rows])
     return [_summary(found, count, naming) for found, count in rows]
 
 
-async def whole(session: AsyncSession, found: RuleSet) -> RuleSetOut:
+async def rule_set_out(session: AsyncSession, found: RuleSet) -> RuleSetOut:
     """A set with its rules."""
     rows = await rule_sets.stored_rules(session, found.id)
     naming = await _naming(session, rows, [found])
@@ -47,32 +47,34 @@ async def whole(session: AsyncSession, found: RuleSet) -> RuleSetOut:
     return RuleSetOut(**dict(summary), rules=[_rule(row, naming) for row in rows])
 
 
-async def changes(session: AsyncSession, found: RuleSet, against: RuleSet) -> Changes:
+async def changes_out(session: AsyncSession, found: RuleSet, against: RuleSet) -> RuleSetChanges:
     """What a set says otherwise than another."""
     added, removed, changed, same = await rule_sets.compare(session, found, against)
     rows = [*added, *removed, *(row for pair in changed for row in pair)]
     naming = await _naming(session, rows, [against])
     defaults = [(one.default_to, one.default_organisation_id) for one in (found, against)]
-    return Changes(
+    return RuleSetChanges(
         against=against.number,
         default_before=_default(against, naming) if defaults[0] != defaults[1] else None,
         added=[_rule(row, naming) for row in added],
         removed=[_rule(row, naming) for row in removed],
-        changed=[Replaced(before=_rule(before, naming), after=_rule(after, naming)) for before, after in changed],
+        changed=[
+            ChangedRule(before=_rule(before, naming), after=_rule(after, naming)) for before, after in changed
+        ],
         same=same,
     )
 
 
-async def movements(session: AsyncSession, outcome: Outcome) -> list[Movement]:
+async def movements_out(session: AsyncSession, outcome: DryRunOutcome) -> list[DryRunMovement]:
     """The commonest movements of a dry run, with the names of the organisations."""
-    commonest = outcome.commonest()
+    commonest = outcome.most_common()
     named = {organisation for pair, _ in commonest for organisation in pair if organisation is not None}
-    around = await Surroundings.load(session, named)
-    naming = _router(around)
+    catalogue = await RuleCatalogue.load(session, named)
+    naming = _router(catalogue)
     return [
-        Movement(
-            from_organisation=body(naming, pair[0]),
-            to_organisation=body(naming, pair[1]),
+        DryRunMovement(
+            from_organisation=organisation_ref(naming, pair[0]),
+            to_organisation=organisation_ref(naming, pair[1]),
             count=count,
             examples=outcome.examples[pair],
         )
@@ -80,51 +82,55 @@ async def movements(session: AsyncSession, outcome: Outcome) -> list[Movement]:
     ]
 
 
-async def tried(session: AsyncSession, found: RuleSet, result: Result) -> TestOut:
+async def preview_out(session: AsyncSession, found: RuleSet, result: PreviewResult) -> RulePreviewOut:
     """What came of trying a set."""
-    facts, owner, judgement = result.facts, result.facts.owner, result.judgement
+    facts, owner, classification = result.facts, result.facts.page_owner, result.classification
     naming = result.reference.router
     rows = {row.id: row for row in await rule_sets.stored_rules(session, found.id)}
-    topic = Named(id=facts.topic_id, name=naming.names.topics[facts.topic_id]) if facts.topic_id else None
+    topic = NamedRef(id=facts.topic_id, name=naming.names.topics[facts.topic_id]) if facts.topic_id else None
     to = result.route.organisation_id
-    page_owner = Named(id=owner.organisation_id, name=owner.organisation) if owner else None
-    unclear = doubt(judgement) if judgement else None
-    waiting_for = unclear or result.route.stop
-    return TestOut(
+    page_owner = NamedRef(id=owner.organisation_id, name=owner.organisation) if owner else None
+    unclear = unclear_need_reason(classification) if classification else None
+    waiting_for = unclear or result.route.unrouted_reason
+    return RulePreviewOut(
         rule_set=found.number,
-        organisation=page_owner if page_owner and page_owner.id == to else body(naming, to),
+        organisation=page_owner if page_owner and page_owner.id == to else organisation_ref(naming, to),
         waiting_for=waiting_for,
         # As a case of these words would hold it.
-        route=await routes.shown(session, result.route.waiting(unclear) if waiting_for else result.route.stored()),
-        read=ReadOut(
+        route=await routes.load_route(
+            session, result.route.to_triage_snapshot(unclear) if waiting_for else result.route.to_snapshot()
+        ),
+        read=RoutingFactsOut(
             topic=topic,
-            topic_confidence=facts.confidence if result.topic_was_read else None,
+            topic_confidence=facts.confidence if result.topic_was_classified else None,
             municipality=facts.municipality,
             settlement=facts.settlement,
             urgency="high" if facts.urgency == "high" else "normal",
             page_owner=page_owner,
-            needs_answer=judgement.needs_answer if judgement else None,
+            needs_answer=classification.needs_answer if classification else None,
         ),
-        fitting=[_rule(rows[rule.id], naming) for rule in result.fitting if rule.id is not None],
+        fitting=[_rule(rows[rule.id], naming) for rule in result.matching_rules if rule.id is not None],
     )
 
 
-def body(naming: Router, organisation_id: UUID | None) -> Named | None:
+def organisation_ref(naming: Router, organisation_id: UUID | None) -> NamedRef | None:
     """An organisation by its name; null for none."""
     if organisation_id is None:
         return None
-    found = naming.bodies.get(organisation_id)
-    return Named(id=organisation_id, name=found.name if found else "")
+    found = naming.organisations.get(organisation_id)
+    return NamedRef(id=organisation_id, name=found.name if found else "")
 
 
 async def _naming(session: AsyncSession, rows: Sequence[RoutingRule], sets: Sequence[RuleSet] = ()) -> Router:
-    named = named_in([rule_sets.as_rule(row) for row in rows], None)
+    named = organisations_in([rule_sets.to_rule(row) for row in rows], None)
     named |= {found.default_organisation_id for found in sets if found.default_organisation_id is not None}
-    return _router(await Surroundings.load(session, named))
+    return _router(await RuleCatalogue.load(session, named))
 
 
-def _router(around: Surroundings) -> Router:
-    return Router(RuleBook([], groups=around.groups, default_to="moderators"), around.bodies, around.names)
+def _router(catalogue: RuleCatalogue) -> Router:
+    return Router(
+        RuleIndex([], groups=catalogue.groups, default_to="moderators"), catalogue.organisations, catalogue.names
+    )
 
 
 def _rule(row: RoutingRule, naming: Router) -> RuleOut:
@@ -134,14 +140,16 @@ def _rule(row: RoutingRule, naming: Router) -> RuleOut:
     }
     return RuleOut(
         **same,
-        page_owner=body(naming, row.page_owner_id),
-        organisation=body(naming, row.organisation_id),
-        words=naming.in_words(rule_sets.as_rule(row)),
+        page_owner=organisation_ref(naming, row.page_owner_id),
+        organisation=organisation_ref(naming, row.organisation_id),
+        words=naming.describe_rule(rule_sets.to_rule(row)),
     )
 
 
-def _default(found: RuleSet, naming: Router) -> DefaultOut:
-    return DefaultOut(send_to=found.default_to, organisation=body(naming, found.default_organisation_id))
+def _default(found: RuleSet, naming: Router) -> DefaultRouteOut:
+    return DefaultRouteOut(
+        send_to=found.default_to, organisation=organisation_ref(naming, found.default_organisation_id)
+    )
 
 
 def _summary(found: RuleSet, count: int, naming: Router) -> RuleSetSummary:

@@ -13,17 +13,17 @@ _NEUTER = frozenset(("озеро", "село"))
 _SHORTEST_ADJECTIVE = 4
 _SOFT_I = "гкхжшчщ"
 
-Forms = dict[str, tuple[str, ...]]
+CaseForms = dict[str, tuple[str, ...]]
 
 
-def _forms(stem: str, endings: dict[str, str]) -> Forms:
+def _forms(stem: str, endings: dict[str, str]) -> CaseForms:
     return {case: tuple(stem + ending for ending in endings[case].split("|")) for case in CASES}
 
 
 _MASCULINE_ADJECTIVE = {"g": "ого|его", "d": "ому|ему", "i": "ым|им", "l": "ом|ем"}
 
 
-def forms_of(word: str) -> Forms:  # noqa: PLR0911 — one return per kind of ending
+def case_forms(word: str) -> CaseForms:  # noqa: PLR0911 — one return per kind of ending
     """Forms of one folded word by case. A word that does not change has itself in every case."""
     end, stem = word[-2:], word[:-2]
     if word.endswith("ение"):
@@ -57,7 +57,7 @@ def forms_of(word: str) -> Forms:  # noqa: PLR0911 — one return per kind of en
     return dict.fromkeys(CASES, (word,))
 
 
-def _plural(word: str, stem: str, last: str) -> Forms:
+def _plural(word: str, stem: str, last: str) -> CaseForms:
     genitive = "ов|ей" if last == "ы" or stem[-1] in _SOFT_I else "ей|ев"
     forms = _forms(stem, {"n": last, "a": last, "g": genitive, "d": "ам", "i": "ами", "l": "ах"})
     if word.endswith("ки"):
@@ -65,7 +65,7 @@ def _plural(word: str, stem: str, last: str) -> Forms:
     return forms
 
 
-def _masculine(word: str) -> Forms:
+def _masculine(word: str) -> CaseForms:
     if word.endswith("ец"):
         return {"n": (word,), "a": (word,)} | _short(word[:-2] + "ц")
     forms = {"n": (word,), "a": (word,)} | _short(word)
@@ -74,7 +74,7 @@ def _masculine(word: str) -> Forms:
     return forms
 
 
-def _short(stem: str) -> Forms:
+def _short(stem: str) -> CaseForms:
     return {"g": (stem + "а",), "d": (stem + "у",), "i": (stem + "ом", stem + "ем"), "l": (stem + "е",)}
 
 

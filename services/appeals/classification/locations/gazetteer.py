@@ -13,23 +13,23 @@ from typing import Literal
 
 from services.appeals.classification.locations.declension import (
     CASES,
-    Forms,
+    CaseForms,
     adjective_forms,
     adjective_stems,
-    forms_of,
+    case_forms,
 )
-from services.appeals.classification.text.tokenizer import fold, words_of
+from services.appeals.classification.text.tokenizer import fold_text, tokenize
 
 _DATA = Path(__file__).parent / "data"
 _SHORTEST_ADJECTIVE = 5
-TYPO_FROM = 7
+MIN_TYPO_LENGTH = 7
 _FORGIVEN = ("settlement", "municipality", "locality")
 
-Kind = Literal["municipality", "settlement", "locality", "landmark", "street", "region"]
+EntryKind = Literal["municipality", "settlement", "locality", "landmark", "street", "region"]
 # What a bare name needs to count: nothing, a preposition with the case it asks for, or its type
 # («село», «мкр», «СНТ»).
-Needs = Literal["", "preposition", "type", "number", "garden"]
-_NEEDS: dict[str, Needs] = {
+RequiredEvidence = Literal["", "preposition", "type", "number", "garden"]
+_NEEDS: dict[str, RequiredEvidence] = {
     "": "",
     "preposition": "preposition",
     "type": "type",
@@ -55,18 +55,18 @@ _ABBREVIATED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class GazetteerEntry:
     """One name of the gazetteer. `municipality` is empty for other regions, `settlement` where it tells none."""
 
-    kind: Kind
+    kind: EntryKind
     name: str
     municipality: str
     settlement: str
-    needs: Needs = ""
+    required_evidence: RequiredEvidence = ""
     # Of several places with the name, the one that the bare name means; a street that is known all over.
-    main: bool = False
+    is_default: bool = False
     # Beginnings of words in whose sentence the name is an ordinary word: «кофе в турке».
-    unless: tuple[str, ...] = ()
+    excluding_stems: tuple[str, ...] = ()
 
 
 @dataclass
@@ -76,11 +76,11 @@ class Gazetteer:
     `starts`: first word → how many words the names have that begin with it, most first.
     """
 
-    names: dict[tuple[str, ...], tuple[tuple[Entry, str], ...]] = field(default_factory=dict)
+    names: dict[tuple[str, ...], tuple[tuple[GazetteerEntry, str], ...]] = field(default_factory=dict)
     starts: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    adjectives: dict[tuple[str, ...], tuple[Entry, ...]] = field(default_factory=dict)
+    adjectives: dict[tuple[str, ...], tuple[GazetteerEntry, ...]] = field(default_factory=dict)
     adjective_starts: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    numbered: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
+    numbered: dict[str, tuple[GazetteerEntry, ...]] = field(default_factory=dict)
     municipalities: dict[str, str] = field(default_factory=dict)
     # Long words of names by first letter and length: what a misspelt word may have meant.
     long_words: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
@@ -100,7 +100,7 @@ def _aliases(row: dict[str, str], column: str = "aliases") -> list[str]:
 
 def _variants(name: str) -> Iterator[tuple[str, ...]]:
     """Ways to write a name: by words, hyphens left out, «Верхний» shortened."""
-    words = tuple(words_of(fold(name)))
+    words = tuple(tokenize(fold_text(name)))
     if not words:
         raise ValueError(f"a name without letters: {name!r}")
     yield words
@@ -114,16 +114,16 @@ def _variants(name: str) -> Iterator[tuple[str, ...]]:
 
 class _Builder:
     def __init__(self) -> None:
-        self.names: dict[tuple[str, ...], dict[Entry, set[str]]] = {}
-        self.adjectives: dict[tuple[str, ...], list[Entry]] = {}
-        self._forms: dict[str, Forms] = {}
+        self.names: dict[tuple[str, ...], dict[GazetteerEntry, set[str]]] = {}
+        self.adjectives: dict[tuple[str, ...], list[GazetteerEntry]] = {}
+        self._forms: dict[str, CaseForms] = {}
 
-    def _forms_of(self, word: str) -> Forms:
+    def _forms_of(self, word: str) -> CaseForms:
         if word not in self._forms:
-            self._forms[word] = forms_of(word)
+            self._forms[word] = case_forms(word)
         return self._forms[word]
 
-    def add(self, entry: Entry, written: str, *, declined: bool = True) -> None:
+    def add(self, entry: GazetteerEntry, written: str, *, declined: bool = True) -> None:
         for words in _variants(written):
             if not declined:
                 self._put(words, entry, CASES)
@@ -144,10 +144,10 @@ class _Builder:
                 for form in product(*(forms[case] for forms in changing)):
                     self._put(form, entry, case)
 
-    def _put(self, words: tuple[str, ...], entry: Entry, cases: str) -> None:
+    def _put(self, words: tuple[str, ...], entry: GazetteerEntry, cases: str) -> None:
         self.names.setdefault(words, {}).setdefault(entry, set()).update(cases)
 
-    def adjective(self, entry: Entry, stem: tuple[str, ...]) -> None:
+    def adjective(self, entry: GazetteerEntry, stem: tuple[str, ...]) -> None:
         for form in adjective_forms(stem[-1]):
             entries = self.adjectives.setdefault((*stem[:-1], form), [])
             if entry not in entries:
@@ -157,24 +157,24 @@ class _Builder:
 def _add_municipalities(build: _Builder, gazetteer: Gazetteer) -> None:
     for row in _rows("municipalities"):
         name = row["name"]
-        entry = Entry("municipality", name, name, "")
-        gazetteer.municipalities[fold(name)] = name
+        entry = GazetteerEntry("municipality", name, name, "")
+        gazetteer.municipalities[fold_text(name)] = name
         for alias in _aliases(row):
             build.add(entry, alias)
-        spoken = Entry("municipality", name, name, "", "preposition")
+        spoken = GazetteerEntry("municipality", name, name, "", "preposition")
         for alias in _aliases(row, "with_preposition"):
             build.add(spoken, alias)
         if name.endswith(" район"):
-            stem = words_of(fold(name.split(" ", maxsplit=1)[0]).removesuffix("ий"))
+            stem = tokenize(fold_text(name.split(" ", maxsplit=1)[0]).removesuffix("ий"))
             build.adjective(entry, tuple(stem))
             if len(stem) > 1:
-                joined = Entry("municipality", name, name, "", "type")
+                joined = GazetteerEntry("municipality", name, name, "", "type")
                 build.adjective(joined, ("".join(stem),))
 
 
 def _add_settlements(build: _Builder, gazetteer: Gazetteer) -> None:
     for row in _rows("settlements"):
-        entry = Entry(
+        entry = GazetteerEntry(
             "settlement",
             row["name"],
             row["municipality"],
@@ -185,8 +185,8 @@ def _add_settlements(build: _Builder, gazetteer: Gazetteer) -> None:
         )
         for written in (row["name"], *_aliases(row)):
             build.add(entry, written)
-        words = words_of(fold(row["name"]))
-        if entry.needs != "type" and len("".join(words)) >= _SHORTEST_ADJECTIVE:
+        words = tokenize(fold_text(row["name"]))
+        if entry.required_evidence != "type" and len("".join(words)) >= _SHORTEST_ADJECTIVE:
             for stem in adjective_stems(words[-1]):
                 build.adjective(entry, (*words[:-1], stem))
                 if len(words) > 1 and "-" in row["name"]:
@@ -194,28 +194,32 @@ def _add_settlements(build: _Builder, gazetteer: Gazetteer) -> None:
 
 
 def _add_town_parts(build: _Builder, gazetteer: Gazetteer) -> None:
-    numbered: dict[str, list[Entry]] = {}
+    numbered: dict[str, list[GazetteerEntry]] = {}
     for row in _rows("localities"):
-        entry = Entry("locality", row["name"], row["municipality"], row["settlement"], _NEEDS[row["needs"]])
-        if entry.needs == "number":
-            numbered.setdefault(fold(row["name"]).split()[0], []).append(entry)
+        entry = GazetteerEntry(
+            "locality", row["name"], row["municipality"], row["settlement"], _NEEDS[row["needs"]]
+        )
+        if entry.required_evidence == "number":
+            numbered.setdefault(fold_text(row["name"]).split()[0], []).append(entry)
             continue
         for written in (row["name"], *_aliases(row)):
             build.add(entry, written)
         for written in _aliases(row, "with_preposition"):
-            build.add(replace(entry, needs="preposition"), written)
+            build.add(replace(entry, required_evidence="preposition"), written)
     gazetteer.numbered = {number: tuple(entries) for number, entries in numbered.items()}
     for row in _rows("landmarks"):
-        entry = Entry("landmark", row["name"], row["municipality"], row["settlement"])
+        entry = GazetteerEntry("landmark", row["name"], row["municipality"], row["settlement"])
         for written in (row["name"], *_aliases(row)):
             build.add(entry, written)
 
 
 def _add_streets(build: _Builder, gazetteer: Gazetteer) -> None:
     for row in _rows("streets"):
-        entry = Entry("street", row["name"], row["municipality"], row["settlement"], main=row["known"] == "yes")
+        entry = GazetteerEntry(
+            "street", row["name"], row["municipality"], row["settlement"], is_default=row["known"] == "yes"
+        )
         for written in (row["name"], *_aliases(row)):
-            words = [word for word in words_of(fold(written)) if word not in STREET_WORDS]
+            words = [word for word in tokenize(fold_text(written)) if word not in STREET_WORDS]
             build.add(entry, " ".join(words), declined=words[-1].endswith(("ая", "яя", "ий")))
             if "-" in written and len(words) > 1:
                 build.add(entry, "".join(words), declined=words[-1].endswith(("ая", "яя")))
@@ -226,7 +230,7 @@ STREET_WORDS = frozenset(("проспект", "бульвар", "переуло�
 
 def _add_regions(build: _Builder, gazetteer: Gazetteer) -> None:
     for row in _rows("other_regions"):
-        entry = Entry("region", row["name"], "", "")
+        entry = GazetteerEntry("region", row["name"], "", "")
         for written in (row["name"], *_aliases(row)):
             build.add(entry, written)
 
@@ -248,12 +252,12 @@ def _by_start(words: Iterable[str]) -> dict[tuple[str, int], tuple[str, ...]]:
 def _long_words(build: _Builder) -> set[str]:
     found: set[str] = set()
     for words, entries in build.names.items():
-        if any(entry.kind in _FORGIVEN and not entry.needs for entry in entries):
-            found.update(word for word in words if len(word) >= TYPO_FROM)
+        if any(entry.kind in _FORGIVEN and not entry.required_evidence for entry in entries):
+            found.update(word for word in words if len(word) >= MIN_TYPO_LENGTH)
     for words, districts in build.adjectives.items():
         if not any(entry.kind == "municipality" for entry in districts):
             continue
-        found.update(word for word in words if len(word) >= TYPO_FROM + 2)
+        found.update(word for word in words if len(word) >= MIN_TYPO_LENGTH + 2)
     return found
 
 
@@ -261,7 +265,9 @@ def _street_words(build: _Builder) -> set[str]:
     return {
         words[0]
         for words, entries in build.names.items()
-        if len(words) == 1 and len(words[0]) >= TYPO_FROM and any(entry.kind == "street" for entry in entries)
+        if len(words) == 1
+        and len(words[0]) >= MIN_TYPO_LENGTH
+        and any(entry.kind == "street" for entry in entries)
     }
 
 
@@ -281,5 +287,5 @@ def gazetteer() -> Gazetteer:
     read.vocabulary = frozenset(word for key in (*read.names, *read.adjectives) for word in key)
     read.long_words = _by_start(_long_words(build))
     read.street_words = _by_start(_street_words(build))
-    read.bodies = tuple((fold(row["pattern"]), row["scope"]) for row in _rows("bodies"))
+    read.bodies = tuple((fold_text(row["pattern"]), row["scope"]) for row in _rows("bodies"))
     return read

@@ -8,14 +8,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from services.appeals.classification.locations.gazetteer import Entry
-from services.appeals.classification.locations.location_lexicon import AWAY_FOR_A_TIME, HERE, RATHER, REPUBLIC
-from services.appeals.classification.locations.location_roles import Role
-from services.appeals.classification.locations.mention_extraction import Mention, Reading, read
-from services.appeals.classification.locations.page_locations import PagePlace, place_of_page
-from services.appeals.classification.locations.street_addresses import Street
-from services.appeals.classification.locations.tokenized_text import begins_with
-from services.appeals.classification.text.tokenizer import PlainText, plain_post
+from services.appeals.classification.locations.gazetteer import GazetteerEntry
+from services.appeals.classification.locations.location_lexicon import (
+    AWAY_FOR_A_TIME,
+    COMPARISON_WORDS,
+    HERE,
+    REPUBLIC,
+)
+from services.appeals.classification.locations.location_roles import LocationRole
+from services.appeals.classification.locations.mention_extraction import (
+    LocationMention,
+    LocationMentions,
+    extract_mentions,
+)
+from services.appeals.classification.locations.page_locations import PageLocation, page_location
+from services.appeals.classification.locations.street_addresses import StreetMention
+from services.appeals.classification.locations.tokenized_text import matches_stem
+from services.appeals.classification.text.tokenizer import CleanText, clean_post
 
 _REMEMBERED = 1_000
 # A city is its own settlement: only a part of it says more than the municipality.
@@ -24,7 +33,7 @@ _CAPITAL = "город Улан-Удэ"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DetectedLocation:
     """Where the trouble is.
 
     `municipality` as in `data/municipalities.csv`; `settlement` also names a part of a city, `street` a numbered
@@ -37,39 +46,40 @@ class Place:
     street: str | None = None
     house: str | None = None
     source: Literal["text", "page"] | None = None
-    why: str = ""
+    matched_words: str = ""
     other_region: str | None = None
 
 
-def find_place(
-    text: str | PlainText, *, page_owner: str | None, page_municipality: str | None, post: str | None = None
-) -> Place:
+def find_location(
+    text: str | CleanText, *, page_owner: str | None, page_municipality: str | None, post: str | None = None
+) -> DetectedLocation:
     """The place of a message's trouble: by its words, else by the post above, else by the page.
 
     Nothing is told when nothing is known: words without a place on a republican body's page give an empty `Place`.
     """
-    page = place_of_page(page_owner, page_municipality)
-    reading = read(text)
+    page = page_location(page_owner, page_municipality)
+    reading = extract_mentions(text)
     if not (reading.places or reading.streets or reading.regions):
         return _by_surroundings(reading, page, post)
     above = _of_post(post) if post else None
     chosen = _choose(reading.places, above, page)
-    if chosen and chosen[1].role >= Role.TOWARDS:
+    if chosen and chosen[1].role >= LocationRole.TOWARDS:
         return _by_text(reading, *chosen)
     street = _decided_by_street(reading.streets)
     if street and not above and not page.municipality:
         return _with_address(reading, street.municipality, _settlement_of(street), "text", [])
     outside = _other_region(reading)
     if outside:
-        return Place(
-            other_region=outside.options[0].name, why=f"«{reading.text.said(outside.start, outside.end)}»"
+        return DetectedLocation(
+            other_region=outside.options[0].name,
+            matched_words=f"«{reading.text.quote(outside.start, outside.end)}»",
         )
-    if above or page.municipality or not chosen or chosen[1].role < Role.HOME:
+    if above or page.municipality or not chosen or chosen[1].role < LocationRole.HOME:
         return _by_surroundings(reading, page, post)
     return _by_text(reading, *chosen)
 
 
-def _by_surroundings(reading: Reading, page: PagePlace, post: str | None) -> Place:
+def _by_surroundings(reading: LocationMentions, page: PageLocation, post: str | None) -> DetectedLocation:
     above = _of_post(post) if post else None
     if above:
         return _with_address(reading, above[0], above[1], "text", [f"запись выше: «{above[2]}»"])
@@ -77,31 +87,31 @@ def _by_surroundings(reading: Reading, page: PagePlace, post: str | None) -> Pla
         return _with_address(
             reading, page.municipality, page.settlement, "page", [f"страница: {page.owner or page.municipality}"]
         )
-    return Place()
+    return DetectedLocation()
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _of_post(post: str) -> tuple[str, str | None, str] | None:
     """Municipality, settlement and words of the one clear place that a post names."""
-    reading = read(plain_post(post))
-    empty = PagePlace(None, None, "")
-    named = [place for place in reading.places if place.firm and place.role >= Role.TOWARDS]
+    reading = extract_mentions(clean_post(post))
+    empty = PageLocation(None, None, "")
+    named = [place for place in reading.places if place.is_certain and place.role >= LocationRole.TOWARDS]
     chosen = _choose(named, None, empty)
     if chosen:
         municipality, mention = chosen
         if len({_resolved(place, {municipality}, None, empty) for place in named}) > 1:
             return None
         settlement = _settlement(named, municipality)
-        return municipality, settlement, reading.text.said(mention.start, mention.end)
+        return municipality, settlement, reading.text.quote(mention.start, mention.end)
     street = _decided_by_street(reading.streets)
     if street and not named:
         told = reading.streets[0]
-        return street.municipality, _settlement_of(street), reading.text.said(told.start, told.end)
+        return street.municipality, _settlement_of(street), reading.text.quote(told.start, told.end)
     return None
 
 
 def _resolved(
-    mention: Mention, named: set[str], above: tuple[str, str | None, str] | None, page: PagePlace
+    mention: LocationMention, named: set[str], above: tuple[str, str | None, str] | None, page: PageLocation
 ) -> str | None:
     """The municipality of a mention whose name several have: the one named beside it, of the post, of the page."""
     options = mention.municipalities
@@ -111,17 +121,17 @@ def _resolved(
         fitting = options & hints
         if len(fitting) == 1:
             return next(iter(fitting))
-    mains = {entry.municipality for entry in mention.options if entry.main}
+    mains = {entry.municipality for entry in mention.options if entry.is_default}
     return next(iter(mains)) if len(mains) == 1 else None
 
 
 def _choose(
-    places: list[Mention], above: tuple[str, str | None, str] | None, page: PagePlace
-) -> tuple[str, Mention] | None:
+    places: list[LocationMention], above: tuple[str, str | None, str] | None, page: PageLocation
+) -> tuple[str, LocationMention] | None:
     """The municipality that the words tell and the mention that told it: the first of the nearest ones."""
-    firm = [place for place in places if place.firm and place.role > Role.COMPARED]
+    firm = [place for place in places if place.is_certain and place.role > LocationRole.COMPARED]
     named = {next(iter(place.municipalities)) for place in firm if len(place.municipalities) == 1}
-    best: tuple[str, Mention] | None = None
+    best: tuple[str, LocationMention] | None = None
     for place in firm:
         municipality = _resolved(place, named, above, page)
         if municipality is None or _a_namesake(place, municipality, page):
@@ -134,82 +144,86 @@ def _choose(
     return best
 
 
-def _a_namesake(place: Mention, municipality: str, page: PagePlace) -> bool:
+def _a_namesake(place: LocationMention, municipality: str, page: PageLocation) -> bool:
     """Whether «посёлок Северный» on another district's page is rather one of its own that nobody listed."""
     return (
         page.municipality is not None
         and page.municipality != municipality
-        and all(entry.needs == "type" for entry in place.options)
+        and all(entry.required_evidence == "type" for entry in place.options)
     )
 
 
-def _only_capital(told: tuple[str, Mention]) -> bool:
+def _only_capital(told: tuple[str, LocationMention]) -> bool:
     return told[0] == _CAPITAL and all(entry.kind in ("settlement", "municipality") for entry in told[1].options)
 
 
-def _decided_by_street(streets: Iterable[Street]) -> Entry | None:
+def _decided_by_street(streets: Iterable[StreetMention]) -> GazetteerEntry | None:
     """The street that is known in one place only, or known all over."""
     for street in streets:
-        known = {entry.municipality: entry for entry in street.options if entry.main}
+        known = {entry.municipality: entry for entry in street.options if entry.is_default}
         if len(known) == 1:
             return next(iter(known.values()))
     return None
 
 
-def _by_text(reading: Reading, municipality: str, mention: Mention) -> Place:
-    why = [f"«{reading.text.said(mention.start, mention.end)}»"]
+def _by_text(reading: LocationMentions, municipality: str, mention: LocationMention) -> DetectedLocation:
+    why = [f"«{reading.text.quote(mention.start, mention.end)}»"]
     return _with_address(reading, municipality, _settlement(reading.places, municipality), "text", why)
 
 
-def _settlement(places: Iterable[Mention], municipality: str) -> str | None:
+def _settlement(places: Iterable[LocationMention], municipality: str) -> str | None:
     """The settlement that is nearest to the trouble, or the part of a city that has a name."""
-    best: tuple[tuple[bool, Role], str] | None = None
+    best: tuple[tuple[bool, LocationRole], str] | None = None
     for place in places:
-        if place.role <= Role.AWAY:
+        if place.role <= LocationRole.AWAY:
             continue
         for entry in place.options:
             name = _settlement_of(entry)
-            rank = place.firm, place.role
+            rank = place.is_certain, place.role
             if name and entry.municipality == municipality and (best is None or rank > best[0]):
                 best = rank, name
     return best[1] if best else None
 
 
-def _settlement_of(entry: Entry) -> str | None:
+def _settlement_of(entry: GazetteerEntry) -> str | None:
     if entry.settlement not in _CITIES:
         return entry.settlement or None
-    return entry.name if entry.kind == "locality" and entry.needs != "number" else None
+    return entry.name if entry.kind == "locality" and entry.required_evidence != "number" else None
 
 
-def _quarter(places: Iterable[Mention], municipality: str) -> tuple[str | None, str | None]:
+def _quarter(places: Iterable[LocationMention], municipality: str) -> tuple[str | None, str | None]:
     """A numbered quarter or a part of a town, which stands where a street would, and its house."""
     for place in places:
         for entry in place.options:
             if (
-                (place.firm or entry.needs == "number")
+                (place.is_certain or entry.required_evidence == "number")
                 and entry.kind == "locality"
                 and entry.municipality == municipality
             ):
-                named_city = entry.settlement in _CITIES and entry.needs != "number"
+                named_city = entry.settlement in _CITIES and entry.required_evidence != "number"
                 return (None if named_city and not place.house else entry.name), place.house
     return None, None
 
 
 def _with_address(
-    reading: Reading, municipality: str, settlement: str | None, source: Literal["text", "page"], why: list[str]
-) -> Place:
+    reading: LocationMentions,
+    municipality: str,
+    settlement: str | None,
+    source: Literal["text", "page"],
+    why: list[str],
+) -> DetectedLocation:
     street = next((street for street in reading.streets if street.house), next(iter(reading.streets), None))
     if settlement is None:
         settlement = _settlement(reading.places, municipality)
     if street:
         named = next((entry.name for entry in street.options if entry.municipality == municipality), street.name)
-        why.append(f"«{reading.text.said(street.start, street.end)}»")
-        return Place(municipality, settlement, named, street.house, source, "; ".join(why))
+        why.append(f"«{reading.text.quote(street.start, street.end)}»")
+        return DetectedLocation(municipality, settlement, named, street.house, source, "; ".join(why))
     quarter, house = _quarter(reading.places, municipality)
-    return Place(municipality, settlement, quarter, house, source, "; ".join(why))
+    return DetectedLocation(municipality, settlement, quarter, house, source, "; ".join(why))
 
 
-def _other_region(reading: Reading) -> Mention | None:  # noqa: PLR0911 — one return per reason against it
+def _other_region(reading: LocationMentions) -> LocationMention | None:  # noqa: PLR0911 — one return per reason against it
     """The place outside the republic where the trouble is: «в чите», and nothing that speaks of here."""
     words = reading.text.words
     if reading.places:
@@ -219,13 +233,13 @@ def _other_region(reading: Reading) -> Mention | None:  # noqa: PLR0911 — one 
             return region
     if any(word in HERE or word.startswith(REPUBLIC) for word in words):
         return None
-    if any(word.startswith(RATHER) for word in words):
+    if any(word.startswith(COMPARISON_WORDS) for word in words):
         return None
-    if any(begins_with(word, AWAY_FOR_A_TIME) for word in words):
+    if any(matches_stem(word, AWAY_FOR_A_TIME) for word in words):
         return None
     for region in reading.regions:
         if words[max(0, region.start - 1)] == "а":
             continue
-        if region.role == Role.AT and words[region.start] in ("в", "во"):
+        if region.role == LocationRole.AT and words[region.start] in ("в", "во"):
             return region
     return None

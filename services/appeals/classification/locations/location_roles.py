@@ -10,37 +10,37 @@ from services.appeals.classification.locations.location_lexicon import (
     COMPARED_BEFORE,
     COMPARED_JUST_BEFORE,
     FILLERS,
-    FROM,
     GOING_BURYAT,
-    HOME,
-    IN,
     LIKE_AFTER,
-    MENDED,
-    NATIVE,
     NEARBY,
-    ON_PAPER,
     OURS,
     PEOPLE_FROM,
     PREPOSITIONS,
+    PREPOSITIONS_FROM,
+    PREPOSITIONS_IN,
+    PREPOSITIONS_TO,
+    REGISTRATION_VERBS,
     RELATIVES,
+    REMOVAL_VERBS,
+    REPAIR_VERBS,
+    RESIDENCE_VERBS,
+    RESIDENT_WORDS,
     ROAD,
     SETTLEMENT_MARKS,
-    TAKEN_OUT,
-    TO,
     TOWARDS_FILLERS,
-    TRIP,
+    TRAVEL_WORDS,
 )
-from services.appeals.classification.locations.tokenized_text import Text, begins_with, infinitive
+from services.appeals.classification.locations.tokenized_text import TokenizedText, is_infinitive, matches_stem
 
 _OF_HERE = [[word] for word in ("здесь", "тут", *OURS)]
 _LOOKS_BACK = 5
 _LOOKS_AHEAD = 3
 _THERE_AHEAD = 8
 _FILLERS_AT_MOST = 3
-_ROAD_OR_MENDED = ROAD + MENDED
+_ROAD_OR_MENDED = ROAD + REPAIR_VERBS
 
 
-class Role(IntEnum):
+class LocationRole(IntEnum):
     """The larger, the more the place is the trouble's."""
 
     COMPARED = 0
@@ -50,9 +50,9 @@ class Role(IntEnum):
     AT = 4
 
 
-def preposition_before(text: Text, first: int) -> int:
+def preposition_before(text: TokenizedText, first: int) -> int:
     """Where the preposition of a phrase stands that begins at word `first`; -1 without one."""
-    at, begin = first - 1, text.begins(first)
+    at, begin = first - 1, text.sentence_start(first)
     for _ in range(_FILLERS_AT_MOST):
         if at < begin or "," in text.gaps[at + 1]:
             return -1
@@ -64,74 +64,76 @@ def preposition_before(text: Text, first: int) -> int:
     return -1
 
 
-def role_of(  # noqa: PLR0911 — one return per preposition
-    text: Text, preposition_at: int, first: int, end: int, cases: str
-) -> Role:
+def location_role(  # noqa: PLR0911 — one return per preposition
+    text: TokenizedText, preposition_at: int, first: int, end: int, cases: str
+) -> LocationRole:
     """The role of the place that words `first` to before `end` name in the given cases."""
-    words, begin = text.words, text.begins(first)
+    words, begin = text.words, text.sentence_start(first)
     anchor = preposition_at if preposition_at >= 0 else first
     preposition = words[preposition_at] if preposition_at >= 0 else ""
     before = words[max(begin, anchor - _LOOKS_BACK) : anchor]
     if OURS.isdisjoint(words[anchor:first]) and _compared(text, anchor, begin, end):
-        return Role.COMPARED
+        return LocationRole.COMPARED
     if any(word.startswith(AT_THE_EDGE) for word in before[-2:]):
-        return Role.AT
-    if preposition in FROM and not (before and before[-1] in NEARBY):
+        return LocationRole.AT
+    if preposition in PREPOSITIONS_FROM and not (before and before[-1] in NEARBY):
         return _coming_from(before)
-    if preposition in TO:
+    if preposition in PREPOSITIONS_TO:
         return _going_up_to(text, first)
-    if preposition in IN:
+    if preposition in PREPOSITIONS_IN:
         aside = not TOWARDS_FILLERS.isdisjoint(words[anchor:first])
         after = text.clause(end, end + _THERE_AHEAD)
         there = "там" in words[end : end + _THERE_AHEAD]
-        if _any(before[-3:], ON_PAPER) and not there:
-            return Role.AWAY
-        if _any(before[-3:], HOME):
-            return Role.AT if there else Role.HOME
+        if _any(before[-3:], REGISTRATION_VERBS) and not there:
+            return LocationRole.AWAY
+        if _any(before[-3:], RESIDENCE_VERBS):
+            return LocationRole.AT if there else LocationRole.HOME
         if _any(before[-1:], RELATIVES) and not there:
-            return Role.AWAY
+            return LocationRole.AWAY
         return _being_in(text.clause(anchor - len(before), anchor, back=True), after, set(cases), aside=aside)
     if not preposition and (set(cases) == {"a"} or _left_in_buryat(words, end)):
-        return Role.AWAY
-    return Role.AT
+        return LocationRole.AWAY
+    return LocationRole.AT
 
 
 def _any(words: list[str], stems: tuple[str, ...]) -> bool:
-    return any(begins_with(word, stems) for word in words)
+    return any(matches_stem(word, stems) for word in words)
 
 
-def _coming_from(before: list[str]) -> Role:
-    if _any(before, TAKEN_OUT):
-        return Role.AT
-    home = before and (before[-1] in NATIVE or before[-1].startswith(PEOPLE_FROM) or "родом" in before[-3:])
-    return Role.HOME if home else Role.AWAY
+def _coming_from(before: list[str]) -> LocationRole:
+    if _any(before, REMOVAL_VERBS):
+        return LocationRole.AT
+    home = before and (
+        before[-1] in RESIDENT_WORDS or before[-1].startswith(PEOPLE_FROM) or "родом" in before[-3:]
+    )
+    return LocationRole.HOME if home else LocationRole.AWAY
 
 
-def _going_up_to(text: Text, at: int) -> Role:
+def _going_up_to(text: TokenizedText, at: int) -> LocationRole:
     """«до Курумкана когда доделаете»: a road there may be the trouble; a bus there is a trip."""
-    mended = text.sentence_has(at, _ROAD_OR_MENDED) and not text.sentence_has(at, TRIP)
-    return Role.HOME if mended else Role.AWAY
+    mended = text.sentence_has(at, _ROAD_OR_MENDED) and not text.sentence_has(at, TRAVEL_WORDS)
+    return LocationRole.HOME if mended else LocationRole.AWAY
 
 
-def _being_in(before: list[str], after: list[str], cases: set[str], *, aside: bool) -> Role:
+def _being_in(before: list[str], after: list[str], cases: set[str], *, aside: bool) -> LocationRole:
     """The role after «в» or «на», by the words of its clause. `aside`: «в сторону X»."""
     towards = aside or ("a" in cases and "l" not in cases)
     if towards and _any(before, ASKED_TO_COME):
-        return Role.TOWARDS
-    if (towards or len(cases) == len(CASES)) and _any(before, TRIP):
-        return Role.TOWARDS if _any(before, ASKED_TO_COME) else Role.AWAY
+        return LocationRole.TOWARDS
+    if (towards or len(cases) == len(CASES)) and _any(before, TRAVEL_WORDS):
+        return LocationRole.TOWARDS if _any(before, ASKED_TO_COME) else LocationRole.AWAY
     if not towards:
-        return Role.AT
-    if _any(after[:_LOOKS_AHEAD], TRIP):
-        return Role.HOME
-    return Role.HOME if _any(before[-2:], ROAD) else Role.TOWARDS
+        return LocationRole.AT
+    if _any(after[:_LOOKS_AHEAD], TRAVEL_WORDS):
+        return LocationRole.HOME
+    return LocationRole.HOME if _any(before[-2:], ROAD) else LocationRole.TOWARDS
 
 
 def _left_in_buryat(words: list[str], end: int) -> bool:
     return words[end - 1] == "үдэ" and _any(words[end : end + 2], GOING_BURYAT)
 
 
-def _compared(text: Text, anchor: int, begin: int, end: int) -> bool:
+def _compared(text: TokenizedText, anchor: int, begin: int, end: int) -> bool:
     words = text.words
     before = words[max(begin, anchor - 4) : anchor]
     ends = end >= len(words) or text.sentences[end] != text.sentences[anchor]
@@ -147,7 +149,7 @@ def _compared(text: Text, anchor: int, begin: int, end: int) -> bool:
         return True
     if before[-2:] == ["у", "нас"]:
         return False
-    return text.last(_and_here) >= end
+    return text.last_index_where(_and_here) >= end
 
 
 def _and_here(words: list[str], at: int) -> bool:
@@ -155,7 +157,7 @@ def _and_here(words: list[str], at: int) -> bool:
     return words[at] == "а" and (words[at + 1 : at + 3] == ["у", "нас"] or words[at + 1 : at + 2] in _OF_HERE)
 
 
-def _better_or_worse(text: Text, end: int, after: str) -> bool:
+def _better_or_worse(text: TokenizedText, end: int, after: str) -> bool:
     """«в X лучше», «в X ещё хуже, чем …»; «нам в X лучше бы фельдшера» compares nothing."""
     at = end + (after in ("еще", "намного", "гораздо"))
     if after and text.words[at : at + 1] not in BETTER_OR_WORSE:
@@ -164,10 +166,10 @@ def _better_or_worse(text: Text, end: int, after: str) -> bool:
     return bool(after) and (not rest or rest[0] in ("чем", "с", "и", "там"))
 
 
-def _like(text: Text, before: list[str], after: str, end: int) -> bool:
+def _like(text: TokenizedText, before: list[str], after: str, end: int) -> bool:
     """«сделайте, как в X», «не так, как в X»; «как в X получить …» asks."""
     if before[-1:] != ["как"]:
         return False
     if not after or text.gaps[end][:1] == ",":
         return True
-    return len(before) > 1 and before[-2] in LIKE_AFTER and not infinitive(after)
+    return len(before) > 1 and before[-2] in LIKE_AFTER and not is_infinitive(after)

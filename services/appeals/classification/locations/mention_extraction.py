@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from services.appeals.classification.locations.gazetteer import Entry, gazetteer
+from services.appeals.classification.locations.gazetteer import GazetteerEntry, gazetteer
 from services.appeals.classification.locations.location_lexicon import (
     BURYAT_LETTERS,
     DISTRICT_BETWEEN,
@@ -15,20 +15,24 @@ from services.appeals.classification.locations.location_lexicon import (
     SETTLEMENT_MARKS,
     STREET_MARKS,
     TOWN_PART_MARKS,
-    TRIP,
+    TRAVEL_WORDS,
     WITH_INSTRUMENTAL,
 )
-from services.appeals.classification.locations.location_roles import Role, preposition_before, role_of
-from services.appeals.classification.locations.spelling_correction import corrected, in_buryat
-from services.appeals.classification.locations.street_addresses import (
-    Street,
-    corner_before,
-    house_after,
-    marked_street,
-    street_here,
+from services.appeals.classification.locations.location_roles import (
+    LocationRole,
+    location_role,
+    preposition_before,
 )
-from services.appeals.classification.locations.tokenized_text import Text, agrees, begins_with
-from services.appeals.classification.text.tokenizer import PlainText
+from services.appeals.classification.locations.spelling_correction import correct_spelling, strip_buryat_ending
+from services.appeals.classification.locations.street_addresses import (
+    StreetMention,
+    continues_street,
+    parse_bare_street,
+    parse_house,
+    parse_marked_street,
+)
+from services.appeals.classification.locations.tokenized_text import TokenizedText, agrees_with_case, matches_stem
+from services.appeals.classification.text.tokenizer import CleanText
 
 _POSSESSIVE = ("ова", "ева", "ина", "ову", "еву", "ину", "овым", "евым", "иным")
 _GOVERNS = (
@@ -55,15 +59,15 @@ _DASHES = frozenset(("-", "–", "—", "/", "->"))
 
 
 @dataclass(frozen=True, slots=True)
-class Mention:
+class LocationMention:
     """A place that words `start` to before `end` name. Not `firm`: it counts only beside its own municipality."""
 
-    options: tuple[Entry, ...]
-    role: Role
+    options: tuple[GazetteerEntry, ...]
+    role: LocationRole
     start: int
     end: int
     house: str | None = None
-    firm: bool = True
+    is_certain: bool = True
 
     @property
     def municipalities(self) -> frozenset[str]:
@@ -71,30 +75,30 @@ class Mention:
 
 
 @dataclass(slots=True)
-class Reading:
+class LocationMentions:
     """All that a text names."""
 
-    text: Text
-    places: list[Mention] = field(default_factory=list)
-    streets: list[Street] = field(default_factory=list)
-    regions: list[Mention] = field(default_factory=list)
+    text: TokenizedText
+    places: list[LocationMention] = field(default_factory=list)
+    streets: list[StreetMention] = field(default_factory=list)
+    regions: list[LocationMention] = field(default_factory=list)
 
 
-def read(written: str | PlainText, *, of_page: bool = False) -> Reading:
+def extract_mentions(written: str | CleanText, *, of_page: bool = False) -> LocationMentions:
     """Find every place in a text. `of_page`: the text is a page's name, where adjectives stand alone."""
-    return _Reader(Text(written), of_page=of_page).read()
+    return _Reader(TokenizedText(written), of_page=of_page).read()
 
 
 class _Reader:
-    def __init__(self, text: Text, *, of_page: bool) -> None:
+    def __init__(self, text: TokenizedText, *, of_page: bool) -> None:
         self.text = text
         self.words = text.words
         buryat = any(letter in word for word in text.words for letter in BURYAT_LETTERS)
-        self.meant = [in_buryat(word) if buryat else corrected(word) for word in text.words]
+        self.meant = [strip_buryat_ending(word) if buryat else correct_spelling(word) for word in text.words]
         self.of_page = of_page
-        self.reading = Reading(text)
+        self.reading = LocationMentions(text)
 
-    def read(self) -> Reading:
+    def read(self) -> LocationMentions:
         names = gazetteer()
         at, count = 0, len(self.words)
         while at < count:
@@ -124,7 +128,7 @@ class _Reader:
         return preposition_at >= 0 and self.words[preposition_at] in WITH_INSTRUMENTAL
 
     def _marked_street(self, at: int) -> int:
-        street = marked_street(self.text, at)
+        street = parse_marked_street(self.text, at)
         if street is None:
             return 0
         self.reading.streets.append(street)
@@ -152,7 +156,7 @@ class _Reader:
         digits = number.rstrip("абвгд")
         if not options or (words[mark].startswith(QUARTER) and int(digits) < _SMALLEST_QUARTER):
             return 0
-        house = house_after(self.text, end)
+        house = parse_house(self.text, end)
         # Every town has a first and a second quarter: the number alone tells none.
         firm = int(digits) >= _SMALLEST_QUARTER
         self._place(options, at, end, "nl", house=house[0] if house else None, firm=firm)
@@ -182,15 +186,15 @@ class _Reader:
                 return found
         return 0
 
-    def _street_or_place(self, at: int, length: int, options: tuple[tuple[Entry, str], ...]) -> int:
+    def _street_or_place(self, at: int, length: int, options: tuple[tuple[GazetteerEntry, str], ...]) -> int:
         streets = tuple(entry for entry, _ in options if entry.kind == "street")
         places = tuple(option for option in options if option[0].kind not in ("street", "region"))
         regions = tuple(option for option in options if option[0].kind == "region")
         end = at + length
         marked = at > 0 and self._mark_before(at) is not None
         if streets and not marked and not self.of_page:
-            follows = bool(self.reading.streets) and corner_before(self.text, at, self.reading.streets[-1].end)
-            street = street_here(self.text, at, length, streets, follows=follows)
+            follows = bool(self.reading.streets) and continues_street(self.text, at, self.reading.streets[-1].end)
+            street = parse_bare_street(self.text, at, length, streets, follows=follows)
             if street:
                 self.reading.streets.append(street)
                 return street.end
@@ -214,7 +218,7 @@ class _Reader:
             return before
         return None
 
-    def _place_here(self, at: int, end: int, options: tuple[tuple[Entry, str], ...]) -> int:
+    def _place_here(self, at: int, end: int, options: tuple[tuple[GazetteerEntry, str], ...]) -> int:
         mark = self._mark_before(at)
         first = at if mark is None else mark
         preposition_at = preposition_before(self.text, first)
@@ -229,7 +233,7 @@ class _Reader:
         if end < len(self.words) and self.words[end] in TOWN_PART_MARKS and mark is None:
             in_town = tuple(option for option in options if option[0].kind == "locality")
             options = in_town or options
-        accepted: list[Entry] = []
+        accepted: list[GazetteerEntry] = []
         cases: set[str] = set()
         adjective = self.words[end - 1].endswith(("ий", "ый", "ой", "ая", "ое", "ом", "ого", "ую", "ых", "их"))
         for entry, its_cases in options:
@@ -237,34 +241,36 @@ class _Reader:
             spoken = _governs(preposition, its_cases, entry) and not (
                 adjective and end < len(self.words) and self.text.gaps[end] == " " and self._agrees(end, its_cases)
             )
-            if entry.unless and self.text.sentence_has(at, entry.unless):
+            if entry.excluding_stems and self.text.sentence_has(at, entry.excluding_stems):
                 continue
-            if mark is not None and not typed and (entry.needs or self.words[mark] in GARDEN_MARKS):
+            if mark is not None and not typed and (entry.required_evidence or self.words[mark] in GARDEN_MARKS):
                 continue
             if (
                 typed
-                or (entry.needs == "" and self._stands_alone(at, end, entry, preposition))
-                or (entry.needs == "preposition" and (spoken or (self.of_page and mark is not None)))
+                or (entry.required_evidence == "" and self._stands_alone(at, end, entry, preposition))
+                or (entry.required_evidence == "preposition" and (spoken or (self.of_page and mark is not None)))
             ):
                 accepted.append(entry)
                 cases.update(its_cases)
         part = mark is not None and self.words[mark] in TOWN_PART_MARKS
         if accepted:
             after = end + 1 if marked_after else end
-            house = house_after(self.text, after) if part or marked_after else None
+            house = parse_house(self.text, after) if part or marked_after else None
             self._place(tuple(accepted), first, after, "".join(cases), house=house[0] if house else None)
             return house[1] if house else after
-        waiting = tuple(entry for entry, _ in options if entry.needs == "preposition")
+        waiting = tuple(entry for entry, _ in options if entry.required_evidence == "preposition")
         if waiting:
             self._place(waiting, first, end, "n", firm=False)
         return 0
 
     def _agrees(self, at: int, cases: str) -> bool:
         return any(
-            agrees(self.words[at], case, feminine=gender) for case in set(cases) for gender in (True, False)
+            agrees_with_case(self.words[at], case, feminine=gender)
+            for case in set(cases)
+            for gender in (True, False)
         )
 
-    def _stands_alone(self, at: int, end: int, entry: Entry, preposition: str) -> bool:
+    def _stands_alone(self, at: int, end: int, entry: GazetteerEntry, preposition: str) -> bool:
         """Whether the form is no one's surname: «Романова» beside «село Романово»."""
         word = self.words[end - 1]
         if entry.kind != "settlement" or not word.endswith(_POSSESSIVE) or end - at > 1:
@@ -274,14 +280,14 @@ class _Reader:
         before = self.words[at - 1] if at else ""
         return preposition in ("из", "до", "под", "около", "возле") or before.startswith(_GOVERNS)
 
-    def _region_here(self, at: int, end: int, options: tuple[tuple[Entry, str], ...]) -> None:
+    def _region_here(self, at: int, end: int, options: tuple[tuple[GazetteerEntry, str], ...]) -> None:
         preposition_at = preposition_before(self.text, at if self._mark_before(at) is None else at - 1)
         preposition = self.words[preposition_at] if preposition_at >= 0 else ""
         fitting = tuple(entry for entry, cases in options if _governs(preposition, cases, entry))
         if fitting:
             cases = "".join(cases for _, cases in options)
-            role = role_of(self.text, preposition_at, at, end, cases)
-            self.reading.regions.append(Mention(fitting, role, preposition_at, end))
+            role = location_role(self.text, preposition_at, at, end, cases)
+            self.reading.regions.append(LocationMention(fitting, role, preposition_at, end))
 
     def _adjective(self, at: int) -> int:
         names = gazetteer()
@@ -291,7 +297,7 @@ class _Reader:
                 return self._adjective_here(at, at + length, options)
         return 0
 
-    def _adjective_here(self, at: int, end: int, options: tuple[Entry, ...]) -> int:
+    def _adjective_here(self, at: int, end: int, options: tuple[GazetteerEntry, ...]) -> int:
         """«кабанский район», «в кабанской црб», «по тункинскому», «МО Онохойское»."""
         words, sentences = self.words, self.text.sentences
         after = end
@@ -301,20 +307,21 @@ class _Reader:
         districts = tuple(entry for entry in options if entry.kind == "municipality")
         if following.startswith(DISTRICT_WORDS) and not following.startswith("районн"):
             found = districts or tuple(
-                Entry("municipality", entry.municipality, entry.municipality, "") for entry in options
+                GazetteerEntry("municipality", entry.municipality, entry.municipality, "") for entry in options
             )
             self._place(found, at, after + 1, _adjective_cases(words[end - 1]))
             return after + 1
         if self.text.gaps[end : end + 1] == [", "]:
             following = ""
-        options = tuple(entry for entry in options if entry.needs != "type")
+        options = tuple(entry for entry in options if entry.required_evidence != "type")
         if not options:
             return 0
         next_but_one = words[after + 1] if following and after + 1 < len(words) else ""
         if (
-            begins_with(following, INSTITUTION)
+            matches_stem(following, INSTITUTION)
             or (
-                following.endswith(("ая", "ой", "ый", "ий", "ую", "ом")) and begins_with(next_but_one, INSTITUTION)
+                following.endswith(("ая", "ой", "ый", "ий", "ую", "ом"))
+                and matches_stem(next_but_one, INSTITUTION)
             )
             or self.of_page
             or (at and words[at - 1] in ("мо", "сп", "гп"))
@@ -323,7 +330,7 @@ class _Reader:
             return end
         return self._bare_adjective(at, end, districts, following) if districts else 0
 
-    def _bare_adjective(self, at: int, end: int, districts: tuple[Entry, ...], following: str) -> int:
+    def _bare_adjective(self, at: int, end: int, districts: tuple[GazetteerEntry, ...], following: str) -> int:
         """«по тункинскому», «в еравнинском»: the district without its noun; beside another noun it is none."""
         words = self.words
         preposition_at = preposition_before(self.text, at)
@@ -341,7 +348,7 @@ class _Reader:
 
     def _place(
         self,
-        options: tuple[Entry, ...],
+        options: tuple[GazetteerEntry, ...],
         first: int,
         end: int,
         cases: str,
@@ -350,37 +357,44 @@ class _Reader:
         firm: bool = True,
     ) -> None:
         preposition_at = preposition_before(self.text, first)
-        role = role_of(self.text, preposition_at, first, end, cases)
+        role = location_role(self.text, preposition_at, first, end, cases)
         start = preposition_at if preposition_at >= 0 else first
-        self.reading.places.append(Mention(options, role, start, end, house, firm))
+        self.reading.places.append(LocationMention(options, role, start, end, house, firm))
 
     def _routes(self) -> None:
         """«Улан-Удэ – Кяхта», «из Улан-Удэ в Кабанск»: ends of a way, not where the trouble is."""
         places = self.reading.places
         for at in range(len(places) - 1):
             left, right = places[at], places[at + 1]
-            if left.municipalities == right.municipalities and left.role != Role.AWAY:
+            if left.municipalities == right.municipalities and left.role != LocationRole.AWAY:
                 continue
             gap = self.text.gaps[right.start].strip()
             joined = right.start == left.end and gap in _DASHES
             side_by_side = (
                 right.start == left.end
                 and gap == ""
-                and any(begins_with(word, TRIP + ROAD) for word in self.words[max(0, left.start - 3) : left.start])
+                and any(
+                    matches_stem(word, TRAVEL_WORDS + ROAD)
+                    for word in self.words[max(0, left.start - 3) : left.start]
+                )
             )
-            from_to = left.role == Role.AWAY and right.role == Role.TOWARDS and right.start - left.end <= 1
+            from_to = (
+                left.role == LocationRole.AWAY
+                and right.role == LocationRole.TOWARDS
+                and right.start - left.end <= 1
+            )
             if joined or side_by_side or from_to:
-                places[at] = replace(left, role=min(left.role, Role.AWAY))
-                places[at + 1] = replace(right, role=min(right.role, Role.AWAY))
+                places[at] = replace(left, role=min(left.role, LocationRole.AWAY))
+                places[at + 1] = replace(right, role=min(right.role, LocationRole.AWAY))
 
 
 def _adjective_cases(word: str) -> str:
     return "na" if word.endswith(("ий", "ая", "ое", "ие", "ую")) else "gdil"
 
 
-def _fits(mark: str, entry: Entry) -> bool:
-    if mark in GARDEN_MARKS or entry.needs == "garden":
-        return mark in GARDEN_MARKS and entry.needs == "garden"
+def _fits(mark: str, entry: GazetteerEntry) -> bool:
+    if mark in GARDEN_MARKS or entry.required_evidence == "garden":
+        return mark in GARDEN_MARKS and entry.required_evidence == "garden"
     if mark in TOWN_PART_MARKS:
         return entry.kind in ("locality", "landmark")
     if mark in ("г", "гор", "город", "городе", "города", "городу"):
@@ -390,7 +404,7 @@ def _fits(mark: str, entry: Entry) -> bool:
     return True
 
 
-def _governs(preposition: str, cases: str, entry: Entry) -> bool:
+def _governs(preposition: str, cases: str, entry: GazetteerEntry) -> bool:
     """Whether the preposition asks for the case the name stands in."""
     asked, kinds = _ASKED.get(preposition, ("", ()))
     return any(case in cases for case in asked) and (not kinds or entry.kind in kinds)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from services.appeals.classification.locations.gazetteer import gazetteer
-from services.appeals.classification.locations.mention_extraction import Mention, read
-from services.appeals.classification.text.tokenizer import fold, words_of
+from services.appeals.classification.locations.mention_extraction import LocationMention, extract_mentions
+from services.appeals.classification.text.tokenizer import fold_text, tokenize
 
 _REMEMBERED = 10_000
 _CAPITAL = "город Улан-Удэ"
@@ -17,7 +17,7 @@ _SHORT_PATTERN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class PagePlace:
+class PageLocation:
     """Where a page's own matters are; empty for a page that tells no place."""
 
     municipality: str | None
@@ -29,14 +29,14 @@ class PagePlace:
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
     found: dict[str, list[str]] = {}
     for pattern, scope in gazetteer().bodies:
-        words = r"\W+".join(re.escape(word) for word in words_of(pattern))
+        words = r"\W+".join(re.escape(word) for word in tokenize(pattern))
         found.setdefault(scope, []).append(words + (r"\b" if len(pattern) < _SHORT_PATTERN else ""))
     return tuple((re.compile(rf"\b(?:{'|'.join(words)})"), scope) for scope, words in found.items())
 
 
-def scope_of(owner: str) -> str | None:
+def owner_scope(owner: str) -> str | None:
     """`republic`, `local` or `region` by the words of the owner's name, the first that fits in this order."""
-    folded = fold(owner)
+    folded = fold_text(owner)
     scopes = {scope for pattern, scope in _patterns() if pattern.search(folded)}
     return next((scope for scope in ("republic", "local", "region") if scope in scopes), None)
 
@@ -45,25 +45,29 @@ def _canonical(municipality: str | None) -> str | None:
     """The name in the gazetteer of a municipality written in any way."""
     if not municipality:
         return None
-    exact = gazetteer().municipalities.get(fold(municipality.strip()))
+    exact = gazetteer().municipalities.get(fold_text(municipality.strip()))
     if exact:
         return exact
-    named = [mention for mention in read(municipality, of_page=True).places if len(mention.municipalities) == 1]
+    named = [
+        mention
+        for mention in extract_mentions(municipality, of_page=True).places
+        if len(mention.municipalities) == 1
+    ]
     return next(iter(named[0].municipalities)) if named else None
 
 
-def _one(places: list[Mention]) -> str | None:
+def _one(places: list[LocationMention]) -> str | None:
     """The municipality that a page's name tells; of the capital and another, the other."""
     # The capital's theatres and hospitals are the whole republic's.
     told = [
         place
         for place in places
-        if place.firm
+        if place.is_certain
         and not all(entry.kind == "landmark" and entry.municipality == _CAPITAL for entry in place.options)
     ]
     found = {next(iter(place.municipalities)) for place in told if len(place.municipalities) == 1}
     if not found:
-        mains = {entry.municipality for place in told for entry in place.options if entry.main}
+        mains = {entry.municipality for place in told for entry in place.options if entry.is_default}
         return next(iter(mains)) if len(mains) == 1 else None
     if len(found) > 1:
         found.discard(_CAPITAL)
@@ -71,28 +75,28 @@ def _one(places: list[Mention]) -> str | None:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def place_of_page(owner: str | None, municipality: str | None) -> PagePlace:
+def page_location(owner: str | None, municipality: str | None) -> PageLocation:
     """Where the owner's own matters are, by its name first and by the municipality registered for its page."""
     given = _canonical(municipality)
     if not owner:
-        return PagePlace(given, None, "")
-    places = read(owner, of_page=True).places
+        return PageLocation(given, None, "")
+    places = extract_mentions(owner, of_page=True).places
     named = _one(places)
-    scope = scope_of(owner)
+    scope = owner_scope(owner)
     if scope in ("republic", "region"):
         # A republican body's office in a district serves that district; its seat in the capital tells nothing.
         told = named if named != _CAPITAL else None
-        return PagePlace(told, None, owner)
+        return PageLocation(told, None, owner)
     told = given or named
     settlement = next(
         (
             entry.settlement
             for place in places
             for entry in place.options
-            if place.firm
+            if place.is_certain
             and entry.municipality == told
             and entry.settlement not in ("", "Улан-Удэ", "Северобайкальск")
         ),
         None,
     )
-    return PagePlace(told, settlement, owner)
+    return PageLocation(told, settlement, owner)

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 
-def place_key(settlement: str | None) -> str | None:
+def settlement_key(settlement: str | None) -> str | None:
     """A settlement's name as rules compare it."""
     return settlement.strip().casefold().replace("ё", "е") if settlement else None
 
@@ -15,10 +15,10 @@ _DATA = "services.appeals.classification.locations"
 
 
 @cache
-def settlements() -> Mapping[str, Mapping[str, str]]:
+def settlement_names() -> Mapping[str, Mapping[str, str]]:
     """Name of a municipality → its settlements, each by what `place_key` makes of its name."""
     found: dict[str, dict[str, str]] = {}
     table = files(_DATA).joinpath("data", "settlements.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(table.splitlines()):
-        found.setdefault(row["municipality"], {})[place_key(row["name"]) or ""] = row["name"]
+        found.setdefault(row["municipality"], {})[settlement_key(row["name"]) or ""] = row["name"]
     return found

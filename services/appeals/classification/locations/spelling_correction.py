@@ -2,9 +2,9 @@
 
 from functools import lru_cache
 
-from services.appeals.classification.locations.gazetteer import TYPO_FROM, gazetteer
+from services.appeals.classification.locations.gazetteer import MIN_TYPO_LENGTH, gazetteer
 from services.appeals.classification.locations.location_lexicon import BURYAT_ENDINGS
-from services.appeals.classification.text.lemmatizer import known
+from services.appeals.classification.text.lemmatizer import is_dictionary_word
 
 _REMEMBERED = 100_000
 _SHORTEST_BURYAT = 4
@@ -28,9 +28,14 @@ def one_edit_apart(left: str, right: str) -> bool:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def corrected(word: str) -> str:
+def correct_spelling(word: str) -> str:
     """The name's word that a misspelt word meant; the word itself when it is a word, short or like nothing."""
-    if len(word) < TYPO_FROM - 1 or not word.isalpha() or word in gazetteer().vocabulary or known(word):
+    if (
+        len(word) < MIN_TYPO_LENGTH - 1
+        or not word.isalpha()
+        or word in gazetteer().vocabulary
+        or is_dictionary_word(word)
+    ):
         return word
     if word.startswith(_AIMAG):
         return _AIMAG
@@ -49,7 +54,7 @@ def corrected(word: str) -> str:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def in_buryat(word: str) -> str:
+def strip_buryat_ending(word: str) -> str:
     """The name in a Buryat case form: «хяагтада» → «хяагта»; the word as `corrected` leaves it when it is none."""
     names = gazetteer()
     if word not in names.vocabulary:
@@ -57,4 +62,4 @@ def in_buryat(word: str) -> str:
             name = word.removesuffix(ending)
             if name != word and len(name) >= _SHORTEST_BURYAT and name in names.starts:
                 return name
-    return corrected(word)
+    return correct_spelling(word)

@@ -3,28 +3,28 @@
 import re
 from dataclasses import dataclass
 
-from services.appeals.classification.locations.gazetteer import Entry, gazetteer
+from services.appeals.classification.locations.gazetteer import GazetteerEntry, gazetteer
 from services.appeals.classification.locations.location_lexicon import (
-    ALONG,
     BLOCK_MARKS,
     CORNER,
     FLAT_MARKS,
     HOUSE_MARKS,
-    IN,
     PERSON_BEFORE,
+    PREPOSITIONS_ALONG,
+    PREPOSITIONS_IN,
     STREET_MARKS,
     TOWN_PART_MARKS,
     UNITS,
 )
 from services.appeals.classification.locations.spelling_correction import one_edit_apart
 from services.appeals.classification.locations.tokenized_text import (
-    Text,
-    agrees,
-    begins_with,
-    common_noun,
-    genitive,
+    TokenizedText,
+    agrees_with_case,
+    is_common_noun,
+    is_genitive,
+    matches_stem,
 )
-from services.appeals.classification.text.lemmatizer import known
+from services.appeals.classification.text.lemmatizer import is_dictionary_word
 
 _HOUSE = re.compile(r"\d{1,3}[а-я]?")
 _LETTERS = frozenset("абвгде")
@@ -33,17 +33,17 @@ _CLOSE = (" ", ", ", "", ". ", ",", ".", " - ", "-", " – ", " — ", ": ", " �
 
 
 @dataclass(frozen=True, slots=True)
-class Street:
+class StreetMention:
     """A street that the text names: what it may be in the gazetteer (nothing for one it does not hold)."""
 
     name: str
-    options: tuple[Entry, ...]
+    options: tuple[GazetteerEntry, ...]
     house: str | None
     start: int
     end: int
 
 
-def house_after(text: Text, at: int) -> tuple[str, int] | None:
+def parse_house(text: TokenizedText, at: int) -> tuple[str, int] | None:
     """The house that the words from `at` on tell, without a flat, and the word after it."""
     words, gaps = text.words, text.gaps
     marked = at < len(words) and words[at] in HOUSE_MARKS and gaps[at] in _CLOSE
@@ -52,7 +52,7 @@ def house_after(text: Text, at: int) -> tuple[str, int] | None:
     if at >= len(words) or gaps[at] not in _CLOSE or not _HOUSE.fullmatch(words[at]):
         return None
     house, at = words[at], at + 1
-    if not marked and at < len(words) and gaps[at].strip() in ("", "-") and begins_with(words[at], UNITS):
+    if not marked and at < len(words) and gaps[at].strip() in ("", "-") and matches_stem(words[at], UNITS):
         return None
     if at < len(words) and gaps[at] == "/" and _HOUSE.fullmatch(words[at]):
         house, at = f"{house}/{words[at]}", at + 1
@@ -69,7 +69,7 @@ def house_after(text: Text, at: int) -> tuple[str, int] | None:
     return house, at
 
 
-def _is_letter(text: Text, at: int) -> bool:
+def _is_letter(text: TokenizedText, at: int) -> bool:
     """«20 а, кв 5»: a letter of the house, where «20 а вот» is none."""
     if at >= len(text.words) or text.words[at] not in _LETTERS or text.gaps[at] not in (" ", '"', ' "', "-"):
         return False
@@ -77,9 +77,11 @@ def _is_letter(text: Text, at: int) -> bool:
     return after == len(text.words) or text.gaps[after] != " " or text.words[after] in FLAT_MARKS
 
 
-def _house_before(text: Text, at: int) -> str | None:
+def _house_before(text: TokenizedText, at: int) -> str | None:
     """«дом 20 по Бабушкина»: the house before the street's preposition or mark."""
-    while at > 0 and (text.words[at - 1] in IN | ALONG or text.words[at - 1] in STREET_MARKS):
+    while at > 0 and (
+        text.words[at - 1] in PREPOSITIONS_IN | PREPOSITIONS_ALONG or text.words[at - 1] in STREET_MARKS
+    ):
         at -= 1
     for mark in (at - 2, at - 3):
         if mark >= 0 and text.words[mark] in HOUSE_MARKS and _HOUSE.fullmatch(text.words[mark + 1]):
@@ -89,7 +91,7 @@ def _house_before(text: Text, at: int) -> str | None:
     return None
 
 
-def marked_street(text: Text, at: int) -> Street | None:
+def parse_marked_street(text: TokenizedText, at: int) -> StreetMention | None:
     """The street after the mark («ул», «проспект») at word `at`. Streets that nobody listed count too."""
     words, start = text.words, at + 1
     if start >= len(words) or text.sentences[start] != text.sentences[at] or words[start] in STREET_MARKS:
@@ -97,8 +99,8 @@ def marked_street(text: Text, at: int) -> Street | None:
     found = _listed(words, start) or _misspelt(words, start)
     if found:
         options, end = found
-        house = house_after(text, end)
-        return Street(
+        house = parse_house(text, end)
+        return StreetMention(
             _name(options), options, house[0] if house else _house_before(text, at), at, house[1] if house else end
         )
     end = start + 1
@@ -110,25 +112,29 @@ def marked_street(text: Text, at: int) -> Street | None:
     ):
         end += 1
     word = words[end - 1]
-    house = house_after(text, end)
+    house = parse_house(text, end)
     if len(word) < 4 or not word.isalpha() or not (house or word.endswith(_STREET_ENDS)):
         return None
-    ordinary = not word.endswith(_STREET_ENDS) or (not house and common_noun(word))
-    if known(word) and ordinary and not (house and (genitive(word) or word.endswith(("ая", "яя")))):
+    ordinary = not word.endswith(_STREET_ENDS) or (not house and is_common_noun(word))
+    if (
+        is_dictionary_word(word)
+        and ordinary
+        and not (house and (is_genitive(word) or word.endswith(("ая", "яя"))))
+    ):
         return None
     name = " ".join(part.capitalize() for part in (*words[start : end - 1], _nominative(word)))
-    return Street(name, (), house[0] if house else _house_before(text, at), at, house[1] if house else end)
+    return StreetMention(name, (), house[0] if house else _house_before(text, at), at, house[1] if house else end)
 
 
 def _nominative(word: str) -> str:
     return word[:-2] + "ая" if word.endswith(("ской", "цкой", "скую", "ной")) else word
 
 
-def _name(options: tuple[Entry, ...]) -> str:
+def _name(options: tuple[GazetteerEntry, ...]) -> str:
     return min((entry.name for entry in options), key=len)
 
 
-def _listed(words: list[str], at: int) -> tuple[tuple[Entry, ...], int] | None:
+def _listed(words: list[str], at: int) -> tuple[tuple[GazetteerEntry, ...], int] | None:
     names = gazetteer().names
     for length in gazetteer().starts.get(words[at], ()):
         if at + length > len(words):
@@ -140,7 +146,7 @@ def _listed(words: list[str], at: int) -> tuple[tuple[Entry, ...], int] | None:
     return None
 
 
-def _misspelt(words: list[str], at: int) -> tuple[tuple[Entry, ...], int] | None:
+def _misspelt(words: list[str], at: int) -> tuple[tuple[GazetteerEntry, ...], int] | None:
     word = words[at]
     if not word.isalpha():
         return None
@@ -151,7 +157,9 @@ def _misspelt(words: list[str], at: int) -> tuple[tuple[Entry, ...], int] | None
     return None
 
 
-def street_here(text: Text, at: int, length: int, entries: tuple[Entry, ...], *, follows: bool) -> Street | None:
+def parse_bare_street(
+    text: TokenizedText, at: int, length: int, entries: tuple[GazetteerEntry, ...], *, follows: bool
+) -> StreetMention | None:
     """The street that the listed name at word `at` is, unless the word means something else.
 
     Without a mark a street shows by a house number, by «на» or «по» with a form that nothing else has there, by
@@ -161,25 +169,27 @@ def street_here(text: Text, at: int, length: int, entries: tuple[Entry, ...], *,
     if end < len(words) and words[end] in TOWN_PART_MARKS:
         return None
     before = words[at - 1] if at and text.sentences[at - 1] == text.sentences[at] else ""
-    house = house_after(text, end)
+    house = parse_house(text, end)
     marked = end < len(words) and words[end] in STREET_MARKS and words[end] != "пр" and text.gaps[end] == " "
     if marked:
-        house = house_after(text, end + 1)
+        house = parse_house(text, end + 1)
     person = before.startswith(PERSON_BEFORE) or (at > 1 and words[at - 2].startswith(PERSON_BEFORE))
     shown = (
         marked
-        or (house is not None and not (person and before not in IN | ALONG))
+        or (house is not None and not (person and before not in PREPOSITIONS_IN | PREPOSITIONS_ALONG))
         or follows
-        or (at > 0 and before.startswith(CORNER) and not common_noun(words[at]))
+        or (at > 0 and before.startswith(CORNER) and not is_common_noun(words[at]))
         or (not person and _by_preposition(text, at, end, entries, before))
     )
     if not shown:
         return None
     stop = house[1] if house else end + (1 if marked else 0)
-    return Street(_name(entries), entries, house[0] if house else _house_before(text, at), at, stop)
+    return StreetMention(_name(entries), entries, house[0] if house else _house_before(text, at), at, stop)
 
 
-def _by_preposition(text: Text, at: int, end: int, entries: tuple[Entry, ...], before: str) -> bool:
+def _by_preposition(
+    text: TokenizedText, at: int, end: int, entries: tuple[GazetteerEntry, ...], before: str
+) -> bool:
     """«на Жердева», «по Ключевской»; «на советской власти» and «на новой машине» are no streets."""
     words = text.words
     if before not in ("на", "по") or text.gaps[at] != " ":
@@ -188,16 +198,18 @@ def _by_preposition(text: Text, at: int, end: int, entries: tuple[Entry, ...], b
     if word[0].isdigit() or len(word) < 4:
         return False
     if word.endswith(("ой", "ей")) and any(entry.name.endswith(("ая", "яя")) for entry in entries):
-        if not (word.endswith(("ской", "цкой")) or any(entry.main for entry in entries)):
+        if not (word.endswith(("ской", "цкой")) or any(entry.is_default for entry in entries)):
             return False
         case = "l" if before == "на" else "d"
-        return not (end < len(words) and text.gaps[end] == " " and agrees(words[end], case, feminine=True))
+        return not (
+            end < len(words) and text.gaps[end] == " " and agrees_with_case(words[end], case, feminine=True)
+        )
     if word.endswith(("ая", "яя", "ую", "юю")):
         return False
-    return not common_noun(word) or end - at > 1
+    return not is_common_noun(word) or end - at > 1
 
 
-def corner_before(text: Text, at: int, end_of_street: int) -> bool:
+def continues_street(text: TokenizedText, at: int, end_of_street: int) -> bool:
     """Whether the name at `at` continues a street that ended just before: «ленина и кирова», «ленина-кирова»."""
     if at == end_of_street:
         return text.gaps[at].strip() in ("-", "–", "—", "/")

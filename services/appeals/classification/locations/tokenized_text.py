@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from services.appeals.classification.text.lemmatizer import analyzer, known
-from services.appeals.classification.text.text_limits import LONGEST_WORD
-from services.appeals.classification.text.tokenizer import PlainText
+from services.appeals.classification.text.lemmatizer import analyzer, is_dictionary_word
+from services.appeals.classification.text.text_limits import MAX_WORD_LENGTH
+from services.appeals.classification.text.tokenizer import CleanText
 
 _REMEMBERED = 100_000
 _TOKEN = re.compile(r"\d+[а-я]?(?![^\W_])|\d+|[^\W\d_]+")
@@ -55,7 +55,7 @@ def _spelled(match: re.Match[str]) -> str:
     return {"п": "проспект", "б": "бульвар", "ж": "жд"}[found[0]]
 
 
-class Text:
+class TokenizedText:
     """Words of a text, folded. `gaps[i]` stands before word i; words of one sentence share `sentences[i]`.
 
     What is asked of a sentence or of the whole text for every name in it is looked up once.
@@ -63,8 +63,8 @@ class Text:
 
     __slots__ = ("_begins", "_has", "_last", "gaps", "sentences", "words")
 
-    def __init__(self, text: str | PlainText) -> None:
-        read = _SHORT.sub(_spelled, PlainText.of(text).plain)
+    def __init__(self, text: str | CleanText) -> None:
+        read = _SHORT.sub(_spelled, CleanText.of(text).cleaned)
         self.words: list[str] = []
         self.gaps: list[str] = []
         self.sentences: list[int] = []
@@ -78,7 +78,7 @@ class Text:
             if gap != " " and self.words and self._breaks(gap):
                 sentence += 1
                 self._begins.append(len(self.words))
-            self.words.append(match[0][:LONGEST_WORD])
+            self.words.append(match[0][:MAX_WORD_LENGTH])
             self.gaps.append(gap)
             self.sentences.append(sentence)
             end = match.end()
@@ -89,7 +89,7 @@ class Text:
         word = self.words[-1]
         return gap[:1] == "." and len(word) > 1 and word not in _ABBREVIATIONS and not word[0].isdigit()
 
-    def said(self, start: int, end: int) -> str:
+    def quote(self, start: int, end: int) -> str:
         """The words from `start` to before `end`, as they stand in the text."""
         words = [self.words[start]]
         for at in range(start + 1, end):
@@ -102,11 +102,11 @@ class Text:
         found = self._has.get((number, stems))
         if found is None:
             after = self._begins[number + 1] if number + 1 < len(self._begins) else len(self.words)
-            found = any(begins_with(word, stems) for word in self.words[self._begins[number] : after])
+            found = any(matches_stem(word, stems) for word in self.words[self._begins[number] : after])
             self._has[number, stems] = found
         return found
 
-    def last(self, fits: Callable[[list[str], int], bool]) -> int:
+    def last_index_where(self, fits: Callable[[list[str], int], bool]) -> int:
         """The last word where `fits(words, at)` holds; -1 when there is none."""
         found = self._last.get(fits)
         if found is None:
@@ -129,20 +129,20 @@ class Text:
     def _goes_on(self, at: int) -> bool:
         return "," not in self.gaps[at] and at > 0 and self.sentences[at] == self.sentences[at - 1]
 
-    def begins(self, at: int) -> int:
+    def sentence_start(self, at: int) -> int:
         """The first word of the sentence that holds word `at`."""
         return self._begins[self.sentences[at]]
 
 
-def begins_with(word: str, stems: tuple[str, ...]) -> bool:
+def matches_stem(word: str, stems: tuple[str, ...]) -> bool:
     """Whether the word begins with one of the stems; `$` at a stem's end asks for the whole word."""
     return any(word == stem[:-1] if stem[-1] == "$" else word.startswith(stem) for stem in stems)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def agrees(word: str, case: str, *, feminine: bool) -> bool:
+def agrees_with_case(word: str, case: str, *, feminine: bool) -> bool:
     """Whether the word can be the noun (or its adjective) that an adjective in this case belongs to."""
-    if not known(word):
+    if not is_dictionary_word(word):
         return False
     for parse in analyzer().parse(word)[:4]:
         tag = parse.tag
@@ -170,21 +170,21 @@ def _first_tag(word: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def infinitive(word: str) -> bool:
+def is_infinitive(word: str) -> bool:
     """Whether the word is a verb's infinitive."""
     return "INFN" in _first_tag(word)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def common_noun(word: str) -> bool:
+def is_common_noun(word: str) -> bool:
     """Whether the word is first of all an ordinary noun: no surname, first name or place."""
-    if not known(word):
+    if not is_dictionary_word(word):
         return False
     tag = _first_tag(word)
     return "NOUN" in tag and not any(mark in tag for mark in ("Surn", "Name", "Geox", "Patr"))
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def genitive(word: str) -> bool:
+def is_genitive(word: str) -> bool:
     """Whether the word can be a noun's genitive, as streets are named: «(улица) Молодости»."""
     return any(parse.tag.grammemes >= {"NOUN", "gent"} for parse in analyzer().parse(word))

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from services.appeals.classification.model.rule_features import urges, wants
-from services.appeals.classification.model.tfidf_features import Features, Matrix
-from services.appeals.classification.rules.keyword_classifier import Reading
-from services.appeals.classification.rules.urgency_signals import Signs, signs
-from services.appeals.classification.text.text_limits import part_read, unread
-from services.appeals.classification.text.transliteration import readable
-from services.appeals.classification.types import Context
+from services.appeals.classification.model.rule_features import need_features, urgency_features
+from services.appeals.classification.model.tfidf_features import Matrix, TfidfFeatures
+from services.appeals.classification.rules.keyword_classifier import KeywordMatches
+from services.appeals.classification.rules.urgency_signals import UrgencySignals, detect_urgency_signals
+from services.appeals.classification.text.text_limits import truncate_input, truncation_note
+from services.appeals.classification.text.transliteration import to_cyrillic
+from services.appeals.classification.types import MessageContext
 
 Floats = npt.NDArray[np.float32]
 
@@ -29,30 +29,30 @@ _SMALL = np.float16
 
 
 @dataclass(frozen=True)
-class Seen:
+class PreparedText:
     """A text as the heads see it: the part that is read. `unread` tells when that is not all."""
 
     text: str
-    context: Context
-    reading: Reading
-    unread: str = ""
+    context: MessageContext
+    keywords: KeywordMatches
+    truncation_note: str = ""
 
     @staticmethod
-    def of(text: str, context: Context) -> "Seen":
+    def of(text: str, context: MessageContext) -> "PreparedText":
         """Read a text, in Cyrillic if it was meant so."""
-        note = unread(text)
-        text, context = part_read(text, context)
-        text = readable(text)
-        return Seen(text, context, Reading(text), note)
+        note = truncation_note(text)
+        text, context = truncate_input(text, context)
+        text = to_cyrillic(text)
+        return PreparedText(text, context, KeywordMatches(text), note)
 
     @cached_property
-    def signs(self) -> Signs:
+    def signs(self) -> UrgencySignals:
         """Signs of urgency in the text."""
-        return signs(self.reading.source)
+        return detect_urgency_signals(self.keywords.source)
 
 
 @dataclass(frozen=True)
-class Head:
+class ClassificationHead:
     """A linear judge: `labels` by `weights` (columns × labels) and `intercepts`, margins sharpened by `scale`."""
 
     labels: tuple[str, ...]
@@ -64,12 +64,12 @@ class Head:
         """One margin per row and label."""
         return np.asarray((rows @ self.weights).toarray() + self.intercepts, dtype=np.float32)
 
-    def chances(self, rows: Matrix) -> Floats:
+    def probabilities(self, rows: Matrix) -> Floats:
         """One probability per row and label."""
         return softmax(self.margins(rows) * self.scale)
 
 
-def folder() -> Path:
+def builtin_model_dir() -> Path:
     """Where the built-in model is kept: `builtin.npz` and `card.json`."""
     return Path(str(resources.files("services.appeals.classification.model"))) / "data"
 
@@ -80,19 +80,19 @@ def softmax(margins: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
-def sight(features: Features, seen: Sequence[Seen]) -> Matrix:
+def text_features(features: TfidfFeatures, seen: Sequence[PreparedText]) -> Matrix:
     """Words and pieces of the texts."""
-    return features.rows([item.reading.source for item in seen])
+    return features.rows([item.keywords.source for item in seen])
 
 
-def with_wants(rows: Matrix, seen: Sequence[Seen]) -> Matrix:
+def with_need_features(rows: Matrix, seen: Sequence[PreparedText]) -> Matrix:
     """Rows with the signs of what is wanted beside the words."""
-    return _beside(rows, [wants(item.text, item.context, item.reading) for item in seen])
+    return _beside(rows, [need_features(item.text, item.context, item.keywords) for item in seen])
 
 
-def with_urges(rows: Matrix, seen: Sequence[Seen]) -> Matrix:
+def with_urgency_features(rows: Matrix, seen: Sequence[PreparedText]) -> Matrix:
     """Rows with the signs of urgency beside the words."""
-    return _beside(rows, [urges(item.signs, item.text, item.context) for item in seen])
+    return _beside(rows, [urgency_features(item.signs, item.text, item.context) for item in seen])
 
 
 def _beside(rows: Matrix, signs: list[list[float]]) -> Matrix:
@@ -100,23 +100,23 @@ def _beside(rows: Matrix, signs: list[list[float]]) -> Matrix:
 
 
 @dataclass(frozen=True)
-class Heads:
+class BuiltinModel:
     """The whole model, as it is kept and loaded."""
 
-    features: Features
-    need: Head
-    type: Head
-    group: Head
-    topic: Head
-    urgent: Head
+    features: TfidfFeatures
+    need: ClassificationHead
+    type: ClassificationHead
+    group: ClassificationHead
+    topic: ClassificationHead
+    urgent: ClassificationHead
 
-    NAMES = ("need", "type", "group", "topic", "urgent")
+    HEAD_NAMES = ("need", "type", "group", "topic", "urgent")
 
     def state(self) -> dict[str, Any]:
         """Arrays without Python objects; weights in half precision."""
         kept = self.features.state()
-        for name in self.NAMES:
-            head: Head = getattr(self, name)
+        for name in self.HEAD_NAMES:
+            head: ClassificationHead = getattr(self, name)
             kept[f"{name}_labels"] = np.array("\n".join(head.labels))
             kept[f"{name}_data"] = head.weights.data.astype(_SMALL)
             kept[f"{name}_indices"] = head.weights.indices.astype(np.int32)
@@ -126,12 +126,12 @@ class Heads:
         return kept
 
     @staticmethod
-    def of(state: Any) -> "Heads":
+    def of(state: Any) -> "BuiltinModel":
         """The inverse of `state`."""
-        return Heads(
-            Features.of(state),
+        return BuiltinModel(
+            TfidfFeatures.of(state),
             **{
-                name: Head(
+                name: ClassificationHead(
                     tuple(str(state[f"{name}_labels"]).split("\n")),
                     sparse.csr_matrix(
                         (
@@ -144,6 +144,6 @@ class Heads:
                     state[f"{name}_intercepts"],
                     float(state[f"{name}_scale"]),
                 )
-                for name in Heads.NAMES
+                for name in BuiltinModel.HEAD_NAMES
             },
         )

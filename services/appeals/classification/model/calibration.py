@@ -30,13 +30,13 @@ class Calibration:
     temperature: float
     scale: float
     offsets: Floats
-    sureness: Floats
-    sure_offset: float
+    confidence_weights: Floats
+    confidence_intercept: float
 
     @staticmethod
-    def learn(margins: Floats, targets: Ints) -> "Calibration":
+    def fit(margins: Floats, targets: Ints) -> "Calibration":
         """From margins of unseen rows and the places of their true labels."""
-        temperature = temperature_of(margins, targets)
+        temperature = fit_temperature(margins, targets)
         scale, offsets = _offsets(margins, targets, temperature)
         right = margins.argmax(axis=1) == targets
         if right.all() or not right.any():
@@ -49,21 +49,21 @@ class Calibration:
         weights = fitted.coef_[0] / spread
         return Calibration(temperature, scale, offsets, weights, float(fitted.intercept_[0] - weights @ middle))
 
-    def chances(self, margins: Floats) -> Floats:
+    def probabilities(self, margins: Floats) -> Floats:
         """Probabilities, in the order of the margins."""
         return softmax(margins * self.temperature)
 
     def confidences(self, margins: Floats) -> Floats:
         """How likely the label with the greatest margin is right, for each row."""
         signs = _signs(margins, self.temperature, self.scale, self.offsets)
-        return np.asarray(1 / (1 + np.exp(-(signs @ self.sureness + self.sure_offset))))
+        return np.asarray(1 / (1 + np.exp(-(signs @ self.confidence_weights + self.confidence_intercept))))
 
     def state(self) -> dict[str, Any]:
         """Arrays without Python objects."""
         return {
-            "calibration": np.array([self.temperature, self.scale, self.sure_offset]),
+            "calibration": np.array([self.temperature, self.scale, self.confidence_intercept]),
             "calibration_offsets": self.offsets,
-            "calibration_sureness": self.sureness,
+            "calibration_sureness": self.confidence_weights,
         }
 
     @staticmethod
@@ -75,12 +75,12 @@ class Calibration:
         )
 
 
-def temperature_of(margins: npt.NDArray[Any], targets: Ints) -> float:
+def fit_temperature(margins: npt.NDArray[Any], targets: Ints) -> float:
     """What margins are multiplied with to become honest probabilities: least log loss."""
 
     def loss(logarithm: float) -> float:
-        chances = softmax(margins * float(np.exp(logarithm)))
-        return -float(np.mean(np.log(chances[np.arange(len(targets)), targets] + _TINY)))
+        probabilities = softmax(margins * float(np.exp(logarithm)))
+        return -float(np.mean(np.log(probabilities[np.arange(len(targets)), targets] + _TINY)))
 
     return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 4.0), method="bounded").x))
 
@@ -92,9 +92,9 @@ def _offsets(margins: Floats, targets: Ints, temperature: float) -> tuple[float,
     sharp = margins * temperature
 
     def loss(at: Floats) -> tuple[float, Floats]:
-        chances = softmax(at[0] * sharp + at[1:])
-        missed = chances - true
-        value = -np.sum(np.log(chances[rows, targets] + _TINY)) + _PULL * np.sum(at[1:] ** 2)
+        probabilities = softmax(at[0] * sharp + at[1:])
+        missed = probabilities - true
+        value = -np.sum(np.log(probabilities[rows, targets] + _TINY)) + _PULL * np.sum(at[1:] ** 2)
         slope = np.concatenate([[np.sum(missed * sharp)], missed.sum(axis=0) + 2 * _PULL * at[1:]])
         return float(value), slope
 
@@ -118,6 +118,6 @@ def _signs(margins: Floats, temperature: float, scale: float, offsets: Floats) -
     )
 
 
-def _odds(chances: Floats) -> Floats:
-    held = np.clip(chances, 1e-6, 1 - 1e-6)
+def _odds(probabilities: Floats) -> Floats:
+    held = np.clip(probabilities, 1e-6, 1 - 1e-6)
     return np.asarray(np.log(held / (1 - held)))

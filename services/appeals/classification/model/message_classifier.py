@@ -15,29 +15,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from services.appeals.classification.locations.location_finder import Place, find_place
+from services.appeals.classification.locations.location_finder import DetectedLocation, find_location
 from services.appeals.classification.model.builtin_model import (
+    BuiltinModel,
     Floats,
-    Heads,
-    Seen,
-    folder,
-    sight,
+    PreparedText,
+    builtin_model_dir,
     softmax,
-    with_urges,
-    with_wants,
+    text_features,
+    with_need_features,
+    with_urgency_features,
 )
 from services.appeals.classification.model.tfidf_features import Matrix
-from services.appeals.classification.rules.keyword_classifier import Reading, wordless
-from services.appeals.classification.rules.urgency_signals import Signs, fault_names
-from services.appeals.classification.text.language_detection import language
-from services.appeals.classification.text.text_limits import with_unread
-from services.appeals.classification.text.tokenizer import plain_post
-from services.appeals.classification.types import Context, Judgement, Language, NeedsAnswer
+from services.appeals.classification.rules.keyword_classifier import KeywordMatches, classify_without_words
+from services.appeals.classification.rules.urgency_signals import UrgencySignals, fault_names
+from services.appeals.classification.text.language_detection import detect_language
+from services.appeals.classification.text.text_limits import with_truncation_note
+from services.appeals.classification.text.tokenizer import clean_post
+from services.appeals.classification.types import ClassificationResult, Language, MessageContext, NeedsAnswer
 from shared.logs import logger
 from shared.topic_taxonomy import classes
 
 if TYPE_CHECKING:
-    from services.appeals.classification.model.custom_model import Taught
+    from services.appeals.classification.model.custom_model import CustomModel
 
 _YES = ("complaint", "question", "request", "proposal")
 _TYPE_WORDS = {
@@ -67,22 +67,22 @@ _Row = tuple[npt.NDArray[np.int32], Floats]
 
 
 @dataclass(frozen=True)
-class Understood:
+class Prediction:
     """What the model makes of a message, before anything is decided about it.
 
     `need` is the probability that an answer is due; `groups` and `topics` are codes with probabilities, best
     first.
     """
 
-    reading: Reading
-    need: float
+    keywords: KeywordMatches
+    needs_answer: float
     types: Mapping[str, float]
     urgent: float
     groups: tuple[tuple[str, float], ...]
     topics: tuple[tuple[str, float], ...]
-    place: Place
+    location: DetectedLocation
     language: Language
-    signs: Signs
+    urgency_signals: UrgencySignals
     why: str
 
 
@@ -98,11 +98,11 @@ class _Scores:
     topics: Floats
 
 
-def _told(place: Place, found: Signs) -> list[str]:
+def _told(location: DetectedLocation, found: UrgencySignals) -> list[str]:
     """Place, danger and outage in words."""
     said = []
-    if place.why:
-        said.append(f"место: {place.why}")
+    if location.matched_words:
+        said.append(f"место: {location.matched_words}")
     if found.dangers:
         said.append("опасность: " + ", ".join(f"«{words}»" for words in list(found.dangers.values())[:3]))
     if found.fault:
@@ -111,7 +111,9 @@ def _told(place: Place, found: Signs) -> list[str]:
 
 
 def _under_posts(
-    chances: npt.NDArray[Any], seen: Sequence[Seen], read: Callable[[Sequence[str]], npt.NDArray[Any]]
+    probabilities: npt.NDArray[Any],
+    seen: Sequence[PreparedText],
+    read: Callable[[Sequence[str]], npt.NDArray[Any]],
 ) -> npt.NDArray[Any]:
     """Probabilities of the words, together with what the posts above say; `read` reads these."""
     below = [at for at, item in enumerate(seen) if item.context.post_text]
@@ -119,24 +121,24 @@ def _under_posts(
         written = [seen[at].context.post_text or "" for at in below]
         posts = {post: place for place, post in enumerate(dict.fromkeys(written))}
         above = read(list(posts))[[posts[post] for post in written]]
-        few = np.array([len(seen[at].reading.words) <= _FEW_WORDS for at in below])
+        few = np.array([len(seen[at].keywords.words) <= _FEW_WORDS for at in below])
         weights = np.where(few, _POST_WEIGHT_FEW, _POST_WEIGHT)[:, None]
-        joint = np.log(chances[below] + 1e-9) + weights * np.log(above + 1e-9)
-        chances[below] = softmax(joint)
-    return chances
+        joint = np.log(probabilities[below] + 1e-9) + weights * np.log(above + 1e-9)
+        probabilities[below] = softmax(joint)
+    return probabilities
 
 
-def _place(item: Seen) -> Place:
+def _place(item: PreparedText) -> DetectedLocation:
     try:
-        return find_place(
-            item.reading.source,
+        return find_location(
+            item.keywords.source,
             page_owner=item.context.page_owner,
             page_municipality=item.context.page_municipality,
             post=item.context.post_text,
         )
     except Exception:  # a fault of ours costs a message its place, never its answer, nor others theirs
         log.exception("the place of a text could not be read", characters=len(item.text))
-        return Place(why="не прочитано")
+        return DetectedLocation(matched_words="не прочитано")
 
 
 def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:
@@ -144,10 +146,10 @@ def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:
     return max((kind for kind in types if (kind in _YES) == yes), key=lambda kind: types[kind])
 
 
-class Understanding:
+class MessageClassifier:
     """The model in force, with its thresholds and its card."""
 
-    def __init__(self, heads: Heads, card: Mapping[str, Any], taught: "Taught | None" = None) -> None:
+    def __init__(self, heads: BuiltinModel, card: Mapping[str, Any], taught: "CustomModel | None" = None) -> None:
         """`card` is the model's data card: its thresholds decide. `taught` joins in on groups and topics."""
         self._heads = heads
         self._taught = taught
@@ -174,19 +176,19 @@ class Understanding:
 
     @staticmethod
     @cache
-    def load(topics_model: Path | None = None) -> "Understanding":
+    def load(topics_model: Path | None = None) -> "MessageClassifier":
         """The model that comes with the house, loaded at the first use; on groups and topics `topics_model`, the
         folder of a taught classifier, joins in. Raises `StoreError` when there is none or it cannot be used.
         """
-        with np.load(folder() / "builtin.npz", allow_pickle=False) as state:
-            heads = Heads.of(state)
-        card = json.loads((folder() / "card.json").read_text("utf-8"))
+        with np.load(builtin_model_dir() / "builtin.npz", allow_pickle=False) as state:
+            heads = BuiltinModel.of(state)
+        card = json.loads((builtin_model_dir() / "card.json").read_text("utf-8"))
         if topics_model is None:
-            return Understanding(heads, card)
+            return MessageClassifier(heads, card)
         # What teaches classifiers takes a second to load: only who has one waits for it.
-        from services.appeals.classification.model.custom_model import Taught  # noqa: PLC0415
+        from services.appeals.classification.model.custom_model import CustomModel  # noqa: PLC0415
 
-        return Understanding(heads, card, Taught(topics_model, heads.group.labels, heads.topic.labels))
+        return MessageClassifier(heads, card, CustomModel(topics_model, heads.group.labels, heads.topic.labels))
 
     @property
     def labels(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -194,32 +196,32 @@ class Understanding:
         return self._heads.group.labels, self._heads.topic.labels
 
     @property
-    def taught_card(self) -> Mapping[str, Any] | None:
+    def custom_card(self) -> Mapping[str, Any] | None:
         """The data card of the taught classifier that joins in, if one does."""
         return None if self._taught is None else self._taught.card
 
     @property
-    def foreign_labels(self) -> str:
+    def unmapped_labels(self) -> str:
         """Which labels of the taught classifier name no class, in words; empty when all do."""
-        return "" if self._taught is None else self._taught.labels.told()
+        return "" if self._taught is None else self._taught.labels.describe_unmapped()
 
-    def subjects(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
+    def topic_probabilities(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
         """Probabilities of groups and of topics of texts that stand alone."""
-        seen = [Seen.of(text, Context()) for text in texts]
-        return self._subjects(sight(self._heads.features, seen), seen)
+        seen = [PreparedText.of(text, MessageContext()) for text in texts]
+        return self._subjects(text_features(self._heads.features, seen), seen)
 
-    def understand(self, items: Sequence[tuple[str, Context]]) -> list[Understood]:
+    def predict(self, items: Sequence[tuple[str, MessageContext]]) -> list[Prediction]:
         """Read messages, in their order; many at once cost less. Never raises, whatever the text."""
-        return self._read([Seen.of(text, context) for text, context in items])
+        return self._read([PreparedText.of(text, context) for text, context in items])
 
-    def _read(self, seen: Sequence[Seen]) -> list[Understood]:
+    def _read(self, seen: Sequence[PreparedText]) -> list[Prediction]:
         if not seen:
             return []
-        rows = sight(self._heads.features, seen)
-        wanting = with_wants(rows, seen)
-        needs = self._heads.need.chances(wanting)[:, 1]
-        types = self._heads.type.chances(wanting)
-        urgent = self._heads.urgent.chances(with_urges(rows, seen))[:, 1]
+        rows = text_features(self._heads.features, seen)
+        wanting = with_need_features(rows, seen)
+        needs = self._heads.need.probabilities(wanting)[:, 1]
+        types = self._heads.type.probabilities(wanting)
+        urgent = self._heads.urgent.probabilities(with_urgency_features(rows, seen))[:, 1]
         groups, topics = self._subjects(rows, seen)
         found = []
         for at, item in enumerate(seen):
@@ -235,21 +237,23 @@ class Understanding:
             found.append(self._understood(item, scores))
         return found
 
-    def _subjects(self, rows: Matrix, seen: Sequence[Seen]) -> tuple[Floats, Floats]:
+    def _subjects(self, rows: Matrix, seen: Sequence[PreparedText]) -> tuple[Floats, Floats]:
         """Probabilities of groups and of topics."""
         heads = self._heads
         groups = _under_posts(
-            heads.group.chances(rows),
+            heads.group.probabilities(rows),
             seen,
-            lambda posts: heads.group.chances(heads.features.rows([plain_post(post) for post in posts])),
+            lambda posts: heads.group.probabilities(heads.features.rows([clean_post(post) for post in posts])),
         )
-        topics = heads.topic.chances(rows)
+        topics = heads.topic.probabilities(rows)
         if self._taught is None:
             return groups, topics
-        said = _under_posts(self._taught.said([item.text for item in seen]), seen, self._taught.said)
-        return self._taught.joined(said, groups, topics)
+        said = _under_posts(
+            self._taught.label_probabilities([item.text for item in seen]), seen, self._taught.label_probabilities
+        )
+        return self._taught.combine(said, groups, topics)
 
-    def _understood(self, item: Seen, scores: _Scores) -> Understood:
+    def _understood(self, item: PreparedText, scores: _Scores) -> Prediction:
         labels = self._heads.group.labels
         best = np.argsort(-scores.groups)[:3]
         types = dict(zip(self._heads.type.labels, map(float, scores.types), strict=True))
@@ -261,28 +265,30 @@ class Understanding:
             said += [self._subject(scores.row, group), *_told(place, found)]
             if scores.urgent * scores.need >= self._urgent and not found.dangers and not found.fault:
                 said += self._alarm(scores.row)
-        return Understood(
-            reading=item.reading,
-            need=scores.need,
+        return Prediction(
+            keywords=item.keywords,
+            needs_answer=scores.need,
             types=types,
             urgent=scores.urgent,
             groups=tuple((labels[one], round(float(scores.groups[one]), 4)) for one in best),
             topics=self._topics(group, scores.topics),
-            place=place,
-            language=language(item.reading.source),
-            signs=found,
-            why="; ".join([*said, item.unread] if item.unread else said),
+            location=place,
+            language=detect_language(item.keywords.source),
+            urgency_signals=found,
+            why="; ".join([*said, item.truncation_note] if item.truncation_note else said),
         )
 
-    def _topics(self, group: str, chances: Floats) -> tuple[tuple[str, float], ...]:
+    def _topics(self, group: str, probabilities: Floats) -> tuple[tuple[str, float], ...]:
         """Topics of the group with their probabilities within it, best first, at most three."""
         columns = self._topics_of.get(group, [])
-        total = float(chances[columns].sum()) or 1.0
-        ranked = sorted(columns, key=lambda column: -chances[column])[:3]
-        return tuple((self._heads.topic.labels[one], round(float(chances[one]) / total, 4)) for one in ranked)
+        total = float(probabilities[columns].sum()) or 1.0
+        ranked = sorted(columns, key=lambda column: -probabilities[column])[:3]
+        return tuple(
+            (self._heads.topic.labels[one], round(float(probabilities[one]) / total, 4)) for one in ranked
+        )
 
-    def _manner(self, item: Seen, kind: str) -> str:
-        quoted = item.reading.quote("problem", "question", "request", "proposal", "thanks", "spam")
+    def _manner(self, item: PreparedText, kind: str) -> str:
+        quoted = item.keywords.quote("problem", "question", "request", "proposal", "thanks", "spam")
         return _TYPE_WORDS[kind].capitalize() + (f": {quoted}" if quoted else "")
 
     def _subject(self, row: _Row, group: str) -> str:
@@ -305,75 +311,77 @@ class Understanding:
         pulls = values[telling] * weights[columns]
         return [str(self._words[columns[at]]) for at in np.argsort(-pulls)[:3] if pulls[at] > 0]
 
-    def wants_answer(self, found: Understood) -> bool:
+    def wants_answer(self, found: Prediction) -> bool:
         """Yes or no, without leaving it to a person."""
-        if found.place.other_region:
+        if found.location.other_region:
             return False
-        return self._due(found) or (found.language == "bxr" and found.need >= self._maybe)
+        return self._due(found) or (found.language == "bxr" and found.needs_answer >= self._maybe)
 
-    def _due(self, found: Understood) -> bool:
+    def _due(self, found: Prediction) -> bool:
         """An answer is likely due; so it is where danger is plain, however little the message asks."""
-        return self._is_due(found.need, found.urgent)
+        return self._is_due(found.needs_answer, found.urgent)
 
     def _is_due(self, need: float, urgent: float) -> bool:
         return need >= self._need or (urgent >= self._lifts and need >= self._maybe)
 
-    def is_urgent(self, found: Understood) -> bool:
+    def is_urgent(self, found: Prediction) -> bool:
         """Whether a message is urgent: it tells of danger, and it wants something."""
-        return found.urgent * found.need >= self._urgent
+        return found.urgent * found.needs_answer >= self._urgent
 
-    def kind(self, found: Understood, *, yes: bool) -> str:
+    def message_type(self, found: Prediction, *, yes: bool) -> str:
         """What kind of message it is, given that it needs an answer or none."""
         return _likeliest(found.types, yes=yes)
 
-    def judge(self, items: Sequence[tuple[str, Context]]) -> list[Judgement]:
+    def classify(self, items: Sequence[tuple[str, MessageContext]]) -> list[ClassificationResult]:
         """Decide about messages, in their order; what is not clear is `unsure`: a person decides."""
-        seen = [Seen.of(text, context) for text, context in items]
-        return [self._judge(item, understood) for item, understood in zip(seen, self._read(seen), strict=True)]
+        seen = [PreparedText.of(text, context) for text, context in items]
+        return [self._decide(item, understood) for item, understood in zip(seen, self._read(seen), strict=True)]
 
-    def _judge(self, seen: Seen, understood: Understood) -> Judgement:
-        if not seen.reading.words:
-            return with_unread(wordless(seen.text, seen.reading, seen.context), seen.unread)
+    def _decide(self, seen: PreparedText, understood: Prediction) -> ClassificationResult:
+        if not seen.keywords.words:
+            return with_truncation_note(
+                classify_without_words(seen.text, seen.keywords, seen.context), seen.truncation_note
+            )
         needs, confidence, why = self._needs(understood, seen.context)
-        if needs == "no" and seen.unread:
+        if needs == "no" and seen.truncation_note:
             # What was not read may ask for something.
             needs = "unsure"
-        topic, chance = understood.groups[0]
+        topic, probability = understood.groups[0]
         if understood.topics and understood.topics[0][1] >= _SURE_OF_TOPIC:
-            topic, chance = understood.topics[0][0], chance * understood.topics[0][1]
-        place = understood.place
+            topic, probability = understood.topics[0][0], probability * understood.topics[0][1]
+        place = understood.location
         counts = needs != "no"
         readable = counts and understood.language != "bxr"
-        return Judgement(
+        return ClassificationResult(
             needs_answer=needs,
-            type=self.kind(understood, yes=needs == "yes" or self._due(understood)),  # type: ignore[arg-type]
+            type=self.message_type(understood, yes=needs == "yes" or self._due(understood)),  # type: ignore[arg-type]
             urgency="high" if counts and self.is_urgent(understood) else "normal",
             topic=topic if readable else None,
-            confidence=round(confidence, 4),
+            needs_answer_confidence=round(confidence, 4),
             why=why,
-            topic_confidence=round(chance, 4) if readable else None,
-            top=understood.groups if counts else (),
+            topic_confidence=round(probability, 4) if readable else None,
+            topic_candidates=understood.groups if counts else (),
             municipality=place.municipality if counts else None,
             settlement=place.settlement if counts else None,
             street=place.street if counts else None,
             house=place.house if counts else None,
-            place_from=place.source if counts else None,
+            location_source=place.source if counts else None,
             language=understood.language,
-            fault=understood.signs.fault if counts else None,
+            fault=understood.urgency_signals.fault if counts else None,
             other_region=place.other_region if counts else None,
         )
 
-    def _needs(self, understood: Understood, context: Context) -> tuple[NeedsAnswer, float, str]:
-        need = understood.need
+    def _needs(self, understood: Prediction, context: MessageContext) -> tuple[NeedsAnswer, float, str]:
+        need = understood.needs_answer
         if understood.language == "bxr" and need >= self._maybe:
             return "unsure", need, f"Бурятский текст: читает человек; {understood.why}"
-        if understood.place.other_region:
-            why = f"Другой регион: «{understood.place.other_region}»; {understood.why}"
+        if understood.location.other_region:
+            why = f"Другой регион: «{understood.location.other_region}»; {understood.why}"
             return ("unsure", need, why) if need >= self._maybe else ("no", 1 - need, why)
         if self._due(understood):
             return "yes", need, understood.why
         if need >= self._maybe:
             return "unsure", 1 - need, understood.why
-        if context.to_page and need >= self._maybe * _REPLY_TO_PAGE:
+        if context.replies_to_page and need >= self._maybe * _REPLY_TO_PAGE:
             return "unsure", 1 - need, f"Ответ на слова страницы: читает человек; {understood.why}"
         return "no", 1 - need, understood.why

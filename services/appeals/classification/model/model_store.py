@@ -19,47 +19,47 @@ import numpy as np
 import numpy.typing as npt
 
 from services.appeals.classification.model.text_classifier import TextClassifier
-from services.appeals.classification.text.tokenizer import fold
+from services.appeals.classification.text.tokenizer import fold_text
 
-Digests = npt.NDArray[np.uint64]
+TextDigests = npt.NDArray[np.uint64]
 
 
-class StoreError(ValueError):
+class ModelStoreError(ValueError):
     """The folder holds no such model, or one that cannot be read; the message names it."""
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredModel:
     """A version as it was kept. `learnt`: digests of the texts that it has learnt from."""
 
     version: int
     classifier: TextClassifier
     card: dict[str, Any]
-    learnt: Digests
+    training_digests: TextDigests
 
 
-def digests(texts: Iterable[str]) -> Digests:
+def text_digests(texts: Iterable[str]) -> TextDigests:
     """Eight bytes of SHA-256 of each text, its case, «ё» and outer spaces aside."""
     return np.array(
-        [int.from_bytes(sha256(fold(text).strip().encode()).digest()[:8], "big") for text in texts],
+        [int.from_bytes(sha256(fold_text(text).strip().encode()).digest()[:8], "big") for text in texts],
         dtype=np.uint64,
     )
 
 
-class Store:
+class ModelStore:
     """A folder of versions."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def current(self) -> int | None:
+    def active_version(self) -> int | None:
         """The version in force; None while there is none. Raises `StoreError` when `current` names no version."""
         pointer = self.folder / "current"
         if not pointer.exists():
             return None
         said = pointer.read_text(encoding="utf-8").strip()
         if not said.isdigit() or not self._at(int(said)).is_dir():
-            raise StoreError(f"{pointer} says «{said}», which is no version in {self.folder / 'versions'}")
+            raise ModelStoreError(f"{pointer} says «{said}», which is no version in {self.folder / 'versions'}")
         return int(said)
 
     def versions(self) -> list[int]:
@@ -69,23 +69,23 @@ class Store:
             sorted(int(one.name) for one in versions.iterdir() if one.name.isdigit()) if versions.is_dir() else []
         )
 
-    def in_force(self) -> Kept:
+    def load_active(self) -> StoredModel:
         """The version in force. Raises `StoreError` when none is, or it cannot be read."""
-        wanted = self.current()
+        wanted = self.active_version()
         if wanted is None and self.versions():
             newest = self.load()
             why = newest.card.get("why", "its card does not say why")
-            raise StoreError(f"{self.folder}: no version is in force; version {newest.version}: {why}")
+            raise ModelStoreError(f"{self.folder}: no version is in force; version {newest.version}: {why}")
         return self.load(wanted)
 
-    def load(self, version: int | None = None) -> Kept:
+    def load(self, version: int | None = None) -> StoredModel:
         """A version, by default the one in force, or the newest while none is.
 
         Raises `StoreError` when it is not there or cannot be read.
         """
-        wanted = version or self.current() or max(self.versions(), default=None)
+        wanted = version or self.active_version() or max(self.versions(), default=None)
         if wanted is None:
-            raise StoreError(f"{self.folder} holds no model: train one first")
+            raise ModelStoreError(f"{self.folder} holds no model: train one first")
         try:
             with (
                 (self._at(wanted) / "model.npz").open("rb") as kept,
@@ -93,11 +93,11 @@ class Store:
             ):
                 arrays = dict(state)
             card = json.loads((self._at(wanted) / "card.json").read_text(encoding="utf-8"))
-            return Kept(wanted, TextClassifier.of(arrays), card, arrays["learnt"])
+            return StoredModel(wanted, TextClassifier.of(arrays), card, arrays["learnt"])
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise StoreError(f"{self._at(wanted)} cannot be read: {error}") from error
+            raise ModelStoreError(f"{self._at(wanted)} cannot be read: {error}") from error
 
-    def keep(self, classifier: TextClassifier, card: dict[str, Any], learnt: Digests) -> int:
+    def save(self, classifier: TextClassifier, card: dict[str, Any], learnt: TextDigests) -> int:
         """Write a new version, whole or not at all, and return its number. It is not in force yet."""
         (self.folder / "versions").mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as made:
@@ -117,10 +117,10 @@ class Store:
                 else:
                     return number
 
-    def put_in_force(self, version: int) -> None:
+    def activate(self, version: int) -> None:
         """Make a version the one that is loaded. Raises `StoreError` when it is not there."""
         if not self._at(version).is_dir():
-            raise StoreError(f"{self.folder} holds no version {version}")
+            raise ModelStoreError(f"{self.folder} holds no version {version}")
         fresh = self.folder / f".current-{os.getpid()}"
         fresh.write_text(f"{version}\n", encoding="utf-8")
         fresh.replace(self.folder / "current")

@@ -2,15 +2,19 @@
 
 import re
 
-from services.appeals.classification.rules.keyword_classifier import LABELS, Reading, verdict
-from services.appeals.classification.rules.urgency_signals import Signs, signs_of_post
-from services.appeals.classification.types import Context
+from services.appeals.classification.rules.keyword_classifier import (
+    KEYWORD_LABELS,
+    KeywordMatches,
+    classify_matches,
+)
+from services.appeals.classification.rules.urgency_signals import UrgencySignals, post_urgency_signals
+from services.appeals.classification.types import MessageContext
 
 _MENTION = re.compile(r"^\s*(?:\[(?:id|club)\d+\|[^\]]*\]|[А-ЯЁ][а-яё]+(?: [А-ЯЁ][а-яё]+)?)\s*,")
 _TYPES = ("complaint", "question", "request", "proposal", "thanks", "spam", "abuse", "chatter")
 _KINDS = ("comment", "wall_post", "message")
 _LENGTHS = (0, 2, 5, 10, 25, 50)
-WEIGHT = 0.15
+RULE_FEATURE_WEIGHT = 0.15
 # What posts ask for: where it is bad; what people think or guess.
 _ASKS_WHERE = re.compile(
     r"(?:присыла|пришли|пиш|остав|укаж|указы|сообщ|назов|кида|скид|скинь|отме[тч]|жд[её]м|видите)[^.!?\n]{0,60}"
@@ -33,37 +37,37 @@ _ALSO = re.compile(
 )
 
 
-def wants(text: str, context: Context, reading: Reading) -> list[float]:
+def need_features(text: str, context: MessageContext, reading: KeywordMatches) -> list[float]:
     """Signs of whether an answer is wanted and of which kind."""
-    ruled = verdict(reading, text, context)
+    ruled = classify_matches(reading, text, context)
     count = len(reading.words)
     flags = [
-        *(reading.has(label) for label in LABELS),
-        reading.mark,
-        reading.asks,
-        reading.idle,
+        *(reading.has(label) for label in KEYWORD_LABELS),
+        reading.has_question_mark,
+        reading.starts_with_question_word,
+        reading.is_small_talk,
         *(ruled.needs_answer == value for value in ("yes", "no", "unsure")),
         *(ruled.type == value for value in _TYPES),
         *(context.kind == kind for kind in _KINDS),
         bool(context.post_text),
-        context.to_citizen,
+        context.replies_to_citizen,
         _MENTION.match(text) is not None,
         *(count <= length for length in _LENGTHS),
-        reading.topic[0] is not None,
+        reading.topic_group[0] is not None,
         any(word.isdigit() for word in reading.words),
         "!" in text,
         ")" in text,
         text.isupper(),
         *_under_post(text, context.post_text or ""),
     ]
-    return [WEIGHT * flag for flag in flags]
+    return [RULE_FEATURE_WEIGHT * flag for flag in flags]
 
 
 def _under_post(text: str, post: str) -> list[bool]:
     """What the post asks for, and whether the message gives it; short voices under a post about an outage."""
     where, address = _ASKS_WHERE.search(post) is not None, len(text) <= _SHORT and _ADDRESS.match(text) is not None
     what = _ASKS_WHAT.search(post) is not None
-    above = bool(post) and signs_of_post(post).fault is not None
+    above = bool(post) and post_urgency_signals(post).fault is not None
     short = len(text) < _SHORT
     return [
         where,
@@ -77,15 +81,15 @@ def _under_post(text: str, post: str) -> list[bool]:
     ]
 
 
-def urges(found: Signs, text: str, context: Context) -> list[float]:
+def urgency_features(found: UrgencySignals, text: str, context: MessageContext) -> list[float]:
     """Signs of how urgent a message is; under a post about an outage a short message tells of the same."""
-    post = signs_of_post(context.post_text) if context.post_text else None
+    post = post_urgency_signals(context.post_text) if context.post_text else None
     above = post is not None and post.fault is not None
-    lasting = above and post is not None and not post.over
+    lasting = above and post is not None and not post.in_the_past
     short = len(text) < _SHORT
     also = short and _ALSO.match(text) is not None
     around = (above, above and short, lasting and short, lasting and also, above and also)
-    return [2 * WEIGHT * sign for sign in (*found.features(), *around)]
+    return [2 * RULE_FEATURE_WEIGHT * sign for sign in (*found.features(), *around)]
 
 
 _SHORT = 70

@@ -16,15 +16,15 @@ from scipy import sparse
 from sklearn.svm import LinearSVC
 
 from services.appeals.classification.model.calibration import Calibration, Floats, Ints
-from services.appeals.classification.model.tfidf_features import Features, Matrix
+from services.appeals.classification.model.tfidf_features import Matrix, TfidfFeatures
 from services.appeals.classification.model.word_vectors import mean_vectors
-from services.appeals.classification.text.text_limits import READ
-from services.appeals.classification.text.tokenizer import PlainText, fold, plain, words_of
+from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH
+from services.appeals.classification.text.tokenizer import CleanText, clean_text, fold_text, tokenize
 
 FOLDS = 5
 # From so many rows on one part held back says enough, and training twice instead of six times saves the hour.
-LARGE = 5_000
-FORMAT = 1
+SINGLE_FOLD_FROM_ROWS = 5_000
+FORMAT_VERSION = 1
 _SEED = 17
 _C = 0.45
 _TOLERANCE = 0.01
@@ -36,7 +36,7 @@ _PORTION = 2_000
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedLabels:
     """The best labels with their probabilities, best first, and how often an answer this sure is right (0–1)."""
 
     labels: tuple[str, ...]
@@ -45,31 +45,35 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Blind:
+class OutOfFoldPredictions:
     """What machines said of rows that they had not seen: `rows` are places in what was learnt from."""
 
     rows: Ints
-    chances: Floats
+    probabilities: Floats
     confidences: Floats
 
 
-def nameless(text: str) -> str:
+def mask_digits_and_mail(text: str) -> str:
     """A text as it is learnt from: numbers and addresses of mail leave no trace in the vocabulary."""
     return _DIGIT.sub("0", _MAIL.sub(" ", text))
 
 
-class _Sight:
+class _FeatureExtractor:
     """Features of texts beside their mean word vectors."""
 
-    def __init__(self, features: Features) -> None:
+    def __init__(self, features: TfidfFeatures) -> None:
         self.features = features
 
     @staticmethod
-    def learn(texts: Sequence[str]) -> "_Sight":
-        return _Sight(Features(least=2 + len(texts) // LARGE).fit([nameless(text) for text in texts]))
+    def learn(texts: Sequence[str]) -> "_FeatureExtractor":
+        return _FeatureExtractor(
+            TfidfFeatures(least=2 + len(texts) // SINGLE_FOLD_FROM_ROWS).fit(
+                [mask_digits_and_mail(text) for text in texts]
+            )
+        )
 
     def rows(self, texts: Sequence[str]) -> Matrix:
-        read = [PlainText.of(nameless(text[:READ])) for text in texts]
+        read = [CleanText.of(mask_digits_and_mail(text[:MAX_TEXT_LENGTH])) for text in texts]
         return sparse.hstack([self.features.rows(read), mean_vectors(read)], format="csr", dtype=np.float32)
 
 
@@ -94,13 +98,13 @@ def _fit(rows: Matrix, targets: Ints, weights: Floats, classes: int, counts: Int
     return found, intercepts
 
 
-def is_worded(label: str) -> bool:
+def is_descriptive_label(label: str) -> bool:
     """Whether a label says something in words, unlike a code."""
-    return any(len(word) > 2 and word.isalpha() for word in words_of(fold(label)))
+    return any(len(word) > 2 and word.isalpha() for word in tokenize(fold_text(label)))
 
 
 @dataclass(frozen=True)
-class _Lesson:
+class _TrainingRows:
     """What is learnt from: texts, the places of their labels, weights, and what each row's class is called."""
 
     texts: Sequence[str]
@@ -109,11 +113,11 @@ class _Lesson:
     names: Sequence[frozenset[str]]
     classes: int
 
-    def machine(self, at: Ints) -> tuple[_Sight, Floats, Floats]:
+    def machine(self, at: Ints) -> tuple[_FeatureExtractor, Floats, Floats]:
         """Learn from the rows at these places, and from the names of their classes."""
         called = sorted({(name, int(self.targets[row])) for row in at for name in self.names[int(row)]})
         texts = [self.texts[int(row)] for row in at] + [name for name, _ in called]
-        sight = _Sight.learn(texts)
+        sight = _FeatureExtractor.learn(texts)
         fitted = _fit(
             sight.rows(texts),
             np.concatenate([self.targets[at], np.array([target for _, target in called], dtype=np.int64)]),
@@ -125,11 +129,11 @@ class _Lesson:
 
     def blind(self) -> tuple[Ints, Floats]:
         """Rows held back and what machines that had not seen them, or the same text elsewhere, said."""
-        _, same = np.unique([fold(text).strip() for text in self.texts], return_inverse=True)
+        _, same = np.unique([fold_text(text).strip() for text in self.texts], return_inverse=True)
         part = np.random.default_rng(_SEED).permutation(same.max() + 1)[same] % FOLDS
         held_back = []
         margins = []
-        for turn in range(1 if len(self.texts) >= LARGE else FOLDS):
+        for turn in range(1 if len(self.texts) >= SINGLE_FOLD_FROM_ROWS else FOLDS):
             held, learn = np.flatnonzero(part == turn), np.flatnonzero(part != turn)
             if not len(held) or not len(learn):
                 continue
@@ -145,7 +149,7 @@ class TextClassifier:
     def __init__(
         self,
         labels: Sequence[str],
-        sight: _Sight,
+        sight: _FeatureExtractor,
         weights: npt.NDArray[np.float16],
         intercepts: npt.NDArray[np.float32],
         calibration: Calibration,
@@ -167,15 +171,15 @@ class TextClassifier:
         names: Sequence[str | None] | None = None,
     ) -> "TextClassifier":
         """Learn from texts and their labels, one each; see `learn`."""
-        return TextClassifier.learn(texts, labels, weights, names)[0]
+        return TextClassifier.fit(texts, labels, weights, names)[0]
 
     @staticmethod
-    def learn(
+    def fit(
         texts: Sequence[str],
         labels: Sequence[str],
         weights: Sequence[float] | None = None,
         names: Sequence[str | None] | None = None,
-    ) -> tuple["TextClassifier", Blind]:
+    ) -> tuple["TextClassifier", OutOfFoldPredictions]:
         """Learn, and tell what machines that had not seen a row said of it.
 
         `weights`: how much each row weighs, 1 by default. `names`: what each row's label stands for in words, such
@@ -183,14 +187,14 @@ class TextClassifier:
         `ValueError` for fewer than `FOLDS` different texts or fewer than two labels.
         """
         known = sorted(set(labels))
-        if len(known) < 2 or len({fold(text).strip() for text in texts}) < FOLDS:
+        if len(known) < 2 or len({fold_text(text).strip() for text in texts}) < FOLDS:
             raise ValueError(f"at least {FOLDS} different texts and two labels are needed")
         place = {label: at for at, label in enumerate(known)}
         called = [
-            frozenset(name for name in (label, given) if name and is_worded(name))
+            frozenset(name for name in (label, given) if name and is_descriptive_label(name))
             for label, given in zip(labels, names or [None] * len(labels), strict=True)
         ]
-        lesson = _Lesson(
+        lesson = _TrainingRows(
             texts,
             np.array([place[label] for label in labels], dtype=np.int64),
             np.ones(len(texts)) if weights is None else np.asarray(weights, dtype=np.float64),
@@ -198,21 +202,23 @@ class TextClassifier:
             len(known),
         )
         rows, margins = lesson.blind()
-        calibration = Calibration.learn(margins, lesson.targets[rows])
+        calibration = Calibration.fit(margins, lesson.targets[rows])
         sight, found, intercepts = lesson.machine(np.arange(len(texts)))
         classifier = TextClassifier(
             known, sight, found.T.astype(np.float16), intercepts.astype(np.float32), calibration
         )
-        return classifier, Blind(rows, calibration.chances(margins), calibration.confidences(margins))
+        return classifier, OutOfFoldPredictions(
+            rows, calibration.probabilities(margins), calibration.confidences(margins)
+        )
 
-    def chances(self, texts: Sequence[str]) -> Floats:
+    def probabilities(self, texts: Sequence[str]) -> Floats:
         """Probabilities, one row per text, columns as `labels`."""
-        return self._calibration.chances(self._margins(texts))
+        return self._calibration.probabilities(self._margins(texts))
 
     def _margins(self, texts: Sequence[str]) -> Floats:
         return np.asarray(self._sight.rows(texts) @ self._weights, dtype=np.float64) + self._intercepts
 
-    def rank(self, texts: Sequence[str], top: int = 3) -> list[Ranked]:
+    def rank(self, texts: Sequence[str], top: int = 3) -> list[RankedLabels]:
         """The best labels of each text, in the order of the texts."""
         return [
             found
@@ -220,19 +226,21 @@ class TextClassifier:
             for found in self._ranked(self._margins(texts[start : start + _PORTION]), top)
         ]
 
-    def _ranked(self, margins: Floats, top: int) -> list[Ranked]:
-        chances = self._calibration.chances(margins)
+    def _ranked(self, margins: Floats, top: int) -> list[RankedLabels]:
+        probabilities = self._calibration.probabilities(margins)
         order = np.argsort(-margins, axis=1, kind="stable")[:, :top]
         return [
-            Ranked(
+            RankedLabels(
                 tuple(self._named[best]),
-                tuple(round(float(chance), 4) for chance in row[best]),
+                tuple(round(float(probability), 4) for probability in row[best]),
                 round(float(confidence), 4),
             )
-            for best, row, confidence in zip(order, chances, self._calibration.confidences(margins), strict=True)
+            for best, row, confidence in zip(
+                order, probabilities, self._calibration.confidences(margins), strict=True
+            )
         ]
 
-    def why(self, text: str, label: str, count: int = 5) -> list[str]:
+    def explain(self, text: str, label: str, count: int = 5) -> list[str]:
         """The words that weigh most for a label, the weightiest first: without them its margin would be less.
 
         Raises `ValueError` for a label that the classifier does not know.
@@ -240,7 +248,7 @@ class TextClassifier:
         if label not in self.labels:
             raise ValueError(f"no label «{label}»")
         at = self.labels.index(label)
-        words = words_of(plain(nameless(text)))
+        words = tokenize(clean_text(mask_digits_and_mail(text)))
         different = list(dict.fromkeys(word for word in words if word[0].isalpha()))
         without = [" ".join(word for word in words if word != gone) for gone in different]
         margins = self._margins([" ".join(words), *without])[:, at]
@@ -251,7 +259,7 @@ class TextClassifier:
         """Arrays without Python objects; weights in half precision, in which the classifier itself computes."""
         return {
             **self._sight.features.state(),
-            "format": np.array(FORMAT),
+            "format": np.array(FORMAT_VERSION),
             "labels": np.array("\x00".join(self.labels).encode("utf-8").hex()),
             "weights": self._kept,
             "intercepts": self._intercepts,
@@ -261,11 +269,13 @@ class TextClassifier:
     @staticmethod
     def of(state: Mapping[str, Any]) -> "TextClassifier":
         """The inverse of `state`. Raises `ValueError` for a format that this version does not read."""
-        if int(state["format"]) != FORMAT:
-            raise ValueError(f"format {int(state['format'])} of a classifier is not {FORMAT}: train it anew")
+        if int(state["format"]) != FORMAT_VERSION:
+            raise ValueError(
+                f"format {int(state['format'])} of a classifier is not {FORMAT_VERSION}: train it anew"
+            )
         return TextClassifier(
             bytes.fromhex(str(state["labels"])).decode("utf-8").split("\x00"),
-            _Sight(Features.of(state)),
+            _FeatureExtractor(TfidfFeatures.of(state)),
             state["weights"],
             state["intercepts"],
             Calibration.of(state),

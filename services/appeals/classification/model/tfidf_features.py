@@ -12,8 +12,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from services.appeals.classification.text.lemmatizer import lemma, unlike_words
-from services.appeals.classification.text.tokenizer import PlainText
+from services.appeals.classification.text.lemmatizer import lemmatize, words_kept_as_written
+from services.appeals.classification.text.tokenizer import CleanText
 
 # A sparse matrix of scipy, which says nothing of its types.
 Matrix = Any
@@ -30,40 +30,40 @@ def _pieces(word: str) -> tuple[str, ...]:
     return tuple(edged[at : at + size] for size in _PIECES for at in range(len(edged) - size + 1))
 
 
-def lemmas(text: str | PlainText) -> list[str]:
+def lemma_ngrams(text: str | CleanText) -> list[str]:
     """Lemmas of a text's words and each pair of neighbours, joined by `_`."""
-    words = PlainText.of(text).words
-    bare = unlike_words(words)
-    found = [word if word in bare else lemma(word) for word in words]
+    words = CleanText.of(text).tokens
+    bare = words_kept_as_written(words)
+    found = [word if word in bare else lemmatize(word) for word in words]
     return found + [f"{left}_{right}" for left, right in pairwise(found)]
 
 
-def pieces(text: str | PlainText) -> list[str]:
+def char_ngrams(text: str | CleanText) -> list[str]:
     """Pieces of 2 to 5 characters of each word, its edges marked by spaces, and the signs that carry a mood."""
-    source = PlainText.of(text)
-    found = [piece for word in source.words for piece in _pieces(word)]
-    return found + [sign for sign in source.plain if sign in _SIGNS]
+    source = CleanText.of(text)
+    found = [piece for word in source.tokens for piece in _pieces(word)]
+    return found + [sign for sign in source.cleaned if sign in _SIGNS]
 
 
-class Features:
+class TfidfFeatures:
     """Turns texts into rows. Learnt from training texts by `fit`; kept as words and weights by `state`."""
 
     def __init__(self, least: int = 2) -> None:
         """`least`: in how many texts a word must stand to be learnt."""
         self._parts = [
-            TfidfVectorizer(analyzer=lemmas, sublinear_tf=True, min_df=least, dtype=np.float32),
-            TfidfVectorizer(analyzer=pieces, sublinear_tf=True, min_df=least, dtype=np.float32),
+            TfidfVectorizer(analyzer=lemma_ngrams, sublinear_tf=True, min_df=least, dtype=np.float32),
+            TfidfVectorizer(analyzer=char_ngrams, sublinear_tf=True, min_df=least, dtype=np.float32),
         ]
 
-    def fit(self, texts: Sequence[str]) -> "Features":
+    def fit(self, texts: Sequence[str]) -> "TfidfFeatures":
         """Learn the words and their weights. Raises `ValueError` when no word stands in `least` texts."""
         for part in self._parts:
             part.fit(texts)
         return self
 
-    def rows(self, texts: Sequence[str | PlainText]) -> Matrix:
+    def rows(self, texts: Sequence[str | CleanText]) -> Matrix:
         """One row per text."""
-        read = [PlainText.of(text) for text in texts]
+        read = [CleanText.of(text) for text in texts]
         return sparse.hstack([part.transform(read) for part in self._parts], format="csr", dtype=np.float32)
 
     @property
@@ -81,9 +81,9 @@ class Features:
         return kept
 
     @staticmethod
-    def of(state: Any) -> "Features":
+    def of(state: Any) -> "TfidfFeatures":
         """The inverse of `state`."""
-        made = Features()
+        made = TfidfFeatures()
         for name, part in zip(("lemmas", "pieces"), made._parts, strict=True):
             words = str(state[f"{name}_words"]).split("\n")
             part.set_params(vocabulary={word: at for at, word in enumerate(words)})

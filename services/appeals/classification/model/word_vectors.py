@@ -15,11 +15,11 @@ from navec.tar import Tar
 from navec.vocab import Vocab
 from scipy import sparse
 
-from services.appeals.classification.text.lemmatizer import lemma, unlike_words
-from services.appeals.classification.text.tokenizer import PlainText
+from services.appeals.classification.text.lemmatizer import lemmatize, words_kept_as_written
+from services.appeals.classification.text.tokenizer import CleanText
 
-DIMENSIONS = 300
-NAME = "navec_news_v1_1B_250K_300d_100q"
+EMBEDDING_SIZE = 300
+EMBEDDINGS_NAME = "navec_news_v1_1B_250K_300d_100q"
 
 _REMEMBERED = 30_000
 _SHORTEST = 3
@@ -33,7 +33,7 @@ _EMPTY = frozenset(
     )
 )  # fmt: skip
 
-Vector = npt.NDArray[np.float32]
+Embedding = npt.NDArray[np.float32]
 
 
 class _Codes(PQ):  # type: ignore[misc]  # navec ships no types
@@ -49,30 +49,30 @@ def _vectors() -> tuple[dict[str, int], _Codes]:
     spec = find_spec("natasha")
     if spec is None or spec.origin is None:
         raise RuntimeError("the package natasha, which holds the word vectors, is not installed")
-    with Tar(Path(spec.origin).parent / "data" / "emb" / f"{NAME}.tar") as tar:
+    with Tar(Path(spec.origin).parent / "data" / "emb" / f"{EMBEDDINGS_NAME}.tar") as tar:
         words = Vocab.from_file(tar.load("vocab.bin")).words
         codes = _Codes.from_file(tar.load("pq.bin"))
     return {word: at for at, word in enumerate(words)}, codes
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _vector(word: str) -> Vector | None:
+def _vector(word: str) -> Embedding | None:
     if len(word) < _SHORTEST or not word[0].isalpha() or word in _EMPTY:
         return None
     places, codes = _vectors()
-    form = lemma(word)
+    form = lemmatize(word)
     if form in _EMPTY:
         return None
     at = places.get(word, places.get(form))
     return None if at is None else np.asarray(codes[at], dtype=np.float32)
 
 
-def mean_vectors(texts: Sequence[str | PlainText]) -> sparse.csr_matrix:
+def mean_vectors(texts: Sequence[str | CleanText]) -> sparse.csr_matrix:
     """One row of length 1 per text; zeros where no word is known."""
-    found = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
+    found = np.zeros((len(texts), EMBEDDING_SIZE), dtype=np.float32)
     for at, text in enumerate(texts):
-        words = PlainText.of(text).words
-        bare = unlike_words(words)
+        words = CleanText.of(text).tokens
+        bare = words_kept_as_written(words)
         vectors = [vector for word in words if word not in bare and (vector := _vector(word)) is not None]
         if vectors:
             total = np.sum(vectors, axis=0)

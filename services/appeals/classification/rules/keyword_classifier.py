@@ -10,19 +10,19 @@ from functools import cache
 
 from services.appeals.classification.rules import lexicon
 from services.appeals.classification.text import word_lists
-from services.appeals.classification.text.text_limits import part_read, unread, with_unread
+from services.appeals.classification.text.text_limits import truncate_input, truncation_note, with_truncation_note
 from services.appeals.classification.text.tokenizer import (
-    Hit,
-    PlainText,
+    CleanText,
     StemIndex,
+    StemMatch,
+    clean_post,
     has_link,
-    plain_post,
-    sentences_of,
+    split_sentences,
 )
-from services.appeals.classification.text.transliteration import readable
-from services.appeals.classification.types import Context, Judgement, MessageType, Urgency
+from services.appeals.classification.text.transliteration import to_cyrillic
+from services.appeals.classification.types import ClassificationResult, MessageContext, MessageType, Urgency
 
-RULE = "rule:plain-1"
+KEYWORD_CLASSIFIER = "rule:plain-1"
 
 _BURYAT = re.compile("[өүһ]")
 _PHONE = re.compile(r"(?:\+7|\b8)[\s(-]*+\d{3}[\s)-]*+\d{3}[\s-]*+\d{2}[\s-]*+\d{2}")
@@ -44,13 +44,13 @@ _STEMS = StemIndex(
         "abuse": lexicon.ABUSE,
         "danger": lexicon.DANGER,
         "outage": lexicon.OUTAGE,
-        "many": lexicon.MANY,
+        "many": lexicon.MANY_AFFECTED,
         "children": lexicon.CHILDREN_PLACES,
         "cold": lexicon.COLD,
-        "past": lexicon.PAST,
+        "past": lexicon.PAST_OR_RECURRING,
     }
 )
-LABELS = (
+KEYWORD_LABELS = (
     "question",
     "request",
     "proposal",
@@ -69,11 +69,11 @@ LABELS = (
     "cold",
     "past",
 )
-_ASKING = StemIndex({"asking": lexicon.ASKING})
-_IDLE = StemIndex({"idle": lexicon.IDLE})
+_ASKING = StemIndex({"asking": lexicon.QUESTION_OPENERS})
+_IDLE = StemIndex({"idle": lexicon.SMALL_TALK})
 
 
-class TopicIndex:
+class TopicGroupIndex:
     """The classifier's groups by their stems."""
 
     def __init__(self, stems: Mapping[str, Sequence[str]]) -> None:
@@ -82,12 +82,12 @@ class TopicIndex:
 
     @staticmethod
     @cache
-    def of_groups() -> "TopicIndex":
+    def of_groups() -> "TopicGroupIndex":
         """The stems that name each of the 26 groups, kept as data."""
-        rows = word_lists.rows("group_stems.csv")
-        return TopicIndex({row["group"]: [stem.strip() for stem in row["stems"].split(",")] for row in rows})
+        rows = word_lists.load_rows("group_stems.csv")
+        return TopicGroupIndex({row["group"]: [stem.strip() for stem in row["stems"].split(",")] for row in rows})
 
-    def best(self, found: list[str]) -> tuple[str | None, list[Hit]]:
+    def best(self, found: list[str]) -> tuple[str | None, list[StemMatch]]:
         """The group with most words in the text, the first named among equals, and those words."""
         hits = self._index.find(found)
         if not hits:
@@ -99,21 +99,21 @@ class TopicIndex:
         return best, [hit for hit in hits if hit.label == best]
 
 
-class Reading:
+class KeywordMatches:
     """A text, read once: its words, what they do, the group they name."""
 
-    def __init__(self, text: str | PlainText) -> None:
+    def __init__(self, text: str | CleanText) -> None:
         """Read a text as it was written, or as it was folded for others too."""
-        self.source = PlainText.of(text)
-        self.text = self.source.plain
-        self.words = self.source.words
-        self.hits: dict[str, list[Hit]] = {}
+        self.source = CleanText.of(text)
+        self.text = self.source.cleaned
+        self.words = self.source.tokens
+        self.hits: dict[str, list[StemMatch]] = {}
         for hit in _STEMS.find(self.words):
             self.hits.setdefault(hit.label, []).append(hit)
-        self.mark = "?" in self.text
-        self.asks = any(_ASKING.find(sentence[:2]) for sentence in sentences_of(self.text))
-        self.idle = any(hit.start == 0 for hit in _IDLE.find(self.words))
-        self.topic = TopicIndex.of_groups().best(self.words)
+        self.has_question_mark = "?" in self.text
+        self.starts_with_question_word = any(_ASKING.find(sentence[:2]) for sentence in split_sentences(self.text))
+        self.is_small_talk = any(hit.start == 0 for hit in _IDLE.find(self.words))
+        self.topic_group = TopicGroupIndex.of_groups().best(self.words)
 
     def has(self, label: str) -> bool:
         """Whether any word does what the label says."""
@@ -125,21 +125,21 @@ class Reading:
         return ", ".join(f"«{words_}»" for words_ in list(found)[:5])
 
 
-def judge(text: str, context: Context) -> Judgement:
+def classify_by_keywords(text: str, context: MessageContext) -> ClassificationResult:
     """Judge one citizen's message by words alone. Never raises, whatever the text."""
-    note = unread(text)
-    text, context = part_read(text, context)
-    text = readable(text)
-    return with_unread(verdict(Reading(text), text, context), note)
+    note = truncation_note(text)
+    text, context = truncate_input(text, context)
+    text = to_cyrillic(text)
+    return with_truncation_note(classify_matches(KeywordMatches(text), text, context), note)
 
 
-def verdict(read: Reading, text: str, context: Context) -> Judgement:
+def classify_matches(read: KeywordMatches, text: str, context: MessageContext) -> ClassificationResult:
     """Judge a text that was read."""
     if not read.words:
-        return wordless(text, read, context)
-    topic, named = read.topic
+        return classify_without_words(text, read, context)
+    topic, named = read.topic_group
     if letters := sorted(set(_BURYAT.findall(text.lower()))):
-        return Judgement(
+        return ClassificationResult(
             "unsure", "chatter", _urgency(read)[0], topic, 0.5, f"Бурятский текст (буквы {', '.join(letters)})"
         )
     if nothing := _needs_nobody(read, text):
@@ -150,103 +150,117 @@ def verdict(read: Reading, text: str, context: Context) -> Judgement:
     kind, confidence, why = asked
     urgency, danger = _urgency(read)
     if topic is None and context.post_text:
-        topic, _ = TopicIndex.of_groups().best(plain_post(context.post_text).words)
+        topic, _ = TopicGroupIndex.of_groups().best(clean_post(context.post_text).tokens)
     if named:
         why += "; тема: " + ", ".join(f"«{hit.words}»" for hit in named[:3])
     if danger:
         why += f"; срочно: {danger}"
-    return Judgement("yes", kind, urgency, topic, confidence, why)
+    return ClassificationResult("yes", kind, urgency, topic, confidence, why)
 
 
-def wordless(text: str, read: Reading, context: Context) -> Judgement:
+def classify_without_words(text: str, read: KeywordMatches, context: MessageContext) -> ClassificationResult:
     if context.has_attachments and not context.only_stickers:
-        return Judgement(
+        return ClassificationResult(
             "unsure", "chatter", "normal", None, 0.5, "Вложение без текста: должен посмотреть человек"
         )
-    if read.mark and not context.to_citizen:
-        return Judgement("unsure", "question", "normal", None, 0.5, "Только вопросительный знак")
-    if text.strip() and (has_link(text) and not context.to_citizen):
-        return Judgement("unsure", "chatter", "normal", None, 0.4, "Только ссылка: должен посмотреть человек")
-    return Judgement("no", "chatter", "normal", None, 0.95, "Нет слов: знаки, эмодзи или стикер")
+    if read.has_question_mark and not context.replies_to_citizen:
+        return ClassificationResult("unsure", "question", "normal", None, 0.5, "Только вопросительный знак")
+    if text.strip() and (has_link(text) and not context.replies_to_citizen):
+        return ClassificationResult(
+            "unsure", "chatter", "normal", None, 0.4, "Только ссылка: должен посмотреть человек"
+        )
+    return ClassificationResult("no", "chatter", "normal", None, 0.95, "Нет слов: знаки, эмодзи или стикер")
 
 
-def _needs_nobody(read: Reading, text: str) -> Judgement | None:
+def _needs_nobody(read: KeywordMatches, text: str) -> ClassificationResult | None:
     """Advertising, and a matter its author calls closed."""
     offers = {hit.words for hit in read.hits.get("spam", ())}
     leads_away = has_link(text) or _PHONE.search(text) is not None
-    if (len(offers) >= 2 or (offers and leads_away)) and not (read.mark and read.has("problem")):
-        return Judgement("no", "spam", "normal", None, 0.9, f"Реклама: {read.quote('spam')}")
-    if read.has("solved") and not (read.mark or read.has("contrast") or read.has("request")):
-        return Judgement("no", "chatter", "normal", None, 0.85, f"Вопрос закрыт: {read.quote('solved')}")
+    if (len(offers) >= 2 or (offers and leads_away)) and not (read.has_question_mark and read.has("problem")):
+        return ClassificationResult("no", "spam", "normal", None, 0.9, f"Реклама: {read.quote('spam')}")
+    if read.has("solved") and not (read.has_question_mark or read.has("contrast") or read.has("request")):
+        return ClassificationResult(
+            "no", "chatter", "normal", None, 0.85, f"Вопрос закрыт: {read.quote('solved')}"
+        )
     return None
 
 
-def _asked(read: Reading, context: Context, named: list[Hit]) -> tuple[MessageType, float, str] | None:  # noqa: PLR0911 — one return per line of the rule
+def _asked(  # noqa: PLR0911 — one return per line of the rule
+    read: KeywordMatches, context: MessageContext, named: list[StemMatch]
+) -> tuple[MessageType, float, str] | None:
     """What the message wants, or None when it wants nothing that can be told from its words."""
     about_something = bool(named) or read.has("problem") or read.has("weak")
     # «Спасибо, ям больше нет»: short praise names the trouble that is gone; a long story thanks in advance.
     praised = read.has("thanks") and not read.has("contrast") and len(read.words) <= _PRAISE
-    question = read.mark or read.has("question") or read.asks
+    question = read.has_question_mark or read.has("question") or read.starts_with_question_word
     if question and not _idle(read, context, about_something):
         if read.has("problem"):
             return "complaint", 0.9, f"Вопрос о проблеме: {read.quote('problem', 'question') or '«?»'}"
         return "question", 0.85, f"Вопрос: {read.quote('question') or '«?»'}"
     if read.has("danger"):
         return "complaint", 0.9, f"Опасность: {read.quote('danger')}"
-    if read.has("proposal") and not context.to_citizen:
+    if read.has("proposal") and not context.replies_to_citizen:
         return "proposal", 0.75, f"Предложение: {read.quote('proposal')}"
     if read.has("problem") and not (praised and not read.has("request")):
         kind: MessageType = "request" if read.has("request") and len(read.hits["problem"]) == 1 else "complaint"
         return kind, 0.85, f"Проблема: {read.quote('problem', 'request')}"
-    if read.has("request") and not (context.to_citizen and not named):
+    if read.has("request") and not (context.replies_to_citizen and not named):
         return "request", 0.75, f"Просьба: {read.quote('request')}"
     if named and read.has("weak") and not praised:
         return "complaint", 0.65, f"Недовольство предметом: {read.quote('weak')}"
-    if named and read.has("negation") and not praised and not context.to_citizen:
+    if named and read.has("negation") and not praised and not context.replies_to_citizen:
         return "complaint", 0.6, f"Предмет и отрицание: {read.quote('negation')}"
     if read.has("thanks") and read.has("contrast") and named:
         return "complaint", 0.6, f"Благодарность с оговоркой: {read.quote('contrast')}"
     return None
 
 
-def _idle(read: Reading, context: Context, about_something: bool) -> bool:
+def _idle(read: KeywordMatches, context: MessageContext, about_something: bool) -> bool:
     """A question that awaits no body's answer: small talk, or words between citizens."""
     if about_something:
         return False
     if read.has("question"):
         return False
-    return read.idle or context.to_citizen or (read.has("thanks") and not read.mark)
+    return read.is_small_talk or context.replies_to_citizen or (read.has("thanks") and not read.has_question_mark)
 
 
-def _quiet(read: Reading, context: Context, topic: str | None, named: list[Hit]) -> Judgement:  # noqa: PLR0911
+def _quiet(  # noqa: PLR0911
+    read: KeywordMatches, context: MessageContext, topic: str | None, named: list[StemMatch]
+) -> ClassificationResult:
     """A message without question, request or problem."""
     if read.has("thanks"):
-        return Judgement(
+        return ClassificationResult(
             "no", "thanks", "normal", None, 0.9, f"Благодарность или пожелание: {read.quote('thanks')}"
         )
     if read.has("abuse") and len(read.words) <= _SHORT:
-        return Judgement("no", "abuse", "normal", None, 0.8, f"Только оскорбление: {read.quote('abuse')}")
-    if context.to_citizen:
-        return Judgement("no", "chatter", "normal", None, 0.75, "Разговор между жителями")
+        return ClassificationResult(
+            "no", "abuse", "normal", None, 0.8, f"Только оскорбление: {read.quote('abuse')}"
+        )
+    if context.replies_to_citizen:
+        return ClassificationResult("no", "chatter", "normal", None, 0.75, "Разговор между жителями")
     addressed = context.kind != "comment"
     greeting = len(read.words) <= 3 and read.words[0].startswith(("здравств", "добр", "привет", "сайн"))
     if greeting and len(read.words) <= 2:
-        return Judgement("no", "chatter", "normal", None, 0.8, "Только приветствие")
+        return ClassificationResult("no", "chatter", "normal", None, 0.8, "Только приветствие")
     if named and (addressed or len(read.words) >= 3):
         names = ", ".join(f"«{hit.words}»" for hit in named[:3])
-        return Judgement("unsure", "chatter", "normal", topic, 0.4, f"Назван предмет без просьбы: {names}")
+        return ClassificationResult(
+            "unsure", "chatter", "normal", topic, 0.4, f"Назван предмет без просьбы: {names}"
+        )
     if addressed or len(read.words) >= _LONG or context.has_attachments or _is_address(read):
-        return Judgement("unsure", "chatter", "normal", topic, 0.4, "Обращено к странице без ясной просьбы")
-    return Judgement("no", "chatter", "normal", None, 0.7, "Нет вопроса, просьбы или проблемы")
+        return ClassificationResult(
+            "unsure", "chatter", "normal", topic, 0.4, "Обращено к странице без ясной просьбы"
+        )
+    return ClassificationResult("no", "chatter", "normal", None, 0.7, "Нет вопроса, просьбы или проблемы")
 
 
-def _is_address(read: Reading) -> bool:
+def _is_address(read: KeywordMatches) -> bool:
     """A street with a house may be the fact that a post asked for."""
     streets = ("ул", "улица", "улице", "переулок", "пер", "проспект", "пр", "мкр", "дом", "д")
     return any(word in streets for word in read.words) and any(word.isdigit() for word in read.words)
 
 
-def _urgency(read: Reading) -> tuple[Urgency, str]:
+def _urgency(read: KeywordMatches) -> tuple[Urgency, str]:
     """How urgent, and the words that made it so."""
     if read.has("past"):
         return "normal", ""

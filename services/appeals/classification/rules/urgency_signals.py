@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 from services.appeals.classification.text import word_lists
-from services.appeals.classification.text.tokenizer import Hit, PlainText, StemIndex, plain_post
+from services.appeals.classification.text.tokenizer import CleanText, StemIndex, StemMatch, clean_post
 
 
 def _stems(written: str) -> list[str]:
@@ -22,79 +22,110 @@ _FROST = re.compile(
     r"(?:минус|мороз\w{0,20}|-|−|–)\s?(?:1[5-9]|[2-5]\d)\b|\bморозы?\b|(?:\+|плюс)\s?(?:\d|1[0-4])\b|"
     r"\b(?:\d|1[0-4])\s?(?:градус|°|тепла)"
 )
-_LABELS = ("absent", "wide", "single", "chronic", "over", "now", "frail", "places")
+# Field of `UrgencySignals` → label in `urgency.csv`.
+_LABELS = {
+    "service_absent": "absent",
+    "many_affected": "wide",
+    "one_household": "single",
+    "long_standing": "chronic",
+    "in_the_past": "over",
+    "happening_now": "now",
+    "vulnerable_people": "frail",
+    "care_facilities": "places",
+}
 _SHOUT = re.compile(r"!!+|!{2,}")
 
 
 @dataclass(frozen=True)
-class Signs:
+class UrgencySignals:
     """What was found: kinds of danger with their words, what is out, and how far and how long it reaches."""
 
     dangers: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
-    absent: bool = False
-    wide: bool = False
-    single: bool = False
-    chronic: bool = False
-    over: bool = False
-    now: bool = False
-    frail: bool = False
-    places: bool = False
+    service_absent: bool = False
+    many_affected: bool = False
+    one_household: bool = False
+    long_standing: bool = False
+    in_the_past: bool = False
+    happening_now: bool = False
+    vulnerable_people: bool = False
+    care_facilities: bool = False
     frost: bool = False
     shout: bool = False
 
     @property
     def fault(self) -> str | None:
         """What is out, if something is: the first named."""
-        return next(iter(self.faults), None) if self.absent else None
+        return next(iter(self.faults), None) if self.service_absent else None
 
     def features(self) -> list[float]:
         """Signs alone and together, as numbers; the order is fixed."""
-        danger, fault = bool(self.dangers), bool(self.faults) and self.absent
+        danger, fault = bool(self.dangers), bool(self.faults) and self.service_absent
         alone = [
-            danger, fault, self.absent, self.wide, self.single, self.chronic, self.over, self.now, self.frail,
-            self.places, self.frost, self.shout, len(self.dangers) > 1,
+            danger, fault, self.service_absent, self.many_affected, self.one_household, self.long_standing,
+            self.in_the_past, self.happening_now, self.vulnerable_people, self.care_facilities, self.frost,
+            self.shout, len(self.dangers) > 1,
         ]  # fmt: skip
         together = [
-            *(danger and flag for flag in (self.now, self.frail, self.chronic, self.over, self.wide, self.shout)),
-            *(fault and flag for flag in (self.wide, self.single, self.chronic, self.over, self.now, self.frost)),
-            self.places and self.frost,
-            self.places and fault,
-            danger and self.frail and self.now,
-            fault and self.wide and not self.single and not self.chronic,
-            fault and self.single and not self.wide,
+            *(
+                danger and flag
+                for flag in (
+                    self.happening_now,
+                    self.vulnerable_people,
+                    self.long_standing,
+                    self.in_the_past,
+                    self.many_affected,
+                    self.shout,
+                )
+            ),
+            *(
+                fault and flag
+                for flag in (
+                    self.many_affected,
+                    self.one_household,
+                    self.long_standing,
+                    self.in_the_past,
+                    self.happening_now,
+                    self.frost,
+                )
+            ),
+            self.care_facilities and self.frost,
+            self.care_facilities and fault,
+            danger and self.vulnerable_people and self.happening_now,
+            fault and self.many_affected and not self.one_household and not self.long_standing,
+            fault and self.one_household and not self.many_affected,
         ]
-        kinds = [kind in self.dangers for kind in dangers()[1]]
-        out = [fault and kind in self.faults for kind in faults()[1]]
+        kinds = [kind in self.dangers for kind in danger_index()[1]]
+        out = [fault and kind in self.faults for kind in fault_index()[1]]
         return [float(flag) for flag in (*alone, *together, *kinds, *out)]
 
 
 @cache
-def dangers() -> tuple[StemIndex, tuple[str, ...]]:
+def danger_index() -> tuple[StemIndex, tuple[str, ...]]:
     """Stems of dangers, and their kinds in order."""
-    rows = word_lists.rows("danger.csv")
+    rows = word_lists.load_rows("danger.csv")
     return StemIndex({row["kind"]: _stems(row["stems"]) for row in rows}), tuple(row["kind"] for row in rows)
 
 
 @cache
-def faults() -> tuple[StemIndex, tuple[str, ...]]:
+def fault_index() -> tuple[StemIndex, tuple[str, ...]]:
     """Stems of what may be out, and its kinds in order."""
-    rows = word_lists.rows("faults.csv")
+    rows = word_lists.load_rows("faults.csv")
     return StemIndex({row["fault"]: _stems(row["subjects"]) for row in rows}), tuple(row["fault"] for row in rows)
 
 
 @cache
 def fault_names() -> Mapping[str, str]:
     """What people read of each kind of fault."""
-    return {row["fault"]: row["name"] for row in word_lists.rows("faults.csv")}
+    return {row["fault"]: row["name"] for row in word_lists.load_rows("faults.csv")}
 
 
 @cache
 def _others() -> StemIndex:
-    return StemIndex({row["label"]: _stems(row["stems"]) for row in word_lists.rows("urgency.csv")})
+    return StemIndex({row["label"]: _stems(row["stems"]) for row in word_lists.load_rows("urgency.csv")})
 
 
-def _by_label(hits: list[Hit]) -> dict[str, str]:
+def _by_label(hits: list[StemMatch]) -> dict[str, str]:
     found: dict[str, str] = {}
     for hit in hits:
         found.setdefault(hit.label, hit.words)
@@ -102,20 +133,20 @@ def _by_label(hits: list[Hit]) -> dict[str, str]:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def signs_of_post(post: str) -> Signs:
+def post_urgency_signals(post: str) -> UrgencySignals:
     """The signs of a post, read once for all its comments."""
-    return signs(plain_post(post))
+    return detect_urgency_signals(clean_post(post))
 
 
-def signs(text: str | PlainText) -> Signs:
+def detect_urgency_signals(text: str | CleanText) -> UrgencySignals:
     """Read the signs of a text."""
-    source = PlainText.of(text)
-    words = source.words
+    source = CleanText.of(text)
+    words = source.tokens
     others = {hit.label for hit in _others().find(words)}
-    return Signs(
-        dangers=_by_label(dangers()[0].find(words)),
-        faults=_by_label(faults()[0].find(words)),
-        frost=bool(_FROST.search(source.plain)),
-        shout=bool(_SHOUT.search(source.written)),
-        **{label: label in others for label in _LABELS},
+    return UrgencySignals(
+        dangers=_by_label(danger_index()[0].find(words)),
+        faults=_by_label(fault_index()[0].find(words)),
+        frost=bool(_FROST.search(source.cleaned)),
+        shout=bool(_SHOUT.search(source.original)),
+        **{name: label in others for name, label in _LABELS.items()},
     )

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 
 from services.appeals.classification.text import word_lists
 from services.appeals.classification.text.lemmatizer import analyzer
-from services.appeals.classification.text.tokenizer import PlainText, words_of
+from services.appeals.classification.text.tokenizer import CleanText, tokenize
 from services.appeals.classification.types import Language
 
 _LETTERS = re.compile("[өүһ]")
@@ -47,7 +47,7 @@ def _known() -> tuple[frozenset[str], re.Pattern[str]]:
     """Words of Buryat, and the formulas of greeting and thanks."""
     words: set[str] = set()
     formulas: list[str] = []
-    for row in word_lists.rows("buryat.csv"):
+    for row in word_lists.load_rows("buryat.csv"):
         found = row["words"].split(";")
         if row["kind"] == "formula":
             formulas += found
@@ -79,13 +79,13 @@ def _kind(word: str) -> str:
     return "none"
 
 
-def language(text: str | PlainText) -> Language:
+def detect_language(text: str | CleanText) -> Language:
     """The language of a message: `ru`, `bxr` (loan words allowed) or `mixed` (both carry the meaning)."""
-    source = PlainText.of(text)
-    read = _LATIN_H.sub("һ", source.plain)
-    if not _LIKELY.search(read) and not any(word in _known()[0] for word in source.words):
+    source = CleanText.of(text)
+    read = _LATIN_H.sub("һ", source.cleaned)
+    if not _LIKELY.search(read) and not any(word in _known()[0] for word in source.tokens):
         return "ru"
-    kinds = [_kind(word) for word in words_of(_known()[1].sub(" ", read))]
+    kinds = [_kind(word) for word in tokenize(_known()[1].sub(" ", read))]
     buryat, russian, strong = kinds.count("bxr"), kinds.count("ru"), kinds.count("strong")
     if not buryat:
         # A bare greeting in Buryat is Buryat.

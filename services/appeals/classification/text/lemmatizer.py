@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from shared.text.morphology import analyzer
 
-__all__ = ["analyzer", "known", "lemma", "unlike_words"]
+__all__ = ["analyzer", "is_dictionary_word", "lemmatize", "words_kept_as_written"]
 
 _REMEMBERED = 200_000
 # No word is longer; to take apart what is would take seconds.
@@ -16,25 +16,25 @@ _GUESSED_AT_MOST = 2_000
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def known(word: str) -> bool:
+def is_dictionary_word(word: str) -> bool:
     """Whether the dictionary has the word."""
     return bool(analyzer().word_is_known(word))
 
 
-def unlike_words(words: Sequence[str]) -> Collection[str]:
+def words_kept_as_written(words: Sequence[str]) -> Collection[str]:
     """The words of a text that stay as they stand: unknown ones after the first 2,000 letters of such words.
 
     No message has so many.
     """
     if sum(map(len, words)) <= _GUESSED_AT_MOST:
         return ()
-    unknown = [word for word in dict.fromkeys(words) if not known(word)]
+    unknown = [word for word in dict.fromkeys(words) if not is_dictionary_word(word)]
     letters = accumulate(map(len, unknown))
     return frozenset(word for word, reached in zip(unknown, letters, strict=True) if reached > _GUESSED_AT_MOST)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def lemma(word: str) -> str:
+def lemmatize(word: str) -> str:
     """The dictionary form of a folded word, `е` for `ё`; one that is no word of letters, or too long, stays."""
     if not word[0].isalpha() or len(word) > _LONGEST:
         return word

@@ -2,30 +2,30 @@
 
 from dataclasses import replace
 
-from services.appeals.classification.types import Context, Judgement
+from services.appeals.classification.types import ClassificationResult, MessageContext
 
 # Letters. Three pages: hardly any citizen writes more, and a text of this length takes a fraction of a second.
-READ = 8_000
+MAX_TEXT_LENGTH = 8_000
 # Letters of a word. No word of a language is longer, and caches keep words.
-LONGEST_WORD = 64
+MAX_WORD_LENGTH = 64
 
 
-def part_read(text: str, context: Context) -> tuple[str, Context]:
+def truncate_input(text: str, context: MessageContext) -> tuple[str, MessageContext]:
     """The part of a text and of the post above it that is read."""
     post = context.post_text
-    if post is not None and len(post) > READ:
-        context = replace(context, post_text=post[:READ])
-    return text[:READ], context
+    if post is not None and len(post) > MAX_TEXT_LENGTH:
+        context = replace(context, post_text=post[:MAX_TEXT_LENGTH])
+    return text[:MAX_TEXT_LENGTH], context
 
 
-def unread(text: str) -> str:
+def truncation_note(text: str) -> str:
     """What a judgement says of a text that is longer than what is read; empty for others."""
-    return f"Прочитано начало: {READ} знаков из {len(text)}" if len(text) > READ else ""
+    return f"Прочитано начало: {MAX_TEXT_LENGTH} знаков из {len(text)}" if len(text) > MAX_TEXT_LENGTH else ""
 
 
-def with_unread(judgement: Judgement, note: str) -> Judgement:
+def with_truncation_note(result: ClassificationResult, note: str) -> ClassificationResult:
     """The judgement of a text whose rest was not read: a person decides whether the rest asks for something."""
     if not note:
-        return judgement
-    needs = "unsure" if judgement.needs_answer == "no" else judgement.needs_answer
-    return replace(judgement, needs_answer=needs, why=f"{judgement.why}; {note}")
+        return result
+    needs = "unsure" if result.needs_answer == "no" else result.needs_answer
+    return replace(result, needs_answer=needs, why=f"{result.why}; {note}")

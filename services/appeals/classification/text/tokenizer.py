@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.appeals.classification.text.text_limits import LONGEST_WORD, READ
+from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH, MAX_WORD_LENGTH
 
 _VK_MENTION = re.compile(r"\[(?:id|club|public)\d++(?::[^|\[\]]*+)?\|[^\[\]]*+\]", re.IGNORECASE)
 _MENTION = re.compile(r"(?<!\w)[@#]\w+")
@@ -19,7 +19,7 @@ _LINK = re.compile(
 )
 # NUL among them: what is quoted of a text is stored where NUL may not stand.
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_WORD = re.compile(rf"([^\W_]{{1,{LONGEST_WORD}}}+)[^\W_]*+")
+_WORD = re.compile(rf"([^\W_]{{1,{MAX_WORD_LENGTH}}}+)[^\W_]*+")
 _SENTENCE = re.compile(r"[.!?…\n]+")
 _SHORTEST = 1
 _SHORTEST_ALONE = 2
@@ -31,7 +31,7 @@ _FEW_LETTERS = 200
 _POSTS_REMEMBERED = 64
 
 
-def fold(text: str) -> str:
+def fold_text(text: str) -> str:
     """Lower case, composed, `е` for `ё`: how texts and stems are compared."""
     return unicodedata.normalize("NFKC", _with_few_marks(text)).lower().replace("ё", "е")
 
@@ -54,50 +54,52 @@ def has_link(text: str) -> bool:
     return _LINK.search(text) is not None
 
 
-def plain(text: str) -> str:
+def clean_text(text: str) -> str:
     """The folded text without links, mentions of people and pages, hashtags, and characters that nobody sees.
 
     Of a text that is longer than what is read (`limits.READ`), its beginning.
     """
     # Folded letters may be many for one.
-    return fold(_UNSEEN.sub(" ", _MENTION.sub(" ", _LINK.sub(" ", _VK_MENTION.sub(" ", text[:READ])))))[:READ]
+    return fold_text(
+        _UNSEEN.sub(" ", _MENTION.sub(" ", _LINK.sub(" ", _VK_MENTION.sub(" ", text[:MAX_TEXT_LENGTH]))))
+    )[:MAX_TEXT_LENGTH]
 
 
-def words_of(text: str) -> list[str]:
+def tokenize(text: str) -> list[str]:
     """Words of a plain text, numbers included; of a word that is none, its beginning."""
     return _WORD.findall(text)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PlainText:
+class CleanText:
     """A text folded and split into words once, for every finder that reads it."""
 
-    written: str
-    plain: str
-    words: list[str]
+    original: str
+    cleaned: str
+    tokens: list[str]
 
     @staticmethod
-    def of(text: "str | PlainText") -> "PlainText":
+    def of(text: "str | CleanText") -> "CleanText":
         """Fold a text, unless it is folded."""
-        if isinstance(text, PlainText):
+        if isinstance(text, CleanText):
             return text
-        read = plain(text)
-        return PlainText(text, read, words_of(read))
+        read = clean_text(text)
+        return CleanText(text, read, tokenize(read))
 
 
 @lru_cache(maxsize=_POSTS_REMEMBERED)
-def plain_post(post: str) -> PlainText:
+def clean_post(post: str) -> CleanText:
     """A post, folded once for its comments."""
-    return PlainText.of(post)
+    return CleanText.of(post)
 
 
-def sentences_of(text: str) -> list[list[str]]:
+def split_sentences(text: str) -> list[list[str]]:
     """Words of each sentence of a plain text; empty sentences are left out."""
-    return [words for part in _SENTENCE.split(text) if (words := words_of(part))]
+    return [words for part in _SENTENCE.split(text) if (words := tokenize(part))]
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class StemMatch:
     """A stem that was found: for which label, in which words, from which word on."""
 
     label: str
@@ -124,7 +126,7 @@ class StemIndex:
         self._by_start: dict[str, list[_Entry]] = {}
         for label, written in stems.items():
             for stem in written:
-                parts = tuple(fold(stem).split())
+                parts = tuple(fold_text(stem).split())
                 if not parts or (len(parts) == 1 and len(parts[0]) < _SHORTEST_ALONE):
                     raise ValueError(f"stem too short: {stem!r}")
                 self._by_start.setdefault(parts[0].rstrip("$"), []).append(_Entry(label, parts))
@@ -140,16 +142,16 @@ class StemIndex:
             if _matches(entry.parts[0], word)
         )
 
-    def find(self, words: list[str]) -> list[Hit]:
+    def find(self, words: list[str]) -> list[StemMatch]:
         """Every stem in the words, in order. A phrase weighs as many words as it has."""
-        hits: list[Hit] = []
+        hits: list[StemMatch] = []
         for start, word in enumerate(words):
             for entry in self._beginning(word):
                 count = len(entry.parts)
                 if count == 1:
-                    hits.append(Hit(entry.label, word, start, 1))
+                    hits.append(StemMatch(entry.label, word, start, 1))
                     continue
                 run = words[start : start + count]
                 if len(run) == count and all(map(_matches, entry.parts, run)):
-                    hits.append(Hit(entry.label, " ".join(run), start, count))
+                    hits.append(StemMatch(entry.label, " ".join(run), start, count))
         return hits

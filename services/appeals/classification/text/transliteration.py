@@ -37,7 +37,7 @@ _RUSSIAN = 0.6
 _ENGLISH = re.compile(r"\b(?:the|and|you|your|is|are|now|with|my|to|in|of|we|free|best|how|this|it|for)\b")
 
 
-def readable(text: str) -> str:
+def to_cyrillic(text: str) -> str:
     """The text in Cyrillic when it was meant so; any other text as it is."""
     latin = len(_LATIN.findall(text.lower()))
     if latin < _FEWEST_LETTERS:

@@ -11,16 +11,16 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import train_test_split
 from sklearn.svm import LinearSVC
 
-from services.appeals.classification.model.text_classifier import Blind, TextClassifier
-from services.appeals.classification.training.labelled_data import Labelled
+from services.appeals.classification.model.text_classifier import OutOfFoldPredictions, TextClassifier
+from services.appeals.classification.training.labelled_data import LabelledData
 
 Floats = npt.NDArray[np.float64]
 Rights = npt.NDArray[np.bool_]
 
-BINS = 10
-WANTED = 0.94
+CALIBRATION_BINS = 10
+DEFAULT_TARGET_ACCURACY = 0.94
 TEST_SHARE = 0.2
-TOP = 3
+TOP_LABELS = 3
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Scores:
     covered_accuracy: float | None = None
 
 
-FIGURES = (
+SCORE_NAMES = (
     "accuracy", "weighted_f1", "macro_f1", "top3", "calibration_error", "coverage", "covered_accuracy",
 )  # fmt: skip
 
 
-def calibration_error(confidences: Floats, right: Rights, bins: int = BINS) -> float:
+def calibration_error(confidences: Floats, right: Rights, bins: int = CALIBRATION_BINS) -> float:
     """Expected calibration error: the mean distance of confidence and share of right answers over bins of equally
     many rows, sorted by confidence.
     """
@@ -58,7 +58,7 @@ def calibration_error(confidences: Floats, right: Rights, bins: int = BINS) -> f
     )
 
 
-def threshold(confidences: Floats, right: Rights, wanted: float) -> float | None:
+def confidence_threshold(confidences: Floats, right: Rights, wanted: float) -> float | None:
     """The least confidence from which on at least `wanted` of the answers are right; None when there is none.
 
     Equal confidences stay together.
@@ -71,7 +71,7 @@ def threshold(confidences: Floats, right: Rights, wanted: float) -> float | None
     return float(sorted_down[good[-1]]) if len(good) else None
 
 
-def covered(confidences: Floats, right: Rights, least: float | None) -> tuple[float, float | None]:
+def coverage(confidences: Floats, right: Rights, least: float | None) -> tuple[float, float | None]:
     """The share of answers at least so sure, and the share of right ones among them."""
     sure = confidences >= (np.inf if least is None else least)
     return float(sure.mean()), float(right[sure].mean()) if sure.any() else None
@@ -83,7 +83,7 @@ def score(
     confidences: Floats | None = None,
     least: float | None = None,
     *,
-    judged: Collection[str] = (),
+    scored_labels: Collection[str] = (),
 ) -> Scores:
     """Scores of ranked answers, best first. `least`: the threshold of the automatic mode, None for none.
 
@@ -91,22 +91,24 @@ def score(
     """
     first = [labels[0] for labels in answers]
     right = np.array([said == true for said, true in zip(first, truth, strict=True)])
-    share, among = (None, None) if confidences is None else covered(confidences, right, least)
+    share, among = (None, None) if confidences is None else coverage(confidences, right, least)
     return Scores(
         rows=len(truth),
         accuracy=float(right.mean()),
         weighted_f1=float(f1_score(truth, first, average="weighted", zero_division=0)),
-        macro_f1=float(f1_score(truth, first, labels=sorted(judged) or None, average="macro", zero_division=0)),
-        top3=float(np.mean([true in labels[:TOP] for labels, true in zip(answers, truth, strict=True)])),
+        macro_f1=float(
+            f1_score(truth, first, labels=sorted(scored_labels) or None, average="macro", zero_division=0)
+        ),
+        top3=float(np.mean([true in labels[:TOP_LABELS] for labels, true in zip(answers, truth, strict=True)])),
         calibration_error=None if confidences is None else calibration_error(confidences, right),
         coverage=share,
         covered_accuracy=among,
     )
 
 
-def score_classifier(classifier: TextClassifier, data: Labelled, least: float | None) -> Scores:
+def score_classifier(classifier: TextClassifier, data: LabelledData, least: float | None) -> Scores:
     """Scores of a classifier on texts that it has not learnt from."""
-    ranked = classifier.rank(data.texts, TOP)
+    ranked = classifier.rank(data.texts, TOP_LABELS)
     return score(
         [found.labels for found in ranked],
         data.labels,
@@ -115,22 +117,22 @@ def score_classifier(classifier: TextClassifier, data: Labelled, least: float | 
     )
 
 
-def blind_answers(classifier: TextClassifier, blind: Blind) -> list[tuple[str, ...]]:
+def out_of_fold_answers(classifier: TextClassifier, blind: OutOfFoldPredictions) -> list[tuple[str, ...]]:
     """The best labels of rows held back in training."""
-    order = np.argsort(-blind.chances, axis=1, kind="stable")[:, :TOP]
+    order = np.argsort(-blind.probabilities, axis=1, kind="stable")[:, :TOP_LABELS]
     return [tuple(classifier.labels[at] for at in row) for row in order]
 
 
-def blind_threshold(
-    classifier: TextClassifier, blind: Blind, labels: Sequence[str], wanted: float
+def out_of_fold_threshold(
+    classifier: TextClassifier, blind: OutOfFoldPredictions, labels: Sequence[str], wanted: float
 ) -> float | None:
     """The threshold of the automatic mode, chosen by the rows held back in training."""
-    first = [row[0] for row in blind_answers(classifier, blind)]
+    first = [row[0] for row in out_of_fold_answers(classifier, blind)]
     right = np.array([said == labels[at] for said, at in zip(first, blind.rows, strict=True)])
-    return threshold(np.round(blind.confidences, 4), right, wanted)
+    return confidence_threshold(np.round(blind.confidences, 4), right, wanted)
 
 
-def plain_tool(learnt: Labelled, tried: Labelled) -> Scores:
+def baseline_scores(learnt: LabelledData, tried: LabelledData) -> Scores:
     """What the tools of the trade give without further thought: TF-IDF of words and characters, a linear SVM."""
     parts = [TfidfVectorizer(), TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5))]
     rows = sparse.hstack([part.fit_transform(learnt.texts) for part in parts], format="csr")
@@ -140,37 +142,37 @@ def plain_tool(learnt: Labelled, tried: Labelled) -> Scores:
     )
     if margins.ndim == 1:
         margins = np.stack([-margins, margins], axis=1)
-    order = np.argsort(-margins, axis=1, kind="stable")[:, :TOP]
+    order = np.argsort(-margins, axis=1, kind="stable")[:, :TOP_LABELS]
     return score([tuple(machine.classes_[row]) for row in order], tried.labels)
 
 
 @dataclass(frozen=True)
-class Splits:
+class SplitScores:
     """Scores of one way over several splits."""
 
     ours: list[Scores]
-    plain: list[Scores]
+    baseline: list[Scores]
 
 
-def by_splits(
-    data: Labelled, seeds: Sequence[int], wanted: float, done: Callable[[int, Scores, Scores], None]
-) -> Splits:
+def evaluate_splits(
+    data: LabelledData, seeds: Sequence[int], wanted: float, done: Callable[[int, Scores, Scores], None]
+) -> SplitScores:
     """Learn from four fifths and try the last, once per seed; `done` is told each result.
 
     The split is that of scikit-learn's `train_test_split` with the seed as `random_state`. The threshold of the
     automatic mode comes from rows held back within the four fifths. Raises `ValueError` when there is too little.
     """
-    found = Splits([], [])
+    found = SplitScores([], [])
     for seed in seeds:
         learn, tried = (
             data.part(places)
             for places in train_test_split(range(len(data.texts)), test_size=TEST_SHARE, random_state=seed)
         )
-        classifier, blind = TextClassifier.learn(learn.texts, learn.labels, names=learn.names)
-        least = blind_threshold(classifier, blind, learn.labels, wanted)
+        classifier, blind = TextClassifier.fit(learn.texts, learn.labels, names=learn.names)
+        least = out_of_fold_threshold(classifier, blind, learn.labels, wanted)
         found.ours.append(score_classifier(classifier, tried, least))
-        found.plain.append(plain_tool(learn, tried))
-        done(seed, found.ours[-1], found.plain[-1])
+        found.baseline.append(baseline_scores(learn, tried))
+        done(seed, found.ours[-1], found.baseline[-1])
     return found
 
 

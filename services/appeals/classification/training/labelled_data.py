@@ -4,19 +4,19 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.appeals.classification.csv_reader import FileRefusedError, Table
-from services.appeals.classification.model.text_classifier import is_worded
+from services.appeals.classification.csv_reader import LoadedTable, UnreadableTableError
+from services.appeals.classification.model.text_classifier import is_descriptive_label
 from shared.masking import mask
 from shared.tabular.formula_escaping import unescaped
 
-BETWEEN = "|"
+LABEL_SEPARATOR = "|"
 _FILLED = 0.9
 _AGREE = 0.98
 _LONGEST_NAME = 300
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledData:
     """Texts that have a label, personal data masked, and which rows were left out for lack of one of the two.
 
     `names`: what each label stands for in words, from the column `names_column`; empty where nothing says so.
@@ -26,50 +26,52 @@ class Labelled:
     labels: list[str]
     names: list[str]
     names_column: str | None
-    numbers: list[int]
+    row_numbers: list[int]
     without_text: list[int]
     without_label: list[int]
 
-    def part(self, places: Sequence[int]) -> "Labelled":
+    def part(self, places: Sequence[int]) -> "LabelledData":
         """Only the rows at these places."""
-        return Labelled(
+        return LabelledData(
             [self.texts[at] for at in places],
             [self.labels[at] for at in places],
             [self.names[at] for at in places],
             self.names_column,
-            [self.numbers[at] for at in places],
+            [self.row_numbers[at] for at in places],
             [],
             [],
         )
 
 
-def labelled(table: Table, text: str, label: str, names: str | None = None) -> Labelled:
+def load_labelled(table: LoadedTable, text: str, label: str, names: str | None = None) -> LabelledData:
     """The rows that have both a text and a label.
 
     `names`: the column that says in words what a label stands for; by default it is looked for, `-` means none.
     Raises `FileRefusedError` when a column is missing, no row has both, or a label has «|» in it.
     """
-    at_text, at_label = table.place(text), table.place(label)
+    at_text, at_label = table.column_index(text), table.column_index(label)
     if at_text == at_label:
-        raise FileRefusedError(f"{table.file}: text and label are the same column «{text}»")
+        raise UnreadableTableError(f"{table.file}: text and label are the same column «{text}»")
     cells = [(unescaped(row[at_text]).strip(), unescaped(row[at_label]).strip()) for row in table.rows]
     whole = [at for at, (words, said) in enumerate(cells) if words and said]
     without_text = [at + 1 for at, (words, _) in enumerate(cells) if not words]
     without_label = [at + 1 for at, (words, said) in enumerate(cells) if words and not said]
     if not whole:
-        raise FileRefusedError(
+        raise UnreadableTableError(
             f"{table.file}: no row has both «{text}» and «{label}» "
             f"(without text: {len(without_text)}, without label: {len(without_label)} of {len(cells)})"
         )
     for at in whole:
-        if BETWEEN in cells[at][1]:
-            raise FileRefusedError(f"{table.file}: row {at + 1}: a label with «{BETWEEN}» in it: {cells[at][1]}")
+        if LABEL_SEPARATOR in cells[at][1]:
+            raise UnreadableTableError(
+                f"{table.file}: row {at + 1}: a label with «{LABEL_SEPARATOR}» in it: {cells[at][1]}"
+            )
     labels = [cells[at][1] for at in whole]
     if names is None:
         at_names = _finer(table, whole, labels, {at_text, at_label})
     else:
-        at_names = None if names == "-" else table.place(names)
-    return Labelled(
+        at_names = None if names == "-" else table.column_index(names)
+    return LabelledData(
         [mask(cells[at][0]) for at in whole],
         labels,
         ["" if at_names is None else unescaped(table.rows[at][at_names]).strip() for at in whole],
@@ -80,7 +82,7 @@ def labelled(table: Table, text: str, label: str, names: str | None = None) -> L
     )
 
 
-def _finer(table: Table, whole: Sequence[int], labels: Sequence[str], taken: set[int]) -> int | None:
+def _finer(table: LoadedTable, whole: Sequence[int], labels: Sequence[str], taken: set[int]) -> int | None:
     """The column that says in words, and more finely, what the labels stand for: «Тема» beside «Группа тем».
 
     Its values repeat, and each goes with one label.
@@ -90,7 +92,9 @@ def _finer(table: Table, whole: Sequence[int], labels: Sequence[str], taken: set
         if at in taken:
             continue
         values = [unescaped(table.rows[row][at]).strip() for row in whole]
-        filled = [value for value in values if value and len(value) <= _LONGEST_NAME and is_worded(value)]
+        filled = [
+            value for value in values if value and len(value) <= _LONGEST_NAME and is_descriptive_label(value)
+        ]
         different = len(set(filled))
         if len(filled) < _FILLED * len(values) or not len(set(labels)) < different <= len(filled) / 2:
             continue

@@ -19,19 +19,19 @@ from sklearn.model_selection import KFold
 from sklearn.svm import LinearSVC
 
 from services.appeals.classification.model.builtin_model import (
+    BuiltinModel,
+    ClassificationHead,
     Floats,
-    Head,
-    Heads,
-    Seen,
-    folder,
-    sight,
-    with_urges,
-    with_wants,
+    PreparedText,
+    builtin_model_dir,
+    text_features,
+    with_need_features,
+    with_urgency_features,
 )
-from services.appeals.classification.model.calibration import temperature_of
-from services.appeals.classification.model.tfidf_features import Features, Matrix
+from services.appeals.classification.model.calibration import fit_temperature
+from services.appeals.classification.model.tfidf_features import Matrix, TfidfFeatures
 from services.appeals.classification.text import word_lists
-from services.appeals.classification.training.examples import Example, digest, examples
+from services.appeals.classification.training.examples import TrainingExample, examples_digest, load_examples
 from shared.topic_taxonomy import VERSION, classes
 
 FOLDS = 5
@@ -44,10 +44,10 @@ _GROUPS_EVENED = 0.5
 _KEEP_FEW = 10_000
 _KEEP_MANY = 1_500
 
-Words = Sequence[tuple[str, str, str]]
+LabelledTexts = Sequence[tuple[str, str, str]]
 
 
-def own_words() -> list[tuple[str, str, str]]:
+def taxonomy_texts() -> list[tuple[str, str, str]]:
     """Names, aliases and descriptions of the classifier as texts: (text, group, topic)."""
     return [
         (text, item.group, item.code)
@@ -58,34 +58,34 @@ def own_words() -> list[tuple[str, str, str]]:
     ]
 
 
-def fit_yes_no(rows: Matrix, yes: npt.NDArray[np.bool_]) -> Head:
+def fit_binary_head(rows: Matrix, yes: npt.NDArray[np.bool_]) -> ClassificationHead:
     """A calibrated judge of yes and no, both weighing alike however rare one is."""
     machine = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1_000).fit(rows, yes)
     half = machine.coef_[0].astype(np.float32) / 2
     weights = sparse.csr_matrix(np.stack([-half, half], axis=1))
     offset = float(machine.intercept_[0]) / 2
-    return Head(("no", "yes"), weights, np.array([-offset, offset], dtype=np.float32), 1.0)
+    return ClassificationHead(("no", "yes"), weights, np.array([-offset, offset], dtype=np.float32), 1.0)
 
 
-def fit_classes(
+def fit_multiclass_head(
     rows: Matrix,
     labels: Sequence[str],
     *,
-    keep: int,
+    max_weights: int,
     scale: float = 3.0,
-    evened: float = 1.0,
+    class_balance: float = 1.0,
     row_weights: Floats | None = None,
-) -> Head:
+) -> ClassificationHead:
     """A judge among classes; of each class the `keep` heaviest weights are kept.
 
     `evened`: each class weighs alike (1) or, at .5, as the root of its number of rows.
     """
-    weights = _class_weights(labels, evened)
+    weights = _class_weights(labels, class_balance)
     machine = LinearSVC(C=_C, class_weight=weights, random_state=_SEED)
     machine.fit(rows, list(labels), sample_weight=row_weights)
-    return Head(
+    return ClassificationHead(
         tuple(str(label) for label in machine.classes_),
-        _heaviest(machine.coef_, keep),
+        _heaviest(machine.coef_, max_weights),
         machine.intercept_.astype(np.float32),
         scale,
     )
@@ -104,19 +104,21 @@ def _heaviest(weights: npt.NDArray[np.float64], keep: int) -> Matrix:
     return sparse.csr_matrix(weights.T.astype(np.float32))
 
 
-def fit(learnt: Sequence[Example]) -> Heads:
+def fit_model(learnt: Sequence[TrainingExample]) -> BuiltinModel:
     """A model from examples."""
-    seen = [Seen.of(item.text, item.context) for item in learnt]
-    words = own_words()
-    features = Features().fit([item.text for item in learnt] + [text for text, _, _ in words])
-    rows = sight(features, seen)
-    wanting = with_wants(rows, seen)
-    need = fit_yes_no(wanting, np.array([item.needs_answer for item in learnt]))
-    kind = fit_classes(wanting, [item.type for item in learnt], keep=_KEEP_FEW)
+    seen = [PreparedText.of(item.text, item.context) for item in learnt]
+    words = taxonomy_texts()
+    features = TfidfFeatures().fit([item.text for item in learnt] + [text for text, _, _ in words])
+    rows = text_features(features, seen)
+    wanting = with_need_features(rows, seen)
+    need = fit_binary_head(wanting, np.array([item.needs_answer for item in learnt]))
+    kind = fit_multiclass_head(wanting, [item.type for item in learnt], max_weights=_KEEP_FEW)
     asking = [at for at, item in enumerate(learnt) if item.needs_answer]
-    urgent = fit_yes_no(with_urges(rows, seen)[asking], np.array([learnt[at].urgency == "high" for at in asking]))
+    urgent = fit_binary_head(
+        with_urgency_features(rows, seen)[asking], np.array([learnt[at].urgency == "high" for at in asking])
+    )
     described = features.rows([text for text, _, _ in words])
-    return Heads(
+    return BuiltinModel(
         features=features,
         need=need,
         type=kind,
@@ -126,32 +128,40 @@ def fit(learnt: Sequence[Example]) -> Heads:
     )
 
 
-def _grouped(rows: Matrix, described: Matrix, learnt: Sequence[Example], asking: list[int], words: Words) -> Head:
+def _grouped(
+    rows: Matrix, described: Matrix, learnt: Sequence[TrainingExample], asking: list[int], words: LabelledTexts
+) -> ClassificationHead:
     labels = [learnt[at].group for at in asking] + [group for _, group, _ in words]
     weights = np.array([1.0] * len(asking) + [_OWN_WORDS] * len(words), dtype=np.float32)
-    return fit_classes(
-        _stacked(rows[asking], described), labels, keep=_KEEP_FEW, evened=_GROUPS_EVENED, row_weights=weights
+    return fit_multiclass_head(
+        _stacked(rows[asking], described),
+        labels,
+        max_weights=_KEEP_FEW,
+        class_balance=_GROUPS_EVENED,
+        row_weights=weights,
     )
 
 
-def _topical(rows: Matrix, described: Matrix, learnt: Sequence[Example], asking: list[int], words: Words) -> Head:
+def _topical(
+    rows: Matrix, described: Matrix, learnt: Sequence[TrainingExample], asking: list[int], words: LabelledTexts
+) -> ClassificationHead:
     known = [at for at in asking if learnt[at].topic]
     labels = [learnt[at].topic for at in known] + [topic for _, _, topic in words]
-    return fit_classes(_stacked(rows[known], described), labels, keep=_KEEP_MANY)
+    return fit_multiclass_head(_stacked(rows[known], described), labels, max_weights=_KEEP_MANY)
 
 
 def _stacked(rows: Matrix, described: Matrix) -> Matrix:
     return sparse.vstack([rows, described], format="csr")
 
 
-def words_digest() -> str:
+def word_list_digest() -> str:
     """SHA-256 of the words beside the examples: signs and the classifier, which a model learns from as well."""
-    learnt = "\n".join("\t".join(row) for row in own_words())
-    return sha256((word_lists.everything() + learnt).encode()).hexdigest()
+    learnt = "\n".join("\t".join(row) for row in taxonomy_texts())
+    return sha256((word_lists.all_files_as_text() + learnt).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class Unseen:
+class CrossValidation:
     """What models said of examples that they had not learnt from."""
 
     need: Floats
@@ -162,11 +172,11 @@ class Unseen:
     topic_labels: tuple[str, ...]
 
 
-def unseen(learnt: Sequence[Example]) -> Unseen:
+def cross_validate(learnt: Sequence[TrainingExample]) -> CrossValidation:
     """Hold back each fifth in turn."""
     groups = tuple(sorted({item.group for item in learnt if item.group}))
-    topics = tuple(sorted({topic for _, _, topic in own_words()}))
-    found = Unseen(
+    topics = tuple(sorted({topic for _, _, topic in taxonomy_texts()}))
+    found = CrossValidation(
         np.zeros(len(learnt), np.float32),
         np.zeros(len(learnt), np.float32),
         np.zeros((len(learnt), len(groups)), np.float32),
@@ -175,41 +185,41 @@ def unseen(learnt: Sequence[Example]) -> Unseen:
         topics,
     )
     for taught, held in KFold(FOLDS, shuffle=True, random_state=_SEED).split(learnt):
-        model = fit([learnt[at] for at in taught])
-        seen = [Seen.of(learnt[at].text, learnt[at].context) for at in held]
-        rows = sight(model.features, seen)
-        found.need[held] = model.need.chances(with_wants(rows, seen))[:, 1]
-        found.urgent[held] = model.urgent.chances(with_urges(rows, seen))[:, 1]
+        model = fit_model([learnt[at] for at in taught])
+        seen = [PreparedText.of(learnt[at].text, learnt[at].context) for at in held]
+        rows = text_features(model.features, seen)
+        found.need[held] = model.need.probabilities(with_need_features(rows, seen))[:, 1]
+        found.urgent[held] = model.urgent.probabilities(with_urgency_features(rows, seen))[:, 1]
         found.group_margins[held] = model.group.margins(rows)
         found.topic_margins[held] = model.topic.margins(rows)
     return found
 
 
-def at_recall(chances: Floats, yes: npt.NDArray[np.bool_], recall: float) -> float:
+def threshold_at_recall(probabilities: Floats, yes: npt.NDArray[np.bool_], recall: float) -> float:
     """The greatest threshold that still finds this share of the yeses."""
-    ranked = np.sort(chances[yes])
+    ranked = np.sort(probabilities[yes])
     return float(ranked[int(np.floor((1 - recall) * len(ranked)))])
 
 
-def precision_recall(chances: Floats, yes: npt.NDArray[np.bool_], threshold: float) -> tuple[float, float]:
+def precision_recall(probabilities: Floats, yes: npt.NDArray[np.bool_], threshold: float) -> tuple[float, float]:
     """Precision and recall of saying yes from the threshold on."""
-    said = chances >= threshold
+    said = probabilities >= threshold
     both = float(np.sum(said & yes))
     return both / max(float(said.sum()), 1.0), both / max(float(yes.sum()), 1.0)
 
 
 # Chosen on the first set of `bench/data/messages`; how they do on unseen examples stands in the card.
-NEED = 0.36
-URGENT = 0.25
+NEED_THRESHOLD = 0.36
+URGENT_THRESHOLD = 0.25
 # So sure of danger, an answer is due whatever the manner of the message.
-LIFTS = 0.5
+DANGER_OVERRIDE_THRESHOLD = 0.5
 # Below this nobody is asked: it finds so much of what needs an answer among unseen examples.
-FIND_MAYBE = 0.99
+UNSURE_RECALL = 0.99
 
 
-def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
+def train(learnt: Sequence[TrainingExample]) -> tuple[BuiltinModel, dict[str, Any]]:
     """The model and its card."""
-    blind = unseen(learnt)
+    blind = cross_validate(learnt)
     needs = np.array([item.needs_answer for item in learnt])
     asking = np.flatnonzero(needs).tolist()
     urgent = np.array([item.urgency == "high" for item in learnt])
@@ -217,17 +227,17 @@ def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
     known = [at for at in asking if learnt[at].topic]
     places = np.array([blind.group_labels.index(group) for group in groups])
     topics = np.array([blind.topic_labels.index(learnt[at].topic) for at in known])
-    group_scale = temperature_of(blind.group_margins[asking], places)
-    topic_scale = temperature_of(blind.topic_margins[known], topics)
-    model = fit(learnt)
+    group_scale = fit_temperature(blind.group_margins[asking], places)
+    topic_scale = fit_temperature(blind.topic_margins[known], topics)
+    model = fit_model(learnt)
     model = replace(
         model, group=replace(model.group, scale=group_scale), topic=replace(model.topic, scale=topic_scale)
     )
     thresholds = {
-        "need": NEED,
-        "maybe": at_recall(blind.need, needs, FIND_MAYBE),
-        "urgent": URGENT,
-        "lifts": LIFTS,
+        "need": NEED_THRESHOLD,
+        "maybe": threshold_at_recall(blind.need, needs, UNSURE_RECALL),
+        "urgent": URGENT_THRESHOLD,
+        "lifts": DANGER_OVERRIDE_THRESHOLD,
     }
     ranked = np.argsort(-blind.group_margins[asking], axis=1)
     best = np.argmax(blind.topic_margins[known], axis=1)
@@ -235,8 +245,8 @@ def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
         "name": "builtin",
         "classifier": VERSION,
         "examples": {
-            "digest": digest(),
-            "words": words_digest(),
+            "digest": examples_digest(),
+            "words": word_list_digest(),
             "rows": len(learnt),
             "need_answer": int(needs.sum()),
             "urgent": int(urgent.sum()),
@@ -246,8 +256,8 @@ def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
         "thresholds": {name: round(value, 4) for name, value in thresholds.items()},
         "unseen": {
             "folds": FOLDS,
-            "need": _scores(blind.need, needs, NEED),
-            "urgent": _scores(blind.urgent * blind.need, urgent, URGENT),
+            "need": _scores(blind.need, needs, NEED_THRESHOLD),
+            "urgent": _scores(blind.urgent * blind.need, urgent, URGENT_THRESHOLD),
             "group_first": round(float(np.mean(ranked[:, 0] == places)), 4),
             "group_in_three": round(float(np.mean((ranked[:, :3] == places[:, None]).any(axis=1))), 4),
             "topic_first": round(float(np.mean(best == topics)), 4),
@@ -256,17 +266,19 @@ def learn(learnt: Sequence[Example]) -> tuple[Heads, dict[str, Any]]:
     return model, card
 
 
-def _scores(chances: Floats, yes: npt.NDArray[np.bool_], threshold: float) -> dict[str, float]:
-    precision, recall = precision_recall(chances, yes, threshold)
+def _scores(probabilities: Floats, yes: npt.NDArray[np.bool_], threshold: float) -> dict[str, float]:
+    precision, recall = precision_recall(probabilities, yes, threshold)
     return {"precision": round(precision, 4), "recall": round(recall, 4)}
 
 
 def main() -> None:
     """Learn and keep."""
-    model, card = learn(examples())
-    folder().mkdir(exist_ok=True)
-    np.savez_compressed(folder() / "builtin.npz", **model.state())
-    (folder() / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    model, card = train(load_examples())
+    builtin_model_dir().mkdir(exist_ok=True)
+    np.savez_compressed(builtin_model_dir() / "builtin.npz", **model.state())
+    (builtin_model_dir() / "card.json").write_text(
+        json.dumps(card, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -12,31 +12,37 @@ import numpy.typing as npt
 
 from services.appeals.classification.model import word_vectors
 from services.appeals.classification.model.calibration import Ints
-from services.appeals.classification.model.custom_model import Joint, Labels
-from services.appeals.classification.model.message_classifier import Understanding
-from services.appeals.classification.model.model_store import Digests, Kept, Store, digests
-from services.appeals.classification.model.text_classifier import FOLDS, FORMAT, LARGE, Blind, TextClassifier
+from services.appeals.classification.model.custom_model import LabelMapping, TopicEnsemble
+from services.appeals.classification.model.message_classifier import MessageClassifier
+from services.appeals.classification.model.model_store import ModelStore, StoredModel, TextDigests, text_digests
+from services.appeals.classification.model.text_classifier import (
+    FOLDS,
+    FORMAT_VERSION,
+    SINGLE_FOLD_FROM_ROWS,
+    OutOfFoldPredictions,
+    TextClassifier,
+)
 from services.appeals.classification.training.evaluation import (
-    TOP,
-    WANTED,
+    DEFAULT_TARGET_ACCURACY,
+    TOP_LABELS,
     Scores,
-    blind_answers,
-    blind_threshold,
+    out_of_fold_answers,
+    out_of_fold_threshold,
     score,
 )
-from services.appeals.classification.training.labelled_data import Labelled
+from services.appeals.classification.training.labelled_data import LabelledData
 from shared import clock
 from shared.topic_taxonomy import Class
 
-Chances = npt.NDArray[Any]
+Probabilities = npt.NDArray[Any]
 
 # How right the automatic mode may be asked to be: the card holds the threshold and the coverage of each.
-WANTED_LEVELS = tuple(percent / 100 for percent in range(80, 100))
+TARGET_ACCURACIES = tuple(percent / 100 for percent in range(80, 100))
 _PORTION = 2_000
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ScorePair:
     """Both models on the same rows, which neither has learnt from."""
 
     new: Scores
@@ -46,11 +52,11 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Trial:
+class ModelComparison:
     """What came of holding a new model against another: a comparison, or the reason why there is none."""
 
     other: str
-    comparison: Comparison | None = None
+    comparison: ScorePair | None = None
     obstacle: str = ""
 
     @property
@@ -58,7 +64,7 @@ class Trial:
         """Whether the new model is the better one."""
         return self.comparison is not None and is_better(self.comparison.new, self.comparison.present)
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """The outcome in words."""
         if self.comparison is None:
             return self.obstacle
@@ -73,22 +79,22 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """What became of a training: the version made, whether it is in force, and why.
 
     `comparison`: with the version that was in force; `built_in`: with the model that comes with the house.
     """
 
     version: int
-    in_force: bool
+    activated: bool
     why: str
     scores: Scores
-    comparison: Comparison | None
-    built_in: Comparison | None
+    comparison: ScorePair | None
+    built_in: ScorePair | None
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingSource:
     """Where the rows came from: for the card."""
 
     path: Path
@@ -102,7 +108,9 @@ def is_better(new: Scores, present: Scores) -> bool:
     return (new.weighted_f1, new.accuracy) > (present.weighted_f1, present.accuracy)
 
 
-def teach(data: Labelled, store: Store, source: Source, *, force: bool = False) -> Outcome:
+def train_custom_model(
+    data: LabelledData, store: ModelStore, source: TrainingSource, *, force: bool = False
+) -> TrainingOutcome:
     """Train, keep as a new version, and put it in force when it beats what is in force.
 
     That is the folder's present version and, where the labels are classes of this system, the built-in model. They
@@ -110,48 +118,48 @@ def teach(data: Labelled, store: Store, source: Source, *, force: bool = False) 
     judged by a machine that has not seen it. `force` puts it in force anyway. Raises `ValueError` for too few
     texts or labels, `StoreError` for a folder whose model cannot be read.
     """
-    number = store.current()
+    number = store.active_version()
     present = None if number is None else store.load(number)
-    classifier, blind = TextClassifier.learn(data.texts, data.labels, names=data.names)
-    learnt = digests(data.texts)
-    labels = Labels.of(Counter(data.labels))
+    classifier, blind = TextClassifier.fit(data.texts, data.labels, names=data.names)
+    learnt = text_digests(data.texts)
+    labels = LabelMapping.of(Counter(data.labels))
     against_present = None if present is None else _against_present(classifier, blind, data, learnt, present)
-    against_built_in = None if labels.obstacle() else _against_built_in(classifier, blind, data, labels)
+    against_built_in = None if labels.unusable_reason() else _against_built_in(classifier, blind, data, labels)
     trials = [trial for trial in (against_present, against_built_in) if trial is not None]
     takes_over = force or all(trial.won for trial in trials)
     why = _why(trials, labels, takes_over=takes_over)
     comparison = against_present.comparison if against_present else None
     built_in = against_built_in.comparison if against_built_in else None
-    least = blind_threshold(classifier, blind, data.labels, WANTED)
+    least = out_of_fold_threshold(classifier, blind, data.labels, DEFAULT_TARGET_ACCURACY)
     scores = _blind_score(classifier, blind, data, np.arange(len(blind.rows)), least)
     card = _card(data, source, classifier, blind, scores) | {
-        "labels_without_class": dict(labels.foreign),
+        "labels_without_class": dict(labels.unmapped),
         "held_out": None if comparison is None else asdict(comparison),
         "built_in": None if built_in is None else asdict(built_in),
         "took_over": takes_over,
         "why": why,
     }
-    made = store.keep(classifier, card, learnt)
+    made = store.save(classifier, card, learnt)
     if takes_over:
-        store.put_in_force(made)
-    return Outcome(made, takes_over, why, scores, comparison, built_in)
+        store.activate(made)
+    return TrainingOutcome(made, takes_over, why, scores, comparison, built_in)
 
 
-def _why(trials: Sequence[Trial], labels: Labels, *, takes_over: bool) -> str:
-    said = [trial.told() for trial in trials] or ["no model was in force"]
-    if obstacle := labels.obstacle():
+def _why(trials: Sequence[ModelComparison], labels: LabelMapping, *, takes_over: bool) -> str:
+    said = [trial.describe() for trial in trials] or ["no model was in force"]
+    if obstacle := labels.unusable_reason():
         said.append(f"a classifier for its own folder, no model for messages here: {obstacle}")
-    elif labels.foreign:
-        said.append(f"left to the built-in model: {labels.told()}")
+    elif labels.unmapped:
+        said.append(f"left to the built-in model: {labels.describe_unmapped()}")
     if takes_over and not all(trial.won for trial in trials):
         said.append("taken all the same, as asked")
     return "; ".join(said)
 
 
 def _blind_score(
-    classifier: TextClassifier, blind: Blind, data: Labelled, places: Ints, least: float | None
+    classifier: TextClassifier, blind: OutOfFoldPredictions, data: LabelledData, places: Ints, least: float | None
 ) -> Scores:
-    answers = blind_answers(classifier, blind)
+    answers = out_of_fold_answers(classifier, blind)
     truth = [data.labels[blind.rows[at]] for at in places]
     counted = Counter(data.labels)
     return score(
@@ -160,50 +168,60 @@ def _blind_score(
         np.round(blind.confidences[places], 4),
         least,
         # Nobody can say a label whose only row is held back: it would be a zero in the mean whatever was learnt.
-        judged={label for label in truth if counted[label] > 1},
+        scored_labels={label for label in truth if counted[label] > 1},
     )
 
 
 def _against_present(
-    classifier: TextClassifier, blind: Blind, data: Labelled, learnt: Digests, present: Kept
-) -> Trial:
+    classifier: TextClassifier,
+    blind: OutOfFoldPredictions,
+    data: LabelledData,
+    learnt: TextDigests,
+    present: StoredModel,
+) -> ModelComparison:
     other = f"version {present.version}"
     if not set(classifier.labels) & set(present.classifier.labels):
-        return Trial(other, obstacle=f"it has no label in common with {other}: keep it in a folder of its own")
-    new_rows = ~np.isin(learnt, present.learnt)
+        return ModelComparison(
+            other, obstacle=f"it has no label in common with {other}: keep it in a folder of its own"
+        )
+    new_rows = ~np.isin(learnt, present.training_digests)
     places = _fair(blind, data, new_rows)
     if not len(places):
-        return Trial(
+        return ModelComparison(
             other,
             obstacle=f"nothing is held out: {int((~new_rows).sum())} of {len(data.texts)} rows are among those "
             f"{other} has learnt from, and labels that stand once cannot be held back",
         )
     rows = blind.rows[places]
-    theirs = [found.labels for found in present.classifier.rank([data.texts[row] for row in rows], TOP)]
-    answers = blind_answers(classifier, blind)
-    return Trial(other, _compared([answers[at] for at in places], theirs, [data.labels[row] for row in rows]))
+    theirs = [found.labels for found in present.classifier.rank([data.texts[row] for row in rows], TOP_LABELS)]
+    answers = out_of_fold_answers(classifier, blind)
+    return ModelComparison(
+        other, _compared([answers[at] for at in places], theirs, [data.labels[row] for row in rows])
+    )
 
 
-def _against_built_in(classifier: TextClassifier, blind: Blind, data: Labelled, labels: Labels) -> Trial:
+def _against_built_in(
+    classifier: TextClassifier, blind: OutOfFoldPredictions, data: LabelledData, labels: LabelMapping
+) -> ModelComparison:
     """What messages here would be called with the new model and without it."""
     other = "the built-in model"
-    places = _fair(blind, data, np.array([label in labels.named for label in data.labels]))
-    built_in = Understanding.load()
-    joint = Joint(classifier.labels, labels, *built_in.labels)
+    places = _fair(blind, data, np.array([label in labels.mapped for label in data.labels]))
+    built_in = MessageClassifier.load()
+    joint = TopicEnsemble(classifier.labels, labels, *built_in.labels)
     truth: list[str] = []
     ours: list[tuple[str, ...]] = []
     theirs: list[tuple[str, ...]] = []
     for start in range(0, len(places), _PORTION):
         part = places[start : start + _PORTION]
-        true = [labels.named[data.labels[row]] for row in blind.rows[part]]
-        by_group, by_topic = built_in.subjects([data.texts[row] for row in blind.rows[part]])
-        ours += _answers(true, joint.joined(blind.chances[part], by_group, by_topic), built_in.labels)
-        theirs += _answers(true, (by_group, joint.apart(by_group, by_topic)), built_in.labels)
+        true = [labels.mapped[data.labels[row]] for row in blind.rows[part]]
+        by_group, by_topic = built_in.topic_probabilities([data.texts[row] for row in blind.rows[part]])
+        ours += _answers(true, joint.combined(blind.probabilities[part], by_group, by_topic), built_in.labels)
+        theirs += _answers(true, (by_group, joint.builtin_only(by_group, by_topic)), built_in.labels)
         truth += [one.code for one in true]
-    return Trial(other, _compared(ours, theirs, truth))
+    return ModelComparison(other, _compared(ours, theirs, truth))
 
 
-def _fair(blind: Blind, data: Labelled, among: npt.NDArray[np.bool_]) -> Ints:
+def _fair(blind: OutOfFoldPredictions, data: LabelledData, among: npt.NDArray[np.bool_]) -> Ints:
     """Places among the rows held back by which models can be compared.
 
     A label that stands once could not be both learnt and held back: it would judge no model fairly.
@@ -215,22 +233,22 @@ def _fair(blind: Blind, data: Labelled, among: npt.NDArray[np.bool_]) -> Ints:
 
 
 def _answers(
-    true: Sequence[Class], said: tuple[Chances, Chances], codes: tuple[Sequence[str], Sequence[str]]
+    true: Sequence[Class], said: tuple[Probabilities, Probabilities], codes: tuple[Sequence[str], Sequence[str]]
 ) -> list[tuple[str, ...]]:
     """The best classes for each row, groups where its true class is one, topics where that is a topic."""
     groups, topics = (
-        [tuple(of[at] for at in row) for row in np.argsort(-chances, axis=1, kind="stable")[:, :TOP]]
-        for chances, of in zip(said, codes, strict=True)
+        [tuple(of[at] for at in row) for row in np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP_LABELS]]
+        for probabilities, of in zip(said, codes, strict=True)
     )
     return [topics[at] if one.group else groups[at] for at, one in enumerate(true)]
 
 
 def _compared(
     ours: Sequence[tuple[str, ...]], theirs: Sequence[tuple[str, ...]], truth: Sequence[str]
-) -> Comparison:
+) -> ScorePair:
     new_right = np.array([said[0] == true for said, true in zip(ours, truth, strict=True)])
     present_right = np.array([said[0] == true for said, true in zip(theirs, truth, strict=True)])
-    return Comparison(
+    return ScorePair(
         score(ours, truth),
         score(theirs, truth),
         int((new_right & ~present_right).sum()),
@@ -239,13 +257,17 @@ def _compared(
 
 
 def _card(
-    data: Labelled, source: Source, classifier: TextClassifier, blind: Blind, scores: Scores
+    data: LabelledData,
+    source: TrainingSource,
+    classifier: TextClassifier,
+    blind: OutOfFoldPredictions,
+    scores: Scores,
 ) -> dict[str, Any]:
     counted = Counter(data.labels)
     return {
         "made_at": clock.now().isoformat(timespec="seconds"),
         "code": _code(),
-        "format": FORMAT,
+        "format": FORMAT_VERSION,
         "data": {
             "file": source.path.name,
             "sha256": source.digest,
@@ -261,19 +283,21 @@ def _card(
         },
         "features": {
             "words": "lemmas and pairs of them, pieces of 2 to 5 letters, TF-IDF",
-            "vectors": word_vectors.NAME,
+            "vectors": word_vectors.EMBEDDINGS_NAME,
             "names_of_classes": "learnt from like a text",
             "machine": "linear SVM, one against all",
         },
-        "held_back": {"parts": 1 if len(data.texts) >= LARGE else FOLDS, **asdict(scores)},
-        "automatic": {f"{wanted:.2f}": _automatic(classifier, blind, data, wanted) for wanted in WANTED_LEVELS},
+        "held_back": {"parts": 1 if len(data.texts) >= SINGLE_FOLD_FROM_ROWS else FOLDS, **asdict(scores)},
+        "automatic": {
+            f"{wanted:.2f}": _automatic(classifier, blind, data, wanted) for wanted in TARGET_ACCURACIES
+        },
     }
 
 
 def _automatic(
-    classifier: TextClassifier, blind: Blind, data: Labelled, wanted: float
+    classifier: TextClassifier, blind: OutOfFoldPredictions, data: LabelledData, wanted: float
 ) -> dict[str, float | None] | None:
-    least = blind_threshold(classifier, blind, data.labels, wanted)
+    least = out_of_fold_threshold(classifier, blind, data.labels, wanted)
     if least is None:
         return None
     reached = _blind_score(classifier, blind, data, np.arange(len(blind.rows)), least)

@@ -6,109 +6,109 @@ from hypothesis import strategies as st
 
 from bench import labelled_messages
 from bench.classification import BARS
-from services.appeals.classification.locations.location_finder import Place
+from services.appeals.classification.locations.location_finder import DetectedLocation
 from services.appeals.classification.model import message_classifier
-from services.appeals.classification.model.message_classifier import Understanding
-from services.appeals.classification.training.examples import digest, examples
-from services.appeals.classification.training.train_builtin import words_digest
-from services.appeals.classification.types import Context
+from services.appeals.classification.model.message_classifier import MessageClassifier
+from services.appeals.classification.training.examples import examples_digest, load_examples
+from services.appeals.classification.training.train_builtin import word_list_digest
+from services.appeals.classification.types import MessageContext
 
-MODEL = Understanding.load()
-DOCTOR = Context(page_owner="ГБУЗ «Кабанская ЦРБ»", page_municipality="Кабанский район")
+MODEL = MessageClassifier.load()
+DOCTOR = MessageContext(page_owner="ГБУЗ «Кабанская ЦРБ»", page_municipality="Кабанский район")
 
 
 def test_the_model_is_made_from_these_very_examples_and_words() -> None:
     """After a change of either: `python -m services.appeals.classification.training.train_builtin`."""
-    assert MODEL.card["examples"]["digest"] == digest()
-    assert MODEL.card["examples"]["rows"] == len(examples())
-    assert MODEL.card["examples"]["words"] == words_digest()
+    assert MODEL.card["examples"]["digest"] == examples_digest()
+    assert MODEL.card["examples"]["rows"] == len(load_examples())
+    assert MODEL.card["examples"]["words"] == word_list_digest()
 
 
 def test_a_judgement_says_what_where_how_urgent_and_by_which_words() -> None:
     text = "во всём селе со вчерашнего дня нет света, дети замерзают!! с. Оймур ул. Ленина 5"
-    (found,) = MODEL.judge([(text, Context())])
+    (found,) = MODEL.classify([(text, MessageContext())])
     assert (found.needs_answer, found.type, found.urgency) == ("yes", "complaint", "high")
-    assert found.top[0][0] == "energy"
+    assert found.topic_candidates[0][0] == "energy"
     assert found.topic is not None
     assert found.topic.startswith("energy")
     assert (found.municipality, found.settlement, found.street, found.house) == (
         "Кабанский район", "Оймур", "Ленина", "5",
     )  # fmt: skip
-    assert (found.place_from, found.fault, found.language) == ("text", "power", "ru")
+    assert (found.location_source, found.fault, found.language) == ("text", "power", "ru")
     for word in ("Энергетика", "света", "оймур"):
         assert word in found.why
 
 
 def test_two_words_live_from_the_post_and_the_page_tells_the_place() -> None:
-    above = Context(
+    above = MessageContext(
         post_text="Завтра врач-кардиолог ведёт приём в поликлинике", page_owner=DOCTOR.page_owner,
         page_municipality=DOCTOR.page_municipality,
     )  # fmt: skip
-    (found,) = MODEL.judge([("во сколько?", above)])
-    assert (found.needs_answer, found.top[0][0]) == ("yes", "health")
-    assert (found.municipality, found.place_from) == ("Кабанский район", "page")
+    (found,) = MODEL.classify([("во сколько?", above)])
+    assert (found.needs_answer, found.topic_candidates[0][0]) == ("yes", "health")
+    assert (found.municipality, found.location_source) == ("Кабанский район", "page")
 
 
 def test_who_disputes_the_pages_answer_is_heard_by_a_person_and_lives_from_its_words() -> None:
     answer = "Фонари на вашей улице исправны, бригада выезжала вчера."
-    disputed, thanked = MODEL.judge(
+    disputed, thanked = MODEL.classify(
         [
-            (text, Context(post_text=answer, to_page=True))
+            (text, MessageContext(post_text=answer, replies_to_page=True))
             for text in ("Врёте, никто не приезжал, темно", "Спасибо большое!")
         ]
     )
     assert disputed.needs_answer != "no"
-    assert disputed.top[0][0] in {"roads", "energy"}
+    assert disputed.topic_candidates[0][0] in {"roads", "energy"}
     assert thanked.needs_answer == "no"
     short = "мы вашу бригаду в глаза не видели"
-    to_page, to_post = MODEL.judge(
-        [(short, Context(post_text=answer, to_page=to_page)) for to_page in (True, False)]
+    to_page, to_post = MODEL.classify(
+        [(short, MessageContext(post_text=answer, replies_to_page=to_page)) for to_page in (True, False)]
     )
     assert (to_page.needs_answer, to_post.needs_answer) == ("unsure", "no")
 
 
 def test_anger_is_no_abuse_and_buryat_goes_to_a_person_without_a_class() -> None:
-    angry, buryat = MODEL.judge(
+    angry, buryat = MODEL.classify(
         [
-            ("Совсем совесть потеряли! Третью неделю мусор не вывозите, крысы бегают!", Context()),
+            ("Совсем совесть потеряли! Третью неделю мусор не вывозите, крысы бегают!", MessageContext()),
             ("Манай тосхондо эмшэн үгы, хаана ошохобиб?", DOCTOR),
         ]
     )
-    assert (angry.needs_answer, angry.type, angry.top[0][0]) == ("yes", "complaint", "waste")
+    assert (angry.needs_answer, angry.type, angry.topic_candidates[0][0]) == ("yes", "complaint", "waste")
     assert (buryat.needs_answer, buryat.language, buryat.topic) == ("unsure", "bxr", None)
 
 
 def test_trouble_of_another_region_is_left_to_a_person() -> None:
-    (found,) = MODEL.judge([("В Чите на Ленина вторую неделю не вывозят мусор, помогите", Context())])
+    (found,) = MODEL.classify([("В Чите на Ленина вторую неделю не вывозят мусор, помогите", MessageContext())])
     assert (found.needs_answer, found.other_region) == ("unsure", "Чита")
     assert "Другой регион" in found.why
 
 
 def test_what_needs_no_answer_has_no_class_place_or_urgency() -> None:
-    (found,) = MODEL.judge([("Спасибо докторам Кабанской больницы за спасённую маму!", DOCTOR)])
+    (found,) = MODEL.classify([("Спасибо докторам Кабанской больницы за спасённую маму!", DOCTOR)])
     assert (found.needs_answer, found.type, found.urgency) == ("no", "thanks", "normal")
-    assert (found.topic, found.top, found.municipality, found.fault) == (None, (), None, None)
+    assert (found.topic, found.topic_candidates, found.municipality, found.fault) == (None, (), None, None)
 
 
 def test_what_is_quoted_of_a_text_or_a_post_can_be_stored() -> None:
     broken = "нет света на улице\x00Бабушкина, дом\x0020\x07"
-    found = MODEL.judge([(broken, Context()), ("и у нас тоже нет", Context(post_text=broken))])
+    found = MODEL.classify([(broken, MessageContext()), ("и у нас тоже нет", MessageContext(post_text=broken))])
     assert found[0].street == "Бабушкина"
     assert all(character.isprintable() for one in found for character in one.why)
 
 
 def test_a_message_whose_place_cannot_be_read_keeps_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(text: str, **_: object) -> Place:
+    def fails(text: str, **_: object) -> DetectedLocation:
         raise IndexError(text)
 
-    monkeypatch.setattr(message_classifier, "find_place", fails)
-    (found,) = MODEL.judge([("третий день нет света во всём селе, дети мёрзнут", DOCTOR)])
-    assert (found.needs_answer, found.top[0][0], found.municipality) == ("yes", "energy", None)
+    monkeypatch.setattr(message_classifier, "find_location", fails)
+    (found,) = MODEL.classify([("третий день нет света во всём селе, дети мёрзнут", DOCTOR)])
+    assert (found.needs_answer, found.topic_candidates[0][0], found.municipality) == ("yes", "energy", None)
     assert "место: не прочитано" in found.why
 
 
 def test_what_is_urgent_says_by_which_words_even_without_a_sign() -> None:
-    (found,) = MODEL.judge([("В школе плюс восемь, детей держат в куртках", Context())])
+    (found,) = MODEL.classify([("В школе плюс восемь, детей держат в куртках", MessageContext())])
     assert found.urgency == "high"
     assert "срочно: «" in found.why or "опасность: «" in found.why or "нет тепла: «" in found.why
 
@@ -126,31 +126,34 @@ def test_what_is_urgent_says_by_which_words_even_without_a_sign() -> None:
     ],
 )
 def test_plain_danger_is_urgent_and_what_only_sounds_so_is_not(text: str, urgency: str) -> None:
-    (found,) = MODEL.judge([(text, Context())])
+    (found,) = MODEL.classify([(text, MessageContext())])
     assert (found.needs_answer, found.urgency) == ("yes", urgency)
 
 
 def test_cold_people_at_a_stop_are_no_outage_of_heat() -> None:
-    outside, inside = MODEL.judge(
-        [(text, Context()) for text in ("Автобус не пришёл, люди мёрзнут на остановке", "Мёрзнем всем домом")]
+    outside, inside = MODEL.classify(
+        [
+            (text, MessageContext())
+            for text in ("Автобус не пришёл, люди мёрзнут на остановке", "Мёрзнем всем домом")
+        ]
     )
     assert (outside.fault, inside.fault) == (None, "heat")
 
 
 @pytest.mark.parametrize("text", ["", " ", "\x00", "🙏", "+", "[id1|", "\ud83d", "1" * 4000, "а" * 20_000, "ул."])
 def test_any_text_is_judged(text: str) -> None:
-    assert len(MODEL.judge([(text, Context())])) == 1
+    assert len(MODEL.classify([(text, MessageContext())])) == 1
 
 
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=5))
 def test_a_text_is_judged_the_same_alone_and_among_others(texts: list[str]) -> None:
-    together = MODEL.judge([(text, Context()) for text in texts])
-    alone = [MODEL.judge([(text, Context())])[0] for text in texts]
+    together = MODEL.classify([(text, MessageContext()) for text in texts])
+    alone = [MODEL.classify([(text, MessageContext())])[0] for text in texts]
     for one, other in zip(together, alone, strict=True):
         assert (one.needs_answer, one.type, one.urgency, one.municipality) == (
             other.needs_answer, other.type, other.urgency, other.municipality,
         )  # fmt: skip
-        assert one.confidence == pytest.approx(other.confidence, abs=1e-3)
+        assert one.needs_answer_confidence == pytest.approx(other.needs_answer_confidence, abs=1e-3)
 
 
 def test_sets_that_nobody_learnt_from_are_understood() -> None:
@@ -168,7 +171,7 @@ def test_sets_that_nobody_learnt_from_are_understood() -> None:
 
 def test_no_message_of_the_sets_was_learnt() -> None:
     """What people say word for word alike («спасибо», «+») apart."""
-    learnt = {example.text.strip().lower() for example in examples()}
+    learnt = {example.text.strip().lower() for example in load_examples()}
     for path in labelled_messages.SETS.glob("*.csv"):
         told = (row for row in labelled_messages.read(path) if len(row["text"].split()) > 3)
         assert not [row["id"] for row in told if row["text"].strip().lower() in learnt]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.appeals.classification.csv_reader import FileRefusedError, Table, open_table, read_table
+from services.appeals.classification.csv_reader import LoadedTable, UnreadableTableError, open_table, read_table
 
 
 def written(folder: Path, content: str | bytes) -> Path:
@@ -19,21 +19,21 @@ def written(folder: Path, content: str | bytes) -> Path:
     [("Ёмкость", "емкость"), ("  Тема ", "тема"), ("ТЕМА", "Тема"), ("Группа  тем", "группа тем")],
 )
 def test_headings_are_compared_folded(heading: str, asked: str) -> None:
-    assert Table("f.csv", ("text", heading), []).place(asked) == 1
+    assert LoadedTable("f.csv", ("text", heading), []).column_index(asked) == 1
 
 
 def test_an_exact_heading_stands_before_folded_ones() -> None:
-    table = Table("f.csv", ("Тема", "тема", "Номер", "номер"), [])
-    assert table.place("тема") == 1
-    with pytest.raises(FileRefusedError, match=r"f\.csv: 2 columns are called «НОМЕР»"):
-        table.place("НОМЕР")
+    table = LoadedTable("f.csv", ("Тема", "тема", "Номер", "номер"), [])
+    assert table.column_index("тема") == 1
+    with pytest.raises(UnreadableTableError, match=r"f\.csv: 2 columns are called «НОМЕР»"):
+        table.column_index("НОМЕР")
 
 
 def test_a_name_may_be_sought_in_vain() -> None:
-    table = Table("f.csv", ("Тема", "тема"), [])
-    assert table.find("text") is None
-    with pytest.raises(FileRefusedError, match=r"f\.csv: the column «text» is missing; there are: Тема, тема"):
-        table.place("text")
+    table = LoadedTable("f.csv", ("Тема", "тема"), [])
+    assert table.find_column("text") is None
+    with pytest.raises(UnreadableTableError, match=r"f\.csv: the column «text» is missing; there are: Тема, тема"):
+        table.column_index("text")
 
 
 def test_strange_line_ends_stay_within_their_cell(tmp_path: Path) -> None:
@@ -81,12 +81,12 @@ def test_blank_lines_are_told_apart_from_rows_of_nothing(tmp_path: Path) -> None
     ],
 )
 def test_what_is_no_table_is_refused_by_name(tmp_path: Path, content: str | bytes, message: str) -> None:
-    with pytest.raises(FileRefusedError, match=message):
+    with pytest.raises(UnreadableTableError, match=message):
         read_table(written(tmp_path, content))
 
 
 def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileRefusedError, match=r"none\.csv cannot be read: No such file"):
+    with pytest.raises(UnreadableTableError, match=r"none\.csv cannot be read: No such file"):
         read_table(tmp_path / "none.csv")
 
 
@@ -100,5 +100,5 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     ids=["far down", "at once"],
 )
 def test_broken_utf8_is_not_taken_for_windows_1251(tmp_path: Path, content: bytes, line: int) -> None:
-    with pytest.raises(FileRefusedError, match=f"is UTF-8 with a broken character in line {line}$"):
+    with pytest.raises(UnreadableTableError, match=f"is UTF-8 with a broken character in line {line}$"):
         read_table(written(tmp_path, content))

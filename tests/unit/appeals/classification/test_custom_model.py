@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.appeals.classification.model.custom_model import LEAST_ROWS, Joint, Labels
-from services.appeals.classification.model.message_classifier import Understanding
-from services.appeals.classification.model.model_store import Store, StoreError, digests
+from services.appeals.classification.model.custom_model import MIN_ROWS_PER_LABEL, LabelMapping, TopicEnsemble
+from services.appeals.classification.model.message_classifier import MessageClassifier
+from services.appeals.classification.model.model_store import ModelStore, ModelStoreError, text_digests
 from services.appeals.classification.model.text_classifier import TextClassifier
-from services.appeals.classification.types import Context
+from services.appeals.classification.types import MessageContext
 from shared.topic_taxonomy import classes
 
-BUILT_IN = Understanding.load()
+BUILT_IN = MessageClassifier.load()
 # The first two are groups; the second by its own name, the third names nothing here.
 TEXTS = {
     "Дороги": "яма на дороге номер {}",
@@ -26,23 +26,23 @@ def kept(folder: Path, rows: dict[str, int], texts: dict[str, str] = TEXTS) -> P
     """A version in force that learnt from so many rows of each label."""
     learnt = [(texts[label].format(n), label) for label, count in rows.items() for n in range(count)]
     words, labels = zip(*learnt, strict=True)
-    store = Store(folder)
+    store = ModelStore(folder)
     card = {"data": {"labels": rows}}
-    store.put_in_force(store.keep(TextClassifier.train(words, labels), card, digests(words)))
+    store.activate(store.save(TextClassifier.train(words, labels), card, text_digests(words)))
     return folder
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Understanding:
-    return Understanding.load(kept(tmp_path_factory.mktemp("groups"), {"Дороги": 12, "Культура": 12}))
+def model(tmp_path_factory: pytest.TempPathFactory) -> MessageClassifier:
+    return MessageClassifier.load(kept(tmp_path_factory.mktemp("groups"), {"Дороги": 12, "Культура": 12}))
 
 
-def best(model: Understanding, text: str, post: str | None = None) -> tuple[str, float]:
-    (found,) = model.understand([(text, Context(post_text=post))])
+def best(model: MessageClassifier, text: str, post: str | None = None) -> tuple[str, float]:
+    (found,) = model.predict([(text, MessageContext(post_text=post))])
     return found.groups[0]
 
 
-def test_it_speaks_for_the_classes_it_knows_and_is_named(model: Understanding) -> None:
+def test_it_speaks_for_the_classes_it_knows_and_is_named(model: MessageClassifier) -> None:
     # «Ёлка» on the road is what its history never says: it knows it as culture alone.
     text = "на дороге ёлка в клубе для детей"
     assert best(model, text)[0] == "culture"
@@ -50,7 +50,7 @@ def test_it_speaks_for_the_classes_it_knows_and_is_named(model: Understanding) -
     assert model.name == f"{BUILT_IN.name}+topics-1"
 
 
-def test_what_its_history_does_not_know_is_left_to_the_built_in_model(model: Understanding) -> None:
+def test_what_its_history_does_not_know_is_left_to_the_built_in_model(model: MessageClassifier) -> None:
     for text, post in (
         ("как записаться к врачу в поликлинику?", None), ("во всём селе нет света", None), ("во сколько?", DOCTOR),
     ):  # fmt: skip
@@ -61,18 +61,18 @@ def test_what_its_history_does_not_know_is_left_to_the_built_in_model(model: Und
         assert left == pytest.approx(chance, abs=1e-3)
 
 
-def test_a_post_above_counts_for_it_too(model: Understanding) -> None:
+def test_a_post_above_counts_for_it_too(model: MessageClassifier) -> None:
     above = "яма на дороге номер 3"
     assert best(model, "когда?", above)[0] == "roads"
     assert best(model, "когда?", "ёлка в клубе для детей 5")[0] == "culture"
 
 
-def test_groups_leave_the_topics_within_them_as_they_were(model: Understanding) -> None:
+def test_groups_leave_the_topics_within_them_as_they_were(model: MessageClassifier) -> None:
     texts = [
-        ("Огромная яма на дороге на улице Ленина, пробил колесо", Context()),
-        ("разбита дорога в деревню", Context()),
+        ("Огромная яма на дороге на улице Ленина, пробил колесо", MessageContext()),
+        ("разбита дорога в деревню", MessageContext()),
     ]
-    for own, built_in in zip(model.understand(texts), BUILT_IN.understand(texts), strict=True):
+    for own, built_in in zip(model.predict(texts), BUILT_IN.predict(texts), strict=True):
         assert own.groups[0][0] == built_in.groups[0][0] == "roads"
         assert [code for code, _ in own.topics] == [code for code, _ in built_in.topics]
         assert [share for _, share in own.topics] == pytest.approx(
@@ -81,8 +81,8 @@ def test_groups_leave_the_topics_within_them_as_they_were(model: Understanding) 
 
 
 def test_a_label_that_names_no_class_gives_way_to_the_built_in_model(tmp_path: Path) -> None:
-    found = Understanding.load(kept(tmp_path, {"Дороги": 24, "Культура": 24, "СВОЙ КЛАСС": 12}))
-    assert "«СВОЙ КЛАСС» (12)" in found.foreign_labels
+    found = MessageClassifier.load(kept(tmp_path, {"Дороги": 24, "Культура": 24, "СВОЙ КЛАСС": 12}))
+    assert "«СВОЙ КЛАСС» (12)" in found.unmapped_labels
     text = "каток не залит в парке"
     assert best(found, text)[0] == best(BUILT_IN, text)[0] not in ("roads", "culture")
 
@@ -90,16 +90,19 @@ def test_a_label_that_names_no_class_gives_way_to_the_built_in_model(tmp_path: P
 def test_every_group_has_topics_and_probabilities_stay_whole() -> None:
     groups, topics = BUILT_IN.labels
     texts = ["яма", "нет света", "", "спасибо", "врач"]
-    by_group, by_topic = BUILT_IN.subjects(texts)
+    by_group, by_topic = BUILT_IN.topic_probabilities(texts)
     labels = ("Дороги", groups[0], "чужое")
-    joint = Joint(
-        labels, Labels.of(dict.fromkeys(("Дороги", "Здравоохранение", "чужое"), LEAST_ROWS)), groups, topics
+    joint = TopicEnsemble(
+        labels,
+        LabelMapping.of(dict.fromkeys(("Дороги", "Здравоохранение", "чужое"), MIN_ROWS_PER_LABEL)),
+        groups,
+        topics,
     )
     said = np.array([[0.7, 0.1, 0.2]] * len(texts))
-    for found in joint.joined(said, by_group, by_topic):
+    for found in joint.combined(said, by_group, by_topic):
         assert found.sum(axis=1) == pytest.approx(1.0, abs=1e-4)
     # Who says nothing of any class changes nothing.
-    unmoved, _ = joint.joined(np.array([[0.0, 0.0, 1.0]] * len(texts)), by_group, by_topic)
+    unmoved, _ = joint.combined(np.array([[0.0, 0.0, 1.0]] * len(texts)), by_group, by_topic)
     assert unmoved == pytest.approx(by_group, abs=1e-4)
 
 
@@ -110,8 +113,8 @@ def test_a_topic_that_is_known_takes_no_more_than_is_left_to_it() -> None:
     by_topic = np.full((1, len(topics)), 1 / len(topics))
     named = {item.code: item for item in classes()}
     count = sum(topic.startswith("roads.") for topic in topics)
-    read = Labels({"а": 9, "б": 9}, {"а": named["roads.01"], "б": named["roads.02"]}, {})
-    _, found = Joint(("а", "б"), read, groups, topics).joined(np.array([[0.9, 0.1]]), by_group, by_topic)
+    read = LabelMapping({"а": 9, "б": 9}, {"а": named["roads.01"], "б": named["roads.02"]}, {})
+    _, found = TopicEnsemble(("а", "б"), read, groups, topics).combined(np.array([[0.9, 0.1]]), by_group, by_topic)
     left = 0.8 * 2 / count
     assert found[0, topics.index("roads.01")] == pytest.approx(0.9 * left, rel=1e-3)
     assert found[0, topics.index("roads.02")] == pytest.approx(0.1 * left, rel=1e-3)
@@ -119,17 +122,20 @@ def test_a_topic_that_is_known_takes_no_more_than_is_left_to_it() -> None:
 
 
 def test_a_label_with_few_rows_does_not_speak() -> None:
-    labels = Labels.of({"Дороги": LEAST_ROWS, "Культура": LEAST_ROWS - 1, "Чужое": 1})
-    assert set(labels.speaking) == {"Дороги"}
-    assert labels.obstacle() is None
-    assert labels.told() == f"1 of 3 labels, on 1 of {2 * LEAST_ROWS} rows, name no group or topic: «Чужое» (1)"
+    labels = LabelMapping.of({"Дороги": MIN_ROWS_PER_LABEL, "Культура": MIN_ROWS_PER_LABEL - 1, "Чужое": 1})
+    assert set(labels.usable) == {"Дороги"}
+    assert labels.unusable_reason() is None
+    assert (
+        labels.describe_unmapped()
+        == f"1 of 3 labels, on 1 of {2 * MIN_ROWS_PER_LABEL} rows, name no group or topic: «Чужое» (1)"
+    )
 
 
 def test_a_folder_that_cannot_be_used_is_refused_by_name_and_reason(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"none holds no model"):
-        Understanding.load(tmp_path / "none")
+    with pytest.raises(ModelStoreError, match=r"none holds no model"):
+        MessageClassifier.load(tmp_path / "none")
     own = {"А": "яма на дороге {}", "Б": "каток не залит {}"}
-    with pytest.raises(StoreError, match=r"own: version 1 .*2 of 2 labels, on 24 of 24 rows.*«А» \(12\)"):
-        Understanding.load(kept(tmp_path / "own", dict.fromkeys(own, 12), own))
-    with pytest.raises(StoreError, match="no group or topic has 5 rows"):
-        Understanding.load(kept(tmp_path / "few", {"Дороги": 4, "Культура": 4}))
+    with pytest.raises(ModelStoreError, match=r"own: version 1 .*2 of 2 labels, on 24 of 24 rows.*«А» \(12\)"):
+        MessageClassifier.load(kept(tmp_path / "own", dict.fromkeys(own, 12), own))
+    with pytest.raises(ModelStoreError, match="no group or topic has 5 rows"):
+        MessageClassifier.load(kept(tmp_path / "few", {"Дороги": 4, "Культура": 4}))

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from services.appeals.classification.training.evaluation import (
-    by_splits,
     calibration_error,
-    covered,
+    confidence_threshold,
+    coverage,
+    evaluate_splits,
     mean_and_spread,
     score,
-    threshold,
 )
-from services.appeals.classification.training.labelled_data import Labelled
+from services.appeals.classification.training.labelled_data import LabelledData
 from tests.unit.appeals.classification import sample_rows
 
 
@@ -27,23 +27,23 @@ def test_calibration_error_is_the_mean_distance_over_bins_of_equal_size() -> Non
 def test_the_threshold_is_the_least_that_keeps_the_wanted_share() -> None:
     confidences = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
     right = np.array([True, True, False, True, False])
-    assert threshold(confidences, right, 1.0) == 0.8
-    assert threshold(confidences, right, 0.75) == 0.6
-    assert threshold(confidences, right, 0.6) == 0.5
-    assert threshold(confidences, ~right, 0.9) is None
+    assert confidence_threshold(confidences, right, 1.0) == 0.8
+    assert confidence_threshold(confidences, right, 0.75) == 0.6
+    assert confidence_threshold(confidences, right, 0.6) == 0.5
+    assert confidence_threshold(confidences, ~right, 0.9) is None
 
 
 def test_equal_confidences_stay_together() -> None:
     confidences = np.array([0.9, 0.7, 0.7])
-    assert threshold(confidences, np.array([True, True, False]), 0.9) == 0.9
+    assert confidence_threshold(confidences, np.array([True, True, False]), 0.9) == 0.9
 
 
 def test_coverage_counts_what_is_sure_enough() -> None:
     confidences = np.array([0.9, 0.8, 0.7, 0.6])
     right = np.array([True, False, True, True])
-    assert covered(confidences, right, 0.8) == (0.5, 0.5)
-    assert covered(confidences, right, 0.95) == (0.0, None)
-    assert covered(confidences, right, None) == (0.0, None)
+    assert coverage(confidences, right, 0.8) == (0.5, 0.5)
+    assert coverage(confidences, right, 0.95) == (0.0, None)
+    assert coverage(confidences, right, None) == (0.0, None)
 
 
 def test_scores_of_three_answers() -> None:
@@ -66,18 +66,18 @@ def test_scores_of_three_answers() -> None:
 def test_macro_f1_is_the_mean_over_all_labels_or_those_that_are_judged() -> None:
     answers, truth = [("a",), ("a",), ("b",), ("a",)], ["a", "a", "c", "a"]
     assert score(answers, truth).macro_f1 == pytest.approx(1 / 3)
-    assert score(answers, truth, judged={"a"}).macro_f1 == 1
+    assert score(answers, truth, scored_labels={"a"}).macro_f1 == 1
 
 
 def test_splits_try_what_was_not_learnt_and_the_plain_tool_beside_it() -> None:
     texts, labels = sample_rows.rows(60)
-    data = Labelled(texts, labels, [""] * 60, None, list(range(1, 61)), [], [])
+    data = LabelledData(texts, labels, [""] * 60, None, list(range(1, 61)), [], [])
     told: list[int] = []
-    splits = by_splits(data, range(2), 0.9, lambda seed, ours, plain: told.append(seed))
+    splits = evaluate_splits(data, range(2), 0.9, lambda seed, ours, plain: told.append(seed))
     assert told == [0, 1]
-    assert [one.rows for one in splits.ours + splits.plain] == [12] * 4
+    assert [one.rows for one in splits.ours + splits.baseline] == [12] * 4
     accuracy = mean_and_spread(splits.ours, "accuracy")
     assert accuracy is not None
     assert accuracy[0] == pytest.approx(np.mean([one.accuracy for one in splits.ours]))
-    assert mean_and_spread(splits.plain, "coverage") is None
+    assert mean_and_spread(splits.baseline, "coverage") is None
     assert accuracy[0] > 0.7

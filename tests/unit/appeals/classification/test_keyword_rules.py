@@ -4,18 +4,18 @@ import importlib
 
 import pytest
 
-from services.appeals.classification.rules.keyword_classifier import judge
-from services.appeals.classification.text.tokenizer import StemIndex, plain, words_of
-from services.appeals.classification.types import Context
+from services.appeals.classification.rules.keyword_classifier import classify_by_keywords
+from services.appeals.classification.text.tokenizer import StemIndex, clean_text, tokenize
+from services.appeals.classification.types import MessageContext
 
 _reference = importlib.import_module("migrations.versions.0004_appeals_reference")
 
-POST = Context(post_text="Завтра начинаем ремонт дороги на улице Бабушкина")
-TO_CITIZEN = Context(to_citizen=True)
-MESSAGE = Context(kind="message")
-PHOTO = Context(has_attachments=True)
-STICKER = Context(has_attachments=True, only_stickers=True)
-C = Context()
+POST = MessageContext(post_text="Завтра начинаем ремонт дороги на улице Бабушкина")
+TO_CITIZEN = MessageContext(replies_to_citizen=True)
+MESSAGE = MessageContext(kind="message")
+PHOTO = MessageContext(has_attachments=True)
+STICKER = MessageContext(has_attachments=True, only_stickers=True)
+C = MessageContext()
 
 
 @pytest.mark.parametrize(
@@ -84,18 +84,18 @@ C = Context()
     ],
 )
 def test_examples(
-    *, text: str, context: Context, needs_answer: str, kind: str, urgency: str, topic: str | None
+    *, text: str, context: MessageContext, needs_answer: str, kind: str, urgency: str, topic: str | None
 ) -> None:
-    judged = judge(text, context)
+    judged = classify_by_keywords(text, context)
     assert (judged.needs_answer, judged.type, judged.urgency) == (needs_answer, kind, urgency), judged
     if topic is not None:
         assert judged.topic == topic, judged
-    assert 0 < judged.confidence <= 1
+    assert 0 < judged.needs_answer_confidence <= 1
     assert judged.why
 
 
 def test_the_words_that_decided_are_named() -> None:
-    judged = judge("В селе нет воды, фонари не горят", Context())
+    judged = classify_by_keywords("В селе нет воды, фонари не горят", MessageContext())
     assert "«нет воды»" in judged.why
     assert "«не горят»" in judged.why
 
@@ -104,11 +104,11 @@ def test_the_words_that_decided_are_named() -> None:
     "text", ["\x00", "\ud800", "ѣ" * 100_000, "?!" * 50_000, "\u202e<br>&amp;\n\r\t", "[id1|]"]
 )
 def test_any_text_is_judged(text: str) -> None:
-    assert judge(text, Context()).needs_answer in {"yes", "no", "unsure"}
+    assert classify_by_keywords(text, MessageContext()).needs_answer in {"yes", "no", "unsure"}
 
 
 def test_decoration_does_not_matter() -> None:
-    assert words_of(plain("[id5|Анна Ёлкина], СВЕТ отключили! #свет https://vk.com/wall1 @club1")) == [
+    assert tokenize(clean_text("[id5|Анна Ёлкина], СВЕТ отключили! #свет https://vk.com/wall1 @club1")) == [
         "свет",
         "отключили",
     ]
@@ -116,7 +116,7 @@ def test_decoration_does_not_matter() -> None:
 
 def test_stems_match_beginnings_whole_words_and_phrases() -> None:
     index = StemIndex({"a": ["дорог", "яма$", "нет свет"]})
-    assert [hit.words for hit in index.find(words_of("дорогами ямайка яма нет света нет тут света"))] == [
+    assert [hit.words for hit in index.find(tokenize("дорогами ямайка яма нет света нет тут света"))] == [
         "дорогами",
         "яма",
         "нет света",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.appeals.classification.csv_reader import FileRefusedError, read_table
-from services.appeals.classification.training.labelled_data import labelled
+from services.appeals.classification.csv_reader import UnreadableTableError, read_table
+from services.appeals.classification.training.labelled_data import load_labelled
 
 EXPORT = (
     "Номер инцидента;Группа тем;Тема;Текст инцидента\r\n"
@@ -27,38 +27,40 @@ def written(folder: Path, text: str, encoding: str = "utf-8") -> Path:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1251"])
 def test_an_incident_export_is_read_by_its_headings(tmp_path: Path, encoding: str) -> None:
     table = read_table(written(tmp_path, EXPORT, encoding))
-    found = labelled(table, "  текст  Инцидента ", "группа тем")
+    found = load_labelled(table, "  текст  Инцидента ", "группа тем")
     assert found.texts[0] == 'яма; у "Оптимы"\r\nвторой день'
     assert found.labels == ["Дороги"] * 4 + ["Вода"] * 2
-    assert found.numbers == [1, 2, 3, 4, 5, 6]
+    assert found.row_numbers == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_finer_column_names_the_labels(tmp_path: Path) -> None:
     table = read_table(written(tmp_path, EXPORT))
-    found = labelled(table, "Текст инцидента", "Группа тем")
+    found = load_labelled(table, "Текст инцидента", "Группа тем")
     assert found.names_column == "Тема"
     assert found.names[0] == "Ямы на дорогах"
-    assert labelled(table, "Текст инцидента", "Тема").names_column is None
-    assert labelled(table, "Текст инцидента", "Группа тем", "-").names_column is None
-    assert labelled(table, "Текст инцидента", "Тема", "Группа тем").names_column == "Группа тем"
+    assert load_labelled(table, "Текст инцидента", "Тема").names_column is None
+    assert load_labelled(table, "Текст инцидента", "Группа тем", "-").names_column is None
+    assert load_labelled(table, "Текст инцидента", "Тема", "Группа тем").names_column == "Группа тем"
 
 
 def test_a_column_that_does_not_follow_the_label_names_nothing(tmp_path: Path) -> None:
     mixed = EXPORT.replace("6;Вода;Нет воды", "6;Вода;Ямы на дорогах")
-    assert labelled(read_table(written(tmp_path, mixed)), "Текст инцидента", "Группа тем").names_column is None
+    assert (
+        load_labelled(read_table(written(tmp_path, mixed)), "Текст инцидента", "Группа тем").names_column is None
+    )
 
 
 def test_rows_without_text_or_label_are_named_not_dropped_in_silence(tmp_path: Path) -> None:
     path = written(tmp_path, "text,label\n яма ,a\n,a\nводы нет,\n  ,\nтемно,b\n")
-    found = labelled(read_table(path), "text", "label")
+    found = load_labelled(read_table(path), "text", "label")
     assert found.texts == ["яма", "темно"]
-    assert found.numbers == [1, 5]
+    assert found.row_numbers == [1, 5]
     assert (found.without_text, found.without_label) == ([2, 4], [3])
 
 
 def test_personal_data_is_masked_and_what_a_spreadsheet_escaped_is_read_back(tmp_path: Path) -> None:
     path = written(tmp_path, 'text,label\n"\'=яма у дома, звоните 8 902 555-12-34",a\n')
-    (text,) = labelled(read_table(path), "text", "label").texts
+    (text,) = load_labelled(read_table(path), "text", "label").texts
     assert text.startswith("=яма у дома")
     assert "555" not in text
 
@@ -75,10 +77,10 @@ def test_personal_data_is_masked_and_what_a_spreadsheet_escaped_is_read_back(tmp
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, content: str, message: str) -> None:
-    with pytest.raises(FileRefusedError, match=message):
-        labelled(read_table(written(tmp_path, content)), "text", "label")
+    with pytest.raises(UnreadableTableError, match=message):
+        load_labelled(read_table(written(tmp_path, content)), "text", "label")
 
 
 def test_text_and_label_are_different_columns(tmp_path: Path) -> None:
-    with pytest.raises(FileRefusedError, match="same column"):
-        labelled(read_table(written(tmp_path, "text,label\nяма,a\n")), "text", "Text")
+    with pytest.raises(UnreadableTableError, match="same column"):
+        load_labelled(read_table(written(tmp_path, "text,label\nяма,a\n")), "text", "Text")

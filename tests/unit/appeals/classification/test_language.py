@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.appeals.classification.text.language_detection import language
+from services.appeals.classification.text.language_detection import detect_language
 
 REFERENCE = Path(__file__).parents[5] / "shared" / "data"
 
@@ -44,24 +44,24 @@ MIXED = (
 
 @pytest.mark.parametrize("text", BURYAT)
 def test_buryat_is_told(text: str) -> None:
-    assert language(text) == "bxr"
+    assert detect_language(text) == "bxr"
 
 
 @pytest.mark.parametrize("text", RUSSIAN)
 def test_russian_is_never_taken_for_buryat(text: str) -> None:
-    assert language(text) == "ru"
+    assert detect_language(text) == "ru"
 
 
 @pytest.mark.parametrize("text", MIXED)
 def test_both_carry_the_meaning(text: str) -> None:
-    assert language(text) == "mixed"
+    assert detect_language(text) == "mixed"
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the reference data is not beside the project: not tried")
 def test_sentences_of_a_treebank_and_real_posts_are_told_apart() -> None:
     sentences = (REFERENCE / "buryat" / "sentences.txt").read_text(encoding="utf-8").splitlines()
-    told = [language(sentence) == "bxr" for sentence in sentences if sentence.strip()]
+    told = [detect_language(sentence) == "bxr" for sentence in sentences if sentence.strip()]
     assert sum(told) / len(told) >= 0.90
     with (REFERENCE / "chatter" / "rusentiment-sample.csv").open(encoding="utf-8", newline="") as file:
-        taken = [language(row["text"]) != "ru" for row in csv.DictReader(file)]
+        taken = [detect_language(row["text"]) != "ru" for row in csv.DictReader(file)]
     assert sum(taken) / len(taken) <= 0.005

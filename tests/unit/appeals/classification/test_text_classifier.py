@@ -41,7 +41,7 @@ def test_what_is_kept_says_the_same(taught: TextClassifier) -> None:
     again = through_a_file(taught)
     assert again.labels == taught.labels
     assert again.rank(ASKED) == taught.rank(ASKED)
-    assert np.array_equal(again.chances(ASKED), taught.chances(ASKED))
+    assert np.array_equal(again.probabilities(ASKED), taught.probabilities(ASKED))
 
 
 def test_a_format_of_another_version_is_refused(taught: TextClassifier) -> None:
@@ -66,9 +66,9 @@ def test_what_a_class_is_called_is_learnt_from() -> None:
     told = TextClassifier.train(TEXTS, labels, names=names)
     asked = ["фонари и лампы на столбах, освещение"]
     assert told.rank(asked)[0].labels[0] == "0"
-    chance = told.chances(asked)[0, told.labels.index("0")]
+    chance = told.probabilities(asked)[0, told.labels.index("0")]
     without = TextClassifier.train(TEXTS, labels)
-    assert chance > without.chances(asked)[0, without.labels.index("0")] + 0.1
+    assert chance > without.probabilities(asked)[0, without.labels.index("0")] + 0.1
 
 
 def test_weights_of_rows_count() -> None:
@@ -83,11 +83,11 @@ def test_weights_of_rows_count() -> None:
 
 def test_why_names_the_words_that_weigh_most(taught: TextClassifier) -> None:
     text = "Добрый день! У школы снова свалка, мусор не вывозят"
-    words = taught.why(text, "Мусор", count=3)
+    words = taught.explain(text, "Мусор", count=3)
     assert set(words) & {"мусор", "свалка", "вывозят"}
     assert "день" not in words
     with pytest.raises(ValueError, match="Погода"):
-        taught.why(text, "Погода")
+        taught.explain(text, "Погода")
 
 
 def test_numbers_and_mail_leave_no_trace() -> None:

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from services.appeals.classification.model.custom_model import Taught
-from services.appeals.classification.model.message_classifier import Understanding
-from services.appeals.classification.model.model_store import Store, StoreError
+from services.appeals.classification.model.custom_model import CustomModel
+from services.appeals.classification.model.message_classifier import MessageClassifier
+from services.appeals.classification.model.model_store import ModelStore, ModelStoreError
 from services.appeals.classification.training.evaluation import Scores
-from services.appeals.classification.training.labelled_data import Labelled
-from services.appeals.classification.training.train_custom import Outcome, Source, is_better, teach
-from services.appeals.classification.types import Context
+from services.appeals.classification.training.labelled_data import LabelledData
+from services.appeals.classification.training.train_custom import (
+    TrainingOutcome,
+    TrainingSource,
+    is_better,
+    train_custom_model,
+)
+from services.appeals.classification.types import MessageContext
 from shared.topic_taxonomy import classes
 from tests.unit.appeals.classification import sample_rows
 
@@ -21,18 +26,18 @@ OWN = {"Дороги": "Отдел первый", "Вода": "Отдел вто
 GROUPS = {"Дороги": "Дороги", "Вода": "ЖКХ", "Мусор": "Обращение с отходами"}
 
 
-def table(count: int, seed: int = 1, *, spoilt: bool = False, called: dict[str, str] = OWN) -> Labelled:
+def table(count: int, seed: int = 1, *, spoilt: bool = False, called: dict[str, str] = OWN) -> LabelledData:
     """Rows with labels; spoilt ones have any label."""
     texts, labels = sample_rows.rows(count, seed)
     labels = [called[label] for label in labels]
     if spoilt:
         random.Random(3).shuffle(labels)
-    return Labelled(texts, labels, [""] * count, None, list(range(1, count + 1)), [4, 9], [7])
+    return LabelledData(texts, labels, [""] * count, None, list(range(1, count + 1)), [4, 9], [7])
 
 
-def joined(*parts: Labelled) -> Labelled:
+def joined(*parts: LabelledData) -> LabelledData:
     """One table after the other."""
-    return Labelled(
+    return LabelledData(
         [text for part in parts for text in part.texts],
         [label for part in parts for label in part.labels],
         [name for part in parts for name in part.names],
@@ -43,15 +48,17 @@ def joined(*parts: Labelled) -> Labelled:
     )
 
 
-def taught(store: Store, data: Labelled, *, force: bool = False) -> Outcome:
-    return teach(data, store, Source(Path("folder/history.csv"), "ab12", "Текст", "Тема"), force=force)
+def taught(store: ModelStore, data: LabelledData, *, force: bool = False) -> TrainingOutcome:
+    return train_custom_model(
+        data, store, TrainingSource(Path("folder/history.csv"), "ab12", "Текст", "Тема"), force=force
+    )
 
 
 def test_the_first_is_in_force_and_its_card_says_what_it_is(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    data = joined(table(80), Labelled(["кошка на дереве"], ["Животные"], [""], None, [1], [], []))
+    store = ModelStore(tmp_path)
+    data = joined(table(80), LabelledData(["кошка на дереве"], ["Животные"], [""], None, [1], [], []))
     outcome = taught(store, data)
-    assert (outcome.version, outcome.in_force) == (1, True)
+    assert (outcome.version, outcome.activated) == (1, True)
     assert outcome.why.startswith("no model was in force; a classifier for its own folder")
     card = json.loads((tmp_path / "versions" / "1" / "card.json").read_text(encoding="utf-8"))
     assert card["version"] == 1
@@ -72,10 +79,10 @@ def test_the_first_is_in_force_and_its_card_says_what_it_is(tmp_path: Path) -> N
 
 
 def test_one_that_beats_the_present_takes_over(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ModelStore(tmp_path)
     taught(store, table(60, spoilt=True))
     outcome = taught(store, table(90, seed=5))
-    assert (outcome.version, outcome.in_force, store.current()) == (2, True, 2)
+    assert (outcome.version, outcome.activated, store.active_version()) == (2, True, 2)
     assert outcome.why.startswith("beats version 1 on 90 rows that neither has learnt from: weighted F1 ")
     assert outcome.comparison is not None
     assert outcome.comparison.new.rows == outcome.comparison.present.rows == 90
@@ -83,24 +90,24 @@ def test_one_that_beats_the_present_takes_over(tmp_path: Path) -> None:
 
 
 def test_one_that_does_not_is_kept_and_not_in_force(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ModelStore(tmp_path)
     taught(store, table(120))
     outcome = taught(store, table(24, seed=5))
-    assert (outcome.version, outcome.in_force) == (2, False)
+    assert (outcome.version, outcome.activated) == (2, False)
     assert outcome.why.startswith("does not beat version 1")
-    assert (store.current(), store.versions()) == (1, [1, 2])
+    assert (store.active_version(), store.versions()) == (1, [1, 2])
     assert store.load(2).card["took_over"] is False
     forced = taught(store, table(24, seed=5), force=True)
-    assert (forced.version, forced.in_force, store.current()) == (3, True, 3)
+    assert (forced.version, forced.activated, store.active_version()) == (3, True, 3)
     assert forced.why.endswith("taken all the same, as asked")
 
 
 def test_rows_that_the_present_has_learnt_judge_nobody(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ModelStore(tmp_path)
     first, fresh = table(60), table(30, seed=5)
     taught(store, first)
     again = taught(store, first)
-    assert not again.in_force
+    assert not again.activated
     assert again.why.startswith("nothing is held out: 60 of 60 rows are among those version 1 has learnt from")
     grown = taught(store, joined(first, fresh))
     assert grown.comparison is not None
@@ -108,9 +115,9 @@ def test_rows_that_the_present_has_learnt_judge_nobody(tmp_path: Path) -> None:
 
 
 def test_a_label_that_stands_once_judges_nobody(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ModelStore(tmp_path)
     taught(store, table(60))
-    rare = Labelled(["кошка на дереве"], ["Животные"], [""], None, [1], [], [])
+    rare = LabelledData(["кошка на дереве"], ["Животные"], [""], None, [1], [], [])
     outcome = taught(store, joined(table(30, seed=5), rare))
     assert outcome.comparison is not None
     assert outcome.comparison.new.rows == 30
@@ -118,60 +125,64 @@ def test_a_label_that_stands_once_judges_nobody(tmp_path: Path) -> None:
 
 
 def test_other_labels_altogether_do_not_take_over(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ModelStore(tmp_path)
     taught(store, table(60))
     other = table(60, seed=5)
     outcome = taught(store, replace(other, labels=[f"{label}-2" for label in other.labels]))
-    assert not outcome.in_force
+    assert not outcome.activated
     assert "no label in common with version 1" in outcome.why
 
 
 def test_labels_that_are_classes_are_held_against_the_built_in_model_too(tmp_path: Path) -> None:
     """What its own words mean in this organisation, no built-in model can know."""
-    store = Store(tmp_path)
+    store = ModelStore(tmp_path)
     swapped = {"Дороги": "ЖКХ", "Вода": "Обращение с отходами", "Мусор": "Дороги"}
-    foreign = Labelled(
+    foreign = LabelledData(
         ["кошка на дереве №1", "кошка на дереве №2"], ["Животные"] * 2, [""] * 2, None, [1, 2], [], []
     )
     outcome = taught(store, joined(table(90, called=swapped), foreign))
-    assert outcome.in_force
+    assert outcome.activated
     assert outcome.why.startswith("beats the built-in model on 90 rows that neither has learnt from: weighted F1 ")
     left = "left to the built-in model: 1 of 4 labels, on 2 of 92 rows, name no group or topic: «Животные» (2)"
     assert left in outcome.why
-    card = store.in_force().card
+    card = store.load_active().card
     assert outcome.built_in is not None
     assert card["built_in"]["new"]["weighted_f1"] == outcome.built_in.new.weighted_f1 > 0.5
     assert card["built_in"]["present"]["weighted_f1"] == outcome.built_in.present.weighted_f1 < 0.5
     assert card["labels_without_class"] == {"Животные": 2}
-    assert Taught(tmp_path, *Understanding.load().labels).version == 1
+    assert CustomModel(tmp_path, *MessageClassifier.load().labels).version == 1
 
 
 def test_one_that_is_no_better_than_the_built_in_model_is_not_in_force(tmp_path: Path) -> None:
     plain = replace(table(60, called=GROUPS), texts=[f"обращение {'а' * (at + 1)}" for at in range(60)])
-    store = Store(tmp_path)
+    store = ModelStore(tmp_path)
     outcome = taught(store, plain)
-    assert not outcome.in_force
+    assert not outcome.activated
     assert outcome.why.startswith("does not beat the built-in model on 60 rows")
-    assert store.current() is None
-    with pytest.raises(StoreError, match="no version is in force; version 1: does not beat the built-in model"):
-        store.in_force()
+    assert store.active_version() is None
+    with pytest.raises(
+        ModelStoreError, match="no version is in force; version 1: does not beat the built-in model"
+    ):
+        store.load_active()
     assert store.load().version == 1
     forced = taught(store, plain, force=True)
-    assert (forced.version, store.current()) == (2, 2)
+    assert (forced.version, store.active_version()) == (2, 2)
     assert forced.why.endswith("; taken all the same, as asked")
 
 
 def test_topics_are_compared_as_topics(tmp_path: Path) -> None:
     """An organisation that means other topics by the words than the built-in model does."""
     named = {item.code: item.name for item in classes()}
-    built_in = Understanding.load()
-    plain = built_in.understand([(text, Context()) for text in ("яма на дороге", "нет горячей воды", "свалка")])
+    built_in = MessageClassifier.load()
+    plain = built_in.predict(
+        [(text, MessageContext()) for text in ("яма на дороге", "нет горячей воды", "свалка")]
+    )
     road, water, dump = (named[found.topics[0][0]] for found in plain)
-    outcome = taught(Store(tmp_path), table(60, called={"Дороги": water, "Вода": dump, "Мусор": road}))
+    outcome = taught(ModelStore(tmp_path), table(60, called={"Дороги": water, "Вода": dump, "Мусор": road}))
     assert outcome.built_in is not None
     assert outcome.built_in.new.rows == 60
     assert outcome.built_in.new.accuracy > outcome.built_in.present.accuracy + 0.1
-    assert outcome.in_force
+    assert outcome.activated
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.appeals.classification.model.message_classifier import Understanding
-from services.appeals.classification.text.transliteration import readable
-from services.appeals.classification.types import Context
+from services.appeals.classification.model.message_classifier import MessageClassifier
+from services.appeals.classification.text.transliteration import to_cyrillic
+from services.appeals.classification.types import MessageContext
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from services.appeals.classification.types import Context
     ],
 )
 def test_a_text_of_the_wrong_keyboard_or_letters_is_read(typed: str, meant: str) -> None:
-    assert readable(typed) == meant
+    assert to_cyrillic(typed) == meant
 
 
 @pytest.mark.parametrize(
@@ -30,16 +30,16 @@ def test_a_text_of_the_wrong_keyboard_or_letters_is_read(typed: str, meant: str)
      "https://vk.com/wall-1_2", "Нет света на Ленина 5, звоните в ENERGO", "[club1|Admin]", "Үхибүүд"],
 )  # fmt: skip
 def test_other_texts_stay(text: str) -> None:
-    assert readable(text) == text
+    assert to_cyrillic(text) == text
 
 
 @given(st.text(max_size=80))
 def test_reading_never_fails_and_settles(text: str) -> None:
-    once = readable(text)
-    assert readable(once) == once
+    once = to_cyrillic(text)
+    assert to_cyrillic(once) == once
 
 
 def test_what_was_typed_so_is_understood_with_its_place() -> None:
-    (found,) = Understanding.load().judge([("gde svet na babushkina 20, ves dom sidit", Context())])
-    assert (found.needs_answer, found.top[0][0]) == ("yes", "energy")
+    (found,) = MessageClassifier.load().classify([("gde svet na babushkina 20, ves dom sidit", MessageContext())])
+    assert (found.needs_answer, found.topic_candidates[0][0]) == ("yes", "energy")
     assert (found.municipality, found.street, found.house) == ("город Улан-Удэ", "Бабушкина", "20")

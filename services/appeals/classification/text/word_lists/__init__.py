@@ -6,13 +6,13 @@ from importlib import resources
 
 
 @cache
-def rows(name: str) -> tuple[dict[str, str], ...]:
+def load_rows(name: str) -> tuple[dict[str, str], ...]:
     """The rows of a file in this folder, such as `danger.csv`."""
     text = resources.files(__package__).joinpath(name).read_text("utf-8")
     return tuple(csv.DictReader(text.splitlines()))
 
 
-def everything() -> str:
+def all_files_as_text() -> str:
     """All files of this folder as one text, by name."""
     files = sorted(
         (file for file in resources.files(__package__).iterdir() if file.name.endswith(".csv")),

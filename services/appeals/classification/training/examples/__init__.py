@@ -7,15 +7,15 @@ from functools import cache
 from hashlib import sha256
 from importlib import resources
 
-from services.appeals.classification.types import Context, MessageType, Urgency
+from services.appeals.classification.types import MessageContext, MessageType, Urgency
 
 
 @dataclass(frozen=True)
-class Example:
+class TrainingExample:
     """A message with what is right about it. `group` and `topic` are codes of the classifier, empty for none."""
 
     text: str
-    context: Context
+    context: MessageContext
     type: MessageType
     urgency: Urgency
     group: str
@@ -28,7 +28,7 @@ class Example:
 
 
 @cache
-def digest() -> str:
+def examples_digest() -> str:
     """SHA-256 of the examples: a model says by it what it has learnt from."""
     return sha256(_file().encode()).hexdigest()
 
@@ -42,16 +42,16 @@ def _file() -> str:
 
 
 @cache
-def examples() -> Sequence[Example]:
+def load_examples() -> Sequence[TrainingExample]:
     """All of them, in the order of the file."""
     rows = csv.DictReader(_file().splitlines(keepends=True))
     return tuple(
-        Example(
+        TrainingExample(
             text=row["text"],
-            context=Context(
+            context=MessageContext(
                 kind=row["kind"],  # type: ignore[arg-type]
                 post_text=row["post"] or None,
-                to_citizen=row["to_citizen"] == "yes",
+                replies_to_citizen=row["to_citizen"] == "yes",
             ),
             type=row["type"],  # type: ignore[arg-type]
             urgency=row["urgency"],  # type: ignore[arg-type]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from services.appeals.classification.locations import gazetteer as module
-from services.appeals.classification.locations.declension import adjective_stems, forms_of
+from services.appeals.classification.locations.declension import adjective_stems, case_forms
 from services.appeals.classification.locations.gazetteer import gazetteer
-from services.appeals.classification.locations.page_locations import scope_of
-from services.appeals.classification.locations.spelling_correction import corrected, one_edit_apart
+from services.appeals.classification.locations.page_locations import owner_scope
+from services.appeals.classification.locations.spelling_correction import correct_spelling, one_edit_apart
 
 _DATA = Path(module.__file__).parent / "data"
 
@@ -70,7 +70,7 @@ def test_there_are_23_municipalities() -> None:
     ],
 )
 def test_case_forms(name: str, case: str, form: str) -> None:
-    assert form in forms_of(name)[case]
+    assert form in case_forms(name)[case]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_one_edit(left: str, right: str, near: bool) -> None:
 
 @pytest.mark.parametrize("word", ["заявление", "каменная", "романтика", "проезжают", "северного", "кырн"])
 def test_words_and_short_names_are_not_corrected(word: str) -> None:
-    assert corrected(word) == word
+    assert correct_spelling(word) == word
 
 
 @pytest.mark.parametrize(
@@ -118,4 +118,4 @@ def test_words_and_short_names_are_not_corrected(word: str) -> None:
     ],
 )
 def test_scope_of_an_owner(owner: str, scope: str | None) -> None:
-    assert scope_of(owner) == scope
+    assert owner_scope(owner) == scope

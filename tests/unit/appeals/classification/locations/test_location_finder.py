@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.appeals.classification.locations.gazetteer import gazetteer
-from services.appeals.classification.locations.location_finder import Place, find_place
+from services.appeals.classification.locations.location_finder import DetectedLocation, find_location
 
 _FIELDS = ("municipality", "settlement", "street", "house", "other_region")
 
@@ -22,8 +22,8 @@ def _cases() -> list[dict[str, str]]:
 CASES = _cases()
 
 
-def _found(case: dict[str, str]) -> Place:
-    return find_place(
+def _found(case: dict[str, str]) -> DetectedLocation:
+    return find_location(
         case["text"],
         page_owner=case["page_owner"] or None,
         page_municipality=case["page_municipality"] or None,
@@ -36,7 +36,7 @@ def test_place_of_a_message(case: dict[str, str]) -> None:
     place = _found(case)
     assert {name: getattr(place, name) or "" for name in _FIELDS} == {name: case[name] for name in _FIELDS}
     assert (place.source is None) == (place.municipality is None)
-    assert bool(place.why) == bool(place.municipality or place.other_region)
+    assert bool(place.matched_words) == bool(place.municipality or place.other_region)
 
 
 def test_the_cases_cover_what_they_should() -> None:
@@ -53,23 +53,28 @@ def test_the_cases_cover_what_they_should() -> None:
     [("Администрация Кабанского района", "page"), ("Министерство финансов Республики Бурятия", None)],
 )
 def test_source_says_what_told(owner: str, source: str | None) -> None:
-    assert find_place("нет воды", page_owner=owner, page_municipality=None).source == source
-    assert find_place("в кяхте нет воды", page_owner=owner, page_municipality=None).source == "text"
+    assert find_location("нет воды", page_owner=owner, page_municipality=None).source == source
+    assert find_location("в кяхте нет воды", page_owner=owner, page_municipality=None).source == "text"
 
 
 def test_why_holds_the_words_that_told() -> None:
-    place = find_place("Добрый день! В Кяхте, ул. Крупской, 10 нет воды", page_owner=None, page_municipality=None)
-    assert place.why == "«в кяхте»; «ул. крупской, 10»"
-    page = find_place("нет воды", page_owner="Администрация Кабанского района", page_municipality=None)
-    assert page.why == "страница: Администрация Кабанского района"
+    place = find_location(
+        "Добрый день! В Кяхте, ул. Крупской, 10 нет воды", page_owner=None, page_municipality=None
+    )
+    assert place.matched_words == "«в кяхте»; «ул. крупской, 10»"
+    page = find_location("нет воды", page_owner="Администрация Кабанского района", page_municipality=None)
+    assert page.matched_words == "страница: Администрация Кабанского района"
 
 
 def test_mentions_and_links_tell_nothing() -> None:
-    assert find_place("[club7|Кабанский район], спасибо", page_owner=None, page_municipality=None) == Place()
+    assert (
+        find_location("[club7|Кабанский район], спасибо", page_owner=None, page_municipality=None)
+        == DetectedLocation()
+    )
 
 
 def test_a_street_in_a_town_that_is_named_need_not_be_listed() -> None:
-    place = find_place("Кижинга, ул. Небывалая, 7а", page_owner=None, page_municipality=None)
+    place = find_location("Кижинга, ул. Небывалая, 7а", page_owner=None, page_municipality=None)
     assert (place.municipality, place.street, place.house) == ("Кижингинский район", "Небывалая", "7а")
 
 
@@ -102,7 +107,7 @@ _WORDS = st.sampled_from(
 
 @given(st.one_of(st.text(max_size=80), st.lists(_WORDS, max_size=14).map(" ".join), st.lists(_WORDS).map("".join)))
 def test_any_text_is_read(text: str) -> None:
-    place = find_place(text, page_owner=text, page_municipality=None, post=text)
+    place = find_location(text, page_owner=text, page_municipality=None, post=text)
     assert place.municipality is None or place.municipality in gazetteer().municipalities.values()
 
 
@@ -112,4 +117,4 @@ def test_a_text_may_end_in_the_name_of_any_street_or_place() -> None:
     assert len(entries) > 1_000
     for name in entries:
         for text in (f"нет света на улице {name}", f"{name}", f"у нас на {name} 5"):
-            find_place(text, page_owner="Администрация Кабанского района", page_municipality="Кабанский район")
+            find_location(text, page_owner="Администрация Кабанского района", page_municipality="Кабанский район")
