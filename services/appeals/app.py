@@ -1,4 +1,4 @@
-"""The appeals service's wiring."""
+"""Wiring of the appeals service: routers, consumers, workers and jobs."""
 
 from services.appeals import worker
 from services.appeals.api import (

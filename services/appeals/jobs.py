@@ -1,4 +1,4 @@
-"""The service's jobs, by name; worker.py holds their handlers."""
+"""Names of the service's jobs; worker.py registers their handlers."""
 
 from shared.jobs import Jobs
 

@@ -1,4 +1,4 @@
-"""What appeals keeps for a term only."""
+"""Purge rules of appeals' tables."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,7 +11,10 @@ from shared.tables.appeals import OPEN_STATUSES, Alert, Appeal, Incident
 
 
 def purge_rules(terms: Terms) -> Sequence[Rule]:
-    """Return the rules of appeals' tables: an alert stays until it is seen and what it is about has ended."""
+    """Return the purge rules of appeals' tables.
+
+    An alert is kept until its term is over, it was seen, and its appeal or incident has ended.
+    """
     open_appeal = select(Appeal.id).where(Appeal.id == Alert.appeal_id, Appeal.status.in_(OPEN_STATUSES)).exists()
     open_incident = (
         select(Incident.id).where(Incident.id == Alert.incident_id, Incident.closed_at.is_(None)).exists()

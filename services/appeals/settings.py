@@ -1,4 +1,4 @@
-"""Settings of appeals."""
+"""Settings of the appeals service."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -9,24 +9,30 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class AppealsSettings(BaseSettings):
-    """Read from `GOSPABLIK_*`."""
+    """Settings read from environment variables `GOSPABLIK_*`."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", protected_namespaces=())
 
     understanding: Literal["model", "rule"] = Field(
-        default="model", description="What judges messages: the model, or the plain rule of words alone"
+        default="model", description="What classifies messages: the model, or the keyword rules alone"
     )
     topics_model: Path | None = Field(
         default=None,
-        description="Folder of a model made by `gospablik topics train`, read when the service starts",
+        description="Folder of a model made by `gospablik topics train`; it is loaded when the service starts",
     )
 
     burst_cases: int = Field(
-        default=5, ge=2, description="From so many people on one thing in one place on, a burst may be meant"
+        default=5,
+        ge=2,
+        description="Minimum number of people who write about one topic and location before it counts as a spike",
     )
-    burst_minutes: int = Field(default=60, ge=5, description="Within which time they write")
+    burst_minutes: int = Field(
+        default=60, ge=5, description="Length of the window, in minutes, in which these people write"
+    )
     burst_quiet_hours: int = Field(
-        default=6, ge=1, description="An open incident takes cases until nobody wrote of it for so long"
+        default=6,
+        ge=1,
+        description="Hours without a new message after which an open incident takes no more appeals",
     )
 
     @field_validator("topics_model", mode="before")
@@ -37,5 +43,5 @@ class AppealsSettings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def settings() -> AppealsSettings:
-    """The process's settings, read once."""
+    """Return the process's settings, read once."""
     return AppealsSettings()

@@ -1,4 +1,4 @@
-"""The work appeals does by itself: messages become cases, publications move them, answers are asked of ingest."""
+"""Background work of appeals: event consumers, jobs and schedules."""
 
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,7 @@ consumers = (
     Consumer(
         "routing", AppealsCursor, rerouting.REGISTRY_EVENT_TYPES, rerouting.handle_registry_events, jobs.queue
     ),
-    # After the first: it reads what that one tells.
+    # Reads the events that the first consumer emits.
     Consumer(
         "gathering", AppealsCursor, clustering.CLUSTERING_EVENT_TYPES, clustering.handle_appeal_events, jobs.queue
     ),
@@ -36,7 +36,7 @@ consumers = (
 
 
 def register(service: Service) -> None:
-    """Give the jobs and schedules their handlers."""
+    """Register the handlers of the jobs and schedules."""
 
     @jobs.queue.job(jobs.REQUEST_PUBLICATION, on_held=on_job_dead_lettered)
     async def request_publication(payload: dict[str, Any]) -> None:
@@ -55,7 +55,7 @@ def register(service: Service) -> None:
             rule_set_id=UUID(asked_by) if asked_by else None,
         )
 
-    # A case that was opened in the very moment of a change is found by this.
+    # Finds appeals that were opened while the rules or the registry were changing.
     @jobs.queue.every("retry-ownerless", "17 * * * *")
     async def retry_ownerless() -> None:
         await rerouting.reroute_appeals(service.database, include_untouched=False)

@@ -1,5 +1,5 @@
-"""Who acts where no person of ours does."""
+"""Actors that are not signed-in people."""
 
 SYSTEM_ACTOR = "system"
-# The page's staff, who write by hand in the network itself.
+# The page's staff, who reply in the network itself.
 NETWORK_ACTOR = "network"

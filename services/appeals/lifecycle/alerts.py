@@ -1,7 +1,7 @@
-"""Alerts: what a moderator must see at once. One per kind and case or incident.
+"""Alerts that moderators must see at once: one per kind and appeal or incident.
 
-Kinds: `urgent` (a case), `burst` (an incident), `ping_pong` (a case that goes from hand to hand). Where an urgent
-case tells of danger again after its alert was seen, the alert is raised anew.
+Kinds: `urgent` (an appeal), `burst` (an incident), `ping_pong` (an appeal that organisations keep transferring).
+An `urgent` alert that was seen is raised again when a new message of the appeal reports danger.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ AlertRow = Row[Alert, Appeal | None, Incident | None]
 
 
 async def raise_for_appeals(session: WriteSession, kind: str, alerts: Sequence[tuple[Appeal, str]]) -> None:
-    """Alert about cases, each for its reason; of each kind a case has one alert."""
+    """Raise one alert per appeal and kind, each with its reason."""
     by_appeal = {appeal.id: (appeal, why) for appeal, why in alerts}
     drafts = [_draft(kind, why, appeal_id=appeal.id) for appeal, why in by_appeal.values()]
     numbers = {appeal.id: appeal.number for appeal, _ in by_appeal.values()}
@@ -47,7 +47,10 @@ async def raise_for_appeals(session: WriteSession, kind: str, alerts: Sequence[t
 async def _raise_again(
     session: WriteSession, kind: str, reasons: Mapping[UUID, str], numbers: dict[UUID, int]
 ) -> None:
-    """Alerts about these cases that somebody has seen are to be seen again. Who saw them is in the audit trail."""
+    """Mark the seen alerts of these appeals as unseen, with the new reason.
+
+    The audit trail keeps who saw them before.
+    """
     seen = list(
         await session.scalars(
             select(Alert)
@@ -67,7 +70,7 @@ async def _raise_again(
 
 
 async def raise_spike(session: WriteSession, incident: Incident, why: str) -> None:
-    """Alert about a trouble that many tell at once."""
+    """Raise the alert of an incident that a spike opened."""
     await _store(session, [_draft("burst", why, incident_id=incident.id)], {incident.id: incident.number})
 
 
@@ -86,7 +89,8 @@ async def _store(session: WriteSession, drafts: list[dict[str, Any]], numbers: d
 
 
 def _event(alert: Alert, numbers: dict[UUID, int]) -> NewEvent:
-    # The reason may quote a citizen: it stays with the alert. Alerts are the centre's: of no organisation.
+    # The reason may quote a citizen, so it is not part of the event. Alerts belong to the centre, to no
+    # organisation.
     appeal_id, incident_id = alert.appeal_id, alert.incident_id
     return NewEvent(
         type="alert.raised",
@@ -111,9 +115,9 @@ async def find(
     kind: str | None = None,
     in_incident: bool | None = None,
 ) -> Sequence[AlertRow]:
-    """Alerts newest first, one more than the page takes, each with its case and the incident it belongs to.
+    """Return alerts with their appeal and incident, newest first, one more than the page takes.
 
-    `in_incident`: of cases that are in one, or of all else.
+    `in_incident` true: only alerts of appeals that are in an incident; false: all others.
     """
     query = _query().order_by(Alert.created_at.desc(), Alert.id.desc()).limit(paging.limit + 1)
     if seen is not None:
@@ -138,7 +142,9 @@ def _query() -> Any:
 
 
 async def mark_seen(session: WriteSession, caller: Caller, alert_id: UUID) -> AlertRow:
-    """The caller has seen the alert; who saw it first stays. Raises `NotFound`."""
+    """Mark the alert as seen by the caller and return it; a second call keeps the first viewer. Raises
+    `NotFound`.
+    """
     alert = await session.scalar(select(Alert).where(Alert.id == alert_id).with_for_update())
     if alert is None:
         raise NotFound("No such alert")
@@ -150,7 +156,7 @@ async def mark_seen(session: WriteSession, caller: Caller, alert_id: UUID) -> Al
 
 
 async def update_gauge(session: AsyncSession) -> None:
-    """Set the figure of alerts that nobody has seen, by kind."""
+    """Set the gauge of unseen alerts, by kind."""
     rows = await session.execute(
         select(Alert.kind, func.count()).where(Alert.seen_at.is_(None)).group_by(Alert.kind)
     )
@@ -163,7 +169,7 @@ GAUGE_INTERVAL_SECONDS = 15.0
 
 
 async def run_gauge_updates(service: Service) -> None:
-    """Keep the figures for Prometheus up to date, for ever."""
+    """Update the gauge of unseen alerts every `GAUGE_INTERVAL_SECONDS`, until cancelled."""
     while True:
         async with service.database.read() as session:
             await update_gauge(session)

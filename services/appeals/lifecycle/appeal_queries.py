@@ -1,4 +1,4 @@
-"""Reading cases: lists, one case with all that belongs to it, counts. All SQL of reading stands here."""
+"""Queries of appeals: lists, counts, and locking one for a change."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ from shared.tables.registry import Municipality, Organisation
 
 @dataclass(frozen=True)
 class AppealFilter:
-    """What a list of cases is narrowed to; null means everything."""
+    """Filter of a list of appeals; null means no restriction."""
 
     status: Sequence[str] = ()
     triage_reason: Sequence[str] = ()
@@ -58,7 +58,7 @@ class AppealFilter:
     q: str | None = None
 
     def conditions(self, caller: Caller) -> list[ColumnElement[bool]]:
-        """The filter within what the caller may see."""
+        """Return the filter's conditions, within the caller's scope."""
         found: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
         if self.status:
             found.append(Appeal.status.in_([inline_literal(status) for status in self.status]))
@@ -86,10 +86,11 @@ class AppealFilter:
         if self.topic_id is not None:
             found.append(topics.in_topic(Appeal.topic_id, self.topic_id))
         if self.min_transfers is not None:
-            # The second says in plain words what the first implies: the partial index is found by it.
+            # The second condition follows from the first, but only its literal lets the planner use the partial
+            # index.
             found += [Appeal.handovers >= self.min_transfers, Appeal.handovers > literal_column("0")]
         if self.overdue is not None:
-            # Which are late is asked in plain words, that indexes answer; which are not, of all others.
+            # The overdue condition is written so that indexes serve it; "not overdue" is its complement and scans.
             late = overdue_condition(clock.now())
             found.append(late if self.overdue else func.coalesce(late, False).is_(False))
         if self.reply_failed is not None:
@@ -109,12 +110,12 @@ def _label(column: InstrumentedAttribute[str], name: str) -> Label[str]:
     return type_coerce(column, Text).label(name)
 
 
-# A case with the names of its owner, topic and municipality.
+# An appeal with the names of its organisation, topic, topic group and municipality.
 AppealRow = Row[Appeal, str | None, str | None, UUID | None, str | None, str | None]
 
 
 def select_rows() -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None]:
-    # Outer joins: a case may have no owner, topic or place yet.
+    # Outer joins: an appeal may have no organisation, topic or location yet.
     return (
         select(
             Appeal,
@@ -134,7 +135,7 @@ def select_rows() -> Select[Appeal, str | None, str | None, UUID | None, str | N
 def list_query(
     caller: Caller, filters: AppealFilter, paging: Paging
 ) -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None]:
-    """What finds cases newest first, one more than the page takes."""
+    """Return the query that lists appeals newest first, one more than the page takes."""
     found = (
         select_rows()
         .where(*filters.conditions(caller))
@@ -148,12 +149,12 @@ def list_query(
 async def find(
     session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging
 ) -> Sequence[AppealRow]:
-    """A page of cases and one more."""
+    """Return a page of appeals and one more."""
     return (await session.execute(list_query(caller, filters, paging))).all()
 
 
 async def count_by_status(session: AsyncSession, caller: Caller, filters: AppealFilter) -> appeals.AppealCounts:
-    """How many cases of each status the filter leaves, and how many of them are overdue."""
+    """Return how many appeals the filter matches: in total, by status, and overdue."""
     late = func.count().filter(func.coalesce(overdue_condition(clock.now()), False))
     rows = (
         await session.execute(
@@ -168,29 +169,32 @@ async def count_by_status(session: AsyncSession, caller: Caller, filters: Appeal
 
 
 async def lock(session: WriteSession, caller: Caller, appeal_id: UUID) -> Appeal:
-    """The case, locked until the transaction ends. Raises `NotFound` also for what is another organisation's."""
+    """Return the appeal, locked until the transaction ends.
+
+    Raises `NotFound` when it does not exist or is out of the caller's scope.
+    """
     appeal = await session.scalar(
         select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id)).with_for_update()
     )
     if appeal is None:
-        raise NotFound("No such case")
+        raise NotFound("No such appeal")
     return appeal
 
 
 async def check_version(session: AsyncSession, appeal: Appeal, filters: int | None) -> None:
-    """Raise 412 when the locked appeal is not in the version that the caller saw; names its last change."""
+    """Raise 412, naming the last change, unless the locked appeal is in the version that the caller saw."""
     if filters is not None and filters != appeal.version:
         last = await timeline.last_change(session, appeal.id)
         preconditions.check_version(appeal.version, filters, version=appeal.version, last_change=last)
 
 
 async def require_visible(session: AsyncSession, caller: Caller, appeal_id: UUID) -> None:
-    """Raise `NotFound` unless the caller sees the case."""
+    """Raise `NotFound` unless the appeal exists and is in the caller's scope."""
     if not await is_visible(session, caller, appeal_id):
-        raise NotFound("No such case")
+        raise NotFound("No such appeal")
 
 
 async def is_visible(session: AsyncSession, caller: Caller, appeal_id: UUID) -> bool:
-    """Whether the case is one of those that the caller sees."""
+    """Return whether the appeal exists and is in the caller's scope."""
     query = select(Appeal.id).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
     return await session.scalar(query) is not None

@@ -1,4 +1,4 @@
-"""The chain of hands: through which organisations a case went, by whom, and why."""
+"""Assignments: which organisations an appeal went through, who moved it, and why."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -13,17 +13,19 @@ from shared.organisation_status import works
 from shared.tables.appeals import Appeal, Hand
 from shared.tables.registry import Organisation
 
-# Steps that a person took: who moves a case has looked at its owner.
+# Kinds made by a person. A person who moves an appeal has checked which organisation it belongs to.
 _BY_PEOPLE = ("assigned", "returned", "transferred")
 
 
 def moved_by_person(appeal_id: UUID | InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
-    """Whether a person has given the case to somebody, or back."""
+    """Return the condition that a person has assigned, returned or transferred the appeal."""
     return exists().where(Hand.appeal_id == appeal_id, Hand.kind.in_(_BY_PEOPLE))
 
 
 async def assignments_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Row[Hand, str | None, str | None]]:
-    """The steps of a case, oldest first, with the names of who gave and who got; null is the centre."""
+    """Return the assignments of an appeal, oldest first, with the names of both organisations; null is the
+    centre.
+    """
     giving, getting = aliased(Organisation), aliased(Organisation)
     query = (
         select(Hand, giving.name, getting.name)
@@ -36,7 +38,7 @@ async def assignments_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Row
 
 
 async def returned_by(session: AsyncSession, appeal: Appeal) -> set[UUID]:
-    """The organisations that gave the case back, or that the centre took it from."""
+    """Return the organisations that returned the appeal, or that the centre took it from."""
     rows = await session.scalars(
         select(Hand.from_organisation_id).where(Hand.appeal_id == appeal.id, Hand.kind == "returned")
     )
@@ -44,7 +46,10 @@ async def returned_by(session: AsyncSession, appeal: Appeal) -> set[UUID]:
 
 
 async def all_organisations(session: AsyncSession, appeal: Appeal) -> set[UUID]:
-    """The organisations that have had the case, also before hands were written down."""
+    """Return all organisations that have had the appeal.
+
+    `returned_by` of the route covers appeals older than the table of assignments.
+    """
     rows = await session.execute(
         select(Hand.from_organisation_id, Hand.to_organisation_id).where(Hand.appeal_id == appeal.id)
     )
@@ -55,7 +60,7 @@ async def all_organisations(session: AsyncSession, appeal: Appeal) -> set[UUID]:
 
 
 async def require_open_organisation(session: AsyncSession, organisation_id: UUID | None) -> None:
-    """Raise `Invalid` naming the field unless the organisation exists and works."""
+    """Raise `Invalid` naming the field unless the organisation exists and is open."""
     if organisation_id is None:
         return
     open_now = await session.scalar(select(works(clock.today())).where(Organisation.id == organisation_id))

@@ -1,4 +1,4 @@
-"""Records breaches: an appeal becomes overdue once."""
+"""Recording of SLA breaches: each appeal is recorded as overdue once per clock."""
 
 from sqlalchemy import select
 
@@ -12,7 +12,7 @@ BREACH_BATCH = 500
 
 
 async def record_breaches(session: WriteSession) -> int:
-    """Note the next cases that became overdue; returns how many."""
+    """Record the next appeals that became overdue; returns how many."""
     late = list(
         await session.scalars(
             select(Appeal)

@@ -1,18 +1,18 @@
-"""The stored route of an appeal: why it is where it is, and why it waits."""
+"""The stored route of an appeal: why it is where it is, and why it waits for a moderator."""
 
 from typing import Literal
 from uuid import UUID
 
 from shared.tables.appeals import Appeal
 
-# Why the rules name nobody; why it is not clear that an answer is due; why a case waits for a moderator.
+# Why the rules name no organisation; why it is unclear that an answer is due; why an appeal waits for a moderator.
 UnroutedReason = Literal["topic_unsure", "by_rule", "unruled", "no_page", "closed"]
 UnclearNeedReason = Literal["need_unclear", "buryat", "other_region"]
 TriageReason = Literal[UnclearNeedReason, UnroutedReason, "returned"]
 
 
 def returned_by_organisation(appeal: Appeal) -> UUID | None:
-    """Who gave the case back, if it waits for a person's decision because of that."""
+    """Return the organisation that returned the appeal, if it now waits for a moderator because of that."""
     returned_by = appeal.route.get("returned_by")
     return UUID(returned_by) if returned_by and appeal.organisation_id is None else None
 

@@ -1,6 +1,6 @@
-"""The journal of a case: what happened to it, for its timeline, for the events that others read, and for alerts.
+"""Recording of what happens to appeals: timeline entries, events, assignments and alerts.
 
-All are collected in memory and written together, in the transaction of the change.
+They are collected in memory and written together, in the transaction of the change.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from shared.tables.appeals import Appeal, Hand, TimelineEntry
 
 
 def event_snapshot(appeal: Appeal) -> dict[str, Any]:
-    """What every event about a case carries."""
+    """Return the payload that every event about an appeal carries."""
     return {
         "id": str(appeal.id),
         "number": appeal.number,
@@ -47,7 +47,7 @@ def event_snapshot(appeal: Appeal) -> dict[str, Any]:
 
 
 class AppealRecorder:
-    """Steps of cases, in order, until `write` stores them."""
+    """Collects timeline entries, events, assignments and alerts in order, until `write` stores them."""
 
     def __init__(self) -> None:
         self._entries: list[dict[str, Any]] = []
@@ -58,7 +58,7 @@ class AppealRecorder:
     def add_timeline_entry(
         self, appeal: Appeal, kind: str, actor: str = SYSTEM_ACTOR, *, at: datetime | None = None, **data: Any
     ) -> None:
-        """A line of the case's timeline."""
+        """Add an entry to the appeal's timeline."""
         self._entries.append(
             {
                 "id": new_id(),
@@ -79,7 +79,9 @@ class AppealRecorder:
         recipient_organisation_id: UUID | None = None,
         **data: Any,
     ) -> None:
-        """An event about the case as it is now, for its owner, or for the one who lost it."""
+        """Add an event with the appeal's present state, for its organisation or for
+        `recipient_organisation_id`.
+        """
         self._events.append(
             NewEvent(
                 type=event,
@@ -101,7 +103,7 @@ class AppealRecorder:
         rule_id: str | None = None,
         reason: str | None = None,
     ) -> None:
-        """A step of the case from one owner to another; null is the centre."""
+        """Add an assignment of the appeal from one organisation to another; null is the centre."""
         self._assignments.append(
             {
                 "id": new_id(),
@@ -117,11 +119,11 @@ class AppealRecorder:
         )
 
     def add_alert(self, kind: str, appeal: Appeal, why: str) -> None:
-        """A moderator must see the case at once, for this reason."""
+        """Add an alert about the appeal, with its reason."""
         self._alerts.setdefault(kind, []).append((appeal, why))
 
     async def write(self, session: WriteSession) -> None:
-        """Store what was collected, after the cases themselves."""
+        """Write everything collected; the appeals are flushed first."""
         await session.flush()
         await insert_rows(session, TimelineEntry, self._entries)
         await insert_rows(session, Hand, self._assignments)
@@ -132,7 +134,7 @@ class AppealRecorder:
 
 
 async def timeline_of(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:
-    """The case's timeline, oldest first."""
+    """Return the appeal's timeline, oldest first."""
     return list(
         await session.scalars(
             select(TimelineEntry)
@@ -143,7 +145,7 @@ async def timeline_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Timeli
 
 
 async def last_change(session: AsyncSession, appeal_id: UUID) -> dict[str, Any] | None:
-    """What happened to the appeal last: {"kind", "actor", "at", "reply_id"?}."""
+    """Return the last change of the appeal: {"kind", "actor", "at", "reply_id"?}."""
     entry = await session.scalar(
         select(TimelineEntry)
         .where(TimelineEntry.appeal_id == appeal_id)

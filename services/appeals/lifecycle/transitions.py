@@ -1,6 +1,7 @@
-"""Steps of a case: those that follow from what citizens and staff write, and those that people order.
+"""Transitions of appeals: those caused by messages and replies, and those that people order.
 
-workflow.py says which steps there are; here is what each does to the owner, the clocks and the journal.
+workflow.py says which transitions are allowed; this module applies them to the organisation, the clocks and the
+timeline.
 """
 
 from collections.abc import Collection
@@ -30,22 +31,22 @@ from shared.tables.ingest import Message
 
 AssignmentKind = Literal["routed", "assigned", "returned", "transferred", "rerouted"]
 
-# What is kept of a former route: the reading of the words does not change with the owner.
+# Kept from the previous route: what the text says does not change with the organisation.
 _KEPT_ROUTE_KEYS = ("topic", "why")
-# What others are told of a class: where exactly a citizen has trouble stays in the house.
+# The fields that events publish. Street and house are personal data and stay in the database.
 _PUBLISHED_FIELDS = ("topic_id", "municipality", "settlement", "urgency")
-# From so many ways from one organisation to another on, a case is nobody's.
+# From this many transfers on, moderators are alerted: the organisations do not settle it themselves.
 _REPEATED_TRANSFERS_FROM = 3
 _TIMES = ("раз", "раза", "раз")
 
 
 def keep_in_triage(appeal: Appeal, route: Route) -> None:
-    """The case goes on waiting for a moderator, with what the rules say of it now."""
+    """Keep the appeal in triage and store the present route."""
     appeal.route = {**appeal.route, **route.to_triage_snapshot(excluding=returned_by_organisation(appeal))}
 
 
 def record_assigned(recorder: AppealRecorder, appeal: Appeal, actor: str) -> None:
-    """The case has an owner: timeline and event."""
+    """Record that the appeal was assigned: timeline entry and event."""
     recorder.add_timeline_entry(
         appeal,
         "assigned",
@@ -60,7 +61,7 @@ def record_assigned(recorder: AppealRecorder, appeal: Appeal, actor: str) -> Non
 def record_first_assignment(
     recorder: AppealRecorder, appeal: Appeal, actor: str, *, assignment_kind: AssignmentKind = "routed"
 ) -> None:
-    """A case that was opened on a desk at once: its first hand, timeline and event."""
+    """Record the first assignment of an appeal that was opened with an organisation."""
     route = appeal.route
     recorder.add_assignment(
         appeal,
@@ -85,10 +86,10 @@ def assign(
     urgency: str | None = None,
     assignment_kind: AssignmentKind | None = None,
 ) -> None:
-    """An answer is due, by this owner. The clock counts from the policy's moment, not from the decision: time that
-    the centre spent on deciding is not hidden.
+    """Assign the appeal to an organisation, because an answer is due.
 
-    `handing` says how the case came to the owner; left out: by the rules if the system does it, else by a person.
+    The clock counts from the moment that the policy names, not from this decision: time that the centre took to
+    decide is not hidden. `assignment_kind` defaults to `routed` for the system and to `assigned` for a person.
     """
     calendar = routing_context.calendar(organisation_id)
     previous_organisation_id, status_before = appeal.organisation_id, appeal.status
@@ -133,7 +134,9 @@ def _record_assignment(
     assignment_kind: AssignmentKind,
     route: dict[str, Any],
 ) -> None:
-    """Note the step to another owner; from one organisation to another, also by way of the centre, it counts."""
+    """Record the assignment. A change of organisation counts as a transfer, also when the appeal went through the
+    centre.
+    """
     if organisation_id == appeal.organisation_id:
         return
     recorder.add_assignment(
@@ -163,7 +166,9 @@ def record_unassigned(
     *,
     reason: str | None,
 ) -> None:
-    """Who lost the case hears of it: the case's other events are for its owner alone."""
+    """Emit `appeal.moved` for the organisation that lost the appeal; its other events go to the new organisation
+    only.
+    """
     if previous_organisation_id is not None and previous_organisation_id != appeal.organisation_id:
         recorder.add_event(
             appeal,
@@ -184,7 +189,7 @@ def reopen(
     message: Message | None = None,
     reason: str | None = None,
 ) -> None:
-    """An answered or closed case lives again; in `triage` no clock runs until a person decides."""
+    """Reopen an answered or closed appeal; in `triage` no clock runs until a person decides."""
     now = clock.now()
     waiting = {
         "message_id": str(message.id) if message else None,
@@ -205,14 +210,14 @@ def reopen(
 
 
 def start_next_clock(appeal: Appeal, routing_context: RoutingContext) -> None:
-    """Start the clock of the answer to the message that woke the case."""
+    """Start the response clock of the message that reopened the appeal."""
     clocks.start_next_response_clock(
         appeal, routing_context.policies, routing_context.calendar(appeal.organisation_id)
     )
 
 
 def classification_fields(appeal: Appeal) -> dict[str, str | None]:
-    """What a case is about, where and how urgent."""
+    """Return the appeal's topic, location and urgency."""
     return {
         "topic_id": str(appeal.topic_id) if appeal.topic_id else None,
         **{part: getattr(appeal, part) for part in LOCATION_PARTS},
@@ -223,7 +228,7 @@ def classification_fields(appeal: Appeal) -> dict[str, str | None]:
 def record_reclassified(
     recorder: AppealRecorder, appeal: Appeal, before: dict[str, str | None], actor: str
 ) -> None:
-    """Topic, place or urgency is another than before: with it the deadline may be. No street or house is told."""
+    """Emit `appeal.reclassified` if topic, location or urgency changed; street and house are not published."""
     after = classification_fields(appeal)
     changed = [name for name, value in after.items() if value != before[name]]
     if changed:
@@ -238,14 +243,17 @@ def record_reclassified(
 def raise_urgency(
     appeal: Appeal, routing_context: RoutingContext, recorder: AppealRecorder, actor: str, *, why: str
 ) -> None:
-    """A running clock gets the shorter deadline of urgent cases, from the same start; a moderator is alerted."""
+    """Make the appeal urgent and alert moderators.
+
+    A running clock gets the shorter deadline of urgent appeals, from the same start.
+    """
     change_urgency(appeal, "high", routing_context)
     recorder.add_timeline_entry(appeal, "urgency_changed", actor, urgency="high", why=why)
     recorder.add_alert("urgent", appeal, why)
 
 
 def change_urgency(appeal: Appeal, urgency: str, routing_context: RoutingContext) -> None:
-    """Set the urgency; a clock that runs is computed anew from its start."""
+    """Set the urgency and recompute the running clock from its start."""
     appeal.urgency = urgency
     if appeal.organisation_id is not None and appeal.status != "triage":
         clocks.recompute_clock(appeal, routing_context.policies, routing_context.calendar(appeal.organisation_id))
@@ -263,10 +271,11 @@ def apply_move(
     outcome: AppealOutcome | None = None,
     previous_organisations: Collection[UUID] = (),
 ) -> None:
-    """A person moves the case; `organisation_id` is known to exist and to work, `holders` are those that have had
-    the case.
+    """Apply a person's move. `organisation_id` is known to exist and to be open; `previous_organisations` have had
+    the appeal.
 
-    Raises `Conflict` naming the allowed moves, `Invalid` naming the field that is missing or out of place.
+    Raises `Conflict` naming the allowed moves, `Invalid` naming a field that is missing or does not belong to the
+    move.
     """
     step = find_move(appeal.status, to, caller.role)
     allowed = allowed_moves(appeal.status, caller.role, returns=appeal.returns)
@@ -277,14 +286,14 @@ def apply_move(
         )
     if step.is_exhausted(caller.role, appeal.returns):
         raise Conflict(
-            "The case was given back once already; now the centre decides who answers", allowed_moves=allowed
+            "The appeal was returned once already; now only the centre decides who answers", allowed_moves=allowed
         )
     if step.requires_reason(caller.role) and not reason:
         raise Invalid.field("/reason", f"A move to «{to}» needs a reason")
     if organisation_id is not None and not step.takes_organisation:
         raise Invalid.field("/organisation_id", f"A move to «{to}» names no organisation")
     if outcome is not None and to != "closed":
-        raise Invalid.field("/outcome", "Only a closed case has an outcome")
+        raise Invalid.field("/outcome", "Only a closed appeal has an outcome")
     if to == "assigned" and not is_centre_role(caller.role):
         _check_transfer(appeal, organisation_id, previous_organisations)
     before = appeal.status
@@ -307,14 +316,14 @@ def apply_move(
 
 
 def _check_transfer(appeal: Appeal, organisation_id: UUID | None, holders: Collection[UUID]) -> None:
-    """What staff may not do when they hand a case to another organisation."""
+    """Raise `Invalid` or `Conflict` where staff may not transfer the appeal to the organisation."""
     if organisation_id is None:
-        raise Invalid.field("/organisation_id", "Name the organisation that the case goes to")
+        raise Invalid.field("/organisation_id", "Name the organisation to transfer the appeal to")
     if organisation_id == appeal.organisation_id:
-        raise Conflict("The organisation has the case already")
+        raise Conflict("The organisation already has the appeal")
     if organisation_id in holders:
         raise Conflict(
-            "That organisation has had the case before: cases do not go round; give it back to the centre",
+            "That organisation has had the appeal before. Return the appeal to the centre instead",
             organisation_id=str(organisation_id),
         )
 
@@ -360,7 +369,7 @@ def _apply(
 
 
 def _return_to_centre(appeal: Appeal, caller: Caller, recorder: AppealRecorder, reason: str | None) -> None:
-    """The owner says it is another's matter: moderators decide, and no clock runs against anyone until then."""
+    """Return the appeal to the moderators; no clock runs until they decide."""
     previous_organisation_id, status = appeal.organisation_id, appeal.status
     recorder.add_assignment(
         appeal,
@@ -392,7 +401,9 @@ def _return_to_centre(appeal: Appeal, caller: Caller, recorder: AppealRecorder, 
 
 
 def unassign(appeal: Appeal, recorder: AppealRecorder, actor: str, *, route: dict[str, Any]) -> None:
-    """The rules in force name no owner any more: moderators decide, and no clock runs until then."""
+    """Take the appeal from its organisation, because the active rules name none; no clock runs until moderators
+    decide.
+    """
     previous_organisation_id, status = appeal.organisation_id, appeal.status
     recorder.add_assignment(
         appeal,

@@ -1,7 +1,7 @@
-"""The state machine of a case, written once: who may move it from where to where, and what a move must carry.
+"""State machine of an appeal: who may move it from which status to which, and what a move requires.
 
-People move cases by `POST /appeals/{id}/moves`. The rest happens by itself: a published answer leads to
-`answered` or `interim`, a new message of the citizen to `reopened` or `triage`. Only a published public answer
+People move appeals by `POST /appeals/{id}/moves`. Other transitions are automatic: a published reply leads to
+`answered` or `interim`, a new message of the citizen to `reopened` or `triage`. Only a published public reply
 stops the clock.
 """
 
@@ -17,7 +17,7 @@ AppealStatus = Literal[
 APPEAL_STATUSES: tuple[str, ...] = get_args(AppealStatus)
 AppealOutcome = Literal["solved", "explained", "not_solved", "postponed"]
 
-# No answer may be given: the case is over, or nobody has decided yet that one is due.
+# The appeal is over and takes no reply.
 FINAL_STATUSES: frozenset[str] = frozenset({"closed", "not_required", "merged"})
 
 _CENTRE = frozenset({Role.MODERATOR})
@@ -27,10 +27,10 @@ _TRANSFER_ROLES = _CENTRE | {Role.MANAGER, Role.EXECUTOR}
 
 @dataclass(frozen=True)
 class AllowedMove:
-    """One allowed step of people. `takes_organisation`: the owner may be named with it.
+    """A move that people may make. `takes_organisation`: the new organisation may be named with it.
 
-    Staff of an organisation must give a reason also where only `staff_needs_reason`, and take a step that is
-    `once_for_staff` only while nobody of them has taken it.
+    `needs_reason` holds for everyone, `staff_needs_reason` for staff of organisations. `once_for_staff`: staff may
+    take it only while nobody of them has.
     """
 
     to: AppealStatus
@@ -41,11 +41,11 @@ class AllowedMove:
     once_for_staff: bool = False
 
     def requires_reason(self, role: Role) -> bool:
-        """Whether a person of this role must say why."""
+        """Return whether a person of this role must give a reason."""
         return self.needs_reason or (self.staff_needs_reason and role not in _CENTRE)
 
     def is_exhausted(self, role: Role, returns: int) -> bool:
-        """Whether an organisation has taken this step for the last time."""
+        """Return whether staff have already used a move that is allowed once."""
         return self.once_for_staff and returns > 0 and role not in _CENTRE
 
 
@@ -72,29 +72,35 @@ MOVES: dict[str, tuple[AllowedMove, ...]] = {
 
 
 def allowed_moves(status: str, role: Role, *, returns: int = 0) -> list[str]:
-    """Where a person of this role may move a case of this status that was given back so often."""
+    """Return the statuses that a person of this role may move such an appeal to.
+
+    `returns` is how often staff have returned it.
+    """
     return [move.to for move in MOVES[status] if role in move.roles and not move.is_exhausted(role, returns)]
 
 
 def is_centre_role(role: Role) -> bool:
-    """Whether a person of this role decides for the centre, where all organisations' rights end."""
+    """Return whether the role belongs to the centre, which is not limited to one organisation."""
     return role in _CENTRE
 
 
 def find_move(status: str, to: str, role: Role) -> AllowedMove | None:
-    """The move, or None when it is not allowed."""
+    """Return the move, or None when it is not allowed."""
     return next((move for move in MOVES[status] if move.to == to and role in move.roles), None)
 
 
 def status_after_reply(status: str, kind: str) -> str:
-    """The status after a public answer was published: what is over stays over."""
+    """Return the status after a public reply was published; a final status stays."""
     if status in FINAL_STATUSES:
         return status
     return "interim" if kind == "interim" else "answered"
 
 
 def status_after_message(status: str, needs_answer: str) -> str:
-    """The status after a further message of the citizen. An answered case that is spoken to again lives again."""
+    """Return the status after a further message of the citizen.
+
+    Only an answered appeal changes: it is reopened, or goes to triage when it is unclear whether an answer is due.
+    """
     if status != "answered" or needs_answer == "no":
         return status
     return "reopened" if needs_answer == "yes" else "triage"

@@ -1,4 +1,4 @@
-"""Deadlines that passed without an answer are noted once per clock."""
+"""Conditions of an SLA breach: an answer is due and its deadline has passed."""
 
 from datetime import datetime
 
@@ -9,20 +9,20 @@ from shared.tables.appeals import OPEN_STATUSES, Appeal
 
 
 def overdue_condition(moment: datetime) -> ColumnElement[bool]:
-    """The condition of `deadlines.is_overdue`, in SQL."""
+    """Return the condition of `is_overdue` in SQL."""
     return and_(
         Appeal.status.in_([inline_literal(status) for status in OPEN_STATUSES if status != "triage"]),
         or_(
             and_(Appeal.first_response_at.is_(None), Appeal.first_response_due_at < moment),
             Appeal.next_response_due_at < moment,
-            # In force until the final reply is published, whatever people do with the appeal meanwhile.
+            # A promise holds until the final reply is published, whatever else happens to the appeal.
             Appeal.promised_at < moment,
         ),
     )
 
 
 def is_overdue(appeal: Appeal, moment: datetime) -> bool:
-    """Whether an answer that is still awaited is late: the first, the next, or a promised final one."""
+    """Return whether the first reply, the next reply or a promised final reply is late."""
     if appeal.status in {"closed", "not_required", "merged", "triage"}:
         return False
     first = appeal.first_response_at is None and _passed(appeal.first_response_due_at, moment)

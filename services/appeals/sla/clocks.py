@@ -1,4 +1,4 @@
-"""The clocks of an appeal: deadlines set, moved and stopped."""
+"""The response clocks of an appeal: starting, recomputing and measuring them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,9 +12,10 @@ from shared.working_time import between
 
 
 def start_first_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
-    """Give the case its deadlines by the policy in force when it was opened; the owner must be known.
+    """Set the deadlines of the first reply by the policy in effect when the appeal was opened; it must be
+    assigned.
 
-    The start does not move when the owner or the urgency changes: only the calendar and the hours do.
+    The start does not move when the organisation or the urgency changes; the calendar and the hours do.
     """
     policy = policy_in_effect(policies, appeal.urgency, appeal.opened_at)
     assigned = appeal.assigned_at or appeal.opened_at
@@ -36,7 +37,7 @@ def set_next_response_deadline(
     received: datetime,
     written: datetime,
 ) -> None:
-    """Start the clock of the answer to a message that reopened the case; facts of the first one stay."""
+    """Start the clock of the reply to a message that reopened the appeal; the first reply's clock stays."""
     policy = policy_in_effect(policies, appeal.urgency, received)
     start = clock_start(policy, received=received, written=written, assigned=received)
     deadline = compute_deadline(policy, calendar, start)
@@ -52,7 +53,7 @@ def set_next_response_deadline(
 
 
 def recompute_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
-    """Lay the clock that still runs over another calendar or urgency; stopped clocks stay as they were."""
+    """Recompute the running clock for another calendar or urgency; stopped clocks stay."""
     if appeal.first_response_at is None:
         start_first_response_clock(appeal, policies, calendar)
     elif appeal.next_response_due_at is not None:
@@ -60,7 +61,7 @@ def recompute_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: Nam
 
 
 def start_next_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
-    """Start, or lay anew, the clock of the message that `deadline["next"]` names as waiting for an answer."""
+    """Start or restart the clock of the message in `deadline["next"]`."""
     following = (appeal.deadline or {})["next"]
     set_next_response_deadline(
         appeal,
@@ -73,19 +74,22 @@ def start_next_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], cal
 
 
 def working_seconds(explanation: dict[str, Any], calendar: NamedCalendar, end: datetime) -> int:
-    """Working time from the start of an explained clock to `end`, in seconds; 0 when it ended before it began."""
+    """Return the working seconds from the start of the clock to `end`; 0 when `end` is before the start."""
     return int(between(calendar.working, datetime.fromisoformat(explanation["start"]), end).total_seconds())
 
 
 def awaits_reply(appeal: Appeal) -> bool:
-    """Whether the citizen still waits for an answer."""
+    """Return whether the citizen awaits a reply."""
     return (
         appeal.first_response_at is None or appeal.next_response_due_at is not None or appeal.status == "interim"
     )
 
 
 def awaiting_since(appeal: Appeal) -> datetime:
-    """When the words that wait for an answer were written: an older remark cannot be the answer to them."""
+    """Return when the message that awaits a reply was written.
+
+    A reply written earlier cannot answer it.
+    """
     following = (appeal.deadline or {}).get("next")
     if following is not None and appeal.first_response_at is not None:
         return datetime.fromisoformat(following["written_at"])

@@ -1,7 +1,7 @@
-"""Deadlines: the one place where they are computed. See docs/moderator/deadlines.md.
+"""Computation of deadlines. See docs/moderator/deadlines.md.
 
-A deadline is an SLA policy (the one in force at the moment of the message) laid over the organisation's working
-calendar from the moment that the policy names. It is stored with an explanation that can be printed.
+A deadline is an SLA policy (the one in effect at the time of the message) applied to the organisation's working
+calendar from the moment that the policy names. It is stored with an explanation for people.
 """
 
 from collections.abc import Collection, Sequence
@@ -35,7 +35,9 @@ _WEEKDAY = ("понедельник", "вторник", "среда", "четв�
 
 @dataclass(frozen=True)
 class NamedCalendar:
-    """Working time of an organisation, and which calendar it comes from (`id` null: the built-in one)."""
+    """Working time of an organisation, and the calendar it comes from (`id` null: the default one of the
+    program).
+    """
 
     id: UUID | None
     name: str
@@ -48,21 +50,21 @@ DEFAULT_CALENDAR = NamedCalendar(
 
 
 class CalendarLookup:
-    """The calendars of some organisations, read once for a request or a batch."""
+    """Calendars of some organisations, loaded once for a request or a batch."""
 
     def __init__(self, by_organisation: dict[UUID, NamedCalendar], default: NamedCalendar) -> None:
         self._by_organisation = by_organisation
         self._default = default
 
     def for_organisation(self, organisation_id: UUID | None) -> NamedCalendar:
-        """The organisation's calendar, else the default one."""
+        """Return the organisation's calendar, else the default one."""
         if organisation_id is None:
             return self._default
         return self._by_organisation.get(organisation_id, self._default)
 
     @staticmethod
     async def load(session: AsyncSession, organisations: Collection[UUID]) -> "CalendarLookup":
-        """Read the calendars of these organisations and the default one, with all their dated exceptions."""
+        """Load the calendars of these organisations and the default one, with all their exceptions."""
         chosen = {
             row.id: row.calendar_id
             for row in await session.execute(
@@ -93,15 +95,15 @@ class Deadline:
 
 
 def clock_start(policy: SlaPolicy, *, received: datetime, written: datetime, assigned: datetime) -> datetime:
-    """The moment from which the policy counts."""
+    """Return the moment from which the policy counts."""
     return {"received": received, "written": written, "assigned": assigned}[policy.starts_from]
 
 
 def compute_deadline(policy: SlaPolicy, calendar: NamedCalendar, start: datetime) -> Deadline:
-    """The deadlines of a clock that starts at `start`.
+    """Return the deadlines of a clock that starts at `start`.
 
-    A calendar whose days off leave no time to answer in (no rule can forbid that) gives way to the built-in week,
-    and the explanation names it: a case without a deadline would be worse.
+    Where the calendar's days off leave no working time (no rule can forbid that), the default week is used and the
+    explanation names it: an appeal without a deadline would be worse.
     """
     hours = timedelta(hours=policy.first_response_hours)
     try:
@@ -133,7 +135,7 @@ def compute_deadline(policy: SlaPolicy, calendar: NamedCalendar, start: datetime
 def explain_deadline(
     hours: float, start: datetime, due: datetime, portions: Sequence[Portion], zone: ZoneInfo
 ) -> str:
-    """The deadline in words, local time: «9 рабочих часов с пятницы 27.11 16:40: 27.11 — 1 ч 20 мин; …»."""
+    """Return the deadline in words, local time: «9 рабочих часов с пятницы 27.11 16:40: 27.11 — 1 ч 20 мин; …»."""
     begins, ends = start.astimezone(zone), due.astimezone(zone)
     days = "; ".join(_day(part) for part in portions)
     return (

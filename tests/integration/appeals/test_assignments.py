@@ -100,7 +100,7 @@ async def test_staff_hand_a_case_on_and_it_never_comes_round(world: World) -> No
         await _moves(world, appeal, world.other_organisation, to="assigned", organisation_id=own, reason="Ваша"),
         409,
     )
-    assert "do not go round" in refused["detail"]
+    assert "has had the appeal before" in refused["detail"]
     onward = await _moves(
         world,
         appeal,
