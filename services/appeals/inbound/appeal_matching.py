@@ -1,9 +1,9 @@
-"""A message opens a case or joins one: one open case per thread and author, however many work at once.
+"""Matching of messages to appeals: at most one open appeal per thread and author, under any concurrency.
 
-The partial unique index `uq_appeals_open_thread` is the guard: cases are inserted with ON CONFLICT DO NOTHING,
-and who loses the race joins the winner's case. While a case is open, all that its author writes in the thread
-joins it. A message after the answer wakes the case (`reopened`, or `triage` when it is not clear) for 30 days;
-after that, or once the case is closed, it opens a new one.
+The partial unique index `uq_appeals_open_thread` is the guard: appeals are inserted with ON CONFLICT DO NOTHING,
+and the transaction that loses the race joins the winner's appeal. All that an author writes in the thread joins
+the open appeal. A message within 30 days after the answer reopens it (`reopened`, or `triage` when the need is
+unclear); after that, or once it is closed, a message opens a new one.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -44,22 +44,22 @@ from shared.tables.ingest import Message
 
 REOPEN_WINDOW = timedelta(days=30)
 _TRIES = 3
-# What a new case is written with: all but the number, which the database gives.
+# The columns that an insert sets: all but the number, which the database generates.
 _DRAFTED = frozenset(column.key for column in Appeal.__table__.columns if column.key != "number")
 
 ThreadAuthor = tuple[str, str]
 
 
 def thread_author(message: Message) -> ThreadAuthor:
-    """Thread and author. A message whose author is hidden stands for itself."""
+    """Return the thread and the author. A message without an author key is matched with nothing else."""
     return message.thread_key, message.author_key or f"message:{message.id}"
 
 
 @dataclass(frozen=True)
 class ClassifiedMessage:
-    """A citizen's message with what was judged of it, and by whom.
+    """A citizen's message with its classification and who made it.
 
-    `settles`: where an answer is due, the case gets the owner that the rules name; else the caller gives it one.
+    `assign_by_rules`: where an answer is due, the rules name the organisation; else the caller assigns it.
     """
 
     message: Message
@@ -71,7 +71,7 @@ class ClassifiedMessage:
 
 @dataclass
 class LockedAppeals:
-    """The cases that a batch of messages may touch, locked until the transaction ends."""
+    """The appeals that a batch of messages may touch, locked until the transaction ends."""
 
     appeals: dict[UUID, Appeal] = field(default_factory=dict)
     by_message: dict[UUID, UUID] = field(default_factory=dict)
@@ -79,13 +79,13 @@ class LockedAppeals:
 
     @staticmethod
     async def load(session: WriteSession, messages: Collection[Message]) -> "LockedAppeals":
-        """Lock the cases of these messages, and the open or answered ones of their threads and authors."""
+        """Lock the appeals of these messages, and the open or answered ones of their threads and authors."""
         locked = LockedAppeals()
         await locked.add(session, messages)
         return locked
 
     async def add(self, session: WriteSession, messages: Collection[Message]) -> None:
-        """Lock what more messages may touch."""
+        """Lock the appeals that further messages may touch."""
         found = await session.execute(
             select(AppealMessage.message_id, AppealMessage.appeal_id).where(
                 AppealMessage.message_id.in_({message.id for message in messages})
@@ -95,7 +95,7 @@ class LockedAppeals:
             self.by_message[message_id] = appeal_id
         keys = {thread_author(message) for message in messages if not message.from_community}
         threads = {message.thread_key for message in messages}
-        # One statement in one order: two batches that touch the same cases wait, never deadlock.
+        # One statement in id order: two batches that touch the same appeals wait instead of deadlocking.
         locked = await session.scalars(
             select(Appeal)
             .where(
@@ -113,7 +113,7 @@ class LockedAppeals:
             self.register(appeal)
 
     def register(self, appeal: Appeal) -> None:
-        """Remember a locked case; an open one stands before an answered one of the same key."""
+        """Register a locked appeal; an open one is preferred to an answered one of the same thread and author."""
         self.appeals[appeal.id] = appeal
         if appeal.thread_key is None or appeal.author_key is None:
             return
@@ -125,7 +125,7 @@ class LockedAppeals:
             self.by_thread_author[key] = appeal
 
     def appeal_for(self, key: ThreadAuthor) -> Appeal | None:
-        """The case that a new message of this thread and author belongs to."""
+        """Return the appeal that a new message of this thread and author belongs to."""
         appeal = self.by_thread_author.get(key)
         if appeal is None or appeal.status in FINAL_STATUSES:
             return None
@@ -134,7 +134,7 @@ class LockedAppeals:
         return appeal
 
     def in_thread(self, thread_key: str) -> list[Appeal]:
-        """Open cases of a thread."""
+        """Return the open appeals of a thread."""
         return [
             appeal
             for appeal in self.appeals.values()
@@ -143,7 +143,7 @@ class LockedAppeals:
 
 
 class AppealMatcher:
-    """Opens and joins cases in one transaction; `finish` stores links and judgements."""
+    """Opens and joins appeals in one transaction; `write` stores links and classifications."""
 
     def __init__(
         self,
@@ -162,7 +162,10 @@ class AppealMatcher:
         self._results: dict[UUID, dict[str, Any]] = {}
 
     async def open_missing(self, items: Sequence[ClassifiedMessage]) -> None:
-        """Insert a case for each first message that needs one. Call `take` for every item afterwards, in order."""
+        """Insert an appeal for each first message that needs one.
+
+        Call `match` for every item afterwards, in order.
+        """
         wanted: dict[ThreadAuthor, ClassifiedMessage] = {}
         for item in items:
             key = thread_author(item.message)
@@ -184,15 +187,18 @@ class AppealMatcher:
                 self._pending.add(appeal.id)
                 self.locked.register(appeal)
             await recorder.record(self._session, Appeal, (recorder.made(appeal) for appeal in new))
-            # The others lost to a case that is committed by now: join it, unless it ended meanwhile.
+            # The other inserts lost the race to appeals that are committed by now: join those, unless they ended
+            # meanwhile.
             if wanted:
                 await self.locked.add(self._session, [item.message for item in wanted.values()])
                 wanted = {key: item for key, item in wanted.items() if self.locked.appeal_for(key) is None}
         if wanted:
-            raise Conflict("The cases of this thread change too fast; try again")
+            raise Conflict("The appeals of this thread are changing; try again")
 
     async def _insert(self, drafts: Sequence[Appeal]) -> list[Appeal]:
-        """Insert cases but for those whose thread and author have an open one; returns the new, in order."""
+        """Insert appeals, skipping those whose thread and author have an open one; returns the inserted, in
+        order.
+        """
         inserted = await self._session.execute(
             insert_into(Appeal).on_conflict_do_nothing().returning(Appeal.id, Appeal.number),
             [{name: value for name, value in vars(draft).items() if name in _DRAFTED} for draft in drafts],
@@ -201,7 +207,7 @@ class AppealMatcher:
         new = [draft for draft in drafts if draft.id in numbers]
         for appeal in new:
             appeal.number = numbers[appeal.id]
-            # What was written is all there: reading the rows back would be the dearest step of all.
+            # All values are known, so the rows are not read back: that would be the most expensive step.
             make_transient_to_detached(appeal)
         self._session.add_all(new)
         return new
@@ -235,7 +241,7 @@ class AppealMatcher:
         return appeal
 
     def match(self, item: ClassifiedMessage) -> Appeal | None:
-        """Put one message where it belongs; returns its case, or None when it needs none."""
+        """Match one message; returns its appeal, or None when it needs none."""
         message = item.message
         self._store_result(item)
         if message.id in self.locked.by_message:
@@ -246,17 +252,17 @@ class AppealMatcher:
             self._record_opened(appeal, item)
             return appeal
         found = self.locked.appeal_for(thread_author(message))
-        # A case opened by a later message of this batch is not there yet for an earlier one.
+        # An appeal opened by a later message of this batch must not take an earlier one.
         if found is None or found.id in self._pending:
             return None
         self._join(found, item)
         return found
 
     def reclassify(self, item: ClassifiedMessage, *, was_urgent: bool, decided: bool) -> None:
-        """Words of a case were changed: danger that is new in them is told, and an unclear case may become clear.
+        """Apply the new classification of an edited message: raise new danger, and resolve an unclear appeal.
 
-        What else is known of the case stays, and urgency never falls. `decided`: a person has judged the former
-        words; then no more is done than to tell.
+        Other fields of the appeal stay, and the urgency never falls. `decided`: a person has classified the former
+        text; then only an alert is raised.
         """
         appeal = self.locked.appeals[self.locked.by_message[item.message.id]]
         before = classification_fields(appeal)
@@ -288,7 +294,7 @@ class AppealMatcher:
         before = classification_fields(appeal)
         self._link(appeal, message)
         appeal.updated_at = clock.now()
-        # «Когда уже?» — and then what is out: gathering looks at the case again.
+        # The later message may be the one that names the fault: clustering looks at the appeal again.
         appeal.fault = appeal.fault or result.fault
         self._recorder.add_timeline_entry(
             appeal, "message_added", item.actor, message_id=str(message.id), needs_answer=result.needs_answer
@@ -304,7 +310,10 @@ class AppealMatcher:
         record_reclassified(self._recorder, appeal, before, item.actor)
 
     def _raise_urgency(self, appeal: Appeal, item: ClassifiedMessage, *, only_alert: bool = False) -> None:
-        """Danger in any of its messages makes the case urgent, and is told. Rules look at it: it comes first."""
+        """Make the appeal urgent, or alert, when one of its messages reports danger.
+
+        Called before routing, because rules may depend on the urgency.
+        """
         result = item.result
         if result.urgency != "high" or result.needs_answer == "no":
             return
@@ -314,7 +323,7 @@ class AppealMatcher:
             raise_urgency(appeal, self._routing_context, self._recorder, item.actor, why=result.why)
 
     def _resolve_triage(self, appeal: Appeal, item: ClassifiedMessage) -> None:
-        """A clear message decides about the unclear one before it; what was given back waits for a person."""
+        """Use a clear message to decide about an unclear appeal; one that was returned waits for a person."""
         result = item.result
         read = self._routing_context.route_message(appeal.page_id, result)
         if appeal.topic_id is None:
@@ -373,7 +382,7 @@ class AppealMatcher:
         }
 
     async def write(self) -> None:
-        """Store links, judgements, timeline and events."""
+        """Write links, classifications, timeline and events."""
         await self._session.flush()
         await insert_rows(self._session, AppealMessage, self._links)
         await store.store_classifications(self._session, self._results)
@@ -382,6 +391,6 @@ class AppealMatcher:
 
 
 def only_one(items: Iterable[Appeal]) -> Appeal | None:
-    """The only one, or None when there are none or several."""
+    """Return the only item, or None when there are none or several."""
     found = list(items)
     return found[0] if len(found) == 1 else None

@@ -1,4 +1,4 @@
-"""Messages as ingest tells of them: received, edited, deleted. One batch of events is one transaction."""
+"""Consumer of message events (received, edited, deleted) and publication events; one batch is one transaction."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -24,7 +24,7 @@ MESSAGE_EVENT_TYPES = ("message.received", "message.edited", "message.deleted")
 
 
 async def handle_message_events(session: WriteSession, events: Sequence[Event]) -> None:
-    """Do what each event asks for, in order. Doing it again changes nothing."""
+    """Handle the message events in order. Idempotent."""
     ids = {event.subject_id for event in events}
     messages = {
         message.id: message
@@ -39,7 +39,7 @@ async def handle_message_events(session: WriteSession, events: Sequence[Event]) 
 
 
 class _MessageBatch:
-    """One transaction's worth of events."""
+    """The message events of one transaction."""
 
     def __init__(
         self,
@@ -100,9 +100,11 @@ class _MessageBatch:
         await self._matcher.write()
 
     def _needs_classification(self, event: Event, message: Message) -> bool:
-        """New messages once; edited ones again, unless a person has decided about what belongs to no case.
+        """Return whether the event's message needs a classification.
 
-        What its author took back before it came asks for nothing; what the community removed still does.
+        New messages do, once. Edited ones do again, unless a person has classified a message that belongs to no
+        appeal. A message that its author deleted before it was received needs none; one removed by the community
+        does.
         """
         judged = self._results.get(message.id)
         if message.from_community:
@@ -126,7 +128,7 @@ class _MessageBatch:
         self._staff_replies.attach(message, self._context.parents, self._context.citizen_posts())
 
     def _record_change(self, event: Event, message: Message) -> None:
-        """The author or the community changed or removed words of a case: it is noted, and the case stays."""
+        """Record that the author or the community edited or deleted a message of an appeal; the appeal stays."""
         appeal_id = self._locked.by_message.get(message.id)
         appeal = self._locked.appeals.get(appeal_id) if appeal_id else None
         if appeal is None:
@@ -149,7 +151,7 @@ class _MessageBatch:
             )
 
     async def _attach_earlier_staff_replies(self) -> None:
-        """Staff may have answered before we knew the question."""
+        """Attach staff replies that were received before the messages they answer."""
         opened: list[Appeal] = list(self._matcher.opened.values())
         if not opened:
             return
@@ -163,7 +165,9 @@ class _MessageBatch:
 
 
 async def handle_events(session: WriteSession, events: Sequence[Event]) -> None:
-    """One batch: runs of messages together, publications one by one, in the order of the events."""
+    """Handle a batch in the order of the events: consecutive message events together, publication events one by
+    one.
+    """
     if any(event.type in MESSAGE_EVENT_TYPES for event in events):
         await repository.lock_active_set_shared(session)
     run: list[Event] = []

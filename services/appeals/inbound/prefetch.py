@@ -1,6 +1,6 @@
-"""Judges messages before their batch's turn: while one batch is written down, the texts of the next are read.
+"""Prefetch of classifications: while one batch is written, the texts of the next ones are classified.
 
-It changes no row. What it judged in vain, because the surroundings changed meanwhile, is judged anew at its turn.
+It writes nothing. A prefetched result whose context has changed meanwhile is recomputed.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from shared.tables.common import Event
 from shared.tables.ingest import Message
 
 _PORTION = 500
-# So far ahead of the batch under way; the judge keeps no more.
+# How many batches to prefetch; the classifier pool keeps no more results.
 _BATCHES = 4
-# All that triage looks at; rows cost a third of what mapped objects do.
+# All that classification needs. Rows cost a third of mapped objects.
 _MESSAGE_COLUMNS = (
     Message.id, Message.text, Message.kind, Message.network, Message.thread_key, Message.reply_to, Message.page_id,
     Message.attachments, Message.author_key,
@@ -30,9 +30,9 @@ _MESSAGE_COLUMNS = (
 
 
 async def next_inputs(database: Database, after_position: int) -> tuple[list[ClassifierInput], int]:
-    """What stands behind the batch under way and after position `reached`, and the position of the last of it.
+    """Return the inputs after the current batch and after `after_position`, and the position of the last one.
 
-    The position is `reached` when nothing stands there.
+    The position is `after_position` when there are none.
     """
     async with database.read() as session:
         waiting = await _events_after_batch(session, after_position)
@@ -51,9 +51,9 @@ async def next_inputs(database: Database, after_position: int) -> tuple[list[Cla
 
 
 async def prefetch_backlog(database: Database, reached: int) -> int:
-    """Judge all that stands behind the batch under way: while one portion is read, the next is fetched.
+    """Classify everything after the current batch; the next portion is fetched while one is classified.
 
-    Returns the position of the last one, or `reached`.
+    Returns the position of the last input, or `reached`.
     """
     reading: asyncio.Task[None] | None = None
     try:
@@ -90,7 +90,7 @@ async def _events_after_batch(session: AsyncSession, reached: int) -> list[tuple
 
 
 async def run_prefetch(service: Service) -> None:
-    """Judge ahead for ever, while there is a backlog."""
+    """Prefetch while there is a backlog, until cancelled."""
     await classifier_pool().start()
     reached = 0
     async with service.wakeups.subscribed(EVENTS) as woken:

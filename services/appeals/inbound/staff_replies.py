@@ -1,7 +1,7 @@
-"""What the page's staff write by hand in the network: an answer to the case of whom they speak to.
+"""Matching of replies that staff write in the network itself to the appeals they answer.
 
-In this order: the citizen whose words are replied to; the other side of a dialogue, or the author of a wall
-post; else the only open case that waits in the thread. Anything less certain answers nobody.
+In this order: the citizen whose message is replied to; the other side of a dialogue, or the author of the wall
+post; else the only open appeal of the thread that awaits a reply. Anything less certain matches nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -26,7 +26,7 @@ _ON_THE_WAY = ("queued", "sending", "uncertain")
 
 
 class StaffReplyMatcher:
-    """Attaches the community's own words to cases, in one transaction."""
+    """Attaches the community's own messages to appeals, in one transaction."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class StaffReplyMatcher:
         self._attached: set[object] = set()
 
     async def load(self, messages: Collection[Message]) -> None:
-        """Read which of these words are attached already, and which answers of ours are on their way."""
+        """Load which of these messages are attached already, and which of our replies are being published."""
         ids = {message.id for message in messages if message.from_community}
         self._attached |= set(
             await self._session.scalars(select(Reply.message_id).where(Reply.message_id.in_(ids)))
@@ -63,16 +63,16 @@ class StaffReplyMatcher:
         parents: Mapping[tuple[str, str], Message],
         citizen_posts: Mapping[str, Message],
     ) -> Appeal | None:
-        """Attach one message of the community; returns the case it answers.
+        """Attach a message of the community; returns the appeal it answers.
 
-        `parents`: messages by (network, external id); `authors`: the wall posts of citizens by thread.
+        `parents`: messages by (network, external id); `citizen_posts`: wall posts of citizens by thread.
         """
         if message.id in self._attached or message.publication_id is not None or message.kind == "wall_post":
             return None
         appeal = self._answered_appeal(message, parents, citizen_posts)
         if appeal is None or message.written_at < awaiting_since(appeal):
             return None
-        # Our own answer may come back before the call that sent it returns.
+        # Our own reply may be received before the call that published it returns.
         if (appeal.id, collapse_whitespace(message.text)) in self._own_replies:
             return None
         now = clock.now()
@@ -109,7 +109,7 @@ class StaffReplyMatcher:
     def _replied_message(
         self, appeal: Appeal, message: Message, parents: Mapping[tuple[str, str], Message]
     ) -> UUID | None:
-        """The message of the appeal that these words reply to, if they reply to one."""
+        """Return the message of the appeal that this one replies to, if any."""
         parent = parents.get((message.network, message.reply_to)) if message.reply_to is not None else None
         return parent.id if parent is not None and self._locked.by_message.get(parent.id) == appeal.id else None
 
@@ -120,7 +120,9 @@ class StaffReplyMatcher:
 
 
 async def find_earlier_staff_replies(session: WriteSession, opened: Sequence[Appeal]) -> list[Message]:
-    """What staff wrote in the threads of new cases before these were known: networks are not read in order."""
+    """Return staff messages in the threads of new appeals that were received before the appeals: order is not
+    guaranteed.
+    """
     threads = {appeal.thread_key for appeal in opened}
     since = min((appeal.written_at for appeal in opened), default=clock.now())
     return list(

@@ -1,4 +1,4 @@
-"""What stands around a message: its page's organisation, its thread, its attachments."""
+"""Context of messages for the classifier: the page's organisation, the thread, the attachments."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from shared.tables.registry import Municipality, Organisation, Page
 
 
 def select_messages() -> Select[Message]:
-    """Messages without their raw payload, which only ingest may read."""
+    """Select messages without their raw payload, which only ingest may read."""
     return select(Message).options(defer(Message.raw, raiseload=True))
 
 
 @dataclass(frozen=True)
 class PageOwnerName:
-    """Whose page it is, as triage wants to know it: the owner's name, and the name of its municipality."""
+    """Name of the organisation that owns a page, and of its municipality."""
 
     name: str
     municipality: str | None
 
 
 async def page_owner_names(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageOwnerName]:
-    """The keepers of some pages."""
+    """Return the owners of these pages, by page id."""
     rows = await session.execute(
         select(Page.id, Organisation.name, Municipality.name)
         .join(Organisation, Organisation.id == Page.organisation_id)
@@ -41,7 +41,7 @@ async def page_owner_names(session: AsyncSession, pages: Collection[UUID]) -> di
 
 @dataclass(frozen=True)
 class ThreadContext:
-    """What stands around a batch of messages: whom they answer, and the posts of their threads."""
+    """The parents, the thread posts and the page owners of a batch of messages."""
 
     parents: dict[tuple[str, str], Message]
     posts: dict[str, Message]
@@ -49,7 +49,7 @@ class ThreadContext:
 
     @staticmethod
     async def load(session: AsyncSession, messages: Iterable[Message]) -> "ThreadContext":
-        """Read parents and posts in two statements."""
+        """Load parents and posts, one statement each."""
         found = list(messages)
         targets = {(message.network, message.reply_to) for message in found if message.reply_to}
         parents: list[Message] = []
@@ -70,11 +70,11 @@ class ThreadContext:
         )
 
     def citizen_posts(self) -> dict[str, Message]:
-        """Wall posts that citizens wrote, by thread."""
+        """Return the wall posts that citizens wrote, by thread."""
         return {thread: post for thread, post in self.posts.items() if not post.from_community}
 
     def message_context(self, message: Message) -> MessageContext:
-        """What triage may know besides the text."""
+        """Return what the classifier may use besides the text."""
         parent = self.parents.get((message.network, message.reply_to)) if message.reply_to else None
         post = self.posts.get(message.thread_key) if message.kind == "comment" else None
         above = post or (parent if parent is not None and parent.from_community else None)
@@ -94,7 +94,7 @@ class ThreadContext:
         )
 
     def classifier_input(self, message: Message) -> ClassifierInput:
-        """What is judged of a message."""
+        """Return the classifier's input for a message."""
         return message.text, self.message_context(message)
 
 

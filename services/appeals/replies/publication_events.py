@@ -1,4 +1,4 @@
-"""Replies follow the events of their publications."""
+"""Handling of publication events: replies take over the status of their publications."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,7 +27,7 @@ PUBLICATION_EVENT_TYPES = (
 
 
 async def handle_publication_events(session: WriteSession, events: Sequence[Event]) -> None:
-    """What ingest tells of our answers, in order; doing it again changes nothing."""
+    """Apply publication events to replies, in order. Idempotent."""
     for event in events:
         found = await lock_with_appeal(session, UUID(event.data["reply_id"]))
         if found is not None:
@@ -45,7 +45,7 @@ async def _apply_event(session: WriteSession, event: Event, appeal: Appeal, repl
     elif event.type == "publication.published":
         await _publish(session, event, appeal, reply, recorder)
     elif reply.status != "failed":
-        # A failed reply is under way again when a person says so: another one may have been begun since.
+        # Only a person resumes a failed reply: another reply may be under way by now.
         if event.type == "publication.uncertain":
             reply.status = "uncertain"
             if event.data.get("failure"):
@@ -81,7 +81,7 @@ async def _publish(
     routing_context = await RoutingContext.load(
         session, {appeal.page_id} if appeal.page_id else set(), organisations
     )
-    # Should our own words have been taken for handwriting before ingest knew them, they count once: as ours.
+    # If our own message was attached as a staff reply before ingest knew it was ours, it counts once: as ours.
     external_ids = event.data.get("external_ids") or [event.data.get("external_id")]
     taken_twice = list(
         await session.scalars(
@@ -106,7 +106,7 @@ async def _publish(
 
 
 async def _is_superseded(session: AsyncSession, reply: Reply) -> bool:
-    """Whether a later reply was published while this one counted as failed."""
+    """Return whether a later reply was published while this one counted as failed."""
     later = exists().where(
         Reply.appeal_id == reply.appeal_id, Reply.status == "published", Reply.created_at > reply.created_at
     )

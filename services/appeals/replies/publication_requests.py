@@ -1,4 +1,4 @@
-"""Asking ingest to publish a reply, and what came of asking."""
+"""Requests to ingest to publish a reply, and their results."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,10 @@ REQUEST_AGAIN_AFTER = timedelta(minutes=2)
 
 
 async def record_accepted(session: WriteSession, reply_id: UUID, publication: dict[str, Any]) -> None:
-    """Ingest took the request. Its events may have come first: they know better."""
+    """Record that ingest accepted the request.
+
+    Events of the publication may have arrived first; their status takes precedence.
+    """
     reply = await session.scalar(select(Reply).where(Reply.id == reply_id).with_for_update())
     if reply is None:
         return
@@ -39,7 +42,7 @@ async def record_accepted(session: WriteSession, reply_id: UUID, publication: di
 async def record_request_failure(
     session: WriteSession, reply_id: UUID, code: str, message: str, *, final: bool
 ) -> None:
-    """The request did not get through: shown with the answer; `final` gives up until a person tries again."""
+    """Record that the request failed; the reply shows it. `final` fails the reply until a person retries it."""
     found = await lock_with_appeal(session, reply_id)
     if found is None or found[1].status not in {"queued", "sending", "uncertain"}:
         return
@@ -54,13 +57,13 @@ async def record_request_failure(
 
 
 async def record_dead_lettered(session: WriteSession, reply_id: UUID) -> None:
-    """The job that asks ingest was given up: the reply is `failed`, and a person may try it again."""
+    """Fail the reply whose publication job was dead-lettered; a person may retry it."""
     message = "Отправка не удалась после нескольких попыток: отправьте ответ снова."
     await record_request_failure(session, reply_id, JOB_DEAD_LETTERED, message, final=True)
 
 
 async def request_unacknowledged_again(session: WriteSession) -> int:
-    """Ask once more for answers that ingest has not taken for a while; returns how many."""
+    """Request the publication of replies that ingest has not accepted for a while; returns how many."""
     waiting = list(
         await session.scalars(
             select(Reply)
@@ -79,12 +82,14 @@ async def request_unacknowledged_again(session: WriteSession) -> int:
 
 
 async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
-    """Fail the reply whose job is held: nobody else would ask ingest again."""
+    """Fail the reply of a dead-lettered job: nothing else would request its publication."""
     await record_dead_lettered(session, UUID(payload["reply_id"]))
 
 
 async def send_publication_request(service: Service, reply_id: UUID, *, again: bool) -> None:
-    """Ask ingest to publish an answer, or to try its failed publication `again`, outside any transaction."""
+    """Ask ingest to publish the reply, or with `again` to retry its failed publication, outside any
+    transaction.
+    """
     async with service.database.write() as session:
         reply = await session.get(Reply, reply_id)
         appeal = await session.get(Appeal, reply.appeal_id) if reply else None
@@ -111,7 +116,7 @@ async def send_publication_request(service: Service, reply_id: UUID, *, again: b
 
 def _request_body(reply: Reply, organisation_id: UUID | None, *, again: bool) -> tuple[str, dict[str, Any], str]:
     if again:
-        # The version counts the tries, so each of them is a request of its own.
+        # The version counts the attempts, so each attempt has its own idempotency key.
         path = f"/internal/publications/{reply.publication_id}/retry"
         return path, {"text": reply.text}, f"{reply.id}:{reply.version}"
     body = {

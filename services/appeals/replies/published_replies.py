@@ -1,4 +1,4 @@
-"""A public answer was published: the clock stops, once, whoever published it."""
+"""Effects of a published reply on its appeal: clock, status, timeline."""
 
 from datetime import datetime
 from typing import Any
@@ -26,10 +26,10 @@ def record_published_reply(
     actor: str,
     superseded: bool = False,
 ) -> None:
-    """Stop the clock that runs, at the moment of publication, and move the case on.
+    """Stop the running clock at the moment of publication and move the appeal on.
 
-    A second answer, or one to an appeal that ended meanwhile, is noted and changes no figure of the first. One
-    that is `overtaken` by a later published reply is noted and changes neither clock nor promise.
+    A second reply, or one to an appeal that ended meanwhile, is recorded and changes no figure of the first. A
+    reply `superseded` by a later published one is recorded and changes neither clock nor promise.
     """
     on_time = None
     appeal.reply_failed = None
@@ -39,7 +39,7 @@ def record_published_reply(
         on_time = _stop_clock(appeal, published_at, routing_context)
         appeal.status = status_after_reply(appeal.status, reply.kind)
         appeal.promised_at = reply.promised_at if appeal.status == "interim" else None
-        # Each clock and each promise is noted once: what follows is another one.
+        # A breach is recorded once per clock and per promise; the next clock is another one.
         appeal.overdue_noted_at = None
     data: dict[str, Any] = {
         "reply_id": str(reply.id),
@@ -56,7 +56,7 @@ def record_published_reply(
 def _assign_by_reply(
     appeal: Appeal, routing_context: RoutingContext, recorder: AppealRecorder, actor: str
 ) -> None:
-    """Who answered has decided that an answer was due."""
+    """Assign an appeal in triage to whoever answered: by answering they decided that an answer was due."""
     route = routing_context.route_appeal(appeal)
     page_owner = routing_context.page_owners.get(appeal.page_id) if appeal.page_id else None
     organisation_id: UUID | None = page_owner.organisation_id if page_owner else route.organisation_id
@@ -65,7 +65,7 @@ def _assign_by_reply(
 
 
 def _stop_clock(appeal: Appeal, published_at: datetime, routing_context: RoutingContext) -> bool | None:
-    """Whether the answer was in time; None when no clock ran."""
+    """Return whether the reply was on time; None when no clock ran."""
     calendar = routing_context.calendar(appeal.organisation_id)
     if appeal.first_response_at is None:
         appeal.first_response_at = published_at
@@ -90,7 +90,7 @@ def _stop_clock(appeal: Appeal, published_at: datetime, routing_context: Routing
 
 
 async def lock_with_appeal(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply] | None:
-    # The case first, then the answer: the order in which everyone locks them.
+    # The appeal first, then the reply: the lock order of all code, against deadlocks.
     appeal = await session.scalar(
         select(Appeal)
         .join(Reply, Reply.appeal_id == Appeal.id)
@@ -106,7 +106,7 @@ async def lock_with_appeal(session: WriteSession, reply_id: UUID) -> tuple[Appea
 
 
 def fail_reply(appeal: Appeal, reply: Reply, failure: dict[str, Any], recorder: AppealRecorder) -> None:
-    """The reply reached nobody: a person must look, in the appeal's list and by `reply.failed`."""
+    """Mark the reply as failed, in the appeal's list and by `reply.failed`, so that a person looks at it."""
     reply.status, reply.failure = "failed", failure
     summary = {name: failure[name] for name in ("code", "message", "at")}
     appeal.reply_failed = {"reply_id": str(reply.id), **summary}

@@ -1,4 +1,4 @@
-"""Answers: written here, asked of ingest, followed until they stand in the thread."""
+"""Submission of replies: validation, storing, and the request to publish."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ from shared.ids import new_id
 from shared.tables.appeals import UNDER_WAY, Appeal, AppealMessage, Reply, TimelineEntry, Triage
 from shared.tables.ingest import Message, Publication
 
-# What ingest takes at once; it parts what is longer than the network's own limit.
+# The limit of ingest, which splits texts longer than the network's own limit.
 MAX_REPLY_LENGTH = 20_000
-# So long the same final text is not sent to the same citizen again, unless the request carries an
-# `Idempotency-Key` of its own; as long as keys are kept.
+# Within this time the same final text is refused, unless the request carries an `Idempotency-Key` of its own.
+# Equal to the lifetime of idempotency keys.
 DUPLICATE_TEXT_WINDOW = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
 class NewReply:
-    """An answer as its author wrote it."""
+    """A reply as its author wrote it."""
 
     text: str
     kind: str
@@ -41,15 +41,14 @@ class NewReply:
 async def submit_reply(
     session: WriteSession, appeal: Appeal, draft: NewReply, caller: Caller, *, allow_duplicate: bool = False
 ) -> Reply:
-    """Keep the reply and have it published in the thread; `appeal` is locked.
+    """Store the reply and request its publication; `appeal` is locked.
 
-    `repeats`: the caller means it where the same final text was sent already. Raises `Conflict` when the appeal
-    takes no reply now, `ReplyUnderWay` and `Duplicate` naming the first reply, `Invalid` naming the field that is
-    wrong.
+    `allow_duplicate`: the caller repeats an equal final text on purpose. Raises `Conflict` when the appeal takes
+    no reply now, `ReplyUnderWay` and `Duplicate` naming the first reply, `Invalid` naming the wrong field.
     """
     if appeal.status in FINAL_STATUSES or appeal.status == "triage":
         raise Conflict(
-            f"A case in status «{appeal.status}» takes no answer",
+            f"An appeal in status «{appeal.status}» takes no reply",
             allowed_moves=allowed_moves(appeal.status, caller.role),
         )
     return await create_reply(session, appeal, draft, caller.actor, repeats=allow_duplicate)
@@ -64,13 +63,13 @@ async def create_reply(
     incident_reply_id: UUID | None = None,
     repeats: bool = False,
 ) -> Reply:
-    """As `queue`, for a locked appeal that is known to take a reply; nothing is written when it raises."""
+    """As `submit_reply`, for a locked appeal that is known to take a reply; writes nothing when it raises."""
     message = await target_message(session, appeal, draft.message_id)
     check_promise(draft)
     await _require_none_under_way(session, appeal)
     if draft.kind == "final" and not repeats:
         await _require_new_text(session, appeal, draft.text)
-    # Other machines compare it with their own reading of the time: the database's is the same for all.
+    # The database's clock: other machines compare this value with it.
     now = await session.scalar(select(func.now()))
     reply = Reply(
         id=new_id(), appeal_id=appeal.id, origin="gospablik", kind=draft.kind, text=draft.text, status="queued",
@@ -102,7 +101,7 @@ async def create_reply(
 async def enqueue_publication_request(
     session: WriteSession, reply: Reply, *, dedupe_key: str | None = None
 ) -> None:
-    """Have ingest asked to publish the reply, to the message that was chosen when it was made."""
+    """Enqueue the job that asks ingest to publish the reply to the message that was chosen when it was made."""
     await ensure_target_message(session, reply)
     await jobs.queue.enqueue(
         session,
@@ -113,10 +112,9 @@ async def enqueue_publication_request(
 
 
 async def ensure_target_message(session: WriteSession, reply: Reply) -> None:
-    """Write down which message the reply answers, where the version before made it: it told the timeline alone.
+    """Set the message that a reply of an older version answers; that version stored it in the timeline only.
 
-    Where the timeline does not tell it either, it is chosen as for a new reply: one such row must not end the
-    schedule for all.
+    Without a timeline entry it is chosen as for a new reply: one such row must not stop the schedule for all.
     """
     if reply.in_reply_to is not None:
         return
@@ -137,7 +135,7 @@ async def ensure_target_message(session: WriteSession, reply: Reply) -> None:
 async def _require_none_under_way(session: AsyncSession, appeal: Appeal) -> None:
     """Raise `ReplyUnderWay` while another reply to the locked appeal is under way.
 
-    A failed reply is under way again when its publication was started anew past the appeal.
+    A failed reply is under way again when ingest restarted its publication.
     """
     resumed = exists().where(
         Publication.reply_id == Reply.id, Publication.status.in_(("queued", "sending", "uncertain"))
@@ -160,7 +158,7 @@ async def _require_none_under_way(session: AsyncSession, appeal: Appeal) -> None
 
 
 async def _require_new_text(session: AsyncSession, appeal: Appeal, text: str) -> None:
-    """Raise `Duplicate` when the same final text was sent to the citizen lately, by the database's time."""
+    """Raise `Duplicate` when the same final text was sent to the citizen recently, by the database's clock."""
     earlier = await session.scalars(
         select(Reply)
         .where(
@@ -192,25 +190,26 @@ def _named(reply: Reply) -> dict[str, Any]:
 
 
 def check_promise(draft: NewReply) -> None:
-    """Raise `Invalid` naming the field where kind and promise do not fit together."""
+    """Raise `Invalid` naming the field when kind and promise do not fit together."""
     errors = []
     if draft.kind == "interim" and draft.promised_at is None:
         errors.append(
-            FieldError(pointer="/promised_at", detail="An interim answer promises a moment of the final one")
+            FieldError(pointer="/promised_at", detail="An interim reply must name when the final one will come")
         )
     if draft.kind == "final" and draft.promised_at is not None:
-        errors.append(FieldError(pointer="/promised_at", detail="Only an interim answer promises"))
+        errors.append(FieldError(pointer="/promised_at", detail="Only an interim reply has a promised date"))
     if draft.promised_at is not None and draft.promised_at <= clock.now():
-        errors.append(FieldError(pointer="/promised_at", detail="The promised moment has passed"))
+        errors.append(FieldError(pointer="/promised_at", detail="The promised date is in the past"))
     if errors:
         names = ", ".join(dict.fromkeys(error.pointer for error in errors))
         raise Invalid(f"Wrong: {names}", errors=errors)
 
 
 async def target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | None = None) -> Message:
-    """The citizen's message that an answer goes to: the named one, else the latest that asks, else the latest.
+    """Return the message that a reply answers: the given one, else the latest that needs an answer, else the
+    latest.
 
-    Words that the citizen took back are passed over while others stand.
+    Deleted messages come last.
     """
     query = (
         select_messages()
@@ -229,14 +228,14 @@ async def target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | N
         query = query.where(Message.id == wanted)
     message = await session.scalar(query)
     if message is None and wanted is not None:
-        raise Invalid.field("/message_id", "No such message in this case")
+        raise Invalid.field("/message_id", "No such message in this appeal")
     if message is None:
-        raise Conflict("The case has no message in a network: there is no thread to publish an answer in")
+        raise Conflict("The appeal has no message in a network, so there is no thread to publish a reply in")
     return message
 
 
 async def replies_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Reply]:
-    """Answers of a case, oldest first."""
+    """Return the replies of an appeal, oldest first."""
     return list(
         await session.scalars(
             select(Reply).where(Reply.appeal_id == appeal_id).order_by(Reply.created_at, Reply.id)
@@ -247,10 +246,10 @@ async def replies_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Reply]:
 async def retry_reply(
     session: WriteSession, appeal: Appeal, reply_id: UUID, caller: Caller, text: str | None = None
 ) -> Reply | None:
-    """Try a failed answer again, in corrected words if `text` gives them; None when the case has no such answer.
+    """Retry a failed reply, with the corrected `text` if given; None when the appeal has no such reply.
 
-    Raises `Conflict` unless it failed, `Invalid` when a part of it stands in the network and `text` does not go on
-    from there. The former words stay in the timeline.
+    Raises `Conflict` unless it failed, `Invalid` when parts of it are published and `text` does not continue them.
+    The former text stays in the timeline.
     """
     reply = await session.scalar(
         select(Reply).where(Reply.id == reply_id, Reply.appeal_id == appeal.id).with_for_update()
@@ -258,7 +257,7 @@ async def retry_reply(
     if reply is None:
         return None
     if reply.status != "failed":
-        raise Conflict(f"Only a failed answer can be tried again; this one is «{reply.status}»")
+        raise Conflict(f"Only a failed reply can be retried; this one is «{reply.status}»")
     await _require_none_under_way(session, appeal)
     recorder = AppealRecorder()
     if text is not None and text != reply.text:
@@ -283,7 +282,7 @@ async def retry_reply(
 
 
 async def _check_correction(session: AsyncSession, reply: Reply, text: str) -> None:
-    """Words that citizens can read already cannot be changed: a correction goes on from them."""
+    """Raise `Invalid` unless the text continues the parts that are already published: those cannot be changed."""
     parts = await session.scalars(
         select(Publication.text)
         .where(Publication.reply_id == reply.id, Publication.status == "published")
@@ -291,13 +290,13 @@ async def _check_correction(session: AsyncSession, reply: Reply, text: str) -> N
     )
     standing = without_whitespace("".join(parts))
     if not without_whitespace(text).startswith(standing):
-        detail = "A part of the answer stands in the network: the corrected text must begin with its words"
+        detail = "A part of the reply is already published: the corrected text must begin with it"
         raise Invalid.field("/text", detail)
     if standing == without_whitespace(text):
-        raise Invalid.field("/text", "All these words stand in the network already")
+        raise Invalid.field("/text", "All of this text is already published")
 
 
 def without_whitespace(text: str) -> str:
-    """A text without white space: two that differ in nothing else are the same to who reads them."""
-    # Networks and the parting of long answers change white space.
+    """Return the text without white space, to compare texts by."""
+    # Networks and the splitting of long replies change white space.
     return "".join(text.split())
