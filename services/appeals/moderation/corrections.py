@@ -1,4 +1,4 @@
-"""What a person says of a message or a case: checked, and laid over what is known of it."""
+"""Corrections that a person makes to a message or an appeal: validated, and merged with what is stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ LocationParts = dict[str, str | None]
 
 @dataclass(frozen=True)
 class Corrections:
-    """What a person says besides whether an answer is due; what is left out they say nothing about.
+    """What a person says besides whether an answer is due; a field left out is not a statement.
 
-    `place` holds the parts that are named, `municipality` as OKTMO; `no_place` says that there is none.
-    `confirms`: what is left out is right as it was judged.
+    `location` holds the named parts, `municipality` as OKTMO; `no_location` says that there is none.
+    `confirms_rest`: the fields left out are right as classified.
     """
 
     organisation_id: UUID | None = None
@@ -34,13 +34,14 @@ class Corrections:
 
     @property
     def sets_location(self) -> bool:
-        """Whether they say where it is, or that it is nowhere."""
+        """Return whether the person names a location or says that there is none."""
         return self.no_location or bool(self.location)
 
     def merged_location(self, before: LocationParts) -> LocationParts:
-        """The place by their words: finer parts that are not named again fall with a coarser one that changed.
+        """Return the corrected location. Where a coarser part changes, finer parts that are not named again become
+        null.
 
-        Raises `Invalid` where they name a settlement and no municipality is known: there are several of one name.
+        Raises `Invalid` for a settlement without a known municipality: several settlements share a name.
         """
         if self.no_location:
             return dict.fromkeys(LOCATION_PARTS)
@@ -52,30 +53,33 @@ class Corrections:
             elif changed:
                 found[part] = None
         if "settlement" in self.location and found["municipality"] is None:
-            raise Invalid.field("/municipality", "Name the municipality of the settlement too")
+            raise Invalid.field("/municipality", "Also name the municipality of the settlement")
         return found
 
 
 def location_of(row: Appeal | Triage) -> LocationParts:
-    """The place as a row holds it."""
+    """Return the location of a row."""
     return {part: getattr(row, part) for part in LOCATION_PARTS}
 
 
 async def check_corrections(
     session: AsyncSession, corrections: Corrections, *, needs_answer: bool
 ) -> Topic | None:
-    """The topic that is named. Raises `Invalid` naming each field that cannot be, or does not go with the need."""
+    """Validate the corrections and return the named topic.
+
+    Raises `Invalid` naming each field that is unknown or does not fit `needs_answer`.
+    """
     if not needs_answer:
         _check_unanswered(corrections)
     if corrections.no_location and corrections.location:
         errors = [
-            FieldError(pointer=f"/{part}", detail="There is a place, or there is none")
+            FieldError(pointer=f"/{part}", detail="The location is either named or absent")
             for part in corrections.location
         ]
-        raise Invalid("Either «no_place» or the parts of a place", errors=errors)
+        raise Invalid("Give either «no_place» or parts of a location", errors=errors)
     if corrections.type is not None and (corrections.type in ANSWERED_TYPES) != needs_answer:
         kinds = ", ".join(sorted(ANSWERED_TYPES if needs_answer else UNANSWERED_TYPES))
-        raise Invalid.field("/type", f"With such a need the type is one of: {kinds}")
+        raise Invalid.field("/type", f"With this `needs_answer` the type must be one of: {kinds}")
     municipality = corrections.location.get("municipality")
     if municipality is not None and await session.get(Municipality, municipality) is None:
         raise Invalid.field("/municipality", "No such municipality")
@@ -87,5 +91,5 @@ def _check_unanswered(corrections: Corrections) -> None:
     named = [name for name in ("topic_id", "organisation_id") if getattr(corrections, name) is not None]
     named += [*(["urgency"] if corrections.urgency == "high" else []), *corrections.location]
     if named:
-        detail = "What needs no answer has no topic, place, urgency or owner"
+        detail = "A message that needs no answer has no topic, location, urgency or organisation"
         raise Invalid(detail, errors=[FieldError(pointer=f"/{name}", detail=detail) for name in named])

@@ -1,4 +1,4 @@
-"""People decide: whether a message needs an answer, where a case goes, that a case is opened by hand."""
+"""Decisions of moderators: whether a message needs an answer, who answers an appeal, opening one by hand."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -42,10 +42,10 @@ _MODERATOR_REASON = "Решение модератора"
 
 @dataclass(frozen=True)
 class TriageDecision:
-    """What became of a person's decision about a message.
+    """The result of a person's decision about a message.
 
-    `rerouted`: the corrected class or place gave the case another owner; `suggested` is whom the rules would give
-    it to now, where that is another one than it has.
+    `rerouted`: the corrected topic or location gave the appeal another organisation. `suggested`: the route that
+    the rules name now, where it differs from the appeal's organisation.
     """
 
     classification: Triage
@@ -57,9 +57,11 @@ class TriageDecision:
 
 @dataclass
 class _AppealState:
-    """A case in the hands of a person. `begun`: the owner works on it; `placed`: a person chose the owner.
+    """An appeal that a person decides about. `work_started`: the organisation works on it; `assigned_by_person`: a
+    person chose the organisation.
 
-    `refused`: who gave it back; only a person who names them gives it to them again.
+    `returned_by`: the organisations that returned it; only a person who names one of them assigns it to them
+    again.
     """
 
     appeal: Appeal
@@ -91,7 +93,7 @@ async def _classify(item: ClassifierInput) -> ClassificationResult:
 
 
 def _stored_result(found: reviews.ReviewSnapshot, routing_context: RoutingContext) -> ClassificationResult:
-    """A kept judgement as triage speaks of it."""
+    """Return a stored classification as a classifier's result."""
     codes = {topic_id: code for code, topic_id in routing_context.topic_ids.items()}
     municipality_names = {oktmo: name for name, oktmo in routing_context.municipalities.items()}
     same = ("needs_answer", "type", "urgency", "topic_confidence", "settlement", "street", "house", "language",
@@ -115,7 +117,7 @@ def _corrected_result(
     *,
     needs_answer: bool,
 ) -> ClassificationResult:
-    """A person's decision, completed by what was read in the words."""
+    """Return a person's decision, completed by the predicted result."""
     kind = corrections.type or (
         predicted.type
         if (predicted.type in ANSWERED_TYPES) == needs_answer
@@ -171,18 +173,18 @@ async def decide_message(
     needs_answer: bool,
     seen: Seen = UNSEEN,
 ) -> TriageDecision:
-    """A person confirms or corrects what was judged of a message, for it and its case.
+    """Confirm or correct the classification of a message, and apply it to the message's appeal.
 
-    Yes opens a case, joins the open one, or starts the clock of an unclear one; no ends a case that nobody has
-    begun and no other message needs. Raises `NotFound`, `Invalid`, `Conflict` when the case has gone further, and
-    as `reviews.check_seen` does.
+    `needs_answer` true opens an appeal, joins the open one, or starts the clock of an unclear one; false closes an
+    appeal that nobody has started to work on and that no other message needs. Raises `NotFound`, `Invalid`,
+    `Conflict` when the appeal has moved on, and as `reviews.check_not_stale` does.
     """
     await reviews.lock_review(session, message_id)
     message = await session.scalar(select_messages().where(Message.id == message_id))
     if message is None:
         raise NotFound("No such message")
     if message.from_community:
-        raise Conflict("The page's own words need no answer")
+        raise Conflict("A message of the page itself needs no answer")
     return await _decide(session, caller, message, corrections, needs_answer=needs_answer, seen=seen)
 
 
@@ -209,7 +211,7 @@ async def _decide(
     triage = await session.get(Triage, message.id, populate_existing=True)
     reviews.check_not_stale(seen, triage, previous_review, caller, corrections, needs_answer=needs_answer)
     if found is not None and not seen.given:
-        # A colleague who moved the appeal has judged no message: no review tells of it.
+        # A colleague who moved the appeal has reviewed no message, so no review records it.
         await _require_not_decided_by_another(
             session, caller, found, Corrections(organisation_id=corrections.organisation_id)
         )
@@ -218,7 +220,7 @@ async def _decide(
         triage, before, await reviews.first_routed_organisation(session, found)
     )
     owner = (found.organisation_id or reviews.suggested_organisation(found)) if found else None
-    # Who takes back that nothing is needed gets the class that was judged at first.
+    # If the former decision was "no answer needed", the first prediction is restored.
     restored = (
         previous_review.judged if previous_review and needs_answer and before.get("needs_answer") == "no" else None
     )
@@ -232,7 +234,7 @@ async def _decide(
     recorder = AppealRecorder()
     opening = AppealMatcher(session, routing_context, recorder, locked)
     opens = found is None and locked.appeal_for(thread_author(message)) is None
-    # A case that is there gets its owner by all that the person says; so does a new one whose owner they name.
+    # An existing appeal is assigned by all corrections, and so is a new one whose organisation the person names.
     settles = opens and corrections.organisation_id is None
     item = ClassifiedMessage(message, result, caller.actor, caller.actor, assign_by_rules=settles)
     if found is None and needs_answer:
@@ -245,7 +247,7 @@ async def _decide(
         _close_unneeded(state, caller, routing_context, recorder)
     await _flush(session)
     await opening.write()
-    # Who confirms agrees with the owner that they saw, if that is who has the case now.
+    # A confirmation covers the organisation that the person saw, if the appeal still has it.
     agreed = owner if appeal is not None and appeal.organisation_id == owner else None
     review = await reviews.store_review(
         session,
@@ -266,38 +268,41 @@ async def _decide(
 def _first_prediction(
     triage: Triage | None, before: reviews.ReviewSnapshot, owner: UUID | None
 ) -> tuple[reviews.ReviewSnapshot, str]:
-    """What was judged before any person did, and by what; nothing by nobody where a person was the first."""
+    """Return the classification before any person's and what made it; `NO_PREDICTION` where a person was first."""
     if triage is None or not is_automatic(triage.judged_by):
         return {}, reviews.NO_PREDICTION
     return before | {"organisation_id": str(owner) if owner else None}, triage.judged_by
 
 
 async def _flush(session: WriteSession) -> None:
-    """Write the case. Raises `Conflict` when its author has another open case in the thread: two cannot live."""
+    """Flush the appeal.
+
+    Raises `Conflict` when its author has another open appeal in the thread (`uq_appeals_open_thread`).
+    """
     try:
         await session.flush()
     except IntegrityError as error:
         if "uq_appeals_open_thread" not in str(error.orig):
             raise
-        raise Conflict("The citizen has another open case in this thread: work on that one") from error
+        raise Conflict("The citizen has another open appeal in this thread: work on that one") from error
 
 
 def _close_unneeded(
     state: _AppealState, caller: Caller, routing_context: RoutingContext, recorder: AppealRecorder
 ) -> None:
-    """No answer is due to the message: nor to its case, unless another message of it needs one."""
+    """Close the message's appeal as needing no answer, unless another of its messages needs one."""
     appeal = state.appeal
     if state.other_message_needs_answer or appeal.status in {"not_required", "closed", "merged", "answered"}:
         recorder.add_timeline_entry(appeal, "triaged", caller.actor, needs_answer="no")
     elif appeal.status == "triage" and appeal.first_response_at is not None:
-        # An unclear message after an answer: the answer stands.
+        # The unclear message came after a reply: the appeal stays answered.
         appeal.status = "answered"
         recorder.add_timeline_entry(appeal, "triaged", caller.actor, needs_answer="no")
     elif not state.work_started:
         transitions.apply_move(appeal, "not_required", caller, routing_context, recorder, reason=_MODERATOR_REASON)
     else:
         raise Conflict(
-            f"The case is «{appeal.status}»: move it to «not_required» if no answer is due",
+            f"The appeal is «{appeal.status}»: move it to «not_required» if no answer is due",
             appeal_id=str(appeal.id),
         )
 
@@ -311,7 +316,9 @@ def _apply_corrections(
     routing_context: RoutingContext,
     recorder: AppealRecorder,
 ) -> None:
-    """Lay the person's words over the case, and give it the owner that they, or else the rules, name."""
+    """Apply the corrections to the appeal, and assign it to the organisation that they, or else the rules,
+    name.
+    """
     appeal, actor = state.appeal, caller.actor
     before = transitions.classification_fields(appeal)
     changed = _change_classification(appeal, corrections, caller, routing_context, recorder)
@@ -321,7 +328,9 @@ def _apply_corrections(
     route = routing_context.route_appeal(appeal)
     if corrections.organisation_id is not None and corrections.organisation_id != appeal.organisation_id:
         if appeal.status in {"answered", "closed", "merged"}:
-            raise Conflict(f"The case is «{appeal.status}»: only one that is open gets another owner")
+            raise Conflict(
+                f"The appeal is «{appeal.status}»: only an open appeal can be assigned to another organisation"
+            )
         manual_route = {"reason": _MODERATOR_REASON, "rule_id": None, "confidence": 1.0}
         transitions.assign(
             appeal, corrections.organisation_id, routing_context, recorder, actor, route=manual_route
@@ -363,7 +372,7 @@ def _apply_corrections(
 
 
 def _keep_in_triage(appeal: Appeal, route: Route, actor: str, recorder: AppealRecorder) -> None:
-    """An answer is due, and nobody could be named who gives it."""
+    """Keep the appeal in triage: an answer is due, and no organisation can be named."""
     transitions.keep_in_triage(appeal, route)
     if appeal.status != "triage":
         payload: dict[str, Any] = {"from": appeal.status, "to": "triage", "reason": _MODERATOR_REASON}
@@ -373,7 +382,7 @@ def _keep_in_triage(appeal: Appeal, route: Route, actor: str, recorder: AppealRe
 
 
 def _confirm_topic(appeal: Appeal, corrections: Corrections, prediction: UUID | None) -> None:
-    """The topic that a person named, or confirmed of a message's words, is sure from now on."""
+    """Mark the topic as certain, if the person named it or confirmed the message's."""
     topic_id = corrections.topic_id or (prediction if corrections.confirms_rest else None)
     if topic_id is not None and topic_id == appeal.topic_id:
         appeal.route = {**appeal.route, "topic": {"id": str(topic_id), "confidence": 1.0, "top3": []}}
@@ -386,7 +395,7 @@ def _change_classification(
     routing_context: RoutingContext,
     recorder: AppealRecorder,
 ) -> bool:
-    """Topic, place and urgency as a person named them; says whether anything is another now."""
+    """Set topic, location and urgency as the person named them; returns whether anything changed."""
     changed = False
     if corrections.topic_id is not None and appeal.topic_id != corrections.topic_id:
         appeal.topic_id = corrections.topic_id
@@ -408,7 +417,7 @@ def _change_classification(
 async def _require_not_decided_by_another(
     session: AsyncSession, caller: Caller, appeal: Appeal, corrections: Corrections
 ) -> None:
-    """Raise `DecidedByAnother` where another person was the last to set what the caller sets otherwise now."""
+    """Raise `DecidedByAnother` where another person last set a field that the corrections would change."""
     set_otherwise = {
         "topic_changed": corrections.topic_id not in {None, appeal.topic_id},
         "place_changed": corrections.sets_location
@@ -441,10 +450,10 @@ async def _require_not_decided_by_another(
 async def classify_appeal(
     session: WriteSession, caller: Caller, appeal: Appeal, corrections: Corrections, *, seen: Seen = UNSEEN
 ) -> None:
-    """A person sets class, place, urgency and owner of a locked case that holds no message.
+    """Set topic, location, urgency and organisation of a locked appeal without messages.
 
-    Raises `Invalid`, `DecidedByAnother`, or `Conflict` where it holds one: a decision is about the citizen's words
-    then.
+    Raises `Invalid`, `DecidedByAnother`, or `Conflict` where the appeal has messages: then a decision is about one
+    of them.
     """
     message_id = await session.scalar(
         select(AppealMessage.message_id)
@@ -453,7 +462,9 @@ async def classify_appeal(
         .limit(1)
     )
     if message_id is not None:
-        raise Conflict("The case holds a citizen's messages: decide about one of them", message_id=str(message_id))
+        raise Conflict(
+            "The appeal has messages of a citizen: decide about one of them", message_id=str(message_id)
+        )
     await check_corrections(session, corrections, needs_answer=True)
     if not seen.given:
         await _require_not_decided_by_another(session, caller, appeal, corrections)
@@ -469,30 +480,32 @@ async def classify_appeal(
 async def open_from_message(
     session: WriteSession, caller: Caller, message_id: UUID, corrections: Corrections
 ) -> tuple[Appeal, bool]:
-    """Open a case from a stored message, or join its words to the open one; says whether it is new.
+    """Open an appeal from a stored message, or join it to the open one; returns it and whether it is new.
 
-    Raises `Invalid` naming `/message_id`, `Conflict` when the message has a case.
+    Raises `Invalid` naming `/message_id`, `Conflict` when the message belongs to an appeal.
     """
     await reviews.lock_review(session, message_id)
     message = await session.scalar(select_messages().where(Message.id == message_id))
     if message is None:
         raise Invalid.field("/message_id", "No such message")
     if message.from_community:
-        raise Invalid.field("/message_id", "The page's own words open no case")
+        raise Invalid.field("/message_id", "A message of the page itself opens no appeal")
     locked = await LockedAppeals.load(session, [message])
     if (present := locked.by_message.get(message.id)) is not None:
-        raise Conflict("The message belongs to a case already", appeal_id=str(present))
+        raise Conflict("The message already belongs to an appeal", appeal_id=str(present))
     joins = locked.appeal_for(thread_author(message)) is not None
     decided = await _decide(session, caller, message, corrections, needs_answer=True)
     if decided.appeal is None:
-        raise Conflict("The cases of this thread change too fast; try again")
+        raise Conflict("The appeals of this thread are changing; try again")
     return decided.appeal, not joins
 
 
 async def open_from_text(
     session: WriteSession, caller: Caller, text: str, corrections: Corrections, *, url: str | None
 ) -> Appeal:
-    """Open a case from words that came another way: by phone, on paper. It has no thread to publish in."""
+    """Open an appeal from a text that was received by phone or on paper; it has no thread to publish a reply
+    in.
+    """
     topic = await check_corrections(session, corrections, needs_answer=True)
     routing_context = await RoutingContext.load(
         session, (), {corrections.organisation_id} if corrections.organisation_id else ()
@@ -545,7 +558,10 @@ async def move_appeal(
     reason: str | None,
     outcome: AppealOutcome | None,
 ) -> None:
-    """A person moves a locked case. Raises as `moving.move` does, and `Invalid` for an unknown organisation."""
+    """Move a locked appeal by a person.
+
+    Raises as `transitions.apply_move` does, and `Invalid` for an unknown organisation.
+    """
     await require_open_organisation(session, organisation_id)
     organisations = {found for found in (organisation_id, appeal.organisation_id) if found}
     suggested = appeal.route.get("suggested_organisation_id")

@@ -1,7 +1,7 @@
-"""Reviews: what people said of messages that had been judged. They measure the model, and teach the next one.
+"""Reviews: what people decided about classified messages. They measure the model and train the next one.
 
-A review keeps the first judgement that no person made, however often the message is reviewed, and of the people's
-words the last on each question: who corrects only the urgency leaves the topic that another named before.
+A review keeps the first automatic classification, however often the message is reviewed, and of the people's
+decisions the last on each field: correcting only the urgency keeps the topic that another person named.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from shared.tables.appeals import Appeal, Hand, Review, Triage
 
 NO_PREDICTION = "nobody"
 REVIEWED_FIELDS = ("need", "group", "topic", "place", "urgency", "owner")
-# What a judgement is kept by.
+# The columns of a classification that a review keeps.
 _JUDGED = (
     "needs_answer", "type", "urgency", "confidence", "topic_confidence", "top3", "settlement", "street", "house",
     "municipality", "place_from", "language", "fault", "why",
@@ -34,22 +34,22 @@ ReviewSnapshot = dict[str, Any]
 
 
 async def lock_review(session: WriteSession, message_id: UUID) -> None:
-    """One reviewer of a message at a time: the next one sees what this one decided.
+    """Take the advisory lock of a message's review: the next reviewer sees what this one decided.
 
-    To be called before anything about the message is read.
+    Call it before anything about the message is read.
     """
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"review:{message_id}", 0))))
 
 
 def classification_snapshot(row: Triage) -> ReviewSnapshot:
-    """A judgement as a review keeps it."""
+    """Return a classification as a review stores it."""
     return {name: getattr(row, name) for name in _JUDGED} | {
         "topic_id": str(row.topic_id) if row.topic_id else None
     }
 
 
 async def first_routed_organisation(session: AsyncSession, appeal: Appeal | None) -> UUID | None:
-    """Whom the rules gave the case to or suggested, before any person did."""
+    """Return the organisation that the rules assigned or suggested before any person decided."""
     if appeal is None:
         return None
     first = await session.scalar(
@@ -61,7 +61,7 @@ async def first_routed_organisation(session: AsyncSession, appeal: Appeal | None
 
 
 def suggested_organisation(appeal: Appeal) -> UUID | None:
-    """The owner that a case in the moderators' queue shows to be confirmed."""
+    """Return the organisation that an appeal in triage shows to be confirmed."""
     suggested = appeal.route.get("suggested_organisation_id")
     return UUID(suggested) if suggested else None
 
@@ -69,7 +69,7 @@ def suggested_organisation(appeal: Appeal) -> UUID | None:
 def decided_values(
     corrections: Corrections, before: ReviewSnapshot, owner: UUID | None, *, needs_answer: bool
 ) -> ReviewSnapshot:
-    """What a person's words decide; `before` and `owner` are what stood there when they confirmed it."""
+    """Return what a person decided, by field; `before` and `owner` are the values that a confirmation covers."""
     decided: ReviewSnapshot = {"needs_answer": "yes" if needs_answer else "no"}
     same_need = before.get("needs_answer") == decided["needs_answer"]
     if corrections.type is not None:
@@ -99,11 +99,11 @@ def decided_values(
 def agreement(
     predicted: ReviewSnapshot, decided: ReviewSnapshot, groups: Mapping[UUID, UUID]
 ) -> dict[str, bool | None]:
-    """By question, whether people agree with what was judged; null where either said nothing about it.
+    """Return by field whether people agree with the prediction; null where either says nothing about it.
 
-    `groups`: topic or group → its group. A topic judged only as far as its group is agreed with by group alone. Of
-    a place the municipality counts. A judge who is unsure of the need, or sees none, says nothing of what hangs
-    on it.
+    `groups`: topic or group → its group. A prediction of a group alone is compared by group alone, a location by
+    its municipality. A prediction that no answer is due, or an unsure one, says nothing about the fields that
+    depend on it.
     """
     need, sees_need = predicted.get("needs_answer"), predicted.get("needs_answer") in {"yes", "unsure"}
     found: dict[str, bool | None] = dict.fromkeys(REVIEWED_FIELDS)
@@ -115,7 +115,7 @@ def agreement(
         one, other = UUID(predicted["topic_id"]), UUID(decided["topic_id"])
         group, other_group = groups.get(one, one), groups.get(other, other)
         found["group"] = group == other_group
-        # Who names the group alone, and the right one, says nothing about which of its topics it is.
+        # A person who names only the group, and the right one, says nothing about its topics.
         if one != group and (other != other_group or not found["group"]):
             found["topic"] = one == other
     if predicted.get("municipality") and "place" in decided:
@@ -136,11 +136,11 @@ def check_not_stale(
     *,
     needs_answer: bool,
 ) -> None:
-    """Refuse a decision that would replace what its author has not seen; called under `lock`.
+    """Refuse a decision that would replace what its author has not seen; called under `lock_review`.
 
-    Raises 412 when the judgement is not in the version that `If-Match` names, which is 0 before the first one.
-    Without `If-Match` raises `DecidedByAnother` where another person has decided otherwise, or where the caller
-    confirms what another person has changed. Both name the decision in force.
+    Raises 412 when the classification is not in the version that `If-Match` names, which is 0 before the first
+    one. Without `If-Match` raises `DecidedByAnother` where another person decided otherwise, or where the caller
+    confirms what another person changed. Both name the present decision.
     """
     version = triage.version if triage else 0
     decision = None
@@ -177,7 +177,7 @@ async def store_review(
     organisation_id: UUID | None,
     reviewed_by: str,
 ) -> Review:
-    """Store a review under `lock`; an earlier one of the message keeps what was judged and takes the new words."""
+    """Store a review under `lock_review`. An existing one keeps its prediction and takes the new decision."""
     review = await session.get(Review, message_id)
     if review is None:
         review = Review(message_id=message_id, judged=predicted, judged_by=predicted_by)
@@ -198,7 +198,7 @@ async def store_review(
 def review_list_query(
     caller: Caller, paging: Paging, *, corrected: bool | None, group_id: UUID | None
 ) -> Select[Review]:
-    """What finds reviews by when they were made, newest first; one more than the page takes."""
+    """Return the query that lists reviews newest first, one more than the page takes."""
     found = (
         select(Review)
         .where(caller.scope(Review.organisation_id))
@@ -217,5 +217,5 @@ def review_list_query(
 async def list_reviews(
     session: AsyncSession, caller: Caller, paging: Paging, *, corrected: bool | None, group_id: UUID | None
 ) -> Sequence[Review]:
-    """A page of reviews and one more."""
+    """Return a page of reviews and one more."""
     return list(await session.scalars(review_list_query(caller, paging, corrected=corrected, group_id=group_id)))

@@ -1,7 +1,7 @@
-"""The next training set: messages with what people decided of them, personal data masked, as a table.
+"""Export of a training set: messages with what people decided, personal data masked, as CSV.
 
-The columns of an incident's export have its names; the others are those that `gospablik understand` writes. A cell
-is empty where people said nothing.
+Columns of the incident export keep their names; the others are those that `gospablik understand` writes. A cell is
+empty where people decided nothing.
 """
 
 import csv
@@ -35,10 +35,11 @@ TrainingRow = Row[Review, str, datetime, str, str | None, int | None, str | None
 
 
 async def csv_chunks(database: Database, *, labelled: bool) -> AsyncIterator[bytes]:
-    """The table as CSV in pieces, the first reviewed first; with `labelled` only rows whose topic people decided.
+    """Yield the table as CSV in chunks, first reviewed first; with `labelled` only rows whose topic people
+    decided.
 
-    Left out are messages that their authors deleted or may have deleted, and those whose words changed after the
-    review. Each piece is read by itself, so that however long the reader takes, no transaction stays open.
+    Left out are messages that their authors deleted or may have deleted, and those edited after the review. Each
+    chunk has its own transaction, so that a slow reader keeps none open.
     """
     yield _csv([TRAINING_COLUMNS], mark="\ufeff")
     after: tuple[datetime, UUID] | None = None
@@ -83,7 +84,7 @@ async def _rows(
 
 def _is_exportable() -> ColumnElement[bool]:
     return and_(
-        # What the page removed was still said; what may have been its author's wish stays deleted.
+        # A message that the page removed was still written; one that its author may have deleted stays out.
         or_(Message.deleted_at.is_(None), Message.deleted_by == "community"),
         or_(Message.edited_at.is_(None), Message.edited_at <= Review.updated_at),
     )

@@ -1,4 +1,4 @@
-"""What judging and routing need to know, read once for a request or a batch."""
+"""What classification and routing need to know, loaded once for a request or a batch."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from shared.tables.appeals import Appeal, RuleSet, SlaPolicy
 
 @dataclass(frozen=True)
 class RoutingContext:
-    """Topics, rules, policies, the owners of some pages, and the calendars of whoever may become an owner."""
+    """Topics, rules, SLA policies, the owners of some pages, and the calendars of possible organisations."""
 
     topic_ids: Mapping[str, UUID]
     # Topic or group → its group; name of a municipality → its OKTMO.
@@ -35,7 +35,7 @@ class RoutingContext:
         *,
         rule_set: RuleSet | None = None,
     ) -> "RoutingContext":
-        """Read what these pages and organisations need, with the rules in force or those of `rule_set`."""
+        """Load what these pages and organisations need, with the active rules or those of `rule_set`."""
         router, catalogue = await repository.load_router(session, rule_set or await repository.active_set(session))
         page_owners = await repository.page_owners(session, pages)
         possible = {
@@ -54,15 +54,15 @@ class RoutingContext:
         )
 
     def topic_id(self, result: ClassificationResult) -> UUID | None:
-        """The row of the judged topic."""
+        """Return the id of the classified topic."""
         return self.topic_ids.get(result.topic) if result.topic else None
 
     def municipality_code(self, result: ClassificationResult) -> str | None:
-        """The code of the judged municipality."""
+        """Return the OKTMO of the classified municipality."""
         return self.municipalities.get(result.municipality) if result.municipality else None
 
     def route_message(self, page_id: UUID | None, result: ClassificationResult) -> Route:
-        """Who must answer what was judged so, written on this page."""
+        """Return who must answer a message with this classification, written on this page."""
         topics = ((self.topic_ids.get(code), probability) for code, probability in result.topic_candidates)
         return self.route(
             page_id=page_id,
@@ -76,9 +76,9 @@ class RoutingContext:
         )
 
     def route_appeal(self, appeal: Appeal) -> Route:
-        """Who must answer a case by what it holds now.
+        """Return who must answer an appeal in its present state.
 
-        The topic is as sure as it was when it was read; one that a person named since is certain.
+        The topic keeps its predicted confidence; one that a person named is certain.
         """
         read = appeal.route.get("topic") or {}
         named = appeal.topic_id is not None and read.get("id") != str(appeal.topic_id)
@@ -107,7 +107,7 @@ class RoutingContext:
         candidates: Sequence[tuple[UUID, float]] = (),
         why: str | None = None,
     ) -> Route:
-        """Who must answer. `municipality` is an OKTMO; `confidence` that of the topic, null: it is certain."""
+        """Return who must answer. `municipality` is an OKTMO; `confidence` is that of the topic, null: certain."""
         facts = routing_facts(
             self.page_owners.get(page_id) if page_id else None,
             topic_id=topic_id,
@@ -119,7 +119,7 @@ class RoutingContext:
         return self.router.route(facts, candidates=candidates, why=why)
 
     def calendar(self, organisation_id: UUID | None) -> NamedCalendar:
-        """Working time of an owner."""
+        """Return the working calendar of an organisation."""
         return self.calendars.for_organisation(organisation_id)
 
 
@@ -132,7 +132,7 @@ def routing_facts(
     urgency: str,
     confidence: float | None,
 ) -> RoutingFacts:
-    """What rules look at: where the message names no place, that is the one that its page tells, if any."""
+    """Return the facts that rules look at; without a location in the message, that of its page is used."""
     if municipality is None:
         municipality, settlement = (page_owner.municipality if page_owner else None), None
     return RoutingFacts(

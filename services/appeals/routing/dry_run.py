@@ -1,6 +1,6 @@
-"""What a rule set would do with cases that are there, without changing any: the same decision as routing takes.
+"""Dry run of a rule set over stored appeals, with the same decision as routing takes; nothing is changed.
 
-Cases are gathered by what rules look at, so each kind is decided once however many there are.
+Appeals are grouped by the facts that rules look at, so each combination is decided once.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ OrganisationPair = tuple[UUID | None, UUID | None]
 
 @dataclass
 class DryRunOutcome:
-    """How many cases were routed, where they would go from their owners, and how many nobody has decided about."""
+    """How many appeals were routed, between which organisations they would move, and how many are undecided."""
 
     appeals: int = 0
     unrouted: int = 0
@@ -39,16 +39,18 @@ class DryRunOutcome:
 
     @property
     def would_move(self) -> int:
-        """How many would have another owner."""
+        """Return how many appeals would have another organisation."""
         return sum(self.moves.values())
 
     def most_common(self) -> Sequence[tuple[OrganisationPair, int]]:
-        """The movements that most cases would make."""
+        """Return the most common movements."""
         return sorted(self.moves.items(), key=lambda found: (-found[1], str(found[0])))[:MAX_MOVEMENTS]
 
 
 def needs_answer_decided() -> ColumnElement[bool]:
-    """Whether it is decided that an answer is due: by a message of the case, or by who opened it by hand."""
+    """Return the condition that an answer is known to be due: by a message of the appeal, or because a person
+    opened it.
+    """
     messages = exists().where(AppealMessage.appeal_id == Appeal.id)
     clear = exists().where(
         AppealMessage.appeal_id == Appeal.id,
@@ -59,7 +61,7 @@ def needs_answer_decided() -> ColumnElement[bool]:
 
 
 def unassigned() -> ColumnElement[bool]:
-    """Cases that wait for an owner, and that no person has taken from one."""
+    """Return the condition of appeals that await an organisation and that no person has taken from one."""
     return and_(
         Appeal.status == "triage",
         Appeal.organisation_id.is_(None),
@@ -69,7 +71,9 @@ def unassigned() -> ColumnElement[bool]:
 
 
 def untouched() -> ColumnElement[bool]:
-    """Open cases that the rules alone have given an owner, or none, and that nobody has begun to work on."""
+    """Return the condition of open appeals that only the rules have assigned and that nobody has started to work
+    on.
+    """
     handed = exists().where(Hand.appeal_id == Appeal.id)
     replies = exists().where(Reply.appeal_id == Appeal.id)
     by_rules = and_(Appeal.status == "assigned", handed, ~assignments.moved_by_person(Appeal.id), ~replies)
@@ -84,9 +88,9 @@ async def dry_run(
     opened_to: datetime | None = None,
     only_untouched: bool = False,
 ) -> DryRunOutcome:
-    """Route the cases opened in the window by the set, with the topic, place, urgency and page that they hold.
+    """Route the appeals opened in the window by the set, with their present topic, location, urgency and page.
 
-    Cases found to need no answer, and those merged into others, are left out.
+    Appeals that need no answer, and merged ones, are left out.
     """
     router, _ = await repository.load_router(session, rule_set)
     outcome, page_owners = DryRunOutcome(), dict[UUID, PageOwner]()
@@ -105,7 +109,9 @@ async def dry_run(
 async def _slices(
     session: AsyncSession, opened_from: datetime | None, opened_to: datetime | None
 ) -> AsyncIterator[tuple[datetime, datetime]]:
-    """The window in pieces, the latest first: no statement grows with it. Null: where cases begin or end."""
+    """Yield the window in slices, latest first, so that no statement grows with it. Null: the first or last
+    appeal.
+    """
     first, last = (await session.execute(select(func.min(Appeal.opened_at), func.max(Appeal.opened_at)))).one()
     if first is None:
         return
@@ -119,9 +125,11 @@ async def _slices(
 
 
 def _grouped_query(conditions: Sequence[ColumnElement[bool]], looks_at: Collection[str]) -> Any:
-    """Cases by what matters of them, and how many of each kind there are."""
+    """Return the query that groups appeals by the relevant facts, with a count and the latest ids of each
+    group.
+    """
     read = Appeal.route["topic"]
-    # As `Reference.route_case` reads it: a topic that a person named is certain.
+    # As in `RoutingContext.route_appeal`: a topic that a person named is certain.
     read_well = case(
         (
             read["id"].astext == cast(Appeal.topic_id, Text),

@@ -1,10 +1,10 @@
-"""Who must answer: the most specific rule of the active set, else the set's default. Every route says why.
+"""Routing: the most specific rule of the active set decides who must answer, else the set's default.
 
-Which of two rules is more specific is settled by topic first (a topic before its group before none), then by place
-(a settlement before its municipality before none), then by the page's owner, then by urgency. Two rules that are
-equal in all four and can take the same case have the same conditions, which `rule_checks` refuses: so the order is
-total. Where a rule or the default sends a case to an organisation that hands such cases on (a rule with it as
-`page_owner_id`), that rule is followed, and the next, until nobody hands on.
+Specificity is compared by topic first (a topic before its group before none), then by location (a settlement
+before its municipality before none), then by the page's owner, then by urgency. Two rules that are equal in all
+four and match the same appeal have the same conditions, which `validation` refuses, so the order is total. Where
+the result is an organisation that forwards such appeals (a rule with it as `page_owner_id`), that rule is applied
+next, until nobody forwards.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,17 +18,17 @@ from services.appeals.lifecycle.route_snapshot import TriageReason, UnclearNeedR
 
 SendTo = Literal["organisation", "page_owner", "moderators"]
 
-# A topic that is as likely wrong as right sends nothing by itself: a wrong desk costs the citizen working hours
-# until the case comes back, a moderator's glance costs minutes. Probabilities are calibrated, so one half is that.
+# Below this a topic is more likely wrong than right (probabilities are calibrated). A wrong assignment costs the
+# citizen working hours until the appeal is returned; a moderator's decision costs minutes.
 MIN_TOPIC_CONFIDENCE = 0.5
-# How sure a route is that rests on no reading of the topic: pages have one keeper, who sometimes is the wrong one.
+# Confidence of a route that does not depend on the topic: sometimes the page's owner is not the one to answer.
 _WITHOUT_TOPIC_CONFIDENCE = 0.9
 _MAX_SUGGESTIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class PageOwner:
-    """The page a message came to and the organisation that keeps it."""
+    """The page that a message was sent to and the organisation that owns it."""
 
     page_id: UUID
     organisation_id: UUID
@@ -39,7 +39,7 @@ class PageOwner:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule; null means any. `topic_id` may be a group, which takes all its topics."""
+    """A routing rule; null means any. `topic_id` may be a group, which matches all its topics."""
 
     id: UUID | None
     send_to: str
@@ -61,9 +61,9 @@ class NamedOrganisation:
 
 @dataclass(frozen=True, slots=True)
 class RoutingFacts:
-    """What rules look at. `municipality` is an OKTMO, of the message or else of the page's owner.
+    """The facts that rules look at. `municipality` is the OKTMO of the message, or else of the page's owner.
 
-    `confidence` is how sure the topic is, 0–1.
+    `confidence` is that of the topic, 0–1.
     """
 
     topic_id: UUID | None = None
@@ -79,7 +79,7 @@ Specificity = tuple[int, int, int, int]
 
 
 def conditions_of(rule: Rule) -> RuleConditions:
-    """The conditions of a rule: two with the same ones are in conflict."""
+    """Return the conditions of a rule; two rules with the same conditions are in conflict."""
     return rule.topic_id, rule.municipality, settlement_key(rule.settlement), rule.page_owner_id, rule.urgency
 
 
@@ -103,7 +103,7 @@ def _conditions(
 
 
 class RuleIndex:
-    """A set's rules, found by their conditions: as quick with two thousand as with two."""
+    """A set's rules, indexed by their conditions: the time to find one does not grow with their number."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class RuleIndex:
         self.default_to = default_to
         self.default_organisation_id = default_organisation_id
         self._groups = groups
-        # By shape, the most specific first, then by conditions: numbers are hashed far quicker than UUIDs.
+        # By specificity, highest first, then by conditions. Integers are hashed much faster than UUIDs.
         found: dict[Specificity, dict[_Conditions, Rule]] = {}
         for rule in rules:
             conditions = _conditions(
@@ -130,7 +130,7 @@ class RuleIndex:
         self._found = sorted(found.items(), reverse=True)
 
     def specificity(self, rule: Rule) -> Specificity:
-        """How specific a rule is, comparable: topic, place, page owner, urgency."""
+        """Return the specificity of a rule, comparable: topic, location, page owner, urgency."""
         topic = 0
         if rule.topic_id is not None:
             topic = 1 if self._groups.get(rule.topic_id, rule.topic_id) == rule.topic_id else 2
@@ -139,7 +139,7 @@ class RuleIndex:
 
     @property
     def relevant_facts(self) -> frozenset[str]:
-        """Which facts of a case matter to any rule of the set, besides the page."""
+        """Return which facts, besides the page, matter to any rule of the set."""
         named = {
             "topic_id": any(rule.topic_id is not None for rule in self.rules),
             "municipality": any(rule.municipality is not None for rule in self.rules),
@@ -149,13 +149,13 @@ class RuleIndex:
         return frozenset(name for name, matters in named.items() if matters)
 
     def group_of(self, topic_id: UUID) -> UUID:
-        """The group of a topic; a group's own."""
+        """Return the group of a topic; a group is its own."""
         return self._groups.get(topic_id, topic_id)
 
     def matching_rules(self, facts: RoutingFacts, *, forwarded_by: UUID | None = None) -> Iterator[Rule]:
-        """The rules that take such a case, the most specific first.
+        """Yield the rules that match the facts, most specific first.
 
-        With `handed_by` only those by which this organisation hands on what came to its desk.
+        With `forwarded_by` only those by which this organisation forwards appeals.
         """
         owner = forwarded_by or (facts.page_owner.organisation_id if facts.page_owner else None)
         group = self.group_of(facts.topic_id) if facts.topic_id else None
@@ -182,7 +182,9 @@ class RuleIndex:
     def forwarding_rule(
         self, organisation_id: UUID, facts: RoutingFacts, *, excluding: Collection[Rule] = ()
     ) -> Rule | None:
-        """The rule, none of `without`, by which an organisation hands such a case on; None when it keeps it."""
+        """Return the rule, none of `excluding`, by which an organisation forwards such an appeal; None when it
+        keeps it.
+        """
         rule = next(
             (rule for rule in self.matching_rules(facts, forwarded_by=organisation_id) if rule not in excluding),
             None,
@@ -194,9 +196,10 @@ class RuleIndex:
 
 @dataclass(frozen=True, slots=True)
 class RoutingDecision:
-    """Where a case goes by the rules: to `organisation_id`, or to moderators because of `stop`.
+    """The result of the rules: an `organisation_id`, or moderators because of `unrouted_reason`.
 
-    `steps` are the rules followed, in order; none when the default decided. `desk` is where it was stopped.
+    `rules` are those applied, in order; empty when the default decided. `stopped_at` is the organisation where
+    routing ended.
     """
 
     organisation_id: UUID | None
@@ -212,7 +215,7 @@ def apply_rules(
     *,
     excluding: Collection[Rule] = (),
 ) -> RoutingDecision:
-    """Apply the rules, but those in `without`; `bodies` are the organisations that the rules name."""
+    """Apply the rules except those in `excluding`; `organisations` are those that the rules name."""
     rule = next((rule for rule in index.matching_rules(facts) if rule not in excluding), None)
     send_to, organisation_id = index.default_to, index.default_organisation_id
     steps: tuple[Rule, ...] = ()
@@ -228,7 +231,7 @@ def apply_rules(
         receiver_id = page_owner if send_to == "page_owner" else organisation_id
         if receiver_id is None:
             return RoutingDecision(None, steps, "no_page")
-        # The first step has looked at the page owner's own rules; what a loop would be is refused in every set.
+        # The page owner's own rules were part of the first match. Loops are refused when a set is validated.
         stays = receiver_id in seen or (not seen and receiver_id == page_owner)
         forwarding_rule = None if stays else index.forwarding_rule(receiver_id, facts, excluding=excluding)
         if forwarding_rule is None:
@@ -254,7 +257,7 @@ def _works(
 
 @dataclass(frozen=True, slots=True)
 class TaxonomyNames:
-    """What topics and municipalities are called."""
+    """Names of topics and municipalities."""
 
     topics: Mapping[UUID, str] = field(default_factory=dict)
     municipalities: Mapping[str, str] = field(default_factory=dict)
@@ -262,11 +265,11 @@ class TaxonomyNames:
 
 @dataclass(frozen=True)
 class Route:
-    """The owner (null: a moderator decides), and the reason to show.
+    """The organisation (null: a moderator decides) and the reason to show.
 
-    `rule` is the rule in words, `why` are the words of the text that told topic and place. `suggestions` are at
-    most three owners, the likeliest first. `topic` is what was read of the topic, kept for routing again. `stop`
-    says why there is no owner.
+    `rule` describes the rule; `why` quotes the words that told topic and location. `suggestions` are at most three
+    organisations, most likely first. `topic` is the predicted topic, kept for routing again. `unrouted_reason`
+    says why there is no organisation.
     """
 
     organisation_id: UUID | None
@@ -281,7 +284,7 @@ class Route:
     unrouted_reason: UnroutedReason | None = None
 
     def to_snapshot(self, **more: Any) -> dict[str, Any]:
-        """As it is kept with the case."""
+        """Return the route as it is stored with the appeal."""
         return {
             "reason": self.reason,
             "rule_id": str(self.rule_id) if self.rule_id else None,
@@ -297,16 +300,17 @@ class Route:
     def to_triage_snapshot(
         self, unclear_reason: UnclearNeedReason | None = None, *, excluding: UUID | None = None
     ) -> dict[str, Any]:
-        """As it is kept with a case that waits for a moderator, with the owner to confirm and why it waits.
+        """Return the route as it is stored with an appeal in triage: with the suggested organisation and why it
+        waits.
 
-        Where only the need is unclear (`doubt`) that is the routed owner; else the likeliest of the suggestions.
-        `without` names who gave the case back: it is not suggested again.
+        Where only the need is unclear (`unclear_reason`) that is the routed organisation; else the most likely
+        suggestion. `excluding` is the organisation that returned the appeal: it is not suggested again.
         """
         left = [found for found in self.suggestions if found["organisation_id"] != str(excluding)]
         suggested = left[0]["organisation_id"] if left else None
         if self.organisation_id not in {None, excluding}:
             suggested = str(self.organisation_id)
-        # Where nothing is unclear and the rules name somebody, that one gave the case back at some time.
+        # Where nothing is unclear and the rules name an organisation, that one has returned the appeal before.
         waiting_for: TriageReason = (
             "returned" if excluding else unclear_reason or self.unrouted_reason or "returned"
         )
@@ -315,7 +319,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Router:
-    """A rule set with the names of what it speaks of.
+    """A rule set with the names that its descriptions need.
 
     `administrations`: OKTMO → the organisation that governs there.
     """
@@ -326,11 +330,11 @@ class Router:
     administrations: Mapping[str, UUID] = field(default_factory=dict)
 
     def apply_rules(self, facts: RoutingFacts) -> RoutingDecision:
-        """Where such a case goes."""
+        """Return where such an appeal goes."""
         return apply_rules(self.index, facts, self.organisations)
 
     def _apply_past_moderators(self, facts: RoutingFacts) -> RoutingDecision:
-        """Where such a case would go if no rule stopped it at the moderators': by the next that fits."""
+        """Return where such an appeal would go without the rules that send it to moderators."""
         stopping: set[Rule] = set()
         while True:
             found = apply_rules(self.index, facts, self.organisations, excluding=stopping)
@@ -341,7 +345,7 @@ class Router:
     def route(
         self, facts: RoutingFacts, *, candidates: Sequence[tuple[UUID, float]] = (), why: str | None = None
     ) -> Route:
-        """The same with its reasons; `candidates` are the likeliest topics with their probabilities."""
+        """Return the route with its reasons; `candidates` are the most likely topics with their probabilities."""
         found = self.apply_rules(facts)
         last = found.rules[-1] if found.rules else None
         return Route(
@@ -358,7 +362,7 @@ class Router:
         )
 
     def describe_rule(self, rule: Rule) -> str:
-        """A rule as a person reads it."""
+        """Return the rule in words, as people read it."""
         parts = []
         if rule.topic_id is not None:
             kind = "группа тем" if self.index.group_of(rule.topic_id) == rule.topic_id else "тема"
@@ -406,8 +410,9 @@ class Router:
                 return _by(found.rules)
 
     def _suggestions(self, facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]]) -> list[dict[str, Any]]:
-        """Owners by the rules for each likely topic, or for a case without one; what probability is left goes to
-        whoever keeps the page or governs the place.
+        """Return the organisations that the rules name for each likely topic, or without a topic.
+
+        The remaining probability goes to the page's owner and to the administration of the location.
         """
         probabilities: dict[UUID, float] = {}
         reasons: dict[UUID, str] = {}
@@ -446,14 +451,14 @@ class Router:
     def _likely_topics(
         self, facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]]
     ) -> list[tuple[UUID | None, float]]:
-        """Topics with their probabilities, which are no more than one together."""
+        """Return topics with their probabilities, which sum to at most one."""
         read = facts.topic_id
         likely_topics: list[tuple[UUID | None, float]] = list(candidates[:_MAX_SUGGESTIONS])
         if read is None and not likely_topics and self.apply_rules(facts).unrouted_reason == "by_rule":
             return [(None, _WITHOUT_TOPIC_CONFIDENCE)]
         if read is None or read in dict(likely_topics):
             return likely_topics
-        # Candidates are groups: what the topic takes is a part of its group's.
+        # Candidates are groups: the topic's probability is part of its group's.
         found: list[tuple[UUID | None, float]] = [(read, facts.confidence)]
         group, left = self.index.group_of(read), 1.0 - facts.confidence
         for topic_id, probability in likely_topics:
@@ -490,7 +495,7 @@ def _topic_snapshot(facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]
 
 
 def unclear_need_reason(result: ClassificationResult) -> UnclearNeedReason | None:
-    """Why a person must say whether an answer is due; None where the judgement says so itself."""
+    """Return why a person must decide whether an answer is due; None where the result is clear."""
     if result.needs_answer != "unsure":
         return None
     if result.language == "bxr":

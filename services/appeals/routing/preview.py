@@ -1,4 +1,4 @@
-"""The test bench of a rule set: where a message would go, and which rules fit it, before anybody writes one."""
+"""Preview of a rule set: where a message would go, and which rules match it."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -17,7 +17,7 @@ from shared.tables.registry import Municipality, Page
 
 @dataclass(frozen=True)
 class PreviewInput:
-    """A message as it might come: its words, the post above, and what is to stand over what they tell."""
+    """A message to preview. Given fields take precedence over what the text tells."""
 
     text: str | None = None
     kind: MessageKind = "comment"
@@ -31,7 +31,7 @@ class PreviewInput:
 
 @dataclass(frozen=True)
 class PreviewResult:
-    """Where it would go and why, what the rules looked at, and the rules that fit, the most specific first."""
+    """The route, the facts that the rules looked at, and the matching rules, most specific first."""
 
     route: Route
     facts: RoutingFacts
@@ -42,9 +42,9 @@ class PreviewResult:
 
 
 async def preview_route(session: AsyncSession, rule_set: RuleSet, preview: PreviewInput) -> PreviewResult:
-    """Understand the words as those of a message are understood, and route by the set.
+    """Classify the text as a message's and route it by the set.
 
-    Raises `Invalid` naming what is not known.
+    Raises `Invalid` naming what is unknown.
     """
     await _check(session, preview)
     routing_context = await RoutingContext.load(
@@ -76,12 +76,12 @@ async def preview_route(session: AsyncSession, rule_set: RuleSet, preview: Previ
 
 async def _check(session: AsyncSession, preview: PreviewInput) -> None:
     if preview.post_context is not None and preview.text is None:
-        raise Invalid.field("/text", "Give the words that stand under the post")
+        raise Invalid.field("/text", "Give the text of the message under the post")
     await require_topic(session, preview.topic_id)
     if preview.municipality is not None and await session.get(Municipality, preview.municipality) is None:
         raise Invalid.field("/municipality", "No such municipality")
     if preview.settlement is not None and preview.municipality is None:
-        raise Invalid.field("/municipality", "Name the municipality of the settlement too")
+        raise Invalid.field("/municipality", "Also name the municipality of the settlement")
     if preview.page_id is not None and await session.get(Page, preview.page_id) is None:
         raise Invalid.field("/page_id", "No such page")
 

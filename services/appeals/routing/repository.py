@@ -1,4 +1,4 @@
-"""Rule sets as the database holds them, read for routing, with the names of what they speak of."""
+"""Loading of rule sets for routing, with the names that rules refer to, and the locks of the active set."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -22,10 +22,10 @@ _LOCK = 0x72756C65  # "rule"
 
 @dataclass(frozen=True)
 class RuleCatalogue:
-    """What rules may name: topics, municipalities, organisations, who governs where.
+    """What rules may name: topics, municipalities, organisations, administrations.
 
-    `codes` are those of topics in use; `groups`: topic or group, also of a former classifier → its group.
-    `settlements`: by the name of their municipality, each by `place_key`.
+    `topic_ids`: code of an active topic → its id; `groups`: topic or group, also of a former taxonomy → its group.
+    `settlements`: by the name of their municipality, each by `settlement_key`.
     """
 
     topic_ids: Mapping[str, UUID]
@@ -36,13 +36,15 @@ class RuleCatalogue:
     settlements: Mapping[str, Mapping[str, str]] = field(default_factory=settlement_names)
 
     def canonical_settlement(self, municipality: str | None, settlement: str | None) -> str | None:
-        """The settlement as it is spelt; None where the municipality, an OKTMO, is known to have no such one."""
+        """Return the settlement as the gazetteer spells it; None where the municipality, an OKTMO, has no such
+        one.
+        """
         here = self.settlements.get(self.names.municipalities.get(municipality or "", ""), {})
         return here.get(settlement_key(settlement) or "")
 
     @staticmethod
     async def load(session: AsyncSession, organisations: Collection[UUID]) -> "RuleCatalogue":
-        """Read all topics and municipalities, these organisations, and the administrations."""
+        """Load all topics and municipalities, these organisations, and the administrations."""
         today = clock.today()
         topics = (
             await session.execute(select(Topic.id, Topic.code, Topic.group_id, Topic.name, Topic.active))
@@ -56,7 +58,7 @@ class RuleCatalogue:
                     works(today),
                     Organisation.municipality.is_not(None),
                 )
-                # Bodies of settlements lie beneath that of their municipality; of equals the first registered.
+                # Settlement administrations lie below their municipality's; of equals the first registered wins.
                 .order_by(
                     func.cardinality(Organisation.lineage).desc(),
                     Organisation.created_at.desc(),
@@ -81,13 +83,13 @@ class RuleCatalogue:
 
 
 def organisations_in(rules: Sequence[Rule], default_organisation_id: UUID | None) -> set[UUID]:
-    """The organisations that rules name."""
+    """Return the organisations that rules name."""
     found = {rule.organisation_id for rule in rules} | {rule.page_owner_id for rule in rules}
     return {organisation for organisation in (*found, default_organisation_id) if organisation is not None}
 
 
 async def load_rules(session: AsyncSession, rule_set_id: UUID) -> list[Rule]:
-    """The rules of a set in the order they were given."""
+    """Return the rules of a set in the order they were given."""
     rows = await session.execute(
         select(
             RoutingRule.id, RoutingRule.send_to, RoutingRule.organisation_id, RoutingRule.topic_id,
@@ -100,25 +102,28 @@ async def load_rules(session: AsyncSession, rule_set_id: UUID) -> list[Rule]:
 
 
 async def lock_activation(session: WriteSession) -> None:
-    """Until the transaction ends nobody else brings a set into force, and no batch is routed by the former one."""
+    """Lock activation exclusively until the transaction ends: no other set is activated, and no batch is routed by
+    the former one.
+    """
     await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
 async def lock_active_set_shared(session: WriteSession) -> None:
-    """Until the transaction ends no other set comes into force: what is routed by this one is there by then.
+    """Lock the active set, shared, until the transaction ends: no other set is activated before the batch is
+    committed.
 
-    To be called before any case is locked. Many may do so at once.
+    Call it before any appeal is locked, or activation deadlocks with it.
     """
     await session.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
 
 
 async def active_set(session: AsyncSession) -> RuleSet:
-    """The set in force: there always is one, the first comes with the migrations."""
+    """Return the active set; there always is one, the first is created by a migration."""
     return (await session.scalars(select(RuleSet).where(RuleSet.status == "active"))).one()
 
 
 async def load_router(session: AsyncSession, rule_set: RuleSet) -> tuple[Router, RuleCatalogue]:
-    """A set ready to route by, and what was read for it."""
+    """Return a router for a set, and the catalogue that was loaded for it."""
     rules = await load_rules(session, rule_set.id)
     catalogue = await RuleCatalogue.load(session, organisations_in(rules, rule_set.default_organisation_id))
     made = make_router(
@@ -139,7 +144,7 @@ def make_router(
     default_organisation_id: UUID | None,
     number: int | None = None,
 ) -> Router:
-    """Rules, stored or not, ready to route by."""
+    """Return a router for rules, stored or not."""
     index = RuleIndex(
         rules,
         groups=catalogue.groups,
@@ -151,7 +156,7 @@ def make_router(
 
 
 async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageOwner]:
-    """Who keeps these pages, and the municipality that each page tells by itself."""
+    """Return the owners of these pages, each with the municipality that the page's name tells."""
     query = (
         select(
             Page.id,
@@ -169,7 +174,7 @@ async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UU
         return {}
     municipalities = (await session.execute(select(Municipality.name, Municipality.oktmo))).all()
     codes = {row.name: row.oktmo for row in municipalities}
-    # In a thread: names are read like any words, and the first of them wakes the gazetteer.
+    # In a thread: parsing names takes CPU time, and the first call loads the gazetteer.
     page_municipalities = await asyncio.to_thread(
         lambda: [page_location(row.name, row.seat).municipality for row in rows]
     )

@@ -1,8 +1,7 @@
-"""Rules applied to cases that stand: when another set comes into force, and when the registry changes.
+"""Rerouting of existing appeals, when another set is activated and when the registry changes.
 
-Cases without an owner are tried again each time; those that the rules gave an owner only when the activation asked
-for it. What a person has decided, or begun, stays. It is done in batches, each a transaction; doing it again
-changes nothing.
+Unassigned appeals are routed again each time; those that the rules assigned only when the activation asked for it.
+What a person has decided or started stays. Work is done in batches of one transaction each and is idempotent.
 """
 
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from shared.tables.appeals import Appeal
 from shared.tables.common import Event
 
 REROUTE_BATCH = 200
-# What an organisation or a page must change to matter to routing.
+# Changes of an organisation or a page that matter to routing.
 REGISTRY_EVENT_TYPES = ("organisation.changed", "page.registered", "page.changed")
 _RELEVANT_FIELDS = frozenset({"active", "valid_to", "municipality", "organisation_id"})
 
@@ -34,7 +33,7 @@ AppealPosition = tuple[datetime, UUID]
 
 
 async def handle_registry_events(session: WriteSession, events: Sequence[Event]) -> None:
-    """Have ownerless cases tried again if any of these changes may have given them an owner."""
+    """Enqueue the rerouting of unassigned appeals if any of these changes may have given them an organisation."""
     if any(event.type == "page.registered" or _RELEVANT_FIELDS.intersection(_changed(event)) for event in events):
         await jobs.queue.enqueue(session, jobs.REROUTE_APPEALS, {"untouched": False})
 
@@ -45,11 +44,11 @@ def _changed(event: Event) -> Sequence[str]:
 
 
 async def reroute_appeals(database: Database, *, include_untouched: bool, rule_set_id: UUID | None = None) -> int:
-    """Route by the set in force what has no owner, and with `untouched` all that nobody has moved or begun.
+    """Route unassigned appeals by the active set, and with `include_untouched` all that nobody has moved or
+    started.
 
-    Returns how many cases got another owner.
-
-    Asked on behalf of a set, it stops once that is no longer in force: the next one is applied by its own job.
+    Returns how many appeals got another organisation. With `rule_set_id` it stops once that set is no longer
+    active: the next set is applied by its own job.
     """
     moved, position = 0, None
     while True:
@@ -67,7 +66,7 @@ async def _apply_batch(
     session: WriteSession, after: AppealPosition | None, *, untouched: bool
 ) -> tuple[int, AppealPosition | None]:
     wanted = dry_run.untouched() if untouched else dry_run.unassigned()
-    # Walked by an index alone; what of it is wanted is looked at in the rows that the batch locks.
+    # The walk uses an index only; the full condition is checked on the rows that the batch locks.
     walked: ColumnElement[bool] = Appeal.status.in_(("triage", "assigned"))
     if not untouched:
         walked = and_(Appeal.organisation_id.is_(None), Appeal.status == literal_column("'triage'"))
@@ -87,11 +86,11 @@ async def _apply_batch(
 
 
 async def _route(session: WriteSession, ids: Sequence[UUID], wanted: ColumnElement[bool]) -> int:
-    # In the order of ids, as all lock cases.
+    # In id order, like all code that locks appeals, against deadlocks.
     locked = await session.scalars(
         select(Appeal.id).where(Appeal.id.in_(ids), wanted).order_by(Appeal.id).with_for_update()
     )
-    # Looked at again: a statement that waited for a lock sees the hands and replies there were when it began.
+    # Checked again: a statement that waited for a lock sees the assignments and replies as of its start.
     rows = (
         await session.execute(
             select(Appeal, dry_run.needs_answer_decided())
@@ -111,7 +110,7 @@ async def _route(session: WriteSession, ids: Sequence[UUID], wanted: ColumnEleme
 
 
 def _reroute(appeal: Appeal, routing_context: RoutingContext, recorder: AppealRecorder, *, clear: bool) -> bool:
-    """Give the case the owner that the rules name now; says whether that is another one."""
+    """Assign the appeal to the organisation that the rules name now; returns whether that is another one."""
     route = routing_context.route_appeal(appeal)
     if not clear or (route.organisation_id is None and appeal.organisation_id is None):
         waiting = {**appeal.route, **route.to_triage_snapshot(None if clear else _unclear_need_reason(appeal))}
@@ -138,7 +137,7 @@ def _reroute(appeal: Appeal, routing_context: RoutingContext, recorder: AppealRe
 
 
 def _unclear_need_reason(appeal: Appeal) -> UnclearNeedReason:
-    """Why it is not clear that the case needs an answer."""
+    """Return why it is unclear that the appeal needs an answer."""
     kept: Any = appeal.route.get("waiting_for")
     return kept if kept in get_args(UnclearNeedReason) else "need_unclear"
 

@@ -1,7 +1,7 @@
-"""Versions of the routing rules: made whole, checked whole, brought into force one at a time.
+"""Versions of the routing rules: created and validated as a whole, active one at a time.
 
-A set is never edited. One is in force; an older one can be brought back, which is how a mistake is undone. Adding
-or retiring a single rule makes the next version from the one in force.
+A set is never edited. An older one can be activated again, which undoes a mistake. Adding or retiring a single
+rule creates the next version from the active one.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, NotFo
 from shared.ids import new_id
 from shared.tables.appeals import RoutingRule, RuleSet
 
-# Batches of messages are waited for; requests that began to route by the former set are done by then.
+# Batches of messages are locked out; requests that began to route by the former set have ended after this delay.
 _REROUTE_DELAY = timedelta(seconds=2)
 
 RuleSetRow = Row[RuleSet, int]
@@ -43,7 +43,7 @@ def _counted_rules() -> ScalarSelect[int]:
 async def list_rule_sets(
     session: AsyncSession, paging: Paging, *, status: str | None = None
 ) -> Sequence[RuleSetRow]:
-    """Sets with how many rules they have, newest first; one more than the page takes."""
+    """Return sets with their number of rules, newest first, one more than the page takes."""
     query = select(RuleSet, _counted_rules()).order_by(RuleSet.number.desc()).limit(paging.limit + 1)
     if status is not None:
         query = query.where(RuleSet.status == status)
@@ -52,7 +52,7 @@ async def list_rule_sets(
 
 
 async def get_rule_set(session: AsyncSession, rule_set_id: UUID) -> RuleSet:
-    """The set. Raises `NotFound`."""
+    """Return the set. Raises `NotFound`."""
     found = await session.get(RuleSet, rule_set_id)
     if found is None:
         raise NotFound("No such rule set")
@@ -60,7 +60,7 @@ async def get_rule_set(session: AsyncSession, rule_set_id: UUID) -> RuleSet:
 
 
 async def stored_rules(session: AsyncSession, rule_set_id: UUID) -> Sequence[RoutingRule]:
-    """The rules of a set in the order they were given."""
+    """Return the rules of a set in the order they were given."""
     return (
         await session.scalars(
             select(RoutingRule)
@@ -71,7 +71,7 @@ async def stored_rules(session: AsyncSession, rule_set_id: UUID) -> Sequence[Rou
 
 
 async def create_draft(session: WriteSession, draft: RuleSetDraft, note: str | None, actor: str) -> RuleSet:
-    """A new draft. Raises `Invalid` naming every fault by its place in the set."""
+    """Create a draft. Raises `Invalid` naming every error by its position in the set."""
     catalogue = await RuleCatalogue.load(session, organisations_in(draft.rules, draft.default_organisation_id))
     if found := validate_rule_set(draft, catalogue):
         raise Invalid(_describe_errors(found), errors=found)
@@ -87,11 +87,11 @@ async def activate(
     expected_active_id: UUID | None = None,
     reroute: bool = False,
 ) -> RuleSet:
-    """Bring a set into force, new or again, in place of the one that is. Cases without an owner are tried again;
-    with `reroute` also those that nobody has moved or begun to work on.
+    """Activate a set in place of the active one, and enqueue the rerouting of unassigned appeals.
 
-    Raises `NotFound`, `PreconditionFailed`, or `Conflict` when it is in force already, when it is no longer good,
-    or when `replaces` is not the one in force.
+    With `reroute` also appeals that nobody has moved or started are rerouted. Raises `NotFound`,
+    `PreconditionFailed`, or `Conflict` when the set is active already, when it is no longer valid, or when
+    `expected_active_id` is not the active one.
     """
     present = await _lock_active_set(session)
     wanted = await session.get(RuleSet, rule_set_id, populate_existing=True)
@@ -99,35 +99,36 @@ async def activate(
         raise NotFound("No such rule set")
     check_version(wanted.version, version)
     if expected_active_id is not None and expected_active_id != present.id:
-        raise Conflict(f"Set № {present.number} is in force by now: look at it first", active_id=str(present.id))
+        raise Conflict(f"Set № {present.number} is active now: read it first", active_id=str(present.id))
     if wanted.id == present.id:
-        raise Conflict("The set is in force already")
+        raise Conflict("The set is already active")
     rules = await repository.load_rules(session, wanted.id)
     catalogue = await RuleCatalogue.load(session, organisations_in(rules, wanted.default_organisation_id))
     if found := validate_rule_set(
         RuleSetDraft(rules, wanted.default_to, wanted.default_organisation_id), catalogue
     ):
-        raise Conflict(f"The set is no longer good: {_describe_errors(found)}", errors=found)
+        raise Conflict(f"The set is no longer valid: {_describe_errors(found)}", errors=found)
     await _switch(session, present, wanted, actor)
     await _enqueue_reroute(session, wanted, reroute=reroute)
     return wanted
 
 
 async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleSet, RoutingRule]:
-    """The set in force with one more rule, in force at once. Raises `Invalid` naming the field, `Duplicate`, or
-    `Conflict` when the set is full.
+    """Activate a copy of the active set with one more rule.
+
+    Raises `Invalid` naming the field, `Duplicate`, or `Conflict` when the set is full.
     """
     present = await _lock_active_set(session)
     stored = await stored_rules(session, present.id)
     rules = await repository.load_rules(session, present.id)
     if len(rules) >= MAX_RULES:
-        raise Conflict(f"The set in force has {len(rules)} rules: a set has {MAX_RULES} at most")
+        raise Conflict(f"The active set has {len(rules)} rules; a set has {MAX_RULES} at most")
     draft = RuleSetDraft([*rules, rule], present.default_to, present.default_organisation_id)
     catalogue = await RuleCatalogue.load(session, organisations_in(draft.rules, draft.default_organisation_id))
     for row, other in zip(stored, rules, strict=True):
         if conditions_of(other) == conditions_of(rule):
-            raise Duplicate("A rule for these cases stands already", rule_id=str(row.id))
-    # What has become wrong with the others since is no reason to refuse this one.
+            raise Duplicate("A rule with these conditions already exists", rule_id=str(row.id))
+    # Rules that became invalid since are no reason to refuse this one.
     own = f"/rules/{len(rules)}"
     found = [
         FieldError(pointer=fault.pointer.removeprefix(own) or "/", detail=fault.detail)
@@ -143,9 +144,9 @@ async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleS
 
 
 async def retire_rule(session: WriteSession, rule_id: UUID, actor: str) -> RuleSet:
-    """The set in force without one rule, in force at once; the rule may be named by its id in an earlier set.
+    """Activate a copy of the active set without one rule, which may be named by its id in an earlier set.
 
-    Raises `NotFound`; `Conflict` when what is left would lead cases in a loop.
+    Raises `NotFound`; `Conflict` when the remaining rules would forward appeals in a loop.
     """
     present = await _lock_active_set(session)
     rules = await repository.load_rules(session, present.id)
@@ -153,7 +154,7 @@ async def retire_rule(session: WriteSession, rule_id: UUID, actor: str) -> RuleS
     key = conditions_of(to_rule(named)) if named is not None else None
     left = [rule for rule in rules if conditions_of(rule) != key]
     if len(left) == len(rules):
-        raise NotFound("No such rule in the set in force")
+        raise NotFound("No such rule in the active set")
     catalogue = await RuleCatalogue.load(session, organisations_in(left, None))
     if found := find_forwarding_loops(left, catalogue):
         raise Conflict(_describe_errors(found), errors=found)
@@ -167,7 +168,9 @@ async def retire_rule(session: WriteSession, rule_id: UUID, actor: str) -> RuleS
 async def compare(
     session: AsyncSession, rule_set: RuleSet, against: RuleSet
 ) -> tuple[list[RoutingRule], list[RoutingRule], list[tuple[RoutingRule, RoutingRule]], int]:
-    """Rules that the set has more and less than the other, those that send elsewhere, how many are the same."""
+    """Return the rules added, removed and sent elsewhere compared with the other set, and how many are
+    unchanged.
+    """
     after = {conditions_of(to_rule(row)): row for row in await stored_rules(session, rule_set.id)}
     before = {conditions_of(to_rule(row)): row for row in await stored_rules(session, against.id)}
     both = [(before[key], row) for key, row in after.items() if key in before]
@@ -181,7 +184,7 @@ async def compare(
 
 
 async def _lock_active_set(session: WriteSession) -> RuleSet:
-    """The set in force, which nobody else replaces until the transaction ends."""
+    """Return the active set, which nobody else replaces until the transaction ends."""
     await repository.lock_activation(session)
     return await repository.active_set(session)
 
@@ -203,7 +206,7 @@ async def _store(session: WriteSession, draft: RuleSetDraft, note: str | None, a
             id=new_id(), rule_set_id=made.id, topic_id=rule.topic_id, municipality=rule.municipality,
             settlement=rule.settlement.strip() if rule.settlement else None, page_owner_id=rule.page_owner_id,
             urgency=rule.urgency, send_to=rule.send_to, organisation_id=rule.organisation_id,
-            # A microsecond apart: they are read in the order they were given.
+            # One microsecond apart, because rules are read in the order of creation.
             created_at=now + timedelta(microseconds=index),
         )
         for index, rule in enumerate(draft.rules)
@@ -216,7 +219,7 @@ async def _store(session: WriteSession, draft: RuleSetDraft, note: str | None, a
 async def _switch(session: WriteSession, present: RuleSet, wanted: RuleSet, actor: str) -> None:
     now: datetime = clock.now()
     present.status, present.retired_at = "retired", now
-    # The index allows one active set at every moment.
+    # The unique index allows one active set at every moment.
     await session.flush()
     wanted.status, wanted.activated_by, wanted.activated_at, wanted.retired_at = "active", actor, now, None
     await session.flush()
@@ -228,7 +231,7 @@ async def _enqueue_reroute(session: WriteSession, rule_set: RuleSet, *, reroute:
 
 
 def to_rule(row: RoutingRule) -> Rule:
-    """A stored rule as routing reads it."""
+    """Return a stored rule as routing uses it."""
     return Rule(
         row.id, row.send_to, row.organisation_id, row.topic_id, row.municipality, row.settlement,
         row.page_owner_id, row.urgency,
@@ -244,7 +247,7 @@ def _at_the_new_rule(found: Sequence[FieldError]) -> list[FieldError]:
 
 
 def _describe_errors(found: Sequence[FieldError]) -> str:
-    """The first faults, a fault of several rules once."""
+    """Return the first errors as text; an error of several rules is named once."""
     pointers_by_detail: dict[str, list[str]] = {}
     for fault in found[:5]:
         pointers_by_detail.setdefault(fault.detail, []).append(fault.pointer)
@@ -252,7 +255,7 @@ def _describe_errors(found: Sequence[FieldError]) -> str:
 
 
 async def list_active_rules(session: AsyncSession, paging: Paging) -> Sequence[RoutingRule]:
-    """The rules in force, newest first; one more than the page takes."""
+    """Return the active rules, newest first, one more than the page takes."""
     query = (
         select(RoutingRule)
         .join(RuleSet, RuleSet.id == RoutingRule.rule_set_id)
@@ -265,12 +268,13 @@ async def list_active_rules(session: AsyncSession, paging: Paging) -> Sequence[R
 
 
 async def add_checked_rule(session: WriteSession, rule: Rule, actor: str) -> RoutingRule:
-    """One more rule, in force at once. Raises `Invalid` naming the field, or `Duplicate`."""
+    """Add a rule and activate it at once. Raises `Invalid` naming the field, or `Duplicate`."""
     if conditions_of(rule) == (None,) * 5:
         named = ("topic_id", "municipality", "page_owner_id", "urgency")
-        detail = "Name one at least: what no rule takes goes by the default of the set"
+        detail = "Give at least one: what no rule matches goes by the default of the set"
         raise Invalid(
-            f"A rule without conditions: give {', '.join(named[:-1])} or {named[-1]}. What no rule takes goes by "
+            f"A rule without conditions: give {', '.join(named[:-1])} or {named[-1]}. What no rule "
+            "matches goes by "
             "the default of the set",
             errors=[FieldError(pointer=f"/{name}", detail=detail) for name in named],
         )

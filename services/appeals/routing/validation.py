@@ -1,4 +1,4 @@
-"""What makes a rule set wrong: it is checked as a whole when it is made, and again before it comes into force."""
+"""Validation of rule sets as a whole: when they are created, and again before activation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,26 +18,26 @@ from services.appeals.routing.repository import RuleCatalogue
 from shared.http.problems import FieldError
 
 MAX_RULES = 2_000
-# Organisations that hand on in both directions are few. So many rules are looked at in less than a second; only
-# sets that nobody would write down ask for more.
+# Few organisations forward in both directions. This many rules are checked in less than a second; only unrealistic
+# sets need more.
 _MAX_COST = 2_000_000
-# What finding the rule that fits costs, in rules looked at.
+# The cost of finding a matching rule, in rules looked at.
 _STEP_COST = 20
-# A longer circle is told by so many of its organisations.
+# A longer loop is described by its first organisations.
 _MOST_NAMED = 10
 _TARGETS = frozenset({"organisation", "page_owner", "moderators"})
 
 
 @dataclass(frozen=True)
 class RuleSetDraft:
-    """A set as it is given: `default_to` null is a set that does not say where goes what no rule takes."""
+    """A set as given; `default_to` null: the default is missing."""
 
     rules: Sequence[Rule]
     default_to: str | None
     default_organisation_id: UUID | None = None
 
     def with_canonical_settlements(self, catalogue: RuleCatalogue) -> "RuleSetDraft":
-        """The same with settlements as they are spelt; of one that is not known, as it is given."""
+        """Return the same with settlements as the gazetteer spells them; unknown ones stay."""
         rules = [
             replace(
                 rule,
@@ -51,12 +51,12 @@ class RuleSetDraft:
 
 
 def validate_rule_set(draft: RuleSetDraft, catalogue: RuleCatalogue) -> list[FieldError]:
-    """Everything that is wrong, each named by its place in the set; empty for a good set."""
+    """Return every error, each with its position in the set; empty for a valid set."""
     found = list(_default(draft, catalogue.organisations))
     for number, rule in enumerate(draft.rules):
         found += _rule(f"/rules/{number}", rule, catalogue)
     found += _conflicts(draft.rules, catalogue)
-    # A loop is looked for in rules that are sound by themselves.
+    # Loops are searched only in rules that are valid by themselves.
     return found or find_forwarding_loops(draft.rules, catalogue)
 
 
@@ -69,9 +69,9 @@ def _target(
     here = f"{pointer}/organisation_id"
     if send_to != "organisation":
         if organisation_id is not None:
-            yield FieldError(pointer=here, detail=f"What is sent to «{send_to}» names no organisation")
+            yield FieldError(pointer=here, detail=f"A rule with «{send_to}» names no organisation")
     elif organisation_id is None:
-        yield FieldError(pointer=here, detail="Name the organisation that answers")
+        yield FieldError(pointer=here, detail="Name the organisation that must answer")
     elif organisation_id not in organisations:
         yield FieldError(pointer=here, detail="No such organisation")
     elif not organisations[organisation_id].active:
@@ -80,7 +80,7 @@ def _target(
 
 def _default(draft: RuleSetDraft, organisations: Mapping[UUID, NamedOrganisation]) -> Iterator[FieldError]:
     if draft.default_to is None:
-        yield FieldError(pointer="/default", detail="A rule set has a default: say where goes what no rule takes")
+        yield FieldError(pointer="/default", detail="A rule set needs a default for what no rule matches")
         return
     yield from _target("/default", draft.default_to, draft.default_organisation_id, organisations)
 
@@ -88,16 +88,18 @@ def _default(draft: RuleSetDraft, organisations: Mapping[UUID, NamedOrganisation
 def _rule(pointer: str, rule: Rule, catalogue: RuleCatalogue) -> Iterator[FieldError]:
     yield from _target(pointer, rule.send_to, rule.organisation_id, catalogue.organisations)
     if conditions_of(rule) == (None,) * 5:
-        yield FieldError(pointer=pointer, detail="A rule for everything is the default of the set")
+        yield FieldError(
+            pointer=pointer, detail="A rule needs a condition; use the default of the set for everything else"
+        )
     if rule.topic_id is not None and rule.topic_id not in catalogue.topic_ids.values():
-        yield FieldError(pointer=f"{pointer}/topic_id", detail="No such topic in the present classifier")
+        yield FieldError(pointer=f"{pointer}/topic_id", detail="No such topic in the current taxonomy")
     municipality_name = catalogue.names.municipalities.get(rule.municipality or "")
     if rule.municipality is not None and municipality_name is None:
         yield FieldError(pointer=f"{pointer}/municipality", detail="No such municipality")
     if rule.settlement is not None and rule.municipality is None:
         yield FieldError(
             pointer=f"{pointer}/municipality",
-            detail="Name the municipality too: settlements of one name lie in several",
+            detail="Also name the municipality: settlements of this name exist in several",
         )
     elif (
         rule.settlement
@@ -119,20 +121,20 @@ def _conflicts(rules: Sequence[Rule], catalogue: RuleCatalogue) -> Iterator[Fiel
         same = (before.send_to, before.organisation_id) == (rule.send_to, rule.organisation_id)
         words = _in_words(before, catalogue), _in_words(rule, catalogue)
         detail = (
-            f"Never reached: rule /rules/{other} says the same: {words[0]}"
+            f"Never reached: rule /rules/{other} is the same: {words[0]}"
             if same
-            else f"In conflict with rule /rules/{other}, which takes the same cases for another owner and is as "
-            f"specific: «{words[0]}» and «{words[1]}»"
+            else f"Conflicts with rule /rules/{other}, which sends the same appeals to another "
+            f"organisation and is as specific: «{words[0]}» and «{words[1]}»"
         )
         yield FieldError(pointer=f"/rules/{number}", detail=detail)
 
 
 def find_forwarding_loops(rules: Sequence[Rule], catalogue: RuleCatalogue) -> list[FieldError]:
-    """The first circle of organisations that hand a case on to each other."""
+    """Return the errors of the first loop of organisations that forward an appeal to each other."""
     try:
         steps = _LoopFinder(rules, catalogue.groups).first()
     except _TooManyError:
-        detail = "Too many rules hand cases on among the same organisations to tell whether any goes round"
+        detail = "Too many rules forward appeals among the same organisations to check them for loops"
         return [FieldError(pointer="/rules", detail=detail)]
     if not steps:
         return []
@@ -143,19 +145,19 @@ def find_forwarding_loops(rules: Sequence[Rule], catalogue: RuleCatalogue) -> li
     names = [_name(rule.page_owner_id, catalogue) for rule in shown]
     named = " → ".join([*names, names[0] if len(shown) == len(steps) else f"… ({len(steps)} in all)"])
     pointers = ", ".join(f"/rules/{numbers[conditions_of(rule)]}" for rule in shown)
-    detail = f"A loop of transfers: {named} ({pointers}) hand the same cases on to each other"
+    detail = f"A loop of transfers: {named} ({pointers}) forward the same appeals to each other"
     return [
         FieldError(pointer=f"/rules/{numbers[conditions_of(rule)]}/page_owner_id", detail=detail) for rule in steps
     ]
 
 
 class _TooManyError(Exception):
-    """The rules of a circle tell more kinds of cases apart than anybody would write down."""
+    """The rules of a loop distinguish more combinations of facts than can be checked."""
 
 
 class _LoopFinder:
-    """Looks for a case that goes round, by topic, then place, then urgency: at each step only the rules that could
-    still make a circle are looked at, and mostly there are none.
+    """Searches for a forwarding loop by topic, then location, then urgency; at each step only the rules that could
+    still form a loop are looked at, and mostly there are none.
     """
 
     def __init__(self, rules: Sequence[Rule], groups: Mapping[UUID, UUID]) -> None:
@@ -165,7 +167,7 @@ class _LoopFinder:
         self._cost = 0
 
     def first(self) -> list[Rule]:
-        """The rules of the first circle; none when no case goes round. Raises `_TooManyError`."""
+        """Return the rules of the first loop; empty when there is none. Raises `_TooManyError`."""
         onward = self._looping(
             [rule for rule in self._rules if rule.organisation_id not in {None, rule.page_owner_id}]
         )
@@ -183,7 +185,7 @@ class _LoopFinder:
     def _by_location(
         self, topic_id: UUID | None, rules: Sequence[Rule]
     ) -> Iterator[tuple[RoutingFacts, list[Rule]]]:
-        """Cases of a topic that could go round, and by which rules."""
+        """Yield the facts of a topic that could loop, and by which rules."""
         by_location: dict[tuple[str | None, str | None], list[Rule]] = {(None, None): []}
         for rule in rules:
             by_location.setdefault((rule.municipality, settlement_key(rule.settlement)), []).append(rule)
@@ -195,7 +197,7 @@ class _LoopFinder:
                     yield RoutingFacts(topic_id, municipality, settlement, urgency), left
 
     def _looping(self, rules: list[Rule]) -> list[Rule]:
-        """Those of the rules that could make a circle with others of them, whatever else they ask for."""
+        """Return those of the rules that could form a loop with others of them, whatever their conditions."""
         while True:
             self._cost += len(rules)
             if self._cost > _MAX_COST:
@@ -208,7 +210,7 @@ class _LoopFinder:
             rules = left
 
     def _loop_of(self, appeal: RoutingFacts, circling: Sequence[Rule]) -> list[Rule]:
-        """The circle in which such a case goes, whoever of these has it first."""
+        """Return the loop of such an appeal, whichever of the organisations has it first."""
         done: set[UUID] = set()
         for start in dict.fromkeys(rule.page_owner_id for rule in circling):
             path: dict[UUID, Rule] = {}

@@ -116,7 +116,7 @@ async def test_each_fault_is_refused_with_its_reason(world: World) -> None:
     good = {"topic_id": roads, "municipality": CITY}
     found = await refused(good | {"organisation_id": one}, good | {"organisation_id": other})
     assert list(found) == ["/rules/1"]
-    assert "In conflict with rule /rules/0" in found["/rules/1"]
+    assert "Conflicts with rule /rules/0" in found["/rules/1"]
     assert "Школа № 1" in found["/rules/1"]
     assert "Комитет по строительству" in found["/rules/1"]
     assert "Never reached" in (await refused(*[good | {"organisation_id": one}] * 2))["/rules/1"]

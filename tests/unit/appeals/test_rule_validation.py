@@ -75,10 +75,10 @@ def test_a_good_set_has_no_faults() -> None:
         (rule(1, A, topic_id=NOBODY), "/rules/0/topic_id", "No such topic"),
         (rule(1, A, municipality="99999999"), "/rules/0/municipality", "No such municipality"),
         (rule(1, A, municipality="99999999", settlement="Сокол"), "/rules/0/municipality", "No such municipality"),
-        (rule(1, A, settlement="Сокол"), "/rules/0/municipality", "settlements of one name"),
+        (rule(1, A, settlement="Сокол"), "/rules/0/municipality", "settlements of this name"),
         (rule(1, A, municipality=CITY, settlement="Соколл"), "/rules/0/settlement", "in: город Улан-Удэ"),
         (rule(1, A, page_owner_id=NOBODY), "/rules/0/page_owner_id", "No such organisation"),
-        (rule(1, A), "/rules/0", "is the default"),
+        (rule(1, A), "/rules/0", "needs a condition"),
     ],
 )
 def test_a_faulty_rule_is_named(wrong: Rule, pointer: str, words: str) -> None:
@@ -88,7 +88,7 @@ def test_a_faulty_rule_is_named(wrong: Rule, pointer: str, words: str) -> None:
 
 
 def test_a_set_without_a_default_is_refused() -> None:
-    assert found(default_to=None) == {"/default": "A rule set has a default: say where goes what no rule takes"}
+    assert found(default_to=None) == {"/default": "A rule set needs a default for what no rule matches"}
     assert list(found(default_to="organisation")) == ["/default/organisation_id"]
     assert "closed" in found(default_to="organisation", default=CLOSED)["/default/organisation_id"]
 
@@ -98,7 +98,7 @@ def test_a_conflict_names_both_rules() -> None:
     other = rule(2, C, topic_id=TOPIC, municipality=CITY, settlement="березовка")
     ((where, detail),) = found(rule(0, A, topic_id=GROUP), one, other).items()
     assert where == "/rules/2"
-    assert "conflict with rule /rules/1" in detail
+    assert "Conflicts with rule /rules/1" in detail
     assert "Организация 101" in detail
     assert "Организация 102" in detail
 
