@@ -1,7 +1,7 @@
-"""One answer to all cases of an incident: each that still waits gets a reply of its own, in its own thread, once.
+"""One reply to all appeals of an incident: each that awaits a reply gets its own, in its own thread, once.
 
-Replies are made by a job, some cases a transaction, through the same door as any answer. The unique key of
-`(incident_reply_id, appeal_id)` guards that none gets it twice, however often the job runs.
+A job creates the replies in batches, each batch a transaction, through the same code as single replies. The unique
+key `(incident_reply_id, appeal_id)` makes the job idempotent.
 """
 
 from collections.abc import Sequence
@@ -33,13 +33,13 @@ from shared.tables.appeals import OPEN_STATUSES, UNDER_WAY, Appeal, Incident, In
 from shared.tables.registry import Organisation
 
 BULK_REPLY_BATCH = 25
-# How often an appeal is looked at whose interim reply is still under way: the answer to the incident follows it.
+# When an appeal whose interim reply is still under way is retried: this reply has to follow it.
 RETRY_UNDER_WAY_AFTER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class NewBulkReply:
-    """The answer as its author wrote it."""
+    """The reply as its author wrote it."""
 
     text: str
     kind: str
@@ -50,10 +50,11 @@ class NewBulkReply:
 async def submit_bulk_reply(
     session: WriteSession, caller: Caller, incident_id: UUID, given: NewBulkReply, *, repeats: bool = False
 ) -> IncidentReply:
-    """Keep the answer and have its replies made. A moderator answers all cases, staff their organisation's.
+    """Store the reply and enqueue the job that creates one per appeal.
 
-    `repeats`: the caller means it where the same final text was given already. Raises `NotFound`, `Duplicate`
-    naming the first answer, and `Invalid` naming the field that is wrong.
+    A moderator's reply goes to all appeals, that of staff to their organisation's. `allow_duplicate`: the caller
+    repeats an equal final text on purpose. Raises `NotFound`, `Duplicate` naming the first reply, and `Invalid`
+    naming the wrong field.
     """
     incident = await service.lock(session, caller, incident_id)
     submission.check_promise(submission.NewReply(given.text, given.kind, given.promised_at, None))
@@ -76,7 +77,7 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
         .where(
             IncidentReply.incident_id == incident.id,
             IncidentReply.kind == "final",
-            # Those for the same appeals: an organisation's answer is no other organisation's.
+            # Only replies for the same appeals count: those to another organisation's appeals do not.
             or_(
                 IncidentReply.organisation_id.is_(None),
                 IncidentReply.organisation_id == caller.organisation_id,
@@ -91,14 +92,14 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
     )
     if first is not None:
         raise Duplicate(
-            "An answer with this text was given already. To give it once more on purpose, send an Idempotency-Key "
+            "A reply with this text was sent already. To send it once more on purpose, give an Idempotency-Key "
             "of its own",
             reply={"id": str(first.id), "author": first.author, "created_at": first.created_at.isoformat()},
         )
 
 
 def _addressed_appeals(reply: IncidentReply) -> ColumnElement[bool]:
-    """The cases that the answer is for."""
+    """Return the condition of the appeals that the reply is for."""
     if reply.organisation_id is None:
         return true()
     if not reply.beneath:
@@ -108,8 +109,9 @@ def _addressed_appeals(reply: IncidentReply) -> ColumnElement[bool]:
 
 
 def _excludes_reply(reply: IncidentReply) -> ColumnElement[bool]:
-    """Replies that leave no room for this one: its own, and those on their way; a final one waits for an interim
-    one and follows it.
+    """Return the condition of replies that exclude this one: its own, and those under way.
+
+    A final reply waits for an interim one and follows it.
     """
     on_the_way: ColumnElement[bool] = Reply.status.in_(UNDER_WAY)
     if reply.kind == "final":
@@ -120,9 +122,9 @@ def _excludes_reply(reply: IncidentReply) -> ColumnElement[bool]:
 async def create_replies_batch(
     session: WriteSession, reply_id: UUID, *, joined_from: datetime | None, after: UUID | None
 ) -> UUID | None:
-    """Make the replies of the next members; gives the last of these, None when there are no more.
+    """Create the replies of the next members; returns the last member's id, None when there are no more.
 
-    `joined_from`: only for those that joined since then. Doing it again makes none twice.
+    `joined_from`: only for members that joined since then. Idempotent.
     """
     reply = await session.get_one(IncidentReply, reply_id)
     query = (
@@ -157,14 +159,14 @@ async def create_replies_batch(
 
 
 async def create_reply_for(session: WriteSession, reply_id: UUID, appeal_id: UUID) -> bool:
-    """Make the reply of an appeal that had another one under way; False while that one still is."""
+    """Create the reply of an appeal that had another one under way; returns False while that one still is."""
     reply = await session.get_one(IncidentReply, reply_id)
     concerned = await session.scalar(select(exists().where(Appeal.id == appeal_id, _addressed_appeals(reply))))
     return not concerned or not await _ReplyBatch(session, reply).run([appeal_id])
 
 
 class _ReplyBatch:
-    """The replies of some cases, in one transaction."""
+    """Creates the replies of some appeals, in one transaction."""
 
     def __init__(self, session: WriteSession, reply: IncidentReply) -> None:
         self._session = session
@@ -172,7 +174,7 @@ class _ReplyBatch:
         self._recorder = AppealRecorder()
 
     async def run(self, appeal_ids: Sequence[UUID]) -> list[UUID]:
-        """Make them; returns the appeals that have to wait for a reply under way."""
+        """Create the replies; returns the appeals that must wait for a reply under way."""
         appeals = list(
             await self._session.scalars(
                 select(Appeal)
@@ -182,7 +184,7 @@ class _ReplyBatch:
                 .execution_options(populate_existing=True)
             )
         )
-        # Who was taken out while this waited for the lock gets no answer.
+        # Appeals removed from the incident while this waited for the lock get no reply.
         appeals = [appeal for appeal in appeals if appeal.incident_id == self._reply.incident_id]
         answered = await self._answered({appeal.id for appeal in appeals})
         waiting = [
@@ -204,14 +206,14 @@ class _ReplyBatch:
         return blocked
 
     async def _answered(self, appeal_ids: set[UUID]) -> set[UUID]:
-        """Cases that have this answer, or on whose way another one is."""
+        """Return the appeals that have this reply, or another one under way."""
         rows = await self._session.scalars(
             select(Reply.appeal_id).where(Reply.appeal_id.in_(appeal_ids), _excludes_reply(self._reply))
         )
         return set(rows)
 
     def _decide(self, appeal: Appeal, routing_context: RoutingContext, incident: Incident) -> bool:
-        """A moderator who answers an undecided case has decided that an answer was due."""
+        """Assign an appeal in triage: a moderator who answers it has decided that an answer is due."""
         if self._reply.organisation_id is not None:
             self._skip(appeal, "Ждёт решения модератора")
             return False
@@ -228,7 +230,7 @@ class _ReplyBatch:
         return True
 
     async def _send(self, appeal: Appeal) -> bool:
-        """Send the reply or note why there is none; False when a reply under way must end first."""
+        """Create the reply or record why there is none; returns False when a reply under way must end first."""
         given = self._reply
         draft = submission.NewReply(given.text, given.kind, given.promised_at, None)
         try:
@@ -252,7 +254,9 @@ class _ReplyBatch:
 async def list_bulk_replies(
     session: AsyncSession, caller: Caller, incident_id: UUID, paging: Paging
 ) -> Sequence[IncidentReply]:
-    """Answers of an incident that concern the caller's cases, newest first, one more than the page takes."""
+    """Return the incident's replies that concern the caller's appeals, newest first, one more than the page
+    takes.
+    """
     await incident_queries.require_visible_incident(session, caller, incident_id)
     query = (
         select(IncidentReply)
@@ -293,7 +297,7 @@ async def pending_count(session: AsyncSession, caller: Caller, reply: IncidentRe
 
 
 async def create_all_replies(service: Service, reply_id: UUID, joined_from: str | None) -> None:
-    """Make the replies of an answer to an incident, some cases a transaction."""
+    """Create all replies to an incident, one batch per transaction."""
     since = datetime.fromisoformat(joined_from) if joined_from else None
     last: UUID | None = None
     while True:
@@ -304,7 +308,7 @@ async def create_all_replies(service: Service, reply_id: UUID, joined_from: str 
 
 
 async def create_delayed_reply(service: Service, reply_id: UUID, appeal_id: UUID) -> None:
-    """Make the reply of an appeal whose interim reply was under way; try later while it still is."""
+    """Create the reply of an appeal whose interim reply was under way; retry later while it still is."""
     async with service.database.write() as session:
         made = await create_reply_for(session, reply_id, appeal_id)
     if not made:

@@ -1,4 +1,6 @@
-"""Troubles known in a place, open incidents and those to be opened: which one a case or a burst tells of. Pure."""
+"""Candidates of clustering: open incidents and those about to be opened, and which of them an appeal or a spike
+belongs to. No I/O.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,9 +24,9 @@ from shared.tables.appeals import Incident
 
 @dataclass
 class ClusterCandidate:
-    """What an incident is about and how its last members speak; `coming` are cases on their way into it.
+    """The subject of an incident and samples of its latest members; `new_members` are about to join.
 
-    Without an incident it is about to be opened, because `core` told of it at once where `expected` is usual.
+    Without `incident` it is about to be opened, because `spike_appeals` came where `expected_count` is usual.
     """
 
     subject: IncidentSubject
@@ -41,7 +43,7 @@ class ClusterCandidate:
 
     @staticmethod
     def from_incident(incident: Incident, group_id: UUID | None) -> "ClusterCandidate":
-        """An open incident; who speaks in it is added by `hear`."""
+        """Return the candidate of an open incident; its samples are added by `add_sample`."""
         subject = IncidentSubject(
             topic_id=incident.topic_id, fault=incident.fault, municipality=incident.municipality,
             settlement=incident.settlement, street=incident.street,
@@ -50,7 +52,7 @@ class ClusterCandidate:
 
     @staticmethod
     def from_spike(appeals: Sequence[RecentAppeal], expected: float = 0.0) -> "ClusterCandidate":
-        """What these cases, which stand out together, tell of."""
+        """Return the candidate of these appeals, which form a spike."""
         found = ClusterCandidate(
             subject_of(appeals),
             majority_value(appeal.group_id for appeal in appeals),
@@ -65,13 +67,13 @@ class ClusterCandidate:
         return found
 
     def add_sample(self, text: str, thread_key: str | None, page_id: UUID | None) -> None:
-        """One of its members speaks so, there."""
+        """Add the text, thread and page of a member."""
         self.texts.append(text)
         self.threads[thread_key] += 1
         self.pages[page_id] += 1
 
     def merge(self, other: "ClusterCandidate") -> None:
-        """The other turned out to be this one: its cases come here, and what is out is known if it was not."""
+        """Merge another candidate into this one: its new members, and the fault and topic if they were unknown."""
         self.new_members += other.new_members
         self.first_at, self.last_at = min(self.first_at, other.first_at), max(self.last_at, other.last_at)
         self.subject = replace(
@@ -81,12 +83,14 @@ class ClusterCandidate:
         )
 
     def overlaps(self, first_at: datetime, last_at: datetime, *, window: timedelta, quiet: timedelta) -> bool:
-        """Whether what was written then may belong: from a window before its first voice, until it is quiet."""
+        """Return whether messages of this time may belong: from one window before the first member until `quiet`
+        after the last.
+        """
         return self.first_at - window <= last_at and first_at <= self.last_at + quiet
 
 
 def matches_candidate(appeal: RecentAppeal, candidate: ClusterCandidate, near: float) -> bool:
-    """Whether a case of these hours tells of the trouble; `near` is how alike its words are to the members'."""
+    """Return whether an appeal belongs to the candidate; `near` is the similarity of its text to the members'."""
     subject = candidate.subject
     if appeal.municipality != subject.municipality or not compatible_settlements(
         appeal.settlement, subject.settlement
@@ -101,7 +105,7 @@ def matches_candidate(appeal: RecentAppeal, candidate: ClusterCandidate, near: f
 
 
 def match_rank(appeal: RecentAppeal, candidate: ClusterCandidate) -> tuple[bool, bool, int, bool, int, datetime]:
-    """Of several troubles that a case fits: the one that names the place and the fault, then where the post is."""
+    """Return the rank of a matching candidate: equal settlement and fault first, then the same post or page."""
     subject = candidate.subject
     return (
         appeal.settlement is not None and appeal.settlement == subject.settlement,
@@ -114,10 +118,10 @@ def match_rank(appeal: RecentAppeal, candidate: ClusterCandidate) -> tuple[bool,
 
 
 def is_same_problem(known: ClusterCandidate, spike: ClusterCandidate) -> bool:
-    """Whether those who burst out at these hours tell of a trouble that is known.
+    """Return whether a spike reports the problem of a known candidate.
 
-    They do when the same is out, or the topic is the same. Where one of them does not say what is out, the same
-    group is enough, if its words name the thing or its topic is no other. Else the words have to be alike too.
+    It does when the fault or the topic is the same. Where one of them names no fault, the same group suffices if
+    its texts name the thing or its topic does not contradict. Else the texts must be similar too.
     """
     one, other = known.subject, spike.subject
     if one.municipality != other.municipality or not compatible_settlements(one.settlement, other.settlement):
@@ -139,5 +143,5 @@ def is_same_problem(known: ClusterCandidate, spike: ClusterCandidate) -> bool:
 
 
 def compatible_settlements(one: str | None, other: str | None) -> bool:
-    """Whether two settlements, null where none is named, may be one place."""
+    """Return whether two settlements, null where none is named, may be the same."""
     return one is None or other is None or one == other

@@ -1,8 +1,8 @@
-"""Gathering: new cases join the open incident they tell of, and many at once about one thing make a burst.
+"""Clustering: new appeals join the open incident they report, and many about one thing at once form a spike.
 
-A second reader of appeals' own events, in batches, with as many statements for a thousand cases as for one. Its
-cursor lets one worker at a time through; a batch also holds an advisory lock for each municipality it touches, so
-that a case handled apart (an event stepped over) opens no second incident beside it.
+A second consumer of appeals' own events, in batches; the number of statements does not grow with the batch. Its
+cursor admits one worker at a time. A batch also holds an advisory lock for each municipality it touches, so that
+an appeal handled outside the batch (a retried dead letter) opens no second incident.
 """
 
 from collections import defaultdict
@@ -62,15 +62,15 @@ from shared.tables.appeals import Appeal, Incident, IncidentMember, Topic
 from shared.tables.common import Event
 
 CLUSTERING_EVENT_TYPES = ("appeal.opened", "appeal.message_added")
-# Pages that are read by polling bring an hour's messages later than it was.
+# Pages that are polled deliver messages hours after they were written.
 RECENT_WINDOW = timedelta(hours=3)
 BASELINE_WINDOW = timedelta(days=14)
 BASELINE_CACHE_FOR = timedelta(minutes=10)
-# What is read of one place, of the region, of one burst.
+# Upper limits of what is read of one municipality, of the region, of one spike.
 MAX_COUNTED = 2_000
 MAX_APPEALS_PER_SPIKE = 1_000
 _LOCK = 0x6275  # "bu"
-# In one order, so that two batches wait for each other and never crosswise.
+# In one order, so that two batches wait for each other instead of deadlocking.
 _LOCK_MUNICIPALITIES = text(
     """
     SELECT pg_advisory_xact_lock(:room, place)
@@ -81,43 +81,43 @@ _NOT_COUNTED = ("not_required", "merged")
 
 
 async def handle_appeal_events(session: WriteSession, events: Sequence[Event]) -> None:
-    """Gather the cases that these events tell of. Doing it again changes nothing."""
+    """Cluster the appeals of these events. Idempotent."""
     await ClusteringBatch(session, settings()).run({event.subject_id for event in events})
 
 
 @dataclass(frozen=True)
 class _Baseline:
-    """What came in the last weeks, counted at `at`."""
+    """Counts of the last weeks, taken at `at`."""
 
     at: datetime
     region: Counts
     municipalities: dict[str, Counts]
 
 
-# Counted every ten minutes, not for every batch; by database, of which a process has one.
+# Counted every ten minutes instead of for every batch; keyed by database, of which a process has one.
 _BASELINES: WeakKeyDictionary[Engine, _Baseline] = WeakKeyDictionary()
 
 _group_id = func.coalesce(Topic.group_id, Topic.id)
 
 
 def _counted() -> tuple[ColumnElement[bool], ...]:
-    """Cases that are in no incident and may still be somebody's trouble."""
+    """Return the conditions of appeals that are in no incident and may still belong to one."""
     return Appeal.incident_id.is_(None), Appeal.status.not_in(_NOT_COUNTED)
 
 
 def _never_joined() -> ColumnElement[bool]:
-    """Whom a person took out of an incident stays out."""
+    """Return the condition of appeals that never joined an incident: one that a person removed stays out."""
     return ~exists().where(IncidentMember.appeal_id == Appeal.id)
 
 
 def _select_appeals() -> Select[Any]:
-    # The place is what was read: of the words, the post above, or else of the page.
+    # The location may come from the text, the post above, or the page.
     same = (
         Appeal.id, Appeal.text, Appeal.municipality, Appeal.settlement, Appeal.street, Appeal.fault,
         Appeal.topic_id, Appeal.network, Appeal.page_id, Appeal.organisation_id, Appeal.author_key,
         Appeal.thread_key, Appeal.urgency, Appeal.written_at, Appeal.opened_at,
     )  # fmt: skip
-    # Any: so many columns have no type of their own.
+    # Any: SQLAlchemy's overloads do not type this many columns.
     query: Any = select(*same, _group_id.label("group_id")).outerjoin(Topic, Topic.id == Appeal.topic_id)
     found: Select[Any] = query
     return found
@@ -130,7 +130,7 @@ def _spike_key(fault: str | None, group_id: UUID | None) -> SpikeKey | None:
 
 
 class ClusteringBatch:
-    """One batch."""
+    """One batch of appeals."""
 
     def __init__(self, session: WriteSession, config: AppealsSettings) -> None:
         self._session = session
@@ -139,7 +139,7 @@ class ClusteringBatch:
         self._quiet = timedelta(hours=config.burst_quiet_hours)
 
     async def run(self, appeal_ids: Collection[UUID]) -> None:
-        """Join these cases to open incidents, and open incidents for what bursts with them."""
+        """Join these appeals to open incidents, and open incidents for the spikes they are part of."""
         await self._session.execute(FORCE_CUSTOM_PLAN)
         appeals = await self._read(
             _select_appeals().where(Appeal.id.in_(appeal_ids), *_counted(), _never_joined())
@@ -162,7 +162,9 @@ class ClusteringBatch:
     # Open incidents.
 
     async def _load_open_incidents(self, appeals: Sequence[RecentAppeal]) -> list[ClusterCandidate]:
-        """The open incidents of these cases' places, locked, with the words and places of their last members."""
+        """Return the open incidents of the appeals' municipalities, locked, with samples of their latest
+        members.
+        """
         found = list(
             await self._session.scalars(
                 select(Incident)
@@ -205,7 +207,7 @@ class ClusteringBatch:
         return {row[0]: row[1] for row in rows}
 
     def _join(self, appeals: Sequence[RecentAppeal], candidates: Sequence[ClusterCandidate]) -> list[RecentAppeal]:
-        """Have cases come into the open incidents that they tell of; gives those that are left."""
+        """Add the appeals to the open incidents that they match; returns the remaining ones."""
         near = [_similarities(candidate, appeals) for candidate in candidates]
         left: list[RecentAppeal] = []
         for appeal in appeals:
@@ -225,10 +227,10 @@ class ClusteringBatch:
     def _overlaps(self, candidate: ClusterCandidate, first_at: datetime, last_at: datetime) -> bool:
         return candidate.overlaps(first_at, last_at, window=self._window, quiet=self._quiet)
 
-    # Bursts.
+    # Spikes.
 
     async def _find_spikes(self, appeals: Sequence[RecentAppeal], candidates: list[ClusterCandidate]) -> None:
-        """Add what, with these cases, many tell of at once to the troubles, and those cases to what is known."""
+        """Add a candidate for each spike that these appeals are part of, or merge it into a known one."""
         municipalities: dict[str, datetime] = {}
         keys: dict[str, set[SpikeKey]] = defaultdict(set)
         for appeal in appeals:
@@ -281,7 +283,8 @@ class ClusteringBatch:
             ):
                 spike.new_members.append((appeal, near))
                 taken.add(appeal.id)
-            # A second incident beside one of the same trouble would part its voices, and answer only some of them.
+            # A second incident about the same problem would split its members, and a reply would reach only some
+            # of them.
             known = next(
                 (
                     candidate
@@ -314,8 +317,10 @@ class ClusteringBatch:
     async def _related_appeals(
         self, municipality: str, until: datetime, spike: ClusterCandidate, taken: Collection[UUID]
     ) -> list[RecentAppeal]:
-        """Cases there that may be about the same, though they do not say what is out or say it in other words."""
-        # Beside a burst that names nothing as out, also who does, if the group is the same.
+        """Return appeals of the municipality that may be about the same problem, though they name no fault or
+        another topic.
+        """
+        # A spike without a fault also takes appeals that name one, if the group is the same.
         unsaid = (Appeal.fault.is_(None),) if spike.subject.fault is not None else (_group_id == spike.group_id,)
         return [
             appeal
@@ -328,12 +333,12 @@ class ClusteringBatch:
     # Writing.
 
     async def _store(self, candidates: Sequence[ClusterCandidate]) -> None:
-        """Write what was found; the cases of all are locked at once, in the order in which everyone locks them."""
+        """Write the result; all appeals are locked at once in id order, against deadlocks."""
         free = await self._lock_appeals(
             {appeal.id for candidate in candidates for appeal, _ in candidate.new_members}
         )
         for candidate in candidates:
-            # Somebody may have joined or ended cases while they were waited for.
+            # Appeals may have joined an incident or ended while this waited for the lock.
             coming = [(appeal, near) for appeal, near in candidate.new_members if appeal.id in free]
             new_members = [_new_member(appeal, near, candidate.subject.fault) for appeal, near in coming]
             if candidate.incident is not None:
@@ -354,7 +359,7 @@ class ClusteringBatch:
                 await alerts.raise_spike(self._session, incident, why)
 
     async def _lock_appeals(self, appeal_ids: Collection[UUID]) -> set[UUID]:
-        """Lock cases; gives those that are in no incident yet."""
+        """Lock the appeals; returns those that are in no incident."""
         if not appeal_ids:
             return set()
         query = (
@@ -370,9 +375,10 @@ class ClusteringBatch:
     async def _count_by_municipality(
         self, municipalities: dict[str, datetime], coming: Sequence[UUID]
     ) -> dict[str, "_LocationCounts"]:
-        """How many cases of each matter and settlement came lately in each place, by the last of them.
+        """Return how many appeals of each key and settlement came recently in each municipality, up to its latest
+        appeal.
 
-        Those that are coming into incidents are not counted.
+        Those that are about to join an incident are not counted.
         """
         asked = values(column("place", Text), column("until", DateTime(timezone=True)), name="asked").data(
             sorted(municipalities.items())
@@ -412,7 +418,7 @@ class ClusteringBatch:
     async def _count_region(
         self, until: datetime, coming: Sequence[UUID]
     ) -> list[tuple[str | None, SpikeKey | None, int]]:
-        """What the whole region tells right now, by place."""
+        """Return the recent counts of the whole region, by municipality and key."""
         recent = (
             select(Appeal.municipality, Appeal.fault, Appeal.topic_id)
             .where(
@@ -463,7 +469,7 @@ class ClusteringBatch:
 
 
 class _LocationCounts:
-    """What came lately in one place."""
+    """Recent counts of one municipality."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -471,7 +477,7 @@ class _LocationCounts:
         self._cells: dict[tuple[SpikeKey, str | None], tuple[int, int]] = defaultdict(lambda: (0, 0))
 
     def add(self, key: SpikeKey | None, settlement: str | None, count: int, authors: int) -> None:
-        """Count cases of a matter in a settlement, null: in one that is not named."""
+        """Count appeals of a key in a settlement; null: no settlement is named."""
         self.total += count
         if settlement is not None:
             self._settlements[settlement] += count
@@ -480,7 +486,7 @@ class _LocationCounts:
             self._cells[key, settlement] = before[0] + count, before[1] + authors
 
     def is_hot(self, key: SpikeKey, min_authors: int, share: float) -> bool:
-        """Whether the matter stands out here, or in one settlement of the place."""
+        """Return whether the key is significant in the municipality, or in one of its settlements."""
         cells = {where: cell for (what, where), cell in self._cells.items() if what == key}
         count, authors = (sum(cell[at] for cell in cells.values()) for at in (0, 1))
         if authors >= min_authors and is_significant(count, self.total, share):
@@ -500,7 +506,7 @@ def _has_key(key: SpikeKey) -> ColumnElement[bool]:
 
 
 def _similarities(candidate: ClusterCandidate, appeals: Sequence[RecentAppeal]) -> dict[UUID, float]:
-    """How alike the words of the cases of its place are to those of its members."""
+    """Return the similarity of the appeals of the candidate's municipality to its members' texts."""
     about = candidate.subject
     here = [appeal for appeal in appeals if appeal.municipality == about.municipality]
     found = text_similarities(candidate.texts, [appeal.text for appeal in here], (about.settlement, about.street))

@@ -1,4 +1,4 @@
-"""Reading incidents: an organisation sees those that it leads or has a case of its own in; of members its own."""
+"""Queries of incidents: an organisation sees those that it leads or has an appeal in, and only its own members."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from shared.tables.registry import Organisation
 
 @dataclass(frozen=True)
 class IncidentFilter:
-    """What a list of incidents is narrowed to; null means everything."""
+    """Filter of a list of incidents; null means no restriction."""
 
     open: bool | None = None
     municipality: str | None = None
@@ -27,17 +27,17 @@ class IncidentFilter:
 
 
 def is_current_member(incident_id: Any) -> tuple[ColumnElement[bool], ...]:
-    """Who is a member of the incident now."""
+    """Return the conditions of the incident's current members."""
     return IncidentMember.incident_id == incident_id, IncidentMember.left_at.is_(None)
 
 
 def is_lead(caller: Caller) -> ColumnElement[bool]:
-    """Whether an organisation that the caller acts for leads the incident; the centre always does."""
+    """Return the condition that the caller's organisation leads the incident; always true for the centre."""
     return caller.scope(Incident.organisation_id)
 
 
 def is_visible_to(caller: Caller) -> ColumnElement[bool]:
-    """The condition that keeps a query of incidents to those that the caller may see."""
+    """Return the condition that limits a query of incidents to those visible to the caller."""
     if caller.reaches_region:
         return true()
     has_own_appeal = exists(
@@ -50,7 +50,8 @@ def is_visible_to(caller: Caller) -> ColumnElement[bool]:
 
 _ORGANISATION = type_coerce(Organisation.name, Text).label("organisation")
 _TOPIC = type_coerce(Topic.name, Text).label("topic")
-# Incident, name of who leads, name of the topic; how many members the caller sees, the first and the last of them.
+# Incident, name of the leading organisation, name of the topic; number, first and last time of the visible
+# members.
 IncidentRow = Any
 
 
@@ -85,7 +86,7 @@ def _query(caller: Caller) -> Select[Any]:
 async def find(
     session: AsyncSession, caller: Caller, filters: IncidentFilter, paging: Paging
 ) -> Sequence[IncidentRow]:
-    """Incidents newest first, one more than the page takes."""
+    """Return incidents newest first, one more than the page takes."""
     query = _query(caller).order_by(Incident.opened_at.desc(), Incident.id.desc()).limit(paging.limit + 1)
     if filters.open is not None:
         query = query.where(Incident.closed_at.is_(None) if filters.open else Incident.closed_at.is_not(None))
@@ -103,7 +104,7 @@ async def find(
 
 
 async def get_incident_row(session: AsyncSession, caller: Caller, incident_id: UUID) -> IncidentRow:
-    """One incident as the caller sees it. Raises `NotFound`."""
+    """Return the incident as the caller sees it. Raises `NotFound`."""
     found = (await session.execute(_query(caller).where(Incident.id == incident_id))).one_or_none()
     if found is None:
         raise NotFound("No such incident")
@@ -111,14 +112,16 @@ async def get_incident_row(session: AsyncSession, caller: Caller, incident_id: U
 
 
 async def require_visible_incident(session: AsyncSession, caller: Caller, incident_id: UUID) -> None:
-    """Raise `NotFound` unless the caller sees the incident."""
+    """Raise `NotFound` unless the incident is visible to the caller."""
     if await session.scalar(select(Incident.id).where(Incident.id == incident_id, is_visible_to(caller))) is None:
         raise NotFound("No such incident")
 
 
 async def members(session: AsyncSession, caller: Caller, incident_id: UUID, paging: Paging) -> Sequence[Any]:
-    """Member, case, name of its owner, name of its topic: of the cases that the caller sees, last joined first;
-    one more than the page takes. Raises `NotFound`.
+    """Return the visible members (member, appeal, organisation's name, topic's name), last joined first, one more
+    than the page takes.
+
+    Raises `NotFound`.
     """
     await require_visible_incident(session, caller, incident_id)
     query = (

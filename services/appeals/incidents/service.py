@@ -1,7 +1,8 @@
-"""Incidents: one trouble told by many. Cases are joined and parted; each keeps author, thread, owner and deadline.
+"""Incidents: one problem reported by many. Appeals join and leave; each keeps its author, thread, organisation and
+deadline.
 
-Who changes an incident's members locks the incident first, then the cases in the order of their ids. That a case
-is in one incident at most is the database's word: the unique index of present members.
+Code that changes members locks the incident first, then the appeals in id order. The unique index of current
+members guarantees that an appeal is in one incident at most.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -34,7 +35,7 @@ from shared.http.problems import Conflict, FieldError, Forbidden, Invalid, NotFo
 from shared.ids import new_id
 from shared.tables.appeals import Appeal, Incident, IncidentMember, IncidentReply, TimelineEntry
 
-# `incident.grown` is told at these counts of members, not at each.
+# `incident.grown` is emitted at these member counts, not at each.
 GROWTH_MILESTONES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 MAX_APPEALS_PER_REQUEST = 200
 JOINED_BY_PERSON = "Решение человека"
@@ -42,7 +43,7 @@ JOINED_BY_PERSON = "Решение человека"
 
 @dataclass(frozen=True, kw_only=True)
 class NewMember:
-    """A case on its way into an incident: how alike it is (null: nobody measured), and why it belongs there."""
+    """An appeal about to join an incident: its similarity (null: not measured), and the reason."""
 
     appeal_id: UUID
     written_at: datetime
@@ -54,18 +55,21 @@ class NewMember:
 
 @dataclass(frozen=True)
 class MemberCounts:
-    """How many cases, and when the first and the last of them were written; null: there are none."""
+    """The number of members, and when the first and the last of them were written; null: there are none."""
 
     members: int
     first_at: datetime | None
     last_at: datetime | None
 
 
-# Changing: the incident first, then its cases.
+# Changes: the incident is locked first, then its appeals.
 
 
 async def lock(session: WriteSession, caller: Caller, incident_id: UUID) -> Incident:
-    """The incident, locked until the transaction ends. Raises `NotFound` also for what the caller does not see."""
+    """Return the incident, locked until the transaction ends.
+
+    Raises `NotFound` also for one that is not visible to the caller.
+    """
     incident = await session.scalar(
         select(Incident)
         .where(Incident.id == incident_id, is_visible_to(caller))
@@ -78,7 +82,10 @@ async def lock(session: WriteSession, caller: Caller, incident_id: UUID) -> Inci
 
 
 async def _lock_appeals(session: WriteSession, caller: Caller, appeal_ids: Sequence[UUID]) -> list[Appeal]:
-    """Raises `Invalid` naming each id that is of no case, or of none that the caller sees."""
+    """Return the appeals, locked in id order.
+
+    Raises `Invalid` naming each id that does not exist or is out of the caller's scope.
+    """
     found = await session.scalars(
         select(Appeal)
         .where(Appeal.id.in_(appeal_ids), caller.scope(Appeal.organisation_id))
@@ -88,8 +95,8 @@ async def _lock_appeals(session: WriteSession, caller: Caller, appeal_ids: Seque
     )
     appeals = {appeal.id: appeal for appeal in found}
     errors = [
-        FieldError(pointer=f"/appeal_ids/{location}", detail="No such case")
-        for location, appeal_id in enumerate(appeal_ids)
+        FieldError(pointer=f"/appeal_ids/{index}", detail="No such appeal")
+        for index, appeal_id in enumerate(appeal_ids)
         if appeal_id not in appeals
     ]
     if errors:
@@ -102,7 +109,7 @@ def _require_free(appeals: Iterable[Appeal], incident_id: UUID | None = None) ->
     if taken:
         numbers = ", ".join(str(appeal.number) for appeal in taken)
         raise Conflict(
-            f"In another incident already: cases {numbers}. Take them out of it first",
+            f"Already in another incident: appeals {numbers}. Remove them from it first",
             appeal_ids=[str(appeal.id) for appeal in taken],
         )
 
@@ -119,9 +126,9 @@ def _joined_by_person(appeal: Appeal) -> NewMember:
 async def open_manually(
     session: WriteSession, caller: Caller, appeal_ids: Sequence[UUID], title: str | None
 ) -> Incident:
-    """Join these cases into a new incident, led by the caller's organisation, if they have one.
+    """Open an incident with these appeals, led by the caller's organisation, if any.
 
-    Raises `Invalid` naming the cases that are not the caller's, `Conflict` when one is in another incident.
+    Raises `Invalid` naming the appeals out of the caller's scope, `Conflict` when one is in another incident.
     """
     appeals = await _lock_appeals(session, caller, list(dict.fromkeys(appeal_ids)))
     _require_free(appeals)
@@ -145,7 +152,7 @@ async def open_incident(
     title: str | None = None,
     organisation_id: UUID | None = None,
 ) -> Incident:
-    """A new incident with these cases, told by `incident.opened`. The cases are locked."""
+    """Open an incident with these locked appeals and emit `incident.opened`."""
     now = clock.now()
     incident = Incident(
         id=new_id(), origin=origin, title=title or await incident_title(session, subject),
@@ -166,7 +173,10 @@ async def open_incident(
 async def add_manually(
     session: WriteSession, caller: Caller, incident_id: UUID, appeal_ids: Sequence[UUID]
 ) -> Incident:
-    """Join further cases; those that are in it already stay. Raises as `open_by_person`, and for a closed one."""
+    """Add appeals to an incident; those that are in it already stay.
+
+    Raises as `open_manually`, and `Conflict` for a closed incident.
+    """
     incident = await lock(session, caller, incident_id)
     if incident.closed_at is not None:
         raise Conflict("The incident is closed")
@@ -180,9 +190,9 @@ async def add_manually(
 async def add_members(
     session: WriteSession, incident: Incident, new_members: Sequence[NewMember], *, actor: str
 ) -> set[UUID]:
-    """Put cases into a locked incident; gives those that joined in: who is in another incident stays there.
+    """Add appeals to a locked incident; returns those that joined. An appeal in another incident stays there.
 
-    The incident's version is not raised: it counts what people change. Newcomers get the last final answers.
+    The incident's version is not raised: it counts what people change. New members get the last final replies.
     """
     if not new_members:
         return set()
@@ -231,7 +241,7 @@ async def _set_incident_of_appeals(
     incident_id: UUID | None,
     previous_incident_id: UUID | None = None,
 ) -> None:
-    """Write in the cases where they are. They stay what they were: neither version nor time of change moves."""
+    """Set the incident of these appeals. Their version and `updated_at` stay."""
     await session.execute(
         update(Appeal)
         .where(Appeal.id.in_(appeals))
@@ -276,7 +286,7 @@ async def _update_counts(session: WriteSession, incident: Incident, joined: Sequ
 
 
 async def _update_counted_columns(session: WriteSession, incident: Incident, values: dict[str, Any]) -> None:
-    """Write what is counted, past the version: a growing incident must not refuse those who edit it."""
+    """Update counted columns without raising the version: a growing incident must not refuse those who edit it."""
     before = {name: getattr(incident, name) for name in values}
     await session.execute(
         update(Incident)
@@ -292,7 +302,7 @@ async def _update_counted_columns(session: WriteSession, incident: Incident, val
 
 
 async def set_fault(session: WriteSession, incident: Incident, fault: str) -> None:
-    """It turns out what is out; a locked incident that nobody has edited is called by it."""
+    """Set the fault of a locked incident; the title follows it unless a person has edited the incident."""
     values: dict[str, Any] = {"fault": fault}
     if incident.origin == "burst" and incident.version == 1:
         location = {name: getattr(incident, name) for name in ("municipality", "settlement", "street")}
@@ -301,7 +311,7 @@ async def set_fault(session: WriteSession, incident: Incident, fault: str) -> No
 
 
 async def _enqueue_reply_to_new_members(session: WriteSession, incident: Incident, joined_at: datetime) -> None:
-    """Cases that join later get the last final answer too: the centre's, and that of their organisation."""
+    """Enqueue the last final replies, the centre's and each organisation's, for appeals that joined later."""
     last = await session.scalars(
         select(IncidentReply.id)
         .where(IncidentReply.incident_id == incident.id, IncidentReply.kind == "final", IncidentReply.also_later)
@@ -314,7 +324,7 @@ async def _enqueue_reply_to_new_members(session: WriteSession, incident: Inciden
 
 
 async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID, appeal_id: UUID) -> Incident:
-    """Take a case out: it is what it was before, and is never joined again by itself. Raises `NotFound`."""
+    """Remove an appeal from the incident; clustering never adds it again. Raises `NotFound`."""
     incident = await lock(session, caller, incident_id)
     found = (
         await session.execute(
@@ -330,7 +340,7 @@ async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID
         )
     ).one_or_none()
     if found is None:
-        raise NotFound("No such case in this incident")
+        raise NotFound("No such appeal in this incident")
     member, organisation_id = found
     member.left_at, member.left_by = clock.now(), caller.actor
     await session.flush()
@@ -341,15 +351,16 @@ async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID
 
 
 async def close(session: WriteSession, caller: Caller, incident_id: UUID, version: int | None) -> Incident:
-    """The trouble is over: nothing joins any more; the cases stay what they are.
+    """Close the incident: no appeal joins any more, and its appeals stay as they are.
 
-    Raises `NotFound`, `Forbidden` for another's incident, `Conflict` for one that is closed, and of `If-Match`.
+    Raises `NotFound`, `Forbidden` for another organisation's incident, `Conflict` for a closed one, and as
+    `check_version`.
     """
     incident = await lock(session, caller, incident_id)
     await _require_authority(session, caller, incident)
     check_version(incident.version, version)
     if incident.closed_at is not None:
-        raise Conflict("The incident is closed already")
+        raise Conflict("The incident is already closed")
     incident.closed_at = clock.now()
     await session.flush()
     await emit_incident_event(session, incident, "incident.closed", caller.actor)
@@ -363,14 +374,15 @@ async def update_incident(
     version: int | None,
     values: dict[str, Any],
 ) -> Incident:
-    """Set the title or who leads; `organisation_id` is known to exist. Raises as `close`, and `Forbidden` when an
-    organisation names who leads: the centre does.
+    """Set the title or the leading organisation, which is known to exist.
+
+    Raises as `close`, and `Forbidden` when an organisation names who leads: only the centre does.
     """
     incident = await lock(session, caller, incident_id)
     await _require_authority(session, caller, incident)
     check_version(incident.version, version)
     if "organisation_id" in values and not caller.reaches_region:
-        raise Forbidden("The centre says who leads an incident")
+        raise Forbidden("Only the centre names the organisation that leads an incident")
     for name, value in values.items():
         setattr(incident, name, value)
     await session.flush()
@@ -378,7 +390,7 @@ async def update_incident(
 
 
 async def _require_authority(session: AsyncSession, caller: Caller, incident: Incident) -> None:
-    """An organisation decides about an incident that it leads, or that holds its own cases alone."""
+    """Raise `Forbidden` unless the caller's organisation leads the incident or has all of its appeals."""
     if await session.scalar(select(Incident.id).where(Incident.id == incident.id, is_lead(caller))) is not None:
         return
     own = await session.scalar(
@@ -388,15 +400,19 @@ async def _require_authority(session: AsyncSession, caller: Caller, incident: In
         .where(*is_current_member(incident.id), caller.scope(Appeal.organisation_id))
     )
     if own != incident.members:
-        raise Forbidden("The incident holds cases of others: the centre, or who leads it, decides")
+        raise Forbidden(
+            "The incident has appeals of other organisations: only the centre or the leading "
+            "organisation may change it"
+        )
 
 
 async def emit_incident_event(
     session: WriteSession, incident: Incident, event: str, actor: str = SYSTEM_ACTOR
 ) -> None:
-    """Events about the incident as it is now: one for the centre, one for who leads it, of its own cases alone.
+    """Emit events with the incident's present state: one for the centre, one for the leading organisation about
+    its own appeals.
 
-    Its title, which a person may have written, stays here.
+    The title is left out, because a person may have written it.
     """
     await emit(
         session,
@@ -411,7 +427,9 @@ async def emit_incident_event(
 
 
 async def _emit_growth(session: WriteSession, incident: Incident, joined: Sequence[NewMember], actor: str) -> None:
-    """`incident.grown` at marked counts: of all members for the centre, of its own for who leads it."""
+    """Emit `incident.grown` at the milestones: of all members for the centre, of its own for the leading
+    organisation.
+    """
     everyone = MemberCounts(incident.members, incident.first_at, incident.last_at)
     if _reaches_milestone(everyone.members, len(joined)):
         await emit(session, _incident_event(incident, "incident.grown", actor, everyone))
@@ -428,7 +446,7 @@ def _reaches_milestone(members: int, joined: int) -> bool:
 
 
 async def _own_counts(session: AsyncSession, incident: Incident) -> MemberCounts:
-    """Of the cases that are of who leads the incident."""
+    """Return the counts of the appeals that belong to the leading organisation."""
     row = await session.execute(
         select(func.count(), func.min(Appeal.written_at), func.max(Appeal.written_at))
         .select_from(IncidentMember)

@@ -1,7 +1,7 @@
-"""Cases like one: candidates by index alone, few hundred whatever the history, then compared one by one.
+"""Search of similar appeals: a few hundred candidates by index, whatever the history, then compared one by one.
 
-Each way to find candidates reads the rows nearest in time and no more, so that a question costs the same among a
-thousand cases and among millions. What the caller may not see is left out after that, never shown.
+Each way to find candidates reads only the rows nearest in time, so the cost does not grow with the table. Rows out
+of the caller's scope are dropped afterwards and never shown.
 """
 
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from shared.tables.appeals import Appeal, Topic
 from shared.tables.registry import Organisation
 
 MAX_COMPARED = 500
-# A plan for any window reads whole windows and sorts them; one for this question stops after the nearest.
+# A generic plan reads and sorts whole windows; a custom plan stops after the nearest rows.
 FORCE_CUSTOM_PLAN = text("SET LOCAL plan_cache_mode = force_custom_plan")
 _BY_AUTHOR, _BY_WORDS, _BY_STREET, _BY_FAULT, _BY_OWNER, _BY_PLACE, _BY_TOPIC = 60, 40, 60, 60, 100, 90, 90
 
 
 @dataclass(frozen=True)
 class SimilarAppeal:
-    """A case like the one asked about, with the names of its owner and topic."""
+    """A similar appeal, with the names of its organisation and topic."""
 
     appeal: Appeal
     organisation: str | None
@@ -36,23 +36,23 @@ class SimilarAppeal:
 
 
 def text_hash(words: ColumnElement[str] | Any) -> ColumnElement[int]:
-    """What the index `ix_appeals_words` keeps of a text: equal for the same words in any case."""
+    """Return the expression of the index `ix_appeals_words`: equal for the same text, ignoring case."""
     return func.hashtextextended(func.lower(words), 0)
 
 
 async def like(
     session: AsyncSession, caller: Caller, appeal_id: UUID, *, days: int, all_organisations: bool
 ) -> tuple[list[SimilarAppeal], int]:
-    """Cases like this one, the likest first, and how many were compared.
+    """Return the appeals similar to this one, most similar first, and how many were compared.
 
-    Within the case's organisation, unless `anywhere` or it has none; always within what the caller sees. Raises
-    `NotFound`.
+    Within the appeal's organisation, unless `all_organisations` or it has none; always within the caller's scope.
+    Raises `NotFound`.
     """
     asked = await session.scalar(
         select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
     )
     if asked is None:
-        raise NotFound("No such case")
+        raise NotFound("No such appeal")
     await session.execute(FORCE_CUSTOM_PLAN)
     ids = await session.scalars(candidates(asked, timedelta(days=days)))
     query = (
@@ -79,13 +79,15 @@ async def like(
 
 
 async def groups_of_topics(session: AsyncSession) -> dict[UUID, UUID]:
-    """Topic → its group; a group is its own."""
+    """Return topic → its group; a group is its own."""
     rows = await session.execute(select(Topic.id, func.coalesce(Topic.group_id, Topic.id)))
     return {row[0]: row[1] for row in rows}
 
 
 def candidates(asked: Appeal, around: timedelta) -> Select[Any]:
-    """Ids of at most `MOST` cases, by index: the nearest in time of each way to be alike."""
+    """Return the query of at most `MAX_COMPARED` candidate ids, by index: the nearest in time by each
+    criterion.
+    """
     parts = list(_ways(asked, around))
     return select(union_all(*parts).subquery().c.id).limit(MAX_COMPARED)
 
@@ -109,7 +111,7 @@ def _ways(asked: Appeal, around: timedelta) -> Iterator[Select[Any]]:
 
 
 def _nearest(moment: datetime, around: timedelta, count: int, *same: ColumnElement[bool]) -> Iterator[Select[Any]]:
-    """The nearest before and after, half and half."""
+    """Yield the nearest before and after, half each."""
     before = select(Appeal.id).where(*same, Appeal.opened_at <= moment, Appeal.opened_at >= moment - around)
     after = select(Appeal.id).where(*same, Appeal.opened_at > moment, Appeal.opened_at <= moment + around)
     for part in (

@@ -1,7 +1,7 @@
-"""How alike two cases are: by words, place, topic, author and time, with the reasons in words. Pure.
+"""Similarity of two appeals by text, location, topic, author and time, with the reasons in words. No I/O.
 
-Words are compared by pieces of three and four letters, so that endings and slips of the pen do not matter; words
-that stand in any message (who, when, please) are left aside.
+Texts are compared by character n-grams of three and four letters, so that endings and typos do not matter; stop
+words are left out.
 """
 
 import math
@@ -20,15 +20,15 @@ from services.appeals.classification.rules.urgency_signals import fault_names
 from services.appeals.classification.text.tokenizer import clean_text, tokenize
 from shared.russian import in_words
 
-# A sparse matrix of scipy's, whose stubs are not installed.
+# A sparse matrix of scipy, whose stubs are not installed.
 Matrix = Any
-# From here on a case is worth showing as alike.
+# From this score on an appeal is shown as similar.
 MIN_SHOWN_SCORE = 0.45
-# The same words, small slips aside; shorter texts («нет света») are nobody's own words.
+# The same text, apart from typos; shorter texts («нет света») are written by many.
 _SAME_RATIO = 95.0
 _OWN_WORDS_FROM = 20
 _SAME_TEXT_SCORE = 0.9
-# One person writes to both networks within hours, not within weeks.
+# One person writes to both networks within hours, not weeks.
 SAME_PERSON_WITHIN = timedelta(hours=24)
 _ALIKE_TEXT = 0.3
 _WEIGHTS = {"text": 0.45, "place": 0.25, "matter": 0.2, "time": 0.1}
@@ -51,7 +51,7 @@ _STOP_WORDS = frozenset(
 
 
 class LocatedAppeal(Protocol):
-    """A case that tells what it is about and where."""
+    """An appeal with its topic and location."""
 
     @property
     def text(self) -> str: ...
@@ -68,7 +68,7 @@ class LocatedAppeal(Protocol):
 
 
 class ComparableAppeal(LocatedAppeal, Protocol):
-    """What is compared of a case."""
+    """The fields of an appeal that are compared."""
 
     @property
     def house(self) -> str | None: ...
@@ -82,7 +82,7 @@ class ComparableAppeal(LocatedAppeal, Protocol):
 
 @dataclass(frozen=True)
 class Similarity:
-    """How alike two cases are, 0 to 1, and why."""
+    """The similarity of two appeals, 0 to 1, and the reasons."""
 
     score: float
     why: tuple[str, ...]
@@ -97,7 +97,7 @@ def _vectorizer() -> HashingVectorizer:
 
 
 def content_words(text: str, besides: Collection[str] = ()) -> str:
-    """The words of a text that say what it is about; `besides` are beginnings of words that tell where."""
+    """Return the content words of a text; `besides` are stems of location names to leave out."""
     return " ".join(
         word
         for word in tokenize(clean_text(text))
@@ -106,46 +106,47 @@ def content_words(text: str, besides: Collection[str] = ()) -> str:
 
 
 def word_stems(names: Iterable[str | None]) -> set[str]:
-    """How words of these names begin in any case: «Селенгинск», «Селенгинске»."""
+    """Return the stems of the names' words, equal in all cases: «Селенгинск», «Селенгинске»."""
     words = {word for name in names if name for word in tokenize(clean_text(name))}
     return {word[: max(_MIN_STEM, len(word) - 2)] for word in words if len(word) >= _MIN_STEM}
 
 
 def mentions_name(text: str, name: str) -> bool:
-    """Whether the words themselves name a place, in any case; short names as they stand."""
+    """Return whether the text itself contains the name, in any case; short names as they stand."""
     starts = word_stems([name]) or set(tokenize(clean_text(name)))
     return any(word.startswith(start) for word in tokenize(clean_text(text)) for start in starts)
 
 
 def text_vectors(texts: Sequence[str], places: Iterable[str | None] = ()) -> Matrix:
-    """Each text as a row of length 1 (0 when nothing is told): the product of two rows is their likeness.
+    """Return each text as a row of length 1 (0 without content words): the product of two rows is their cosine
+    similarity.
 
-    Names of `places` are left aside: that two speak of one place says nothing of what they say.
+    Names of `places` are left out: that two texts name one location says nothing about what they say.
     """
     besides = word_stems(places)
     return _vectorizer().transform([content_words(text, besides) for text in texts])
 
 
 def normalized_words(text: str) -> str:
-    """The words alone, folded: equal for texts that differ in signs, case and white space."""
+    """Return the words alone, folded: equal for texts that differ in punctuation, case and white space."""
     return " ".join(tokenize(clean_text(text)))
 
 
 def distinctive_text(text: str) -> str | None:
-    """The words, squeezed, where they are so many that two people hardly write the same; else None."""
+    """Return the normalised words if they are too many for two people to write the same; else None."""
     words = normalized_words(text)
     return words if len(words) >= _OWN_WORDS_FROM else None
 
 
 def same_words(one: str, other: str) -> bool:
-    """Whether two squeezed texts are the same, small slips aside."""
+    """Return whether two normalised texts are the same, apart from typos."""
     return bool(one) and (one == other or fuzz.ratio(one, other, score_cutoff=_SAME_RATIO) > 0)
 
 
 def compare(
     asked: ComparableAppeal, others: Sequence[ComparableAppeal], groups: Mapping[UUID, UUID]
 ) -> list[Similarity]:
-    """How alike each of the others is to the case that is asked about. `groups`: topic → its group."""
+    """Return the similarity of each of the others to the given appeal. `groups`: topic → its group."""
     if not others:
         return []
     rows = text_vectors([asked.text, *(other.text for other in others)], (asked.settlement, asked.street))
@@ -195,7 +196,7 @@ def _person(
 
 
 def same_location(one: ComparableAppeal, other: ComparableAppeal) -> bool:
-    """Whether nothing that both tell of the place differs, down to the settlement."""
+    """Return whether the locations agree down to the settlement, as far as both name them."""
     return all(
         getattr(one, name) is None or getattr(other, name) is None or getattr(one, name) == getattr(other, name)
         for name in ("municipality", "settlement")
@@ -233,7 +234,7 @@ def _subject_score(
 
 
 def mean_top_similarity(rows: Matrix, others: Matrix, *, best: int = 3) -> Any:
-    """For each row, the mean likeness to the `best` likest of the others (0 where there are none)."""
+    """Return for each row the mean similarity to its `best` most similar others (0 where there are none)."""
     if others.shape[0] == 0:
         return np.zeros(rows.shape[0])
     alike = np.asarray((rows @ others.T).todense())

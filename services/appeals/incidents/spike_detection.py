@@ -1,7 +1,7 @@
-"""Whether many tell of one trouble at once: cases of one matter in one place, clearly more than usual. Pure.
+"""Spike detection: appeals with one key in one municipality, significantly more than the baseline. No I/O.
 
-A matter is what is out of order (`fault`), else the group of topics. Cases that name a fault and a place are about
-one thing; a group of topics is wide, so there the words must be alike as well.
+The key is the fault, else the topic group. Appeals that name a fault and a location are about one thing; a topic
+group is broad, so its texts must be similar as well.
 """
 
 from collections import Counter, defaultdict
@@ -24,19 +24,20 @@ from services.appeals.incidents.similarity import (
     text_vectors,
 )
 
-# Texts of one group of topics and one place that are about one thing; measured on the examples of the classifier.
+# Minimum similarity of texts about one problem in one group and location; measured on the training examples.
 MIN_SIMILARITY = 0.36
-# With the very topic, or none surer than the group, fewer words will do; fewer still beside the same post.
+# Lower where the topic is the same or unknown, and lower still beside the same post.
 MIN_SIMILARITY_SAME_TOPIC, MIN_SIMILARITY_SAME_THREAD = 0.2, 0.12
-# How much above the usual: this many times, and so many that chance brings as many once in ten thousand times.
+# How far above the baseline: at least this ratio, and at most this probability by chance.
 _MIN_RATIO, _MAX_P_VALUE = 1.5, 1e-4
-# What is thought of a matter of which nothing is known, as if it had been seen in this many cases.
+# Prior share of a key without data, with the weight of this many appeals.
 _PRIOR_SHARE = {"fault": 0.02, "group": 0.04}
 _PRIOR_WEIGHT = 50
 _BESIDE = 2
-# So many members tell how an incident speaks.
+# How many members' texts represent an incident.
 MAX_SAMPLE_TEXTS = 40
-# The same trouble elsewhere at the same hour tells of a flood of messages, or of a storm: it explains this much.
+# The same problem elsewhere at the same time raises the baseline by at most this share: it may be a storm, or a
+# flood of messages.
 _ELSEWHERE_MOST = {"fault": 0.10, "group": 0.25}
 
 # ("fault", "power") or ("group", id of the group).
@@ -45,9 +46,10 @@ SpikeKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecentAppeal:
-    """A case as gathering reads it: `settlement` as its own words tell it, `seat` as its page or the post above.
+    """An appeal as clustering reads it: `settlement` is named in its text, `page_settlement` comes from its page
+    or the post above.
 
-    Those tell little of where the trouble is: who writes there may live in the next village.
+    The latter says little about where the problem is: the author may live in the next village.
     """
 
     id: UUID
@@ -70,7 +72,7 @@ class RecentAppeal:
 
     @staticmethod
     def of(*, text: str, settlement: str | None, **more: Any) -> "RecentAppeal":
-        """From a case's columns, whose settlement may be told by anything."""
+        """Return the appeal from its columns, whose settlement may come from the text, the post or the page."""
         named = settlement is not None and mentions_name(text, settlement)
         return RecentAppeal(
             text=text,
@@ -81,7 +83,7 @@ class RecentAppeal:
 
     @property
     def spike_key(self) -> SpikeKey | None:
-        """What it is about."""
+        """Return the key that spikes are counted by."""
         if self.fault is not None:
             return "fault", self.fault
         return ("group", str(self.group_id)) if self.group_id is not None else None
@@ -89,14 +91,14 @@ class RecentAppeal:
 
 @dataclass
 class Counts:
-    """Counts of cases by matter, of one place or of a region."""
+    """Counts of appeals by key, of one municipality or of the region."""
 
     total: int
     by_key: Counter[SpikeKey]
 
     @staticmethod
     def of(rows: Iterable[tuple[SpikeKey | None, int]]) -> "Counts":
-        """From matters with counts."""
+        """Return the counts from keys with counts."""
         found = Counts(0, Counter())
         for key, count in rows:
             found.total += count
@@ -105,28 +107,28 @@ class Counts:
         return found
 
     def share(self, key: SpikeKey, prior: float | None = None) -> float:
-        """The share of a matter, drawn towards what is thought of it while little was seen."""
+        """Return the share of a key, shrunk towards the prior while there is little data."""
         before = _PRIOR_SHARE[key[0]] if prior is None else prior
         return (self.by_key[key] + before * _PRIOR_WEIGHT) / (self.total + _PRIOR_WEIGHT)
 
 
 def baseline_share(key: SpikeKey, *, here: Counts, region: Counts, elsewhere: Counts) -> float:
-    """Which share of a place's cases the matter has: by the last weeks here and in the region, and by what is
-    told elsewhere right now.
+    """Return the expected share of a key: by the last weeks here and in the region, and by the present counts
+    elsewhere.
     """
     now = min(elsewhere.share(key), _ELSEWHERE_MOST[key[0]])
     return max(here.share(key, region.share(key)), now)
 
 
 def is_significant(count: int, among: int, share: float) -> bool:
-    """Whether so many among all cases of a place are clearly above what this share lets expect."""
+    """Return whether `count` of `among` appeals is significantly above the expected share."""
     expected = share * among
-    # The chance that as many or more come by themselves, one independent of the other.
+    # Poisson probability of as many or more by chance, if appeals are independent.
     return count >= _MIN_RATIO * expected and float(gammainc(count, expected)) <= _MAX_P_VALUE
 
 
 def count_authors(appeals: Iterable[RecentAppeal]) -> int:
-    """How many people speak: the same words in two networks are one person's, unless anybody would use them."""
+    """Return how many people wrote: an equal long text in two networks counts as one person."""
     authors: set[str] = set()
     network_by_text: dict[str, str | None] = {}
     for appeal in appeals:
@@ -138,7 +140,7 @@ def count_authors(appeals: Iterable[RecentAppeal]) -> int:
 
 
 def is_concentrated(appeals: Sequence[RecentAppeal], min_authors: int, window: timedelta) -> bool:
-    """Whether at least so many people wrote within a window."""
+    """Return whether at least `min_authors` people wrote within a window."""
     if count_authors(appeals) < min_authors:
         return False
     ordered = sorted(appeals, key=lambda appeal: appeal.written_at)
@@ -152,10 +154,10 @@ def is_concentrated(appeals: Sequence[RecentAppeal], min_authors: int, window: t
 
 
 def group_by_settlement(appeals: Sequence[RecentAppeal], min_authors: int) -> Iterator[list[RecentAppeal]]:
-    """Cases of one matter in one municipality, parted by settlement where several tell of their own.
+    """Split appeals of one key and municipality by settlement, where enough people name one.
 
-    Who names none goes where most of their thread went, else where their page is, else to the largest. Without a
-    settlement that enough people name all are one, but for those who name another than most do.
+    An appeal without a settlement goes to that of most of its thread, else of its page, else to the largest. Where
+    no settlement has enough people, all are one group, except those who name another settlement than the majority.
     """
     named: dict[str, list[RecentAppeal]] = defaultdict(list)
     for appeal in appeals:
@@ -182,7 +184,7 @@ def group_by_settlement(appeals: Sequence[RecentAppeal], min_authors: int) -> It
 
 
 def group_by_text(appeals: Sequence[RecentAppeal]) -> Iterator[list[RecentAppeal]]:
-    """Cases parted into those that speak of one thing, by their words, largest first."""
+    """Split appeals into groups of similar texts, largest first."""
     if not appeals:
         return
     rows = text_vectors([appeal.text for appeal in appeals], location_names(appeals))
@@ -197,7 +199,7 @@ def group_by_text(appeals: Sequence[RecentAppeal]) -> Iterator[list[RecentAppeal
 def find_spikes(
     key: SpikeKey, appeals: Sequence[RecentAppeal], *, min_authors: int, window: timedelta
 ) -> Iterator[list[RecentAppeal]]:
-    """The cases of each burst among those of one matter in one municipality, which stand out together."""
+    """Yield the appeals of each spike among those of one key and municipality."""
     for part in group_by_settlement(appeals, min_authors):
         for found in [part] if key[0] == "fault" else group_by_text(part):
             if is_concentrated(found, min_authors, window):
@@ -205,16 +207,17 @@ def find_spikes(
 
 
 def location_names(appeals: Iterable[RecentAppeal]) -> set[str]:
-    """The names of places that these cases tell."""
+    """Return the location names of these appeals."""
     return {name for appeal in appeals for name in (appeal.settlement, appeal.street) if name}
 
 
 def find_related(
     members: Sequence[RecentAppeal], others: Sequence[RecentAppeal], topic_id: UUID | None
 ) -> list[tuple[RecentAppeal, float]]:
-    """Those of the others that speak of the members' trouble without saying what is out, and how alike they are.
+    """Return those of the others that are about the members' problem without naming the fault, with their
+    similarity.
 
-    The others are such that may be about it; `topic_id` is what most members are about.
+    The others are those that may concern it; `topic_id` is the topic of most members.
     """
     near = text_similarities(
         [appeal.text for appeal in members[:MAX_SAMPLE_TEXTS]],
@@ -230,8 +233,8 @@ def find_related(
 
 
 def may_concern(appeal: RecentAppeal, fault: str | None, group_id: UUID | None) -> bool:
-    """Whether a case that does not say that something is out may be about it: by its group, or because its words
-    name the thing: «что со светом?».
+    """Return whether an appeal that names no fault may concern it: by its group, or because its text names the
+    thing, as in «что со светом?».
     """
     if group_id is not None and appeal.group_id == group_id:
         return True
@@ -239,18 +242,19 @@ def may_concern(appeal: RecentAppeal, fault: str | None, group_id: UUID | None) 
 
 
 def names_fault(text: str, fault: str) -> bool:
-    """Whether the words name what is out, though maybe not that it is."""
+    """Return whether the text names the thing, though maybe not that it is out."""
     return any(hit.label == fault for hit in fault_index()[0].find(tokenize(clean_text(text))))
 
 
 def may_have_topic(appeal: RecentAppeal, topic_id: UUID | None) -> bool:
-    """Whether a case of the same group may be of this topic: it is, or nobody could tell which of the group's."""
+    """Return whether an appeal of the same group may have this topic: it has, or only its group is known."""
     return topic_id is not None and appeal.topic_id in (topic_id, appeal.group_id)
 
 
 def is_related(likeness: float, beside: int, *, same_topic: bool) -> bool:
-    """Whether a case of the same group and place is about the trouble: by its words; by fewer with the same topic,
-    and by fewer still beside a post where `beside` members stand.
+    """Return whether an appeal of the same group and location is about the problem, by the similarity of its text.
+
+    The threshold is lower with the same topic, and lower still beside a post that `beside` members commented.
     """
     if not same_topic:
         return likeness >= MIN_SIMILARITY
@@ -260,7 +264,9 @@ def is_related(likeness: float, beside: int, *, same_topic: bool) -> bool:
 def text_similarities(
     members: Sequence[str], texts: Sequence[str], places: Iterable[str | None] = ()
 ) -> list[float]:
-    """How alike each text is to the likest of the members' texts, names of places aside; 0 without members."""
+    """Return the similarity of each text to the most similar members' texts, without location names; 0 without
+    members.
+    """
     if not texts or not members:
         return [0.0] * len(texts)
     known = list(places)

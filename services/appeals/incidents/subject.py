@@ -1,4 +1,4 @@
-"""What an incident is about, as its appeals agree on it."""
+"""The subject of an incident: what its appeals agree on."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, kw_only=True)
 class IncidentSubject:
-    """What an incident is about and where; null means that its cases do not agree on it, or do not say."""
+    """Topic, fault and location of an incident; null where its appeals disagree or say nothing."""
 
     topic_id: UUID | None = None
     fault: str | None = None
@@ -29,13 +29,13 @@ class IncidentSubject:
 
 
 def fault_title(fault: str) -> str:
-    """What people read of a fault: «Нет света»."""
+    """Return the name of a fault for people: «Нет света»."""
     name = fault_names().get(fault, "неисправность")
     return name[:1].upper() + name[1:]
 
 
 def majority_value(values: Iterable[Key | None]) -> Key | None:
-    """What more than half of those say who say anything; None when they do not agree."""
+    """Return the value of more than half of those that have one; None when there is no such majority."""
     counted = Counter(value for value in values if value is not None)
     if not counted:
         return None
@@ -44,7 +44,7 @@ def majority_value(values: Iterable[Key | None]) -> Key | None:
 
 
 def subject_of(appeals: Sequence[LocatedAppeal]) -> IncidentSubject:
-    """What most of these cases tell."""
+    """Return what most of these appeals agree on."""
     municipality = majority_value(appeal.municipality for appeal in appeals)
     here = [appeal for appeal in appeals if appeal.municipality == municipality]
     settlement = majority_value(appeal.settlement for appeal in here)
@@ -58,8 +58,9 @@ def subject_of(appeals: Sequence[LocatedAppeal]) -> IncidentSubject:
 
 
 def _street(appeals: Iterable[LocatedAppeal], settlement: str | None, *, among: int) -> str | None:
-    """The street that the words of more than half `among` so many cases name; whose settlement is told by no words
-    may mean this one.
+    """Return the street named in the text of more than half of `among` appeals.
+
+    An appeal without a settlement may mean this one.
     """
     named = Counter(
         appeal.street
@@ -73,7 +74,7 @@ def _street(appeals: Iterable[LocatedAppeal], settlement: str | None, *, among: 
 
 
 async def incident_title(session: AsyncSession, subject: IncidentSubject) -> str:
-    """A title in words: «Нет света: Кабанский район, Селенгинск»."""
+    """Return a title: «Нет света: Кабанский район, Селенгинск»."""
     what = fault_title(subject.fault) if subject.fault else None
     if what is None and subject.topic_id is not None:
         what = await session.scalar(select(Topic.name).where(Topic.id == subject.topic_id))
@@ -82,7 +83,7 @@ async def incident_title(session: AsyncSession, subject: IncidentSubject) -> str
         district = await session.scalar(
             select(Municipality.name).where(Municipality.oktmo == subject.municipality)
         )
-    # «город Улан-Удэ, Улан-Удэ» says the same twice.
+    # «город Улан-Удэ, Улан-Удэ» would say the same twice.
     settlement = subject.settlement if subject.settlement not in (district or "").split() else None
     where = ", ".join(part for part in (district, settlement, subject.street) if part)
     what = what or "Похожие обращения"
