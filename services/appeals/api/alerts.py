@@ -1,4 +1,4 @@
-"""Routes of alerts: what a moderator must see at once."""
+"""Routes of alerts, which moderators must see at once."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -24,14 +24,19 @@ async def list_alerts(
     caller: Moderator,
     paging: PagingDep,
     response: Response,
-    seen: Annotated[bool | None, Query(description="`false`: those that nobody has seen")] = None,
+    seen: Annotated[bool | None, Query(description="`false`: only alerts that nobody has seen")] = None,
     kind: Literal["urgent", "burst", "ping_pong"] | None = None,
     in_incident: Annotated[
         bool | None,
-        Query(description="`false`: without cases that are in an incident, whose own alert tells of all"),
+        Query(
+            description="`false`: without alerts of appeals that are in an incident; the incident has its own "
+            "alert"
+        ),
     ] = None,
 ) -> Page[AlertOut]:
-    """Newest first: urgent cases, bursts, cases that go from hand to hand. Moderators of the centre see them."""
+    """Return alerts, newest first: urgent appeals, spikes, appeals that organisations keep transferring. Only
+    moderators of the centre see them.
+    """
     found = await alerts.find(session, paging, seen=seen, kind=kind, in_incident=in_incident)
     rows, cursor = paging.page(found, lambda row: (row[0].created_at, row[0].id), response)
     return Page(items=[_present(row) for row in rows], next_cursor=cursor)
@@ -41,7 +46,7 @@ async def list_alerts(
     "/alerts/{alert_id}/seen", responses=problems.responses(*WRITE_PROBLEMS, NotFound), summary="Alert seen"
 )
 async def see_alert(session: Writing, caller: Moderator, alert_id: UUID) -> AlertOut:
-    """Somebody looks after it. Seen twice, the first who saw it stays."""
+    """Mark the alert as seen by the caller. A second call keeps the first viewer."""
     return _present(await alerts.mark_seen(session, caller, alert_id))
 
 

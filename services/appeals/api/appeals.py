@@ -1,4 +1,4 @@
-"""Routes of cases: list, counts, one, open by hand, move."""
+"""Routes of appeals: list, counts, details, opening by hand, moves."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -36,36 +36,36 @@ router = APIRouter(tags=["appeals"])
 
 def appeal_filter(
     *,
-    status: Annotated[list[AppealStatus] | None, Query(description="One or several")] = None,
+    status: Annotated[list[AppealStatus] | None, Query(description="One or more statuses")] = None,
     waiting_for: Annotated[
         list[TriageReason] | None,
-        Query(description=f"In `triage`, for one or several of these reasons. {routes.TRIAGE_REASON_HELP}"),
+        Query(description=f"In `triage`, for one or more of these reasons. {routes.TRIAGE_REASON_HELP}"),
     ] = None,
     organisation_id: UUID | None = None,
     network: NetworkName | None = None,
     topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
     municipality: Annotated[
-        str | None, Query(pattern=common.OKTMO_PATTERN, description="OKTMO of the place")
+        str | None, Query(pattern=common.OKTMO_PATTERN, description="OKTMO of the location")
     ] = None,
-    settlement: Annotated[SingleLine | None, Query(description="As it is written in `place`")] = None,
+    settlement: Annotated[SingleLine | None, Query(description="As shown in `place`")] = None,
     language: Language | None = None,
-    fault: Annotated[SingleLine | None, Query(description="What is out", examples=["power"])] = None,
+    fault: Annotated[SingleLine | None, Query(description="The fault", examples=["power"])] = None,
     urgency: Literal["normal", "high"] | None = None,
     handed_over_at_least: Annotated[
-        int | None, Query(ge=1, le=1_000, description="Went from one organisation to another this often or more")
+        int | None, Query(ge=1, le=1_000, description="Transferred between organisations at least this often")
     ] = None,
-    overdue: Annotated[bool | None, Query(description="An answer is awaited and late")] = None,
+    overdue: Annotated[bool | None, Query(description="A reply is due and late")] = None,
     reply_failed: Annotated[
         bool | None, Query(description="The last reply failed, and nobody has sent one since")
     ] = None,
     opened_from: BoundedDatetime | None = None,
-    opened_to: Annotated[BoundedDatetime | None, Query(description="Up to, not including")] = None,
+    opened_to: Annotated[BoundedDatetime | None, Query(description="Before this moment")] = None,
     number: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
     q: Annotated[
-        str | None, Query(max_length=200, description="Words of the message that opened the case")
+        str | None, Query(max_length=200, description="Part of the text of the message that opened the appeal")
     ] = None,
 ) -> AppealFilter:
-    """What the list is narrowed to."""
+    """Return the list's filter from the query parameters."""
     return AppealFilter(
         status=status or (), triage_reason=waiting_for or (), organisation_id=organisation_id, network=network,
         topic_id=topic_id, municipality=municipality, settlement=settlement, language=language, fault=fault,
@@ -78,14 +78,14 @@ def appeal_filter(
 AppealFilterDep = Annotated[AppealFilter, Depends(appeal_filter)]
 
 
-@router.get("/appeals", responses=problems.responses(*READ_PROBLEMS), summary="List cases")
+@router.get("/appeals", responses=problems.responses(*READ_PROBLEMS), summary="List appeals")
 async def list_appeals(
     session: Reading, caller: Reader, filters: AppealFilterDep, paging: PagingDep, response: Response
 ) -> Page[appeals.AppealSummary]:
-    """Cases newest first. Staff of an organisation see its own.
+    """Return appeals newest first. Staff of an organisation see its own.
 
-    Personal data is masked in `text` and in the words of `route`; with `q`, `text` is what stands around it, at
-    most 300 characters. The words as they were written are in the case itself.
+    Personal data is masked in `text` and in the quotes of `route`; with `q`, `text` is an extract around it of at
+    most 300 characters. The appeal itself has the full text.
     """
     rows, cursor = paging.page(
         await appeal_queries.find(session, caller, filters, paging),
@@ -95,19 +95,21 @@ async def list_appeals(
     return Page(items=await appeal_list_items(session, rows, caller, filters.q), next_cursor=cursor)
 
 
-@router.get("/appeals/counts", responses=problems.responses(*READ_PROBLEMS), summary="Count cases")
+@router.get("/appeals/counts", responses=problems.responses(*READ_PROBLEMS), summary="Count appeals")
 async def count_appeals(session: Reading, caller: Reader, filters: AppealFilterDep) -> appeals.AppealCounts:
-    """How many cases the same filter as of the list leaves, by status, and how many are overdue."""
+    """Return how many appeals match the filter of the list, by status, and how many are overdue."""
     return await appeal_queries.count_by_status(session, caller, filters)
 
 
 @router.get(
     "/appeals/{appeal_id}",
     responses=problems.responses(*READ_PROBLEMS, NotFound),
-    summary="One case with all its parts",
+    summary="Get an appeal with all its parts",
 )
 async def get_appeal(session: Reading, caller: Reader, appeal_id: UUID, response: Response) -> appeals.AppealOut:
-    """Messages, answers, timeline and the deadline's explanation. The ETag is for `If-Match`."""
+    """Return the appeal with messages, replies, timeline and the explanation of its deadline. The ETag is for
+    `If-Match`.
+    """
     found = await appeal_detail(session, caller, appeal_id)
     set_etag(response, found.version)
     return found
@@ -117,15 +119,15 @@ async def get_appeal(session: Reading, caller: Reader, appeal_id: UUID, response
     "/appeals",
     status_code=201,
     responses=problems.responses(*WRITE_PROBLEMS, Unavailable)
-    | {200: {"model": appeals.AppealOut, "description": "Joined an open case"}},
-    summary="Open a case by hand",
+    | {200: {"model": appeals.AppealOut, "description": "Joined an open appeal"}},
+    summary="Open an appeal by hand",
 )
 async def open_appeal(
     session: Writing, caller: Moderator, body: appeals.AppealIn, key: IdempotencyDep, response: Response
 ) -> appeals.AppealOut:
-    """From a stored message that no rule took, or from words that came another way (by phone, on paper).
+    """Open an appeal from a stored message, or from a text received by phone or on paper.
 
-    A message whose author has an open case in that thread joins it: the answer is 200 then.
+    A message whose author has an open appeal in that thread joins it, with status 200.
     """
 
     async def work() -> appeals.AppealOut:
@@ -157,7 +159,7 @@ async def open_appeal(
 @router.post(
     "/appeals/{appeal_id}/moves",
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired),
-    summary="Move a case",
+    summary="Move an appeal",
 )
 async def move_appeal(
     *,
@@ -168,9 +170,10 @@ async def move_appeal(
     version: RequiredVersion,
     response: Response,
 ) -> appeals.AppealOut:
-    """To another status, and with `assigned` to another owner. A wrong move is a 409 naming the allowed ones.
+    """Move the appeal to another status, with `assigned` also to another organisation. A move that is not allowed
+    is a 409 naming the allowed ones.
 
-    412 names the `version` that the appeal has now and its `last_change`.
+    412 names the appeal's present `version` and its `last_change`.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     await appeal_queries.check_version(session, appeal, version)
@@ -183,7 +186,7 @@ async def move_appeal(
         reason=body.reason,
         outcome=body.outcome,
     )
-    # Who gives a case back still sees what came of it, once.
+    # Whoever returns an appeal sees the result once, though it is out of their scope now.
     moved = await appeal_detail(session, caller, appeal.id, scoped=False)
     if not await appeal_queries.is_visible(session, caller, appeal.id):
         moved.allowed_moves = []

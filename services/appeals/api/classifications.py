@@ -1,4 +1,4 @@
-"""The route of the model in force."""
+"""Routes of classifications and of the classifier."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -26,16 +26,16 @@ router = APIRouter()
     "/understanding",
     tags=["messages"],
     responses=problems.responses(*READ_PROBLEMS, Unavailable),
-    summary="What judges messages",
+    summary="Get the classifier",
 )
 async def get_understanding(_caller: ClassificationReader) -> ClassifierOut:
-    """The model in force as it was loaded when the service started, with the data cards of its parts: what they
-    learnt from, how well they do on what they have not seen, where their thresholds are.
+    """Return the classifier that was loaded when the service started, with the data cards of its parts: training
+    data, scores on unseen data, thresholds.
     """
     try:
         found = await classifier_pool().info()
     except ClassifierUnavailableError as error:
-        raise Unavailable("No text can be read for now; the service's log says why") from error
+        raise Unavailable("The classifier is not available; the service's log says why") from error
     return ClassifierOut(
         understanding=settings().understanding,
         judged_by=found.name,
@@ -49,7 +49,7 @@ async def get_understanding(_caller: ClassificationReader) -> ClassifierOut:
     "/triage",
     tags=["messages"],
     responses=problems.responses(*READ_PROBLEMS),
-    summary="What was judged of messages",
+    summary="List classified messages",
 )
 async def list_judgements(
     *,
@@ -57,21 +57,23 @@ async def list_judgements(
     caller: ClassificationReader,
     paging: PagingDep,
     response: Response,
-    needs_answer: Annotated[NeedsAnswer | None, Query(description="`no` opened no case")] = None,
+    needs_answer: Annotated[NeedsAnswer | None, Query(description="`no` opened no appeal")] = None,
     language: Language | None = None,
     urgency: Literal["normal", "high"] | None = None,
     judged_by: Annotated[
         SingleLine | None,
-        Query(description="`machine`, `person`, or exactly, as `triage.judged_by` shows it", examples=["machine"]),
+        Query(description="`machine`, `person`, or the exact value of `triage.judged_by`", examples=["machine"]),
     ] = None,
     topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
     page_id: UUID | None = None,
-    organisation_id: Annotated[UUID | None, Query(description="Whose page it is")] = None,
-    judged_from: Annotated[BoundedDatetime | None, Query(description="First judged from, included")] = None,
-    judged_to: Annotated[BoundedDatetime | None, Query(description="Up to, not including")] = None,
+    organisation_id: Annotated[UUID | None, Query(description="The organisation that owns the page")] = None,
+    judged_from: Annotated[
+        BoundedDatetime | None, Query(description="First classified at or after this moment")
+    ] = None,
+    judged_to: Annotated[BoundedDatetime | None, Query(description="First classified before this moment")] = None,
 ) -> Page[ClassifiedMessageOut]:
-    """Each message that was judged, by when it was judged first, newest first. With `needs_answer=no` and
-    `judged_by=machine`: what a machine let lie and nobody has looked at yet.
+    """Return classified messages by the time of their first classification, newest first. `needs_answer=no` with
+    `judged_by=machine` lists what was closed automatically and not reviewed.
 
     Personal data is masked in `text` and `triage.why`.
     """

@@ -1,4 +1,4 @@
-"""Callers with their rights, and the errors, that several route modules declare."""
+"""Callers with their rights, and error responses, shared by the route modules."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Routes of incidents: many cases about one trouble, one answer to all."""
+"""Routes of incidents: many appeals about one problem, and one reply to all."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -37,7 +37,7 @@ router = APIRouter(tags=["incidents"])
 @router.get(
     "/appeals/{appeal_id}/similar",
     responses=problems.responses(*READ_PROBLEMS, NotFound),
-    summary="Cases like this one",
+    summary="List similar appeals",
     tags=["appeals"],
 )
 async def list_similar(
@@ -45,14 +45,15 @@ async def list_similar(
     session: Reading,
     caller: Reader,
     appeal_id: UUID,
-    days: Annotated[int, Query(ge=1, le=90, description="How far before and after the case to look")] = 14,
-    limit: Annotated[int, Query(ge=1, le=50, description="How many, the likest first")] = 20,
+    days: Annotated[int, Query(ge=1, le=90, description="Days before and after the appeal to search")] = 14,
+    limit: Annotated[int, Query(ge=1, le=50, description="Maximum number, most similar first")] = 20,
     anywhere: Annotated[
-        bool, Query(description="Among all that you may see, not in the case's organisation alone")
+        bool, Query(description="Search all appeals that you may see, not only those of the appeal's organisation")
     ] = False,
 ) -> SimilarAppealList:
-    """Alike by words, place, topic, author and time, best first, each with the reasons; 500 cases at most are
-    compared. The same words in another network within hours are probably the same person's.
+    """Return appeals similar by text, location, topic, author and time, most similar first, each with the reasons.
+    At most 500 appeals are compared. The same text in another network within hours is probably by the same
+    person.
     """
     found, read = await similar_appeals.like(session, caller, appeal_id, days=days, all_organisations=anywhere)
     return SimilarAppealList(
@@ -77,12 +78,12 @@ async def list_incidents(
     caller: Reader,
     paging: PagingDep,
     response: Response,
-    open: Annotated[bool | None, Query(description="Open ones, or closed ones")] = None,
-    municipality: Annotated[str | None, Query(pattern=OKTMO_PATTERN, description="OKTMO of the place")] = None,
+    open: Annotated[bool | None, Query(description="`true`: open incidents; `false`: closed ones")] = None,
+    municipality: Annotated[str | None, Query(pattern=OKTMO_PATTERN, description="OKTMO of the location")] = None,
     topic_id: UUID | None = None,
-    q: Annotated[str | None, Query(max_length=200, description="Words of the title")] = None,
+    q: Annotated[str | None, Query(max_length=200, description="Part of the title")] = None,
 ) -> Page[IncidentOut]:
-    """Newest first. An organisation sees those that it leads or has a case of its own in."""
+    """Return incidents newest first. An organisation sees those that it leads or has an appeal in."""
     filters = incident_queries.IncidentFilter(open=open, municipality=municipality, topic_id=topic_id, q=q)
     rows, cursor = paging.page(
         await incident_queries.find(session, caller, filters, paging),
@@ -96,14 +97,15 @@ async def list_incidents(
     "/incidents",
     status_code=201,
     responses=problems.responses(*WRITE_PROBLEMS),
-    summary="Join cases into an incident",
+    summary="Join appeals into an incident",
 )
 async def open_incident(
     session: Writing, caller: Worker, body: IncidentIn, key: IdempotencyDep, response: Response
 ) -> IncidentOut:
-    """Each case keeps its author, thread, owner and deadline. A case is in one incident at most: 409 else.
+    """Join appeals into an incident. Each keeps its author, thread, organisation and deadline; one that is in
+    another incident is a 409.
 
-    Moderators join cases of any organisations, staff their own.
+    Moderators join appeals of any organisation, staff their own.
     """
 
     async def work() -> IncidentOut:
@@ -128,7 +130,7 @@ async def open_incident(
     "/incidents/{incident_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="One incident"
 )
 async def get_incident(session: Reading, caller: Reader, incident_id: UUID, response: Response) -> IncidentOut:
-    """Its cases stand in `/incidents/{id}/members`. The ETag is for `If-Match`."""
+    """Return the incident; its appeals are listed by `/incidents/{id}/members`. The ETag is for `If-Match`."""
     found = incident_out(await incident_queries.get_incident_row(session, caller, incident_id))
     set_etag(response, found.version)
     return found
@@ -149,10 +151,10 @@ async def change_incident(
     version: RequiredVersion,
     response: Response,
 ) -> IncidentOut:
-    """The title, and who leads it, which only the centre says."""
+    """Set the title, or the leading organisation, which only the centre may set."""
     values: dict[str, Any] = body.model_dump(exclude_unset=True)
     if values.get("title", "") is None:
-        raise problems.Invalid.field("/title", "An incident has a title")
+        raise problems.Invalid.field("/title", "An incident needs a title")
     await assignments.require_open_organisation(session, values.get("organisation_id"))
     await service.update_incident(session, caller, incident_id, version, values)
     return await incident_response(session, caller, incident_id, response)
@@ -164,7 +166,7 @@ async def change_incident(
 async def close_incident(
     session: Writing, caller: Worker, incident_id: UUID, version: RequiredVersion, response: Response
 ) -> IncidentOut:
-    """The trouble is over: no case joins any more. The cases go on as they are."""
+    """Close the incident: no appeal joins any more. Its appeals go on as they are."""
     await service.close(session, caller, incident_id, version)
     return await incident_response(session, caller, incident_id, response)
 
@@ -172,12 +174,12 @@ async def close_incident(
 @router.get(
     "/incidents/{incident_id}/members",
     responses=problems.responses(*READ_PROBLEMS, NotFound),
-    summary="Cases of an incident",
+    summary="List the appeals of an incident",
 )
 async def list_members(
     session: Reading, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
 ) -> Page[IncidentMemberOut]:
-    """Last joined first, with the reason of each. An organisation sees its own."""
+    """Return the incident's appeals, last joined first, with the reason of each. An organisation sees its own."""
     rows, cursor = paging.page(
         await incident_queries.members(session, caller, incident_id, paging),
         lambda row: (row[0].joined_at, row[0].id),
@@ -201,12 +203,12 @@ async def list_members(
 @router.post(
     "/incidents/{incident_id}/members",
     responses=problems.responses(*WRITE_PROBLEMS, NotFound),
-    summary="Join further cases",
+    summary="Add appeals to an incident",
 )
 async def add_members(
     session: Writing, caller: Worker, incident_id: UUID, body: IncidentMembersIn, response: Response
 ) -> IncidentOut:
-    """Cases that are in it already stay; one that is in another incident has to leave that first: 409."""
+    """Add appeals to the incident. Those that are in it already stay; one that is in another incident is a 409."""
     await uncrossed(session, lambda: service.add_manually(session, caller, incident_id, body.appeal_ids))
     return await incident_response(session, caller, incident_id, response)
 
@@ -215,22 +217,22 @@ async def add_members(
     "/incidents/{incident_id}/members/{appeal_id}",
     responses=problems.responses(*WRITE_PROBLEMS, NotFound),
     status_code=204,
-    summary="Take a case out",
+    summary="Remove an appeal from an incident",
 )
 async def remove_member(session: Writing, caller: Worker, incident_id: UUID, appeal_id: UUID) -> None:
-    """The case is what it was before it joined. It is never joined again by itself."""
+    """Remove an appeal from the incident. It is never added again automatically."""
     await uncrossed(session, lambda: service.remove_member(session, caller, incident_id, appeal_id))
 
 
 @router.get(
     "/incidents/{incident_id}/replies",
     responses=problems.responses(*READ_PROBLEMS, NotFound),
-    summary="Answers to an incident",
+    summary="List the replies to an incident",
 )
 async def list_incident_replies(
     session: Reading, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
 ) -> Page[IncidentReplyOut]:
-    """Newest first, each with how many of its replies are in which status, of the cases that you see."""
+    """Return the incident's replies, newest first, each with the number of your appeals by reply status."""
     rows, cursor = paging.page(
         await bulk_reply.list_bulk_replies(session, caller, incident_id, paging),
         lambda row: (row.created_at, row.id),
@@ -243,7 +245,7 @@ async def list_incident_replies(
     "/incidents/{incident_id}/replies",
     status_code=202,
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, Duplicate),
-    summary="Answer all cases of an incident",
+    summary="Reply to all appeals of an incident",
 )
 async def answer_incident(
     *,
@@ -254,12 +256,12 @@ async def answer_incident(
     key: IdempotencyDep,
     response: Response,
 ) -> IncidentReplyOut:
-    """Each case that still waits gets a reply of its own, in its own thread, under its own page, once.
+    """Reply to each appeal of the incident that awaits a reply, in its own thread and as its own page, once.
 
-    A moderator answers all; staff those of their organisation. Cases that a person has answered, or is answering,
-    are left alone; a final answer follows an interim one that is still under way. The same final text within 24
-    hours is a 409 (`duplicate`) naming the first, unless the request has an `Idempotency-Key` of its own. What has
-    become of it: `GET /incidents/{id}/replies`.
+    A moderator replies to all appeals, staff to those of their organisation. Appeals that a person has answered,
+    or is answering, are skipped; a final reply follows an interim one that is still under way. The same final text
+    within 24 hours is a 409 (`duplicate`) naming the first, unless the request has an `Idempotency-Key` of its
+    own. Progress: `GET /incidents/{id}/replies`.
     """
 
     async def work() -> IncidentReplyOut:

@@ -1,4 +1,4 @@
-"""Routes of answers."""
+"""Routes of replies."""
 
 from uuid import UUID
 
@@ -23,7 +23,7 @@ router = APIRouter(tags=["appeals"])
     "/appeals/{appeal_id}/replies",
     status_code=201,
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, ReplyUnderWay, Duplicate, PreconditionFailed),
-    summary="Answer the citizen",
+    summary="Reply to the citizen",
 )
 async def answer(
     *,
@@ -35,15 +35,16 @@ async def answer(
     seen: OptionalVersion,
     response: Response,
 ) -> replies.ReplyOut:
-    """The answer is published as the community, in the thread of the message, exactly once.
+    """Submit a reply. It is published as the community, in the thread of the message, exactly once.
 
-    It is `queued` first; its `status` follows the publication, and a failure shows in `failure`. An interim answer
-    promises a moment, which is watched. A case that is over or not yet decided takes none: 409.
+    It is `queued` first; its `status` follows the publication, and `failure` shows an error. An interim reply
+    names when the final one will come, and that date is monitored. An appeal that is over or in triage takes no
+    reply: 409.
 
     One reply at a time is under way for an appeal: a second is a 409 (`reply-under-way`) whose `reply` names the
     first by `id`, `author` and `status`. The same final text within 24 hours is a 409 (`duplicate`) that names the
     first likewise, unless the request has an `Idempotency-Key` of its own. With `If-Match` the appeal must be in
-    the version that you saw: 412 names the `version` that it has and its `last_change`.
+    the version that you saw: 412 names its present `version` and its `last_change`.
     """
 
     async def work() -> replies.ReplyOut:
@@ -67,10 +68,10 @@ async def answer(
 @router.get(
     "/appeals/{appeal_id}/replies",
     responses=problems.responses(*READ_PROBLEMS, NotFound),
-    summary="Answers of a case",
+    summary="List the replies of an appeal",
 )
 async def list_replies(session: Reading, caller: Reader, appeal_id: UUID) -> list[replies.ReplyOut]:
-    """All answers, oldest first, those written by hand in the network included."""
+    """Return all replies, oldest first, including those that staff wrote in the network itself."""
     await appeal_queries.require_visible(session, caller, appeal_id)
     return [reply_out(found) for found in await submission.replies_of(session, appeal_id)]
 
@@ -79,7 +80,7 @@ async def list_replies(session: Reading, caller: Reader, appeal_id: UUID) -> lis
     "/appeals/{appeal_id}/replies/{reply_id}/retry",
     status_code=202,
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, ReplyUnderWay),
-    summary="Try a failed answer again",
+    summary="Retry a failed reply",
 )
 async def retry(
     session: Writing,
@@ -88,15 +89,15 @@ async def retry(
     reply_id: UUID,
     body: replies.ReplyRetryIn | None = None,
 ) -> replies.ReplyOut:
-    """Only an answer whose `status` is `failed` can be tried again, in corrected words if `text` gives them.
+    """Retry a reply whose `status` is `failed`, with a corrected `text` if given.
 
-    When the first parts of a long answer stand in the network already, `text` has to begin with their words: only
-    what follows is changed and sent. The former words stay in the timeline (`reply_corrected`). It goes to the
-    message that it was written to (`in_reply_to`), whatever the citizen has written since. While another reply is
-    under way it waits: 409 (`reply-under-way`).
+    When the first parts of a long reply are published already, `text` must begin with them: only the rest is
+    changed and sent. The former text stays in the timeline (`reply_corrected`). The reply goes to the message it
+    was written to (`in_reply_to`), whatever the citizen has written since. While another reply is under way it is
+    refused: 409 (`reply-under-way`).
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     found = await submission.retry_reply(session, appeal, reply_id, caller, body.text if body else None)
     if found is None:
-        raise NotFound("No such answer")
+        raise NotFound("No such reply")
     return reply_out(found)

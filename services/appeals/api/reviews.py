@@ -1,4 +1,4 @@
-"""Routes of reviews: what people said of judgements, and the training set that comes of it."""
+"""Routes of reviews: people's decisions about classifications, and the training set made from them."""
 
 from typing import Annotated
 from uuid import UUID
@@ -19,22 +19,24 @@ router = APIRouter(prefix="/reviews", tags=["reviews"])
 CSV = "text/csv"
 
 
-@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="What people said of judgements")
+@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="List reviews")
 async def list_reviews(
     *,
     session: Reading,
     caller: Reader,
     paging: PagingDep,
     response: Response,
-    corrected: Annotated[bool | None, Query(description="Whether people disagreed with anything")] = None,
+    corrected: Annotated[
+        bool | None, Query(description="Whether people disagreed with the prediction in any field")
+    ] = None,
     group_id: Annotated[
-        UUID | None, Query(description="The group of topics that people decided on, else judged")
+        UUID | None, Query(description="The topic group that people decided on, else the predicted one")
     ] = None,
 ) -> Page[ReviewOut]:
-    """Who reviewed which message, what had been judged of it, and what they decided; newest first.
+    """Return reviews newest first: who reviewed which message, the prediction, and the decision.
 
-    Staff of an organisation see the reviews of the cases that it has now, and of messages on its pages that
-    nobody has a case of.
+    Staff of an organisation see the reviews of its present appeals, and of messages on its pages that belong to no
+    appeal.
     """
     rows, cursor = paging.page(
         await reviews.list_reviews(session, caller, paging, corrected=corrected, group_id=group_id),
@@ -49,16 +51,16 @@ async def list_reviews(
     response_class=StreamingResponse,
     responses=problems.responses(*READ_PROBLEMS)
     | {200: {"content": {CSV: {"schema": {"type": "string"}}}, "description": "The table"}},
-    summary="The next training set",
+    summary="Export the training set",
 )
 async def training_table(
     service: ServiceDep,
     caller: RuleManager,
-    labelled: Annotated[bool, Query(description="Only messages whose topic people decided")] = False,
+    labelled: Annotated[bool, Query(description="Only messages whose topic a person decided")] = False,
 ) -> Response:
-    """Reviewed messages with what people decided of them, personal data masked, under the field names of an
-    incident's export, so that `gospablik topics train` can learn from it. Messages that their authors deleted, or
-    whose words changed after the review, are left out.
+    """Return the reviewed messages with people's decisions, personal data masked, under the column names of an
+    incident export, as `gospablik topics train` reads them. Messages that their authors deleted, or that were
+    edited after the review, are left out.
     """
     return StreamingResponse(
         training_set.csv_chunks(service.database, labelled=labelled),

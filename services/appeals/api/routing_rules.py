@@ -22,7 +22,9 @@ router = APIRouter(tags=["rules"])
 async def list_rules(
     session: Reading, caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[rule_schemas.RuleOut]:
-    """Those of the set in force, newest first. The most specific that fits wins; else the set's default."""
+    """Return the rules of the active set, newest first. The most specific rule that matches decides; else the
+    set's default.
+    """
     rows, cursor = paging.page(
         await rule_sets.list_active_rules(session, paging), lambda row: (row.created_at, row.id), response
     )
@@ -38,8 +40,8 @@ async def list_rules(
 async def add_rule(
     session: Writing, caller: RuleManager, body: rule_schemas.RuleIn, key: IdempotencyDep, response: Response
 ) -> rule_schemas.RuleOut:
-    """Makes the next rule set from the one in force, in force at once. Cases opened from now on follow it, and
-    those without an owner are tried again; others stay where they are.
+    """Create the next rule set from the active one, with this rule, and activate it. It applies to appeals opened
+    from now on and to unassigned ones; others stay.
     """
 
     async def work() -> rule_schemas.RuleOut:
@@ -66,7 +68,7 @@ async def add_rule(
     summary="Retire a routing rule",
 )
 async def retire_rule(session: Writing, caller: RuleManager, rule_id: UUID) -> None:
-    """Makes the next rule set without it, in force at once; the rule may be named by its id in an earlier set.
-    Cases that it routed keep its id.
+    """Create the next rule set from the active one, without this rule, and activate it. The rule may be named by
+    its id in an earlier set. Appeals that it routed keep its id.
     """
     await rule_sets.retire_rule(session, rule_id, caller.actor)

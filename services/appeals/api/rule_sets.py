@@ -1,4 +1,4 @@
-"""Routes of rule sets: make, list, compare, try, dry run, bring into force."""
+"""Routes of rule sets: create, list, compare, preview, dry run, activate."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/rule-sets", tags=["rules"])
 _WINDOW = timedelta(days=30)
 
 
-@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="Versions of the routing rules")
+@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="List the versions of the routing rules")
 async def list_rule_sets(
     *,
     session: Reading,
@@ -36,19 +36,20 @@ async def list_rule_sets(
     response: Response,
     status: Annotated[rule_schemas.RuleSetStatus | None, Query(description="One is `active`")] = None,
 ) -> Page[rule_schemas.RuleSetSummary]:
-    """Newest first, without their rules."""
+    """Return rule sets, newest first, without their rules."""
     rows, cursor = paging.page(
         await rule_sets.list_rule_sets(session, paging, status=status), lambda row: (row[0].number,), response
     )
     return Page(items=await rule_views.rule_set_summaries(session, rows), next_cursor=cursor)
 
 
-@router.post("", status_code=201, responses=problems.responses(*WRITE_PROBLEMS), summary="Make a rule set")
+@router.post("", status_code=201, responses=problems.responses(*WRITE_PROBLEMS), summary="Create a rule set")
 async def make_rule_set(
     session: Writing, caller: RuleManager, body: rule_schemas.RuleSetIn, key: IdempotencyDep, response: Response
 ) -> rule_schemas.RuleSetOut:
-    """A draft, checked as a whole: conflicts, closed or unknown organisations, unknown topics and places, loops of
-    transfers and a missing default are a 422 that names the rules. Nothing is routed by it until it is activated.
+    """Create a draft, validated as a whole: conflicts, closed or unknown organisations, unknown topics and
+    locations, forwarding loops and a missing default are a 422 that names the rules. It routes nothing until it
+    is activated.
     """
 
     async def work() -> rule_schemas.RuleSetOut:
@@ -74,11 +75,11 @@ async def make_rule_set(
     return made
 
 
-@router.get("/{rule_set_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="One rule set")
+@router.get("/{rule_set_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get a rule set")
 async def get_rule_set(
     session: Reading, caller: RegistryReader, rule_set_id: UUID, response: Response
 ) -> rule_schemas.RuleSetOut:
-    """With its rules. The ETag is for `If-Match`."""
+    """Return the set with its rules. The ETag is for `If-Match`."""
     found = await rule_views.rule_set_out(session, await rule_sets.get_rule_set(session, rule_set_id))
     set_etag(response, found.version)
     return found
@@ -87,7 +88,7 @@ async def get_rule_set(
 @router.post(
     "/{rule_set_id}/activation",
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired),
-    summary="Bring a rule set into force",
+    summary="Activate a rule set",
 )
 async def activate_rule_set(
     *,
@@ -98,9 +99,10 @@ async def activate_rule_set(
     version: RequiredVersion,
     response: Response,
 ) -> rule_schemas.RuleSetOut:
-    """It takes the place of the one in force; an older one may be brought back. It is checked again: a set that is
-    no longer good is a 409 that names the rules. Cases without an owner are tried again at once; with `reroute`
-    also those that nobody has moved or begun: `POST …/dry-run` with `only_untouched` tells which would move.
+    """Activate the set in place of the active one; an older set may be activated again. It is validated again: a
+    set that is no longer valid is a 409 that names the rules. Unassigned appeals are routed again; with
+    `reroute` also those that nobody has moved or started: `POST …/dry-run` with `only_untouched` shows which
+    would move.
     """
     active = await rule_sets.activate(
         session, rule_set_id, version, caller.actor, expected_active_id=body.replaces, reroute=body.reroute
@@ -112,13 +114,13 @@ async def activate_rule_set(
 @router.post(
     "/{rule_set_id}/dry-run",
     responses=problems.responses(*READ_PROBLEMS, NotFound),
-    summary="What a rule set would do",
+    summary="Dry-run a rule set",
 )
 async def dry_run_rule_set(
     session: Reading, caller: RuleManager, rule_set_id: UUID, body: rule_schemas.DryRunIn
 ) -> rule_schemas.DryRunOut:
-    """Routes the cases of a window by the set, each with the topic, place, urgency and page it holds, and changes
-    nothing. It decides as routing does: what it tells is what then happens.
+    """Route the appeals of a window by the set, with their present topic, location, urgency and page, and change
+    nothing. The decision is the same as in routing.
     """
     opened_from, opened_to = body.from_, body.to
     if not body.only_untouched:
@@ -145,13 +147,13 @@ async def dry_run_rule_set(
 @router.post(
     "/{rule_set_id}/test",
     responses=problems.responses(*READ_PROBLEMS, NotFound, Unavailable),
-    summary="Try a rule set",
+    summary="Preview a rule set",
 )
 async def try_rule_set(
     session: Reading, caller: RuleManager, rule_set_id: UUID, body: rule_schemas.RulePreviewIn
 ) -> rule_schemas.RulePreviewOut:
-    """Where a message would go, and every rule that fits it. Words are understood as those of citizens are; what
-    is given besides stands over them. Nothing is stored.
+    """Return where a message would go, and every rule that matches it. The text is classified as a citizen's is;
+    given fields take precedence. Nothing is stored.
     """
     found = await rule_sets.get_rule_set(session, rule_set_id)
     return await rule_views.preview_out(
@@ -168,9 +170,9 @@ async def compare_rule_sets(
     session: Reading,
     caller: RegistryReader,
     rule_set_id: UUID,
-    against: Annotated[UUID | None, Query(description="The set in force by default")] = None,
+    against: Annotated[UUID | None, Query(description="The active set by default")] = None,
 ) -> rule_schemas.RuleSetChanges:
-    """Rules that this set has more, has no longer, or sends elsewhere."""
+    """Return the rules that this set adds, removes, or sends elsewhere."""
     found = await rule_sets.get_rule_set(session, rule_set_id)
     other = await rule_sets.get_rule_set(session, against) if against else await active_set(session)
     return await rule_views.changes_out(session, found, other)

@@ -18,7 +18,7 @@ router = APIRouter(tags=["rules"])
 async def list_policies(
     session: Reading, caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[sla_policies.SlaPolicyOut]:
-    """Policies, those that begin last first: of each urgency the first that has begun is in force."""
+    """Return SLA policies, latest start first: of each urgency, the first that has started is in effect."""
     rows, cursor = paging.page(
         await policies.list_policies(session, paging), lambda row: (row.valid_from, row.id), response
     )
@@ -31,7 +31,9 @@ async def list_policies(
 async def add_policy(
     session: Writing, caller: RuleManager, body: sla_policies.SlaPolicyIn, key: IdempotencyDep, response: Response
 ) -> sla_policies.SlaPolicyOut:
-    """A policy is never edited: one with a later `valid_from` takes its place for cases opened from then on."""
+    """Add a policy. Policies are never edited: one with a later `valid_from` replaces this one for appeals opened
+    from then on.
+    """
 
     async def work() -> sla_policies.SlaPolicyOut:
         return _policy(await policies.add_policy(session, body))

@@ -1,4 +1,4 @@
-"""Routes of the classifier."""
+"""Routes of the topic taxonomy."""
 
 from typing import Annotated
 from uuid import UUID
@@ -17,7 +17,7 @@ from shared.service import Reading
 router = APIRouter(prefix="/topics", tags=["rules"])
 
 
-@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="The classifier: groups and topics")
+@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="List topic groups and topics")
 async def list_topics(
     *,
     session: Reading,
@@ -28,7 +28,7 @@ async def list_topics(
         TopicLevel | None,
         Query(description="Default: `group`; with `group_id` `topic`; with `q` alone `all`"),
     ] = None,
-    group_id: Annotated[UUID | None, Query(description="Only what is of this group")] = None,
+    group_id: Annotated[UUID | None, Query(description="Only topics of this group")] = None,
     q: Annotated[
         str | None,
         Query(
@@ -36,7 +36,7 @@ async def list_topics(
         ),
     ] = None,
 ) -> Page[TopicOut]:
-    """Groups and topics in the classifier's order; the 26 groups when nothing else is asked for."""
+    """Return topic groups and topics in the taxonomy's order; the 26 groups by default."""
     default: TopicLevel = "topic" if group_id is not None else "all" if q is not None else "group"
     rows, cursor = paging.page(
         await topics.find(session, paging, level=level or default, group_id=group_id, q=q),
@@ -46,7 +46,11 @@ async def list_topics(
     return Page(items=[topics.topic_out(row[0], row[1]) for row in rows], next_cursor=cursor)
 
 
-@router.get("/{topic_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="One group or topic")
+@router.get(
+    "/{topic_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get a topic group or topic"
+)
 async def get_topic(session: Reading, caller: RegistryReader, topic_id: UUID) -> TopicDetails:
-    """What belongs to it, which neighbours it is not, its other names, and the classifier's version."""
+    """Return what the topic includes, which neighbours it excludes, its other names, and the taxonomy's
+    version.
+    """
     return await topics.get_topic(session, topic_id)

@@ -1,4 +1,4 @@
-"""Routes of judgements: what was judged of messages, and people's decisions about them."""
+"""Routes of triage: people's decisions about messages and appeals."""
 
 from uuid import UUID
 
@@ -24,7 +24,7 @@ router = APIRouter()
     "/messages/{message_id}/triage",
     tags=["messages"],
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, DecidedByAnother, PreconditionFailed, Unavailable),
-    summary="Confirm or correct what was judged of a message",
+    summary="Confirm or correct the classification of a message",
 )
 async def triage(
     *,
@@ -35,17 +35,18 @@ async def triage(
     seen: OptionalVersion,
     response: Response,
 ) -> TriageResult:
-    """One call confirms or corrects what was judged: need, class, place, urgency and owner, of the message and its
-    case. `{"needs_answer": true, "confirm": true}` says that all is right as it is.
+    """Confirm or correct the classification of a message and its appeal: need, topic, location, urgency and
+    organisation. `{"needs_answer": true, "confirm": true}` confirms everything.
 
-    Yes opens a case, joins the open one of that thread and author, or starts the clock of one that waited for a
-    decision. A corrected class or place routes a case anew that nobody has begun and no person placed. No ends a
-    case that nobody has begun and no other message of it needs. The decision takes precedence over the rule's.
+    `needs_answer` true opens an appeal, joins the open one of that thread and author, or starts the clock of one
+    in triage. A corrected topic or location reroutes an appeal that nobody has started and no person assigned.
+    False closes an appeal that nobody has started and no other message of it needs. The decision takes precedence
+    over the rules.
 
-    `If-Match` names the `version` of the judgement that you saw (`triage.version`, 0 where there is none): 412
-    names the version that it has now and the `decision` of whoever was first. Without `If-Match`, a decision that
-    says otherwise than another person's, or that confirms what they have changed, is a 409 (`decided-by-another`)
-    naming theirs; one that only adds to it is taken.
+    `If-Match` names the `version` of the classification that you saw (`triage.version`, 0 where there is none):
+    412 names the present version and the `decision` made meanwhile. Without `If-Match`, a decision that
+    contradicts another person's, or that confirms what they changed, is a 409 (`decided-by-another`) naming
+    theirs; one that only adds to it is accepted.
     """
     corrections, needs_answer = body.corrections(), body.needs_answer
     decided = await uncrossed(
@@ -62,7 +63,7 @@ async def triage(
     "/appeals/{appeal_id}/triage",
     tags=["appeals"],
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, DecidedByAnother, PreconditionFailed),
-    summary="Set class, place, urgency and owner of a case without messages",
+    summary="Classify an appeal without messages",
 )
 async def classify(
     *,
@@ -73,10 +74,11 @@ async def classify(
     seen: OptionalVersion,
     response: Response,
 ) -> appeals.AppealOut:
-    """For a case opened by hand from words that came another way. One that holds a citizen's messages is a 409: a
+    """Classify an appeal that was opened by hand from a text. One that has messages of a citizen is a 409: a
     decision is about a message then, and `message_id` of the problem names the first.
 
-    As with messages, a corrected class or place routes a case anew that nobody has begun and no person placed.
+    As with messages, a corrected topic or location reroutes an appeal that nobody has started and no person
+    assigned.
 
     With `If-Match` the appeal must be in the version that you saw: else 412 with its `version` and `last_change`.
     Without, what another person has set is not replaced: 409 (`decided-by-another`) names their `decision`.

@@ -1,4 +1,4 @@
-"""Alerts as they cross the wire."""
+"""Schemas of alerts."""
 
 from datetime import datetime
 from typing import Literal
@@ -10,7 +10,7 @@ from services.appeals.lifecycle.workflow import AppealStatus
 
 
 class AlertOut(BaseModel):
-    """What a moderator must see at once."""
+    """An alert that moderators must see at once."""
 
     id: UUID
     kind: Literal["urgent", "burst", "ping_pong"]
@@ -18,7 +18,7 @@ class AlertOut(BaseModel):
     appeal_id: UUID | None
     appeal_number: int | None
     appeal_status: AppealStatus | None
-    incident_id: UUID | None = Field(description="Of a burst, or the one that the case is in")
+    incident_id: UUID | None = Field(description="The incident of the spike, or the one that the appeal is in")
     incident_number: int | None
     incident_title: str | None
     created_at: datetime

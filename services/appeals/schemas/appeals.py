@@ -1,4 +1,4 @@
-"""What crosses the wire about cases. Times are RFC 3339 with offset; texts are exactly what was written."""
+"""Schemas of appeals. Times are RFC 3339 with offset; texts are as they were written."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -27,11 +27,11 @@ from services.appeals.schemas.types import NonBlankText, SingleLine
 
 
 class AppealSummary(BaseModel):
-    """A case as lists show it."""
+    """An appeal as lists show it."""
 
     id: UUID = Field(examples=[_ID])
     number: int = Field(examples=[1024])
-    version: int = Field(description="Send as `If-Match` to change the case")
+    version: int = Field(description="Send as `If-Match` to change the appeal")
     status: AppealStatus
     waiting_for: TriageReason | None = Field(
         description=f"In `triage`: why a moderator decides. {TRIAGE_REASON_HELP}"
@@ -42,37 +42,37 @@ class AppealSummary(BaseModel):
     topic: TopicRef | None
     place: Location | None
     language: Language | None
-    fault: str | None = Field(description="What is out, when that is the matter", examples=["power"])
-    incident_id: UUID | None = Field(description="The incident that the case is a voice of")
-    handovers: int = Field(description="How often it went from one organisation to another")
-    returns: int = Field(description="How often an organisation gave it back")
+    fault: str | None = Field(description="The fault, if the appeal reports one", examples=["power"])
+    incident_id: UUID | None = Field(description="The incident that the appeal is in")
+    handovers: int = Field(description="How often it was transferred between organisations")
+    returns: int = Field(description="How often an organisation returned it")
     channel: Channel
     text: str = Field(
-        description="The words that opened the case. In lists personal data is masked in them, and with `q` they "
-        "are cut to what stands around it",
+        description="The text that opened the appeal. In lists personal data is masked in it, and with `q` it "
+        "is an extract around it",
         examples=["Когда починят дорогу на ул. Бабушкина?"],
     )
     written_at: datetime = Field(description="The network's time")
     opened_at: datetime = Field(description="When the message was received")
     first_response_due_at: datetime | None
     first_response_at: datetime | None
-    first_response_working_seconds: int | None = Field(description="Working time until the first public answer")
+    first_response_working_seconds: int | None = Field(description="Working time until the first public reply")
     next_response_due_at: datetime | None = Field(
-        description="Deadline of the answer to a message after the first answer"
+        description="Deadline of the reply to a message after the first reply"
     )
     resolution_due_at: datetime | None
-    promised_at: datetime | None = Field(description="Promised by the last interim answer")
+    promised_at: datetime | None = Field(description="Promised by the last interim reply")
     closed_at: datetime | None
-    overdue: bool = Field(description="An answer is awaited and late")
+    overdue: bool = Field(description="A reply is due and late")
     reply_failed: FailedReply | None = Field(
-        description="The last reply failed; null again when one is queued, tried again or published"
+        description="The last reply failed; null again when one is queued, retried or published"
     )
     route: RouteOut
-    allowed_moves: list[AppealStatus] = Field(description="Where you may move the case")
+    allowed_moves: list[AppealStatus] = Field(description="Statuses that you may move the appeal to")
 
 
 class MessageOut(BaseModel):
-    """A citizen's message of the case."""
+    """A message of the appeal."""
 
     id: UUID
     kind: Literal["comment", "wall_post", "message"]
@@ -89,7 +89,7 @@ class MessageOut(BaseModel):
 
 
 class AssignmentOut(BaseModel):
-    """One step of the case from hand to hand; null is the centre."""
+    """An assignment of the appeal; null is the centre."""
 
     at: datetime
     kind: Literal["routed", "assigned", "returned", "transferred", "rerouted"]
@@ -101,7 +101,7 @@ class AssignmentOut(BaseModel):
 
 
 class TimelineEntryOut(BaseModel):
-    """One step of the case."""
+    """An entry of the appeal's timeline."""
 
     at: datetime
     kind: str = Field(examples=["opened"])
@@ -110,10 +110,10 @@ class TimelineEntryOut(BaseModel):
 
 
 class AppealOut(AppealSummary):
-    """A case with everything that belongs to it."""
+    """An appeal with everything that belongs to it."""
 
     deadline: dict[str, Any] | None = Field(
-        description="How the deadlines were computed; `text` says it in words",
+        description="How the deadlines were computed; `text` is for people",
         examples=[
             {
                 "text": "9 рабочих часов с пятницы 27.11 16:40: 27.11 — 1 ч 20 мин; 28.11 — не идёт; "
@@ -123,12 +123,12 @@ class AppealOut(AppealSummary):
     )
     messages: list[MessageOut]
     replies: list[ReplyOut]
-    hands: list[AssignmentOut] = Field(description="Through which organisations it went, oldest first")
+    hands: list[AssignmentOut] = Field(description="Assignments, oldest first")
     timeline: list[TimelineEntryOut]
 
 
 class AppealIn(LocationIn):
-    """Open a case by hand: from a stored message, or from words that came another way."""
+    """Open an appeal by hand: from a stored message, or from a text received another way."""
 
     message_id: UUID | None = None
     text: Annotated[NonBlankText, Field(max_length=20_000)] | None = Field(
@@ -140,24 +140,25 @@ class AppealIn(LocationIn):
     url: Annotated[SingleLine, Field(pattern=r"^https?://")] | None = None
 
     def corrections(self) -> Corrections:
-        """What the person says of the case."""
+        """Return what the person says about the appeal."""
         return Corrections(self.organisation_id, self.topic_id, self.urgency, location=self.parts())
 
 
 class MoveIn(RequestBody):
-    """Where to, and what the move must carry."""
+    """The target of a move and what the move requires."""
 
     to: AppealStatus = Field(examples=["assigned"])
     organisation_id: UUID | None = Field(
         default=None,
-        description="With `assigned`: the new owner. Staff give a reason, and name none that has had the case",
+        description="With `assigned`: the new organisation. Staff must give a reason, and cannot name one that "
+        "has had the appeal",
     )
     reason: SingleLine | None = Field(default=None, examples=["Дорога республиканская, не наша"])
     outcome: AppealOutcome | None = Field(default=None, description="With `closed`")
 
 
 class AppealCounts(BaseModel):
-    """How many cases the filter leaves."""
+    """The number of appeals that match the filter."""
 
     total: int
     by_status: dict[str, int] = Field(examples=[{"assigned": 12, "answered": 40}])

@@ -1,4 +1,4 @@
-"""What the bodies of several capabilities share."""
+"""Schemas that several capabilities share."""
 
 from typing import Literal
 from uuid import UUID
@@ -15,20 +15,20 @@ _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
 
 
 class RequestBody(BaseModel):
-    """A request body: an unknown field is an error, so that a typing slip is never silently ignored."""
+    """A request body. Unknown fields are an error, so that a typo is not ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class NamedRef(BaseModel):
-    """Something with a name."""
+    """A reference to a named object."""
 
     id: UUID
     name: str = Field(examples=["Комитет по строительству"])
 
 
 class TopicRef(NamedRef):
-    """A topic, or a group of the classifier, whose own `group` is null."""
+    """A topic, or a topic group, whose own `group` is null."""
 
     name: str = Field(examples=["Ямы на дорогах"])
     group: NamedRef | None
@@ -42,7 +42,7 @@ class MunicipalityRef(BaseModel):
 
 
 class Location(BaseModel):
-    """Where the trouble is, as far as it is known."""
+    """The location of a problem, as far as it is known."""
 
     municipality: MunicipalityRef | None
     settlement: str | None = Field(examples=["Кабанск"])
@@ -56,12 +56,12 @@ class Channel(BaseModel):
     network: str | None = Field(examples=["vk"])
     page_id: UUID | None
     url: str | None = Field(
-        description="The message that opened the case", examples=["https://vk.com/wall-1_2?reply=3"]
+        description="The message that opened the appeal", examples=["https://vk.com/wall-1_2?reply=3"]
     )
 
 
 class LocationIn(RequestBody):
-    """A place; what is finer than a part that is named, and is not named itself, is unknown then."""
+    """A location. Parts finer than a named one that are not named themselves become unknown."""
 
     municipality: str | None = Field(
         default=None, pattern=OKTMO_PATTERN, description="OKTMO", examples=["81701000"]
@@ -71,5 +71,5 @@ class LocationIn(RequestBody):
     house: SingleLine | None = Field(default=None, examples=["20"])
 
     def parts(self) -> dict[str, str]:
-        """The parts that are named."""
+        """Return the parts that are named."""
         return {part: value for part in LOCATION_PARTS if (value := getattr(self, part)) is not None}

@@ -1,4 +1,4 @@
-"""What crosses the wire about incidents, alike cases and alerts."""
+"""Schemas of incidents and similar appeals."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ AppealIds = Annotated[list[UUID], Field(min_length=1, max_length=MAX_APPEALS_PER
 
 
 class AppealBriefOut(BaseModel):
-    """A case in short; `GET /appeals/{id}` tells the rest."""
+    """An appeal in short; `GET /appeals/{id}` returns the rest."""
 
     appeal_id: UUID
     number: int
@@ -26,52 +26,52 @@ class AppealBriefOut(BaseModel):
     organisation: NamedRef | None
     topic: NamedRef | None
     channel: Channel
-    text: str = Field(description="The words that opened it, personal data masked")
+    text: str = Field(description="The text that opened it, personal data masked")
     written_at: datetime
     opened_at: datetime
     first_response_at: datetime | None
 
 
 class SimilarAppealOut(AppealBriefOut):
-    """A case like the one that was asked about."""
+    """A similar appeal."""
 
     incident_id: UUID | None = Field(description="The incident that it is in")
-    score: float = Field(description="0 to 1; from 0.9 on the words are the same", examples=[0.74])
+    score: float = Field(description="0 to 1; from 0.9 on the texts are the same", examples=[0.74])
     why: list[str] = Field(examples=[["похожий текст", "та же улица", "та же тема", "12 минут"]])
     same_person: Literal["author", "probably"] | None = Field(
-        description="`author`: the same account; `probably`: the same words in another network within hours"
+        description="`author`: the same account; `probably`: the same text in another network within hours"
     )
 
 
 class SimilarAppealList(BaseModel):
-    """The likest cases, best first."""
+    """Similar appeals, most similar first."""
 
     items: list[SimilarAppealOut]
-    read: int = Field(description="How many cases were compared")
+    read: int = Field(description="How many appeals were compared")
 
 
 class IncidentIn(RequestBody):
-    """Join cases into a new incident."""
+    """Join appeals into a new incident."""
 
     appeal_ids: AppealIds
     title: SingleLine | None = Field(default=None, examples=["Нет света: Кабанский район, Селенгинск"])
 
 
 class IncidentMembersIn(RequestBody):
-    """Join further cases."""
+    """Add appeals to an incident."""
 
     appeal_ids: AppealIds
 
 
 class IncidentPatch(RequestBody):
-    """What to change; what is left out stays."""
+    """The fields to change; a field left out stays."""
 
     title: SingleLine | None = Field(default=None, examples=["Авария на подстанции в Селенгинске"])
-    organisation_id: UUID | None = Field(default=None, description="Who leads; null: nobody")
+    organisation_id: UUID | None = Field(default=None, description="The leading organisation; null: none")
 
 
 class IncidentOut(BaseModel):
-    """An incident. Who belongs to an organisation sees the number and the times of its own cases alone."""
+    """An incident. Staff of an organisation see the number and the times of its own appeals only."""
 
     id: UUID
     number: int
@@ -84,9 +84,9 @@ class IncidentOut(BaseModel):
     settlement: str | None
     street: str | None
     urgency: Urgency
-    organisation: NamedRef | None = Field(description="Who leads")
+    organisation: NamedRef | None = Field(description="The leading organisation")
     members: int
-    first_at: datetime | None = Field(description="When the first of them was written")
+    first_at: datetime | None = Field(description="When the first of its messages was written")
     last_at: datetime | None
     opened_at: datetime
     opened_by: str
@@ -94,41 +94,41 @@ class IncidentOut(BaseModel):
 
 
 class IncidentMemberOut(AppealBriefOut):
-    """A case of the incident."""
+    """An appeal of the incident."""
 
-    likeness: float | None = Field(description="0 to 1; null when a person joined it")
+    likeness: float | None = Field(description="0 to 1; null when a person added it")
     why: str = Field(examples=["Нет света, Селенгинск"])
     joined_at: datetime
     joined_by: str
 
 
 class IncidentReplyIn(RequestBody):
-    """One answer to all cases of the incident that still wait."""
+    """One reply to all appeals of the incident that await one."""
 
     text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] = Field(
         examples=["Здравствуйте! Свет включат до 18:00, бригада на месте."]
     )
     kind: Literal["final", "interim"] = "final"
     promised_at: BoundedDatetime | None = Field(
-        default=None, description="With `interim`: when the final answer will come"
+        default=None, description="With `interim`: when the final reply will come"
     )
     also_later: bool = Field(
-        default=True, description="A final answer also goes to the cases that join while the incident is open"
+        default=True, description="A final reply also goes to appeals that join while the incident is open"
     )
 
 
 class IncidentReplyOut(BaseModel):
-    """An answer to an incident, and how far it has come."""
+    """A reply to an incident, and its progress."""
 
     id: UUID
     kind: Literal["final", "interim"]
     text: str
     promised_at: datetime | None
     author: str
-    organisation_id: UUID | None = Field(description="For cases of this organisation; null: for all")
+    organisation_id: UUID | None = Field(description="For appeals of this organisation; null: for all")
     also_later: bool
     created_at: datetime
     by_status: dict[str, int] = Field(
         description="How many of its replies are in each status", examples=[{"queued": 12, "published": 188}]
     )
-    to_come: int = Field(description="Cases that wait and have no reply yet")
+    to_come: int = Field(description="Appeals that await a reply and have none yet")

@@ -1,4 +1,4 @@
-"""Replies as they cross the wire."""
+"""Schemas of replies."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -12,27 +12,27 @@ from services.appeals.schemas.types import BoundedDatetime, NonBlankText
 
 
 class FailedReply(BaseModel):
-    """The reply that failed last."""
+    """The last reply that failed."""
 
-    reply_id: UUID = Field(description="`POST /appeals/{id}/replies/{reply_id}/retry` tries it again")
+    reply_id: UUID = Field(description="`POST /appeals/{id}/replies/{reply_id}/retry` retries it")
     code: str | None = Field(examples=["vk:15"])
     message: str | None = Field(examples=["Сеть не дала доступа."])
     at: datetime
 
 
 class ReplyOut(BaseModel):
-    """An answer and how far it has come."""
+    """A reply and its status."""
 
     id: UUID
-    origin: Literal["gospablik", "network"] = Field(description="`network`: staff wrote it by hand there")
+    origin: Literal["gospablik", "network"] = Field(description="`network`: staff wrote it in the network itself")
     kind: Literal["final", "interim"]
     text: str
     status: Literal["draft", "on_approval", "queued", "sending", "uncertain", "published", "failed"]
     author: str
     promised_at: datetime | None
     in_reply_to: UUID | None = Field(
-        description="The citizen's message that it answers, chosen when the reply is made; null for one by hand "
-        "to nobody in particular"
+        description="The citizen's message that it answers, chosen when the reply is made; null for one written "
+        "in the network to nobody in particular"
     )
     publication_id: UUID | None
     url: str | None
@@ -46,26 +46,27 @@ class ReplyOut(BaseModel):
 
 
 class ReplyIn(RequestBody):
-    """An answer to the citizen."""
+    """A reply to the citizen."""
 
     text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] = Field(
         examples=["Ямочный ремонт начнётся в понедельник."]
     )
     kind: Literal["final", "interim"] = "final"
     promised_at: BoundedDatetime | None = Field(
-        default=None, description="With `interim`: when the final answer will come"
+        default=None, description="With `interim`: when the final reply will come"
     )
     message_id: UUID | None = Field(
         default=None,
-        description="Which message to answer; by default the latest that asks. Later messages do not change it",
+        description="The message to reply to; by default the latest that needs an answer. Later messages do not "
+        "change it",
     )
 
 
 class ReplyRetryIn(RequestBody):
-    """How a failed answer is tried again."""
+    """How to retry a failed reply."""
 
     text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] | None = Field(
         default=None,
-        description="The whole answer, corrected; the same words when left out",
+        description="The whole corrected reply; unchanged when left out",
         examples=["Ямочный ремонт начнётся во вторник."],
     )

@@ -1,4 +1,4 @@
-"""Reviews as they cross the wire."""
+"""Schemas of reviews."""
 
 from datetime import datetime
 from typing import Literal
@@ -11,18 +11,18 @@ from services.appeals.schemas.common import Location, TopicRef, Urgency
 
 
 class Agreement(BaseModel):
-    """Whether people agree with what was judged, by question; null where either said nothing about it."""
+    """By field, whether people agree with the prediction; null where either says nothing about it."""
 
     need: bool | None
     group: bool | None
     topic: bool | None
     place: bool | None = Field(description="The municipality")
     urgency: bool | None
-    owner: bool | None = Field(description="Whom the rules gave the case to, or suggested")
+    owner: bool | None = Field(description="The organisation that the rules assigned or suggested")
 
 
 class ReviewSide(BaseModel):
-    """What was judged of a message, or decided by people; null where nothing was said."""
+    """The prediction or people's decision about a message; null where nothing was said."""
 
     needs_answer: Literal["yes", "no", "unsure"] | None
     type: MessageType | None
@@ -36,11 +36,13 @@ class ReviewOut(BaseModel):
     """A message that a person reviewed."""
 
     message_id: UUID
-    judged_by: str = Field(description="The rule or model; `nobody` where a person was the first")
+    judged_by: str = Field(description="The rule or model; `nobody` where a person decided first")
     judged: ReviewSide
     decided: ReviewSide
     agreement: Agreement
-    organisation_id: UUID | None = Field(description="Whose case it is, else whose page")
-    reviewed_by: str = Field(description="The last who reviewed it")
-    created_at: datetime = Field(description="When it was reviewed first")
+    organisation_id: UUID | None = Field(
+        description="The organisation that has the appeal, else the one that owns the page"
+    )
+    reviewed_by: str = Field(description="The last reviewer")
+    created_at: datetime = Field(description="When it was first reviewed")
     updated_at: datetime

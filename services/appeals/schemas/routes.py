@@ -1,4 +1,4 @@
-"""Why an appeal is where it is, as it crosses the wire."""
+"""Schemas of routes: why an appeal is where it is."""
 
 from uuid import UUID
 
@@ -7,23 +7,27 @@ from pydantic import BaseModel, Field
 from services.appeals.schemas.common import NamedRef
 
 TRIAGE_REASON_HELP = (
-    "Whether an answer is due: `need_unclear`, `buryat` (somebody must read it), `other_region`. Whose it is: "
-    "`topic_unsure`, `by_rule` (a rule says so), `unruled` (no rule takes it), `no_page`, `closed` (its owner), "
-    "`returned` (it was given back)"
+    "It is unclear whether an answer is due: `need_unclear`, `buryat` (a person must read it), "
+    "`other_region`. Or who answers: "
+    "`topic_unsure`, `by_rule` (a rule says so), `unruled` (no rule matches), `no_page`, `closed` "
+    "(the organisation), "
+    "`returned` (by an organisation)"
 )
 
 
 class Suggestion(BaseModel):
-    """An organisation that may be the one to answer."""
+    """An organisation that may have to answer."""
 
-    organisation_id: UUID = Field(description="That of `organisation`")
+    organisation_id: UUID = Field(description="The id of `organisation`")
     organisation: NamedRef
-    confidence: float = Field(description="How likely, 0–1; together they make at most 1", examples=[0.62])
+    confidence: float = Field(
+        description="Probability, 0–1; all suggestions together make at most 1", examples=[0.62]
+    )
     why: str = Field(examples=["тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"])
 
 
 class RouteOut(BaseModel):
-    """Why the case is on this desk."""
+    """Why the appeal is where it is."""
 
     reason: str = Field(examples=["Владелец страницы: Комитет по строительству"])
     rule_id: UUID | None
@@ -31,11 +35,11 @@ class RouteOut(BaseModel):
     rule_set: int | None = Field(default=None, description="Number of the rule set that routed it")
     rule: str | None = Field(
         default=None,
-        description="The rule in words; several where organisations hand on",
+        description="The rule in words; several where organisations forward",
         examples=["тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"],
     )
-    why: str | None = Field(default=None, description="The words that told need, topic and place")
-    suggestions: list[Suggestion] = Field(default=[], description="At most three, the likeliest first")
+    why: str | None = Field(default=None, description="The words that decided need, topic and location")
+    suggestions: list[Suggestion] = Field(default=[], description="At most three, most likely first")
     suggested_organisation_id: UUID | None = Field(default=None, description="For a moderator to confirm")
-    returned_by: UUID | None = Field(default=None, description="The organisation that gave the case back")
+    returned_by: UUID | None = Field(default=None, description="The organisation that returned the appeal")
     return_reason: str | None = None

@@ -1,4 +1,4 @@
-"""What crosses the wire about routing rules and their sets."""
+"""Schemas of routing rules and rule sets."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -24,25 +24,26 @@ RuleSetStatus = Literal["draft", "active", "retired"]
 
 
 class RuleIn(RequestBody):
-    """Which cases go to whom; what is left out means any."""
+    """Which appeals go to which organisation; a condition left out means any."""
 
     topic_id: UUID | None = Field(default=None, description="A topic, or a group with all its topics")
     municipality: Oktmo | None = None
     settlement: SingleLine | None = Field(
-        default=None, description="With its `municipality`, in which it lies", examples=["Кабанск"]
+        default=None, description="Requires `municipality`, in which it lies", examples=["Кабанск"]
     )
     page_owner_id: UUID | None = Field(
         default=None,
-        description="Whose page the message came to; also whose desk a rule sends to: then this rule hands it on",
+        description="The organisation that owns the page; also one that another rule sends to: then this rule "
+        "forwards the appeal",
     )
     urgency: Urgency | None = None
-    send_to: SendTo = Field(default="organisation", description="`page_owner`: that organisation keeps it")
+    send_to: SendTo = Field(default="organisation", description="`page_owner`: the page's organisation answers")
     organisation_id: UUID | None = Field(
-        default=None, description="With `organisation`: who answers", examples=[_ID]
+        default=None, description="With `organisation`: the one that answers", examples=[_ID]
     )
 
     def rule(self) -> Rule:
-        """The rule as routing reads it."""
+        """Return the rule as routing uses it."""
         return Rule(
             None, self.send_to, self.organisation_id, self.topic_id, self.municipality, self.settlement,
             self.page_owner_id, self.urgency,
@@ -65,27 +66,29 @@ class RuleOut(BaseModel):
 
 
 class DefaultRouteIn(RequestBody):
-    """Where goes what no rule takes."""
+    """Where appeals go that no rule matches."""
 
     send_to: SendTo = Field(examples=["page_owner"])
-    organisation_id: UUID | None = Field(default=None, description="With `organisation`: who answers")
+    organisation_id: UUID | None = Field(default=None, description="With `organisation`: the one that answers")
 
 
 class DefaultRouteOut(BaseModel):
-    """Where goes what no rule takes."""
+    """Where appeals go that no rule matches."""
 
     send_to: SendTo
     organisation: NamedRef | None
 
 
 class RuleSetIn(RequestBody):
-    """A whole set of rules; it is a draft until it is activated, and is never edited."""
+    """A whole set of rules. It is a draft until it is activated, and is never edited."""
 
     note: SingleLine | None = Field(default=None, examples=["Дороги города переданы комитету"])
-    default: DefaultRouteIn | None = Field(default=None, description="Required; a set without one is refused")
+    default: DefaultRouteIn | None = Field(
+        default=None, description="Required: a set without a default is refused"
+    )
     rules: list[RuleIn] = Field(
         max_length=MAX_RULES,
-        description="In any order: the most specific that fits wins",
+        description="In any order: the most specific match wins",
         examples=[[{"municipality": "81701000", "urgency": "high", "send_to": "moderators"}]],
     )
 
@@ -103,7 +106,7 @@ class RuleSetSummary(BaseModel):
     made_by: str
     created_at: datetime
     activated_by: str | None
-    activated_at: datetime | None = Field(description="When it last came into force")
+    activated_at: datetime | None = Field(description="When it was last activated")
     retired_at: datetime | None
 
 
@@ -114,38 +117,38 @@ class RuleSetOut(RuleSetSummary):
 
 
 class RuleSetActivationIn(RequestBody):
-    """How a set comes into force."""
+    """How to activate a set."""
 
     replaces: UUID | None = Field(
-        default=None, description="The set you believe to be in force: 409 if it is another by now"
+        default=None, description="The set that you believe to be active: 409 if another one is"
     )
     reroute: bool = Field(
         default=False,
-        description="Apply the rules also to open cases that nobody has moved or begun to work on",
+        description="Also apply the rules to open appeals that nobody has moved or started to work on",
         examples=[True],
     )
 
 
 class ChangedRule(BaseModel):
-    """Two rules for the same cases that send them elsewhere."""
+    """Two rules for the same appeals with different targets."""
 
     before: RuleOut
     after: RuleOut
 
 
 class RuleSetChanges(BaseModel):
-    """What a set says otherwise than another."""
+    """The differences between a set and another."""
 
     against: int = Field(description="Number of the set compared with")
-    default_before: DefaultRouteOut | None = Field(description="Null: the default is the same")
+    default_before: DefaultRouteOut | None = Field(description="Null: the defaults are equal")
     added: list[RuleOut]
     removed: list[RuleOut]
     changed: list[ChangedRule]
-    same: int = Field(description="How many rules are the same")
+    same: int = Field(description="How many rules are unchanged")
 
 
 class DryRunIn(RequestBody):
-    """Which cases are routed anew, without changing anything."""
+    """Which appeals to route in a dry run."""
 
     from_: BoundedDatetime | None = Field(
         default=None,
@@ -156,34 +159,35 @@ class DryRunIn(RequestBody):
     to: BoundedDatetime | None = Field(default=None, description="Opened before; now by default")
     only_untouched: bool = Field(
         default=False,
-        description="Only what `reroute` would touch: open, nobody moved or began it; no window by default",
+        description="Only appeals that `reroute` would change: open, and nobody moved or started them; no window "
+        "by default",
     )
 
 
 class DryRunMovement(BaseModel):
-    """Cases that would go from one owner to another; null is the moderators' queue."""
+    """Appeals that would move between two organisations; null is the moderators' queue."""
 
     from_organisation: NamedRef | None
     to_organisation: NamedRef | None
     count: int
-    examples: list[UUID] = Field(description="Some of the cases, the latest first")
+    examples: list[UUID] = Field(description="Some of the appeals, latest first")
 
 
 class DryRunOut(BaseModel):
-    """What the rules would do with those cases."""
+    """The result of a dry run."""
 
     rule_set: int
     from_: datetime | None = Field(serialization_alias="from")
     to: datetime | None
-    cases: int = Field(description="Cases that were routed")
-    would_move: int = Field(description="Would have another owner than they have")
-    unrouted: int = Field(description="Would go to the moderators' queue")
-    unclear: int = Field(description="Not routed: nobody has said that an answer is due, or that none is")
-    movements: list[DryRunMovement] = Field(description="The 50 commonest")
+    cases: int = Field(description="Appeals that were routed")
+    would_move: int = Field(description="Appeals that would have another organisation")
+    unrouted: int = Field(description="Appeals that would go to the moderators' queue")
+    unclear: int = Field(description="Not routed: it is undecided whether an answer is due")
+    movements: list[DryRunMovement] = Field(description="The 50 most common")
 
 
 class RulePreviewIn(RequestBody):
-    """A message as it might come. What is given stands over what the text tells."""
+    """A message to preview. Given fields take precedence over what the text tells."""
 
     text: Annotated[NonBlankText, Field(max_length=20_000)] | None = Field(
         default=None, examples=["Яма на улице Бабушкина, в городе всё так же"]
@@ -193,7 +197,7 @@ class RulePreviewIn(RequestBody):
     )
     post_context: Annotated[NonBlankText, Field(max_length=20_000)] | None = Field(
         default=None,
-        description="The post above, as the column of `gospablik understand`: it may tell topic and place",
+        description="The post above, as the column of `gospablik understand`: it may tell topic and location",
         examples=["Когда начнут ремонт дорог?"],
     )
     topic_id: UUID | None = None
@@ -204,7 +208,7 @@ class RulePreviewIn(RequestBody):
 
 
 class RoutingFactsOut(BaseModel):
-    """What the rules looked at."""
+    """The facts that the rules looked at."""
 
     topic: NamedRef | None
     topic_confidence: float | None = Field(description="Null: the topic was given, or there is none")
@@ -216,11 +220,11 @@ class RoutingFactsOut(BaseModel):
 
 
 class RulePreviewOut(BaseModel):
-    """Where the message would go, and every rule that fits it, the most specific first."""
+    """Where the message would go, and every rule that matches it, most specific first."""
 
     rule_set: int
     organisation: NamedRef | None = Field(description="Null: moderators decide")
-    waiting_for: TriageReason | None = Field(description=f"Why they would. {TRIAGE_REASON_HELP}")
+    waiting_for: TriageReason | None = Field(description=f"Why they decide. {TRIAGE_REASON_HELP}")
     route: RouteOut
     read: RoutingFactsOut
     fitting: list[RuleOut]

@@ -1,4 +1,4 @@
-"""SLA policies as they cross the wire."""
+"""Schemas of SLA policies."""
 
 from datetime import datetime
 from typing import Literal
@@ -11,7 +11,7 @@ from services.appeals.schemas.types import BoundedDatetime, SingleLine
 
 
 class SlaPolicyIn(RequestBody):
-    """A new SLA policy; the one before stays for the cases opened before `valid_from`."""
+    """A new SLA policy; the former one stays for appeals opened before `valid_from`."""
 
     name: SingleLine = Field(examples=["Обычное обращение: 8 рабочих часов"])
     urgency: Urgency

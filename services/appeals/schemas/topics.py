@@ -1,4 +1,4 @@
-"""Topics as they cross the wire."""
+"""Schemas of topics."""
 
 from typing import Literal
 from uuid import UUID
@@ -9,7 +9,7 @@ from services.appeals.schemas.common import NamedRef
 
 
 class TopicOut(BaseModel):
-    """A group of the classifier, or a topic of one."""
+    """A topic group, or a topic of one."""
 
     id: UUID
     code: str = Field(examples=["roads"])
@@ -20,10 +20,14 @@ class TopicOut(BaseModel):
 
 
 class TopicDetails(TopicOut):
-    """What a class means."""
+    """A topic or topic group with its definition."""
 
-    classifier: str = Field(description="The version that brought it", examples=["2026-1"])
-    active: bool = Field(description="Whether messages are still judged by it")
-    contains: str | None = Field(description="What belongs to it", examples=["ямы и выбоины на проезжей части"])
-    not_with: str | None = Field(description="Neighbours that it is not", examples=["Тротуары — пешеходная часть"])
+    classifier: str = Field(description="The taxonomy version that added it", examples=["2026-1"])
+    active: bool = Field(description="Whether messages are still classified by it")
+    contains: str | None = Field(
+        description="What the topic includes", examples=["ямы и выбоины на проезжей части"]
+    )
+    not_with: str | None = Field(
+        description="Neighbouring topics that it excludes", examples=["Тротуары — пешеходная часть"]
+    )
     aliases: list[str] = Field(description="Old names and the words people use", examples=[["ямы", "выбоины"]])

@@ -1,4 +1,4 @@
-"""Field types that cross the wire: text a database can hold, moments a calendar can count from."""
+"""Field types of the schemas: texts that the database can store, moments that a calendar can count from."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -15,7 +15,7 @@ def _storable(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise ValueError("Half of a surrogate pair is not a character") from error
+        raise ValueError("A lone surrogate is not a valid character") from error
     return value
 
 
@@ -27,7 +27,7 @@ def _not_blank(value: str) -> str:
 
 def _countable(value: datetime) -> datetime:
     if not _EARLIEST <= value <= _LATEST:
-        raise ValueError("Expected a moment between 2000 and 2100")
+        raise ValueError("Expected a date between 2000 and 2100")
     return value
 
 

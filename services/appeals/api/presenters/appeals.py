@@ -1,4 +1,4 @@
-"""Appeals as they cross the wire, with the names of what they speak of."""
+"""Presenters of appeals: rows to response models, with the names that they show."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,9 @@ from shared.tables.ingest import Message
 async def appeal_detail(
     session: AsyncSession, caller: Caller, appeal_id: UUID, *, scoped: bool = True
 ) -> appeals.AppealOut:
-    """One case with messages, answers and timeline. Raises `NotFound` also for another organisation's case."""
+    """Return an appeal with messages, replies and timeline. Raises `NotFound` also for one out of the caller's
+    scope.
+    """
     row = (
         await session.execute(
             select_rows()
@@ -37,7 +39,7 @@ async def appeal_detail(
         )
     ).one_or_none()
     if row is None:
-        raise NotFound("No such case")
+        raise NotFound("No such appeal")
     security_log.tell_read(caller.actor, "appeal", [appeal_id])
     appeal = row[0]
     summary = appeal_summary(row, caller, await routes.load_route(session, appeal.route))
@@ -93,12 +95,12 @@ def _assignment(row: Hand, giving: str | None, getting: str | None) -> appeals.A
 
 
 def reply_out(row: Any) -> replies.ReplyOut:
-    """An answer as it crosses the wire."""
+    """Return a reply as the API shows it."""
     return replies.ReplyOut(**{name: getattr(row, name) for name in replies.ReplyOut.model_fields})
 
 
 def appeal_summary(row: AppealRow, caller: Caller, route: RouteOut) -> appeals.AppealSummary:
-    """A case with its route, and with the moves that this caller may make."""
+    """Return an appeal with its route and the moves that this caller may make."""
     appeal, organisation, topic, group_id, group, municipality = row
     same = (
         "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
@@ -124,7 +126,7 @@ def appeal_summary(row: AppealRow, caller: Caller, route: RouteOut) -> appeals.A
 async def appeal_list_items(
     session: AsyncSession, rows: Sequence[AppealRow], caller: Caller, sought: str | None
 ) -> list[appeals.AppealSummary]:
-    """Cases as a list shows them: personal data masked in words, and what was sought with what is around it."""
+    """Return appeals as lists show them: personal data masked, and with `q` an extract of the text around it."""
     names = await routes.organisation_names(session, [row[0].route for row in rows])
     found = []
     for row in rows:

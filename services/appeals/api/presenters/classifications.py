@@ -1,4 +1,4 @@
-"""Judgements, decisions and reviews as they cross the wire, with the names of what they speak of."""
+"""Presenters of classifications, decisions and reviews: rows to response models, with the names that they show."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,7 @@ _SAME = (
 async def classifications_out(
     session: AsyncSession, rows: Sequence[Triage]
 ) -> list[classifications.ClassificationOut]:
-    """Judgements in their order."""
+    """Return classifications in the order of the rows."""
     topics = {row.topic_id for row in rows if row.topic_id}
     topics |= {UUID(one["topic_id"]) for row in rows for one in row.top3}
     names = await TopicAndMunicipalityNames.load(
@@ -52,7 +52,7 @@ def _classification_out(row: Triage, names: TopicAndMunicipalityNames) -> classi
 
 
 async def triage_result(session: AsyncSession, decided: TriageDecision) -> classifications.TriageResult:
-    """What a decision led to."""
+    """Return the result of a decision."""
     appeal, suggested = decided.appeal, decided.suggested
     wanted = {appeal.organisation_id if appeal else None, suggested.organisation_id if suggested else None} - {
         None
@@ -80,7 +80,7 @@ async def triage_result(session: AsyncSession, decided: TriageDecision) -> class
 
 
 async def reviews_out(session: AsyncSession, rows: Sequence[Review]) -> list[ReviewOut]:
-    """Reviews in their order."""
+    """Return reviews in the order of the rows."""
     kept = [side for row in rows for side in (row.judged, row.decided)]
     topics = {UUID(side["topic_id"]) for side in kept if side.get("topic_id")}
     municipalities = {
@@ -108,7 +108,8 @@ def _agreement(row: Review) -> Agreement:
 
 
 def _location_parts(side: ReviewSnapshot) -> dict[str, Any]:
-    # A judgement holds the parts of the place by themselves, a decision holds a place where one was spoken of.
+    # A prediction holds the parts of the location as fields of its own, a decision holds them in `place`, if at
+    # all.
     return {part: (side.get("place") or side).get(part) for part in LOCATION_PARTS}
 
 
@@ -123,7 +124,7 @@ def _verdict(side: ReviewSnapshot, names: TopicAndMunicipalityNames) -> ReviewSi
 async def classified_messages_out(
     session: AsyncSession, rows: Sequence[ClassificationRow]
 ) -> list[classifications.ClassifiedMessageOut]:
-    """Judgements as the list shows them, personal data masked in words and where they are quoted."""
+    """Return classified messages as lists show them, personal data masked in the text and its quotes."""
     shown = await classifications_out(session, [row.Triage for row in rows])
     return [
         classifications.ClassifiedMessageOut(

@@ -1,4 +1,4 @@
-"""Incidents, their members and replies as they cross the wire."""
+"""Presenters of incidents, their members and replies: rows to response models."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -59,7 +59,7 @@ def _named(found: UUID | None, name: str | None) -> NamedRef | None:
 async def bulk_replies_out(
     session: AsyncSession, caller: Caller, rows: Sequence[IncidentReply]
 ) -> list[IncidentReplyOut]:
-    """Answers with how far each has come, as far as the caller sees its cases."""
+    """Return replies to an incident with their progress, counted over the appeals in the caller's scope."""
     ids = [row.id for row in rows]
     by_status: dict[UUID, dict[str, int]] = {found: {} for found in ids}
     counted = await session.execute(

@@ -1,4 +1,4 @@
-"""Kept routes as they cross the wire, with the names of the organisations that they suggest."""
+"""Presenters of stored routes, with the names of the suggested organisations."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ StoredRoute = Mapping[str, Any]
 
 
 async def organisation_names(session: AsyncSession, kept: Iterable[StoredRoute]) -> dict[UUID, str]:
-    """What the organisations are called that these routes suggest, in one statement if there is any."""
+    """Return the names of the organisations that these routes suggest, in at most one statement."""
     wanted = {UUID(found["organisation_id"]) for route in kept for found in route.get("suggestions", ())}
     if not wanted:
         return {}
@@ -24,7 +24,7 @@ async def organisation_names(session: AsyncSession, kept: Iterable[StoredRoute])
 
 
 def route_out(route: StoredRoute, named: Mapping[UUID, str]) -> routes.RouteOut:
-    """A route with those names."""
+    """Return a route with these names."""
     suggestions = [
         found | {"organisation": {"id": found["organisation_id"], "name": named[UUID(found["organisation_id"])]}}
         for found in route.get("suggestions", ())
@@ -33,15 +33,15 @@ def route_out(route: StoredRoute, named: Mapping[UUID, str]) -> routes.RouteOut:
 
 
 async def load_route(session: AsyncSession, route: StoredRoute) -> routes.RouteOut:
-    """One route."""
+    """Return one route, loading the names it needs."""
     return route_out(route, await organisation_names(session, [route]))
 
 
 def masked_route(route: routes.RouteOut) -> routes.RouteOut:
-    """A route as lists show it: what quotes a citizen, and what people wrote, without personal data."""
+    """Return a route as lists show it: quotes and people's own texts without personal data."""
     words = ["why", "return_reason"]
     if route.rule_set is None:
-        # A person's own reason; what the rules say names organisations, some of them after people.
+        # A person's own reason; a rule's reason names organisations, some of which are named after people.
         words.append("reason")
     texts = {name: found for name in words if (found := getattr(route, name)) is not None}
     return route.model_copy(update={name: mask(found) for name, found in texts.items()})

@@ -1,4 +1,4 @@
-"""Rules and their sets as they cross the wire, with the names of what they speak of."""
+"""Presenters of rules and rule sets: rows to response models, with the names that they show."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,19 +28,19 @@ from shared.tables.appeals import RoutingRule, RuleSet
 
 
 async def rules_out(session: AsyncSession, rows: Sequence[RoutingRule]) -> list[RuleOut]:
-    """Stored rules, in the order given."""
+    """Return stored rules in the order given."""
     naming = await _naming(session, rows)
     return [_rule(row, naming) for row in rows]
 
 
 async def rule_set_summaries(session: AsyncSession, rows: Sequence[rule_sets.RuleSetRow]) -> list[RuleSetSummary]:
-    """Sets without their rules."""
+    """Return sets without their rules."""
     naming = await _naming(session, (), [found for found, _ in rows])
     return [_summary(found, count, naming) for found, count in rows]
 
 
 async def rule_set_out(session: AsyncSession, found: RuleSet) -> RuleSetOut:
-    """A set with its rules."""
+    """Return a set with its rules."""
     rows = await rule_sets.stored_rules(session, found.id)
     naming = await _naming(session, rows, [found])
     summary = _summary(found, len(rows), naming)
@@ -48,7 +48,7 @@ async def rule_set_out(session: AsyncSession, found: RuleSet) -> RuleSetOut:
 
 
 async def changes_out(session: AsyncSession, found: RuleSet, against: RuleSet) -> RuleSetChanges:
-    """What a set says otherwise than another."""
+    """Return the differences between a set and another."""
     added, removed, changed, same = await rule_sets.compare(session, found, against)
     rows = [*added, *removed, *(row for pair in changed for row in pair)]
     naming = await _naming(session, rows, [against])
@@ -66,7 +66,7 @@ async def changes_out(session: AsyncSession, found: RuleSet, against: RuleSet) -
 
 
 async def movements_out(session: AsyncSession, outcome: DryRunOutcome) -> list[DryRunMovement]:
-    """The commonest movements of a dry run, with the names of the organisations."""
+    """Return the most common movements of a dry run, with the names of the organisations."""
     commonest = outcome.most_common()
     named = {organisation for pair, _ in commonest for organisation in pair if organisation is not None}
     catalogue = await RuleCatalogue.load(session, named)
@@ -83,7 +83,7 @@ async def movements_out(session: AsyncSession, outcome: DryRunOutcome) -> list[D
 
 
 async def preview_out(session: AsyncSession, found: RuleSet, result: PreviewResult) -> RulePreviewOut:
-    """What came of trying a set."""
+    """Return the preview of a message."""
     facts, owner, classification = result.facts, result.facts.page_owner, result.classification
     naming = result.reference.router
     rows = {row.id: row for row in await rule_sets.stored_rules(session, found.id)}
@@ -96,7 +96,7 @@ async def preview_out(session: AsyncSession, found: RuleSet, result: PreviewResu
         rule_set=found.number,
         organisation=page_owner if page_owner and page_owner.id == to else organisation_ref(naming, to),
         waiting_for=waiting_for,
-        # As a case of these words would hold it.
+        # As it would be stored with an appeal.
         route=await routes.load_route(
             session, result.route.to_triage_snapshot(unclear) if waiting_for else result.route.to_snapshot()
         ),
@@ -114,7 +114,7 @@ async def preview_out(session: AsyncSession, found: RuleSet, result: PreviewResu
 
 
 def organisation_ref(naming: Router, organisation_id: UUID | None) -> NamedRef | None:
-    """An organisation by its name; null for none."""
+    """Return an organisation with its name; null for none."""
     if organisation_id is None:
         return None
     found = naming.organisations.get(organisation_id)
