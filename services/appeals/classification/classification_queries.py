@@ -1,7 +1,7 @@
-"""Judgements as a list: what was judged of every message, also of those that opened no case.
+"""Queries of classified messages, including those that opened no appeal.
 
-What a machine called `no` stands nowhere else: here its misses are found, and put right by a decision about the
-message.
+Messages that were classified as `no` appear nowhere else: moderators find missed appeals here and correct them by
+a decision about the message.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ from shared.tables.appeals import BY_PEOPLE, AppealMessage, Topic, Triage
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
 
-# Whoever judged, by kind instead of by name.
+# Filter values that select by kind instead of by name.
 AUTOMATIC, PERSON = "machine", "person"
 _OF_MESSAGE = (
     "network", "kind", "page_id", "organisation_id", "url", "text", "written_at", "received_at", "deleted_at",
 )  # fmt: skip
-# A judgement, what is shown of its message, the name of whose page it is, the case.
+# A classification, fields of its message, the name of the page's organisation, the appeal's id.
 ClassificationRow = Any
 
 
 @dataclass(frozen=True)
 class ClassificationFilter:
-    """What a list of judgements is narrowed to; null means everything.
+    """Filter of a list of classifications; null means no restriction.
 
-    `judged_by`: `machine`, `person`, or a name as judgements hold it.
+    `classified_by`: `machine`, `person`, or a stored name.
     """
 
     needs_answer: str | None = None
@@ -61,7 +61,8 @@ async def _conditions(session: AsyncSession, filters: ClassificationFilter) -> l
     elif filters.classified_by is not None:
         found.append(Triage.judged_by == filters.classified_by)
     if filters.topic_id is not None:
-        # Asked apart: how many messages are about so many topics is planned for by their ids.
+        # A statement of its own: with the ids as literals the planner knows how many messages are about these
+        # topics.
         beneath = select(Topic.id).where(or_(Topic.id == filters.topic_id, Topic.group_id == filters.topic_id))
         found.append(Triage.topic_id.in_((await session.scalars(beneath)).all()))
     if filters.page_id is not None:
@@ -78,7 +79,7 @@ async def _conditions(session: AsyncSession, filters: ClassificationFilter) -> l
 async def list_query(
     session: AsyncSession, caller: Caller, filters: ClassificationFilter, paging: Paging
 ) -> Select[Any]:
-    """What finds judgements by when they were first made, newest first; one more than the page takes."""
+    """Return the query that lists classifications newest first, one more than the page takes."""
     found: Select[Any] = (
         select(
             Triage,
@@ -100,7 +101,7 @@ async def list_query(
 async def find(
     session: AsyncSession, caller: Caller, filters: ClassificationFilter, paging: Paging
 ) -> Sequence[ClassificationRow]:
-    """A page of judgements and one more."""
+    """Return a page of classifications and one more."""
     rows: Sequence[ClassificationRow] = (
         await session.execute(await list_query(session, caller, filters, paging))
     ).all()

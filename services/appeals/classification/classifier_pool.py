@@ -1,10 +1,10 @@
-"""Messages are judged in a process of their own: reading texts keeps a processor busy, and requests must not wait.
+"""Classification in a process of its own: it keeps a CPU busy, and requests must not wait.
 
-A text that takes the process too much processor time, or ends it each time, goes to a person unread; the process
-is replaced, and the texts beside it are judged.
+A text that exceeds the CPU limit, or crashes the process each time, is left to a moderator unclassified; the
+process is replaced, and the other texts of the portion are classified.
 
-What was judged ahead of its turn is kept until it is asked for. A judgement depends on the text and what stands
-around it alone, so one that was made ahead is the one that would be made now.
+Prefetched results are kept until they are asked for. A result depends only on the text and its context, so a
+prefetched one equals one computed now.
 """
 
 import asyncio
@@ -39,21 +39,21 @@ T = TypeVar("T")
 
 ClassifierInput = tuple[str, MessageContext]
 ClassifyPortion = Callable[[Sequence[ClassifierInput], "Path | None"], "list[ClassifiedText]"]
-# Judgements kept ahead of their turn: a few batches.
+# Prefetched results kept: a few batches.
 MAX_PREFETCHED = 4_000
 _PORTION = 250
-# Letters of a portion: whoever waits for the process waits for a fraction of a second.
+# Characters of a portion: other callers wait for a fraction of a second at most.
 _LETTERS = 4 * MAX_TEXT_LENGTH
-# Seconds of a processor that a portion, or a text alone, may take: several times what the dearest text takes.
+# CPU seconds that a portion, or a single text, may take: several times what the most expensive text takes.
 CPU_SECONDS_LIMIT = 3.0
-# Any ordinary words: a process that cannot read them is not ended by a citizen's text.
+# Ordinary words: a process that cannot classify them was not crashed by a citizen's text.
 _SAMPLE = ("Здравствуйте! Когда починят дорогу в Кабанске?", MessageContext())
 UNCLASSIFIABLE = "rule:unread-1"
 
 
 @dataclass(frozen=True)
 class ClassifiedText:
-    """A judgement, and what made it: `rule:…` or `model:…`."""
+    """A classification result and what made it: `rule:…` or `model:…`."""
 
     result: ClassificationResult
     classified_by: str
@@ -61,10 +61,10 @@ class ClassifiedText:
 
 @dataclass(frozen=True)
 class ClassifierInfo:
-    """What judges: its name as judgements hold it, and the data cards of its parts; the plain rule has none.
+    """The loaded classifier: the name stored with its results, and the data cards of its parts; the keyword rules
+    have none.
 
-    `taught` is the card of the classifier that an organisation's history taught, `foreign_labels` says in words
-    which of its labels name no class.
+    `custom_card` is that of the custom model, `unmapped_labels` describes which of its labels name no topic.
     """
 
     name: str
@@ -74,14 +74,14 @@ class ClassifierInfo:
 
 
 class ClassifierUnavailableError(outages.Unavailable):
-    """Nothing can be read for now, whatever it says: the reading process ends again and again, or has no model.
+    """The classifier is not available for any text: its process crashes again and again, or has no model.
 
-    An outage, as it is when the database is away: no message is to blame, and who reads events waits.
+    Treated as an outage, like a lost database connection: no message is to blame, and event consumers wait.
     """
 
 
 def _exit_with_parent() -> None:
-    """In the reading process: end when the service has ended however it did."""
+    """In the classifier process: exit when the service has ended, however it did."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -94,7 +94,7 @@ def _exit_with_parent() -> None:
 
 @cache
 def _load_model(topics_model: Path | None) -> MessageClassifier:
-    # Not in the initializer: what fails there ends the process and says nothing to the service.
+    # Not in the initializer: an error there would end the process without reaching the service.
     try:
         model = MessageClassifier.load(topics_model)
     except (ValueError, OSError) as error:
@@ -112,7 +112,7 @@ def _classify(items: Sequence[ClassifierInput], topics_model: Path | None) -> li
 
 @cache
 def _load_info(topics_model: Path | None) -> ClassifierInfo:
-    """Load the model and all that reading needs, and say what it is."""
+    """Load the model and everything that it needs, and return its description."""
     model = _load_model(topics_model)
     model.classify([_SAMPLE])
     return ClassifierInfo(model.name, model.card, model.custom_card, model.unmapped_labels)
@@ -121,10 +121,10 @@ def _load_info(topics_model: Path | None) -> ClassifierInfo:
 def _with_cpu_limit(
     deadline: float, classify: "ClassifyPortion", items: Sequence[ClassifierInput], topics_model: Path | None
 ) -> list[ClassifiedText]:
-    """Judge in the reading process; past `deadline` seconds of processor time the system ends the process.
+    """Classify in the classifier process; past `deadline` seconds of CPU time the system kills it.
 
-    Processor time, so that a busy machine makes no text unreadable; the process, since nothing less surely stops
-    a regular expression or a loop and leaves no doubt about what remains.
+    CPU time, so that a busy machine makes no text unclassifiable. The whole process, because nothing less reliably
+    stops a regular expression or a loop.
     """
     _load_info(topics_model)
     signal.setitimer(signal.ITIMER_PROF, deadline)
@@ -140,7 +140,7 @@ def _unread(text: str) -> ClassifiedText:
 
 
 def split_portions(items: Sequence[ClassifierInput]) -> list[list[ClassifierInput]]:
-    """The items in their order, in portions that the process reads at once: not too many, not too long."""
+    """Split the items in their order into portions that are neither too many nor too long."""
     found: list[list[ClassifierInput]] = []
     letters = 0
     for item in items:
@@ -155,10 +155,10 @@ def split_portions(items: Sequence[ClassifierInput]) -> list[list[ClassifierInpu
 
 
 class ClassifierPool:
-    """Judges messages; one of its kind in a process."""
+    """Classifies messages; one instance per process."""
 
     def __init__(self, classify: ClassifyPortion = _classify, deadline: float = CPU_SECONDS_LIMIT) -> None:
-        """`judge` is what the process does with a portion; it is found there by its name."""
+        """`classify` is what the classifier process runs on a portion; it is pickled by name."""
         self._classify_items = classify
         self._deadline = deadline
         self._pool: ProcessPoolExecutor | None = None
@@ -166,14 +166,14 @@ class ClassifierPool:
         self._ahead: OrderedDict[ClassifierInput, ClassifiedText] = OrderedDict()
 
     async def start(self) -> None:
-        """Start the reading process now, so that the first message does not wait for it.
+        """Start the classifier process now, so that the first message does not wait for it.
 
-        Raises `ReadingAwayError` with the folder and the reason when the model set there cannot be used.
+        Raises `ClassifierUnavailableError` with the folder and the reason when the custom model cannot be used.
         """
         if settings().understanding == "rule":
             return
         found = await self.info()
-        log.info("texts are read", model=found.name)
+        log.info("classifier loaded", model=found.name)
         if found.unmapped_labels:
             log.warning(
                 "labels of the topics model are left to the built-in model",
@@ -182,28 +182,30 @@ class ClassifierPool:
             )
 
     async def info(self) -> ClassifierInfo:
-        """What judges in this process, as it was loaded. Raises `ReadingAwayError`."""
+        """Return the classifier that this process loaded. Raises `ClassifierUnavailableError`."""
         if settings().understanding == "rule":
             return ClassifierInfo(keyword_classifier.KEYWORD_CLASSIFIER)
         return await self._in_process(_load_info)
 
     async def classify(self, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
-        """Judgements in the order of the items; what was judged ahead is taken from there."""
+        """Return results in the order of the items, prefetched ones included."""
         ready = {item: found for item in items if (found := self._ahead.pop(item, None)) is not None}
         missing = list(dict.fromkeys(item for item in items if item not in ready))
         ready.update(zip(missing, await self._read(missing), strict=True))
         return [ready[item] for item in items]
 
     async def classify_one(self, item: ClassifierInput) -> ClassifiedText:
-        """One judgement that a request waits for. Raises `Unavailable` when no text can be read for now."""
+        """Return the result of one item that a request waits for. Raises `Unavailable` when the classifier is not
+        available.
+        """
         try:
             (found,) = await self.classify([item])
         except ClassifierUnavailableError as error:
-            raise Unavailable("No text can be read for now; the service's log says why") from error
+            raise Unavailable("The classifier is not available; the service's log says why") from error
         return found
 
     async def prefetch(self, items: Sequence[ClassifierInput]) -> None:
-        """Judge what will be asked for soon; the oldest that nobody asked for gives way."""
+        """Classify items that will be asked for soon; the oldest unused results are dropped."""
         missing = [item for item in dict.fromkeys(items) if item not in self._ahead]
         for item, found in zip(missing, await self._read(missing), strict=True):
             self._ahead[item] = found
@@ -224,37 +226,39 @@ class ClassifierPool:
         return found
 
     async def _classify_portion(self, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
-        """Judge a portion; when the process ends on it, its texts one by one."""
+        """Classify a portion; when the process crashes on it, its texts one by one."""
         try:
             return await self._in_turn(_with_cpu_limit, self._deadline, self._classify_items, items)
         except BrokenProcessPool:
             return [await self._classify_alone(item) for item in items]
 
     async def _classify_alone(self, item: ClassifierInput) -> ClassifiedText:
-        """Judge one text; it is left to a person when the process ends on it while it can read other words."""
+        """Classify one text; it is left to a moderator when the process crashes on it but not on other text."""
         await self._in_process(_load_info)
         try:
             (found,) = await self._in_turn(_with_cpu_limit, self._deadline, self._classify_items, [item])
         except BrokenProcessPool:
             await self._in_process(_load_info)
-            log.warning("a text ended the reading process; a person reads it", characters=len(item[0]))
+            log.warning("text crashed the classifier process; left to a moderator", characters=len(item[0]))
             return _unread(item[0])
         return found
 
     async def _in_process(self, work: Callable[..., T], *arguments: object) -> T:
-        """Do the work in the reading process. Was it ended from outside, for want of memory maybe, another one
-        tries; then `ReadingAwayError` is raised.
+        """Run the work in the classifier process.
+
+        When the process is killed from outside, for lack of memory maybe, a second one tries; then
+        `ClassifierUnavailableError` is raised.
         """
         for _ in range(2):
             with suppress(BrokenProcessPool):
                 return await self._in_turn(work, *arguments)
-        raise ClassifierUnavailableError("the reading process ended twice in a row")
+        raise ClassifierUnavailableError("the classifier process ended twice in a row")
 
     async def _in_turn(self, work: Callable[..., T], *arguments: object) -> T:
-        """Do the work in the reading process, its last argument the folder of the taught model.
+        """Run the work in the classifier process; its last argument is the folder of the custom model.
 
-        Raises `BrokenProcessPool` when the process ends meanwhile. One work at a time is given to it: what it ends
-        on is what it was given, never what waits.
+        Raises `BrokenProcessPool` when the process ends meanwhile. One piece of work runs at a time, so a crash is
+        caused by that piece and not by one that waits.
         """
         call = partial(work, *arguments, settings().topics_model)
         return await asyncio.get_running_loop().run_in_executor(self._turns, self._do, call)
@@ -263,7 +267,7 @@ class ClassifierPool:
         try:
             return self._process().submit(call).result()
         except BrokenProcessPool:
-            log.warning("the reading process ended; another will be started")
+            log.warning("classifier process ended; restarting")
             self.close()
             raise
 
@@ -275,7 +279,7 @@ class ClassifierPool:
         return self._pool
 
     def close(self) -> None:
-        """End the reading process."""
+        """End the classifier process."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
@@ -283,11 +287,14 @@ class ClassifierPool:
 
 @cache
 def classifier_pool() -> ClassifierPool:
-    """This process's judge."""
+    """Return this process's classifier pool."""
     return ClassifierPool()
 
 
 async def check_custom_model(_service: Service) -> None:
-    """A service whose own model cannot be used must not start; without one, reading begins with the first text."""
+    """Refuse to start a service whose custom model cannot be used.
+
+    Without a custom model the classifier is loaded with the first text.
+    """
     if settings().topics_model is not None:
         await classifier_pool().start()

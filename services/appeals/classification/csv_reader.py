@@ -1,7 +1,7 @@
-"""Tables as organisations keep and export them: CSV of any office program, read by the names of its columns.
+"""Reader of tables that organisations export: CSV of any office program, addressed by column names.
 
-Names of columns are compared without case, «ё» or extra spaces: `текст инцидента` finds «Текст инцидента». Rows
-are counted from 1, the row of names and blank lines not among them.
+Column names are compared without case, «ё» or extra spaces: `текст инцидента` finds «Текст инцидента». Rows are
+numbered from 1, without the header and blank lines.
 """
 
 import codecs
@@ -30,13 +30,15 @@ class UnreadableTableError(ValueError):
 
 @dataclass(frozen=True)
 class TableHeader:
-    """The name of a file and the names of its columns, as they are written there."""
+    """The name of a file and its column names as written."""
 
     file: str
     columns: tuple[str, ...]
 
     def find_column(self, wanted: str) -> int | None:
-        """Which column a name means, if any. Raises `FileRefusedError` when several are called so."""
+        """Return the index of the named column, or None. Raises `UnreadableTableError` when several have the
+        name.
+        """
         if self.columns.count(wanted) == 1:
             return self.columns.index(wanted)
         found = [at for at, name in enumerate(self.columns) if _folded(name) == _folded(wanted)]
@@ -45,7 +47,9 @@ class TableHeader:
         return found[0] if found else None
 
     def column_index(self, wanted: str) -> int:
-        """Which column a name means. Raises `FileRefusedError` when none or several are called so."""
+        """Return the index of the named column. Raises `UnreadableTableError` when none or several have the
+        name.
+        """
         found = self.find_column(wanted)
         if found is None:
             raise UnreadableTableError(
@@ -56,16 +60,16 @@ class TableHeader:
 
 @dataclass(frozen=True)
 class LoadedTable(TableHeader):
-    """A file as it was read: rows of as many cells as there are columns."""
+    """A loaded file: rows of as many cells as there are columns."""
 
     rows: list[list[str]]
 
 
 @dataclass(frozen=True)
 class TableStream(TableHeader):
-    """A file that is being read: rows of as many cells as there are columns, and none for a blank line.
+    """A file that is read row by row: rows of as many cells as there are columns, and none for a blank line.
 
-    Going through `rows` raises `FileRefusedError` for what is not CSV and for too few or too many cells.
+    Iterating `rows` raises `UnreadableTableError` for invalid CSV and for too few or too many cells.
     """
 
     rows: Iterator[list[str]]
@@ -76,9 +80,10 @@ def _folded(name: str) -> str:
 
 
 def read_table(path: Path) -> LoadedTable:
-    """Read a whole file, blank lines left out.
+    """Load a whole file without blank lines.
 
-    Raises `FileRefusedError` for what is no such file, has no rows, or has a row with too few or too many cells.
+    Raises `UnreadableTableError` for a file that is missing, has no rows, or has a row with too few or too many
+    cells.
     """
     with open_table(path) as flow:
         rows = [row for row in flow.rows if row]
@@ -89,9 +94,10 @@ def read_table(path: Path) -> LoadedTable:
 
 @contextmanager
 def open_table(path: Path) -> Iterator[TableStream]:
-    """Read a file row by row, however large: UTF-8, UTF-16 or Windows-1251, by commas, semicolons or tabs.
+    """Open a file to be read row by row, however large: UTF-8, UTF-16 or Windows-1251, separated by commas,
+    semicolons or tabs.
 
-    Raises `FileRefusedError` for what is no such file or is empty.
+    Raises `UnreadableTableError` for a file that is missing or empty.
     """
     try:
         opened = path.open("rb")
@@ -123,7 +129,7 @@ def _rows(read: Iterator[list[str]], width: int, file: str) -> Iterator[list[str
                 continue
             number += 1
             if len(row) == 1 and not row[0].strip():
-                # A line of spaces alone is a row for whoever reads CSV.
+                # The csv module yields a row for a line of spaces.
                 yield row + [""] * (width - 1)
             elif len(row) != width:
                 raise UnreadableTableError(
@@ -160,7 +166,7 @@ def _encoding(raw: BinaryIO, file: str) -> str:
 
 
 def _fault(raw: BinaryIO, encoding: str) -> int | None:
-    """The place of the first byte that cannot be read so."""
+    """Return the position of the first byte that cannot be decoded."""
     raw.seek(0)
     decoder = codecs.getincrementaldecoder(encoding)()
     while True:
@@ -174,7 +180,9 @@ def _fault(raw: BinaryIO, encoding: str) -> int | None:
 
 
 def _is_rather_utf8(raw: BinaryIO, fault: int) -> bool:
-    """Whether one broken place is the exception around it: Windows-1251 would make a jumble of the whole file."""
+    """Return whether a single invalid byte is an exception in UTF-8: as Windows-1251 the whole file would be
+    garbled.
+    """
     raw.seek(max(0, fault - _AROUND))
     text = raw.read(2 * _AROUND).decode("utf-8", "replace")
     broken = text.count("\ufffd")

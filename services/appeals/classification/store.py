@@ -1,4 +1,6 @@
-"""What was judged of messages, stored: the last judgement of a message stands, a person's over any machine's."""
+"""Storage of classifications: the last one of a message is kept, and a person's takes precedence over an automatic
+one.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +21,7 @@ _UPDATED_COLUMNS = tuple(
 
 
 async def store_classifications(session: WriteSession, results: Mapping[UUID, dict[str, Any]]) -> None:
-    """Write judgements, by message, in place of those before; a machine's leaves a person's as it is."""
+    """Write classifications by message, replacing former ones; an automatic one never replaces a person's."""
     if not results:
         return
     before = await _previous_values(session, results)
@@ -28,7 +30,7 @@ async def store_classifications(session: WriteSession, results: Mapping[UUID, di
         row.on_conflict_do_update(
             index_elements=["message_id"],
             set_={name: row.excluded[name] for name in _UPDATED_COLUMNS} | {"version": Triage.version + 1},
-            # A person may have decided while a machine was reading.
+            # A person may have decided while the classifier was running.
             where=or_(_is_automatic(Triage.judged_by), not_(_is_automatic(row.excluded.judged_by))),
         ),
         list(results.values()),
@@ -47,7 +49,7 @@ def _is_automatic(classified_by: ColumnElement[str] | InstrumentedAttribute[str]
 async def _previous_values(
     session: WriteSession, results: Mapping[UUID, dict[str, Any]]
 ) -> dict[UUID, dict[str, Any]]:
-    """What was judged until now, if the audit trail wants to know: it does when a person judges."""
+    """Return the former values for the audit trail, which records decisions of people only."""
     if not recorder.attributed(session):
         return {}
     rows = await session.execute(select(*Triage.__table__.columns).where(Triage.message_id.in_(results)))

@@ -1,4 +1,4 @@
-"""Reading the classifier: its groups and topics, finding one by any of its names, naming what answers show."""
+"""Queries of the topic taxonomy: listing, finding by any name, and the names that responses show."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ TopicGroup = aliased(Topic)
 async def find(
     session: AsyncSession, paging: Paging, *, level: TopicLevel, group_id: UUID | None, q: str | None
 ) -> Sequence[Row[Topic, str | None]]:
-    """Classes in the classifier's order, each with the name of its group; one more than the page takes.
+    """Return topics in the taxonomy's order, each with the name of its group, one more than the page takes.
 
-    `q` is looked for in names, old names and aliases, whatever their case, «ё» or punctuation.
+    `q` is searched in names, former names and aliases, ignoring case, «ё» and punctuation.
     """
     query = (
         select(Topic, TopicGroup.name)
@@ -43,7 +43,7 @@ async def find(
         query = query.where(after)
     if q is None:
         return (await session.execute(query.limit(paging.limit + 1))).all()
-    # A few hundred rows: names are folded here, as the classifier folds them, not again in SQL.
+    # A few hundred rows: names are folded here, with the taxonomy's own function, not again in SQL.
     wanted = fold_name(q)
     rows = (await session.execute(query)).all()
     named = [row for row in rows if any(wanted in fold_name(name) for name in (row[0].name, *row[0].aliases))]
@@ -51,7 +51,7 @@ async def find(
 
 
 async def get_topic(session: AsyncSession, topic_id: UUID) -> TopicDetails:
-    """A class with what belongs to it, also one that no longer judges. Raises `NotFound`."""
+    """Return a topic with its definition, also a retired one. Raises `NotFound`."""
     row = (
         await session.execute(
             select(Topic, TopicGroup.name)
@@ -73,7 +73,7 @@ async def get_topic(session: AsyncSession, topic_id: UUID) -> TopicDetails:
 
 
 def topic_out(topic: Topic, group: str | None) -> TopicOut:
-    """A class as lists show it."""
+    """Return a topic as lists show it."""
     return TopicOut(
         id=topic.id,
         code=topic.code,
@@ -85,14 +85,14 @@ def topic_out(topic: Topic, group: str | None) -> TopicOut:
 
 
 def in_topic(column: InstrumentedAttribute[Any], topic_id: UUID) -> ColumnElement[bool]:
-    """The condition that `column` holds this topic or, for a group, one of its topics."""
+    """Return the condition that `column` is this topic or, for a group, one of its topics."""
     beneath = aliased(Topic)
     return column.in_(select(beneath.id).where(or_(beneath.id == topic_id, beneath.group_id == topic_id)))
 
 
 @dataclass(frozen=True)
 class TopicAndMunicipalityNames:
-    """Names of topics with their groups, and of municipalities, that an answer shows."""
+    """Names of topics with their groups, and of municipalities, for a response."""
 
     topics: dict[UUID, common.TopicRef]
     municipalities: dict[str, str]
@@ -101,7 +101,7 @@ class TopicAndMunicipalityNames:
     async def load(
         session: AsyncSession, topics: Collection[UUID], municipalities: Collection[str]
     ) -> "TopicAndMunicipalityNames":
-        """Read the names of these, in a statement for each kind that is wanted at all."""
+        """Load these names, with one statement per kind that is needed."""
         named: dict[UUID, common.TopicRef] = {}
         if topics:
             rows = await session.execute(
@@ -121,12 +121,12 @@ class TopicAndMunicipalityNames:
     def place(
         self, municipality: str | None, settlement: str | None, street: str | None, house: str | None
     ) -> common.Location | None:
-        """A place as answers show it; none when nothing is known of it."""
+        """Return a location as responses show it; None when nothing is known of it."""
         return location_out(municipality, self.municipalities.get(municipality or ""), settlement, street, house)
 
 
 def topic_ref(topic_id: UUID, name: str, group_id: UUID | None, group: str | None) -> common.TopicRef:
-    """A topic with its group, as answers show it."""
+    """Return a topic with its group as responses show it."""
     return common.TopicRef(
         id=topic_id, name=name, group=common.NamedRef(id=group_id, name=group or "") if group_id else None
     )
@@ -135,7 +135,7 @@ def topic_ref(topic_id: UUID, name: str, group_id: UUID | None, group: str | Non
 def location_out(
     oktmo: str | None, name: str | None, settlement: str | None, street: str | None, house: str | None
 ) -> common.Location | None:
-    """A place as answers show it; none when nothing is known of it."""
+    """Return a location as responses show it; None when nothing is known of it."""
     if not any((oktmo, settlement, street, house)):
         return None
     return common.Location(
@@ -147,7 +147,7 @@ def location_out(
 
 
 async def require_topic(session: AsyncSession, topic_id: UUID | None) -> Topic | None:
-    """The topic; raise `Invalid` naming the field unless it exists."""
+    """Return the topic. Raises `Invalid` naming the field unless it exists and is active."""
     if topic_id is None:
         return None
     topic = await session.get(Topic, topic_id)

@@ -1,4 +1,4 @@
-"""What is known around a message, and what was judged of it."""
+"""Input and result of the classification of a message."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -12,11 +12,11 @@ MessageKind = Literal["comment", "wall_post", "message"]
 
 @dataclass(frozen=True)
 class MessageContext:
-    """What stands around a message: the post above, whom it answers, whose page it is.
+    """The context of a message: the post above, whom it replies to, whose page it is.
 
-    `post_text` is what the message is read under: the post, or where there is none the page's words it answers.
-    `to_page`: it answers what the page wrote, not the post. `page_municipality` is the name of the municipality of
-    the page's owner.
+    `post_text` is the post above, or without one the page's message that is replied to. `replies_to_page`: it
+    replies to a message of the page, not to the post. `page_municipality` is the name of the municipality of the
+    page's owner.
     """
 
     kind: MessageKind = "comment"
@@ -31,12 +31,12 @@ class MessageContext:
 
 @dataclass(frozen=True)
 class ClassificationResult:
-    """What was judged, how sure it is (0–1), and the words that made it so.
+    """The classification of a message, its confidence (0–1), and the words that decided it.
 
-    `topic` is the code of a topic or of a group, the finest that is sure; `top` the three likeliest with their
-    probabilities. `municipality` is a name of the classifier of territories; `place_from` says what told it.
-    `fault` names what is out when that is the matter, `other_region` where the trouble is when that is outside the
-    republic.
+    `topic` is the code of a topic or of a group, the finest that is certain enough; `topic_candidates` are the
+    three most likely with their probabilities. `municipality` is a name of the taxonomy of territories;
+    `location_source` says where it comes from. `fault` names what is out of order, `other_region` the location of
+    a problem outside the republic.
     """
 
     needs_answer: NeedsAnswer
@@ -57,16 +57,16 @@ class ClassificationResult:
     other_region: str | None = None
 
 
-# From the coarse to the fine.
+# From coarse to fine.
 LOCATION_PARTS = ("municipality", "settlement", "street", "house")
 ANSWERED_TYPES = frozenset({"complaint", "question", "request", "proposal"})
 UNANSWERED_TYPES = frozenset(get_args(MessageType)) - ANSWERED_TYPES
 
 
-# How what judges by itself is named; a person is known by an id.
+# Prefixes of the names of automatic classifiers; a person is named by an id.
 AUTOMATIC_PREFIXES = ("rule:", "model:")
 
 
 def is_automatic(classified_by: str) -> bool:
-    """Whether a rule or a model judged, not a person."""
+    """Return whether a rule or a model classified the message, not a person."""
     return classified_by.startswith(AUTOMATIC_PREFIXES)

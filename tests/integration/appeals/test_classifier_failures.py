@@ -117,7 +117,7 @@ async def test_the_model_in_force_shows_its_card(world: World, monkeypatch: pyte
     away = await understanding(world.appeals)
     assert (away.status_code, away.json()["detail"]) == (
         503,
-        "No text can be read for now; the service's log says why",
+        "The classifier is not available; the service's log says why",
     )
 
 

@@ -80,7 +80,7 @@ async def test_a_model_that_cannot_be_used_is_named_with_its_reason(
         await judging.start()
     with pytest.raises(ClassifierUnavailableError, match="holds no model"):
         await judging.classify(ITEMS[:1])
-    with pytest.raises(Unavailable, match="No text can be read"):
+    with pytest.raises(Unavailable, match="The classifier is not available"):
         await judging.classify_one(ITEMS[0])
     # Mended, and nothing needs to be started anew.
     chosen.topics_model = None

@@ -48,7 +48,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "left out, no «текст инцидента»: 1 rows (91)" in said
     assert "left out, no «группа тем»: 1 rows (92)" in said
     assert "version 1: 90 rows, 3 labels" in said
-    assert "in force: no model was in force" in said
+    assert "in force: no model was active" in said
     return folder / "model"
 
 
@@ -160,8 +160,8 @@ def test_training_again_says_who_wins(tmp_path: Path, model: Path) -> None:
     same = model.parent / "history-1.csv"
     said = ran("train", *options(same, model))
     assert "version 2" in said
-    assert "not in force: nothing is held out: 90 of 90 rows" in said
-    assert "in force: nothing is held out" in ran("train", *options(same, model), "--force")
+    assert "not in force: nothing can be compared: 90 of 90 rows" in said
+    assert "in force: nothing can be compared" in ran("train", *options(same, model), "--force")
     assert (model / "current").read_text().strip() == "3"
 
 

@@ -50,7 +50,7 @@ def test_a_fault_is_no_outage(code: str) -> None:
         (IntegrityError("INSERT", {}, Exception()), False),
         (ExceptionGroup("tasks", [ValueError("bug"), ConnectionResetError()]), True),
         (ExceptionGroup("tasks", [ValueError("bug")]), False),
-        (ClassifierUnavailableError("the reading process ended twice in a row"), True),
+        (ClassifierUnavailableError("the classifier process ended twice in a row"), True),
         (ServiceAway("ingest: refused"), True),
         (ServiceUnavailable("ingest answered 500"), False),
         (ValueError("one event's own fault"), False),

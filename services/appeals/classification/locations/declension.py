@@ -1,10 +1,10 @@
-"""Case forms of place names by their endings: enough for names, which no dictionary holds, and quick.
+"""Case forms of place names by their endings, which is enough for names that no dictionary has, and fast.
 
 Cases: `n`ominative, `g`enitive, `d`ative, `a`ccusative, `i`nstrumental, `l`ocative. Words are folded.
 """
 
 CASES = "ngdail"
-# Names that look like nouns by their ending.
+# Names whose ending looks like a noun's.
 _ADJECTIVES_IN_OI = frozenset(
     ("большой", "сухой", "золотой", "степной", "мостовой", "лесозаводской", "заводской", "спиртозаводской")
 )
@@ -24,7 +24,7 @@ _MASCULINE_ADJECTIVE = {"g": "ого|его", "d": "ому|ему", "i": "ым|�
 
 
 def case_forms(word: str) -> CaseForms:  # noqa: PLR0911 — one return per kind of ending
-    """Forms of one folded word by case. A word that does not change has itself in every case."""
+    """Return the forms of a folded word by case. An indeclinable word is the same in every case."""
     end, stem = word[-2:], word[:-2]
     if word.endswith("ение"):
         return _forms(word[:-1], {"n": "е", "a": "е", "g": "я", "d": "ю", "i": "ем", "l": "и"})
@@ -37,7 +37,7 @@ def case_forms(word: str) -> CaseForms:  # noqa: PLR0911 — one return per kind
         return _forms(stem, {"n": end, "a": end, "g": "ых|их", "d": "ым|им", "i": "ыми|ими", "l": "ых|их"})
     last, stem = word[-1], word[:-1]
     if word.endswith(("ово", "ево", "ино", "ыно")):
-        # Said both ways: «в Сотникове» and, by most, «в Сотниково».
+        # Both are used: «в Сотникове» and, more often, «в Сотниково».
         return _forms(stem, {"n": "о", "a": "о", "g": "а|о", "d": "у|о", "i": "ым|ом|о", "l": "е|о"})
     if word in _NEUTER:
         return _forms(stem, {"n": "о", "a": "о", "g": "а", "d": "у", "i": "ом", "l": "е"})
@@ -79,7 +79,7 @@ def _short(stem: str) -> CaseForms:
 
 
 def adjective_forms(stem: str) -> tuple[str, ...]:
-    """Every form of the adjective whose stem ends in «ск»: «кабанск» → «кабанский», «кабанской» …"""
+    """Return every form of the adjective whose stem ends in «ск»: «кабанск» → «кабанский», «кабанской» …"""
     return tuple(stem + ending for ending in _ADJECTIVE_ENDINGS)
 
 
@@ -87,7 +87,7 @@ _ADJECTIVE_ENDINGS = ("ий", "ого", "ому", "им", "ом", "ая", "ой"
 
 
 def adjective_stems(name: str) -> tuple[str, ...]:
-    """Stems of the adjectives made from the name of a settlement: «таксимо» → «таксимовск»."""
+    """Return the stems of the adjectives made from a settlement's name: «таксимо» → «таксимовск»."""
     if name.endswith(("ск", "цк")):
         return (name,)
     if name.endswith(("ово", "ево", "ино")):

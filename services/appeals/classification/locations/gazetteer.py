@@ -1,4 +1,4 @@
-"""The gazetteer of the republic, read from `data/*.csv` and laid out for finding names in a text word by word.
+"""The gazetteer of the republic, read from `data/*.csv` and indexed for finding names in a text word by word.
 
 How to add a name: `docs/developer/locations.md`.
 """
@@ -26,8 +26,8 @@ MIN_TYPO_LENGTH = 7
 _FORGIVEN = ("settlement", "municipality", "locality")
 
 EntryKind = Literal["municipality", "settlement", "locality", "landmark", "street", "region"]
-# What a bare name needs to count: nothing, a preposition with the case it asks for, or its type
-# («село», «мкр», «СНТ»).
+# What a bare name needs to count: nothing, a preposition with the case it governs, or its type («село», «мкр»,
+# «СНТ»).
 RequiredEvidence = Literal["", "preposition", "type", "number", "garden"]
 _NEEDS: dict[str, RequiredEvidence] = {
     "": "",
@@ -56,24 +56,26 @@ _ABBREVIATED = {
 
 @dataclass(frozen=True, slots=True)
 class GazetteerEntry:
-    """One name of the gazetteer. `municipality` is empty for other regions, `settlement` where it tells none."""
+    """A name of the gazetteer. `municipality` is empty for other regions, `settlement` where the name tells
+    none.
+    """
 
     kind: EntryKind
     name: str
     municipality: str
     settlement: str
     required_evidence: RequiredEvidence = ""
-    # Of several places with the name, the one that the bare name means; a street that is known all over.
+    # The default among places of the same name; a street that is known everywhere.
     is_default: bool = False
-    # Beginnings of words in whose sentence the name is an ordinary word: «кофе в турке».
+    # Stems in whose sentence the name is an ordinary word: «кофе в турке».
     excluding_stems: tuple[str, ...] = ()
 
 
 @dataclass
 class Gazetteer:
-    """All names by their words: what each may mean and in which cases it then stands.
+    """All names by their words: what each may mean, and in which cases it stands then.
 
-    `starts`: first word → how many words the names have that begin with it, most first.
+    `starts`: first word → the lengths of the names that begin with it, longest first.
     """
 
     names: dict[tuple[str, ...], tuple[tuple[GazetteerEntry, str], ...]] = field(default_factory=dict)
@@ -82,7 +84,7 @@ class Gazetteer:
     adjective_starts: dict[str, tuple[int, ...]] = field(default_factory=dict)
     numbered: dict[str, tuple[GazetteerEntry, ...]] = field(default_factory=dict)
     municipalities: dict[str, str] = field(default_factory=dict)
-    # Long words of names by first letter and length: what a misspelt word may have meant.
+    # Long words of names by first letter and length, to find what a misspelt word may have meant.
     long_words: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
     street_words: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
     vocabulary: frozenset[str] = frozenset()
@@ -99,7 +101,7 @@ def _aliases(row: dict[str, str], column: str = "aliases") -> list[str]:
 
 
 def _variants(name: str) -> Iterator[tuple[str, ...]]:
-    """Ways to write a name: by words, hyphens left out, «Верхний» shortened."""
+    """Return the spellings of a name, as words: hyphens left out, «Верхний» abbreviated."""
     words = tuple(tokenize(fold_text(name)))
     if not words:
         raise ValueError(f"a name without letters: {name!r}")
@@ -128,7 +130,7 @@ class _Builder:
             if not declined:
                 self._put(words, entry, CASES)
                 continue
-            # In «Усть-Баргузин» and «Саган-Нур» the last word alone is declined; in «Большая Речка» all are.
+            # In «Усть-Баргузин» and «Саган-Нур» only the last word is declined; in «Большая Речка» all are.
             hyphened = "-" in written and " " not in written
             changing = [
                 dict.fromkeys(CASES, (word,))
@@ -273,7 +275,7 @@ def _street_words(build: _Builder) -> set[str]:
 
 @lru_cache(maxsize=1)
 def gazetteer() -> Gazetteer:
-    """The gazetteer, read at the first use. Raises `KeyError` or `ValueError` for a faulty file."""
+    """Return the gazetteer, loaded at the first call. Raises `KeyError` or `ValueError` for an invalid file."""
     read, build = Gazetteer(), _Builder()
     for add in (_add_municipalities, _add_settlements, _add_town_parts, _add_streets, _add_regions):
         add(build, read)

@@ -1,6 +1,6 @@
-"""Where the trouble of a message is: municipality, settlement, street and house.
+"""Detection of a problem's location: municipality, settlement, street and house.
 
-How it decides, and how names are added: `docs/developer/locations.md`.
+The algorithm, and how to add names: `docs/developer/locations.md`.
 """
 
 from collections.abc import Iterable
@@ -34,11 +34,11 @@ _CAPITAL = "город Улан-Удэ"
 
 @dataclass(frozen=True, slots=True)
 class DetectedLocation:
-    """Where the trouble is.
+    """The location of a problem.
 
-    `municipality` as in `data/municipalities.csv`; `settlement` also names a part of a city, `street` a numbered
-    quarter. `source`: what told the municipality, the words (of the message or of the post above) or the page;
-    `why`: those words. `other_region`: the trouble is outside the republic, and no municipality is told.
+    `municipality` as in `data/municipalities.csv`; `settlement` may also be a part of a city, `street` a numbered
+    quarter. `source`: whether the text (of the message or of the post above) or the page told the municipality;
+    `matched_words`: those words. `other_region`: the problem is outside the republic, and no municipality is set.
     """
 
     municipality: str | None = None
@@ -53,9 +53,10 @@ class DetectedLocation:
 def find_location(
     text: str | CleanText, *, page_owner: str | None, page_municipality: str | None, post: str | None = None
 ) -> DetectedLocation:
-    """The place of a message's trouble: by its words, else by the post above, else by the page.
+    """Return the location of a message's problem: by its text, else by the post above, else by the page.
 
-    Nothing is told when nothing is known: words without a place on a republican body's page give an empty `Place`.
+    Nothing is guessed: a text without a location on the page of a republican body gives an empty
+    `DetectedLocation`.
     """
     page = page_location(page_owner, page_municipality)
     reading = extract_mentions(text)
@@ -92,7 +93,7 @@ def _by_surroundings(reading: LocationMentions, page: PageLocation, post: str | 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _of_post(post: str) -> tuple[str, str | None, str] | None:
-    """Municipality, settlement and words of the one clear place that a post names."""
+    """Return municipality, settlement and words of the only clear location that a post names."""
     reading = extract_mentions(clean_post(post))
     empty = PageLocation(None, None, "")
     named = [place for place in reading.places if place.is_certain and place.role >= LocationRole.TOWARDS]
@@ -113,7 +114,9 @@ def _of_post(post: str) -> tuple[str, str | None, str] | None:
 def _resolved(
     mention: LocationMention, named: set[str], above: tuple[str, str | None, str] | None, page: PageLocation
 ) -> str | None:
-    """The municipality of a mention whose name several have: the one named beside it, of the post, of the page."""
+    """Return the municipality of an ambiguous mention: the one named beside it, that of the post, that of the
+    page.
+    """
     options = mention.municipalities
     if len(options) == 1:
         return next(iter(options))
@@ -128,7 +131,9 @@ def _resolved(
 def _choose(
     places: list[LocationMention], above: tuple[str, str | None, str] | None, page: PageLocation
 ) -> tuple[str, LocationMention] | None:
-    """The municipality that the words tell and the mention that told it: the first of the nearest ones."""
+    """Return the municipality that the text tells and its mention: the first of those most likely to be the
+    problem's.
+    """
     firm = [place for place in places if place.is_certain and place.role > LocationRole.COMPARED]
     named = {next(iter(place.municipalities)) for place in firm if len(place.municipalities) == 1}
     best: tuple[str, LocationMention] | None = None
@@ -139,13 +144,13 @@ def _choose(
         if best is None or place.role > best[1].role:
             best = municipality, place
         elif place.role == best[1].role and _only_capital(best) and municipality != _CAPITAL:
-            # The capital is where officials sit; beside another place it is seldom the trouble's.
+            # The capital is where officials are; beside another location it is rarely that of the problem.
             best = municipality, place
     return best
 
 
 def _a_namesake(place: LocationMention, municipality: str, page: PageLocation) -> bool:
-    """Whether «посёлок Северный» on another district's page is rather one of its own that nobody listed."""
+    """Return whether «посёлок Северный» on another district's page is rather an unlisted one of that district."""
     return (
         page.municipality is not None
         and page.municipality != municipality
@@ -158,7 +163,7 @@ def _only_capital(told: tuple[str, LocationMention]) -> bool:
 
 
 def _decided_by_street(streets: Iterable[StreetMention]) -> GazetteerEntry | None:
-    """The street that is known in one place only, or known all over."""
+    """Return the street that exists in one location only, or is known everywhere."""
     for street in streets:
         known = {entry.municipality: entry for entry in street.options if entry.is_default}
         if len(known) == 1:
@@ -172,7 +177,7 @@ def _by_text(reading: LocationMentions, municipality: str, mention: LocationMent
 
 
 def _settlement(places: Iterable[LocationMention], municipality: str) -> str | None:
-    """The settlement that is nearest to the trouble, or the part of a city that has a name."""
+    """Return the settlement that is most likely the problem's, or the part of a city that has a name."""
     best: tuple[tuple[bool, LocationRole], str] | None = None
     for place in places:
         if place.role <= LocationRole.AWAY:
@@ -192,7 +197,7 @@ def _settlement_of(entry: GazetteerEntry) -> str | None:
 
 
 def _quarter(places: Iterable[LocationMention], municipality: str) -> tuple[str | None, str | None]:
-    """A numbered quarter or a part of a town, which stands where a street would, and its house."""
+    """Return a numbered quarter or a part of a town in place of a street, and its house."""
     for place in places:
         for entry in place.options:
             if (
@@ -224,7 +229,7 @@ def _with_address(
 
 
 def _other_region(reading: LocationMentions) -> LocationMention | None:  # noqa: PLR0911 — one return per reason against it
-    """The place outside the republic where the trouble is: «в чите», and nothing that speaks of here."""
+    """Return the location outside the republic: «в чите», and nothing that speaks of here."""
     words = reading.text.words
     if reading.places:
         return None

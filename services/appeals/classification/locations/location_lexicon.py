@@ -1,4 +1,4 @@
-"""The words around a name that tell what it is and what the name has to do with the trouble."""
+"""Words around a name that tell its type and its relation to the problem."""
 
 # fmt: off
 STREET_MARKS = frozenset((
@@ -19,9 +19,9 @@ SETTLEMENT_MARKS = frozenset((
     "станция", "станции", "станцию", "ст", "город", "города", "городе", "городу", "гор", "г", "сп", "гп",
     "местность", "местности", "городок", "городке",
 ))
-# Letters that are also prepositions or parts of other words: a mark only when a dot follows.
+# Letters that are also prepositions or parts of other words: an abbreviation only with a dot.
 DOTTED_MARKS = frozenset(("с", "д", "у"))
-# What may stand between a preposition and the name.
+# Words that may stand between a preposition and the name.
 FILLERS = frozenset((
     "самом", "самого", "нашем", "нашего", "наш", "наше", "нашей", "нашу", "родном", "родной", "вашем",
     "вашего", "этом", "этого", "том", "всем", "весь", "всему", "всего", "нашему", "вашему", "вашей", "самый",
@@ -51,7 +51,7 @@ CORNER = (
     "перекрест", "пересечен", "угол", "углу", "остановк", "светофор", "кольц", "переход", "поворот", "отрез",
     "участ", "двор", "тротуар", "адрес", "магазин", "аптек", "зебр", "развязк", "подъем", "спуск", "подъезд",
 )
-# Words after a number that make it an amount, not a house.
+# Words after a number that make it an amount, not a house number.
 UNITS = (
     "раз$", "раза$", "год", "лет", "мая", "июн", "июл", "август", "сентябр", "октябр", "ноябр", "декабр",
     "январ", "феврал", "март", "апрел", "дня", "дней", "день", "час$", "часа$", "часов$", "минут", "рубл",
@@ -63,15 +63,15 @@ UNITS = (
 HOUSE_MARKS = frozenset(("д", "дом", "доме", "дома", "дому", "домов", "дом№"))
 FLAT_MARKS = frozenset(("кв", "квартира", "квартире", "подъезд", "под", "п", "оф", "офис"))
 BLOCK_MARKS = frozenset(("к", "корп", "корпус"))
-# A home: the words before «в X» or «из X».
+# Residence: the words before «в X» or «из X».
 RESIDENCE_VERBS = ("жив", "прожива", "приех", "переех", "снима", "родн")
-# Where somebody is written down, was born or wed is not where they are in trouble.
+# Where somebody is registered, was born or married is not the location of the problem.
 REGISTRATION_VERBS = ("прописан", "прописк", "зарегистрир", "родом", "родил", "рожд", "уроже", "брак", "свадьб",
                       "поступ")  # fmt: skip
 RESIDENT_WORDS = frozenset(
     ("сам", "сама", "сами", "я", "мы", "родом", "он", "она", "муж", "жена", "мама", "родители")
 )
-# «люди из X»: who comes from there without having left.
+# «люди из X»: people who come from there and have not left.
 PEOPLE_FROM = (
     "фермер", "здравст", "команд", "привет", "пиш", "обраща", "жител", "люди", "людям", "людей", "звон",
     "семь", "дет", "пенсионер", "бабушк",
@@ -85,19 +85,19 @@ TRAVEL_WORDS = (
     "проезд", "микрик", "газел", "переех", "сообщени", "пригород", "путевк", "приехат", "приезжа", "езд",
     "вахт",
 )
-# Whose place it is when it stands just before «в X».
+# Words just before «в X» that say whose location it is.
 RELATIVES = (
     "дети", "дочь", "дочк", "дочер", "сын", "родител", "мама$", "маме$", "мать$", "брат", "сестр", "внук",
     "внуч", "родствен", "сват", "студент",
 )
-# What is taken out of a place is still there.
+# What is removed from a location was there.
 REMOVAL_VERBS = ("вывез", "вывоз", "убрать", "убер", "выселя", "течет", "воня", "дым")
 BURYAT_LETTERS = "үөһ"
 BURYAT_ENDINGS = (
     "һаа", "һээ", "һоо", "һөө", "гай", "гэй", "аар", "ээр", "оор", "руу", "рүү", "луу", "лүү", "иин", "да",
     "дэ", "до", "дө", "та", "тэ", "то", "тө", "ай", "эй", "ой", "ын", "ин", "н",
 )
-# Whoever is asked to come is asked to where the trouble is.
+# Whoever is asked to come is asked to the location of the problem.
 ASKED_TO_COME = (
     "пришл", "направьте", "направить", "приезжайте", "приедьте", "приедте", "отправьте", "заезжайте",
     "завез", "привез",
@@ -118,7 +118,7 @@ HERE = frozenset((
     "нас", "нам", "наш", "наша", "наше", "наши", "нашей", "нашего", "нашем", "наших", "нашу", "нашим", "здесь",
     "тут", "сюда",
 ))
-# Words that set another region beside ours.
+# Words that compare another region with ours.
 COMPARISON_WORDS = (
     "дешевл", "дорож", "лучше", "хуже", "быстре", "такая", "такой", "такие", "такое", "тоже", "давно",
     "нормальн",

@@ -1,4 +1,4 @@
-"""What a named place has to do with the trouble: it is there, or it is a home, an end of a trip, a comparison."""
+"""The role of a named location: that of the problem, a residence, an end of a trip, a comparison."""
 
 from enum import IntEnum
 
@@ -41,7 +41,7 @@ _ROAD_OR_MENDED = ROAD + REPAIR_VERBS
 
 
 class LocationRole(IntEnum):
-    """The larger, the more the place is the trouble's."""
+    """The higher, the more likely the location is that of the problem."""
 
     COMPARED = 0
     AWAY = 1
@@ -51,7 +51,7 @@ class LocationRole(IntEnum):
 
 
 def preposition_before(text: TokenizedText, first: int) -> int:
-    """Where the preposition of a phrase stands that begins at word `first`; -1 without one."""
+    """Return the index of the preposition of the phrase that begins at word `first`; -1 without one."""
     at, begin = first - 1, text.sentence_start(first)
     for _ in range(_FILLERS_AT_MOST):
         if at < begin or "," in text.gaps[at + 1]:
@@ -67,7 +67,7 @@ def preposition_before(text: TokenizedText, first: int) -> int:
 def location_role(  # noqa: PLR0911 — one return per preposition
     text: TokenizedText, preposition_at: int, first: int, end: int, cases: str
 ) -> LocationRole:
-    """The role of the place that words `first` to before `end` name in the given cases."""
+    """Return the role of the location that words `first` to before `end` name in the given cases."""
     words, begin = text.words, text.sentence_start(first)
     anchor = preposition_at if preposition_at >= 0 else first
     preposition = words[preposition_at] if preposition_at >= 0 else ""
@@ -110,13 +110,13 @@ def _coming_from(before: list[str]) -> LocationRole:
 
 
 def _going_up_to(text: TokenizedText, at: int) -> LocationRole:
-    """«до Курумкана когда доделаете»: a road there may be the trouble; a bus there is a trip."""
+    """«до Курумкана когда доделаете»: a road there may be the problem; a bus there is a trip."""
     mended = text.sentence_has(at, _ROAD_OR_MENDED) and not text.sentence_has(at, TRAVEL_WORDS)
     return LocationRole.HOME if mended else LocationRole.AWAY
 
 
 def _being_in(before: list[str], after: list[str], cases: set[str], *, aside: bool) -> LocationRole:
-    """The role after «в» or «на», by the words of its clause. `aside`: «в сторону X»."""
+    """Return the role after «в» or «на», by the words of the clause. `aside`: «в сторону X»."""
     towards = aside or ("a" in cases and "l" not in cases)
     if towards and _any(before, ASKED_TO_COME):
         return LocationRole.TOWARDS

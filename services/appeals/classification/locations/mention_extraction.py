@@ -1,4 +1,4 @@
-"""The places, streets and other regions that a text names."""
+"""Extraction of the locations, streets and other regions that a text names."""
 
 from dataclasses import dataclass, field, replace
 
@@ -60,7 +60,9 @@ _DASHES = frozenset(("-", "–", "—", "/", "->"))
 
 @dataclass(frozen=True, slots=True)
 class LocationMention:
-    """A place that words `start` to before `end` name. Not `firm`: it counts only beside its own municipality."""
+    """A location named by words `start` to before `end`. Unless `is_certain` it counts only beside its own
+    municipality.
+    """
 
     options: tuple[GazetteerEntry, ...]
     role: LocationRole
@@ -76,7 +78,7 @@ class LocationMention:
 
 @dataclass(slots=True)
 class LocationMentions:
-    """All that a text names."""
+    """Everything that a text names."""
 
     text: TokenizedText
     places: list[LocationMention] = field(default_factory=list)
@@ -85,7 +87,7 @@ class LocationMentions:
 
 
 def extract_mentions(written: str | CleanText, *, of_page: bool = False) -> LocationMentions:
-    """Find every place in a text. `of_page`: the text is a page's name, where adjectives stand alone."""
+    """Return every location in a text. `of_page`: the text is a page's name, where adjectives stand alone."""
     return _Reader(TokenizedText(written), of_page=of_page).read()
 
 
@@ -123,7 +125,7 @@ class _Reader:
         return self.reading
 
     def _instrumental(self, at: int) -> bool:
-        """Whether «кабанском» is the town («под Кабанском»), not the district («в Кабанском»)."""
+        """Return whether «кабанском» is the town («под Кабанском») and not the district («в Кабанском»)."""
         preposition_at = preposition_before(self.text, at)
         return preposition_at >= 0 and self.words[preposition_at] in WITH_INSTRUMENTAL
 
@@ -157,7 +159,7 @@ class _Reader:
         if not options or (words[mark].startswith(QUARTER) and int(digits) < _SMALLEST_QUARTER):
             return 0
         house = parse_house(self.text, end)
-        # Every town has a first and a second quarter: the number alone tells none.
+        # Every town has a first and a second quarter: the number alone is ambiguous.
         firm = int(digits) >= _SMALLEST_QUARTER
         self._place(options, at, end, "nl", house=house[0] if house else None, firm=firm)
         return house[1] if house else end
@@ -207,7 +209,7 @@ class _Reader:
         return 0
 
     def _mark_before(self, at: int) -> int | None:
-        """Where the type before the name stands: «село», «п.», «мкр»."""
+        """Return the index of the type before the name: «село», «п.», «мкр»."""
         before = at - 1
         if before < 0 or self.text.sentences[before] != self.text.sentences[at]:
             return None
@@ -271,7 +273,7 @@ class _Reader:
         )
 
     def _stands_alone(self, at: int, end: int, entry: GazetteerEntry, preposition: str) -> bool:
-        """Whether the form is no one's surname: «Романова» beside «село Романово»."""
+        """Return whether the form is no surname: «Романова» beside «село Романово»."""
         word = self.words[end - 1]
         if entry.kind != "settlement" or not word.endswith(_POSSESSIVE) or end - at > 1:
             return True
@@ -331,11 +333,12 @@ class _Reader:
         return self._bare_adjective(at, end, districts, following) if districts else 0
 
     def _bare_adjective(self, at: int, end: int, districts: tuple[GazetteerEntry, ...], following: str) -> int:
-        """«по тункинскому», «в еравнинском»: the district without its noun; beside another noun it is none."""
+        """«по тункинскому», «в еравнинском»: the district without its noun; not where another noun follows."""
         words = self.words
         preposition_at = preposition_before(self.text, at)
         if preposition_at < 0 and words[end - 1].endswith("ого") and not following:
-            # «Лесозаводской, Заиграевского»: said of a village, to tell it from its namesakes.
+            # «Лесозаводской, Заиграевского»: the district of a village, to distinguish it from others of that
+            # name.
             self._place(districts, at, end, "g")
             return end
         if preposition_at < 0 or words[end - 1][-2:] not in ("ом", "му", "го"):
@@ -362,7 +365,7 @@ class _Reader:
         self.reading.places.append(LocationMention(options, role, start, end, house, firm))
 
     def _routes(self) -> None:
-        """«Улан-Удэ – Кяхта», «из Улан-Удэ в Кабанск»: ends of a way, not where the trouble is."""
+        """«Улан-Удэ – Кяхта», «из Улан-Удэ в Кабанск»: ends of a route, not the location of the problem."""
         places = self.reading.places
         for at in range(len(places) - 1):
             left, right = places[at], places[at + 1]
@@ -405,13 +408,13 @@ def _fits(mark: str, entry: GazetteerEntry) -> bool:
 
 
 def _governs(preposition: str, cases: str, entry: GazetteerEntry) -> bool:
-    """Whether the preposition asks for the case the name stands in."""
+    """Return whether the preposition governs the case of the name."""
     asked, kinds = _ASKED.get(preposition, ("", ()))
     return any(case in cases for case in asked) and (not kinds or entry.kind in kinds)
 
 
 _HERE_ONLY = ("municipality", "settlement", "locality", "landmark")
-# Which cases a preposition asks for, and of what kinds of names; none means any.
+# Which cases a preposition governs, and for which kinds of names; none means any.
 _ASKED: dict[str, tuple[str, tuple[str, ...]]] = {
     **dict.fromkeys(("в", "во"), ("la", ())),
     "на": ("la", _HERE_ONLY),

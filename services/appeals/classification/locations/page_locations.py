@@ -1,6 +1,6 @@
-"""The place that a page tells by itself.
+"""The location that a page implies.
 
-A district's, a town's or a local institution's page tells one, a republican body's tells none.
+The page of a district, a town or a local institution implies one, that of a republican body none.
 """
 
 import re
@@ -18,7 +18,7 @@ _SHORT_PATTERN = 4
 
 @dataclass(frozen=True, slots=True)
 class PageLocation:
-    """Where a page's own matters are; empty for a page that tells no place."""
+    """The location of a page's own matters; empty for a page that implies none."""
 
     municipality: str | None
     settlement: str | None
@@ -35,14 +35,16 @@ def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
 
 
 def owner_scope(owner: str) -> str | None:
-    """`republic`, `local` or `region` by the words of the owner's name, the first that fits in this order."""
+    """Return `republic`, `local` or `region` by the words of the owner's name, the first that matches in this
+    order.
+    """
     folded = fold_text(owner)
     scopes = {scope for pattern, scope in _patterns() if pattern.search(folded)}
     return next((scope for scope in ("republic", "local", "region") if scope in scopes), None)
 
 
 def _canonical(municipality: str | None) -> str | None:
-    """The name in the gazetteer of a municipality written in any way."""
+    """Return the gazetteer's name of a municipality written in any way."""
     if not municipality:
         return None
     exact = gazetteer().municipalities.get(fold_text(municipality.strip()))
@@ -57,8 +59,8 @@ def _canonical(municipality: str | None) -> str | None:
 
 
 def _one(places: list[LocationMention]) -> str | None:
-    """The municipality that a page's name tells; of the capital and another, the other."""
-    # The capital's theatres and hospitals are the whole republic's.
+    """Return the municipality that a page's name tells; of the capital and another, the other."""
+    # The capital's theatres and hospitals serve the whole republic.
     told = [
         place
         for place in places
@@ -76,7 +78,9 @@ def _one(places: list[LocationMention]) -> str | None:
 
 @lru_cache(maxsize=_REMEMBERED)
 def page_location(owner: str | None, municipality: str | None) -> PageLocation:
-    """Where the owner's own matters are, by its name first and by the municipality registered for its page."""
+    """Return the location of the owner's matters, by its name first and by the municipality registered for its
+    page.
+    """
     given = _canonical(municipality)
     if not owner:
         return PageLocation(given, None, "")
@@ -84,7 +88,7 @@ def page_location(owner: str | None, municipality: str | None) -> PageLocation:
     named = _one(places)
     scope = owner_scope(owner)
     if scope in ("republic", "region"):
-        # A republican body's office in a district serves that district; its seat in the capital tells nothing.
+        # A republican body's office in a district serves that district; its seat in the capital implies nothing.
         told = named if named != _CAPITAL else None
         return PageLocation(told, None, owner)
     told = given or named

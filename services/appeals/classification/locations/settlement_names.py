@@ -1,4 +1,6 @@
-"""Settlements as the gazetteer spells them, by municipality: what is read in messages, so what rules may name."""
+"""Settlement names as the gazetteer spells them, by municipality: the values found in messages, and so those of
+rules.
+"""
 
 import csv
 from collections.abc import Mapping
@@ -7,7 +9,7 @@ from importlib.resources import files
 
 
 def settlement_key(settlement: str | None) -> str | None:
-    """A settlement's name as rules compare it."""
+    """Return a settlement's name as rules compare it."""
     return settlement.strip().casefold().replace("ё", "е") if settlement else None
 
 
@@ -16,7 +18,7 @@ _DATA = "services.appeals.classification.locations"
 
 @cache
 def settlement_names() -> Mapping[str, Mapping[str, str]]:
-    """Name of a municipality → its settlements, each by what `place_key` makes of its name."""
+    """Return the name of each municipality → its settlements by `settlement_key`."""
     found: dict[str, dict[str, str]] = {}
     table = files(_DATA).joinpath("data", "settlements.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(table.splitlines()):

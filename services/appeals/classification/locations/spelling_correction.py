@@ -1,4 +1,4 @@
-"""Misspelt names: one edit apart from a long name, and no word that the dictionary knows."""
+"""Spelling correction of names: one edit from a long name, and no word that the dictionary knows."""
 
 from functools import lru_cache
 
@@ -12,7 +12,7 @@ _AIMAG = "аймаг"
 
 
 def one_edit_apart(left: str, right: str) -> bool:
-    """Whether one letter put in, left out, changed, or two swapped, turns one word into the other."""
+    """Return whether one insertion, deletion, substitution or transposition turns one word into the other."""
     if left == right or abs(len(left) - len(right)) > 1:
         return False
     if len(left) > len(right):
@@ -29,7 +29,9 @@ def one_edit_apart(left: str, right: str) -> bool:
 
 @lru_cache(maxsize=_REMEMBERED)
 def correct_spelling(word: str) -> str:
-    """The name's word that a misspelt word meant; the word itself when it is a word, short or like nothing."""
+    """Return the name's word that a misspelt word meant; the word itself when it is a known word, short, or
+    similar to nothing.
+    """
     if (
         len(word) < MIN_TYPO_LENGTH - 1
         or not word.isalpha()
@@ -55,7 +57,9 @@ def correct_spelling(word: str) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def strip_buryat_ending(word: str) -> str:
-    """The name in a Buryat case form: «хяагтада» → «хяагта»; the word as `corrected` leaves it when it is none."""
+    """Return the name in a Buryat case form: «хяагтада» → «хяагта»; otherwise the word as `correct_spelling`
+    returns it.
+    """
     names = gazetteer()
     if word not in names.vocabulary:
         for ending in BURYAT_ENDINGS:

@@ -34,7 +34,7 @@ _CLOSE = (" ", ", ", "", ". ", ",", ".", " - ", "-", " – ", " — ", ": ", " �
 
 @dataclass(frozen=True, slots=True)
 class StreetMention:
-    """A street that the text names: what it may be in the gazetteer (nothing for one it does not hold)."""
+    """A street that the text names: its entries in the gazetteer (empty for one it does not have)."""
 
     name: str
     options: tuple[GazetteerEntry, ...]
@@ -44,7 +44,7 @@ class StreetMention:
 
 
 def parse_house(text: TokenizedText, at: int) -> tuple[str, int] | None:
-    """The house that the words from `at` on tell, without a flat, and the word after it."""
+    """Return the house that the words from `at` on name, without a flat, and the index after it."""
     words, gaps = text.words, text.gaps
     marked = at < len(words) and words[at] in HOUSE_MARKS and gaps[at] in _CLOSE
     if marked:
@@ -70,7 +70,7 @@ def parse_house(text: TokenizedText, at: int) -> tuple[str, int] | None:
 
 
 def _is_letter(text: TokenizedText, at: int) -> bool:
-    """«20 а, кв 5»: a letter of the house, where «20 а вот» is none."""
+    """«20 а, кв 5»: a letter of the house; «20 а вот» is none."""
     if at >= len(text.words) or text.words[at] not in _LETTERS or text.gaps[at] not in (" ", '"', ' "', "-"):
         return False
     after = at + 1
@@ -78,7 +78,7 @@ def _is_letter(text: TokenizedText, at: int) -> bool:
 
 
 def _house_before(text: TokenizedText, at: int) -> str | None:
-    """«дом 20 по Бабушкина»: the house before the street's preposition or mark."""
+    """«дом 20 по Бабушкина»: the house before the street's preposition or type."""
     while at > 0 and (
         text.words[at - 1] in PREPOSITIONS_IN | PREPOSITIONS_ALONG or text.words[at - 1] in STREET_MARKS
     ):
@@ -92,7 +92,7 @@ def _house_before(text: TokenizedText, at: int) -> str | None:
 
 
 def parse_marked_street(text: TokenizedText, at: int) -> StreetMention | None:
-    """The street after the mark («ул», «проспект») at word `at`. Streets that nobody listed count too."""
+    """Return the street after the type («ул», «проспект») at word `at`. Unlisted streets count too."""
     words, start = text.words, at + 1
     if start >= len(words) or text.sentences[start] != text.sentences[at] or words[start] in STREET_MARKS:
         return None
@@ -160,10 +160,10 @@ def _misspelt(words: list[str], at: int) -> tuple[tuple[GazetteerEntry, ...], in
 def parse_bare_street(
     text: TokenizedText, at: int, length: int, entries: tuple[GazetteerEntry, ...], *, follows: bool
 ) -> StreetMention | None:
-    """The street that the listed name at word `at` is, unless the word means something else.
+    """Return the street of the listed name at word `at`, unless the word means something else.
 
-    Without a mark a street shows by a house number, by «на» or «по» with a form that nothing else has there, by
-    a corner or a stop, or by a street just before it (`follows`).
+    Without a type a street is recognised by a house number, by «на» or «по» with an unambiguous form, by a corner
+    or a stop, or by a street just before it (`follows`).
     """
     words, end = text.words, at + length
     if end < len(words) and words[end] in TOWN_PART_MARKS:
@@ -210,7 +210,9 @@ def _by_preposition(
 
 
 def continues_street(text: TokenizedText, at: int, end_of_street: int) -> bool:
-    """Whether the name at `at` continues a street that ended just before: «ленина и кирова», «ленина-кирова»."""
+    """Return whether the name at `at` continues a street that ended just before: «ленина и кирова»,
+    «ленина-кирова».
+    """
     if at == end_of_street:
         return text.gaps[at].strip() in ("-", "–", "—", "/")
     return at == end_of_street + 1 and text.words[at - 1] in ("и", "угол", "с")

@@ -1,4 +1,4 @@
-"""A text as words with what stands between them, abbreviations spelled out; and what grammar knows of a word."""
+"""A text as words with the gaps between them, abbreviations expanded; and grammatical queries about words."""
 
 import re
 from collections.abc import Callable
@@ -56,9 +56,10 @@ def _spelled(match: re.Match[str]) -> str:
 
 
 class TokenizedText:
-    """Words of a text, folded. `gaps[i]` stands before word i; words of one sentence share `sentences[i]`.
+    """The folded words of a text. `gaps[i]` is what stands before word i; words of one sentence share
+    `sentences[i]`.
 
-    What is asked of a sentence or of the whole text for every name in it is looked up once.
+    Queries about a sentence or the whole text are cached.
     """
 
     __slots__ = ("_begins", "_has", "_last", "gaps", "sentences", "words")
@@ -68,7 +69,7 @@ class TokenizedText:
         self.words: list[str] = []
         self.gaps: list[str] = []
         self.sentences: list[int] = []
-        # Where each sentence begins.
+        # Index of the first word of each sentence.
         self._begins = [0]
         self._has: dict[tuple[int, tuple[str, ...]], bool] = {}
         self._last: dict[Callable[[list[str], int], bool], int] = {}
@@ -90,14 +91,16 @@ class TokenizedText:
         return gap[:1] == "." and len(word) > 1 and word not in _ABBREVIATIONS and not word[0].isdigit()
 
     def quote(self, start: int, end: int) -> str:
-        """The words from `start` to before `end`, as they stand in the text."""
+        """Return the words from `start` to before `end` as they stand in the text."""
         words = [self.words[start]]
         for at in range(start + 1, end):
             words += [self.gaps[at], self.words[at]]
         return "".join(words)
 
     def sentence_has(self, at: int, stems: tuple[str, ...]) -> bool:
-        """Whether a word of the sentence of word `at` begins with one of the stems, as `begins_with` tells."""
+        """Return whether a word of the sentence of word `at` begins with one of the stems, as in
+        `matches_stem`.
+        """
         number = self.sentences[at]
         found = self._has.get((number, stems))
         if found is None:
@@ -107,7 +110,7 @@ class TokenizedText:
         return found
 
     def last_index_where(self, fits: Callable[[list[str], int], bool]) -> int:
-        """The last word where `fits(words, at)` holds; -1 when there is none."""
+        """Return the last index where `fits(words, at)` holds; -1 when there is none."""
         found = self._last.get(fits)
         if found is None:
             found = next((at for at in range(len(self.words) - 1, -1, -1) if fits(self.words, at)), -1)
@@ -115,7 +118,9 @@ class TokenizedText:
         return found
 
     def clause(self, start: int, end: int, *, back: bool = False) -> list[str]:
-        """Words `start` to before `end` up to a comma or the sentence's end; `back`: after the last comma."""
+        """Return words `start` to before `end`, up to a comma or the sentence's end; `back`: after the last
+        comma.
+        """
         if back:
             at = end
             while at > start and (at == end or "," not in self.gaps[at]):
@@ -130,18 +135,18 @@ class TokenizedText:
         return "," not in self.gaps[at] and at > 0 and self.sentences[at] == self.sentences[at - 1]
 
     def sentence_start(self, at: int) -> int:
-        """The first word of the sentence that holds word `at`."""
+        """Return the index of the first word of the sentence that holds word `at`."""
         return self._begins[self.sentences[at]]
 
 
 def matches_stem(word: str, stems: tuple[str, ...]) -> bool:
-    """Whether the word begins with one of the stems; `$` at a stem's end asks for the whole word."""
+    """Return whether the word begins with one of the stems; `$` at a stem's end requires the whole word."""
     return any(word == stem[:-1] if stem[-1] == "$" else word.startswith(stem) for stem in stems)
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def agrees_with_case(word: str, case: str, *, feminine: bool) -> bool:
-    """Whether the word can be the noun (or its adjective) that an adjective in this case belongs to."""
+    """Return whether the word can be the noun (or its adjective) that an adjective in this case belongs to."""
     if not is_dictionary_word(word):
         return False
     for parse in analyzer().parse(word)[:4]:
@@ -171,13 +176,13 @@ def _first_tag(word: str) -> frozenset[str]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def is_infinitive(word: str) -> bool:
-    """Whether the word is a verb's infinitive."""
+    """Return whether the word is an infinitive."""
     return "INFN" in _first_tag(word)
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def is_common_noun(word: str) -> bool:
-    """Whether the word is first of all an ordinary noun: no surname, first name or place."""
+    """Return whether the word is most likely a common noun: no surname, first name or place."""
     if not is_dictionary_word(word):
         return False
     tag = _first_tag(word)
@@ -186,5 +191,5 @@ def is_common_noun(word: str) -> bool:
 
 @lru_cache(maxsize=_REMEMBERED)
 def is_genitive(word: str) -> bool:
-    """Whether the word can be a noun's genitive, as streets are named: «(улица) Молодости»."""
+    """Return whether the word can be a noun's genitive, as in street names: «(улица) Молодости»."""
     return any(parse.tag.grammemes >= {"NOUN", "gent"} for parse in analyzer().parse(word))

@@ -1,7 +1,7 @@
-"""The built-in model: one sight of a text, several linear heads that judge it.
+"""The built-in model: one set of text features, several linear classification heads.
 
-`need`: is an answer wanted; `type`; `group` (26) and `topic` (347); `urgent`. Learnt from the project's own
-examples and the classifier's own words, so it works before an organisation has any history.
+`need`: is an answer due; `type`; `group` (26) and `topic` (347); `urgent`. Trained on the project's own examples
+and the texts of the taxonomy, so it works before an organisation has any history.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _SMALL = np.float16
 
 @dataclass(frozen=True)
 class PreparedText:
-    """A text as the heads see it: the part that is read. `unread` tells when that is not all."""
+    """A text prepared for the heads, truncated to its maximum length; `truncation_note` says so."""
 
     text: str
     context: MessageContext
@@ -39,7 +39,7 @@ class PreparedText:
 
     @staticmethod
     def of(text: str, context: MessageContext) -> "PreparedText":
-        """Read a text, in Cyrillic if it was meant so."""
+        """Prepare a text; Russian typed in Latin letters is converted to Cyrillic."""
         note = truncation_note(text)
         text, context = truncate_input(text, context)
         text = to_cyrillic(text)
@@ -47,13 +47,13 @@ class PreparedText:
 
     @cached_property
     def signs(self) -> UrgencySignals:
-        """Signs of urgency in the text."""
+        """Return the urgency signals of the text."""
         return detect_urgency_signals(self.keywords.source)
 
 
 @dataclass(frozen=True)
 class ClassificationHead:
-    """A linear judge: `labels` by `weights` (columns × labels) and `intercepts`, margins sharpened by `scale`."""
+    """A linear head: `labels` by `weights` (columns × labels) and `intercepts`, margins multiplied by `scale`."""
 
     labels: tuple[str, ...]
     weights: Matrix
@@ -61,37 +61,37 @@ class ClassificationHead:
     scale: float
 
     def margins(self, rows: Matrix) -> Floats:
-        """One margin per row and label."""
+        """Return one margin per row and label."""
         return np.asarray((rows @ self.weights).toarray() + self.intercepts, dtype=np.float32)
 
     def probabilities(self, rows: Matrix) -> Floats:
-        """One probability per row and label."""
+        """Return one probability per row and label."""
         return softmax(self.margins(rows) * self.scale)
 
 
 def builtin_model_dir() -> Path:
-    """Where the built-in model is kept: `builtin.npz` and `card.json`."""
+    """Return the folder of the built-in model: `builtin.npz` and `card.json`."""
     return Path(str(resources.files("services.appeals.classification.model"))) / "data"
 
 
 def softmax(margins: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Probabilities of margins, row by row, as precise as these are."""
+    """Return the softmax of margins, row by row, in their precision."""
     raised = np.exp(margins - margins.max(axis=1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
 def text_features(features: TfidfFeatures, seen: Sequence[PreparedText]) -> Matrix:
-    """Words and pieces of the texts."""
+    """Return the word and character features of the texts."""
     return features.rows([item.keywords.source for item in seen])
 
 
 def with_need_features(rows: Matrix, seen: Sequence[PreparedText]) -> Matrix:
-    """Rows with the signs of what is wanted beside the words."""
+    """Return the rows with the need features appended."""
     return _beside(rows, [need_features(item.text, item.context, item.keywords) for item in seen])
 
 
 def with_urgency_features(rows: Matrix, seen: Sequence[PreparedText]) -> Matrix:
-    """Rows with the signs of urgency beside the words."""
+    """Return the rows with the urgency features appended."""
     return _beside(rows, [urgency_features(item.signs, item.text, item.context) for item in seen])
 
 
@@ -101,7 +101,7 @@ def _beside(rows: Matrix, signs: list[list[float]]) -> Matrix:
 
 @dataclass(frozen=True)
 class BuiltinModel:
-    """The whole model, as it is kept and loaded."""
+    """The whole model, as it is saved and loaded."""
 
     features: TfidfFeatures
     need: ClassificationHead
@@ -113,7 +113,7 @@ class BuiltinModel:
     HEAD_NAMES = ("need", "type", "group", "topic", "urgent")
 
     def state(self) -> dict[str, Any]:
-        """Arrays without Python objects; weights in half precision."""
+        """Return arrays without Python objects; weights in half precision."""
         kept = self.features.state()
         for name in self.HEAD_NAMES:
             head: ClassificationHead = getattr(self, name)
@@ -127,7 +127,7 @@ class BuiltinModel:
 
     @staticmethod
     def of(state: Any) -> "BuiltinModel":
-        """The inverse of `state`."""
+        """Return the inverse of `state`."""
         return BuiltinModel(
             TfidfFeatures.of(state),
             **{

@@ -1,8 +1,8 @@
-"""From margins of a linear machine to probabilities, and to how often an answer this sure is right.
+"""Calibration of a linear classifier: from margins to probabilities, and to how often an answer is right.
 
-Three fits on rows that the machine had not seen: a temperature for the probabilities by which labels are ranked;
-a scale and an offset per label for probabilities that know how frequent each label is (a balanced machine forgets
-it); and a small logistic model of both that says how likely the first answer is right.
+Three fits on out-of-fold rows: a temperature for the probabilities that rank labels; a scale and an offset per
+label for probabilities that reflect label frequency (class balancing removes it); and a small logistic model of
+both that predicts whether the first answer is right.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _TINY = 1e-9
 
 @dataclass(frozen=True)
 class Calibration:
-    """How margins of one classifier are read."""
+    """The fitted calibration of one classifier."""
 
     temperature: float
     scale: float
@@ -35,12 +35,12 @@ class Calibration:
 
     @staticmethod
     def fit(margins: Floats, targets: Ints) -> "Calibration":
-        """From margins of unseen rows and the places of their true labels."""
+        """Fit on the margins of out-of-fold rows and the indexes of their true labels."""
         temperature = fit_temperature(margins, targets)
         scale, offsets = _offsets(margins, targets, temperature)
         right = margins.argmax(axis=1) == targets
         if right.all() or not right.any():
-            # Nothing to tell right from wrong by: the share of right answers, never quite 0 or 1.
+            # All right or all wrong: use the share of right answers, never quite 0 or 1.
             share = (right.sum() + 1) / (len(right) + 2)
             return Calibration(temperature, scale, offsets, np.zeros(3), float(np.log(share / (1 - share))))
         signs = _signs(margins, temperature, scale, offsets)
@@ -50,16 +50,16 @@ class Calibration:
         return Calibration(temperature, scale, offsets, weights, float(fitted.intercept_[0] - weights @ middle))
 
     def probabilities(self, margins: Floats) -> Floats:
-        """Probabilities, in the order of the margins."""
+        """Return probabilities, columns in the order of the margins."""
         return softmax(margins * self.temperature)
 
     def confidences(self, margins: Floats) -> Floats:
-        """How likely the label with the greatest margin is right, for each row."""
+        """Return for each row the probability that the label with the greatest margin is right."""
         signs = _signs(margins, self.temperature, self.scale, self.offsets)
         return np.asarray(1 / (1 + np.exp(-(signs @ self.confidence_weights + self.confidence_intercept))))
 
     def state(self) -> dict[str, Any]:
-        """Arrays without Python objects."""
+        """Return arrays without Python objects."""
         return {
             "calibration": np.array([self.temperature, self.scale, self.confidence_intercept]),
             "calibration_offsets": self.offsets,
@@ -68,7 +68,7 @@ class Calibration:
 
     @staticmethod
     def of(state: Mapping[str, Any]) -> "Calibration":
-        """The inverse of `state`."""
+        """Return the inverse of `state`."""
         temperature, scale, sure_offset = (float(value) for value in state["calibration"])
         return Calibration(
             temperature, scale, state["calibration_offsets"], state["calibration_sureness"], sure_offset
@@ -76,7 +76,7 @@ class Calibration:
 
 
 def fit_temperature(margins: npt.NDArray[Any], targets: Ints) -> float:
-    """What margins are multiplied with to become honest probabilities: least log loss."""
+    """Return the factor of the margins that minimises the log loss."""
 
     def loss(logarithm: float) -> float:
         probabilities = softmax(margins * float(np.exp(logarithm)))
@@ -104,7 +104,7 @@ def _offsets(margins: Floats, targets: Ints, temperature: float) -> tuple[float,
 
 
 def _signs(margins: Floats, temperature: float, scale: float, offsets: Floats) -> Floats:
-    """What tells how sure an answer is: its probability, its lead, and how spread the likely labels are."""
+    """Return the features of the confidence model: probability, lead, and spread of the likely labels."""
     ranked = softmax(margins * temperature)
     known = softmax(margins * scale + offsets)
     two = -np.partition(-ranked, 1, axis=1)[:, :2]

@@ -1,9 +1,9 @@
-"""A classifier that an organisation's own history has taught, joined with the built-in one.
+"""A model trained on an organisation's own history, combined with the built-in one.
 
 See docs/operations/train-a-topic-model.md.
 
-It speaks for the classes that its history knows. The others keep what the built-in model says, and so does what it
-takes for one of its labels that name no class.
+It decides about the topics in its history. The others keep their built-in probability, and so does the share that
+falls on labels that name no topic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ from services.appeals.classification.model.builtin_model import Floats
 from services.appeals.classification.model.model_store import ModelStore, ModelStoreError
 from shared.topic_taxonomy import Class, by_name, classes, fold_name
 
-# A label with fewer rows has taught too little to speak for its class.
+# A label with fewer rows has too little training data to decide about its topic.
 MIN_ROWS_PER_LABEL = 5
-# When more of the rows bear labels that name no class, the history speaks of other things than messages do here.
+# When more rows have unmapped labels, the history is about other things than messages here.
 MAX_UNMAPPED_SHARE = 0.2
 _LISTED = 10
 _TINY = 1e-9
@@ -28,7 +28,7 @@ _TINY = 1e-9
 
 @dataclass(frozen=True)
 class LabelMapping:
-    """Labels of a history read as classes. `rows`: how many rows each label has; `foreign` names no class."""
+    """The labels of a history mapped to topics. `rows`: rows per label; `unmapped`: labels that name no topic."""
 
     rows: Mapping[str, int]
     mapped: Mapping[str, Class]
@@ -36,18 +36,18 @@ class LabelMapping:
 
     @staticmethod
     def of(rows: Mapping[str, int]) -> "LabelMapping":
-        """Read labels by the names and aliases of groups and topics."""
+        """Map labels by the names and aliases of groups and topics."""
         named = {label: found for label in rows if (found := by_name().get(fold_name(label)))}
         foreign = sorted((label for label in rows if label not in named), key=lambda label: -rows[label])
         return LabelMapping(rows, named, {label: rows[label] for label in foreign})
 
     @property
     def usable(self) -> dict[str, Class]:
-        """Labels with enough rows to speak for their class."""
+        """Return the labels with enough rows."""
         return {label: found for label, found in self.mapped.items() if self.rows[label] >= MIN_ROWS_PER_LABEL}
 
     def describe_unmapped(self) -> str:
-        """Which labels name no class, the most frequent first; empty when all do."""
+        """Describe the labels that name no topic, most frequent first; empty when all do."""
         if not self.unmapped:
             return ""
         listed = ", ".join(f"«{label}» ({rows})" for label, rows in list(self.unmapped.items())[:_LISTED])
@@ -58,21 +58,21 @@ class LabelMapping:
         )
 
     def unusable_reason(self) -> str | None:
-        """Why a model with these labels cannot read messages here; None when it can."""
+        """Return why a model with these labels cannot classify messages here; None when it can."""
         if sum(self.unmapped.values()) > MAX_UNMAPPED_SHARE * sum(self.rows.values()):
-            return f"{self.describe_unmapped()}; at most {MAX_UNMAPPED_SHARE:.0%} of the rows may bear such labels"
+            return f"{self.describe_unmapped()}; at most {MAX_UNMAPPED_SHARE:.0%} of the rows may have such labels"
         if not self.usable:
-            return f"no group or topic has {MIN_ROWS_PER_LABEL} rows among what it has learnt from"
+            return f"no group or topic has {MIN_ROWS_PER_LABEL} rows in its training data"
         return None
 
 
 class TopicEnsemble:
-    """Joins what a classifier says of its labels with the built-in probabilities of groups and topics."""
+    """Combines the label probabilities of a custom model with the built-in probabilities of groups and topics."""
 
     def __init__(
         self, labels: Sequence[str], read: LabelMapping, groups: Sequence[str], topics: Sequence[str]
     ) -> None:
-        """`labels`, `groups` and `topics` are the columns of what is joined."""
+        """`labels`, `groups` and `topics` are the columns of the inputs and results."""
         group_of = {item.code: item.group for item in classes()}
         self._of_group = np.array([[group_of[topic] == group for topic in topics] for group in groups], np.float64)
         self._as_group = np.zeros((len(labels), len(groups)))
@@ -88,16 +88,17 @@ class TopicEnsemble:
         self._known = (self._as_topic.sum(axis=0) + self._as_group.sum(axis=0) @ self._of_group) > 0
 
     def builtin_only(self, groups: npt.NDArray[Any], topics: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """The built-in probabilities of topics: of their group, by their share within it."""
+        """Return the built-in topic probabilities: their group's, by their share within it."""
         return (groups @ self._of_group) * self._within(topics)
 
     def combined(
         self, said: npt.NDArray[Any], groups: npt.NDArray[Any], topics: npt.NDArray[Any]
     ) -> tuple[Floats, Floats]:
-        """Probabilities of groups and of topics, a row per text.
+        """Return the combined probabilities of groups and of topics, a row per text.
 
-        `said`: probabilities of the labels. They are spread over the classes that they name, in the share that the
-        built-in model leaves to these classes; a label that is a group leaves its topics as they are within it.
+        `said` are the label probabilities. They are distributed over the topics that the labels name, within the
+        share that the built-in model gives to these; a label that is a group leaves the shares of its topics
+        unchanged.
         """
         alone = self.builtin_only(groups, topics)
         taught = said @ self._as_topic + (said @ self._as_group @ self._of_group) * self._within(topics)
@@ -112,10 +113,10 @@ class TopicEnsemble:
 
 
 class CustomModel:
-    """The version in force of a folder, joined with the built-in groups and topics."""
+    """The active version of a folder, combined with the built-in groups and topics."""
 
     def __init__(self, folder: Path, groups: Sequence[str], topics: Sequence[str]) -> None:
-        """Raises `StoreError` when no model is in force there, it cannot be read, or its labels are no classes."""
+        """Raises `ModelStoreError` when no version is active, it cannot be read, or its labels name no topics."""
         kept = ModelStore(folder).load_active()
         try:
             self.labels = LabelMapping.of(kept.card["data"]["labels"])
@@ -124,7 +125,7 @@ class CustomModel:
                 f"{folder}: the card of version {kept.version} does not list its labels"
             ) from error
         if obstacle := self.labels.unusable_reason():
-            raise ModelStoreError(f"{folder}: version {kept.version} cannot read messages here: {obstacle}")
+            raise ModelStoreError(f"{folder}: version {kept.version} cannot classify messages here: {obstacle}")
         self.version = kept.version
         self.card = kept.card
         self.label_probabilities = kept.classifier.probabilities

@@ -1,7 +1,8 @@
-"""A citizen's message understood: is an answer due, what is it about, where, how urgent, in which language.
+"""Classification of a citizen's message: is an answer due, which topic, where, how urgent, which language.
 
-The built-in model judges; what is certain (nothing but a sticker, a Buryat text, trouble of another region) stands
-above it. It rather asks a person than loses a message.
+The built-in model predicts; certain facts (nothing but a sticker, a Buryat text, a problem of another region) take
+precedence. When in doubt it leaves the message to a moderator.
+
 The order of decisions: docs/developer/classification.md.
 """
 
@@ -50,28 +51,28 @@ _TYPE_WORDS = {
     "abuse": "только оскорбление",
     "chatter": "разговор без обращения",
 }
-# How much the post above says about the group, beside the words; a message of few words lives from the post.
+# Weight of the post above for the group, beside the text; a short message depends on its post.
 _POST_WEIGHT = 0.5
 _POST_WEIGHT_FEW = 1.0
 _FEW_WORDS = 3
-# A topic is named when it is this likely among the topics of its group; else the group alone.
+# A topic is named from this probability within its group on; else the group alone.
 _SURE_OF_TOPIC = 0.5
-# Who disputes the page's own answer is heard sooner: a person reads what would else be left by a little.
+# Whoever disputes the page's own answer has a lower threshold for a moderator's attention.
 _REPLY_TO_PAGE = 0.3
 
 
 log = logger(__name__)
 
-# Columns of a text's row and their values.
+# Column indexes of a row and their values.
 _Row = tuple[npt.NDArray[np.int32], Floats]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model makes of a message, before anything is decided about it.
+    """The prediction for a message, before anything is decided.
 
-    `need` is the probability that an answer is due; `groups` and `topics` are codes with probabilities, best
-    first.
+    `needs_answer` is the probability that an answer is due; `groups` and `topics` are codes with probabilities,
+    best first.
     """
 
     keywords: KeywordMatches
@@ -88,7 +89,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class _Scores:
-    """What the heads say of one text."""
+    """The outputs of the heads for one text."""
 
     row: _Row
     need: float
@@ -99,7 +100,7 @@ class _Scores:
 
 
 def _told(location: DetectedLocation, found: UrgencySignals) -> list[str]:
-    """Place, danger and outage in words."""
+    """Return location, danger and fault in words."""
     said = []
     if location.matched_words:
         said.append(f"место: {location.matched_words}")
@@ -115,7 +116,9 @@ def _under_posts(
     seen: Sequence[PreparedText],
     read: Callable[[Sequence[str]], npt.NDArray[Any]],
 ) -> npt.NDArray[Any]:
-    """Probabilities of the words, together with what the posts above say; `read` reads these."""
+    """Return the probabilities of the texts combined with those of the posts above; `read` classifies the
+    posts.
+    """
     below = [at for at, item in enumerate(seen) if item.context.post_text]
     if below:
         written = [seen[at].context.post_text or "" for at in below]
@@ -136,21 +139,21 @@ def _place(item: PreparedText) -> DetectedLocation:
             page_municipality=item.context.page_municipality,
             post=item.context.post_text,
         )
-    except Exception:  # a fault of ours costs a message its place, never its answer, nor others theirs
-        log.exception("the place of a text could not be read", characters=len(item.text))
+    except Exception:  # an error of ours must not cost the message its answer, nor other messages their location
+        log.exception("location detection failed", characters=len(item.text))
         return DetectedLocation(matched_words="не прочитано")
 
 
 def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:
-    """The likeliest kind among those that need an answer, or among those that need none."""
+    """Return the most likely type among those that need an answer, or among those that need none."""
     return max((kind for kind in types if (kind in _YES) == yes), key=lambda kind: types[kind])
 
 
 class MessageClassifier:
-    """The model in force, with its thresholds and its card."""
+    """The loaded model with its thresholds and data card."""
 
     def __init__(self, heads: BuiltinModel, card: Mapping[str, Any], taught: "CustomModel | None" = None) -> None:
-        """`card` is the model's data card: its thresholds decide. `taught` joins in on groups and topics."""
+        """`card` is the model's data card with its thresholds. `taught` is combined for groups and topics."""
         self._heads = heads
         self._taught = taught
         self.card = card
@@ -177,41 +180,43 @@ class MessageClassifier:
     @staticmethod
     @cache
     def load(topics_model: Path | None = None) -> "MessageClassifier":
-        """The model that comes with the house, loaded at the first use; on groups and topics `topics_model`, the
-        folder of a taught classifier, joins in. Raises `StoreError` when there is none or it cannot be used.
+        """Return the built-in model, loaded at the first call; with `topics_model`, the folder of a custom model,
+        combined with it.
+
+        Raises `ModelStoreError` when the folder has no model or it cannot be used.
         """
         with np.load(builtin_model_dir() / "builtin.npz", allow_pickle=False) as state:
             heads = BuiltinModel.of(state)
         card = json.loads((builtin_model_dir() / "card.json").read_text("utf-8"))
         if topics_model is None:
             return MessageClassifier(heads, card)
-        # What teaches classifiers takes a second to load: only who has one waits for it.
+        # The import takes a second: only installations with a custom model pay for it.
         from services.appeals.classification.model.custom_model import CustomModel  # noqa: PLC0415
 
         return MessageClassifier(heads, card, CustomModel(topics_model, heads.group.labels, heads.topic.labels))
 
     @property
     def labels(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Codes of the groups and of the topics: the columns of `subjects`."""
+        """Return the codes of the groups and of the topics: the columns of `topic_probabilities`."""
         return self._heads.group.labels, self._heads.topic.labels
 
     @property
     def custom_card(self) -> Mapping[str, Any] | None:
-        """The data card of the taught classifier that joins in, if one does."""
+        """Return the data card of the custom model, if there is one."""
         return None if self._taught is None else self._taught.card
 
     @property
     def unmapped_labels(self) -> str:
-        """Which labels of the taught classifier name no class, in words; empty when all do."""
+        """Describe the labels of the custom model that name no topic; empty when all do."""
         return "" if self._taught is None else self._taught.labels.describe_unmapped()
 
     def topic_probabilities(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
-        """Probabilities of groups and of topics of texts that stand alone."""
+        """Return the probabilities of groups and of topics for texts without a post."""
         seen = [PreparedText.of(text, MessageContext()) for text in texts]
         return self._subjects(text_features(self._heads.features, seen), seen)
 
     def predict(self, items: Sequence[tuple[str, MessageContext]]) -> list[Prediction]:
-        """Read messages, in their order; many at once cost less. Never raises, whatever the text."""
+        """Predict messages, in their order; batches cost less per message. Never raises, whatever the text."""
         return self._read([PreparedText.of(text, context) for text, context in items])
 
     def _read(self, seen: Sequence[PreparedText]) -> list[Prediction]:
@@ -238,7 +243,7 @@ class MessageClassifier:
         return found
 
     def _subjects(self, rows: Matrix, seen: Sequence[PreparedText]) -> tuple[Floats, Floats]:
-        """Probabilities of groups and of topics."""
+        """Return the probabilities of groups and of topics."""
         heads = self._heads
         groups = _under_posts(
             heads.group.probabilities(rows),
@@ -279,7 +284,7 @@ class MessageClassifier:
         )
 
     def _topics(self, group: str, probabilities: Floats) -> tuple[tuple[str, float], ...]:
-        """Topics of the group with their probabilities within it, best first, at most three."""
+        """Return the topics of the group with their probabilities within it, best first, at most three."""
         columns = self._topics_of.get(group, [])
         total = float(probabilities[columns].sum()) or 1.0
         ranked = sorted(columns, key=lambda column: -probabilities[column])[:3]
@@ -296,12 +301,12 @@ class MessageClassifier:
         return f"тема «{self._names[group]}»" + (f": {named}" if named else "")
 
     def _alarm(self, row: _Row) -> list[str]:
-        """What made a message urgent where no sign of danger was found: the words that weigh most."""
+        """Return the words with the greatest weight for urgency, where no danger signal was found."""
         named = ", ".join(f"«{word}»" for word in self._heaviest(row, self._alarms))
         return [f"срочно: {named}"] if named else ["срочно: по записи выше"]
 
     def _words_for(self, row: _Row, group: str) -> list[str]:
-        """The words that weigh most for a group, at most three."""
+        """Return the words with the greatest weight for a group, at most three."""
         return self._heaviest(row, self._pulls[:, self._heads.group.labels.index(group)])
 
     def _heaviest(self, row: _Row, weights: Floats) -> list[str]:
@@ -312,28 +317,28 @@ class MessageClassifier:
         return [str(self._words[columns[at]]) for at in np.argsort(-pulls)[:3] if pulls[at] > 0]
 
     def wants_answer(self, found: Prediction) -> bool:
-        """Yes or no, without leaving it to a person."""
+        """Return yes or no, without leaving it to a moderator."""
         if found.location.other_region:
             return False
         return self._due(found) or (found.language == "bxr" and found.needs_answer >= self._maybe)
 
     def _due(self, found: Prediction) -> bool:
-        """An answer is likely due; so it is where danger is plain, however little the message asks."""
+        """Return whether an answer is likely due. Plain danger is enough, however little the message asks."""
         return self._is_due(found.needs_answer, found.urgent)
 
     def _is_due(self, need: float, urgent: float) -> bool:
         return need >= self._need or (urgent >= self._lifts and need >= self._maybe)
 
     def is_urgent(self, found: Prediction) -> bool:
-        """Whether a message is urgent: it tells of danger, and it wants something."""
+        """Return whether a message is urgent: it reports danger, and it needs an answer."""
         return found.urgent * found.needs_answer >= self._urgent
 
     def message_type(self, found: Prediction, *, yes: bool) -> str:
-        """What kind of message it is, given that it needs an answer or none."""
+        """Return the type of a message, given whether it needs an answer."""
         return _likeliest(found.types, yes=yes)
 
     def classify(self, items: Sequence[tuple[str, MessageContext]]) -> list[ClassificationResult]:
-        """Decide about messages, in their order; what is not clear is `unsure`: a person decides."""
+        """Classify messages, in their order; unclear ones are `unsure`, for a moderator to decide."""
         seen = [PreparedText.of(text, context) for text, context in items]
         return [self._decide(item, understood) for item, understood in zip(seen, self._read(seen), strict=True)]
 
@@ -344,7 +349,7 @@ class MessageClassifier:
             )
         needs, confidence, why = self._needs(understood, seen.context)
         if needs == "no" and seen.truncation_note:
-            # What was not read may ask for something.
+            # The part that was cut off may need an answer.
             needs = "unsure"
         topic, probability = understood.groups[0]
         if understood.topics and understood.topics[0][1] >= _SURE_OF_TOPIC:

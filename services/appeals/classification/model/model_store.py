@@ -1,8 +1,8 @@
-"""Trained classifiers kept in a folder by version, with their data cards; one of them is in force.
+"""Trained models stored in a folder by version, with their data cards; one of them is active.
 
-versions/<n>/model.npz   arrays without Python objects: nothing in it can run
-versions/<n>/card.json   what it has learnt from and how well it does
-current                  the number of the version in force
+versions/<n>/model.npz   arrays without Python objects: nothing in it can be executed
+versions/<n>/card.json   its training data and scores
+current                  the number of the active version
 """
 
 import json
@@ -25,12 +25,12 @@ TextDigests = npt.NDArray[np.uint64]
 
 
 class ModelStoreError(ValueError):
-    """The folder holds no such model, or one that cannot be read; the message names it."""
+    """The folder has no such model, or one that cannot be read; the message names it."""
 
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A version as it was kept. `learnt`: digests of the texts that it has learnt from."""
+    """A stored version. `training_digests`: digests of the texts that it was trained on."""
 
     version: int
     classifier: TextClassifier
@@ -39,7 +39,7 @@ class StoredModel:
 
 
 def text_digests(texts: Iterable[str]) -> TextDigests:
-    """Eight bytes of SHA-256 of each text, its case, «ё» and outer spaces aside."""
+    """Return eight bytes of SHA-256 of each text, ignoring case, «ё» and outer spaces."""
     return np.array(
         [int.from_bytes(sha256(fold_text(text).strip().encode()).digest()[:8], "big") for text in texts],
         dtype=np.uint64,
@@ -53,7 +53,9 @@ class ModelStore:
         self.folder = folder
 
     def active_version(self) -> int | None:
-        """The version in force; None while there is none. Raises `StoreError` when `current` names no version."""
+        """Return the active version; None without one. Raises `ModelStoreError` when `current` names no
+        version.
+        """
         pointer = self.folder / "current"
         if not pointer.exists():
             return None
@@ -63,25 +65,25 @@ class ModelStore:
         return int(said)
 
     def versions(self) -> list[int]:
-        """All versions, the oldest first."""
+        """Return all versions, oldest first."""
         versions = self.folder / "versions"
         return (
             sorted(int(one.name) for one in versions.iterdir() if one.name.isdigit()) if versions.is_dir() else []
         )
 
     def load_active(self) -> StoredModel:
-        """The version in force. Raises `StoreError` when none is, or it cannot be read."""
+        """Load the active version. Raises `ModelStoreError` when there is none, or it cannot be read."""
         wanted = self.active_version()
         if wanted is None and self.versions():
             newest = self.load()
             why = newest.card.get("why", "its card does not say why")
-            raise ModelStoreError(f"{self.folder}: no version is in force; version {newest.version}: {why}")
+            raise ModelStoreError(f"{self.folder}: no version is active; version {newest.version}: {why}")
         return self.load(wanted)
 
     def load(self, version: int | None = None) -> StoredModel:
-        """A version, by default the one in force, or the newest while none is.
+        """Load a version, by default the active one, or the newest if none is active.
 
-        Raises `StoreError` when it is not there or cannot be read.
+        Raises `ModelStoreError` when it does not exist or cannot be read.
         """
         wanted = version or self.active_version() or max(self.versions(), default=None)
         if wanted is None:
@@ -98,7 +100,7 @@ class ModelStore:
             raise ModelStoreError(f"{self._at(wanted)} cannot be read: {error}") from error
 
     def save(self, classifier: TextClassifier, card: dict[str, Any], learnt: TextDigests) -> int:
-        """Write a new version, whole or not at all, and return its number. It is not in force yet."""
+        """Write a new version atomically and return its number. It is not active yet."""
         (self.folder / "versions").mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as made:
             filled = Path(made) / "version"
@@ -109,7 +111,8 @@ class ModelStore:
                 said = json.dumps({"version": number, **card}, ensure_ascii=False, indent=2)
                 (filled / "card.json").write_text(said + "\n", encoding="utf-8")
                 try:
-                    # No folder is renamed onto one that has files: of two trainings at once each gets a number.
+                    # A folder cannot be renamed onto one with files, so two trainings at once get different
+                    # numbers.
                     filled.rename(self._at(number))
                 except OSError:
                     if not self._at(number).exists():
@@ -118,7 +121,7 @@ class ModelStore:
                     return number
 
     def activate(self, version: int) -> None:
-        """Make a version the one that is loaded. Raises `StoreError` when it is not there."""
+        """Make a version the active one. Raises `ModelStoreError` when it does not exist."""
         if not self._at(version).is_dir():
             raise ModelStoreError(f"{self.folder} holds no version {version}")
         fresh = self.folder / f".current-{os.getpid()}"

@@ -1,4 +1,4 @@
-"""Signs of what a message wants, as numbers: the plain rule's reading, its manner and what stands around it."""
+"""Features from the keyword rules: what a message wants, its manner, and its context."""
 
 import re
 
@@ -15,7 +15,7 @@ _TYPES = ("complaint", "question", "request", "proposal", "thanks", "spam", "abu
 _KINDS = ("comment", "wall_post", "message")
 _LENGTHS = (0, 2, 5, 10, 25, 50)
 RULE_FEATURE_WEIGHT = 0.15
-# What posts ask for: where it is bad; what people think or guess.
+# What posts ask for: where a problem is; what people think or guess.
 _ASKS_WHERE = re.compile(
     r"(?:присыла|пришли|пиш|остав|укаж|указы|сообщ|назов|кида|скид|скинь|отме[тч]|жд[её]м|видите)[^.!?\n]{0,60}"
     r"(?:адрес|фото|локац|улиц|координат|где)|(?:адрес|фото)[^.!?\n]{0,30}(?:присыла|пиш|напиш|остав|кида|коммент)",
@@ -38,7 +38,7 @@ _ALSO = re.compile(
 
 
 def need_features(text: str, context: MessageContext, reading: KeywordMatches) -> list[float]:
-    """Signs of whether an answer is wanted and of which kind."""
+    """Return the features for whether an answer is due, and of which type."""
     ruled = classify_matches(reading, text, context)
     count = len(reading.words)
     flags = [
@@ -64,7 +64,9 @@ def need_features(text: str, context: MessageContext, reading: KeywordMatches) -
 
 
 def _under_post(text: str, post: str) -> list[bool]:
-    """What the post asks for, and whether the message gives it; short voices under a post about an outage."""
+    """Return what the post asks for, whether the message gives it, and short replies under a post about an
+    outage.
+    """
     where, address = _ASKS_WHERE.search(post) is not None, len(text) <= _SHORT and _ADDRESS.match(text) is not None
     what = _ASKS_WHAT.search(post) is not None
     above = bool(post) and post_urgency_signals(post).fault is not None
@@ -82,7 +84,7 @@ def _under_post(text: str, post: str) -> list[bool]:
 
 
 def urgency_features(found: UrgencySignals, text: str, context: MessageContext) -> list[float]:
-    """Signs of how urgent a message is; under a post about an outage a short message tells of the same."""
+    """Return the urgency features; under a post about an outage a short message reports the same."""
     post = post_urgency_signals(context.post_text) if context.post_text else None
     above = post is not None and post.fault is not None
     lasting = above and post is not None and not post.in_the_past

@@ -1,8 +1,7 @@
-"""A text classifier that tells how sure it is: a linear SVM whose margins are calibrated out of fold.
+"""A text classifier with calibrated confidence: a linear SVM whose margins are calibrated out of fold.
 
-Training holds back each part of the rows in turn: by what was said of the rows held back, margins become
-probabilities (calibration.py). What a class is called is learnt from like a text of that class: it tells what a
-class with few examples is.
+Training holds out each fold in turn; the margins of the held-out rows are calibrated to probabilities
+(calibration.py). The name of a label is trained on like a text, which helps labels with few examples.
 """
 
 import re
@@ -22,13 +21,13 @@ from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH
 from services.appeals.classification.text.tokenizer import CleanText, clean_text, fold_text, tokenize
 
 FOLDS = 5
-# From so many rows on one part held back says enough, and training twice instead of six times saves the hour.
+# From this many rows on one fold is enough: training twice instead of six times saves an hour.
 SINGLE_FOLD_FROM_ROWS = 5_000
 FORMAT_VERSION = 1
 _SEED = 17
 _C = 0.45
 _TOLERANCE = 0.01
-# How far rare classes weigh as much as common ones: wholly, or halfway where a class has few rows to learn from.
+# How far rare labels are weighted up: fully, or halfway where a label has few rows.
 _ROWS_PER_CLASS = 30
 _DIGIT = re.compile(r"\d")
 _MAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
@@ -37,7 +36,7 @@ _PORTION = 2_000
 
 @dataclass(frozen=True)
 class RankedLabels:
-    """The best labels with their probabilities, best first, and how often an answer this sure is right (0–1)."""
+    """The best labels with their probabilities, best first, and the probability that the first is right (0–1)."""
 
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
@@ -46,7 +45,7 @@ class RankedLabels:
 
 @dataclass(frozen=True)
 class OutOfFoldPredictions:
-    """What machines said of rows that they had not seen: `rows` are places in what was learnt from."""
+    """Predictions for held-out rows: `rows` are indexes of the training data."""
 
     rows: Ints
     probabilities: Floats
@@ -54,12 +53,14 @@ class OutOfFoldPredictions:
 
 
 def mask_digits_and_mail(text: str) -> str:
-    """A text as it is learnt from: numbers and addresses of mail leave no trace in the vocabulary."""
+    """Return the text for training: numbers and mail addresses are masked, so that the vocabulary does not contain
+    them.
+    """
     return _DIGIT.sub("0", _MAIL.sub(" ", text))
 
 
 class _FeatureExtractor:
-    """Features of texts beside their mean word vectors."""
+    """Text features beside mean word vectors."""
 
     def __init__(self, features: TfidfFeatures) -> None:
         self.features = features
@@ -78,7 +79,9 @@ class _FeatureExtractor:
 
 
 def _fit(rows: Matrix, targets: Ints, weights: Floats, classes: int, counts: Ints) -> tuple[Floats, Floats]:
-    """Weights (classes × columns) and intercepts of one-against-all SVMs. A class without rows gets margin −1."""
+    """Return weights (classes × columns) and intercepts of one-vs-rest SVMs. A class without rows gets margin
+    −1.
+    """
     present = np.unique(targets)
     found = np.zeros((classes, rows.shape[1]))
     intercepts = np.full(classes, -1.0)
@@ -99,13 +102,13 @@ def _fit(rows: Matrix, targets: Ints, weights: Floats, classes: int, counts: Int
 
 
 def is_descriptive_label(label: str) -> bool:
-    """Whether a label says something in words, unlike a code."""
+    """Return whether a label is made of words, unlike a code."""
     return any(len(word) > 2 and word.isalpha() for word in tokenize(fold_text(label)))
 
 
 @dataclass(frozen=True)
 class _TrainingRows:
-    """What is learnt from: texts, the places of their labels, weights, and what each row's class is called."""
+    """The training data: texts, the indexes of their labels, weights, and the name of each row's label."""
 
     texts: Sequence[str]
     targets: Ints
@@ -114,7 +117,7 @@ class _TrainingRows:
     classes: int
 
     def machine(self, at: Ints) -> tuple[_FeatureExtractor, Floats, Floats]:
-        """Learn from the rows at these places, and from the names of their classes."""
+        """Train on the rows at these indexes, and on the names of their labels."""
         called = sorted({(name, int(self.targets[row])) for row in at for name in self.names[int(row)]})
         texts = [self.texts[int(row)] for row in at] + [name for name, _ in called]
         sight = _FeatureExtractor.learn(texts)
@@ -128,7 +131,7 @@ class _TrainingRows:
         return sight, *fitted
 
     def blind(self) -> tuple[Ints, Floats]:
-        """Rows held back and what machines that had not seen them, or the same text elsewhere, said."""
+        """Return the held-out rows and the predictions of models trained without them and without equal texts."""
         _, same = np.unique([fold_text(text).strip() for text in self.texts], return_inverse=True)
         part = np.random.default_rng(_SEED).permutation(same.max() + 1)[same] % FOLDS
         held_back = []
@@ -144,7 +147,7 @@ class _TrainingRows:
 
 
 class TextClassifier:
-    """Labels, features and weights. `train` makes one, `save` and `load` keep it without pickled objects."""
+    """Labels, features and weights. `train` creates one; `save` and `load` use arrays without pickled objects."""
 
     def __init__(
         self,
@@ -170,7 +173,7 @@ class TextClassifier:
         weights: Sequence[float] | None = None,
         names: Sequence[str | None] | None = None,
     ) -> "TextClassifier":
-        """Learn from texts and their labels, one each; see `learn`."""
+        """Train on texts with one label each; see `fit`."""
         return TextClassifier.fit(texts, labels, weights, names)[0]
 
     @staticmethod
@@ -180,11 +183,11 @@ class TextClassifier:
         weights: Sequence[float] | None = None,
         names: Sequence[str | None] | None = None,
     ) -> tuple["TextClassifier", OutOfFoldPredictions]:
-        """Learn, and tell what machines that had not seen a row said of it.
+        """Train, and return the predictions for held-out rows.
 
-        `weights`: how much each row weighs, 1 by default. `names`: what each row's label stands for in words, such
-        as its topic where the label is a group; a label that is in words itself is its own name. Raises
-        `ValueError` for fewer than `FOLDS` different texts or fewer than two labels.
+        `weights`: weight of each row, 1 by default. `names`: the label of each row in words, such as its topic
+        where the label is a group; a label in words is its own name. Raises `ValueError` for fewer than `FOLDS`
+        different texts or fewer than two labels.
         """
         known = sorted(set(labels))
         if len(known) < 2 or len({fold_text(text).strip() for text in texts}) < FOLDS:
@@ -212,14 +215,14 @@ class TextClassifier:
         )
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
-        """Probabilities, one row per text, columns as `labels`."""
+        """Return probabilities, one row per text, columns as in `labels`."""
         return self._calibration.probabilities(self._margins(texts))
 
     def _margins(self, texts: Sequence[str]) -> Floats:
         return np.asarray(self._sight.rows(texts) @ self._weights, dtype=np.float64) + self._intercepts
 
     def rank(self, texts: Sequence[str], top: int = 3) -> list[RankedLabels]:
-        """The best labels of each text, in the order of the texts."""
+        """Return the best labels of each text, in the order of the texts."""
         return [
             found
             for start in range(0, len(texts), _PORTION)
@@ -241,9 +244,9 @@ class TextClassifier:
         ]
 
     def explain(self, text: str, label: str, count: int = 5) -> list[str]:
-        """The words that weigh most for a label, the weightiest first: without them its margin would be less.
+        """Return the words with the greatest weight for a label, heaviest first.
 
-        Raises `ValueError` for a label that the classifier does not know.
+        Raises `ValueError` for an unknown label.
         """
         if label not in self.labels:
             raise ValueError(f"no label «{label}»")
@@ -256,7 +259,7 @@ class TextClassifier:
         return [different[best] for best in np.argsort(-lost, kind="stable")[:count] if lost[best] > 0]
 
     def state(self) -> dict[str, Any]:
-        """Arrays without Python objects; weights in half precision, in which the classifier itself computes."""
+        """Return arrays without Python objects; weights in half precision, which prediction uses too."""
         return {
             **self._sight.features.state(),
             "format": np.array(FORMAT_VERSION),
@@ -268,10 +271,10 @@ class TextClassifier:
 
     @staticmethod
     def of(state: Mapping[str, Any]) -> "TextClassifier":
-        """The inverse of `state`. Raises `ValueError` for a format that this version does not read."""
+        """Return the inverse of `state`. Raises `ValueError` for an unknown format."""
         if int(state["format"]) != FORMAT_VERSION:
             raise ValueError(
-                f"format {int(state['format'])} of a classifier is not {FORMAT_VERSION}: train it anew"
+                f"format {int(state['format'])} of a classifier is not {FORMAT_VERSION}: train it again"
             )
         return TextClassifier(
             bytes.fromhex(str(state["labels"])).decode("utf-8").split("\x00"),

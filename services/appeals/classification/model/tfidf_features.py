@@ -1,6 +1,6 @@
-"""What a classifier sees of a text: lemmas alone and in pairs, and pieces of words.
+"""TF-IDF features of a text: lemmas alone and in pairs, and character n-grams.
 
-Pieces of words see through typos and swallowed endings; both are weighed by TF-IDF (scikit-learn).
+Character n-grams are robust against typos and swallowed endings.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from services.appeals.classification.text.lemmatizer import lemmatize, words_kept_as_written
 from services.appeals.classification.text.tokenizer import CleanText
 
-# A sparse matrix of scipy, which says nothing of its types.
+# A sparse matrix of scipy, which has no type stubs.
 Matrix = Any
 
 _PIECES = (2, 3, 4, 5)
@@ -31,7 +31,7 @@ def _pieces(word: str) -> tuple[str, ...]:
 
 
 def lemma_ngrams(text: str | CleanText) -> list[str]:
-    """Lemmas of a text's words and each pair of neighbours, joined by `_`."""
+    """Return the lemmas of a text's words and each pair of neighbours, joined by `_`."""
     words = CleanText.of(text).tokens
     bare = words_kept_as_written(words)
     found = [word if word in bare else lemmatize(word) for word in words]
@@ -39,41 +39,43 @@ def lemma_ngrams(text: str | CleanText) -> list[str]:
 
 
 def char_ngrams(text: str | CleanText) -> list[str]:
-    """Pieces of 2 to 5 characters of each word, its edges marked by spaces, and the signs that carry a mood."""
+    """Return n-grams of 2 to 5 characters of each word, with spaces at its edges, and punctuation that carries
+    emotion.
+    """
     source = CleanText.of(text)
     found = [piece for word in source.tokens for piece in _pieces(word)]
     return found + [sign for sign in source.cleaned if sign in _SIGNS]
 
 
 class TfidfFeatures:
-    """Turns texts into rows. Learnt from training texts by `fit`; kept as words and weights by `state`."""
+    """Converts texts to rows. Trained by `fit`; saved as words and weights by `state`."""
 
     def __init__(self, least: int = 2) -> None:
-        """`least`: in how many texts a word must stand to be learnt."""
+        """`least`: the minimum number of texts with a word."""
         self._parts = [
             TfidfVectorizer(analyzer=lemma_ngrams, sublinear_tf=True, min_df=least, dtype=np.float32),
             TfidfVectorizer(analyzer=char_ngrams, sublinear_tf=True, min_df=least, dtype=np.float32),
         ]
 
     def fit(self, texts: Sequence[str]) -> "TfidfFeatures":
-        """Learn the words and their weights. Raises `ValueError` when no word stands in `least` texts."""
+        """Fit words and weights. Raises `ValueError` when no word occurs in `least` texts."""
         for part in self._parts:
             part.fit(texts)
         return self
 
     def rows(self, texts: Sequence[str | CleanText]) -> Matrix:
-        """One row per text."""
+        """Return one row per text."""
         read = [CleanText.of(text) for text in texts]
         return sparse.hstack([part.transform(read) for part in self._parts], format="csr", dtype=np.float32)
 
     @property
     def names(self) -> list[str]:
-        """What each column stands for; pieces of words begin with `#`."""
+        """Return the name of each column; character n-grams begin with `#`."""
         words, parts = self._parts
         return [*words.get_feature_names_out(), *("#" + name for name in parts.get_feature_names_out())]
 
     def state(self) -> dict[str, Any]:
-        """Vocabulary and weights, as arrays without Python objects."""
+        """Return vocabulary and weights, as arrays without Python objects."""
         kept: dict[str, Any] = {}
         for name, part in zip(("lemmas", "pieces"), self._parts, strict=True):
             kept[f"{name}_words"] = np.array("\n".join(part.get_feature_names_out()))
@@ -82,7 +84,7 @@ class TfidfFeatures:
 
     @staticmethod
     def of(state: Any) -> "TfidfFeatures":
-        """The inverse of `state`."""
+        """Return the inverse of `state`."""
         made = TfidfFeatures()
         for name, part in zip(("lemmas", "pieces"), made._parts, strict=True):
             words = str(state[f"{name}_words"]).split("\n")

@@ -1,7 +1,8 @@
-"""Does a message need an official answer, what is it about, how urgent is it: a plain rule on words.
+"""Classification by keyword rules: does a message need an answer, which topic group, how urgent.
 
-A pure function of the text, the kind of message and what stands around it. It rather asks a person than loses a
-message: only what clearly needs nobody is «no». docs/developer/triage.md tells the rule in the order of this file.
+A pure function of the text, the kind of message and its context. When in doubt it leaves the message to a
+moderator: only what clearly needs no answer is «no». docs/developer/triage.md explains the rules in the order of
+this file.
 """
 
 import re
@@ -74,7 +75,7 @@ _IDLE = StemIndex({"idle": lexicon.SMALL_TALK})
 
 
 class TopicGroupIndex:
-    """The classifier's groups by their stems."""
+    """The topic groups by their stems."""
 
     def __init__(self, stems: Mapping[str, Sequence[str]]) -> None:
         """`stems`: code of the group → its stems."""
@@ -83,12 +84,12 @@ class TopicGroupIndex:
     @staticmethod
     @cache
     def of_groups() -> "TopicGroupIndex":
-        """The stems that name each of the 26 groups, kept as data."""
+        """Return the index of the stems of the 26 groups."""
         rows = word_lists.load_rows("group_stems.csv")
         return TopicGroupIndex({row["group"]: [stem.strip() for stem in row["stems"].split(",")] for row in rows})
 
     def best(self, found: list[str]) -> tuple[str | None, list[StemMatch]]:
-        """The group with most words in the text, the first named among equals, and those words."""
+        """Return the group with most words in the text, the first named among equals, and those words."""
         hits = self._index.find(found)
         if not hits:
             return None, []
@@ -100,10 +101,10 @@ class TopicGroupIndex:
 
 
 class KeywordMatches:
-    """A text, read once: its words, what they do, the group they name."""
+    """The keyword matches of a text: its words by label, and the topic group."""
 
     def __init__(self, text: str | CleanText) -> None:
-        """Read a text as it was written, or as it was folded for others too."""
+        """Match a text, original or already cleaned."""
         self.source = CleanText.of(text)
         self.text = self.source.cleaned
         self.words = self.source.tokens
@@ -116,17 +117,17 @@ class KeywordMatches:
         self.topic_group = TopicGroupIndex.of_groups().best(self.words)
 
     def has(self, label: str) -> bool:
-        """Whether any word does what the label says."""
+        """Return whether any word has the label."""
         return label in self.hits
 
     def quote(self, *labels: str) -> str:
-        """The words that do it, at most five, in quotation marks."""
+        """Return the words with the label, at most five, in quotation marks."""
         found = dict.fromkeys(hit.words for label in labels for hit in self.hits.get(label, ()))
         return ", ".join(f"«{words_}»" for words_ in list(found)[:5])
 
 
 def classify_by_keywords(text: str, context: MessageContext) -> ClassificationResult:
-    """Judge one citizen's message by words alone. Never raises, whatever the text."""
+    """Classify one message by its words alone. Never raises, whatever the text."""
     note = truncation_note(text)
     text, context = truncate_input(text, context)
     text = to_cyrillic(text)
@@ -134,7 +135,7 @@ def classify_by_keywords(text: str, context: MessageContext) -> ClassificationRe
 
 
 def classify_matches(read: KeywordMatches, text: str, context: MessageContext) -> ClassificationResult:
-    """Judge a text that was read."""
+    """Classify a text whose keywords were matched."""
     if not read.words:
         return classify_without_words(text, read, context)
     topic, named = read.topic_group
@@ -173,7 +174,7 @@ def classify_without_words(text: str, read: KeywordMatches, context: MessageCont
 
 
 def _needs_nobody(read: KeywordMatches, text: str) -> ClassificationResult | None:
-    """Advertising, and a matter its author calls closed."""
+    """Return the reason why nobody has to answer: advertising, or a matter that its author calls closed."""
     offers = {hit.words for hit in read.hits.get("spam", ())}
     leads_away = has_link(text) or _PHONE.search(text) is not None
     if (len(offers) >= 2 or (offers and leads_away)) and not (read.has_question_mark and read.has("problem")):
@@ -188,9 +189,9 @@ def _needs_nobody(read: KeywordMatches, text: str) -> ClassificationResult | Non
 def _asked(  # noqa: PLR0911 — one return per line of the rule
     read: KeywordMatches, context: MessageContext, named: list[StemMatch]
 ) -> tuple[MessageType, float, str] | None:
-    """What the message wants, or None when it wants nothing that can be told from its words."""
+    """Return what the message wants, or None when its words tell nothing."""
     about_something = bool(named) or read.has("problem") or read.has("weak")
-    # «Спасибо, ям больше нет»: short praise names the trouble that is gone; a long story thanks in advance.
+    # «Спасибо, ям больше нет»: short praise names the solved problem; a long text thanks in advance.
     praised = read.has("thanks") and not read.has("contrast") and len(read.words) <= _PRAISE
     question = read.has_question_mark or read.has("question") or read.starts_with_question_word
     if question and not _idle(read, context, about_something):
@@ -216,7 +217,7 @@ def _asked(  # noqa: PLR0911 — one return per line of the rule
 
 
 def _idle(read: KeywordMatches, context: MessageContext, about_something: bool) -> bool:
-    """A question that awaits no body's answer: small talk, or words between citizens."""
+    """Return whether a question needs no official answer: small talk, or talk between citizens."""
     if about_something:
         return False
     if read.has("question"):
@@ -227,7 +228,7 @@ def _idle(read: KeywordMatches, context: MessageContext, about_something: bool) 
 def _quiet(  # noqa: PLR0911
     read: KeywordMatches, context: MessageContext, topic: str | None, named: list[StemMatch]
 ) -> ClassificationResult:
-    """A message without question, request or problem."""
+    """Classify a message without question, request or problem."""
     if read.has("thanks"):
         return ClassificationResult(
             "no", "thanks", "normal", None, 0.9, f"Благодарность или пожелание: {read.quote('thanks')}"
@@ -255,13 +256,13 @@ def _quiet(  # noqa: PLR0911
 
 
 def _is_address(read: KeywordMatches) -> bool:
-    """A street with a house may be the fact that a post asked for."""
+    """Return whether the text is a street with a house, which may be the answer to a post."""
     streets = ("ул", "улица", "улице", "переулок", "пер", "проспект", "пр", "мкр", "дом", "д")
     return any(word in streets for word in read.words) and any(word.isdigit() for word in read.words)
 
 
 def _urgency(read: KeywordMatches) -> tuple[Urgency, str]:
-    """How urgent, and the words that made it so."""
+    """Return the urgency, and the words that decided it."""
     if read.has("past"):
         return "normal", ""
     if read.has("danger"):

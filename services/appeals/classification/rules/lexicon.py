@@ -1,4 +1,4 @@
-"""Words by which the plain rule of triage knows what a message does. Stems are written as in `tokenizer.py`."""
+"""Words of the keyword rules, by what they do in a message. Stems are written as in `tokenizer.py`."""
 
 
 def _stems(written: str) -> tuple[str, ...]:
@@ -16,7 +16,7 @@ QUESTION = _stems(
     """
 )
 
-# A sentence that begins with one of these asks, with or without a question mark.
+# A sentence that begins with one of these is a question, with or without a question mark.
 QUESTION_OPENERS = _stems(
     """
     когда$, почему$, отчего$, зачем$, где$, куда$, откуда$, сколько$, кто$, кому$, чей$, какой$, какая$,
@@ -42,7 +42,7 @@ PROPOSAL = _stems(
     """
 )
 
-# Facts of failure: what does not work, is missing, broken, dangerous.
+# Facts of failure: what does not work, is missing, broken or dangerous.
 PROBLEM = _stems(
     """
     отсутств, провал, треснут, поврежд, засор, зарос, зараст, зарасл, борщевик, сливает, не очищ, не скош,
@@ -80,7 +80,7 @@ PROBLEM = _stems(
     """
 )
 
-# Verdicts without a fact: a problem only beside a subject.
+# Complaints without a fact: a problem only beside a subject.
 WEAK_PROBLEM = _stems(
     """
     ужас, кошмар, позор, безобраз, бардак, беспредел, отвратит, плох, хуже, невозможн, надоел, достал, устал,
@@ -142,7 +142,7 @@ ABUSE = _stems(
     """
 )
 
-# Beginnings of idle questions that await no body's answer.
+# Beginnings of rhetorical questions and small talk.
 SMALL_TALK = _stems(
     """
     как дела, правда$, серьезно$, да ладно, и что$, ну и что, кто со мной, кто идет, кто пойдет, кто еще, кто

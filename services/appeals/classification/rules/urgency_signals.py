@@ -1,7 +1,7 @@
-"""Signs of urgency in a text: what endangers, what is out and for how many, whether now or long since.
+"""Urgency signals of a text: dangers, faults, how many are affected, whether it happens now or has lasted.
 
-The words are data (`data/danger.csv`, `faults.csv`, `urgency.csv`); here is how they are put together. A sign
-names the words that made it, so that a person can check.
+The words are data (`danger.csv`, `faults.csv`, `urgency.csv`); this module combines them. A signal quotes its
+words, so that a person can check it.
 """
 
 import re
@@ -38,7 +38,7 @@ _SHOUT = re.compile(r"!!+|!{2,}")
 
 @dataclass(frozen=True)
 class UrgencySignals:
-    """What was found: kinds of danger with their words, what is out, and how far and how long it reaches."""
+    """The signals found: kinds of danger with their words, faults, and how far and how long they reach."""
 
     dangers: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
@@ -55,11 +55,11 @@ class UrgencySignals:
 
     @property
     def fault(self) -> str | None:
-        """What is out, if something is: the first named."""
+        """Return the fault, if something is out of order: the first named."""
         return next(iter(self.faults), None) if self.service_absent else None
 
     def features(self) -> list[float]:
-        """Signs alone and together, as numbers; the order is fixed."""
+        """Return the signals alone and combined, as numbers in a fixed order."""
         danger, fault = bool(self.dangers), bool(self.faults) and self.service_absent
         alone = [
             danger, fault, self.service_absent, self.many_affected, self.one_household, self.long_standing,
@@ -102,21 +102,21 @@ class UrgencySignals:
 
 @cache
 def danger_index() -> tuple[StemIndex, tuple[str, ...]]:
-    """Stems of dangers, and their kinds in order."""
+    """Return the stems of dangers, and their kinds in order."""
     rows = word_lists.load_rows("danger.csv")
     return StemIndex({row["kind"]: _stems(row["stems"]) for row in rows}), tuple(row["kind"] for row in rows)
 
 
 @cache
 def fault_index() -> tuple[StemIndex, tuple[str, ...]]:
-    """Stems of what may be out, and its kinds in order."""
+    """Return the stems of what may be out of order, and its kinds in order."""
     rows = word_lists.load_rows("faults.csv")
     return StemIndex({row["fault"]: _stems(row["subjects"]) for row in rows}), tuple(row["fault"] for row in rows)
 
 
 @cache
 def fault_names() -> Mapping[str, str]:
-    """What people read of each kind of fault."""
+    """Return the name of each kind of fault for people."""
     return {row["fault"]: row["name"] for row in word_lists.load_rows("faults.csv")}
 
 
@@ -134,12 +134,12 @@ def _by_label(hits: list[StemMatch]) -> dict[str, str]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def post_urgency_signals(post: str) -> UrgencySignals:
-    """The signs of a post, read once for all its comments."""
+    """Return the signals of a post, cached for all its comments."""
     return detect_urgency_signals(clean_post(post))
 
 
 def detect_urgency_signals(text: str | CleanText) -> UrgencySignals:
-    """Read the signs of a text."""
+    """Return the signals of a text."""
     source = CleanText.of(text)
     words = source.tokens
     others = {hit.label for hit in _others().find(words)}

@@ -1,7 +1,7 @@
-"""Russian, Buryat or both: by letters, by words of the language, by how unknown words are built.
+"""Language detection, Russian, Buryat or both: by letters, by known words, by the structure of unknown words.
 
-Buryat is written with ү, ө, һ, but people type without them too; then its doubled vowels, its `э` and its endings
-tell it from a Russian misspelling. A greeting or thanks in Buryat does not make a Russian message mixed.
+Buryat is written with ү, ө, һ, but people type without them too; then doubled vowels, `э` and endings distinguish
+it from misspelt Russian. A greeting or thanks in Buryat does not make a Russian message mixed.
 """
 
 import re
@@ -17,7 +17,7 @@ _CYRILLIC = re.compile("[а-яөүһ]")
 # Latin h typed for һ inside a Cyrillic word.
 _LATIN_H = re.compile(r"(?<=[а-яөү])h|h(?=[а-яөү])")
 _DOUBLED = re.compile(r"аа|ээ|оо|уу|юу|яа|еэ|ёо|өө|үү")
-# A Russian word drawn out: «спасибоо».
+# A prolonged Russian word: «спасибоо».
 _TWICE = re.compile(r"(.)\1")
 _DRAWN = re.compile(r"(.)\1\1")
 _BUILT = re.compile(
@@ -25,12 +25,12 @@ _BUILT = re.compile(
     r"аар|ээр|оор|һаа|hаа|аа|ээ|оо|еэ|агты|эгты|огты|агша|эгшэ|ложо|ажа|эжэ|ожо|ана|энэ|оно|аба|эбэ|обо|"
     r"хань|хэнь|ынь|иинь|айнь|эйнь|анай|энэй|оной|дахи|дэхи|дохи|лга|лгэ|лго|нхай|нхэй|аха|эхэ|охо)$"
 )
-# In Russian `э` hardly ever follows a consonant; in Buryat it does in every other word.
+# In Russian `э` rarely follows a consonant; in Buryat it does in every other word.
 _HARD_E = re.compile("[бвгджзлмнпрстхцчшщ]э")
 _SHORTEST = 4
-# Without any of these nothing but a known word can be Buryat: most messages are told by this alone.
+# Without any of these only a known word can be Buryat: most messages are decided by this alone.
 _LIKELY = re.compile(r"[өүһ]|(?:аа|ээ|оо|уу|юу|яа|еэ|ёо)|[бвгджзлмнпрстхцчшщ]э|сайн|мэнд|баяр")
-# A Russian word that no loan into Buryat would be: function words, and verbs that are bent.
+# A Russian word that is no loan in Buryat: function words, and inflected verbs.
 _RUSSIAN_FUNCTION = frozenset(
     """
     и в во не на что с со как а но у к по из за от до о об же бы ли это этот эта эти там тут где
@@ -44,7 +44,7 @@ _RUSSIAN_PARTS = frozenset({"VERB", "INFN", "GRND", "PREP", "CONJ", "PRCL"})
 
 @cache
 def _known() -> tuple[frozenset[str], re.Pattern[str]]:
-    """Words of Buryat, and the formulas of greeting and thanks."""
+    """Return the known words of Buryat, and the formulas of greeting and thanks."""
     words: set[str] = set()
     formulas: list[str] = []
     for row in word_lists.load_rows("buryat.csv"):
@@ -59,7 +59,7 @@ def _known() -> tuple[frozenset[str], re.Pattern[str]]:
 
 @lru_cache(maxsize=100_000)
 def _kind(word: str) -> str:
-    """bxr | ru | strong (a Russian word that carries grammar) | none."""
+    """Return bxr | ru | strong (a Russian word with grammatical function) | none."""
     if not _CYRILLIC.search(word):
         return "none"
     if _LETTERS.search(word) or word in _known()[0]:
@@ -80,7 +80,7 @@ def _kind(word: str) -> str:
 
 
 def detect_language(text: str | CleanText) -> Language:
-    """The language of a message: `ru`, `bxr` (loan words allowed) or `mixed` (both carry the meaning)."""
+    """Return the language of a message: `ru`, `bxr` (loan words allowed) or `mixed` (both carry the meaning)."""
     source = CleanText.of(text)
     read = _LATIN_H.sub("һ", source.cleaned)
     if not _LIKELY.search(read) and not any(word in _known()[0] for word in source.tokens):

@@ -1,4 +1,4 @@
-"""Lemmas of Russian words, remembered: the same words return in every message."""
+"""Lemmatizer of Russian words, cached: the same words recur in every message."""
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
@@ -9,22 +9,23 @@ from shared.text.morphology import analyzer
 __all__ = ["analyzer", "is_dictionary_word", "lemmatize", "words_kept_as_written"]
 
 _REMEMBERED = 200_000
-# No word is longer; to take apart what is would take seconds.
+# No word is longer; analysing longer ones would take seconds.
 _LONGEST = 50
-# Letters of the words whose forms are guessed: that takes longer than to read a sentence, the longer the word.
+# Total letters of unknown words to analyse: guessing forms takes longer than anything else, the longer the word.
 _GUESSED_AT_MOST = 2_000
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def is_dictionary_word(word: str) -> bool:
-    """Whether the dictionary has the word."""
+    """Return whether the dictionary has the word."""
     return bool(analyzer().word_is_known(word))
 
 
 def words_kept_as_written(words: Sequence[str]) -> Collection[str]:
-    """The words of a text that stay as they stand: unknown ones after the first 2,000 letters of such words.
+    """Return the words of a text that are kept as written: unknown ones after the first 2,000 letters of such
+    words.
 
-    No message has so many.
+    No real message has so many.
     """
     if sum(map(len, words)) <= _GUESSED_AT_MOST:
         return ()
@@ -35,12 +36,14 @@ def words_kept_as_written(words: Sequence[str]) -> Collection[str]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def lemmatize(word: str) -> str:
-    """The dictionary form of a folded word, `е` for `ё`; one that is no word of letters, or too long, stays."""
+    """Return the dictionary form of a folded word, `е` for `ё`; a word with other characters, or too long, is
+    kept.
+    """
     if not word[0].isalpha() or len(word) > _LONGEST:
         return word
     try:
         form: str = analyzer().parse(word)[0].normal_form
     except ValueError:
-        # The analyser asks for the name of each letter, and Unicode has letters without one.
+        # The analyser looks up the Unicode name of each letter, and some letters have none.
         return word
     return form.replace("ё", "е")

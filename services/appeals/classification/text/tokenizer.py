@@ -1,6 +1,6 @@
-"""Words of a text and the stems that name things in it: plain comparison of beginnings, no dictionary.
+"""Tokenizer, and an index of stems: plain comparison of word beginnings, no dictionary.
 
-A stem matches a word that begins with it; `$` at its end asks for the whole word; several stems in a row match
+A stem matches a word that begins with it; `$` at its end requires the whole word; several stems in a row match
 neighbouring words. Case, `ё` and decoration (links, mentions, emoji) do not matter.
 """
 
@@ -17,22 +17,22 @@ _MENTION = re.compile(r"(?<!\w)[@#]\w+")
 _LINK = re.compile(
     r"(?:https?://|www\.)\S+|(?<![\w-])[\w-]++\.(?:ru|рф|com|net|org|me|cc|su|link)(?:/\S*)?\b", re.IGNORECASE
 )
-# NUL among them: what is quoted of a text is stored where NUL may not stand.
+# Includes NUL: quotes of a text are stored, and the database refuses NUL.
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _WORD = re.compile(rf"([^\W_]{{1,{MAX_WORD_LENGTH}}}+)[^\W_]*+")
 _SENTENCE = re.compile(r"[.!?…\n]+")
 _SHORTEST = 1
 _SHORTEST_ALONE = 2
 _REMEMBERED = 50_000
-# Normalising sorts the marks on a letter one by one, in quadratic time. More than 30 are no writing, says Unicode
-# (UAX #15, Stream-Safe Text Format); texts shorter than this cannot hold many.
+# Unicode normalisation sorts the marks of a letter in quadratic time. No script needs more than 30 (UAX #15,
+# Stream-Safe Text Format); shorter texts cannot hold many.
 _MOST_MARKS = 30
 _FEW_LETTERS = 200
 _POSTS_REMEMBERED = 64
 
 
 def fold_text(text: str) -> str:
-    """Lower case, composed, `е` for `ё`: how texts and stems are compared."""
+    """Return the text in lower case, composed, `е` for `ё`: the form in which texts and stems are compared."""
     return unicodedata.normalize("NFKC", _with_few_marks(text)).lower().replace("ё", "е")
 
 
@@ -45,34 +45,34 @@ def _with_few_marks(text: str) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _is_mark(letter: str) -> bool:
-    """Whether a letter is a mark on the one before it, or is taken apart into such marks."""
+    """Return whether a character is a combining mark, or decomposes into such marks."""
     return unicodedata.combining(unicodedata.normalize("NFKD", letter)[0]) > 0
 
 
 def has_link(text: str) -> bool:
-    """Whether the text leads somewhere else."""
+    """Return whether the text contains a link."""
     return _LINK.search(text) is not None
 
 
 def clean_text(text: str) -> str:
-    """The folded text without links, mentions of people and pages, hashtags, and characters that nobody sees.
+    """Return the folded text without links, mentions of people and pages, hashtags, and invisible characters.
 
-    Of a text that is longer than what is read (`limits.READ`), its beginning.
+    A text longer than `text_limits.MAX_TEXT_LENGTH` is truncated.
     """
-    # Folded letters may be many for one.
+    # Folding may turn one letter into several.
     return fold_text(
         _UNSEEN.sub(" ", _MENTION.sub(" ", _LINK.sub(" ", _VK_MENTION.sub(" ", text[:MAX_TEXT_LENGTH]))))
     )[:MAX_TEXT_LENGTH]
 
 
 def tokenize(text: str) -> list[str]:
-    """Words of a plain text, numbers included; of a word that is none, its beginning."""
+    """Return the words of a cleaned text, numbers included; overlong words are truncated."""
     return _WORD.findall(text)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CleanText:
-    """A text folded and split into words once, for every finder that reads it."""
+    """A text folded and split into words once, for all that use it."""
 
     original: str
     cleaned: str
@@ -80,7 +80,7 @@ class CleanText:
 
     @staticmethod
     def of(text: "str | CleanText") -> "CleanText":
-        """Fold a text, unless it is folded."""
+        """Clean a text, unless it is cleaned already."""
         if isinstance(text, CleanText):
             return text
         read = clean_text(text)
@@ -89,18 +89,18 @@ class CleanText:
 
 @lru_cache(maxsize=_POSTS_REMEMBERED)
 def clean_post(post: str) -> CleanText:
-    """A post, folded once for its comments."""
+    """Return a cleaned post, cached for its comments."""
     return CleanText.of(post)
 
 
 def split_sentences(text: str) -> list[list[str]]:
-    """Words of each sentence of a plain text; empty sentences are left out."""
+    """Return the words of each sentence of a cleaned text, without empty sentences."""
     return [words for part in _SENTENCE.split(text) if (words := tokenize(part))]
 
 
 @dataclass(frozen=True, slots=True)
 class StemMatch:
-    """A stem that was found: for which label, in which words, from which word on."""
+    """A stem that was found: its label, the matched words, and the index of the first."""
 
     label: str
     words: str
@@ -131,7 +131,7 @@ class StemIndex:
                     raise ValueError(f"stem too short: {stem!r}")
                 self._by_start.setdefault(parts[0].rstrip("$"), []).append(_Entry(label, parts))
         self._longest = max((len(start) for start in self._by_start), default=0)
-        # The same words return in every message: what may begin at a word is looked up once.
+        # The same words recur in every message: the stems that begin at a word are cached.
         self._beginning = lru_cache(maxsize=_REMEMBERED)(self._look_up)
 
     def _look_up(self, word: str) -> tuple[_Entry, ...]:
@@ -143,7 +143,7 @@ class StemIndex:
         )
 
     def find(self, words: list[str]) -> list[StemMatch]:
-        """Every stem in the words, in order. A phrase weighs as many words as it has."""
+        """Return every stem in the words, in order. A phrase counts as many words as it has."""
         hits: list[StemMatch] = []
         for start, word in enumerate(words):
             for entry in self._beginning(word):

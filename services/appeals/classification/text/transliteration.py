@@ -1,7 +1,7 @@
-"""Russian typed in Latin letters: with the keyboard in the wrong layout, or letter by letter as it sounds.
+"""Russian typed in Latin letters: in the wrong keyboard layout, or transliterated.
 
-Only a text that holds next to no Cyrillic is looked at, and only what becomes Russian words is taken: an English
-sentence stays what it is. docs/developer/classification.md, step 1.
+Only a text with almost no Cyrillic is converted, and only where the result is Russian: an English sentence stays.
+docs/developer/classification.md, step 1.
 """
 
 import re
@@ -11,7 +11,7 @@ from services.appeals.classification.text.lemmatizer import analyzer
 
 _LATIN = re.compile("[a-z]")
 _CYRILLIC = re.compile("[а-яёөүһ]")
-# What is no word: links and addresses of mail (told by what stands in them), mentions of people and pages.
+# Not words: links and mail addresses (recognised by their punctuation), mentions of people and pages.
 _TOKEN = re.compile(r"\[(?:id|club|public)\d{1,20}+[^\[\]]{0,200}+\]|\S++")
 _NO_WORD = re.compile(r"^\[(?:id|club|public)\d|://|^www\.|@|\.(?:ru|com|org|net)\b")
 _TYPED = re.compile(r"[a-z\[\];',.`]+")
@@ -19,7 +19,7 @@ _WORD = re.compile("[а-яё]{3,}")
 _LAYOUT = str.maketrans(
     "qwertyuiop[]asdfghjkl;'zxcvbnm,.`", "йцукенгшщзхъфывапролджэячсмитьбюё"
 )  # fmt: skip
-# The longest first: «shch» is one letter, not four.
+# Longest first: «shch» is one letter, not four.
 _SOUNDS = (
     ("shch", "щ"), ("sch", "щ"), ("yo", "ё"), ("jo", "ё"), ("zh", "ж"), ("kh", "х"), ("ts", "ц"), ("ch", "ч"),
     ("sh", "ш"), ("yu", "ю"), ("ju", "ю"), ("ya", "я"), ("ja", "я"), ("iy", "ий"), ("yy", "ый"), ("ai", "ай"),
@@ -31,20 +31,20 @@ _SOUNDS = (
 _SOUND = re.compile("|".join(re.escape(latin) for latin, _ in _SOUNDS))
 _AS_HEARD = dict(_SOUNDS)
 _FEWEST_LETTERS = 4
-# Share of its longer words that must be Russian.
+# Share of the longer words that must be Russian.
 _RUSSIAN = 0.6
-# No Russian is sounded so: the text is English.
+# No Russian is transliterated like this: the text is English.
 _ENGLISH = re.compile(r"\b(?:the|and|you|your|is|are|now|with|my|to|in|of|we|free|best|how|this|it|for)\b")
 
 
 def to_cyrillic(text: str) -> str:
-    """The text in Cyrillic when it was meant so; any other text as it is."""
+    """Return the text in Cyrillic if it was meant so; any other text unchanged."""
     latin = len(_LATIN.findall(text.lower()))
     if latin < _FEWEST_LETTERS:
         return text
     read = _changed(text, lambda word: word, keep=False)
     latin = len(_LATIN.findall(read))
-    # A letter of the wrong layout may be a comma or a bracket: they are no evidence, the words are.
+    # A letter of the wrong layout may be a comma or a bracket, so only words are evidence.
     if latin < _FEWEST_LETTERS or len(_CYRILLIC.findall(read)) * 10 > latin or _ENGLISH.search(read):
         return text
     tried = [(_share_of_words(found), found) for found in (_typed(text), _sounded(text))]
@@ -61,7 +61,7 @@ def _sounded(text: str) -> str:
 
 
 def _changed(text: str, change: Callable[[str], str], *, keep: bool = True) -> str:
-    """The text with its words in lower case and changed; links and mentions stay, or are left out."""
+    """Return the text with its words converted and in lower case; links and mentions stay, or are left out."""
 
     def one(found: re.Match[str]) -> str:
         if _NO_WORD.search(found[0].lower()):

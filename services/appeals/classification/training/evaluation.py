@@ -1,4 +1,4 @@
-"""How good a classifier is: shares of right answers, honesty of its confidence, how much it can do by itself."""
+"""Evaluation of a classifier: accuracy, calibration, and how much it can decide automatically."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ TOP_LABELS = 3
 
 @dataclass(frozen=True)
 class Scores:
-    """Of `rows` texts; every figure is a share from 0 to 1.
+    """Scores of `rows` texts; every score is a share from 0 to 1.
 
-    `calibration_error`: the expected calibration error over ten bins of equally many rows. `coverage` of the texts
-    reach the threshold of the automatic mode, `covered_accuracy` of those are right. Those three are absent where
-    no confidence is told, `covered_accuracy` also where nothing is covered.
+    `calibration_error`: expected calibration error over ten bins of equal size. `coverage` is the share of texts
+    that reach the threshold of the automatic mode, `covered_accuracy` the share of those that are right. These
+    three are None without confidences, `covered_accuracy` also without covered texts.
     """
 
     rows: int
@@ -48,8 +48,8 @@ SCORE_NAMES = (
 
 
 def calibration_error(confidences: Floats, right: Rights, bins: int = CALIBRATION_BINS) -> float:
-    """Expected calibration error: the mean distance of confidence and share of right answers over bins of equally
-    many rows, sorted by confidence.
+    """Return the expected calibration error: the mean distance of confidence and accuracy over bins of equal size,
+    sorted by confidence.
     """
     order = np.argsort(confidences, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
@@ -59,9 +59,10 @@ def calibration_error(confidences: Floats, right: Rights, bins: int = CALIBRATIO
 
 
 def confidence_threshold(confidences: Floats, right: Rights, wanted: float) -> float | None:
-    """The least confidence from which on at least `wanted` of the answers are right; None when there is none.
+    """Return the lowest confidence from which on at least `wanted` of the answers are right; None when there is
+    none.
 
-    Equal confidences stay together.
+    Equal confidences are not split.
     """
     order = np.argsort(-confidences, kind="stable")
     sorted_down = confidences[order]
@@ -72,7 +73,7 @@ def confidence_threshold(confidences: Floats, right: Rights, wanted: float) -> f
 
 
 def coverage(confidences: Floats, right: Rights, least: float | None) -> tuple[float, float | None]:
-    """The share of answers at least so sure, and the share of right ones among them."""
+    """Return the share of answers with at least this confidence, and the share of right ones among them."""
     sure = confidences >= (np.inf if least is None else least)
     return float(sure.mean()), float(right[sure].mean()) if sure.any() else None
 
@@ -85,9 +86,10 @@ def score(
     *,
     scored_labels: Collection[str] = (),
 ) -> Scores:
-    """Scores of ranked answers, best first. `least`: the threshold of the automatic mode, None for none.
+    """Return the scores of ranked answers, best first. `least`: the threshold of the automatic mode, None for
+    none.
 
-    `judged`: the labels whose mean is macro F1; none given: all that were said or are true.
+    `scored_labels`: the labels of the macro F1; by default all that were predicted or are true.
     """
     first = [labels[0] for labels in answers]
     right = np.array([said == true for said, true in zip(first, truth, strict=True)])
@@ -107,7 +109,7 @@ def score(
 
 
 def score_classifier(classifier: TextClassifier, data: LabelledData, least: float | None) -> Scores:
-    """Scores of a classifier on texts that it has not learnt from."""
+    """Return the scores of a classifier on texts that it was not trained on."""
     ranked = classifier.rank(data.texts, TOP_LABELS)
     return score(
         [found.labels for found in ranked],
@@ -118,7 +120,7 @@ def score_classifier(classifier: TextClassifier, data: LabelledData, least: floa
 
 
 def out_of_fold_answers(classifier: TextClassifier, blind: OutOfFoldPredictions) -> list[tuple[str, ...]]:
-    """The best labels of rows held back in training."""
+    """Return the best labels of the rows held out in training."""
     order = np.argsort(-blind.probabilities, axis=1, kind="stable")[:, :TOP_LABELS]
     return [tuple(classifier.labels[at] for at in row) for row in order]
 
@@ -126,14 +128,14 @@ def out_of_fold_answers(classifier: TextClassifier, blind: OutOfFoldPredictions)
 def out_of_fold_threshold(
     classifier: TextClassifier, blind: OutOfFoldPredictions, labels: Sequence[str], wanted: float
 ) -> float | None:
-    """The threshold of the automatic mode, chosen by the rows held back in training."""
+    """Return the threshold of the automatic mode, chosen on the rows held out in training."""
     first = [row[0] for row in out_of_fold_answers(classifier, blind)]
     right = np.array([said == labels[at] for said, at in zip(first, blind.rows, strict=True)])
     return confidence_threshold(np.round(blind.confidences, 4), right, wanted)
 
 
 def baseline_scores(learnt: LabelledData, tried: LabelledData) -> Scores:
-    """What the tools of the trade give without further thought: TF-IDF of words and characters, a linear SVM."""
+    """Return the scores of a standard baseline: TF-IDF of words and characters, a linear SVM."""
     parts = [TfidfVectorizer(), TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5))]
     rows = sparse.hstack([part.fit_transform(learnt.texts) for part in parts], format="csr")
     machine = LinearSVC().fit(rows, learnt.labels)
@@ -148,7 +150,7 @@ def baseline_scores(learnt: LabelledData, tried: LabelledData) -> Scores:
 
 @dataclass(frozen=True)
 class SplitScores:
-    """Scores of one way over several splits."""
+    """Scores of one method over several splits."""
 
     ours: list[Scores]
     baseline: list[Scores]
@@ -157,10 +159,10 @@ class SplitScores:
 def evaluate_splits(
     data: LabelledData, seeds: Sequence[int], wanted: float, done: Callable[[int, Scores, Scores], None]
 ) -> SplitScores:
-    """Learn from four fifths and try the last, once per seed; `done` is told each result.
+    """Train on four fifths and test on the last, once per seed; `done` is called with each result.
 
-    The split is that of scikit-learn's `train_test_split` with the seed as `random_state`. The threshold of the
-    automatic mode comes from rows held back within the four fifths. Raises `ValueError` when there is too little.
+    The split is scikit-learn's `train_test_split` with the seed as `random_state`. The threshold of the automatic
+    mode comes from rows held out within the four fifths. Raises `ValueError` when there is too little data.
     """
     found = SplitScores([], [])
     for seed in seeds:
@@ -177,6 +179,8 @@ def evaluate_splits(
 
 
 def mean_and_spread(scores: Sequence[Scores], figure: str) -> tuple[float, float] | None:
-    """Mean and standard deviation of a figure over splits, those left out where it is absent; None for none."""
+    """Return mean and standard deviation of a score over splits, without those where it is None; None when all
+    are.
+    """
     values = [value for one in scores if (value := getattr(one, figure)) is not None]
     return (float(np.mean(values)), float(np.std(values))) if values else None

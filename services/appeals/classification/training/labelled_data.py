@@ -1,4 +1,4 @@
-"""Texts with labels, out of a table as organisations keep and export them (csv_reader.py)."""
+"""Labelled texts from a table that an organisation exports (csv_reader.py)."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ _LONGEST_NAME = 300
 
 @dataclass(frozen=True)
 class LabelledData:
-    """Texts that have a label, personal data masked, and which rows were left out for lack of one of the two.
+    """Texts with labels, personal data masked, and the rows left out for lack of either.
 
-    `names`: what each label stands for in words, from the column `names_column`; empty where nothing says so.
+    `names`: each label in words, from the column `names_column`; empty without one.
     """
 
     texts: list[str]
@@ -31,7 +31,7 @@ class LabelledData:
     without_label: list[int]
 
     def part(self, places: Sequence[int]) -> "LabelledData":
-        """Only the rows at these places."""
+        """Return only the rows at these indexes."""
         return LabelledData(
             [self.texts[at] for at in places],
             [self.labels[at] for at in places],
@@ -44,10 +44,10 @@ class LabelledData:
 
 
 def load_labelled(table: LoadedTable, text: str, label: str, names: str | None = None) -> LabelledData:
-    """The rows that have both a text and a label.
+    """Return the rows that have both a text and a label.
 
-    `names`: the column that says in words what a label stands for; by default it is looked for, `-` means none.
-    Raises `FileRefusedError` when a column is missing, no row has both, or a label has «|» in it.
+    `names`: the column with the labels in words; searched by default, `-` means none. Raises
+    `UnreadableTableError` when a column is missing, no row has both, or a label contains «|».
     """
     at_text, at_label = table.column_index(text), table.column_index(label)
     if at_text == at_label:
@@ -83,9 +83,9 @@ def load_labelled(table: LoadedTable, text: str, label: str, names: str | None =
 
 
 def _finer(table: LoadedTable, whole: Sequence[int], labels: Sequence[str], taken: set[int]) -> int | None:
-    """The column that says in words, and more finely, what the labels stand for: «Тема» beside «Группа тем».
+    """Return the column that describes the labels in words, more finely: «Тема» beside «Группа тем».
 
-    Its values repeat, and each goes with one label.
+    Its values repeat, and each belongs to one label.
     """
     best: tuple[float, int] | None = None
     for at in range(len(table.columns)):

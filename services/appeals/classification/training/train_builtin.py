@@ -1,7 +1,7 @@
-"""Makes the built-in model from the examples: `python -m services.appeals.classification.training.train_builtin`.
+"""Trains the built-in model on the examples: `python -m services.appeals.classification.training.train_builtin`.
 
-What it makes is kept in `model/`: weights, and a card that says what it has learnt from and how it did on examples
-it had not seen. A test holds the card against the examples, so neither changes without the other.
+The result is stored in `model/data/`: weights, and a card with the training data and the scores on held-out
+examples. A test compares the card with the examples, so neither changes without the other.
 """
 
 import json
@@ -38,9 +38,9 @@ FOLDS = 5
 _SEED = 17
 _C = 0.3
 _OWN_WORDS = 0.5
-# Rare groups are rare on real pages too: evened out wholly they take what is vague.
+# Rare groups are rare on real pages too: fully balanced they attract vague messages.
 _GROUPS_EVENED = 0.5
-# Weights kept of each class: the light ones tell nothing and would make the model ten times as large.
+# Weights kept per class: the small ones do not matter and would make the file ten times as large.
 _KEEP_FEW = 10_000
 _KEEP_MANY = 1_500
 
@@ -48,7 +48,7 @@ LabelledTexts = Sequence[tuple[str, str, str]]
 
 
 def taxonomy_texts() -> list[tuple[str, str, str]]:
-    """Names, aliases and descriptions of the classifier as texts: (text, group, topic)."""
+    """Return names, aliases and descriptions of the taxonomy as texts: (text, group, topic)."""
     return [
         (text, item.group, item.code)
         for item in classes(VERSION)
@@ -59,7 +59,7 @@ def taxonomy_texts() -> list[tuple[str, str, str]]:
 
 
 def fit_binary_head(rows: Matrix, yes: npt.NDArray[np.bool_]) -> ClassificationHead:
-    """A calibrated judge of yes and no, both weighing alike however rare one is."""
+    """Return a calibrated binary head; both classes have equal weight however rare one is."""
     machine = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1_000).fit(rows, yes)
     half = machine.coef_[0].astype(np.float32) / 2
     weights = sparse.csr_matrix(np.stack([-half, half], axis=1))
@@ -76,9 +76,9 @@ def fit_multiclass_head(
     class_balance: float = 1.0,
     row_weights: Floats | None = None,
 ) -> ClassificationHead:
-    """A judge among classes; of each class the `keep` heaviest weights are kept.
+    """Return a multiclass head with the `max_weights` greatest weights per class.
 
-    `evened`: each class weighs alike (1) or, at .5, as the root of its number of rows.
+    `class_balance`: 1 gives each class equal weight, .5 the square root of its number of rows.
     """
     weights = _class_weights(labels, class_balance)
     machine = LinearSVC(C=_C, class_weight=weights, random_state=_SEED)
@@ -97,7 +97,7 @@ def _class_weights(labels: Sequence[str], evened: float) -> dict[str, float]:
 
 
 def _heaviest(weights: npt.NDArray[np.float64], keep: int) -> Matrix:
-    """The heaviest weights of each class, columns × classes."""
+    """Return the greatest weights of each class, columns × classes."""
     if keep < weights.shape[1]:
         edges = -np.partition(-np.abs(weights), keep, axis=1)[:, [keep]]
         weights = np.where(np.abs(weights) > edges, weights, 0.0)
@@ -105,7 +105,7 @@ def _heaviest(weights: npt.NDArray[np.float64], keep: int) -> Matrix:
 
 
 def fit_model(learnt: Sequence[TrainingExample]) -> BuiltinModel:
-    """A model from examples."""
+    """Train a model on examples."""
     seen = [PreparedText.of(item.text, item.context) for item in learnt]
     words = taxonomy_texts()
     features = TfidfFeatures().fit([item.text for item in learnt] + [text for text, _, _ in words])
@@ -155,14 +155,14 @@ def _stacked(rows: Matrix, described: Matrix) -> Matrix:
 
 
 def word_list_digest() -> str:
-    """SHA-256 of the words beside the examples: signs and the classifier, which a model learns from as well."""
+    """Return the SHA-256 of the word lists and the taxonomy, which a model is trained on as well."""
     learnt = "\n".join("\t".join(row) for row in taxonomy_texts())
     return sha256((word_lists.all_files_as_text() + learnt).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What models said of examples that they had not learnt from."""
+    """Predictions for examples by models that were not trained on them."""
 
     need: Floats
     urgent: Floats
@@ -173,7 +173,7 @@ class CrossValidation:
 
 
 def cross_validate(learnt: Sequence[TrainingExample]) -> CrossValidation:
-    """Hold back each fifth in turn."""
+    """Hold out each fifth in turn."""
     groups = tuple(sorted({item.group for item in learnt if item.group}))
     topics = tuple(sorted({topic for _, _, topic in taxonomy_texts()}))
     found = CrossValidation(
@@ -196,29 +196,29 @@ def cross_validate(learnt: Sequence[TrainingExample]) -> CrossValidation:
 
 
 def threshold_at_recall(probabilities: Floats, yes: npt.NDArray[np.bool_], recall: float) -> float:
-    """The greatest threshold that still finds this share of the yeses."""
+    """Return the greatest threshold that still finds this share of the positives."""
     ranked = np.sort(probabilities[yes])
     return float(ranked[int(np.floor((1 - recall) * len(ranked)))])
 
 
 def precision_recall(probabilities: Floats, yes: npt.NDArray[np.bool_], threshold: float) -> tuple[float, float]:
-    """Precision and recall of saying yes from the threshold on."""
+    """Return precision and recall of answering yes from the threshold on."""
     said = probabilities >= threshold
     both = float(np.sum(said & yes))
     return both / max(float(said.sum()), 1.0), both / max(float(yes.sum()), 1.0)
 
 
-# Chosen on the first set of `bench/data/messages`; how they do on unseen examples stands in the card.
+# Chosen on the first set of `bench/data/messages`; the scores on held-out examples are in the card.
 NEED_THRESHOLD = 0.36
 URGENT_THRESHOLD = 0.25
-# So sure of danger, an answer is due whatever the manner of the message.
+# From this probability of danger on an answer is due, whatever the manner of the message.
 DANGER_OVERRIDE_THRESHOLD = 0.5
-# Below this nobody is asked: it finds so much of what needs an answer among unseen examples.
+# Below this threshold no moderator is asked: it finds this share of the held-out examples that need an answer.
 UNSURE_RECALL = 0.99
 
 
 def train(learnt: Sequence[TrainingExample]) -> tuple[BuiltinModel, dict[str, Any]]:
-    """The model and its card."""
+    """Train and return the model and its card."""
     blind = cross_validate(learnt)
     needs = np.array([item.needs_answer for item in learnt])
     asking = np.flatnonzero(needs).tolist()
@@ -272,7 +272,7 @@ def _scores(probabilities: Floats, yes: npt.NDArray[np.bool_], threshold: float)
 
 
 def main() -> None:
-    """Learn and keep."""
+    """Train and save."""
     model, card = train(load_examples())
     builtin_model_dir().mkdir(exist_ok=True)
     np.savez_compressed(builtin_model_dir() / "builtin.npz", **model.state())

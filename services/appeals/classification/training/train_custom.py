@@ -1,4 +1,4 @@
-"""Teaching a classifier from a table and deciding whether it takes over from the one in force."""
+"""Training of a custom model from a table, and the decision whether it replaces the active one."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -36,14 +36,14 @@ from shared.topic_taxonomy import Class
 
 Probabilities = npt.NDArray[Any]
 
-# How right the automatic mode may be asked to be: the card holds the threshold and the coverage of each.
+# Target accuracies of the automatic mode; the card holds threshold and coverage of each.
 TARGET_ACCURACIES = tuple(percent / 100 for percent in range(80, 100))
 _PORTION = 2_000
 
 
 @dataclass(frozen=True)
 class ScorePair:
-    """Both models on the same rows, which neither has learnt from."""
+    """Scores of both models on the same rows, which neither was trained on."""
 
     new: Scores
     present: Scores
@@ -53,7 +53,7 @@ class ScorePair:
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """What came of holding a new model against another: a comparison, or the reason why there is none."""
+    """The comparison of a new model with another, or the reason why there is none."""
 
     other: str
     comparison: ScorePair | None = None
@@ -61,17 +61,17 @@ class ModelComparison:
 
     @property
     def won(self) -> bool:
-        """Whether the new model is the better one."""
+        """Return whether the new model is better."""
         return self.comparison is not None and is_better(self.comparison.new, self.comparison.present)
 
     def describe(self) -> str:
-        """The outcome in words."""
+        """Return the outcome in words."""
         if self.comparison is None:
             return self.obstacle
         new, old = self.comparison.new, self.comparison.present
         return (
-            f"{'beats' if self.won else 'does not beat'} {self.other} on {new.rows} rows that neither has learnt "
-            f"from: weighted F1 {new.weighted_f1:.3f} against {old.weighted_f1:.3f} "
+            f"{'beats' if self.won else 'does not beat'} {self.other} on {new.rows} rows that neither was trained "
+            f"on: weighted F1 {new.weighted_f1:.3f} against {old.weighted_f1:.3f} "
             f"({new.weighted_f1 - old.weighted_f1:+.3f}), accuracy {new.accuracy:.3f} against {old.accuracy:.3f}; "
             f"{self.comparison.only_new_right} rows only the new one has right, "
             f"{self.comparison.only_present_right} only the other"
@@ -80,9 +80,9 @@ class ModelComparison:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What became of a training: the version made, whether it is in force, and why.
+    """The result of a training: the new version, whether it is active, and why.
 
-    `comparison`: with the version that was in force; `built_in`: with the model that comes with the house.
+    `comparison`: with the version that was active; `built_in`: with the built-in model.
     """
 
     version: int
@@ -95,7 +95,7 @@ class TrainingOutcome:
 
 @dataclass(frozen=True)
 class TrainingSource:
-    """Where the rows came from: for the card."""
+    """Where the rows came from, for the card."""
 
     path: Path
     digest: str
@@ -104,19 +104,21 @@ class TrainingSource:
 
 
 def is_better(new: Scores, present: Scores) -> bool:
-    """Whether a model beats another on the same rows: by weighted F1, then by accuracy; a draw beats nobody."""
+    """Return whether a model beats another on the same rows: by weighted F1, then by accuracy; a draw beats
+    nobody.
+    """
     return (new.weighted_f1, new.accuracy) > (present.weighted_f1, present.accuracy)
 
 
 def train_custom_model(
     data: LabelledData, store: ModelStore, source: TrainingSource, *, force: bool = False
 ) -> TrainingOutcome:
-    """Train, keep as a new version, and put it in force when it beats what is in force.
+    """Train, save as a new version, and activate it when it beats the active models.
 
-    That is the folder's present version and, where the labels are classes of this system, the built-in model. They
-    are compared on rows that neither has learnt from: of the new model's those held back in its training, each
-    judged by a machine that has not seen it. `force` puts it in force anyway. Raises `ValueError` for too few
-    texts or labels, `StoreError` for a folder whose model cannot be read.
+    These are the folder's active version and, where the labels are topics of this system, the built-in model. They
+    are compared on rows that neither was trained on: of the new model, those held out in its training, each
+    predicted by a model that has not seen it. `force` activates it anyway. Raises `ValueError` for too few texts
+    or labels, `ModelStoreError` for a folder whose model cannot be read.
     """
     number = store.active_version()
     present = None if number is None else store.load(number)
@@ -146,13 +148,13 @@ def train_custom_model(
 
 
 def _why(trials: Sequence[ModelComparison], labels: LabelMapping, *, takes_over: bool) -> str:
-    said = [trial.describe() for trial in trials] or ["no model was in force"]
+    said = [trial.describe() for trial in trials] or ["no model was active"]
     if obstacle := labels.unusable_reason():
-        said.append(f"a classifier for its own folder, no model for messages here: {obstacle}")
+        said.append(f"a model for its own folder, not for messages here: {obstacle}")
     elif labels.unmapped:
         said.append(f"left to the built-in model: {labels.describe_unmapped()}")
     if takes_over and not all(trial.won for trial in trials):
-        said.append("taken all the same, as asked")
+        said.append("activated nevertheless, as requested")
     return "; ".join(said)
 
 
@@ -167,7 +169,7 @@ def _blind_score(
         truth,
         np.round(blind.confidences[places], 4),
         least,
-        # Nobody can say a label whose only row is held back: it would be a zero in the mean whatever was learnt.
+        # No model can predict a label whose only row is held out: it would add a zero to the mean in any case.
         scored_labels={label for label in truth if counted[label] > 1},
     )
 
@@ -182,15 +184,15 @@ def _against_present(
     other = f"version {present.version}"
     if not set(classifier.labels) & set(present.classifier.labels):
         return ModelComparison(
-            other, obstacle=f"it has no label in common with {other}: keep it in a folder of its own"
+            other, obstacle=f"it has no label in common with {other}: save it in a folder of its own"
         )
     new_rows = ~np.isin(learnt, present.training_digests)
     places = _fair(blind, data, new_rows)
     if not len(places):
         return ModelComparison(
             other,
-            obstacle=f"nothing is held out: {int((~new_rows).sum())} of {len(data.texts)} rows are among those "
-            f"{other} has learnt from, and labels that stand once cannot be held back",
+            obstacle=f"nothing can be compared: {int((~new_rows).sum())} of {len(data.texts)} rows are among "
+            f"those {other} was trained on, and labels with a single row cannot be held out",
         )
     rows = blind.rows[places]
     theirs = [found.labels for found in present.classifier.rank([data.texts[row] for row in rows], TOP_LABELS)]
@@ -203,7 +205,7 @@ def _against_present(
 def _against_built_in(
     classifier: TextClassifier, blind: OutOfFoldPredictions, data: LabelledData, labels: LabelMapping
 ) -> ModelComparison:
-    """What messages here would be called with the new model and without it."""
+    """Return the classification of messages here with and without the new model."""
     other = "the built-in model"
     places = _fair(blind, data, np.array([label in labels.mapped for label in data.labels]))
     built_in = MessageClassifier.load()
@@ -222,9 +224,9 @@ def _against_built_in(
 
 
 def _fair(blind: OutOfFoldPredictions, data: LabelledData, among: npt.NDArray[np.bool_]) -> Ints:
-    """Places among the rows held back by which models can be compared.
+    """Return the indexes among the held-out rows on which models can be compared.
 
-    A label that stands once could not be both learnt and held back: it would judge no model fairly.
+    A label with a single row cannot be both trained and held out, so its row says nothing about a model.
     """
     counted = Counter(data.labels)
     return np.array(
@@ -235,7 +237,7 @@ def _fair(blind: OutOfFoldPredictions, data: LabelledData, among: npt.NDArray[np
 def _answers(
     true: Sequence[Class], said: tuple[Probabilities, Probabilities], codes: tuple[Sequence[str], Sequence[str]]
 ) -> list[tuple[str, ...]]:
-    """The best classes for each row, groups where its true class is one, topics where that is a topic."""
+    """Return the best answers for each row: groups where its true label is one, topics where that is a topic."""
     groups, topics = (
         [tuple(of[at] for at in row) for row in np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP_LABELS]]
         for probabilities, of in zip(said, codes, strict=True)

@@ -45,7 +45,7 @@ def test_what_is_kept_says_the_same(taught: TextClassifier) -> None:
 
 
 def test_a_format_of_another_version_is_refused(taught: TextClassifier) -> None:
-    with pytest.raises(ValueError, match="train it anew"):
+    with pytest.raises(ValueError, match="train it again"):
         TextClassifier.of(taught.state() | {"format": np.array(99)})
 
 

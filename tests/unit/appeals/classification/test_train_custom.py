@@ -59,7 +59,7 @@ def test_the_first_is_in_force_and_its_card_says_what_it_is(tmp_path: Path) -> N
     data = joined(table(80), LabelledData(["кошка на дереве"], ["Животные"], [""], None, [1], [], []))
     outcome = taught(store, data)
     assert (outcome.version, outcome.activated) == (1, True)
-    assert outcome.why.startswith("no model was in force; a classifier for its own folder")
+    assert outcome.why.startswith("no model was active; a model for its own folder")
     card = json.loads((tmp_path / "versions" / "1" / "card.json").read_text(encoding="utf-8"))
     assert card["version"] == 1
     assert card["data"]["file"] == "history.csv"
@@ -83,7 +83,7 @@ def test_one_that_beats_the_present_takes_over(tmp_path: Path) -> None:
     taught(store, table(60, spoilt=True))
     outcome = taught(store, table(90, seed=5))
     assert (outcome.version, outcome.activated, store.active_version()) == (2, True, 2)
-    assert outcome.why.startswith("beats version 1 on 90 rows that neither has learnt from: weighted F1 ")
+    assert outcome.why.startswith("beats version 1 on 90 rows that neither was trained on: weighted F1 ")
     assert outcome.comparison is not None
     assert outcome.comparison.new.rows == outcome.comparison.present.rows == 90
     assert outcome.comparison.only_new_right > outcome.comparison.only_present_right
@@ -99,7 +99,7 @@ def test_one_that_does_not_is_kept_and_not_in_force(tmp_path: Path) -> None:
     assert store.load(2).card["took_over"] is False
     forced = taught(store, table(24, seed=5), force=True)
     assert (forced.version, forced.activated, store.active_version()) == (3, True, 3)
-    assert forced.why.endswith("taken all the same, as asked")
+    assert forced.why.endswith("activated nevertheless, as requested")
 
 
 def test_rows_that_the_present_has_learnt_judge_nobody(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_rows_that_the_present_has_learnt_judge_nobody(tmp_path: Path) -> None:
     taught(store, first)
     again = taught(store, first)
     assert not again.activated
-    assert again.why.startswith("nothing is held out: 60 of 60 rows are among those version 1 has learnt from")
+    assert again.why.startswith("nothing can be compared: 60 of 60 rows are among those version 1 was trained on")
     grown = taught(store, joined(first, fresh))
     assert grown.comparison is not None
     assert grown.comparison.new.rows == 30
@@ -142,7 +142,7 @@ def test_labels_that_are_classes_are_held_against_the_built_in_model_too(tmp_pat
     )
     outcome = taught(store, joined(table(90, called=swapped), foreign))
     assert outcome.activated
-    assert outcome.why.startswith("beats the built-in model on 90 rows that neither has learnt from: weighted F1 ")
+    assert outcome.why.startswith("beats the built-in model on 90 rows that neither was trained on: weighted F1 ")
     left = "left to the built-in model: 1 of 4 labels, on 2 of 92 rows, name no group or topic: «Животные» (2)"
     assert left in outcome.why
     card = store.load_active().card
@@ -160,14 +160,12 @@ def test_one_that_is_no_better_than_the_built_in_model_is_not_in_force(tmp_path:
     assert not outcome.activated
     assert outcome.why.startswith("does not beat the built-in model on 60 rows")
     assert store.active_version() is None
-    with pytest.raises(
-        ModelStoreError, match="no version is in force; version 1: does not beat the built-in model"
-    ):
+    with pytest.raises(ModelStoreError, match="no version is active; version 1: does not beat the built-in model"):
         store.load_active()
     assert store.load().version == 1
     forced = taught(store, plain, force=True)
     assert (forced.version, store.active_version()) == (2, 2)
-    assert forced.why.endswith("; taken all the same, as asked")
+    assert forced.why.endswith("; activated nevertheless, as requested")
 
 
 def test_topics_are_compared_as_topics(tmp_path: Path) -> None:

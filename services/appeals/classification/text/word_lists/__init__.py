@@ -1,4 +1,4 @@
-"""Words of the field, as data."""
+"""Word lists, as data."""
 
 import csv
 from functools import cache
@@ -7,13 +7,13 @@ from importlib import resources
 
 @cache
 def load_rows(name: str) -> tuple[dict[str, str], ...]:
-    """The rows of a file in this folder, such as `danger.csv`."""
+    """Return the rows of a file in this folder, such as `danger.csv`."""
     text = resources.files(__package__).joinpath(name).read_text("utf-8")
     return tuple(csv.DictReader(text.splitlines()))
 
 
 def all_files_as_text() -> str:
-    """All files of this folder as one text, by name."""
+    """Return all CSV files of this folder as one text, by name."""
     files = sorted(
         (file for file in resources.files(__package__).iterdir() if file.name.endswith(".csv")),
         key=lambda file: file.name,

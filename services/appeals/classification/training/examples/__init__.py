@@ -1,4 +1,4 @@
-"""Messages written for this project, by which the built-in model learns. No citizen's words are among them."""
+"""Training examples of the built-in model, written for this project. None is a citizen's text."""
 
 import csv
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from services.appeals.classification.types import MessageContext, MessageType, U
 
 @dataclass(frozen=True)
 class TrainingExample:
-    """A message with what is right about it. `group` and `topic` are codes of the classifier, empty for none."""
+    """A message with its right classification. `group` and `topic` are taxonomy codes, empty for none."""
 
     text: str
     context: MessageContext
@@ -23,13 +23,13 @@ class TrainingExample:
 
     @property
     def needs_answer(self) -> bool:
-        """Whether an official answer is due: those that need one carry a group."""
+        """Return whether an official answer is due: such examples have a group."""
         return bool(self.group)
 
 
 @cache
 def examples_digest() -> str:
-    """SHA-256 of the examples: a model says by it what it has learnt from."""
+    """Return the SHA-256 of the examples, which a model's card holds."""
     return sha256(_file().encode()).hexdigest()
 
 
@@ -43,7 +43,7 @@ def _file() -> str:
 
 @cache
 def load_examples() -> Sequence[TrainingExample]:
-    """All of them, in the order of the file."""
+    """Return all examples, in the order of the file."""
     rows = csv.DictReader(_file().splitlines(keepends=True))
     return tuple(
         TrainingExample(
