@@ -1,4 +1,6 @@
-"""A world for appeals: organisations with pages, citizens who write, staff who answer, stored as ingest does."""
+"""Test data for appeals: organisations with pages, citizens who write and staff who reply, stored as ingest
+does.
+"""
 
 import asyncio
 import json
@@ -18,7 +20,7 @@ from shared.events.relay import number_committed
 from tests.conftest import TestDatabase
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
-# A Wednesday morning in Ulan-Ude, long past, so that «now» is always later.
+# A Wednesday morning in Ulan-Ude, far in the past, so that "now" is always later.
 WEDNESDAY = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 
 
@@ -50,7 +52,7 @@ class World:
         publication_id: UUID | None = None,
         attachments: list[dict[str, Any]] | None = None,
     ) -> UUID:
-        """A row of `messages` and its event, written with ingest's rights."""
+        """Insert a row of `messages` and its event, with ingest's rights."""
         message_id = uuid4()
         page = page or self.page
         organisation, network = self.pages[page]
@@ -79,11 +81,11 @@ class World:
         return message_id
 
     async def external_id(self, message_id: UUID) -> str:
-        """The network's id of a stored message."""
+        """Return the network's id of a stored message."""
         return str(await self.ingest.fetchval("SELECT external_id FROM messages WHERE id = $1", message_id))
 
     async def emit(self, event: str, subject: UUID, organisation: UUID | None, **data: Any) -> None:
-        """An event of ingest."""
+        """Insert an event of ingest."""
         await self.ingest.execute(
             """INSERT INTO events (id, type, subject_id, organisation_id, actor, occurred_at, created_at, data)
                VALUES ($1, $2, $3, $4, 'ingest', now(), clock_timestamp(), $5::text::jsonb)""",
@@ -95,7 +97,9 @@ class World:
         )
 
     async def work(self) -> None:
-        """Number what was written and let the service's consumers catch up, and what these tell each other."""
+        """Assign positions to new events and let the service's consumers catch up, also with each other's
+        events.
+        """
         database = self.appeals.service.database
         while await number_committed(database):
             for consumer in worker.consumers:
@@ -103,7 +107,7 @@ class World:
                     pass
 
     async def writes(self, text: str, **details: Any) -> UUID:
-        """A citizen (or the community) writes, and the service has seen it."""
+        """Insert a message of a citizen (or the community) and let the service handle it."""
         message_id = await self.insert_message(text, **details)
         await self.work()
         return message_id
@@ -111,7 +115,7 @@ class World:
     async def get(
         self, path: str, *, role: str = "moderator", org: UUID | None = None, **query: Any
     ) -> httpx.Response:
-        """A reading request."""
+        """Send a GET request."""
         return await self.appeals.client.get(
             f"/api/v1{path}", headers=self.appeals.headers(role, org), params=query or None
         )
@@ -119,26 +123,26 @@ class World:
     async def post(
         self, path: str, body: Any, *, role: str = "moderator", org: UUID | None = None, **headers: str
     ) -> httpx.Response:
-        """A writing request; header names are given with underscores."""
+        """Send a POST request; header names are given with underscores."""
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.appeals.client.post(
             f"/api/v1{path}", json=body, headers=self.appeals.headers(role, org, **more)
         )
 
     async def all(self, **query: Any) -> list[dict[str, Any]]:
-        """The moderator's list of cases."""
+        """Return the moderator's list of appeals."""
         answer = await self.get("/appeals", **query)
         assert answer.status_code == 200, answer.text
         items: list[dict[str, Any]] = answer.json()["items"]
         return items
 
     async def only(self) -> dict[str, Any]:
-        """The only case, in full."""
+        """Return the only appeal with all details."""
         (found,) = await self.all()
-        return await self.case(found["id"])
+        return await self.appeal(found["id"])
 
-    async def case(self, appeal_id: str) -> dict[str, Any]:
-        """One case in full."""
+    async def appeal(self, appeal_id: str) -> dict[str, Any]:
+        """Return one appeal with all details."""
         answer = await self.get(f"/appeals/{appeal_id}")
         assert answer.status_code == 200, answer.text
         appeal: dict[str, Any] = answer.json()
@@ -147,13 +151,13 @@ class World:
     async def move(
         self, appeal: dict[str, Any], to: str, *, role: str = "moderator", **body: Any
     ) -> httpx.Response:
-        """Move a case that was just read."""
+        """Move an appeal in the version that was just read."""
         return await self.post(
             f"/appeals/{appeal['id']}/moves", {"to": to, **body}, role=role, If_Match=f'"{appeal["version"]}"'
         )
 
     async def published(self, reply: dict[str, Any], *, at: datetime, external_id: str = "-101_77") -> None:
-        """Ingest tells that our answer stands in the thread."""
+        """Emit the event that our reply was published."""
         await self.emit(
             "publication.published",
             uuid4(),
@@ -167,7 +171,7 @@ class World:
         await self.work()
 
     async def events(self, *types: str) -> list[asyncpg.Record]:
-        """Events of these types in the order of writing."""
+        """Return events of these types in order."""
         rows: list[asyncpg.Record] = await self.ingest.fetch(
             """SELECT type, subject_id, organisation_id, data::text FROM events
                WHERE type = ANY($1) ORDER BY created_at, id""",
@@ -177,7 +181,7 @@ class World:
 
 
 async def build_world(database: TestDatabase, appeals: ServiceUnderTest, ingest: asyncpg.Connection) -> World:
-    """Two organisations, each with a page."""
+    """Create two organisations, each with a page."""
     organisation = await insert_organisation(database, name="Школа № 1")
     other = await insert_organisation(database, name="Комитет по строительству")
     page = await insert_page(database, organisation, external_id="101")
@@ -205,7 +209,7 @@ async def world(database: TestDatabase, keys_dir: Path) -> AsyncIterator[World]:
 
 
 async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
-    """Wait until something is so; fails when it is not in time."""
+    """Wait until the condition holds; fails when it does not in time."""
     async with asyncio.timeout(seconds):
         while not await check():
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""What tests of replies share: two people who answer, and what ingest tells of a reply."""
+"""Helpers for tests of replies: two moderators, and ingest's events about a reply."""
 
 import json
 from typing import Any
@@ -15,16 +15,16 @@ COLLEAGUE = str(UUID(int=2))
 
 
 async def appeal(world: World, *, author: str = "anna", thread: str = "vk:-101_1") -> dict[str, Any]:
-    """A new appeal of this author, in full."""
+    """Create an appeal of this author and return it with all details."""
     message = await world.writes(QUESTION, author=author, thread=thread)
     row = await world.ingest.fetchval("SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message)
-    return await world.case(str(row))
+    return await world.appeal(str(row))
 
 
 async def send(
     world: World, path: str, body: Any = None, *, subject: str = CENTRE_SUBJECT, **headers: str
 ) -> httpx.Response:
-    """A request of one of several moderators; header names are given with underscores."""
+    """Send a request of one of several moderators; header names are given with underscores."""
     more = {name.replace("_", "-"): value for name, value in headers.items()}
     token = world.appeals.token("moderator", subject=subject)
     return await world.appeals.client.post(
@@ -33,26 +33,26 @@ async def send(
 
 
 async def answer(world: World, found: dict[str, Any], text: str = "Начнём в понедельник.", **body: Any) -> Any:
-    """The reply to an appeal, queued."""
+    """Submit a reply to an appeal; it is queued."""
     sent = await send(world, f"/appeals/{found['id']}/replies", {"text": text, **body})
     assert sent.status_code == 201, sent.text
     return sent.json()
 
 
 async def fails(world: World, reply: dict[str, Any], message: str = "Сеть не дала доступа.") -> None:
-    """Ingest tells that the network refused the reply for good."""
+    """Emit the event that the network refused the reply for good."""
     failure = {"code": "vk:15", "message": message, "final": True}
     await tells(world, reply, "failed", failure=failure)
 
 
 async def tells(world: World, reply: dict[str, Any], outcome: str, **data: Any) -> None:
-    """Ingest tells something of the reply's publication."""
+    """Emit an event about the reply's publication."""
     await world.emit(f"publication.{outcome}", uuid4(), world.organisation, reply_id=reply["id"], **data)
     await world.work()
 
 
 async def requests(world: World) -> list[tuple[UUID, UUID]]:
-    """Reply and message of each waiting request to publish, oldest first."""
+    """Return reply and message of each enqueued publication request, oldest first."""
     connection = await world.database.connect()
     rows = await connection.fetch(
         "SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 ORDER BY id", jobs.REQUEST_PUBLICATION
@@ -63,7 +63,7 @@ async def requests(world: World) -> list[tuple[UUID, UUID]]:
 
 
 async def execute(world: World, statement: str, *values: Any) -> None:
-    """Change rows with the rights of appeals."""
+    """Execute SQL with the rights of appeals."""
     connection = await world.database.connect("appeals")
     try:
         await connection.execute(statement, *values)

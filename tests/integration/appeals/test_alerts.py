@@ -1,4 +1,4 @@
-"""Urgent words are told to moderators at once, whichever message has them, and anew after they looked."""
+"""Danger in any message alerts moderators at once, and again after they have seen the alert."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,15 +16,15 @@ DANGER = "Провод оборван, искрит!"
 
 
 @pytest.fixture
-def judges(monkeypatch: pytest.MonkeyPatch) -> dict[str, ClassificationResult]:
-    """What is judged of texts; all others are judged as ever."""
+def fixed_results(monkeypatch: pytest.MonkeyPatch) -> dict[str, ClassificationResult]:
+    """Map texts to fixed results; other texts are classified as usual."""
     found: dict[str, ClassificationResult] = {}
-    judge = ClassifierPool.classify
+    classify = ClassifierPool.classify
 
     async def as_told(self: ClassifierPool, items: list[ClassifierInput]) -> list[ClassifiedText]:
-        told = [ClassifiedText(found[text], "model:test") for text, _ in items if text in found]
-        rest = iter(await judge(self, [item for item in items if item[0] not in found]))
-        known = iter(told)
+        fixed = [ClassifiedText(found[text], "model:test") for text, _ in items if text in found]
+        rest = iter(await classify(self, [item for item in items if item[0] not in found]))
+        known = iter(fixed)
         return [next(known) if text in found else next(rest) for text, _ in items]
 
     monkeypatch.setattr(ClassifierPool, "classify", as_told)
@@ -44,32 +44,34 @@ async def alerts(world: World, **query: Any) -> list[dict[str, Any]]:
     return found
 
 
-async def test_an_unclear_message_of_danger_makes_its_case_urgent(
-    world: World, judges: dict[str, ClassificationResult]
+async def test_unclear_message_of_danger_makes_its_appeal_urgent(
+    world: World, fixed_results: dict[str, ClassificationResult]
 ) -> None:
-    judges[DANGER] = urgent("unsure", language="bxr")
+    fixed_results[DANGER] = urgent("unsure", language="bxr")
     await world.writes(QUESTION)
     await world.writes(DANGER)
     appeal = await world.only()
-    # Four working hours from Wednesday 10:01, lunch apart.
+    # Four working hours from Wednesday 10:01, without lunch.
     assert (appeal["urgency"], appeal["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
-    (told,) = await alerts(world, seen=False)
-    assert (told["kind"], told["appeal_id"], told["why"]) == ("urgent", appeal["id"], "опасность: unsure")
+    (alert,) = await alerts(world, seen=False)
+    assert (alert["kind"], alert["appeal_id"], alert["why"]) == ("urgent", appeal["id"], "опасность: unsure")
 
 
-async def test_what_needs_no_answer_alarms_nobody(world: World, judges: dict[str, ClassificationResult]) -> None:
-    judges[DANGER] = urgent("no")
+async def test_message_without_need_raises_no_alert(
+    world: World, fixed_results: dict[str, ClassificationResult]
+) -> None:
+    fixed_results[DANGER] = urgent("no")
     await world.writes(QUESTION)
     await world.writes(DANGER)
     assert (await world.only())["urgency"] == "normal"
     assert await alerts(world) == []
 
 
-async def test_danger_after_the_alert_was_seen_is_told_anew(
-    world: World, judges: dict[str, ClassificationResult]
+async def test_danger_after_the_alert_was_seen_raises_it_again(
+    world: World, fixed_results: dict[str, ClassificationResult]
 ) -> None:
-    judges[DANGER] = urgent()
-    judges["Уже горит!"] = urgent("unsure")
+    fixed_results[DANGER] = urgent()
+    fixed_results["Уже горит!"] = urgent("unsure")
     await world.writes(DANGER)
     await world.writes(DANGER, at=WEDNESDAY + timedelta(minutes=1))
     (first,) = await alerts(world)
@@ -85,8 +87,8 @@ async def test_danger_after_the_alert_was_seen_is_told_anew(
     assert [event["data"].count('"appeal_number": null') for event in await world.events("alert.raised")] == [0, 0]
 
 
-async def test_an_unclear_case_goes_where_urgent_ones_go(
-    world: World, judges: dict[str, ClassificationResult]
+async def test_unclear_appeal_is_routed_by_rules_for_urgent_ones(
+    world: World, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     roads = await topic(world, "roads")
     await activated(
@@ -97,8 +99,8 @@ async def test_an_unclear_case_goes_where_urgent_ones_go(
             {"topic_id": roads, "urgency": "high", "organisation_id": str(world.other_organisation)},
         ),
     )
-    judges["Алё"] = ClassificationResult("unsure", "question", "normal", None, 0.5, "неясно")
-    judges[DANGER] = urgent(topic="roads", topic_confidence=0.9)
+    fixed_results["Алё"] = ClassificationResult("unsure", "question", "normal", None, 0.5, "неясно")
+    fixed_results[DANGER] = urgent(topic="roads", topic_confidence=0.9)
     await world.writes("Алё")
     await world.writes(DANGER)
     appeal = await world.only()
@@ -112,26 +114,26 @@ async def _edited(world: World, message: UUID, text: str) -> None:
     await world.work()
 
 
-async def test_a_message_of_a_case_that_is_edited_into_danger_is_told(
-    world: World, judges: dict[str, ClassificationResult]
+async def test_message_edited_into_danger_raises_an_alert(
+    world: World, fixed_results: dict[str, ClassificationResult]
 ) -> None:
-    judges[DANGER] = urgent("unsure")
-    judges[f"{DANGER}!"] = urgent()
+    fixed_results[DANGER] = urgent("unsure")
+    fixed_results[f"{DANGER}!"] = urgent()
     message = await world.writes(QUESTION)
     before = await world.only()
     await _edited(world, message, DANGER)
     appeal = await world.only()
     assert (appeal["urgency"], appeal["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
     assert appeal["messages"][0]["triage"]["why"] == "опасность: unsure"
-    # What people work with stays.
+    # Fields that people work with stay.
     assert [appeal[part] for part in ("status", "organisation", "topic", "place")] == [
         before[part] for part in ("status", "organisation", "topic", "place")
     ]
     assert [entry["kind"] for entry in appeal["timeline"]][-2:] == ["message_edited", "urgency_changed"]
-    (told,) = await alerts(world, seen=False)
-    assert told["why"] == "опасность: unsure"
-    await world.post(f"/alerts/{told['id']}/seen", None)
-    # The same danger in better words is nothing new, and calm words take nothing back.
+    (alert,) = await alerts(world, seen=False)
+    assert alert["why"] == "опасность: unsure"
+    await world.post(f"/alerts/{alert['id']}/seen", None)
+    # The same danger in other words is not new, and calm words do not lower the urgency.
     await _edited(world, message, f"{DANGER}!")
     await _edited(world, message, "Спасибо большое!")
     after = await world.only()
@@ -140,10 +142,10 @@ async def test_a_message_of_a_case_that_is_edited_into_danger_is_told(
     assert await alerts(world, seen=False) == []
 
 
-async def test_a_persons_decision_stands_over_edited_words_and_their_danger_is_told(
-    world: World, judges: dict[str, ClassificationResult]
+async def test_edit_after_a_decision_only_raises_an_alert(
+    world: World, fixed_results: dict[str, ClassificationResult]
 ) -> None:
-    judges[DANGER] = urgent()
+    fixed_results[DANGER] = urgent()
     message = await world.writes(QUESTION)
     decided = await world.post(f"/messages/{message}/triage", {"needs_answer": True, "urgency": "normal"})
     assert decided.status_code == 200, decided.text
@@ -153,20 +155,22 @@ async def test_a_persons_decision_stands_over_edited_words_and_their_danger_is_t
     assert [one["appeal_id"] for one in await alerts(world, seen=False)] == [appeal["id"]]
 
 
-async def test_an_unclear_case_becomes_clear_by_an_edit(
-    world: World, judges: dict[str, ClassificationResult]
+async def test_edit_resolves_an_unclear_appeal(
+    world: World, fixed_results: dict[str, ClassificationResult]
 ) -> None:
-    judges["Алё"] = ClassificationResult("unsure", "question", "normal", None, 0.5, "неясно")
+    fixed_results["Алё"] = ClassificationResult("unsure", "question", "normal", None, 0.5, "неясно")
     message = await world.writes("Алё")
     assert (await world.only())["status"] == "triage"
     await _edited(world, message, QUESTION)
     assert (await world.only())["status"] == "assigned"
 
 
-async def test_danger_told_by_phone_is_told_and_its_events_are_in_order(
-    world: World, judges: dict[str, ClassificationResult]
+async def test_danger_reported_by_phone_raises_an_alert_with_ordered_events(
+    world: World, fixed_results: dict[str, ClassificationResult]
 ) -> None:
-    judges[DANGER] = urgent(topic="roads", topic_confidence=0.4, top=(("roads", 0.4), ("energy", 0.3)))
+    fixed_results[DANGER] = urgent(
+        topic="roads", topic_confidence=0.4, topic_candidates=(("roads", 0.4), ("energy", 0.3))
+    )
     roads, energy = await topic(world, "roads"), await topic(world, "energy")
     await activated(
         world,
@@ -185,12 +189,12 @@ async def test_danger_told_by_phone_is_told_and_its_events_are_in_order(
     assert (given["status"], given["urgency"]) == ("assigned", "high")
     assert given["first_response_due_at"] is not None
     assert [hand["kind"] for hand in given["hands"]] == ["assigned"]
-    told = [
+    events = [
         (event["type"], event["organisation_id"])
         for event in await world.events("appeal.opened", "appeal.assigned")
         if str(event["subject_id"]) == given["id"]
     ]
-    assert told == [
+    assert events == [
         ("appeal.opened", world.other_organisation),
         ("appeal.assigned", world.other_organisation),
     ]

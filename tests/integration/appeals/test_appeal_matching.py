@@ -1,4 +1,4 @@
-"""A message opens a case or joins one, and only one, whoever works at the same instant."""
+"""A message opens or joins exactly one appeal, under any concurrency."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.integration.appeals.conftest import WEDNESDAY, World
 QUESTION = "Когда отремонтируют дорогу на ул. Бабушкина?"
 
 
-async def test_a_question_opens_a_case_with_owner_deadline_and_words(world: World) -> None:
+async def test_question_opens_an_appeal_with_organisation_and_deadline(world: World) -> None:
     text = QUESTION + "\n\u0000 <br> &amp; 😀 e\u0301"
     await world.insert_message(text.replace("\u0000", ""), author="anna")
     await world.work()
@@ -33,7 +33,7 @@ async def test_a_question_opens_a_case_with_owner_deadline_and_words(world: Worl
     assert appeal["messages"][0]["text"] == text.replace("\u0000", "")
     assert appeal["written_at"] == "2026-03-04T02:00:00Z"
     assert appeal["opened_at"] == "2026-03-04T02:01:00Z"
-    # 10:01 on a working Wednesday, lunch apart: nine hours end on Thursday at 11:01.
+    # 10:01 on a working Wednesday, without lunch: nine hours end on Thursday at 11:01.
     assert appeal["first_response_due_at"] == "2026-03-05T03:01:00Z"
     assert appeal["deadline"]["text"].startswith("9 рабочих часов со среды 04.03 10:01")
     assert appeal["overdue"] is True
@@ -47,7 +47,7 @@ async def test_a_question_opens_a_case_with_owner_deadline_and_words(world: Worl
     assert data["first_response_due_at"] == "2026-03-05T03:01:00+00:00"
 
 
-async def test_further_words_join_the_open_case(world: World) -> None:
+async def test_further_message_joins_the_open_appeal(world: World) -> None:
     await world.writes(QUESTION)
     await world.writes("дом 20", at=WEDNESDAY + timedelta(minutes=2))
     await world.writes("И тротуар разбит", at=WEDNESDAY + timedelta(minutes=3))
@@ -56,14 +56,14 @@ async def test_further_words_join_the_open_case(world: World) -> None:
     assert len(await world.events("appeal.message_added")) == 2
 
 
-async def test_others_and_other_threads_open_their_own(world: World) -> None:
+async def test_other_authors_and_threads_open_their_own_appeals(world: World) -> None:
     await world.writes(QUESTION, author="anna")
     await world.writes(QUESTION, author="boris")
     await world.writes(QUESTION, author="anna", thread="vk:-101_2")
     assert len(await world.all()) == 3
 
 
-async def test_what_needs_no_answer_and_history_open_nothing(world: World) -> None:
+async def test_messages_without_need_and_history_open_nothing(world: World) -> None:
     await world.writes("Спасибо большое!")
     await world.writes(QUESTION, history=True, author="boris")
     await world.writes(QUESTION, from_community=True)
@@ -72,7 +72,7 @@ async def test_what_needs_no_answer_and_history_open_nothing(world: World) -> No
     assert [(row["needs_answer"], row["type"]) for row in judged] == [("no", "thanks")]
 
 
-async def test_what_its_author_took_back_before_it_came_opens_nothing_and_what_the_page_removed_does(
+async def test_message_deleted_by_its_author_opens_nothing_but_one_removed_by_the_page_does(
     world: World,
 ) -> None:
     for deleted_by in ("author", "community"):
@@ -86,7 +86,7 @@ async def test_what_its_author_took_back_before_it_came_opens_nothing_and_what_t
     assert appeal["messages"][0]["text"] == f"{QUESTION} community"
 
 
-async def test_words_before_the_question_in_one_batch_do_not_join(world: World) -> None:
+async def test_earlier_message_of_the_batch_does_not_join(world: World) -> None:
     await world.insert_message("Спасибо!", at=WEDNESDAY)
     await world.insert_message(QUESTION, at=WEDNESDAY + timedelta(minutes=1))
     await world.insert_message("дом 20", at=WEDNESDAY + timedelta(minutes=2))
@@ -95,7 +95,7 @@ async def test_words_before_the_question_in_one_batch_do_not_join(world: World) 
     assert [message["text"] for message in appeal["messages"]] == [QUESTION, "дом 20"]
 
 
-async def test_an_unclear_message_waits_for_a_moderator_without_a_clock(world: World) -> None:
+async def test_unclear_message_waits_for_a_moderator_without_a_clock(world: World) -> None:
     await world.writes("Би мүнөөдэр һургуулида ошооб")
     appeal = await world.only()
     assert appeal["status"] == "triage"
@@ -106,7 +106,7 @@ async def test_an_unclear_message_waits_for_a_moderator_without_a_clock(world: W
     assert "Бурятский" in appeal["messages"][0]["triage"]["why"]
 
 
-async def test_the_same_events_twice_change_nothing(world: World) -> None:
+async def test_repeated_events_change_nothing(world: World) -> None:
     await world.writes(QUESTION)
     before = await world.only()
     await world.ingest.execute("UPDATE events SET position = NULL WHERE type = 'message.received'")
@@ -114,10 +114,10 @@ async def test_the_same_events_twice_change_nothing(world: World) -> None:
     assert await world.only() == before
 
 
-async def test_who_opens_the_case_at_the_last_try_has_opened_it(
+async def test_appeal_opened_at_the_last_attempt_counts_as_opened(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twice another case is in the way, and ends before it can be joined."""
+    """Twice another appeal is in the way, and ends before it can be joined."""
     insert, tries = AppealMatcher._insert, 0
 
     async def late(self: AppealMatcher, drafts: Sequence[Appeal]) -> list[Appeal]:
@@ -132,8 +132,8 @@ async def test_who_opens_the_case_at_the_last_try_has_opened_it(
 
 
 @pytest.mark.parametrize("attempts", [50, pytest.param(1_000, marks=pytest.mark.long)])
-async def test_two_workers_at_one_instant_open_one_case(world: World, attempts: int) -> None:
-    """Two transactions take two messages of one person at once, many times over."""
+async def test_concurrent_workers_open_one_appeal(world: World, attempts: int) -> None:
+    """Two transactions handle two messages of one person at once, many times."""
     url = world.database.url("appeals")
     one, two = Database(url, 1, name="one"), Database(url, 1, name="two")
     result = ClassificationResult("yes", "question", "normal", "roads", 0.9, "тест")
@@ -142,13 +142,13 @@ async def test_two_workers_at_one_instant_open_one_case(world: World, attempts: 
         async with database.write() as session:
             message = await session.scalar(select_messages().where(Message.id == message_id))
             assert message is not None
-            desk = await LockedAppeals.load(session, [message])
+            locked = await LockedAppeals.load(session, [message])
             routing_context = await RoutingContext.load(session, {message.page_id})
-            opening = AppealMatcher(session, routing_context, AppealRecorder(), desk)
+            matcher = AppealMatcher(session, routing_context, AppealRecorder(), locked)
             item = ClassifiedMessage(message, result, "rule:test")
-            await opening.open_missing([item])
-            opening.match(item)
-            await opening.write()
+            await matcher.open_missing([item])
+            matcher.match(item)
+            await matcher.write()
 
     try:
         for attempt in range(attempts):

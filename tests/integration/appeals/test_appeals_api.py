@@ -1,4 +1,4 @@
-"""What people see and order: lists, scopes, moves, decisions, rules; each wrong request gets its own problem."""
+"""Lists, scopes, moves, decisions and rules; each invalid request gets its own problem."""
 
 import json
 from datetime import timedelta
@@ -34,7 +34,7 @@ async def _snapshot(world: World) -> list[Any]:
     return found
 
 
-async def test_lists_filter_page_and_count(world: World) -> None:
+async def test_appeal_lists_are_filtered_paged_and_counted(world: World) -> None:
     ok_page = next(page for page in world.pages if page != world.page)
     for number in range(5):
         await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
@@ -68,7 +68,7 @@ async def test_lists_filter_page_and_count(world: World) -> None:
     assert counts == {"total": 7, "by_status": {"assigned": 6, "triage": 1}, "overdue": 6}
 
 
-async def test_staff_see_their_own_only(world: World) -> None:
+async def test_staff_see_only_their_own_appeals(world: World) -> None:
     await world.writes(QUESTION)
     appeal = await world.only()
     foreign: dict[str, Any] = {"role": "executor", "org": world.other_organisation}
@@ -88,7 +88,7 @@ async def test_staff_see_their_own_only(world: World) -> None:
     assert (await world.get(f"/appeals/{appeal['id']}", role="head")).json()["allowed_moves"] == []
 
 
-async def test_moves_go_by_the_table_and_by_version(world: World) -> None:
+async def test_moves_follow_the_state_machine_and_the_version(world: World) -> None:
     await world.writes(QUESTION)
     appeal = await world.only()
     path = f"/appeals/{appeal['id']}/moves"
@@ -129,20 +129,20 @@ async def test_moves_go_by_the_table_and_by_version(world: World) -> None:
     before = await _snapshot(world)
     _is_problem(await world.post(f"/appeals/{appeal['id']}/replies", {"text": "Ещё"}), 409)
     assert await _snapshot(world) == before
-    told = await world.events("appeal.moved", "appeal.closed")
-    mine = [event["type"] for event in told if event["organisation_id"] == world.other_organisation]
+    events = await world.events("appeal.moved", "appeal.closed")
+    mine = [event["type"] for event in events if event["organisation_id"] == world.other_organisation]
     assert mine == ["appeal.moved", "appeal.moved", "appeal.closed"]
-    # Who lost the case hears of that, and of no more.
-    (lost,) = (json.loads(event["data"]) for event in told if event["organisation_id"] == world.organisation)
+    # The organisation that lost the appeal gets that event and no more.
+    (lost,) = (json.loads(event["data"]) for event in events if event["organisation_id"] == world.organisation)
     assert lost["left"]
     # Once it is closed, the same person in the same thread opens a new one.
     await world.writes(QUESTION)
     assert len(await world.all()) == 2
-    again = await world.move(await world.case(appeal["id"]), "reopened", reason="Ошибка")
+    again = await world.move(await world.appeal(appeal["id"]), "reopened", reason="Ошибка")
     _is_problem(again, 409)
 
 
-async def test_an_organisation_gives_a_case_back(world: World) -> None:
+async def test_organisation_returns_an_appeal(world: World) -> None:
     await world.writes(QUESTION)
     appeal = await world.only()
     headers = world.appeals.headers("executor", world.organisation)
@@ -175,7 +175,7 @@ async def test_an_organisation_gives_a_case_back(world: World) -> None:
         ({}, "/text"),
     ],
 )
-async def test_a_wrong_answer_changes_nothing(world: World, body: dict[str, Any], pointer: str) -> None:
+async def test_invalid_reply_changes_nothing(world: World, body: dict[str, Any], pointer: str) -> None:
     await world.writes(QUESTION)
     appeal = await world.only()
     before = await _snapshot(world)
@@ -183,7 +183,7 @@ async def test_a_wrong_answer_changes_nothing(world: World, body: dict[str, Any]
     assert await _snapshot(world) == before
 
 
-async def test_an_answer_may_be_longer_than_the_network_takes(world: World) -> None:
+async def test_reply_may_exceed_the_networks_limit(world: World) -> None:
     ok_page = next(page for page in world.pages if page != world.page)
     await world.writes(QUESTION, page=ok_page, thread="ok:7")
     appeal = await world.only()
@@ -191,7 +191,7 @@ async def test_an_answer_may_be_longer_than_the_network_takes(world: World) -> N
     assert (long.status_code, len(long.json()["text"])) == (201, 20_000)
 
 
-async def test_an_answer_sent_twice_with_one_key_is_one(world: World) -> None:
+async def test_reply_sent_twice_with_one_key_is_stored_once(world: World) -> None:
     await world.writes(QUESTION)
     appeal = await world.only()
     path = f"/appeals/{appeal['id']}/replies"
@@ -202,7 +202,7 @@ async def test_an_answer_sent_twice_with_one_key_is_one(world: World) -> None:
     assert len((await world.only())["replies"]) == 1
 
 
-async def test_other_wrong_requests(world: World) -> None:
+async def test_other_invalid_requests_are_refused(world: World) -> None:
     await world.writes(QUESTION, author="a")
     await world.writes(QUESTION, author="b")
     before = await _snapshot(world)
@@ -234,7 +234,7 @@ async def test_other_wrong_requests(world: World) -> None:
     assert await _snapshot(world) == before
 
 
-async def test_a_person_decides_about_a_message(world: World) -> None:
+async def test_person_decides_about_a_message(world: World) -> None:
     unclear = await world.writes(UNCLEAR)
     topic = next(t for t in (await world.get("/topics")).json()["items"] if t["code"] == "education")
     answer = await world.post(
@@ -246,7 +246,7 @@ async def test_a_person_decides_about_a_message(world: World) -> None:
     appeal = await world.only()
     assert appeal["organisation"]["id"] == str(world.organisation)
     assert (appeal["urgency"], appeal["topic"]["name"]) == ("high", "Образование")
-    # Counted from the moment received: the centre's time to decide is not hidden.
+    # Counted from the moment of receipt: the centre's time to decide is not hidden.
     assert appeal["first_response_due_at"] == "2026-03-04T07:01:00Z"
     thanks = await world.writes("Спасибо большое", author="vera")
     assert (await world.post(f"/messages/{thanks}/triage", {"needs_answer": True})).json()["appeal_id"]
@@ -254,12 +254,12 @@ async def test_a_person_decides_about_a_message(world: World) -> None:
     other = await world.writes(UNCLEAR, author="zoya")
     no = (await world.post(f"/messages/{other}/triage", {"needs_answer": False})).json()
     assert no["appeal_status"] == "not_required"
-    assert (await world.move(await world.case(decision["appeal_id"]), "in_progress")).status_code == 200
+    assert (await world.move(await world.appeal(decision["appeal_id"]), "in_progress")).status_code == 200
     conflict = await world.post(f"/messages/{unclear}/triage", {"needs_answer": False})
     _is_problem(conflict, 409)
 
 
-async def test_cases_opened_by_hand(world: World) -> None:
+async def test_appeals_are_opened_by_hand(world: World) -> None:
     thanks = await world.writes("Спасибо большое")
     opened = await world.post("/appeals", {"message_id": str(thanks)})
     assert opened.status_code == 201, opened.text
@@ -276,7 +276,7 @@ async def test_cases_opened_by_hand(world: World) -> None:
     _is_problem(await world.post(f"/appeals/{appeal['id']}/replies", {"text": "Да"}), 409)
 
 
-async def test_topics_policies_and_rules(world: World) -> None:
+async def test_topics_policies_and_rules_are_listed_and_added(world: World) -> None:
     topics = (await world.get("/topics", role="operations")).json()["items"]
     assert len(topics) == 26
     policies = (await world.get("/sla-policies")).json()["items"]
@@ -293,7 +293,7 @@ async def test_topics_policies_and_rules(world: World) -> None:
     )
     _is_problem(await world.post("/sla-policies", policy, role="executor", org=world.organisation), 403)
     assert (await world.post("/sla-policies", policy)).status_code == 201
-    # The message came before the new policy: the old one holds.
+    # The message was received before the new policy, so the former one applies.
     await world.writes(QUESTION)
     assert (await world.only())["deadline"]["hours"] == 9
 
@@ -324,7 +324,7 @@ async def test_topics_policies_and_rules(world: World) -> None:
     assert len(await world.all(organisation_id=str(world.other_organisation))) == 1
 
 
-async def test_overdue_is_noted_once(world: World) -> None:
+async def test_breach_is_recorded_once(world: World) -> None:
     await world.writes(QUESTION)
     for expected in (1, 0):
         async with world.appeals.service.database.write() as session:

@@ -1,4 +1,4 @@
-"""From hand to hand: one return, transfers that never go round, who lost the case hears of it, all is shown."""
+"""Assignments: one return, no transfer to a previous organisation, an event for the one that lost the appeal."""
 
 import json
 from typing import Any
@@ -30,7 +30,7 @@ def _chain(appeal: dict[str, Any]) -> list[tuple[str, str | None, str | None]]:
     return [(one["kind"], name(one["from_organisation"]), name(one["to_organisation"])) for one in appeal["hands"]]
 
 
-async def test_a_case_is_given_back_once_and_then_the_centre_decides(world: World) -> None:
+async def test_appeal_is_returned_once_and_then_the_centre_decides(world: World) -> None:
     appeal = await _case(world)
     _is_problem(await _moves(world, appeal, world.organisation, to="triage"), 422, "/reason")
     returned = await _moves(world, appeal, world.organisation, to="triage", reason="Не наша дорога")
@@ -39,7 +39,7 @@ async def test_a_case_is_given_back_once_and_then_the_centre_decides(world: Worl
     assert (body["status"], body["returns"], body["organisation"]) == ("triage", 1, None)
     assert (body["route"]["return_reason"], body["allowed_moves"]) == ("Не наша дорога", [])
     _is_problem(await world.get(f"/appeals/{appeal['id']}", role="executor", org=world.organisation), 404)
-    # The centre is not told to give it to who has just refused it.
+    # The centre is not suggested the organisation that has just returned the appeal.
     assert str(world.organisation) not in {one["organisation_id"] for one in body["route"]["suggestions"]}
     given = await world.move(body, "assigned", organisation_id=str(world.other_organisation))
     assert given.status_code == 200, given.text
@@ -51,10 +51,10 @@ async def test_a_case_is_given_back_once_and_then_the_centre_decides(world: Worl
     )
     assert "centre decides" in refused["detail"]
     assert refused["allowed_moves"] == ["in_progress", "assigned"]
-    # The centre may take it back as often as it likes.
-    again = await world.move(await world.case(appeal["id"]), "triage", reason="Уточняем")
+    # The centre may take it back any number of times.
+    again = await world.move(await world.appeal(appeal["id"]), "triage", reason="Уточняем")
     assert (again.status_code, again.json()["returns"]) == (200, 1)
-    found = await world.case(appeal["id"])
+    found = await world.appeal(appeal["id"])
     assert _chain(found) == [
         ("routed", None, "Школа № 1"),
         ("returned", "Школа № 1", None),
@@ -65,7 +65,7 @@ async def test_a_case_is_given_back_once_and_then_the_centre_decides(world: Worl
     assert found["hands"][1]["reason"] == "Не наша дорога"
 
 
-async def test_staff_hand_a_case_on_and_it_never_comes_round(world: World) -> None:
+async def test_staff_transfer_an_appeal_but_never_to_a_previous_organisation(world: World) -> None:
     third = await insert_organisation(world.database, name="Водоканал")
     appeal = await _case(world)
     other = str(world.other_organisation)
@@ -83,7 +83,7 @@ async def test_staff_hand_a_case_on_and_it_never_comes_round(world: World) -> No
         world, appeal, world.organisation, to="assigned", organisation_id=str(uuid4()), reason="Им"
     )
     _is_problem(nobody, 422, "/organisation_id")
-    # Who only approves answers hands on no case.
+    # An approver may not transfer an appeal.
     approver = await _moves(
         world, appeal, world.organisation, "approver", to="assigned", organisation_id=other, reason="Им"
     )
@@ -92,7 +92,7 @@ async def test_staff_hand_a_case_on_and_it_never_comes_round(world: World) -> No
         world, appeal, world.organisation, to="assigned", organisation_id=other, reason="Ремонт ведут они"
     )
     assert handed.status_code == 200, handed.text
-    # Who handed it on sees what came of it, once.
+    # Whoever transferred it sees the result once.
     assert handed.json()["organisation"]["id"] == other
     assert handed.json()["allowed_moves"] == []
     _is_problem(await world.get(f"/appeals/{appeal['id']}", role="executor", org=world.organisation), 404)
@@ -111,10 +111,10 @@ async def test_staff_hand_a_case_on_and_it_never_comes_round(world: World) -> No
         reason="Труба",
     )
     assert onward.status_code == 200, onward.text
-    # The centre may send it where it was.
-    back = await world.move(await world.case(appeal["id"]), "assigned", organisation_id=own, reason="Решено")
+    # The centre may assign it to a previous organisation.
+    back = await world.move(await world.appeal(appeal["id"]), "assigned", organisation_id=own, reason="Решено")
     assert back.status_code == 200, back.text
-    found = await world.case(appeal["id"])
+    found = await world.appeal(appeal["id"])
     assert _chain(found) == [
         ("routed", None, "Школа № 1"),
         ("transferred", "Школа № 1", "Комитет по строительству"),
@@ -126,7 +126,7 @@ async def test_staff_hand_a_case_on_and_it_never_comes_round(world: World) -> No
     assert await world.all(handed_over_at_least=4) == []
 
 
-async def test_a_closed_organisation_is_handed_nothing(world: World) -> None:
+async def test_transfer_to_a_closed_organisation_is_refused(world: World) -> None:
     appeal = await _case(world)
     registry = await world.database.connect("registry")
     await registry.execute("UPDATE organisations SET active = false WHERE id = $1", world.other_organisation)
@@ -140,25 +140,25 @@ async def test_a_closed_organisation_is_handed_nothing(world: World) -> None:
         reason="Им",
     )
     assert "closed" in _is_problem(answer, 422, "/organisation_id")["detail"]
-    assert (await world.case(appeal["id"]))["handovers"] == 0
+    assert (await world.appeal(appeal["id"]))["handovers"] == 0
 
 
 @pytest.mark.parametrize("to", ["triage", "assigned"])
-async def test_who_loses_a_case_hears_of_it(world: World, to: str) -> None:
+async def test_organisation_that_loses_an_appeal_gets_an_event(world: World, to: str) -> None:
     appeal = await _case(world)
     body = {"organisation_id": str(world.other_organisation)} if to == "assigned" else {}
     answer = await _moves(world, appeal, world.organisation, to=to, reason="Не наше", **body)
     assert answer.status_code == 200, answer.text
-    told = {event["organisation_id"]: json.loads(event["data"]) for event in await world.events("appeal.moved")}
-    assert set(told) == {world.organisation, world.other_organisation if to == "assigned" else None}
-    lost = told.pop(world.organisation)
+    events = {event["organisation_id"]: json.loads(event["data"]) for event in await world.events("appeal.moved")}
+    assert set(events) == {world.organisation, world.other_organisation if to == "assigned" else None}
+    lost = events.pop(world.organisation)
     assert (lost["from"], lost["to"], lost["left"]) == ("assigned", to, True)
-    (kept,) = told.values()
+    (kept,) = events.values()
     assert "left" not in kept
 
 
-async def test_cases_that_go_round_are_found_by_their_index(world: World) -> None:
-    # An empty table is read whole unless that is forbidden.
+async def test_transferred_appeals_are_found_by_index(world: World) -> None:
+    # The planner scans an empty table unless sequential scans are disabled.
     await world.ingest.execute("SET enable_seqscan = off")
     plan = await world.ingest.fetch(
         """EXPLAIN SELECT id FROM appeals WHERE handovers >= 2 AND handovers > 0
@@ -167,25 +167,25 @@ async def test_cases_that_go_round_are_found_by_their_index(world: World) -> Non
     assert "ix_appeals_handed_over" in "\n".join(row[0] for row in plan)
 
 
-async def test_however_a_case_goes_round_it_is_told(world: World) -> None:
+async def test_repeated_transfers_raise_an_alert_by_any_route(world: World) -> None:
     message = await world.writes(QUESTION)
     for to in (world.other_organisation, world.organisation):
         body = {"needs_answer": True, "organisation_id": str(to)}
         assert (await world.post(f"/messages/{message}/triage", body)).status_code == 200
     assert (await world.get("/alerts", kind="ping_pong")).json()["items"] == []
-    # Decided about without a move: the third time it has another owner.
+    # Assigned by a decision without a move: the third change of organisation.
     body = {"needs_answer": True, "organisation_id": str(world.other_organisation)}
     assert (await world.post(f"/messages/{message}/triage", body)).status_code == 200
-    (told,) = (await world.get("/alerts", kind="ping_pong")).json()["items"]
-    assert told["why"] == "Из рук в руки: организация сменилась 3 раза"
+    (events,) = (await world.get("/alerts", kind="ping_pong")).json()["items"]
+    assert events["why"] == "Из рук в руки: организация сменилась 3 раза"
 
 
-async def test_what_was_given_back_waits_for_a_person_whatever_the_citizen_writes(world: World) -> None:
+async def test_returned_appeal_waits_for_a_person_despite_new_messages(world: World) -> None:
     appeal = await _case(world)
     back = await _moves(world, appeal, world.organisation, to="triage", reason="Не наша дорога")
     assert back.status_code == 200, back.text
     await world.writes("Когда уже отремонтируете?")
-    found = await world.case(appeal["id"])
+    found = await world.appeal(appeal["id"])
     assert [message["triage"]["needs_answer"] for message in found["messages"]] == ["yes", "yes"]
     assert (found["status"], found["organisation"]) == ("triage", None)
     assert (found["route"]["returned_by"], found["returns"]) == (str(world.organisation), 1)

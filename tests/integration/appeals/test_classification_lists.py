@@ -1,4 +1,4 @@
-"""What was judged of every message can be looked at, so that what a machine let lie is found and put right."""
+"""Lists of classified messages, in which moderators find and correct missed ones."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ THANKS = "Спасибо, Мария Петровна Иванова! Звони
 
 
 async def listed(world: World, **query: Any) -> list[dict[str, Any]]:
-    """A page of judgements."""
+    """Return a page of classifications."""
     answer = await world.get("/triage", **query)
     assert answer.status_code == 200, answer.text
     items: list[dict[str, Any]] = answer.json()["items"]
@@ -30,11 +30,11 @@ async def listed(world: World, **query: Any) -> list[dict[str, Any]]:
 
 
 async def of(world: World, **query: Any) -> list[UUID]:
-    """The messages of the judgements that a filter leaves."""
+    """Return the messages that a filter leaves."""
     return [UUID(item["message_id"]) for item in await listed(world, **query)]
 
 
-async def test_what_a_machine_let_lie_is_found_and_put_right(world: World) -> None:
+async def test_message_missed_by_the_classifier_is_found_and_corrected(world: World) -> None:
     asked = await world.writes(QUESTION)
     thanks = await world.writes(THANKS, author="vera")
     assert await of(world) == [thanks, asked]
@@ -50,12 +50,12 @@ async def test_what_a_machine_let_lie_is_found_and_put_right(world: World) -> No
     assert await of(world, judged_by="person") == await of(world, judged_by=decided["triage"]["judged_by"])
     (after,) = await listed(world, judged_by="person")
     assert (after["message_id"], after["appeal_id"]) == (str(thanks), decided["appeal_id"])
-    # Where it stands in the list does not change with who judged last.
+    # The position in the list does not change with the last decision.
     assert (after["judged_at"], after["updated_at"] > found["updated_at"]) == (found["judged_at"], True)
     assert await of(world) == [thanks, asked]
 
 
-async def test_filters_page_and_leave_nothing_out(world: World) -> None:
+async def test_filters_page_without_gaps(world: World) -> None:
     ok_page = next(page for page in world.pages if page != world.page)
     messages = [
         await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
@@ -102,13 +102,13 @@ async def test_filters_page_and_leave_nothing_out(world: World) -> None:
         ({"judged_from": "2026-03-04T00:00:00"}, "query/judged_from"),
     ],
 )
-async def test_a_wrong_filter_is_named(world: World, query: dict[str, Any], pointer: str) -> None:
+async def test_invalid_filter_is_named(world: World, query: dict[str, Any], pointer: str) -> None:
     answer = await world.get("/triage", **query)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-async def test_the_centre_alone_looks(world: World) -> None:
+async def test_only_the_centre_lists_classifications(world: World) -> None:
     for role, org, status in (
         ("analyst", None, 200), ("auditor", None, 200), ("head", None, 403), ("operations", None, 403),
         ("executor", world.organisation, 403), ("manager", world.organisation, 403),
@@ -116,11 +116,11 @@ async def test_the_centre_alone_looks(world: World) -> None:
         assert (await world.get("/triage", role=role, org=org)).status_code == status, role
 
 
-async def test_each_filter_walks_an_index(world: World) -> None:
+async def test_every_filter_uses_an_index(world: World) -> None:
     caller = Caller("somebody", "", Role.ANALYST, None).acting(Right.UNDERSTANDING_READ)
     hole = UUID(await topic(world, "roads.01"))
     async with world.appeals.service.database.read() as session:
-        # An empty table is read whole unless that is forbidden.
+        # The planner scans an empty table unless sequential scans are disabled.
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         await session.execute(text("SET LOCAL enable_bitmapscan = off"))
         for wanted, index in (

@@ -1,4 +1,4 @@
-"""What becomes of events and of the service when texts cannot be read."""
+"""Events and the service when the classifier is not available."""
 
 import asyncio
 import json
@@ -23,17 +23,17 @@ from tests.integration.appeals.conftest import World
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 from tests.unit.appeals.classification.test_custom_model import kept
-from tests.unit.appeals.test_classifier_pool import DEADLY, judge_hostile
+from tests.unit.appeals.test_classifier_pool import DEADLY, classify_hostile
 
 
 class Ended:
-    """A reading process that ends whatever it is given."""
+    """A classifier process that ends whatever it is given."""
 
     def submit(self, *_: object) -> Future[Any]:
         raise BrokenProcessPool("a child process terminated abruptly")
 
 
-async def test_no_message_is_stepped_over_because_the_reading_process_ends(
+async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.events.consumer.PATIENCE", 1)
@@ -47,7 +47,7 @@ async def test_no_message_is_stepped_over_because_the_reading_process_ends(
     )
     try:
         async with asyncio.timeout(20):
-            # Alone with it, it fails a third time: it would have been stepped over after the first.
+            # Alone in its batch it fails a third time: it would have been dead-lettered after the first.
             while sum(error is not None for error in failed) < 4:
                 await asyncio.sleep(0.02)
             assert "ended twice in a row" in str(failed[0])
@@ -64,10 +64,10 @@ async def test_no_message_is_stepped_over_because_the_reading_process_ends(
         await connection.close()
 
 
-async def test_a_text_that_ends_the_reading_process_waits_for_a_person_and_the_next_has_its_owner(
+async def test_crashing_text_waits_for_a_person_and_the_next_is_assigned(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifier_pool.classifier_pool(), "_classify_items", judge_hostile)
+    monkeypatch.setattr(classifier_pool.classifier_pool(), "_classify_items", classify_hostile)
     await world.insert_message(DEADLY, thread="vk:-101_1", kind="wall_post", author="bair")
     await world.insert_message(QUESTION, thread="vk:-101_2")
     await world.work()
@@ -81,7 +81,7 @@ async def test_a_text_that_ends_the_reading_process_waits_for_a_person_and_the_n
 
 @pytest.fixture
 def own_settings() -> Iterator[None]:
-    """Settings that no later test shall find."""
+    """Restore the settings for later tests."""
     yield
     settings.cache_clear()
     shared_settings.cache_clear()
@@ -89,7 +89,7 @@ def own_settings() -> Iterator[None]:
 
 @pytest.mark.parametrize("process", ["api", "worker"])
 @pytest.mark.usefixtures("own_settings")
-async def test_a_service_whose_topics_model_cannot_be_used_does_not_start(
+async def test_service_with_an_unusable_topics_model_does_not_start(
     database: TestDatabase, keys_dir: Path, tmp_path: Path, process: Any
 ) -> None:
     with pytest.raises(
@@ -106,7 +106,7 @@ async def understanding(appeals: ServiceUnderTest, role: str = "analyst") -> htt
     return await appeals.client.get("/api/v1/understanding", headers=appeals.headers(role))
 
 
-async def test_the_model_in_force_shows_its_card(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_classifier_shows_its_card(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     found = (await understanding(world.appeals)).json()
     assert found["built_in"] == json.loads((builtin_model_dir() / "card.json").read_text("utf-8"))
     assert (found["understanding"], found["taught"], found["foreign_labels"]) == ("model", None, None)
@@ -122,7 +122,7 @@ async def test_the_model_in_force_shows_its_card(world: World, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("own_settings")
-async def test_a_taught_model_shows_its_card_and_the_rule_has_none(
+async def test_custom_model_shows_its_card_and_the_rules_have_none(
     database: TestDatabase, keys_dir: Path, tmp_path: Path
 ) -> None:
     rows = {"Дороги": 6, "Культура": 6, "СВОЙ КЛАСС": 1}

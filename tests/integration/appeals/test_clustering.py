@@ -1,4 +1,4 @@
-"""Bursts: many tell of one trouble at once, and are joined, answered and alerted about together."""
+"""Spikes: appeals about one problem are joined, replied to and alerted about together."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ ELSEWHERE = ("81701000", "81606000", "81648000", "81654000")
 
 @dataclass
 class Region:
-    """Pages by municipality, and who has written what."""
+    """Pages by municipality, and the author counter."""
 
     world: World
     pages: dict[str, list[UUID]]
@@ -34,7 +34,7 @@ class Region:
     count: int = 0
 
     async def write(self, text: str, municipality: str, *, minute: float, **more: Any) -> UUID:
-        """Somebody new writes under some page of the municipality, `minute` minutes after the beginning."""
+        """Write as a new author under a page of the municipality, `minute` minutes after the start."""
         self.count += 1
         page = self.pages[municipality][self.count % len(self.pages[municipality])]
         network = self.world.pages[page][1]
@@ -44,8 +44,8 @@ class Region:
         self.written[message_id] = text
         return message_id
 
-    async def cases(self, messages: Sequence[UUID]) -> set[str]:
-        """The cases of these messages."""
+    async def appeals(self, messages: Sequence[UUID]) -> set[str]:
+        """Return the appeals of these messages."""
         rows = await self.world.ingest.fetch(
             "SELECT appeal_id FROM appeal_messages WHERE message_id = ANY($1)", list(messages)
         )
@@ -76,7 +76,7 @@ async def region(world: World) -> Region:
     return Region(world, pages)
 
 
-async def test_twelve_voices_among_sixty_become_one_incident_with_an_alert(region: Region) -> None:
+async def test_twelve_appeals_among_sixty_become_one_incident_with_an_alert(region: Region) -> None:
     chance = random.Random(3)
     said = [(text, power_cut_messages.MUNICIPALITY, True) for text in power_cut_messages.voices(12)]
     for text in power_cut_messages.others(60):
@@ -98,7 +98,7 @@ async def test_twelve_voices_among_sixty_become_one_incident_with_an_alert(regio
         "power",
         power_cut_messages.MUNICIPALITY,
     )
-    members, true = await region.members(incident), await region.cases(voices)
+    members, true = await region.members(incident), await region.appeals(voices)
     assert len(true) >= 11
     assert len(members & true) >= 0.9 * len(true)
     assert len(members - true) <= 1
@@ -112,25 +112,25 @@ async def test_twelve_voices_among_sixty_become_one_incident_with_an_alert(regio
     assert alert["id"] in {one["id"] for one in apart}
     assert {one["incident_id"] for one in inside} == {incident["id"]}
     assert {one["kind"] for one in inside} == {"urgent"}
-    (told,) = await region.world.events("incident.opened")
-    assert told["subject_id"] == UUID(incident["id"])
+    (event,) = await region.world.events("incident.opened")
+    assert event["subject_id"] == UUID(incident["id"])
 
 
-async def burst(region: Region, count: int = 8) -> tuple[dict[str, Any], list[UUID]]:
-    """An incident that has just burst, and the messages of its members."""
+async def incident_from_spike(region: Region, count: int = 8) -> tuple[dict[str, Any], list[UUID]]:
+    """Create an incident from a spike and return it with the messages of its members."""
     messages = [
         await region.write(f"Нет света в Селенгинске, {text}", power_cut_messages.MUNICIPALITY, minute=at / 4)
         for at, text in enumerate(power_cut_messages.voices(count))
     ]
     await region.world.work()
     (incident,) = await region.incidents()
-    assert await region.members(incident) == await region.cases(messages)
+    assert await region.members(incident) == await region.appeals(messages)
     return incident, messages
 
 
-async def test_who_comes_later_joins_and_who_was_taken_out_stays_out(region: Region) -> None:
-    incident, messages = await burst(region)
-    out = (await region.cases(messages[:1])).pop()
+async def test_later_appeal_joins_and_removed_one_stays_out(region: Region) -> None:
+    incident, messages = await incident_from_spike(region)
+    out = (await region.appeals(messages[:1])).pop()
     path = f"/api/v1/incidents/{incident['id']}/members/{out}"
     assert (
         await region.world.appeals.client.delete(path, headers=region.world.appeals.headers("moderator"))
@@ -146,7 +146,7 @@ async def test_who_comes_later_joins_and_who_was_taken_out_stays_out(region: Reg
             ("Когда уже включат? Света нет второй час", "Когда дадут свет в Селенгинске?", "Селенгинск без света")
         )
     ]
-    # Neither another place, nor another matter, nor the next day.
+    # Neither another location, nor another key, nor the next day.
     apart = [
         await region.write("Нет света в Каменске, что случилось?", power_cut_messages.MUNICIPALITY, minute=21),
         await region.write("Нет воды в Селенгинске с утра", power_cut_messages.MUNICIPALITY, minute=22),
@@ -155,14 +155,14 @@ async def test_who_comes_later_joins_and_who_was_taken_out_stays_out(region: Reg
     ]
     await region.world.work()
     members = await region.members(incident)
-    assert members >= await region.cases(later)
-    assert not members & (await region.cases(apart) | {out})
+    assert members >= await region.appeals(later)
+    assert not members & (await region.appeals(apart) | {out})
     (grown,) = await region.incidents()
     assert grown["members"] == len(members) == 10
     assert [row["type"] for row in await region.world.events("incident.grown")] == ["incident.grown"]
 
 
-async def test_where_a_ministry_sits_makes_no_place_of_what_is_written_on_its_page(region: Region) -> None:
+async def test_ministrys_seat_is_no_location_of_messages_on_its_page(region: Region) -> None:
     world = region.world
     ministry = await insert_organisation(
         world.database,
@@ -173,16 +173,16 @@ async def test_where_a_ministry_sits_makes_no_place_of_what_is_written_on_its_pa
     world.pages[page] = (ministry, "vk")
     region.pages["republic"] = [page]
     silent = await region.write("Нет света всей улицей, когда включат?", "republic", minute=1)
-    incident, messages = await burst(region)
+    incident, messages = await incident_from_spike(region)
     later = await region.write("Нет света, третий час сидим в темноте", "republic", minute=5)
     named = await region.write("Нет света в Селенгинске, третий час", "republic", minute=6)
     await world.work()
     members = await region.members(incident)
-    assert members == await region.cases([*messages, named])
-    assert len(await region.cases([silent, later]) - members) == 2
+    assert members == await region.appeals([*messages, named])
+    assert len(await region.appeals([silent, later]) - members) == 2
 
 
-# Named as a thing, not as out, in none of the words of those who say that it is.
+# The thing is named without saying that it is out, in none of the members' words.
 ASKING = (
     "Где можно узнать, когда восстановят электроснабжение?",
     "Подскажите, где узнать, когда восстановят электроснабжение",
@@ -194,25 +194,25 @@ ASKING = (
 
 
 async def ask(region: Region, *, minute: float) -> list[UUID]:
-    """Six people who name no outage."""
+    """Write as six people who name no outage."""
     return [
         await region.write(text, power_cut_messages.MUNICIPALITY, minute=minute + at / 4)
         for at, text in enumerate(ASKING)
     ]
 
 
-async def test_who_says_not_what_is_out_makes_no_second_incident_beside_the_first(region: Region) -> None:
-    incident, messages = await burst(region)
+async def test_appeals_without_fault_open_no_second_incident(region: Region) -> None:
+    incident, messages = await incident_from_spike(region)
     asking = await ask(region, minute=10)
     await region.world.work()
     (grown,) = await region.incidents()
     assert (grown["id"], grown["fault"]) == (incident["id"], "power")
-    assert await region.members(grown) == await region.cases([*messages, *asking])
+    assert await region.members(grown) == await region.appeals([*messages, *asking])
     alerts = (await region.world.get("/alerts", kind="burst")).json()["items"]
     assert [one["incident_id"] for one in alerts] == [incident["id"]]
 
 
-async def test_who_says_what_is_out_after_those_who_asked_comes_to_them_and_names_it(region: Region) -> None:
+async def test_later_appeal_with_a_fault_joins_and_names_it(region: Region) -> None:
     asking = await ask(region, minute=0)
     await region.world.work()
     (incident,) = await region.incidents()
@@ -226,17 +226,17 @@ async def test_who_says_what_is_out_after_those_who_asked_comes_to_them_and_name
     (grown,) = await region.incidents()
     assert (grown["id"], grown["fault"]) == (incident["id"], "power")
     assert grown["title"] == "Нет света: Кабанский район"
-    assert await region.members(grown) >= await region.cases([*asking, *messages])
+    assert await region.members(grown) >= await region.appeals([*asking, *messages])
 
 
-async def test_who_spoke_before_the_burst_in_other_words_is_in_it_too(region: Region) -> None:
+async def test_earlier_appeal_in_other_words_joins_the_spike(region: Region) -> None:
     before = [
         await region.write(text, power_cut_messages.MUNICIPALITY, minute=at)
         for at, text in enumerate(
             ("Почему сняли с маршрута вечерний автобус?", "Отменили утренний рейс, как ехать на работу?")
         )
     ]
-    told = [
+    spike = [
         await region.write(text, power_cut_messages.MUNICIPALITY, minute=30 + at)
         for at, text in enumerate(
             (
@@ -250,12 +250,12 @@ async def test_who_spoke_before_the_burst_in_other_words_is_in_it_too(region: Re
     ]
     await region.world.work()
     (incident,) = await region.incidents()
-    assert await region.members(incident) == await region.cases([*before, *told])
+    assert await region.members(incident) == await region.appeals([*before, *spike])
 
 
-async def test_the_cases_of_a_batch_are_locked_at_once(region: Region) -> None:
-    """However many incidents they join and open: who locks some, and then others, meets somebody crosswise."""
-    await burst(region)
+async def test_appeals_of_a_batch_are_locked_at_once(region: Region) -> None:
+    """However many incidents they join and open: locking them in parts would deadlock with others."""
+    await incident_from_spike(region)
     said = [("Нет света в Селенгинске, третий час", power_cut_messages.MUNICIPALITY)] * 2
     said += [(f"Нет воды в Каменске, дом {house}", power_cut_messages.MUNICIPALITY) for house in range(6)]
     said += [(f"Нет света в Улан-Удэ, дом {house}", ELSEWHERE[0]) for house in range(6)]
@@ -275,8 +275,8 @@ async def test_the_cases_of_a_batch_are_locked_at_once(region: Region) -> None:
     assert len(locks) == 1, locks
 
 
-async def test_a_flood_of_everything_everywhere_is_no_burst(region: Region) -> None:
-    """Every place tells of every trouble as often as the others do."""
+async def test_general_flood_of_messages_is_no_spike(region: Region) -> None:
+    """Every municipality reports every problem as often as the others do."""
     said = (
         "Нет света на нашей улице",
         "Не вывозят мусор",
@@ -293,7 +293,7 @@ async def test_a_flood_of_everything_everywhere_is_no_burst(region: Region) -> N
     assert [one["title"] for one in await region.incidents()] == []
 
 
-async def test_four_people_are_no_burst_though_they_write_in_both_networks(region: Region) -> None:
+async def test_four_people_in_two_networks_are_no_spike(region: Region) -> None:
     said = [text for text in power_cut_messages.voices(60) if "Селенгинск" in text and len(text) > 40][:4]
     vk, ok = region.pages[power_cut_messages.MUNICIPALITY]
     for at, text in enumerate(said):
@@ -309,7 +309,7 @@ async def test_four_people_are_no_burst_though_they_write_in_both_networks(regio
     assert await region.incidents() == []
 
 
-async def test_workers_at_once_open_one_incident(region: Region) -> None:
+async def test_concurrent_workers_open_one_incident(region: Region) -> None:
     for at, text in enumerate(power_cut_messages.voices(16)):
         await region.write(f"В Селенгинске нет света, {text}", power_cut_messages.MUNICIPALITY, minute=at / 4)
     database = region.world.appeals.service.database
@@ -321,7 +321,7 @@ async def test_workers_at_once_open_one_incident(region: Region) -> None:
     events = await region.world.ingest.fetch(
         "SELECT id FROM events WHERE type = 'appeal.opened' ORDER BY position"
     )
-    # Workers that read on, and jobs that handle what was stepped over.
+    # Workers that go on with the feed, and jobs that handle dead letters.
     await asyncio.gather(
         *(gathering.step(database, 4) for _ in range(3)),
         *(gathering.handle_one(database, row["id"]) for row in events[:6]),
@@ -332,12 +332,12 @@ async def test_workers_at_once_open_one_incident(region: Region) -> None:
     assert incident["members"] == len(await region.members(incident)) >= 15
 
 
-async def test_one_answer_reaches_each_that_waits_once_and_who_comes_later(region: Region) -> None:
-    incident, messages = await burst(region)
+async def test_bulk_reply_reaches_each_awaiting_and_later_appeal_once(region: Region) -> None:
+    incident, messages = await incident_from_spike(region)
     world = region.world
-    by_hand = (await region.cases(messages[:1])).pop()
+    joined_manually = (await region.appeals(messages[:1])).pop()
     assert (
-        await world.post(f"/appeals/{by_hand}/replies", {"text": "Разбираемся с вашим домом."})
+        await world.post(f"/appeals/{joined_manually}/replies", {"text": "Разбираемся с вашим домом."})
     ).status_code == 201
     body = {"text": "Свет включат до 18:00.", "kind": "final"}
     path = f"/incidents/{incident['id']}/replies"
@@ -352,17 +352,17 @@ async def test_one_answer_reaches_each_that_waits_once_and_who_comes_later(regio
     late = await region.write("В Селенгинске до сих пор нет света", power_cut_messages.MUNICIPALITY, minute=20)
     await world.work()
     await make_replies(world)
-    appeal = await world.case((await region.cases([late])).pop())
+    appeal = await world.appeal((await region.appeals([late])).pop())
     assert [reply["text"] for reply in appeal["replies"]] == [body["text"]]
     rows = await world.ingest.fetch("SELECT appeal_id, count(*) AS replies FROM replies GROUP BY appeal_id")
     assert {row["replies"] for row in rows} == {1}
     assert len(rows) == 9
 
 
-async def test_who_is_taken_out_while_the_answers_are_made_gets_none(region: Region) -> None:
-    incident, messages = await burst(region)
+async def test_appeal_removed_during_a_bulk_reply_gets_none(region: Region) -> None:
+    incident, messages = await incident_from_spike(region)
     world, database = region.world, region.world.appeals.service.database
-    out = (await region.cases(messages[:1])).pop()
+    out = (await region.appeals(messages[:1])).pop()
     path = f"/incidents/{incident['id']}/replies"
     answer = await world.post(path, {"text": "Свет включат до 18:00."})
     moderator = Caller("somebody", "", Role.MODERATOR, None).acting(Right.APPEALS_WORK)
@@ -389,15 +389,15 @@ async def test_who_is_taken_out_while_the_answers_are_made_gets_none(region: Reg
     await eye.close()
     (shown,) = (await world.get(path)).json()["items"]
     assert (shown["by_status"], shown["to_come"]) == ({"queued": 7}, 0)
-    assert (await world.case(out))["replies"] == []
+    assert (await world.appeal(out))["replies"] == []
 
 
-async def test_staff_answer_their_own_cases_and_an_undecided_one_waits_for_the_centre(region: Region) -> None:
-    incident, messages = await burst(region)
+async def test_staff_reply_to_their_own_appeals_and_undecided_ones_wait(region: Region) -> None:
+    incident, messages = await incident_from_spike(region)
     world, (first, *_) = region.world, messages
     own = await world.ingest.fetchval("SELECT organisation_id FROM messages WHERE id = $1", first)
-    # One of the voices came under a page of somebody else, one is not decided.
-    foreign, unclear = (UUID(appeal) for appeal in sorted(await region.cases(messages))[:2])
+    # One of the appeals came under another organisation's page, one is undecided.
+    foreign, unclear = (UUID(appeal) for appeal in sorted(await region.appeals(messages))[:2])
     owner = await world.database.connect("appeals")
     await owner.execute("UPDATE appeals SET organisation_id = $1 WHERE id = $2", world.other_organisation, foreign)
     await owner.execute("UPDATE appeals SET status = 'triage' WHERE id = $1", unclear)
@@ -409,12 +409,12 @@ async def test_staff_answer_their_own_cases_and_an_undecided_one_waits_for_the_c
     (mine,) = (await world.get(path, role="executor", org=own)).json()["items"]
     assert mine["by_status"] == {"queued": 6}
     assert (await world.get(path, role="executor", org=world.other_organisation)).json()["items"] == []
-    assert (await world.case(str(unclear)))["timeline"][-1]["kind"] == "incident_answer_skipped"
-    # The centre answers those that nobody has answered, and decides the undecided one by that.
+    assert (await world.appeal(str(unclear)))["timeline"][-1]["kind"] == "incident_answer_skipped"
+    # The centre replies to those that nobody has answered, and thereby decides the undecided one.
     await world.post(path, {"text": "Свет включат до 18:00."})
     await make_replies(world)
     for appeal in (str(foreign), str(unclear)):
-        found = await world.case(appeal)
+        found = await world.appeal(appeal)
         assert (found["status"], [reply["text"] for reply in found["replies"]]) == (
             "in_progress",
             ["Свет включат до 18:00."],
@@ -422,12 +422,12 @@ async def test_staff_answer_their_own_cases_and_an_undecided_one_waits_for_the_c
     late = await region.write("В Селенгинске нет света", power_cut_messages.MUNICIPALITY, minute=20)
     await world.work()
     await make_replies(world)
-    found = await world.case((await region.cases([late])).pop())
+    found = await world.appeal((await region.appeals([late])).pop())
     assert [reply["text"] for reply in found["replies"]] == ["Свет включат до 18:00."]
 
 
-async def test_what_has_to_promise_promises(region: Region) -> None:
-    incident, _ = await burst(region)
+async def test_interim_bulk_reply_needs_a_promise(region: Region) -> None:
+    incident, _ = await incident_from_spike(region)
     path = f"/incidents/{incident['id']}/replies"
     refused = await region.world.post(path, {"text": "Работаем.", "kind": "interim"})
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/promised_at")
@@ -440,7 +440,7 @@ async def test_what_has_to_promise_promises(region: Region) -> None:
     assert final.json()["to_come"] == 8
     shown = (await region.world.get(path)).json()["items"]
     assert [one["by_status"] for one in shown] == [{}, {"queued": 8}]
-    # The final one follows the interim one once that has come to its end.
+    # The final reply follows the interim one after that has ended.
     owner = await region.world.database.connect("appeals")
     await owner.execute("UPDATE replies SET status = 'published'")
     await owner.close()
@@ -450,7 +450,7 @@ async def test_what_has_to_promise_promises(region: Region) -> None:
 
 
 async def make_replies(world: World) -> None:
-    """Do what the jobs that make replies to incidents would do."""
+    """Run the jobs that create replies to incidents."""
     connection = await world.database.connect()
     rows = await connection.fetch(
         "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload",

@@ -1,4 +1,4 @@
-"""A reply that reached nobody is seen in the list of appeals and told to other systems, until it is made good."""
+"""A failed reply is shown in the list of appeals and emitted to other systems, until it is resolved."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ PROMISE = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
 
 
 async def failed_ones(world: World) -> list[str]:
-    """The appeals that the filter finds; they say themselves what the filter says of them."""
+    """Return the appeals that the filter finds; their own field agrees with it."""
     listed = await world.all(reply_failed=True)
     assert all(one["reply_failed"] for one in listed)
     assert not any(one["reply_failed"] for one in await world.all(reply_failed=False))
@@ -40,10 +40,10 @@ async def test_failed_reply_shows_in_the_list_until_somebody_answers(world: Worl
     assert await failed_ones(world) == []
     await fails(world, first)
     assert await failed_ones(world) == [found["id"]]
-    case = await world.case(found["id"])
-    failed_at = datetime.fromisoformat(case["replies"][0]["failure"]["at"])
-    assert datetime.fromisoformat(case["reply_failed"].pop("at")) == failed_at
-    assert case["reply_failed"] == {
+    details = await world.appeal(found["id"])
+    failed_at = datetime.fromisoformat(details["replies"][0]["failure"]["at"])
+    assert datetime.fromisoformat(details["reply_failed"].pop("at")) == failed_at
+    assert details["reply_failed"] == {
         "reply_id": first["id"], "code": "vk:15", "message": "Сеть не дала доступа.",
     }  # fmt: skip
     assert (await world.get("/appeals/counts", reply_failed=True)).json()["total"] == 1
@@ -54,7 +54,7 @@ async def test_failed_reply_shows_in_the_list_until_somebody_answers(world: Worl
     second = await answer(world, found, "Уже чиним.")
     assert await failed_ones(world) == []
     await fails(world, second)
-    # Staff answer by hand in the network instead.
+    # Staff reply in the network itself instead.
     await world.writes("Уже чиним, правда", from_community=True, at=WEDNESDAY + HOUR)
     assert await failed_ones(world) == []
 
@@ -65,7 +65,7 @@ async def test_failed_replies_are_found_by_index(world: World) -> None:
     assert "Sort" not in plan, plan
 
 
-async def test_failed_reply_is_told_with_appeal_and_reason(world: World) -> None:
+async def test_failed_reply_emits_an_event_with_appeal_and_reason(world: World) -> None:
     found = await appeal(world)
     reply = await answer(world, found)
     await fails(world, reply)
@@ -74,24 +74,24 @@ async def test_failed_reply_is_told_with_appeal_and_reason(world: World) -> None
         type=row["type"], subject_id=row["subject_id"], organisation_id=row["organisation_id"],
         occurred_at=datetime.now(UTC), data=json.loads(row["data"]),
     )  # fmt: skip
-    told = body_of_event(event, {world.organisation: "Школа № 1"})["data"]
-    assert (told["id"], told["number"], told["reply_id"]) == (found["id"], found["number"], reply["id"])
-    assert (told["kind"], told["code"], told["reason"]) == ("final", "vk:15", "Сеть не дала доступа.")
-    assert told["organisation"]["name"] == "Школа № 1"
+    data = body_of_event(event, {world.organisation: "Школа № 1"})["data"]
+    assert (data["id"], data["number"], data["reply_id"]) == (found["id"], found["number"], reply["id"])
+    assert (data["kind"], data["code"], data["reason"]) == ("final", "vk:15", "Сеть не дала доступа.")
+    assert data["organisation"]["name"] == "Школа № 1"
 
 
-async def test_reply_that_took_effect_after_it_failed_counts(world: World) -> None:
+async def test_reply_published_after_it_failed_counts(world: World) -> None:
     found = await appeal(world)
     reply = await answer(world, found)
     await fails(world, reply)
     await world.published(reply, at=WEDNESDAY + HOUR)
-    case = await world.only()
-    assert [(one["status"], one["failure"]) for one in case["replies"]] == [("published", None)]
-    assert (case["status"], case["reply_failed"]) == ("answered", None)
-    assert case["first_response_at"] == "2026-03-04T03:00:00Z"
+    details = await world.only()
+    assert [(one["status"], one["failure"]) for one in details["replies"]] == [("published", None)]
+    assert (details["status"], details["reply_failed"]) == ("answered", None)
+    assert details["first_response_at"] == "2026-03-04T03:00:00Z"
 
 
-async def test_late_interim_reply_does_not_take_back_the_final_one(world: World) -> None:
+async def test_late_interim_reply_does_not_supersede_the_final_one(world: World) -> None:
     found = await appeal(world)
     interim = await answer(world, found, "Уточним.", **PROMISE)
     await fails(world, interim)
@@ -110,7 +110,7 @@ async def note_overdue(world: World) -> int:
         return await breach_recording.record_breaches(session)
 
 
-async def test_each_broken_promise_is_noted_once(world: World) -> None:
+async def test_each_broken_promise_is_recorded_once(world: World) -> None:
     found = await appeal(world)
     for number in (1, 2, 3):
         interim = await answer(world, found, f"Уточним {number}", **PROMISE)
@@ -122,7 +122,7 @@ async def test_each_broken_promise_is_noted_once(world: World) -> None:
     assert len(await world.events("appeal.overdue")) == 3
 
 
-async def test_promise_is_watched_also_when_somebody_takes_the_appeal_up(world: World) -> None:
+async def test_promise_is_monitored_after_work_starts(world: World) -> None:
     found = await appeal(world)
     interim = await answer(world, found, "Уточним", **PROMISE)
     await world.published(interim, at=WEDNESDAY + HOUR)
@@ -134,7 +134,7 @@ async def test_promise_is_watched_also_when_somebody_takes_the_appeal_up(world: 
 
 
 @pytest.mark.parametrize("again", [False, True])
-async def test_reply_whose_job_was_given_up_can_be_sent_again(world: World, again: bool) -> None:
+async def test_reply_of_a_dead_lettered_job_can_be_retried(world: World, again: bool) -> None:
     found = await appeal(world)
     reply = await answer(world, found)
     path = f"/appeals/{found['id']}/replies/{reply['id']}/retry"
@@ -143,20 +143,20 @@ async def test_reply_whose_job_was_given_up_can_be_sent_again(world: World, agai
         assert (await send(world, path)).status_code == 202
     async with world.appeals.service.database.write() as session:
         await publication_requests.record_dead_lettered(session, UUID(reply["id"]))
-    case = await world.only()
-    (shown,) = case["replies"]
+    details = await world.only()
+    (shown,) = details["replies"]
     assert (shown["status"], shown["failure"]["code"]) == ("failed", "job_held")
-    assert case["reply_failed"]["reply_id"] == reply["id"]
+    assert details["reply_failed"]["reply_id"] == reply["id"]
     asked = len(await requests(world))
     assert (await send(world, path)).status_code == 202
     assert len(await requests(world)) == asked + (0 if again else 1)
-    # It had reached ingest all the same.
+    # The request had reached ingest nevertheless.
     await tells(world, reply, "uncertain")
     await world.published(reply, at=WEDNESDAY + HOUR)
     assert (await world.only())["status"] == "answered"
 
 
-async def test_reply_whose_job_is_held_does_not_stay_queued(
+async def test_reply_of_a_dead_lettered_job_fails(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: Any, **__: Any) -> None:
@@ -186,7 +186,7 @@ async def test_reply_whose_job_is_held_does_not_stay_queued(
         await ingest.close()
 
 
-async def test_held_job_of_an_unknown_reply_tells_nobody(world: World) -> None:
+async def test_dead_lettered_job_of_an_unknown_reply_is_ignored(world: World) -> None:
     await world.writes(QUESTION)
     async with world.appeals.service.database.write() as session:
         await publication_requests.record_dead_lettered(session, UUID(int=7))

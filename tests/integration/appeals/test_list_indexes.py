@@ -1,4 +1,4 @@
-"""Lists walk an index whatever they are narrowed to, so that few among millions are found as quickly as many."""
+"""Lists use an index for every filter, so that few rows among millions are found fast."""
 
 from typing import Any
 from uuid import UUID
@@ -21,16 +21,16 @@ STAFF = Caller("somebody", "", Role.EXECUTOR, UUID(int=1)).acting(Right.APPEALS_
 
 
 async def plan_of(world: World, query: Any) -> str:
-    """How the database would find it, were the tables large."""
+    """Return the plan that the database would use if the tables were large."""
     literal = query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
     async with world.appeals.service.database.read() as session:
-        # An empty table is read whole unless that is forbidden.
+        # The planner scans an empty table unless sequential scans are disabled.
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         await session.execute(text("SET LOCAL enable_bitmapscan = off"))
         return "\n".join(await session.scalars(text(f"EXPLAIN {literal}".replace(":", r"\:"))))
 
 
-async def test_rare_cases_and_an_organisations_reviews_are_found_by_index(world: World) -> None:
+async def test_rare_appeals_and_reviews_are_found_by_index(world: World) -> None:
     for query, index in (
         (appeal_queries.list_query(CENTRE, AppealFilter(language="bxr"), PAGING), "ix_appeals_languages"),
         (appeal_queries.list_query(CENTRE, AppealFilter(settlement="Кабанск"), PAGING), "ix_appeals_settlements"),

@@ -1,4 +1,4 @@
-"""Lists and search show citizens' words with personal data masked; a case shows them as they were written."""
+"""Lists and search mask personal data in citizens' texts; the details of an appeal do not."""
 
 from tests.integration.appeals.conftest import World
 from tests.integration.appeals.test_review_decisions import execute
@@ -7,15 +7,15 @@ SAID = "Когда почините дорогу на Жердева 20? Мар�
 MASKED = "Когда почините дорогу на Жердева 20? [имя], [телефон]"
 
 
-async def test_a_list_masks_and_a_case_does_not(world: World) -> None:
+async def test_list_masks_personal_data_and_details_do_not(world: World) -> None:
     await world.writes(SAID)
     [listed] = await world.all()
     assert listed["text"] == MASKED
-    appeal = await world.case(listed["id"])
+    appeal = await world.appeal(listed["id"])
     assert (appeal["text"], appeal["messages"][0]["text"]) == (SAID, SAID)
 
 
-async def test_a_search_shows_what_is_around_the_place(world: World) -> None:
+async def test_search_shows_an_extract_around_the_match(world: World) -> None:
     far = "Нет света и воды. " * 40
     await world.writes(f"{far}{SAID} {far}")
     [found] = await world.all(q="жердева 20")
@@ -26,13 +26,13 @@ async def test_a_search_shows_what_is_around_the_place(world: World) -> None:
     assert len((await world.all())[0]["text"]) > 1_000
 
 
-async def test_exact_words_without_personal_data_stay_exact(world: World) -> None:
+async def test_text_without_personal_data_is_unchanged(world: World) -> None:
     said = "Почему\r\n  не чистят <br> снег? 👍 " + "о" * 400
     await world.writes(said)
     assert (await world.all())[0]["text"] == said
 
 
-async def test_the_words_of_a_route_are_masked_in_a_list(world: World) -> None:
+async def test_route_texts_are_masked_in_a_list(world: World) -> None:
     who = "Мария Ивановна, 8-924-123-45-67"
     await world.writes(SAID)
     why = f"Вопрос: «почините»; {who}"
@@ -48,7 +48,7 @@ async def test_the_words_of_a_route_are_masked_in_a_list(world: World) -> None:
     (listed,) = await world.all()
     masked = ("Вопрос: «почините»; [имя], [телефон]", "Дорога частная: [имя], [телефон]", own)
     assert tuple(listed["route"][name] for name in ("why", "return_reason", "reason")) == masked
-    seen = (await world.case(appeal["id"]))["route"]
+    seen = (await world.appeal(appeal["id"]))["route"]
     assert (seen["why"], seen["return_reason"]) == (why, f"Дорога частная: {who}")
     other = str(world.other_organisation)
     await world.move(await world.only(), "assigned", organisation_id=other, reason=f"Их, см. {who}")

@@ -1,4 +1,4 @@
-"""Incidents by hand: joined, seen by whom they concern, parted, closed; each case stays what it was."""
+"""Incidents opened by hand: joining, visibility, leaving, closing; appeals themselves stay unchanged."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ TROUBLE = "Когда включат свет на улице Гагарина? 
 
 
 async def case_of(world: World, author: str, *, other: bool = False, text: str = TROUBLE) -> dict[str, Any]:
-    """A case of this author, of the first organisation or of the other."""
+    """Create an appeal of this author, for the first organisation or the other."""
     owner = world.other_organisation if other else world.organisation
     page = next(page for page, kept in world.pages.items() if kept[0] == owner)
     message_id = await world.writes(
@@ -23,7 +23,7 @@ async def case_of(world: World, author: str, *, other: bool = False, text: str =
     appeal_id = await world.ingest.fetchval(
         "SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message_id
     )
-    return await world.case(str(appeal_id))
+    return await world.appeal(str(appeal_id))
 
 
 async def opened(world: World, *appeals: dict[str, Any], **who: Any) -> dict[str, Any]:
@@ -39,7 +39,7 @@ async def members(world: World, incident: dict[str, Any], **who: Any) -> list[st
     return [item["appeal_id"] for item in answer.json()["items"]]
 
 
-async def test_cases_of_several_organisations_are_joined_and_each_sees_its_own(world: World) -> None:
+async def test_appeals_of_several_organisations_are_joined_and_each_sees_its_own(world: World) -> None:
     mine, again = await case_of(world, "anna"), await case_of(world, "boris")
     foreign = await case_of(world, "vera", other=True)
     incident = await opened(world, mine, again, foreign)
@@ -56,17 +56,17 @@ async def test_cases_of_several_organisations_are_joined_and_each_sees_its_own(w
     assert (await world.get(f"/incidents/{incident['id']}/members", **stranger)).status_code == 404
 
 
-async def test_a_case_stays_what_it_was_through_joining_and_parting(world: World) -> None:
+async def test_joining_and_leaving_do_not_change_an_appeal(world: World) -> None:
     appeal = await case_of(world, "anna")
-    before = await world.case(appeal["id"])
+    before = await world.appeal(appeal["id"])
     incident = await opened(world, appeal)
-    joined = await world.case(appeal["id"])
+    joined = await world.appeal(appeal["id"])
     assert joined["incident_id"] == incident["id"]
     gone = await world.appeals.client.delete(
         f"/api/v1/incidents/{incident['id']}/members/{appeal['id']}", headers=world.appeals.headers("moderator")
     )
     assert gone.status_code == 204, gone.text
-    after = await world.case(appeal["id"])
+    after = await world.appeal(appeal["id"])
     steps = [step["kind"] for step in after["timeline"]][len(before["timeline"]) :]
     assert steps == ["incident_joined", "incident_left"]
     assert {**after, "timeline": before["timeline"]} == before
@@ -74,7 +74,7 @@ async def test_a_case_stays_what_it_was_through_joining_and_parting(world: World
     assert (await opened(world, appeal))["members"] == 1
 
 
-async def test_staff_join_only_cases_of_their_own(world: World) -> None:
+async def test_staff_join_only_their_own_appeals(world: World) -> None:
     mine, foreign = await case_of(world, "anna"), await case_of(world, "vera", other=True)
     staff: dict[str, Any] = {"role": "executor", "org": world.organisation}
     refused = await world.post("/incidents", {"appeal_ids": [mine["id"], foreign["id"]]}, **staff)
@@ -84,14 +84,14 @@ async def test_staff_join_only_cases_of_their_own(world: World) -> None:
     assert incident["organisation"]["id"] == str(world.organisation)
     shared = await world.post(f"/incidents/{incident['id']}/members", {"appeal_ids": [foreign["id"]]})
     assert shared.json()["members"] == 2
-    # The incident leads by the organisation that opened it, which closes it; the other may not.
+    # The organisation that opened the incident leads it and closes it; the other may not.
     other: dict[str, Any] = {"role": "executor", "org": world.other_organisation}
     path = f"/incidents/{incident['id']}/closure"
     assert (await world.post(path, {}, If_Match="*", **other)).status_code == 403
     assert (await world.post(path, {}, If_Match="*", **staff)).status_code == 200
 
 
-async def test_who_leads_without_a_case_sees_renames_and_closes_it(world: World) -> None:
+async def test_leading_organisation_without_appeals_may_rename_and_close(world: World) -> None:
     incident = await opened(world, await case_of(world, "vera", other=True))
     leader: dict[str, Any] = {"role": "executor", "org": world.organisation}
     path = f"/incidents/{incident['id']}"
@@ -108,7 +108,9 @@ async def test_who_leads_without_a_case_sees_renames_and_closes_it(world: World)
     assert (await world.post(f"{path}/closure", {}, If_Match="*", **leader)).status_code == 200
 
 
-async def test_who_leads_is_told_of_its_own_cases_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_leading_organisation_gets_events_about_its_own_appeals_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(service, "GROWTH_MILESTONES", (3, 4))
     mine = [await case_of(world, author) for author in ("anna", "boris", "gleb")]
     foreign = [await case_of(world, author, other=True) for author in ("vera", "dina", "egor")]
@@ -118,14 +120,14 @@ async def test_who_leads_is_told_of_its_own_cases_alone(world: World, monkeypatc
         ids = [appeal["id"] for appeal in joined]
         assert (await world.post(f"{path}/members", {"appeal_ids": ids})).json()["members"] >= 5
     assert (await world.post(f"{path}/closure", {}, If_Match="*")).status_code == 200
-    told = [
+    events = [
         (row["type"].split(".")[1], row["organisation_id"], data["own"], data["members"], data["last_at"])
         for row in await world.events("incident.opened", "incident.grown", "incident.closed")
         for data in [json.loads(row["data"])]
     ]
     last = WEDNESDAY.isoformat()
     own = world.organisation
-    assert told == [
+    assert events == [
         ("opened", None, False, 2, last),
         ("opened", own, True, 2, last),
         ("grown", None, False, 5, last),
@@ -135,7 +137,7 @@ async def test_who_leads_is_told_of_its_own_cases_alone(world: World, monkeypatc
     ]
 
 
-async def test_a_case_is_in_one_incident_whoever_is_faster(world: World) -> None:
+async def test_concurrent_joins_put_an_appeal_in_one_incident(world: World) -> None:
     appeal = await case_of(world, "anna")
     answers = await asyncio.gather(*(world.post("/incidents", {"appeal_ids": [appeal["id"]]}) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
@@ -145,7 +147,7 @@ async def test_a_case_is_in_one_incident_whoever_is_faster(world: World) -> None
     assert (again.status_code, again.json()["members"]) == (200, 1)
 
 
-async def test_who_waited_crosswise_for_cases_gets_an_answer_all_the_same(world: World) -> None:
+async def test_deadlocked_join_is_retried(world: World) -> None:
     first, second = sorted(
         [await case_of(world, "anna"), await case_of(world, "boris")], key=lambda appeal: UUID(appeal["id"]).bytes
     )
@@ -159,7 +161,7 @@ async def test_who_waited_crosswise_for_cases_gets_an_answer_all_the_same(world:
             )
         )
 
-    # It never gives up by itself: so the request is the one that the database ends.
+    # It never times out, so the database ends the request instead.
     await other.execute("SET deadlock_timeout = '1h'")
     await other.execute("BEGIN")
     lock = "SELECT FROM appeals WHERE id = $1 FOR UPDATE"
@@ -173,7 +175,7 @@ async def test_who_waited_crosswise_for_cases_gets_an_answer_all_the_same(world:
         await connection.close()
 
 
-async def test_closing_and_changing_ask_for_the_version_seen(world: World) -> None:
+async def test_closing_and_changing_require_the_version(world: World) -> None:
     first, second = await case_of(world, "anna"), await case_of(world, "boris")
     incident = await opened(world, first)
     path = f"/incidents/{incident['id']}"
@@ -197,11 +199,11 @@ async def test_closing_and_changing_ask_for_the_version_seen(world: World) -> No
     assert [one["id"] for one in (await world.get("/incidents", open=False)).json()["items"]] == [incident["id"]]
     assert (await world.get("/incidents", open=True)).json()["items"] == []
     assert len((await world.get("/incidents", q="ПОДСТАНЦИИ")).json()["items"]) == 1
-    told = [row["type"] for row in await world.events("incident.opened", "incident.grown", "incident.closed")]
-    assert told == ["incident.opened", "incident.closed", "incident.closed"], "the second for who leads it"
+    events = [row["type"] for row in await world.events("incident.opened", "incident.grown", "incident.closed")]
+    assert events == ["incident.opened", "incident.closed", "incident.closed"], "the second for who leads it"
 
 
-async def test_an_urgent_case_is_told_at_once_and_once(world: World) -> None:
+async def test_urgent_appeal_raises_one_alert(world: World) -> None:
     calm = await case_of(world, "anna", text="Когда починят скамейку в парке?")
     await world.writes("Оборван провод, висит над дорогой у школы!", author="anna", thread="vk:-101_anna")
     await world.writes("Провод всё ещё висит, искрит!", author="anna", thread="vk:-101_anna")
@@ -218,12 +220,12 @@ async def test_an_urgent_case_is_told_at_once_and_once(world: World) -> None:
     assert (await world.post(f"/alerts/{UUID(int=9)}/seen", None)).status_code == 404
 
 
-async def test_a_case_that_goes_from_hand_to_hand_is_told_once(world: World) -> None:
+async def test_repeated_transfers_raise_one_alert(world: World) -> None:
     appeal = await case_of(world, "anna", text="Когда починят скамейку в парке?")
     for turn in range(4):
         to = world.other_organisation if turn % 2 == 0 else world.organisation
         moved = await world.move(
-            await world.case(appeal["id"]), "assigned", organisation_id=str(to), reason="Не наше"
+            await world.appeal(appeal["id"]), "assigned", organisation_id=str(to), reason="Не наше"
         )
         assert moved.status_code == 200, moved.text
         found = (await world.get("/alerts", kind="ping_pong")).json()["items"]

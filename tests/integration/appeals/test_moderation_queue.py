@@ -1,4 +1,4 @@
-"""The moderators' queue: each case says by a code why it waits, and suggests owners by name."""
+"""The moderators' queue: each appeal has a triage reason and suggested organisations."""
 
 from typing import Any
 from uuid import UUID
@@ -8,7 +8,7 @@ import pytest
 from services.appeals.routing import reroute
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.test_appeal_matching import QUESTION
-from tests.integration.appeals.test_review_decisions import UNCLEAR, decide, execute, judged
+from tests.integration.appeals.test_review_decisions import UNCLEAR, classified_message, decide, execute
 from tests.integration.appeals.test_rule_sets import CITY, activated, made, topic
 
 ELSEWHERE = "В Чите на Ленина вторую неделю не вывозят мусор, помогите"
@@ -17,7 +17,7 @@ MODERATORS = {"send_to": "moderators"}
 
 
 async def why(world: World) -> str | None:
-    """The code of the only case, which alone it is found by."""
+    """Return the triage reason of the only appeal, by which alone it is found."""
     (appeal,) = await world.all()
     code: str | None = appeal["waiting_for"]
     if code is not None:
@@ -25,7 +25,7 @@ async def why(world: World) -> str | None:
         assert (await world.get("/appeals/counts", waiting_for=code)).json()["by_status"] == {"triage": 1}
     others = {"need_unclear", "buryat", "other_region", "topic_unsure", "by_rule", "unruled", "no_page", "closed"}
     assert await world.all(status="triage", waiting_for=sorted((others | {"returned"}) - {code})) == []
-    assert (await world.case(appeal["id"]))["waiting_for"] == code
+    assert (await world.appeal(appeal["id"]))["waiting_for"] == code
     return code
 
 
@@ -33,8 +33,10 @@ async def why(world: World) -> str | None:
     ("text", "attachments", "code"),
     [(UNCLEAR, [], "buryat"), (ELSEWHERE, [], "other_region"), ("", PHOTO, "need_unclear")],
 )
-async def test_why_the_need_is_unclear(world: World, text: str, attachments: list[Any], code: str) -> None:
-    # Whose it would be is no question as long as it is not sure that anybody must answer.
+async def test_triage_reason_names_why_the_need_is_unclear(
+    world: World, text: str, attachments: list[Any], code: str
+) -> None:
+    # Which organisation answers is not asked until it is certain that an answer is due.
     await activated(world, await made(world, default=MODERATORS))
     message = await world.writes(text, attachments=attachments)
     assert await why(world) == code
@@ -46,12 +48,12 @@ async def test_why_the_need_is_unclear(world: World, text: str, attachments: lis
     assert await why(world) is None
 
 
-async def test_why_the_rules_name_nobody(world: World) -> None:
+async def test_triage_reason_names_why_the_rules_name_nobody(world: World) -> None:
     roads = await topic(world, "roads")
     moderators = await made(world, {"municipality": CITY, "send_to": "moderators"}, default=MODERATORS)
     by_topic = await made(world, {"topic_id": roads, "organisation_id": str(world.other_organisation)})
     await activated(world, await made(world, default=MODERATORS))
-    await judged(world)
+    await classified_message(world)
     assert await why(world) == "unruled"
     await activated(world, moderators)
     await reroute.reroute_appeals(world.appeals.service.database, include_untouched=True)
@@ -69,12 +71,12 @@ async def test_why_the_rules_name_nobody(world: World) -> None:
     assert await why(world) == "closed"
 
 
-async def test_words_that_came_another_way_have_no_page(world: World) -> None:
+async def test_appeal_opened_from_text_has_no_page(world: World) -> None:
     assert (await world.post("/appeals", {"text": "По телефону"})).json()["waiting_for"] == "no_page"
     assert await why(world) == "no_page"
 
 
-async def test_what_was_given_back_and_what_woke_again(world: World) -> None:
+async def test_returned_and_reopened_appeals_have_their_triage_reasons(world: World) -> None:
     await world.writes(QUESTION)
     appeal = await world.only()
     assert await why(world) is None
@@ -116,7 +118,7 @@ async def test_suggestions_name_their_organisations(world: World) -> None:
     assert (await world.post(bench, {"page_id": str(world.page)})).json()["waiting_for"] is None
 
 
-async def test_where_a_rule_says_moderators_the_next_ones_owner_is_suggested(world: World) -> None:
+async def test_rule_for_moderators_suggests_the_next_organisation(world: World) -> None:
     roads, other = await topic(world, "roads"), str(world.other_organisation)
     rules = await made(
         world,
@@ -124,7 +126,7 @@ async def test_where_a_rule_says_moderators_the_next_ones_owner_is_suggested(wor
         {"topic_id": roads, "organisation_id": other},
     )
     await activated(world, rules)
-    await judged(world)
+    await classified_message(world)
     appeal = await world.only()
     assert appeal["waiting_for"] == "by_rule"
     assert appeal["route"]["suggested_organisation_id"] == other
@@ -135,7 +137,7 @@ async def test_where_a_rule_says_moderators_the_next_ones_owner_is_suggested(wor
         assert bench.json()["route"][part] == appeal["route"][part]
 
 
-async def test_a_reason_that_there_is_not_is_refused(world: World) -> None:
+async def test_unknown_triage_reason_is_refused(world: World) -> None:
     answer = await world.get("/appeals", waiting_for="nothing")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "query/waiting_for/0"
@@ -148,7 +150,7 @@ async def test_a_reason_that_there_is_not_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize("path", ["/appeals", "/triage", "/incidents", "/alerts", "/reviews"])
-async def test_a_filter_with_a_slip_is_refused_rather_than_left_out(world: World, path: str) -> None:
+async def test_misspelt_filter_is_refused(world: World, path: str) -> None:
     answer = await world.get(path, organization_id=str(world.organisation), limit=5)
     assert answer.status_code == 422
     (error,) = answer.json()["errors"]

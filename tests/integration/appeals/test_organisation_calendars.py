@@ -1,4 +1,4 @@
-"""Deadlines of organisations whose calendar lies on the region's."""
+"""Deadlines of organisations with a calendar based on the region's."""
 
 import json
 from datetime import UTC, date, datetime
@@ -19,7 +19,7 @@ ZONE = ZoneInfo("Asia/Irkutsk")
 async def calendar_on(
     connection: asyncpg.Connection, base: UUID, name: str, weekly: str | None = None, **days: list[list[str]]
 ) -> UUID:
-    """A calendar as registry would write it; days are named `d20260217`."""
+    """Insert a calendar as registry does; days are named `d20260217`."""
     calendar_id = uuid4()
     await connection.execute(
         """INSERT INTO calendars (id, name, time_zone, weekly, base_id, is_default, version, created_at,

@@ -1,4 +1,4 @@
-"""One reply at a time is under way for an appeal, whoever answers and however."""
+"""One reply at a time is under way for an appeal, whoever submits it and however."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
 PROMISE = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
 
 
-async def test_citizen_gets_one_answer_of_two_colleagues_who_answer_at_once(world: World) -> None:
+async def test_concurrent_replies_of_two_colleagues_publish_one(world: World) -> None:
     found = [await appeal(world, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(10)]
     for _ in range(5):
         for one in found:
@@ -48,7 +48,7 @@ async def test_database_itself_refuses_a_second_reply(world: World) -> None:
         )
 
 
-async def test_next_reply_is_taken_once_the_first_is_published_or_has_failed(world: World) -> None:
+async def test_next_reply_is_accepted_after_the_first_is_published_or_failed(world: World) -> None:
     found = await appeal(world)
     path = f"/appeals/{found['id']}/replies"
     first = await answer(world, found, "Уточним.", **PROMISE)
@@ -62,7 +62,7 @@ async def test_next_reply_is_taken_once_the_first_is_published_or_has_failed(wor
     await answer(world, found, "Починили вчера.")
 
 
-async def test_failed_reply_is_not_retried_beside_another(world: World) -> None:
+async def test_retry_beside_another_reply_is_refused(world: World) -> None:
     found = await appeal(world)
     first = await answer(world, found)
     await fails(world, first)
@@ -70,7 +70,7 @@ async def test_failed_reply_is_not_retried_beside_another(world: World) -> None:
     retry = f"/appeals/{found['id']}/replies/{first['id']}/retry"
     refused = await send(world, retry, subject=COLLEAGUE)
     assert (refused.status_code, refused.json()["reply"]["id"]) == (409, second["id"])
-    # What ingest still tells of the failed one does not bring it back beside the second.
+    # A late event about the failed reply does not resume it beside the second.
     for outcome in ("uncertain", "delayed"):
         await tells(world, first, outcome, failure={"code": "x", "message": "Ждём."})
     assert [reply["status"] for reply in (await world.only())["replies"]] == ["failed", "queued"]
@@ -78,7 +78,7 @@ async def test_failed_reply_is_not_retried_beside_another(world: World) -> None:
     assert (await send(world, retry)).status_code == 202
 
 
-async def test_reply_whose_publication_was_started_anew_is_under_way(world: World) -> None:
+async def test_reply_with_a_restarted_publication_is_under_way(world: World) -> None:
     found = await appeal(world)
     first = await answer(world, found)
     await fails(world, first)
@@ -93,7 +93,7 @@ async def test_reply_whose_publication_was_started_anew_is_under_way(world: Worl
     assert (refused.status_code, named["id"], named["status"]) == (409, first["id"], "queued")
 
 
-async def test_colleague_who_saw_an_older_version_is_told_what_changed(world: World) -> None:
+async def test_stale_version_is_refused_naming_the_last_change(world: World) -> None:
     found = await appeal(world)
     path, seen = f"/appeals/{found['id']}/replies", f'"{found["version"]}"'
     for malformed in ("3", "x"):
@@ -116,7 +116,7 @@ async def test_colleague_who_saw_an_older_version_is_told_what_changed(world: Wo
     assert (await send(world, path, {"text": "Да"}, If_Match="*")).json()["reply"]["id"] == won.json()["id"]
 
 
-async def test_same_final_text_is_not_sent_twice_by_a_second_click(world: World) -> None:
+async def test_same_final_text_is_refused_within_the_window(world: World) -> None:
     found = await appeal(world)
     path, text = f"/appeals/{found['id']}/replies", "Начнём в понедельник."
     first = await answer(world, found, text)
@@ -124,7 +124,7 @@ async def test_same_final_text_is_not_sent_twice_by_a_second_click(world: World)
     refused = await send(world, path, {"text": "Начнём  в понедельник.\n"}, subject=COLLEAGUE)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/duplicate")
     assert refused.json()["reply"]["id"] == first["id"]
-    # On purpose, and once the window is over by the database's time.
+    # On purpose, and after the window is over by the database's clock.
     meant = await send(world, path, {"text": text}, Idempotency_Key="again")
     assert meant.status_code == 201
     await fails(world, meant.json())
@@ -146,7 +146,7 @@ async def test_window_of_the_same_text_is_measured_by_the_database(
         assert refused.status_code == 409, refused.text
 
 
-async def test_answer_to_an_incident_follows_an_interim_reply_under_way(world: World) -> None:
+async def test_bulk_reply_follows_an_interim_reply_under_way(world: World) -> None:
     found = [await appeal(world, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(2)]
     incident = (await send(world, "/incidents", {"appeal_ids": [one["id"] for one in found]})).json()
     interim = await answer(world, found[0], "Уточним.", **PROMISE)
@@ -178,7 +178,7 @@ async def test_answer_to_an_incident_follows_an_interim_reply_under_way(world: W
     await jobs.queue.handlers[jobs.CREATE_INCIDENT_REPLIES](
         {"incident_reply_id": shown["id"], "appeal_id": found[0]["id"]}
     )
-    texts = [reply["text"] for reply in (await world.case(found[0]["id"]))["replies"]]
+    texts = [reply["text"] for reply in (await world.appeal(found[0]["id"]))["replies"]]
     assert texts == ["Уточним.", "Свет включат до 18:00."]
     (shown,) = (await world.get(path)).json()["items"]
     assert (shown["by_status"], shown["to_come"]) == ({"queued": 2}, 0)

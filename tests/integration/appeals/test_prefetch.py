@@ -1,4 +1,4 @@
-"""Messages behind the batch under way are judged before their turn, exactly as they will be asked for."""
+"""Messages after the current batch are prefetched with exactly the inputs that are requested later."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from shared.tables.ingest import Message
 from tests.integration.appeals.conftest import World
 
 
-async def test_what_is_judged_ahead_is_what_is_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_prefetched_inputs_are_those_requested_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[ClassifierInput] = []
 
     async def remember(items: list[ClassifierInput]) -> None:

@@ -1,4 +1,4 @@
-"""When topic, place or urgency of a case is changed, others hear from what to what; who makes it urgent alerts."""
+"""A change of topic, location or urgency is emitted with both values; making an appeal urgent alerts."""
 
 import json
 from datetime import timedelta
@@ -6,12 +6,12 @@ from typing import Any
 
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.test_appeal_matching import QUESTION
-from tests.integration.appeals.test_review_decisions import CITY, DISTRICT, decide, judged, rule, topic
+from tests.integration.appeals.test_review_decisions import CITY, DISTRICT, classified_message, decide, rule, topic
 from tests.support.service_under_test import CENTRE_SUBJECT
 
 
-async def told(world: World) -> list[dict[str, Any]]:
-    """What was told of changed classes: the data with who was told and by whom."""
+async def reclassified_events(world: World) -> list[dict[str, Any]]:
+    """Return the reclassification events: the data, the recipient and the actor."""
     rows = await world.ingest.fetch(
         """SELECT organisation_id, actor, data::text FROM events WHERE type = 'appeal.reclassified'
            ORDER BY created_at, id"""
@@ -20,48 +20,48 @@ async def told(world: World) -> list[dict[str, Any]]:
 
 
 async def urgent(world: World) -> list[tuple[str, str]]:
-    """The unseen alerts of urgent cases: case and reason."""
+    """Return the unseen alerts of urgent appeals: appeal and reason."""
     items = (await world.get("/alerts", kind="urgent", seen=False)).json()["items"]
     return [(item["appeal_id"], item["why"]) for item in items]
 
 
-async def test_a_corrected_class_is_told_to_who_has_the_case_now(world: World) -> None:
+async def test_reclassification_event_goes_to_the_present_organisation(world: World) -> None:
     await rule(world, "energy", world.other_organisation)
-    message = await judged(world)
+    message = await classified_message(world)
     roads, energy = await topic(world, "roads.01"), await topic(world, "energy.01")
     await decide(world, message, confirm=True)
-    assert await told(world) == []
+    assert await reclassified_events(world) == []
     await decide(
         world, message, topic_id=energy, municipality=DISTRICT, settlement="Турунтаево", street="улица Гэсэра"
     )
-    (event,) = await told(world)
+    (event,) = await reclassified_events(world)
     assert event["changed"] == ["topic_id", "municipality", "settlement", "street"]
     before = {"topic_id": roads, "municipality": CITY, "settlement": None, "urgency": "normal"}
     after = {"topic_id": energy, "municipality": DISTRICT, "settlement": "Турунтаево", "urgency": "normal"}
     assert (event["before"], event["after"]) == (before, after)
     assert {name: event[name] for name in after} == after
     assert (event["to"], event["by"]) == (world.other_organisation, CENTRE_SUBJECT)
-    # The same words again change nothing; a house is nobody's business outside.
+    # The same decision again changes nothing; a house number is not published.
     await decide(world, message, topic_id=energy, street="улица Гэсэра")
-    assert len(await told(world)) == 1
+    assert len(await reclassified_events(world)) == 1
     await decide(world, message, house="17")
-    (_, event) = await told(world)
+    (_, event) = await reclassified_events(world)
     assert (event["changed"], event["before"], event["after"]) == (["house"], after, after)
-    assert "Гэсэра" not in str(await told(world))
+    assert "Гэсэра" not in str(await reclassified_events(world))
     assert await urgent(world) == []
 
 
-async def test_who_makes_a_case_urgent_alerts_and_tells_its_deadline(world: World) -> None:
-    message = await judged(world)
+async def test_making_an_appeal_urgent_alerts_and_changes_the_deadline(world: World) -> None:
+    message = await classified_message(world)
     appeal = await world.only()
     await decide(world, message, urgency="high")
     assert await urgent(world) == [(appeal["id"], "Решение модератора")]
-    (event,) = await told(world)
+    (event,) = await reclassified_events(world)
     assert (event["changed"], event["urgency"], event["to"]) == (["urgency"], "high", world.organisation)
     after = await world.only()
     assert event["first_response_due_at"].startswith("2026-03-04T07:01:00")
     assert after["first_response_due_at"] < appeal["first_response_due_at"]
-    # Once is enough; lowered and raised again it is to be seen again.
+    # One alert is enough; lowered and raised again it must be seen again.
     alert = (await world.get("/alerts", kind="urgent")).json()["items"][0]
     assert (await world.post(f"/alerts/{alert['id']}/seen", None)).status_code == 200
     await decide(world, message, urgency="high")
@@ -70,36 +70,36 @@ async def test_who_makes_a_case_urgent_alerts_and_tells_its_deadline(world: Worl
     assert await urgent(world) == []
     await decide(world, message, urgency="high")
     assert await urgent(world) == [(appeal["id"], "Решение модератора")]
-    assert [one["urgency"] for one in await told(world)] == ["high", "normal", "high"]
+    assert [one["urgency"] for one in await reclassified_events(world)] == ["high", "normal", "high"]
 
 
-async def test_a_case_without_messages_is_no_exception(world: World) -> None:
+async def test_appeal_without_messages_emits_reclassified(world: World) -> None:
     opened = await world.post("/appeals", {"text": "По телефону", "organisation_id": str(world.organisation)})
     appeal = opened.json()
     energy = await topic(world, "energy.01")
     answer = await world.post(f"/appeals/{appeal['id']}/triage", {"urgency": "high", "topic_id": energy})
     assert answer.status_code == 200, answer.text
     assert await urgent(world) == [(appeal["id"], "Решение модератора")]
-    (event,) = await told(world)
+    (event,) = await reclassified_events(world)
     assert (event["changed"], event["after"]["topic_id"]) == (["topic_id", "urgency"], energy)
 
 
-async def test_danger_in_a_later_message_is_told_with_the_new_deadline(world: World) -> None:
+async def test_danger_in_a_later_message_emits_the_new_deadline(world: World) -> None:
     await world.writes(QUESTION)
     await world.writes("Нет воды третий день во всем селе!", at=WEDNESDAY + timedelta(minutes=5))
     appeal = await world.only()
-    (event,) = await told(world)
+    (event,) = await reclassified_events(world)
     assert (event["changed"], event["by"], event["id"]) == (["urgency"], "system", appeal["id"])
     assert event["first_response_due_at"].startswith("2026-03-04T07:01:00")
     (added,) = await world.events("appeal.message_added")
     assert json.loads(added["data"])["urgency"] == "normal"
 
 
-async def test_a_case_opened_by_a_decision_is_told_of_once(world: World) -> None:
+async def test_appeal_opened_by_a_decision_emits_no_reclassification(world: World) -> None:
     thanks = await world.writes("Спасибо большое")
     energy = await topic(world, "energy.01")
     decision = await decide(world, thanks, topic_id=energy, municipality=DISTRICT, urgency="high")
-    assert await told(world) == []
+    assert await reclassified_events(world) == []
     (opened,) = await world.events("appeal.opened")
     data = json.loads(opened["data"])
     assert (data["topic_id"], data["municipality"], data["urgency"]) == (energy, DISTRICT, "high")

@@ -1,4 +1,6 @@
-"""Answers: asked of ingest, followed until published; by hand in the network; each stops the clock once."""
+"""Replies: requested from ingest and followed until published, or written in the network; each stops the clock
+once.
+"""
 
 import json
 from collections.abc import AsyncIterator
@@ -29,7 +31,7 @@ async def _answer(
     return reply
 
 
-async def test_our_published_answer_stops_the_clock_once(world: World) -> None:
+async def test_published_reply_stops_the_clock_once(world: World) -> None:
     await world.writes(QUESTION)
     appeal = await world.only()
     reply = await _answer(world, appeal)
@@ -47,8 +49,8 @@ async def test_our_published_answer_stops_the_clock_once(world: World) -> None:
     (event,) = await world.events("appeal.answered")
     data = json.loads(event["data"])
     assert (data["reply_id"], data["origin"], data["on_time"]) == (reply["id"], "gospablik", True)
-    assert data["kind"] == "final"  # as the webhook catalogue calls it
-    # A repeated event and a second answer change no figure.
+    assert data["kind"] == "final"  # the name in the webhook catalogue
+    # A repeated event and a second reply change no figure.
     await world.published(reply, at=WEDNESDAY + 5 * HOUR)
     second = await _answer(world, appeal, "И ещё одно.")
     await world.published(second, at=WEDNESDAY + 6 * HOUR, external_id="-101_78")
@@ -57,7 +59,7 @@ async def test_our_published_answer_stops_the_clock_once(world: World) -> None:
     assert on_time == [True, None]
 
 
-async def test_a_late_answer_is_told_as_late(world: World) -> None:
+async def test_late_reply_is_recorded_as_late(world: World) -> None:
     await world.writes(QUESTION)
     reply = await _answer(world, await world.only())
     await world.published(reply, at=WEDNESDAY + 72 * HOUR)
@@ -65,7 +67,7 @@ async def test_a_late_answer_is_told_as_late(world: World) -> None:
     assert json.loads(event["data"])["on_time"] is False
 
 
-async def test_an_interim_answer_stops_the_clock_and_its_promise_is_watched(world: World) -> None:
+async def test_interim_reply_stops_the_clock_and_its_promise_is_monitored(world: World) -> None:
     await world.writes(QUESTION)
     promised = datetime.fromisoformat("2099-01-01T00:00:00+08:00")
     reply = await _answer(world, await world.only(), "Уточним.", kind="interim", promised_at=promised.isoformat())
@@ -76,7 +78,7 @@ async def test_an_interim_answer_stops_the_clock_and_its_promise_is_watched(worl
     assert appeal["first_response_at"] is not None
 
 
-async def test_by_hand_to_the_citizens_words(world: World) -> None:
+async def test_staff_reply_to_a_message_is_attached(world: World) -> None:
     question = await world.writes(QUESTION)
     await world.writes(QUESTION, author="boris")
     await world.writes(
@@ -87,7 +89,7 @@ async def test_by_hand_to_the_citizens_words(world: World) -> None:
     )
     appeals = {
         tuple(m["id"] for m in appeal["messages"]): appeal
-        for appeal in [await world.case(c["id"]) for c in await world.all()]
+        for appeal in [await world.appeal(c["id"]) for c in await world.all()]
     }
     answered = appeals[(str(question),)]
     assert answered["status"] == "answered"
@@ -98,7 +100,7 @@ async def test_by_hand_to_the_citizens_words(world: World) -> None:
     assert sorted(appeal["status"] for appeal in appeals.values()) == ["answered", "assigned"]
 
 
-async def test_by_hand_in_a_dialogue_and_on_a_wall_post(world: World) -> None:
+async def test_staff_reply_in_a_dialogue_or_on_a_wall_post_is_attached(world: World) -> None:
     await world.writes(QUESTION, kind="message", thread="vk:101_5", author="anna")
     await world.writes("Ремонт в мае", kind="message", thread="vk:101_5", from_community=True, at=WEDNESDAY + HOUR)
     await world.writes(QUESTION, kind="wall_post", thread="vk:-101_9", author="boris")
@@ -106,14 +108,14 @@ async def test_by_hand_in_a_dialogue_and_on_a_wall_post(world: World) -> None:
     await world.writes("Ремонт в мае", thread="vk:-101_9", from_community=True, at=WEDNESDAY + HOUR)
     found = {
         appeal["messages"][0]["text"]: appeal["status"]
-        for appeal in [await world.case(c["id"]) for c in await world.all()]
+        for appeal in [await world.appeal(c["id"]) for c in await world.all()]
     }
     assert found["А у нас нет воды"] == "assigned"
     assert sorted(appeal["status"] for appeal in await world.all()) == ["answered", "answered", "assigned"]
 
 
-async def test_by_hand_to_nobody_in_particular(world: World) -> None:
-    """One waits: it is for that one. Two wait: nobody can tell. An older remark answers nothing."""
+async def test_staff_reply_to_nobody_in_particular_is_attached_if_unambiguous(world: World) -> None:
+    """One appeal waits: the reply is for it. Two wait: it is ambiguous. An older message answers nothing."""
     await world.writes("Подробности позже", from_community=True, at=WEDNESDAY - HOUR)
     await world.writes(QUESTION, author="anna")
     assert (await world.only())["status"] == "assigned"
@@ -125,8 +127,8 @@ async def test_by_hand_to_nobody_in_particular(world: World) -> None:
     assert sorted(appeal["status"] for appeal in await world.all()) == ["answered", "assigned", "assigned"]
 
 
-async def test_by_hand_before_we_knew_the_question(world: World) -> None:
-    """Networks are not read in order: the answer may arrive first."""
+async def test_staff_reply_received_before_the_question_is_attached(world: World) -> None:
+    """Order is not guaranteed: the reply may be received first."""
     await world.writes("Ремонт в мае", from_community=True, at=WEDNESDAY + HOUR, reply_to="vk:-101_1/2")
     await world.writes(QUESTION)
     appeal = await world.only()
@@ -134,10 +136,10 @@ async def test_by_hand_before_we_knew_the_question(world: World) -> None:
     assert len(await world.events("appeal.answered")) == 1
 
 
-async def test_our_answer_coming_back_counts_once(world: World) -> None:
+async def test_own_reply_received_from_the_network_counts_once(world: World) -> None:
     await world.writes(QUESTION)
     reply = await _answer(world, await world.only())
-    # By push, before ingest has linked it: the same words in the thread.
+    # By push, before ingest has linked it: the same text in the thread.
     echo = await world.writes(reply["text"], from_community=True, at=WEDNESDAY + HOUR)
     assert (await world.only())["first_response_at"] is None
     await world.published(reply, at=WEDNESDAY + HOUR, external_id=await world.external_id(echo))
@@ -148,7 +150,7 @@ async def test_our_answer_coming_back_counts_once(world: World) -> None:
     assert len(await world.events("appeal.answered")) == 1
 
 
-async def test_new_words_after_the_answer_reopen_with_a_clock_of_their_own(world: World) -> None:
+async def test_message_after_the_reply_reopens_with_its_own_clock(world: World) -> None:
     await world.writes(QUESTION)
     await world.published(await _answer(world, await world.only()), at=WEDNESDAY + HOUR)
     await world.writes("Спасибо!", at=WEDNESDAY + 2 * HOUR)
@@ -168,7 +170,7 @@ async def test_new_words_after_the_answer_reopen_with_a_clock_of_their_own(world
     assert len(appeal["messages"]) == 3
 
 
-async def test_an_unclear_message_after_the_answer_asks_a_moderator(world: World) -> None:
+async def test_unclear_message_after_the_reply_goes_to_triage(world: World) -> None:
     await world.writes(QUESTION)
     await world.published(await _answer(world, await world.only()), at=WEDNESDAY + HOUR)
     photo = await world.writes("", at=WEDNESDAY + 2 * HOUR, attachments=[{"type": "photo"}])
@@ -179,7 +181,7 @@ async def test_an_unclear_message_after_the_answer_asks_a_moderator(world: World
     assert (await world.only())["next_response_due_at"] is not None
 
 
-async def test_deleted_by_the_author_is_noted_and_the_case_stays(world: World) -> None:
+async def test_deleted_message_is_recorded_and_the_appeal_stays(world: World) -> None:
     question = await world.writes(QUESTION)
     await world.ingest.execute(
         "UPDATE messages SET deleted_at = now(), deleted_by = 'author' WHERE id = $1", question
@@ -193,7 +195,7 @@ async def test_deleted_by_the_author_is_noted_and_the_case_stays(world: World) -
     assert note["data"]["deleted_by"] == "author"
 
 
-async def test_an_edit_may_make_a_case(world: World) -> None:
+async def test_edited_message_may_open_an_appeal(world: World) -> None:
     message = await world.writes("Спасибо")
     assert await world.all() == []
     await world.ingest.execute("UPDATE messages SET text = $2, version = 2 WHERE id = $1", message, QUESTION)
@@ -202,7 +204,7 @@ async def test_an_edit_may_make_a_case(world: World) -> None:
     assert (await world.only())["messages"][0]["text"] == QUESTION
 
 
-async def test_a_failed_publication_shows_and_can_be_tried_again(world: World) -> None:
+async def test_failed_publication_is_shown_and_can_be_retried(world: World) -> None:
     await world.writes(QUESTION)
     appeal = await world.only()
     reply = await _answer(world, appeal)
@@ -220,7 +222,7 @@ async def test_a_failed_publication_shows_and_can_be_tried_again(world: World) -
 
 
 async def _failed(world: World, text: str) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """A case whose answer the network refused: the case, the answer, the way to try it again."""
+    """Create an appeal whose reply the network refused; returns appeal, reply and the path to retry it."""
     await world.writes(QUESTION)
     appeal = await world.only()
     reply = await _answer(world, appeal, text)
@@ -231,7 +233,7 @@ async def _failed(world: World, text: str) -> tuple[dict[str, Any], dict[str, An
 
 
 async def _stands(world: World, reply: dict[str, Any], text: str, *, part: int, parts: int) -> None:
-    """A part of the answer stands in the network."""
+    """Insert a published part of the reply."""
     await world.ingest.execute(
         """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
            thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
@@ -241,7 +243,7 @@ async def _stands(world: World, reply: dict[str, Any], text: str, *, part: int, 
     )  # fmt: skip
 
 
-async def test_a_dead_letter_is_corrected_and_sent_again(world: World) -> None:
+async def test_failed_reply_is_corrected_and_retried(world: World) -> None:
     _, reply, path = await _failed(world, "Смотрите spam.example")
     blank = await world.post(path, {"text": "  "})
     assert blank.status_code == 422
@@ -256,7 +258,7 @@ async def test_a_dead_letter_is_corrected_and_sent_again(world: World) -> None:
     assert (await world.post(path, {"text": "Ещё раз"})).status_code == 409
 
 
-async def test_words_that_stand_in_the_network_are_not_corrected(world: World) -> None:
+async def test_published_parts_cannot_be_corrected(world: World) -> None:
     _, reply, path = await _failed(world, "Раз. Два. Три.")
     await _stands(world, reply, "Раз.", part=0, parts=2)
     for wrong in ("Иначе. Два.", "Раз."):
@@ -268,7 +270,7 @@ async def test_words_that_stand_in_the_network_are_not_corrected(world: World) -
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("delayed", "queued"), ("uncertain", "uncertain")])
-async def test_a_delay_is_shown_in_words_until_the_answer_stands(world: World, outcome: str, status: str) -> None:
+async def test_delay_is_shown_until_the_reply_is_published(world: World, outcome: str, status: str) -> None:
     await world.writes(QUESTION)
     reply = await _answer(world, await world.only())
     failure = {"code": "no_token", "message": "У страницы нет ключа.", "final": False}
@@ -282,7 +284,7 @@ async def test_a_delay_is_shown_in_words_until_the_answer_stands(world: World, o
     assert (shown["status"], shown["failure"]) == ("published", None)
 
 
-async def test_parts_of_a_long_answer_taken_for_handwriting_count_once(world: World) -> None:
+async def test_parts_mistaken_for_staff_replies_count_once(world: World) -> None:
     await world.writes(QUESTION)
     reply = await _answer(world, await world.only(), "Первая часть. Вторая часть.")
     parts = [
@@ -306,7 +308,7 @@ async def test_parts_of_a_long_answer_taken_for_handwriting_count_once(world: Wo
 
 
 class FakeIngest:
-    """Answers `/internal/publications` as ingest would, after refusing a few times."""
+    """Serves `/internal/publications` as ingest would, after refusing a few times."""
 
     def __init__(self, keys_dir: Path, failures: int) -> None:
         self.keys = tokens.read_key_set(keys_dir / "services.jwks")
@@ -339,7 +341,7 @@ async def fake_ingest(keys_dir: Path) -> AsyncIterator[tuple[FakeIngest, str]]:
     await runner.cleanup()
 
 
-async def test_ingest_is_asked_once_for_whom_the_answer_is(
+async def test_publication_request_names_the_author_once(
     database: TestDatabase, keys_dir: Path, fake_ingest: tuple[FakeIngest, str]
 ) -> None:
     fake, url = fake_ingest
@@ -370,7 +372,7 @@ async def test_ingest_is_asked_once_for_whom_the_answer_is(
         await ingest.close()
 
 
-async def test_ingest_is_asked_to_send_the_corrected_words(
+async def test_retry_request_carries_the_corrected_text(
     database: TestDatabase, keys_dir: Path, fake_ingest: tuple[FakeIngest, str]
 ) -> None:
     fake, url = fake_ingest
@@ -390,7 +392,7 @@ async def test_ingest_is_asked_to_send_the_corrected_words(
                 asked_for = "SELECT publication_id FROM replies WHERE id = $1"
                 return await ingest.fetchval(asked_for, UUID(reply["id"])) is not None
 
-            # Ingest has named its publication before it tells of its failure.
+            # Ingest has named its publication before it emits the failure.
             await eventually(requested)
             publication = uuid4()
             failure = {"code": "vk:222", "message": "Ссылки запрещены."}

@@ -23,7 +23,7 @@ async def ask_again(world: World) -> int:
         return await publication_requests.request_unacknowledged_again(session)
 
 
-async def test_reply_asked_for_again_answers_the_message_it_was_written_to(world: World) -> None:
+async def test_reply_requested_again_keeps_its_target(world: World) -> None:
     found = await appeal(world)
     (first,) = (UUID(message["id"]) for message in found["messages"])
     reply = await answer(world, found)
@@ -34,14 +34,14 @@ async def test_reply_asked_for_again_answers_the_message_it_was_written_to(world
     assert (await world.only())["replies"][0]["in_reply_to"] == str(first)
 
 
-async def test_reply_that_the_version_before_made_beside_the_upgrade_is_sent_where_it_was_written_to(
+async def test_reply_of_the_previous_version_keeps_its_target(
     world: World,
 ) -> None:
     found = await appeal(world)
     (first,) = (UUID(message["id"]) for message in found["messages"])
     reply = await answer(world, found)
     await writes_again(world)
-    # That version keeps the message in the timeline and in its job.
+    # The previous version stores the message in the timeline and in its job.
     await execute(world, "UPDATE replies SET in_reply_to = NULL")
     asked: list[Any] = []
 
@@ -58,7 +58,7 @@ async def test_reply_that_the_version_before_made_beside_the_upgrade_is_sent_whe
     assert await requests(world) == [(UUID(reply["id"]), first)] * 2
 
 
-async def test_reply_to_an_earlier_message_stays_there(world: World) -> None:
+async def test_reply_to_an_earlier_message_keeps_its_target(world: World) -> None:
     found = await appeal(world)
     (first,) = (UUID(message["id"]) for message in found["messages"])
     second = await writes_again(world)
@@ -68,7 +68,7 @@ async def test_reply_to_an_earlier_message_stays_there(world: World) -> None:
     assert {message for _, message in await requests(world)} == {first}
 
 
-async def test_reply_retried_by_hand_answers_the_message_it_was_written_to(world: World) -> None:
+async def test_retried_reply_keeps_its_target(world: World) -> None:
     found = await appeal(world)
     (first,) = (UUID(message["id"]) for message in found["messages"])
     reply = await answer(world, found)
@@ -83,7 +83,7 @@ async def test_reply_retried_by_hand_answers_the_message_it_was_written_to(world
     assert await requests(world) == [(UUID(reply["id"]), first)] * 2
 
 
-async def test_reply_to_a_deleted_message_moves_to_no_other(world: World) -> None:
+async def test_reply_to_a_deleted_message_keeps_its_target(world: World) -> None:
     found = await appeal(world)
     (first,) = (UUID(message["id"]) for message in found["messages"])
     reply = await answer(world, found)
@@ -95,12 +95,12 @@ async def test_reply_to_a_deleted_message_moves_to_no_other(world: World) -> Non
     await world.work()
     assert await ask_again(world) == 1
     assert {message for _, message in await requests(world)} == {first}
-    # What is written from now on is for the message that stands.
+    # New replies are for the message that remains.
     await fails(world, reply)
     assert (await answer(world, found, "Включим завтра."))["in_reply_to"] != str(first)
 
 
-async def test_reply_by_hand_shows_the_message_it_was_written_to(world: World) -> None:
+async def test_staff_reply_shows_its_target(world: World) -> None:
     found = await appeal(world)
     (first,) = (message["id"] for message in found["messages"])
     await world.writes(

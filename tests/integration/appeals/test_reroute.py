@@ -1,4 +1,4 @@
-"""Rules applied to cases that stand: the dry run tells what then happens; ownerless cases are tried again."""
+"""Rules applied to existing appeals: the dry run predicts the result; unassigned appeals are routed again."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ async def _dry_run(world: World, rule_set: dict[str, Any], **body: Any) -> dict[
     return found
 
 
-async def test_the_dry_run_counts_and_names_what_would_move(world: World) -> None:
+async def test_dry_run_counts_and_names_movements(world: World) -> None:
     roads = await topic(world, "roads")
     for number in range(7):
         await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(minutes=number))
@@ -75,7 +75,7 @@ async def test_the_dry_run_counts_and_names_what_would_move(world: World) -> Non
     assert to_nobody["movements"][0]["to_organisation"] is None
     wrong = await world.post(f"/rule-sets/{draft['id']}/dry-run", {"from": WINDOW["to"], "to": WINDOW["from"]})
     assert wrong.status_code == 422
-    # The last thirty days, when nothing is said.
+    # The last thirty days by default.
     default = await _dry_run(world, draft)
     assert default["from"] < default["to"]
 
@@ -101,7 +101,7 @@ def _random_rules(rng: random.Random, topics: list[str], organisations: list[str
 
 
 async def _with_facts(world: World, rng: random.Random, topics: list[str], count: int) -> None:
-    """Cases as intake leaves them, with all kinds of facts."""
+    """Create appeals as the consumer does, with all kinds of facts."""
     for number in range(count):
         await world.insert_message(
             rng.choice([QUESTION, QUESTION, QUESTION, UNCLEAR]),
@@ -133,7 +133,7 @@ async def _owners(world: World) -> dict[UUID, UUID | None]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_the_dry_run_equals_what_then_happens_case_by_case(
+async def test_dry_run_equals_the_later_reroute_for_each_appeal(
     world: World, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(seed)
@@ -161,7 +161,7 @@ async def test_the_dry_run_equals_what_then_happens_case_by_case(
             continue
         tried += 1
         draft = answer.json()
-        told = await _dry_run(world, draft, only_untouched=True)
+        outcome = await _dry_run(world, draft, only_untouched=True)
         before = await _owners(world)
         await activated(world, draft, reroute=True)
         assert await _queued(world) != []
@@ -169,19 +169,19 @@ async def test_the_dry_run_equals_what_then_happens_case_by_case(
         after = await _owners(world)
         promised = {
             UUID(appeal): movement["to_organisation"] and UUID(movement["to_organisation"]["id"])
-            for movement in told["movements"]
+            for movement in outcome["movements"]
             for appeal in movement["examples"]
         }
         happened = {appeal: owner for appeal, owner in after.items() if owner != before[appeal]}
         assert promised == happened
-        assert told["would_move"] == moved == len(happened)
-        # What has happened would not happen again, by either account.
+        assert outcome["would_move"] == moved == len(happened)
+        # What has happened would not happen again, in the dry run or in fact.
         assert await _apply(world, untouched=True) == 0
         again = await _dry_run(world, draft, only_untouched=True)
-        assert (again["would_move"], again["cases"]) == (0, told["cases"])
+        assert (again["would_move"], again["cases"]) == (0, outcome["cases"])
 
 
-async def test_new_messages_go_where_the_dry_run_says(world: World) -> None:
+async def test_new_messages_are_routed_as_the_dry_run_says(world: World) -> None:
     roads = await topic(world, "roads")
     for page in world.pages:
         await world.writes(QUESTION, author="before", page=page, thread=f"t:{page}")
@@ -194,9 +194,9 @@ async def test_new_messages_go_where_the_dry_run_says(world: World) -> None:
         },
         {"topic_id": roads, "urgency": "high", "send_to": "moderators"},
     )
-    told = await _dry_run(world, draft, **WINDOW)
-    (movement,) = told["movements"]
-    moving = {(await world.case(appeal))["channel"]["page_id"] for appeal in movement["examples"]}
+    outcome = await _dry_run(world, draft, **WINDOW)
+    (movement,) = outcome["movements"]
+    moving = {(await world.appeal(appeal))["channel"]["page_id"] for appeal in movement["examples"]}
     assert moving == {str(world.page)}
     await activated(world, draft)
     before = {appeal["id"] for appeal in await world.all()}
@@ -209,30 +209,30 @@ async def test_new_messages_go_where_the_dry_run_says(world: World) -> None:
         assert appeal["organisation"]["id"] == expected
 
 
-async def test_what_people_decided_or_began_is_not_rerouted(world: World) -> None:
+async def test_appeals_decided_or_started_by_people_are_not_rerouted(world: World) -> None:
     for author in ("routed", "begun", "moved", "answered", "returned"):
         await world.writes(QUESTION, author=author, thread=f"t:{author}")
     appeals = {
         row["author_key"]: str(row["id"]) for row in await world.ingest.fetch("SELECT id, author_key FROM appeals")
     }
     third = await insert_organisation(world.database, name="Водоканал")
-    await world.move(await world.case(appeals["begun"]), "in_progress")
-    await world.move(await world.case(appeals["moved"]), "assigned", organisation_id=str(third))
+    await world.move(await world.appeal(appeals["begun"]), "in_progress")
+    await world.move(await world.appeal(appeals["moved"]), "assigned", organisation_id=str(third))
     await world.post(f"/appeals/{appeals['answered']}/replies", {"text": "Починим"})
-    await world.move(await world.case(appeals["returned"]), "triage", reason="Уточняем")
+    await world.move(await world.appeal(appeals["returned"]), "triage", reason="Уточняем")
     other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
     draft = await made(world, default=other)
-    told = await _dry_run(world, draft, only_untouched=True)
-    assert [movement["examples"] for movement in told["movements"]] == [[appeals["routed"]]]
+    outcome = await _dry_run(world, draft, only_untouched=True)
+    assert [movement["examples"] for movement in outcome["movements"]] == [[appeals["routed"]]]
     await activated(world, draft, reroute=True)
     assert await _queued(world) == [{"rule_set_id": draft["id"], "untouched": True}]
     assert await _apply(world, untouched=True) == 1
-    owners = {author: (await world.case(appeal))["organisation"] for author, appeal in appeals.items()}
+    owners = {author: (await world.appeal(appeal))["organisation"] for author, appeal in appeals.items()}
     assert owners["routed"]["name"] == "Комитет по строительству"
     assert owners["begun"]["name"] == owners["answered"]["name"] == "Школа № 1"
     assert owners["moved"]["name"] == "Водоканал"
     assert owners["returned"] is None
-    appeal = await world.case(appeals["routed"])
+    appeal = await world.appeal(appeals["routed"])
     assert [hand["kind"] for hand in appeal["hands"]] == ["routed", "rerouted"]
     assert "rerouted" in [entry["kind"] for entry in appeal["timeline"]]
     assert appeal["route"]["rule_set"] == draft["number"]
@@ -241,13 +241,13 @@ async def test_what_people_decided_or_began_is_not_rerouted(world: World) -> Non
     assert world.organisation in {event["organisation_id"] for event in lost}
 
 
-async def test_what_a_person_decides_in_the_same_moment_is_not_rerouted(world: World) -> None:
+async def test_appeal_decided_concurrently_is_not_rerouted(world: World) -> None:
     await world.writes(QUESTION)
     other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
     await activated(world, await made(world, default=other))
     person, watch = await world.database.connect("appeals"), await world.database.connect()
     try:
-        # Somebody gives the case to an organisation; what they wrote stands when the rules get to the case.
+        # A person assigns the appeal; their transaction commits before the rules reach it.
         async with person.transaction():
             appeal = await person.fetchval("SELECT id FROM appeals FOR UPDATE")
             applying = asyncio.create_task(_apply(world, untouched=True))
@@ -264,7 +264,7 @@ async def test_what_a_person_decides_in_the_same_moment_is_not_rerouted(world: W
     assert (await world.only())["organisation"]["name"] == "Школа № 1"
 
 
-async def test_a_batch_that_is_being_read_is_rerouted_by_the_set_that_comes_into_force_meanwhile(
+async def test_batch_in_progress_is_rerouted_by_the_newly_activated_set(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
@@ -309,14 +309,14 @@ async def _reroute_as_asked(world: World) -> None:
 
 
 async def _somebody_waits(watch: asyncpg.Connection) -> bool:
-    """Whether a transaction of this database waits for another's lock."""
+    """Return whether a transaction of this database waits for another's lock."""
     waiting: int = await watch.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     return waiting > 0
 
 
-async def test_a_rule_gives_an_ownerless_case_its_owner(world: World) -> None:
+async def test_new_rule_assigns_an_unassigned_appeal(world: World) -> None:
     roads = await topic(world, "roads")
     await activated(world, await made(world, default={"send_to": "moderators"}))
     await world.writes(QUESTION)
@@ -331,16 +331,16 @@ async def test_a_rule_gives_an_ownerless_case_its_owner(world: World) -> None:
     assert (await _queued(world))[-1]["untouched"] is False
     assert await _apply(world) == 1
     assert await _apply(world) == 0
-    appeal = await world.case(waiting["id"])
+    appeal = await world.appeal(waiting["id"])
     assert (appeal["status"], appeal["organisation"]["id"]) == ("assigned", str(world.other_organisation))
     assert [(hand["kind"], hand["rule_id"]) for hand in appeal["hands"]] == [("rerouted", added.json()["id"])]
     assert appeal["route"]["rule_id"] == added.json()["id"]
-    # Counted from when it was received, however long it had no owner.
+    # Counted from the receipt, however long it was unassigned.
     assert appeal["first_response_due_at"] == "2026-03-05T03:01:00Z"
     assert [one["status"] for one in await world.all(q="һургуулида")] == ["triage"]
 
 
-async def test_a_page_that_gets_another_owner_frees_its_cases(world: World) -> None:
+async def test_page_with_a_new_owner_reroutes_its_unassigned_appeals(world: World) -> None:
     registry = await world.database.connect("registry")
     try:
         await registry.execute("UPDATE organisations SET active = false WHERE id = $1", world.organisation)
@@ -348,7 +348,7 @@ async def test_a_page_that_gets_another_owner_frees_its_cases(world: World) -> N
         appeal = await world.only()
         assert (appeal["status"], appeal["organisation"]) == ("triage", None)
         assert appeal["route"]["reason"] == "Организация закрыта: Школа № 1; решает модератор"
-        # What says nothing about who answers asks for nothing.
+        # A change that does not matter to routing enqueues nothing.
         await world.emit("page.changed", world.page, world.organisation, changed=["name"])
         await world.emit("organisation.changed", world.organisation, world.organisation, changed=["phone"])
         await world.work()
@@ -367,7 +367,7 @@ async def test_a_page_that_gets_another_owner_frees_its_cases(world: World) -> N
         await registry.close()
 
 
-async def test_what_an_organisation_gave_back_is_not_given_to_it_again_by_itself(world: World) -> None:
+async def test_returned_appeal_is_not_automatically_assigned_again(world: World) -> None:
     await world.writes(QUESTION)
     appeal = await world.only()
     await world.post(
@@ -378,7 +378,7 @@ async def test_what_an_organisation_gave_back_is_not_given_to_it_again_by_itself
     assert (await world.only())["organisation"] is None
 
 
-async def test_an_overtaken_set_is_not_applied(world: World) -> None:
+async def test_replaced_set_is_not_applied(world: World) -> None:
     await world.writes(QUESTION)
     database = world.appeals.service.database
     draft = await made(world, default={"send_to": "moderators"})
@@ -390,7 +390,7 @@ async def test_an_overtaken_set_is_not_applied(world: World) -> None:
     assert [hand["kind"] for hand in appeal["hands"]] == ["routed", "rerouted"]
 
 
-async def test_the_job_does_what_the_activation_asked_for(world: World) -> None:
+async def test_job_reroutes_as_the_activation_requested(world: World) -> None:
     await world.writes(QUESTION)
     other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
     await activated(world, await made(world, default=other))
@@ -401,27 +401,27 @@ async def test_the_job_does_what_the_activation_asked_for(world: World) -> None:
     assert (await world.only())["organisation"]["name"] == "Комитет по строительству"
 
 
-async def test_ownerless_cases_are_walked_by_their_index(world: World) -> None:
-    # An empty table is read whole unless that is forbidden.
+async def test_unassigned_appeals_are_walked_by_index(world: World) -> None:
+    # The planner scans an empty table unless sequential scans are disabled.
     await world.ingest.execute("SET enable_seqscan = off")
     plan = await world.ingest.fetch(
         """EXPLAIN SELECT opened_at, id FROM appeals WHERE organisation_id IS NULL AND status = 'triage'
            ORDER BY opened_at, id LIMIT 200"""
     )
-    told = "\n".join(row[0] for row in plan)
-    assert "ix_appeals_ownerless" in told
-    assert "Sort" not in told
+    plan_text = "\n".join(row[0] for row in plan)
+    assert "ix_appeals_ownerless" in plan_text
+    assert "Sort" not in plan_text
 
 
-async def test_rerouting_goes_on_over_many_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rerouting_continues_over_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reroute, "REROUTE_BATCH", 2)
     monkeypatch.setattr(dry_run, "_SLICE", timedelta(minutes=2))
     for number in range(5):
         await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(minutes=number))
     other = {"send_to": "organisation", "organisation_id": str(world.other_organisation)}
     draft = await made(world, default=other)
-    told = await _dry_run(world, draft, only_untouched=True)
-    assert told["movements"][0]["examples"] == [appeal["id"] for appeal in await world.all()]
+    outcome = await _dry_run(world, draft, only_untouched=True)
+    assert outcome["movements"][0]["examples"] == [appeal["id"] for appeal in await world.all()]
     await activated(world, draft)
-    assert await _apply(world, untouched=True) == told["would_move"] == 5
+    assert await _apply(world, untouched=True) == outcome["would_move"] == 5
     assert len(await world.all(organisation_id=str(world.other_organisation))) == 5

@@ -1,4 +1,6 @@
-"""A person confirms or corrects what was judged of a message, in one call, and it is remembered who said what."""
+"""A person confirms or corrects the classification of a message in one call, and the review records who decided
+what.
+"""
 
 import asyncio
 import json
@@ -22,7 +24,7 @@ UNCLEAR = "Би мүнөөдэр һургуулида ошооб"
 
 
 async def execute(world: World, statement: str, *values: Any) -> None:
-    """A change that the tests need, with the rights of appeals."""
+    """Execute SQL with the rights of appeals."""
     connection = await world.database.connect("appeals")
     try:
         await connection.execute(statement, *values)
@@ -31,12 +33,14 @@ async def execute(world: World, statement: str, *values: Any) -> None:
 
 
 async def topic(world: World, code: str) -> str:
-    """The id of a class."""
+    """Return the id of a topic."""
     return str(await world.ingest.fetchval("SELECT id FROM topics WHERE code = $1", code))
 
 
-async def judged(world: World, text: str = QUESTION, *, code: str = "roads.01", **details: Any) -> UUID:
-    """A message with a case, whose topic and place a model has judged."""
+async def classified_message(
+    world: World, text: str = QUESTION, *, code: str = "roads.01", **details: Any
+) -> UUID:
+    """Create a message with an appeal, whose topic and location a model has classified."""
     message = await world.writes(text, **details)
     topic_id = UUID(await topic(world, code))
     likely = json.dumps([{"topic_id": str(topic_id), "confidence": 0.8}])
@@ -56,7 +60,7 @@ async def judged(world: World, text: str = QUESTION, *, code: str = "roads.01", 
 
 
 async def rule(world: World, code: str, organisation: UUID) -> None:
-    """From now on the rules send this topic there."""
+    """Add a rule that sends this topic there."""
     await execute(
         world,
         """INSERT INTO routing_rules (id, rule_set_id, topic_id, send_to, organisation_id, created_at)
@@ -66,7 +70,7 @@ async def rule(world: World, code: str, organisation: UUID) -> None:
 
 
 async def decide(world: World, message: UUID, *, needs_answer: bool = True, **body: Any) -> dict[str, Any]:
-    """A moderator's decision that is taken."""
+    """Send a moderator's decision, which must be accepted."""
     answer = await world.post(f"/messages/{message}/triage", {"needs_answer": needs_answer, **body})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -74,7 +78,7 @@ async def decide(world: World, message: UUID, *, needs_answer: bool = True, **bo
 
 
 async def review(world: World, message: UUID) -> dict[str, Any]:
-    """What is kept of the reviews of a message."""
+    """Return the stored review of a message."""
     row = await world.ingest.fetchrow(
         "SELECT to_jsonb(r)::text AS kept FROM reviews r WHERE message_id = $1", message
     )
@@ -84,13 +88,13 @@ async def review(world: World, message: UUID) -> dict[str, Any]:
 
 
 def refused(answer: httpx.Response, *pointers: str) -> None:
-    """The request is refused with 422 naming these."""
+    """Check that the request is refused with 422 naming these fields."""
     assert answer.status_code == 422, answer.text
     assert [error["pointer"] for error in answer.json()["errors"]] == list(pointers)
 
 
-async def test_all_right_as_it_is_in_one_call(world: World) -> None:
-    message = await judged(world)
+async def test_one_call_confirms_everything(world: World) -> None:
+    message = await classified_message(world)
     before = await world.only()
     decision = await decide(world, message, confirm=True)
     assert decision["agreement"] == dict.fromkeys(("need", "group", "topic", "place", "urgency", "owner"), True)
@@ -112,9 +116,9 @@ async def test_all_right_as_it_is_in_one_call(world: World) -> None:
     assert kept["organisation_id"] == str(world.organisation)
 
 
-async def test_a_corrected_class_and_place_route_a_case_anew_that_nobody_has_begun(world: World) -> None:
+async def test_correction_reroutes_an_appeal_that_nobody_started(world: World) -> None:
     await rule(world, "energy", world.other_organisation)
-    message = await judged(world)
+    message = await classified_message(world)
     energy = await topic(world, "energy.01")
     decision = await decide(world, message, topic_id=energy, municipality=DISTRICT, settlement="Турунтаево")
     assert decision["rerouted"] is True
@@ -138,8 +142,8 @@ async def test_a_corrected_class_and_place_route_a_case_anew_that_nobody_has_beg
 
 
 @pytest.mark.parametrize("why", ["begun", "answering", "placed"])
-async def test_a_case_in_hands_stays_and_the_other_owner_is_shown(world: World, why: str) -> None:
-    message = await judged(world)
+async def test_started_appeal_stays_and_the_other_organisation_is_suggested(world: World, why: str) -> None:
+    message = await classified_message(world)
     if why == "begun":
         assert (await world.move(await world.only(), "in_progress")).status_code == 200
     elif why == "answering":
@@ -159,8 +163,8 @@ async def test_a_case_in_hands_stays_and_the_other_owner_is_shown(world: World, 
     assert (await world.only())["topic"]["group"]["name"] == "Энергетика"
 
 
-async def test_owner_and_urgency_are_set_by_the_same_call(world: World) -> None:
-    message = await judged(world)
+async def test_organisation_and_urgency_are_set_by_one_call(world: World) -> None:
+    message = await classified_message(world)
     decision = await decide(
         world, message, confirm=True, urgency="high", organisation_id=str(world.other_organisation)
     )
@@ -169,12 +173,12 @@ async def test_owner_and_urgency_are_set_by_the_same_call(world: World) -> None:
     }  # fmt: skip
     appeal = await world.only()
     assert (appeal["urgency"], appeal["organisation"]["id"]) == ("high", str(world.other_organisation))
-    # Four hours for an urgent case, from the moment it was received.
+    # Four hours for an urgent appeal, from the moment of receipt.
     assert appeal["first_response_due_at"] == "2026-03-04T07:01:00Z"
 
 
-async def test_reviewed_again_the_first_judgement_stays_and_the_last_words_stand(world: World) -> None:
-    message = await judged(world)
+async def test_second_review_keeps_the_prediction_and_the_last_decision(world: World) -> None:
+    message = await classified_message(world)
     energy, signs = await topic(world, "energy.01"), await topic(world, "roads.02")
     await decide(world, message, topic_id=energy, municipality=DISTRICT)
     machine = (await review(world, message))["judged"]
@@ -192,7 +196,7 @@ async def test_reviewed_again_the_first_judgement_stays_and_the_last_words_stand
     assert (kept["decided"]["topic_id"], kept["decided"]["place"]["municipality"]) == (signs, DISTRICT)
     assert answer.json()["triage"]["judged_by"] == SECOND
     assert answer.json()["triage"]["place"]["municipality"]["oktmo"] == DISTRICT
-    # The same words again change nothing.
+    # The same decision again changes nothing.
     await decide(world, message, topic_id=signs, urgency="high")
     again = await review(world, message)
     for changing in ("reviewed_by", "updated_at"):
@@ -201,13 +205,13 @@ async def test_reviewed_again_the_first_judgement_stays_and_the_last_words_stand
     assert again == kept
 
 
-async def test_no_ends_a_case_that_nobody_has_begun(world: World) -> None:
-    message = await judged(world)
+async def test_no_need_closes_an_appeal_that_nobody_started(world: World) -> None:
+    message = await classified_message(world)
     decision = await decide(world, message, needs_answer=False, type="chatter")
     assert decision["appeal_status"] == "not_required"
     assert (decision["triage"]["topic"], decision["triage"]["place"]) == (None, None)
     assert decision["agreement"]["need"] is False
-    # Who takes it back gets the class that was judged at first.
+    # Taking the decision back restores the first prediction.
     back = await decide(world, message, confirm=True)
     assert (back["appeal_status"], back["triage"]["topic"]["group"]["name"]) == ("assigned", "Дороги")
     assert back["agreement"] | {"owner": None} == {
@@ -219,14 +223,14 @@ async def test_no_ends_a_case_that_nobody_has_begun(world: World) -> None:
     assert (await review(world, message))["decided"]["needs_answer"] == "yes"
 
 
-async def test_a_case_lives_while_another_message_of_it_needs_an_answer(world: World) -> None:
-    first = await judged(world)
+async def test_appeal_stays_open_while_another_message_needs_an_answer(world: World) -> None:
+    first = await classified_message(world)
     second = await world.writes("И когда починят мост?", at=WEDNESDAY + timedelta(minutes=5))
     assert (await decide(world, second, needs_answer=False))["appeal_status"] == "assigned"
     assert (await decide(world, first, needs_answer=False))["appeal_status"] == "not_required"
 
 
-async def test_an_unclear_message_gets_class_place_and_owner_at_once(world: World) -> None:
+async def test_decision_sets_topic_location_and_organisation_at_once(world: World) -> None:
     await rule(world, "education", world.other_organisation)
     message = await world.writes(UNCLEAR)
     assert (await world.only())["status"] == "triage"
@@ -237,17 +241,17 @@ async def test_an_unclear_message_gets_class_place_and_owner_at_once(world: Worl
     assert (appeal["topic"]["name"], appeal["place"]["municipality"]["oktmo"]) == ("Образование", CITY)
 
 
-async def test_an_owner_named_for_a_new_case_is_the_first_to_hear_of_it(world: World) -> None:
+async def test_organisation_named_for_a_new_appeal_gets_the_first_event(world: World) -> None:
     thanks = await world.writes("Спасибо большое")
     decision = await decide(world, thanks, type="request", organisation_id=str(world.other_organisation))
     assert decision["organisation"]["id"] == str(world.other_organisation)
     assert decision["agreement"] == dict.fromkeys(decision["agreement"]) | {"need": False}
-    told = await world.events("appeal.assigned", "appeal.moved")
-    assert {event["organisation_id"] for event in told} == {world.other_organisation}
+    events = await world.events("appeal.assigned", "appeal.moved")
+    assert {event["organisation_id"] for event in events} == {world.other_organisation}
     assert (await world.only())["handovers"] == 0
 
 
-async def test_what_no_machine_judged_is_decided_all_the_same(world: World) -> None:
+async def test_unclassified_message_can_be_decided(world: World) -> None:
     message = await world.insert_message(QUESTION, history=True)
     await world.work()
     decision = await decide(world, message, confirm=True)
@@ -256,7 +260,7 @@ async def test_what_no_machine_judged_is_decided_all_the_same(world: World) -> N
     assert (await review(world, message))["judged_by"] == "nobody"
 
 
-async def test_a_case_without_messages_is_classified_by_itself(world: World) -> None:
+async def test_appeal_without_messages_is_classified_directly(world: World) -> None:
     await rule(world, "energy", world.other_organisation)
     called = await world.post("/appeals", {"text": "По телефону", "municipality": CITY, "street": "улица Кирова"})
     assert called.status_code == 201, called.text
@@ -277,7 +281,7 @@ async def test_a_case_without_messages_is_classified_by_itself(world: World) -> 
         ({"no_place": True, "house": "1"}, "/house"),
     ):
         refused(await world.post(path, body), pointer)
-    message = await judged(world)
+    message = await classified_message(world)
     (with_words,) = await world.all(network="vk")
     conflict = await world.post(f"/appeals/{with_words['id']}/triage", {"urgency": "high"})
     assert (conflict.status_code, conflict.json()["message_id"]) == (409, str(message))
@@ -300,8 +304,8 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
-async def test_a_wrong_decision_changes_nothing(world: World) -> None:
-    message = await judged(world)
+async def test_invalid_decision_changes_nothing(world: World) -> None:
+    message = await classified_message(world)
     before = await world.only()
     for body, pointers in WRONG:
         refused(await world.post(f"/messages/{message}/triage", body), *pointers)
@@ -309,13 +313,13 @@ async def test_a_wrong_decision_changes_nothing(world: World) -> None:
     assert await world.ingest.fetchval("SELECT count(*) FROM reviews") == 0
 
 
-async def test_two_moderators_at_once_the_second_is_told_of_the_first(world: World) -> None:
+async def test_concurrent_second_moderator_gets_a_conflict(world: World) -> None:
     energy, signs = await topic(world, "energy.01"), await topic(world, "roads.02")
     bodies = {
         CENTRE_SUBJECT: {"needs_answer": True, "topic_id": energy, "urgency": "high"},
         SECOND: {"needs_answer": True, "topic_id": signs, "municipality": DISTRICT},
     }
-    # Half of them have no case yet: both would open one. Half name the version that they saw.
+    # Half of them have no appeal yet: both would open one. Half name the version that they saw.
     for attempt in range(15):
         text = QUESTION if attempt % 2 else "Спасибо большое"
         message = await world.writes(text, author=f"a{attempt}", thread=f"vk:-101_{attempt}")
@@ -337,20 +341,20 @@ async def test_two_moderators_at_once_the_second_is_told_of_the_first(world: Wor
         assert dict(row) == {
             "judged_by": kept["reviewed_by"], "topic_id": UUID(str(stands["topic_id"])), "version": 2,
         }  # fmt: skip
-        # Who has read the first decision may decide otherwise.
+        # After reading the first decision, another one is accepted.
         loser = next(subject for subject in bodies if subject != kept["reviewed_by"])
         again = await send(world, path, bodies[loser], subject=loser, If_Match=f'"{named["version"]}"')
         assert again.status_code == 200, again.text
 
 
 async def test_second_moderator_adds_to_the_first_ones_decision(world: World) -> None:
-    message = await judged(world)
+    message = await classified_message(world)
     energy = await topic(world, "energy.01")
     await decide(world, message, topic_id=energy)
     path = f"/messages/{message}/triage"
     added = await send(world, path, {"needs_answer": True, "urgency": "high"}, subject=SECOND)
     assert (added.status_code, added.json()["triage"]["topic_id"]) == (200, energy)
-    # Who confirms what they saw must have seen it; a «no» takes all of it back.
+    # A confirmation must be of the present version; «no» takes back all of it.
     for body in ({"needs_answer": True, "confirm": True}, {"needs_answer": False}):
         refused = await send(world, path, body)
         assert (refused.status_code, refused.json()["type"]) == (409, "/problems/decided-by-another")
@@ -371,8 +375,8 @@ async def test_two_moderators_of_a_case_without_messages(world: World) -> None:
     assert (await send(world, path, {"urgency": "normal"}, subject=SECOND, If_Match=seen)).status_code == 200
 
 
-async def test_owner_that_a_colleague_gave_the_appeal_to_is_not_replaced_unseen(world: World) -> None:
-    message = await judged(world)
+async def test_colleagues_assignment_is_not_replaced_unseen(world: World) -> None:
+    message = await classified_message(world)
     appeal = await world.only()
     other, path = str(world.other_organisation), f"/messages/{message}/triage"
     moved = await send(
@@ -392,8 +396,8 @@ async def test_owner_that_a_colleague_gave_the_appeal_to_is_not_replaced_unseen(
     assert (await world.only())["organisation"]["id"] == str(world.organisation)
 
 
-async def test_a_machine_that_was_reading_meanwhile_does_not_undo_a_decision(world: World) -> None:
-    message = await judged(world)
+async def test_concurrent_classification_does_not_undo_a_decision(world: World) -> None:
+    message = await classified_message(world)
     row = await world.ingest.fetchrow("SELECT * FROM triage WHERE message_id = $1", message)
     machine = dict(row) | {"top3": [], "urgency": "normal"}
     decision = await decide(world, message, urgency="high")
@@ -404,8 +408,8 @@ async def test_a_machine_that_was_reading_meanwhile_does_not_undo_a_decision(wor
 
 async def test_reviews_are_listed_for_the_centre_and_for_each_organisation(world: World) -> None:
     ok_page = next(page for page in world.pages if page != world.page)
-    right = await judged(world, author="a")
-    wrong = await judged(world, author="b", page=ok_page, thread="ok:1")
+    right = await classified_message(world, author="a")
+    wrong = await classified_message(world, author="b", page=ok_page, thread="ok:1")
     await decide(world, right, confirm=True)
     await decide(world, wrong, topic_id=await topic(world, "energy.01"))
 
@@ -431,8 +435,8 @@ async def test_reviews_are_listed_for_the_centre_and_for_each_organisation(world
     assert (item["decided"]["place"], item["reviewed_by"]) == (None, CENTRE_SUBJECT)
 
 
-async def test_a_review_goes_along_with_its_case(world: World) -> None:
-    message = await judged(world)
+async def test_review_follows_its_appeals_organisation(world: World) -> None:
+    message = await classified_message(world)
     decided = await decide(world, message, confirm=True)
     no_case = await world.writes("Спасибо за новый сквер!", author="vera")
     await decide(world, no_case, needs_answer=False)
@@ -442,22 +446,22 @@ async def test_a_review_goes_along_with_its_case(world: World) -> None:
         return [item["message_id"] for item in items]
 
     assert await seen_by(world.organisation) == [str(no_case), str(message)]
-    appeal = await world.case(decided["appeal_id"])
+    appeal = await world.appeal(decided["appeal_id"])
     moved = await world.move(appeal, "assigned", organisation_id=str(world.other_organisation), reason="Не наше")
     assert moved.status_code == 200, moved.text
     assert await seen_by(world.organisation) == [str(no_case)]
     assert await seen_by(world.other_organisation) == [str(message)]
     await decide(world, message, urgency="high")
     assert await seen_by(world.other_organisation) == [str(message)]
-    # Nobody has the case: whose page it is looks at it.
-    back = await world.move(await world.case(appeal["id"]), "triage", reason="И не их")
+    # Nobody has the appeal: the organisation of the page sees the review.
+    back = await world.move(await world.appeal(appeal["id"]), "triage", reason="И не их")
     assert back.status_code == 200, back.text
     assert await seen_by(world.other_organisation) == []
     assert await seen_by(world.organisation) == [str(no_case), str(message)]
 
 
-async def test_a_review_leaves_its_trail(world: World) -> None:
-    message = await judged(world)
+async def test_review_is_audited(world: World) -> None:
+    message = await classified_message(world)
     await decide(world, message, topic_id=await topic(world, "energy.01"))
     rows = await world.ingest.fetch(
         """SELECT subject_kind, actor, organisation_id FROM audit
@@ -469,9 +473,9 @@ async def test_a_review_leaves_its_trail(world: World) -> None:
 
 
 async def _unsure(world: World, *, confidence: float = 0.4) -> UUID:
-    """A message whose case waits because its topic, which a rule goes by, was read so unsurely."""
+    """Create a message whose appeal waits because its topic, which a rule depends on, is too uncertain."""
     await rule(world, "roads.01", world.other_organisation)
-    message = await judged(world)
+    message = await classified_message(world)
     await execute(world, "UPDATE triage SET topic_confidence = $1", confidence)
     await execute(
         world,
@@ -491,7 +495,7 @@ async def _unsure(world: World, *, confidence: float = 0.4) -> UUID:
 
 
 @pytest.mark.parametrize("said", ["confirm", "topic", "both"])
-async def test_a_topic_that_a_person_names_or_confirms_is_sure(world: World, said: str) -> None:
+async def test_topic_named_or_confirmed_by_a_person_is_certain(world: World, said: str) -> None:
     message = await _unsure(world)
     body: dict[str, Any] = {"confirm": True} if said != "topic" else {}
     if said != "confirm":
@@ -500,13 +504,13 @@ async def test_a_topic_that_a_person_names_or_confirms_is_sure(world: World, sai
     assert decision["appeal_status"] == "assigned"
     assert decision["organisation"]["id"] == str(world.other_organisation)
     assert decision["triage"]["topic_confidence"] == 1.0
-    # Another was suggested than got it: who confirmed has said nothing about that.
+    # Another organisation was suggested than got it: the confirmation says nothing about that.
     kept = await review(world, message)
     assert kept["decided"].get("organisation_id") is None
     assert (kept["agrees_owner"], kept["agrees_topic"]) == (None, True)
 
 
-async def test_the_owner_that_was_suggested_is_agreed_with_when_it_gets_the_case(world: World) -> None:
+async def test_assigning_the_suggested_organisation_counts_as_agreement(world: World) -> None:
     message = await _unsure(world)
     await execute(
         world,
@@ -517,18 +521,18 @@ async def test_the_owner_that_was_suggested_is_agreed_with_when_it_gets_the_case
     assert (await review(world, message))["agrees_owner"] is True
 
 
-async def test_a_need_alone_leaves_an_unsure_topic_unsure_and_a_persons_topic_stays_sure(world: World) -> None:
+async def test_deciding_only_the_need_keeps_the_topics_certainty(world: World) -> None:
     message = await _unsure(world)
     assert (await decide(world, message))["appeal_status"] == "triage"
     signs, pits = await topic(world, "roads.02"), await topic(world, "roads.01")
-    # Back at the topic that was read: now a person says so.
+    # Back at the predicted topic: now a person has named it.
     await decide(world, message, topic_id=signs, organisation_id=str(world.organisation))
     await decide(world, message, topic_id=pits)
     route = json.loads(await world.ingest.fetchval("SELECT route::text FROM appeals"))
     assert route["topic"] == {"id": pits, "confidence": 1.0, "top3": []}
 
 
-async def test_a_case_that_needs_an_answer_after_all_and_has_nobody_to_give_it_waits(world: World) -> None:
+async def test_appeal_that_needs_an_answer_after_all_waits_in_triage(world: World) -> None:
     message = await _unsure(world)
     assert (await decide(world, message, needs_answer=False))["appeal_status"] == "not_required"
     assert (await decide(world, message))["appeal_status"] == "triage"
@@ -536,15 +540,15 @@ async def test_a_case_that_needs_an_answer_after_all_and_has_nobody_to_give_it_w
     assert (await decide(world, message, confirm=True))["appeal_status"] == "assigned"
 
 
-async def test_a_correction_keeps_who_gave_the_case_back(world: World) -> None:
-    message = await judged(world)
+async def test_correction_keeps_the_returning_organisation(world: World) -> None:
+    message = await classified_message(world)
     appeal = await world.only()
     back = await world.post(
         f"/appeals/{appeal['id']}/moves", {"to": "triage", "reason": "Не наша дорога"}, role="executor",
         org=world.organisation, If_Match="*",
     )  # fmt: skip
     assert back.status_code == 200, back.text
-    # The rules would send it where it came from: who confirms the class has not said that.
+    # The rules would send it back where it came from: confirming the topic does not mean that.
     decision = await decide(world, message, confirm=True)
     assert (decision["appeal_status"], decision["organisation"]) == ("triage", None)
     kept = await world.only()
@@ -558,13 +562,13 @@ async def test_a_correction_keeps_who_gave_the_case_back(world: World) -> None:
     assert given["appeal_status"] == "assigned"
     # From one organisation to another, by way of the centre.
     assert (await world.only())["handovers"] == 1
-    # A person may give it back to them, by name.
+    # A person may assign it to them again, by name.
     again = await decide(world, message, organisation_id=str(world.organisation))
     assert again["organisation"]["id"] == str(world.organisation)
 
 
-async def test_a_case_that_was_given_back_goes_where_a_corrected_class_sends_it(world: World) -> None:
-    message = await judged(world)
+async def test_returned_appeal_is_rerouted_by_a_correction(world: World) -> None:
+    message = await classified_message(world)
     await rule(world, "energy", world.other_organisation)
     appeal = await world.only()
     await world.move(appeal, "triage", reason="Уточняем")
@@ -572,13 +576,13 @@ async def test_a_case_that_was_given_back_goes_where_a_corrected_class_sends_it(
     assert decision["organisation"]["id"] == str(world.other_organisation)
 
 
-async def test_the_owner_named_with_a_further_message_is_the_first_to_hear_of_the_case(world: World) -> None:
+async def test_organisation_named_with_a_further_message_gets_the_first_event(world: World) -> None:
     await world.writes(UNCLEAR)
     thanks = await world.writes("Спасибо большое", author="anna", history=True)
     decision = await decide(world, thanks, type="request", organisation_id=str(world.other_organisation))
     appeal = await world.only()
     assert decision["appeal_id"] == appeal["id"]
     assert appeal["organisation"]["id"] == str(world.other_organisation)
-    told = await world.events("appeal.assigned", "appeal.moved")
-    assert {event["organisation_id"] for event in told} == {world.other_organisation}
+    events = await world.events("appeal.assigned", "appeal.moved")
+    assert {event["organisation_id"] for event in events} == {world.other_organisation}
     assert (appeal["handovers"], [hand["kind"] for hand in appeal["hands"]]) == (0, ["assigned"])

@@ -1,4 +1,4 @@
-"""Rule sets: made and checked as a whole, compared, tried, brought into force one at a time, rolled back."""
+"""Rule sets: created and validated as a whole, compared, previewed, activated one at a time, rolled back."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ PAGE_OWNER = {"send_to": "page_owner"}
 
 
 async def topic(world: World, code: str) -> str:
-    """The id of a topic or group."""
+    """Return the id of a topic or group."""
     return str(await world.ingest.fetchval("SELECT id FROM topics WHERE code = $1", code))
 
 
 async def topic_of_group(world: World, code: str) -> str:
-    """Some topic beneath a group."""
+    """Return some topic of a group."""
     return str(
         await world.ingest.fetchval(
             """SELECT t.id FROM topics t JOIN topics g ON g.id = t.group_id WHERE g.code = $1
@@ -39,7 +39,7 @@ async def topic_of_group(world: World, code: str) -> str:
 
 
 async def made(world: World, *rules: dict[str, Any], default: Any = PAGE_OWNER, **more: Any) -> dict[str, Any]:
-    """A draft that was taken."""
+    """Create a draft, which must be accepted."""
     answer = await world.post("/rule-sets", {"default": default, "rules": list(rules), **more})
     assert answer.status_code == 201, answer.text
     assert answer.headers["ETag"] == '"1"'
@@ -48,12 +48,12 @@ async def made(world: World, *rules: dict[str, Any], default: Any = PAGE_OWNER, 
 
 
 async def activate(world: World, rule_set: dict[str, Any], **body: Any) -> httpx.Response:
-    """Ask for a set that was just read to be in force."""
+    """Request the activation of a set that was just read."""
     return await world.post(f"/rule-sets/{rule_set['id']}/activation", body, If_Match=f'"{rule_set["version"]}"')
 
 
 async def activated(world: World, rule_set: dict[str, Any], **body: Any) -> dict[str, Any]:
-    """Bring a set into force."""
+    """Activate a set."""
     answer = await activate(world, rule_set, **body)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -62,12 +62,12 @@ async def activated(world: World, rule_set: dict[str, Any], **body: Any) -> dict
 
 
 async def active(world: World) -> dict[str, Any]:
-    """The one set in force."""
+    """Return the active set."""
     (found,) = (await world.get("/rule-sets", status="active")).json()["items"]
     return (await world.get(f"/rule-sets/{found['id']}")).json()  # type: ignore[no-any-return]
 
 
-async def test_a_set_is_made_whole_and_read_back(world: World) -> None:
+async def test_set_is_created_and_returned(world: World) -> None:
     roads = await topic(world, "roads")
     rules = [
         {"topic_id": roads, "organisation_id": str(world.other_organisation)},
@@ -94,9 +94,9 @@ async def test_a_set_is_made_whole_and_read_back(world: World) -> None:
     _is_problem(await world.get(f"/rule-sets/{uuid4()}"), 404)
 
 
-async def test_each_fault_is_refused_with_its_reason(world: World) -> None:
+async def test_every_invalid_rule_is_refused_with_its_reason(world: World) -> None:
     roads, one, other = await topic(world, "roads"), str(world.organisation), str(world.other_organisation)
-    closed, told = uuid4(), ""
+    closed, detail = uuid4(), ""
     registry = await world.database.connect("registry")
     await registry.execute(
         """INSERT INTO organisations (id, name, sort_key, kind, active, version, created_at, updated_at)
@@ -107,10 +107,10 @@ async def test_each_fault_is_refused_with_its_reason(world: World) -> None:
 
     async def refused(*rules: dict[str, Any], default: Any = PAGE_OWNER) -> dict[str, str]:
         body: dict[str, Any] = {"rules": list(rules)} | ({"default": default} if default else {})
-        nonlocal told
+        nonlocal detail
         answer = await world.post("/rule-sets", body)
         assert answer.status_code == 422, answer.text
-        told = answer.json()["detail"]
+        detail = answer.json()["detail"]
         return {error["pointer"]: error["detail"] for error in answer.json()["errors"]}
 
     good = {"topic_id": roads, "municipality": CITY}
@@ -130,7 +130,7 @@ async def test_each_fault_is_refused_with_its_reason(world: World) -> None:
     )
     assert list(loop) == ["/rules/0/page_owner_id", "/rules/1/page_owner_id"]
     assert "A loop of transfers: " in loop["/rules/0/page_owner_id"]
-    assert told.count("A loop of transfers: ") == 1
+    assert detail.count("A loop of transfers: ") == 1
     assert list(await refused(default=None)) == ["/default"]
     assert list(await refused(default={"send_to": "organisation", "organisation_id": str(closed)})) == [
         "/default/organisation_id"
@@ -150,7 +150,7 @@ async def test_each_fault_is_refused_with_its_reason(world: World) -> None:
     _is_problem(await world.post("/rule-sets", {"rules": []}, role="executor", org=world.organisation), 403)
 
 
-async def test_one_set_is_in_force_and_an_older_one_may_be_brought_back(world: World) -> None:
+async def test_one_set_is_active_and_an_older_one_can_be_activated_again(world: World) -> None:
     first = await active(world)
     roads = await topic(world, "roads")
     draft = await made(world, {"topic_id": roads, "organisation_id": str(world.other_organisation)})
@@ -186,7 +186,7 @@ async def test_one_set_is_in_force_and_an_older_one_may_be_brought_back(world: W
     assert len(await world.all(organisation_id=str(world.organisation))) == 1
 
 
-async def test_a_set_that_has_gone_bad_is_not_brought_into_force(world: World) -> None:
+async def test_set_that_became_invalid_is_not_activated(world: World) -> None:
     draft = await made(world, {"municipality": CITY, "organisation_id": str(world.other_organisation)})
     registry = await world.database.connect("registry")
     await registry.execute("UPDATE organisations SET active = false WHERE id = $1", world.other_organisation)
@@ -197,7 +197,7 @@ async def test_a_set_that_has_gone_bad_is_not_brought_into_force(world: World) -
     assert (await active(world))["id"] != draft["id"]
 
 
-async def test_who_is_past_its_last_day_is_closed_before_the_registry_has_noticed(world: World) -> None:
+async def test_organisation_past_its_last_day_counts_as_closed(world: World) -> None:
     other = str(world.other_organisation)
     rule = {"municipality": CITY, "organisation_id": other}
     registry = await world.database.connect("registry")
@@ -217,7 +217,7 @@ async def test_who_is_past_its_last_day_is_closed_before_the_registry_has_notice
     assert _is_problem(to_it, 422, "/organisation_id")["detail"] == "The organisation is closed"
 
 
-async def test_of_two_that_replace_one_set_one_wins(world: World) -> None:
+async def test_concurrent_activations_of_two_sets_one_wins(world: World) -> None:
     first = await active(world)
     drafts = [
         await made(world, {"municipality": place, "organisation_id": str(world.organisation)})
@@ -229,13 +229,13 @@ async def test_of_two_that_replace_one_set_one_wins(world: World) -> None:
     assert (await active(world))["id"] == winner["id"]
 
 
-async def test_of_two_that_activate_the_same_draft_one_wins(world: World) -> None:
+async def test_concurrent_activations_of_one_draft_one_wins(world: World) -> None:
     draft = await made(world)
     answers = await asyncio.gather(*(activate(world, draft) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
 
 
-async def test_two_sets_are_compared(world: World) -> None:
+async def test_sets_are_compared(world: World) -> None:
     roads, one, other = await topic(world, "roads"), str(world.organisation), str(world.other_organisation)
     kept = {"municipality": DISTRICT, "organisation_id": one}
     before = await made(
@@ -255,11 +255,11 @@ async def test_two_sets_are_compared(world: World) -> None:
     assert [rule["id"] for rule in found["removed"]] == [before["rules"][2]["id"]]
     ((pair),) = found["changed"]
     assert (pair["before"]["organisation"]["id"], pair["after"]["organisation"]["id"]) == (one, other)
-    # The set in force when nothing is said.
+    # The active set by default.
     assert (await world.get(f"/rule-sets/{after['id']}/changes")).json()["removed"] == []
 
 
-async def test_a_single_rule_makes_the_next_set(world: World) -> None:
+async def test_single_rule_creates_the_next_set(world: World) -> None:
     first = await active(world)
     roads, other = await topic(world, "roads"), str(world.other_organisation)
     one = (await world.post("/routing-rules", {"topic_id": roads, "organisation_id": other})).json()
@@ -277,8 +277,8 @@ async def test_a_single_rule_makes_the_next_set(world: World) -> None:
     )
     conditions = ("topic_id", "municipality", "page_owner_id", "urgency")
     bare = await world.post("/routing-rules", {"organisation_id": other})
-    told = _is_problem(bare, 422, *(f"/{name}" for name in conditions))
-    assert all(name in told["detail"] for name in conditions)
+    detail = _is_problem(bare, 422, *(f"/{name}" for name in conditions))
+    assert all(name in detail["detail"] for name in conditions)
     assignment_kind = {"page_owner_id": str(world.organisation), "organisation_id": other}
     assert (await world.post("/routing-rules", assignment_kind)).status_code == 201
     back = {"page_owner_id": other, "urgency": "high", "organisation_id": str(world.organisation)}
@@ -293,7 +293,7 @@ async def test_a_single_rule_makes_the_next_set(world: World) -> None:
     _is_problem(again, 404)
 
 
-async def test_rules_added_at_once_all_stand(world: World) -> None:
+async def test_concurrently_added_rules_are_all_kept(world: World) -> None:
     bodies = [
         {"municipality": place, "urgency": urgency, "organisation_id": str(world.organisation)}
         for place in (CITY, DISTRICT)
@@ -304,7 +304,7 @@ async def test_rules_added_at_once_all_stand(world: World) -> None:
     assert (await active(world))["rule_count"] == 4
 
 
-async def test_a_page_tells_rules_its_place_unless_its_owner_is_the_whole_republics(world: World) -> None:
+async def test_page_location_counts_for_rules_unless_its_owner_serves_the_republic(world: World) -> None:
     pages: list[str] = []
     for name, seat in (
         ("Министерство природных ресурсов Республики Бурятия", CITY),
@@ -328,7 +328,7 @@ async def test_a_page_tells_rules_its_place_unless_its_owner_is_the_whole_republ
 
 
 @pytest.mark.parametrize("text", [QUESTION, None])
-async def test_the_test_bench_tells_the_route_and_all_that_fits(world: World, text: str | None) -> None:
+async def test_preview_shows_the_route_and_all_matching_rules(world: World, text: str | None) -> None:
     roads, other = await topic(world, "roads"), str(world.other_organisation)
     holes = await topic_of_group(world, "roads")
     draft = await made(
@@ -361,9 +361,7 @@ async def test_the_test_bench_tells_the_route_and_all_that_fits(world: World, te
         _is_problem(await world.post(f"/rule-sets/{draft['id']}/test", body), 422, pointer)
 
 
-async def test_the_test_bench_reads_a_message_under_its_post(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_preview_classifies_a_message_under_its_post(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[MessageContext] = []
     former = ClassifierPool.classify
 
@@ -391,7 +389,7 @@ async def test_the_test_bench_reads_a_message_under_its_post(
     _is_problem(await world.post(bench, asked | {"kind": "letter"}), 422, "/kind")
 
 
-async def test_a_set_that_is_full_takes_no_further_rule(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rule_beyond_the_maximum_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rule_sets, "MAX_RULES", 1)
     first = {"topic_id": await topic(world, "roads"), "send_to": "moderators"}
     assert (await world.post("/routing-rules", first)).status_code == 201

@@ -1,4 +1,4 @@
-"""Cases like one: found within what the caller may see, with the reasons; at the same cost among a million."""
+"""Similar appeals: found within the caller's scope, with the reasons, at the same cost among a million."""
 
 import re
 import statistics
@@ -30,7 +30,7 @@ TROUBLE = "На улице Школьной в Кабанске третий д�
 
 
 async def like(world: World, appeal_id: str, **query: Any) -> dict[str, dict[str, Any]]:
-    """The cases like this one, by id."""
+    """Return the appeals similar to this one, by id."""
     answer = await world.get(f"/appeals/{appeal_id}/similar", **query)
     assert answer.status_code == 200, answer.text
     return {item["appeal_id"]: item for item in answer.json()["items"]}
@@ -43,7 +43,7 @@ async def case_of(world: World, said: str, **details: Any) -> str:
     )
 
 
-async def test_the_same_person_and_neighbours_are_told_apart(world: World) -> None:
+async def test_same_person_and_neighbours_are_distinguished(world: World) -> None:
     other_page = next(page for page, kept in world.pages.items() if kept[0] == world.other_organisation)
     asked = await case_of(world, TROUBLE, author="anna", thread="vk:-101_1")
     again = await case_of(
@@ -69,7 +69,7 @@ async def test_the_same_person_and_neighbours_are_told_apart(world: World) -> No
     assert (everywhere[elsewhere]["same_person"], everywhere[elsewhere]["why"][0]) == ("probably", "тот же текст")
     assert old in await like(world, asked, days=40)
     assert stranger not in await like(world, asked, days=90, anywhere=True)
-    # Staff never see another organisation's, whatever they ask.
+    # Staff never see another organisation's appeals, whatever they ask.
     staff = {"role": "executor", "org": world.organisation, "anywhere": True}
     assert set(await like(world, asked, **staff)) == {again, neighbour}
     assert (
@@ -79,7 +79,7 @@ async def test_the_same_person_and_neighbours_are_told_apart(world: World) -> No
 
 MILLION = 1_000_000
 DIALECT: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
-# Two years of a large region, at random: the places and topics of the real tables, words from a few hundred.
+# Two years of a large region, at random: the places and topics of the real tables, texts from a few hundred.
 FILL = """
 INSERT INTO appeals (id, version, status, urgency, organisation_id, topic_id, municipality, settlement, street,
     fault, language, handovers, returns, network, thread_key, author_key, text, written_at, opened_at, route,
@@ -103,7 +103,7 @@ FROM (SELECT array_agg(id) AS organisations FROM organisations) AS o,
 
 @pytest.fixture
 async def million(database: TestDatabase) -> AsyncIterator[Database]:
-    """A million cases of the last thirty days."""
+    """A million appeals of the last thirty days."""
     for number in range(200):
         await insert_organisation(database, name=f"Организация {number}")
     connection = await database.connect()
@@ -120,7 +120,7 @@ MODERATOR = Caller("test", "Test", Role.MODERATOR, None, right=Right.APPEALS_REA
 
 
 async def explained(pool: Database, query: Any) -> tuple[int, str]:
-    """Buffers that a query touches, and its plan."""
+    """Return the buffers that a query touches, and its plan."""
     compiled = str(query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
     async with pool.read() as session:
         rows = await session.execute(text("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + compiled.replace(":", r"\:")))
@@ -131,7 +131,7 @@ async def explained(pool: Database, query: Any) -> tuple[int, str]:
 
 @contextmanager
 def statements(pool: Database) -> Iterator[list[str]]:
-    """Every statement that this pool is sent."""
+    """Record every statement sent through this pool."""
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
@@ -144,9 +144,7 @@ def statements(pool: Database) -> Iterator[list[str]]:
 
 @pytest.mark.long
 @pytest.mark.timeout(1_500)
-async def test_among_a_million_a_question_reads_few_hundred_and_gathering_no_more(
-    million: Database, keys_dir: Path
-) -> None:
+async def test_search_and_clustering_among_a_million_read_few_rows(million: Database, keys_dir: Path) -> None:
     async with million.read() as session:
         ids = list(await session.scalars(select(Appeal.id).order_by(Appeal.id).limit(60)))
         asked = list(await session.scalars(select(Appeal).where(Appeal.id.in_(ids[:10]))))
@@ -170,7 +168,7 @@ async def test_among_a_million_a_question_reads_few_hundred_and_gathering_no_mor
 
 
 async def check_gathering(million: Database) -> None:
-    """A batch of 500 takes as many statements as one of 5, and no statement walks the table."""
+    """Check that a batch of 500 takes as many statements as one of 5, and that none scans the table."""
     async with million.read() as session:
         last = list(await session.scalars(select(Appeal.id).order_by(Appeal.opened_at.desc()).limit(500)))
     counts: dict[int, int] = {}
@@ -189,7 +187,7 @@ async def check_gathering(million: Database) -> None:
     assert counts[500] <= counts[5] + 2
 
 
-def test_ids_of_candidates_are_few() -> None:
+def test_number_of_candidate_ids_is_limited() -> None:
     asked = Appeal(
         id=UUID(int=1), text="нет света", opened_at=WEDNESDAY, author_key="a", municipality="81624000",
         street="Школьная", fault="power", organisation_id=UUID(int=2), topic_id=UUID(int=3),

@@ -1,4 +1,4 @@
-"""The classifier as people and systems read it."""
+"""The topic taxonomy in the API."""
 
 from typing import Any
 from uuid import uuid4
@@ -8,7 +8,7 @@ from tests.integration.appeals.test_appeal_matching import QUESTION
 
 
 async def topics(world: World, **query: Any) -> list[dict[str, Any]]:
-    """All pages of the list."""
+    """Return all pages of the list."""
     found: list[dict[str, Any]] = []
     while True:
         answer = await world.get("/topics", **query)
@@ -20,7 +20,7 @@ async def topics(world: World, **query: Any) -> list[dict[str, Any]]:
         query["cursor"] = page["next_cursor"]
 
 
-async def test_groups_topics_and_what_is_of_a_group(world: World) -> None:
+async def test_groups_topics_and_topics_of_a_group_are_listed(world: World) -> None:
     groups = await topics(world)
     assert len(groups) == 26
     assert {found["level"] for found in groups} == {"group"}
@@ -34,7 +34,7 @@ async def test_groups_topics_and_what_is_of_a_group(world: World) -> None:
     assert len(await topics(world, level="all", limit=200)) == len(groups) + len(below)
 
 
-async def test_a_topic_is_found_by_any_of_its_names(world: World) -> None:
+async def test_topic_is_found_by_any_of_its_names(world: World) -> None:
     details = (await world.get(f"/topics/{(await topics(world, q='чипы СОБАКАМ'))[0]['id']}")).json()
     assert details["group"]["name"] == "Безопасность и правопорядок"
     assert details["classifier"] == "2026-1"
@@ -50,13 +50,13 @@ async def test_a_topic_is_found_by_any_of_its_names(world: World) -> None:
     assert (await world.get("/topics", q="")).status_code == 422
 
 
-async def test_a_search_is_paged_like_the_list(world: World) -> None:
+async def test_search_is_paged_like_the_list(world: World) -> None:
     whole = await topics(world, q="до", limit=200)
     assert len(whole) > 5
     assert await topics(world, q="до", limit=3) == whole
 
 
-async def test_a_case_shows_its_topic_within_its_group_and_is_found_by_both(world: World) -> None:
+async def test_appeal_shows_topic_and_group_and_is_found_by_both(world: World) -> None:
     await world.writes(QUESTION)
     roads = next(found for found in await topics(world) if found["code"] == "roads")
     below = (await topics(world, group_id=roads["id"]))[0]

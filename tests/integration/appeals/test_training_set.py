@@ -1,4 +1,4 @@
-"""What people decided becomes the next training set: labels of people alone, personal data masked."""
+"""The export of a training set: labels by people only, personal data masked."""
 
 import csv
 import io
@@ -9,20 +9,22 @@ import httpx
 
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.test_appeal_matching import QUESTION
-from tests.integration.appeals.test_review_decisions import CITY, decide, judged, topic
+from tests.integration.appeals.test_review_decisions import CITY, classified_message, decide, topic
 
 PATH = "/reviews/training.csv"
 
 
 def rows(answer: httpx.Response) -> list[dict[str, str]]:
-    """The table, read as any tool reads it."""
+    """Return the exported table, parsed."""
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/csv")
     return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
-async def test_a_row_holds_what_people_said_and_no_more(world: World) -> None:
-    message = await judged(world, "=Яма на дороге, звоните 8 (301) 233-44-55,\nмне: +7 914 123-45-67 когда?")
+async def test_row_contains_only_what_people_decided(world: World) -> None:
+    message = await classified_message(
+        world, "=Яма на дороге, звоните 8 (301) 233-44-55,\nмне: +7 914 123-45-67 когда?"
+    )
     await decide(
         world,
         message,
@@ -31,11 +33,11 @@ async def test_a_row_holds_what_people_said_and_no_more(world: World) -> None:
         urgency="high",
         type="complaint",
     )
-    only_need = await judged(world, author="b", at=WEDNESDAY + timedelta(hours=1))
+    only_need = await classified_message(world, author="b", at=WEDNESDAY + timedelta(hours=1))
     await decide(world, only_need)
     thanks = await world.writes("Спасибо", author="c")
     await decide(world, thanks, needs_answer=False, type="thanks")
-    await judged(world, author="never reviewed")
+    await classified_message(world, author="never reviewed")
     whole = rows(await world.get(PATH))
     appeal = next(appeal for appeal in await world.all() if appeal["urgency"] == "high")
     text = whole[0].pop("Текст инцидента")
@@ -47,7 +49,7 @@ async def test_a_row_holds_what_people_said_and_no_more(world: World) -> None:
         "Группа тем": "Дороги",
         "Тема": appeal["topic"]["name"],
         "Муниципалитет": appeal["place"]["municipality"]["name"],
-        # What the machine read and nobody spoke of stays, where the place as a whole was confirmed.
+        # The predicted parts of a location stay where the location as a whole was confirmed.
         "Населённый пункт": "",
         "Улица": "улица Бабушкина",
         "Дом": "",
@@ -65,9 +67,9 @@ async def test_a_row_holds_what_people_said_and_no_more(world: World) -> None:
     assert [row["Тема"] for row in rows(await world.get(PATH, labelled="true"))] == [appeal["topic"]["name"]]
 
 
-async def test_what_is_gone_or_was_changed_teaches_nothing(world: World) -> None:
+async def test_deleted_or_edited_messages_are_left_out(world: World) -> None:
     async def changed(author: str, change: str) -> None:
-        message = await judged(world, f"{QUESTION} {author}", author=author)
+        message = await classified_message(world, f"{QUESTION} {author}", author=author)
         await decide(world, message, confirm=True)
         await world.ingest.execute(f"UPDATE messages SET {change} WHERE id = $1", message)
 
@@ -80,15 +82,17 @@ async def test_what_is_gone_or_was_changed_teaches_nothing(world: World) -> None
     assert kept == ["stays", "removed by the page", "edited before"]
 
 
-async def test_long_histories_come_whole_and_in_order(world: World, monkeypatch: Any) -> None:
+async def test_long_exports_are_complete_and_ordered(world: World, monkeypatch: Any) -> None:
     monkeypatch.setattr("services.appeals.moderation.training_set.CHUNK_ROWS", 2)
     for number in range(5):
-        await decide(world, await judged(world, f"{QUESTION} {number}", author=f"a{number}"), confirm=True)
+        await decide(
+            world, await classified_message(world, f"{QUESTION} {number}", author=f"a{number}"), confirm=True
+        )
     found = rows(await world.get(PATH, labelled="true"))
     assert [row["Текст инцидента"][-1] for row in found] == ["0", "1", "2", "3", "4"]
 
 
-async def test_the_file_is_for_who_keeps_the_rules(world: World) -> None:
+async def test_export_requires_the_right_to_manage_rules(world: World) -> None:
     for role, org in (("analyst", None), ("head", None), ("executor", world.organisation)):
         assert (await world.get(PATH, role=role, org=org)).status_code == 403
     assert rows(await world.get(PATH)) == []

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from services.registry.access import people
 from tests.conftest import TestDatabase
 from tests.integration.appeals.conftest import World, build_world
-from tests.integration.appeals.test_review_decisions import decide, judged
+from tests.integration.appeals.test_review_decisions import classified_message, decide
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
 
@@ -59,8 +59,8 @@ async def test_what_people_decided_is_exported(
                 await people.ensure_demo_people(session)
             async with service_under_test("appeals", database, keys_dir) as appeals:
                 world: World = await build_world(database, appeals, ingest)
-                await decide(world, await judged(world), confirm=True)
-                await decide(world, await judged(world, author="b"))
+                await decide(world, await classified_message(world), confirm=True)
+                await decide(world, await classified_message(world, author="b"))
                 async with door(registry, appeals) as url:
                     for more, rows in (((), 1), (("--all",), 2)):
                         done = await run("export", "--out", str(out), "--url", url, *more)

@@ -1,4 +1,4 @@
-"""Judging in a process of its own: the same answers, kept when made ahead, and again after it was killed."""
+"""The classifier pool: results equal the model's, prefetched or not, also after its process was killed."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ def judging() -> Iterator[ClassifierPool]:
     made.close()
 
 
-async def test_the_process_judges_as_the_model_does_and_a_killed_one_is_replaced(judging: ClassifierPool) -> None:
+async def test_pool_returns_the_models_results_and_replaces_a_killed_process(judging: ClassifierPool) -> None:
     direct = MessageClassifier.load().classify(ITEMS)
     others = {child.pid for child in _reading()}
     judged = await judging.classify(ITEMS)
@@ -60,7 +60,7 @@ async def test_the_process_judges_as_the_model_does_and_a_killed_one_is_replaced
     assert again[0].result.needs_answer == "yes"
 
 
-async def test_what_was_judged_ahead_is_taken_once(judging: ClassifierPool) -> None:
+async def test_prefetched_result_is_used_once(judging: ClassifierPool) -> None:
     await judging.prefetch(ITEMS[:2])
     before = {child.pid for child in _reading()}
     judging.close()
@@ -69,7 +69,7 @@ async def test_what_was_judged_ahead_is_taken_once(judging: ClassifierPool) -> N
     assert {child.pid for child in _reading()} <= before
 
 
-async def test_a_model_that_cannot_be_used_is_named_with_its_reason(
+async def test_unusable_model_is_named_with_its_reason(
     judging: ClassifierPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = AppealsSettings(topics_model=tmp_path / "none")
@@ -82,12 +82,12 @@ async def test_a_model_that_cannot_be_used_is_named_with_its_reason(
         await judging.classify(ITEMS[:1])
     with pytest.raises(Unavailable, match="The classifier is not available"):
         await judging.classify_one(ITEMS[0])
-    # Mended, and nothing needs to be started anew.
+    # Repaired, and no restart is needed.
     chosen.topics_model = None
     assert (await judging.classify(ITEMS[:1]))[0].result.needs_answer == "yes"
 
 
-async def test_all_who_wait_for_a_process_that_ends_are_served_by_the_next(
+async def test_callers_of_a_crashed_process_are_served_by_the_next(
     judging: ClassifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[ThreadPoolExecutor] = []
@@ -103,7 +103,7 @@ async def test_all_who_wait_for_a_process_that_ends_are_served_by_the_next(
 
 
 class Ending(ThreadPoolExecutor):
-    """A process that ends under all who wait for it, one after the other."""
+    """A process that ends for all who wait for it, one after the other."""
 
     def submit(self, *_: object, **__: object) -> Any:
         return super().submit(self._end)
@@ -118,8 +118,8 @@ ENDLESS, DEADLY = "без конца", "убей"
 QUESTION = ("Когда починят дорогу в Кабанске?", MessageContext())
 
 
-def judge_hostile(items: Sequence[ClassifierInput], topics_model: Path | None) -> list[ClassifiedText]:
-    """Runs in the reading process: never ends with one text, ends the process with another."""
+def classify_hostile(items: Sequence[ClassifierInput], topics_model: Path | None) -> list[ClassifiedText]:
+    """Run in the classifier process: hang on one text, end the process on another."""
     for text, _ in items:
         while text.startswith(ENDLESS):
             pass
@@ -130,13 +130,13 @@ def judge_hostile(items: Sequence[ClassifierInput], topics_model: Path | None) -
 
 @pytest.fixture
 def hostile() -> Iterator[ClassifierPool]:
-    made = ClassifierPool(judge_hostile, deadline=0.5)
+    made = ClassifierPool(classify_hostile, deadline=0.5)
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("text", [ENDLESS, DEADLY])
-async def test_a_text_that_cannot_be_read_goes_to_a_person_and_the_next_citizens_is_judged(
+async def test_crashing_text_is_left_to_a_person_and_the_next_is_classified(
     hostile: ClassifierPool, text: str
 ) -> None:
     before, unread, after = await hostile.classify(
@@ -149,7 +149,7 @@ async def test_a_text_that_cannot_be_read_goes_to_a_person_and_the_next_citizens
     assert types.is_automatic(unread.classified_by)
 
 
-async def test_who_waits_beside_a_deadly_text_is_judged(hostile: ClassifierPool) -> None:
+async def test_texts_beside_a_crashing_one_are_classified(hostile: ClassifierPool) -> None:
     asked = [
         QUESTION,
         (DEADLY, MessageContext()),
@@ -159,7 +159,7 @@ async def test_who_waits_beside_a_deadly_text_is_judged(hostile: ClassifierPool)
     assert [one[0].result.needs_answer for one in found] == ["yes", "unsure", "yes", "yes", "yes"]
 
 
-async def test_no_text_is_to_blame_when_the_process_can_read_none(
+async def test_unusable_process_raises_unavailable_and_blames_no_text(
     judging: ClassifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(judging_module, "ProcessPoolExecutor", lambda **_: Ending())
@@ -167,7 +167,7 @@ async def test_no_text_is_to_blame_when_the_process_can_read_none(
         await judging.classify(ITEMS[:2])
 
 
-def test_portions_are_short_and_keep_their_order() -> None:
+def test_portions_are_limited_and_keep_the_order() -> None:
     short = [(f"текст {at}", MessageContext()) for at in range(600)]
     assert [len(portion) for portion in split_portions(short)] == [250, 250, 100]
     long = [("я" * 64_000, MessageContext(post_text="п" * 64_000)) for _ in range(5)]

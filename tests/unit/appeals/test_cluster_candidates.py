@@ -1,4 +1,4 @@
-"""Whether a burst tells of a trouble that is known in the place."""
+"""Whether a spike belongs to a known candidate of the municipality."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -35,15 +35,13 @@ def told(*texts: str, **more: Any) -> ClusterCandidate:
         (told("Включите свет, сидим в темноте", fault=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP), True),
     ],
 )
-def test_a_burst_beside_an_outage_is_the_outage_unless_it_tells_of_another_thing(
-    burst: ClusterCandidate, one: bool
-) -> None:
+def test_spike_beside_an_outage_merges_unless_it_names_another_fault(burst: ClusterCandidate, one: bool) -> None:
     outage = told(*DARK)
     assert is_same_problem(outage, burst) is one
     assert is_same_problem(burst, outage) is one
 
 
-def test_without_anything_out_the_very_topic_makes_one_and_the_group_alone_does_not() -> None:
+def test_spikes_without_a_fault_merge_by_topic_but_not_by_group() -> None:
     bridge = told("Мост рухнул", "Когда починят мост?", fault=None)
     assert is_same_problem(bridge, told("Как ехать в школу?", fault=None))
     assert not is_same_problem(bridge, told("Яма у школы", fault=None, topic_id=OTHER_TOPIC))
@@ -51,14 +49,14 @@ def test_without_anything_out_the_very_topic_makes_one_and_the_group_alone_does_
     assert not is_same_problem(bridge, told("Мост рухнул", fault=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP))
 
 
-def test_two_settlements_have_each_their_own() -> None:
+def test_two_settlements_have_separate_candidates() -> None:
     first, second = (told(*DARK, settlement=name) for name in HOME)
     assert not is_same_problem(first, second)
     assert is_same_problem(first, told(*DARK))
     assert not matches_candidate(said("Нет света", settlement=HOME[1]), first, 1.0)
 
 
-def test_what_comes_to_a_trouble_tells_it_what_is_out() -> None:
+def test_merged_candidate_takes_over_the_fault() -> None:
     asking = told(*ASKING, fault=None)
     asking.merge(told(*DARK))
     assert asking.subject.fault == "power"
@@ -66,14 +64,14 @@ def test_what_comes_to_a_trouble_tells_it_what_is_out() -> None:
     assert matches_candidate(said("Нет света"), asking, 0.0)
 
 
-def test_what_was_written_long_before_or_after_is_another_trouble() -> None:
+def test_messages_long_before_or_after_do_not_overlap() -> None:
     trouble = replace(told(*DARK), first_at=NOON, last_at=NOON)
     for apart, near in ((-2 * HOUR, False), (-HOUR, True), (6 * HOUR, True), (7 * HOUR, False)):
         at = NOON + apart
         assert trouble.overlaps(at, at, window=HOUR, quiet=timedelta(hours=6)) is near
 
 
-def test_a_street_is_told_of_all_only_when_the_words_of_most_name_it() -> None:
+def test_street_is_set_only_when_most_texts_name_it() -> None:
     def street_of(named: int, word: str = "На Советской ") -> str | None:
         appeals = [said(f"{word}нет света", n, settlement=HOME[0], street="Советская") for n in range(named)]
         appeals += [said("На Балдакова нет света", 8, settlement=HOME[0], street="Балдакова")]
@@ -82,5 +80,5 @@ def test_a_street_is_told_of_all_only_when_the_words_of_most_name_it() -> None:
         return ClusterCandidate.from_spike(appeals).subject.street
 
     assert [street_of(named) for named in (1, 4, 5, 7)] == [None, None, "Советская", "Советская"]
-    # The post above may have told it.
+    # The settlement may come from the post above.
     assert street_of(7, "") is None

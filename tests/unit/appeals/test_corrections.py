@@ -1,4 +1,4 @@
-"""What a person says of a place, laid over what is known of it."""
+"""Locations that a person names, merged with the stored one."""
 
 import pytest
 
@@ -32,13 +32,13 @@ def placed(**named: str) -> list[str | None]:
         ({"municipality": "81701000", "street": "улица Ленина"}, ["81701000", None, "улица Ленина", None]),
     ],
 )
-def test_what_is_finer_falls_with_the_coarser_part_that_changed(
+def test_finer_parts_are_cleared_when_a_coarser_one_changes(
     named: dict[str, str], expected: list[str | None]
 ) -> None:
     assert placed(**named) == expected
 
 
-def test_a_settlement_lies_in_a_municipality() -> None:
+def test_settlement_without_municipality_is_refused() -> None:
     nowhere: LocationParts = dict.fromkeys(LOCATION_PARTS)
     with pytest.raises(Invalid) as refused:
         Corrections(location={"settlement": "Кабанск"}).merged_location(nowhere)
@@ -47,7 +47,7 @@ def test_a_settlement_lies_in_a_municipality() -> None:
     assert Corrections(location=named).merged_location(nowhere) == nowhere | named
 
 
-def test_a_place_that_is_none_has_no_parts() -> None:
+def test_no_location_clears_all_parts() -> None:
     assert set(Corrections(no_location=True).merged_location(KNOWN).values()) == {None}
     assert not Corrections().sets_location
     assert Corrections(no_location=True).sets_location

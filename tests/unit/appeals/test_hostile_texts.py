@@ -1,6 +1,6 @@
-"""No text of a citizen stalls reading: work grows with a text's length and no faster, whatever stands in it.
+"""No text of a citizen stalls classification: work grows linearly with a text's length, whatever it contains.
 
-Work is counted in steps of a matcher and in lines of Python that run, so that no clock decides.
+Work is counted in steps of a regex matcher and in executed lines of Python, so that no clock decides.
 """
 
 import importlib
@@ -44,17 +44,17 @@ SHAPES = (
     "үдэ һайн ", "Иванов И. И. ", "паспорт ", "мороз", "пиш", "пожар ", "когда? ", "privet ", "ghbdtn ", "x.ru/",
     "\ufdfa", "\u0f73", ". ", "а. ",
 )  # fmt: skip
-# Twice the letters may take so much more than twice the work: bounded look-ahead is not yet full in short texts.
+# Twice the letters may take somewhat more than twice the work: bounded look-ahead is not yet full in short texts.
 MOST = 3.0
 
 
 def repeated(shape: str, length: int) -> str:
-    """The shape again and again."""
+    """Return the shape repeated up to the length."""
     return (shape * (length // len(shape) + 1))[:length]
 
 
 def _patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
-    """Every pattern of the modules that read citizens' texts. What stands here by name sees words, not texts."""
+    """Yield every pattern of the modules that process citizens' texts. The patterns named here see words only."""
     words = {"_OF_FATHER", "_OF_CLAN", "_OF_STEPPE", "_OF_GENITIVE", "_ADDRESS"}
     names = ["shared.logs"]
     for package in (services.appeals.classification, shared.masking):
@@ -70,7 +70,7 @@ PATTERNS = dict(_patterns())
 
 @pytest.fixture
 def deep() -> Iterator[None]:
-    """Room for the matcher, which calls itself."""
+    """Raise the recursion limit for the matcher."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(20_000)
     yield
@@ -78,7 +78,7 @@ def deep() -> Iterator[None]:
 
 
 def _opened(pattern: re.Pattern[str], chance: Random) -> list[tuple[str, str]]:
-    """What the pattern is after, once, and then a run of something."""
+    """Return a match of the pattern followed by a run of one character."""
     *_, whole = samples(pattern, chance)
     return [(whole, run) for run in ("\n", " ", "а", "8", "-")]
 
@@ -86,7 +86,7 @@ def _opened(pattern: re.Pattern[str], chance: Random) -> list[tuple[str, str]]:
 def _growth(
     pattern: re.Pattern[str], shapes: Iterable[str], length: int, opened: Iterable[tuple[str, str]] = ()
 ) -> tuple[float, str]:
-    """By how much the steps grow from a text to one twice as long, and the shape that makes them grow most."""
+    """Return how much the steps grow from a text to one twice as long, and the shape with the greatest growth."""
     counted = Steps(pattern)
     worst = 0.0, ""
     for opening, shape in dict.fromkeys([*(("", shape) for shape in shapes), *opened]):
@@ -95,14 +95,14 @@ def _growth(
             text = opening + repeated(shape, letters)
             assert counted.spans(text) == [found.span() for found in pattern.finditer(text)], shape
             steps.append(counted.count)
-        # A repeat of at most 200 swallows most of the shorter text at once: some steps a letter are no growth.
+        # A repeat of at most 200 consumes most of the shorter text at once: some steps per letter are no growth.
         worst = max(worst, (steps[1] / max(steps[0], 8 * length), opening + shape))
     return worst
 
 
 @pytest.mark.usefixtures("deep")
 @pytest.mark.parametrize("name", PATTERNS)
-def test_patterns_take_time_in_proportion_to_the_length(name: str) -> None:
+def test_patterns_run_in_linear_time(name: str) -> None:
     pattern = PATTERNS[name]
     chance = Random(name)
     shapes = [*SHAPES[::3], "мороз", *list(samples(pattern, chance))[::3]]
@@ -114,7 +114,7 @@ def test_patterns_take_time_in_proportion_to_the_length(name: str) -> None:
 @pytest.mark.usefixtures("deep")
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", PATTERNS)
-def test_patterns_take_time_in_proportion_to_the_length_whatever_opens(name: str, seed: int) -> None:
+def test_patterns_run_in_linear_time_after_any_prefix(name: str, seed: int) -> None:
     pattern = PATTERNS[name]
     chance = Random(f"{name}{seed}")
     shapes = [*SHAPES, *samples(pattern, chance), *("".join(chance.sample(SHAPES, 2)) for _ in range(20))]
@@ -123,14 +123,14 @@ def test_patterns_take_time_in_proportion_to_the_length_whatever_opens(name: str
 
 
 @pytest.mark.usefixtures("deep")
-def test_the_matcher_sees_what_takes_quadratic_time() -> None:
-    """As the patterns were that a wall post stalled."""
+def test_pattern_check_detects_quadratic_time() -> None:
+    """The patterns here are like those that a wall post once stalled."""
     mention = re.compile(r"\[(?:id|club|public)\d+(?::[^|\]]*)?\|[^\]]*\]", re.IGNORECASE)
     assert _growth(mention, list(samples(mention, Random(1))), 150)[0] > MOST
     assert _growth(re.compile(r"мороз\w*\s?\d"), ["мороз"], 150)[0] > MOST
 
 
-def test_short_answers_to_a_post_are_read_in_bounded_time() -> None:
+def test_short_comments_are_classified_in_bounded_time() -> None:
     address = Steps(wanted._ADDRESS)
     chance = Random(3)
     worst = 0
@@ -142,7 +142,7 @@ def test_short_answers_to_a_post_are_read_in_bounded_time() -> None:
 
 
 def lines_run(work: Callable[[], object]) -> int:
-    """How many lines of Python the work runs."""
+    """Return how many lines of Python the work executes."""
     count = 0
 
     def trace(_frame: FrameType, event: str, _argument: object) -> Any:
@@ -183,15 +183,15 @@ FINDERS: dict[str, Callable[[str], object]] = {
     "masking": mask,
     "understanding": lambda text: MessageClassifier.load().classify([(text, MessageContext())]),
 }
-# Lines of Python for each letter: quadratic work in a text of 8,000 letters takes many times more.
+# Lines of Python per letter: quadratic work in a text of 8,000 letters takes many times more.
 MOST_LINES = {"understanding": 400}
 
 
 @pytest.mark.parametrize("finder", FINDERS)
-def test_finders_take_time_in_proportion_to_the_length(finder: str) -> None:
+def test_finders_run_in_linear_time(finder: str) -> None:
     find = FINDERS[finder]
     for shape in SHAPES:
-        # Words are looked up once: that belongs to neither.
+        # Words are cached: that counts in neither.
         find(shape * (900 // len(shape)))
         half, whole = (lines_run(partial(find, shape * (letters // len(shape)))) for letters in (1_000, 2_000))
         assert whole <= MOST * max(half, 1_000), shape
@@ -199,41 +199,41 @@ def test_finders_take_time_in_proportion_to_the_length(finder: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("finder", FINDERS)
-def test_finders_take_bounded_time_for_each_letter_whatever_is_written(finder: str) -> None:
+def test_finders_take_bounded_time_per_letter_for_any_text(finder: str) -> None:
     find = FINDERS[finder]
     for name, text in hostile(150, MAX_TEXT_LENGTH, seed=7):
         find(text + "!")
         assert lines_run(partial(find, text)) <= MOST_LINES.get(finder, 150) * MAX_TEXT_LENGTH, name
 
 
-def test_words_made_of_prefixes_are_taken_apart_in_bounded_time() -> None:
+def test_words_made_of_prefixes_are_analysed_in_bounded_time() -> None:
     half, whole = (lines_run(partial(analyzer().parse, "недо" * times)) for times in (5, 10))
     assert whole <= MOST * half
 
 
-def test_marks_without_end_are_cut_before_they_are_sorted() -> None:
+def test_long_runs_of_combining_marks_are_cut_before_normalisation() -> None:
     folded = fold_text("е" + "\u0327\u0301" * 5_000 + "ж")
     assert len(folded) <= 35
     assert (folded[-1], unicodedata.combining(folded[-2]) > 0) == ("ж", True)
-    # Marks that a letter is taken apart into count too; writing of any people stays.
+    # Marks from a decomposed letter count too; no real script is changed.
     assert len(fold_text("\u0f73" * 1_000)) <= 100
     vietnamese = "Tiếng Việt " * 30
     assert fold_text(unicodedata.normalize("NFD", vietnamese)) == fold_text(vietnamese)
 
 
-def test_long_words_and_texts_are_read_from_their_beginning() -> None:
+def test_long_words_and_texts_are_truncated() -> None:
     assert tokenize("я" * 65_000) == ["я" * MAX_WORD_LENGTH]
     assert len(clean_text("\ufdfa" * MAX_TEXT_LENGTH)) == MAX_TEXT_LENGTH
     assert lemmatize("я" * MAX_WORD_LENGTH) == "я" * MAX_WORD_LENGTH
 
 
-def test_few_words_that_no_dictionary_holds_are_guessed() -> None:
+def test_number_of_guessed_unknown_words_is_limited() -> None:
     assert words_kept_as_written(["когда", "починят", "дорогу", "в", "шмарцево"]) == ()
     invented = ["шмар" + "".join(ends) for ends in product("абвгдежзи", "лмнопрстуф", "бвгджзклмн")]
     assert words_kept_as_written(["дорога", *invented, *invented]) == set(invented[2_000 // len(invented[0]) :])
 
 
-def test_unread_rest_of_a_text_is_told_and_left_to_a_person() -> None:
+def test_truncated_text_is_noted_and_left_to_a_person() -> None:
     thanks = "Спасибо за праздник! "
     asking = "Когда починят дорогу в Кабанске? "
     model = MessageClassifier.load()
@@ -257,7 +257,7 @@ def test_unread_rest_of_a_text_is_told_and_left_to_a_person() -> None:
     assert "8000 знаков из 64000" in told.why
 
 
-def test_a_rest_that_is_not_read_changes_nothing() -> None:
+def test_truncated_rest_does_not_change_the_result() -> None:
     text = repeated(" ".join(example.text for example in load_examples()[:60]), MAX_TEXT_LENGTH)
     model = MessageClassifier.load()
     alone, longer = model.predict([(text, MessageContext()), (text + "пожар в школе " * 900, MessageContext())])

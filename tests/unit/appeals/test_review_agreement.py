@@ -1,4 +1,4 @@
-"""What a review says of a judgement: agreement by question, and silence where either side said nothing."""
+"""Agreement of a review with the prediction, by field; null where either side says nothing."""
 
 from typing import Any
 from uuid import UUID
@@ -22,27 +22,27 @@ ALL = {"need": True, "group": True, "topic": True, "place": True, "urgency": Tru
 def agrees(
     judged: dict[str, Any], corrections: Corrections, *, needs_answer: bool = True
 ) -> dict[str, bool | None]:
-    """What is agreed on, without the questions that nobody spoke of."""
+    """Return the agreement without fields that nobody named."""
     decided = decided_values(corrections, judged, OWNER, needs_answer=needs_answer)
     found = agreement(judged, decided, GROUPS)
     assert set(found) == set(REVIEWED_FIELDS)
     return {question: answer for question, answer in found.items() if answer is not None}
 
 
-def test_to_confirm_is_to_agree_with_everything_judged() -> None:
+def test_confirmation_agrees_with_every_predicted_field() -> None:
     assert agrees(JUDGED, Corrections(confirms_rest=True)) == ALL
     silent = JUDGED | {"topic_id": None, "municipality": None}
     assert agrees(silent, Corrections(confirms_rest=True)) == {"need": True, "urgency": True, "owner": True}
 
 
-def test_who_decides_the_need_alone_says_nothing_of_the_rest() -> None:
+def test_deciding_only_the_need_leaves_other_fields_null() -> None:
     assert agrees(JUDGED, Corrections()) == {"need": True}
     assert agrees(JUDGED, Corrections(), needs_answer=False) == {"need": False}
     assert agrees(JUDGED | {"needs_answer": "unsure"}, Corrections()) == {}
     assert agrees(JUDGED | {"needs_answer": "no"}, Corrections(topic_id=PITS, urgency="high")) == {"need": False}
 
 
-def test_to_confirm_all_but_one_disagrees_with_that_one() -> None:
+def test_confirming_all_but_one_field_disagrees_with_that_field() -> None:
     assert agrees(JUDGED, Corrections(confirms_rest=True, urgency="high")) == ALL | {"urgency": False}
     assert agrees(JUDGED, Corrections(confirms_rest=True, organisation_id=OTHER)) == ALL | {"owner": False}
     assert agrees(JUDGED, Corrections(confirms_rest=True, no_location=True)) == ALL | {"place": False}
@@ -64,12 +64,14 @@ def test_to_confirm_all_but_one_disagrees_with_that_one() -> None:
         (ROADS, ROADS, {"group": True}),
     ],
 )
-def test_a_topic_agrees_as_far_as_both_were_fine(judged: UUID, decided: UUID, expected: dict[str, bool]) -> None:
+def test_topic_agrees_at_the_finest_level_both_name(
+    judged: UUID, decided: UUID, expected: dict[str, bool]
+) -> None:
     found = agrees(JUDGED | {"topic_id": str(judged)}, Corrections(topic_id=decided))
     assert found == {"need": True} | expected
 
 
-def test_what_a_person_says_is_kept_and_no_more() -> None:
+def test_only_named_fields_are_stored_as_decided() -> None:
     assert decided_values(Corrections(topic_id=HEAT), JUDGED, OWNER, needs_answer=True) == {
         "needs_answer": "yes",
         "topic_id": str(HEAT),
@@ -88,6 +90,6 @@ def test_what_a_person_says_is_kept_and_no_more() -> None:
     }
 
 
-def test_nothing_judged_is_nothing_to_agree_with() -> None:
+def test_agreement_without_prediction_is_null() -> None:
     assert agrees({}, Corrections(confirms_rest=True)) == {}
     assert agrees({}, Corrections(topic_id=PITS, urgency="high")) == {}

@@ -1,4 +1,6 @@
-"""Routing: the most specific rule wins, the order is total, unsure topics send nothing, chains are followed."""
+"""Routing: the most specific rule decides, the order is total, uncertain topics go to moderators, forwarding is
+followed.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -42,7 +44,7 @@ def book(*rules: Rule, default_to: str = "page_owner", default: UUID | None = No
 
 
 FACTS = RoutingFacts(TOPIC, CITY, "Забайкальский", "high", PAGE, 0.9)
-# From the most specific to the least, as docs/moderator/routing.md says.
+# From most to least specific, as docs/moderator/routing.md says.
 CONDITIONS: list[dict[str, Any]] = [
     {
         "topic_id": topic,
@@ -57,7 +59,7 @@ CONDITIONS: list[dict[str, Any]] = [
 ][:-1]
 
 
-def test_specificity_goes_by_topic_then_place_then_owner_then_urgency() -> None:
+def test_specificity_orders_by_topic_location_owner_urgency() -> None:
     rules = [rule(number, B, **conditions) for number, conditions in enumerate(CONDITIONS)]
     assert list(book(*reversed(rules)).matching_rules(FACTS)) == rules
 
@@ -73,11 +75,11 @@ def test_specificity_goes_by_topic_then_place_then_owner_then_urgency() -> None:
         {"urgency": "normal"},
     ],
 )
-def test_a_rule_for_another_case_does_not_fit(conditions: dict[str, Any]) -> None:
+def test_rule_with_other_conditions_does_not_match(conditions: dict[str, Any]) -> None:
     assert list(book(rule(1, B, **conditions)).matching_rules(FACTS)) == []
 
 
-def test_a_case_that_lacks_what_a_rule_asks_is_not_taken() -> None:
+def test_rule_does_not_match_when_a_fact_is_missing() -> None:
     rules = [rule(number, B, **conditions) for number, conditions in enumerate(CONDITIONS)]
     found = list(book(*rules).matching_rules(RoutingFacts()))
     assert found == []
@@ -85,14 +87,14 @@ def test_a_case_that_lacks_what_a_rule_asks_is_not_taken() -> None:
     assert [conditions_of(one) for one in only_group] == [(GROUP, None, None, None, None)]
 
 
-def test_settlements_are_compared_without_case_and_yo() -> None:
+def test_settlements_are_compared_ignoring_case_and_yo() -> None:
     rules = book(rule(1, B, municipality=CITY, settlement="Берёзовка"))
     assert (
         apply_rules(rules, RoutingFacts(municipality=CITY, settlement="березовка "), BODIES).organisation_id == B
     )
 
 
-def test_what_no_rule_takes_goes_by_the_default() -> None:
+def test_unmatched_appeal_goes_by_the_default() -> None:
     assert apply_rules(book(), FACTS, BODIES) == RoutingDecision(A, stopped_at=A)
     assert apply_rules(book(default_to="organisation", default=B), FACTS, BODIES).organisation_id == B
     assert apply_rules(book(default_to="moderators"), FACTS, BODIES) == RoutingDecision(
@@ -101,18 +103,18 @@ def test_what_no_rule_takes_goes_by_the_default() -> None:
     assert apply_rules(book(), RoutingFacts(TOPIC), BODIES).unrouted_reason == "no_page"
 
 
-def test_a_closed_organisation_gets_nothing() -> None:
+def test_closed_organisation_is_assigned_nothing() -> None:
     taken = apply_rules(book(rule(1, CLOSED, topic_id=TOPIC), rule(2, B, topic_id=GROUP)), FACTS, BODIES)
     assert (taken.organisation_id, taken.unrouted_reason, taken.stopped_at) == (None, "closed", CLOSED)
     shut = PageOwner(UUID(int=900), CLOSED, "Закрытая", CITY, active=False)
     assert apply_rules(book(), RoutingFacts(page_owner=shut), BODIES).unrouted_reason == "closed"
 
 
-def test_a_topic_that_is_unsure_sends_nothing_by_itself() -> None:
+def test_uncertain_topic_goes_to_moderators() -> None:
     rules = book(rule(1, B, topic_id=TOPIC), rule(2, C, municipality=CITY))
     unsure = RoutingFacts(TOPIC, CITY, page_owner=PAGE, confidence=MIN_TOPIC_CONFIDENCE - 0.01)
     assert apply_rules(rules, unsure, BODIES).unrouted_reason == "topic_unsure"
-    # Rules that do not look at the topic do not care.
+    # Rules without a topic do not depend on its confidence.
     assert apply_rules(book(rule(2, C, municipality=CITY)), unsure, BODIES).organisation_id == C
     assert (
         apply_rules(
@@ -122,7 +124,7 @@ def test_a_topic_that_is_unsure_sends_nothing_by_itself() -> None:
     )
 
 
-def test_what_an_organisation_hands_on_goes_on() -> None:
+def test_forwarding_rules_are_followed() -> None:
     rules = book(
         rule(1, B, topic_id=GROUP),
         rule(2, C, page_owner_id=B, urgency="high"),
@@ -134,7 +136,7 @@ def test_what_an_organisation_hands_on_goes_on() -> None:
     assert apply_rules(rules, RoutingFacts(TOPIC), BODIES).organisation_id == B
 
 
-def test_who_keeps_a_case_ends_the_chain() -> None:
+def test_organisation_that_keeps_the_appeal_ends_the_chain() -> None:
     rules = book(
         rule(1, B, topic_id=GROUP),
         rule(2, C, page_owner_id=B),
@@ -144,7 +146,7 @@ def test_who_keeps_a_case_ends_the_chain() -> None:
     assert apply_rules(rules, RoutingFacts(OTHER_TOPIC), BODIES).organisation_id == C
 
 
-def test_a_rule_that_sends_back_to_the_pages_owner_stays_there() -> None:
+def test_rule_that_returns_to_the_page_owner_stops_there() -> None:
     rules = book(rule(1, A, topic_id=TOPIC), rule(2, B, page_owner_id=A))
     assert apply_rules(rules, FACTS, BODIES).organisation_id == A
     assert apply_rules(rules, RoutingFacts(OTHER_TOPIC, page_owner=PAGE), BODIES).organisation_id == B
@@ -159,7 +161,7 @@ def router(
     return Router(book(*rules, default_to=default_to), BODIES, names, administrations or {})
 
 
-def test_a_route_says_why_in_words() -> None:
+def test_route_explains_its_reason() -> None:
     found = router(
         rule(1, B, topic_id=TOPIC, municipality=CITY, settlement="Сокол", page_owner_id=A, urgency="high")
     ).route(RoutingFacts(TOPIC, CITY, "Сокол", "high", PAGE, 0.83), candidates=[(TOPIC, 0.83)], why="тема: «ям»")
@@ -193,19 +195,19 @@ def test_suggestions_are_ranked_by_the_probability_of_topics() -> None:
     assert found.suggestions[2]["why"] == "Владелец страницы: Организация 100"
 
 
-def test_the_topic_that_was_read_is_suggested_before_the_rest_of_its_group() -> None:
+def test_predicted_topic_is_suggested_before_the_rest_of_its_group() -> None:
     candidates = [(GROUP, 0.8), (OTHER_GROUP, 0.1)]
     given = router(rule(1, B, topic_id=TOPIC), rule(2, C, topic_id=OTHER_TOPIC))
     found = given.route(RoutingFacts(TOPIC, CITY, page_owner=PAGE, confidence=0.44), candidates=candidates)
     assert found.organisation_id is None
     ranked = [(UUID(one["organisation_id"]), one["confidence"]) for one in found.suggestions]
     assert ranked == [(A, 0.56), (B, 0.44)]
-    # What a person named leaves nothing to the others.
+    # A topic named by a person leaves no probability to others.
     certain = given.route(RoutingFacts(TOPIC, CITY, page_owner=PAGE), candidates=candidates)
     assert [(one["organisation_id"], one["confidence"]) for one in certain.suggestions] == [(str(B), 1.0)]
 
 
-def test_a_rule_that_stops_a_case_leaves_the_next_ones_owner_to_suggest() -> None:
+def test_rule_for_moderators_suggests_the_next_rules_organisation() -> None:
     given = router(
         rule(1, send_to="moderators", topic_id=TOPIC, urgency="high"),
         rule(2, B, topic_id=GROUP),
@@ -219,14 +221,14 @@ def test_a_rule_that_stops_a_case_leaves_the_next_ones_owner_to_suggest() -> Non
     ranked = [(UUID(one["organisation_id"]), one["confidence"]) for one in found.suggestions]
     assert ranked == [(B, 0.9997), (D, 0.0003)]
     assert found.suggestions[0]["why"] == "группа тем «Дороги» → Организация 101"
-    # Where no topic was read, a rule that asks for none is as sure as such a rule ever is.
+    # Without a topic, a rule that needs none has its usual confidence.
     without = given.route(RoutingFacts(municipality=CITY, urgency="high"))
     assert without.unrouted_reason == "by_rule"
     assert [UUID(one["organisation_id"]) for one in without.suggestions] == [C, D]
     assert without.suggestions[0]["confidence"] == without.confidence
 
 
-def test_who_gave_a_case_back_is_not_suggested() -> None:
+def test_organisation_that_returned_the_appeal_is_not_suggested() -> None:
     found = router(rule(1, B, topic_id=TOPIC), rule(2, C, topic_id=OTHER_TOPIC)).route(
         RoutingFacts(TOPIC, confidence=0.6), candidates=[(TOPIC, 0.6), (OTHER_TOPIC, 0.3)]
     )
@@ -236,7 +238,7 @@ def test_who_gave_a_case_back_is_not_suggested() -> None:
     assert [one["organisation_id"] for one in waiting["suggestions"]] == [str(C)]
 
 
-def test_the_place_suggests_its_administration() -> None:
+def test_location_suggests_its_administration() -> None:
     found = router(administrations={CITY: D}, default_to="moderators").route(RoutingFacts(municipality=CITY))
     assert found.reason == "Ни одно правило не подошло; решает модератор"
     (only,) = found.suggestions
@@ -275,13 +277,11 @@ def _fits(one: Rule, appeal: RoutingFacts) -> bool:
 
 
 @given(given=st.lists(conditions, max_size=30), appeal=facts)
-def test_the_index_finds_what_looking_at_every_rule_finds(
-    given: list[dict[str, Any]], appeal: RoutingFacts
-) -> None:
+def test_index_finds_the_same_rules_as_a_full_scan(given: list[dict[str, Any]], appeal: RoutingFacts) -> None:
     rules = {conditions_of(found): found for found in (rule(n, B, **one) for n, one in enumerate(given))}
     found = book(*rules.values())
     fitting = [one for one in rules.values() if _fits(one, appeal)]
     shapes = [found.specificity(one) for one in fitting]
-    # No two that take one case are equal: the order is total.
+    # No two rules for one appeal are equal: the order is total.
     assert len(shapes) == len(set(shapes))
     assert list(found.matching_rules(appeal)) == sorted(fitting, key=found.specificity, reverse=True)

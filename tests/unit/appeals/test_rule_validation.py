@@ -1,4 +1,4 @@
-"""What is refused in a rule set: each fault names its place, and what is not refused can always be followed."""
+"""Validation of rule sets: each error names its position, and a valid set can always be followed."""
 
 from dataclasses import replace
 from itertools import product
@@ -57,7 +57,7 @@ def found(*rules: Rule, default_to: str | None = "page_owner", default: UUID | N
     return {one.pointer: one.detail for one in validate_rule_set(RuleSetDraft(rules, default_to, default), AROUND)}
 
 
-def test_a_good_set_has_no_faults() -> None:
+def test_valid_set_has_no_errors() -> None:
     assert found() == {}
     assert (
         found(rule(1, B, topic_id=TOPIC), rule(2, C, topic_id=GROUP), default_to="organisation", default=A) == {}
@@ -81,19 +81,19 @@ def test_a_good_set_has_no_faults() -> None:
         (rule(1, A), "/rules/0", "needs a condition"),
     ],
 )
-def test_a_faulty_rule_is_named(wrong: Rule, pointer: str, words: str) -> None:
+def test_invalid_rule_is_named(wrong: Rule, pointer: str, words: str) -> None:
     ((where, detail),) = found(wrong).items()
     assert where == pointer
     assert words in detail
 
 
-def test_a_set_without_a_default_is_refused() -> None:
+def test_set_without_default_is_refused() -> None:
     assert found(default_to=None) == {"/default": "A rule set needs a default for what no rule matches"}
     assert list(found(default_to="organisation")) == ["/default/organisation_id"]
     assert "closed" in found(default_to="organisation", default=CLOSED)["/default/organisation_id"]
 
 
-def test_a_conflict_names_both_rules() -> None:
+def test_conflict_names_both_rules() -> None:
     one = rule(1, B, topic_id=TOPIC, municipality=CITY, settlement="Берёзовка")
     other = rule(2, C, topic_id=TOPIC, municipality=CITY, settlement="березовка")
     ((where, detail),) = found(rule(0, A, topic_id=GROUP), one, other).items()
@@ -103,13 +103,13 @@ def test_a_conflict_names_both_rules() -> None:
     assert "Организация 102" in detail
 
 
-def test_a_rule_said_twice_is_never_reached() -> None:
+def test_duplicate_rule_is_refused_as_unreachable() -> None:
     ((where, detail),) = found(rule(1, B, topic_id=TOPIC), rule(2, B, topic_id=TOPIC)).items()
     assert where == "/rules/1"
     assert detail.startswith("Never reached: rule /rules/0")
 
 
-def test_a_loop_of_two_names_them() -> None:
+def test_loop_of_two_organisations_is_named() -> None:
     there = rule(1, B, page_owner_id=A, topic_id=GROUP)
     back = rule(2, A, page_owner_id=B, urgency="high")
     refused = found(there, rule(3, C, topic_id=TOPIC), back)
@@ -118,7 +118,7 @@ def test_a_loop_of_two_names_them() -> None:
     assert "loop of transfers" in refused["/rules/0/page_owner_id"]
 
 
-def test_a_longer_loop_is_found() -> None:
+def test_longer_loop_is_found() -> None:
     assert len(found(rule(1, B, page_owner_id=A), rule(2, C, page_owner_id=B), rule(3, A, page_owner_id=C))) == 3
 
 
@@ -130,13 +130,13 @@ def test_a_longer_loop_is_found() -> None:
         {"municipality": CITY, "urgency": "high", "topic_id": OTHER_GROUP},
     ],
 )
-def test_what_never_meets_is_no_loop(back: dict[str, Any]) -> None:
+def test_rules_for_disjoint_appeals_form_no_loop(back: dict[str, Any]) -> None:
     there = rule(1, B, page_owner_id=A, topic_id=TOPIC, municipality=CITY, urgency="high")
     assert found(there, rule(2, A, page_owner_id=B, **back)) == {}
 
 
-def test_many_rules_among_many_organisations_are_told_apart() -> None:
-    """Two thousand rules in a ring: each hands on one kind of case, and none goes round."""
+def test_many_forwarding_rules_are_checked_in_time() -> None:
+    """Two thousand rules in a ring: each forwards one kind of appeal, and none loops."""
     ring = [UUID(int=10_000 + number) for number in range(100)]
     topics = [UUID(int=20_000 + number) for number in range(300)]
     around = replace(
@@ -154,7 +154,7 @@ def test_many_rules_among_many_organisations_are_told_apart() -> None:
         for number in range(2_000)
     ]  # fmt: skip
     assert validate_rule_set(RuleSetDraft(rules, "page_owner"), around) == []
-    # One that takes all from each makes them go round, which is told briefly.
+    # One rule that forwards everything makes them loop; the error stays short.
     round_it_goes = [
         rule(5_000 + number, ring[(number + 1) % 100], page_owner_id=one, urgency="high")
         for number, one in enumerate(ring)
@@ -165,7 +165,7 @@ def test_many_rules_among_many_organisations_are_told_apart() -> None:
     assert "… (100 in all)" in refused[0].detail
 
 
-def test_a_more_specific_rule_breaks_the_loop() -> None:
+def test_more_specific_rule_breaks_a_loop() -> None:
     there, back = rule(1, B, page_owner_id=A, topic_id=TOPIC), rule(2, A, page_owner_id=B, topic_id=GROUP)
     kept = rule(3, send_to="page_owner", page_owner_id=B, topic_id=TOPIC)
     assert found(there, back) != {}
@@ -187,7 +187,7 @@ rule_sets = st.lists(st.tuples(conditions, st.sampled_from([*ORGANISATIONS[:4], 
 
 
 @given(rules=rule_sets)
-def test_a_loop_is_refused_exactly_when_some_case_goes_round(rules: list[Rule]) -> None:
+def test_loop_is_refused_exactly_when_some_appeal_loops(rules: list[Rule]) -> None:
     book = RuleIndex(rules, groups=GROUPS, default_to="moderators")
     goes_round = False
     topics = (None, GROUP, TOPIC, OTHER_TOPIC, OTHER_GROUP)
@@ -209,9 +209,7 @@ def test_a_loop_is_refused_exactly_when_some_case_goes_round(rules: list[Rule]) 
 
 
 @given(rules=rule_sets, topic=st.sampled_from([None, *GROUPS]), urgency=st.sampled_from(["high", "normal"]))
-def test_a_set_that_passes_sends_every_case_to_one_end(
-    rules: list[Rule], topic: UUID | None, urgency: str
-) -> None:
+def test_valid_set_routes_every_appeal_to_one_result(rules: list[Rule], topic: UUID | None, urgency: str) -> None:
     if found(*rules):
         return
     book = RuleIndex(rules, groups=GROUPS, default_to="organisation", default_organisation_id=A)

@@ -1,4 +1,4 @@
-"""How alike two cases are, and the reasons in words."""
+"""Similarity of two appeals, and its reasons in words."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ def like(other: Case, asked: Case = ASKED) -> Similarity:
     return compare(asked, [other], GROUPS)[0]
 
 
-def test_the_same_words_in_another_network_within_hours_are_probably_one_persons() -> None:
+def test_same_text_in_another_network_within_hours_is_probably_the_same_person() -> None:
     copy = replace(
         ASKED, text="ТРЕТИЙ час нет света на улице Школьной… когда включат", network="ok", author_key="77"
     )
@@ -56,25 +56,25 @@ def test_the_same_words_in_another_network_within_hours_are_probably_one_persons
     assert here.same_person is None, "two accounts of one network are two people"
 
 
-def test_words_that_anybody_writes_make_nobody_the_same_person() -> None:
+def test_common_phrases_do_not_identify_a_person() -> None:
     asked = replace(ASKED, text="Нет света!")
     assert like(replace(asked, network="ok", author_key="77"), asked).same_person is None
 
 
-def test_a_repeated_complaint_says_so() -> None:
+def test_repeated_complaint_is_named_as_a_reason() -> None:
     again = like(replace(ASKED, text="Света на Школьной так и нет", written_at=NOON + timedelta(days=5)))
     assert (again.same_person, again.score >= MIN_SHOWN_SCORE) == ("author", True)
     assert "тот же автор" in again.why
     assert "5 дней" in again.why
 
 
-def test_another_trouble_at_the_same_place_is_not_alike() -> None:
+def test_another_problem_at_the_same_location_is_not_similar() -> None:
     roads = replace(ASKED, text="Яма у школы", topic_id=ROADS, fault=None, author_key="boris")
     assert like(roads).score < MIN_SHOWN_SCORE
     assert like(replace(ASKED, text="Нет воды", fault="water", author_key="boris")).score < MIN_SHOWN_SCORE
 
 
-def test_the_same_trouble_at_another_place_is_less_alike() -> None:
+def test_same_problem_at_another_location_is_less_similar() -> None:
     other = replace(ASKED, text="У нас света нет, сидим в темноте", author_key="boris")
     near, far = like(other), like(replace(other, settlement="Каменск"))
     assert near.score >= MIN_SHOWN_SCORE > far.score
@@ -86,7 +86,7 @@ def test_the_same_trouble_at_another_place_is_less_alike() -> None:
     ("street", "house", "words"),
     [("Школьная", "5", "тот же дом"), ("Школьная", "7", "та же улица"), (None, None, "тот же населённый пункт")],
 )
-def test_the_place_is_told_as_closely_as_it_is_known(street: str | None, house: str | None, words: str) -> None:
+def test_location_reason_is_as_fine_as_known(street: str | None, house: str | None, words: str) -> None:
     asked = replace(ASKED, street="Школьная", house="5")
     assert words in like(replace(asked, street=street, house=house, author_key="boris"), asked).why
 
@@ -100,7 +100,7 @@ def test_topics_of_one_group_count_half() -> None:
     assert group.score <= topic.score
 
 
-def test_words_are_compared_without_what_stands_in_any_message() -> None:
+def test_stop_words_are_ignored() -> None:
     assert content_words("Здравствуйте! Когда же у нас включат СВЕТ?") == "включат свет"
     assert content_words("свет в Селенгинске, в селенгинском", {"селенгин"}) == "свет"
     assert same_words(normalized_words("Нет света. Совсем!"), normalized_words("нет света — совсем"))
@@ -114,5 +114,5 @@ def test_words_are_compared_without_what_stands_in_any_message() -> None:
         (timedelta(minutes=12), "12 минут"), (timedelta(hours=23), "23 часа"), (timedelta(days=21), "21 день"),
     ],
 )  # fmt: skip
-def test_spans_in_words(span: timedelta, words: str) -> None:
+def test_durations_are_described_in_russian(span: timedelta, words: str) -> None:
     assert in_words(span) == words

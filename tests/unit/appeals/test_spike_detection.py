@@ -1,4 +1,4 @@
-"""When many tell of one trouble: clearly more than usual, different people, one place."""
+"""Spikes: significantly more than the baseline, different people, one location."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -36,27 +36,27 @@ def said(text: str, minute: float = 0, **more: Any) -> RecentAppeal:
     return RecentAppeal(**(known | {"text": text} | more))
 
 
-def test_one_person_is_one_voice_in_however_many_words_and_networks() -> None:
+def test_one_person_counts_once_across_messages_and_networks() -> None:
     same = "У нас на Школьной нет света"
     appeals = [said(f"нет света {n}", author_key="anna") for n in range(9)]
     appeals += [said(same, network="vk"), said(same, network="ok"), said(same, network="vk")]
     assert count_authors(appeals) == 3
 
 
-def test_words_that_anybody_would_use_are_not_one_persons() -> None:
+def test_common_phrases_count_as_different_people() -> None:
     appeals = [said("Нет света!", network=network) for network in ("vk", "ok") for _ in range(4)]
     assert count_authors(appeals) == 8
     assert is_concentrated(appeals, 8, HOUR)
 
 
 @pytest.mark.parametrize(("apart", "sudden"), [(10, True), (20, False)])
-def test_so_many_have_to_write_within_the_window(apart: int, sudden: bool) -> None:
+def test_minimum_authors_must_write_within_the_window(apart: int, sudden: bool) -> None:
     appeals = [said(f"нет света {n}", n * apart) for n in range(5)]
     assert is_concentrated(appeals, 5, HOUR) is sudden
     assert not is_concentrated([*appeals[:4], said("ещё", 500)], 5, HOUR)
 
 
-def test_what_is_clearly_more_than_the_usual_share_stands_out() -> None:
+def test_count_clearly_above_the_baseline_is_significant() -> None:
     assert is_significant(12, 72, 0.02)
     assert is_significant(5, 5, 0.02)
     assert is_significant(200, 5_200, 0.02)
@@ -64,19 +64,19 @@ def test_what_is_clearly_more_than_the_usual_share_stands_out() -> None:
     assert not is_significant(30, 500, 0.05)
 
 
-def test_usual_is_what_the_place_the_region_and_the_hour_are_used_to() -> None:
+def test_baseline_combines_municipality_region_and_present_counts() -> None:
     nothing = Counts.of(())
     assert baseline_share(POWER, here=nothing, region=nothing, elsewhere=nothing) == pytest.approx(0.02)
     often = Counts(1_000, Counter({POWER: 300}))
     assert baseline_share(POWER, here=often, region=nothing, elsewhere=nothing) > 0.25
     flood = Counts(5_000, Counter({POWER: 250}))
     assert baseline_share(POWER, here=nothing, region=nothing, elsewhere=flood) == pytest.approx(0.05, abs=0.001)
-    # A storm puts out the light everywhere: that must not hide it.
+    # A storm causes outages everywhere: that must not hide them.
     storm = Counts(500, Counter({POWER: 450}))
     assert baseline_share(POWER, here=nothing, region=nothing, elsewhere=storm) == pytest.approx(0.1)
 
 
-def test_two_settlements_that_tell_each_of_their_own_are_two_bursts() -> None:
+def test_two_settlements_with_own_appeals_are_two_spikes() -> None:
     first = [said(f"нет света {n}", n, settlement="Селенгинск", thread_key="a") for n in range(7)]
     second = [said(f"свет погас {n}", n, settlement="Каменск", thread_key="b") for n in range(5)]
     silent = [said("когда дадут", 3, thread_key="b"), said("и у нас", 3, thread_key="c")]
@@ -87,7 +87,7 @@ def test_two_settlements_that_tell_each_of_their_own_are_two_bursts() -> None:
     ]
 
 
-def test_a_group_of_topics_bursts_only_where_the_words_are_alike() -> None:
+def test_topic_group_spikes_only_with_similar_texts() -> None:
     matter: SpikeKey = ("group", str(GROUP))
     bridge = [
         "Мост через Уду рухнул, как ехать?", "рухнул мост на Уде, объезда нет", "Что с мостом через Уду? Рухнул",
@@ -106,7 +106,7 @@ def test_a_group_of_topics_bursts_only_where_the_words_are_alike() -> None:
     assert {appeal.text for appeal in found} == set(bridge)
 
 
-def test_who_does_not_name_the_fault_belongs_by_words_topic_or_post() -> None:
+def test_appeal_without_fault_belongs_by_text_topic_or_post() -> None:
     members = [
         said(text, thread_key="post")
         for text in (
@@ -128,7 +128,7 @@ def test_who_does_not_name_the_fault_belongs_by_words_topic_or_post() -> None:
     assert find_related([], [asks], None) == []
 
 
-def test_what_is_out_may_be_named_without_saying_so() -> None:
+def test_fault_is_recognised_by_its_subject_alone() -> None:
     asks = said("Что со светом?", fault=None, group_id=UUID(int=7))
     assert may_concern(asks, "power", GROUP)
     assert not may_concern(asks, "water", GROUP)
@@ -136,7 +136,7 @@ def test_what_is_out_may_be_named_without_saying_so() -> None:
     assert may_concern(said("Когда уже?", fault=None), "power", GROUP)
 
 
-def test_a_place_is_named_by_the_words_themselves() -> None:
+def test_settlement_counts_only_when_the_text_names_it() -> None:
     known = {
         name: getattr(said(""), name)
         for name in RecentAppeal.__slots__

@@ -1,4 +1,4 @@
-"""The state machine: every status is in the table, every move leads somewhere, the clock's rule holds."""
+"""The state machine: every status has moves, every move leads to a known status, and when clocks stop."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from shared.auth.rights import Role
 from shared.tables.appeals import OPEN_STATUSES
 
 
-def test_every_status_has_its_moves_and_every_move_its_status() -> None:
+def test_every_status_has_moves_and_every_move_a_known_status() -> None:
     assert set(MOVES) == set(APPEAL_STATUSES)
     for moves in MOVES.values():
         targets = [move.to for move in moves]
@@ -25,12 +25,12 @@ def test_every_status_has_its_moves_and_every_move_its_status() -> None:
 
 
 @pytest.mark.parametrize("status", APPEAL_STATUSES)
-def test_nobody_moves_a_case_to_an_answer_or_a_merger_by_hand(status: str) -> None:
+def test_answered_and_merged_cannot_be_reached_by_a_move(status: str) -> None:
     for role in Role:
         assert not {"answered", "interim", "merged", "new"} & set(allowed_moves(status, role))
 
 
-def test_rights_differ_by_role() -> None:
+def test_allowed_moves_differ_by_role() -> None:
     assert allowed_moves("assigned", Role.EXECUTOR) == ["in_progress", "assigned", "triage"]
     assert allowed_moves("assigned", Role.APPROVER) == ["in_progress", "triage"]
     assert allowed_moves("on_approval", Role.MANAGER) == ["in_progress"]
@@ -40,7 +40,7 @@ def test_rights_differ_by_role() -> None:
         assert allowed_moves(status, Role.HEAD) == allowed_moves(status, Role.OPERATIONS) == []
 
 
-def test_a_published_answer_moves_what_lives() -> None:
+def test_published_reply_changes_only_open_statuses() -> None:
     assert status_after_reply("in_progress", "final") == "answered"
     assert status_after_reply("assigned", "interim") == "interim"
     assert status_after_reply("interim", "final") == "answered"
@@ -48,7 +48,7 @@ def test_a_published_answer_moves_what_lives() -> None:
         assert status_after_reply(status, "final") == status
 
 
-def test_only_an_answered_case_wakes_by_new_words() -> None:
+def test_only_an_answered_appeal_is_reopened_by_a_message() -> None:
     assert status_after_message("answered", "yes") == "reopened"
     assert status_after_message("answered", "unsure") == "triage"
     assert status_after_message("answered", "no") == "answered"
@@ -56,14 +56,14 @@ def test_only_an_answered_case_wakes_by_new_words() -> None:
     assert status_after_message("closed", "yes") == "closed"
 
 
-def test_organisations_give_a_case_back_once() -> None:
+def test_staff_may_return_an_appeal_once() -> None:
     for status in ("assigned", "in_progress", "reopened"):
         assert "triage" in allowed_moves(status, Role.EXECUTOR)
         assert "triage" not in allowed_moves(status, Role.EXECUTOR, returns=1)
         assert "triage" in allowed_moves(status, Role.MODERATOR, returns=1)
 
 
-def test_staff_say_why_they_hand_a_case_on() -> None:
+def test_staff_must_give_a_reason_to_transfer() -> None:
     step = find_move("assigned", "assigned", Role.EXECUTOR)
     assert step is not None
     assert step.requires_reason(Role.EXECUTOR)

@@ -1,4 +1,4 @@
-"""Invented texts of three kinds of trouble, enough to learn from in a second."""
+"""Invented texts of three kinds of problems, enough to train on in a second."""
 
 import random
 
@@ -12,7 +12,7 @@ _ENDS = ("когда уберут?", "примите меры", "помогит�
 
 
 def rows(count: int, seed: int = 1) -> tuple[list[str], list[str]]:
-    """Texts and labels; one in twelve is about two troubles at once."""
+    """Return texts and labels; one text in twelve is about two problems."""
     chance = random.Random(seed)
     texts, labels = [], []
     for number in range(count):

@@ -1,4 +1,4 @@
-"""A message understood: by examples of our own, by sets that nobody learnt from, and whatever is thrown at it."""
+"""Classification of messages: by examples of our own, by unseen sets, and by arbitrary text."""
 
 import pytest
 from hypothesis import given
@@ -17,14 +17,14 @@ MODEL = MessageClassifier.load()
 DOCTOR = MessageContext(page_owner="ГБУЗ «Кабанская ЦРБ»", page_municipality="Кабанский район")
 
 
-def test_the_model_is_made_from_these_very_examples_and_words() -> None:
-    """After a change of either: `python -m services.appeals.classification.training.train_builtin`."""
+def test_model_card_matches_examples_and_word_lists() -> None:
+    """After a change of either run `python -m services.appeals.classification.training.train_builtin`."""
     assert MODEL.card["examples"]["digest"] == examples_digest()
     assert MODEL.card["examples"]["rows"] == len(load_examples())
     assert MODEL.card["examples"]["words"] == word_list_digest()
 
 
-def test_a_judgement_says_what_where_how_urgent_and_by_which_words() -> None:
+def test_result_has_topic_location_urgency_and_reasons() -> None:
     text = "во всём селе со вчерашнего дня нет света, дети замерзают!! с. Оймур ул. Ленина 5"
     (found,) = MODEL.classify([(text, MessageContext())])
     assert (found.needs_answer, found.type, found.urgency) == ("yes", "complaint", "high")
@@ -39,7 +39,7 @@ def test_a_judgement_says_what_where_how_urgent_and_by_which_words() -> None:
         assert word in found.why
 
 
-def test_two_words_live_from_the_post_and_the_page_tells_the_place() -> None:
+def test_short_comment_takes_topic_from_post_and_location_from_page() -> None:
     above = MessageContext(
         post_text="Завтра врач-кардиолог ведёт приём в поликлинике", page_owner=DOCTOR.page_owner,
         page_municipality=DOCTOR.page_municipality,
@@ -49,7 +49,7 @@ def test_two_words_live_from_the_post_and_the_page_tells_the_place() -> None:
     assert (found.municipality, found.location_source) == ("Кабанский район", "page")
 
 
-def test_who_disputes_the_pages_answer_is_heard_by_a_person_and_lives_from_its_words() -> None:
+def test_dispute_of_the_pages_answer_is_left_to_a_person() -> None:
     answer = "Фонари на вашей улице исправны, бригада выезжала вчера."
     disputed, thanked = MODEL.classify(
         [
@@ -67,7 +67,7 @@ def test_who_disputes_the_pages_answer_is_heard_by_a_person_and_lives_from_its_w
     assert (to_page.needs_answer, to_post.needs_answer) == ("unsure", "no")
 
 
-def test_anger_is_no_abuse_and_buryat_goes_to_a_person_without_a_class() -> None:
+def test_anger_is_no_abuse_and_buryat_is_left_to_a_person() -> None:
     angry, buryat = MODEL.classify(
         [
             ("Совсем совесть потеряли! Третью неделю мусор не вывозите, крысы бегают!", MessageContext()),
@@ -78,26 +78,26 @@ def test_anger_is_no_abuse_and_buryat_goes_to_a_person_without_a_class() -> None
     assert (buryat.needs_answer, buryat.language, buryat.topic) == ("unsure", "bxr", None)
 
 
-def test_trouble_of_another_region_is_left_to_a_person() -> None:
+def test_problem_of_another_region_is_left_to_a_person() -> None:
     (found,) = MODEL.classify([("В Чите на Ленина вторую неделю не вывозят мусор, помогите", MessageContext())])
     assert (found.needs_answer, found.other_region) == ("unsure", "Чита")
     assert "Другой регион" in found.why
 
 
-def test_what_needs_no_answer_has_no_class_place_or_urgency() -> None:
+def test_message_without_need_has_no_topic_location_or_urgency() -> None:
     (found,) = MODEL.classify([("Спасибо докторам Кабанской больницы за спасённую маму!", DOCTOR)])
     assert (found.needs_answer, found.type, found.urgency) == ("no", "thanks", "normal")
     assert (found.topic, found.topic_candidates, found.municipality, found.fault) == (None, (), None, None)
 
 
-def test_what_is_quoted_of_a_text_or_a_post_can_be_stored() -> None:
+def test_quotes_of_texts_and_posts_can_be_stored() -> None:
     broken = "нет света на улице\x00Бабушкина, дом\x0020\x07"
     found = MODEL.classify([(broken, MessageContext()), ("и у нас тоже нет", MessageContext(post_text=broken))])
     assert found[0].street == "Бабушкина"
     assert all(character.isprintable() for one in found for character in one.why)
 
 
-def test_a_message_whose_place_cannot_be_read_keeps_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_location_detection_keeps_the_rest_of_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(text: str, **_: object) -> DetectedLocation:
         raise IndexError(text)
 
@@ -107,7 +107,7 @@ def test_a_message_whose_place_cannot_be_read_keeps_its_answer(monkeypatch: pyte
     assert "место: не прочитано" in found.why
 
 
-def test_what_is_urgent_says_by_which_words_even_without_a_sign() -> None:
+def test_urgent_result_names_words_even_without_a_signal() -> None:
     (found,) = MODEL.classify([("В школе плюс восемь, детей держат в куртках", MessageContext())])
     assert found.urgency == "high"
     assert "срочно: «" in found.why or "опасность: «" in found.why or "нет тепла: «" in found.why
@@ -125,12 +125,12 @@ def test_what_is_urgent_says_by_which_words_even_without_a_sign() -> None:
         ("Когда снимут противопожарный режим?", "normal"),
     ],
 )
-def test_plain_danger_is_urgent_and_what_only_sounds_so_is_not(text: str, urgency: str) -> None:
+def test_plain_danger_is_urgent_and_similar_wording_is_not(text: str, urgency: str) -> None:
     (found,) = MODEL.classify([(text, MessageContext())])
     assert (found.needs_answer, found.urgency) == ("yes", urgency)
 
 
-def test_cold_people_at_a_stop_are_no_outage_of_heat() -> None:
+def test_cold_at_a_bus_stop_is_no_heating_fault() -> None:
     outside, inside = MODEL.classify(
         [
             (text, MessageContext())
@@ -141,12 +141,12 @@ def test_cold_people_at_a_stop_are_no_outage_of_heat() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "\x00", "🙏", "+", "[id1|", "\ud83d", "1" * 4000, "а" * 20_000, "ул."])
-def test_any_text_is_judged(text: str) -> None:
+def test_any_text_is_classified(text: str) -> None:
     assert len(MODEL.classify([(text, MessageContext())])) == 1
 
 
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=5))
-def test_a_text_is_judged_the_same_alone_and_among_others(texts: list[str]) -> None:
+def test_result_does_not_depend_on_the_batch(texts: list[str]) -> None:
     together = MODEL.classify([(text, MessageContext()) for text in texts])
     alone = [MODEL.classify([(text, MessageContext())])[0] for text in texts]
     for one, other in zip(together, alone, strict=True):
@@ -156,8 +156,8 @@ def test_a_text_is_judged_the_same_alone_and_among_others(texts: list[str]) -> N
         assert one.needs_answer_confidence == pytest.approx(other.needs_answer_confidence, abs=1e-3)
 
 
-def test_sets_that_nobody_learnt_from_are_understood() -> None:
-    """All of them together reach every bar; none alone is surely below one (some fifty urgent messages a set)."""
+def test_scores_on_unseen_sets_stay_above_minimum() -> None:
+    """All sets together reach every minimum; a single one is too small for that (about fifty urgent messages)."""
     sets = {path.stem: labelled_messages.read(path) for path in labelled_messages.SETS.glob("*.csv")}
     everything = [row for rows in sets.values() for row in rows]
     together = labelled_messages.scores(everything, labelled_messages.understood(everything))
@@ -169,8 +169,8 @@ def test_sets_that_nobody_learnt_from_are_understood() -> None:
         assert below == {}
 
 
-def test_no_message_of_the_sets_was_learnt() -> None:
-    """What people say word for word alike («спасибо», «+») apart."""
+def test_unseen_sets_share_no_text_with_the_examples() -> None:
+    """Apart from texts that everyone writes alike («спасибо», «+»)."""
     learnt = {example.text.strip().lower() for example in load_examples()}
     for path in labelled_messages.SETS.glob("*.csv"):
         told = (row for row in labelled_messages.read(path) if len(row["text"].split()) > 3)

@@ -1,4 +1,4 @@
-"""Reading tables as office programs save them."""
+"""Tables as office programs save them."""
 
 import csv
 from pathlib import Path
@@ -18,32 +18,32 @@ def written(folder: Path, content: str | bytes) -> Path:
     ("heading", "asked"),
     [("Ёмкость", "емкость"), ("  Тема ", "тема"), ("ТЕМА", "Тема"), ("Группа  тем", "группа тем")],
 )
-def test_headings_are_compared_folded(heading: str, asked: str) -> None:
+def test_column_names_are_compared_folded(heading: str, asked: str) -> None:
     assert LoadedTable("f.csv", ("text", heading), []).column_index(asked) == 1
 
 
-def test_an_exact_heading_stands_before_folded_ones() -> None:
+def test_exact_column_name_takes_precedence() -> None:
     table = LoadedTable("f.csv", ("Тема", "тема", "Номер", "номер"), [])
     assert table.column_index("тема") == 1
     with pytest.raises(UnreadableTableError, match=r"f\.csv: 2 columns are called «НОМЕР»"):
         table.column_index("НОМЕР")
 
 
-def test_a_name_may_be_sought_in_vain() -> None:
+def test_missing_column_is_reported() -> None:
     table = LoadedTable("f.csv", ("Тема", "тема"), [])
     assert table.find_column("text") is None
     with pytest.raises(UnreadableTableError, match=r"f\.csv: the column «text» is missing; there are: Тема, тема"):
         table.column_index("text")
 
 
-def test_strange_line_ends_stay_within_their_cell(tmp_path: Path) -> None:
+def test_line_ends_inside_a_cell_are_kept(tmp_path: Path) -> None:
     table = read_table(written(tmp_path, "text,label\nпервая\u2028вторая\x0cтретья,a\n"))
     assert table.rows == [["первая\u2028вторая\x0cтретья", "a"]]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1251"])
-def test_encodings_and_separators_of_office_programs(tmp_path: Path, delimiter: str, encoding: str) -> None:
+def test_office_encodings_and_separators_are_detected(tmp_path: Path, delimiter: str, encoding: str) -> None:
     path = tmp_path / "export.csv"
     lines = [["id", "текст; с, чем", "label"], ["1", "Пётр: «ёлка»,;\tяма\r\nи лужа", ""]]
     with path.open("w", encoding=encoding, newline="") as file:
@@ -52,11 +52,11 @@ def test_encodings_and_separators_of_office_programs(tmp_path: Path, delimiter: 
     assert [list(table.columns), *table.rows] == lines
 
 
-def test_a_separator_within_a_quoted_name_counts_for_nothing(tmp_path: Path) -> None:
+def test_separator_in_a_quoted_name_is_ignored(tmp_path: Path) -> None:
     assert read_table(written(tmp_path, '"a;b;c;d",text\n1,яма\n')).columns == ("a;b;c;d", "text")
 
 
-def test_blank_lines_are_told_apart_from_rows_of_nothing(tmp_path: Path) -> None:
+def test_blank_lines_differ_from_empty_rows(tmp_path: Path) -> None:
     path = written(tmp_path, '\n\ntext,label\n\nяма,a\n,\n""\n  \n\n')
     with open_table(path) as flow:
         assert list(flow.rows) == [[], ["яма", "a"], ["", ""], ["", ""], ["  ", ""], []]
@@ -80,12 +80,12 @@ def test_blank_lines_are_told_apart_from_rows_of_nothing(tmp_path: Path) -> None
         ("\ufefftext\nяма\n".encode() + b"\xff", "is UTF-8 with a broken character in line 3"),
     ],
 )
-def test_what_is_no_table_is_refused_by_name(tmp_path: Path, content: str | bytes, message: str) -> None:
+def test_invalid_table_is_refused_naming_the_file(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(UnreadableTableError, match=message):
         read_table(written(tmp_path, content))
 
 
-def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+def test_unreadable_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableTableError, match=r"none\.csv cannot be read: No such file"):
         read_table(tmp_path / "none.csv")
 
@@ -93,12 +93,12 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        # Far down, cut off in the middle of a letter; at once.
+        # Far down in the file, and in the middle of a character; at the beginning too.
         (b"text\n" + "нет света\n".encode() * 80_000 + b"\xd0", 80_002),
         (b"text\n\xc5\n" + "нет света\n".encode() * 20, 2),
     ],
     ids=["far down", "at once"],
 )
-def test_broken_utf8_is_not_taken_for_windows_1251(tmp_path: Path, content: bytes, line: int) -> None:
+def test_broken_utf8_is_not_decoded_as_windows_1251(tmp_path: Path, content: bytes, line: int) -> None:
     with pytest.raises(UnreadableTableError, match=f"is UTF-8 with a broken character in line {line}$"):
         read_table(written(tmp_path, content))

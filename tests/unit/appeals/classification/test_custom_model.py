@@ -1,4 +1,4 @@
-"""An organisation's own classifier beside the built-in one: each speaks for what it knows."""
+"""A custom model combined with the built-in one: each decides about the topics it knows."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from services.appeals.classification.types import MessageContext
 from shared.topic_taxonomy import classes
 
 BUILT_IN = MessageClassifier.load()
-# The first two are groups; the second by its own name, the third names nothing here.
+# The first two are groups, the second by its name; the third names no topic.
 TEXTS = {
     "Дороги": "яма на дороге номер {}",
     "Культура": "ёлка в клубе для детей {}",
@@ -23,7 +23,7 @@ DOCTOR = "Завтра врач-кардиолог ведёт приём в по
 
 
 def kept(folder: Path, rows: dict[str, int], texts: dict[str, str] = TEXTS) -> Path:
-    """A version in force that learnt from so many rows of each label."""
+    """Save an active version with this many rows per label."""
     learnt = [(texts[label].format(n), label) for label, count in rows.items() for n in range(count)]
     words, labels = zip(*learnt, strict=True)
     store = ModelStore(folder)
@@ -42,15 +42,15 @@ def best(model: MessageClassifier, text: str, post: str | None = None) -> tuple[
     return found.groups[0]
 
 
-def test_it_speaks_for_the_classes_it_knows_and_is_named(model: MessageClassifier) -> None:
-    # «Ёлка» on the road is what its history never says: it knows it as culture alone.
+def test_custom_model_decides_its_topics_and_is_named(model: MessageClassifier) -> None:
+    # «Ёлка» on the road is not in its history: it knows the word only as culture.
     text = "на дороге ёлка в клубе для детей"
     assert best(model, text)[0] == "culture"
     assert best(model, text)[1] > best(BUILT_IN, text)[1]
     assert model.name == f"{BUILT_IN.name}+topics-1"
 
 
-def test_what_its_history_does_not_know_is_left_to_the_built_in_model(model: MessageClassifier) -> None:
+def test_topics_outside_the_history_keep_built_in_probabilities(model: MessageClassifier) -> None:
     for text, post in (
         ("как записаться к врачу в поликлинику?", None), ("во всём селе нет света", None), ("во сколько?", DOCTOR),
     ):  # fmt: skip
@@ -61,13 +61,13 @@ def test_what_its_history_does_not_know_is_left_to_the_built_in_model(model: Mes
         assert left == pytest.approx(chance, abs=1e-3)
 
 
-def test_a_post_above_counts_for_it_too(model: MessageClassifier) -> None:
+def test_post_above_counts_for_the_custom_model(model: MessageClassifier) -> None:
     above = "яма на дороге номер 3"
     assert best(model, "когда?", above)[0] == "roads"
     assert best(model, "когда?", "ёлка в клубе для детей 5")[0] == "culture"
 
 
-def test_groups_leave_the_topics_within_them_as_they_were(model: MessageClassifier) -> None:
+def test_group_labels_keep_the_shares_of_their_topics(model: MessageClassifier) -> None:
     texts = [
         ("Огромная яма на дороге на улице Ленина, пробил колесо", MessageContext()),
         ("разбита дорога в деревню", MessageContext()),
@@ -80,14 +80,14 @@ def test_groups_leave_the_topics_within_them_as_they_were(model: MessageClassifi
         )
 
 
-def test_a_label_that_names_no_class_gives_way_to_the_built_in_model(tmp_path: Path) -> None:
+def test_unmapped_label_falls_back_to_the_built_in_model(tmp_path: Path) -> None:
     found = MessageClassifier.load(kept(tmp_path, {"Дороги": 24, "Культура": 24, "СВОЙ КЛАСС": 12}))
     assert "«СВОЙ КЛАСС» (12)" in found.unmapped_labels
     text = "каток не залит в парке"
     assert best(found, text)[0] == best(BUILT_IN, text)[0] not in ("roads", "culture")
 
 
-def test_every_group_has_topics_and_probabilities_stay_whole() -> None:
+def test_combined_probabilities_sum_to_one() -> None:
     groups, topics = BUILT_IN.labels
     texts = ["яма", "нет света", "", "спасибо", "врач"]
     by_group, by_topic = BUILT_IN.topic_probabilities(texts)
@@ -101,12 +101,12 @@ def test_every_group_has_topics_and_probabilities_stay_whole() -> None:
     said = np.array([[0.7, 0.1, 0.2]] * len(texts))
     for found in joint.combined(said, by_group, by_topic):
         assert found.sum(axis=1) == pytest.approx(1.0, abs=1e-4)
-    # Who says nothing of any class changes nothing.
+    # A text without any known word changes nothing.
     unmoved, _ = joint.combined(np.array([[0.0, 0.0, 1.0]] * len(texts)), by_group, by_topic)
     assert unmoved == pytest.approx(by_group, abs=1e-4)
 
 
-def test_a_topic_that_is_known_takes_no_more_than_is_left_to_it() -> None:
+def test_known_topic_takes_at_most_its_share() -> None:
     groups, topics = BUILT_IN.labels
     by_group = np.full((1, len(groups)), 0.2 / (len(groups) - 1))
     by_group[0, groups.index("roads")] = 0.8
@@ -121,7 +121,7 @@ def test_a_topic_that_is_known_takes_no_more_than_is_left_to_it() -> None:
     assert found[0, topics.index("roads.03")] == pytest.approx(0.8 / count, rel=1e-3)
 
 
-def test_a_label_with_few_rows_does_not_speak() -> None:
+def test_label_with_few_rows_is_ignored() -> None:
     labels = LabelMapping.of({"Дороги": MIN_ROWS_PER_LABEL, "Культура": MIN_ROWS_PER_LABEL - 1, "Чужое": 1})
     assert set(labels.usable) == {"Дороги"}
     assert labels.unusable_reason() is None
@@ -131,7 +131,7 @@ def test_a_label_with_few_rows_does_not_speak() -> None:
     )
 
 
-def test_a_folder_that_cannot_be_used_is_refused_by_name_and_reason(tmp_path: Path) -> None:
+def test_unusable_folder_is_refused_with_its_reason(tmp_path: Path) -> None:
     with pytest.raises(ModelStoreError, match=r"none holds no model"):
         MessageClassifier.load(tmp_path / "none")
     own = {"А": "яма на дороге {}", "Б": "каток не залит {}"}

@@ -1,4 +1,4 @@
-"""Figures of an evaluation on numbers that can be checked by hand."""
+"""Scores of an evaluation on numbers that can be checked by hand."""
 
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ from tests.unit.appeals.classification import sample_rows
 
 def test_calibration_error_is_the_mean_distance_over_bins_of_equal_size() -> None:
     confidences = np.array([0.9, 0.1, 0.9, 0.1])
-    # The unsure half is right once in two (distance .4), the sure half always (distance .1).
+    # The uncertain half is right once in two (distance .4), the certain half always (distance .1).
     right = np.array([True, True, True, False])
     assert calibration_error(confidences, right, bins=2) == pytest.approx(0.25)
     assert calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0
     assert calibration_error(np.array([1.0]), np.array([False])) == 1
 
 
-def test_the_threshold_is_the_least_that_keeps_the_wanted_share() -> None:
+def test_threshold_is_the_lowest_that_keeps_the_target_accuracy() -> None:
     confidences = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
     right = np.array([True, True, False, True, False])
     assert confidence_threshold(confidences, right, 1.0) == 0.8
@@ -33,12 +33,12 @@ def test_the_threshold_is_the_least_that_keeps_the_wanted_share() -> None:
     assert confidence_threshold(confidences, ~right, 0.9) is None
 
 
-def test_equal_confidences_stay_together() -> None:
+def test_equal_confidences_are_not_split() -> None:
     confidences = np.array([0.9, 0.7, 0.7])
     assert confidence_threshold(confidences, np.array([True, True, False]), 0.9) == 0.9
 
 
-def test_coverage_counts_what_is_sure_enough() -> None:
+def test_coverage_counts_answers_above_the_threshold() -> None:
     confidences = np.array([0.9, 0.8, 0.7, 0.6])
     right = np.array([True, False, True, True])
     assert coverage(confidences, right, 0.8) == (0.5, 0.5)
@@ -46,7 +46,7 @@ def test_coverage_counts_what_is_sure_enough() -> None:
     assert coverage(confidences, right, None) == (0.0, None)
 
 
-def test_scores_of_three_answers() -> None:
+def test_scores_of_three_answers_match_hand_computation() -> None:
     found = score(
         [("a", "b", "c", "d"), ("a", "c", "d", "b"), ("b", "a", "c", "d")],
         ["a", "b", "b"],
@@ -63,13 +63,13 @@ def test_scores_of_three_answers() -> None:
     assert score([("a",)], ["a"]).coverage is None
 
 
-def test_macro_f1_is_the_mean_over_all_labels_or_those_that_are_judged() -> None:
+def test_macro_f1_is_the_mean_over_all_or_given_labels() -> None:
     answers, truth = [("a",), ("a",), ("b",), ("a",)], ["a", "a", "c", "a"]
     assert score(answers, truth).macro_f1 == pytest.approx(1 / 3)
     assert score(answers, truth, scored_labels={"a"}).macro_f1 == 1
 
 
-def test_splits_try_what_was_not_learnt_and_the_plain_tool_beside_it() -> None:
+def test_splits_score_held_out_rows_and_the_baseline() -> None:
     texts, labels = sample_rows.rows(60)
     data = LabelledData(texts, labels, [""] * 60, None, list(range(1, 61)), [], [])
     told: list[int] = []

@@ -1,4 +1,4 @@
-"""The plain rule of triage, by examples in the manner of real pages. Texts are the project's own."""
+"""The keyword rules, by examples in the style of real pages. Texts are the project's own."""
 
 import importlib
 
@@ -83,7 +83,7 @@ C = MessageContext()
         ("Автобус номер 25", C, "unsure", "chatter", "normal", "transport"),
     ],
 )
-def test_examples(
+def test_examples_are_classified_as_expected(
     *, text: str, context: MessageContext, needs_answer: str, kind: str, urgency: str, topic: str | None
 ) -> None:
     judged = classify_by_keywords(text, context)
@@ -94,7 +94,7 @@ def test_examples(
     assert judged.why
 
 
-def test_the_words_that_decided_are_named() -> None:
+def test_deciding_words_are_named() -> None:
     judged = classify_by_keywords("В селе нет воды, фонари не горят", MessageContext())
     assert "«нет воды»" in judged.why
     assert "«не горят»" in judged.why
@@ -103,11 +103,11 @@ def test_the_words_that_decided_are_named() -> None:
 @pytest.mark.parametrize(
     "text", ["\x00", "\ud800", "ѣ" * 100_000, "?!" * 50_000, "\u202e<br>&amp;\n\r\t", "[id1|]"]
 )
-def test_any_text_is_judged(text: str) -> None:
+def test_any_text_is_classified(text: str) -> None:
     assert classify_by_keywords(text, MessageContext()).needs_answer in {"yes", "no", "unsure"}
 
 
-def test_decoration_does_not_matter() -> None:
+def test_decoration_does_not_change_the_result() -> None:
     assert tokenize(clean_text("[id5|Анна Ёлкина], СВЕТ отключили! #свет https://vk.com/wall1 @club1")) == [
         "свет",
         "отключили",
@@ -125,7 +125,7 @@ def test_stems_match_beginnings_whole_words_and_phrases() -> None:
         StemIndex({"a": ["я"]})
 
 
-def test_all_groups_have_stems_of_their_own() -> None:
+def test_every_group_has_its_own_stems() -> None:
     assert len(_reference.TOPICS) == 26
     for code, _, stems in _reference.TOPICS:
         assert len(stems.split(",")) >= 8, code

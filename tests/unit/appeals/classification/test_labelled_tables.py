@@ -1,4 +1,4 @@
-"""Reading tables of texts with labels as organisations have them."""
+"""Loading of labelled texts from tables as organisations have them."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def written(folder: Path, text: str, encoding: str = "utf-8") -> Path:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1251"])
-def test_an_incident_export_is_read_by_its_headings(tmp_path: Path, encoding: str) -> None:
+def test_incident_export_is_read_by_column_names(tmp_path: Path, encoding: str) -> None:
     table = read_table(written(tmp_path, EXPORT, encoding))
     found = load_labelled(table, "  текст  Инцидента ", "группа тем")
     assert found.texts[0] == 'яма; у "Оптимы"\r\nвторой день'
@@ -33,7 +33,7 @@ def test_an_incident_export_is_read_by_its_headings(tmp_path: Path, encoding: st
     assert found.row_numbers == [1, 2, 3, 4, 5, 6]
 
 
-def test_the_finer_column_names_the_labels(tmp_path: Path) -> None:
+def test_finer_column_names_the_labels(tmp_path: Path) -> None:
     table = read_table(written(tmp_path, EXPORT))
     found = load_labelled(table, "Текст инцидента", "Группа тем")
     assert found.names_column == "Тема"
@@ -43,14 +43,14 @@ def test_the_finer_column_names_the_labels(tmp_path: Path) -> None:
     assert load_labelled(table, "Текст инцидента", "Тема", "Группа тем").names_column == "Группа тем"
 
 
-def test_a_column_that_does_not_follow_the_label_names_nothing(tmp_path: Path) -> None:
+def test_column_independent_of_the_label_names_nothing(tmp_path: Path) -> None:
     mixed = EXPORT.replace("6;Вода;Нет воды", "6;Вода;Ямы на дорогах")
     assert (
         load_labelled(read_table(written(tmp_path, mixed)), "Текст инцидента", "Группа тем").names_column is None
     )
 
 
-def test_rows_without_text_or_label_are_named_not_dropped_in_silence(tmp_path: Path) -> None:
+def test_rows_without_text_or_label_are_reported(tmp_path: Path) -> None:
     path = written(tmp_path, "text,label\n яма ,a\n,a\nводы нет,\n  ,\nтемно,b\n")
     found = load_labelled(read_table(path), "text", "label")
     assert found.texts == ["яма", "темно"]
@@ -58,7 +58,7 @@ def test_rows_without_text_or_label_are_named_not_dropped_in_silence(tmp_path: P
     assert (found.without_text, found.without_label) == ([2, 4], [3])
 
 
-def test_personal_data_is_masked_and_what_a_spreadsheet_escaped_is_read_back(tmp_path: Path) -> None:
+def test_personal_data_is_masked_and_escaped_cells_are_restored(tmp_path: Path) -> None:
     path = written(tmp_path, 'text,label\n"\'=яма у дома, звоните 8 902 555-12-34",a\n')
     (text,) = load_labelled(read_table(path), "text", "label").texts
     assert text.startswith("=яма у дома")
@@ -76,11 +76,11 @@ def test_personal_data_is_masked_and_what_a_spreadsheet_escaped_is_read_back(tmp
         ("text,label\nяма,a|b\n", r"row 1: a label with «\|» in it"),
     ],
 )
-def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, content: str, message: str) -> None:
+def test_unusable_table_is_refused_with_its_reason(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(UnreadableTableError, match=message):
         load_labelled(read_table(written(tmp_path, content)), "text", "label")
 
 
-def test_text_and_label_are_different_columns(tmp_path: Path) -> None:
+def test_same_column_for_text_and_label_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableTableError, match="same column"):
         load_labelled(read_table(written(tmp_path, "text,label\nяма,a\n")), "text", "Text")

@@ -1,4 +1,4 @@
-"""Russian, Buryat and both. Sentences are the project's own."""
+"""Detection of Russian, Buryat and both. Sentences are the project's own."""
 
 import csv
 from pathlib import Path
@@ -43,7 +43,7 @@ MIXED = (
 
 
 @pytest.mark.parametrize("text", BURYAT)
-def test_buryat_is_told(text: str) -> None:
+def test_buryat_is_detected(text: str) -> None:
     assert detect_language(text) == "bxr"
 
 
@@ -53,12 +53,12 @@ def test_russian_is_never_taken_for_buryat(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", MIXED)
-def test_both_carry_the_meaning(text: str) -> None:
+def test_mixed_text_is_detected(text: str) -> None:
     assert detect_language(text) == "mixed"
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the reference data is not beside the project: not tried")
-def test_sentences_of_a_treebank_and_real_posts_are_told_apart() -> None:
+def test_treebank_sentences_and_real_posts_are_classified_by_language() -> None:
     sentences = (REFERENCE / "buryat" / "sentences.txt").read_text(encoding="utf-8").splitlines()
     told = [detect_language(sentence) == "bxr" for sentence in sentences if sentence.strip()]
     assert sum(told) / len(told) >= 0.90

@@ -1,4 +1,4 @@
-"""Versions in a folder: whole or not there, and one in force."""
+"""Versions in a folder: written atomically, one of them active."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +18,7 @@ def taught() -> TextClassifier:
     return TextClassifier.train(TEXTS, LABELS)
 
 
-def test_a_version_comes_back_as_it_was(tmp_path: Path, taught: TextClassifier) -> None:
+def test_saved_version_is_loaded_unchanged(tmp_path: Path, taught: TextClassifier) -> None:
     store = ModelStore(tmp_path / "model")
     assert store.active_version() is None
     assert store.versions() == []
@@ -33,7 +33,7 @@ def test_a_version_comes_back_as_it_was(tmp_path: Path, taught: TextClassifier) 
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["current", "versions"]
 
 
-def test_two_trainings_at_once_get_a_number_each(tmp_path: Path, taught: TextClassifier) -> None:
+def test_concurrent_trainings_get_different_versions(tmp_path: Path, taught: TextClassifier) -> None:
     store = ModelStore(tmp_path)
     with ThreadPoolExecutor(4) as pool:
         numbers = list(pool.map(lambda at: store.save(taught, {"at": at}, text_digests([])), range(8)))
@@ -41,7 +41,7 @@ def test_two_trainings_at_once_get_a_number_each(tmp_path: Path, taught: TextCla
     assert {number: store.load(number).card["version"] for number in numbers} == {n: n for n in numbers}
 
 
-def test_what_is_not_there_or_broken_is_said(tmp_path: Path, taught: TextClassifier) -> None:
+def test_missing_or_broken_version_is_reported(tmp_path: Path, taught: TextClassifier) -> None:
     store = ModelStore(tmp_path)
     with pytest.raises(ModelStoreError, match="holds no model: train one first"):
         store.load()
@@ -57,7 +57,7 @@ def test_what_is_not_there_or_broken_is_said(tmp_path: Path, taught: TextClassif
         store.load()
 
 
-def test_a_pickle_is_never_opened(tmp_path: Path, taught: TextClassifier) -> None:
+def test_pickled_file_is_refused(tmp_path: Path, taught: TextClassifier) -> None:
     store = ModelStore(tmp_path)
     store.activate(store.save(taught, {}, text_digests(TEXTS)))
     hostile = taught.state() | {"learnt": text_digests(TEXTS), "labels": np.array([print], dtype=object)}
@@ -66,7 +66,7 @@ def test_a_pickle_is_never_opened(tmp_path: Path, taught: TextClassifier) -> Non
         store.load()
 
 
-def test_digests_do_not_tell_case_apart_and_tell_texts_apart() -> None:
+def test_digests_ignore_case_and_differ_by_text() -> None:
     one, same, other = text_digests(["Ёлка у школы", " елка У ШКОЛЫ\n", "ёлка у дома"])
     assert one == same
     assert one != other

@@ -1,4 +1,4 @@
-"""A classifier taught in a second: what it tells, how it is kept, and what it must not keep."""
+"""A classifier trained in a second: its predictions, its saved form, and what it must not contain."""
 
 import io
 
@@ -25,7 +25,7 @@ def through_a_file(classifier: TextClassifier) -> TextClassifier:
         return TextClassifier.of(dict(state))
 
 
-def test_it_learns_and_ranks_best_first(taught: TextClassifier) -> None:
+def test_trained_classifier_ranks_best_label_first(taught: TextClassifier) -> None:
     found = taught.rank(ASKED)
     assert np.mean([one.labels[0] == true for one, true in zip(found, TRUE, strict=True)]) > 0.9
     for one in found:
@@ -37,30 +37,30 @@ def test_it_learns_and_ranks_best_first(taught: TextClassifier) -> None:
     assert len(taught.rank(["яма"], top=1)[0].labels) == 1
 
 
-def test_what_is_kept_says_the_same(taught: TextClassifier) -> None:
+def test_saved_classifier_predicts_the_same(taught: TextClassifier) -> None:
     again = through_a_file(taught)
     assert again.labels == taught.labels
     assert again.rank(ASKED) == taught.rank(ASKED)
     assert np.array_equal(again.probabilities(ASKED), taught.probabilities(ASKED))
 
 
-def test_a_format_of_another_version_is_refused(taught: TextClassifier) -> None:
+def test_unknown_format_is_refused(taught: TextClassifier) -> None:
     with pytest.raises(ValueError, match="train it again"):
         TextClassifier.of(taught.state() | {"format": np.array(99)})
 
 
-def test_it_is_less_sure_of_what_it_cannot_tell(taught: TextClassifier) -> None:
+def test_ambiguous_text_has_lower_confidence(taught: TextClassifier) -> None:
     plain, unclear = taught.rank(["мусор не вывозят, баки переполнены", "здравствуйте"])
     assert plain.confidence > unclear.confidence
 
 
-def test_a_label_that_stands_once_is_learnt() -> None:
+def test_label_with_one_row_is_trained() -> None:
     classifier = TextClassifier.train([*TEXTS, "кошка застряла на дереве, снимите кошку"], [*LABELS, "Животные"])
     assert "Животные" in classifier.labels
     assert classifier.rank(["снимите кошку с дерева"])[0].labels[0] == "Животные"
 
 
-def test_what_a_class_is_called_is_learnt_from() -> None:
+def test_label_names_are_trained_on() -> None:
     labels = [str("ВДМ".index(label[0])) for label in LABELS]
     names = ["Уличное освещение: фонари, лампы, столбы" if label == "0" else "" for label in labels]
     told = TextClassifier.train(TEXTS, labels, names=names)
@@ -71,7 +71,7 @@ def test_what_a_class_is_called_is_learnt_from() -> None:
     assert chance > without.probabilities(asked)[0, without.labels.index("0")] + 0.1
 
 
-def test_weights_of_rows_count() -> None:
+def test_row_weights_change_the_result() -> None:
     texts = [*TEXTS, *["скамейка у подъезда"] * 2]
     labels = [*LABELS, "Мусор", "Дороги"]
     light, heavy = 0.01, 5.0
@@ -81,7 +81,7 @@ def test_weights_of_rows_count() -> None:
     assert other.rank(["скамейка у подъезда"])[0].labels[0] == "Дороги"
 
 
-def test_why_names_the_words_that_weigh_most(taught: TextClassifier) -> None:
+def test_explain_names_the_heaviest_words(taught: TextClassifier) -> None:
     text = "Добрый день! У школы снова свалка, мусор не вывозят"
     words = taught.explain(text, "Мусор", count=3)
     assert set(words) & {"мусор", "свалка", "вывозят"}
@@ -90,7 +90,7 @@ def test_why_names_the_words_that_weigh_most(taught: TextClassifier) -> None:
         taught.explain(text, "Погода")
 
 
-def test_numbers_and_mail_leave_no_trace() -> None:
+def test_numbers_and_mail_addresses_are_not_in_the_vocabulary() -> None:
     said = "мой телефон 89025551234, почта petrov.ivan@mail.ru"
     state = TextClassifier.train([f"{text} {said}" for text in TEXTS], LABELS).state()
     words = f"{state['lemmas_words']} {state['pieces_words']}"
@@ -103,7 +103,7 @@ def test_numbers_and_mail_leave_no_trace() -> None:
     ("texts", "labels"),
     [(["один"], ["а"]), (["а б в", "г д е"] * 9, ["а", "б"] * 9), (TEXTS, ["один"] * len(TEXTS))],
 )
-def test_too_little_to_learn_from_is_refused(texts: list[str], labels: list[str]) -> None:
+def test_too_little_training_data_is_refused(texts: list[str], labels: list[str]) -> None:
     with pytest.raises(ValueError, match="at least"):
         TextClassifier.train(texts, labels)
 

@@ -1,4 +1,4 @@
-"""When a newly taught classifier takes over, and what its card says."""
+"""When a newly trained model is activated, and what its card contains."""
 
 import json
 import random
@@ -27,7 +27,7 @@ GROUPS = {"Дороги": "Дороги", "Вода": "ЖКХ", "Мусор": "�
 
 
 def table(count: int, seed: int = 1, *, spoilt: bool = False, called: dict[str, str] = OWN) -> LabelledData:
-    """Rows with labels; spoilt ones have any label."""
+    """Return rows with labels; spoilt ones have a random label."""
     texts, labels = sample_rows.rows(count, seed)
     labels = [called[label] for label in labels]
     if spoilt:
@@ -36,7 +36,7 @@ def table(count: int, seed: int = 1, *, spoilt: bool = False, called: dict[str, 
 
 
 def joined(*parts: LabelledData) -> LabelledData:
-    """One table after the other."""
+    """Return one table after the other."""
     return LabelledData(
         [text for part in parts for text in part.texts],
         [label for part in parts for label in part.labels],
@@ -54,7 +54,7 @@ def taught(store: ModelStore, data: LabelledData, *, force: bool = False) -> Tra
     )
 
 
-def test_the_first_is_in_force_and_its_card_says_what_it_is(tmp_path: Path) -> None:
+def test_first_version_is_activated_and_its_card_is_complete(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     data = joined(table(80), LabelledData(["кошка на дереве"], ["Животные"], [""], None, [1], [], []))
     outcome = taught(store, data)
@@ -68,7 +68,7 @@ def test_the_first_is_in_force_and_its_card_says_what_it_is(tmp_path: Path) -> N
     assert card["data"]["labels"]["Животные"] == card["data"]["labels_that_stand_once"] == 1
     assert card["held_back"]["rows"] == 81
     assert card["held_back"]["accuracy"] == outcome.scores.accuracy > 0.8
-    # The label that stands once could be right in no part: it would pull the mean of four labels below 0.75.
+    # The label with one row would be wrong in every fold and pull the mean of four labels below 0.75.
     assert card["held_back"]["macro_f1"] > 0.8
     assert card["held_out"] is card["built_in"] is None
     assert card["labels_without_class"] == card["data"]["labels"]
@@ -78,7 +78,7 @@ def test_the_first_is_in_force_and_its_card_says_what_it_is(tmp_path: Path) -> N
     assert "кошка" not in json.dumps(card, ensure_ascii=False)
 
 
-def test_one_that_beats_the_present_takes_over(tmp_path: Path) -> None:
+def test_better_version_is_activated(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     taught(store, table(60, spoilt=True))
     outcome = taught(store, table(90, seed=5))
@@ -89,7 +89,7 @@ def test_one_that_beats_the_present_takes_over(tmp_path: Path) -> None:
     assert outcome.comparison.only_new_right > outcome.comparison.only_present_right
 
 
-def test_one_that_does_not_is_kept_and_not_in_force(tmp_path: Path) -> None:
+def test_worse_version_is_saved_but_not_activated(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     taught(store, table(120))
     outcome = taught(store, table(24, seed=5))
@@ -102,7 +102,7 @@ def test_one_that_does_not_is_kept_and_not_in_force(tmp_path: Path) -> None:
     assert forced.why.endswith("activated nevertheless, as requested")
 
 
-def test_rows_that_the_present_has_learnt_judge_nobody(tmp_path: Path) -> None:
+def test_rows_trained_by_the_active_version_are_not_compared(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     first, fresh = table(60), table(30, seed=5)
     taught(store, first)
@@ -114,7 +114,7 @@ def test_rows_that_the_present_has_learnt_judge_nobody(tmp_path: Path) -> None:
     assert grown.comparison.new.rows == 30
 
 
-def test_a_label_that_stands_once_judges_nobody(tmp_path: Path) -> None:
+def test_label_with_one_row_is_not_compared(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     taught(store, table(60))
     rare = LabelledData(["кошка на дереве"], ["Животные"], [""], None, [1], [], [])
@@ -124,7 +124,7 @@ def test_a_label_that_stands_once_judges_nobody(tmp_path: Path) -> None:
     assert "Животные" in store.load(outcome.version).classifier.labels
 
 
-def test_other_labels_altogether_do_not_take_over(tmp_path: Path) -> None:
+def test_disjoint_labels_do_not_replace_the_active_version(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     taught(store, table(60))
     other = table(60, seed=5)
@@ -133,8 +133,8 @@ def test_other_labels_altogether_do_not_take_over(tmp_path: Path) -> None:
     assert "no label in common with version 1" in outcome.why
 
 
-def test_labels_that_are_classes_are_held_against_the_built_in_model_too(tmp_path: Path) -> None:
-    """What its own words mean in this organisation, no built-in model can know."""
+def test_topic_labels_are_also_compared_with_the_built_in_model(tmp_path: Path) -> None:
+    """No built-in model can know what the organisation's own words mean."""
     store = ModelStore(tmp_path)
     swapped = {"Дороги": "ЖКХ", "Вода": "Обращение с отходами", "Мусор": "Дороги"}
     foreign = LabelledData(
@@ -153,7 +153,7 @@ def test_labels_that_are_classes_are_held_against_the_built_in_model_too(tmp_pat
     assert CustomModel(tmp_path, *MessageClassifier.load().labels).version == 1
 
 
-def test_one_that_is_no_better_than_the_built_in_model_is_not_in_force(tmp_path: Path) -> None:
+def test_version_not_better_than_the_built_in_model_is_not_activated(tmp_path: Path) -> None:
     plain = replace(table(60, called=GROUPS), texts=[f"обращение {'а' * (at + 1)}" for at in range(60)])
     store = ModelStore(tmp_path)
     outcome = taught(store, plain)
@@ -168,8 +168,8 @@ def test_one_that_is_no_better_than_the_built_in_model_is_not_in_force(tmp_path:
     assert forced.why.endswith("; activated nevertheless, as requested")
 
 
-def test_topics_are_compared_as_topics(tmp_path: Path) -> None:
-    """An organisation that means other topics by the words than the built-in model does."""
+def test_topic_labels_are_compared_as_topics(tmp_path: Path) -> None:
+    """An organisation that uses the words for other topics than the built-in model."""
     named = {item.code: item.name for item in classes()}
     built_in = MessageClassifier.load()
     plain = built_in.predict(
@@ -188,7 +188,7 @@ def test_topics_are_compared_as_topics(tmp_path: Path) -> None:
     [((0.8, 0.7), (0.79, 0.9), True), ((0.8, 0.7), (0.8, 0.7), False), ((0.8, 0.71), (0.8, 0.7), True),
      ((0.79, 0.9), (0.8, 0.7), False)],
 )  # fmt: skip
-def test_better_is_by_weighted_f1_then_accuracy(
+def test_models_are_ranked_by_weighted_f1_then_accuracy(
     new: tuple[float, float], present: tuple[float, float], better: bool
 ) -> None:
     one, other = (Scores(10, accuracy, f1, 0.5, 0.9) for f1, accuracy in (new, present))

@@ -1,4 +1,4 @@
-"""Russian typed in Latin letters is read as it was meant; everything else stays as it is."""
+"""Russian typed in Latin letters is converted; everything else is unchanged."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ from services.appeals.classification.types import MessageContext
         ("smotrite https://vk.com/wall-1_2 kogda sdelayut", "смотрите https://vk.com/wall-1_2 когда сделают"),
     ],
 )
-def test_a_text_of_the_wrong_keyboard_or_letters_is_read(typed: str, meant: str) -> None:
+def test_wrong_layout_and_transliteration_are_converted(typed: str, meant: str) -> None:
     assert to_cyrillic(typed) == meant
 
 
@@ -29,17 +29,17 @@ def test_a_text_of_the_wrong_keyboard_or_letters_is_read(typed: str, meant: str)
     ["", "ok", "WhatsApp", "When will the light be back", "Xiaomi Redmi Note 10 Pro", "Baikal forever",
      "https://vk.com/wall-1_2", "Нет света на Ленина 5, звоните в ENERGO", "[club1|Admin]", "Үхибүүд"],
 )  # fmt: skip
-def test_other_texts_stay(text: str) -> None:
+def test_other_texts_are_unchanged(text: str) -> None:
     assert to_cyrillic(text) == text
 
 
 @given(st.text(max_size=80))
-def test_reading_never_fails_and_settles(text: str) -> None:
+def test_conversion_never_fails_and_is_idempotent(text: str) -> None:
     once = to_cyrillic(text)
     assert to_cyrillic(once) == once
 
 
-def test_what_was_typed_so_is_understood_with_its_place() -> None:
+def test_converted_text_is_classified_with_its_location() -> None:
     (found,) = MessageClassifier.load().classify([("gde svet na babushkina 20, ves dom sidit", MessageContext())])
     assert (found.needs_answer, found.topic_candidates[0][0]) == ("yes", "energy")
     assert (found.municipality, found.street, found.house) == ("город Улан-Удэ", "Бабушкина", "20")

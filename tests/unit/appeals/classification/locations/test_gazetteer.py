@@ -1,4 +1,4 @@
-"""The gazetteer's files agree with each other, and its names are found in every form."""
+"""Consistency of the gazetteer's files, and case forms of its names."""
 
 import csv
 from collections import Counter
@@ -21,26 +21,26 @@ def _rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_municipalities_are_called_as_the_registry_calls_them() -> None:
+def test_municipality_names_match_the_registry() -> None:
     with files("migrations.reference").joinpath("municipalities.csv").open(encoding="utf-8") as source:
         registered = {row["name"] for row in csv.DictReader(source)}
     assert {row["name"] for row in _rows("municipalities")} == registered
 
 
 @pytest.mark.parametrize("name", ["settlements", "localities", "landmarks", "streets"])
-def test_each_row_lies_in_a_municipality(name: str) -> None:
+def test_every_row_has_a_known_municipality(name: str) -> None:
     known = {row["name"] for row in _rows("municipalities")}
     assert {row["municipality"] for row in _rows(name)} <= known
 
 
 @pytest.mark.parametrize("name", ["localities", "landmarks", "streets"])
-def test_each_row_lies_in_a_settlement_of_its_municipality(name: str) -> None:
+def test_every_row_has_a_settlement_of_its_municipality(name: str) -> None:
     known = {(row["name"], row["municipality"]) for row in _rows("settlements")}
     told = {(row["settlement"], row["municipality"]) for row in _rows(name) if row["settlement"]}
     assert told <= known
 
 
-def test_of_namesakes_at_most_one_is_meant_by_the_bare_name() -> None:
+def test_at_most_one_namesake_is_the_default() -> None:
     main = Counter(row["name"] for row in _rows("settlements") if row["main"] == "yes")
     assert max(main.values()) == 1
 
@@ -69,7 +69,7 @@ def test_there_are_23_municipalities() -> None:
         *(("озеро", "l", "озере"), ("кижинга", "g", "кижинги"), ("дворец", "l", "дворце"), ("удэ", "l", "удэ")),
     ],
 )
-def test_case_forms(name: str, case: str, form: str) -> None:
+def test_case_forms_of_names(name: str, case: str, form: str) -> None:
     assert form in case_forms(name)[case]
 
 
@@ -80,7 +80,7 @@ def test_case_forms(name: str, case: str, form: str) -> None:
         *(("бичура", "бичурск"), ("наушки", "наушкинск"), ("ильинка", "ильинск"), ("кырен", "кыренск")),
     ],
 )
-def test_adjectives_of_settlements(name: str, stem: str) -> None:
+def test_adjective_stems_of_settlements(name: str, stem: str) -> None:
     assert stem in adjective_stems(name)
 
 
@@ -96,7 +96,7 @@ def test_adjectives_of_settlements(name: str, stem: str) -> None:
         ("кабанск", "кабанск", False),
     ],
 )
-def test_one_edit(left: str, right: str, near: bool) -> None:
+def test_one_edit_apart(left: str, right: str, near: bool) -> None:
     assert one_edit_apart(left, right) is near
     assert one_edit_apart(right, left) is near
 
@@ -117,5 +117,5 @@ def test_words_and_short_names_are_not_corrected(word: str) -> None:
         ("ООО «Ромашка»", None),
     ],
 )
-def test_scope_of_an_owner(owner: str, scope: str | None) -> None:
+def test_owner_scope_by_name(owner: str, scope: str | None) -> None:
     assert owner_scope(owner) == scope

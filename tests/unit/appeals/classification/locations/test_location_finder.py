@@ -1,4 +1,6 @@
-"""Places in messages, case by case: `examples.csv` was written by hand, in the manners of citizens, with traps."""
+"""Locations of messages by examples: `examples.csv` was written by hand in the style of citizens, with difficult
+cases.
+"""
 
 import csv
 from collections import Counter
@@ -32,14 +34,14 @@ def _found(case: dict[str, str]) -> DetectedLocation:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case['kind']}: {case['text'][:60]}" for case in CASES])
-def test_place_of_a_message(case: dict[str, str]) -> None:
+def test_location_of_example_messages(case: dict[str, str]) -> None:
     place = _found(case)
     assert {name: getattr(place, name) or "" for name in _FIELDS} == {name: case[name] for name in _FIELDS}
     assert (place.source is None) == (place.municipality is None)
     assert bool(place.matched_words) == bool(place.municipality or place.other_region)
 
 
-def test_the_cases_cover_what_they_should() -> None:
+def test_examples_cover_all_kinds() -> None:
     kinds = Counter(case["kind"] for case in CASES)
     assert len(CASES) >= 250
     assert kinds["trap"] >= 60
@@ -52,12 +54,12 @@ def test_the_cases_cover_what_they_should() -> None:
     ("owner", "source"),
     [("Администрация Кабанского района", "page"), ("Министерство финансов Республики Бурятия", None)],
 )
-def test_source_says_what_told(owner: str, source: str | None) -> None:
+def test_source_names_text_or_page(owner: str, source: str | None) -> None:
     assert find_location("нет воды", page_owner=owner, page_municipality=None).source == source
     assert find_location("в кяхте нет воды", page_owner=owner, page_municipality=None).source == "text"
 
 
-def test_why_holds_the_words_that_told() -> None:
+def test_matched_words_are_quoted() -> None:
     place = find_location(
         "Добрый день! В Кяхте, ул. Крупской, 10 нет воды", page_owner=None, page_municipality=None
     )
@@ -66,14 +68,14 @@ def test_why_holds_the_words_that_told() -> None:
     assert page.matched_words == "страница: Администрация Кабанского района"
 
 
-def test_mentions_and_links_tell_nothing() -> None:
+def test_mentions_and_links_are_ignored() -> None:
     assert (
         find_location("[club7|Кабанский район], спасибо", page_owner=None, page_municipality=None)
         == DetectedLocation()
     )
 
 
-def test_a_street_in_a_town_that_is_named_need_not_be_listed() -> None:
+def test_unlisted_street_of_a_named_town_is_found() -> None:
     place = find_location("Кижинга, ул. Небывалая, 7а", page_owner=None, page_municipality=None)
     assert (place.municipality, place.street, place.house) == ("Кижингинский район", "Небывалая", "7а")
 
@@ -106,13 +108,13 @@ _WORDS = st.sampled_from(
 
 
 @given(st.one_of(st.text(max_size=80), st.lists(_WORDS, max_size=14).map(" ".join), st.lists(_WORDS).map("".join)))
-def test_any_text_is_read(text: str) -> None:
+def test_any_text_is_searched(text: str) -> None:
     place = find_location(text, page_owner=text, page_municipality=None, post=text)
     assert place.municipality is None or place.municipality in gazetteer().municipalities.values()
 
 
-def test_a_text_may_end_in_the_name_of_any_street_or_place() -> None:
-    """«…на улице Новая» once ran past its end: «Новая» begins the names of others."""
+def test_text_may_end_in_any_name() -> None:
+    """A text that ends in «…на улице Новая» once caused an index error: «Новая» begins other names."""
     entries = {entry.name for options in gazetteer().names.values() for entry, _ in options}
     assert len(entries) > 1_000
     for name in entries:
