@@ -37,8 +37,8 @@ async def list_alerts(
     """Return alerts, newest first: urgent appeals, spikes, appeals that organisations keep transferring. Only
     moderators of the centre see them.
     """
-    found = await alerts.find(session, paging, seen=seen, kind=kind, in_incident=in_incident)
-    rows, cursor = paging.page(found, lambda row: (row[0].created_at, row[0].id), response)
+    alert_rows = await alerts.find(session, paging, seen=seen, kind=kind, in_incident=in_incident)
+    rows, cursor = paging.page(alert_rows, lambda row: (row[0].created_at, row[0].id), response)
     return Page(items=[_present(row) for row in rows], next_cursor=cursor)
 
 

@@ -110,9 +110,9 @@ async def get_appeal(session: Reading, caller: Reader, appeal_id: UUID, response
     """Return the appeal with messages, replies, timeline and the explanation of its deadline. The ETag is for
     `If-Match`.
     """
-    found = await appeal_detail(session, caller, appeal_id)
-    set_etag(response, found.version)
-    return found
+    detail = await appeal_detail(session, caller, appeal_id)
+    set_etag(response, detail.version)
+    return detail
 
 
 @router.post(

@@ -33,15 +33,15 @@ async def get_understanding(_caller: ClassificationReader) -> ClassifierOut:
     data, scores on unseen data, thresholds.
     """
     try:
-        found = await classifier_pool().info()
+        info = await classifier_pool().info()
     except ClassifierUnavailableError as error:
         raise Unavailable("The classifier is not available; the service's log says why") from error
     return ClassifierOut(
         understanding=settings().understanding,
-        judged_by=found.name,
-        built_in=dict(found.builtin_card) if found.builtin_card is not None else None,
-        taught=dict(found.custom_card) if found.custom_card is not None else None,
-        foreign_labels=found.unmapped_labels or None,
+        judged_by=info.name,
+        built_in=dict(info.builtin_card) if info.builtin_card is not None else None,
+        taught=dict(info.custom_card) if info.custom_card is not None else None,
+        foreign_labels=info.unmapped_labels or None,
     )
 
 

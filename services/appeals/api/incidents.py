@@ -55,7 +55,9 @@ async def list_similar(
     At most 500 appeals are compared. The same text in another network within hours is probably by the same
     person.
     """
-    found, read = await similar_appeals.like(session, caller, appeal_id, days=days, all_organisations=anywhere)
+    similar, compared_count = await similar_appeals.like(
+        session, caller, appeal_id, days=days, all_organisations=anywhere
+    )
     return SimilarAppealList(
         items=[
             SimilarAppealOut(
@@ -65,9 +67,9 @@ async def list_similar(
                 why=list(one.similarity.why),
                 same_person=one.similarity.same_person,
             )
-            for one in found[:limit]
+            for one in similar[:limit]
         ],
-        read=read,
+        read=compared_count,
     )
 
 
@@ -131,9 +133,9 @@ async def open_incident(
 )
 async def get_incident(session: Reading, caller: Reader, incident_id: UUID, response: Response) -> IncidentOut:
     """Return the incident; its appeals are listed by `/incidents/{id}/members`. The ETag is for `If-Match`."""
-    found = incident_out(await incident_queries.get_incident_row(session, caller, incident_id))
-    set_etag(response, found.version)
-    return found
+    incident = incident_out(await incident_queries.get_incident_row(session, caller, incident_id))
+    set_etag(response, incident.version)
+    return incident
 
 
 CHANGE_PROBLEMS = (*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired)

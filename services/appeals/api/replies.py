@@ -97,7 +97,7 @@ async def retry(
     refused: 409 (`reply-under-way`).
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
-    found = await submission.retry_reply(session, appeal, reply_id, caller, body.text if body else None)
-    if found is None:
+    retried = await submission.retry_reply(session, appeal, reply_id, caller, body.text if body else None)
+    if retried is None:
         raise NotFound("No such reply")
-    return reply_out(found)
+    return reply_out(retried)

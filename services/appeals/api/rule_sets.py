@@ -80,9 +80,9 @@ async def get_rule_set(
     session: Reading, caller: RegistryReader, rule_set_id: UUID, response: Response
 ) -> rule_schemas.RuleSetOut:
     """Return the set with its rules. The ETag is for `If-Match`."""
-    found = await rule_views.rule_set_out(session, await rule_sets.get_rule_set(session, rule_set_id))
-    set_etag(response, found.version)
-    return found
+    rule_set = await rule_views.rule_set_out(session, await rule_sets.get_rule_set(session, rule_set_id))
+    set_etag(response, rule_set.version)
+    return rule_set
 
 
 @router.post(
@@ -128,12 +128,12 @@ async def dry_run_rule_set(
         opened_from = opened_from or opened_to - _WINDOW
     if opened_from is not None and opened_to is not None and opened_from >= opened_to:
         raise Invalid.field("/from", "The window ends before it begins")
-    found = await rule_sets.get_rule_set(session, rule_set_id)
+    rule_set = await rule_sets.get_rule_set(session, rule_set_id)
     outcome = await dry_run.dry_run(
-        session, found, opened_from=opened_from, opened_to=opened_to, only_untouched=body.only_untouched
+        session, rule_set, opened_from=opened_from, opened_to=opened_to, only_untouched=body.only_untouched
     )
     return rule_schemas.DryRunOut(
-        rule_set=found.number,
+        rule_set=rule_set.number,
         from_=opened_from,
         to=opened_to,
         cases=outcome.appeals,
@@ -155,9 +155,9 @@ async def try_rule_set(
     """Return where a message would go, and every rule that matches it. The text is classified as a citizen's is;
     given fields take precedence. Nothing is stored.
     """
-    found = await rule_sets.get_rule_set(session, rule_set_id)
+    rule_set = await rule_sets.get_rule_set(session, rule_set_id)
     return await rule_views.preview_out(
-        session, found, await preview.preview_route(session, found, PreviewInput(**body.model_dump()))
+        session, rule_set, await preview.preview_route(session, rule_set, PreviewInput(**body.model_dump()))
     )
 
 
@@ -173,6 +173,6 @@ async def compare_rule_sets(
     against: Annotated[UUID | None, Query(description="The active set by default")] = None,
 ) -> rule_schemas.RuleSetChanges:
     """Return the rules that this set adds, removes, or sends elsewhere."""
-    found = await rule_sets.get_rule_set(session, rule_set_id)
+    rule_set = await rule_sets.get_rule_set(session, rule_set_id)
     other = await rule_sets.get_rule_set(session, against) if against else await active_set(session)
-    return await rule_views.changes_out(session, found, other)
+    return await rule_views.changes_out(session, rule_set, other)

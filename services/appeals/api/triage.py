@@ -86,6 +86,6 @@ async def classify(
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     await appeal_queries.check_version(session, appeal, seen.version)
     await decisions.classify_appeal(session, caller, appeal, body.corrections(), seen=seen)
-    found = await appeal_detail(session, caller, appeal.id)
-    set_etag(response, found.version)
-    return found
+    detail = await appeal_detail(session, caller, appeal.id)
+    set_etag(response, detail.version)
+    return detail

@@ -47,33 +47,33 @@ class ClassificationFilter:
 
 
 async def _conditions(session: AsyncSession, filters: ClassificationFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = []
     for few, value in (
         (Triage.needs_answer, filters.needs_answer),
         (Triage.language, filters.language),
         (Triage.urgency, filters.urgency),
     ):
         if value is not None:
-            found.append(and_(few == inline_literal(value)))
+            conditions.append(and_(few == inline_literal(value)))
     if filters.classified_by in {AUTOMATIC, PERSON}:
         by_people = literal_column(BY_PEOPLE, Boolean())
-        found.append(by_people if filters.classified_by == PERSON else not_(by_people))
+        conditions.append(by_people if filters.classified_by == PERSON else not_(by_people))
     elif filters.classified_by is not None:
-        found.append(Triage.judged_by == filters.classified_by)
+        conditions.append(Triage.judged_by == filters.classified_by)
     if filters.topic_id is not None:
         # A statement of its own: with the ids as literals the planner knows how many messages are about these
         # topics.
         beneath = select(Topic.id).where(or_(Topic.id == filters.topic_id, Topic.group_id == filters.topic_id))
-        found.append(Triage.topic_id.in_((await session.scalars(beneath)).all()))
+        conditions.append(Triage.topic_id.in_((await session.scalars(beneath)).all()))
     if filters.page_id is not None:
-        found.append(Message.page_id == filters.page_id)
+        conditions.append(Message.page_id == filters.page_id)
     if filters.organisation_id is not None:
-        found.append(Message.organisation_id == filters.organisation_id)
+        conditions.append(Message.organisation_id == filters.organisation_id)
     if filters.classified_from is not None:
-        found.append(Triage.created_at >= filters.classified_from)
+        conditions.append(Triage.created_at >= filters.classified_from)
     if filters.classified_to is not None:
-        found.append(Triage.created_at < filters.classified_to)
-    return found
+        conditions.append(Triage.created_at < filters.classified_to)
+    return conditions
 
 
 async def list_query(

@@ -44,10 +44,10 @@ async def find(
     if q is None:
         return (await session.execute(query.limit(paging.limit + 1))).all()
     # A few hundred rows: names are folded here, with the taxonomy's own function, not again in SQL.
-    wanted = fold_name(q)
+    folded = fold_name(q)
     rows = (await session.execute(query)).all()
-    named = [row for row in rows if any(wanted in fold_name(name) for name in (row[0].name, *row[0].aliases))]
-    return named[: paging.limit + 1]
+    matching = [row for row in rows if any(folded in fold_name(name) for name in (row[0].name, *row[0].aliases))]
+    return matching[: paging.limit + 1]
 
 
 async def get_topic(session: AsyncSession, topic_id: UUID) -> TopicDetails:

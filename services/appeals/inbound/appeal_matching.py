@@ -86,12 +86,12 @@ class LockedAppeals:
 
     async def add(self, session: WriteSession, messages: Collection[Message]) -> None:
         """Lock the appeals that further messages may touch."""
-        found = await session.execute(
+        rows = await session.execute(
             select(AppealMessage.message_id, AppealMessage.appeal_id).where(
                 AppealMessage.message_id.in_({message.id for message in messages})
             )
         )
-        for message_id, appeal_id in found:
+        for message_id, appeal_id in rows:
             self.by_message[message_id] = appeal_id
         keys = {thread_author(message) for message in messages if not message.from_community}
         threads = {message.thread_key for message in messages}
@@ -166,33 +166,33 @@ class AppealMatcher:
 
         Call `match` for every item afterwards, in order.
         """
-        wanted: dict[ThreadAuthor, ClassifiedMessage] = {}
+        missing: dict[ThreadAuthor, ClassifiedMessage] = {}
         for item in items:
             key = thread_author(item.message)
             if (
                 item.result.needs_answer != "no"
-                and key not in wanted
+                and key not in missing
                 and item.message.id not in self.locked.by_message
                 and self.locked.appeal_for(key) is None
             ):
-                wanted[key] = item
+                missing[key] = item
         for _ in range(_TRIES):
-            if not wanted:
+            if not missing:
                 break
-            drafts = [self._draft(wanted[key], key) for key in sorted(wanted)]
+            drafts = [self._draft(missing[key], key) for key in sorted(missing)]
             new = await self._insert(drafts)
             for appeal in new:
-                item = wanted.pop((appeal.thread_key or "", appeal.author_key or ""))
+                item = missing.pop((appeal.thread_key or "", appeal.author_key or ""))
                 self.opened[item.message.id] = appeal
                 self._pending.add(appeal.id)
                 self.locked.register(appeal)
             await recorder.record(self._session, Appeal, (recorder.made(appeal) for appeal in new))
             # The other inserts lost the race to appeals that are committed by now: join those, unless they ended
             # meanwhile.
-            if wanted:
-                await self.locked.add(self._session, [item.message for item in wanted.values()])
-                wanted = {key: item for key, item in wanted.items() if self.locked.appeal_for(key) is None}
-        if wanted:
+            if missing:
+                await self.locked.add(self._session, [item.message for item in missing.values()])
+                missing = {key: item for key, item in missing.items() if self.locked.appeal_for(key) is None}
+        if missing:
             raise Conflict("The appeals of this thread are changing; try again")
 
     async def _insert(self, drafts: Sequence[Appeal]) -> list[Appeal]:
@@ -235,9 +235,9 @@ class AppealMatcher:
         else:
             appeal.status = "triage"
             appeal.route = route.to_triage_snapshot(engine.unclear_need_reason(result))
-        held = vars(appeal)
+        attributes = vars(appeal)
         for name in _DRAFTED:
-            held.setdefault(name, None)
+            attributes.setdefault(name, None)
         return appeal
 
     def match(self, item: ClassifiedMessage) -> Appeal | None:
@@ -251,12 +251,12 @@ class AppealMatcher:
             self._link(appeal, message)
             self._record_opened(appeal, item)
             return appeal
-        found = self.locked.appeal_for(thread_author(message))
+        existing = self.locked.appeal_for(thread_author(message))
         # An appeal opened by a later message of this batch must not take an earlier one.
-        if found is None or found.id in self._pending:
+        if existing is None or existing.id in self._pending:
             return None
-        self._join(found, item)
-        return found
+        self._join(existing, item)
+        return existing
 
     def reclassify(self, item: ClassifiedMessage, *, was_urgent: bool, decided: bool) -> None:
         """Apply the new classification of an edited message: raise new danger, and resolve an unclear appeal.
@@ -325,10 +325,10 @@ class AppealMatcher:
     def _resolve_triage(self, appeal: Appeal, item: ClassifiedMessage) -> None:
         """Use a clear message to decide about an unclear appeal; one that was returned waits for a person."""
         result = item.result
-        read = self._routing_context.route_message(appeal.page_id, result)
+        message_route = self._routing_context.route_message(appeal.page_id, result)
         if appeal.topic_id is None:
             appeal.topic_id = self._routing_context.topic_id(result)
-            appeal.route = {**appeal.route, "topic": read.topic, "why": read.why}
+            appeal.route = {**appeal.route, "topic": message_route.topic, "why": message_route.why}
         if appeal.municipality is None:
             appeal.municipality, appeal.settlement = (
                 self._routing_context.municipality_code(result),
@@ -392,5 +392,5 @@ class AppealMatcher:
 
 def only_one(items: Iterable[Appeal]) -> Appeal | None:
     """Return the only item, or None when there are none or several."""
-    found = list(items)
-    return found[0] if len(found) == 1 else None
+    values = list(items)
+    return values[0] if len(values) == 1 else None

@@ -80,22 +80,22 @@ class _MessageBatch:
     async def run(self, steps: Sequence[tuple[Event, Message]]) -> None:
         new = [(event, message) for event, message in steps if self._needs_classification(event, message)]
         judged = await classifier_pool().classify([self._context.classifier_input(message) for _, message in new])
-        taken = {
+        classified = {
             event.id: ClassifiedMessage(message, found.result, found.classified_by)
             for (event, message), found in zip(new, judged, strict=True)
         }
-        await self._matcher.open_missing(list(taken.values()))
+        await self._matcher.open_missing(list(classified.values()))
         await self._staff_replies.load([message for _, message in steps])
         for event, message in steps:
-            known = message.id in self._locked.by_message
+            is_known = message.id in self._locked.by_message
             if event.type != "message.received":
                 self._record_change(event, message)
             elif message.from_community:
                 self._attach_staff_reply(message)
-            if event.id in taken and known:
-                self._reclassify_edited(taken[event.id])
-            elif event.id in taken:
-                self._matcher.match(taken[event.id])
+            if event.id in classified and is_known:
+                self._reclassify_edited(classified[event.id])
+            elif event.id in classified:
+                self._matcher.match(classified[event.id])
         await self._attach_earlier_staff_replies()
         await self._matcher.write()
 

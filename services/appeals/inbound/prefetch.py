@@ -38,16 +38,16 @@ async def next_inputs(database: Database, after_position: int) -> tuple[list[Cla
         waiting = await _events_after_batch(session, after_position)
         if not waiting:
             return [], after_position
-        found = await session.execute(
+        rows = await session.execute(
             select(*_MESSAGE_COLUMNS).where(
                 Message.id.in_({subject_id for _, subject_id in waiting}),
                 Message.history.is_(False),
                 Message.from_community.is_(False),
             )
         )
-        messages = cast("list[Message]", found.all())
-        around = await thread_context.ThreadContext.load(session, messages)
-        return [around.classifier_input(message) for message in messages], waiting[-1][0]
+        messages = cast("list[Message]", rows.all())
+        context = await thread_context.ThreadContext.load(session, messages)
+        return [context.classifier_input(message) for message in messages], waiting[-1][0]
 
 
 async def prefetch_backlog(database: Database, reached: int) -> int:

@@ -115,8 +115,8 @@ class StaffReplyMatcher:
 
     def _appeal_of(self, parent: Message) -> Appeal | None:
         appeal_id = self._locked.by_message.get(parent.id)
-        found = self._locked.appeals.get(appeal_id) if appeal_id else None
-        return found or self._locked.appeal_for(thread_author(parent))
+        appeal = self._locked.appeals.get(appeal_id) if appeal_id else None
+        return appeal or self._locked.appeal_for(thread_author(parent))
 
 
 async def find_earlier_staff_replies(session: WriteSession, opened: Sequence[Appeal]) -> list[Message]:

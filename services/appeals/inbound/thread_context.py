@@ -50,15 +50,15 @@ class ThreadContext:
     @staticmethod
     async def load(session: AsyncSession, messages: Iterable[Message]) -> "ThreadContext":
         """Load parents and posts, one statement each."""
-        found = list(messages)
-        targets = {(message.network, message.reply_to) for message in found if message.reply_to}
+        batch = list(messages)
+        targets = {(message.network, message.reply_to) for message in batch if message.reply_to}
         parents: list[Message] = []
         if targets:
             query = select_messages().where(
                 tuple_(Message.network, Message.external_id).in_(targets), Message.kind.in_(("comment", "message"))
             )
             parents = list(await session.scalars(query))
-        threads = {message.thread_key for message in found if message.kind == "comment"}
+        threads = {message.thread_key for message in batch if message.kind == "comment"}
         posts: list[Message] = []
         if threads:
             query = select_messages().where(Message.thread_key.in_(threads), Message.kind == "wall_post")
@@ -66,7 +66,7 @@ class ThreadContext:
         return ThreadContext(
             {(parent.network, parent.external_id): parent for parent in parents},
             {post.thread_key: post for post in posts},
-            await page_owner_names(session, {message.page_id for message in found if message.page_id}),
+            await page_owner_names(session, {message.page_id for message in batch if message.page_id}),
         )
 
     def citizen_posts(self) -> dict[str, Message]:

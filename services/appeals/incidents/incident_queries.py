@@ -105,10 +105,10 @@ async def find(
 
 async def get_incident_row(session: AsyncSession, caller: Caller, incident_id: UUID) -> IncidentRow:
     """Return the incident as the caller sees it. Raises `NotFound`."""
-    found = (await session.execute(_query(caller).where(Incident.id == incident_id))).one_or_none()
-    if found is None:
+    row = (await session.execute(_query(caller).where(Incident.id == incident_id))).one_or_none()
+    if row is None:
         raise NotFound("No such incident")
-    return found
+    return row
 
 
 async def require_visible_incident(session: AsyncSession, caller: Caller, incident_id: UUID) -> None:

@@ -86,14 +86,14 @@ async def _lock_appeals(session: WriteSession, caller: Caller, appeal_ids: Seque
 
     Raises `Invalid` naming each id that does not exist or is out of the caller's scope.
     """
-    found = await session.scalars(
+    rows = await session.scalars(
         select(Appeal)
         .where(Appeal.id.in_(appeal_ids), caller.scope(Appeal.organisation_id))
         .order_by(Appeal.id)
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
-    appeals = {appeal.id: appeal for appeal in found}
+    appeals = {appeal.id: appeal for appeal in rows}
     errors = [
         FieldError(pointer=f"/appeal_ids/{index}", detail="No such appeal")
         for index, appeal_id in enumerate(appeal_ids)
@@ -326,7 +326,7 @@ async def _enqueue_reply_to_new_members(session: WriteSession, incident: Inciden
 async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID, appeal_id: UUID) -> Incident:
     """Remove an appeal from the incident; clustering never adds it again. Raises `NotFound`."""
     incident = await lock(session, caller, incident_id)
-    found = (
+    row = (
         await session.execute(
             select(IncidentMember, Appeal.organisation_id)
             .join(Appeal, Appeal.id == IncidentMember.appeal_id)
@@ -339,9 +339,9 @@ async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID
             .with_for_update(key_share=True)
         )
     ).one_or_none()
-    if found is None:
+    if row is None:
         raise NotFound("No such appeal in this incident")
-    member, organisation_id = found
+    member, organisation_id = row
     member.left_at, member.left_by = clock.now(), caller.actor
     await session.flush()
     await _set_incident_of_appeals(session, {appeal_id: organisation_id}, None, incident.id)

@@ -84,36 +84,36 @@ async def groups_of_topics(session: AsyncSession) -> dict[UUID, UUID]:
     return {row[0]: row[1] for row in rows}
 
 
-def candidates(asked: Appeal, around: timedelta) -> Select[Any]:
+def candidates(asked: Appeal, window: timedelta) -> Select[Any]:
     """Return the query of at most `MAX_COMPARED` candidate ids, by index: the nearest in time by each
     criterion.
     """
-    parts = list(_ways(asked, around))
+    parts = list(_ways(asked, window))
     return select(union_all(*parts).subquery().c.id).limit(MAX_COMPARED)
 
 
-def _ways(asked: Appeal, around: timedelta) -> Iterator[Select[Any]]:
+def _ways(asked: Appeal, window: timedelta) -> Iterator[Select[Any]]:
     same_words = text_hash(Appeal.text) == text_hash(literal(asked.text, Appeal.text.type))
-    yield from _nearest(asked.opened_at, around, _BY_WORDS, same_words)
+    yield from _nearest(asked.opened_at, window, _BY_WORDS, same_words)
     if asked.author_key is not None:
-        yield from _nearest(asked.opened_at, around, _BY_AUTHOR, Appeal.author_key == asked.author_key)
+        yield from _nearest(asked.opened_at, window, _BY_AUTHOR, Appeal.author_key == asked.author_key)
     if asked.municipality is not None:
         here = Appeal.municipality == asked.municipality
         if asked.street is not None:
-            yield from _nearest(asked.opened_at, around, _BY_STREET, here, Appeal.street == asked.street)
+            yield from _nearest(asked.opened_at, window, _BY_STREET, here, Appeal.street == asked.street)
         if asked.fault is not None:
-            yield from _nearest(asked.opened_at, around, _BY_FAULT, here, Appeal.fault == asked.fault)
-        yield from _nearest(asked.opened_at, around, _BY_PLACE, here)
+            yield from _nearest(asked.opened_at, window, _BY_FAULT, here, Appeal.fault == asked.fault)
+        yield from _nearest(asked.opened_at, window, _BY_PLACE, here)
     if asked.organisation_id is not None:
-        yield from _nearest(asked.opened_at, around, _BY_OWNER, Appeal.organisation_id == asked.organisation_id)
+        yield from _nearest(asked.opened_at, window, _BY_OWNER, Appeal.organisation_id == asked.organisation_id)
     if asked.topic_id is not None:
-        yield from _nearest(asked.opened_at, around, _BY_TOPIC, Appeal.topic_id == asked.topic_id)
+        yield from _nearest(asked.opened_at, window, _BY_TOPIC, Appeal.topic_id == asked.topic_id)
 
 
-def _nearest(moment: datetime, around: timedelta, count: int, *same: ColumnElement[bool]) -> Iterator[Select[Any]]:
+def _nearest(moment: datetime, window: timedelta, count: int, *same: ColumnElement[bool]) -> Iterator[Select[Any]]:
     """Yield the nearest before and after, half each."""
-    before = select(Appeal.id).where(*same, Appeal.opened_at <= moment, Appeal.opened_at >= moment - around)
-    after = select(Appeal.id).where(*same, Appeal.opened_at > moment, Appeal.opened_at <= moment + around)
+    before = select(Appeal.id).where(*same, Appeal.opened_at <= moment, Appeal.opened_at >= moment - window)
+    after = select(Appeal.id).where(*same, Appeal.opened_at > moment, Appeal.opened_at <= moment + window)
     for part in (
         before.order_by(Appeal.opened_at.desc()).limit(count // 2),
         after.order_by(Appeal.opened_at).limit(count // 2),

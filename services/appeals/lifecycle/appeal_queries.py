@@ -59,11 +59,11 @@ class AppealFilter:
 
     def conditions(self, caller: Caller) -> list[ColumnElement[bool]]:
         """Return the filter's conditions, within the caller's scope."""
-        found: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
+        conditions: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
         if self.status:
-            found.append(Appeal.status.in_([inline_literal(status) for status in self.status]))
+            conditions.append(Appeal.status.in_([inline_literal(status) for status in self.status]))
         if self.triage_reason:
-            found += [
+            conditions += [
                 Appeal.status == inline_literal("triage"),
                 Appeal.route["waiting_for"].astext.in_(self.triage_reason),
             ]
@@ -75,30 +75,30 @@ class AppealFilter:
             (Appeal.number, self.number),
         ):
             if value is not None:
-                found.append(and_(column == value))
+                conditions.append(and_(column == value))
         for column, fixed in (
             (Appeal.network, self.network),
             (Appeal.language, self.language),
             (Appeal.urgency, self.urgency),
         ):
             if fixed is not None:
-                found.append(and_(column == inline_literal(fixed)))
+                conditions.append(and_(column == inline_literal(fixed)))
         if self.topic_id is not None:
-            found.append(topics.in_topic(Appeal.topic_id, self.topic_id))
+            conditions.append(topics.in_topic(Appeal.topic_id, self.topic_id))
         if self.min_transfers is not None:
             # The second condition follows from the first, but only its literal lets the planner use the partial
             # index.
-            found += [Appeal.handovers >= self.min_transfers, Appeal.handovers > literal_column("0")]
+            conditions += [Appeal.handovers >= self.min_transfers, Appeal.handovers > literal_column("0")]
         if self.overdue is not None:
             # The overdue condition is written so that indexes serve it; "not overdue" is its complement and scans.
             late = overdue_condition(clock.now())
-            found.append(late if self.overdue else func.coalesce(late, False).is_(False))
+            conditions.append(late if self.overdue else func.coalesce(late, False).is_(False))
         if self.reply_failed is not None:
             failed = Appeal.reply_failed
-            found.append(failed.is_not(None) if self.reply_failed else failed.is_(None))
+            conditions.append(failed.is_not(None) if self.reply_failed else failed.is_(None))
         if self.q:
-            found.append(Appeal.text.icontains(self.q, autoescape=True))
-        return found + self._opened()
+            conditions.append(Appeal.text.icontains(self.q, autoescape=True))
+        return conditions + self._opened()
 
     def _opened(self) -> list[ColumnElement[bool]]:
         since = [Appeal.opened_at >= self.opened_from] if self.opened_from is not None else []
@@ -136,14 +136,14 @@ def list_query(
     caller: Caller, filters: AppealFilter, paging: Paging
 ) -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None]:
     """Return the query that lists appeals newest first, one more than the page takes."""
-    found = (
+    query = (
         select_rows()
         .where(*filters.conditions(caller))
         .order_by(Appeal.opened_at.desc(), Appeal.id.desc())
         .limit(paging.limit + 1)
     )
     after = paging.after((Appeal.opened_at, Appeal.id), (datetime.fromisoformat, UUID))
-    return found if after is None else found.where(after)
+    return query if after is None else query.where(after)
 
 
 async def find(

@@ -53,10 +53,10 @@ async def all_organisations(session: AsyncSession, appeal: Appeal) -> set[UUID]:
     rows = await session.execute(
         select(Hand.from_organisation_id, Hand.to_organisation_id).where(Hand.appeal_id == appeal.id)
     )
-    found = {organisation for row in rows for organisation in row if organisation is not None}
+    organisations = {organisation for row in rows for organisation in row if organisation is not None}
     if returned_by := appeal.route.get("returned_by"):
-        found.add(UUID(returned_by))
-    return found | ({appeal.organisation_id} if appeal.organisation_id else set())
+        organisations.add(UUID(returned_by))
+    return organisations | ({appeal.organisation_id} if appeal.organisation_id else set())
 
 
 async def require_open_organisation(session: AsyncSession, organisation_id: UUID | None) -> None:

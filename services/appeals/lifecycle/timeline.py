@@ -128,8 +128,8 @@ class AppealRecorder:
         await insert_rows(session, TimelineEntry, self._entries)
         await insert_rows(session, Hand, self._assignments)
         await emit(session, *self._events)
-        for kind, found in self._alerts.items():
-            await alerts.raise_for_appeals(session, kind, found)
+        for kind, appeals in self._alerts.items():
+            await alerts.raise_for_appeals(session, kind, appeals)
         self._entries, self._events, self._assignments, self._alerts = [], [], [], {}
 
 

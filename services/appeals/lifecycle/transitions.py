@@ -280,9 +280,9 @@ def apply_move(
     step = find_move(appeal.status, to, caller.role)
     allowed = allowed_moves(appeal.status, caller.role, returns=appeal.returns)
     if step is None:
-        named = ", ".join(allowed) if allowed else "none"
+        allowed_names = ", ".join(allowed) if allowed else "none"
         raise Conflict(
-            f"No move from «{appeal.status}» to «{to}» for you; allowed: {named}", allowed_moves=allowed
+            f"No move from «{appeal.status}» to «{to}» for you; allowed: {allowed_names}", allowed_moves=allowed
         )
     if step.is_exhausted(caller.role, appeal.returns):
         raise Conflict(

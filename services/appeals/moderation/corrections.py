@@ -45,16 +45,16 @@ class Corrections:
         """
         if self.no_location:
             return dict.fromkeys(LOCATION_PARTS)
-        found, changed = dict(before), False
+        merged, changed = dict(before), False
         for part in LOCATION_PARTS:
             if part in self.location:
                 changed = changed or self.location[part] != before[part]
-                found[part] = self.location[part]
+                merged[part] = self.location[part]
             elif changed:
-                found[part] = None
-        if "settlement" in self.location and found["municipality"] is None:
+                merged[part] = None
+        if "settlement" in self.location and merged["municipality"] is None:
             raise Invalid.field("/municipality", "Also name the municipality of the settlement")
-        return found
+        return merged
 
 
 def location_of(row: Appeal | Triage) -> LocationParts:

@@ -92,20 +92,20 @@ async def _classify(item: ClassifierInput) -> ClassificationResult:
     return (await classifier_pool().classify_one(item)).result
 
 
-def _stored_result(found: reviews.ReviewSnapshot, routing_context: RoutingContext) -> ClassificationResult:
+def _stored_result(stored: reviews.ReviewSnapshot, routing_context: RoutingContext) -> ClassificationResult:
     """Return a stored classification as a classifier's result."""
     codes = {topic_id: code for code, topic_id in routing_context.topic_ids.items()}
     municipality_names = {oktmo: name for name, oktmo in routing_context.municipalities.items()}
     same = ("needs_answer", "type", "urgency", "topic_confidence", "settlement", "street", "house", "language",
             "fault", "why")  # fmt: skip
-    candidates = ((codes.get(UUID(one["topic_id"])), one["confidence"]) for one in found["top3"])
+    candidates = ((codes.get(UUID(one["topic_id"])), one["confidence"]) for one in stored["top3"])
     return ClassificationResult(
-        **{name: found[name] for name in same},
-        needs_answer_confidence=found["confidence"],
-        location_source=found["place_from"],
-        topic=codes.get(UUID(found["topic_id"])) if found["topic_id"] else None,
+        **{name: stored[name] for name in same},
+        needs_answer_confidence=stored["confidence"],
+        location_source=stored["place_from"],
+        topic=codes.get(UUID(stored["topic_id"])) if stored["topic_id"] else None,
         topic_candidates=tuple((code, probability) for code, probability in candidates if code is not None),
-        municipality=municipality_names.get(found["municipality"]),
+        municipality=municipality_names.get(stored["municipality"]),
     )
 
 
@@ -129,7 +129,7 @@ def _corrected_result(
         return ClassificationResult(
             "no", kind, "normal", None, 1.0, _MODERATOR_REASON, language=predicted.language
         )
-    found = replace(
+    result = replace(
         predicted,
         needs_answer="yes",
         type=kind,
@@ -143,7 +143,7 @@ def _corrected_result(
         why=_MODERATOR_REASON,
     )
     if not corrections.sets_location:
-        return found
+        return result
     oktmo = routing_context.municipality_code(predicted)
     location = corrections.merged_location(
         {
@@ -155,7 +155,7 @@ def _corrected_result(
     )
     names = {oktmo: name for name, oktmo in routing_context.municipalities.items()}
     return replace(
-        found,
+        result,
         municipality=names.get(location["municipality"] or ""),
         settlement=location["settlement"],
         street=location["street"],
@@ -199,45 +199,47 @@ async def _decide(
 ) -> TriageDecision:
     topic = await check_corrections(session, corrections, needs_answer=needs_answer)
     locked = await LockedAppeals.load(session, [message])
-    known = {state.organisation_id for state in locked.appeals.values() if state.organisation_id}
+    organisations = {one.organisation_id for one in locked.appeals.values() if one.organisation_id}
     routing_context = await RoutingContext.load(
         session,
         {message.page_id},
-        known | ({corrections.organisation_id} if corrections.organisation_id else set()),
+        organisations | ({corrections.organisation_id} if corrections.organisation_id else set()),
     )
-    found = locked.appeals.get(locked.by_message.get(message.id, message.id))
-    state = await _AppealState.load(session, found, message.id) if found else None
+    existing = locked.appeals.get(locked.by_message.get(message.id, message.id))
+    state = await _AppealState.load(session, existing, message.id) if existing else None
     previous_review = await session.get(Review, message.id, populate_existing=True)
     triage = await session.get(Triage, message.id, populate_existing=True)
     reviews.check_not_stale(seen, triage, previous_review, caller, corrections, needs_answer=needs_answer)
-    if found is not None and not seen.given:
+    if existing is not None and not seen.given:
         # A colleague who moved the appeal has reviewed no message, so no review records it.
         await _require_not_decided_by_another(
-            session, caller, found, Corrections(organisation_id=corrections.organisation_id)
+            session, caller, existing, Corrections(organisation_id=corrections.organisation_id)
         )
     before = reviews.classification_snapshot(triage) if triage else {}
     prediction, predicted_by = _first_prediction(
-        triage, before, await reviews.first_routed_organisation(session, found)
+        triage, before, await reviews.first_routed_organisation(session, existing)
     )
-    owner = (found.organisation_id or reviews.suggested_organisation(found)) if found else None
+    seen_organisation_id = (
+        (existing.organisation_id or reviews.suggested_organisation(existing)) if existing else None
+    )
     # If the former decision was "no answer needed", the first prediction is restored.
     restored = (
         previous_review.judged if previous_review and needs_answer and before.get("needs_answer") == "no" else None
     )
-    kept = restored or before
-    if kept:
-        predicted = _stored_result(kept, routing_context)
+    base_prediction = restored or before
+    if base_prediction:
+        predicted = _stored_result(base_prediction, routing_context)
     else:
         thread_context = await ThreadContext.load(session, [message])
         predicted = await _classify(thread_context.classifier_input(message))
     result = _corrected_result(predicted, corrections, topic, routing_context, needs_answer=needs_answer)
     recorder = AppealRecorder()
     opening = AppealMatcher(session, routing_context, recorder, locked)
-    opens = found is None and locked.appeal_for(thread_author(message)) is None
+    opens = existing is None and locked.appeal_for(thread_author(message)) is None
     # An existing appeal is assigned by all corrections, and so is a new one whose organisation the person names.
     settles = opens and corrections.organisation_id is None
     item = ClassifiedMessage(message, result, caller.actor, caller.actor, assign_by_rules=settles)
-    if found is None and needs_answer:
+    if existing is None and needs_answer:
         await opening.open_missing([item])
     appeal = opening.match(item)
     if appeal is not None and needs_answer:
@@ -248,13 +250,15 @@ async def _decide(
     await _flush(session)
     await opening.write()
     # A confirmation covers the organisation that the person saw, if the appeal still has it.
-    agreed = owner if appeal is not None and appeal.organisation_id == owner else None
+    confirmed_organisation_id = (
+        seen_organisation_id if appeal is not None and appeal.organisation_id == seen_organisation_id else None
+    )
     review = await reviews.store_review(
         session,
         message.id,
         prediction,
         predicted_by,
-        reviews.decided_values(corrections, kept, agreed, needs_answer=needs_answer),
+        reviews.decided_values(corrections, base_prediction, confirmed_organisation_id, needs_answer=needs_answer),
         groups=routing_context.groups,
         organisation_id=(state.appeal.organisation_id if state else None) or message.organisation_id,
         reviewed_by=caller.actor,
@@ -336,12 +340,14 @@ def _apply_corrections(
             appeal, corrections.organisation_id, routing_context, recorder, actor, route=manual_route
         )
     elif appeal.status in {"triage", "not_required"}:
-        owner = appeal.organisation_id or route.organisation_id
-        if owner is not None and (appeal.organisation_id is not None or owner not in state.returned_by):
+        organisation_id = appeal.organisation_id or route.organisation_id
+        if organisation_id is not None and (
+            appeal.organisation_id is not None or organisation_id not in state.returned_by
+        ):
             urgency = "high" if result is not None and result.urgency == "high" else None
             transitions.assign(
                 appeal,
-                owner,
+                organisation_id,
                 routing_context,
                 recorder,
                 actor,
@@ -468,8 +474,8 @@ async def classify_appeal(
     await check_corrections(session, corrections, needs_answer=True)
     if not seen.given:
         await _require_not_decided_by_another(session, caller, appeal, corrections)
-    known = {one for one in (appeal.organisation_id, corrections.organisation_id) if one is not None}
-    routing_context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), known)
+    organisations = {one for one in (appeal.organisation_id, corrections.organisation_id) if one is not None}
+    routing_context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
     recorder = AppealRecorder()
     state = await _AppealState.load(session, appeal, None)
     _apply_corrections(state, corrections, None, caller, routing_context=routing_context, recorder=recorder)
@@ -522,8 +528,8 @@ async def open_from_text(
         written_at=now, opened_at=now, organisation_id=None, page_id=None, network=None, thread_key=None,
         author_key=None, route=route.to_triage_snapshot(), created_at=now, updated_at=now,
     )  # fmt: skip
-    owner = corrections.organisation_id or route.organisation_id
-    if owner is not None:
+    organisation_id = corrections.organisation_id or route.organisation_id
+    if organisation_id is not None:
         manual_route = {
             "reason": _MODERATOR_REASON,
             "rule_id": None,
@@ -531,15 +537,17 @@ async def open_from_text(
             "topic": route.topic,
             "why": route.why,
         }
-        appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", owner, now
+        appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", organisation_id, now
         appeal.route = manual_route if corrections.organisation_id else route.to_snapshot()
-        clocks.start_first_response_clock(appeal, routing_context.policies, routing_context.calendar(owner))
+        clocks.start_first_response_clock(
+            appeal, routing_context.policies, routing_context.calendar(organisation_id)
+        )
     session.add(appeal)
     await session.flush()
     recorder = AppealRecorder()
     recorder.add_timeline_entry(appeal, "opened", caller.actor, by_hand=True)
     recorder.add_event(appeal, "appeal.opened", caller.actor)
-    if owner is not None:
+    if organisation_id is not None:
         assignment_kind: transitions.AssignmentKind = "assigned" if corrections.organisation_id else "routed"
         transitions.record_first_assignment(recorder, appeal, caller.actor, assignment_kind=assignment_kind)
     if appeal.urgency == "high":

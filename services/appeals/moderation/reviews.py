@@ -106,25 +106,25 @@ def agreement(
     depend on it.
     """
     need, sees_need = predicted.get("needs_answer"), predicted.get("needs_answer") in {"yes", "unsure"}
-    found: dict[str, bool | None] = dict.fromkeys(REVIEWED_FIELDS)
+    agreed: dict[str, bool | None] = dict.fromkeys(REVIEWED_FIELDS)
     if need in {"yes", "no"}:
-        found["need"] = need == decided["needs_answer"]
+        agreed["need"] = need == decided["needs_answer"]
     if decided["needs_answer"] == "no" or not sees_need:
-        return found
+        return agreed
     if predicted.get("topic_id") and decided.get("topic_id"):
         one, other = UUID(predicted["topic_id"]), UUID(decided["topic_id"])
         group, other_group = groups.get(one, one), groups.get(other, other)
-        found["group"] = group == other_group
+        agreed["group"] = group == other_group
         # A person who names only the group, and the right one, says nothing about its topics.
-        if one != group and (other != other_group or not found["group"]):
-            found["topic"] = one == other
+        if one != group and (other != other_group or not agreed["group"]):
+            agreed["topic"] = one == other
     if predicted.get("municipality") and "place" in decided:
-        found["place"] = predicted["municipality"] == decided["place"]["municipality"]
+        agreed["place"] = predicted["municipality"] == decided["place"]["municipality"]
     if "urgency" in decided:
-        found["urgency"] = predicted["urgency"] == decided["urgency"]
+        agreed["urgency"] = predicted["urgency"] == decided["urgency"]
     if predicted.get("organisation_id") and decided.get("organisation_id"):
-        found["owner"] = predicted["organisation_id"] == decided["organisation_id"]
-    return found
+        agreed["owner"] = predicted["organisation_id"] == decided["organisation_id"]
+    return agreed
 
 
 def check_not_stale(
@@ -155,8 +155,8 @@ def check_not_stale(
     if seen.given or previous is None or previous.reviewed_by == caller.actor:
         return
     before = classification_snapshot(triage) if triage else {}
-    named = decided_values(replace(corrections, confirms_rest=False), before, None, needs_answer=needs_answer)
-    otherwise = sorted(name for name, value in named.items() if previous.decided.get(name, value) != value)
+    decided = decided_values(replace(corrections, confirms_rest=False), before, None, needs_answer=needs_answer)
+    otherwise = sorted(name for name, value in decided.items() if previous.decided.get(name, value) != value)
     if otherwise or corrections.confirms_rest:
         raise DecidedByAnother(
             "Another person has decided about this message. Read their decision, and send If-Match with its "
@@ -199,7 +199,7 @@ def review_list_query(
     caller: Caller, paging: Paging, *, corrected: bool | None, group_id: UUID | None
 ) -> Select[Review]:
     """Return the query that lists reviews newest first, one more than the page takes."""
-    found = (
+    query = (
         select(Review)
         .where(caller.scope(Review.organisation_id))
         .order_by(Review.created_at.desc(), Review.message_id.desc())
@@ -207,11 +207,11 @@ def review_list_query(
     )
     if corrected is not None:
         wrong = or_(*(getattr(Review, f"agrees_{question}").is_(False) for question in REVIEWED_FIELDS))
-        found = found.where(wrong if corrected else ~wrong)
+        query = query.where(wrong if corrected else ~wrong)
     if group_id is not None:
-        found = found.where(Review.group_id == group_id)
+        query = query.where(Review.group_id == group_id)
     after = paging.after((Review.created_at, Review.message_id), (datetime.fromisoformat, UUID))
-    return found if after is None else found.where(after)
+    return query if after is None else query.where(after)
 
 
 async def list_reviews(

@@ -29,9 +29,9 @@ PUBLICATION_EVENT_TYPES = (
 async def handle_publication_events(session: WriteSession, events: Sequence[Event]) -> None:
     """Apply publication events to replies, in order. Idempotent."""
     for event in events:
-        found = await lock_with_appeal(session, UUID(event.data["reply_id"]))
-        if found is not None:
-            await _apply_event(session, event, *found)
+        locked = await lock_with_appeal(session, UUID(event.data["reply_id"]))
+        if locked is not None:
+            await _apply_event(session, event, *locked)
 
 
 async def _apply_event(session: WriteSession, event: Event, appeal: Appeal, reply: Reply) -> None:

@@ -43,10 +43,10 @@ async def record_request_failure(
     session: WriteSession, reply_id: UUID, code: str, message: str, *, final: bool
 ) -> None:
     """Record that the request failed; the reply shows it. `final` fails the reply until a person retries it."""
-    found = await lock_with_appeal(session, reply_id)
-    if found is None or found[1].status not in {"queued", "sending", "uncertain"}:
+    locked = await lock_with_appeal(session, reply_id)
+    if locked is None or locked[1].status not in {"queued", "sending", "uncertain"}:
         return
-    appeal, reply = found
+    appeal, reply = locked
     failure = {"code": code, "message": message, "at": clock.now().isoformat(), "will_retry": not final}
     if not final:
         reply.failure = failure

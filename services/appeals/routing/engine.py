@@ -121,13 +121,13 @@ class RuleIndex:
         self.default_organisation_id = default_organisation_id
         self._groups = groups
         # By specificity, highest first, then by conditions. Integers are hashed much faster than UUIDs.
-        found: dict[Specificity, dict[_Conditions, Rule]] = {}
+        by_specificity: dict[Specificity, dict[_Conditions, Rule]] = {}
         for rule in rules:
             conditions = _conditions(
                 rule.topic_id, rule.municipality, settlement_key(rule.settlement), rule.page_owner_id, rule.urgency
             )
-            found.setdefault(self.specificity(rule), {})[conditions] = rule
-        self._found = sorted(found.items(), reverse=True)
+            by_specificity.setdefault(self.specificity(rule), {})[conditions] = rule
+        self._found = sorted(by_specificity.items(), reverse=True)
 
     def specificity(self, rule: Rule) -> Specificity:
         """Return the specificity of a rule, comparable: topic, location, page owner, urgency."""
@@ -140,13 +140,13 @@ class RuleIndex:
     @property
     def relevant_facts(self) -> frozenset[str]:
         """Return which facts, besides the page, matter to any rule of the set."""
-        named = {
+        used = {
             "topic_id": any(rule.topic_id is not None for rule in self.rules),
             "municipality": any(rule.municipality is not None for rule in self.rules),
             "settlement": any(rule.settlement is not None for rule in self.rules),
             "urgency": any(rule.urgency is not None for rule in self.rules),
         }
-        return frozenset(name for name, matters in named.items() if matters)
+        return frozenset(name for name, matters in used.items() if matters)
 
     def group_of(self, topic_id: UUID) -> UUID:
         """Return the group of a topic; a group is its own."""
@@ -337,28 +337,28 @@ class Router:
         """Return where such an appeal would go without the rules that send it to moderators."""
         stopping: set[Rule] = set()
         while True:
-            found = apply_rules(self.index, facts, self.organisations, excluding=stopping)
-            if found.unrouted_reason != "by_rule":
-                return found
-            stopping.add(found.rules[-1])
+            decision = apply_rules(self.index, facts, self.organisations, excluding=stopping)
+            if decision.unrouted_reason != "by_rule":
+                return decision
+            stopping.add(decision.rules[-1])
 
     def route(
         self, facts: RoutingFacts, *, candidates: Sequence[tuple[UUID, float]] = (), why: str | None = None
     ) -> Route:
         """Return the route with its reasons; `candidates` are the most likely topics with their probabilities."""
-        found = self.apply_rules(facts)
-        last = found.rules[-1] if found.rules else None
+        decision = self.apply_rules(facts)
+        last = decision.rules[-1] if decision.rules else None
         return Route(
-            organisation_id=found.organisation_id,
-            reason=self._reason(found, facts),
+            organisation_id=decision.organisation_id,
+            reason=self._reason(decision, facts),
             rule_id=last.id if last else None,
-            confidence=_confidence(found, facts),
+            confidence=_confidence(decision, facts),
             rule_set=self.index.number,
-            rule="; ".join(self.describe_rule(rule) for rule in found.rules) or None,
+            rule="; ".join(self.describe_rule(rule) for rule in decision.rules) or None,
             why=why,
             suggestions=tuple(self._suggestions(facts, candidates)),
             topic=_topic_snapshot(facts, candidates),
-            unrouted_reason=found.unrouted_reason,
+            unrouted_reason=decision.unrouted_reason,
         )
 
     def describe_rule(self, rule: Rule) -> str:
@@ -387,27 +387,27 @@ class Router:
         body = self.organisations.get(organisation_id) if organisation_id else None
         return body.name if body else str(organisation_id)
 
-    def _reason(self, found: RoutingDecision, facts: RoutingFacts) -> str:
-        if found.unrouted_reason is not None:
-            return f"{self._obstacle(found, facts)}; решает модератор"
-        if found.rules:
-            return _by(found.rules)
-        if facts.page_owner is not None and found.organisation_id == facts.page_owner.organisation_id:
+    def _reason(self, decision: RoutingDecision, facts: RoutingFacts) -> str:
+        if decision.unrouted_reason is not None:
+            return f"{self._obstacle(decision, facts)}; решает модератор"
+        if decision.rules:
+            return _by(decision.rules)
+        if facts.page_owner is not None and decision.organisation_id == facts.page_owner.organisation_id:
             return f"Владелец страницы: {facts.page_owner.organisation}"
-        return f"По умолчанию: {self._name(found.organisation_id)}"
+        return f"По умолчанию: {self._name(decision.organisation_id)}"
 
-    def _obstacle(self, found: RoutingDecision, facts: RoutingFacts) -> str:
-        match found.unrouted_reason:
+    def _obstacle(self, decision: RoutingDecision, facts: RoutingFacts) -> str:
+        match decision.unrouted_reason:
             case "topic_unsure":
                 return f"Тема определена неуверенно ({facts.confidence:.0%})"
             case "closed":
-                return f"Организация закрыта: {self._name(found.stopped_at, facts.page_owner)}"
+                return f"Организация закрыта: {self._name(decision.stopped_at, facts.page_owner)}"
             case "no_page":
                 return "Страница неизвестна"
             case "unruled":
                 return "Ни одно правило не подошло"
             case _:
-                return _by(found.rules)
+                return _by(decision.rules)
 
     def _suggestions(self, facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]]) -> list[dict[str, Any]]:
         """Return the organisations that the rules name for each likely topic, or without a topic.
@@ -424,10 +424,10 @@ class Router:
 
         likely_topics = self._likely_topics(facts, candidates)
         for topic_id, probability in likely_topics:
-            found = self._apply_past_moderators(replace(facts, topic_id=topic_id, confidence=1.0))
-            why = "; ".join(self.describe_rule(rule) for rule in found.rules) or self._reason(found, facts)
-            add(found.organisation_id, probability, why)
-        left = max(0.0, 1.0 - sum(probability for _, probability in likely_topics))
+            decision = self._apply_past_moderators(replace(facts, topic_id=topic_id, confidence=1.0))
+            why = "; ".join(self.describe_rule(rule) for rule in decision.rules) or self._reason(decision, facts)
+            add(decision.organisation_id, probability, why)
+        remaining = max(0.0, 1.0 - sum(probability for _, probability in likely_topics))
         others = []
         if facts.page_owner is not None:
             others.append(
@@ -436,7 +436,7 @@ class Router:
         if facts.municipality is not None and (body := self.administrations.get(facts.municipality)):
             others.append((body, f"Администрация места: {self._name(body, facts.page_owner)}"))
         for organisation_id, why in others:
-            add(organisation_id, left / len(others), why)
+            add(organisation_id, remaining / len(others), why)
         ranked = sorted(probabilities, key=lambda found: (-probabilities[found], str(found)))
         return [
             {
@@ -459,28 +459,30 @@ class Router:
         if read is None or read in dict(likely_topics):
             return likely_topics
         # Candidates are groups: the topic's probability is part of its group's.
-        found: list[tuple[UUID | None, float]] = [(read, facts.confidence)]
-        group, left = self.index.group_of(read), 1.0 - facts.confidence
+        topics: list[tuple[UUID | None, float]] = [(read, facts.confidence)]
+        group, remaining = self.index.group_of(read), 1.0 - facts.confidence
         for topic_id, probability in likely_topics:
             rest = max(0.0, probability - facts.confidence) if topic_id == group else probability
-            found.append((topic_id, min(rest, left)))
-            left -= found[-1][1]
-        return found
+            topics.append((topic_id, min(rest, remaining)))
+            remaining -= topics[-1][1]
+        return topics
 
 
 _PARTS = ("теме", "месту", "организации", "срочности")
 
 
 def _by(steps: Sequence[Rule]) -> str:
-    found = [(rule.topic_id, rule.municipality, rule.page_owner_id, rule.urgency) for rule in steps]
-    named = [part for part, *given in zip(_PARTS, *found, strict=True) if any(one is not None for one in given)]
-    return f"Правило маршрутизации по {', '.join(named)}"
+    conditions = [(rule.topic_id, rule.municipality, rule.page_owner_id, rule.urgency) for rule in steps]
+    names = [
+        part for part, *given in zip(_PARTS, *conditions, strict=True) if any(one is not None for one in given)
+    ]
+    return f"Правило маршрутизации по {', '.join(names)}"
 
 
-def _confidence(found: RoutingDecision, facts: RoutingFacts) -> float:
-    if found.unrouted_reason in {"closed", "no_page"}:
+def _confidence(decision: RoutingDecision, facts: RoutingFacts) -> float:
+    if decision.unrouted_reason in {"closed", "no_page"}:
         return 0.0
-    by_topic = any(rule.topic_id is not None for rule in found.rules)
+    by_topic = any(rule.topic_id is not None for rule in decision.rules)
     return facts.confidence if by_topic else _WITHOUT_TOPIC_CONFIDENCE
 
 

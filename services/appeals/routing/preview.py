@@ -51,7 +51,7 @@ async def preview_route(session: AsyncSession, rule_set: RuleSet, preview: Previ
         session, {preview.page_id} if preview.page_id else (), rule_set=rule_set
     )
     page_owner = routing_context.page_owners.get(preview.page_id) if preview.page_id else None
-    read = None
+    predicted = None
     if preview.text is not None:
         municipality_names = routing_context.router.names.municipalities
         context = MessageContext(
@@ -60,18 +60,18 @@ async def preview_route(session: AsyncSession, rule_set: RuleSet, preview: Previ
             page_owner=page_owner.organisation if page_owner else None,
             page_municipality=municipality_names.get(page_owner.municipality or "") if page_owner else None,
         )
-        read = (await classifier_pool().classify_one((preview.text, context))).result
-    facts = _facts(preview, read, routing_context)
-    candidates = read.topic_candidates if read is not None and preview.topic_id is None else ()
+        predicted = (await classifier_pool().classify_one((preview.text, context))).result
+    facts = _facts(preview, predicted, routing_context)
+    candidates = predicted.topic_candidates if predicted is not None and preview.topic_id is None else ()
     known = ((routing_context.topic_ids.get(code), probability) for code, probability in candidates)
     route = routing_context.router.route(
         facts,
         candidates=[(topic_id, probability) for topic_id, probability in known if topic_id is not None],
-        why=read.why if read else None,
+        why=predicted.why if predicted else None,
     )
     fitting = list(routing_context.router.index.matching_rules(facts))
     was_read = facts.topic_id is not None and preview.topic_id is None
-    return PreviewResult(route, facts, fitting, read, routing_context, was_read)
+    return PreviewResult(route, facts, fitting, predicted, routing_context, was_read)
 
 
 async def _check(session: AsyncSession, preview: PreviewInput) -> None:
@@ -87,15 +87,15 @@ async def _check(session: AsyncSession, preview: PreviewInput) -> None:
 
 
 def _facts(
-    preview: PreviewInput, read: ClassificationResult | None, routing_context: RoutingContext
+    preview: PreviewInput, predicted: ClassificationResult | None, routing_context: RoutingContext
 ) -> RoutingFacts:
-    named = preview.topic_id is not None or read is None
-    location_given = preview.municipality is not None or read is None
+    named = preview.topic_id is not None or predicted is None
+    location_given = preview.municipality is not None or predicted is None
     return routing_facts(
         routing_context.page_owners.get(preview.page_id) if preview.page_id else None,
-        topic_id=preview.topic_id or (routing_context.topic_id(read) if read else None),
-        municipality=preview.municipality or (routing_context.municipality_code(read) if read else None),
-        settlement=preview.settlement if location_given else (read.settlement if read else None),
-        urgency=preview.urgency or (read.urgency if read else "normal"),
-        confidence=None if named else (read.topic_confidence if read else None),
+        topic_id=preview.topic_id or (routing_context.topic_id(predicted) if predicted else None),
+        municipality=preview.municipality or (routing_context.municipality_code(predicted) if predicted else None),
+        settlement=preview.settlement if location_given else (predicted.settlement if predicted else None),
+        urgency=preview.urgency or (predicted.urgency if predicted else "normal"),
+        confidence=None if named else (predicted.topic_confidence if predicted else None),
     )

@@ -84,8 +84,8 @@ class RuleCatalogue:
 
 def organisations_in(rules: Sequence[Rule], default_organisation_id: UUID | None) -> set[UUID]:
     """Return the organisations that rules name."""
-    found = {rule.organisation_id for rule in rules} | {rule.page_owner_id for rule in rules}
-    return {organisation for organisation in (*found, default_organisation_id) if organisation is not None}
+    ids = {rule.organisation_id for rule in rules} | {rule.page_owner_id for rule in rules}
+    return {organisation for organisation in (*ids, default_organisation_id) if organisation is not None}
 
 
 async def load_rules(session: AsyncSession, rule_set_id: UUID) -> list[Rule]:

@@ -65,36 +65,36 @@ async def reroute_appeals(database: Database, *, include_untouched: bool, rule_s
 async def _apply_batch(
     session: WriteSession, after: AppealPosition | None, *, untouched: bool
 ) -> tuple[int, AppealPosition | None]:
-    wanted = dry_run.untouched() if untouched else dry_run.unassigned()
+    condition = dry_run.untouched() if untouched else dry_run.unassigned()
     # The walk uses an index only; the full condition is checked on the rows that the batch locks.
-    walked: ColumnElement[bool] = Appeal.status.in_(("triage", "assigned"))
+    walk_condition: ColumnElement[bool] = Appeal.status.in_(("triage", "assigned"))
     if not untouched:
-        walked = and_(Appeal.organisation_id.is_(None), Appeal.status == literal_column("'triage'"))
+        walk_condition = and_(Appeal.organisation_id.is_(None), Appeal.status == literal_column("'triage'"))
     query = (
         select(Appeal.opened_at, Appeal.id)
-        .where(walked)
+        .where(walk_condition)
         .order_by(Appeal.opened_at, Appeal.id)
         .limit(REROUTE_BATCH)
     )
     if after is not None:
         query = query.where(tuple_(Appeal.opened_at, Appeal.id) > tuple_(*after))
-    found = (await session.execute(query)).all()
-    if not found:
+    rows = (await session.execute(query)).all()
+    if not rows:
         return 0, None
-    moved = await _route(session, [row.id for row in found], wanted)
-    return moved, (found[-1].opened_at, found[-1].id) if len(found) == REROUTE_BATCH else None
+    moved = await _route(session, [row.id for row in rows], condition)
+    return moved, (rows[-1].opened_at, rows[-1].id) if len(rows) == REROUTE_BATCH else None
 
 
-async def _route(session: WriteSession, ids: Sequence[UUID], wanted: ColumnElement[bool]) -> int:
+async def _route(session: WriteSession, ids: Sequence[UUID], condition: ColumnElement[bool]) -> int:
     # In id order, like all code that locks appeals, against deadlocks.
     locked = await session.scalars(
-        select(Appeal.id).where(Appeal.id.in_(ids), wanted).order_by(Appeal.id).with_for_update()
+        select(Appeal.id).where(Appeal.id.in_(ids), condition).order_by(Appeal.id).with_for_update()
     )
     # Checked again: a statement that waited for a lock sees the assignments and replies as of its start.
     rows = (
         await session.execute(
             select(Appeal, dry_run.needs_answer_decided())
-            .where(Appeal.id.in_(locked.all()), wanted)
+            .where(Appeal.id.in_(locked.all()), condition)
             .order_by(Appeal.id)
         )
     ).all()
@@ -138,8 +138,8 @@ def _reroute(appeal: Appeal, routing_context: RoutingContext, recorder: AppealRe
 
 def _unclear_need_reason(appeal: Appeal) -> UnclearNeedReason:
     """Return why it is unclear that the appeal needs an answer."""
-    kept: Any = appeal.route.get("waiting_for")
-    return kept if kept in get_args(UnclearNeedReason) else "need_unclear"
+    stored: Any = appeal.route.get("waiting_for")
+    return stored if stored in get_args(UnclearNeedReason) else "need_unclear"
 
 
 def _note(appeal: Appeal, route: Route, recorder: AppealRecorder) -> None:

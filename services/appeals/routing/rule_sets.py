@@ -53,10 +53,10 @@ async def list_rule_sets(
 
 async def get_rule_set(session: AsyncSession, rule_set_id: UUID) -> RuleSet:
     """Return the set. Raises `NotFound`."""
-    found = await session.get(RuleSet, rule_set_id)
-    if found is None:
+    rule_set = await session.get(RuleSet, rule_set_id)
+    if rule_set is None:
         raise NotFound("No such rule set")
-    return found
+    return rule_set
 
 
 async def stored_rules(session: AsyncSession, rule_set_id: UUID) -> Sequence[RoutingRule]:
@@ -73,8 +73,8 @@ async def stored_rules(session: AsyncSession, rule_set_id: UUID) -> Sequence[Rou
 async def create_draft(session: WriteSession, draft: RuleSetDraft, note: str | None, actor: str) -> RuleSet:
     """Create a draft. Raises `Invalid` naming every error by its position in the set."""
     catalogue = await RuleCatalogue.load(session, organisations_in(draft.rules, draft.default_organisation_id))
-    if found := validate_rule_set(draft, catalogue):
-        raise Invalid(_describe_errors(found), errors=found)
+    if errors := validate_rule_set(draft, catalogue):
+        raise Invalid(_describe_errors(errors), errors=errors)
     return await _store(session, draft.with_canonical_settlements(catalogue), note, actor)
 
 
@@ -94,23 +94,23 @@ async def activate(
     `expected_active_id` is not the active one.
     """
     present = await _lock_active_set(session)
-    wanted = await session.get(RuleSet, rule_set_id, populate_existing=True)
-    if wanted is None:
+    rule_set = await session.get(RuleSet, rule_set_id, populate_existing=True)
+    if rule_set is None:
         raise NotFound("No such rule set")
-    check_version(wanted.version, version)
+    check_version(rule_set.version, version)
     if expected_active_id is not None and expected_active_id != present.id:
         raise Conflict(f"Set № {present.number} is active now: read it first", active_id=str(present.id))
-    if wanted.id == present.id:
+    if rule_set.id == present.id:
         raise Conflict("The set is already active")
-    rules = await repository.load_rules(session, wanted.id)
-    catalogue = await RuleCatalogue.load(session, organisations_in(rules, wanted.default_organisation_id))
-    if found := validate_rule_set(
-        RuleSetDraft(rules, wanted.default_to, wanted.default_organisation_id), catalogue
+    rules = await repository.load_rules(session, rule_set.id)
+    catalogue = await RuleCatalogue.load(session, organisations_in(rules, rule_set.default_organisation_id))
+    if errors := validate_rule_set(
+        RuleSetDraft(rules, rule_set.default_to, rule_set.default_organisation_id), catalogue
     ):
-        raise Conflict(f"The set is no longer valid: {_describe_errors(found)}", errors=found)
-    await _switch(session, present, wanted, actor)
-    await _enqueue_reroute(session, wanted, reroute=reroute)
-    return wanted
+        raise Conflict(f"The set is no longer valid: {_describe_errors(errors)}", errors=errors)
+    await _switch(session, present, rule_set, actor)
+    await _enqueue_reroute(session, rule_set, reroute=reroute)
+    return rule_set
 
 
 async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleSet, RoutingRule]:
@@ -130,13 +130,13 @@ async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleS
             raise Duplicate("A rule with these conditions already exists", rule_id=str(row.id))
     # Rules that became invalid since are no reason to refuse this one.
     own = f"/rules/{len(rules)}"
-    found = [
+    errors = [
         FieldError(pointer=fault.pointer.removeprefix(own) or "/", detail=fault.detail)
         for fault in validate_rule_set(draft, catalogue)
         if fault.pointer.startswith(own)
     ] or _at_the_new_rule(find_forwarding_loops(draft.rules, catalogue))
-    if found:
-        raise Invalid(_describe_errors(found), errors=found)
+    if errors:
+        raise Invalid(_describe_errors(errors), errors=errors)
     made = await _store(session, draft.with_canonical_settlements(catalogue), "Добавлено правило", actor)
     await _switch(session, present, made, actor)
     await _enqueue_reroute(session, made, reroute=False)
@@ -152,13 +152,13 @@ async def retire_rule(session: WriteSession, rule_id: UUID, actor: str) -> RuleS
     rules = await repository.load_rules(session, present.id)
     named = await session.get(RoutingRule, rule_id)
     key = conditions_of(to_rule(named)) if named is not None else None
-    left = [rule for rule in rules if conditions_of(rule) != key]
-    if len(left) == len(rules):
+    remaining = [rule for rule in rules if conditions_of(rule) != key]
+    if len(remaining) == len(rules):
         raise NotFound("No such rule in the active set")
-    catalogue = await RuleCatalogue.load(session, organisations_in(left, None))
-    if found := find_forwarding_loops(left, catalogue):
-        raise Conflict(_describe_errors(found), errors=found)
-    draft = RuleSetDraft(left, present.default_to, present.default_organisation_id)
+    catalogue = await RuleCatalogue.load(session, organisations_in(remaining, None))
+    if errors := find_forwarding_loops(remaining, catalogue):
+        raise Conflict(_describe_errors(errors), errors=errors)
+    draft = RuleSetDraft(remaining, present.default_to, present.default_organisation_id)
     made = await _store(session, draft, "Снято правило", actor)
     await _switch(session, present, made, actor)
     await _enqueue_reroute(session, made, reroute=False)

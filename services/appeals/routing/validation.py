@@ -52,12 +52,12 @@ class RuleSetDraft:
 
 def validate_rule_set(draft: RuleSetDraft, catalogue: RuleCatalogue) -> list[FieldError]:
     """Return every error, each with its position in the set; empty for a valid set."""
-    found = list(_default(draft, catalogue.organisations))
+    errors = list(_default(draft, catalogue.organisations))
     for number, rule in enumerate(draft.rules):
-        found += _rule(f"/rules/{number}", rule, catalogue)
-    found += _conflicts(draft.rules, catalogue)
+        errors += _rule(f"/rules/{number}", rule, catalogue)
+    errors += _conflicts(draft.rules, catalogue)
     # Loops are searched only in rules that are valid by themselves.
-    return found or find_forwarding_loops(draft.rules, catalogue)
+    return errors or find_forwarding_loops(draft.rules, catalogue)
 
 
 def _target(

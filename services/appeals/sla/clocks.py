@@ -24,8 +24,8 @@ def start_first_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], ca
     appeal.sla_policy_id = deadline.policy_id
     appeal.first_response_due_at = deadline.first_response_due_at
     appeal.resolution_due_at = deadline.resolution_due_at
-    kept = {"next": appeal.deadline["next"]} if appeal.deadline and "next" in appeal.deadline else {}
-    appeal.deadline = {**deadline.explanation, **kept}
+    next_response = {"next": appeal.deadline["next"]} if appeal.deadline and "next" in appeal.deadline else {}
+    appeal.deadline = {**deadline.explanation, **next_response}
 
 
 def set_next_response_deadline(

@@ -35,24 +35,24 @@ async def rules_out(session: AsyncSession, rows: Sequence[RoutingRule]) -> list[
 
 async def rule_set_summaries(session: AsyncSession, rows: Sequence[rule_sets.RuleSetRow]) -> list[RuleSetSummary]:
     """Return sets without their rules."""
-    naming = await _naming(session, (), [found for found, _ in rows])
-    return [_summary(found, count, naming) for found, count in rows]
+    naming = await _naming(session, (), [rule_set for rule_set, _ in rows])
+    return [_summary(rule_set, count, naming) for rule_set, count in rows]
 
 
-async def rule_set_out(session: AsyncSession, found: RuleSet) -> RuleSetOut:
+async def rule_set_out(session: AsyncSession, rule_set: RuleSet) -> RuleSetOut:
     """Return a set with its rules."""
-    rows = await rule_sets.stored_rules(session, found.id)
-    naming = await _naming(session, rows, [found])
-    summary = _summary(found, len(rows), naming)
+    rows = await rule_sets.stored_rules(session, rule_set.id)
+    naming = await _naming(session, rows, [rule_set])
+    summary = _summary(rule_set, len(rows), naming)
     return RuleSetOut(**dict(summary), rules=[_rule(row, naming) for row in rows])
 
 
-async def changes_out(session: AsyncSession, found: RuleSet, against: RuleSet) -> RuleSetChanges:
+async def changes_out(session: AsyncSession, rule_set: RuleSet, against: RuleSet) -> RuleSetChanges:
     """Return the differences between a set and another."""
-    added, removed, changed, same = await rule_sets.compare(session, found, against)
+    added, removed, changed, same = await rule_sets.compare(session, rule_set, against)
     rows = [*added, *removed, *(row for pair in changed for row in pair)]
     naming = await _naming(session, rows, [against])
-    defaults = [(one.default_to, one.default_organisation_id) for one in (found, against)]
+    defaults = [(one.default_to, one.default_organisation_id) for one in (rule_set, against)]
     return RuleSetChanges(
         against=against.number,
         default_before=_default(against, naming) if defaults[0] != defaults[1] else None,
@@ -82,18 +82,18 @@ async def movements_out(session: AsyncSession, outcome: DryRunOutcome) -> list[D
     ]
 
 
-async def preview_out(session: AsyncSession, found: RuleSet, result: PreviewResult) -> RulePreviewOut:
+async def preview_out(session: AsyncSession, rule_set: RuleSet, result: PreviewResult) -> RulePreviewOut:
     """Return the preview of a message."""
     facts, owner, classification = result.facts, result.facts.page_owner, result.classification
     naming = result.reference.router
-    rows = {row.id: row for row in await rule_sets.stored_rules(session, found.id)}
+    rows = {row.id: row for row in await rule_sets.stored_rules(session, rule_set.id)}
     topic = NamedRef(id=facts.topic_id, name=naming.names.topics[facts.topic_id]) if facts.topic_id else None
     to = result.route.organisation_id
     page_owner = NamedRef(id=owner.organisation_id, name=owner.organisation) if owner else None
     unclear = unclear_need_reason(classification) if classification else None
     waiting_for = unclear or result.route.unrouted_reason
     return RulePreviewOut(
-        rule_set=found.number,
+        rule_set=rule_set.number,
         organisation=page_owner if page_owner and page_owner.id == to else organisation_ref(naming, to),
         waiting_for=waiting_for,
         # As it would be stored with an appeal.
@@ -117,13 +117,15 @@ def organisation_ref(naming: Router, organisation_id: UUID | None) -> NamedRef |
     """Return an organisation with its name; null for none."""
     if organisation_id is None:
         return None
-    found = naming.organisations.get(organisation_id)
-    return NamedRef(id=organisation_id, name=found.name if found else "")
+    rule_set = naming.organisations.get(organisation_id)
+    return NamedRef(id=organisation_id, name=rule_set.name if rule_set else "")
 
 
 async def _naming(session: AsyncSession, rows: Sequence[RoutingRule], sets: Sequence[RuleSet] = ()) -> Router:
     named = organisations_in([rule_sets.to_rule(row) for row in rows], None)
-    named |= {found.default_organisation_id for found in sets if found.default_organisation_id is not None}
+    named |= {
+        rule_set.default_organisation_id for rule_set in sets if rule_set.default_organisation_id is not None
+    }
     return _router(await RuleCatalogue.load(session, named))
 
 
@@ -146,18 +148,18 @@ def _rule(row: RoutingRule, naming: Router) -> RuleOut:
     )
 
 
-def _default(found: RuleSet, naming: Router) -> DefaultRouteOut:
+def _default(rule_set: RuleSet, naming: Router) -> DefaultRouteOut:
     return DefaultRouteOut(
-        send_to=found.default_to, organisation=organisation_ref(naming, found.default_organisation_id)
+        send_to=rule_set.default_to, organisation=organisation_ref(naming, rule_set.default_organisation_id)
     )
 
 
-def _summary(found: RuleSet, count: int, naming: Router) -> RuleSetSummary:
+def _summary(rule_set: RuleSet, count: int, naming: Router) -> RuleSetSummary:
     same: dict[str, Any] = {
-        name: getattr(found, name)
+        name: getattr(rule_set, name)
         for name in (
             "id", "number", "version", "status", "note", "made_by", "created_at", "activated_by",
             "activated_at", "retired_at",
         )
     }  # fmt: skip
-    return RuleSetSummary(**same, default=_default(found, naming), rule_count=count)
+    return RuleSetSummary(**same, default=_default(rule_set, naming), rule_count=count)

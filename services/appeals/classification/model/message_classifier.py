@@ -101,14 +101,14 @@ class _Scores:
 
 def _told(location: DetectedLocation, found: UrgencySignals) -> list[str]:
     """Return location, danger and fault in words."""
-    said = []
+    reasons = []
     if location.matched_words:
-        said.append(f"место: {location.matched_words}")
+        reasons.append(f"место: {location.matched_words}")
     if found.dangers:
-        said.append("опасность: " + ", ".join(f"«{words}»" for words in list(found.dangers.values())[:3]))
+        reasons.append("опасность: " + ", ".join(f"«{words}»" for words in list(found.dangers.values())[:3]))
     if found.fault:
-        said.append(f"{fault_names()[found.fault]}: «{found.faults[found.fault]}»")
-    return said
+        reasons.append(f"{fault_names()[found.fault]}: «{found.faults[found.fault]}»")
+    return reasons
 
 
 def _under_posts(
@@ -253,10 +253,10 @@ class MessageClassifier:
         topics = heads.topic.probabilities(rows)
         if self._taught is None:
             return groups, topics
-        said = _under_posts(
+        reasons = _under_posts(
             self._taught.label_probabilities([item.text for item in seen]), seen, self._taught.label_probabilities
         )
-        return self._taught.combine(said, groups, topics)
+        return self._taught.combine(reasons, groups, topics)
 
     def _understood(self, item: PreparedText, scores: _Scores) -> Prediction:
         labels = self._heads.group.labels
@@ -265,11 +265,11 @@ class MessageClassifier:
         kind = _likeliest(types, yes=self._is_due(scores.need, scores.urgent))
         place, found = _place(item), item.signs
         group = labels[best[0]]
-        said = [self._manner(item, kind)]
+        reasons = [self._manner(item, kind)]
         if kind in _YES:
-            said += [self._subject(scores.row, group), *_told(place, found)]
+            reasons += [self._subject(scores.row, group), *_told(place, found)]
             if scores.urgent * scores.need >= self._urgent and not found.dangers and not found.fault:
-                said += self._alarm(scores.row)
+                reasons += self._alarm(scores.row)
         return Prediction(
             keywords=item.keywords,
             needs_answer=scores.need,
@@ -280,7 +280,7 @@ class MessageClassifier:
             location=place,
             language=detect_language(item.keywords.source),
             urgency_signals=found,
-            why="; ".join([*said, item.truncation_note] if item.truncation_note else said),
+            why="; ".join([*reasons, item.truncation_note] if item.truncation_note else reasons),
         )
 
     def _topics(self, group: str, probabilities: Floats) -> tuple[tuple[str, float], ...]:
@@ -340,53 +340,53 @@ class MessageClassifier:
     def classify(self, items: Sequence[tuple[str, MessageContext]]) -> list[ClassificationResult]:
         """Classify messages, in their order; unclear ones are `unsure`, for a moderator to decide."""
         seen = [PreparedText.of(text, context) for text, context in items]
-        return [self._decide(item, understood) for item, understood in zip(seen, self._read(seen), strict=True)]
+        return [self._decide(item, prediction) for item, prediction in zip(seen, self._read(seen), strict=True)]
 
-    def _decide(self, seen: PreparedText, understood: Prediction) -> ClassificationResult:
+    def _decide(self, seen: PreparedText, prediction: Prediction) -> ClassificationResult:
         if not seen.keywords.words:
             return with_truncation_note(
                 classify_without_words(seen.text, seen.keywords, seen.context), seen.truncation_note
             )
-        needs, confidence, why = self._needs(understood, seen.context)
+        needs, confidence, why = self._needs(prediction, seen.context)
         if needs == "no" and seen.truncation_note:
             # The part that was cut off may need an answer.
             needs = "unsure"
-        topic, probability = understood.groups[0]
-        if understood.topics and understood.topics[0][1] >= _SURE_OF_TOPIC:
-            topic, probability = understood.topics[0][0], probability * understood.topics[0][1]
-        place = understood.location
+        topic, probability = prediction.groups[0]
+        if prediction.topics and prediction.topics[0][1] >= _SURE_OF_TOPIC:
+            topic, probability = prediction.topics[0][0], probability * prediction.topics[0][1]
+        place = prediction.location
         counts = needs != "no"
-        readable = counts and understood.language != "bxr"
+        readable = counts and prediction.language != "bxr"
         return ClassificationResult(
             needs_answer=needs,
-            type=self.message_type(understood, yes=needs == "yes" or self._due(understood)),  # type: ignore[arg-type]
-            urgency="high" if counts and self.is_urgent(understood) else "normal",
+            type=self.message_type(prediction, yes=needs == "yes" or self._due(prediction)),  # type: ignore[arg-type]
+            urgency="high" if counts and self.is_urgent(prediction) else "normal",
             topic=topic if readable else None,
             needs_answer_confidence=round(confidence, 4),
             why=why,
             topic_confidence=round(probability, 4) if readable else None,
-            topic_candidates=understood.groups if counts else (),
+            topic_candidates=prediction.groups if counts else (),
             municipality=place.municipality if counts else None,
             settlement=place.settlement if counts else None,
             street=place.street if counts else None,
             house=place.house if counts else None,
             location_source=place.source if counts else None,
-            language=understood.language,
-            fault=understood.urgency_signals.fault if counts else None,
+            language=prediction.language,
+            fault=prediction.urgency_signals.fault if counts else None,
             other_region=place.other_region if counts else None,
         )
 
-    def _needs(self, understood: Prediction, context: MessageContext) -> tuple[NeedsAnswer, float, str]:
-        need = understood.needs_answer
-        if understood.language == "bxr" and need >= self._maybe:
-            return "unsure", need, f"Бурятский текст: читает человек; {understood.why}"
-        if understood.location.other_region:
-            why = f"Другой регион: «{understood.location.other_region}»; {understood.why}"
+    def _needs(self, prediction: Prediction, context: MessageContext) -> tuple[NeedsAnswer, float, str]:
+        need = prediction.needs_answer
+        if prediction.language == "bxr" and need >= self._maybe:
+            return "unsure", need, f"Бурятский текст: читает человек; {prediction.why}"
+        if prediction.location.other_region:
+            why = f"Другой регион: «{prediction.location.other_region}»; {prediction.why}"
             return ("unsure", need, why) if need >= self._maybe else ("no", 1 - need, why)
-        if self._due(understood):
-            return "yes", need, understood.why
+        if self._due(prediction):
+            return "yes", need, prediction.why
         if need >= self._maybe:
-            return "unsure", 1 - need, understood.why
+            return "unsure", 1 - need, prediction.why
         if context.replies_to_page and need >= self._maybe * _REPLY_TO_PAGE:
-            return "unsure", 1 - need, f"Ответ на слова страницы: читает человек; {understood.why}"
-        return "no", 1 - need, understood.why
+            return "unsure", 1 - need, f"Ответ на слова страницы: читает человек; {prediction.why}"
+        return "no", 1 - need, prediction.why

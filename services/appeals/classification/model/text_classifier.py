@@ -120,15 +120,15 @@ class _TrainingRows:
         """Train on the rows at these indexes, and on the names of their labels."""
         called = sorted({(name, int(self.targets[row])) for row in at for name in self.names[int(row)]})
         texts = [self.texts[int(row)] for row in at] + [name for name, _ in called]
-        sight = _FeatureExtractor.learn(texts)
+        extractor = _FeatureExtractor.learn(texts)
         fitted = _fit(
-            sight.rows(texts),
+            extractor.rows(texts),
             np.concatenate([self.targets[at], np.array([target for _, target in called], dtype=np.int64)]),
             np.concatenate([self.weights[at], np.ones(len(called))]),
             self.classes,
             np.bincount(self.targets[at], minlength=self.classes),
         )
-        return sight, *fitted
+        return extractor, *fitted
 
     def blind(self) -> tuple[Ints, Floats]:
         """Return the held-out rows and the predictions of models trained without them and without equal texts."""
@@ -140,9 +140,11 @@ class _TrainingRows:
             held, learn = np.flatnonzero(part == turn), np.flatnonzero(part != turn)
             if not len(held) or not len(learn):
                 continue
-            sight, weights, intercepts = self.machine(learn)
+            extractor, weights, intercepts = self.machine(learn)
             held_back.append(held)
-            margins.append(np.asarray(sight.rows([self.texts[int(at)] for at in held]) @ weights.T) + intercepts)
+            margins.append(
+                np.asarray(extractor.rows([self.texts[int(at)] for at in held]) @ weights.T) + intercepts
+            )
         return np.concatenate(held_back), np.concatenate(margins)
 
 
@@ -152,14 +154,14 @@ class TextClassifier:
     def __init__(
         self,
         labels: Sequence[str],
-        sight: _FeatureExtractor,
+        extractor: _FeatureExtractor,
         weights: npt.NDArray[np.float16],
         intercepts: npt.NDArray[np.float32],
         calibration: Calibration,
     ) -> None:
         """`weights`: columns × labels."""
         self.labels = tuple(labels)
-        self._sight = sight
+        self._sight = extractor
         self._kept = weights
         self._weights = np.ascontiguousarray(weights.astype(np.float32))
         self._intercepts = intercepts
@@ -206,9 +208,9 @@ class TextClassifier:
         )
         rows, margins = lesson.blind()
         calibration = Calibration.fit(margins, lesson.targets[rows])
-        sight, found, intercepts = lesson.machine(np.arange(len(texts)))
+        extractor, found, intercepts = lesson.machine(np.arange(len(texts)))
         classifier = TextClassifier(
-            known, sight, found.T.astype(np.float16), intercepts.astype(np.float32), calibration
+            known, extractor, found.T.astype(np.float16), intercepts.astype(np.float32), calibration
         )
         return classifier, OutOfFoldPredictions(
             rows, calibration.probabilities(margins), calibration.confidences(margins)
