@@ -5,9 +5,9 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, RegistryReader, RuleManager
-from services.appeals.api.presenters import rule_sets as rule_views
+from services.appeals.api.presenters import rule_sets as presenters
 from services.appeals.routing import rule_sets
-from services.appeals.schemas import rule_sets as rule_schemas
+from services.appeals.schemas import rule_sets as schemas
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
@@ -21,14 +21,14 @@ router = APIRouter(tags=["rules"])
 @router.get("/routing-rules", responses=problems.responses(*READ_PROBLEMS), summary="Routing rules")
 async def list_rules(
     session: Reading, caller: RegistryReader, paging: PagingDep, response: Response
-) -> Page[rule_schemas.RuleOut]:
+) -> Page[schemas.RuleOut]:
     """Return the rules of the active set, newest first. The most specific rule that matches decides; else the
     set's default.
     """
     rows, cursor = paging.page(
         await rule_sets.list_active_rules(session, paging), lambda row: (row.created_at, row.id), response
     )
-    return Page(items=await rule_views.rules_out(session, rows), next_cursor=cursor)
+    return Page(items=await presenters.rules_out(session, rows), next_cursor=cursor)
 
 
 @router.post(
@@ -38,14 +38,14 @@ async def list_rules(
     summary="Add a routing rule",
 )
 async def add_rule(
-    session: Writing, caller: RuleManager, body: rule_schemas.RuleIn, key: IdempotencyDep, response: Response
-) -> rule_schemas.RuleOut:
+    session: Writing, caller: RuleManager, body: schemas.RuleIn, key: IdempotencyDep, response: Response
+) -> schemas.RuleOut:
     """Create the next rule set from the active one, with this rule, and activate it. It applies to appeals opened
     from now on and to unassigned ones; others stay.
     """
 
-    async def work() -> rule_schemas.RuleOut:
-        (made,) = await rule_views.rules_out(
+    async def work() -> schemas.RuleOut:
+        (made,) = await presenters.rules_out(
             session, [await rule_sets.add_checked_rule(session, body.rule(), caller.actor)]
         )
         return made
@@ -56,7 +56,7 @@ async def add_rule(
         caller=caller.subject,
         key=key,
         response=response,
-        model=rule_schemas.RuleOut,
+        model=schemas.RuleOut,
         work=work,
     )
 

@@ -7,12 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, RegistryReader, RuleManager
-from services.appeals.api.presenters import rule_sets as rule_views
+from services.appeals.api.presenters import rule_sets as presenters
 from services.appeals.routing import dry_run, preview, rule_sets
 from services.appeals.routing.preview import PreviewInput
 from services.appeals.routing.repository import active_set
 from services.appeals.routing.validation import RuleSetDraft
-from services.appeals.schemas import rule_sets as rule_schemas
+from services.appeals.schemas import rule_sets as schemas
 from shared import clock
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
@@ -34,32 +34,32 @@ async def list_rule_sets(
     caller: RegistryReader,
     paging: PagingDep,
     response: Response,
-    status: Annotated[rule_schemas.RuleSetStatus | None, Query(description="One is `active`")] = None,
-) -> Page[rule_schemas.RuleSetSummary]:
+    status: Annotated[schemas.RuleSetStatus | None, Query(description="One is `active`")] = None,
+) -> Page[schemas.RuleSetSummary]:
     """Return rule sets, newest first, without their rules."""
     rows, cursor = paging.page(
         await rule_sets.list_rule_sets(session, paging, status=status), lambda row: (row[0].number,), response
     )
-    return Page(items=await rule_views.rule_set_summaries(session, rows), next_cursor=cursor)
+    return Page(items=await presenters.rule_set_summaries(session, rows), next_cursor=cursor)
 
 
 @router.post("", status_code=201, responses=problems.responses(*WRITE_PROBLEMS), summary="Create a rule set")
 async def make_rule_set(
-    session: Writing, caller: RuleManager, body: rule_schemas.RuleSetIn, key: IdempotencyDep, response: Response
-) -> rule_schemas.RuleSetOut:
+    session: Writing, caller: RuleManager, body: schemas.RuleSetIn, key: IdempotencyDep, response: Response
+) -> schemas.RuleSetOut:
     """Create a draft, validated as a whole: conflicts, closed or unknown organisations, unknown topics and
     locations, forwarding loops and a missing default are a 422 that names the rules. It routes nothing until it
     is activated.
     """
 
-    async def work() -> rule_schemas.RuleSetOut:
+    async def work() -> schemas.RuleSetOut:
         draft = RuleSetDraft(
             [rule.rule() for rule in body.rules],
             body.default.send_to if body.default else None,
             body.default.organisation_id if body.default else None,
         )
         made = await rule_sets.create_draft(session, draft, body.note, caller.actor)
-        return await rule_views.rule_set_out(session, made)
+        return await presenters.rule_set_out(session, made)
 
     made = await once(
         session,
@@ -67,7 +67,7 @@ async def make_rule_set(
         caller=caller.subject,
         key=key,
         response=response,
-        model=rule_schemas.RuleSetOut,
+        model=schemas.RuleSetOut,
         work=work,
     )
     response.headers["Location"] = f"/api/v1/rule-sets/{made.id}"
@@ -78,9 +78,9 @@ async def make_rule_set(
 @router.get("/{rule_set_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get a rule set")
 async def get_rule_set(
     session: Reading, caller: RegistryReader, rule_set_id: UUID, response: Response
-) -> rule_schemas.RuleSetOut:
+) -> schemas.RuleSetOut:
     """Return the set with its rules. The ETag is for `If-Match`."""
-    rule_set = await rule_views.rule_set_out(session, await rule_sets.get_rule_set(session, rule_set_id))
+    rule_set = await presenters.rule_set_out(session, await rule_sets.get_rule_set(session, rule_set_id))
     set_etag(response, rule_set.version)
     return rule_set
 
@@ -95,10 +95,10 @@ async def activate_rule_set(
     session: Writing,
     caller: RuleManager,
     rule_set_id: UUID,
-    body: rule_schemas.RuleSetActivationIn,
+    body: schemas.RuleSetActivationIn,
     version: RequiredVersion,
     response: Response,
-) -> rule_schemas.RuleSetOut:
+) -> schemas.RuleSetOut:
     """Activate the set in place of the active one; an older set may be activated again. It is validated again: a
     set that is no longer valid is a 409 that names the rules. Unassigned appeals are routed again; with
     `reroute` also those that nobody has moved or started: `POST …/dry-run` with `only_untouched` shows which
@@ -108,7 +108,7 @@ async def activate_rule_set(
         session, rule_set_id, version, caller.actor, expected_active_id=body.replaces, reroute=body.reroute
     )
     set_etag(response, active.version)
-    return await rule_views.rule_set_out(session, active)
+    return await presenters.rule_set_out(session, active)
 
 
 @router.post(
@@ -117,8 +117,8 @@ async def activate_rule_set(
     summary="Dry-run a rule set",
 )
 async def dry_run_rule_set(
-    session: Reading, caller: RuleManager, rule_set_id: UUID, body: rule_schemas.DryRunIn
-) -> rule_schemas.DryRunOut:
+    session: Reading, caller: RuleManager, rule_set_id: UUID, body: schemas.DryRunIn
+) -> schemas.DryRunOut:
     """Route the appeals of a window by the set, with their present topic, location, urgency and page, and change
     nothing. The decision is the same as in routing.
     """
@@ -132,7 +132,7 @@ async def dry_run_rule_set(
     outcome = await dry_run.dry_run(
         session, rule_set, opened_from=opened_from, opened_to=opened_to, only_untouched=body.only_untouched
     )
-    return rule_schemas.DryRunOut(
+    return schemas.DryRunOut(
         rule_set=rule_set.number,
         from_=opened_from,
         to=opened_to,
@@ -140,7 +140,7 @@ async def dry_run_rule_set(
         would_move=outcome.would_move,
         unrouted=outcome.unrouted,
         unclear=outcome.need_unclear,
-        movements=await rule_views.movements_out(session, outcome),
+        movements=await presenters.movements_out(session, outcome),
     )
 
 
@@ -150,13 +150,13 @@ async def dry_run_rule_set(
     summary="Preview a rule set",
 )
 async def try_rule_set(
-    session: Reading, caller: RuleManager, rule_set_id: UUID, body: rule_schemas.RulePreviewIn
-) -> rule_schemas.RulePreviewOut:
+    session: Reading, caller: RuleManager, rule_set_id: UUID, body: schemas.RulePreviewIn
+) -> schemas.RulePreviewOut:
     """Return where a message would go, and every rule that matches it. The text is classified as a citizen's is;
     given fields take precedence. Nothing is stored.
     """
     rule_set = await rule_sets.get_rule_set(session, rule_set_id)
-    return await rule_views.preview_out(
+    return await presenters.preview_out(
         session, rule_set, await preview.preview_route(session, rule_set, PreviewInput(**body.model_dump()))
     )
 
@@ -171,8 +171,8 @@ async def compare_rule_sets(
     caller: RegistryReader,
     rule_set_id: UUID,
     against: Annotated[UUID | None, Query(description="The active set by default")] = None,
-) -> rule_schemas.RuleSetChanges:
+) -> schemas.RuleSetChanges:
     """Return the rules that this set adds, removes, or sends elsewhere."""
     rule_set = await rule_sets.get_rule_set(session, rule_set_id)
     other = await rule_sets.get_rule_set(session, against) if against else await active_set(session)
-    return await rule_views.changes_out(session, rule_set, other)
+    return await presenters.changes_out(session, rule_set, other)

@@ -73,8 +73,8 @@ _LOCK = 0x6275  # "bu"
 # In one order, so that two batches wait for each other instead of deadlocking.
 _LOCK_MUNICIPALITIES = text(
     """
-    SELECT pg_advisory_xact_lock(:room, place)
-    FROM (SELECT DISTINCT hashtext(name) AS place FROM unnest(CAST(:names AS text[])) AS name ORDER BY 1) AS places
+    SELECT pg_advisory_xact_lock(:namespace, key)
+    FROM (SELECT DISTINCT hashtext(name) AS key FROM unnest(CAST(:names AS text[])) AS name ORDER BY 1) AS keys
     """
 )
 _NOT_COUNTED = ("not_required", "merged")
@@ -157,7 +157,7 @@ class ClusteringBatch:
         return [RecentAppeal.of(**row._mapping) for row in await self._session.execute(query)]
 
     async def _lock(self, municipalities: Collection[str]) -> None:
-        await self._session.execute(_LOCK_MUNICIPALITIES, {"room": _LOCK, "names": sorted(municipalities)})
+        await self._session.execute(_LOCK_MUNICIPALITIES, {"namespace": _LOCK, "names": sorted(municipalities)})
 
     # Open incidents.
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from services.appeals.classification import classifier_pool as judging_module
+from services.appeals.classification import classifier_pool as classifier_pool_module
 from services.appeals.classification import types
 from services.appeals.classification.classifier_pool import (
     ClassifiedText,
@@ -42,62 +42,62 @@ def _reading() -> list[psutil.Process]:
 
 
 @pytest.fixture
-def judging() -> Iterator[ClassifierPool]:
+def pool() -> Iterator[ClassifierPool]:
     made = ClassifierPool()
     yield made
     made.close()
 
 
-async def test_pool_returns_the_models_results_and_replaces_a_killed_process(judging: ClassifierPool) -> None:
+async def test_pool_returns_the_models_results_and_replaces_a_killed_process(pool: ClassifierPool) -> None:
     direct = MessageClassifier.load().classify(ITEMS)
     others = {child.pid for child in _reading()}
-    judged = await judging.classify(ITEMS)
-    assert [found.result for found in judged] == direct
-    assert {found.classified_by for found in judged} == {MessageClassifier.load().name}
+    results = await pool.classify(ITEMS)
+    assert [found.result for found in results] == direct
+    assert {found.classified_by for found in results} == {MessageClassifier.load().name}
     (process,) = (child for child in _reading() if child.pid not in others)
     os.kill(process.pid, signal.SIGKILL)
-    again = await judging.classify([("Где получить справку о составе семьи?", MessageContext())])
+    again = await pool.classify([("Где получить справку о составе семьи?", MessageContext())])
     assert again[0].result.needs_answer == "yes"
 
 
-async def test_prefetched_result_is_used_once(judging: ClassifierPool) -> None:
-    await judging.prefetch(ITEMS[:2])
+async def test_prefetched_result_is_used_once(pool: ClassifierPool) -> None:
+    await pool.prefetch(ITEMS[:2])
     before = {child.pid for child in _reading()}
-    judging.close()
-    first = await judging.classify(ITEMS[:2])
+    pool.close()
+    first = await pool.classify(ITEMS[:2])
     assert [found.result.needs_answer for found in first] == ["yes", "no"]
     assert {child.pid for child in _reading()} <= before
 
 
 async def test_unusable_model_is_named_with_its_reason(
-    judging: ClassifierPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pool: ClassifierPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = AppealsSettings(topics_model=tmp_path / "none")
-    monkeypatch.setattr(judging_module, "settings", lambda: chosen)
+    monkeypatch.setattr(classifier_pool_module, "settings", lambda: chosen)
     with pytest.raises(
         ClassifierUnavailableError, match=rf"GOSPABLIK_TOPICS_MODEL: {chosen.topics_model} holds no model"
     ):
-        await judging.start()
+        await pool.start()
     with pytest.raises(ClassifierUnavailableError, match="holds no model"):
-        await judging.classify(ITEMS[:1])
+        await pool.classify(ITEMS[:1])
     with pytest.raises(Unavailable, match="The classifier is not available"):
-        await judging.classify_one(ITEMS[0])
+        await pool.classify_one(ITEMS[0])
     # Repaired, and no restart is needed.
     chosen.topics_model = None
-    assert (await judging.classify(ITEMS[:1]))[0].result.needs_answer == "yes"
+    assert (await pool.classify(ITEMS[:1]))[0].result.needs_answer == "yes"
 
 
 async def test_callers_of_a_crashed_process_are_served_by_the_next(
-    judging: ClassifierPool, monkeypatch: pytest.MonkeyPatch
+    pool: ClassifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[ThreadPoolExecutor] = []
 
-    def pool(**_: object) -> ThreadPoolExecutor:
+    def executor(**_: object) -> ThreadPoolExecutor:
         made.append(Ending() if not made else ThreadPoolExecutor(1))
         return made[-1]
 
-    monkeypatch.setattr(judging_module, "ProcessPoolExecutor", pool)
-    answers = await asyncio.gather(*(judging.classify([item]) for item in ITEMS[:3]))
+    monkeypatch.setattr(classifier_pool_module, "ProcessPoolExecutor", executor)
+    answers = await asyncio.gather(*(pool.classify([item]) for item in ITEMS[:3]))
     assert [found[0].result.needs_answer for found in answers] == ["yes", "no", "yes"]
     assert len(made) == 2
 
@@ -125,7 +125,7 @@ def classify_hostile(items: Sequence[ClassifierInput], topics_model: Path | None
             pass
         if text.startswith(DEADLY):
             os.kill(os.getpid(), signal.SIGKILL)
-    return judging_module._classify(items, topics_model)
+    return classifier_pool_module._classify(items, topics_model)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ async def test_crashing_text_is_left_to_a_person_and_the_next_is_classified(
     )
     assert (before.result.needs_answer, after.result.needs_answer) == ("yes", "no")
     assert before.classified_by == after.classified_by == MessageClassifier.load().name
-    assert (unread.result.needs_answer, unread.classified_by) == ("unsure", judging_module.UNCLASSIFIABLE)
+    assert (unread.result.needs_answer, unread.classified_by) == ("unsure", classifier_pool_module.UNCLASSIFIABLE)
     assert unread.result.why == f"Текст не удалось прочитать ({len(text)} знаков): читает человек"
     assert types.is_automatic(unread.classified_by)
 
@@ -160,11 +160,11 @@ async def test_texts_beside_a_crashing_one_are_classified(hostile: ClassifierPoo
 
 
 async def test_unusable_process_raises_unavailable_and_blames_no_text(
-    judging: ClassifierPool, monkeypatch: pytest.MonkeyPatch
+    pool: ClassifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging_module, "ProcessPoolExecutor", lambda **_: Ending())
+    monkeypatch.setattr(classifier_pool_module, "ProcessPoolExecutor", lambda **_: Ending())
     with pytest.raises(ClassifierUnavailableError, match="twice in a row"):
-        await judging.classify(ITEMS[:2])
+        await pool.classify(ITEMS[:2])
 
 
 def test_portions_are_limited_and_keep_the_order() -> None:
