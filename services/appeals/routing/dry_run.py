@@ -154,7 +154,7 @@ def _grouped_query(conditions: Sequence[ColumnElement[bool]], looks_at: Collecti
     found = each.subquery().c
     keys = [column for name, column in found.items() if name not in {"id", "opened_at"}]
     latest = func.array_agg(aggregate_order_by(found.id, found.opened_at.desc(), found.id.desc()))
-    return select(*keys, func.count().label("cases"), latest[1:MAX_EXAMPLES].label("latest")).group_by(*keys)
+    return select(*keys, func.count().label("appeals"), latest[1:MAX_EXAMPLES].label("latest")).group_by(*keys)
 
 
 def _add(
@@ -162,7 +162,7 @@ def _add(
 ) -> None:
     for row in rows:
         if not row.clear:
-            outcome.need_unclear += row.cases
+            outcome.need_unclear += row.appeals
             continue
         facts = routing_facts(
             page_owners.get(row.page_id) if row.page_id else None,
@@ -173,10 +173,10 @@ def _add(
             confidence=1.0 if row.sure else 0.0,
         )
         organisation_id = router.apply_rules(facts).organisation_id
-        outcome.appeals += row.cases
-        outcome.unrouted += row.cases if organisation_id is None else 0
+        outcome.appeals += row.appeals
+        outcome.unrouted += row.appeals if organisation_id is None else 0
         if organisation_id != row.organisation_id:
             pair = row.organisation_id, organisation_id
-            outcome.moves[pair] += row.cases
+            outcome.moves[pair] += row.appeals
             examples = outcome.examples.setdefault(pair, [])
             examples += row.latest[: MAX_EXAMPLES - len(examples)]
