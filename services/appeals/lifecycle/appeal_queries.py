@@ -90,7 +90,7 @@ class AppealFilter:
             # index.
             conditions += [Appeal.handovers >= self.min_transfers, Appeal.handovers > literal_column("0")]
         if self.overdue is not None:
-            # The overdue condition is written so that indexes serve it; "not overdue" is its complement and scans.
+            # The overdue condition is written so that indexes serve it; "not overdue" is its complement.
             late = overdue_condition(clock.now())
             conditions.append(late if self.overdue else func.coalesce(late, False).is_(False))
         if self.reply_failed is not None:

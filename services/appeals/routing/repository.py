@@ -112,7 +112,7 @@ async def lock_active_set_shared(session: WriteSession) -> None:
     """Lock the active set, shared, until the transaction ends: no other set is activated before the batch is
     committed.
 
-    Call it before any appeal is locked, or activation deadlocks with it.
+    Call it before any appeal is locked. Batches do not block each other.
     """
     await session.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
 
