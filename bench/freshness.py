@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.ingest.polling.arrival_rates import DAY, HOURS, Memory, Profile, Rates
+from services.ingest.polling.arrival_rates import DAY, HOURS, DailyProfile, PageStatistics, RateModel
 from services.ingest.polling.poll_schedule import PollSchedule
 
 PAGES = 2_000
@@ -43,9 +43,9 @@ class World:
         self._random = random.Random(seed)
         self.drifting = drifting
         self.levels = [[rate] * (days * HOURS) for rate in rates]
-        self.profiles = [Profile((1.0,) * HOURS)] * len(rates)
+        self.profiles = [DailyProfile((1.0,) * HOURS)] * len(rates)
         if drifting:
-            shifted = [Profile(tuple(_shift(by))) for by in range(-2, 3)]
+            shifted = [DailyProfile(tuple(_shift(by))) for by in range(-2, 3)]
             self.profiles = [self._random.choice(shifted) for _ in rates]
             for page, rate in enumerate(rates):
                 self.levels[page] = self._wander(rate, days * HOURS)
@@ -96,7 +96,7 @@ def _shift(by: int) -> list[float]:
     return [DAY_AND_NIGHT[(hour + by) % HOURS] / mean for hour in range(HOURS)]
 
 
-class Told(Rates):
+class Told(RateModel):
     """Knows the true rates instead of learning them."""
 
     def __init__(self, world: World) -> None:
@@ -105,27 +105,27 @@ class Told(Rates):
         self._page: dict[int, int] = {}
         self.now = 0.0
         if world.drifting:
-            self.common = Profile(tuple(_shift(0)))
+            self.common = DailyProfile(tuple(_shift(0)))
 
-    def start(self, page: Hashable, state: dict[str, Any]) -> Memory:
+    def start(self, page: Hashable, state: dict[str, Any]) -> PageStatistics:
         """Remember whose memory it is."""
         memory = super().start(page, state)
         self._page[id(memory)] = int(str(page))
         return memory
 
-    def rate(self, memory: Memory) -> float:
+    def rate(self, memory: PageStatistics) -> float:
         """The true rate now."""
         return self._world.rate(self._page[id(memory)], self.now)
 
-    def profile(self, memory: Memory) -> Profile:
+    def profile(self, memory: PageStatistics) -> DailyProfile:
         """The true day of the page."""
         return self._world.profiles[self._page[id(memory)]]
 
-    def learn(self, memory: Memory, since: float, now: float, found: Sequence[float]) -> None:
+    def learn(self, memory: PageStatistics, since: float, now: float, found: Sequence[float]) -> None:
         """Nothing to learn."""
         self.now = now
 
-    def compare(self, memories: Sequence[Memory]) -> None:
+    def compare(self, memories: Sequence[PageStatistics]) -> None:
         """Nothing to learn."""
 
 
@@ -139,7 +139,7 @@ class Outcome:
     most_polls: int
 
 
-def simulate(world: World, learn_days: int, rates: Rates | None = None) -> Outcome:
+def simulate(world: World, learn_days: int, rates: RateModel | None = None) -> Outcome:
     """Run the scheduler through the days and measure those after the learning."""
     pages, days = len(world.profiles), learn_days + MEASURE_DAYS
     schedule = PollSchedule[int](POLLS_A_DAY, ceiling=CEILING_HOURS * HOUR, rates=rates)

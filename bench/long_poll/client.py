@@ -23,12 +23,12 @@ from cryptography.fernet import Fernet
 
 from services.ingest.networks.port import (
     Credential,
-    Feed,
-    Kind,
+    IntakeStore,
+    MessageKind,
     PageRef,
-    Parsed,
-    Stored,
-    ThreadMark,
+    ParsedBatch,
+    StoreResult,
+    ThreadState,
     TokenKind,
     TokenState,
 )
@@ -88,21 +88,21 @@ class Counting:
     def __init__(self) -> None:
         self.items = 0
 
-    async def store(self, page: PageRef, way: str, parsed: Parsed, **_more: Any) -> Stored:
+    async def store(self, page: PageRef, way: str, parsed: ParsedBatch, **_more: Any) -> StoreResult:
         if parsed.unreadable:
             raise SystemExit(f"an event could not be read: {parsed.unreadable[0].reason}")
         self.items += len(parsed.items)
-        return Stored(new=len(parsed.items))
+        return StoreResult(new=len(parsed.items))
 
     async def stored(
-        self, page: PageRef, kind: Kind, *, thread_key: str | None = None, since: datetime | None = None
+        self, page: PageRef, kind: MessageKind, *, thread_key: str | None = None, since: datetime | None = None
     ) -> dict[str, datetime]:
         return {}
 
     async def cursor(self, page: PageRef, way: str) -> dict[str, Any]:
         return {}
 
-    async def marks(self, thread_keys: Sequence[str]) -> dict[str, ThreadMark]:
+    async def marks(self, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
         return {}
 
     async def forget(self, thread_keys: Sequence[str]) -> None:
@@ -128,12 +128,12 @@ async def _bare(http: aiohttp.ClientSession, url: str, group: int, wait: int) ->
 
 
 @asynccontextmanager
-async def _feed(database: str | None) -> AsyncIterator[tuple[Feed, Sequence[PageRef] | None]]:
+async def _feed(database: str | None) -> AsyncIterator[tuple[IntakeStore, Sequence[PageRef] | None]]:
     if database is None:
-        yield cast("Feed", Counting()), None
+        yield cast("IntakeStore", Counting()), None
         return
     # Imported late: the services read their settings when they load.
-    from services.ingest.intake.store import DatabaseFeed  # noqa: PLC0415
+    from services.ingest.intake.store import DatabaseIntakeStore  # noqa: PLC0415
     from shared.database.sessions import POOL_SIZES, Database  # noqa: PLC0415
 
     pool = Database(database, POOL_SIZES["ingest"], name="bench")
@@ -141,7 +141,7 @@ async def _feed(database: str | None) -> AsyncIterator[tuple[Feed, Sequence[Page
     rows = await connection.fetch("SELECT id, organisation_id, external_id FROM pages WHERE network = 'vk'")
     await connection.close()
     pages = [_page(row["id"], row["organisation_id"], row["external_id"]) for row in rows]
-    yield DatabaseFeed(pool), pages
+    yield DatabaseIntakeStore(pool), pages
     await pool.close()
 
 
@@ -179,7 +179,7 @@ async def run(side: str, url: str, *, communities: int, seconds: float, wait: in
         "GOSPABLIK_VK_API_URL": url,
         "GOSPABLIK_VK_LONG_POLL_WAIT": str(wait),
     }
-    from services.ingest.networks.vk.vk_network import Vk  # noqa: PLC0415
+    from services.ingest.networks.vk.vk_network import VkNetwork  # noqa: PLC0415
     from services.ingest.settings import ingest_settings  # noqa: PLC0415
 
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=wait + 10)
@@ -187,7 +187,7 @@ async def run(side: str, url: str, *, communities: int, seconds: float, wait: in
         known = pages or [_page(uuid4(), uuid4(), str(FIRST_GROUP + n)) for n in range(communities)]
         ways = []
         if side == "ours":
-            network = Vk(http, Everyone(known), feed, ingest_settings())
+            network = VkNetwork(http, Everyone(known), feed, ingest_settings())
             ways = [way for name, way in network.ways().items() if name.startswith("vk:long_poll")]
         before = memory()
         tasks: list[asyncio.Future[None]]

@@ -3,11 +3,11 @@
 import time
 from collections import defaultdict, deque
 
-from emulators.common.clock import Clock
-from emulators.common.store import Row, Store
+from emulators.common.clock import EmulatorClock
+from emulators.common.store import EmulatorStore, Row
 
 
-class SecondLimit:
+class RateLimit:
     """Sliding window: at most `limit` accepted calls per key within the window."""
 
     def __init__(self, window_seconds: float = 1.0) -> None:
@@ -28,10 +28,10 @@ class SecondLimit:
         return True
 
 
-class Calls:
+class CallCounter:
     """Counts calls by day, method and token, and holds the daily limits."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: EmulatorStore, clock: EmulatorClock) -> None:
         self._store = store
         self._clock = clock
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emulators.common.errors import RefusedError, UnknownError
-from emulators.common.network_protocol import KINDS, World
-from emulators.common.sample_texts import invent
+from emulators.common.network_protocol import MESSAGE_KINDS, EmulatedNetwork
+from emulators.common.sample_texts import generate_text
 
 _MEN = "Артём Баир Борис Виктор Геннадий Даши Доржи Егор Жаргал Зорикто Игорь Кирилл Леонид Матвей Никита Олег"
 _WOMEN = "Алтана Валентина Галина Дарима Ева Жанна Зоя Инна Кира Лидия Марина Нина Оюна Полина Сэсэг Туяна"
@@ -25,7 +25,7 @@ class Citizen:
     female: bool
 
 
-def population(size: int, seed: int) -> list[Citizen]:
+def generate_citizens(size: int, seed: int) -> list[Citizen]:
     """The same `size` persons for the same seed."""
     source = random.Random(seed)
     people = []
@@ -40,7 +40,9 @@ def population(size: int, seed: int) -> list[Citizen]:
 class CitizenWriter:
     """Lets citizens write at a given rate, spread at random over pages and kinds of message."""
 
-    def __init__(self, world: World, seed: int, per_minute: float, on_error: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, world: EmulatedNetwork, seed: int, per_minute: float, on_error: Callable[[Exception], None]
+    ) -> None:
         self._world = world
         self._random = random.Random(seed + 1)
         self._per_minute = per_minute
@@ -75,9 +77,9 @@ class CitizenWriter:
         if not pages:
             return
         page = str(self._random.choice(pages)["id"])
-        kind = self._random.choices(KINDS, weights=(6, 2, 2))[0]
+        kind = self._random.choices(MESSAGE_KINDS, weights=(6, 2, 2))[0]
         try:
-            self._world.citizen(page=page, kind=kind, text=invent(self._random))
+            self._world.citizen(page=page, kind=kind, text=generate_text(self._random))
         except (RefusedError, UnknownError) as error:
             # A closed wall or a page without posts refuses people in life too.
             self._on_error(error)

@@ -3,7 +3,7 @@
 import time
 
 
-class Clock:
+class EmulatorClock:
     """Wall time moved by a fixed shift, so that a demonstration can live on another date."""
 
     def __init__(self, shift_seconds: float = 0, day_seconds: float = 86_400) -> None:

@@ -10,33 +10,33 @@ from fastapi.routing import APIRoute
 from pydantic import Field
 
 from emulators.common.citizens import CitizenWriter
-from emulators.common.csv_feed import FeedPlan, feed
+from emulators.common.csv_feed import CsvFeedPlan, write_csv_messages
 from emulators.common.errors import BadInputError, RefusedError, UnknownError
-from emulators.common.faults.fault_control import Breaker, fault_routes
-from emulators.common.faults.fault_injector import Faults
-from emulators.common.network_protocol import Actor, MessageKind, TokenKind, World
-from emulators.common.request_models import Body, Reference
+from emulators.common.faults.fault_control import FaultController, add_fault_routes
+from emulators.common.faults.fault_injector import FaultInjector
+from emulators.common.network_protocol import Actor, EmulatedNetwork, MessageKind, TokenKind
+from emulators.common.request_models import Reference, RequestBody
 
 __all__ = ["ControlRoute", "Reference", "control_router"]
 
 
-class PageIn(Body):
+class PageIn(RequestBody):
     name: str = Field(min_length=1, max_length=200)
     screen_name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.]+$")
     description: str = ""
 
 
-class TokenIn(Body):
+class TokenIn(RequestBody):
     kind: TokenKind
     page: Reference | None = None
     count: int | None = Field(default=None, ge=1, le=100)
 
 
-class RevokeIn(Body):
+class RevokeIn(RequestBody):
     token: str = Field(min_length=1)
 
 
-class CitizenIn(Body):
+class CitizenMessageIn(RequestBody):
     page: Reference
     kind: MessageKind | Literal["suggested_post"]
     text: str
@@ -46,12 +46,12 @@ class CitizenIn(Body):
     attachments: list[Any] = Field(default_factory=list)
 
 
-class PostIn(Body):
+class CommunityPostIn(RequestBody):
     page: Reference
     text: str
 
 
-class CommunityIn(Body):
+class CommunityMessageIn(RequestBody):
     page: Reference
     thread: Reference
     text: str
@@ -59,7 +59,7 @@ class CommunityIn(Body):
     kind: MessageKind | None = None
 
 
-class EditIn(Body):
+class EditIn(RequestBody):
     page: Reference
     id: Reference
     text: str
@@ -68,7 +68,7 @@ class EditIn(Body):
     by: Actor = "author"
 
 
-class DeleteIn(Body):
+class DeleteIn(RequestBody):
     page: Reference
     id: Reference
     thread: Reference | None = None
@@ -76,7 +76,7 @@ class DeleteIn(Body):
     by: Actor = "author"
 
 
-class CitizensIn(Body):
+class CitizenRateIn(RequestBody):
     per_minute: float = Field(ge=0, le=60_000)
 
 
@@ -107,11 +107,13 @@ class ControlRoute(APIRoute):
         return wrapped
 
 
-def control_router(world: World, faults: Faults, writer: CitizenWriter | None = None) -> APIRouter:
+def control_router(
+    world: EmulatedNetwork, faults: FaultInjector, writer: CitizenWriter | None = None
+) -> APIRouter:
     """Routes under `/_control`; without a writer the rate of citizens cannot be changed (404)."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     _world_routes(router, world)
-    breaker = fault_routes(router, world, faults)
+    breaker = add_fault_routes(router, world, faults)
     _token_routes(router, world, faults, breaker)
 
     @router.post("/feed")
@@ -127,11 +129,11 @@ def control_router(world: World, faults: Faults, writer: CitizenWriter | None = 
         for name, value, least in (("offset", offset, 0), ("step", step, 1)):
             if value < least:
                 raise BadInputError(name, f"must be at least {least}")
-        plan = FeedPlan(column=column, kind=kind, offset=offset, step=step, detail=detail)
-        return await feed(world, await request.body(), plan)
+        plan = CsvFeedPlan(column=column, kind=kind, offset=offset, step=step, detail=detail)
+        return await write_csv_messages(world, await request.body(), plan)
 
     @router.post("/citizens")
-    async def citizens(body: CitizensIn) -> dict[str, float]:
+    async def citizens(body: CitizenRateIn) -> dict[str, float]:
         if writer is None:
             raise HTTPException(404, "no citizens write by themselves here")
         writer.set_rate(body.per_minute)
@@ -140,7 +142,9 @@ def control_router(world: World, faults: Faults, writer: CitizenWriter | None = 
     return router
 
 
-def _token_routes(router: APIRouter, world: World, faults: Faults, breaker: Breaker) -> None:
+def _token_routes(
+    router: APIRouter, world: EmulatedNetwork, faults: FaultInjector, breaker: FaultController
+) -> None:
     @router.get("/tokens")
     async def tokens() -> dict[str, Any]:
         breaker.script.look()
@@ -167,7 +171,7 @@ def _token_routes(router: APIRouter, world: World, faults: Faults, breaker: Brea
         return {"revoked": True}
 
 
-def _world_routes(router: APIRouter, world: World) -> None:
+def _world_routes(router: APIRouter, world: EmulatedNetwork) -> None:
     @router.get("/pages")
     async def pages() -> dict[str, Any]:
         return {"items": world.pages()}
@@ -177,18 +181,18 @@ def _world_routes(router: APIRouter, world: World) -> None:
         return world.create_page(**body.model_dump())
 
     @router.post("/citizen")
-    async def citizen(body: CitizenIn) -> dict[str, Any]:
+    async def citizen(body: CitizenMessageIn) -> dict[str, Any]:
         if body.kind == "suggested_post":
             given = body.model_dump(include={"page", "text", "author", "attachments"})
             return world.suggest(**given)
         return world.citizen(**body.model_dump())
 
     @router.post("/post")
-    async def post(body: PostIn) -> dict[str, Any]:
+    async def post(body: CommunityPostIn) -> dict[str, Any]:
         return world.post(**body.model_dump())
 
     @router.post("/community")
-    async def community(body: CommunityIn) -> dict[str, Any]:
+    async def community(body: CommunityMessageIn) -> dict[str, Any]:
         return world.community(**body.model_dump())
 
     @router.post("/edit")

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from emulators.common.errors import BadInputError, RefusedError, UnknownError
-from emulators.common.network_protocol import KINDS, MessageKind, World
+from emulators.common.network_protocol import MESSAGE_KINDS, EmulatedNetwork, MessageKind
 
 MAX_FIELD = 16 * 1024 * 1024
-PAUSE_EVERY = 100
+YIELD_EVERY = 100
 
 
 @dataclass(frozen=True)
-class FeedPlan:
+class CsvFeedPlan:
     """Which rows are taken (`offset`, `offset + step`, …) and what becomes of them."""
 
     column: str = "text"
@@ -32,11 +32,11 @@ class FeedPlan:
         if self.kind != "mixed":
             return self.kind
         # Where pages divide by three, a plain turn would give each page one kind only.
-        turn = number + number // pages if pages % len(KINDS) == 0 else number
-        return KINDS[turn % len(KINDS)]
+        turn = number + number // pages if pages % len(MESSAGE_KINDS) == 0 else number
+        return MESSAGE_KINDS[turn % len(MESSAGE_KINDS)]
 
 
-async def feed(world: World, body: bytes, plan: FeedPlan) -> dict[str, Any]:
+async def write_csv_messages(world: EmulatedNetwork, body: bytes, plan: CsvFeedPlan) -> dict[str, Any]:
     """Let one citizen write each taken row; texts the network refuses are counted, not raised.
 
     Raises `BadInputError` for what is no UTF-8 CSV with the asked column, `UnknownError` when there is no page.
@@ -63,7 +63,7 @@ async def feed(world: World, body: bytes, plan: FeedPlan) -> dict[str, Any]:
             item |= {"id": None, "thread": None, "error": {"code": error.code, "message": error.message}}
             refused += 1
         items.append(item)
-        if number % PAUSE_EVERY == 0:
+        if number % YIELD_EVERY == 0:
             await asyncio.sleep(0)
     answer: dict[str, Any] = {"accepted": accepted, "refused": refused}
     return answer | ({"items": items} if plan.detail else {})

@@ -6,10 +6,10 @@ from typing import Any, Literal, Protocol
 MessageKind = Literal["comment", "wall_post", "message"]
 TokenKind = Literal["group", "service", "user"]
 Actor = Literal["author", "community"]
-KINDS: tuple[MessageKind, ...] = ("comment", "wall_post", "message")
+MESSAGE_KINDS: tuple[MessageKind, ...] = ("comment", "wall_post", "message")
 
 
-class World(Protocol):
+class EmulatedNetwork(Protocol):
     """State of one network, and what citizens and the communities' own staff do in it.
 
     Ids and page names come as text and leave in the network's own type. Every change is committed

@@ -16,7 +16,7 @@ def _reference(value: object) -> object:
 Reference = Annotated[str, BeforeValidator(_reference), Field(min_length=1, max_length=400)]
 
 
-class Body(BaseModel):
+class RequestBody(BaseModel):
     """A JSON object without unknown names and without text that no network could hold."""
 
     model_config = ConfigDict(extra="forbid")
@@ -32,7 +32,7 @@ class Body(BaseModel):
         return data
 
 
-class PageFactsIn(Body):
+class PageProfileIn(RequestBody):
     """What a page shows of itself; what is left out stays as it is, an empty text takes it away."""
 
     name: str | None = Field(default=None, min_length=1, max_length=200)

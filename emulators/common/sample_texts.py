@@ -2,7 +2,7 @@
 
 import random
 
-PLACES = (
+SETTLEMENTS = (
     "Улан-Удэ",
     "Гусиноозёрск",
     "Кяхта",
@@ -130,11 +130,11 @@ CHATTER = (
 )
 
 
-def invent(source: random.Random) -> str:
+def generate_text(source: random.Random) -> str:
     """One sentence; about six of ten need no answer."""
     templates = ISSUES if source.random() < 0.4 else CHATTER
     return source.choice(templates).format(
-        place=source.choice(PLACES),
+        place=source.choice(SETTLEMENTS),
         street=source.choice(STREETS),
         n=source.randint(1, 120),
         t=source.randint(9, 15),

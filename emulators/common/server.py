@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 JSON_UTF8 = "application/json; charset=utf-8"
 
 
-class Protocol(HttpToolsProtocol):
+class DroppingProtocol(HttpToolsProtocol):
     """Hands its transport to the application, which may then drop the connection."""
 
     def on_message_begin(self) -> None:
@@ -77,7 +77,7 @@ def serve(app: FastAPI, host: str, port: int, on_exit: Callable[[], None] = lamb
         app,
         host=host,
         port=port,
-        http=Protocol,
+        http=DroppingProtocol,
         loop="uvloop",
         ws="none",
         access_log=False,

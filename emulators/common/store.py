@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS token_calls (
 """
 
 
-class Store:
+class EmulatorStore:
     """One connection, used from the event loop's thread only."""
 
     def __init__(self, path: Path, schema: str) -> None:

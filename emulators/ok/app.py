@@ -10,19 +10,19 @@ from fastapi import FastAPI
 from emulators.common.citizens import CitizenWriter
 from emulators.common.control_api import control_router
 from emulators.ok.bot_api import graph_router
-from emulators.ok.control_routes import own_control
-from emulators.ok.emulated_ok import OkDoor
+from emulators.ok.control_routes import ok_control_routes
+from emulators.ok.emulated_ok import EmulatedOk
 from emulators.ok.rest_api import rest_router
 from emulators.ok.settings import OkSettings
-from emulators.ok.state.network_state import OkWorld
+from emulators.ok.state.network_state import OkState
 
 log = logging.getLogger(__name__)
 
 
 def create_app(settings: OkSettings) -> FastAPI:
     """The network with its state, its webhooks and its citizens."""
-    world = OkWorld(settings)
-    door = OkDoor(world)
+    world = OkState(settings)
+    door = EmulatedOk(world)
     writer = CitizenWriter(
         door,
         settings.seed,
@@ -44,7 +44,7 @@ def create_app(settings: OkSettings) -> FastAPI:
     app = FastAPI(title="Odnoklassniki emulator", lifespan=lifespan, openapi_url=None)
     app.state.world = world
     app.include_router(control_router(door, world.faults, writer))
-    app.include_router(own_control(world, door))
+    app.include_router(ok_control_routes(world, door))
     app.include_router(rest_router(world))
     app.include_router(graph_router(world))
     return app

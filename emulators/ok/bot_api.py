@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from emulators.common.faults.fault_injector import Answer
-from emulators.ok.bot_methods import GET, POST, BotCall, BotMethod, parse_body
+from emulators.common.faults.fault_injector import CallAnswer
+from emulators.ok.bot_methods import GET_METHODS, POST_METHODS, BotCall, BotMethod, parse_body
 from emulators.ok.errors import OkError
-from emulators.ok.rest_api import Knock, error_answer, struck
-from emulators.ok.state.network_state import OkWorld
+from emulators.ok.rest_api import IncomingCall, answer_with_faults, error_answer
+from emulators.ok.state.network_state import OkState
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class BotRequest:
     """What came over the wire: verb, first path segment, the rest of the path, query and body."""
 
     verb: str
@@ -24,13 +24,13 @@ class Incoming:
     content_type: str
 
 
-def _admit(world: OkWorld, incoming: Incoming) -> tuple[BotMethod, str]:
+def _authorize(world: OkState, incoming: BotRequest) -> tuple[BotMethod, str]:
     """The function and the group of a call that may go on; counts it, refused by a limit or not."""
     token = incoming.query.get("access_token", "")
     name = call_name(incoming.name, incoming.verb)
     page = world.tokens.bot(token)
     world.rules.check_living(page)
-    function = (GET if incoming.verb == "GET" else POST).get(incoming.name)
+    function = (GET_METHODS if incoming.verb == "GET" else POST_METHODS).get(incoming.name)
     if function is None:
         raise OkError(3)
     slow_enough = world.second.allow(token, world.settings.bot_calls_per_second)
@@ -41,12 +41,12 @@ def _admit(world: OkWorld, incoming: Incoming) -> tuple[BotMethod, str]:
     return function, page
 
 
-def _carry_out(world: OkWorld, incoming: Incoming) -> Answer:
+def _carry_out(world: OkState, incoming: BotRequest) -> CallAnswer:
     """Check and carry out one call."""
     try:
-        function, page = _admit(world, incoming)
+        function, page = _authorize(world, incoming)
         body = parse_body(incoming.raw, incoming.content_type) if incoming.verb == "POST" else {}
-        return Answer(function(BotCall(world, page, incoming.query, incoming.chat, body)))
+        return CallAnswer(function(BotCall(world, page, incoming.query, incoming.chat, body)))
     except OkError as error:
         return error_answer(error)
 
@@ -56,12 +56,12 @@ def call_name(name: str, method: str) -> str:
     return f"graph.user.{name}.{method.lower()}"
 
 
-def graph_router(world: OkWorld) -> APIRouter:
+def graph_router(world: OkState) -> APIRouter:
     """All calls of a group's bot, by GET and POST, with and without a slash at the end."""
     router = APIRouter(prefix="/graph/me")
 
     async def answer(request: Request, name: str, chat: str | None = None) -> Response:
-        incoming = Incoming(
+        incoming = BotRequest(
             verb=request.method,
             name=name,
             chat=chat,
@@ -70,11 +70,11 @@ def graph_router(world: OkWorld) -> APIRouter:
             content_type=request.headers.get("content-type", ""),
         )
 
-        async def work() -> Answer:
+        async def work() -> CallAnswer:
             return _carry_out(world, incoming)
 
-        knock = Knock(incoming.query.get("access_token"), call_name(name, request.method), incoming.query)
-        return await struck(world, knock, work)
+        knock = IncomingCall(incoming.query.get("access_token"), call_name(name, request.method), incoming.query)
+        return await answer_with_faults(world, knock, work)
 
     @router.api_route("/{name}", methods=["GET", "POST"])
     async def call(request: Request, name: str) -> Response:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from emulators.common.store import Row
 from emulators.ok import ids, serializers
 from emulators.ok.errors import OkError
-from emulators.ok.state.network_state import OkWorld
+from emulators.ok.state.network_state import OkState
 from emulators.ok.webhooks import EVENT_TYPES
 
 CHAT_PAGE_MAX = 100
@@ -21,7 +21,7 @@ ATTACHMENT_TYPES = frozenset({"IMAGE", "VIDEO", "AUDIO", "SHARE"})
 class BotCall:
     """One call of a group's bot: its group, query, path tail and JSON body."""
 
-    world: OkWorld
+    world: OkState
     page: str
     query: dict[str, str]
     chat: str | None
@@ -215,11 +215,11 @@ def parse_body(raw: bytes, content_type: str) -> dict[str, Any]:
 
 
 BotMethod = Callable[[BotCall], dict[str, Any]]
-GET: dict[str, BotMethod] = {
+GET_METHODS: dict[str, BotMethod] = {
     "info": info,
     "chats": chats,
     "chat": chat,
     "messages": messages,
     "subscriptions": subscriptions,
 }
-POST: dict[str, BotMethod] = {"messages": send, "subscribe": subscribe, "unsubscribe": unsubscribe}
+POST_METHODS: dict[str, BotMethod] = {"messages": send, "subscribe": subscribe, "unsubscribe": unsubscribe}

@@ -7,19 +7,19 @@ from pydantic import Field, ValidationError
 
 from emulators.common.control_api import ControlRoute
 from emulators.common.errors import BadInputError
-from emulators.common.request_models import Body, PageFactsIn, Reference
+from emulators.common.request_models import PageProfileIn, Reference, RequestBody
 from emulators.ok import serializers
-from emulators.ok.emulated_ok import OkDoor, refusing
-from emulators.ok.state.network_state import OkWorld
+from emulators.ok.emulated_ok import EmulatedOk, mapping_errors
+from emulators.ok.state.network_state import OkState
 from emulators.ok.state.page_rules import Commenting, PersonState
 
 FIXED_SETTINGS = frozenset(
     {"host", "port", "data", "public_url", "seed", "population", "day_seconds", "clock_shift_seconds"}
 )
-OWN_COLUMNS = ("name", "screen_name", "description", "members_count")
+PAGE_COLUMNS = ("name", "screen_name", "description", "members_count")
 
 
-class PageRulesIn(PageFactsIn):
+class PageRulesIn(PageProfileIn):
     page: Reference
     who_can_comment: Commenting | None = None
     closed: bool | None = None
@@ -32,36 +32,36 @@ class PageRulesIn(PageFactsIn):
     members_count: int | None = Field(default=None, ge=0)
 
 
-class PersonIn(Body):
+class PersonIn(RequestBody):
     author: Reference
     state: PersonState
 
 
-class PermissionIn(Body):
+class PermissionIn(RequestBody):
     page: Reference
     author: Reference
     allowed: bool
 
 
-class CommentingIn(Body):
+class CommentingIn(RequestBody):
     page: Reference
     thread: Reference
     closed: bool
 
 
-class ChatIn(Body):
+class ChatIn(RequestBody):
     page: Reference
     thread: Reference
     event: Literal["TITLE_CHANGED", "ICON_CHANGED", "USERS_ADDED", "USERS_REMOVED", "USER_LEFT"] = "TITLE_CHANGED"
     title: str | None = Field(default=None, min_length=1)
 
 
-class SubscriptionsIn(Body):
+class SubscriptionsIn(RequestBody):
     page: Reference
     drop: Literal[True]
 
 
-def own_control(world: OkWorld, door: OkDoor) -> APIRouter:
+def ok_control_routes(world: OkState, door: EmulatedOk) -> APIRouter:
     """Routes beside those of every network."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     _people_routes(router, world, door)
@@ -86,7 +86,7 @@ def own_control(world: OkWorld, door: OkDoor) -> APIRouter:
     return router
 
 
-def _people_routes(router: APIRouter, world: OkWorld, door: OkDoor) -> None:
+def _people_routes(router: APIRouter, world: OkState, door: EmulatedOk) -> None:
     @router.post("/page")
     async def page(body: PageRulesIn) -> dict[str, Any]:
         uid = door.page(body.page)["uid"]
@@ -96,7 +96,7 @@ def _people_routes(router: APIRouter, world: OkWorld, door: OkDoor) -> None:
         given = body.model_dump(exclude={"page"}, exclude_none=True)
         if (mark := given.pop("verified", None)) is not None:
             given["gos_org"] = mark
-        own = {name: given.pop(name) for name in OWN_COLUMNS if name in given}
+        own = {name: given.pop(name) for name in PAGE_COLUMNS if name in given}
         with world.store.transaction():
             world.rules.change(uid, given)
             for name, value in own.items():
@@ -122,7 +122,7 @@ def _people_routes(router: APIRouter, world: OkWorld, door: OkDoor) -> None:
 
     @router.post("/commenting")
     async def commenting(body: CommentingIn) -> dict[str, Any]:
-        with refusing():
+        with mapping_errors():
             topic = door.topic(door.page(body.page), body.thread)
         world.rules.close_topic(topic["id"], closed=body.closed)
         return {"thread": str(topic["id"]), "closed": body.closed}
@@ -132,7 +132,7 @@ def _people_routes(router: APIRouter, world: OkWorld, door: OkDoor) -> None:
         uid = door.page(body.page)["uid"]
         if (body.title is not None) != (body.event == "TITLE_CHANGED"):
             raise BadInputError("title", "goes with the event TITLE_CHANGED and with no other")
-        with refusing(), world.store.transaction():
+        with mapping_errors(), world.store.transaction():
             row = world.chats.chat(uid, body.thread)
             event: dict[str, Any] = {"type": body.event}
             if body.title is not None:
@@ -144,7 +144,7 @@ def _people_routes(router: APIRouter, world: OkWorld, door: OkDoor) -> None:
         return {"thread": f"chat:{row['id']}", "event": event}
 
 
-def _webhook_routes(router: APIRouter, world: OkWorld, door: OkDoor) -> None:
+def _webhook_routes(router: APIRouter, world: OkState, door: EmulatedOk) -> None:
     @router.get("/subscriptions")
     async def subscriptions(page: str | None = None, count: int = 50) -> dict[str, Any]:
         if not 0 <= count <= 1_000:

@@ -7,32 +7,32 @@ from typing import Any
 
 from emulators.common.errors import BadInputError, RefusedError, UnknownError
 from emulators.common.network_protocol import Actor, MessageKind, TokenKind
-from emulators.common.store import Row, Store
+from emulators.common.store import EmulatorStore, Row
 from emulators.ok import serializers
 from emulators.ok.attachments import attachments_in
 from emulators.ok.errors import OkError
 from emulators.ok.ids import rfc3339
-from emulators.ok.state.network_state import FIRST_CITIZEN, OkWorld
+from emulators.ok.state.network_state import FIRST_CITIZEN, OkState
 
 FIRST_PAGE = 70000000000001
-MISSING = frozenset({106, 300, 700, 702, 705})
+NOT_FOUND_CODES = frozenset({106, 300, 700, 702, 705})
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
+def mapping_errors() -> Iterator[None]:
     """Turns the network's errors into the door's: what is missing, and what is refused."""
     try:
         yield
     except OkError as error:
-        if error.code in MISSING:
+        if error.code in NOT_FOUND_CODES:
             raise UnknownError(error.message) from error
         raise RefusedError(error.code, error.message) from error
 
 
-class OkDoor:
-    """The network's side of `emulators.common.network_protocol.World`; all ids are text."""
+class EmulatedOk:
+    """The network's side of `emulators.common.network_protocol.EmulatedNetwork`; all ids are text."""
 
-    def __init__(self, world: OkWorld) -> None:
+    def __init__(self, world: OkState) -> None:
         self.world = world
         self._random = random.Random(world.settings.seed)
 
@@ -155,7 +155,7 @@ class OkDoor:
     ) -> dict[str, Any]:
         """A citizen writes a comment, a topic of their own or a message; answers id, thread and author."""
         row = self.page(page)
-        with refusing():
+        with mapping_errors():
             uid = self._writer(row, kind, author, thread)
             if self.world.rules.person(uid) != "active":
                 raise OkError(25)
@@ -198,7 +198,7 @@ class OkDoor:
     def post(self, *, page: str, text: str) -> dict[str, Any]:
         """The group publishes a topic."""
         row = self.page(page)
-        with refusing():
+        with mapping_errors():
             topic = self.world.discussions.add_topic(row["uid"], f"group:{row['uid']}", text)
         return {"id": topic, "thread": topic}
 
@@ -215,7 +215,7 @@ class OkDoor:
         row = self.page(page)
         author = f"group:{row['uid']}"
         message = kind == "message" if kind is not None else thread.startswith("chat:")
-        with refusing():
+        with mapping_errors():
             if message:
                 chat = self.world.chats.chat(row["uid"], thread)
                 return {"id": self.world.chats.add(chat, author, text, reply_to=in_reply_to)["id"]}
@@ -265,7 +265,7 @@ class OkDoor:
         by: Actor = "author",
     ) -> dict[str, Any]:
         """A text is changed by whoever wrote it."""
-        with refusing():
+        with mapping_errors():
             kind, row = self._target(page, id, kind, thread)
             writer = row["sender"] if kind == "message" else row["author"]
             if by == "community" and not writer.startswith("group:"):
@@ -288,7 +288,7 @@ class OkDoor:
         by: Actor = "author",
     ) -> dict[str, Any]:
         """A message, comment or topic disappears."""
-        with refusing():
+        with mapping_errors():
             kind, row = self._target(page, id, kind, thread)
             if kind == "message":
                 self.world.chats.delete(row, by)
@@ -302,7 +302,7 @@ class OkDoor:
 
     def answers(self, page: str | None = None) -> list[dict[str, Any]]:
         """Comments and messages in the groups' names that are still there, oldest first."""
-        return answers(self.world.store, None if page is None else self.page(page)["uid"])
+        return published_replies(self.world.store, None if page is None else self.page(page)["uid"])
 
     def calls(self) -> list[dict[str, Any]]:
         """API calls by method and token kind."""
@@ -310,10 +310,10 @@ class OkDoor:
 
     def counts(self) -> list[dict[str, Any]]:
         """Stored texts by page, kind and side: the citizens' and the community's own."""
-        return counts(self.world.store)
+        return message_counts(self.world.store)
 
 
-def answers(store: Store, page: str | None) -> list[dict[str, Any]]:
+def published_replies(store: EmulatorStore, page: str | None) -> list[dict[str, Any]]:
     """Comments and messages in the groups' names that are still there, oldest first."""
     rows = store.all(
         "SELECT id, CAST(topic AS TEXT) AS thread, reply_to, text, created_ms, via, page, number FROM comments"
@@ -340,7 +340,7 @@ def answers(store: Store, page: str | None) -> list[dict[str, Any]]:
     ]
 
 
-def counts(store: Store) -> list[dict[str, Any]]:
+def message_counts(store: EmulatorStore) -> list[dict[str, Any]]:
     """Stored texts by page, kind and side: the citizens' and the community's own."""
     rows = store.all(
         "SELECT page, kind, CASE WHEN writer < 'group;' THEN 'community' ELSE 'citizens' END AS side,"

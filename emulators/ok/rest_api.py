@@ -8,28 +8,28 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from emulators.common.call_params import merged_params
-from emulators.common.faults.fault_injector import Answer
+from emulators.common.faults.fault_injector import CallAnswer
 from emulators.ok.errors import OkError
-from emulators.ok.rest_call import METHODS, Call, Method
-from emulators.ok.state.network_state import OkWorld
+from emulators.ok.rest_call import METHODS, Method, RestCall
+from emulators.ok.state.network_state import OkState
 from emulators.ok.state.tokens import Session
 
 for section in ("discussions", "group", "mediatopic", "url", "users"):
     importlib.import_module(f"emulators.ok.methods.{section}")
 
 
-def error_answer(error: OkError) -> Answer:
+def error_answer(error: OkError) -> CallAnswer:
     """An error as the network sends it: status 200, the code in a header as well."""
-    return Answer(error.body(), error.headers())
+    return CallAnswer(error.body(), error.headers())
 
 
-def refusal(code: int | None) -> Answer:
+def error_answer_for_code(code: int | None) -> CallAnswer:
     """The error of an armed fault; SERVICE unless it names a code."""
     return error_answer(OkError(code or 2))
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class IncomingCall:
     """A call as the faults see it: its token, unchecked, its method and its parameters."""
 
     token: str | None
@@ -37,15 +37,17 @@ class Knock:
     params: Mapping[str, str]
 
 
-async def struck(world: OkWorld, knock: Knock, work: Callable[[], Awaitable[Answer]]) -> Response:
+async def answer_with_faults(
+    world: OkState, knock: IncomingCall, work: Callable[[], Awaitable[CallAnswer]]
+) -> Response:
     """Answer a call under what stands over its token and what strikes it."""
     code = world.faults.standing.meet(knock.token, knock.method, knock.params)
     if code is not None:
-        return refusal(code).response()
-    return await world.faults.around(world.faults.draw(knock.method), refusal, work)
+        return error_answer_for_code(code).response()
+    return await world.faults.around(world.faults.draw(knock.method), error_answer_for_code, work)
 
 
-def _admit(world: OkWorld, name: str, params: dict[str, str]) -> tuple[Method, Session]:
+def _admit(world: OkState, name: str, params: dict[str, str]) -> tuple[Method, Session]:
     """The method and the session of a call that may go on; counts it, refused by a limit or not."""
     session = world.tokens.session(params)
     function = METHODS.get(name)
@@ -59,25 +61,25 @@ def _admit(world: OkWorld, name: str, params: dict[str, str]) -> tuple[Method, S
     return function, session
 
 
-def carry_out(world: OkWorld, name: str, params: dict[str, str]) -> Answer:
+def execute_call(world: OkState, name: str, params: dict[str, str]) -> CallAnswer:
     """Check and carry out one call."""
     try:
         function, session = _admit(world, name, params)
-        return Answer(function(Call(world, params, session)))
+        return CallAnswer(function(RestCall(world, params, session)))
     except OkError as error:
         return error_answer(error)
 
 
-def rest_router(world: OkWorld) -> APIRouter:
+def rest_router(world: OkState) -> APIRouter:
     """Both address forms, by GET and POST; answers are JSON whatever `format` says."""
     router = APIRouter()
 
     async def answer(name: str, params: dict[str, str]) -> Response:
-        async def work() -> Answer:
-            return carry_out(world, name, params)
+        async def work() -> CallAnswer:
+            return execute_call(world, name, params)
 
         token = params.get("access_token") or params.get("session_key")
-        return await struck(world, Knock(token, name, params), work)
+        return await answer_with_faults(world, IncomingCall(token, name, params), work)
 
     @router.api_route("/fb.do", methods=["GET", "POST"])
     async def by_parameter(request: Request) -> Response:

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulators.ok.errors import OkError
-from emulators.ok.state.network_state import OkWorld
+from emulators.ok.state.network_state import OkState
 from emulators.ok.state.tokens import Session
 
 TRUE = frozenset({"true", "1", "yes", "on"})
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RestCall:
     """What a method is given: decoded parameters and the session."""
 
-    world: OkWorld
+    world: OkState
     params: Mapping[str, str]
     session: Session
 
@@ -67,7 +67,7 @@ class Call:
         return value
 
 
-Method = Callable[[Call], Any]
+Method = Callable[[RestCall], Any]
 METHODS: dict[str, Method] = {}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from emulators.common.store import Row
 from emulators.ok import ids
-from emulators.ok.state.network_state import OkWorld
+from emulators.ok.state.network_state import OkState
 
 TITLE_LENGTH = 200
 GROUP_TOPIC = "GROUP_TOPIC"
@@ -23,7 +23,7 @@ def flag(name: str, fields: list[str]) -> bool:
     return any(field.rpartition(".")[2] in {name, "*"} for field in fields)
 
 
-def user(world: OkWorld, uid: str) -> dict[str, Any]:
+def user(world: OkState, uid: str) -> dict[str, Any]:
     """A person as in `entities.users`."""
     person = world.person(uid)
     first = person["first_name"] if person else ""
@@ -31,13 +31,13 @@ def user(world: OkWorld, uid: str) -> dict[str, Any]:
     return {"uid": uid, "first_name": first, "last_name": last, "name": f"{first} {last}".strip()}
 
 
-def group(world: OkWorld, page: str) -> dict[str, Any]:
+def group(world: OkState, page: str) -> dict[str, Any]:
     """A group as in `entities.groups`."""
     row = world.page_row(page)
     return {"uid": page, "name": row["name"] if row else ""}
 
 
-def group_info(world: OkWorld, row: Row) -> dict[str, Any]:
+def group_info(world: OkState, row: Row) -> dict[str, Any]:
     """A group as `group.getInfo` describes it, all fields; what it has not told is left out."""
     rules = world.rules.of(row["uid"])
     picture = f"{world.settings.base_url}/images/group.png"
@@ -69,7 +69,7 @@ def group_info(world: OkWorld, row: Row) -> dict[str, Any]:
     }
 
 
-def author_name(world: OkWorld, ref: str) -> str | None:
+def author_name(world: OkState, ref: str) -> str | None:
     """The name people see beside a text; none where the account was deleted."""
     kind, ident = split_ref(ref)
     if kind == "group":
@@ -77,7 +77,7 @@ def author_name(world: OkWorld, ref: str) -> str | None:
     return None if world.rules.person(ident) == "deleted" else str(user(world, ident)["name"])
 
 
-def entities(world: OkWorld, refs: Iterable[str]) -> dict[str, Any]:
+def entities(world: OkState, refs: Iterable[str]) -> dict[str, Any]:
     """The `entities` object for the authors and groups that an answer mentions."""
     users: dict[str, dict[str, Any]] = {}
     groups: dict[str, dict[str, Any]] = {}
@@ -122,7 +122,7 @@ def topic(row: Row) -> dict[str, Any]:
     }
 
 
-def discussion(world: OkWorld, row: Row, uid: str) -> dict[str, Any]:
+def discussion(world: OkState, row: Row, uid: str) -> dict[str, Any]:
     """The discussion of a topic as one user sees it."""
     state = world.discussions
     _, read_ms = state.mark(uid, row["id"])
@@ -145,7 +145,7 @@ def discussion(world: OkWorld, row: Row, uid: str) -> dict[str, Any]:
     }
 
 
-def comment(world: OkWorld, row: Row, fields: list[str]) -> dict[str, Any]:
+def comment(world: OkState, row: Row, fields: list[str]) -> dict[str, Any]:
     """A comment; `date_ms` only where the field set asks for it."""
     kind, ident = split_ref(row["author"])
     removed, settings = row["deleted_by"] is not None, world.settings
@@ -193,13 +193,13 @@ def chat(row: Row) -> dict[str, Any]:
     }
 
 
-def sender(world: OkWorld, ref: str) -> dict[str, Any]:
+def sender(world: OkState, ref: str) -> dict[str, Any]:
     """Who wrote a message; nameless where the account was deleted."""
     name = author_name(world, ref)
     return {"user_id": ref} | ({} if name is None else {"name": name})
 
 
-def chat_event(world: OkWorld, row: Row, event: dict[str, Any]) -> dict[str, Any]:
+def chat_event(world: OkState, row: Row, event: dict[str, Any]) -> dict[str, Any]:
     """What happened to a chat itself, as the webhook tells it; the network publishes no example of the body."""
     return {
         "sender": sender(world, f"user:{row['uid']}"),
@@ -209,7 +209,7 @@ def chat_event(world: OkWorld, row: Row, event: dict[str, Any]) -> dict[str, Any
     }
 
 
-def message(world: OkWorld, row: Row) -> dict[str, Any]:
+def message(world: OkState, row: Row) -> dict[str, Any]:
     """A message of the Bot API, the same shape in lists and webhooks."""
     content: dict[str, Any] = {"text": row["text"], "seq": row["seq"], "mid": row["id"]}
     if not row["text"] and not world.settings.empty_text:

@@ -8,9 +8,9 @@ from typing import Any
 
 import aiohttp
 
-from emulators.common.clock import Clock
-from emulators.common.faults.fault_injector import Faults
-from emulators.common.store import Row, Store
+from emulators.common.clock import EmulatorClock
+from emulators.common.faults.fault_injector import FaultInjector
+from emulators.common.store import EmulatorStore, Row
 from emulators.ok import ids
 from emulators.ok.settings import OkSettings
 
@@ -22,10 +22,12 @@ OK_STATUS = 200
 LOG_LENGTH = 1_000
 
 
-class Webhooks:
+class WebhookSender:
     """Subscriptions and the deliveries that are due; both live in the store and outlast a crash."""
 
-    def __init__(self, store: Store, settings: OkSettings, clock: Clock, faults: Faults) -> None:
+    def __init__(
+        self, store: EmulatorStore, settings: OkSettings, clock: EmulatorClock, faults: FaultInjector
+    ) -> None:
         self.store = store
         self.settings = settings
         self.clock = clock

@@ -7,20 +7,20 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI, Request, Response
 
-from emulators.common.call_limits import SecondLimit
+from emulators.common.call_limits import RateLimit
 from emulators.common.call_params import merged_params
 from emulators.common.citizens import CitizenWriter
 from emulators.common.control_api import control_router
 from emulators.common.errors import RefusedError
-from emulators.common.faults.fault_injector import Answer, Faults
-from emulators.vk.callback_control_routes import callback_control
-from emulators.vk.control_routes import own_control
-from emulators.vk.emulated_vk import VkWorld
+from emulators.common.faults.fault_injector import CallAnswer, FaultInjector
+from emulators.vk.callback_control_routes import callback_control_routes
+from emulators.vk.control_routes import vk_control_routes
+from emulators.vk.emulated_vk import EmulatedVk
 from emulators.vk.errors import MESSAGES, envelope, vk_error
-from emulators.vk.methods import METHODS, Call, Method
-from emulators.vk.methods.execute import Executed
-from emulators.vk.methods.method_table import admit
-from emulators.vk.push.callback_delivery import Courier
+from emulators.vk.methods import METHODS, Method, MethodCall
+from emulators.vk.methods.execute import ExecuteResult
+from emulators.vk.methods.method_table import check_token_and_count
+from emulators.vk.push.callback_delivery import CallbackDelivery
 from emulators.vk.settings import VkSettings
 from emulators.vk.state.tokens import Token
 
@@ -28,11 +28,11 @@ log = logging.getLogger("emulators.vk")
 POLL_METHOD = "a_check"
 
 
-def create_app(settings: VkSettings) -> tuple[FastAPI, VkWorld]:
+def create_app(settings: VkSettings) -> tuple[FastAPI, EmulatedVk]:
     """The application and its world; the world's file stays open until the application ends."""
-    world = VkWorld(settings)
+    world = EmulatedVk(settings)
     settings = world.settings
-    faults = Faults(
+    faults = FaultInjector(
         settings.seed,
         slow_seconds=settings.slow_seconds,
         timeout_seconds=settings.timeout_seconds,
@@ -43,7 +43,7 @@ def create_app(settings: VkSettings) -> tuple[FastAPI, VkWorld]:
         world, settings.seed, settings.citizens_per_minute, lambda error: log.info("not written: %s", error)
     )
 
-    courier = Courier(world.callbacks, world.clock, settings, faults)
+    courier = CallbackDelivery(world.callbacks, world.clock, settings, faults)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -58,19 +58,19 @@ def create_app(settings: VkSettings) -> tuple[FastAPI, VkWorld]:
 
     app = FastAPI(title="VK emulator", lifespan=lifespan)
     app.include_router(control_router(world, faults, writer))
-    app.include_router(own_control(world))
-    app.include_router(callback_control(world))
-    Door(world, faults).mount(app)
+    app.include_router(vk_control_routes(world))
+    app.include_router(callback_control_routes(world))
+    ApiEndpoints(world, faults).mount(app)
     return app, world
 
 
-class Door:
+class ApiEndpoints:
     """The network's public side: `/method/…` and the long poll."""
 
-    def __init__(self, world: VkWorld, faults: Faults) -> None:
+    def __init__(self, world: EmulatedVk, faults: FaultInjector) -> None:
         self._world = world
         self._faults = faults
-        self._seconds = SecondLimit(world.settings.rate_window_seconds)
+        self._seconds = RateLimit(world.settings.rate_window_seconds)
 
     def mount(self, app: FastAPI) -> None:
         """Add the routes; both take GET and POST alike."""
@@ -81,7 +81,7 @@ class Door:
         """One API call; whatever happens, HTTP 200 with an envelope."""
         params = await merged_params(request)
 
-        def refuse(code: int | None) -> Answer:
+        def refuse(code: int | None) -> CallAnswer:
             return self._refusal(vk_error(10 if code is None else code), name, params)
 
         try:
@@ -92,15 +92,15 @@ class Door:
         def standing(inner: str, given: Mapping[str, str]) -> int | None:
             return self._faults.standing.meet(token.token, inner, given)
 
-        async def carry_out() -> Answer:
+        async def carry_out() -> CallAnswer:
             try:
-                result = method.handler(Call(self._world, token, params, standing))
+                result = method.handler(MethodCall(self._world, token, params, standing))
             except RefusedError as error:
                 return self._refusal(error, name, params)
-            if not isinstance(result, Executed):
-                return Answer({"response": result})
+            if not isinstance(result, ExecuteResult):
+                return CallAnswer({"response": result})
             errors = {"execute_errors": result.errors} if result.errors else {}
-            return Answer({"response": result.response, **errors})
+            return CallAnswer({"response": result.response, **errors})
 
         return await self._faults.around(self._faults.draw(name), refuse, carry_out)
 
@@ -110,12 +110,12 @@ class Door:
         wait = params.get("wait", "25")
         seconds = float(wait) if wait.isascii() and wait.isdigit() else 25.0
 
-        async def carry_out() -> Answer:
+        async def carry_out() -> CallAnswer:
             longpoll = self._world.longpoll
-            return Answer(await longpoll.check(page, params.get("key", ""), params.get("ts", ""), seconds))
+            return CallAnswer(await longpoll.check(page, params.get("key", ""), params.get("ts", ""), seconds))
 
-        def refuse(code: int | None) -> Answer:
-            return Answer({"failed": code or 2})
+        def refuse(code: int | None) -> CallAnswer:
+            return CallAnswer({"failed": code or 2})
 
         return await self._faults.around(self._faults.draw(POLL_METHOD), refuse, carry_out)
 
@@ -136,9 +136,9 @@ class Door:
         if not self._seconds.allow(key, per_second):
             world.call_counts.count(name, token.kind, token.token, accepted=False)
             raise vk_error(6)
-        admit(world, token, method)
+        check_token_and_count(world, token, method)
         return method, token
 
-    def _refusal(self, error: RefusedError, name: str, params: dict[str, str]) -> Answer:
+    def _refusal(self, error: RefusedError, name: str, params: dict[str, str]) -> CallAnswer:
         base_url = self._world.settings.base_url
-        return Answer(envelope(error.code, error.message or MESSAGES[1], name, params, base_url))
+        return CallAnswer(envelope(error.code, error.message or MESSAGES[1], name, params, base_url))

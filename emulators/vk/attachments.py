@@ -10,7 +10,7 @@ from emulators.vk.errors import vk_error
 _SHORT = re.compile(r"(photo|video|audio|doc)(-?\d+)_(\d+)(?:_\w+)?")
 
 
-def attachment(item: object, base_url: str, date: int) -> dict[str, Any]:
+def to_attachment(item: object, base_url: str, date: int) -> dict[str, Any]:
     """One attachment object of `photo-1_2`, of an address or of an object that has a `type`.
 
     Raises error 100 for anything else.
@@ -27,11 +27,11 @@ def attachment(item: object, base_url: str, date: int) -> dict[str, Any]:
     raise vk_error(100, "attachments are invalid")
 
 
-def stored(items: Sequence[object], base_url: str, date: int) -> str:
+def attachments_to_json(items: Sequence[object], base_url: str, date: int) -> str:
     """Attachments as they are kept; at most ten, as in the network."""
     if len(items) > 10:
         raise vk_error(100, "too many attachments")
-    return json.dumps([attachment(item, base_url, date) for item in items], ensure_ascii=False)
+    return json.dumps([to_attachment(item, base_url, date) for item in items], ensure_ascii=False)
 
 
 def _media(kind: str, owner: int, number: int, base_url: str, date: int) -> dict[str, Any]:

@@ -7,27 +7,27 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from emulators.common.control_api import ControlRoute, Reference
-from emulators.vk.emulated_vk import VkWorld
+from emulators.vk.emulated_vk import EmulatedVk
 
 _SHOWN = ("id", "page", "url", "title", "status", "version", "failures")
 
 
-class PageRef(BaseModel):
+class PageRequest(BaseModel):
     page: Reference
 
 
-def callback_control(world: VkWorld) -> APIRouter:
+def callback_control_routes(world: EmulatedVk) -> APIRouter:
     """Routes under `/_control`."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     callbacks = world.callbacks
 
     @router.post("/callback_code")
-    async def new_code(body: PageRef) -> dict[str, Any]:
+    async def new_code(body: PageRequest) -> dict[str, Any]:
         page = world.page(body.page)["id"]
         return {"page": page, "code": callbacks.new_code(page)}
 
     @router.post("/confirm")
-    async def confirm(body: PageRef) -> dict[str, Any]:
+    async def confirm(body: PageRequest) -> dict[str, Any]:
         page = world.page(body.page)["id"]
         callbacks.ask_all(page)
         return {"page": page, "asked": [row["id"] for row in callbacks.servers(page)]}

@@ -7,15 +7,15 @@ from pydantic import BaseModel, Field, ValidationError
 
 from emulators.common.control_api import ControlRoute, Reference
 from emulators.common.errors import BadInputError
-from emulators.common.request_models import Body, PageFactsIn
-from emulators.vk.emulated_vk import VkWorld
+from emulators.common.request_models import PageProfileIn, RequestBody
+from emulators.vk.emulated_vk import EmulatedVk
 from emulators.vk.ids import BOARD, integer, topic_of
 from emulators.vk.settings import FIXED_SETTINGS, VkSettings
-from emulators.vk.state.people import STAFF
-from emulators.vk.state.permissions import WALL_CLOSED, WALL_LIMITED, WALL_OFF, WALL_OPEN
+from emulators.vk.state.people import STAFF_ID
+from emulators.vk.state.permissions import WALL_CLOSED, WALL_DISABLED, WALL_LIMITED, WALL_OPEN
 
 _WALLS = {
-    "disabled": WALL_OFF,
+    "disabled": WALL_DISABLED,
     "open": WALL_OPEN,
     "limited": WALL_LIMITED,
     "closed": WALL_CLOSED,
@@ -45,7 +45,7 @@ class CommentingIn(BaseModel):
     closed: bool
 
 
-class BoardIn(Body):
+class BoardIn(RequestBody):
     page: Reference
     title: str
     text: str
@@ -57,7 +57,7 @@ class SuggestionIn(BaseModel):
     id: int
 
 
-class PageStateIn(PageFactsIn):
+class PageStateIn(PageProfileIn):
     page: Reference
     wall: Literal[0, 1, 2, 3] | None = None
     is_closed: Literal[0, 1, 2] | bool | None = None
@@ -103,7 +103,7 @@ def _details(body: PageStateIn, base_url: str) -> dict[str, Any]:
     return shown
 
 
-def own_control(world: VkWorld) -> APIRouter:
+def vk_control_routes(world: EmulatedVk) -> APIRouter:
     """Routes beside those of every network."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     _page_routes(router, world)
@@ -135,7 +135,7 @@ def own_control(world: VkWorld) -> APIRouter:
     return router
 
 
-def _settings_routes(router: APIRouter, world: VkWorld) -> None:
+def _settings_routes(router: APIRouter, world: EmulatedVk) -> None:
     @router.get("/settings")
     async def settings() -> dict[str, Any]:
         return world.settings.model_dump(mode="json", exclude=set(FIXED_SETTINGS))
@@ -153,7 +153,7 @@ def _settings_routes(router: APIRouter, world: VkWorld) -> None:
         return {name: getattr(world.settings, name) for name in body}
 
 
-def _page_routes(router: APIRouter, world: VkWorld) -> None:
+def _page_routes(router: APIRouter, world: EmulatedVk) -> None:
     @router.post("/wall")
     async def wall(body: WallIn) -> dict[str, Any]:
         page = world.page(body.page)["id"]
@@ -184,7 +184,7 @@ def _page_routes(router: APIRouter, world: VkWorld) -> None:
         return {"id": post, "thread": post}
 
 
-def _thread_routes(router: APIRouter, world: VkWorld) -> None:
+def _thread_routes(router: APIRouter, world: EmulatedVk) -> None:
     @router.post("/restore")
     async def restore(body: CommentIn) -> dict[str, Any]:
         page, topic = world.page(body.page)["id"], topic_of(body.thread)
@@ -207,7 +207,7 @@ def _thread_routes(router: APIRouter, world: VkWorld) -> None:
     @router.post("/board")
     async def board(body: BoardIn) -> dict[str, Any]:
         row = world.page(body.page)
-        author = STAFF if body.author is None else integer("author", body.author)
+        author = STAFF_ID if body.author is None else integer("author", body.author)
         # Staff open topics in the community's name.
-        topic = world.board.add_topic(row, body.title, body.text, -row["id"] if author == STAFF else author)
+        topic = world.board.add_topic(row, body.title, body.text, -row["id"] if author == STAFF_ID else author)
         return {"id": topic, "thread": f"{BOARD}{topic}"}

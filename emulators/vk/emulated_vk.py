@@ -9,15 +9,15 @@ from emulators.common.network_protocol import Actor, MessageKind, TokenKind
 from emulators.common.store import Row
 from emulators.vk.errors import vk_error
 from emulators.vk.ids import BOARD, integer, optional, topic_of
-from emulators.vk.state.conversations import FIRST_MESSAGE, Dialogs
+from emulators.vk.state.conversations import FIRST_MESSAGE, Conversations
 from emulators.vk.state.network_state import VkState
-from emulators.vk.state.people import STAFF
-from emulators.vk.state.permissions import exists
+from emulators.vk.state.people import STAFF_ID
+from emulators.vk.state.permissions import check_page_exists
 from emulators.vk.state.tokens import Token
-from emulators.vk.state.walls import Wall
+from emulators.vk.state.walls import Walls
 
 
-class VkWorld(VkState):
+class EmulatedVk(VkState):
     """Implements the control door's `World` for VK; ids are integers, threads of topics `board<ID>`."""
 
     def pages(self) -> list[dict[str, Any]]:
@@ -111,7 +111,7 @@ class VkWorld(VkState):
             if self.dialogs.dialog(number, where) is None:
                 raise UnknownError(f"no thread {where} on this page")
             self._message_of(number, reply_to)
-            message = self.dialogs.send(number, where, text, reply_to=reply_to, staff=STAFF)
+            message = self.dialogs.send(number, where, text, reply_to=reply_to, staff=STAFF_ID)
             return {"id": message["id"], "thread": where}
         self._post_of(number, thread)
         self._comment_of(number, reply_to)
@@ -153,8 +153,8 @@ class VkWorld(VkState):
             self.dialogs.delete(number, target)
         else:
             comment = self.wall.comment(number, target)
-            author = comment["from_id"] if comment is not None else STAFF
-            self.wall.delete(number, target, author if by == "author" and author > 0 else STAFF)
+            author = comment["from_id"] if comment is not None else STAFF_ID
+            self.wall.delete(number, target, author if by == "author" and author > 0 else STAFF_ID)
         return {"id": target}
 
     def answers(self, page: str | None = None) -> list[dict[str, Any]]:
@@ -211,7 +211,7 @@ class VkWorld(VkState):
         reply_to: int | None,
         attachments: Sequence[Any],
     ) -> dict[str, Any]:
-        exists(page)
+        check_page_exists(page)
         self._message_of(page["id"], reply_to)
         message = self.dialogs.receive(page["id"], person, text, reply_to=reply_to, attachments=attachments)
         cmid = message["cmid"]
@@ -225,7 +225,7 @@ class VkWorld(VkState):
             raise vk_error(18)
         return person
 
-    def _area(self, kind: MessageKind | None, target: int) -> Wall | Dialogs:
+    def _area(self, kind: MessageKind | None, target: int) -> Walls | Conversations:
         if kind == "message" or (kind is None and target >= FIRST_MESSAGE):
             return self.dialogs
         return self.wall

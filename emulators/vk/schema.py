@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from emulators.common.store import Store
+from emulators.common.store import EmulatorStore
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pages (
@@ -87,7 +87,7 @@ CREATE TABLE IF NOT EXISTS dedupe (
 ) WITHOUT ROWID;
 """
 
-ADDED = (
+ADDED_COLUMNS = (
     ("pages", "is_closed", "INTEGER NOT NULL DEFAULT 0"),
     ("pages", "deactivated", "TEXT"),
     ("pages", "comments", "TEXT NOT NULL DEFAULT 'open'"),
@@ -98,10 +98,10 @@ ADDED = (
 """Columns that files of an earlier state lack."""
 
 
-def open_store(path: Path) -> Store:
+def open_store(path: Path) -> EmulatorStore:
     """The network's file, with all its tables and columns."""
-    store = Store(path, SCHEMA)
-    for table, column, kind in ADDED:
+    store = EmulatorStore(path, SCHEMA)
+    for table, column, kind in ADDED_COLUMNS:
         present = {row["name"] for row in store.all(f"PRAGMA table_info({table})")}
         if column not in present:
             store.run(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")

@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from emulators.common.store import Row, Store
+from emulators.common.store import EmulatorStore, Row
 from emulators.vk.state.people import People
 
 
-class Views:
+class Serializers:
     """Builds posts, comments, messages, conversations and communities."""
 
-    def __init__(self, store: Store, people: People, base_url: str) -> None:
+    def __init__(self, store: EmulatorStore, people: People, base_url: str) -> None:
         self._store = store
         self.people = people
         self._base_url = base_url

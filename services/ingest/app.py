@@ -1,6 +1,6 @@
 """The ingest service's wiring."""
 
-from services.ingest.api import ROOT, ROUTERS
+from services.ingest.api import ROOT_ROUTERS, ROUTERS
 from services.ingest.worker import Worker
 from shared.service import Service
 from shared.tables.ingest import IngestIdempotency
@@ -10,7 +10,7 @@ service = Service(
     "ingest",
     "Gospablik: ingest",
     routers=ROUTERS,
-    root=ROOT,
+    root=ROOT_ROUTERS,
     jobs=worker.jobs,
     workers={"networks": worker.run},
     answers=IngestIdempotency,

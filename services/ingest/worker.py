@@ -11,18 +11,18 @@ import aiohttp
 from sqlalchemy import func, select
 
 from services.ingest.intake import retention
-from services.ingest.intake.store import DatabaseFeed
+from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks import catalogue
-from services.ingest.networks.calls import punctual
-from services.ingest.networks.port import Network, Way
-from services.ingest.networks.retry import TROUBLE
-from services.ingest.publishing.publisher import JOB, UNFINISHED, Publisher, give_up
+from services.ingest.networks.calls import send_deadline_tracing
+from services.ingest.networks.port import NetworkAdapter, SourceLoop
+from services.ingest.networks.retry import TRANSIENT_ERRORS
+from services.ingest.publishing.publisher import PUBLISH_JOB, UNFINISHED_STATUSES, Publisher, fail_dead_lettered
 from services.ingest.settings import ingest_settings
-from services.ingest.sources.source_metrics import Figures
-from services.ingest.sync.backfill_runner import Backfiller
-from services.ingest.sync.reconciliation_runner import Reconciler
+from services.ingest.sources.source_metrics import SourceMetrics
+from services.ingest.sync.backfill_runner import BackfillRunner
+from services.ingest.sync.reconciliation_runner import ReconciliationRunner
 from services.ingest.tokens.reencryption import reencrypt
-from services.ingest.tokens.token_pool import AccountBook
+from services.ingest.tokens.token_pool import DatabaseTokenPool
 from shared.database.purge import Terms, purge
 from shared.database.sessions import WriteSession
 from shared.jobs import Jobs, TryLater
@@ -33,28 +33,28 @@ from shared.tables.ingest import Publication
 log = logger(__name__)
 
 # A publication that nobody has touched for this long has lost its job.
-STUCK = timedelta(seconds=60)
-RESTART_PAUSE = 5.0
+STALLED_AFTER = timedelta(seconds=60)
+RESTART_DELAY_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Runtime:
+class CollectorRuntime:
     """What lives as long as the worker: accounts, the feed, the networks and the publisher."""
 
-    accounts: AccountBook
-    feed: DatabaseFeed
-    networks: dict[str, Network]
+    accounts: DatabaseTokenPool
+    feed: DatabaseIntakeStore
+    networks: dict[str, NetworkAdapter]
     publisher: Publisher
 
 
-class Supervisor:
+class TaskSupervisor:
     """Keeps one task per way: starts what the registry newly wants, ends what it no longer wants."""
 
     def __init__(self, report: Callable[[str, str | None], None]) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._report = report
 
-    def align(self, wanted: dict[str, Way]) -> None:
+    def align(self, wanted: dict[str, SourceLoop]) -> None:
         """Bring the running tasks to what is wanted."""
         for name in self._tasks.keys() - wanted.keys():
             self._tasks.pop(name).cancel()
@@ -62,18 +62,18 @@ class Supervisor:
             if name not in self._tasks:
                 self._tasks[name] = asyncio.create_task(self._keep(name, way), name=name)
 
-    async def _keep(self, name: str, way: Way) -> None:
+    async def _keep(self, name: str, way: SourceLoop) -> None:
         while True:
             try:
                 await way()
                 error = "the way ended"
-            except TROUBLE as trouble:
+            except TRANSIENT_ERRORS as trouble:
                 error = repr(trouble)
             except Exception as bug:  # a bug in one way must not end the others
                 error = repr(bug)
                 log.exception("a way failed", way=name)
             self._report(name, error)
-            await asyncio.sleep(RESTART_PAUSE)
+            await asyncio.sleep(RESTART_DELAY_SECONDS)
             self._report(name, None)
 
     async def end(self) -> None:
@@ -90,38 +90,38 @@ class Worker:
 
     def __init__(self) -> None:
         self.jobs = Jobs("ingest")
-        self.jobs.job(JOB, on_held=_give_up)(self._publish)
+        self.jobs.job(PUBLISH_JOB, on_held=_fail_dead_lettered_publication)(self._publish)
         self.jobs.every("publications_recovery", "* * * * *")(self._recover)
         self.jobs.every("purge", "17 * * * *")(self._purge)
         self.jobs.every("reencrypt", "47 18 * * *")(self._reencrypt)
-        self._runtime: Runtime | None = None
+        self._runtime: CollectorRuntime | None = None
         self._service: Service | None = None
 
     async def run(self, service: Service) -> None:
         """Listen to the networks for ever; a lost database is waited for."""
         settings = ingest_settings()
-        supervisor = Supervisor(service.report)
+        supervisor = TaskSupervisor(service.report)
         # Shorter than servers keep idle connections: a call on one they have just closed would be in doubt.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
-        async with aiohttp.ClientSession(connector=connector, trace_configs=[punctual()]) as http:
-            accounts, feed = AccountBook(service.database), DatabaseFeed(service.database)
-            networks = catalogue.make_all(http, accounts, feed, settings)
+        async with aiohttp.ClientSession(connector=connector, trace_configs=[send_deadline_tracing()]) as http:
+            accounts, feed = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
+            networks = catalogue.create_adapters(http, accounts, feed, settings)
             publisher = Publisher(service.database, feed, networks, settings.publish_settle_seconds)
-            own: dict[str, Way] = {
-                "reconcile": Reconciler(service.database, feed, networks, settings).run,
-                "backfill": Backfiller(service.database, feed, networks, settings).run,
-                "figures": Figures(service.database).run,
+            own: dict[str, SourceLoop] = {
+                "reconcile": ReconciliationRunner(service.database, feed, networks, settings).run,
+                "backfill": BackfillRunner(service.database, feed, networks, settings).run,
+                "figures": SourceMetrics(service.database).run,
             }
             self._service = service
             try:
                 while True:
                     try:
                         await accounts.refresh()
-                        self._runtime = Runtime(accounts, feed, networks, publisher)
+                        self._runtime = CollectorRuntime(accounts, feed, networks, publisher)
                         supervisor.align(own | {k: v for one in networks.values() for k, v in one.ways().items()})
                         await feed.flush()
                         service.report("registry", None)
-                    except TROUBLE as error:
+                    except TRANSIENT_ERRORS as error:
                         log.warning("the database is away", error=repr(error)[:300])
                         service.report("registry", repr(error)[:300])
                     await asyncio.sleep(settings.registry_seconds)
@@ -141,14 +141,17 @@ class Worker:
         async with self._service.database.write() as session:
             stuck = await session.scalars(
                 select(Publication.id)
-                .where(Publication.status.in_(UNFINISHED), Publication.updated_at < func.now() - STUCK)
+                .where(
+                    Publication.status.in_(UNFINISHED_STATUSES),
+                    Publication.updated_at < func.now() - STALLED_AFTER,
+                )
                 .order_by(Publication.created_at)
                 .limit(500)
             )
             for publication_id in stuck:
                 await self.jobs.enqueue(
                     session,
-                    JOB,
+                    PUBLISH_JOB,
                     {"publication_id": str(publication_id)},
                     dedupe_key=f"recovery:{publication_id}",
                 )
@@ -166,6 +169,6 @@ class Worker:
             log.info("secrets brought under the newest key", count=count)
 
 
-async def _give_up(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
+async def _fail_dead_lettered_publication(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
     """Fail the publication whose job is held: another job would fail as this one did."""
-    await give_up(session, UUID(payload["publication_id"]))
+    await fail_dead_lettered(session, UUID(payload["publication_id"]))

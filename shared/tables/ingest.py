@@ -86,7 +86,7 @@ class MessageVersion(Base):
     replaced_at: Mapped[datetime]
 
 
-class Tombstone(Base):
+class PendingDeletion(Base):
     """A deletion that was announced before the message itself came; it is applied when the message comes.
 
     `deleter_key` is the pseudonym of who deleted, null where the network does not tell.
@@ -102,7 +102,7 @@ class Tombstone(Base):
     created_at: Mapped[CreatedAt]
 
 
-class SeenEvent(Base):
+class ProcessedPushEvent(Base):
     """An event that a network pushed and that is stored: a second delivery of the same id changes nothing."""
 
     __tablename__ = "seen_events"
@@ -170,7 +170,7 @@ class Thread(Base):
     recheck_at: Mapped[datetime | None]
 
 
-class SetAside(Base):
+class QuarantinedPayload(Base):
     """A payload that could not be read, with the reason: nothing that came is thrown away."""
 
     __tablename__ = "set_aside"
@@ -236,7 +236,7 @@ class PollRate(Base):
     updated_at: Mapped[UpdatedAt]
 
 
-class CallbackServer(Base):
+class CallbackRegistration(Base):
     """Where a network pushes the events of a page to, and whether it does.
 
     `secret` and `confirmation_code` lie encrypted together; `digest` finds the page of a secret path.

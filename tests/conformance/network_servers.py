@@ -96,7 +96,7 @@ def _known(network: str, url: str) -> Iterator[None]:
     if network in catalogue.NETWORKS:
         yield
         return
-    entry = catalogue.Entry(example.Example, example.MAX_LENGTH)
+    entry = catalogue.NetworkSpec(example.Example, example.MAX_LENGTH)
     about = networks.About("Пример", "https://example.invalid/{id}")
     with (
         mock.patch.dict(catalogue.NETWORKS, {network: entry}),

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from services.ingest.networks.ok import ok_payloads as ok
-from services.ingest.networks.port import PageRef, Parsed
+from services.ingest.networks.port import PageRef, ParsedBatch
 from services.ingest.networks.vk import vk_payloads as vk
 from services.ingest.networks.vk import vk_push as vk_events
 
@@ -28,7 +28,7 @@ class Outcome:
     `calls`: what the parsers were asked.
     """
 
-    parsed: Parsed = field(default_factory=Parsed)
+    parsed: ParsedBatch = field(default_factory=ParsedBatch)
     wordless: list[str] = field(default_factory=list)
     calls: list[tuple[Callable[..., Any], Any, tuple[Any, ...]]] = field(default_factory=list)
 
@@ -88,10 +88,10 @@ def _vk_event(outcome: Outcome, raw: Any) -> None:
     kind = raw.get("type") if isinstance(raw, dict) else None
     group = raw.get("group_id", 1) if isinstance(raw, dict) else 1
     if kind in WORDLESS_EVENTS:
-        assert vk_events.event(raw, page("vk", group)) is None
+        assert vk_events.parse_event(raw, page("vk", group)) is None
         outcome.passed(f"event: {kind}")
         return
-    outcome.add(vk_events.event, raw, page("vk", group))
+    outcome.add(vk_events.parse_event, raw, page("vk", group))
 
 
 def _vk_response(outcome: Outcome, response: Any) -> None:
@@ -99,7 +99,7 @@ def _vk_response(outcome: Outcome, response: Any) -> None:
     if not isinstance(rows, list) or not rows:
         outcome.passed("answer without words")
         return
-    names = vk.names_of(response) if isinstance(response, dict) else {}
+    names = vk.author_names(response) if isinstance(response, dict) else {}
     for row in rows:
         _vk_item(outcome, row, names)
 
@@ -110,13 +110,13 @@ def _vk_item(outcome: Outcome, raw: Any, names: dict[int, str] | None = None) ->
     elif isinstance(raw.get("last_message"), dict):
         _vk_item(outcome, raw["last_message"], names)
     elif "peer_id" in raw and "date" in raw:
-        outcome.add(vk.message, raw, page("vk", 1), names)
+        outcome.add(vk.parse_message, raw, page("vk", 1), names)
     elif "from_id" in raw and ("post_type" in raw or raw.get("inner_type") == "wall_wallpost"):
         owner = int(raw.get("owner_id") or raw.get("to_id") or raw["from_id"])
-        outcome.add(vk.post, raw, page("vk", -owner if owner < 0 else 1), names, "seen")
+        outcome.add(vk.parse_post, raw, page("vk", -owner if owner < 0 else 1), names, "seen")
     elif "date" in raw and ("from_id" in raw or raw.get("deleted")):
         owner = raw.get("owner_id", -1)
-        outcome.add(vk.comment, raw, page("vk", abs(int(owner))), 1, names, "seen")
+        outcome.add(vk.parse_comment, raw, page("vk", abs(int(owner))), 1, names, "seen")
         thread = raw.get("thread")
         for one in thread.get("items", ()) if isinstance(thread, dict) else ():
             _vk_item(outcome, one, names)
@@ -136,10 +136,10 @@ def read_ok(raw: Any) -> Outcome:
         _ok_rows(outcome, raw, group)
     elif raw.keys() & {"discussions", "discussion"}:
         for one in raw.get("discussions") or [raw["discussion"]]:
-            shown = ok.discussion(one, TYPES)
+            shown = ok.parse_discussion_row(one, TYPES)
             outcome.passed("a discussion of something else" if shown is None else f"discussion {shown.place}")
     elif raw.keys() & {"webhookType", "sender", "recipient"}:
-        outcome.add(ok.webhook, raw, group)
+        outcome.add(ok.parse_webhook, raw, group)
         if not outcome.parsed.items and not outcome.parsed.unreadable:
             outcome.passed(f"event: {raw.get('webhookType', 'of 2017')}")
     elif raw.keys() & {"chats", "chat_id", "group_id", "success", "subscriptions"}:
@@ -151,12 +151,12 @@ def read_ok(raw: Any) -> Outcome:
 
 def _ok_rows(outcome: Outcome, raw: dict[str, Any], group: PageRef) -> None:
     for one in raw.get("messages", ()):
-        outcome.add(ok.message, one, group)
+        outcome.add(ok.parse_message, one, group)
     for one in raw.get("comments", ()):
-        place = ok.place_of(str(raw["discussionType"]), raw["discussionId"])
-        outcome.add(ok.comment, one, group, place, ok.names_of(raw))
+        place = ok.discussion_key(str(raw["discussionType"]), raw["discussionId"])
+        outcome.add(ok.parse_comment, one, group, place, ok.author_names(raw))
     for one in raw.get("media_topics", ()):
-        outcome.add(ok.topic, one, group, ok.names_of(raw))
+        outcome.add(ok.parse_topic, one, group, ok.author_names(raw))
 
 
 def _unknown(raw: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.ingest.networks.port import Parsed
+from services.ingest.networks.port import ParsedBatch
 from tests.contract.payload_parsing import Outcome, read_ok, read_vk
 
 READERS = {"vk": read_vk, "ok": read_ok}
@@ -87,7 +87,7 @@ def test_whatever_stands_in_a_field_no_parser_raises(path: Path) -> None:
     for parse, raw, args in _read(path, json.loads(path.read_text("utf-8"))["payload"]).calls:
         for broken in BROKEN:
             for spoilt in _spoilt(raw, broken):
-                parsed = Parsed()
+                parsed = ParsedBatch()
                 parsed.add(parse, spoilt, *args)
                 assert all(one.reason for one in parsed.unreadable)
                 assert all(one.external_id for one in parsed.items)

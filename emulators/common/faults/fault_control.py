@@ -7,15 +7,15 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from emulators.common.errors import BadInputError, UnknownError
-from emulators.common.faults.fault_injector import Faults
-from emulators.common.faults.fault_script import Script
-from emulators.common.faults.fault_types import Fault, FaultKind, Mix
+from emulators.common.faults.fault_injector import FaultInjector
+from emulators.common.faults.fault_script import FaultScript
+from emulators.common.faults.fault_types import Fault, FaultKind, FaultMix
 from emulators.common.faults.persistent_faults import Until
-from emulators.common.network_protocol import World
-from emulators.common.request_models import Body
+from emulators.common.network_protocol import EmulatedNetwork
+from emulators.common.request_models import RequestBody
 
 
-class FaultIn(Body):
+class FaultIn(RequestBody):
     kind: FaultKind
     rate: float | None = Field(default=None, ge=0, le=1)
     next: int | None = Field(default=None, ge=1)
@@ -32,21 +32,21 @@ class FaultIn(Body):
         return self
 
 
-class PartIn(Body):
+class MixPartIn(RequestBody):
     kind: FaultKind
     code: int | None = None
     seconds: float | None = Field(default=None, ge=0, le=600)
     weight: float = Field(default=1, gt=0, le=1_000_000)
 
 
-class MixIn(Body):
-    mix: list[PartIn] = Field(min_length=1, max_length=100)
+class MixIn(RequestBody):
+    mix: list[MixPartIn] = Field(min_length=1, max_length=100)
     rate: float = Field(ge=0, le=1)
     methods: list[str] | None = Field(default=None, min_length=1)
     seed: int | None = None
 
 
-class StandingIn(Body):
+class PersistentFaultIn(RequestBody):
     kind: str
     code: int
     token: str = Field(min_length=1)
@@ -55,11 +55,11 @@ class StandingIn(Body):
     seed: int | None = None
 
 
-class SeedIn(Body):
+class SeedIn(RequestBody):
     seed: int
 
 
-class StepIn(Body):
+class StepIn(RequestBody):
     after_calls: int | None = Field(default=None, ge=0)
     after_seconds: float | None = Field(default=None, ge=0)
     do: dict[str, Any]
@@ -71,23 +71,23 @@ class StepIn(Body):
         return self
 
 
-class ScriptIn(Body):
+class ScriptIn(RequestBody):
     steps: list[StepIn] = Field(max_length=1_000)
 
 
-class RevokeStep(Body):
+class RevokeStep(RequestBody):
     revoke: str = Field(min_length=1)
 
 
-class ClearStep(Body):
+class ClearStep(RequestBody):
     clear: Literal[True]
 
 
-class SolveIn(Body):
+class SolveIn(RequestBody):
     token: str = Field(min_length=1)
 
 
-FaultBody = FaultIn | MixIn | StandingIn | SeedIn
+FaultBody = FaultIn | MixIn | PersistentFaultIn | SeedIn
 StepBody = FaultBody | RevokeStep | ClearStep
 
 
@@ -96,7 +96,7 @@ def _form(given: dict[str, Any]) -> TypeAdapter[Any]:
         if key in given:
             return TypeAdapter(form)
     if given.get("kind") == "standing":
-        return TypeAdapter(StandingIn)
+        return TypeAdapter(PersistentFaultIn)
     return TypeAdapter(SeedIn if set(given) == {"seed"} else FaultIn)
 
 
@@ -111,13 +111,13 @@ def _parsed(given: dict[str, Any], *where: str | int) -> StepBody:
     return found
 
 
-class Breaker:
+class FaultController:
     """Carries out what the door and its script ask of the faults and tokens of a network."""
 
-    def __init__(self, world: World, faults: Faults) -> None:
+    def __init__(self, world: EmulatedNetwork, faults: FaultInjector) -> None:
         self._world = world
         self._faults = faults
-        self.script = Script(faults.store, faults.clock, lambda step: self.carry_out(_parsed(step)))
+        self.script = FaultScript(faults.store, faults.clock, lambda step: self.carry_out(_parsed(step)))
         faults.before_call = self.script.call
         faults.standing.before_meet = self.script.look
 
@@ -131,8 +131,8 @@ class Breaker:
             case MixIn():
                 parts = [Fault(part.kind, code=part.code, seconds=part.seconds) for part in body.mix]
                 self._reseed(body.seed)
-                self._faults.arm(Mix(parts, [part.weight for part in body.mix], body.rate, body.methods))
-            case StandingIn():
+                self._faults.arm(FaultMix(parts, [part.weight for part in body.mix], body.rate, body.methods))
+            case PersistentFaultIn():
                 self._stand(body)
             case SeedIn():
                 self._reseed(body.seed)
@@ -144,7 +144,7 @@ class Breaker:
         if seed is not None:
             self._faults.reseed(seed)
 
-    def _stand(self, body: StandingIn) -> None:
+    def _stand(self, body: PersistentFaultIn) -> None:
         found = next((item for item in self._world.tokens() if item["token"] == body.token), None)
         if found is None:
             raise UnknownError("no such token")
@@ -175,9 +175,9 @@ class Breaker:
         }
 
 
-def fault_routes(router: APIRouter, world: World, faults: Faults) -> Breaker:
+def add_fault_routes(router: APIRouter, world: EmulatedNetwork, faults: FaultInjector) -> FaultController:
     """Add the routes; answers what carries them out."""
-    breaker = Breaker(world, faults)
+    breaker = FaultController(world, faults)
 
     @router.post("/faults")
     async def arm(body: dict[str, Any]) -> dict[str, Any]:

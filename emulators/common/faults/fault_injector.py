@@ -10,19 +10,19 @@ from typing import Any
 
 from starlette.responses import Response
 
-from emulators.common.clock import Clock
-from emulators.common.faults.fault_types import Armed, Fault, Mix, restored
-from emulators.common.faults.persistent_faults import Standing
+from emulators.common.clock import EmulatorClock
+from emulators.common.faults.fault_types import ArmedFault, Fault, FaultMix, fault_from_dict
+from emulators.common.faults.persistent_faults import PersistentFaults
 from emulators.common.server import DroppedConnection, TruncatedResponse, json_response
-from emulators.common.store import Store
+from emulators.common.store import EmulatorStore
 
-WRONG_JSON: list[object] = [{"unexpected": True}, None]
+UNEXPECTED_JSON: list[object] = [{"unexpected": True}, None]
 PUSH_KINDS = frozenset({"duplicate", "reorder"})
 SEED, DRAWS, ENDED_DAYS = "fault_seed", "fault_draws", "ended_days"
 
 
 @dataclass(frozen=True)
-class Answer:
+class CallAnswer:
     """What a call would answer if nothing went wrong."""
 
     content: Any
@@ -34,7 +34,7 @@ class Answer:
         return json_response(self.content, self.headers, self.status)
 
 
-class Faults:
+class FaultInjector:
     """Holds what is armed and decides, from a seed, which calls it hits.
 
     With the network's store all of it outlives a crash; without one it is kept in memory. The clock must
@@ -47,26 +47,26 @@ class Faults:
         *,
         slow_seconds: float = 3,
         timeout_seconds: float = 60,
-        store: Store | None = None,
-        clock: Clock | None = None,
+        store: EmulatorStore | None = None,
+        clock: EmulatorClock | None = None,
     ) -> None:
-        self.store = store or Store(Path(":memory:"), "")
-        self.clock = clock or Clock()
+        self.store = store or EmulatorStore(Path(":memory:"), "")
+        self.clock = clock or EmulatorClock()
         self.clock.ended_days = int(self.store.state(ENDED_DAYS) or 0)
-        self.standing = Standing(self.store, self.clock)
+        self.standing = PersistentFaults(self.store, self.clock)
         self.before_call: Callable[[], None] = lambda: None
         """Called before the faults of each call are drawn."""
         self._seed = int(self.store.state(SEED) or seed)
         self._draws = int(self.store.state(DRAWS) or 0)
         self._random = random.Random(self._seed)
-        self._armed: dict[int, Armed] = {
-            row["id"]: restored(json.loads(row["body"]))
+        self._armed: dict[int, ArmedFault] = {
+            row["id"]: fault_from_dict(json.loads(row["body"]))
             for row in self.store.all("SELECT id, body FROM armed_faults ORDER BY id")
         }
         self._slow = slow_seconds
         self._timeout = timeout_seconds
 
-    def arm(self, fault: Armed) -> None:
+    def arm(self, fault: ArmedFault) -> None:
         """Add a fault, or a mix of several, to those armed."""
         body = json.dumps(fault.shown())
         self._armed[self.store.run("INSERT INTO armed_faults (body) VALUES (?)", (body,))] = fault
@@ -118,7 +118,7 @@ class Faults:
         named, mixed = [], []
         for ident, fault in self._armed.items():
             names = fault.names()
-            if names is None and isinstance(fault, Mix):
+            if names is None and isinstance(fault, FaultMix):
                 mixed.append(ident)
             elif names is not None and name in names:
                 named.append(ident)
@@ -141,7 +141,7 @@ class Faults:
                 if fault.used_up():
                     del self._armed[ident]
                     self.store.run("DELETE FROM armed_faults WHERE id = ?", (ident,))
-                elif found is not None or isinstance(fault, Mix):
+                elif found is not None or isinstance(fault, FaultMix):
                     body = json.dumps(fault.shown())
                     self.store.run("UPDATE armed_faults SET body = ? WHERE id = ?", (body, ident))
         return hit
@@ -149,8 +149,8 @@ class Faults:
     async def around(
         self,
         hit: list[Fault],
-        refuse: Callable[[int | None], Answer],
-        carry_out: Callable[[], Awaitable[Answer]],
+        refuse: Callable[[int | None], CallAnswer],
+        carry_out: Callable[[], Awaitable[CallAnswer]],
     ) -> Response:
         """Answer a call under the drawn faults.
 
@@ -170,10 +170,10 @@ class Faults:
         if "lost_response" in kinds:
             return DroppedConnection()
         if "wrong_json" in kinds:
-            return json_response(WRONG_JSON, answer.headers, answer.status)
+            return json_response(UNEXPECTED_JSON, answer.headers, answer.status)
         if "duplicate" in kinds or "reorder" in kinds:
             mangled = self.mangle(answer.content, hit)
-            answer = Answer(mangled, answer.headers, answer.status)
+            answer = CallAnswer(mangled, answer.headers, answer.status)
         response = answer.response()
         return TruncatedResponse(response) if "truncated" in kinds else response
 

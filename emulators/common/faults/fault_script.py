@@ -4,21 +4,23 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from emulators.common.clock import Clock
+from emulators.common.clock import EmulatorClock
 from emulators.common.errors import BadInputError, UnknownError
-from emulators.common.store import Store
+from emulators.common.store import EmulatorStore
 
 STATE = "script"
 
 
-class Script:
+class FaultScript:
     """One script at a time; its place in it outlives a crash.
 
     A step waits from the moment its elder was carried out. Time is looked at when a call comes or when
     the control door is asked, so a step may be carried out late but never unseen.
     """
 
-    def __init__(self, store: Store, clock: Clock, carry_out: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, store: EmulatorStore, clock: EmulatorClock, carry_out: Callable[[dict[str, Any]], None]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._carry_out = carry_out

@@ -55,7 +55,7 @@ class Fault:
 
 
 @dataclass
-class Mix:
+class FaultMix:
     """Several faults of which one, chosen by weight, hits each call of a share `rate`."""
 
     mix: list[Fault]
@@ -103,14 +103,14 @@ class Mix:
         }
 
 
-Armed = Fault | Mix
+ArmedFault = Fault | FaultMix
 
 
-def restored(shown: dict[str, Any]) -> Armed:
+def fault_from_dict(shown: dict[str, Any]) -> ArmedFault:
     """What `shown` of a fault or a mix described."""
     if shown["kind"] != "mix":
         return Fault(**shown)
     parts = shown["mix"]
     faults = [Fault(part["kind"], code=part["code"], seconds=part["seconds"]) for part in parts]
     weights = [part["weight"] for part in parts]
-    return Mix(faults, weights, shown["rate"], shown["methods"], shown["calls"], shown["hits"])
+    return FaultMix(faults, weights, shown["rate"], shown["methods"], shown["calls"], shown["hits"])

@@ -5,22 +5,22 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from emulators.common.clock import Clock
+from emulators.common.clock import EmulatorClock
 from emulators.common.errors import UnknownError
-from emulators.common.store import Row, Store
+from emulators.common.store import EmulatorStore, Row
 
 Until = Literal["replaced", "solved", "day_end", "cleared"]
 CAPTCHA = 14
 """The one error that a person's solution ends only when a call carries it."""
 
 
-class Standing:
+class PersistentFaults:
     """Standing faults and the calls of every token; all of it is in the store.
 
     A network calls `meet` once for each call, before it checks the token itself.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: EmulatorStore, clock: EmulatorClock) -> None:
         self._store = store
         self._clock = clock
         self.before_meet: Callable[[], None] = lambda: None

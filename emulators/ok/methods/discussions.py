@@ -6,11 +6,11 @@ from typing import Any
 from emulators.common.store import Row
 from emulators.ok import ids, serializers
 from emulators.ok.errors import OkError
-from emulators.ok.rest_call import Call, method
+from emulators.ok.rest_call import RestCall, method
 
 CATEGORIES = frozenset({"GROUP", "MY"})
 DIRECTIONS = frozenset({"FORWARD", "BACKWARD", "AROUND"})
-TYPES = frozenset(
+DISCUSSION_TYPES = frozenset(
     {
         "GROUP_TOPIC",
         "GROUP_PHOTO",
@@ -30,10 +30,10 @@ TYPES = frozenset(
 )
 
 
-def _topic(call: Call, id_name: str = "discussionId", type_name: str = "discussionType") -> Row:
+def _topic(call: RestCall, id_name: str = "discussionId", type_name: str = "discussionType") -> Row:
     ident = call.text(id_name)
     kind = call.text(type_name)
-    if kind not in TYPES:
+    if kind not in DISCUSSION_TYPES:
         raise OkError(100, f"Invalid parameter {type_name}", type_name)
     if kind != serializers.GROUP_TOPIC:
         raise OkError(300)
@@ -42,13 +42,13 @@ def _topic(call: Call, id_name: str = "discussionId", type_name: str = "discussi
     return topic
 
 
-def _administrator(call: Call, page: str) -> None:
+def _administrator(call: RestCall, page: str) -> None:
     if not call.world.discussions.administers(call.user, page):
         raise OkError(50)
 
 
 @method("discussions.getList")
-def get_list(call: Call) -> dict[str, Any]:
+def get_list(call: RestCall) -> dict[str, Any]:
     """Discussions by freshest activity.
 
     `anchor` walks on to older ones (FORWARD) or back to fresher ones (BACKWARD); a page with no
@@ -58,7 +58,7 @@ def get_list(call: Call) -> dict[str, Any]:
     category = call.choice("category", CATEGORIES, "MY")
     direction = call.choice("direction", DIRECTIONS, "FORWARD")
     types = set(call.values("types"))
-    if types - TYPES:
+    if types - DISCUSSION_TYPES:
         raise OkError(100, "Invalid parameter types", "types")
     count = call.count(20)
     anchor = call.optional("anchor")
@@ -80,7 +80,7 @@ def get_list(call: Call) -> dict[str, Any]:
 
 
 @method("discussions.get")
-def get(call: Call) -> dict[str, Any]:
+def get(call: RestCall) -> dict[str, Any]:
     """One discussion with the objects it mentions."""
     row = _topic(call)
     world = call.world
@@ -96,7 +96,7 @@ def get(call: Call) -> dict[str, Any]:
 
 
 @method("discussions.getComments")
-def get_comments(call: Call) -> dict[str, Any]:
+def get_comments(call: RestCall) -> dict[str, Any]:
     """Comments from an anchor on: FORWARD oldest first, BACKWARD newest first, AROUND in order of time.
 
     The answer's `anchor` stands at the last comment given, so that the same walk goes on from it, also
@@ -142,7 +142,7 @@ def get_comments(call: Call) -> dict[str, Any]:
 
 
 @method("discussions.getComment")
-def get_comment(call: Call) -> dict[str, Any]:
+def get_comment(call: RestCall) -> dict[str, Any]:
     """One comment; error 700 when it never was, 702 when it was removed."""
     topic = _topic(call)
     row = call.world.discussions.comment(topic, call.text("comment_id"))
@@ -153,7 +153,7 @@ def get_comment(call: Call) -> dict[str, Any]:
 
 
 @method("discussions.getDiscussionComments")
-def get_discussion_comments(call: Call) -> list[dict[str, Any]]:
+def get_discussion_comments(call: RestCall) -> list[dict[str, Any]]:
     """Comments by offset, oldest first: the older form of getComments."""
     topic = _topic(call, "entityId", "entityType")
     offset = call.params.get("offset") or "0"
@@ -164,13 +164,13 @@ def get_discussion_comments(call: Call) -> list[dict[str, Any]]:
 
 
 @method("discussions.getDiscussionCommentsCount")
-def get_discussion_comments_count(call: Call) -> int:
+def get_discussion_comments_count(call: RestCall) -> int:
     """How many comments a discussion has."""
     return int(_topic(call, "entityId", "entityType")["comments"])
 
 
 @method("discussions.addDiscussionComment")
-def add_comment(call: Call) -> Any:
+def add_comment(call: RestCall) -> Any:
     """Write a comment, as the group with `as_admin`.
 
     What the network answers is not published: a bare id by default, by a setting one of two objects.
@@ -193,7 +193,7 @@ def add_comment(call: Call) -> Any:
     return shown if shape == "comment" else {"comment": shown}
 
 
-def _attachments(call: Call) -> list[Any]:
+def _attachments(call: RestCall) -> list[Any]:
     given = call.optional("attachments")
     if given is None:
         return []
@@ -209,7 +209,7 @@ def _attachments(call: Call) -> list[Any]:
 
 
 @method("discussions.editDiscussionComment")
-def edit_comment(call: Call) -> bool:
+def edit_comment(call: RestCall) -> bool:
     """Change a comment of one's own, or of the group one administers; error 704 after the edit window."""
     world = call.world
     topic = _topic(call)
@@ -225,7 +225,7 @@ def edit_comment(call: Call) -> bool:
 
 
 @method("discussions.deleteDiscussionComment")
-def delete_comment(call: Call) -> bool:
+def delete_comment(call: RestCall) -> bool:
     """Remove a comment, for the owner of the discussed object; `block_author` bans its author too."""
     topic = _topic(call)
     _administrator(call, topic["page"])
@@ -238,7 +238,7 @@ def delete_comment(call: Call) -> bool:
 
 
 @method("discussions.markAsRead")
-def mark_as_read(call: Call) -> bool:
+def mark_as_read(call: RestCall) -> bool:
     """Count everything in a discussion as read."""
     call.world.discussions.mark_read(call.user, _topic(call)["id"])
     return True

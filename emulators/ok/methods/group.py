@@ -4,13 +4,13 @@ from typing import Any
 
 from emulators.ok import serializers
 from emulators.ok.errors import OkError
-from emulators.ok.rest_call import Call, method
+from emulators.ok.rest_call import RestCall, method
 
 DEFAULT_FIELDS = ("uid", "name", "description", "shortname", "members_count")
 
 
 @method("group.getInfo")
-def get_info(call: Call) -> Any:
+def get_info(call: RestCall) -> Any:
     """The groups asked for, by default as a bare array; unknown ones are left out."""
     uids = call.values("uids")
     if not uids:
@@ -32,7 +32,7 @@ def get_info(call: Call) -> Any:
 
 
 @method("group.getUserGroupsV2")
-def get_user_groups(call: Call) -> dict[str, Any]:
+def get_user_groups(call: RestCall) -> dict[str, Any]:
     """The groups of a user, in the order of their ids; the last page carries no anchor."""
     uid = call.optional("uid") or call.user
     after = call.optional("anchor") or ""
@@ -45,7 +45,7 @@ def get_user_groups(call: Call) -> dict[str, Any]:
 
 
 @method("group.getCounters")
-def get_counters(call: Call) -> dict[str, Any]:
+def get_counters(call: RestCall) -> dict[str, Any]:
     """Counters of a group, those asked for."""
     row = call.world.readable_page(call.uid, call.text("group_id"))
     known = {

@@ -4,13 +4,13 @@ from typing import Any
 
 from emulators.ok import ids, serializers
 from emulators.ok.errors import OkError
-from emulators.ok.rest_call import Call, method
+from emulators.ok.rest_call import RestCall, method
 
-UNSEEN = frozenset({10, 300, 456})
+HIDDEN_CODES = frozenset({10, 300, 456})
 
 
 @method("mediatopic.getTopics")
-def get_topics(call: Call) -> dict[str, Any]:
+def get_topics(call: RestCall) -> dict[str, Any]:
     """Topics of a group, newest first, people's posts among them; an anchor where older ones remain."""
     world = call.world
     page = world.readable_page(call.uid, call.text("gid"))["uid"]
@@ -31,7 +31,7 @@ def get_topics(call: Call) -> dict[str, Any]:
 
 
 @method("mediatopic.getByIds")
-def get_by_ids(call: Call) -> dict[str, Any]:
+def get_by_ids(call: RestCall) -> dict[str, Any]:
     """Topics by their ids; several of them want `media_limit` of 1 to 3. Missing ones are left out."""
     world = call.world
     asked = call.values("topic_ids")
@@ -50,7 +50,7 @@ def get_by_ids(call: Call) -> dict[str, Any]:
             row = world.discussions.topic(topic)
             world.check_read(call.uid, row["page"])
         except OkError as error:
-            if error.code not in UNSEEN:
+            if error.code not in HIDDEN_CODES:
                 raise
         else:
             rows.append(row)

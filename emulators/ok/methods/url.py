@@ -3,11 +3,11 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from emulators.ok.rest_call import Call, method
+from emulators.ok.rest_call import RestCall, method
 
 
 @method("url.getInfo")
-def get_info(call: Call) -> dict[str, Any]:
+def get_info(call: RestCall) -> dict[str, Any]:
     """Resolve a short name, `/group/ID`, `/group/ID/topic/ID` or `/profile/ID`; type UNKNOWN otherwise."""
     address = call.text("url")
     parts = [part for part in urlsplit(address if "//" in address else f"//{address}").path.split("/") if part]

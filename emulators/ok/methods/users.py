@@ -3,19 +3,19 @@
 from typing import Any
 
 from emulators.ok import serializers
-from emulators.ok.rest_call import METHODS, Call, method
+from emulators.ok.rest_call import METHODS, RestCall, method
 
 LIMIT_REACHED = 11
 
 
 @method("users.getCurrentUser")
-def get_current_user(call: Call) -> dict[str, Any]:
+def get_current_user(call: RestCall) -> dict[str, Any]:
     """The user the session belongs to."""
     return {**serializers.user(call.world, call.user), "locale": "ru", "gender": "female", "has_email": False}
 
 
 @method("users.getCallsLeft")
-def get_calls_left(call: Call) -> list[dict[str, Any]]:
+def get_calls_left(call: RestCall) -> list[dict[str, Any]]:
     """What the day still allows of the methods asked for, as `{name, callsLeft, available}`."""
     call.text("uid")
     call.text("methods")

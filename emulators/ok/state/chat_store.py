@@ -3,25 +3,25 @@
 import json
 from typing import Any
 
-from emulators.common.clock import Clock
-from emulators.common.store import Row, Store
+from emulators.common.clock import EmulatorClock
+from emulators.common.store import EmulatorStore, Row
 from emulators.ok import ids
 from emulators.ok.errors import OkError
 from emulators.ok.schema import NEXT_ACTIVITY
 from emulators.ok.settings import OkSettings
-from emulators.ok.state.content_filter import Censor
+from emulators.ok.state.content_filter import ContentFilter
 
 FIRST_CHAT = 0x3E0000000001
 
 
-class Chats:
+class ChatStore:
     """One chat per group and person, and its messages."""
 
-    def __init__(self, store: Store, settings: OkSettings, clock: Clock) -> None:
+    def __init__(self, store: EmulatorStore, settings: OkSettings, clock: EmulatorClock) -> None:
         self.store = store
         self.settings = settings
         self.clock = clock
-        self.censor = Censor(store, settings, clock)
+        self.censor = ContentFilter(store, settings, clock)
 
     def _next_activity(self) -> int:
         return int(self.store.value(NEXT_ACTIVITY))

@@ -1,7 +1,7 @@
 """What the network refuses for its words alone: the censor and the antispam."""
 
-from emulators.common.clock import Clock
-from emulators.common.store import Store
+from emulators.common.clock import EmulatorClock
+from emulators.common.store import EmulatorStore
 from emulators.ok.errors import OkError
 from emulators.ok.settings import OkSettings
 
@@ -11,10 +11,10 @@ _SAME = (
 )
 
 
-class Censor:
+class ContentFilter:
     """Checks a text before it is written; both checks are off until a setting turns them on."""
 
-    def __init__(self, store: Store, settings: OkSettings, clock: Clock) -> None:
+    def __init__(self, store: EmulatorStore, settings: OkSettings, clock: EmulatorClock) -> None:
         self.store = store
         self.settings = settings
         self.clock = clock

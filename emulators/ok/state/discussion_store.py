@@ -3,30 +3,32 @@
 import json
 from typing import Any
 
-from emulators.common.clock import Clock
-from emulators.common.store import Row, Store
+from emulators.common.clock import EmulatorClock
+from emulators.common.store import EmulatorStore, Row
 from emulators.ok import ids
 from emulators.ok.errors import OkError
 from emulators.ok.schema import NEXT_ACTIVITY
 from emulators.ok.settings import OkSettings
-from emulators.ok.state.content_filter import Censor
-from emulators.ok.state.page_rules import Rules
+from emulators.ok.state.content_filter import ContentFilter
+from emulators.ok.state.page_rules import PageRuleStore
 
 # Scatters comments evenly over a share: which ones are hidden follows from their number and the seed.
 SHARE_BASE = 1_000_003
-SHOWN = f"(author >= 'group:' AND author < 'group;' OR (number * 2654435761 + ?) % {SHARE_BASE} < ?)"
+VISIBLE_SQL = f"(author >= 'group:' AND author < 'group;' OR (number * 2654435761 + ?) % {SHARE_BASE} < ?)"
 FIRST_TOPIC = 150000000000001
 
 
-class Discussions:
+class DiscussionStore:
     """Topics, comments and what each user has read of them."""
 
-    def __init__(self, store: Store, settings: OkSettings, clock: Clock, rules: Rules) -> None:
+    def __init__(
+        self, store: EmulatorStore, settings: OkSettings, clock: EmulatorClock, rules: PageRuleStore
+    ) -> None:
         self.store = store
         self.settings = settings
         self.clock = clock
         self.rules = rules
-        self.censor = Censor(store, settings, clock)
+        self.censor = ContentFilter(store, settings, clock)
 
     def _next_activity(self) -> int:
         return int(self.store.value(NEXT_ACTIVITY))
@@ -209,7 +211,8 @@ class Discussions:
         self, topic: int, walk: str, number: int, count: int, *, removed: bool
     ) -> tuple[list[Row], bool]:
         rows = self.store.all(
-            f"SELECT * FROM comments WHERE topic = ? AND (? OR deleted_by IS NULL) AND {SHOWN} AND {walk} LIMIT ?",  # noqa: S608
+            f"SELECT * FROM comments WHERE topic = ? AND (? OR deleted_by IS NULL)"  # noqa: S608
+            f" AND {VISIBLE_SQL} AND {walk} LIMIT ?",
             (topic, removed, *self._share(topic), number, count + 1),
         )
         return rows[:count], len(rows) > count
@@ -225,7 +228,7 @@ class Discussions:
     def comments_at(self, topic: int, offset: int, count: int) -> list[Row]:
         """Comments by offset, oldest first."""
         return self.store.all(
-            f"SELECT * FROM comments WHERE topic = ? AND deleted_by IS NULL AND {SHOWN}"  # noqa: S608
+            f"SELECT * FROM comments WHERE topic = ? AND deleted_by IS NULL AND {VISIBLE_SQL}"  # noqa: S608
             " ORDER BY number LIMIT ? OFFSET ?",
             (topic, *self._share(topic), count, offset),
         )

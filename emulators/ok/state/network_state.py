@@ -3,52 +3,52 @@
 import json
 from typing import Any
 
-from emulators.common.call_limits import Calls, SecondLimit
-from emulators.common.citizens import population
-from emulators.common.clock import Clock
-from emulators.common.faults.fault_injector import Faults
-from emulators.common.store import Row, Store
+from emulators.common.call_limits import CallCounter, RateLimit
+from emulators.common.citizens import generate_citizens
+from emulators.common.clock import EmulatorClock
+from emulators.common.faults.fault_injector import FaultInjector
+from emulators.common.store import EmulatorStore, Row
 from emulators.ok.errors import OkError
 from emulators.ok.schema import SCHEMA
 from emulators.ok.settings import OkSettings
-from emulators.ok.state.chat_store import Chats
-from emulators.ok.state.discussion_store import Discussions
-from emulators.ok.state.page_rules import Rules
-from emulators.ok.state.tokens import Tokens
-from emulators.ok.webhooks import Webhooks
+from emulators.ok.state.chat_store import ChatStore
+from emulators.ok.state.discussion_store import DiscussionStore
+from emulators.ok.state.page_rules import PageRuleStore
+from emulators.ok.state.tokens import TokenStore
+from emulators.ok.webhooks import WebhookSender
 
 FIRST_CITIZEN = 570000000001
 NO_LIMIT = 1_000_000
 SETTINGS = "settings"
 
 
-class OkWorld:
+class OkState:
     """People, groups, topics, comments, chats, credentials and counters, all in one store."""
 
     def __init__(self, settings: OkSettings) -> None:
         self.settings = settings
-        self.clock = Clock(settings.clock_shift_seconds, settings.day_seconds)
-        self.store = Store(settings.data, SCHEMA)
-        self.faults = Faults(
+        self.clock = EmulatorClock(settings.clock_shift_seconds, settings.day_seconds)
+        self.store = EmulatorStore(settings.data, SCHEMA)
+        self.faults = FaultInjector(
             settings.seed,
             slow_seconds=settings.slow_seconds,
             timeout_seconds=settings.timeout_seconds,
             store=self.store,
             clock=self.clock,
         )
-        self.tokens = Tokens(self.store, settings)
+        self.tokens = TokenStore(self.store, settings)
         self._restore_settings()
-        self.rules = Rules(self.store)
-        self.discussions = Discussions(self.store, settings, self.clock, self.rules)
-        self.chats = Chats(self.store, settings, self.clock)
-        self.webhooks = Webhooks(self.store, settings, self.clock, self.faults)
-        self.calls = Calls(self.store, self.clock)
-        self.second = SecondLimit(settings.rate_window_seconds)
+        self.rules = PageRuleStore(self.store)
+        self.discussions = DiscussionStore(self.store, settings, self.clock, self.rules)
+        self.chats = ChatStore(self.store, settings, self.clock)
+        self.webhooks = WebhookSender(self.store, settings, self.clock, self.faults)
+        self.calls = CallCounter(self.store, self.clock)
+        self.second = RateLimit(settings.rate_window_seconds)
         self._settle()
 
     def _settle(self) -> None:
         with self.store.transaction():
-            for citizen in population(self.settings.population, self.settings.seed):
+            for citizen in generate_citizens(self.settings.population, self.settings.seed):
                 self.store.run(
                     "INSERT OR IGNORE INTO people (uid, first_name, last_name) VALUES (?, ?, ?)",
                     (str(FIRST_CITIZEN + citizen.number), citizen.first_name, citizen.last_name),

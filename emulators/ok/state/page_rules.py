@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from emulators.common.store import Store
+from emulators.common.store import EmulatorStore
 from emulators.ok.errors import OkError
 
 Commenting = Literal["EVERYONE", "ADMINS", "NOBODY"]
@@ -35,13 +35,13 @@ class PageRules:
     """Which share of people's comments the API shows; the counts stay those of the site."""
 
 
-OPEN = PageRules()
+DEFAULT_RULES = PageRules()
 
 
-class Rules:
+class PageRuleStore:
     """Rules of groups, states of people, bans and permissions; kept in the store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: EmulatorStore) -> None:
         self.store = store
         self._rules = {
             row["page"]: PageRules(**json.loads(row["rules"])) for row in store.all("SELECT * FROM page_rules")
@@ -49,7 +49,7 @@ class Rules:
 
     def of(self, page: str) -> PageRules:
         """The rules of a group."""
-        return self._rules.get(page, OPEN)
+        return self._rules.get(page, DEFAULT_RULES)
 
     def change(self, page: str, changes: dict[str, Any]) -> PageRules:
         """Change some rules of a group."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulators.common.errors import UnknownError
-from emulators.common.store import Row, Store
+from emulators.common.store import EmulatorStore, Row
 from emulators.ok.errors import OkError
 from emulators.ok.settings import OkSettings
 from emulators.ok.signature import token_secret, verify
@@ -22,10 +22,10 @@ class Session:
     uid: str | None
 
 
-class Tokens:
+class TokenStore:
     """Issues, lists, revokes and checks credentials."""
 
-    def __init__(self, store: Store, settings: OkSettings) -> None:
+    def __init__(self, store: EmulatorStore, settings: OkSettings) -> None:
         self.store = store
         self.settings = settings
         with store.transaction():

@@ -11,12 +11,12 @@ from emulators.vk.methods import (
     wall,
     wall_comments,
 )
-from emulators.vk.methods.method_table import METHODS, Call, Method
+from emulators.vk.methods.method_table import METHODS, Method, MethodCall
 
 __all__ = [
     "METHODS",
-    "Call",
     "Method",
+    "MethodCall",
     "board",
     "execute",
     "groups",

@@ -4,16 +4,16 @@ from typing import Any
 
 from emulators.common.store import Row
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.method_table import Call, method
-from emulators.vk.methods.shared_steps import found
-from emulators.vk.state.permissions import may_enter
+from emulators.vk.methods.method_table import MethodCall, method
+from emulators.vk.methods.shared_steps import mapping_unknown_errors
+from emulators.vk.state.permissions import check_can_enter
 
 MAX_COUNT = 100
 _ORDERS = {1: "updated DESC", 2: "id DESC", -1: "updated", -2: "id"}
 
 
 @method("board.getTopics", "US")
-def get_topics(call: Call) -> dict[str, Any]:
+def get_topics(call: MethodCall) -> dict[str, Any]:
     """Topics of a community, pinned ones first; `topic_ids` names single ones."""
     page = _community(call)["id"]
     store, board = call.world.store, call.world.board
@@ -41,7 +41,7 @@ def get_topics(call: Call) -> dict[str, Any]:
 
 
 @method("board.getComments", "US")
-def get_comments(call: Call) -> dict[str, Any]:
+def get_comments(call: MethodCall) -> dict[str, Any]:
     """Comments of a topic, the oldest first unless `sort` is desc; the topic's own text is the first."""
     page, topic = _topic(call)
     rows = call.world.store.all(
@@ -66,7 +66,7 @@ def get_comments(call: Call) -> dict[str, Any]:
 
 
 @method("board.createComment", "U")
-def create_comment(call: Call) -> int:
+def create_comment(call: MethodCall) -> int:
     """Write into a topic, as the person or (`from_group`) as the community; answers a bare id."""
     page, topic = _topic(call)
     author = call.token.user_id or 0
@@ -95,14 +95,14 @@ def create_comment(call: Call) -> int:
 
 
 @method("board.editComment", "U")
-def edit_comment(call: Call) -> int:
+def edit_comment(call: MethodCall) -> int:
     """Change a comment of the person, or of the community that the person manages."""
     row = _comment(call)
     as_community = row["from_id"] == -row["page"] and call.token.manages(row["page"])
     if row["from_id"] != call.token.user_id and not as_community:
         raise vk_error(15, "no access to this comment")
     given = "attachments" in call.params
-    with found():
+    with mapping_unknown_errors():
         call.world.board.edit(
             row["page"],
             row["topic_id"],
@@ -114,32 +114,32 @@ def edit_comment(call: Call) -> int:
 
 
 @method("board.deleteComment", "UG")
-def delete_comment(call: Call) -> int:
+def delete_comment(call: MethodCall) -> int:
     """Delete a comment: one's own, or any of a community that one manages."""
     row = _managed(call)
-    with found():
+    with mapping_unknown_errors():
         call.world.board.delete(row["page"], row["topic_id"], row["id"])
     return 1
 
 
 @method("board.restoreComment", "UG")
-def restore_comment(call: Call) -> int:
+def restore_comment(call: MethodCall) -> int:
     """Bring a deleted comment back."""
     row = _managed(call)
-    with found():
+    with mapping_unknown_errors():
         call.world.board.restore(row["page"], row["topic_id"], row["id"])
     return 1
 
 
-def _community(call: Call) -> Row:
+def _community(call: MethodCall) -> Row:
     row = call.page(call.number("group_id", least=1))
     if row is None:
         raise vk_error(125)
-    may_enter(row, insider=call.token.manages(row["id"]))
+    check_can_enter(row, insider=call.token.manages(row["id"]))
     return row
 
 
-def _topic(call: Call) -> tuple[int, Row]:
+def _topic(call: MethodCall) -> tuple[int, Row]:
     page: int = _community(call)["id"]
     row = call.world.board.topic(page, call.number("topic_id", least=1))
     if row is None:
@@ -147,7 +147,7 @@ def _topic(call: Call) -> tuple[int, Row]:
     return page, row
 
 
-def _comment(call: Call) -> Row:
+def _comment(call: MethodCall) -> Row:
     page, topic = _topic(call)
     row = call.world.board.comment(page, topic["id"], call.number("comment_id", least=1))
     if row is None:
@@ -155,14 +155,14 @@ def _comment(call: Call) -> Row:
     return row
 
 
-def _managed(call: Call) -> Row:
+def _managed(call: MethodCall) -> Row:
     row = _comment(call)
     if row["from_id"] != call.token.user_id and not call.token.manages(row["page"]):
         raise vk_error(15, "no access to this comment")
     return row
 
 
-def _comment_view(call: Call, row: Row) -> dict[str, Any]:
+def _comment_view(call: MethodCall, row: Row) -> dict[str, Any]:
     view = call.world.board.comment_view(row)
     view["can_edit"] = int(row["from_id"] == call.token.user_id)
     if call.flag("need_likes"):
@@ -170,7 +170,7 @@ def _comment_view(call: Call, row: Row) -> dict[str, Any]:
     return view
 
 
-def _previews(call: Call, row: Row) -> dict[str, str]:
+def _previews(call: MethodCall, row: Row) -> dict[str, str]:
     """`first_comment` for bit 1 of `preview`, `last_comment` for bit 2, cut to `preview_length`."""
     wanted, length = call.number("preview", 0), call.number("preview_length", 90, least=0)
     previews = {}

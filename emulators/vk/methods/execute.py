@@ -6,17 +6,17 @@ from typing import Any
 from emulators.common.errors import RefusedError
 from emulators.common.server import json_bytes
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.method_table import METHODS, Call, admit, method
-from emulators.vk.vkscript.interpreter import Limits, Script
+from emulators.vk.methods.method_table import METHODS, MethodCall, check_token_and_count, method
+from emulators.vk.vkscript.interpreter import Interpreter, Limits
 from emulators.vk.vkscript.parser import CompileError, parse
-from emulators.vk.vkscript.values import ScriptError, text
+from emulators.vk.vkscript.values import ScriptError, to_text
 
-_OWN = frozenset({"access_token", "code", "v"})
+_EXECUTE_PARAMS = frozenset({"access_token", "code", "v"})
 MAX_ANSWER = 5 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Executed:
+class ExecuteResult:
     """What a script returned, and the inner calls that failed."""
 
     response: Any
@@ -24,7 +24,7 @@ class Executed:
 
 
 @method("execute", "UG")
-def execute(call: Call) -> Executed:
+def execute(call: MethodCall) -> ExecuteResult:
     """Run the script in `code`; raises error 12 where it does not compile, 13 where it fails."""
     code = call.text("code")
     if not code.strip():
@@ -33,13 +33,13 @@ def execute(call: Call) -> Executed:
 
     def api(name: str, params: dict[str, Any]) -> Any:
         try:
-            return _inner(call, name, {key: text(value) for key, value in params.items() if value is not None})
+            return _inner(call, name, {key: to_text(value) for key, value in params.items() if value is not None})
         except RefusedError as error:
             errors.append({"method": name, "error_code": error.code, "error_msg": error.message})
             return None if settings.execute_hole == "null" else False
 
-    given = {name: value for name, value in call.params.items() if name not in _OWN}
-    script = Script(api, Limits(settings.execute_calls, settings.execute_operations), {"Args": given})
+    given = {name: value for name, value in call.params.items() if name not in _EXECUTE_PARAMS}
+    script = Interpreter(api, Limits(settings.execute_calls, settings.execute_operations), {"Args": given})
     try:
         response = script.run(parse(code))
     except CompileError as error:
@@ -52,10 +52,10 @@ def execute(call: Call) -> Executed:
         raise vk_error(13, "Nested too deeply") from error
     if size > MAX_ANSWER:
         raise vk_error(13, "Response size is too big")
-    return Executed(response, errors)
+    return ExecuteResult(response, errors)
 
 
-def _inner(call: Call, name: str, params: dict[str, str]) -> Any:
+def _inner(call: MethodCall, name: str, params: dict[str, str]) -> Any:
     found = METHODS.get(name)
     if found is None or name == "execute":
         raise vk_error(3)
@@ -63,5 +63,5 @@ def _inner(call: Call, name: str, params: dict[str, str]) -> Any:
     standing = call.standing(name, call.params)
     if standing is not None:
         raise vk_error(standing)
-    admit(call.world, call.token, found)
-    return found.handler(Call(call.world, call.token, params, call.standing))
+    check_token_and_count(call.world, call.token, found)
+    return found.handler(MethodCall(call.world, call.token, params, call.standing))

@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.method_table import Call, method
+from emulators.vk.methods.method_table import MethodCall, method
 from emulators.vk.push.long_poll import EVENT_TYPES
 
 _PERMISSIONS = {"photos": 4, "messages": 4_096, "wall": 8_192, "docs": 131_072, "manage": 262_144}
 
 
 @method("groups.getById", "UGS")
-def get_by_id(call: Call) -> dict[str, Any]:
+def get_by_id(call: MethodCall) -> dict[str, Any]:
     """Communities by id or short name; without any, the token's own."""
     names = call.words("group_ids") or call.words("group_id")
     if not names:
@@ -34,7 +34,7 @@ def get_by_id(call: Call) -> dict[str, Any]:
 
 
 @method("groups.getLongPollServer", "UG")
-def get_long_poll_server(call: Call) -> dict[str, str]:
+def get_long_poll_server(call: MethodCall) -> dict[str, str]:
     """Where and from which number to poll."""
     page = call.managed_page()
     row = call.page(page)
@@ -44,7 +44,7 @@ def get_long_poll_server(call: Call) -> dict[str, str]:
 
 
 @method("groups.getLongPollSettings", "UG")
-def get_long_poll_settings(call: Call) -> dict[str, Any]:
+def get_long_poll_settings(call: MethodCall) -> dict[str, Any]:
     """Whether long poll is on, and which events it brings."""
     row = call.page(call.managed_page())
     assert row is not None
@@ -56,7 +56,7 @@ def get_long_poll_settings(call: Call) -> dict[str, Any]:
 
 
 @method("groups.setLongPollSettings", "UG")
-def set_long_poll_settings(call: Call) -> int:
+def set_long_poll_settings(call: MethodCall) -> int:
     """Switch long poll and its single events; what is not named stays."""
     page = call.managed_page()
     row = call.page(page)
@@ -73,7 +73,7 @@ def set_long_poll_settings(call: Call) -> int:
 
 
 @method("groups.getTokenPermissions", "G")
-def get_token_permissions(call: Call) -> dict[str, Any]:
+def get_token_permissions(call: MethodCall) -> dict[str, Any]:
     """Rights of the community's token."""
     permissions = [{"setting": setting, "name": name} for name, setting in _PERMISSIONS.items()]
     return {"mask": sum(_PERMISSIONS.values()), "permissions": permissions}

@@ -6,24 +6,24 @@ from typing import Any
 
 from emulators.common.store import Row
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.method_table import Call, method
+from emulators.vk.methods.method_table import MethodCall, method
 from emulators.vk.push.callback_servers import CALLBACK_TYPES
-from emulators.vk.state.people import STAFF
+from emulators.vk.state.people import STAFF_ID
 
 _VERSION = re.compile(r"5\.\d{1,3}")
 
 
 @method("groups.addCallbackServer", "UG")
-def add_callback_server(call: Call) -> dict[str, int]:
+def add_callback_server(call: MethodCall) -> dict[str, int]:
     """Register a server; it is asked for the confirmation code right after."""
     page = call.managed_page()
-    creator = call.token.user_id or STAFF
+    creator = call.token.user_id or STAFF_ID
     url, title, secret = call.text("url"), call.text("title"), call.text("secret_key")
     return {"server_id": call.world.callbacks.add(page, url, title, secret, creator)}
 
 
 @method("groups.editCallbackServer", "UG")
-def edit_callback_server(call: Call) -> int:
+def edit_callback_server(call: MethodCall) -> int:
     """Change a server; it is asked for the confirmation code anew."""
     page, number = call.managed_page(), call.number("server_id")
     secret = call.text("secret_key")
@@ -32,14 +32,14 @@ def edit_callback_server(call: Call) -> int:
 
 
 @method("groups.deleteCallbackServer", "UG")
-def delete_callback_server(call: Call) -> int:
+def delete_callback_server(call: MethodCall) -> int:
     """Forget a server."""
     call.world.callbacks.remove(call.managed_page(), call.number("server_id"))
     return 1
 
 
 @method("groups.getCallbackServers", "UG")
-def get_callback_servers(call: Call) -> dict[str, Any]:
+def get_callback_servers(call: MethodCall) -> dict[str, Any]:
     """Servers of a community and how they fare."""
     wanted = set(call.integers("server_ids"))
     rows = [row for row in call.world.callbacks.servers(call.managed_page()) if not wanted or row["id"] in wanted]
@@ -58,20 +58,20 @@ def get_callback_servers(call: Call) -> dict[str, Any]:
 
 
 @method("groups.getCallbackConfirmationCode", "UG")
-def get_callback_confirmation_code(call: Call) -> dict[str, str]:
+def get_callback_confirmation_code(call: MethodCall) -> dict[str, str]:
     """The code that a server has to answer a confirmation with."""
     return {"code": call.world.callbacks.code(call.managed_page())}
 
 
 @method("groups.getCallbackSettings", "UG")
-def get_callback_settings(call: Call) -> dict[str, Any]:
+def get_callback_settings(call: MethodCall) -> dict[str, Any]:
     """In which API version a server gets events, and which; without an id the first server's."""
     row = _servers(call)[0]
     return {"api_version": row["version"], "events": json.loads(row["events"])}
 
 
 @method("groups.setCallbackSettings", "UG")
-def set_callback_settings(call: Call) -> int:
+def set_callback_settings(call: MethodCall) -> int:
     """Switch single events; what is not named stays. Without a server's id it holds for all of them."""
     version = call.text("api_version")
     if version and not _VERSION.fullmatch(version):
@@ -82,7 +82,7 @@ def set_callback_settings(call: Call) -> int:
     return 1
 
 
-def _servers(call: Call) -> list[Row]:
+def _servers(call: MethodCall) -> list[Row]:
     page, number = call.managed_page(), call.optional("server_id")
     found = call.world.callbacks.servers(page)
     if number:

@@ -6,7 +6,7 @@ from typing import Any
 from emulators.common.errors import RefusedError
 from emulators.common.store import Row
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.method_table import Call, method
+from emulators.vk.methods.method_table import MethodCall, method
 
 MAX_COUNT = 200
 # The plus keeps SQLite on the index of the conversation.
@@ -22,7 +22,7 @@ _FILTERS = {"all": "1", "unread": _UNREAD, "unanswered": _UNANSWERED, "important
 
 
 @method("messages.getConversations", "UG")
-def get_conversations(call: Call) -> dict[str, Any]:
+def get_conversations(call: MethodCall) -> dict[str, Any]:
     """Conversations, the one written in last first."""
     page = call.managed_page()
     name = call.text("filter", "all") or "all"
@@ -57,7 +57,7 @@ def get_conversations(call: Call) -> dict[str, Any]:
 
 
 @method("messages.getHistory", "UG")
-def get_history(call: Call) -> dict[str, Any]:
+def get_history(call: MethodCall) -> dict[str, Any]:
     """Messages of one conversation, newest first unless `rev`."""
     page = call.managed_page()
     peer = call.optional("peer_id") or call.number("user_id")
@@ -83,7 +83,7 @@ def get_history(call: Call) -> dict[str, Any]:
 
 
 @method("messages.getById", "UG")
-def get_by_id(call: Call) -> dict[str, Any]:
+def get_by_id(call: MethodCall) -> dict[str, Any]:
     """Messages by their ids, or by their numbers in a conversation."""
     page = call.managed_page()
     store = call.world.store
@@ -104,7 +104,7 @@ def get_by_id(call: Call) -> dict[str, Any]:
 
 
 @method("messages.send", "UG")
-def send(call: Call) -> int | list[dict[str, Any]]:
+def send(call: MethodCall) -> int | list[dict[str, Any]]:
     """Write to one person (answers a bare id) or to several (answers a list)."""
     page = call.managed_page()
     random_id = call.number("random_id")
@@ -129,20 +129,20 @@ def send(call: Call) -> int | list[dict[str, Any]]:
 
 
 @method("messages.markAsRead", "UG")
-def mark_as_read(call: Call) -> int:
+def mark_as_read(call: MethodCall) -> int:
     """The community has read a conversation."""
     call.world.dialogs.mark_read(call.managed_page(), call.number("peer_id"))
     return 1
 
 
 @method("messages.isMessagesFromGroupAllowed", "UG")
-def is_messages_from_group_allowed(call: Call) -> dict[str, int]:
+def is_messages_from_group_allowed(call: MethodCall) -> dict[str, int]:
     """Whether a person lets the community write."""
     page = call.managed_page()
     return {"is_allowed": int(call.world.dialogs.allows(page, call.number("user_id", least=1)))}
 
 
-def _send(call: Call, page: int, peer: int, random_id: int) -> Row:
+def _send(call: MethodCall, page: int, peer: int, random_id: int) -> Row:
     key = f"message:{peer}:{random_id}"
     known = call.world.recall(page, key) if random_id else None
     row = None if known is None else call.world.dialogs.message(page, known)
@@ -162,5 +162,5 @@ def _send(call: Call, page: int, peer: int, random_id: int) -> Row:
     return row
 
 
-def _extended(call: Call, page: int, people: Iterable[int]) -> dict[str, Any]:
+def _extended(call: MethodCall, page: int, people: Iterable[int]) -> dict[str, Any]:
     return call.world.views.owners([*people, -page]) if call.flag("extended") else {}

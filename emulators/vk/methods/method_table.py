@@ -8,7 +8,7 @@ from typing import Any
 from emulators.common.errors import RefusedError
 from emulators.common.network_protocol import TokenKind
 from emulators.common.store import Row
-from emulators.vk.emulated_vk import VkWorld
+from emulators.vk.emulated_vk import EmulatedVk
 from emulators.vk.errors import vk_error
 from emulators.vk.state.tokens import Token, check_kind
 
@@ -18,10 +18,10 @@ _KINDS: dict[str, TokenKind] = {"U": "user", "G": "group", "S": "service"}
 
 
 @dataclass(frozen=True)
-class Call:
+class MethodCall:
     """One call: the world, who calls, and the parameters as text."""
 
-    world: VkWorld
+    world: EmulatedVk
     token: Token
     params: dict[str, str]
     standing: Callable[[str, Mapping[str, str]], int | None] = lambda _name, _params: None
@@ -84,7 +84,7 @@ class Call:
         return number
 
 
-Handler = Callable[[Call], Any]
+Handler = Callable[[MethodCall], Any]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Method:
 METHODS: dict[str, Method] = {}
 
 
-def admit(world: VkWorld, token: Token, found: Method) -> None:
+def check_token_and_count(world: EmulatedVk, token: Token, found: Method) -> None:
     """Count a call of the method; raises errors 27 and 28 for the wrong kind of token, 29 past the day's limit."""
     try:
         check_kind(token, found.kinds)

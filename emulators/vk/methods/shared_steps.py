@@ -7,11 +7,11 @@ from typing import Any
 from emulators.common.errors import UnknownError
 from emulators.common.store import Row
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.method_table import Call
-from emulators.vk.state.permissions import may_read_wall
+from emulators.vk.methods.method_table import MethodCall
+from emulators.vk.state.permissions import check_can_read_wall
 
 
-def wall_of(call: Call) -> Row:
+def requested_wall(call: MethodCall) -> Row:
     """The community whose wall the call names, if the caller may read it."""
     owner, domain = call.optional("owner_id"), call.text("domain")
     row = None
@@ -30,11 +30,11 @@ def wall_of(call: Call) -> Row:
         raise vk_error(100, "owner_id is undefined")
     if row is None:
         raise vk_error(100, "owner_id is invalid" if owner is not None else "domain is invalid")
-    may_read_wall(row, insider=call.token.manages(row["id"]))
+    check_can_read_wall(row, insider=call.token.manages(row["id"]))
     return row
 
 
-def extended(call: Call, rows: Iterable[Row], page: int | None = None) -> dict[str, Any]:
+def extended_fields(call: MethodCall, rows: Iterable[Row], page: int | None = None) -> dict[str, Any]:
     """`profiles` and `groups` of the rows' authors and signers, when the call asks for them."""
     if not call.flag("extended"):
         return {}
@@ -47,7 +47,7 @@ def extended(call: Call, rows: Iterable[Row], page: int | None = None) -> dict[s
 
 
 @contextmanager
-def found() -> Iterator[None]:
+def mapping_unknown_errors() -> Iterator[None]:
     """What is not there is error 104 for a client."""
     try:
         yield

@@ -3,13 +3,13 @@
 from typing import Any
 
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.method_table import Call, method
+from emulators.vk.methods.method_table import MethodCall, method
 
 _ALWAYS = ("id", "first_name", "last_name", "can_access_closed", "is_closed", "deactivated")
 
 
 @method("users.get", "UGS")
-def get(call: Call) -> list[dict[str, Any]]:
+def get(call: MethodCall) -> list[dict[str, Any]]:
     """Persons by id; without any, the user token's own person."""
     names = call.words("user_ids") or call.words("user_id")
     if not names and call.token.user_id is not None:

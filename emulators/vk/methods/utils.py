@@ -3,11 +3,11 @@
 from typing import Any
 
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.method_table import Call, method
+from emulators.vk.methods.method_table import MethodCall, method
 
 
 @method("utils.resolveScreenName", "UGS")
-def resolve_screen_name(call: Call) -> Any:
+def resolve_screen_name(call: MethodCall) -> Any:
     """What a short name stands for; an empty list where it stands for nothing."""
     name = call.text("screen_name").strip().lower()
     if not name:

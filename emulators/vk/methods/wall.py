@@ -6,9 +6,9 @@ from typing import Any
 from emulators.common.errors import RefusedError
 from emulators.common.store import Row
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.method_table import Call, method
-from emulators.vk.methods.shared_steps import extended, found, wall_of
-from emulators.vk.state.permissions import may_read_wall
+from emulators.vk.methods.method_table import MethodCall, method
+from emulators.vk.methods.shared_steps import extended_fields, mapping_unknown_errors, requested_wall
+from emulators.vk.state.permissions import check_can_read_wall
 
 _FILTERS = {
     "all": "post_type = 'post'",
@@ -24,9 +24,9 @@ _POST = re.compile(r"(-?[0-9]{1,18})_([0-9]{1,18})(?:_\w*)?")
 
 
 @method("wall.get", "US")
-def get(call: Call) -> dict[str, Any]:
+def get(call: MethodCall) -> dict[str, Any]:
     """Posts of a wall, newest first."""
-    page = wall_of(call)
+    page = requested_wall(call)
     name = call.text("filter", "all") or "all"
     if name not in _FILTERS:
         raise vk_error(100, "filter is invalid")
@@ -44,11 +44,11 @@ def get(call: Call) -> dict[str, Any]:
         "count": store.value(f"SELECT count(*) FROM posts WHERE {where}", (page["id"],)),  # noqa: S608
         "items": [call.world.views.post(row) for row in rows],
     }
-    return answer | extended(call, rows, page["id"])
+    return answer | extended_fields(call, rows, page["id"])
 
 
 @method("wall.getById", "US")
-def get_by_id(call: Call) -> dict[str, Any]:
+def get_by_id(call: MethodCall) -> dict[str, Any]:
     """Named posts; those that are not there are left out."""
     names = call.words("posts")
     if not names:
@@ -63,13 +63,13 @@ def get_by_id(call: Call) -> dict[str, Any]:
         if row is not None and _shown(call, row):
             rows.append(row)
     answer: dict[str, Any] = {"items": [call.world.views.post(row) for row in rows]}
-    return answer | extended(call, rows)
+    return answer | extended_fields(call, rows)
 
 
 @method("wall.post", "U")
-def post(call: Call) -> dict[str, Any]:
+def post(call: MethodCall) -> dict[str, Any]:
     """Publish on a community's wall, as the person or (`from_group`) as the community."""
-    page = wall_of(call)
+    page = requested_wall(call)
     author = call.token.user_id or 0
     if call.flag("from_group"):
         if not call.token.manages(page["id"]):
@@ -89,27 +89,27 @@ def post(call: Call) -> dict[str, Any]:
 
 
 @method("wall.edit", "U")
-def edit(call: Call) -> dict[str, Any]:
+def edit(call: MethodCall) -> dict[str, Any]:
     """Change a post of the person, or of the community that the person manages; nothing is pushed."""
     row = _own_post(call)
     given = "attachments" in call.params
     text = call.text("message") if "message" in call.params else row["text"]
-    with found():
+    with mapping_unknown_errors():
         call.world.wall.edit(row["page"], row["id"], text, call.words("attachments") if given else None)
     return {"post_id": row["id"]}
 
 
 @method("wall.delete", "U")
-def delete(call: Call) -> int:
+def delete(call: MethodCall) -> int:
     """Delete a post; nothing is pushed."""
     row = _own_post(call)
-    with found():
+    with mapping_unknown_errors():
         call.world.wall.delete(row["page"], row["id"], call.token.user_id or 0)
     return 1
 
 
-def _own_post(call: Call) -> Row:
-    page = wall_of(call)["id"]
+def _own_post(call: MethodCall) -> Row:
+    page = requested_wall(call)["id"]
     row = call.world.wall.post(page, call.number("post_id", least=1))
     if row is None:
         raise vk_error(104)
@@ -118,13 +118,13 @@ def _own_post(call: Call) -> Row:
     return row
 
 
-def _shown(call: Call, post: Row) -> bool:
+def _shown(call: MethodCall, post: Row) -> bool:
     """Whether the caller sees a post that it named."""
     insider = call.token.manages(post["page"])
     page = call.page(post["page"])
     assert page is not None
     try:
-        may_read_wall(page, insider=insider)
+        check_can_read_wall(page, insider=insider)
     except RefusedError:
         if call.world.settings.hidden_posts == "refused":
             raise

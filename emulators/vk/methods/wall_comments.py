@@ -4,20 +4,20 @@ from typing import Any
 
 from emulators.common.store import Row
 from emulators.vk.errors import vk_error
-from emulators.vk.methods.method_table import Call, method
-from emulators.vk.methods.shared_steps import extended, found, wall_of
-from emulators.vk.state.permissions import may_read_comments
+from emulators.vk.methods.method_table import MethodCall, method
+from emulators.vk.methods.shared_steps import extended_fields, mapping_unknown_errors, requested_wall
+from emulators.vk.state.permissions import check_can_read_comments
 
 MAX_COUNT = 100
 MAX_THREAD_ITEMS = 10
 
 
 @method("wall.getComments", "US")
-def get_comments(call: Call) -> dict[str, Any]:
+def get_comments(call: MethodCall) -> dict[str, Any]:
     """Comments of a post: its top level, or one thread when `comment_id` is given."""
-    wall = wall_of(call)
+    wall = requested_wall(call)
     page = wall["id"]
-    may_read_comments(wall)
+    check_can_read_comments(wall)
     post = call.world.wall.post(page, call.number("post_id", least=1))
     if post is None or (post["post_type"] == "suggest" and not call.token.manages(page)):
         raise vk_error(15, "post or comment deleted")
@@ -56,9 +56,9 @@ def get_comments(call: Call) -> dict[str, Any]:
 
 
 @method("wall.getComment", "U")
-def get_comment(call: Call) -> dict[str, Any]:
+def get_comment(call: MethodCall) -> dict[str, Any]:
     """One comment of a wall."""
-    wall = wall_of(call)
+    wall = requested_wall(call)
     page = wall["id"]
     row = call.world.wall.comment(page, call.number("comment_id", least=1))
     if row is None or row["deleted"]:
@@ -67,13 +67,13 @@ def get_comment(call: Call) -> dict[str, Any]:
     if row["root_id"] is None:
         comment["thread"] = call.world.views.thread(row, 0, closed=False)
     answer = {"items": [comment], "can_post": True, "show_reply_button": True, "groups_can_post": True}
-    return answer | extended(call, [row], page)
+    return answer | extended_fields(call, [row], page)
 
 
 @method("wall.createComment", "UG")
-def create_comment(call: Call) -> dict[str, Any]:
+def create_comment(call: MethodCall) -> dict[str, Any]:
     """Comment a post, as the person or (`from_group`, or any community token) as the community."""
-    wall = wall_of(call)
+    wall = requested_wall(call)
     page = wall["id"]
     post_id = call.number("post_id", least=1)
     group = abs(call.number("from_group", 0))
@@ -105,11 +105,11 @@ def create_comment(call: Call) -> dict[str, Any]:
 
 
 @method("wall.editComment", "U")
-def edit_comment(call: Call) -> int:
+def edit_comment(call: MethodCall) -> int:
     """Change a comment of the person, or of the community that the person manages."""
     row = _own_comment(call)
     given = "attachments" in call.params
-    with found():
+    with mapping_unknown_errors():
         call.world.wall.edit(
             row["page"], row["id"], call.text("message"), call.words("attachments") if given else None
         )
@@ -117,60 +117,60 @@ def edit_comment(call: Call) -> int:
 
 
 @method("wall.deleteComment", "U")
-def delete_comment(call: Call) -> int:
+def delete_comment(call: MethodCall) -> int:
     """Delete a comment: one's own, or any on a wall that one manages."""
     row = _managed_comment(call)
-    with found():
+    with mapping_unknown_errors():
         call.world.wall.delete(row["page"], row["id"], call.token.user_id or 0)
     return 1
 
 
 @method("wall.restoreComment", "U")
-def restore_comment(call: Call) -> int:
+def restore_comment(call: MethodCall) -> int:
     """Bring a deleted comment back."""
     row = _managed_comment(call)
-    with found():
+    with mapping_unknown_errors():
         call.world.wall.restore(row["page"], row["id"])
     return 1
 
 
 @method("wall.openComments", "UG")
-def open_comments(call: Call) -> int:
+def open_comments(call: MethodCall) -> int:
     """Let a post be commented."""
     return _switch(call, closed=False)
 
 
 @method("wall.closeComments", "UG")
-def close_comments(call: Call) -> int:
+def close_comments(call: MethodCall) -> int:
     """Let a post not be commented any more."""
     return _switch(call, closed=True)
 
 
-def _switch(call: Call, *, closed: bool) -> int:
-    page = wall_of(call)["id"]
+def _switch(call: MethodCall, *, closed: bool) -> int:
+    page = requested_wall(call)["id"]
     if not call.token.manages(page):
         raise vk_error(15, "no access to this wall")
-    with found():
+    with mapping_unknown_errors():
         call.world.wall.close_comments(page, call.number("post_id", least=1), closed=closed)
     return 1
 
 
-def _comment(call: Call) -> Row:
-    page = wall_of(call)["id"]
+def _comment(call: MethodCall) -> Row:
+    page = requested_wall(call)["id"]
     row = call.world.wall.comment(page, call.number("comment_id", least=1))
     if row is None:
         raise vk_error(104)
     return row
 
 
-def _managed_comment(call: Call) -> Row:
+def _managed_comment(call: MethodCall) -> Row:
     row = _comment(call)
     if row["from_id"] != call.token.user_id and not call.token.manages(row["page"]):
         raise vk_error(211)
     return row
 
 
-def _own_comment(call: Call) -> Row:
+def _own_comment(call: MethodCall) -> Row:
     row = _comment(call)
     as_community = row["from_id"] == -row["page"] and call.token.manages(row["page"])
     if row["from_id"] != call.token.user_id and not as_community:
@@ -178,7 +178,7 @@ def _own_comment(call: Call) -> Row:
     return row
 
 
-def _level(call: Call, page: int, post_id: int, root: int | None) -> list[Row]:
+def _level(call: MethodCall, page: int, post_id: int, root: int | None) -> list[Row]:
     rows = call.world.store.all(
         # Replies matter only under a deleted comment, which shows as long as it has some.
         "SELECT c.*, c.deleted AND EXISTS (SELECT 1 FROM comments r WHERE r.page = c.page"
@@ -189,7 +189,7 @@ def _level(call: Call, page: int, post_id: int, root: int | None) -> list[Row]:
     return rows[::-1] if call.text("sort") == "desc" else rows
 
 
-def _slice(call: Call, level: list[Row]) -> tuple[list[Row], int | None]:
+def _slice(call: MethodCall, level: list[Row]) -> tuple[list[Row], int | None]:
     """The asked piece of a level, and where it starts when it was asked for by a comment's id."""
     count = min(call.number("count", call.world.settings.comments_default_count, least=0), MAX_COUNT)
     start = call.optional("start_comment_id")

@@ -10,12 +10,12 @@ from typing import Any
 
 import aiohttp
 
-from emulators.common.clock import Clock
-from emulators.common.faults.fault_injector import WRONG_JSON, Faults
+from emulators.common.clock import EmulatorClock
+from emulators.common.faults.fault_injector import UNEXPECTED_JSON, FaultInjector
 from emulators.common.faults.fault_types import Fault
 from emulators.common.server import json_bytes
 from emulators.common.store import Row
-from emulators.vk.push.callback_servers import Callbacks
+from emulators.vk.push.callback_servers import CallbackServers
 from emulators.vk.settings import VkSettings
 
 log = logging.getLogger("emulators.vk.push.callback_servers")
@@ -24,11 +24,11 @@ CONFIRMATION = "callback_confirmation"
 """Names under which faults hit deliveries and confirmations."""
 MAX_WAIT = 3 * 3_600
 """A server may ask for a later delivery within these seconds."""
-_ASK_TO_WAIT = (410, 429, 503)
+_RETRY_AFTER_STATUSES = (410, 429, 503)
 
 
 @dataclass(frozen=True)
-class Answered:
+class DeliveryResponse:
     """What a server answered; without a status it did not."""
 
     status: int | None
@@ -36,10 +36,12 @@ class Answered:
     retry_after: str = ""
 
 
-class Courier:
+class CallbackDelivery:
     """One task for each server that has something to do, so that servers never wait for one another."""
 
-    def __init__(self, callbacks: Callbacks, clock: Clock, settings: VkSettings, faults: Faults) -> None:
+    def __init__(
+        self, callbacks: CallbackServers, clock: EmulatorClock, settings: VkSettings, faults: FaultInjector
+    ) -> None:
         self._callbacks = callbacks
         self._clock = clock
         self._settings = settings
@@ -118,7 +120,7 @@ class Courier:
             again = await self._post(server, body, item["attempts"], [])
             self._callbacks.note(server, item, "duplicate", again.status, again.text)
 
-    def _judge(self, server: Row, item: Row, answered: Answered) -> None:
+    def _judge(self, server: Row, item: Row, answered: DeliveryResponse) -> None:
         callbacks = self._callbacks
         fresh = callbacks.server(server["id"])
         if fresh is None:
@@ -137,8 +139,8 @@ class Courier:
             outcome = "failed" if callbacks.failed(fresh, item) else "given_up"
         callbacks.note(fresh, item, outcome, answered.status, answered.text)
 
-    def _asked_to_wait(self, answered: Answered) -> float | None:
-        if answered.status not in _ASK_TO_WAIT or not answered.retry_after:
+    def _asked_to_wait(self, answered: DeliveryResponse) -> float | None:
+        if answered.status not in _RETRY_AFTER_STATUSES or not answered.retry_after:
             return None
         try:
             until = parsedate_to_datetime(answered.retry_after).timestamp()
@@ -147,17 +149,17 @@ class Courier:
         now = self._clock.now()
         return until if now < until < now + MAX_WAIT else None
 
-    async def _post(self, server: Row, body: dict[str, Any], retries: int, hit: list[Fault]) -> Answered:
+    async def _post(self, server: Row, body: dict[str, Any], retries: int, hit: list[Fault]) -> DeliveryResponse:
         """One request; faults that a network causes look like no answer to the sender."""
         assert self._http is not None
         faults = {fault.kind: fault for fault in hit}
         if "timeout" in faults or "drop" in faults or "error" in faults:
-            return Answered(None, "not sent: a fault")
+            return DeliveryResponse(None, "not sent: a fault")
         if "slow" in faults:
             seconds = faults["slow"].seconds
             await asyncio.sleep(self._settings.slow_seconds if seconds is None else seconds)
         sent = body | ({"secret": server["secret"]} if server["secret"] else {})
-        data = json_bytes(WRONG_JSON if "wrong_json" in faults else sent)
+        data = json_bytes(UNEXPECTED_JSON if "wrong_json" in faults else sent)
         if "truncated" in faults:
             data = data[: len(data) // 2]
         headers = {"Content-Type": "application/json", **({"X-Retry-Counter": str(retries)} if retries else {})}
@@ -169,8 +171,8 @@ class Courier:
                 raw = await response.read()
                 # Any stray byte, a byte-order mark too, makes the answer another one.
                 text = raw.decode(errors="replace")
-                answered = Answered(response.status, text, response.headers.get("Retry-After", ""))
+                answered = DeliveryResponse(response.status, text, response.headers.get("Retry-After", ""))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             log.info("no answer from server %s: %r", server["id"], error)
-            return Answered(None, f"{type(error).__name__}: {error}")
-        return Answered(None, "the answer is lost: a fault") if "lost_response" in faults else answered
+            return DeliveryResponse(None, f"{type(error).__name__}: {error}")
+        return DeliveryResponse(None, "the answer is lost: a fault") if "lost_response" in faults else answered

@@ -5,8 +5,8 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from emulators.common.clock import Clock
-from emulators.common.store import Row, Store
+from emulators.common.clock import EmulatorClock
+from emulators.common.store import EmulatorStore, Row
 from emulators.vk.errors import vk_error
 from emulators.vk.push.long_poll import EVENT_TYPES
 from emulators.vk.settings import VkSettings
@@ -15,14 +15,14 @@ CALLBACK_TYPES = (*EVENT_TYPES, "lead_forms_new", "market_order_edit", "market_o
 MAX_SERVERS = 10
 MAX_TITLE = 14
 MAX_SECRET = 50
-KEPT_LOG = 5_000
+MAX_LOG_ROWS = 5_000
 """Deliveries remembered for the control door, over all communities."""
 
 
-class Callbacks:
+class CallbackServers:
     """Servers and their queues; whoever sends is told by `on_work` that a server has something to do."""
 
-    def __init__(self, store: Store, clock: Clock, settings: VkSettings) -> None:
+    def __init__(self, store: EmulatorStore, clock: EmulatorClock, settings: VkSettings) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
@@ -191,7 +191,7 @@ class Callbacks:
             (server["page"], server["id"], *values, self._clock.now(), status, answer[:200], outcome),
         )
         if number % 100 == 0:
-            self._store.run("DELETE FROM callback_log WHERE id <= ?", (number - KEPT_LOG,))
+            self._store.run("DELETE FROM callback_log WHERE id <= ?", (number - MAX_LOG_ROWS,))
 
     def log(self, page: int | None, limit: int) -> list[Row]:
         """The last deliveries, oldest first."""

@@ -3,16 +3,16 @@
 import secrets
 from typing import Any
 
-from emulators.vk.push.callback_servers import Callbacks
-from emulators.vk.push.long_poll import LongPoll
+from emulators.vk.push.callback_servers import CallbackServers
+from emulators.vk.push.long_poll import LongPollServer
 
 _WRAPPED_SINCE = (5, 103)
 
 
-class Events:
+class EventPublisher:
     """Hands every event to Bots Long Poll and to the servers of the Callback API."""
 
-    def __init__(self, longpoll: LongPoll, callbacks: Callbacks) -> None:
+    def __init__(self, longpoll: LongPollServer, callbacks: CallbackServers) -> None:
         self._longpoll = longpoll
         self._callbacks = callbacks
 
@@ -25,7 +25,7 @@ class Events:
                 "type": kind,
                 "event_id": event_id,
                 "v": version,
-                "object": shaped(kind, content, version),
+                "object": event_object_for_version(kind, content, version),
             }
 
         event_id = secrets.token_hex(20)
@@ -33,7 +33,7 @@ class Events:
         self._callbacks.publish(page, kind, event_id, body)
 
 
-def shaped(kind: str, content: dict[str, Any], version: str) -> dict[str, Any]:
+def event_object_for_version(kind: str, content: dict[str, Any], version: str) -> dict[str, Any]:
     """The object of an event as that API version has it: before 5.103 a new message came bare."""
     if kind == "message_new" and version_of(version) < _WRAPPED_SINCE:
         message: dict[str, Any] = content["message"]

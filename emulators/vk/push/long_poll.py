@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from emulators.common.clock import Clock
-from emulators.common.store import Row, Store
+from emulators.common.clock import EmulatorClock
+from emulators.common.store import EmulatorStore, Row
 from emulators.vk.settings import VkSettings
 
 EVENT_TYPES = (
@@ -69,10 +69,10 @@ EVENT_TYPES = (
 MAX_WAIT = 90
 
 
-class LongPoll:
+class LongPollServer:
     """Queues of all communities; a held call costs one future and no look at the database."""
 
-    def __init__(self, store: Store, clock: Clock, settings: VkSettings) -> None:
+    def __init__(self, store: EmulatorStore, clock: EmulatorClock, settings: VkSettings) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings

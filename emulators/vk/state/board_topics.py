@@ -4,21 +4,23 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from emulators.common.clock import Clock
+from emulators.common.clock import EmulatorClock
 from emulators.common.errors import UnknownError
-from emulators.common.store import Row, Store
-from emulators.vk.attachments import stored
+from emulators.common.store import EmulatorStore, Row
+from emulators.vk.attachments import attachments_to_json
 from emulators.vk.errors import vk_error
-from emulators.vk.push.events import Events
+from emulators.vk.push.events import EventPublisher
 from emulators.vk.settings import VkSettings
-from emulators.vk.state.permissions import check_links, exists
-from emulators.vk.state.walls import check
+from emulators.vk.state.permissions import check_links, check_page_exists
+from emulators.vk.state.walls import check_text
 
 
-class Board:
+class BoardTopics:
     """Topics of all pages; comments are numbered anew in each topic, so the numbers collide."""
 
-    def __init__(self, store: Store, clock: Clock, settings: VkSettings, events: Events) -> None:
+    def __init__(
+        self, store: EmulatorStore, clock: EmulatorClock, settings: VkSettings, events: EventPublisher
+    ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
@@ -36,8 +38,8 @@ class Board:
 
     def add_topic(self, page: Row, title: str, text: str, author: int) -> int:
         """Open a topic; its text is its first comment. Raises error 100 for a title or text refused."""
-        check(title, (), self._settings.topic_title_length)
-        check(text, (), self._settings.comment_length)
+        check_text(title, (), self._settings.topic_title_length)
+        check_text(text, (), self._settings.comment_length)
         number, now = page["id"], self._clock.now()
         with self._store.transaction():
             topic: int = (
@@ -66,8 +68,8 @@ class Board:
 
         Raises error 100 for a text refused, 104 for a missing topic, 15 for a closed one, 222 for links.
         """
-        check(text, attachments, self._settings.comment_length)
-        exists(page)
+        check_text(text, attachments, self._settings.comment_length)
+        check_page_exists(page)
         number = page["id"]
         topic = self.topic(number, topic_id)
         if topic is None:
@@ -76,7 +78,7 @@ class Board:
             raise vk_error(15, "topic is closed")
         check_links(page, text, by_api=by_api)
         now = self._clock.now()
-        media = stored(attachments, self._settings.base_url, int(now))
+        media = attachments_to_json(attachments, self._settings.base_url, int(now))
         with self._store.transaction():
             comment = topic["last_id"] + 1
             self._store.run(
@@ -96,9 +98,9 @@ class Board:
         """Change a comment; without `attachments` those there are stay."""
         row = self._living(page, topic_id, number)
         kept = json.loads(row["attachments"]) if attachments is None else attachments
-        check(text, kept, self._settings.comment_length)
+        check_text(text, kept, self._settings.comment_length)
         now = self._clock.now()
-        media = stored(kept, self._settings.base_url, int(now))
+        media = attachments_to_json(kept, self._settings.base_url, int(now))
         with self._store.transaction():
             self._store.run(
                 "UPDATE board_comments SET text = ?, attachments = ?, edited = ?"

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from emulators.common.clock import Clock
+from emulators.common.clock import EmulatorClock
 from emulators.common.errors import UnknownError
-from emulators.common.store import Row, Store
-from emulators.vk.attachments import stored
+from emulators.common.store import EmulatorStore, Row
+from emulators.vk.attachments import attachments_to_json
 from emulators.vk.errors import vk_error
-from emulators.vk.push.events import Events
-from emulators.vk.serializers import Views
+from emulators.vk.push.events import EventPublisher
+from emulators.vk.serializers import Serializers
 from emulators.vk.settings import VkSettings
 
 FIRST_MESSAGE = 1_000_000
@@ -25,10 +25,17 @@ CLIENT_INFO = {
 _BLOCKS = {"blacklist": 900, "no_permission": 901, "privacy": 902}
 
 
-class Dialogs:
+class Conversations:
     """Conversations of all pages; a message has a number in its page and one in its conversation."""
 
-    def __init__(self, store: Store, clock: Clock, settings: VkSettings, views: Views, events: Events) -> None:
+    def __init__(
+        self,
+        store: EmulatorStore,
+        clock: EmulatorClock,
+        settings: VkSettings,
+        views: Serializers,
+        events: EventPublisher,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
@@ -164,7 +171,7 @@ class Dialogs:
             if target is None or target["peer_id"] != peer:
                 raise vk_error(100, "reply_to is invalid")
         now = self._clock.now()
-        media = stored(attachments, self._settings.base_url, int(now))
+        media = attachments_to_json(attachments, self._settings.base_url, int(now))
         self._store.run("UPDATE pages SET last_message_id = last_message_id + 1 WHERE id = ?", (page,))
         number = self._store.value("SELECT last_message_id FROM pages WHERE id = ?", (page,))
         self._store.run(

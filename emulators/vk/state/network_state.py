@@ -4,22 +4,22 @@ import json
 import secrets
 from typing import Any
 
-from emulators.common.call_limits import Calls
-from emulators.common.clock import Clock
+from emulators.common.call_limits import CallCounter
+from emulators.common.clock import EmulatorClock
 from emulators.common.errors import UnknownError
 from emulators.common.store import Row
 from emulators.vk.ids import integer
-from emulators.vk.push.callback_servers import Callbacks
-from emulators.vk.push.events import Events
-from emulators.vk.push.long_poll import EVENT_TYPES, LongPoll
+from emulators.vk.push.callback_servers import CallbackServers
+from emulators.vk.push.events import EventPublisher
+from emulators.vk.push.long_poll import EVENT_TYPES, LongPollServer
 from emulators.vk.schema import open_store
-from emulators.vk.serializers import Views
+from emulators.vk.serializers import Serializers
 from emulators.vk.settings import VkSettings
-from emulators.vk.state.board_topics import Board
-from emulators.vk.state.conversations import FIRST_MESSAGE, Dialogs
+from emulators.vk.state.board_topics import BoardTopics
+from emulators.vk.state.conversations import FIRST_MESSAGE, Conversations
 from emulators.vk.state.people import People
-from emulators.vk.state.tokens import Tokens
-from emulators.vk.state.walls import Wall
+from emulators.vk.state.tokens import TokenStore
+from emulators.vk.state.walls import Walls
 
 CHANGED_SETTINGS = "changed_settings"
 FIRST_PAGE = 200_000_001
@@ -35,17 +35,17 @@ class VkState:
         self.settings = settings = settings.model_copy()
         self._changed = json.loads(self.store.state(CHANGED_SETTINGS) or "{}")
         self._apply(self._changed)
-        self.clock = Clock(settings.clock_shift_seconds, settings.day_seconds)
+        self.clock = EmulatorClock(settings.clock_shift_seconds, settings.day_seconds)
         self.people = People(self.store, settings.population, settings.seed, settings.base_url)
-        self.views = Views(self.store, self.people, settings.base_url)
-        self.longpoll = LongPoll(self.store, self.clock, settings)
-        self.callbacks = Callbacks(self.store, self.clock, settings)
-        events = Events(self.longpoll, self.callbacks)
-        self.wall = Wall(self.store, self.clock, settings, self.views, events)
-        self.board = Board(self.store, self.clock, settings, events)
-        self.dialogs = Dialogs(self.store, self.clock, settings, self.views, events)
-        self.token_list = Tokens(self.store)
-        self.call_counts = Calls(self.store, self.clock)
+        self.views = Serializers(self.store, self.people, settings.base_url)
+        self.longpoll = LongPollServer(self.store, self.clock, settings)
+        self.callbacks = CallbackServers(self.store, self.clock, settings)
+        events = EventPublisher(self.longpoll, self.callbacks)
+        self.wall = Walls(self.store, self.clock, settings, self.views, events)
+        self.board = BoardTopics(self.store, self.clock, settings, events)
+        self.dialogs = Conversations(self.store, self.clock, settings, self.views, events)
+        self.token_list = TokenStore(self.store)
+        self.call_counts = CallCounter(self.store, self.clock)
         if not any(token.kind != "group" for token in self.token_list.working()):
             self.token_list.create("service")
             self.token_list.create("user")

@@ -3,20 +3,20 @@
 import random
 from typing import Any
 
-from emulators.common.citizens import population
-from emulators.common.store import Store
+from emulators.common.citizens import generate_citizens
+from emulators.common.store import EmulatorStore
 
 FIRST_CITIZEN = 700_000_001
-STAFF = 600_000_001
+STAFF_ID = 600_000_001
 """The one member of staff behind every page."""
 
 
 class People:
     """Names by user id; an id outside the population is a person too, with a name made of it."""
 
-    def __init__(self, store: Store, size: int, seed: int, base_url: str) -> None:
+    def __init__(self, store: EmulatorStore, size: int, seed: int, base_url: str) -> None:
         self._store = store
-        self._citizens = population(size, seed)
+        self._citizens = generate_citizens(size, seed)
         self._random = random.Random(seed)
         self._base_url = base_url
 
@@ -31,7 +31,7 @@ class People:
         if 0 <= number < len(self._citizens):
             citizen = self._citizens[number]
             first, last, female = citizen.first_name, citizen.last_name, citizen.female
-        elif user_id == STAFF:
+        elif user_id == STAFF_ID:
             first, last = "Сотрудник", "Сообщества"
         gone = self.deactivated(user_id)
         photo = f"{self._base_url}/images/{'camera' if gone is None else 'deactivated'}_50.png"

@@ -5,52 +5,52 @@ import re
 from emulators.common.store import Row
 from emulators.vk.errors import vk_error
 
-WALL_OFF, WALL_OPEN, WALL_LIMITED, WALL_CLOSED = 0, 1, 2, 3
+WALL_DISABLED, WALL_OPEN, WALL_LIMITED, WALL_CLOSED = 0, 1, 2, 3
 OPEN_GROUP, CLOSED_GROUP, PRIVATE_GROUP = 0, 1, 2
 _MEMBERS_ONLY = "this wall available only for community members"
 _LINK = re.compile(r"https?://|www\.|\b[\w-]+\.(?:ru|com|org|net|su|рф|me|info)\b", re.IGNORECASE)
 
 
-def may_enter(page: Row, *, insider: bool) -> None:
+def check_can_enter(page: Row, *, insider: bool) -> None:
     """Raise errors 15, 18, 19 or 203 where the community is not shown; an insider acts for it."""
-    exists(page)
+    check_page_exists(page)
     if page["is_closed"] == PRIVATE_GROUP and not insider:
         raise vk_error(203, "access to this group is denied")
     if page["is_closed"] == CLOSED_GROUP and not insider:
         raise vk_error(15, _MEMBERS_ONLY)
 
 
-def may_read_wall(page: Row, *, insider: bool) -> None:
+def check_can_read_wall(page: Row, *, insider: bool) -> None:
     """Raise error 15 where the wall is not shown, and what `may_enter` raises."""
-    may_enter(page, insider=insider)
-    if page["wall"] == WALL_OFF:
+    check_can_enter(page, insider=insider)
+    if page["wall"] == WALL_DISABLED:
         raise vk_error(15, "wall is disabled")
     if page["hidden"] and not insider:
         raise vk_error(15, _MEMBERS_ONLY)
 
 
-def may_read_comments(page: Row) -> None:
+def check_can_read_comments(page: Row) -> None:
     """Raise error 212 where the community has switched comments off."""
     if page["comments"] == "closed":
         raise vk_error(212)
 
 
-def may_comment(page: Row, post: Row, author: int, text: str, *, by_api: bool) -> None:
+def check_can_comment(page: Row, post: Row, author: int, text: str, *, by_api: bool) -> None:
     """Raise errors 213 and 222 where a comment under the post is not taken."""
-    exists(page)
+    check_page_exists(page)
     if page["comments"] == "closed" or post["closed"]:
         raise vk_error(213, "comments are closed")
     if post["post_type"] == "suggest":
         raise vk_error(213, "the post is not published")
-    if page["wall"] == WALL_OFF or (page["wall"] == WALL_CLOSED and author > 0):
+    if page["wall"] == WALL_DISABLED or (page["wall"] == WALL_CLOSED and author > 0):
         raise vk_error(213, "the wall is closed")
     check_links(page, text, by_api=by_api)
 
 
-def may_post(page: Row, author: int, text: str, *, by_api: bool) -> None:
+def check_can_post(page: Row, author: int, text: str, *, by_api: bool) -> None:
     """Raise errors 214 and 222 where the wall takes no post of the author."""
-    exists(page)
-    if page["wall"] == WALL_OFF or (author > 0 and page["wall"] == WALL_CLOSED):
+    check_page_exists(page)
+    if page["wall"] == WALL_DISABLED or (author > 0 and page["wall"] == WALL_CLOSED):
         raise vk_error(214, "wall is closed")
     check_links(page, text, by_api=by_api)
 
@@ -61,7 +61,7 @@ def check_links(page: Row, text: str, *, by_api: bool) -> None:
         raise vk_error(222)
 
 
-def exists(page: Row) -> None:
+def check_page_exists(page: Row) -> None:
     """Raise error 18 for a deleted community, 19 for a blocked one."""
     if page["deactivated"] == "deleted":
         raise vk_error(18, "group is deleted")

@@ -4,9 +4,9 @@ import secrets
 from dataclasses import dataclass
 
 from emulators.common.network_protocol import TokenKind
-from emulators.common.store import Row, Store
+from emulators.common.store import EmulatorStore, Row
 from emulators.vk.errors import vk_error
-from emulators.vk.state.people import STAFF
+from emulators.vk.state.people import STAFF_ID
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,16 @@ class Token:
         return self.page == page or (self.kind == "user" and self.page is None)
 
 
-class Tokens:
+class TokenStore:
     """All tokens; a revoked one stays known as dead."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: EmulatorStore) -> None:
         self._store = store
 
     def create(self, kind: TokenKind, page: int | None = None) -> Token:
         """A fresh token; a user token without a page belongs to the administrator of all pages."""
         token = f"vk1.a.{secrets.token_urlsafe(48)}"
-        user = STAFF if kind == "user" else None
+        user = STAFF_ID if kind == "user" else None
         self._store.run(
             "INSERT INTO tokens (token, kind, page, user_id) VALUES (?, ?, ?, ?)", (token, kind, page, user)
         )

@@ -3,23 +3,30 @@
 import json
 from collections.abc import Sequence
 
-from emulators.common.clock import Clock
+from emulators.common.clock import EmulatorClock
 from emulators.common.errors import UnknownError
-from emulators.common.store import Row, Store
-from emulators.vk.attachments import stored
+from emulators.common.store import EmulatorStore, Row
+from emulators.vk.attachments import attachments_to_json
 from emulators.vk.errors import vk_error
-from emulators.vk.push.events import Events
-from emulators.vk.serializers import Views
+from emulators.vk.push.events import EventPublisher
+from emulators.vk.serializers import Serializers
 from emulators.vk.settings import VkSettings
-from emulators.vk.state.permissions import WALL_LIMITED, may_comment, may_post
+from emulators.vk.state.permissions import WALL_LIMITED, check_can_comment, check_can_post
 
 TOO_LONG = "message is too long"
 
 
-class Wall:
+class Walls:
     """Posts and comments of all pages; numbers of both come from one sequence per wall, as in VK."""
 
-    def __init__(self, store: Store, clock: Clock, settings: VkSettings, views: Views, events: Events) -> None:
+    def __init__(
+        self,
+        store: EmulatorStore,
+        clock: EmulatorClock,
+        settings: VkSettings,
+        views: Serializers,
+        events: EventPublisher,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
@@ -55,10 +62,10 @@ class Wall:
 
         Raises error 100 for an empty or too long text, 214 where the wall takes no posts, 222 for links.
         """
-        check(text, attachments, self._settings.post_length)
-        may_post(page, from_id, text, by_api=by_api)
+        check_text(text, attachments, self._settings.post_length)
+        check_can_post(page, from_id, text, by_api=by_api)
         suggested = from_id > 0 and (suggest or page["wall"] == WALL_LIMITED)
-        media = stored(attachments, self._settings.base_url, int(self._clock.now()))
+        media = attachments_to_json(attachments, self._settings.base_url, int(self._clock.now()))
         return self._insert_post(page["id"], from_id, text, media, kind="suggest" if suggested else "post")
 
     def publish_suggested(self, page: int, post_id: int) -> int:
@@ -86,12 +93,12 @@ class Wall:
         Raises error 100 for a text the network refuses, 15 for a missing post or comment, 213 where
         comments are closed, 222 for links.
         """
-        check(text, attachments, self._settings.comment_length)
+        check_text(text, attachments, self._settings.comment_length)
         number = page["id"]
         post = self.post(number, post_id)
         if post is None:
             raise vk_error(15, "post or comment deleted")
-        may_comment(page, post, from_id, text, by_api=by_api)
+        check_can_comment(page, post, from_id, text, by_api=by_api)
         root = None
         if reply_to is not None:
             target = self.comment(number, reply_to)
@@ -99,7 +106,7 @@ class Wall:
                 raise vk_error(15, "reply comment not found")
             root = target["root_id"] or target["id"]
         now = self._clock.now()
-        media = stored(attachments, self._settings.base_url, int(now))
+        media = attachments_to_json(attachments, self._settings.base_url, int(now))
         with self._store.transaction():
             comment = self._next_id(number)
             self._store.run(
@@ -120,9 +127,9 @@ class Wall:
         table, row = self._living(page, number)
         kept = json.loads(row["attachments"]) if attachments is None else attachments
         limits = {"comments": self._settings.comment_length, "posts": self._settings.post_length}
-        check(text, kept, limits[table])
+        check_text(text, kept, limits[table])
         now = self._clock.now()
-        media = stored(kept, self._settings.base_url, int(now))
+        media = attachments_to_json(kept, self._settings.base_url, int(now))
         with self._store.transaction():
             self._store.run(
                 f"UPDATE {table} SET text = ?, attachments = ?, edited = ? WHERE page = ? AND id = ?",  # noqa: S608
@@ -193,7 +200,7 @@ class Wall:
         return number
 
 
-def check(text: str, attachments: Sequence[object], limit: int) -> None:
+def check_text(text: str, attachments: Sequence[object], limit: int) -> None:
     """Raise error 100 for a text that is empty, without an attachment, or too long."""
     if not text and not attachments:
         raise vk_error(100, "message is empty or invalid")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emulators.vk.vkscript.parser import Node
-from emulators.vk.vkscript.values import ScriptError, call_method, combine, member, number, truth
+from emulators.vk.vkscript.values import ScriptError, apply_operator, call_method, get_member, is_truthy, to_number
 
 ApiCall = Callable[[str, dict[str, Any]], Any]
 
@@ -19,7 +19,7 @@ class Limits:
 
 
 @dataclass
-class Script:
+class Interpreter:
     """One run of a script; `names` are the variables it begins with."""
 
     api: ApiCall
@@ -51,9 +51,9 @@ class Script:
                 self.result = self._value(value)
                 return True
             case ("if", condition, yes, no):
-                return self._do(yes if truth(self._value(condition)) else no)
+                return self._do(yes if is_truthy(self._value(condition)) else no)
             case ("while", condition, body):
-                while truth(self._value(condition)):
+                while is_truthy(self._value(condition)):
                     self._step()
                     if self._do(body):
                         return True
@@ -88,32 +88,32 @@ class Script:
         return {key: self._value(value) for key, value in pairs}
 
     def _member(self, owner: Node, name: str) -> Any:
-        return member(self._value(owner), name)
+        return get_member(self._value(owner), name)
 
     def _index(self, owner: Node, key: Node) -> Any:
-        return member(self._value(owner), self._value(key))
+        return get_member(self._value(owner), self._value(key))
 
     def _each(self, owner: Node, name: str) -> Any:
         items = self._value(owner)
-        return [member(item, name) for item in items] if isinstance(items, list) else None
+        return [get_member(item, name) for item in items] if isinstance(items, list) else None
 
     def _choice(self, condition: Node, yes: Node, no: Node) -> Any:
-        return self._value(yes if truth(self._value(condition)) else no)
+        return self._value(yes if is_truthy(self._value(condition)) else no)
 
     def _unary(self, sign: str, operand: Node) -> Any:
         value = self._value(operand)
         if sign == "!":
-            return not truth(value)
-        return -number(value) if sign == "-" else number(value)
+            return not is_truthy(value)
+        return -to_number(value) if sign == "-" else to_number(value)
 
     def _binary(self, sign: str, left: Node, right: Node) -> Any:
         self._step()
         first = self._value(left)
         if sign == "||":
-            return first if truth(first) else self._value(right)
+            return first if is_truthy(first) else self._value(right)
         if sign == "&&":
-            return self._value(right) if truth(first) else first
-        return combine(sign, first, self._value(right))
+            return self._value(right) if is_truthy(first) else first
+        return apply_operator(sign, first, self._value(right))
 
     def _call(self, function: Node, arguments: list[Node]) -> Any:
         self._step()
@@ -123,9 +123,9 @@ class Script:
             return self._api(path, values)
         match function:
             case ("name", "parseInt"):
-                return int(number(values[0] if values else None))
+                return int(to_number(values[0] if values else None))
             case ("name", "parseDouble"):
-                return number(values[0] if values else None)
+                return to_number(values[0] if values else None)
             case ("member", owner, name):
                 return call_method(self._value(owner), name, values)
         raise ScriptError("Not a function")
@@ -165,17 +165,17 @@ class Script:
 
 
 _EVALUATE: dict[str, Callable[..., Any]] = {
-    "value": Script._constant,
-    "name": Script._named,
-    "list": Script._list,
-    "object": Script._object,
-    "member": Script._member,
-    "index": Script._index,
-    "each": Script._each,
-    "choice": Script._choice,
-    "unary": Script._unary,
-    "binary": Script._binary,
-    "call": Script._call,
+    "value": Interpreter._constant,
+    "name": Interpreter._named,
+    "list": Interpreter._list,
+    "object": Interpreter._object,
+    "member": Interpreter._member,
+    "index": Interpreter._index,
+    "each": Interpreter._each,
+    "choice": Interpreter._choice,
+    "unary": Interpreter._unary,
+    "binary": Interpreter._binary,
+    "call": Interpreter._call,
 }
 
 

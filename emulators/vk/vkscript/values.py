@@ -14,12 +14,12 @@ class ScriptError(Exception):
     """What goes wrong while a script runs."""
 
 
-def truth(value: Any) -> bool:
+def is_truthy(value: Any) -> bool:
     """Whether a condition holds: lists and objects do, even empty ones."""
     return bool(value) or isinstance(value, list | dict)
 
 
-def number(value: Any) -> int | float:
+def to_number(value: Any) -> int | float:
     """A value as a number; what is none counts as 0."""
     if isinstance(value, int | float):
         return int(value) if isinstance(value, bool) else value
@@ -32,21 +32,21 @@ def number(value: Any) -> int | float:
     return int(made) if made.is_integer() else made
 
 
-def text(value: Any) -> str:
+def to_text(value: Any) -> str:
     """A value as text: in concatenation, and as a parameter of the API."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, list):
-        return ",".join(text(item) for item in value)
+        return ",".join(to_text(item) for item in value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
 
 
-def member(owner: Any, key: Any) -> Any:
+def get_member(owner: Any, key: Any) -> Any:
     """A property, an item or a length; what is not there is null."""
     if isinstance(owner, dict):
-        return owner.get(text(key))
+        return owner.get(to_text(key))
     if isinstance(owner, list | str):
         if key == "length":
             return len(owner)
@@ -55,7 +55,7 @@ def member(owner: Any, key: Any) -> Any:
     return None
 
 
-def combine(sign: str, left: Any, right: Any) -> Any:
+def apply_operator(sign: str, left: Any, right: Any) -> Any:
     """A binary operation."""
     if sign in _EQUALITY:
         return _EQUALITY[sign](left, right)
@@ -63,8 +63,8 @@ def combine(sign: str, left: Any, right: Any) -> Any:
         return _add(left, right)
     if sign in _ORDER:
         both_texts = isinstance(left, str) and isinstance(right, str)
-        return _ORDER[sign](left, right) if both_texts else _ORDER[sign](number(left), number(right))
-    first, second = number(left), number(right)
+        return _ORDER[sign](left, right) if both_texts else _ORDER[sign](to_number(left), to_number(right))
+    first, second = to_number(left), to_number(right)
     if sign in "/%" and not second:
         raise ScriptError("Division by zero")
     result = _ARITHMETIC[sign](first, second)
@@ -90,8 +90,8 @@ def _add(left: Any, right: Any) -> Any:
     if isinstance(left, list) and isinstance(right, list):
         return _short(left + right)
     if isinstance(left, str | list | dict) or isinstance(right, str | list | dict):
-        return _short(text(left) + text(right))
-    return number(left) + number(right)
+        return _short(to_text(left) + to_text(right))
+    return to_number(left) + to_number(right)
 
 
 def _short(value: Any) -> Any:
@@ -105,7 +105,7 @@ def _same(left: Any, right: Any) -> bool:
     if left is None or right is None:
         return left is right
     if isinstance(left, str) != isinstance(right, str):
-        return text(left) == text(right)
+        return to_text(left) == to_text(right)
     return bool(left == right)
 
 
@@ -134,7 +134,7 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def _slice(owner: Any, start: Any = 0, end: Any = None) -> Any:
-    return owner[int(number(start)) : None if end is None else int(number(end))]
+    return owner[int(to_number(start)) : None if end is None else int(to_number(end))]
 
 
 def _push(owner: list[Any], *items: Any) -> int:
@@ -148,8 +148,8 @@ def _unshift(owner: list[Any], *items: Any) -> int:
 
 
 def _splice(owner: list[Any], start: Any, count: Any = None, *items: Any) -> list[Any]:
-    begin = int(number(start))
-    end = len(owner) if count is None else begin + int(number(count))
+    begin = int(to_number(start))
+    end = len(owner) if count is None else begin + int(to_number(count))
     cut = owner[begin:end]
     owner[begin:end] = items
     return cut
@@ -165,7 +165,7 @@ def _concat(owner: list[Any], *more: Any) -> list[Any]:
 
 
 def _substr(owner: str, start: Any, length: Any = None) -> str:
-    return owner[int(number(start)) :][: None if length is None else int(number(length))]
+    return owner[int(to_number(start)) :][: None if length is None else int(to_number(length))]
 
 
 _LIST_METHODS: dict[str, Callable[..., Any]] = {
@@ -176,15 +176,15 @@ _LIST_METHODS: dict[str, Callable[..., Any]] = {
     "slice": _slice,
     "splice": _splice,
     "indexOf": _index,
-    "join": lambda owner, sign=",": text(sign).join(text(item) for item in owner),
+    "join": lambda owner, sign=",": to_text(sign).join(to_text(item) for item in owner),
     "concat": _concat,
 }
 _TEXT_METHODS: dict[str, Callable[..., Any]] = {
     "slice": _slice,
     "substring": _slice,
     "substr": _substr,
-    "split": lambda owner, sign: owner.split(text(sign)) if sign else list(owner),
-    "indexOf": lambda owner, part: owner.find(text(part)),
+    "split": lambda owner, sign: owner.split(to_text(sign)) if sign else list(owner),
+    "indexOf": lambda owner, part: owner.find(to_text(part)),
     "toLowerCase": lambda owner: owner.lower(),
     "toUpperCase": lambda owner: owner.upper(),
 }

@@ -22,4 +22,4 @@ ROUTERS = [
     sources.router,  # last: /sources/{page_id} would take what is not named before it
     publications.router,
 ]
-ROOT = [publications.internal, page_lookup.internal, callbacks.door]
+ROOT_ROUTERS = [publications.internal, page_lookup.internal, callbacks.push_router]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.ingest.api.common import ONE, READING
+from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
 from services.ingest.schemas.sync import BackfillIn, BackfillOut, BackfillStatus
 from services.ingest.sync import backfill_requests
 from shared.api.idempotency import IdempotencyDep, once
@@ -22,14 +22,14 @@ router = APIRouter()
 SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
 SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 
-CHANGE = ONE | problems.responses(Conflict)
+CHANGE_PROBLEMS = ITEM_PROBLEMS | problems.responses(Conflict)
 
 
 @router.post(
     "/sources/{page_id}/backfills",
     tags=["sources"],
     status_code=202,
-    responses=CHANGE | problems.responses(BadRequest, Conflict, InFlight, KeyReused),
+    responses=CHANGE_PROBLEMS | problems.responses(BadRequest, Conflict, InFlight, KeyReused),
     summary="Fetch a page's history",
 )
 async def ask_backfill(
@@ -44,7 +44,9 @@ async def ask_backfill(
     """One at a time for a page: 409 names in `backfill_id` the one under way. Opens no cases unless told to."""
 
     async def work() -> BackfillOut:
-        return BackfillOut.model_validate(await backfill_requests.ask(session, caller, page_id, wanted))
+        return BackfillOut.model_validate(
+            await backfill_requests.request_backfill(session, caller, page_id, wanted)
+        )
 
     return await once(
         session,
@@ -58,7 +60,7 @@ async def ask_backfill(
     )
 
 
-@router.get("/sources/backfills", tags=["sources"], responses=READING, summary="Backfills, newest first")
+@router.get("/sources/backfills", tags=["sources"], responses=LIST_PROBLEMS, summary="Backfills, newest first")
 async def list_backfills(
     session: Reading,
     caller: SourceReader,
@@ -71,23 +73,25 @@ async def list_backfills(
     """Whose history was asked for, and how far it is fetched."""
     exact = {Backfill.page_id: page_id, Backfill.status: status}
     conditions = [column == value for column, value in exact.items() if value is not None]
-    rows = await backfill_requests.listed(session, caller, paging, conditions)
+    rows = await backfill_requests.list_backfills(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=[BackfillOut.model_validate(row) for row in kept], next_cursor=cursor)
 
 
-@router.get("/sources/backfills/{backfill_id}", tags=["sources"], responses=ONE, summary="How far a backfill is")
+@router.get(
+    "/sources/backfills/{backfill_id}", tags=["sources"], responses=ITEM_PROBLEMS, summary="How far a backfill is"
+)
 async def get_backfill(session: Reading, caller: SourceReader, backfill_id: UUID) -> BackfillOut:
     """Its status, its share, what it found, and what it waits for."""
-    return BackfillOut.model_validate(await backfill_requests.find(session, caller, backfill_id))
+    return BackfillOut.model_validate(await backfill_requests.get_backfill(session, caller, backfill_id))
 
 
 @router.post(
     "/sources/backfills/{backfill_id}/cancel",
     tags=["sources"],
-    responses=CHANGE,
+    responses=CHANGE_PROBLEMS,
     summary="Stop a backfill",
 )
 async def cancel_backfill(session: Writing, caller: SourceManager, backfill_id: UUID) -> BackfillOut:
     """What is stored stays; one that has ended is left as it is (409)."""
-    return BackfillOut.model_validate(await backfill_requests.cancel(session, caller, backfill_id))
+    return BackfillOut.model_validate(await backfill_requests.cancel_backfill(session, caller, backfill_id))

@@ -10,10 +10,10 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from services.ingest.api.common import ONE
+from services.ingest.api.common import ITEM_PROBLEMS
 from services.ingest.callbacks import admin
-from services.ingest.callbacks.receiver import Door
-from services.ingest.callbacks.write_batcher import NotNow
+from services.ingest.callbacks.receiver import PushReceiver
+from services.ingest.callbacks.write_batcher import EventNotStored
 from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
 from shared import clock
@@ -40,17 +40,17 @@ from shared.service import Reading, Writing, service_of
 
 log = logger(__name__)
 
-door = APIRouter(prefix="/callbacks", tags=["callbacks"])
+push_router = APIRouter(prefix="/callbacks", tags=["callbacks"])
 router = APIRouter()
 
 SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
 SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 
 # When the network shall bring again what cannot be stored now.
-AGAIN = timedelta(seconds=30)
+RETRY_AFTER = timedelta(seconds=30)
 # The networks wait 5 to 10 seconds for an answer.
-ANSWER_SECONDS = 7.0
-SHOWN_PATH = "/callbacks/ok/…"
+ANSWER_TIMEOUT = 7.0
+LOGGED_PATH = "/callbacks/ok/…"
 
 
 def _event(example: dict[str, Any]) -> dict[str, Any]:
@@ -71,24 +71,24 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _door(request: Request) -> Door:
+def _receiver(request: Request) -> PushReceiver:
     state = request.app.state
     if getattr(state, "callback_door", None) is None:
-        state.callback_door = Door(service_of(request), ingest_settings())
-    found: Door = state.callback_door
+        state.callback_door = PushReceiver(service_of(request), ingest_settings())
+    found: PushReceiver = state.callback_door
     return found
 
 
 async def _answer(taken: Awaitable[str]) -> Response:
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(ANSWER_TIMEOUT):
             return PlainTextResponse(await taken)
-    except (NotNow, TimeoutError) as error:
-        again = format_datetime(clock.now() + AGAIN, usegmt=True)
+    except (EventNotStored, TimeoutError) as error:
+        again = format_datetime(clock.now() + RETRY_AFTER, usegmt=True)
         raise Unavailable(f"Not stored: {error or 'no time'}", headers={"Retry-After": again}) from error
 
 
-@door.post(
+@push_router.post(
     "/vk",
     response_class=PlainTextResponse,
     responses=_ANSWERS,
@@ -100,10 +100,10 @@ async def vk_event(request: Request) -> Response:
 
     A confirmation is answered while a server that was just set up awaits it, and refused at any other time.
     """
-    return await _answer(_door(request).vk(await request.body(), client_address(request)))
+    return await _answer(_receiver(request).vk(await request.body(), client_address(request)))
 
 
-@door.post(
+@push_router.post(
     "/ok/{secret}",
     response_class=PlainTextResponse,
     responses=_ANSWERS | problems.responses(Invalid, NotFound),
@@ -121,10 +121,10 @@ async def vk_event(request: Request) -> Response:
 async def ok_event(request: Request, secret: str) -> Response:
     """Bot API: the address itself is the secret."""
     # What may be logged from here on must not show it.
-    request.scope["path"] = SHOWN_PATH
-    request.scope["raw_path"] = SHOWN_PATH.encode()
+    request.scope["path"] = LOGGED_PATH
+    request.scope["raw_path"] = LOGGED_PATH.encode()
     try:
-        return await _answer(_door(request).ok(secret, await request.body(), client_address(request)))
+        return await _answer(_receiver(request).ok(secret, await request.body(), client_address(request)))
     except Problem:
         raise
     except Exception as bug:  # told here: whoever logs it further out knows the address
@@ -135,31 +135,34 @@ async def ok_event(request: Request, secret: str) -> Response:
 
 
 @router.get(
-    "/sources/{page_id}/callback", tags=["sources"], responses=ONE, summary="Where a page's events are pushed to"
+    "/sources/{page_id}/callback",
+    tags=["sources"],
+    responses=ITEM_PROBLEMS,
+    summary="Where a page's events are pushed to",
 )
 async def get_callback(session: Reading, caller: SourceReader, page_id: UUID) -> CallbackOut:
     """Whether the network pushes, and why not if it does not; the secret is never shown."""
-    return await admin.shown(session, caller, page_id)
+    return await admin.get_registration(session, caller, page_id)
 
 
 @router.put(
     "/sources/{page_id}/callback",
     tags=["sources"],
-    responses=ONE | problems.responses(Conflict),
+    responses=ITEM_PROBLEMS | problems.responses(Conflict),
     summary="Take pushed events under this secret",
 )
 async def put_callback(session: Writing, caller: SourceManager, page_id: UUID, given: CallbackIn) -> CallbackOut:
     """For a server that a person set up in the network; it is not watched over."""
-    return await admin.set_by_hand(session, caller, page_id, given)
+    return await admin.register_manually(session, caller, page_id, given)
 
 
 @router.delete(
     "/sources/{page_id}/callback",
     tags=["sources"],
     status_code=204,
-    responses=ONE,
+    responses=ITEM_PROBLEMS,
     summary="Take no more events under the page's secret",
 )
 async def delete_callback(session: Writing, caller: SourceManager, page_id: UUID) -> None:
     """A page that is watched over gets a server of its own again."""
-    await admin.remove(session, caller, page_id)
+    await admin.remove_registration(session, caller, page_id)

@@ -5,8 +5,8 @@ from shared.http.problems import Forbidden, Invalid, NotFound, Unauthenticated
 from shared.jobs import Jobs
 from shared.service import Service
 
-READING = problems.responses(Unauthenticated, Forbidden, Invalid)
-ONE = problems.responses(Unauthenticated, Forbidden, NotFound, Invalid)
+LIST_PROBLEMS = problems.responses(Unauthenticated, Forbidden, Invalid)
+ITEM_PROBLEMS = problems.responses(Unauthenticated, Forbidden, NotFound, Invalid)
 
 
 def jobs_of(service: Service) -> Jobs:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.ingest.api.common import ONE, READING
+from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
 from services.ingest.intake import message_queries
 from services.ingest.schemas.messages import MessageDetail, MessageKind, MessageOut
 from shared import security_log
@@ -23,7 +23,7 @@ router = APIRouter()
 MessageReader = Annotated[Caller, allowed(Right.MESSAGES_READ)]
 
 
-@router.get("/messages", tags=["messages"], responses=READING, summary="What came in, last received first")
+@router.get("/messages", tags=["messages"], responses=LIST_PROBLEMS, summary="What came in, last received first")
 async def list_messages(
     session: Reading,
     caller: MessageReader,
@@ -42,7 +42,7 @@ async def list_messages(
     received_to: Annotated[datetime | None, Query(description="RFC 3339 with offset, not included")] = None,
 ) -> Page[MessageOut]:
     """Comments, wall posts and private messages of citizens, and the community's own words."""
-    conditions = message_queries.narrowed(
+    conditions = message_queries.list_conditions(
         network,
         kind,
         history,
@@ -59,13 +59,15 @@ async def list_messages(
         conditions.append(Message.received_at >= received_from)
     if received_to is not None:
         conditions.append(Message.received_at < received_to)
-    rows = await message_queries.listed(session, caller, paging, conditions)
+    rows = await message_queries.list_messages(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (row.received_at, row.id), response)
     security_log.tell_read(caller.actor, "message", [row.id for row in kept])
-    return Page(items=[message_queries.shown(row) for row in kept], next_cursor=cursor)
+    return Page(items=[message_queries.to_schema(row) for row in kept], next_cursor=cursor)
 
 
-@router.get("/messages/{message_id}", tags=["messages"], responses=ONE, summary="One message, all its texts")
+@router.get(
+    "/messages/{message_id}", tags=["messages"], responses=ITEM_PROBLEMS, summary="One message, all its texts"
+)
 async def get_message(session: Reading, caller: MessageReader, message_id: UUID) -> MessageDetail:
     """The words, where they stand, and the versions before each edit."""
-    return await message_queries.find(session, caller, message_id)
+    return await message_queries.get_message(session, caller, message_id)

@@ -5,14 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.ingest.api.common import ONE, READING, jobs_of
+from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS, jobs_of
 from services.ingest.publishing import publication_requests
 from services.ingest.schemas.publications import (
-    PublicationAsked,
-    PublicationIn,
     PublicationOut,
+    PublicationRequest,
+    PublicationRequested,
+    PublicationRetry,
     PublicationStatus,
-    RetryIn,
 )
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, ServiceCaller, allowed, internal_caller
@@ -24,13 +24,13 @@ from shared.service import Reading, ServiceDep, Writing, WritingUnchecked
 
 router = APIRouter()
 internal = APIRouter(prefix="/internal/publications", include_in_schema=False)
-Publisher = Annotated[ServiceCaller, internal_caller("appeals")]
+AppealsService = Annotated[ServiceCaller, internal_caller("appeals")]
 
 PublicationReader = Annotated[Caller, allowed(Right.APPEALS_READ)]
 PublicationSender = Annotated[Caller, allowed(Right.APPEALS_ANSWER)]
 
 
-@router.get("/publications", tags=["publications"], responses=READING, summary="Answers on their way")
+@router.get("/publications", tags=["publications"], responses=LIST_PROBLEMS, summary="Answers on their way")
 async def list_publications(
     session: Reading,
     caller: PublicationReader,
@@ -44,25 +44,27 @@ async def list_publications(
     reply_id: UUID | None = None,
 ) -> Page[PublicationOut]:
     """Newest first; `status=failed` are those that wait for a person."""
-    conditions = publication_requests.narrowed(
+    conditions = publication_requests.list_conditions(
         status, network, page_id=page_id, organisation_id=organisation_id, reply_id=reply_id
     )
-    rows = await publication_requests.listed(session, caller, paging, conditions)
+    rows = await publication_requests.list_publications(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=[PublicationOut.model_validate(row) for row in kept], next_cursor=cursor)
 
 
-@router.get("/publications/{publication_id}", tags=["publications"], responses=ONE, summary="One answer")
+@router.get("/publications/{publication_id}", tags=["publications"], responses=ITEM_PROBLEMS, summary="One answer")
 async def get_publication(session: Reading, caller: PublicationReader, publication_id: UUID) -> PublicationOut:
     """Its status, attempts, and why it failed if it did."""
-    return PublicationOut.model_validate(await publication_requests.find(session, caller, publication_id))
+    return PublicationOut.model_validate(
+        await publication_requests.get_publication(session, caller, publication_id)
+    )
 
 
 @router.post(
     "/publications/{publication_id}/retry",
     tags=["publications"],
     status_code=202,
-    responses=ONE | problems.responses(Conflict),
+    responses=ITEM_PROBLEMS | problems.responses(Conflict),
     summary="Send a failed answer again",
 )
 async def retry_publication(
@@ -70,7 +72,7 @@ async def retry_publication(
     caller: PublicationSender,
     service: ServiceDep,
     publication_id: UUID,
-    body: RetryIn | None = None,
+    body: PublicationRetry | None = None,
 ) -> PublicationOut:
     """Puts all of the answer that failed back into the queue; one that has not failed is left as it is (409).
 
@@ -81,35 +83,35 @@ async def retry_publication(
     if body is not None and body.text is not None:
         detail = "Correct the words in the case: POST /api/v1/appeals/{id}/replies/{reply_id}/retry"
         raise Invalid.field("/text", detail)
-    row = await publication_requests.retry(session, jobs_of(service), publication_id, caller=caller)
+    row = await publication_requests.retry_publication(session, jobs_of(service), publication_id, caller=caller)
     return PublicationOut.model_validate(row)
 
 
 @internal.post("", status_code=201)
 async def request_publication(
     session: WritingUnchecked,
-    caller: Publisher,
+    caller: AppealsService,
     service: ServiceDep,
-    wanted: PublicationIn,
+    wanted: PublicationRequest,
     response: Response,
-) -> PublicationAsked:
+) -> PublicationRequested:
     """Another service asks for an answer to be published; idempotent by `reply_id`."""
-    row, new = await publication_requests.request(session, jobs_of(service), wanted)
+    row, new = await publication_requests.request_publication(session, jobs_of(service), wanted)
     if not new:
         response.status_code = 200
-    return PublicationAsked.model_validate(row)
+    return PublicationRequested.model_validate(row)
 
 
 @internal.post("/{publication_id}/retry", status_code=202)
 async def retry_for_service(
     session: WritingUnchecked,
-    caller: Publisher,
+    caller: AppealsService,
     service: ServiceDep,
     publication_id: UUID,
-    body: RetryIn | None = None,
-) -> PublicationAsked:
+    body: PublicationRetry | None = None,
+) -> PublicationRequested:
     """Another service asks for a failed answer to be sent again, in other words if it gives them."""
-    row = await publication_requests.retry(
+    row = await publication_requests.retry_publication(
         session, jobs_of(service), publication_id, text=body.text if body else None
     )
-    return PublicationAsked.model_validate(row)
+    return PublicationRequested.model_validate(row)

@@ -5,9 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.ingest.api.common import ONE, READING
+from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
 from services.ingest.intake import quarantine
-from services.ingest.schemas.quarantine import SetAsideDetail, SetAsideOut, SetAsideRead
+from services.ingest.schemas.quarantine import (
+    QuarantinedPayloadDetail,
+    QuarantinedPayloadOut,
+    QuarantineRetryResult,
+)
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right
@@ -15,7 +19,7 @@ from shared.http import problems
 from shared.http.problems import Conflict
 from shared.networks import NetworkName
 from shared.service import Reading, Writing
-from shared.tables.ingest import SetAside
+from shared.tables.ingest import QuarantinedPayload
 
 router = APIRouter(tags=["sources"])
 
@@ -24,7 +28,7 @@ SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
 SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 
 
-@router.get("/sources/set-aside", responses=READING, summary="What could not be read, last first")
+@router.get("/sources/set-aside", responses=LIST_PROBLEMS, summary="What could not be read, last first")
 async def list_set_aside(
     session: Reading,
     caller: SourceReader,
@@ -33,26 +37,26 @@ async def list_set_aside(
     *,
     network: NetworkName | None = None,
     page_id: UUID | None = None,
-) -> Page[SetAsideOut]:
+) -> Page[QuarantinedPayloadOut]:
     """With the reason, the way in and the time. Nothing that came is thrown away."""
-    exact = {SetAside.network: network, SetAside.page_id: page_id}
+    exact = {QuarantinedPayload.network: network, QuarantinedPayload.page_id: page_id}
     conditions = [column == value for column, value in exact.items() if value is not None]
-    rows = await quarantine.listed(session, caller, paging, conditions)
+    rows = await quarantine.list_quarantined(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=kept, next_cursor=cursor)
 
 
-@router.get("/sources/set-aside/{item_id}", responses=ONE, summary="One payload that could not be read")
-async def get_set_aside(session: Reading, caller: SourceInspector, item_id: UUID) -> SetAsideDetail:
+@router.get("/sources/set-aside/{item_id}", responses=ITEM_PROBLEMS, summary="One payload that could not be read")
+async def get_set_aside(session: Reading, caller: SourceInspector, item_id: UUID) -> QuarantinedPayloadDetail:
     """With the payload as it came, which may hold a citizen's words and name."""
-    return await quarantine.find(session, caller, item_id)
+    return await quarantine.get_quarantined(session, caller, item_id)
 
 
 @router.post(
     "/sources/set-aside/{item_id}/retry",
-    responses=ONE | problems.responses(Conflict),
+    responses=ITEM_PROBLEMS | problems.responses(Conflict),
     summary="Read it again",
 )
-async def read_again(session: Writing, caller: SourceManager, item_id: UUID) -> SetAsideRead:
+async def read_again(session: Writing, caller: SourceManager, item_id: UUID) -> QuarantineRetryResult:
     """Pushed events are read with today's parsers; what still cannot be read stays where it is (409, with why)."""
-    return await quarantine.read_again(session, caller, item_id)
+    return await quarantine.retry_quarantined(session, caller, item_id)

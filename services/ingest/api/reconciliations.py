@@ -7,12 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import ColumnElement
 
-from services.ingest.api.common import ONE, READING
+from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
 from services.ingest.schemas.sync import (
     ReconciliationIn,
     ReconciliationOut,
-    ReconciliationsAsked,
     ReconciliationsIn,
+    ReconciliationsRequested,
     ReconciliationSummary,
 )
 from services.ingest.settings import ingest_settings
@@ -35,7 +35,7 @@ SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
 SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 StartedFrom = Annotated[datetime | None, Query(description="RFC 3339 with offset, included")]
 
-KEYED = problems.responses(BadRequest, InFlight, KeyReused)
+IDEMPOTENCY_PROBLEMS = problems.responses(BadRequest, InFlight, KeyReused)
 
 
 def _conditions(
@@ -57,7 +57,7 @@ def _conditions(
     "/sources/reconciliations",
     tags=["sources"],
     status_code=202,
-    responses=READING | KEYED,
+    responses=LIST_PROBLEMS | IDEMPOTENCY_PROBLEMS,
     summary="Compare all pages now",
 )
 async def ask_reconciliations(
@@ -67,18 +67,20 @@ async def ask_reconciliations(
     wanted: ReconciliationsIn = ReconciliationsIn(),
     key: IdempotencyDep,
     response: Response,
-) -> ReconciliationsAsked:
+) -> ReconciliationsRequested:
     """All pages that are followed, or those of one network; one or two at a time."""
 
-    async def work() -> ReconciliationsAsked:
-        reconciliation_requests.check_since(wanted.since)
+    async def work() -> ReconciliationsRequested:
+        reconciliation_requests.validate_since(wanted.since)
         started_at = clock.now()
         conditions = [caller.scope(registry.Page.organisation_id)]
         if wanted.network is not None:
             conditions.append(registry.Page.network == wanted.network)
         overlap = ingest_settings().reconcile_overlap_seconds
-        asked = await reconciliation_requests.add(session, conditions, overlap, wanted.since, started_at)
-        return ReconciliationsAsked(pages=len(asked), started_at=started_at)
+        asked = await reconciliation_requests.create_reconciliations(
+            session, conditions, overlap, wanted.since, started_at
+        )
+        return ReconciliationsRequested(pages=len(asked), started_at=started_at)
 
     return await once(
         session,
@@ -86,14 +88,14 @@ async def ask_reconciliations(
         caller=caller.subject,
         key=key,
         response=response,
-        model=ReconciliationsAsked,
+        model=ReconciliationsRequested,
         work=work,
         status=202,
     )
 
 
 @router.get(
-    "/sources/reconciliations", tags=["sources"], responses=READING, summary="Comparisons, last begun first"
+    "/sources/reconciliations", tags=["sources"], responses=LIST_PROBLEMS, summary="Comparisons, last begun first"
 )
 async def list_reconciliations(
     session: Reading,
@@ -110,13 +112,13 @@ async def list_reconciliations(
     conditions = _conditions(network, page_id, started_from)
     if with_gaps:
         conditions.append(Reconciliation.gaps > 0)
-    rows = await reconciliation_requests.listed(session, caller, paging, conditions)
+    rows = await reconciliation_requests.list_reconciliations(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (row.started_at, row.id), response)
     return Page(items=[ReconciliationOut.model_validate(row) for row in kept], next_cursor=cursor)
 
 
 @router.get(
-    "/sources/reconciliations/summary", tags=["sources"], responses=READING, summary="Comparisons summed up"
+    "/sources/reconciliations/summary", tags=["sources"], responses=LIST_PROBLEMS, summary="Comparisons summed up"
 )
 async def sum_up_reconciliations(
     session: Reading,
@@ -127,14 +129,14 @@ async def sum_up_reconciliations(
     started_from: StartedFrom = None,
 ) -> ReconciliationSummary:
     """How many were asked for and are finished, and what they found together."""
-    return await reconciliation_requests.summed_up(session, caller, _conditions(network, page_id, started_from))
+    return await reconciliation_requests.summarize(session, caller, _conditions(network, page_id, started_from))
 
 
 @router.post(
     "/sources/{page_id}/reconciliations",
     tags=["sources"],
     status_code=202,
-    responses=ONE | KEYED | problems.responses(Conflict, InFlight),
+    responses=ITEM_PROBLEMS | IDEMPOTENCY_PROBLEMS | problems.responses(Conflict, InFlight),
     summary="Compare a page now",
 )
 async def ask_reconciliation(
@@ -150,7 +152,7 @@ async def ask_reconciliation(
 
     async def work() -> ReconciliationOut:
         overlap = ingest_settings().reconcile_overlap_seconds
-        row = await reconciliation_requests.ask(session, caller, page_id, wanted.since, overlap)
+        row = await reconciliation_requests.request_reconciliation(session, caller, page_id, wanted.since, overlap)
         return ReconciliationOut.model_validate(row)
 
     return await once(
@@ -168,13 +170,15 @@ async def ask_reconciliation(
 @router.get(
     "/sources/{page_id}/reconciliations",
     tags=["sources"],
-    responses=READING,
+    responses=LIST_PROBLEMS,
     summary="Comparisons of a page, last begun first",
 )
 async def list_reconciliations_of_page(
     session: Reading, caller: SourceReader, page_id: UUID, paging: PagingDep, response: Response
 ) -> Page[ReconciliationOut]:
     """What was compared, and what was missing; empty for a page that the caller may not see."""
-    rows = await reconciliation_requests.listed(session, caller, paging, [Reconciliation.page_id == page_id])
+    rows = await reconciliation_requests.list_reconciliations(
+        session, caller, paging, [Reconciliation.page_id == page_id]
+    )
     kept, cursor = paging.page(rows, lambda row: (row.started_at, row.id), response)
     return Page(items=[ReconciliationOut.model_validate(row) for row in kept], next_cursor=cursor)

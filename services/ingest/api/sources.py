@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.ingest.api.common import ONE, READING
-from services.ingest.schemas.sources import BudgetList, SourceDetail, SourceOut
+from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
+from services.ingest.schemas.sources import CallBudgetList, PageSourcesDetail, PageSourcesOut
 from services.ingest.settings import ingest_settings
 from services.ingest.sources import source_metrics, source_status
 from shared.api.pagination import Page, PagingDep
@@ -22,7 +22,7 @@ SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
 SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
 
 
-@router.get("/sources", tags=["sources"], responses=READING, summary="How each page is read")
+@router.get("/sources", tags=["sources"], responses=LIST_PROBLEMS, summary="How each page is read")
 async def list_sources(
     session: Reading,
     caller: SourceReader,
@@ -32,7 +32,7 @@ async def list_sources(
     network: NetworkName | None = None,
     organisation_id: UUID | None = None,
     page_id: UUID | None = None,
-) -> Page[SourceOut]:
+) -> Page[PageSourcesOut]:
     """Pages by name: ways in, lag, tokens, push, errors, gaps, and the last comparison with the network."""
     exact = {
         registry.Page.network: network,
@@ -40,18 +40,20 @@ async def list_sources(
         registry.Page.id: page_id,
     }
     conditions = [column == value for column, value in exact.items() if value is not None]
-    rows, keys = await source_status.listed(session, caller, paging, conditions)
+    rows, keys = await source_status.list_sources(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (keys[row.page_id], row.page_id), response)
     return Page(items=kept, next_cursor=cursor)
 
 
-@router.get("/sources/budget", tags=["sources"], responses=READING, summary="Calls left today")
-async def get_budget(session: Reading, caller: SourceInspector) -> BudgetList:
+@router.get("/sources/budget", tags=["sources"], responses=LIST_PROBLEMS, summary="Calls left today")
+async def get_budget(session: Reading, caller: SourceInspector) -> CallBudgetList:
     """Methods that a network limits by the day: what is used of the last 24 hours' limit, and what is left."""
-    return await source_metrics.budget(session, ingest_settings())
+    return await source_metrics.call_budgets(session, ingest_settings())
 
 
-@router.get("/sources/{page_id}", tags=["sources"], responses=ONE, summary="How one page is read, in full")
-async def get_source(session: Reading, caller: SourceReader, page_id: UUID) -> SourceDetail:
+@router.get(
+    "/sources/{page_id}", tags=["sources"], responses=ITEM_PROBLEMS, summary="How one page is read, in full"
+)
+async def get_source(session: Reading, caller: SourceReader, page_id: UUID) -> PageSourcesDetail:
     """With its own tokens, its last comparisons with the network, and its last backfill."""
-    return await source_status.one(session, caller, page_id)
+    return await source_status.get_source(session, caller, page_id)

@@ -5,9 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.ingest.api.common import ONE, READING, jobs_of
+from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS, jobs_of
 from services.ingest.publishing import publication_requests
-from services.ingest.schemas.tokens import RecoveryIn, TokenDetail, TokenIn, TokenList
+from services.ingest.schemas.tokens import (
+    NetworkTokenDetail,
+    NetworkTokenIn,
+    NetworkTokenList,
+    NetworkTokenRecovery,
+)
 from services.ingest.tokens import token_admin
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right
@@ -21,10 +26,12 @@ SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
 SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 
 
-@router.get("/sources/tokens", tags=["sources"], responses=READING, summary="States of the credentials")
-async def list_tokens(session: Reading, caller: SourceInspector, page_id: UUID | None = None) -> TokenList:
+@router.get("/sources/tokens", tags=["sources"], responses=LIST_PROBLEMS, summary="States of the credentials")
+async def list_tokens(session: Reading, caller: SourceInspector, page_id: UUID | None = None) -> NetworkTokenList:
     """Which credentials there are and whether the networks accept them; the secrets are never shown."""
-    return TokenList(items=await token_admin.shown(session, await token_admin.listed(session, page_id)))
+    return NetworkTokenList(
+        items=await token_admin.to_schemas(session, await token_admin.list_tokens(session, page_id))
+    )
 
 
 @router.post(
@@ -32,40 +39,44 @@ async def list_tokens(session: Reading, caller: SourceInspector, page_id: UUID |
     tags=["sources"],
     status_code=201,
     responses={
-        200: {"model": TokenDetail, "description": "Known already; it counts as healthy again"},
+        200: {"model": NetworkTokenDetail, "description": "Known already; it counts as healthy again"},
         **problems.responses(BadRequest, Unauthenticated, Forbidden, Invalid),
     },
     summary="Add a credential",
 )
 async def add_token(
-    session: Writing, caller: SourceManager, service: ServiceDep, given: TokenIn, response: Response
-) -> TokenDetail:
+    session: Writing, caller: SourceManager, service: ServiceDep, given: NetworkTokenIn, response: Response
+) -> NetworkTokenDetail:
     """Write-only: it is encrypted, used within seconds, and never shown again. Waiting answers are sent by it."""
-    row, new = await token_admin.add(session, given, caller.actor)
-    await publication_requests.send_waiting(session, jobs_of(service), row.network, row.page_id)
+    row, new = await token_admin.add_token(session, given, caller.actor)
+    await publication_requests.requeue_waiting(session, jobs_of(service), row.network, row.page_id)
     if not new:
         response.status_code = 200
-    return (await token_admin.shown(session, [row]))[0]
+    return (await token_admin.to_schemas(session, [row]))[0]
 
 
 @router.post(
     "/sources/tokens/{token_id}/recover",
     tags=["sources"],
-    responses=ONE | problems.responses(BadRequest, Conflict),
+    responses=ITEM_PROBLEMS | problems.responses(BadRequest, Conflict),
     summary="Take a credential back into use",
 )
 async def recover_token(
-    session: Writing, caller: SourceManager, service: ServiceDep, token_id: UUID, given: RecoveryIn
-) -> TokenDetail:
+    session: Writing, caller: SourceManager, service: ServiceDep, token_id: UUID, given: NetworkTokenRecovery
+) -> NetworkTokenDetail:
     """A captcha is solved, or the credential was mended in the network; a healthy one is left as it is (409)."""
-    row = await token_admin.recover(session, token_id, given, caller.actor)
-    await publication_requests.send_waiting(session, jobs_of(service), row.network, row.page_id)
-    return (await token_admin.shown(session, [row]))[0]
+    row = await token_admin.recover_token(session, token_id, given, caller.actor)
+    await publication_requests.requeue_waiting(session, jobs_of(service), row.network, row.page_id)
+    return (await token_admin.to_schemas(session, [row]))[0]
 
 
 @router.delete(
-    "/sources/tokens/{token_id}", tags=["sources"], status_code=204, responses=ONE, summary="Retire a credential"
+    "/sources/tokens/{token_id}",
+    tags=["sources"],
+    status_code=204,
+    responses=ITEM_PROBLEMS,
+    summary="Retire a credential",
 )
 async def retire_token(session: Writing, caller: SourceManager, token_id: UUID) -> None:
     """It is forgotten, and not used any more within seconds."""
-    await token_admin.retire(session, token_id, caller.actor)
+    await token_admin.retire_token(session, token_id, caller.actor)

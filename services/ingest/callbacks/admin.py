@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.callbacks import repository
-from services.ingest.networks.port import Callback, CallbackState
+from services.ingest.networks.port import CallbackState, RegisteredCallback
 from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
 from shared import clock
@@ -19,26 +19,28 @@ from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, FieldError, Invalid, NotFound
 from shared.settings import settings
-from shared.tables.ingest import CallbackServer
+from shared.tables.ingest import CallbackRegistration
 from shared.tables.registry import Page
 
-HIDDEN = "…"
+HIDDEN_VALUE = "…"
 # How long a person has to have the network confirm the server, in seconds; the same request again gives more time.
-AWAITED = 1_800.0
+CONFIRMATION_WINDOW_SECONDS = 1_800.0
 _SECRET = re.compile(r"[A-Za-z0-9._~-]{6,50}")
 _CODE = re.compile(r"[A-Za-z0-9]{1,100}")
 
 
-async def shown(session: AsyncSession, caller: Caller, page_id: UUID) -> CallbackOut:
+async def get_registration(session: AsyncSession, caller: Caller, page_id: UUID) -> CallbackOut:
     """The push of a page, without its secret. Raises `NotFound`."""
     page = await _page(session, caller, page_id)
-    kept = (await repository.kept(session, page.network, [page_id])).get(page_id)
+    kept = (await repository.registrations_by_page(session, page.network, [page_id])).get(page_id)
     if kept is None:
         raise NotFound("No push is set up for this page")
     return _out(page, kept)
 
 
-async def set_by_hand(session: WriteSession, caller: Caller, page_id: UUID, given: CallbackIn) -> CallbackOut:
+async def register_manually(
+    session: WriteSession, caller: Caller, page_id: UUID, given: CallbackIn
+) -> CallbackOut:
     """Take events of a page under a secret that a person gave the network; nobody watches over such a server.
 
     Raises `NotFound`, `Invalid`, and `Conflict` when another page of the network has that secret.
@@ -48,21 +50,21 @@ async def set_by_hand(session: WriteSession, caller: Caller, page_id: UUID, give
     if not _SECRET.fullmatch(secret):
         raise _wrong("/secret", "6 to 50 letters, digits or one of - . _ ~")
     code = _code(given.confirmation_code)
-    before = (await repository.kept(session, page.network, [page_id])).get(page_id)
+    before = (await repository.registrations_by_page(session, page.network, [page_id])).get(page_id)
     same = before is not None and before.by_hand and before.secret == secret
-    fresh = Callback(
+    fresh = RegisteredCallback(
         page_id=page_id,
-        url=_address(page.network, secret),
+        url=_callback_url(page.network, secret),
         secret=secret,
         confirmation_code=code,
         by_hand=True,
         state=before.state if before is not None and same else CallbackState.WAITING,
         checked_at=clock.now(),
-        awaits=AWAITED,
+        awaits=CONFIRMATION_WINDOW_SECONDS,
     )
     try:
         async with session.begin_nested():
-            await repository.keep(session, page.network, fresh)
+            await repository.save_registration(session, page.network, fresh)
     except IntegrityError as error:
         raise Conflict("Another page has this secret: choose one of its own") from error
     if before is not None:
@@ -70,16 +72,18 @@ async def set_by_hand(session: WriteSession, caller: Caller, page_id: UUID, give
     return _out(page, fresh)
 
 
-async def remove(session: WriteSession, caller: Caller, page_id: UUID) -> None:
+async def remove_registration(session: WriteSession, caller: Caller, page_id: UUID) -> None:
     """Take no more events under the secret of a page; a watched page gets a server anew. Raises `NotFound`."""
     page = await _page(session, caller, page_id)
     gone = await session.scalar(
-        delete(CallbackServer).where(CallbackServer.page_id == page_id).returning(CallbackServer.page_id)
+        delete(CallbackRegistration)
+        .where(CallbackRegistration.page_id == page_id)
+        .returning(CallbackRegistration.page_id)
     )
     if gone is None:
         raise NotFound("No push is set up for this page")
     before = {"page_id": page.id, "network": page.network}
-    await recorder.record(session, CallbackServer, [recorder.Change(subject_id=page_id, before=before)])
+    await recorder.record(session, CallbackRegistration, [recorder.Change(subject_id=page_id, before=before)])
 
 
 async def _page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
@@ -89,7 +93,7 @@ async def _page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
     return page
 
 
-def _address(network: str, secret: str) -> str:
+def _callback_url(network: str, secret: str) -> str:
     base = (ingest_settings().callbacks_url or settings().public_url).rstrip("/")
     return f"{base}/callbacks/{network}" if network == "vk" else f"{base}/callbacks/{network}/{secret}"
 
@@ -105,11 +109,13 @@ def _wrong(pointer: str, detail: str) -> Invalid:
     return Invalid(f"Wrong: {pointer}", errors=[FieldError(pointer=pointer, detail=detail)])
 
 
-def _out(page: Page, kept: Callback) -> CallbackOut:
+def _out(page: Page, kept: RegisteredCallback) -> CallbackOut:
     return CallbackOut(
         page_id=kept.page_id,
         network=page.network,
-        url=_address(page.network, HIDDEN) if kept.by_hand else kept.url.replace(f"/{kept.secret}", f"/{HIDDEN}"),
+        url=_callback_url(page.network, HIDDEN_VALUE)
+        if kept.by_hand
+        else kept.url.replace(f"/{kept.secret}", f"/{HIDDEN_VALUE}"),
         by_hand=kept.by_hand,
         state=kept.state.value,
         reason=kept.reason,

@@ -13,59 +13,61 @@ from uuid import UUID
 from prometheus_client import Counter
 from sqlalchemy import update
 
-from services.ingest.callbacks.endpoint_cache import Known, Lookup
-from services.ingest.callbacks.repository import CallbackBook, awaited, heard
-from services.ingest.callbacks.sender_rate_limit import Refusals
-from services.ingest.callbacks.write_batcher import Batches, NotNow
-from services.ingest.intake.store import DatabaseFeed
-from services.ingest.networks.calls import CallError, CallLost, NoToken
+from services.ingest.callbacks.endpoint_cache import CallbackEndpoint, EndpointCache
+from services.ingest.callbacks.repository import CallbackRepository, confirmation_expected, record_events
+from services.ingest.callbacks.sender_rate_limit import RejectedSenderLimit
+from services.ingest.callbacks.write_batcher import EventNotStored, WriteBatcher
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.networks.calls import CallError, NoUsableToken, NoValidResponse
 from services.ingest.networks.ok import ok_payloads as ok
-from services.ingest.networks.port import CallbackState, Parsed
-from services.ingest.networks.retry import TROUBLE
+from services.ingest.networks.port import CallbackState, ParsedBatch
+from services.ingest.networks.retry import TRANSIENT_ERRORS
 from services.ingest.networks.vk import vk_push as vk
-from services.ingest.networks.vk.callback_servers import current_code
+from services.ingest.networks.vk.callback_servers import fetch_confirmation_code
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.settings import IngestSettings
-from services.ingest.tokens.token_pool import AccountBook
+from services.ingest.tokens.token_pool import DatabaseTokenPool
 from shared import clock
 from shared.http.json_depth import DEEPEST, too_deep
 from shared.http.problems import BadRequest, FieldError, Forbidden, Problem, TooLarge, TooManyRequests
 from shared.logs import logger
 from shared.service import Service
-from shared.tables.ingest import CallbackServer
+from shared.tables.ingest import CallbackRegistration
 
 log = logger(__name__)
 
-OK = "ok"
+ACCEPTED = "ok"
 CONFIRMATION = "confirmation"
-CONFIRM_SECONDS = 3.0
-HEARD_SECONDS = 30.0
+CONFIRMATION_TIMEOUT = 3.0
+LAST_EVENT_WRITE_SECONDS = 30.0
 # How long a page's code is told again to strangers as it was: they cannot make us call the network.
-ASK_SECONDS = 1.0
+CODE_CACHE_SECONDS = 1.0
 # A long post with all its attachments has a tenth of this.
-LARGEST_EVENT = 512 * 1024
-REFUSED = "Events of this community are not taken under this secret"
+MAX_EVENT_BYTES = 512 * 1024
+REJECTED_TEXT = "Events of this community are not taken under this secret"
 
-CALLBACKS = Counter("gospablik_callbacks_total", "Pushed events by how they were answered", ["network", "outcome"])
+PUSHED_EVENTS = Counter(
+    "gospablik_callbacks_total", "Pushed events by how they were answered", ["network", "outcome"]
+)
 
 
-class Door:
+class PushReceiver:
     """Takes events of both networks in any process that serves the API."""
 
     def __init__(self, service: Service, settings: IngestSettings) -> None:
         self._service = service
         self._settings = settings
-        self._lookup = Lookup(service.database)
-        self._accounts = AccountBook(service.database)
+        self._lookup = EndpointCache(service.database)
+        self._accounts = DatabaseTokenPool(service.database)
         self._tokens_at: float | None = None
         self._renewing = asyncio.Lock()
-        self._batches = Batches(
-            DatabaseFeed(service.database),
+        self._batches = WriteBatcher(
+            DatabaseIntakeStore(service.database),
             self._heard,
             backlog=settings.callbacks_backlog,
             of_one_page=settings.callbacks_page_backlog,
         )
-        self._refusals = Refusals()
+        self._refusals = RejectedSenderLimit()
         self._heard_at: dict[UUID, float] = {}
         self._told: dict[UUID, str] = {}
         self._told_at: dict[UUID, tuple[float, str]] = {}
@@ -78,93 +80,97 @@ class Door:
         known = await self._admitted(group, given, sender, optional=kind == CONFIRMATION)
         if kind == CONFIRMATION:
             return await self._code(known) if given is not None else await self._code_awaited(known, sender)
-        parsed = Parsed()
-        parsed.add(vk.event, event, known.page)
-        parsed.items = [item if item.event_id else replace(item, event_id=_digest(event)) for item in parsed.items]
+        parsed = ParsedBatch()
+        parsed.add(vk.parse_event, event, known.page)
+        parsed.items = [
+            item if item.event_id else replace(item, event_id=_synthetic_event_id(event)) for item in parsed.items
+        ]
         return await self._take("vk", known, parsed)
 
     async def ok(self, secret: str, body: bytes, sender: str | None) -> str:
         """What OK gets as an answer. Raises as `vk` does."""
-        allowed = _allowed(sender, self._settings.ok_webhook_networks)
+        allowed = _sender_allowed(sender, self._settings.ok_webhook_networks)
         known = await self._behind(secret, sender) if allowed else None
         if known is None:
             raise self._refusal("ok", sender)
         event = _object(body)
-        parsed = Parsed()
-        parsed.add(ok.webhook, event, known.page)
+        parsed = ParsedBatch()
+        parsed.add(ok.parse_webhook, event, known.page)
         return await self._take("ok", known, parsed)
 
-    async def _take(self, network: str, known: Known, parsed: Parsed) -> str:
+    async def _take(self, network: str, known: CallbackEndpoint, parsed: ParsedBatch) -> str:
         if not parsed.items and not parsed.unreadable:
-            CALLBACKS.labels(network, "ignored").inc()
-            return OK
+            PUSHED_EVENTS.labels(network, "ignored").inc()
+            return ACCEPTED
         try:
             await self._batches.put(known.page, parsed)
-        except NotNow:
-            CALLBACKS.labels(network, "postponed").inc()
+        except EventNotStored:
+            PUSHED_EVENTS.labels(network, "postponed").inc()
             raise
-        CALLBACKS.labels(network, "stored").inc()
-        return OK
+        PUSHED_EVENTS.labels(network, "stored").inc()
+        return ACCEPTED
 
     def _refusal(self, network: str, sender: str | None) -> Problem:
         """What a stranger gets: no word on what was wrong, and after too many tries none on anything."""
-        CALLBACKS.labels(network, "refused").inc()
+        PUSHED_EVENTS.labels(network, "refused").inc()
         if self._refusals.too_many(sender):
             return TooManyRequests("Too many refused events from this address", headers={"Retry-After": "60"})
         self._refusals.refused(sender)
-        return Forbidden(REFUSED)
+        return Forbidden(REJECTED_TEXT)
 
-    async def _admitted(self, group: str, given: object, sender: str | None, *, optional: bool) -> Known:
+    async def _admitted(
+        self, group: str, given: object, sender: str | None, *, optional: bool
+    ) -> CallbackEndpoint:
         try:
             # Whoever was refused too often is not looked for again.
             for again in (False,) if self._refusals.too_many(sender) else (False, True):
                 if again:
                     await self._lookup.look_again()
                 known = await self._lookup.community(group)
-                if known is not None and _fits(given, known.secret, optional=optional):
+                if known is not None and _secret_matches(given, known.secret, optional=optional):
                     return known
                 if known is None:
                     # As long as the comparison takes: an unknown community is told from a known one by nothing.
-                    _fits(given, group, optional=False)
-        except TROUBLE as error:
-            raise NotNow("the database is away") from error
+                    _secret_matches(given, group, optional=False)
+        except TRANSIENT_ERRORS as error:
+            raise EventNotStored("the database is away") from error
         raise self._refusal("vk", sender)
 
-    async def _behind(self, secret: str, sender: str | None) -> Known | None:
+    async def _behind(self, secret: str, sender: str | None) -> CallbackEndpoint | None:
         try:
             known = await self._lookup.secret_path(secret)
             if known is None and not self._refusals.too_many(sender):
                 await self._lookup.look_again()
                 known = await self._lookup.secret_path(secret)
-        except TROUBLE as error:
-            raise NotNow("the database is away") from error
+        except TRANSIENT_ERRORS as error:
+            raise EventNotStored("the database is away") from error
         return known
 
-    async def _code_awaited(self, known: Known, sender: str | None) -> str:
+    async def _code_awaited(self, known: CallbackEndpoint, sender: str | None) -> str:
         """The same for whoever shows no secret: told only while a server that was just set up awaits it."""
         if self._refusals.too_many(sender):
             raise self._refusal("vk", sender)
         try:
             async with self._service.database.read() as session:
-                expected = await awaited(session, known.page.id)
-        except TROUBLE as error:
-            raise NotNow("the database is away") from error
+                expected = await confirmation_expected(session, known.page.id)
+        except TRANSIENT_ERRORS as error:
+            raise EventNotStored("the database is away") from error
         if not expected:
             raise self._refusal("vk", sender)
         now = asyncio.get_running_loop().time()
-        at, code = self._told_at.get(known.page.id, (-ASK_SECONDS, None))
-        if code is None or now - at >= ASK_SECONDS:
+        at, code = self._told_at.get(known.page.id, (-CODE_CACHE_SECONDS, None))
+        if code is None or now - at >= CODE_CACHE_SECONDS:
             code = await self._code(known)
             self._told_at[known.page.id] = now, code
         return code
 
-    async def _code(self, known: Known) -> str:
+    async def _code(self, known: CallbackEndpoint) -> str:
         """The code of this moment: the network's own word now, else the one that is kept."""
         asked = await self._asked(known)
         code = asked or known.code
         if code is None:
-            CALLBACKS.labels("vk", "postponed").inc()
-            raise NotNow("the confirmation code is not known now")
+            PUSHED_EVENTS.labels("vk", "postponed").inc()
+            raise EventNotStored("the confirmation code is not known now")
         page_id = known.page.id
         if asked and known.by_hand and known.code and known.code != asked:
             # A server set up on the settings page needs that page's code, which may differ from the one that
@@ -173,16 +179,16 @@ class Door:
         elif asked and asked != known.code:
             await self._keep(known, asked)
         self._told[page_id] = code
-        CALLBACKS.labels("vk", "confirmed").inc()
+        PUSHED_EVENTS.labels("vk", "confirmed").inc()
         return code
 
-    async def _asked(self, known: Known) -> str | None:
+    async def _asked(self, known: CallbackEndpoint) -> str | None:
         try:
-            async with asyncio.timeout(CONFIRM_SECONDS):
+            async with asyncio.timeout(CONFIRMATION_TIMEOUT):
                 await self._fresh_tokens()
                 client = VkClient(self._service.http, self._accounts, self._settings)
-                return await current_code(client, known.page)
-        except (NoToken, CallError, CallLost, *TROUBLE) as error:
+                return await fetch_confirmation_code(client, known.page)
+        except (NoUsableToken, CallError, NoValidResponse, *TRANSIENT_ERRORS) as error:
             log.info(
                 "the confirmation code cannot be asked for", page_id=str(known.page.id), error=repr(error)[:200]
             )
@@ -196,35 +202,39 @@ class Door:
                 await self._accounts.refresh()
                 self._tokens_at = now
 
-    async def _keep(self, known: Known, code: str) -> None:
+    async def _keep(self, known: CallbackEndpoint, code: str) -> None:
         try:
-            async with asyncio.timeout(CONFIRM_SECONDS):
-                book = CallbackBook(self._service.database)
+            async with asyncio.timeout(CONFIRMATION_TIMEOUT):
+                book = CallbackRepository(self._service.database)
                 kept = (await book.kept("vk", [known.page.id])).get(known.page.id)
                 if kept is not None:
                     await book.keep("vk", replace(kept, confirmation_code=code))
-        except TROUBLE as error:
+        except TRANSIENT_ERRORS as error:
             log.warning("the confirmation code cannot be kept", error=repr(error)[:200])
 
     async def _heard(self, pages: set[UUID]) -> None:
         now = asyncio.get_running_loop().time()
-        due = [one for one in pages if now - self._heard_at.get(one, -HEARD_SECONDS) >= HEARD_SECONDS]
+        due = [
+            one
+            for one in pages
+            if now - self._heard_at.get(one, -LAST_EVENT_WRITE_SECONDS) >= LAST_EVENT_WRITE_SECONDS
+        ]
         if not due:
             return
         async with self._service.database.write() as session:
-            await heard(session, due, clock.now())
+            await record_events(session, due, clock.now())
             # One that the watch looks after has its state from the network.
             await session.execute(
-                update(CallbackServer)
-                .where(CallbackServer.page_id.in_(due), CallbackServer.by_hand)
+                update(CallbackRegistration)
+                .where(CallbackRegistration.page_id.in_(due), CallbackRegistration.by_hand)
                 .values(state=CallbackState.WORKING.value, reason=None)
             )
         self._heard_at |= dict.fromkeys(due, now)
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    if len(body) > LARGEST_EVENT:
-        raise TooLarge(f"The event has {len(body)} bytes; at most {LARGEST_EVENT} are taken")
+    if len(body) > MAX_EVENT_BYTES:
+        raise TooLarge(f"The event has {len(body)} bytes; at most {MAX_EVENT_BYTES} are taken")
     if too_deep(body):
         raise BadRequest(f"The nesting of the body is deeper than {DEEPEST} levels")
     try:
@@ -265,7 +275,7 @@ def _wrong(pointer: str, detail: str) -> BadRequest:
     return BadRequest(f"{pointer} {detail}", errors=[FieldError(pointer=pointer, detail=detail)])
 
 
-def _fits(given: object, secret: str, *, optional: bool) -> bool:
+def _secret_matches(given: object, secret: str, *, optional: bool) -> bool:
     if given is None:
         return optional
     # A surrogate is no part of any secret, and must not end the comparison early.
@@ -273,13 +283,13 @@ def _fits(given: object, secret: str, *, optional: bool) -> bool:
     return hmac.compare_digest(text.encode(errors="replace"), secret.encode())
 
 
-def _digest(event: Mapping[str, Any]) -> str:
+def _synthetic_event_id(event: Mapping[str, Any]) -> str:
     """A name for an event of an old version, which has none: the same event has the same one."""
     told = {"type": event.get("type"), "object": event.get("object")}
     return "digest:" + hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def _allowed(sender: str | None, networks: str) -> bool:
+def _sender_allowed(sender: str | None, networks: str) -> bool:
     wanted = [ipaddress.ip_network(one.strip()) for one in networks.split(",") if one.strip()]
     if not wanted:
         return True

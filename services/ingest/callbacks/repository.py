@@ -9,12 +9,12 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.networks.port import Callback, CallbackState
+from services.ingest.networks.port import CallbackState, RegisteredCallback
 from services.ingest.tokens.crypto import decrypt, encrypt, token_digest
 from shared import clock
 from shared.audit import recorder
 from shared.database.sessions import Database, WriteSession
-from shared.tables.ingest import CallbackServer
+from shared.tables.ingest import CallbackRegistration
 
 
 def secret_digest(network: str, page_id: UUID, url: str, secret: str) -> str:
@@ -22,28 +22,30 @@ def secret_digest(network: str, page_id: UUID, url: str, secret: str) -> str:
     return token_digest(f"callback:{network}", secret if secret in url else f"{page_id}\n{secret}")
 
 
-async def page_of(session: AsyncSession, network: str, secret: str) -> UUID | None:
+async def page_by_secret(session: AsyncSession, network: str, secret: str) -> UUID | None:
     """The page whose address ends with this secret; None when there is no such page."""
     digest = token_digest(f"callback:{network}", secret)
     found: UUID | None = await session.scalar(
-        select(CallbackServer.page_id).where(CallbackServer.network == network, CallbackServer.digest == digest)
+        select(CallbackRegistration.page_id).where(
+            CallbackRegistration.network == network, CallbackRegistration.digest == digest
+        )
     )
     return found
 
 
-async def kept(
+async def registrations_by_page(
     session: AsyncSession, network: str, page_ids: Sequence[UUID] | None = None
-) -> dict[UUID, Callback]:
+) -> dict[UUID, RegisteredCallback]:
     """What is kept of a network's pages, or of these alone, by page."""
-    query = select(CallbackServer).where(CallbackServer.network == network)
+    query = select(CallbackRegistration).where(CallbackRegistration.network == network)
     if page_ids is not None:
-        query = query.where(CallbackServer.page_id.in_(page_ids))
+        query = query.where(CallbackRegistration.page_id.in_(page_ids))
     return {row.page_id: _callback(row) for row in await session.scalars(query)}
 
 
-def _callback(row: CallbackServer) -> Callback:
+def _callback(row: CallbackRegistration) -> RegisteredCallback:
     secret = decrypt(row.secret)
-    return Callback(
+    return RegisteredCallback(
         page_id=row.page_id,
         url=row.url,
         secret=secret["secret"],
@@ -57,7 +59,7 @@ def _callback(row: CallbackServer) -> Callback:
     )
 
 
-async def keep(session: WriteSession, network: str, callback: Callback) -> None:
+async def save_registration(session: WriteSession, network: str, callback: RegisteredCallback) -> None:
     """Write down where a page's events go to, in place of what was kept before."""
     secret = {"secret": callback.secret, "confirmation_code": callback.confirmation_code}
     now = clock.now()
@@ -77,13 +79,13 @@ async def keep(session: WriteSession, network: str, callback: Callback) -> None:
     if callback.awaits is not None:
         awaited = {"awaited_until": func.now() + timedelta(seconds=callback.awaits)}
     await session.execute(
-        insert(CallbackServer)
+        insert(CallbackRegistration)
         .values(page_id=callback.page_id, network=network, created_at=now, **fresh, **awaited)
-        .on_conflict_do_update(index_elements=[CallbackServer.page_id], set_=fresh | awaited)
+        .on_conflict_do_update(index_elements=[CallbackRegistration.page_id], set_=fresh | awaited)
     )
     after = {"page_id": callback.page_id, "network": network, **fresh}
     await recorder.record(
-        session, CallbackServer, [recorder.Change(subject_id=callback.page_id, before=before, after=after)]
+        session, CallbackRegistration, [recorder.Change(subject_id=callback.page_id, before=before, after=after)]
     )
 
 
@@ -91,54 +93,58 @@ async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] |
     """What the audit trail compares a change with."""
     if not recorder.attributed(session):
         return None
-    columns = CallbackServer.__table__.columns
+    columns = CallbackRegistration.__table__.columns
     shown = [column for column in columns if column.name not in {"created_at", "last_event_at", "awaited_until"}]
-    row = (await session.execute(select(*shown).where(CallbackServer.page_id == page_id))).one_or_none()
+    row = (await session.execute(select(*shown).where(CallbackRegistration.page_id == page_id))).one_or_none()
     return None if row is None else dict(row._mapping)
 
 
-async def checked(session: WriteSession, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
+async def record_check(
+    session: WriteSession, page_id: UUID, state: CallbackState, reason: str | None = None
+) -> None:
     """Write down how a look at a page's push went."""
     now = clock.now()
     await session.execute(
-        update(CallbackServer)
-        .where(CallbackServer.page_id == page_id)
+        update(CallbackRegistration)
+        .where(CallbackRegistration.page_id == page_id)
         .values(state=state.value, reason=reason, checked_at=now, updated_at=now)
     )
 
 
-async def awaited(session: AsyncSession, page_id: UUID) -> bool:
+async def confirmation_expected(session: AsyncSession, page_id: UUID) -> bool:
     """Return whether the network may ask for the page's confirmation code now, by the database's time."""
     found = await session.scalar(
-        select(CallbackServer.awaited_until > func.now()).where(CallbackServer.page_id == page_id)
+        select(CallbackRegistration.awaited_until > func.now()).where(CallbackRegistration.page_id == page_id)
     )
     return bool(found)
 
 
-async def heard(session: WriteSession, page_ids: Sequence[UUID], at: datetime) -> None:
+async def record_events(session: WriteSession, page_ids: Sequence[UUID], at: datetime) -> None:
     """Write down that events of these pages came."""
     await session.execute(
-        update(CallbackServer).where(CallbackServer.page_id.in_(sorted(page_ids))).values(last_event_at=at)
+        update(CallbackRegistration)
+        .where(CallbackRegistration.page_id.in_(sorted(page_ids)))
+        .values(last_event_at=at)
     )
 
 
-class CallbackBook:
+class CallbackRepository:
     """Implements `networks.port.Callbacks`: each call is a transaction of its own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def kept(self, network: str, page_ids: Sequence[UUID] | None = None) -> dict[UUID, Callback]:
+    async def kept(self, network: str, page_ids: Sequence[UUID] | None = None) -> dict[UUID, RegisteredCallback]:
         """What is kept of a network's pages, or of these alone, by page."""
         async with self._database.read() as session:
-            return await kept(session, network, page_ids)
+            return await registrations_by_page(session, network, page_ids)
 
-    async def keep(self, network: str, callback: Callback) -> None:
+    async def keep(self, network: str, callback: RegisteredCallback) -> None:
         """Write down where a page's events go to, in place of what was kept before."""
         async with self._database.write() as session:
-            await keep(session, network, callback)
+            await save_registration(session, network, callback)
 
     async def checked(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
         """Write down how a look at a page's push went."""
         async with self._database.write() as session:
-            await checked(session, page_id, state, reason)
+            await record_check(session, page_id, state, reason)

@@ -9,47 +9,47 @@ from uuid import UUID
 
 from prometheus_client import Gauge
 
-from services.ingest.networks.port import PageRef, Parsed, ThreadMark
-from services.ingest.networks.retry import TROUBLE
-from services.ingest.networks.vk.suggested_posts import marks
-from services.ingest.networks.vk.vk_push import to_compare
+from services.ingest.networks.port import PageRef, ParsedBatch, ThreadState
+from services.ingest.networks.retry import TRANSIENT_ERRORS
+from services.ingest.networks.vk.suggested_posts import suggested_thread_states
+from services.ingest.networks.vk.vk_push import threads_to_reread
 from shared.logs import logger
 
 log = logger(__name__)
 
-WAY = "callback"
-LARGEST = 200
+SOURCE = "callback"
+MAX_BATCH = 200
 # The networks wait 5 to 10 seconds for an answer.
-STORE_SECONDS = 4.0
+STORE_TIMEOUT = 4.0
 
-WAITING = Gauge("gospablik_callbacks_waiting", "Pushed events that wait to be stored")
+QUEUED_EVENTS = Gauge("gospablik_callbacks_waiting", "Pushed events that wait to be stored")
 
 
-class Store(Protocol):
+class PushStore(Protocol):
     """The part of the feed that is needed here."""
 
-    async def store_many(self, arrivals: list[tuple[PageRef, str, Parsed]]) -> object:
+    async def store_many(self, arrivals: list[tuple[PageRef, str, ParsedBatch]]) -> object:
         """Store in one transaction."""
 
-    async def store(self, page: PageRef, way: str, parsed: Parsed, *, marks: list[ThreadMark]) -> object:
+    async def store(self, page: PageRef, way: str, parsed: ParsedBatch, *, marks: list[ThreadState]) -> object:
         """Mark threads."""
 
     async def forget(self, thread_keys: list[str]) -> None:
         """Have threads read again."""
 
 
-class NotNow(Exception):  # noqa: N818 — an outcome
+class EventNotStored(Exception):  # noqa: N818 — an outcome
     """The event is not stored: the network has to bring it again."""
 
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
     page: PageRef
-    parsed: Parsed
+    parsed: ParsedBatch
     done: "asyncio.Future[None]"
 
 
-class Batches:
+class WriteBatcher:
     """`put` returns when the event is committed. `stored` is told the pages of each committed batch.
 
     At most `backlog` events wait, and `of_one_page` of one page: a page that is flooded postpones its own alone.
@@ -57,7 +57,7 @@ class Batches:
 
     def __init__(
         self,
-        feed: Store,
+        feed: PushStore,
         stored: Callable[[set[UUID]], Awaitable[None]],
         *,
         backlog: int,
@@ -71,16 +71,16 @@ class Batches:
         self._waiting: Counter[UUID] = Counter()
         self._task: asyncio.Task[None] | None = None
 
-    async def put(self, page: PageRef, parsed: Parsed) -> None:
+    async def put(self, page: PageRef, parsed: ParsedBatch) -> None:
         """Store an event with others. Raises `NotNow`."""
         if len(self._queue) >= self._backlog:
-            raise NotNow("too many events wait to be stored")
+            raise EventNotStored("too many events wait to be stored")
         if self._waiting[page.id] >= self._of_one_page:
-            raise NotNow("too many events of this page wait to be stored")
+            raise EventNotStored("too many events of this page wait to be stored")
         self._waiting[page.id] += 1
         one = _Waiting(page, parsed, asyncio.get_running_loop().create_future())
         self._queue.append(one)
-        WAITING.set(len(self._queue))
+        QUEUED_EVENTS.set(len(self._queue))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain(), name="callbacks")
         try:
@@ -94,14 +94,14 @@ class Batches:
 
     async def _drain(self) -> None:
         while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST))]
-            WAITING.set(len(self._queue))
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
+            QUEUED_EVENTS.set(len(self._queue))
             try:
-                async with asyncio.timeout(STORE_SECONDS):
+                async with asyncio.timeout(STORE_TIMEOUT):
                     await self._write(batch)
-            except TROUBLE as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("pushed events could not be stored", events=len(batch), error=repr(error)[:300])
-                _end(batch, NotNow("the database is away"))
+                _end(batch, EventNotStored("the database is away"))
             except Exception as bug:  # whoever waits must be answered
                 log.exception("pushed events could not be stored", events=len(batch))
                 _end(batch, bug)
@@ -110,18 +110,18 @@ class Batches:
 
     async def _write(self, batch: list[_Waiting]) -> None:
         pages: dict[UUID, PageRef] = {}
-        parsed: dict[UUID, Parsed] = {}
+        parsed: dict[UUID, ParsedBatch] = {}
         for one in batch:
             pages[one.page.id] = one.page
-            parsed.setdefault(one.page.id, Parsed()).extend(one.parsed)
-        arrivals = [(pages[page_id], WAY, parsed[page_id]) for page_id in sorted(pages)]
+            parsed.setdefault(one.page.id, ParsedBatch()).extend(one.parsed)
+        arrivals = [(pages[page_id], SOURCE, parsed[page_id]) for page_id in sorted(pages)]
         await self._feed.store_many(arrivals)
         for page_id, came in parsed.items():
-            if found := marks(came):
-                await self._feed.store(pages[page_id], WAY, Parsed(), marks=found)
+            if found := suggested_thread_states(came):
+                await self._feed.store(pages[page_id], SOURCE, ParsedBatch(), marks=found)
         # Only announced: what became of the thread is compared with the network. Also for an event seen before:
         # its first delivery may have ended between the two transactions.
-        if changed := [key for came in parsed.values() for key in to_compare(came)]:
+        if changed := [key for came in parsed.values() for key in threads_to_reread(came)]:
             await self._feed.forget(sorted(changed))
         await self._stored(set(pages))
 

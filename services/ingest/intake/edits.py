@@ -8,9 +8,17 @@ from typing import Any
 
 from sqlalchemy import and_, exists, insert, select, update
 
-from services.ingest.intake.statements import Arrival, Batch, Buried, Key, Told, bury, unbury
-from services.ingest.networks.port import Incoming
-from services.ingest.networks.sanitize import exact_json, storable
+from services.ingest.intake.statements import (
+    BatchItem,
+    EarlyDeletion,
+    IntakeBatch,
+    MessageKey,
+    NewMessage,
+    save_pending_deletions,
+    take_pending_deletions,
+)
+from services.ingest.networks.port import IncomingItem
+from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates
 from services.ingest.tokens.crypto import author_key
 from shared import clock
 from shared.database.sessions import WriteSession, driver_connection
@@ -19,13 +27,13 @@ from shared.tables.ingest import Message, MessageVersion
 
 ACTOR = "ingest"
 # A network may show a deleted message from its caches for a while; what still stands then was restored.
-STILL_SHOWN = timedelta(minutes=10)
+CACHE_DELAY = timedelta(minutes=10)
 # Where the networks tell when the text was last edited.
 EDIT_TIMES = ("update_time", "edited")
 
 
 @dataclass
-class Taken:
+class BatchResult:
     """What a batch changed."""
 
     new: int = 0
@@ -37,9 +45,9 @@ class Taken:
 
 async def apply_changes(
     session: WriteSession,
-    batches: Sequence[Batch],
-    wanted: Mapping[Key, Sequence[Told]],
-    taken: Sequence[Taken],
+    batches: Sequence[IntakeBatch],
+    wanted: Mapping[MessageKey, Sequence[BatchItem]],
+    taken: Sequence[BatchResult],
 ) -> None:
     """Change what is stored as `wanted` says, item after item; deletions of the unknown leave tombstones."""
     names: dict[tuple[str, str], list[str]] = {}
@@ -57,29 +65,29 @@ async def apply_changes(
         for message in rows:
             key = network, kind, message.external_id
             missing.discard(key)
-            change = _Change(session, message)
+            change = _MessageEditor(session, message)
             for one in wanted[key]:
                 await change.apply(batches[one.batch], one.item, taken[one.batch])
-    await _of_the_unknown(session, batches, {key: wanted[key] for key in missing})
+    await _changes_of_unknown_messages(session, batches, {key: wanted[key] for key in missing})
 
 
-async def apply_tombstones(
+async def apply_pending_deletions(
     session: WriteSession,
-    buried: Mapping[Key, Buried],
-    fresh: Mapping[Key, Arrival],
-    taken: Sequence[Taken],
+    buried: Mapping[MessageKey, EarlyDeletion],
+    fresh: Mapping[MessageKey, NewMessage],
+    taken: Sequence[BatchResult],
 ) -> None:
     """What was deleted before it came is stored as deleted then."""
     for key in sorted(buried):
         message = await session.get_one(Message, fresh[key].message_id)
         at = min(buried[key].at, message.received_at)
-        await _Change(session, message).delete(
+        await _MessageEditor(session, message).delete(
             _deleter(message, buried[key].deleter_key), at, taken[fresh[key].batch]
         )
 
 
-async def _of_the_unknown(
-    session: WriteSession, batches: Sequence[Batch], wanted: Mapping[Key, Sequence[Told]]
+async def _changes_of_unknown_messages(
+    session: WriteSession, batches: Sequence[IntakeBatch], wanted: Mapping[MessageKey, Sequence[BatchItem]]
 ) -> None:
     gone, back = [], []
     for key, told in wanted.items():
@@ -91,29 +99,29 @@ async def _of_the_unknown(
             gone.append((key, batch.page.id, _pseudonym(batch, item)))
         else:
             back.append(key)
-    await bury(session, gone)
+    await save_pending_deletions(session, gone)
     if back:
-        await unbury(await driver_connection(session), back)
+        await take_pending_deletions(await driver_connection(session), back)
 
 
 @dataclass(frozen=True)
-class _Change:
+class _MessageEditor:
     """Changes of one stored message, which is locked."""
 
     session: WriteSession
     message: Message
 
-    async def apply(self, batch: Batch, item: Incoming, taken: Taken) -> None:
+    async def apply(self, batch: IntakeBatch, item: IncomingItem, taken: BatchResult) -> None:
         message = self.message
         if item.happened == "deleted":
             if message.deleted_at is None:
                 await self.delete(_deleter(message, _pseudonym(batch, item)), clock.now(), taken)
             return
-        if message.deleted_at is not None and _is_back(batch, item, message.deleted_at):
+        if message.deleted_at is not None and _is_restored(batch, item, message.deleted_at):
             await self._set(deleted_at=None, deleted_by=None)
             taken.restored += 1
-            taken.events.append(changed(message, "message.restored", {}))
-        if item.text is None or storable(item.text) == message.text:
+            taken.events.append(message_event(message, "message.restored", {}))
+        if item.text is None or replace_lone_surrogates(item.text) == message.text:
             return
         if _seen_before_the_edit(batch, item, message):
             return
@@ -123,31 +131,31 @@ class _Change:
             return
         await self._edit(item)
         taken.edited += 1
-        taken.events.append(changed(message, "message.edited", {"version": message.version}))
+        taken.events.append(message_event(message, "message.edited", {"version": message.version}))
 
-    async def delete(self, by: str, at: datetime, taken: Taken) -> None:
+    async def delete(self, by: str, at: datetime, taken: BatchResult) -> None:
         await self._set(deleted_at=at, deleted_by=by)
         taken.deleted += 1
-        taken.events.append(changed(self.message, "message.deleted", {"deleted_by": by}))
+        taken.events.append(message_event(self.message, "message.deleted", {"deleted_by": by}))
 
-    async def _edit(self, item: Incoming) -> None:
+    async def _edit(self, item: IncomingItem) -> None:
         now, message = clock.now(), self.message
         await self._keep(message.text, message.attachments, message.raw, now)
         await self._set(
-            text=storable(item.text or ""),
-            attachments=json.loads(exact_json(item.attachments)),
+            text=replace_lone_surrogates(item.text or ""),
+            attachments=json.loads(encode_exact_json(item.attachments)),
             raw=dict(item.raw),
             edited_at=now,
             version=message.version + 1,
         )
 
-    async def _slip_in(self, item: Incoming) -> None:
+    async def _slip_in(self, item: IncomingItem) -> None:
         """An edit that was overtaken by a later one: its text is a former one, and the present text stays."""
-        text = storable(item.text or "")
+        text = replace_lone_surrogates(item.text or "")
         known = exists().where(and_(MessageVersion.message_id == self.message.id, MessageVersion.text == text))
         if await self.session.scalar(select(known)):
             return
-        await self._keep(text, json.loads(exact_json(item.attachments)), dict(item.raw), clock.now())
+        await self._keep(text, json.loads(encode_exact_json(item.attachments)), dict(item.raw), clock.now())
         await self._set(version=self.message.version + 1)
 
     async def _keep(self, text: str, attachments: list[Any], raw: dict[str, Any], replaced_at: datetime) -> None:
@@ -172,18 +180,18 @@ class _Change:
         await self.session.refresh(self.message)
 
 
-def _is_back(batch: Batch, item: Incoming, deleted_at: datetime) -> bool:
+def _is_restored(batch: IntakeBatch, item: IncomingItem, deleted_at: datetime) -> bool:
     if item.happened == "restored":
         return True
     return (
         item.happened == "seen"
         and item.text is not None
         and batch.observed_at is not None
-        and batch.observed_at >= deleted_at + STILL_SHOWN
+        and batch.observed_at >= deleted_at + CACHE_DELAY
     )
 
 
-def _seen_before_the_edit(batch: Batch, item: Incoming, message: Message) -> bool:
+def _seen_before_the_edit(batch: IntakeBatch, item: IncomingItem, message: Message) -> bool:
     if item.happened != "seen" or batch.observed_at is None or message.edited_at is None:
         return False
     return message.edited_at >= batch.observed_at
@@ -198,7 +206,7 @@ def _edit_time(raw: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _pseudonym(batch: Batch, item: Incoming) -> str | None:
+def _pseudonym(batch: IntakeBatch, item: IncomingItem) -> str | None:
     return None if item.deleted_by is None else author_key(batch.page.network, item.deleted_by.native_id)
 
 
@@ -209,7 +217,7 @@ def _deleter(message: Message, deleter_key: str | None) -> str:
     return "author" if deleter_key == message.author_key else "community"
 
 
-def changed(message: Message, kind: str, data: dict[str, Any]) -> NewEvent:
+def message_event(message: Message, kind: str, data: dict[str, Any]) -> NewEvent:
     """The event that a stored message changed."""
     return NewEvent(
         type=kind,

@@ -13,55 +13,55 @@ from uuid import UUID
 
 from sqlalchemy import tuple_, update
 
-from services.ingest.intake.edits import ACTOR, Taken, apply_changes, apply_tombstones
-from services.ingest.intake.own_reply_matching import Spoken, adopt, lock_threads
+from services.ingest.intake.edits import ACTOR, BatchResult, apply_changes, apply_pending_deletions
+from services.ingest.intake.own_reply_matching import CommunityMessage, lock_threads, match_own_replies
 from services.ingest.intake.statements import (
-    Arrival,
-    Batch,
-    Key,
-    Told,
-    first_deliveries,
+    BatchItem,
+    IntakeBatch,
+    MessageKey,
+    NewMessage,
     insert_messages,
-    keep_authors,
-    keep_originals,
-    key_of,
     lock_pages,
-    set_aside,
-    unbury,
+    message_key,
+    quarantine_payloads,
+    save_original_texts,
+    take_pending_deletions,
+    upsert_authors,
+    without_repeated_events,
 )
-from services.ingest.networks.port import Incoming
+from services.ingest.networks.port import IncomingItem
 from shared import clock
 from shared.database.sessions import WriteSession, driver_connection
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from shared.tables.ingest import Message
 
-__all__ = ["Batch", "Taken", "take", "take_many"]
+__all__ = ["BatchResult", "IntakeBatch", "ingest_batch", "ingest_batches"]
 
 
-async def take(session: WriteSession, batch: Batch) -> Taken:
+async def ingest_batch(session: WriteSession, batch: IntakeBatch) -> BatchResult:
     """Store a batch in the session's transaction. Safe to repeat, whole or in part, in any order."""
-    (taken,) = await take_many(session, [batch])
+    (taken,) = await ingest_batches(session, [batch])
     return taken
 
 
-async def take_many(session: WriteSession, batches: Sequence[Batch]) -> list[Taken]:
+async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) -> list[BatchResult]:
     """Store batches, of one page or of many, in the session's transaction; answers what each of them changed."""
-    taken = [Taken() for _ in batches]
-    await set_aside(session, batches)
+    taken = [BatchResult() for _ in batches]
+    await quarantine_payloads(session, batches)
     if not any(batch.items for batch in batches):
         return taken
     connection = await driver_connection(session)
-    by_key: dict[Key, list[Told]] = defaultdict(list)
-    told = await first_deliveries(connection, batches)
+    by_key: dict[MessageKey, list[BatchItem]] = defaultdict(list)
+    told = await without_repeated_events(connection, batches)
     for one in told:
-        by_key[key_of(batches[one.batch], one.item)].append(one)
+        by_key[message_key(batches[one.batch], one.item)].append(one)
     await lock_pages(connection, batches, told)
-    first = {key: found for key, items in by_key.items() if (found := _storable(items)) is not None}
+    first = {key: found for key, items in by_key.items() if (found := _first_with_text(items)) is not None}
     ordered = sorted(first)
     # Our own answers are recognised under the lock that publishing holds too, taken in one order by all.
-    await lock_threads(session, {one.item.thread_key for one in first.values() if _speaks(one.item)})
-    pseudonyms = await keep_authors(connection, batches, (first[key] for key in ordered))
+    await lock_threads(session, {one.item.thread_key for one in first.values() if _may_be_our_reply(one.item)})
+    pseudonyms = await upsert_authors(connection, batches, (first[key] for key in ordered))
     received_at = clock.now()
     arrivals = {key: _arrival(key[0], first[key], pseudonyms) for key in ordered}
     inserted = await insert_messages(connection, batches, list(arrivals.values()), received_at)
@@ -69,46 +69,46 @@ async def take_many(session: WriteSession, batches: Sequence[Batch]) -> list[Tak
     for one in fresh.values():
         taken[one.batch].new += 1
     received = [
-        *await _recognised(session, batches, fresh, taken, received_at),
-        *await _into_the_present(
+        *await _match_and_announce(session, batches, fresh, taken, received_at),
+        *await _reopen_historical(
             session, batches, {key: one for key, one in arrivals.items() if key not in fresh}
         ),
     ]
-    buried = await unbury(connection, fresh)
+    buried = await take_pending_deletions(connection, fresh)
     living = {key for key in buried if fresh[key].item.happened == "restored"}
-    await apply_tombstones(session, {key: buried[key] for key in buried.keys() - living}, fresh, taken)
+    await apply_pending_deletions(session, {key: buried[key] for key in buried.keys() - living}, fresh, taken)
     wanted, late = _remaining(by_key, fresh)
     await apply_changes(session, batches, wanted, taken)
-    await keep_originals(connection, late)
+    await save_original_texts(connection, late)
     await emit(session, *received, *(event for one in taken for event in one.events))
     return taken
 
 
-def _storable(told: Sequence[Told]) -> Told | None:
+def _first_with_text(told: Sequence[BatchItem]) -> BatchItem | None:
     """What a message is stored from: its announcement, which has the first words, else the first with words."""
     worded = [one for one in told if one.item.text is not None]
     announced = [one for one in worded if one.item.happened == "new"]
     return next(iter(announced or worded), None)
 
 
-def _arrival(network: str, one: Told, pseudonyms: Mapping[tuple[str, str], str]) -> Arrival:
+def _arrival(network: str, one: BatchItem, pseudonyms: Mapping[tuple[str, str], str]) -> NewMessage:
     author = one.item.author
     pseudonym = None if author is None else pseudonyms[network, author.native_id]
-    return Arrival(one.batch, one.item, new_id(), pseudonym)
+    return NewMessage(one.batch, one.item, new_id(), pseudonym)
 
 
-def _speaks(item: Incoming) -> bool:
+def _may_be_our_reply(item: IncomingItem) -> bool:
     """Whether the community says something in a thread: then it may be an answer of ours."""
     return item.from_community and item.kind != "wall_post"
 
 
 def _remaining(
-    by_key: Mapping[Key, Sequence[Told]], fresh: Mapping[Key, Arrival]
-) -> tuple[dict[Key, list[Told]], list[tuple[Key, Incoming]]]:
+    by_key: Mapping[MessageKey, Sequence[BatchItem]], fresh: Mapping[MessageKey, NewMessage]
+) -> tuple[dict[MessageKey, list[BatchItem]], list[tuple[MessageKey, IncomingItem]]]:
     """What is to be compared with stored rows, and announcements of what was stored before they came."""
     inserted_from = {id(one.item) for one in fresh.values()}
-    wanted: dict[Key, list[Told]] = {}
-    late: list[tuple[Key, Incoming]] = []
+    wanted: dict[MessageKey, list[BatchItem]] = {}
+    late: list[tuple[MessageKey, IncomingItem]] = []
     for key, told in by_key.items():
         changes = [one for one in told if one.item.happened != "new" and id(one.item) not in inserted_from]
         if changes:
@@ -120,22 +120,22 @@ def _remaining(
     return wanted, late
 
 
-async def _recognised(
+async def _match_and_announce(
     session: WriteSession,
-    batches: Sequence[Batch],
-    fresh: Mapping[Key, Arrival],
-    taken: Sequence[Taken],
+    batches: Sequence[IntakeBatch],
+    fresh: Mapping[MessageKey, NewMessage],
+    taken: Sequence[BatchResult],
     received_at: datetime,
 ) -> list[NewEvent]:
     """Adopt our own answers among the new messages; the events that these were received, in order of writing."""
-    spoken: dict[str, list[Spoken]] = defaultdict(list)
+    spoken: dict[str, list[CommunityMessage]] = defaultdict(list)
     brought_by: dict[str, int] = {}
     for (network, _, _), one in fresh.items():
         item = one.item
-        if _speaks(item):
+        if _may_be_our_reply(item):
             brought_by.setdefault(network, one.batch)
             spoken[network].append(
-                Spoken(
+                CommunityMessage(
                     one.message_id,
                     item.kind,
                     item.external_id,
@@ -148,12 +148,12 @@ async def _recognised(
             )
     ours: dict[UUID, UUID] = {}
     for network in sorted(spoken):
-        ours |= await adopt(session, network, spoken[network], taken[brought_by[network]].events)
+        ours |= await match_own_replies(session, network, spoken[network], taken[brought_by[network]].events)
     in_order = sorted(fresh.values(), key=lambda one: (one.item.written_at, one.item.external_id))
     return [_received(batches[one.batch], one, ours.get(one.message_id), received_at) for one in in_order]
 
 
-def _received(batch: Batch, one: Arrival, publication_id: UUID | None, received_at: datetime) -> NewEvent:
+def _received(batch: IntakeBatch, one: NewMessage, publication_id: UUID | None, received_at: datetime) -> NewEvent:
     page, item = batch.page, one.item
     return NewEvent(
         type="message.received",
@@ -176,8 +176,8 @@ def _received(batch: Batch, one: Arrival, publication_id: UUID | None, received_
     )
 
 
-async def _into_the_present(
-    session: WriteSession, batches: Sequence[Batch], known: Mapping[Key, Arrival]
+async def _reopen_historical(
+    session: WriteSession, batches: Sequence[IntakeBatch], known: Mapping[MessageKey, NewMessage]
 ) -> list[NewEvent]:
     """Citizens' messages that were stored as history and may open cases now: told once more, as received."""
     wanted = {key: one for key, one in known.items() if batches[one.batch].open_cases}

@@ -9,28 +9,28 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
-from services.ingest.networks.sanitize import from_exact_json
-from services.ingest.schemas.messages import MessageDetail, MessageOut, VersionOut
+from services.ingest.networks.sanitize import decode_exact_json
+from services.ingest.schemas.messages import MessageDetail, MessageOut, MessageVersionOut
 from shared import security_log
 from shared.api.pagination import Paging, inline_literal
 from shared.auth.callers import Caller
 from shared.http.problems import NotFound
 from shared.tables.ingest import Message, MessageVersion
 
-SHOWN = [getattr(Message, name) for name in MessageOut.model_fields]
+COLUMNS = [getattr(Message, name) for name in MessageOut.model_fields]
 
 
-def shown(row: Message) -> MessageOut:
+def to_schema(row: Message) -> MessageOut:
     """A row as it crosses the wire."""
     return MessageOut.model_validate(_values(row))
 
 
 def _values(row: Message) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in MessageOut.model_fields}
-    return {**values, "attachments": from_exact_json(row.attachments)}
+    return {**values, "attachments": decode_exact_json(row.attachments)}
 
 
-def narrowed(
+def list_conditions(
     network: str | None = None,
     kind: str | None = None,
     history: bool | None = None,
@@ -52,13 +52,13 @@ def narrowed(
     ]
 
 
-async def listed(
+async def list_messages(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> list[Message]:
     """Messages, last received first; one more than the page holds."""
     query = (
         select(Message)
-        .options(load_only(*SHOWN, raiseload=True))
+        .options(load_only(*COLUMNS, raiseload=True))
         .where(caller.scope(Message.organisation_id), *conditions)
         .order_by(Message.received_at.desc(), Message.id.desc())
         .limit(paging.limit + 1)
@@ -69,11 +69,11 @@ async def listed(
     return list(await session.scalars(query))
 
 
-async def find(session: AsyncSession, caller: Caller, message_id: UUID) -> MessageDetail:
+async def get_message(session: AsyncSession, caller: Caller, message_id: UUID) -> MessageDetail:
     """A message that the caller may see, with its former texts. Raises `NotFound`."""
     row = await session.scalar(
         select(Message)
-        .options(load_only(*SHOWN, raiseload=True))
+        .options(load_only(*COLUMNS, raiseload=True))
         .where(Message.id == message_id, caller.scope(Message.organisation_id))
     )
     if row is None:
@@ -92,10 +92,10 @@ async def find(session: AsyncSession, caller: Caller, message_id: UUID) -> Messa
     return MessageDetail(
         **_values(row),
         versions=[
-            VersionOut(
+            MessageVersionOut(
                 version=one.version,
                 text=one.text,
-                attachments=from_exact_json(one.attachments),
+                attachments=decode_exact_json(one.attachments),
                 replaced_at=one.replaced_at,
             )
             for one in versions

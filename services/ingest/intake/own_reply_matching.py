@@ -17,7 +17,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from services.ingest.networks.catalogue import NETWORKS
-from services.ingest.networks.sanitize import same_words
+from services.ingest.networks.sanitize import same_text
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent
 from shared.logs import logger
@@ -27,12 +27,12 @@ log = logger(__name__)
 
 ACTOR = "ingest"
 # So many of a thread's latest items are looked at to tell how far it has come.
-LATEST = 500
-IN_FLIGHT = ("sending", "uncertain")
+RECENT_ITEMS = 500
+IN_FLIGHT_STATUSES = ("sending", "uncertain")
 
 
 @dataclass(frozen=True)
-class Spoken:
+class CommunityMessage:
     """Words of the community that are stored."""
 
     message_id: UUID
@@ -56,7 +56,7 @@ async def lock_threads(session: WriteSession, thread_keys: Iterable[str]) -> Non
         await session.execute(select(func.pg_advisory_xact_lock(lock)))
 
 
-async def baseline(session: WriteSession, publication: Publication) -> dict[str, Any]:
+async def thread_baseline(session: WriteSession, publication: Publication) -> dict[str, Any]:
     """Return how far the thread has come before a first send: `sent_after` and `stood_before` of the publication.
 
     What is stored in it may lag behind the network: words that came there meanwhile count as later. They are the
@@ -67,7 +67,7 @@ async def baseline(session: WriteSession, publication: Publication) -> dict[str,
         select(Message.external_id, Message.written_at, Message.from_community)
         .where(Message.thread_key == publication.thread_key, Message.kind == publication.kind)
         .order_by(Message.written_at.desc())
-        .limit(LATEST)
+        .limit(RECENT_ITEMS)
     )
     found = [(entry.position(row.external_id, row.written_at), row) for row in rows]
     if not found:
@@ -77,8 +77,8 @@ async def baseline(session: WriteSession, publication: Publication) -> dict[str,
     return {"sent_after": after, "stood_before": ours}
 
 
-async def adopt(
-    session: WriteSession, network: str, spoken: Sequence[Spoken], events: list[NewEvent]
+async def match_own_replies(
+    session: WriteSession, network: str, spoken: Sequence[CommunityMessage], events: list[NewEvent]
 ) -> dict[UUID, UUID]:
     """Find which of the community's words are publications of ours: message id → publication id.
 
@@ -104,12 +104,12 @@ async def adopt(
         )
     )
     # A call in flight before one that was given up, then the earlier answer and part.
-    candidates.sort(key=lambda one: (one.status not in IN_FLIGHT, one.created_at, one.reply_id, one.part))
+    candidates.sort(key=lambda one: (one.status not in IN_FLIGHT_STATUSES, one.created_at, one.reply_id, one.part))
     position = NETWORKS[network].position
     ours: dict[UUID, UUID] = {}
     for one in sorted(spoken, key=lambda item: (position(item.external_id, item.written_at), item.external_id)):
-        found = next((each for each in candidates if _named(each, one)), None)
-        found = found or next((each for each in candidates if _alike(each, one)), None)
+        found = next((each for each in candidates if _has_same_id(each, one)), None)
+        found = found or next((each for each in candidates if _has_same_text_and_thread(each, one)), None)
         if found is None:
             continue
         ours[one.message_id] = found.id
@@ -124,7 +124,7 @@ async def adopt(
     return ours
 
 
-async def adopt_stored(session: WriteSession, publication: Publication) -> list[NewEvent]:
+async def match_stored_messages(session: WriteSession, publication: Publication) -> list[NewEvent]:
     """Look for publications of a thread among the words that are stored as somebody else's; answers the events.
 
     They came before the publication was in doubt, or were another publication's by mistake.
@@ -140,22 +140,24 @@ async def adopt_stored(session: WriteSession, publication: Publication) -> list[
             Message.deleted_at.is_(None),
         )
         .order_by(Message.written_at.desc())
-        .limit(LATEST)
+        .limit(RECENT_ITEMS)
     )
     spoken = [
-        Spoken(row.id, row.kind, row.external_id, row.thread_key, row.reply_to, row.text, row.url, row.written_at)
+        CommunityMessage(
+            row.id, row.kind, row.external_id, row.thread_key, row.reply_to, row.text, row.url, row.written_at
+        )
         for row in rows
     ]
     events: list[NewEvent] = []
-    await adopt(session, publication.network, spoken, events)
+    await match_own_replies(session, publication.network, spoken, events)
     return events
 
 
-def _named(publication: Publication, one: Spoken) -> bool:
+def _has_same_id(publication: Publication, one: CommunityMessage) -> bool:
     return publication.kind == one.kind and publication.external_id == one.external_id
 
 
-def _alike(publication: Publication, one: Spoken) -> bool:
+def _has_same_text_and_thread(publication: Publication, one: CommunityMessage) -> bool:
     """Return whether words are those of a publication that was sent and is not known to be in the network."""
     if publication.external_id is not None or publication.kind != one.kind:
         return False
@@ -165,7 +167,7 @@ def _alike(publication: Publication, one: Spoken) -> bool:
     return (
         publication.thread_key == one.thread_key
         and (untold or publication.target == one.reply_to)
-        and any(same_words(text, one.text) for text in sent)
+        and any(same_text(text, one.text) for text in sent)
         and one.external_id not in publication.stood_before
         and (
             publication.sent_after is None
@@ -189,7 +191,7 @@ async def mark_published(
     `text`: the words in the network: former ones where it was corrected after a call that took effect.
     """
     changes = {
-        "text": publication.text if text is None or same_words(text, publication.text) else text,
+        "text": publication.text if text is None or same_text(text, publication.text) else text,
         "status": "published",
         "external_id": external_id,
         "url": url,

@@ -9,68 +9,83 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.intake.ingest import Batch, take
-from services.ingest.intake.store import DATA_ERRORS, of_the_data
+from services.ingest.intake.ingest import IntakeBatch, ingest_batch
+from services.ingest.intake.store import DATA_ERRORS, is_data_error
 from services.ingest.networks.ok import ok_payloads as ok
-from services.ingest.networks.port import Incoming, PageRef, Parsed
+from services.ingest.networks.port import IncomingItem, PageRef, ParsedBatch
 from services.ingest.networks.vk import vk_push as vk
-from services.ingest.schemas.quarantine import SetAsideDetail, SetAsideOut, SetAsideRead
+from services.ingest.schemas.quarantine import (
+    QuarantinedPayloadDetail,
+    QuarantinedPayloadOut,
+    QuarantineRetryResult,
+)
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, NotFound
-from shared.tables.ingest import SetAside
+from shared.tables.ingest import QuarantinedPayload
 from shared.tables.registry import Page
 
 # What was pushed carries all that reading it takes; what a poll brought comes again with the next poll.
-READERS: Mapping[str, Callable[[Any, PageRef], Incoming | None]] = {"vk": vk.event, "ok": ok.webhook}
-_SHOWN = [getattr(SetAside, name) for name in SetAsideOut.model_fields if name != "organisation_id"]
+READERS: Mapping[str, Callable[[Any, PageRef], IncomingItem | None]] = {
+    "vk": vk.parse_event,
+    "ok": ok.parse_webhook,
+}
+_SHOWN = [
+    getattr(QuarantinedPayload, name) for name in QuarantinedPayloadOut.model_fields if name != "organisation_id"
+]
 
 
 def _visible(caller: Caller, *columns: Any) -> Select[Any]:
     return (
         select(*columns, Page.organisation_id)
-        .outerjoin(Page, Page.id == SetAside.page_id)
+        .outerjoin(Page, Page.id == QuarantinedPayload.page_id)
         .where(caller.scope(Page.organisation_id))
     )
 
 
-async def listed(
+async def list_quarantined(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
-) -> list[SetAsideOut]:
+) -> list[QuarantinedPayloadOut]:
     """What was set aside, last first; one more than the page holds. Without the payloads, which hold names."""
     query = (
         _visible(caller, *_SHOWN)
         .where(*conditions)
-        .order_by(SetAside.created_at.desc(), SetAside.id.desc())
+        .order_by(QuarantinedPayload.created_at.desc(), QuarantinedPayload.id.desc())
         .limit(paging.limit + 1)
     )
-    after = paging.after([SetAside.created_at, SetAside.id], [datetime.fromisoformat, UUID])
+    after = paging.after([QuarantinedPayload.created_at, QuarantinedPayload.id], [datetime.fromisoformat, UUID])
     if after is not None:
         query = query.where(after)
-    return [SetAsideOut.model_validate(row) for row in await session.execute(query)]
+    return [QuarantinedPayloadOut.model_validate(row) for row in await session.execute(query)]
 
 
-async def find(session: AsyncSession, caller: Caller, item_id: UUID) -> SetAsideDetail:
+async def get_quarantined(session: AsyncSession, caller: Caller, item_id: UUID) -> QuarantinedPayloadDetail:
     """One of them with its payload. Raises `NotFound`."""
     row = (
-        await session.execute(_visible(caller, *_SHOWN, SetAside.raw).where(SetAside.id == item_id))
+        await session.execute(
+            _visible(caller, *_SHOWN, QuarantinedPayload.raw).where(QuarantinedPayload.id == item_id)
+        )
     ).one_or_none()
     if row is None:
         raise NotFound("Nothing was set aside under this id")
-    return SetAsideDetail.model_validate({**row._mapping, "raw": json.loads(row.raw)})
+    return QuarantinedPayloadDetail.model_validate({**row._mapping, "raw": json.loads(row.raw)})
 
 
-async def read_again(session: WriteSession, caller: Caller, item_id: UUID) -> SetAsideRead:
+async def retry_quarantined(session: WriteSession, caller: Caller, item_id: UUID) -> QuarantineRetryResult:
     """Read it with today's parsers, as if it came now; what is read is no longer set aside.
 
     Raises `NotFound`, and `Conflict` with the reason when it still cannot be read.
     """
-    query = _visible(caller, SetAside, Page).where(SetAside.id == item_id).with_for_update(of=SetAside)
+    query = (
+        _visible(caller, QuarantinedPayload, Page)
+        .where(QuarantinedPayload.id == item_id)
+        .with_for_update(of=QuarantinedPayload)
+    )
     row = (await session.execute(query)).one_or_none()
     if row is None:
         raise NotFound("Nothing was set aside under this id")
-    item, page = row.SetAside, row.Page
+    item, page = row.QuarantinedPayload, row.Page
     read = READERS.get(item.network)
     if page is None or read is None:
         raise Conflict("What came of no known page cannot be read again")
@@ -81,15 +96,17 @@ async def read_again(session: WriteSession, caller: Caller, item_id: UUID) -> Se
         external_id=page.external_id,
         live_from=page.live_from,
     )
-    parsed = Parsed()
+    parsed = ParsedBatch()
     parsed.add(read, json.loads(item.raw), ref)
     if parsed.unreadable:
         raise Conflict(f"It still cannot be read: {parsed.unreadable[0].reason}")
     try:
-        taken = await take(session, Batch(page=ref, way=item.way_in, items=parsed.items))
+        taken = await ingest_batch(session, IntakeBatch(page=ref, way=item.way_in, items=parsed.items))
     except DATA_ERRORS as error:
-        if not of_the_data(error):
+        if not is_data_error(error):
             raise
         raise Conflict(f"The database refuses it: {type(error).__name__}") from error
     await session.delete(item)
-    return SetAsideRead(new=taken.new, edited=taken.edited, deleted=taken.deleted, restored=taken.restored)
+    return QuarantineRetryResult(
+        new=taken.new, edited=taken.edited, deleted=taken.deleted, restored=taken.restored
+    )

@@ -8,11 +8,11 @@ from sqlalchemy import select
 from shared import clock
 from shared.database.purge import Rule, Terms, expired
 from shared.tables.appeals import OPEN_STATUSES, Appeal, AppealMessage
-from shared.tables.ingest import MessageVersion, SeenEvent, SetAside, Tombstone
+from shared.tables.ingest import MessageVersion, PendingDeletion, ProcessedPushEvent, QuarantinedPayload
 
 # A network tries a push again for hours; what waits longer comes by polling, under no event's name.
-SEEN_FOR = timedelta(days=3)
-BURIED_FOR = timedelta(days=30)
+PROCESSED_EVENTS_KEPT = timedelta(days=3)
+PENDING_DELETIONS_KEPT = timedelta(days=30)
 
 
 def rules(terms: Terms) -> Sequence[Rule]:
@@ -25,9 +25,21 @@ def rules(terms: Terms) -> Sequence[Rule]:
     )
     set_aside, versions = timedelta(days=terms.set_aside_days), timedelta(days=terms.message_versions_days)
     return (
-        expired(SeenEvent, SeenEvent.created_at, lambda: [SeenEvent.created_at < clock.now() - SEEN_FOR]),
-        expired(Tombstone, Tombstone.created_at, lambda: [Tombstone.created_at < clock.now() - BURIED_FOR]),
-        expired(SetAside, SetAside.created_at, lambda: [SetAside.created_at < clock.now() - set_aside]),
+        expired(
+            ProcessedPushEvent,
+            ProcessedPushEvent.created_at,
+            lambda: [ProcessedPushEvent.created_at < clock.now() - PROCESSED_EVENTS_KEPT],
+        ),
+        expired(
+            PendingDeletion,
+            PendingDeletion.created_at,
+            lambda: [PendingDeletion.created_at < clock.now() - PENDING_DELETIONS_KEPT],
+        ),
+        expired(
+            QuarantinedPayload,
+            QuarantinedPayload.created_at,
+            lambda: [QuarantinedPayload.created_at < clock.now() - set_aside],
+        ),
         expired(
             MessageVersion,
             MessageVersion.replaced_at,

@@ -13,16 +13,16 @@ import asyncpg
 from sqlalchemy import insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.ingest.networks.port import Author, Incoming, PageRef, Unreadable
-from services.ingest.networks.sanitize import exact_json, plain, storable
+from services.ingest.networks.port import Author, IncomingItem, PageRef, UnparsedPayload
+from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates, without_nul
 from services.ingest.tokens.crypto import author_key, encrypt
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.base import encode_text
-from shared.tables.ingest import SetAside, Tombstone
+from shared.tables.ingest import PendingDeletion, QuarantinedPayload
 
-CHUNK = 500
+ROWS_PER_STATEMENT = 500
 
 _INSERT = """
 INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, reply_to, author_key,
@@ -50,14 +50,14 @@ WHERE u.named OR NOT EXISTS (SELECT FROM authors a WHERE a.author_key = u.author
 ON CONFLICT (author_key) DO UPDATE SET identity = excluded.identity, updated_at = excluded.updated_at
 """
 
-_SEEN = """
+_INSERT_PROCESSED_EVENTS = """
 INSERT INTO seen_events (page_id, event_id, created_at)
 SELECT u.page_id, u.event_id, $1::timestamptz FROM unnest($2::uuid[], $3::text[]) AS u(page_id, event_id)
 ON CONFLICT DO NOTHING
 RETURNING page_id, event_id
 """
 
-_FORMER = """
+_INSERT_ORIGINALS = """
 INSERT INTO message_versions (message_id, version, text, attachments, raw, replaced_at)
 SELECT m.id, 1, u.text, u.attachments::jsonb, u.raw::json, m.edited_at
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
@@ -67,18 +67,18 @@ WHERE m.version > 1 AND m.edited_at IS NOT NULL AND m.text <> u.text
 ON CONFLICT DO NOTHING
 """
 
-_UNBURY = """
+_DELETE_PENDING_DELETIONS = """
 DELETE FROM tombstones t
 USING unnest($1::text[], $2::text[], $3::text[]) AS u(network, kind, external_id)
 WHERE (t.network, t.kind, t.external_id) = (u.network, u.kind, u.external_id)
 RETURNING t.network, t.kind, t.external_id, t.deleter_key, t.created_at
 """
 
-Key = tuple[str, str, str]
+MessageKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
+class IntakeBatch:
     """Items of one page that came by one way.
 
     `open_cases`: what was written before the page's go-live moment is no history.
@@ -86,26 +86,26 @@ class Batch:
 
     page: PageRef
     way: str
-    items: Sequence[Incoming]
-    unreadable: Sequence[Unreadable] = ()
+    items: Sequence[IncomingItem]
+    unreadable: Sequence[UnparsedPayload] = ()
     observed_at: datetime | None = None
     open_cases: bool = False
 
-    def history(self, item: Incoming) -> bool:
+    def history(self, item: IncomingItem) -> bool:
         """Whether it was written before anyone promised to answer here."""
         return not self.open_cases and item.written_at < self.page.live_from
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class BatchItem:
     """An item and the number of the batch that told it."""
 
     batch: int
-    item: Incoming
+    item: IncomingItem
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival(Told):
+class NewMessage(BatchItem):
     """An item that is stored as a message of its own unless it is there already."""
 
     message_id: UUID
@@ -113,19 +113,19 @@ class Arrival(Told):
 
 
 @dataclass(frozen=True, slots=True)
-class Buried:
+class EarlyDeletion:
     """A deletion that was announced before its message."""
 
     deleter_key: str | None
     at: datetime
 
 
-def key_of(batch: Batch, item: Incoming) -> Key:
+def message_key(batch: IntakeBatch, item: IncomingItem) -> MessageKey:
     """What makes a message unique."""
     return batch.page.network, item.kind, item.external_id
 
 
-async def set_aside(session: WriteSession, batches: Sequence[Batch]) -> None:
+async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBatch]) -> None:
     """Keep what no parser understood."""
     now = clock.now()
     rows = [
@@ -134,7 +134,7 @@ async def set_aside(session: WriteSession, batches: Sequence[Batch]) -> None:
             "network": batch.page.network,
             "page_id": batch.page.id,
             "way_in": batch.way,
-            "reason": plain(one.reason),
+            "reason": without_nul(one.reason),
             "raw": _written(one.raw),
             "created_at": now,
         }
@@ -142,7 +142,7 @@ async def set_aside(session: WriteSession, batches: Sequence[Batch]) -> None:
         for one in batch.unreadable
     ]
     if rows:
-        await session.execute(insert(SetAside), rows)
+        await session.execute(insert(QuarantinedPayload), rows)
 
 
 def _written(raw: object) -> str:
@@ -153,14 +153,18 @@ def _written(raw: object) -> str:
         return json.dumps("the payload nests too deep to be kept")
 
 
-async def first_deliveries(connection: asyncpg.Connection, batches: Sequence[Batch]) -> list[Told]:
+async def without_repeated_events(
+    connection: asyncpg.Connection, batches: Sequence[IntakeBatch]
+) -> list[BatchItem]:
     """All items, but those of events that came before, then or now; the events are noted as seen."""
-    told = [Told(number, item) for number, batch in enumerate(batches) for item in batch.items]
+    told = [BatchItem(number, item) for number, batch in enumerate(batches) for item in batch.items]
     named = {_event(batches, one) for one in told if one.item.event_id is not None}
     if not named:
         return told
     ordered = sorted(named)
-    rows = await connection.fetch(_SEEN, clock.now(), [page for page, _ in ordered], [name for _, name in ordered])
+    rows = await connection.fetch(
+        _INSERT_PROCESSED_EVENTS, clock.now(), [page for page, _ in ordered], [name for _, name in ordered]
+    )
     fresh = {(UUID(bytes=row["page_id"].bytes), row["event_id"]) for row in rows}
     kept, repeated = [], set()
     for one in told:
@@ -174,11 +178,13 @@ async def first_deliveries(connection: asyncpg.Connection, batches: Sequence[Bat
     return kept
 
 
-def _event(batches: Sequence[Batch], one: Told) -> tuple[UUID, str]:
-    return batches[one.batch].page.id, plain(one.item.event_id or "")
+def _event(batches: Sequence[IntakeBatch], one: BatchItem) -> tuple[UUID, str]:
+    return batches[one.batch].page.id, without_nul(one.item.event_id or "")
 
 
-async def lock_pages(connection: asyncpg.Connection, batches: Sequence[Batch], told: Sequence[Told]) -> None:
+async def lock_pages(
+    connection: asyncpg.Connection, batches: Sequence[IntakeBatch], told: Sequence[BatchItem]
+) -> None:
     """Messages and deletions of a page must not pass each other unseen.
 
     Deletions are alone with the page, everything else shares it: a deletion sees the message that was committed
@@ -193,8 +199,8 @@ async def lock_pages(connection: asyncpg.Connection, batches: Sequence[Batch], t
         await connection.execute(f"SELECT pg_advisory_xact_lock{shared}($1)", lock)
 
 
-async def keep_authors(
-    connection: asyncpg.Connection, batches: Sequence[Batch], told: Iterable[Told]
+async def upsert_authors(
+    connection: asyncpg.Connection, batches: Sequence[IntakeBatch], told: Iterable[BatchItem]
 ) -> dict[tuple[str, str], str]:
     """Keep who wrote, encrypted; answers pseudonyms by network and native id.
 
@@ -226,8 +232,8 @@ async def keep_authors(
 
 async def insert_messages(
     connection: asyncpg.Connection,
-    batches: Sequence[Batch],
-    rows: Sequence[Arrival],
+    batches: Sequence[IntakeBatch],
+    rows: Sequence[NewMessage],
     received_at: datetime,
 ) -> set[UUID]:
     """Insert what is not there yet; answers the ids that were inserted."""
@@ -240,8 +246,8 @@ async def insert_messages(
         [page.organisation_id for page in pages],
         [batch.way for batch in batches],
     )
-    for start in range(0, len(rows), CHUNK):
-        chunk = rows[start : start + CHUNK]
+    for start in range(0, len(rows), ROWS_PER_STATEMENT):
+        chunk = rows[start : start + ROWS_PER_STATEMENT]
         items = [one.item for one in chunk]
         found = await connection.fetch(
             _INSERT,
@@ -254,9 +260,9 @@ async def insert_messages(
             [item.reply_to for item in items],
             [one.author_key for one in chunk],
             [item.from_community for item in items],
-            [encode_text(storable(item.text or "")) for item in items],
-            [exact_json(item.attachments) for item in items],
-            [plain(item.url) for item in items],
+            [encode_text(replace_lone_surrogates(item.text or "")) for item in items],
+            [encode_exact_json(item.attachments) for item in items],
+            [without_nul(item.url) for item in items],
             [batches[one.batch].history(one.item) for one in chunk],
             [item.written_at for item in items],
             [item.happened == "edited" for item in items],
@@ -266,35 +272,44 @@ async def insert_messages(
     return inserted
 
 
-async def keep_originals(connection: asyncpg.Connection, late: Sequence[tuple[Key, Incoming]]) -> None:
+async def save_original_texts(
+    connection: asyncpg.Connection, late: Sequence[tuple[MessageKey, IncomingItem]]
+) -> None:
     """Announcements that came after an edit of theirs: their text is the version before it."""
     if late:
         await connection.execute(
-            _FORMER,
+            _INSERT_ORIGINALS,
             [key[0] for key, _ in late],
             [key[1] for key, _ in late],
             [key[2] for key, _ in late],
-            [encode_text(storable(item.text or "")) for _, item in late],
-            [exact_json(item.attachments) for _, item in late],
+            [encode_text(replace_lone_surrogates(item.text or "")) for _, item in late],
+            [encode_exact_json(item.attachments) for _, item in late],
             [json.dumps(item.raw) for _, item in late],
         )
 
 
-async def unbury(connection: asyncpg.Connection, keys: Collection[Key]) -> dict[Key, Buried]:
+async def take_pending_deletions(
+    connection: asyncpg.Connection, keys: Collection[MessageKey]
+) -> dict[MessageKey, EarlyDeletion]:
     """Take away the tombstones of these messages, and answer what they said."""
     if not keys:
         return {}
     ordered = sorted(keys)
     rows = await connection.fetch(
-        _UNBURY, [key[0] for key in ordered], [key[1] for key in ordered], [key[2] for key in ordered]
+        _DELETE_PENDING_DELETIONS,
+        [key[0] for key in ordered],
+        [key[1] for key in ordered],
+        [key[2] for key in ordered],
     )
     return {
-        (row["network"], row["kind"], row["external_id"]): Buried(row["deleter_key"], row["created_at"])
+        (row["network"], row["kind"], row["external_id"]): EarlyDeletion(row["deleter_key"], row["created_at"])
         for row in rows
     }
 
 
-async def bury(session: WriteSession, deletions: Iterable[tuple[Key, UUID, str | None]]) -> None:
+async def save_pending_deletions(
+    session: WriteSession, deletions: Iterable[tuple[MessageKey, UUID, str | None]]
+) -> None:
     """Remember deletions (message, page, deleter) of messages that have not come yet."""
     now = clock.now()
     rows = [
@@ -310,10 +325,10 @@ async def bury(session: WriteSession, deletions: Iterable[tuple[Key, UUID, str |
     ]
     if not rows:
         return
-    statement = upsert(Tombstone)
+    statement = upsert(PendingDeletion)
     statement = statement.on_conflict_do_update(
-        index_elements=[Tombstone.network, Tombstone.kind, Tombstone.external_id],
+        index_elements=[PendingDeletion.network, PendingDeletion.kind, PendingDeletion.external_id],
         set_={"deleter_key": statement.excluded.deleter_key},
-        where=Tombstone.deleter_key.is_(None) & statement.excluded.deleter_key.is_not(None),
+        where=PendingDeletion.deleter_key.is_(None) & statement.excluded.deleter_key.is_not(None),
     )
     await session.execute(statement, rows)

@@ -7,16 +7,16 @@ from sqlalchemy import ARRAY, Boolean, Integer, Interval, String, bindparam, tex
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.networks.port import PageRef, ThreadMark
+from services.ingest.networks.port import PageRef, ThreadState
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.tables.ingest import Thread
 
 # How long a difference that remains after a complete reading waits for the next one; then twice as long each time.
 FIRST_RECHECK = timedelta(minutes=1)
-DOUBLINGS = 15
+MAX_DOUBLINGS = 15
 # More comments than any thread has.
-MOST = 1_000_000_000
+MAX_COUNT = 1_000_000_000
 
 # The literals let the planner take the partial index of living comments.
 _LIVING = """
@@ -53,17 +53,19 @@ WHERE t.thread_key = f.thread_key
 _TYPES = (bindparam("keys", type_=ARRAY(String)), bindparam("counts", type_=ARRAY(Integer)))
 _DIFFERING = _DIFFERING.bindparams(*_TYPES, bindparam("whole", type_=Boolean))
 _COMPLETE = _COMPLETE.bindparams(
-    *_TYPES, bindparam("first", FIRST_RECHECK, Interval), bindparam("doublings", DOUBLINGS, Integer)
+    *_TYPES, bindparam("first", FIRST_RECHECK, Interval), bindparam("doublings", MAX_DOUBLINGS, Integer)
 )
 
 
-async def differing(session: AsyncSession, counts: Mapping[str, int], *, whole: bool) -> dict[str, int]:
+async def threads_with_other_count(
+    session: AsyncSession, counts: Mapping[str, int], *, whole: bool
+) -> dict[str, int]:
     """Return how many living comments we hold of those threads whose count differs; see `networks.port.Feed`."""
     rows = await session.execute(_DIFFERING, {**_columns(counts), "whole": whole})
     return {row.thread_key: row.living for row in rows}
 
 
-async def mark(session: WriteSession, page: PageRef, marks: Sequence[ThreadMark]) -> None:
+async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequence[ThreadState]) -> None:
     """Write down how far threads of a page are read, after what was read is stored in the same transaction."""
     now = clock.now()
     latest = {one.thread_key: one for one in marks}
@@ -93,4 +95,4 @@ async def mark(session: WriteSession, page: PageRef, marks: Sequence[ThreadMark]
 def _columns(counts: Mapping[str, int]) -> dict[str, list[str] | list[int]]:
     """Two lists side by side; a number that no column holds is as wrong as the largest that one does."""
     keys = sorted(counts)
-    return {"keys": keys, "counts": [min(max(counts[key], 0), MOST) for key in keys]}
+    return {"keys": keys, "counts": [min(max(counts[key], 0), MAX_COUNT) for key in keys]}

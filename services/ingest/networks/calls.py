@@ -16,10 +16,10 @@ import aiohttp
 from aiolimiter import AsyncLimiter
 from prometheus_client import Counter, Histogram
 
-from services.ingest.networks.port import Accounts, Credential, TokenState
+from services.ingest.networks.port import Credential, TokenPool, TokenState
 
 
-class Treatment(StrEnum):
+class ErrorTreatment(StrEnum):
     """What to do about an error code."""
 
     AGAIN = "again"  # the network's own trouble: it may even have done what was asked
@@ -37,7 +37,7 @@ class Treatment(StrEnum):
 
 
 @dataclass(frozen=True)
-class Effect:
+class TokenEffect:
     """What a treatment does to the token. With `rest`, seconds, its method alone rests: each time twice as long
     as the time before, up to `longest`. Without, the whole token waits for a person.
     """
@@ -48,19 +48,19 @@ class Effect:
 
 
 # Treatments that are not here concern the call alone.
-ENDS: Mapping[Treatment, Effect] = {
-    Treatment.CAPTCHA: Effect(TokenState.CAPTCHA),
-    Treatment.REVOKED: Effect(TokenState.REVOKED),
-    Treatment.BLOCKED: Effect(TokenState.BLOCKED),
+TOKEN_STOPPING_EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
+    ErrorTreatment.CAPTCHA: TokenEffect(TokenState.CAPTCHA),
+    ErrorTreatment.REVOKED: TokenEffect(TokenState.REVOKED),
+    ErrorTreatment.BLOCKED: TokenEffect(TokenState.BLOCKED),
 }
 # What another token may still do.
-OF_THE_TOKEN = {*ENDS, Treatment.LIMITED, Treatment.FLOOD, Treatment.SCOPE}
+TOKEN_TREATMENTS = {*TOKEN_STOPPING_EFFECTS, ErrorTreatment.LIMITED, ErrorTreatment.FLOOD, ErrorTreatment.SCOPE}
 
 
 class CallError(Exception):
     """The network answered with an error: the call was not carried out, unless `treatment` is `AGAIN`."""
 
-    def __init__(self, network: str, method: str, code: int, text: str, treatment: Treatment) -> None:
+    def __init__(self, network: str, method: str, code: int, text: str, treatment: ErrorTreatment) -> None:
         super().__init__(f"{network} {method}: error {code}: {text}")
         self.method = method
         self.code = code
@@ -68,7 +68,7 @@ class CallError(Exception):
         self.treatment = treatment
 
 
-class CallLost(Exception):  # noqa: N818 — nobody knows what became of it
+class NoValidResponse(Exception):  # noqa: N818 — nobody knows what became of it
     """No readable answer came. `sent` is False when the call certainly never reached the network."""
 
     def __init__(self, network: str, method: str, why: str, *, sent: bool = True) -> None:
@@ -76,33 +76,33 @@ class CallLost(Exception):  # noqa: N818 — nobody knows what became of it
         self.sent = sent
 
 
-class NoToken(Exception):  # noqa: N818
+class NoUsableToken(Exception):  # noqa: N818
     """No usable token for this method now."""
 
 
-class TokenUnfit(NoToken):
+class TokenNotUsable(NoUsableToken):
     """This token may not be used any more, another may: nothing was sent."""
 
 
-class AllowanceSpent(Exception):  # noqa: N818
+class CallAllowanceExhausted(Exception):  # noqa: N818
     """The work at hand may make no more calls: nothing was sent."""
 
 
 @dataclass
-class Allowance:
+class CallAllowance:
     """How many calls a piece of work may still make, and how many it made: every attempt counts."""
 
     left: int
     made: int = 0
 
 
-_allowance: ContextVar[Allowance | None] = ContextVar("allowance", default=None)
+_allowance: ContextVar[CallAllowance | None] = ContextVar("allowance", default=None)
 
 
 @contextmanager
-def at_most(calls: int) -> Iterator[Allowance]:
+def limit_calls(calls: int) -> Iterator[CallAllowance]:
     """Within it, this task makes no more calls than that; one more raises `AllowanceSpent`."""
-    allowance = Allowance(left=calls)
+    allowance = CallAllowance(left=calls)
     before = _allowance.set(allowance)
     try:
         yield allowance
@@ -110,13 +110,13 @@ def at_most(calls: int) -> Iterator[Allowance]:
         _allowance.reset(before)
 
 
-def spend(network: str, method: str) -> None:
+def use_call_allowance(network: str, method: str) -> None:
     """Take the call that is about to be sent from the allowance, if the work has one."""
     allowance = _allowance.get()
     if allowance is None:
         return
     if allowance.left <= 0:
-        raise AllowanceSpent(f"{network} {method}: no call is left")
+        raise CallAllowanceExhausted(f"{network} {method}: no call is left")
     allowance.left -= 1
     allowance.made += 1
 
@@ -128,7 +128,7 @@ _limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[UUID, float],
 )
 
 
-async def turn(token_id: UUID, calls_a_second: float) -> None:
+async def wait_for_rate_limit(token_id: UUID, calls_a_second: float) -> None:
     """Wait for the token's next turn in this process.
 
     Calls are spaced evenly: bursts would break a limit that counts any second.
@@ -141,7 +141,7 @@ async def turn(token_id: UUID, calls_a_second: float) -> None:
     await limiter.acquire()
 
 
-def ticks() -> float:
+def boottime_seconds() -> float:
     """Seconds that never go back and, where the system counts them, go on while the machine sleeps."""
     return time.clock_gettime(_TICKING)
 
@@ -149,17 +149,17 @@ def ticks() -> float:
 _TICKING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-class TooLate(aiohttp.ClientError):
+class SendDeadlinePassed(aiohttp.ClientError):
     """The time in which the call might be sent is over: nothing was written to the network."""
 
 
-def in_time(not_after: float | None) -> None:
+def check_send_deadline(not_after: float | None) -> None:
     """Raise `TooLate` past the moment, on `ticks`, after which a call may not be sent."""
-    if not_after is not None and ticks() >= not_after:
-        raise TooLate
+    if not_after is not None and boottime_seconds() >= not_after:
+        raise SendDeadlinePassed
 
 
-def punctual() -> aiohttp.TraceConfig:
+def send_deadline_tracing() -> aiohttp.TraceConfig:
     """The tracing of sessions that publish: `in_time` once more when the connection is open, before the request.
 
     The moment comes as `trace_request_ctx={"not_after": …}`.
@@ -167,29 +167,29 @@ def punctual() -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
 
     async def about_to_write(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-        in_time((context.trace_request_ctx or {}).get("not_after"))
+        check_send_deadline((context.trace_request_ctx or {}).get("not_after"))
 
     # aiohttp tells of the headers before it writes them.
     trace.on_request_headers_sent.append(about_to_write)
     return trace
 
 
-def lost(network: str, method: str, error: Exception) -> CallLost:
+def transport_failure(network: str, method: str, error: Exception) -> NoValidResponse:
     """A transport failure as `CallLost`; addresses and tokens stay out of the message."""
-    if isinstance(error, TooLate):
-        return CallLost(network, method, "its time was over before it was sent", sent=False)
+    if isinstance(error, SendDeadlinePassed):
+        return NoValidResponse(network, method, "its time was over before it was sent", sent=False)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return CallLost(network, method, "no connection", sent=False)
+        return NoValidResponse(network, method, "no connection", sent=False)
     if isinstance(error, asyncio.TimeoutError):
-        return CallLost(network, method, "no answer in time")
-    return CallLost(network, method, f"no readable answer ({type(error).__name__})")
+        return NoValidResponse(network, method, "no answer in time")
+    return NoValidResponse(network, method, f"no readable answer ({type(error).__name__})")
 
 
-async def tell(
-    accounts: Accounts,
+async def report_token_effect(
+    accounts: TokenPool,
     credential: Credential,
     failure: CallError,
-    effect: Effect | None,
+    effect: TokenEffect | None,
     *,
     challenge: Mapping[str, Any] | None = None,
 ) -> None:
@@ -215,7 +215,7 @@ CALLS = Counter("gospablik_network_calls_total", "Calls to networks", ["network"
 CALL_SECONDS = Histogram("gospablik_network_call_seconds", "Time until the network answered", ["network"])
 
 
-def count_call(network: str, method: str, outcome: str, started: float) -> None:
+def record_call(network: str, method: str, outcome: str, started: float) -> None:
     """A call to a network ended; `started` by `time.perf_counter`."""
     CALLS.labels(network, method, outcome).inc()
     CALL_SECONDS.labels(network).observe(time.perf_counter() - started)

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
-from services.ingest.networks.port import NotRead, Refused, Unsure
+from services.ingest.networks.calls import CallError, ErrorTreatment, NoUsableToken, NoValidResponse
+from services.ingest.networks.port import PublishOutcomeUnknown, PublishRejected, ReadFailed
 
-_PERMANENT = {Treatment.DENIED, Treatment.GONE, Treatment.REFUSED}
+_PERMANENT = {ErrorTreatment.DENIED, ErrorTreatment.GONE, ErrorTreatment.REFUSED}
 
 
 @dataclass(frozen=True)
-class Words:
+class UserMessage:
     """What the person who wrote the answer reads, and whether trying again by itself can help."""
 
     message: str
@@ -19,48 +19,50 @@ class Words:
     retry_in: float = 5.0
 
 
-_NO_RIGHT = Words(
+_NO_RIGHT = UserMessage(
     "У ключа страницы нет права публиковать: сообщите оператору, ответ уйдёт с другим ключом.", False, 15.0
 )
 
 
-def words_for(code: int, known: Mapping[int, Words], treatment: Treatment, title: str) -> Words:
+def user_message_for(
+    code: int, known: Mapping[int, UserMessage], treatment: ErrorTreatment, title: str
+) -> UserMessage:
     """The words for an error code; for one without words of its own, the network's `title` and the number."""
     if code in known:
         return known[code]
-    if treatment is Treatment.BUG:
-        return Words(f"{title} (ошибка {code}): сообщите оператору.", True)
-    return Words(f"{title} (ошибка {code}).", treatment in _PERMANENT)
+    if treatment is ErrorTreatment.BUG:
+        return UserMessage(f"{title} (ошибка {code}): сообщите оператору.", True)
+    return UserMessage(f"{title} (ошибка {code}).", treatment in _PERMANENT)
 
 
 @contextmanager
-def told_plainly(network: str, words: Callable[[int], Words]) -> Iterator[None]:
+def mapping_publish_errors(network: str, words: Callable[[int], UserMessage]) -> Iterator[None]:
     """Turn what a call raises into `Refused` (it certainly does not stand there) or `Unsure`."""
     try:
         yield
-    except NoToken as error:
+    except NoUsableToken as error:
         message = "У страницы нет действующего ключа доступа: ответ уйдёт, когда оператор добавит ключ."
-        raise Refused("no_token", message, permanent=False, retry_in=15, sent=False) from error
-    except CallLost as error:
+        raise PublishRejected("no_token", message, permanent=False, retry_in=15, sent=False) from error
+    except NoValidResponse as error:
         if error.sent:
-            raise Unsure(str(error)) from error
+            raise PublishOutcomeUnknown(str(error)) from error
         message = "Сеть недоступна, отправка повторится."
-        raise Refused("unreachable", message, permanent=False, sent=False) from error
+        raise PublishRejected("unreachable", message, permanent=False, sent=False) from error
     except CallError as error:
-        if error.treatment is Treatment.AGAIN:
-            raise Unsure(str(error)) from error
-        told = _NO_RIGHT if error.treatment is Treatment.SCOPE else words(error.code)
-        raise Refused(
+        if error.treatment is ErrorTreatment.AGAIN:
+            raise PublishOutcomeUnknown(str(error)) from error
+        told = _NO_RIGHT if error.treatment is ErrorTreatment.SCOPE else words(error.code)
+        raise PublishRejected(
             f"{network}:{error.code}", told.message, permanent=told.permanent, retry_in=told.retry_in
         ) from error
 
 
 @contextmanager
-def read_or_not() -> Iterator[None]:
+def mapping_read_errors() -> Iterator[None]:
     """Turn what ends a reading into `NotRead`: what the network refuses to show may stand there all the same."""
     try:
         yield
     except CallError as error:
-        raise NotRead(str(error), refused=error.treatment in {*_PERMANENT, Treatment.BUG}) from error
-    except (CallLost, NoToken) as error:
-        raise NotRead(str(error)) from error
+        raise ReadFailed(str(error), refused=error.treatment in {*_PERMANENT, ErrorTreatment.BUG}) from error
+    except (NoValidResponse, NoUsableToken) as error:
+        raise ReadFailed(str(error)) from error

@@ -6,19 +6,19 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
-from services.ingest.networks.calls import NoToken
+from services.ingest.networks.calls import NoUsableToken
 from services.ingest.networks.port import PageRef
-from services.ingest.networks.retry import TROUBLE, pause
+from services.ingest.networks.retry import TRANSIENT_ERRORS, retry_delay
 from shared.logs import logger
 
 log = logger(__name__)
 
 # How soon new pages are noticed, in seconds.
-NOTICE = 1.0
-LONGEST_WITHOUT_TOKEN = 120.0
+REFRESH_SECONDS = 1.0
+MAX_DELAY_WITHOUT_TOKEN = 120.0
 
 
-class Rotation:
+class PageScheduler:
     """Calls `look` for each of `pages`; it answers in how many seconds to look again.
 
     A page that fails is told to `failed` and rests, longer each time; the others go on. Intervals are spread, so
@@ -81,7 +81,7 @@ class Rotation:
     def _start_due(self) -> float:
         now = asyncio.get_running_loop().time()
         if now >= self._notice_at:
-            self._notice_at = now + NOTICE
+            self._notice_at = now + REFRESH_SECONDS
             self._align()
         while self._queue and len(self._running) < self._at_once:
             due, page_id = self._queue[0]
@@ -89,14 +89,14 @@ class Rotation:
                 heapq.heappop(self._queue)  # gone, or put elsewhere since
                 continue
             if due > now:
-                return min(due - now, NOTICE)
+                return min(due - now, REFRESH_SECONDS)
             heapq.heappop(self._queue)
             del self._due[page_id]
             self._out.add(page_id)
             task = asyncio.create_task(self._one(self._known[page_id]))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-        return NOTICE
+        return REFRESH_SECONDS
 
     def _align(self) -> None:
         self._known = {page.id: page for page in self._pages()}
@@ -111,7 +111,7 @@ class Rotation:
         try:
             rest = await self._look(page) * random.uniform(0.9, 1.0)  # noqa: S311 — no secret
             self._failures.pop(page.id, None)
-        except TROUBLE as error:
+        except TRANSIENT_ERRORS as error:
             rest = self._trouble(page, error, str(error))
         except Exception as bug:  # a bug about one page must not end the others
             log.exception("a look failed", way=self._name, page_id=str(page.id))
@@ -126,9 +126,9 @@ class Rotation:
 
     def _trouble(self, page: PageRef, error: Exception, words: str) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
-        rest = pause(error, failures)
-        if isinstance(error, NoToken):  # the page has a token, but it rests for this method
-            rest = min(rest * 2.0 ** min(failures - 1, 10), LONGEST_WITHOUT_TOKEN)
+        rest = retry_delay(error, failures)
+        if isinstance(error, NoUsableToken):  # the page has a token, but it rests for this method
+            rest = min(rest * 2.0 ** min(failures - 1, 10), MAX_DELAY_WITHOUT_TOKEN)
         log.warning("a look failed", way=self._name, page_id=str(page.id), error=words[:300], rest=rest)
         self._failed(page, words)
         return rest

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from services.ingest.polling.poll_schedule import PollSchedule
 
-Kind = Literal["comment", "wall_post", "message"]
-Happened = Literal["new", "seen", "edited", "deleted", "restored"]
+MessageKind = Literal["comment", "wall_post", "message"]
+ChangeKind = Literal["new", "seen", "edited", "deleted", "restored"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Author:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
+class IncomingItem:
     """One thing that a network says.
 
     `happened`: "new" is an announcement, "seen" is the state that a poll found, which may differ from what is
@@ -36,8 +36,8 @@ class Incoming:
     event: what came under it once is not taken again.
     """
 
-    happened: Happened
-    kind: Kind
+    happened: ChangeKind
+    kind: MessageKind
     external_id: str
     thread_key: str
     written_at: datetime
@@ -53,7 +53,7 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnparsedPayload:
     """A payload that no parser understood, and why; an operator reads the reason."""
 
     reason: str
@@ -61,29 +61,29 @@ class Unreadable:
 
 
 @dataclass(slots=True)
-class Parsed:
+class ParsedBatch:
     """What came out of an answer: readable items, and what was set aside."""
 
-    items: list[Incoming] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
+    items: list[IncomingItem] = field(default_factory=list)
+    unreadable: list[UnparsedPayload] = field(default_factory=list)
 
-    def add(self, parse: Callable[..., Incoming | None], raw: Any, *args: Any) -> None:
+    def add(self, parse: Callable[..., IncomingItem | None], raw: Any, *args: Any) -> None:
         """Parse one payload; whatever is wrong with it concerns it alone."""
         try:
             item = parse(raw, *args)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError, RecursionError) as error:
-            self.unreadable.append(Unreadable(describe(error), raw))
+            self.unreadable.append(UnparsedPayload(describe_parse_error(error), raw))
         else:
             if item is not None:
                 self.items.append(item)
 
-    def extend(self, other: "Parsed") -> None:
+    def extend(self, other: "ParsedBatch") -> None:
         """Take over another answer's items."""
         self.items.extend(other.items)
         self.unreadable.extend(other.unreadable)
 
 
-def describe(error: Exception) -> str:
+def describe_parse_error(error: Exception) -> str:
     """Why a payload could not be read, in words."""
     if isinstance(error, KeyError):
         return f"the field {error.args[0]!r} is missing"
@@ -134,7 +134,7 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
+class OutgoingReply:
     """An answer to publish. `target` is the external id of the comment it answers, if it answers one.
 
     `after`: where the thread stood before the answer was first sent, in the network's own order (see `catalogue`);
@@ -143,7 +143,7 @@ class Outgoing:
 
     id: UUID
     page: PageRef
-    kind: Kind
+    kind: MessageKind
     thread_key: str
     target: str | None
     text: str
@@ -152,14 +152,14 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedReply:
     """It stands in the network under this id."""
 
     external_id: str
     url: str
 
 
-class Refused(Exception):  # noqa: N818 — an outcome of publishing
+class PublishRejected(Exception):  # noqa: N818 — an outcome of publishing
     """It certainly does not stand in the network. `message` is for the person who wrote the answer.
 
     `sent` is False when nothing was sent to the network at all.
@@ -176,12 +176,12 @@ class Refused(Exception):  # noqa: N818 — an outcome of publishing
         self.sent = sent
 
 
-class Unsure(Exception):  # noqa: N818 — an outcome of publishing
+class PublishOutcomeUnknown(Exception):  # noqa: N818 — an outcome of publishing
     """Nobody knows whether it stands in the network: the answer to the call was lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadMark:
+class ThreadState:
     """How far a thread is read: see `shared.tables.ingest.Thread`.
 
     `count`: after a complete reading alone, how many comments the network had counted before it. What still
@@ -195,7 +195,7 @@ class ThreadMark:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoreResult:
     """What a batch changed in what is stored."""
 
     new: int = 0
@@ -205,14 +205,14 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walked:
+class ScanStep:
     """One step of a walk over all that the network holds of a page.
 
     `observed_at`: when the network was asked. `cursor`: a walk that is given it goes on after this step; small,
     JSON. `share`: how much of the walk is done by this step, from 0 to 1, as well as it can be told.
     """
 
-    parsed: Parsed
+    parsed: ParsedBatch
     observed_at: datetime
     cursor: Mapping[str, Any]
     share: float
@@ -227,8 +227,8 @@ class CallbackState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Callback:
-    """Where a network pushes the events of a page to: see `shared.tables.ingest.CallbackServer`.
+class RegisteredCallback:
+    """Where a network pushes the events of a page to: see `shared.tables.ingest.CallbackRegistration`.
 
     `awaits`: for so many seconds from the moment it is kept, the network may ask for the confirmation code; None
     leaves that as it was.
@@ -247,20 +247,20 @@ class Callback:
     awaits: float | None = None
 
 
-class Callbacks(Protocol):
+class CallbackRegistrations(Protocol):
     """What is kept of the pages' push. One call is one transaction."""
 
-    async def kept(self, network: str, page_ids: Sequence[UUID] | None = None) -> dict[UUID, Callback]:
+    async def kept(self, network: str, page_ids: Sequence[UUID] | None = None) -> dict[UUID, RegisteredCallback]:
         """What is kept of a network's pages, or of these alone, by page."""
 
-    async def keep(self, network: str, callback: Callback) -> None:
+    async def keep(self, network: str, callback: RegisteredCallback) -> None:
         """Write down where a page's events go to, in place of what was kept before."""
 
     async def checked(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
         """Write down how a look at a page's push went."""
 
 
-class Accounts(Protocol):
+class TokenPool(Protocol):
     """The registry's pages and the tokens that may be used now."""
 
     def pages(self, network: str) -> Sequence[PageRef]:
@@ -313,7 +313,7 @@ class Accounts(Protocol):
         """
 
 
-class RateKeeper(Protocol):
+class RateStore(Protocol):
     """Keeps what a schedule of polls has learnt over restarts; see `schedule.PollSchedule`."""
 
     async def load(self) -> Mapping[UUID, dict[str, Any]]:
@@ -326,33 +326,33 @@ class RateKeeper(Protocol):
         """Keep what changed, about once a minute; `now` is any monotonic time in seconds."""
 
 
-class Feed(Protocol):
+class IntakeStore(Protocol):
     """Where adapters put what came in. One call is one transaction. `callbacks`: where push is kept."""
 
-    callbacks: Callbacks
+    callbacks: CallbackRegistrations
 
     async def store(
         self,
         page: PageRef,
         way: str,
-        parsed: Parsed,
+        parsed: ParsedBatch,
         *,
         observed_at: datetime | None = None,
         cursor: Mapping[str, Any] | None = None,
-        marks: Sequence[ThreadMark] = (),
-    ) -> Stored:
+        marks: Sequence[ThreadState] = (),
+    ) -> StoreResult:
         """Store a batch and move the cursor and the marks with it; answers what it changed.
 
         `observed_at`: when the network was asked, for polls; a later edit that is already stored wins over it.
         """
 
-    async def store_many(self, arrivals: Sequence[tuple[PageRef, str, Parsed]]) -> Sequence[Stored]:
+    async def store_many(self, arrivals: Sequence[tuple[PageRef, str, ParsedBatch]]) -> Sequence[StoreResult]:
         """Store what was pushed for many pages, (page, way, what came), in one transaction."""
 
     async def cursor(self, page: PageRef, way: str) -> dict[str, Any]:
         """Where a way into a page stands; empty at first."""
 
-    async def marks(self, thread_keys: Sequence[str]) -> dict[str, ThreadMark]:
+    async def marks(self, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
         """How far these threads are read; unknown ones are left out."""
 
     async def forget(self, thread_keys: Sequence[str]) -> None:
@@ -367,7 +367,7 @@ class Feed(Protocol):
         """
 
     async def stored(
-        self, page: PageRef, kind: Kind, *, thread_key: str | None = None, since: datetime | None = None
+        self, page: PageRef, kind: MessageKind, *, thread_key: str | None = None, since: datetime | None = None
     ) -> dict[str, datetime]:
         """What is stored and not known as deleted, by external id: when it was written.
 
@@ -378,7 +378,7 @@ class Feed(Protocol):
     async def spoken(self, ways: Sequence[str], since: datetime) -> dict[UUID, datetime]:
         """Pages to which any of these ways brought something new after `since`: when it last did."""
 
-    def rates(self, way: str) -> RateKeeper:
+    def rates(self, way: str) -> RateStore:
         """What is learnt of how often pages bring something by a way."""
 
     def well(self, page: PageRef, way: str) -> None:
@@ -388,33 +388,33 @@ class Feed(Protocol):
         """A look that failed; `/sources` shows it."""
 
 
-Way = Callable[[], Awaitable[None]]
+SourceLoop = Callable[[], Awaitable[None]]
 
 
-class Network(Protocol):
+class NetworkAdapter(Protocol):
     """A network: the ways into it, and the way out."""
 
     name: str
 
-    def ways(self) -> dict[str, Way]:
+    def ways(self) -> dict[str, SourceLoop]:
         """What has to run now, by name: the supervisor starts what is new and ends what is gone.
 
         A way runs for ever, mends itself, and lets only cancellation and bugs through.
         """
 
-    def max_length(self, kind: Kind) -> int:
+    def max_length(self, kind: MessageKind) -> int:
         """The longest text the network takes."""
 
     def call_seconds(self) -> float:
         """How long a publishing call may last at most."""
 
-    async def publish(self, outgoing: Outgoing) -> Published:
+    async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Write the answer as the community; past `outgoing.not_after` nothing is sent.
 
         Raises `Refused` or `Unsure`.
         """
 
-    async def read_back(self, outgoing: Outgoing) -> Parsed:
+    async def read_back(self, outgoing: OutgoingReply) -> ParsedBatch:
         """All that is in the answer's thread now and came after `outgoing.after`, or more.
 
         Raises `NotRead` when that could not be read whole, for whatever reason: a refusal is no empty thread.
@@ -423,7 +423,7 @@ class Network(Protocol):
     def look_soon(self, page: PageRef) -> None:
         """Something of this page may have been missed: compare it as soon as the limits allow."""
 
-    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """All that the network holds of a page and that was written at `since` or later, step by step.
 
         Comments count by their own time, under older posts too as far as the network lets them be found. `cursor`
@@ -432,7 +432,7 @@ class Network(Protocol):
         """
 
 
-class NotRead(Exception):  # noqa: N818 — an outcome of reading
+class ReadFailed(Exception):  # noqa: N818 — an outcome of reading
     """The network could not be read now; the reason is in the message. `refused`: waiting alone will not help."""
 
     def __init__(self, reason: str, *, refused: bool = False) -> None:

@@ -8,18 +8,18 @@ import aiohttp
 import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
-from services.ingest.networks.port import NotRead
+from services.ingest.networks.calls import CallError, ErrorTreatment, NoUsableToken, NoValidResponse
+from services.ingest.networks.port import ReadFailed
 from shared.logs import logger
 
 log = logger(__name__)
 
 # What the world does to a loop; anything else is a bug, and the supervisor's to see.
-TROUBLE = (
+TRANSIENT_ERRORS = (
     CallError,
-    CallLost,
-    NoToken,
-    NotRead,
+    NoValidResponse,
+    NoUsableToken,
+    ReadFailed,
     SQLAlchemyError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -28,11 +28,11 @@ TROUBLE = (
     aiohttp.ClientError,
 )
 
-MAX_PAUSE = 30.0
-TOKEN_PAUSE = 3.0
+MAX_DELAY = 30.0
+NO_TOKEN_DELAY = 3.0
 
 
-async def rounds(
+async def run_periodically(
     name: str, one_round: Callable[[], Awaitable[float]], failed: Callable[[str], None] | None = None
 ) -> None:
     """Run `one_round` for ever; it answers how many seconds to rest before the next one."""
@@ -40,9 +40,9 @@ async def rounds(
     while True:
         try:
             rest = await one_round()
-        except TROUBLE as error:
+        except TRANSIENT_ERRORS as error:
             failures += 1
-            rest = pause(error, failures)
+            rest = retry_delay(error, failures)
             log.warning("a look failed", way=name, error=str(error)[:300], failures=failures, rest=rest)
             if failed is not None:
                 failed(str(error))
@@ -51,10 +51,10 @@ async def rounds(
         await asyncio.sleep(rest)
 
 
-def pause(error: Exception, failures: int) -> float:
+def retry_delay(error: Exception, failures: int) -> float:
     """How long to rest after a failure, in seconds; spread, so that many loops do not come back at once."""
-    if isinstance(error, NoToken):
-        return TOKEN_PAUSE
-    if isinstance(error, CallError) and error.treatment is Treatment.SLOWER:
+    if isinstance(error, NoUsableToken):
+        return NO_TOKEN_DELAY
+    if isinstance(error, CallError) and error.treatment is ErrorTreatment.SLOWER:
         return 1.0 + random.random()  # noqa: S311 — no secret
-    return min(0.5 * 2.0 ** min(failures, 10), MAX_PAUSE) * random.uniform(0.7, 1.0)  # noqa: S311
+    return min(0.5 * 2.0 ** min(failures, 10), MAX_DELAY) * random.uniform(0.7, 1.0)  # noqa: S311

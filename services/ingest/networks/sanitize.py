@@ -6,7 +6,7 @@ from typing import Any
 from shared.tables.base import decode_text, encode_text
 
 
-def storable(text: str) -> str:
+def replace_lone_surrogates(text: str) -> str:
     """The same text; half of a surrogate pair, which no UTF-8 can carry, becomes U+FFFD."""
     try:
         text.encode()
@@ -15,32 +15,32 @@ def storable(text: str) -> str:
     return text
 
 
-def plain(text: str) -> str:
+def without_nul(text: str) -> str:
     """Text of our own making or an address: NUL has no business in it."""
-    return storable(text).replace("\x00", "")
+    return replace_lone_surrogates(text).replace("\x00", "")
 
 
-def _walk(value: Any, change: Any) -> Any:
+def _map_strings(value: Any, change: Any) -> Any:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
-        return {change(str(key)): _walk(one, change) for key, one in value.items()}
+        return {change(str(key)): _map_strings(one, change) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_walk(one, change) for one in value]
+        return [_map_strings(one, change) for one in value]
     return value
 
 
-def exact_json(value: Any) -> str:
+def encode_exact_json(value: Any) -> str:
     """JSON for a jsonb column, which refuses NUL: texts inside are escaped as `ExactText` does."""
-    return json.dumps(_walk(value, lambda text: encode_text(storable(text))))
+    return json.dumps(_map_strings(value, lambda text: encode_text(replace_lone_surrogates(text))))
 
 
-def from_exact_json(value: Any) -> Any:
+def decode_exact_json(value: Any) -> Any:
     """The inverse of `exact_json`, on what the column gave."""
-    return _walk(value, decode_text)
+    return _map_strings(value, decode_text)
 
 
-def same_words(one: str, other: str) -> bool:
+def same_text(one: str, other: str) -> bool:
     """Whether two texts are the same answer: networks trim the ends and have their own line breaks."""
     return _normal(one) == _normal(other)
 

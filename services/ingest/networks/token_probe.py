@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from services.ingest.networks.port import Accounts, Credential
-from services.ingest.networks.retry import TROUBLE
+from services.ingest.networks.port import Credential, TokenPool
+from services.ingest.networks.retry import TRANSIENT_ERRORS
 
-WAY = "tokens"
-AT_ONCE = 8
+SOURCE = "tokens"
+CONCURRENCY = 8
 
 
-class TokenWatch:
+class TokenProbe:
     """Tries the idle tokens of a network by a cheap call; the client tells the accounts what comes of it."""
 
     def __init__(
-        self, network: str, accounts: Accounts, ask: Callable[[Credential], Awaitable[object]], seconds: float
+        self, network: str, accounts: TokenPool, ask: Callable[[Credential], Awaitable[object]], seconds: float
     ) -> None:
         self._network = network
         self._accounts = accounts
@@ -23,7 +23,7 @@ class TokenWatch:
 
     async def run(self) -> None:
         """Watch for ever."""
-        gate = asyncio.Semaphore(AT_ONCE)
+        gate = asyncio.Semaphore(CONCURRENCY)
         while True:
             idle = self._accounts.idle(self._network, self._seconds)
             await asyncio.gather(*(self._one(credential, gate) for credential in idle))
@@ -33,5 +33,5 @@ class TokenWatch:
         async with gate:
             try:
                 await self._ask(credential)
-            except TROUBLE:
+            except TRANSIENT_ERRORS:
                 return  # a refusal of the token is the accounts' already; anything else says nothing about it

@@ -5,7 +5,7 @@ import re
 import phonenumbers
 
 REGION = "RU"
-LONGEST = 4_000
+MAX_TEXT = 4_000
 
 # A street or a square by its word, and a house number behind it: «ул. Ленина, 54», «пр-т Победы, д. 7а».
 _STREET = re.compile(
@@ -16,14 +16,14 @@ _STREET = re.compile(
 )
 
 
-def phone_in(text: str) -> str | None:
+def find_phone(text: str) -> str | None:
     """The first phone number of a text, in international form; numbers of other things are not taken for one."""
-    for match in phonenumbers.PhoneNumberMatcher(text[:LONGEST], REGION):
+    for match in phonenumbers.PhoneNumberMatcher(text[:MAX_TEXT], REGION):
         return phonenumbers.format_number(match.number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
     return None
 
 
-def address_in(text: str) -> str | None:
+def find_address(text: str) -> str | None:
     """The first street with a house number in a text, as it is written there."""
-    found = _STREET.search(text[:LONGEST])
+    found = _STREET.search(text[:MAX_TEXT])
     return None if found is None else " ".join(found.group().split())

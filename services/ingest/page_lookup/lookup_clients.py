@@ -7,16 +7,16 @@ from fastapi import Depends, Request
 
 from services.ingest.networks import catalogue
 from services.ingest.settings import IngestSettings, ingest_settings
-from services.ingest.tokens.token_pool import AccountBook
+from services.ingest.tokens.token_pool import DatabaseTokenPool
 from shared.service import Service, service_of
 
 
-class Desk:
+class PageLookupClients:
     """The networks' directories with usable tokens; calls count in the same budget as the worker's."""
 
     def __init__(self, service: Service, settings: IngestSettings) -> None:
-        self.accounts = AccountBook(service.database, settings)
-        self.directories = catalogue.directories(service.http, self.accounts, settings)
+        self.accounts = DatabaseTokenPool(service.database, settings)
+        self.directories = catalogue.create_page_lookups(service.http, self.accounts, settings)
         self._settings = settings
         self._refreshing = asyncio.Lock()
         self._refreshed_at: float | None = None
@@ -30,13 +30,13 @@ class Desk:
                 self._refreshed_at = asyncio.get_running_loop().time()
 
 
-async def _desk(request: Request) -> Desk:
+async def _desk(request: Request) -> PageLookupClients:
     state = request.app.state
     if not hasattr(state, "desk"):
-        state.desk = Desk(service_of(request), ingest_settings())
-    desk: Desk = state.desk
+        state.desk = PageLookupClients(service_of(request), ingest_settings())
+    desk: PageLookupClients = state.desk
     await desk.refresh()
     return desk
 
 
-DeskDep = Annotated[Desk, Depends(_desk)]
+PageLookupClientsDep = Annotated[PageLookupClients, Depends(_desk)]

@@ -13,12 +13,19 @@ from uuid import UUID
 from sqlalchemy import func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.networks.calls import Allowance, AllowanceSpent, CallError, CallLost, NoToken, at_most
-from services.ingest.networks.lookup_port import Described, Directory, Posts
+from services.ingest.networks.calls import (
+    CallAllowance,
+    CallAllowanceExhausted,
+    CallError,
+    NoUsableToken,
+    NoValidResponse,
+    limit_calls,
+)
+from services.ingest.networks.lookup_port import PageLookup, PageProfile, PostActivity
 from services.ingest.networks.port import PageRef
-from services.ingest.page_lookup.contact_extraction import address_in, phone_in
-from services.ingest.page_lookup.lookup_clients import Desk
-from services.ingest.schemas.page_lookup import DescribedPage, DescribedPages, PagesToDescribe
+from services.ingest.page_lookup.contact_extraction import find_address, find_phone
+from services.ingest.page_lookup.lookup_clients import PageLookupClients
+from services.ingest.schemas.page_lookup import PageProfileOut, PageProfiles, PageProfilesRequest
 from shared import clock
 from shared.database.sessions import Database
 from shared.logs import logger
@@ -27,26 +34,26 @@ from shared.tables.registry import Page
 
 log = logger(__name__)
 
-FRESH = timedelta(hours=24)
+WALL_DATA_VALID_FOR = timedelta(hours=24)
 WEEK = timedelta(days=7)
 # Ways that bring a page's posts whole.
-WALL_WAYS = ("wall_poll", "topics_poll")
+WALL_SOURCES = ("wall_poll", "topics_poll")
 # The caller waits: a wall that is not read by then is left for another day.
-SECONDS = 40.0
-FAILED = (AllowanceSpent, CallError, CallLost, NoToken)
+TIME_LIMIT_SECONDS = 40.0
+CALL_FAILURES = (CallAllowanceExhausted, CallError, NoValidResponse, NoUsableToken)
 
 
-class _Walls:
+class _WallReader:
     """Reads walls one by one, as many as allowed, until time is up or the network no longer lets us."""
 
-    def __init__(self, known: Mapping[UUID, Posts], allowed: int, allowance: Allowance) -> None:
+    def __init__(self, known: Mapping[UUID, PostActivity], allowed: int, allowance: CallAllowance) -> None:
         self._known = known
         self._left = allowed
         self._allowance = allowance
-        self._until = asyncio.get_running_loop().time() + SECONDS
+        self._until = asyncio.get_running_loop().time() + TIME_LIMIT_SECONDS
         self._given_up: set[str] = set()
 
-    async def posts(self, page: PageRef, directory: Directory) -> tuple[Posts | None, int]:
+    async def posts(self, page: PageRef, directory: PageLookup) -> tuple[PostActivity | None, int]:
         """The posts of a page, None when nobody has read them, and how many calls that took."""
         if page.id in self._known:
             return self._known[page.id], 0
@@ -57,32 +64,32 @@ class _Walls:
         before, posts = self._allowance.made, None
         try:
             posts = await directory.posts(page, clock.now() - WEEK)
-        except FAILED as error:
+        except CALL_FAILURES as error:
             log.warning("walls are not read any more", network=page.network, error=str(error)[:300])
             self._given_up.add(page.network)
         return posts, self._allowance.made - before
 
 
-async def describe(database: Database, desk: Desk, wanted: PagesToDescribe) -> DescribedPages:
+async def describe_pages(database: Database, desk: PageLookupClients, wanted: PageProfilesRequest) -> PageProfiles:
     """What the networks say of the pages now.
 
     Pages whose network could not be asked are left out, and `trouble` says why. No more calls are made than were
     given, repeated attempts among them.
     """
-    with at_most(wanted.calls) as allowance:
+    with limit_calls(wanted.calls) as allowance:
         answer = await _described(database, desk, wanted, allowance)
     answer.calls = allowance.made
     return answer
 
 
 async def _described(
-    database: Database, desk: Desk, wanted: PagesToDescribe, allowance: Allowance
-) -> DescribedPages:
+    database: Database, desk: PageLookupClients, wanted: PageProfilesRequest, allowance: CallAllowance
+) -> PageProfiles:
     async with database.read() as session:
         pages = await _pages(session, wanted.page_ids)
         known = await _known_posts(session, wanted.page_ids, clock.now())
-    answer = DescribedPages(items=[], calls=0)
-    said: list[tuple[PageRef, Described, Directory]] = []
+    answer = PageProfiles(items=[], calls=0)
+    said: list[tuple[PageRef, PageProfile, PageLookup]] = []
     for network, some in pages.items():
         directory = desk.directories.get(network)
         if directory is None:
@@ -95,10 +102,10 @@ async def _described(
                 batch = some[start : start + directory.batch]
                 told = {one.external_id: one for one in await directory.describe(batch)}
                 said += [(page, told[page.external_id], directory) for page in batch]
-        except FAILED as error:
+        except CALL_FAILURES as error:
             log.warning("pages were not described", network=network, error=str(error)[:300])
             answer.trouble = str(error)[:300]
-    walls = _Walls(known, wanted.walls, allowance)
+    walls = _WallReader(known, wanted.walls, allowance)
     for page, one, directory in said:
         posts, calls = await walls.posts(page, directory) if one.outcome == "open" else (None, 0)
         answer.items.append(_shown(page, one, posts, calls))
@@ -106,9 +113,9 @@ async def _described(
     return answer
 
 
-def _shown(page: PageRef, said: Described, posts: Posts | None, calls: int) -> DescribedPage:
+def _shown(page: PageRef, said: PageProfile, posts: PostActivity | None, calls: int) -> PageProfileOut:
     words = said.description or ""
-    return DescribedPage(
+    return PageProfileOut(
         page_id=page.id,
         outcome=said.outcome,
         reason=said.reason,
@@ -118,8 +125,8 @@ def _shown(page: PageRef, said: Described, posts: Posts | None, calls: int) -> D
         avatar=said.avatar,
         cover=said.cover,
         description=None if said.outcome == "gone" else bool(words),
-        phone=phone_in(said.phone or "") or said.phone or phone_in(words),
-        address=said.address or address_in(words),
+        phone=find_phone(said.phone or "") or said.phone or find_phone(words),
+        address=said.address or find_address(words),
         site=said.site,
         comments_open=said.comments_open,
         members=said.members,
@@ -144,7 +151,7 @@ async def _pages(session: AsyncSession, page_ids: Sequence[UUID]) -> dict[str, l
     return by_network
 
 
-async def _known_posts(session: AsyncSession, page_ids: Sequence[UUID], now: datetime) -> dict[UUID, Posts]:
+async def _known_posts(session: AsyncSession, page_ids: Sequence[UUID], now: datetime) -> dict[UUID, PostActivity]:
     """The posts of pages whose walls have been read since a day ago, from what is stored."""
     own = (Message.page_id == Source.page_id, Message.kind == "wall_post", Message.deleted_at.is_(None))
     last = (
@@ -167,6 +174,10 @@ async def _known_posts(session: AsyncSession, page_ids: Sequence[UUID], now: dat
         .select_from(Source)
         .outerjoin(last, true())
         .join(week, true())
-        .where(Source.page_id.in_(page_ids), Source.way.in_(WALL_WAYS), Source.last_success_at >= now - FRESH)
+        .where(
+            Source.page_id.in_(page_ids),
+            Source.way.in_(WALL_SOURCES),
+            Source.last_success_at >= now - WALL_DATA_VALID_FOR,
+        )
     )
-    return {row.page_id: Posts(last_at=row.written_at, week=row.posts) for row in rows}
+    return {row.page_id: PostActivity(last_at=row.written_at, week=row.posts) for row in rows}

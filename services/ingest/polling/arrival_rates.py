@@ -17,20 +17,20 @@ HOURS = 24
 # How long the memories last: the days after which what was seen counts half.
 HALF_LIVES = (0.5, 2.0, 7.0, 28.0)
 # Who foretold better on this page lately, in days; and over all pages.
-PAGE_EVIDENCE = 2.0
-SHARED_EVIDENCE = 7.0
+PAGE_EVIDENCE_HALF_LIFE = 2.0
+SHARED_EVIDENCE_HALF_LIFE = 7.0
 # All pages together cannot overrule what one page shows by more than this (natural logarithm).
-SHARED_WEIGHT = 6.0
+MAX_SHARED_WEIGHT = 6.0
 PROFILE_HALF_LIFE = 7.0
 # As many imagined messages pull the common profile towards flat, and a page's own towards the common one.
 FLAT_MESSAGES = 48.0
 COMMON_MESSAGES = 60.0
-OWN_PROFILE_FROM = 30.0
+OWN_PROFILE_MIN_MESSAGES = 30.0
 # Not beyond: where pages are much alike, one that changes must still be believed.
-SHAPES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2)
+GAMMA_SHAPES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2)
 
 
-class Clock:
+class TimeWarp:
     """A time that runs faster in some hours of the day than in others; a day lasts a day in it."""
 
     def __init__(self, weights: Sequence[float]) -> None:
@@ -53,42 +53,42 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Profile:
+class DailyProfile:
     """How messages spread over the day: `share[h]` is 1 for an hour like the average."""
 
     share: tuple[float, ...]
-    arrivals: Clock = field(init=False)
-    polls: Clock = field(init=False)
+    arrivals: TimeWarp = field(init=False)
+    polls: TimeWarp = field(init=False)
     # Polls go with the square root of the rate: by this the day's profile counts into it.
     root: float = field(init=False)
 
     def __post_init__(self) -> None:
         roots = [sqrt(share) for share in self.share]
-        object.__setattr__(self, "arrivals", Clock(self.share))
-        object.__setattr__(self, "polls", Clock(roots))
+        object.__setattr__(self, "arrivals", TimeWarp(self.share))
+        object.__setattr__(self, "polls", TimeWarp(roots))
         object.__setattr__(self, "root", sum(roots) / HOURS)
 
 
-FLAT = Profile((1.0,) * HOURS)
+FLAT = DailyProfile((1.0,) * HOURS)
 
 
-def _profile(came: Sequence[float], expected: Sequence[float], weight: float) -> Profile:
+def _profile(came: Sequence[float], expected: Sequence[float], weight: float) -> DailyProfile:
     """Messages by hour against those that would have come at an even rate, pulled towards that."""
     pull = weight / HOURS
     return _even([(n + pull) / (even + pull) for n, even in zip(came, expected, strict=True)])
 
 
-def _own_profile(came: Sequence[float], common: Profile) -> Profile:
+def _own_profile(came: Sequence[float], common: DailyProfile) -> DailyProfile:
     return _even([n + COMMON_MESSAGES * share / HOURS for n, share in zip(came, common.share, strict=True)])
 
 
-def _even(shares: Sequence[float]) -> Profile:
+def _even(shares: Sequence[float]) -> DailyProfile:
     scale = HOURS / sum(shares)
-    return Profile(tuple(share * scale for share in shares))
+    return DailyProfile(tuple(share * scale for share in shares))
 
 
 @dataclass
-class Memory:
+class PageStatistics:
     """What is known of one page: messages and days seen, by memory; hours of messages; evidence."""
 
     seen: list[float] = field(default_factory=lambda: [0.0] * len(HALF_LIVES))
@@ -97,7 +97,7 @@ class Memory:
     shared_evidence: list[float] = field(default_factory=lambda: [0.0] * len(HALF_LIVES))
     hours: list[float] = field(default_factory=lambda: [0.0] * HOURS)
     at: float | None = None
-    profile: Profile | None = None
+    profile: DailyProfile | None = None
 
     def dump(self) -> dict[str, Any]:
         """As JSON; `load` takes it back."""
@@ -113,7 +113,7 @@ class Memory:
         return state
 
     @classmethod
-    def load(cls, state: dict[str, Any]) -> "Memory":
+    def load(cls, state: dict[str, Any]) -> "PageStatistics":
         """What `dump` wrote; whatever does not fit the present memories is forgotten."""
         memory = cls()
         lists = {"seen": "seen", "days": "days", "evidence": "evidence", "shared": "shared_evidence"}
@@ -136,7 +136,7 @@ def _numbers(value: Any, length: int) -> list[float] | None:
     return [float(one) for one in value] if fits else None
 
 
-class Rates:
+class RateModel:
     """Learns all pages' rates, in messages a day."""
 
     def __init__(self, mean: float = 1.0) -> None:
@@ -150,15 +150,15 @@ class Rates:
         self._even = [0.0] * HOURS
         self._at = -inf
 
-    def start(self, page: Hashable, state: dict[str, Any]) -> Memory:
+    def start(self, page: Hashable, state: dict[str, Any]) -> PageStatistics:
         """What is known of a page at first: what `Memory.dump` said of it, or nothing."""
-        memory = Memory.load(state)
+        memory = PageStatistics.load(state)
         even = sum(memory.hours) / HOURS
         self._came = [n + own for n, own in zip(self._came, memory.hours, strict=True)]
         self._even = [n + even for n in self._even]
         return memory
 
-    def rate(self, memory: Memory) -> float:
+    def rate(self, memory: PageStatistics) -> float:
         """What is expected of a page, in messages a day."""
         shape, pull = self._shape, self._shape / self._mean
         logs = [shared + own for shared, own in zip(self._weights, memory.evidence, strict=True)]
@@ -170,18 +170,18 @@ class Rates:
         )
         return sum(means) / sum(weights)
 
-    def profile(self, memory: Memory) -> Profile:
+    def profile(self, memory: PageStatistics) -> DailyProfile:
         """How a page's messages spread over the day; the common spread until it has enough of its own."""
         return memory.profile or self.common
 
-    def learn(self, memory: Memory, since: float, now: float, found: Sequence[float]) -> None:
+    def learn(self, memory: PageStatistics, since: float, now: float, found: Sequence[float]) -> None:
         """A page was watched from `since` to `now`, and people wrote at the moments `found`."""
         arrivals = self.profile(memory).arrivals
         days = max(arrivals.at(now) - arrivals.at(since), 1e-9)
         count = len(found)
         passed = 0.0 if memory.at is None else max(now - memory.at, 0.0) / DAY
         shape, pull = self._shape, self._shape / self._mean
-        own, shared = 0.5 ** (passed / PAGE_EVIDENCE), 0.5 ** (passed / SHARED_EVIDENCE)
+        own, shared = 0.5 ** (passed / PAGE_EVIDENCE_HALF_LIFE), 0.5 ** (passed / SHARED_EVIDENCE_HALF_LIFE)
         for n, half_life in enumerate(HALF_LIVES):
             kept = 0.5 ** (passed / half_life)
             alpha, beta = shape + kept * memory.seen[n], pull + kept * memory.days[n]
@@ -218,7 +218,7 @@ class Rates:
         self._even = [n * kept for n in self._even]
         self._at = now
 
-    def compare(self, memories: Sequence[Memory]) -> None:
+    def compare(self, memories: Sequence[PageStatistics]) -> None:
         """Learn from all pages together: how rates spread, the common day, which memory foretells best."""
         if not memories:
             return
@@ -226,10 +226,10 @@ class Rates:
         self._weigh(memories)
         self.common = _profile(self._came, self._even, FLAT_MESSAGES)
         for memory in memories:
-            enough = sum(memory.hours) >= OWN_PROFILE_FROM
+            enough = sum(memory.hours) >= OWN_PROFILE_MIN_MESSAGES
             memory.profile = _own_profile(memory.hours, self.common) if enough else None
 
-    def _fit_prior(self, memories: Sequence[Memory]) -> None:
+    def _fit_prior(self, memories: Sequence[PageStatistics]) -> None:
         longest = len(HALF_LIVES) - 1
         watched = [(one.seen[longest], one.days[longest]) for one in memories if one.days[longest] > 0]
         days = sum(days for _, days in watched)
@@ -244,9 +244,9 @@ class Rates:
                 for seen, days in watched
             )
 
-        self._shape = max(SHAPES, key=fit)
+        self._shape = max(GAMMA_SHAPES, key=fit)
 
-    def _weigh(self, memories: Sequence[Memory]) -> None:
+    def _weigh(self, memories: Sequence[PageStatistics]) -> None:
         totals = [sum(column) for column in zip(*(one.shared_evidence for one in memories), strict=True)]
         most = max(totals)
-        self._weights = [max(total - most, -SHARED_WEIGHT) for total in totals]
+        self._weights = [max(total - most, -MAX_SHARED_WEIGHT) for total in totals]

@@ -5,13 +5,13 @@ Pure: no clock and no I/O. Moments are seconds since the epoch; days begin at mi
 
 from math import floor
 
-from services.ingest.polling.arrival_rates import Clock
+from services.ingest.polling.arrival_rates import TimeWarp
 
 # What a pause may save up.
 BURST_SHARE = 0.02
 
 
-class Pace:
+class BudgetPacer:
     """Polls earned and spent. What is left of the day is earned in step with a clock that the caller learns."""
 
     def __init__(self, budget: float) -> None:
@@ -19,7 +19,7 @@ class Pace:
         self.credit = 0.0
         self.used = 0.0
         self._at: float | None = None
-        self._clock: Clock | None = None
+        self._clock: TimeWarp | None = None
 
     def change(self, budget: float) -> None:
         """Another budget from now on: the part of it that is used stays the same."""
@@ -32,7 +32,7 @@ class Pace:
                 self.used, self.credit = budget * (self._at - floor(self._at)), 0.0
             self.budget = budget
 
-    def move(self, now: float, clock: Clock) -> None:
+    def move(self, now: float, clock: TimeWarp) -> None:
         """Earn what the time since the last call is worth."""
         reached = clock.at(now)
         if self._at is None:
@@ -66,7 +66,7 @@ class Pace:
         self.credit -= calls
         self.used += calls
 
-    def wait(self, now: float, clock: Clock) -> float:
+    def wait(self, now: float, clock: TimeWarp) -> float:
         """Seconds until there is one poll to spend."""
         self.move(now, clock)
         reached = clock.at(now)

@@ -17,9 +17,9 @@ from shared.database.sessions import Database, WriteSession
 from shared.tables.ingest import CallCount
 
 # Finer than hours: the oldest part counts whole until the day has left it behind.
-PARTS = 96
+BUCKETS_PER_DAY = 96
 BLOCK_SHARE = 200
-LARGEST_BLOCK = 25
+MAX_BLOCK = 25
 
 Key = tuple[UUID, str]
 
@@ -30,13 +30,13 @@ class _Block:
     left: int
 
 
-class Budget:
+class CallBudget:
     """How many calls of limited methods each token has left."""
 
     def __init__(self, database: Database, settings: IngestSettings) -> None:
         self._database = database
         self._settings = settings
-        self._part = settings.network_day_seconds / PARTS
+        self._part = settings.network_day_seconds / BUCKETS_PER_DAY
         self._blocks: dict[Key, _Block] = {}
         self._counted: dict[Key, int] = {}
         self._spent_until: dict[Key, datetime] = {}
@@ -103,7 +103,7 @@ class Budget:
     async def _reserve(self, key: Key, bucket: datetime, limit: int) -> _Block:
         token_id, method = key
         old = self._blocks.pop(key, None)
-        wanted = max(1, min(limit // BLOCK_SHARE, LARGEST_BLOCK))
+        wanted = max(1, min(limit // BLOCK_SHARE, MAX_BLOCK))
         async with self._database.write() as session:
             # One reservation of a token and method at a time, whatever process asks.
             await session.execute(

@@ -13,24 +13,24 @@ from heapq import heapify, heappop, heappush
 from math import inf, sqrt
 from typing import Any, Generic, TypeVar
 
-from services.ingest.polling.arrival_rates import DAY, Memory, Rates
-from services.ingest.polling.budget_pacing import Pace
+from services.ingest.polling.arrival_rates import DAY, PageStatistics, RateModel
+from services.ingest.polling.budget_pacing import BudgetPacer
 
 Page = TypeVar("Page", bound=Hashable)
 
 # A page is due this much before it would be too old: others may be due in the same minute.
-CEILING_SHARE = 0.97
+MAX_AGE_SHARE = 0.97
 # What pages out of turn may borrow from the hours to come: hints and the ceiling; new pages, which may be many.
 RESERVE_SHARE = 0.2
-NEW_SHARE = 0.02
-COMPARE_SECONDS = 3_600.0
-MAX_REST = 60.0
+NEW_PAGE_SHARE = 0.02
+REFIT_SECONDS = 3_600.0
+MAX_WAIT = 60.0
 _GOLDEN = 0.618_033_988_75
 
 
 @dataclass
 class _Entry:
-    memory: Memory
+    memory: PageStatistics
     last: float | None = None
     due: float = -inf
     turn: int = 0
@@ -40,7 +40,7 @@ class _Entry:
 
 
 @dataclass(frozen=True)
-class Expected:
+class PageForecast:
     """What the scheduler expects of one page."""
 
     messages_a_day: float
@@ -51,7 +51,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class ScheduleForecast:
     """What the scheduler expects of all pages, and how the budget stands."""
 
     pages: int
@@ -66,10 +66,10 @@ class Forecast:
 class PollSchedule(Generic[Page]):
     """`next` hands a page out; `polled` or `failed` takes it back and teaches; `push` puts one before its turn."""
 
-    def __init__(self, polls_a_day: float, *, ceiling: float = DAY, rates: Rates | None = None) -> None:
-        self._rates = rates or Rates()
-        self._ceiling = ceiling * CEILING_SHARE
-        self._pace = Pace(polls_a_day)
+    def __init__(self, polls_a_day: float, *, ceiling: float = DAY, rates: RateModel | None = None) -> None:
+        self._rates = rates or RateModel()
+        self._ceiling = ceiling * MAX_AGE_SHARE
+        self._pace = BudgetPacer(polls_a_day)
         self._entries: dict[Page, _Entry] = {}
         self._queue: list[tuple[float, int, Page]] = []
         self._asked: OrderedDict[Page, None] = OrderedDict()
@@ -121,7 +121,7 @@ class PollSchedule(Generic[Page]):
     def next(self, now: float) -> Page | None:
         """The page to look at now, None when the pace allows none. It is out until it is handed back."""
         self._pace.move(now, self._rates.common.polls)
-        if now - self._compared >= COMPARE_SECONDS:
+        if now - self._compared >= REFIT_SECONDS:
             self._compare(now)
         page = self._take(now)
         if page is not None:
@@ -133,16 +133,16 @@ class PollSchedule(Generic[Page]):
         """Seconds until `next` may answer a page, if nothing is pushed meanwhile."""
         head = self._head()
         if head is None and self._waiting() is None:
-            return MAX_REST
+            return MAX_WAIT
         wait = self._pace.wait(now, self._rates.common.polls)
         out_of_turn = self._waiting() is not None or self._too_old(now) is not None
         if out_of_turn and self._pace.may(RESERVE_SHARE):
             return 0.0
         if head is not None and (later := self._entries[head].not_before - now) > 0:
-            return min(later, MAX_REST)
+            return min(later, MAX_WAIT)
         if self._pace.may() or (head is not None and self._is_new(head)):
             return 0.0
-        return min(wait, MAX_REST)
+        return min(wait, MAX_WAIT)
 
     def polled(self, page: Page, now: float, found: Sequence[float] = (), *, since: float | None = None) -> None:
         """The page was read at `now`; people wrote there at the moments `found`, and nobody knew of it before.
@@ -184,13 +184,13 @@ class PollSchedule(Generic[Page]):
             "expected_delay_seconds": round(expected.delay_seconds, 1),
         }
 
-    def expected(self, page: Page) -> Expected:
+    def expected(self, page: Page) -> PageForecast:
         """What it expects of a page."""
         entry = self._entries[page]
         rate, interval = self._rates.rate(entry.memory), self._interval(entry)
-        return Expected(rate, DAY / interval, interval / 2, entry.last, entry.due)
+        return PageForecast(rate, DAY / interval, interval / 2, entry.last, entry.due)
 
-    def forecast(self, now: float) -> Forecast:
+    def forecast(self, now: float) -> ScheduleForecast:
         """What it expects of all pages together, and how the budget stands."""
         self._pace.move(now, self._rates.common.polls)
         entries = self._entries.values()
@@ -198,7 +198,7 @@ class PollSchedule(Generic[Page]):
         messages = sum(rate for rate, _ in rates)
         waited = sum(rate * interval / 2 for rate, interval in rates)
         needed = sum(DAY / interval for _, interval in rates)
-        return Forecast(
+        return ScheduleForecast(
             pages=len(rates),
             polls_a_day=self._pace.budget,
             used_today=round(self._pace.used),
@@ -232,7 +232,7 @@ class PollSchedule(Generic[Page]):
         return None
 
     def _is_new(self, page: Page) -> bool:
-        return self._entries[page].last is None and self._pace.may(NEW_SHARE)
+        return self._entries[page].last is None and self._pace.may(NEW_PAGE_SHARE)
 
     def _too_old(self, now: float) -> Page | None:
         for page in self._oldest:

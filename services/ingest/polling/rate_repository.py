@@ -20,7 +20,7 @@ CEILING_KEPT = Gauge(
 )
 
 
-def show_expected(way: str, delay_seconds: float, polls_left: int, *, ceiling_kept: bool) -> None:
+def set_poll_gauges(way: str, delay_seconds: float, polls_left: int, *, ceiling_kept: bool) -> None:
     """Set the gauges of a way's schedule."""
     EXPECTED_DELAY.labels(way).set(delay_seconds)
     POLLS_LEFT.labels(way).set(polls_left)
@@ -31,7 +31,7 @@ SAVE_SECONDS = 60.0
 CHUNK = 500
 
 
-class RateBook:
+class RateRepository:
     """Loads and saves the states of one way's schedule. Saving writes only what was polled since."""
 
     def __init__(self, database: Database, way: str) -> None:
@@ -76,5 +76,5 @@ class RateBook:
             return
         self._saved_at = now
         told = schedule.forecast(clock.now().timestamp())
-        show_expected(self._way, told.mean_delay_seconds, told.left_today, ceiling_kept=told.keeps_ceiling)
+        set_poll_gauges(self._way, told.mean_delay_seconds, told.left_today, ceiling_kept=told.keeps_ceiling)
         await self.save(schedule)

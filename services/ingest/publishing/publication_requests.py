@@ -9,12 +9,12 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.intake.own_reply_matching import IN_FLIGHT, lock_threads
-from services.ingest.networks.catalogue import max_length
-from services.ingest.networks.port import Kind
-from services.ingest.publishing.publisher import JOB, NOW
-from services.ingest.publishing.text_splitting import split, unsent
-from services.ingest.schemas.publications import PublicationIn
+from services.ingest.intake.own_reply_matching import IN_FLIGHT_STATUSES, lock_threads
+from services.ingest.networks.catalogue import max_text_length
+from services.ingest.networks.port import MessageKind
+from services.ingest.publishing.publisher import DATABASE_NOW, PUBLISH_JOB
+from services.ingest.publishing.text_splitting import remaining_text, split_text
+from services.ingest.schemas.publications import PublicationRequest
 from services.ingest.settings import ingest_settings
 from shared.api.pagination import Paging, inline_literal
 from shared.audit import recorder
@@ -26,7 +26,7 @@ from shared.jobs import Jobs
 from shared.tables.ingest import Message, Publication
 
 # More than this at once are left to their own pauses.
-WOKEN = 500
+MAX_REQUEUED = 500
 
 
 async def _enqueue(
@@ -34,21 +34,23 @@ async def _enqueue(
 ) -> None:
     payload = {"publication_id": str(publication_id)}
     # No dedupe key: a job that is just ending would swallow this one. Two jobs do no harm.
-    await jobs.enqueue(session, JOB, payload, delay=delay)
+    await jobs.enqueue(session, PUBLISH_JOB, payload, delay=delay)
 
 
-async def send_waiting(session: WriteSession, jobs: Jobs, network: str, page_id: UUID | None) -> None:
+async def requeue_waiting(session: WriteSession, jobs: Jobs, network: str, page_id: UUID | None) -> None:
     """A token has come (of a page, or of none): answers that waited for one are tried within seconds."""
     waiting = select(Publication.id).where(Publication.network == network, Publication.status == "queued")
     if page_id is not None:
         waiting = waiting.where(Publication.page_id == page_id)
     # Workers know of the token when they have read the registry again.
     delay = timedelta(seconds=ingest_settings().registry_seconds + 1)
-    for publication_id in await session.scalars(waiting.order_by(Publication.created_at).limit(WOKEN)):
+    for publication_id in await session.scalars(waiting.order_by(Publication.created_at).limit(MAX_REQUEUED)):
         await _enqueue(session, jobs, publication_id, delay)
 
 
-async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> tuple[Publication, bool]:
+async def request_publication(
+    session: WriteSession, jobs: Jobs, wanted: PublicationRequest
+) -> tuple[Publication, bool]:
     """Queue an answer to a citizen's message, once per reply, in as many parts as the network needs.
 
     Answers the first part and whether it is new. Raises `Invalid` for an unknown message, `KeyReused` when the
@@ -58,11 +60,11 @@ async def request(session: WriteSession, jobs: Jobs, wanted: PublicationIn) -> t
     if message is None:
         detail = "No such message"
         raise Invalid(detail, errors=[FieldError(pointer="/message_id", detail=detail)])
-    kind: Kind = "message" if message.kind == "message" else "comment"
-    parts = split(wanted.text, max_length(message.network, kind))
+    kind: MessageKind = "message" if message.kind == "message" else "comment"
+    parts = split_text(wanted.text, max_text_length(message.network, kind))
     # Answers of one thread go out in the order in which they were asked for, whichever machine was asked.
     await lock_threads(session, [message.thread_key])
-    now = (await session.execute(select(NOW))).scalar_one()
+    now = (await session.execute(select(DATABASE_NOW))).scalar_one()
     common = {
         "reply_id": wanted.reply_id,
         "appeal_id": wanted.appeal_id,
@@ -116,7 +118,7 @@ async def _parts(session: WriteSession, reply_id: UUID) -> list[Publication]:
     )
 
 
-async def retry(
+async def retry_publication(
     session: WriteSession,
     jobs: Jobs,
     publication_id: UUID,
@@ -143,7 +145,9 @@ async def retry(
     rows = await _parts(session, named.reply_id)
     failed = [row for row in rows if row.status == "failed"]
     if not failed:
-        if text is not None and _bare(text) == _bare("".join(row.text for row in rows)):
+        if text is not None and _without_whitespace(text) == _without_whitespace(
+            "".join(row.text for row in rows)
+        ):
             return rows[0]
         status = next((row.status for row in rows if row.status != "published"), "published")
         raise Conflict(f"The publication is «{status}»; only a failed one is sent again")
@@ -151,7 +155,7 @@ async def retry(
         await _correct(session, rows, failed, text)
         rows = await _parts(session, named.reply_id)
         failed = [row for row in rows if row.status == "failed"]
-    now = (await session.execute(select(NOW))).scalar_one()
+    now = (await session.execute(select(DATABASE_NOW))).scalar_one()
     busy = await _in_flight(session, named.thread_key)
     for row in failed:
         # One at a time is in doubt; the others wait for their turn in the queue.
@@ -165,14 +169,16 @@ async def retry(
     return rows[0]
 
 
-def _bare(text: str) -> str:
+def _without_whitespace(text: str) -> str:
     # Parting an answer takes white space away.
     return "".join(text.split())
 
 
 async def _in_flight(session: WriteSession, thread_key: str) -> bool:
     found = await session.scalar(
-        select(Publication.id).where(Publication.thread_key == thread_key, Publication.status.in_(IN_FLIGHT))
+        select(Publication.id).where(
+            Publication.thread_key == thread_key, Publication.status.in_(IN_FLIGHT_STATUSES)
+        )
     )
     return found is not None
 
@@ -182,14 +188,14 @@ async def _correct(
 ) -> None:
     """Put the corrected words into the parts that failed; more parts are added, too many are removed."""
     standing = [row for row in rows if row.status != "failed"]
-    rest = unsent(text, [row.text for row in standing])
+    rest = remaining_text(text, [row.text for row in standing])
     if rest is None:
         detail = "A part of the answer stands in the network: the corrected text must begin with its words"
         raise Invalid.field("/text", detail)
     if not rest:
         raise Invalid.field("/text", "All these words stand in the network already")
     first = failed[0]
-    texts = split(rest, max_length(first.network, cast("Kind", first.kind)))
+    texts = split_text(rest, max_text_length(first.network, cast("MessageKind", first.kind)))
     for row, words in zip(failed, texts, strict=False):
         if row.sending_since is not None and words != row.text:
             row.sent_texts = [*row.sent_texts, row.text]
@@ -225,7 +231,7 @@ async def _correct(
     await recorder.record(session, Publication)
 
 
-async def find(session: AsyncSession, caller: Caller, publication_id: UUID) -> Publication:
+async def get_publication(session: AsyncSession, caller: Caller, publication_id: UUID) -> Publication:
     """A publication that the caller may see. Raises `NotFound`."""
     row = await session.scalar(
         select(Publication).where(Publication.id == publication_id, caller.scope(Publication.organisation_id))
@@ -235,7 +241,7 @@ async def find(session: AsyncSession, caller: Caller, publication_id: UUID) -> P
     return row
 
 
-def narrowed(
+def list_conditions(
     status: str | None = None, network: str | None = None, **exact: UUID | None
 ) -> list[ColumnElement[bool]]:
     """The conditions of a list that is narrowed to these values of its columns; null narrows nothing."""
@@ -246,7 +252,7 @@ def narrowed(
     ]
 
 
-async def listed(
+async def list_publications(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> list[Publication]:
     """Publications, newest first; one more than the page holds."""

@@ -22,24 +22,24 @@ from uuid import UUID
 from sqlalchemy import func, literal, or_, select, tuple_, update
 
 from services.ingest.intake.own_reply_matching import (
-    IN_FLIGHT,
-    adopt_stored,
-    baseline,
+    IN_FLIGHT_STATUSES,
     lock_threads,
     mark_published,
+    match_stored_messages,
+    thread_baseline,
 )
-from services.ingest.intake.store import DatabaseFeed
-from services.ingest.networks.calls import ticks
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.networks.calls import boottime_seconds
 from services.ingest.networks.port import (
-    Kind,
-    Network,
-    NotRead,
-    Outgoing,
+    MessageKind,
+    NetworkAdapter,
+    OutgoingReply,
     PageRef,
-    Parsed,
-    Published,
-    Refused,
-    Unsure,
+    ParsedBatch,
+    PublishedReply,
+    PublishOutcomeUnknown,
+    PublishRejected,
+    ReadFailed,
 )
 from shared import clock
 from shared.database.sessions import Database, WriteSession, commit_on_standby
@@ -52,48 +52,48 @@ from shared.tables.registry import Page
 log = logger(__name__)
 
 ACTOR = "ingest"
-JOB = "publish"
+PUBLISH_JOB = "publish"
 READ_BACK = "read_back"
 MAX_ATTEMPTS = 8
-MAX_PAUSE = 300.0
-# Calls without an answer, each after a whole reading without it: the last is within an hour of the first.
+MAX_DELAY = 300.0
+# Calls without a response, each after a complete read that did not find it: the last is within an hour of the first.
 MAX_SILENT_ATTEMPTS = 16
 QUICK_ATTEMPTS = 4
 # What the network refuses for now is tried for at least so long: keys are replaced and limits end within a day.
-PATIENCE = timedelta(days=1)
+RETRY_PERIOD = timedelta(days=1)
 # No call was made: the answer goes out soon after the cause has ended.
-NOT_CALLED_PAUSE = 30.0
-NOT_READ_PAUSE = 5.0
+NOT_CALLED_MAX_DELAY = 30.0
+READ_RETRY_MIN_DELAY = 5.0
 # How long a thread that the network refuses to show is asked for before a person has to look.
-CLOSED_PATIENCE = timedelta(minutes=10)
-NOT_READ = {
+CLOSED_THREAD_PERIOD = timedelta(minutes=10)
+THREAD_NOT_READABLE = {
     "code": "not_read",
     "message": "Сеть не подтвердила отправку и не показывает обсуждение: стоит ли в нём ответ, неизвестно. "
     "Проверьте в сети; отправленный снова, он уйдёт, только если его там нет.",
 }
-GIVEN_UP = {
+JOB_DEAD_LETTERED = {
     "code": "job_held",
     "message": "Отправка не удалась из-за ошибки в программе, о ней знает оператор. Отправленный снова, "
     "ответ уйдёт, только если его в обсуждении нет.",
 }
-UNANSWERED = {
+NO_RESPONSE = {
     "code": "unanswered",
     "message": "Сеть не ответила ни на одну попытку, и в обсуждении ответа нет. Отправьте его снова позже.",
 }
-IN_DOUBT = {
+OUTCOME_UNKNOWN = {
     "code": "in_doubt",
     "message": "Сеть не подтвердила отправку: проверяем, стоит ли ответ в обсуждении. Дважды он не уйдёт.",
     "final": False,
 }
-UNFINISHED = ("queued", *IN_FLIGHT)
-NOW = func.clock_timestamp()
+UNFINISHED_STATUSES = ("queued", *IN_FLIGHT_STATUSES)
+DATABASE_NOW = func.clock_timestamp()
 
 
 @dataclass(frozen=True)
-class Call:
+class PublishCall:
     """A call that is about to be made: its answer, since when the database has it, and what it had before."""
 
-    outgoing: Outgoing
+    outgoing: OutgoingReply
     since: datetime
     before: datetime | None
 
@@ -103,8 +103,8 @@ class Publisher:
     """Carries publications through. `settle` is how long a lost call may still take effect, in seconds."""
 
     database: Database
-    feed: DatabaseFeed
-    networks: Mapping[str, Network]
+    feed: DatabaseIntakeStore
+    networks: Mapping[str, NetworkAdapter]
     settle: float
 
     async def carry_out(self, publication_id: UUID) -> None:
@@ -117,11 +117,11 @@ class Publisher:
             return
         network = self.networks[page.network]
         async with self._locked(publication_id) as (session, row):
-            if row.status not in UNFINISHED:
+            if row.status not in UNFINISHED_STATUSES:
                 return
             if row.status == "queued":
                 await _wait_for_turn(session, row)
-            call: Call | None = None
+            call: PublishCall | None = None
             if row.status == "queued" and row.sending_since is None:
                 call = await _start(session, row, page, network)
             else:
@@ -160,17 +160,17 @@ class Publisher:
             live_from=page.live_from,
         )
 
-    async def _doubt(self, session: WriteSession, row: Publication, network: Network) -> None:
+    async def _doubt(self, session: WriteSession, row: Publication, network: NetworkAdapter) -> None:
         """A call was made and its outcome is not known here; wait until it can no longer take effect."""
-        lease = timedelta(seconds=pause_after_silence(row.attempts, network.call_seconds() + self.settle))
+        lease = timedelta(seconds=delay_after_no_response(row.attempts, network.call_seconds() + self.settle))
         since = row.sending_since or row.updated_at
-        left = await session.scalar(select(literal(since) + lease - NOW))
+        left = await session.scalar(select(literal(since) + lease - DATABASE_NOW))
         if left is not None and left > timedelta(0):
             raise TryLater(left + timedelta(milliseconds=200), "a call is in flight or was lost")
         if row.status != "uncertain":
             await _uncertain(session, row, "the outcome of a call is not known")
 
-    async def _send_again(self, row: Publication, page: PageRef, network: Network) -> Call | None:
+    async def _send_again(self, row: Publication, page: PageRef, network: NetworkAdapter) -> PublishCall | None:
         """Read the thread; return the next call when the answer is not there, None when nothing is to be sent."""
         # Twice: what is paged through while something is deleted from it may skip what comes after.
         for _ in range(2):
@@ -182,8 +182,8 @@ class Publisher:
             if now.status != "uncertain" or now.sending_since != row.sending_since:
                 return None  # somebody else went on: that reading tells nothing of their call
             most = MAX_SILENT_ATTEMPTS if now.failure is None else MAX_ATTEMPTS
-            if now.attempts >= most and (now.failure is None or await _is_over(session, now)):
-                await _fail(session, now, UNANSWERED)
+            if now.attempts >= most and (now.failure is None or await _retry_period_over(session, now)):
+                await _fail(session, now, NO_RESPONSE)
                 return None
             return await _start(session, now, page, network)
 
@@ -191,49 +191,49 @@ class Publisher:
         """Return whether the publication is known to be in the network, or is found among the stored messages."""
         async with self._locked(publication_id) as (session, row):
             if row.status == "uncertain":
-                await emit(session, *await adopt_stored(session, row))
+                await emit(session, *await match_stored_messages(session, row))
             return row.status == "published"
 
-    async def _read(self, row: Publication, page: PageRef, network: Network) -> bool:
+    async def _read(self, row: Publication, page: PageRef, network: NetworkAdapter) -> bool:
         """Store what the thread shows, where intake adopts what is ours; False when it was given up for good.
 
         Raises `TryLater` when the thread was not read whole.
         """
         observed_at = clock.now()
         try:
-            parsed = await network.read_back(_outgoing(row, page, ticks()))
-        except NotRead as error:
+            parsed = await network.read_back(_outgoing(row, page, boottime_seconds()))
+        except ReadFailed as error:
             return await self._not_read(row.id, error)
         # What no parser understood may be ours; the ordinary ways set it aside.
-        await self.feed.store(page, READ_BACK, Parsed(parsed.items), observed_at=observed_at)
+        await self.feed.store(page, READ_BACK, ParsedBatch(parsed.items), observed_at=observed_at)
         if parsed.unreadable:
-            return await self._not_read(row.id, NotRead(f"not understood: {parsed.unreadable[0].reason}"))
+            return await self._not_read(row.id, ReadFailed(f"not understood: {parsed.unreadable[0].reason}"))
         return True
 
-    async def _not_read(self, publication_id: UUID, why: NotRead) -> bool:
+    async def _not_read(self, publication_id: UUID, why: ReadFailed) -> bool:
         async with self._locked(publication_id) as (session, row):
             if row.status != "uncertain":
                 return False
-            waited = await session.scalar(select(NOW - literal(row.updated_at))) or timedelta(0)
-            if waited > (CLOSED_PATIENCE if why.refused else PATIENCE):
-                await _fail(session, row, NOT_READ)
+            waited = await session.scalar(select(DATABASE_NOW - literal(row.updated_at))) or timedelta(0)
+            if waited > (CLOSED_THREAD_PERIOD if why.refused else RETRY_PERIOD):
+                await _fail(session, row, THREAD_NOT_READABLE)
                 return False
-        pause = min(max(waited.total_seconds() / 4, NOT_READ_PAUSE), MAX_PAUSE)
+        pause = min(max(waited.total_seconds() / 4, READ_RETRY_MIN_DELAY), MAX_DELAY)
         raise TryLater(timedelta(seconds=pause), f"the thread cannot be read: {why}")
 
-    async def _send(self, call: Call, network: Network) -> None:
+    async def _send(self, call: PublishCall, network: NetworkAdapter) -> None:
         outgoing = call.outgoing
         try:
             _check(outgoing, network.max_length(outgoing.kind))
             try:
                 # Pacing included: nothing of this call may happen after others hold it for over.
-                async with asyncio.timeout(max(outgoing.not_after - ticks(), 0)):
+                async with asyncio.timeout(max(outgoing.not_after - boottime_seconds(), 0)):
                     published = await network.publish(outgoing)
             except TimeoutError as error:
-                raise Unsure("no answer in time") from error
-        except Refused as refusal:
+                raise PublishOutcomeUnknown("no answer in time") from error
+        except PublishRejected as refusal:
             await self._refused(call, refusal)
-        except Unsure as doubt:
+        except PublishOutcomeUnknown as doubt:
             async with self._locked(outgoing.id) as (session, row):
                 if row.status != "sending" or row.sending_since != call.since:
                     return
@@ -242,31 +242,31 @@ class Publisher:
         else:
             await self._published(outgoing.id, published)
 
-    async def _published(self, publication_id: UUID, published: Published) -> None:
+    async def _published(self, publication_id: UUID, published: PublishedReply) -> None:
         async with self._locked(publication_id) as (session, row):
             if row.status == "published" and row.external_id == published.external_id:
                 return
             if row.external_id is not None:
                 # Adopted by likeness, and the network says otherwise: those words are someone else's.
-                await _exchange(session, row, published)
+                await _swap_external_ids(session, row, published)
             events = await mark_published(
                 session,
                 row,
                 published.external_id,
                 published.url,
-                published_at=(await session.execute(select(NOW))).scalar_one(),
+                published_at=(await session.execute(select(DATABASE_NOW))).scalar_one(),
                 adopted=False,
             )
             await _link(session, row, published.external_id)
-            events += await adopt_stored(session, row)
+            events += await match_stored_messages(session, row)
             await emit(session, *events)
 
-    async def _refused(self, call: Call, refusal: Refused) -> None:
+    async def _refused(self, call: PublishCall, refusal: PublishRejected) -> None:
         async with self._locked(call.outgoing.id) as (session, row):
             if row.status != "sending" or row.sending_since != call.since:
                 return
             attempt = row.attempts
-            final = refusal.permanent or (attempt >= MAX_ATTEMPTS and await _is_over(session, row))
+            final = refusal.permanent or (attempt >= MAX_ATTEMPTS and await _retry_period_over(session, row))
             reason = {"code": refusal.code, "message": refusal.message}
             if not (refusal.permanent and refusal.sent):
                 # Nothing came of this call for certain: only an earlier one can have left the answer there.
@@ -277,17 +277,17 @@ class Publisher:
                 await _delay(session, row, reason)
         log.info("publication refused", publication_id=str(row.id), code=refusal.code, final=final)
         if not final:
-            longest = MAX_PAUSE if refusal.sent else NOT_CALLED_PAUSE
+            longest = MAX_DELAY if refusal.sent else NOT_CALLED_MAX_DELAY
             pause = min(refusal.retry_in * 2.0 ** min(attempt - 1, 10), longest)
             raise TryLater(timedelta(seconds=pause), refusal.message)
 
 
-def pause_after_silence(attempts: int, lease: float) -> float:
-    """Return the seconds from a call without an answer to what follows it: the lease, later up to `MAX_PAUSE`."""
-    return max(lease, min(lease * 2.0 ** min(attempts - QUICK_ATTEMPTS, 10), MAX_PAUSE))
+def delay_after_no_response(attempts: int, lease: float) -> float:
+    """Return the seconds from a call without a response to what follows it: the lease, later up to `MAX_DELAY`."""
+    return max(lease, min(lease * 2.0 ** min(attempts - QUICK_ATTEMPTS, 10), MAX_DELAY))
 
 
-async def give_up(session: WriteSession, publication_id: UUID) -> None:
+async def fail_dead_lettered(session: WriteSession, publication_id: UUID) -> None:
     """Fail a publication whose job is held, so that a person learns of it and the thread is free for others.
 
     A call that is made all the same tells its outcome, and what was sent is read back when it is sent again.
@@ -298,8 +298,8 @@ async def give_up(session: WriteSession, publication_id: UUID) -> None:
         return
     await lock_threads(session, [thread_key])
     row = await session.scalar(named.with_for_update().execution_options(populate_existing=True))
-    if row is not None and row.status in UNFINISHED:
-        await _fail(session, row, GIVEN_UP)
+    if row is not None and row.status in UNFINISHED_STATUSES:
+        await _fail(session, row, JOB_DEAD_LETTERED)
 
 
 async def _wait_for_turn(session: WriteSession, row: Publication) -> None:
@@ -314,8 +314,8 @@ async def _wait_for_turn(session: WriteSession, row: Publication) -> None:
         .where(
             Publication.thread_key == row.thread_key,
             Publication.id != row.id,
-            Publication.status.in_(UNFINISHED),
-            or_(Publication.status.in_(IN_FLIGHT), ~same & older, same & (Publication.part < row.part)),
+            Publication.status.in_(UNFINISHED_STATUSES),
+            or_(Publication.status.in_(IN_FLIGHT_STATUSES), ~same & older, same & (Publication.part < row.part)),
         )
         .order_by(Publication.created_at, Publication.part)
         .limit(1)
@@ -325,27 +325,33 @@ async def _wait_for_turn(session: WriteSession, row: Publication) -> None:
         raise TryLater(timedelta(seconds=pause), "another answer of this thread is not out yet")
 
 
-async def _start(session: WriteSession, row: Publication, page: PageRef, network: Network) -> Call:
+async def _start(session: WriteSession, row: Publication, page: PageRef, network: NetworkAdapter) -> PublishCall:
     """Write down that the call is about to be made, and before the first one how far the thread has come."""
     before = row.sending_since
-    known = await baseline(session, row) if before is None else {}
+    known = await thread_baseline(session, row) if before is None else {}
     # A failover that lost this row would lose the call: the answer would be sent twice.
     await commit_on_standby(session)
     # Before the database's moment: our time to send ends before the others' time to wait does.
-    began = ticks()
+    began = boottime_seconds()
     await _change(
-        session, row, **known, status="sending", sending_since=NOW, attempts=row.attempts + 1, updated_at=NOW
+        session,
+        row,
+        **known,
+        status="sending",
+        sending_since=DATABASE_NOW,
+        attempts=row.attempts + 1,
+        updated_at=DATABASE_NOW,
     )
     if row.sending_since is None:
         raise AssertionError("the database has just set it")
-    return Call(_outgoing(row, page, began + network.call_seconds()), row.sending_since, before)
+    return PublishCall(_outgoing(row, page, began + network.call_seconds()), row.sending_since, before)
 
 
-def _outgoing(row: Publication, page: PageRef, not_after: float) -> Outgoing:
-    return Outgoing(
+def _outgoing(row: Publication, page: PageRef, not_after: float) -> OutgoingReply:
+    return OutgoingReply(
         id=row.id,
         page=page,
-        kind=cast("Kind", row.kind),
+        kind=cast("MessageKind", row.kind),
         thread_key=row.thread_key,
         target=row.target,
         text=row.text,
@@ -354,7 +360,7 @@ def _outgoing(row: Publication, page: PageRef, not_after: float) -> Outgoing:
     )
 
 
-async def _exchange(session: WriteSession, row: Publication, published: Published) -> None:
+async def _swap_external_ids(session: WriteSession, row: Publication, published: PublishedReply) -> None:
     """Give back the words that were taken for this publication's; another's that has its own gets them instead."""
     holder = await session.scalar(
         select(Publication)
@@ -370,16 +376,16 @@ async def _exchange(session: WriteSession, row: Publication, published: Publishe
         await _link(session, row, row.external_id, None if holder is None else holder.id)
     await _change(session, row, external_id=None)
     if holder is not None:
-        await _change(session, holder, **former, version=holder.version + 1, updated_at=NOW)
+        await _change(session, holder, **former, version=holder.version + 1, updated_at=DATABASE_NOW)
 
 
-def _check(found: Outgoing, longest: int) -> None:
+def _check(found: OutgoingReply, longest: int) -> None:
     """Raise `Refused` for what is not sent: it is too long, or this process stalled until its time was over."""
-    if ticks() >= found.not_after:
-        raise Refused("late", "Отправка отложена и повторится.", permanent=False, sent=False)
+    if boottime_seconds() >= found.not_after:
+        raise PublishRejected("late", "Отправка отложена и повторится.", permanent=False, sent=False)
     if len(found.text) > longest:
         message = f"Текст длиннее {longest} знаков: сократите его и отправьте снова."
-        raise Refused("too_long", message, permanent=True, sent=False)
+        raise PublishRejected("too_long", message, permanent=True, sent=False)
 
 
 async def _change(session: WriteSession, row: Publication, **values: object) -> None:
@@ -404,8 +410,8 @@ async def _link(session: WriteSession, row: Publication, external_id: str, publi
     )
 
 
-async def _is_over(session: WriteSession, row: Publication) -> bool:
-    return bool(await session.scalar(select(NOW - literal(row.created_at) > PATIENCE)))
+async def _retry_period_over(session: WriteSession, row: Publication) -> bool:
+    return bool(await session.scalar(select(DATABASE_NOW - literal(row.created_at) > RETRY_PERIOD)))
 
 
 async def _fail(session: WriteSession, row: Publication, reason: dict[str, str]) -> None:
@@ -417,7 +423,7 @@ async def _fail(session: WriteSession, row: Publication, reason: dict[str, str])
             Publication.reply_id == row.reply_id,
             or_(Publication.id == row.id, (Publication.part > row.part) & (Publication.status == "queued")),
         )
-        .values(status="failed", failure=failure, version=Publication.version + 1, updated_at=NOW)
+        .values(status="failed", failure=failure, version=Publication.version + 1, updated_at=DATABASE_NOW)
         .execution_options(synchronize_session=False)
     )
     await session.refresh(row)
@@ -428,15 +434,15 @@ async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]
     """It is tried again by itself; its author is told why, once for each reason."""
     failure = {**reason, "final": False}
     news = row.failure != failure
-    await _change(session, row, status="queued", failure=failure, updated_at=NOW)
+    await _change(session, row, status="queued", failure=failure, updated_at=DATABASE_NOW)
     if news:
         await emit(session, await _event(session, row, "publication.delayed", failure=failure))
 
 
 async def _uncertain(session: WriteSession, row: Publication, reason: str) -> None:
     log.warning("publication in doubt", publication_id=str(row.id), reason=reason)
-    await _change(session, row, status="uncertain", version=row.version + 1, updated_at=NOW)
-    await emit(session, await _event(session, row, "publication.uncertain", failure=IN_DOUBT))
+    await _change(session, row, status="uncertain", version=row.version + 1, updated_at=DATABASE_NOW)
+    await emit(session, await _event(session, row, "publication.uncertain", failure=OUTCOME_UNKNOWN))
 
 
 async def _event(session: WriteSession, row: Publication, kind: str, **data: object) -> NewEvent:

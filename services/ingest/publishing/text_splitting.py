@@ -10,18 +10,18 @@ import unicodedata
 from collections.abc import Sequence
 
 # Where a part may end, best first; the group is what is dropped between two parts.
-ENDS = (
+BREAK_PATTERNS = (
     re.compile(r"(\n[^\S\n]*\n)"),
     re.compile(r"(\n)"),
     re.compile(r"[.!?…]+[\"»”’)\]]*(\s)"),
     re.compile(r"(\s)"),
 )
 # A good end is looked for in what is left when this share of a part is full: parts of one line each help nobody.
-FULL = 0.4
+MIN_FILL = 0.4
 JOINER = "\u200d"
 
 
-def split(text: str, limit: int) -> list[str]:
+def split_text(text: str, limit: int) -> list[str]:
     """Parts of at most `limit` UTF-16 units; one part, as it is, when it fits.
 
     The same words in the same order; only white space between two parts is lost. Raises ValueError for a limit
@@ -40,7 +40,7 @@ def split(text: str, limit: int) -> list[str]:
     return [*parts, rest] if rest else parts
 
 
-def unsent(text: str, standing: Sequence[str]) -> str | None:
+def remaining_text(text: str, standing: Sequence[str]) -> str | None:
     """What remains of a text when its first parts stand already; None when it does not begin with their words.
 
     White space does not count: networks and splitting change it.
@@ -78,9 +78,9 @@ def _fitting(text: str, limit: int) -> int:
 
 def _cut(text: str, longest: int) -> int:
     """Where the part ends; at most `longest`, at least one character."""
-    for end in ENDS:
+    for end in BREAK_PATTERNS:
         # One more character than fits: the white space after the part need not.
-        found = [match.start(1) for match in end.finditer(text, int(longest * FULL), longest + 1)]
+        found = [match.start(1) for match in end.finditer(text, int(longest * MIN_FILL), longest + 1)]
         good = [position for position in found if 0 < position <= longest]
         if good:
             return good[-1]
@@ -93,12 +93,12 @@ def _cut(text: str, longest: int) -> int:
 def _between_characters(text: str, longest: int) -> int:
     """The last place up to `longest` that tears no letter from its accents and no emoji apart."""
     for position in range(longest, 0, -1):
-        if not _bound(text, position):
+        if not _is_one_grapheme(text, position):
             return position
     return longest
 
 
-def _bound(text: str, position: int) -> bool:
+def _is_one_grapheme(text: str, position: int) -> bool:
     """Whether the characters on both sides of a place are seen as one."""
     before, after = text[position - 1], text[position]
     if JOINER in {before, after}:

@@ -3,13 +3,13 @@
 from pydantic import BaseModel, ConfigDict
 
 
-class Given(BaseModel):
+class RequestModel(BaseModel):
     """A body from outside: a field nobody knows is a mistake that is named, not dropped."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Shown(BaseModel):
+class RowModel(BaseModel):
     """Made from a row."""
 
     model_config = ConfigDict(from_attributes=True)

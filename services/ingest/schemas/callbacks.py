@@ -6,11 +6,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, SecretStr
 
-from services.ingest.schemas.base import Given
+from services.ingest.schemas.base import RequestModel
 from shared.networks import NetworkName
 
 
-class CallbackIn(Given):
+class CallbackIn(RequestModel):
     """A push that a person set up in the network. Never shown again."""
 
     secret: SecretStr = Field(

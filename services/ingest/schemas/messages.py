@@ -38,7 +38,7 @@ class MessageOut(BaseModel):
     version: int
 
 
-class VersionOut(BaseModel):
+class MessageVersionOut(BaseModel):
     """The words before an edit."""
 
     version: int
@@ -50,4 +50,4 @@ class VersionOut(BaseModel):
 class MessageDetail(MessageOut):
     """A message with the texts it had before, oldest first."""
 
-    versions: list[VersionOut]
+    versions: list[MessageVersionOut]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.networks import NetworkName
 
 
-class PagesToDescribe(BaseModel):
+class PageProfilesRequest(BaseModel):
     """Pages, and how many calls they may cost: `calls` in all, `walls` of them for single walls.
 
     Walls that are read anyway are not asked for. Pages for which no call is left are left out of the answer.
@@ -22,7 +22,7 @@ class PagesToDescribe(BaseModel):
     walls: int = Field(default=0, ge=0, le=500)
 
 
-class DescribedPage(BaseModel):
+class PageProfileOut(BaseModel):
     """What a network says of a page; null: it does not tell.
 
     `phone` and `address` come from fields of their own, else from the description's words. `posts_7_days` is null
@@ -48,15 +48,15 @@ class DescribedPage(BaseModel):
     calls: int = Field(description="Calls made for this page alone")
 
 
-class DescribedPages(BaseModel):
+class PageProfiles(BaseModel):
     """The pages that could be asked about; `calls` counts all calls, those for many pages at once too."""
 
-    items: list[DescribedPage]
+    items: list[PageProfileOut]
     calls: int
     trouble: str | None = None
 
 
-class AddressToResolve(BaseModel):
+class AddressResolutionRequest(BaseModel):
     """A community of a network, by its id or by its short name."""
 
     model_config = ConfigDict(extra="forbid")
@@ -82,7 +82,7 @@ class ResolvedCommunity(BaseModel):
     screen_name: str | None
 
 
-class Resolution(BaseModel):
+class AddressResolution(BaseModel):
     """What became of the question; `reason` is a sentence for a person, absent when the community was found."""
 
     outcome: Literal["found", "none", "unavailable"]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from services.ingest.schemas.base import Given, Shown
+from services.ingest.schemas.base import RequestModel, RowModel
 from shared.networks import NetworkName
 
 PublicationStatus = Literal["queued", "sending", "uncertain", "published", "failed"]
@@ -18,7 +18,7 @@ def _not_blank(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_not_blank)]
+ReplyText = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_not_blank)]
 
 
 class FailureOut(BaseModel):
@@ -29,7 +29,7 @@ class FailureOut(BaseModel):
     final: bool = Field(default=True, description="False: it is tried again by itself")
 
 
-class PublicationOut(Shown):
+class PublicationOut(RowModel):
     """An answer, or one part of a long one, on its way into the network."""
 
     id: UUID
@@ -55,28 +55,28 @@ class PublicationOut(Shown):
     updated_at: datetime
 
 
-class PublicationIn(Given):
+class PublicationRequest(RequestModel):
     """Appeals asks for an answer to be published."""
 
     reply_id: UUID
     appeal_id: UUID | None = Field(default=None, description="The appeal whose reply it is")
     message_id: UUID
-    text: Text
+    text: ReplyText
     on_behalf_of: str = Field(min_length=1, max_length=200)
     organisation_id: UUID | None = Field(default=None, description="Whose answer it is; the page's by default")
 
 
-class RetryIn(Given):
+class PublicationRetry(RequestModel):
     """How an answer that failed is sent again."""
 
-    text: Text | None = Field(
+    text: ReplyText | None = Field(
         default=None,
         description="The whole answer, corrected; the same words when left out",
         examples=["Ямочный ремонт начнётся во вторник."],
     )
 
 
-class PublicationAsked(Shown):
+class PublicationRequested(RowModel):
     """What became of the request."""
 
     id: UUID

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.ingest.schemas.base import Shown
+from services.ingest.schemas.base import RowModel
 from shared.networks import NetworkName
 
 
-class SetAsideOut(Shown):
+class QuarantinedPayloadOut(RowModel):
     """A payload that could not be read."""
 
     id: UUID
@@ -22,13 +22,13 @@ class SetAsideOut(Shown):
     created_at: datetime
 
 
-class SetAsideDetail(SetAsideOut):
+class QuarantinedPayloadDetail(QuarantinedPayloadOut):
     """With the payload as it came."""
 
     raw: Any
 
 
-class SetAsideRead(BaseModel):
+class QuarantineRetryResult(BaseModel):
     """What reading it again brought."""
 
     new: int

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.ingest.schemas.base import Shown
+from services.ingest.schemas.base import RowModel
 from services.ingest.schemas.sync import BackfillOut, ReconciliationOut
-from services.ingest.schemas.tokens import TokenOut
+from services.ingest.schemas.tokens import NetworkTokenOut
 from shared.networks import NetworkName
 
 
-class WayOut(BaseModel):
+class SourceOut(BaseModel):
     """One way into a page and how it goes."""
 
     way: str = Field(examples=["long_poll"])
@@ -24,7 +24,7 @@ class WayOut(BaseModel):
     lag_seconds: float | None = Field(description="Since the last look that went well")
 
 
-class BudgetOut(BaseModel):
+class CallBudgetOut(BaseModel):
     """Calls of a method that a network limits by the day, over all tokens that read for all pages."""
 
     network: NetworkName
@@ -35,13 +35,13 @@ class BudgetOut(BaseModel):
     left: int
 
 
-class BudgetList(BaseModel):
+class CallBudgetList(BaseModel):
     """All methods with a limit a day."""
 
-    items: list[BudgetOut]
+    items: list[CallBudgetOut]
 
 
-class PageTokenOut(BaseModel):
+class PageTokenStateOut(BaseModel):
     """Whether the network accepts us at a page."""
 
     state: Literal["healthy", "limited", "captcha", "revoked", "blocked", "none"] = Field(
@@ -51,7 +51,7 @@ class PageTokenOut(BaseModel):
     until: datetime | None = Field(description="When a limit ends")
 
 
-class PushOut(Shown):
+class CallbackStateOut(RowModel):
     """Whether the network pushes the events of a page."""
 
     state: Literal["waiting", "working", "failed"]
@@ -61,7 +61,7 @@ class PushOut(Shown):
     last_event_at: datetime | None
 
 
-class SourceOut(BaseModel):
+class PageSourcesOut(BaseModel):
     """A page as a source of messages."""
 
     page_id: UUID
@@ -84,15 +84,17 @@ class SourceOut(BaseModel):
     )
     gaps: int = Field(description="Messages that reconciliation found missing, ever")
     last_gap_at: datetime | None
-    token: PageTokenOut
-    push: PushOut | None = Field(description="Null where no push is set up; long poll is a way of its own")
+    token: PageTokenStateOut
+    push: CallbackStateOut | None = Field(
+        description="Null where no push is set up; long poll is a way of its own"
+    )
     last_reconciliation: ReconciliationOut | None
-    ways: list[WayOut]
+    ways: list[SourceOut]
 
 
-class SourceDetail(SourceOut):
+class PageSourcesDetail(PageSourcesOut):
     """A page as a source in full."""
 
-    tokens: list[TokenOut] = Field(description="The page's own; those of all pages are at /sources/tokens")
+    tokens: list[NetworkTokenOut] = Field(description="The page's own; those of all pages are at /sources/tokens")
     reconciliations: list[ReconciliationOut] = Field(description="The last ten")
     backfill: BackfillOut | None = Field(description="The last one")

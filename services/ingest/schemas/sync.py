@@ -6,13 +6,13 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from services.ingest.schemas.base import Given, Shown
+from services.ingest.schemas.base import RequestModel, RowModel
 from shared.networks import NetworkName
 
 BackfillStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
-class ReconciliationIn(Given):
+class ReconciliationIn(RequestModel):
     """What to compare."""
 
     since: AwareDatetime | None = Field(
@@ -28,14 +28,14 @@ class ReconciliationsIn(ReconciliationIn):
     network: NetworkName | None = Field(default=None, description="Left out: all networks")
 
 
-class ReconciliationsAsked(BaseModel):
+class ReconciliationsRequested(BaseModel):
     """What was asked for; `GET /sources/reconciliations/summary?started_from=` tells how it goes."""
 
     pages: int
     started_at: datetime = Field(description="The same for all of them")
 
 
-class ReconciliationOut(Shown):
+class ReconciliationOut(RowModel):
     """One comparison of a page with what is stored."""
 
     id: UUID
@@ -64,7 +64,7 @@ class ReconciliationSummary(BaseModel):
     deleted: int
 
 
-class BackfillIn(Given):
+class BackfillIn(RequestModel):
     """Which history to fetch."""
 
     since: AwareDatetime = Field(
@@ -75,7 +75,7 @@ class BackfillIn(Given):
     )
 
 
-class BackfillOut(Shown):
+class BackfillOut(RowModel):
     """A page's history being fetched."""
 
     id: UUID

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, SecretStr
 
-from services.ingest.schemas.base import Given, Shown
+from services.ingest.schemas.base import RequestModel, RowModel
 from shared.networks import NetworkName
 
 
-class TokenIn(Given):
+class NetworkTokenIn(RequestModel):
     """A credential of a network. Never shown again."""
 
     network: NetworkName = Field(examples=["ok"])
@@ -22,7 +22,7 @@ class TokenIn(Given):
     session_secret_key: SecretStr | None = Field(default=None, description="OK: secret of the session")
 
 
-class TokenOut(Shown):
+class NetworkTokenOut(RowModel):
     """What may be known of a credential."""
 
     id: UUID
@@ -36,7 +36,7 @@ class TokenOut(Shown):
     updated_at: datetime
 
 
-class TokenDetail(TokenOut):
+class NetworkTokenDetail(NetworkTokenOut):
     """What those who manage credentials may know beside."""
 
     resting: dict[str, datetime] = Field(description="Methods that rest, and until when")
@@ -44,7 +44,7 @@ class TokenDetail(TokenOut):
     calls_today: dict[str, int] = Field(description="Calls of limited methods in the network's day")
 
 
-class RecoveryIn(Given):
+class NetworkTokenRecovery(RequestModel):
     """What a person did about a credential; empty: it was mended in the network itself."""
 
     success_token: SecretStr | None = Field(
@@ -55,7 +55,7 @@ class RecoveryIn(Given):
     )
 
 
-class TokenList(BaseModel):
+class NetworkTokenList(BaseModel):
     """All credentials."""
 
-    items: list[TokenDetail]
+    items: list[NetworkTokenDetail]

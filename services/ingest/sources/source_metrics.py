@@ -9,31 +9,31 @@ from prometheus_client import Gauge
 from sqlalchemy import func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.networks.retry import rounds
-from services.ingest.schemas.sources import BudgetList, BudgetOut
+from services.ingest.networks.retry import run_periodically
+from services.ingest.schemas.sources import CallBudgetList, CallBudgetOut
 from services.ingest.settings import IngestSettings
-from services.ingest.sync.reconciliation_requests import ORDINARY
+from services.ingest.sync.reconciliation_requests import REGULAR_SOURCES
 from shared import clock
 from shared.database.sessions import Database
 from shared.networks import NETWORKS
 from shared.tables.ingest import CallCount, NetworkToken, Source
 from shared.tables.registry import Page
 
-BEHIND = timedelta(hours=1)
-LOOK_SECONDS = 15.0
+STALE_AFTER = timedelta(hours=1)
+UPDATE_SECONDS = 15.0
 # Limited methods are called with tokens of these kinds; a group's token reads its own page alone.
-SHARED_KINDS = ("service", "user")
+SHARED_TOKEN_KINDS = ("service", "user")
 
 LAG = Gauge("gospablik_source_lag_seconds", "Of the page that was looked at longest ago", ["network"])
-PAGES_BEHIND = Gauge("gospablik_sources_behind", "Pages without a good look for more than an hour", ["network"])
+STALE_PAGES = Gauge("gospablik_sources_behind", "Pages without a good look for more than an hour", ["network"])
 GAPS = Gauge("gospablik_source_gaps", "Messages that reconciliation found missing, ever", ["network"])
 
 
-async def measure(session: AsyncSession) -> None:
+async def update_metrics(session: AsyncSession) -> None:
     """Set the figures by network. A page that was never looked at counts from when it was registered."""
     ways = (
         select(
-            func.max(Source.last_success_at).filter(ORDINARY).label("seen"),
+            func.max(Source.last_success_at).filter(REGULAR_SOURCES).label("seen"),
             func.coalesce(func.sum(Source.gaps), 0).label("gaps"),
         )
         .where(Source.page_id == Page.id)
@@ -44,7 +44,7 @@ async def measure(session: AsyncSession) -> None:
         select(
             Page.network,
             func.max(func.extract("epoch", lag)).label("lag"),
-            func.count().filter(lag > BEHIND).label("behind"),
+            func.count().filter(lag > STALE_AFTER).label("behind"),
             func.sum(ways.c.gaps).label("gaps"),
         )
         .select_from(Page)
@@ -56,11 +56,11 @@ async def measure(session: AsyncSession) -> None:
     for network in NETWORKS:
         row = found.get(network)
         LAG.labels(network).set(0 if row is None else max(float(row.lag), 0.0))
-        PAGES_BEHIND.labels(network).set(0 if row is None else row.behind)
+        STALE_PAGES.labels(network).set(0 if row is None else row.behind)
         GAPS.labels(network).set(0 if row is None else float(row.gaps))
 
 
-class Figures:
+class SourceMetrics:
     """Keeps the figures for Prometheus up to date."""
 
     def __init__(self, database: Database) -> None:
@@ -68,20 +68,20 @@ class Figures:
 
     async def run(self) -> None:
         """Measure for ever."""
-        await rounds("figures", self._round)
+        await run_periodically("figures", self._round)
 
     async def _round(self) -> float:
-        async with asyncio.timeout(LOOK_SECONDS), self._database.read() as session:
-            await measure(session)
-        return LOOK_SECONDS
+        async with asyncio.timeout(UPDATE_SECONDS), self._database.read() as session:
+            await update_metrics(session)
+        return UPDATE_SECONDS
 
 
-async def budget(session: AsyncSession, settings: IngestSettings) -> BudgetList:
+async def call_budgets(session: AsyncSession, settings: IngestSettings) -> CallBudgetList:
     """Methods with a limit a day: how many tokens may call them, what they used of it, what is left."""
     now = clock.now()
     tokens = await session.execute(
         select(NetworkToken.id, NetworkToken.network).where(
-            NetworkToken.kind.in_(SHARED_KINDS),
+            NetworkToken.kind.in_(SHARED_TOKEN_KINDS),
             (NetworkToken.state == "healthy")
             | ((NetworkToken.state == "limited") & (NetworkToken.limited_until <= now)),
         )
@@ -105,7 +105,7 @@ async def budget(session: AsyncSession, settings: IngestSettings) -> BudgetList:
         for method, limit in sorted(settings.calls_a_day(network).items()):
             spent = used[network, method]
             items.append(
-                BudgetOut(
+                CallBudgetOut(
                     network=network,
                     method=method,
                     tokens=len(usable[network]),
@@ -114,4 +114,4 @@ async def budget(session: AsyncSession, settings: IngestSettings) -> BudgetList:
                     left=sum(max(limit - spent.get(one, 0), 0) for one in usable[network]),
                 )
             )
-    return BudgetList(items=items)
+    return CallBudgetList(items=items)

@@ -10,24 +10,30 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.schemas.sources import PageTokenOut, PushOut, SourceDetail, SourceOut, WayOut
+from services.ingest.schemas.sources import (
+    CallbackStateOut,
+    PageSourcesDetail,
+    PageSourcesOut,
+    PageTokenStateOut,
+    SourceOut,
+)
 from services.ingest.schemas.sync import BackfillOut, ReconciliationOut
-from services.ingest.schemas.tokens import TokenOut
-from services.ingest.sync.reconciliation_requests import EXTRAORDINARY
+from services.ingest.schemas.tokens import NetworkTokenOut
+from services.ingest.sync.reconciliation_requests import NON_REGULAR_SOURCES
 from shared import clock
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.http.problems import NotFound
-from shared.tables.ingest import Backfill, CallbackServer, NetworkToken, PollRate, Reconciliation, Source
+from shared.tables.ingest import Backfill, CallbackRegistration, NetworkToken, PollRate, Reconciliation, Source
 from shared.tables.registry import Page
 
 AnyRow = Row[*tuple[Any, ...]]
 
 READ_BACK = "read_back"
-RECENT = 10
+RECENT_RECONCILIATIONS = 10
 # The best first: a page is as well off as its best token.
 TOKEN_STATES = ("healthy", "limited", "captcha", "blocked", "revoked")
-DEAD = {"captcha", "blocked", "revoked"}
+UNUSABLE_TOKEN_STATES = {"captcha", "blocked", "revoked"}
 
 _PAGE = (
     Page.id,
@@ -39,12 +45,12 @@ _PAGE = (
     Page.live_from,
 )
 # All but the secret.
-_TOKEN = [getattr(NetworkToken, name) for name in TokenOut.model_fields]
+_TOKEN = [getattr(NetworkToken, name) for name in NetworkTokenOut.model_fields]
 
 
-async def listed(
+async def list_sources(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
-) -> tuple[list[SourceOut], dict[UUID, str]]:
+) -> tuple[list[PageSourcesOut], dict[UUID, str]]:
     """Active pages by name with how they are read, one more than the page holds; and the pages' sort keys."""
     query = (
         select(*_PAGE)
@@ -58,10 +64,12 @@ async def listed(
     pages = list(await session.execute(query))
     known = await _known(session, [page.id for page in pages])
     now = clock.now()
-    return [SourceOut(**_shown(page, known, now)) for page in pages], {page.id: page.sort_key for page in pages}
+    return [PageSourcesOut(**_shown(page, known, now)) for page in pages], {
+        page.id: page.sort_key for page in pages
+    }
 
 
-async def one(session: AsyncSession, caller: Caller, page_id: UUID) -> SourceDetail:
+async def get_source(session: AsyncSession, caller: Caller, page_id: UUID) -> PageSourcesDetail:
     """One page in full, followed or not. Raises `NotFound`."""
     query = select(*_PAGE).where(Page.id == page_id, caller.scope(Page.organisation_id))
     page = (await session.execute(query)).one_or_none()
@@ -72,7 +80,7 @@ async def one(session: AsyncSession, caller: Caller, page_id: UUID) -> SourceDet
         select(Reconciliation)
         .where(Reconciliation.page_id == page_id)
         .order_by(Reconciliation.started_at.desc(), Reconciliation.id.desc())
-        .limit(RECENT)
+        .limit(RECENT_RECONCILIATIONS)
     )
     fetched = await session.scalar(
         select(Backfill)
@@ -80,16 +88,16 @@ async def one(session: AsyncSession, caller: Caller, page_id: UUID) -> SourceDet
         .order_by(Backfill.created_at.desc(), Backfill.id.desc())
         .limit(1)
     )
-    return SourceDetail(
+    return PageSourcesDetail(
         **_shown(page, known, clock.now()),
-        tokens=[TokenOut.model_validate(row) for row in known.tokens if row.page_id == page_id],
+        tokens=[NetworkTokenOut.model_validate(row) for row in known.tokens if row.page_id == page_id],
         reconciliations=[ReconciliationOut.model_validate(row) for row in compared],
         backfill=None if fetched is None else BackfillOut.model_validate(fetched),
     )
 
 
 @dataclass
-class _Known:
+class _PageRows:
     """What the tables say of some pages, read in one query each."""
 
     ways: dict[UUID, list[Source]] = field(default_factory=lambda: defaultdict(list))
@@ -99,8 +107,8 @@ class _Known:
     delays: dict[UUID, float] = field(default_factory=dict)
 
 
-async def _known(session: AsyncSession, page_ids: Sequence[UUID]) -> _Known:
-    known = _Known()
+async def _known(session: AsyncSession, page_ids: Sequence[UUID]) -> _PageRows:
+    known = _PageRows()
     for source in await session.scalars(
         select(Source).where(Source.page_id.in_(page_ids), Source.way != READ_BACK).order_by(Source.way)
     ):
@@ -130,13 +138,13 @@ async def _known(session: AsyncSession, page_ids: Sequence[UUID]) -> _Known:
     known.last = {row.page_id: row for row in rows}
     push = await session.execute(
         select(
-            CallbackServer.page_id,
-            CallbackServer.state,
-            CallbackServer.reason,
-            CallbackServer.by_hand,
-            CallbackServer.checked_at,
-            CallbackServer.last_event_at,
-        ).where(CallbackServer.page_id.in_(page_ids))
+            CallbackRegistration.page_id,
+            CallbackRegistration.state,
+            CallbackRegistration.reason,
+            CallbackRegistration.by_hand,
+            CallbackRegistration.checked_at,
+            CallbackRegistration.last_event_at,
+        ).where(CallbackRegistration.page_id.in_(page_ids))
     )
     known.push = {row.page_id: row for row in push}
     learnt = await session.execute(
@@ -150,10 +158,10 @@ async def _known(session: AsyncSession, page_ids: Sequence[UUID]) -> _Known:
     return known
 
 
-def _shown(page: AnyRow, known: _Known, now: datetime) -> dict[str, Any]:
+def _shown(page: AnyRow, known: _PageRows, now: datetime) -> dict[str, Any]:
     """A page as it crosses the wire."""
     sources = known.ways[page.id]
-    ordinary = [one for one in sources if one.way not in EXTRAORDINARY]
+    ordinary = [one for one in sources if one.way not in NON_REGULAR_SOURCES]
     seen = max((one.last_success_at for one in ordinary if one.last_success_at), default=None)
     brought = max(
         (one for one in sources if one.last_message_at), key=lambda one: one.last_message_at or now, default=None
@@ -161,7 +169,7 @@ def _shown(page: AnyRow, known: _Known, now: datetime) -> dict[str, Any]:
     own = [row for row in known.tokens if row.page_id == page.id]
     common = [row for row in known.tokens if row.page_id is None and row.network == page.network]
     token = token_state(own or common, now)
-    usable = {token_state([row], now).state for row in (*own, *common)} - DEAD
+    usable = {token_state([row], now).state for row in (*own, *common)} - UNUSABLE_TOKEN_STATES
     push = known.push.get(page.id)
     last = known.last.get(page.id)
     gaps = [one.last_gap_at for one in sources if one.last_gap_at]
@@ -181,15 +189,15 @@ def _shown(page: AnyRow, known: _Known, now: datetime) -> dict[str, Any]:
         "gaps": sum(one.gaps for one in sources),
         "last_gap_at": max(gaps, default=None),
         "token": token,
-        "push": None if push is None else PushOut.model_validate(push),
+        "push": None if push is None else CallbackStateOut.model_validate(push),
         "last_reconciliation": None if last is None else ReconciliationOut.model_validate(last),
         "ways": [_way(one, now) for one in sources],
     }
 
 
-def _way(source: Source, now: datetime) -> WayOut:
+def _way(source: Source, now: datetime) -> SourceOut:
     at = source.last_success_at
-    return WayOut(
+    return SourceOut(
         way=source.way,
         last_success_at=at,
         last_message_at=source.last_message_at,
@@ -200,19 +208,19 @@ def _way(source: Source, now: datetime) -> WayOut:
     )
 
 
-def token_state(tokens: Iterable[AnyRow], now: datetime) -> PageTokenOut:
+def token_state(tokens: Iterable[AnyRow], now: datetime) -> PageTokenStateOut:
     """How well off a page is with these tokens: as its best one, and of equals as the newest."""
     found = [_one_token(row, now) for row in tokens]
     if not found:
-        return PageTokenOut(state="none", reason="no token was entered for this page", until=None)
+        return PageTokenStateOut(state="none", reason="no token was entered for this page", until=None)
     return min(found, key=lambda one: TOKEN_STATES.index(one.state))
 
 
-def _one_token(row: AnyRow, now: datetime) -> PageTokenOut:
+def _one_token(row: AnyRow, now: datetime) -> PageTokenStateOut:
     if row.state == "limited" and row.limited_until is not None and row.limited_until <= now:
-        return PageTokenOut(state="healthy", reason=None, until=None)
+        return PageTokenStateOut(state="healthy", reason=None, until=None)
     if row.state != "healthy":
-        return PageTokenOut(state=row.state, reason=row.reason, until=row.limited_until)
+        return PageTokenStateOut(state=row.state, reason=row.reason, until=row.limited_until)
     usage: Mapping[str, Any] = row.usage if isinstance(row.usage, dict) else {}
     resting = {
         method: until
@@ -221,8 +229,8 @@ def _one_token(row: AnyRow, now: datetime) -> PageTokenOut:
     }
     if resting:
         reason = f"rests from {', '.join(sorted(resting))}"
-        return PageTokenOut(state="limited", reason=reason, until=max(resting.values()))
-    return PageTokenOut(state="healthy", reason=None, until=None)
+        return PageTokenStateOut(state="limited", reason=reason, until=max(resting.values()))
+    return PageTokenStateOut(state="healthy", reason=None, until=None)
 
 
 def _state(
@@ -230,7 +238,7 @@ def _state(
 ) -> Literal["healthy", "waiting", "failing", "no_token"]:
     if not has_token:
         return "no_token"
-    if token in DEAD or any(way.failures for way in ways):
+    if token in UNUSABLE_TOKEN_STATES or any(way.failures for way in ways):
         return "failing"
     if not any(way.last_success_at for way in ways):
         return "waiting"

@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.schemas.sync import BackfillIn
-from services.ingest.sync.backfill_runner import UNFINISHED
-from services.ingest.sync.reconciliation_requests import check_since, followed
+from services.ingest.sync.backfill_runner import UNFINISHED_STATUSES
+from services.ingest.sync.reconciliation_requests import get_active_page, validate_since
 from shared import clock
 from shared.api.pagination import Paging
 from shared.audit import recorder
@@ -24,10 +24,10 @@ from shared.tables.ingest import Backfill
 _UNFINISHED_ROWS = text("status IN ('queued', 'running')")
 
 
-async def ask(session: WriteSession, caller: Caller, page_id: UUID, wanted: BackfillIn) -> Backfill:
+async def request_backfill(session: WriteSession, caller: Caller, page_id: UUID, wanted: BackfillIn) -> Backfill:
     """Have a page's history fetched. Raises `NotFound`, `Invalid`, or `Conflict` while one is under way."""
-    check_since(wanted.since)
-    page = await followed(session, caller, page_id)
+    validate_since(wanted.since)
+    page = await get_active_page(session, caller, page_id)
     now = clock.now()
     made = await session.scalar(
         insert(Backfill)
@@ -48,7 +48,7 @@ async def ask(session: WriteSession, caller: Caller, page_id: UUID, wanted: Back
     )
     if made is None:
         running = await session.scalar(
-            select(Backfill.id).where(Backfill.page_id == page_id, Backfill.status.in_(UNFINISHED))
+            select(Backfill.id).where(Backfill.page_id == page_id, Backfill.status.in_(UNFINISHED_STATUSES))
         )
         raise Conflict("A backfill of this page is under way", backfill_id=running)
     row = await session.get_one(Backfill, made)
@@ -60,7 +60,7 @@ def _visible(caller: Caller, backfill_id: UUID) -> Select[Backfill]:
     return select(Backfill).where(Backfill.id == backfill_id, caller.scope(Backfill.organisation_id))
 
 
-async def find(session: AsyncSession, caller: Caller, backfill_id: UUID) -> Backfill:
+async def get_backfill(session: AsyncSession, caller: Caller, backfill_id: UUID) -> Backfill:
     """A backfill that the caller may see. Raises `NotFound`."""
     row = await session.scalar(_visible(caller, backfill_id))
     if row is None:
@@ -68,7 +68,7 @@ async def find(session: AsyncSession, caller: Caller, backfill_id: UUID) -> Back
     return row
 
 
-async def listed(
+async def list_backfills(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> list[Backfill]:
     """Backfills, newest first; one more than the page holds."""
@@ -84,12 +84,12 @@ async def listed(
     return list(await session.scalars(query))
 
 
-async def cancel(session: WriteSession, caller: Caller, backfill_id: UUID) -> Backfill:
+async def cancel_backfill(session: WriteSession, caller: Caller, backfill_id: UUID) -> Backfill:
     """Stop a backfill; what is stored stays. Raises `NotFound`, or `Conflict` for one that has ended."""
     row = await session.scalar(_visible(caller, backfill_id).with_for_update())
     if row is None:
         raise NotFound("There is no such backfill")
-    if row.status not in UNFINISHED:
+    if row.status not in UNFINISHED_STATUSES:
         raise Conflict(f"The backfill is «{row.status}» already")
     row.status, row.finished_at = "cancelled", clock.now()
     row.updated_at = row.finished_at

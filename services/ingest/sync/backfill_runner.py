@@ -8,12 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from services.ingest.intake.store import DatabaseFeed
-from services.ingest.networks.calls import CallError, Treatment
-from services.ingest.networks.port import Network, PageRef, Stored, Walked
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.networks.calls import CallError, ErrorTreatment
+from services.ingest.networks.port import NetworkAdapter, PageRef, ScanStep, StoreResult
 from services.ingest.settings import IngestSettings
 from services.ingest.sync.reconciliation_runner import page_ref
-from services.ingest.sync.resumable_runner import Rota, Superseded, walking
+from services.ingest.sync.resumable_runner import ResumableRunner, RowSuperseded, closing_scan
 from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.logs import logger
@@ -22,10 +22,10 @@ from shared.tables.registry import Page
 
 log = logger(__name__)
 
-WAY = "backfill"
-UNFINISHED = ("queued", "running")
+SOURCE = "backfill"
+UNFINISHED_STATUSES = ("queued", "running")
 # What no waiting mends: the network will not show us the page, or we ask wrongly.
-FINAL = {Treatment.DENIED, Treatment.GONE, Treatment.REFUSED, Treatment.BUG}
+PERMANENT_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.GONE, ErrorTreatment.REFUSED, ErrorTreatment.BUG}
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,22 @@ class _Row:
     found: int
 
 
-class Backfiller:
+class BackfillRunner:
     """Walks the pages whose history is asked for; progress is kept with each step that is stored."""
 
     def __init__(
-        self, database: Database, feed: DatabaseFeed, networks: Mapping[str, Network], settings: IngestSettings
+        self,
+        database: Database,
+        feed: DatabaseIntakeStore,
+        networks: Mapping[str, NetworkAdapter],
+        settings: IngestSettings,
     ) -> None:
         self._database = database
         self._feed = feed
         self._networks = networks
         self._pages: dict[UUID, PageRef] = {}
-        self._rota = Rota(
-            WAY,
+        self._rota = ResumableRunner(
+            SOURCE,
             at_once=settings.backfill_at_once,
             waiting=self._waiting,
             carry_out=self._carry_out,
@@ -64,8 +68,8 @@ class Backfiller:
 
     async def _waiting(self) -> list[UUID]:
         async with self._database.read() as session:
-            rows = select(Backfill.id).where(Backfill.status.in_(UNFINISHED)).order_by(Backfill.created_at)
-            return list(await session.scalars(rows))
+            unfinished = select(Backfill.id).where(Backfill.status.in_(UNFINISHED_STATUSES))
+            return list(await session.scalars(unfinished.order_by(Backfill.created_at)))
 
     async def _carry_out(self, row_id: UUID) -> None:
         row = await self._begin(row_id)
@@ -76,12 +80,12 @@ class Backfiller:
             await self._end(row, "failed", f"there is no adapter for the network «{row.page.network}»")
             return
         try:
-            async with walking(network, row.page, row.since, row.cursor) as steps:
+            async with closing_scan(network, row.page, row.since, row.cursor) as steps:
                 async for step in steps:
                     row = await self._store(row, step)
                     self._rota.progressed(row_id)
         except CallError as error:
-            if error.treatment not in FINAL:
+            if error.treatment not in PERMANENT_TREATMENTS:
                 raise
             await self._end(row, "failed", f"the network refuses: {error}"[:500])
             return
@@ -94,7 +98,7 @@ class Backfiller:
                 await session.execute(
                     select(Backfill, Page)
                     .join(Page, Page.id == Backfill.page_id)
-                    .where(Backfill.id == row_id, Backfill.status.in_(UNFINISHED))
+                    .where(Backfill.id == row_id, Backfill.status.in_(UNFINISHED_STATUSES))
                     .with_for_update(of=Backfill)
                 )
             ).one_or_none()
@@ -117,11 +121,11 @@ class Backfiller:
         self._pages[row_id] = begun.page
         return begun
 
-    async def _store(self, row: _Row, step: Walked) -> _Row:
+    async def _store(self, row: _Row, step: ScanStep) -> _Row:
         """Store a step with its progress, in one transaction: one that was cancelled stores nothing more."""
         found = row.found + len(step.parsed.items)
 
-        async def progress(session: WriteSession, stored: Stored) -> None:
+        async def progress(session: WriteSession, stored: StoreResult) -> None:
             moved = await session.scalar(
                 update(Backfill)
                 .where(
@@ -142,11 +146,11 @@ class Backfiller:
                 .execution_options(synchronize_session=False)
             )
             if moved is None:
-                raise Superseded
+                raise RowSuperseded
 
         await self._feed.store(
             row.page,
-            WAY,
+            SOURCE,
             step.parsed,
             observed_at=step.observed_at,
             open_cases=row.open_cases,
@@ -157,13 +161,13 @@ class Backfiller:
     async def _end(self, row: _Row, status: str, error: str | None) -> None:
         async with self._database.write() as session:
             kept = await session.get(Backfill, row.id, with_for_update=True)
-            if kept is None or kept.status not in UNFINISHED:
-                raise Superseded
+            if kept is None or kept.status not in UNFINISHED_STATUSES:
+                raise RowSuperseded
             _close(kept, status, error)
         if error is None:
-            self._feed.well(row.page, WAY)
+            self._feed.well(row.page, SOURCE)
         else:
-            self._feed.failed(row.page, WAY, error)
+            self._feed.failed(row.page, SOURCE, error)
         self._pages.pop(row.id, None)
         log.info("backfill ended", backfill_id=str(row.id), status=status, found=row.found, error=error)
 
@@ -172,12 +176,12 @@ class Backfiller:
         async with self._database.write() as session:
             await session.execute(
                 update(Backfill)
-                .where(Backfill.id == row_id, Backfill.status.in_(UNFINISHED))
+                .where(Backfill.id == row_id, Backfill.status.in_(UNFINISHED_STATUSES))
                 .values(error=f"waiting: {why}", updated_at=clock.now())
                 .execution_options(synchronize_session=False)
             )
         if row_id in self._pages:
-            self._feed.failed(self._pages[row_id], WAY, why)
+            self._feed.failed(self._pages[row_id], SOURCE, why)
 
 
 def _close(row: Backfill, status: str, error: str | None) -> None:

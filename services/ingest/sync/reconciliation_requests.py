@@ -18,14 +18,14 @@ from shared.ids import new_id
 from shared.tables.ingest import Reconciliation, Source
 from shared.tables.registry import Page
 
-WAY = "reconcile"
+SOURCE = "reconcile"
 # These look into the past, or at our own answers; all other ways read on by themselves.
-EXTRAORDINARY = frozenset({WAY, "backfill", "read_back"})
-ORDINARY = Source.way.not_in(sorted(EXTRAORDINARY))
+NON_REGULAR_SOURCES = frozenset({SOURCE, "backfill", "read_back"})
+REGULAR_SOURCES = Source.way.not_in(sorted(NON_REGULAR_SOURCES))
 # How far back a page is compared that never was: what is older is asked for by a backfill.
-FIRST_REACH = timedelta(days=30)
+FIRST_LOOKBACK = timedelta(days=30)
 # Before this the networks held nothing.
-EARLIEST = datetime(2006, 1, 1, tzinfo=UTC)
+EARLIEST_SINCE = datetime(2006, 1, 1, tzinfo=UTC)
 
 
 def _moment(source_id: UUID | None) -> datetime | None:
@@ -33,13 +33,13 @@ def _moment(source_id: UUID | None) -> datetime | None:
     return None if source_id is None else datetime.fromtimestamp((source_id.int >> 80) // 1000, UTC)
 
 
-async def first_reading(session: AsyncSession, page_id: UUID) -> datetime | None:
+async def first_read_at(session: AsyncSession, page_id: UUID) -> datetime | None:
     """When an ordinary way into the page was first read; None when none was."""
-    first = select(Source.id).where(Source.page_id == page_id, ORDINARY).order_by(Source.id).limit(1)
+    first = select(Source.id).where(Source.page_id == page_id, REGULAR_SOURCES).order_by(Source.id).limit(1)
     return _moment(await session.scalar(first))
 
 
-async def add(
+async def create_reconciliations(
     session: WriteSession,
     conditions: Sequence[ColumnElement[bool]],
     overlap_seconds: float,
@@ -58,7 +58,7 @@ async def add(
     )
     first = (
         select(Source.id.label("id"))
-        .where(Source.page_id == Page.id, ORDINARY)
+        .where(Source.page_id == Page.id, REGULAR_SOURCES)
         .order_by(Source.id)
         .limit(1)
         .lateral()
@@ -75,8 +75,8 @@ async def add(
     overlap = timedelta(seconds=overlap_seconds)
     rows = []
     for page in pages:
-        known = page.at or max(_moment(page.first) or now, now - FIRST_REACH)
-        reach = max(known - overlap, EARLIEST)
+        known = page.at or max(_moment(page.first) or now, now - FIRST_LOOKBACK)
+        reach = max(known - overlap, EARLIEST_SINCE)
         rows.append(
             {
                 "id": new_id(),
@@ -94,17 +94,17 @@ async def add(
     return [row["id"] for row in rows]
 
 
-def check_since(since: datetime | None) -> None:
+def validate_since(since: datetime | None) -> None:
     """Raise `Invalid` for a moment that is not past, or before the networks were there."""
     if since is None:
         return
     if since > clock.now():
         raise Invalid.field("/since", "The moment has not come yet")
-    if since < EARLIEST:
-        raise Invalid.field("/since", f"The networks hold nothing from before {EARLIEST.date()}")
+    if since < EARLIEST_SINCE:
+        raise Invalid.field("/since", f"The networks hold nothing from before {EARLIEST_SINCE.date()}")
 
 
-async def followed(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
+async def get_active_page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
     """A page that is read and that the caller may see. Raises `NotFound`, or `Conflict` for one not followed."""
     page = await session.scalar(select(Page).where(Page.id == page_id, caller.scope(Page.organisation_id)))
     if page is None:
@@ -114,17 +114,17 @@ async def followed(session: AsyncSession, caller: Caller, page_id: UUID) -> Page
     return page
 
 
-async def ask(
+async def request_reconciliation(
     session: WriteSession, caller: Caller, page_id: UUID, since: datetime | None, overlap_seconds: float
 ) -> Reconciliation:
     """Have one page compared now. Raises `NotFound`, `Conflict` or `Invalid`."""
-    check_since(since)
-    await followed(session, caller, page_id)
-    (row_id,) = await add(session, [Page.id == page_id], overlap_seconds, since)
+    validate_since(since)
+    await get_active_page(session, caller, page_id)
+    (row_id,) = await create_reconciliations(session, [Page.id == page_id], overlap_seconds, since)
     return await session.get_one(Reconciliation, row_id)
 
 
-async def listed(
+async def list_reconciliations(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> list[Reconciliation]:
     """Reconciliations, last begun first; one more than the page holds."""
@@ -141,7 +141,7 @@ async def listed(
     return list(await session.scalars(query))
 
 
-async def summed_up(
+async def summarize(
     session: AsyncSession, caller: Caller, conditions: Sequence[ColumnElement[bool]]
 ) -> ReconciliationSummary:
     """All that is known of these reconciliations together."""

@@ -13,11 +13,11 @@ from uuid import UUID
 from sqlalchemy import and_, delete, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.intake.store import DatabaseFeed
-from services.ingest.networks.port import Network, NotRead, PageRef, Stored, TokenState, Walked
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.networks.port import NetworkAdapter, PageRef, ReadFailed, ScanStep, StoreResult, TokenState
 from services.ingest.settings import IngestSettings
-from services.ingest.sync.reconciliation_requests import WAY, add, first_reading
-from services.ingest.sync.resumable_runner import Rota, Superseded, walking
+from services.ingest.sync.reconciliation_requests import SOURCE, create_reconciliations, first_read_at
+from services.ingest.sync.resumable_runner import ResumableRunner, RowSuperseded, closing_scan
 from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.events.outbox import NewEvent, emit
@@ -29,10 +29,10 @@ log = logger(__name__)
 
 SCHEDULE_LOCK = 0x7265636F  # "reco"
 # A page's comparisons are forgotten after this; its gaps stay counted.
-KEPT = timedelta(days=90)
-GONE = "the page is no longer followed"
+KEPT_FOR = timedelta(days=90)
+PAGE_INACTIVE_TEXT = "the page is no longer followed"
 # States of a token that only a person ends.
-DEAD = frozenset({TokenState.CAPTCHA, TokenState.REVOKED, TokenState.BLOCKED})
+UNUSABLE_TOKEN_STATES = frozenset({TokenState.CAPTCHA, TokenState.REVOKED, TokenState.BLOCKED})
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,15 @@ class _Row:
     watched_from: datetime | None
 
 
-class Reconciler:
+class ReconciliationRunner:
     """Compares every active page once a period, spread evenly, and those that somebody asks for at once."""
 
     def __init__(
-        self, database: Database, feed: DatabaseFeed, networks: Mapping[str, Network], settings: IngestSettings
+        self,
+        database: Database,
+        feed: DatabaseIntakeStore,
+        networks: Mapping[str, NetworkAdapter],
+        settings: IngestSettings,
     ) -> None:
         self._database = database
         self._feed = feed
@@ -61,8 +65,8 @@ class Reconciler:
         self._grace = timedelta(seconds=settings.reconcile_grace_seconds)
         self._next_at = 0.0
         self._pages: dict[UUID, PageRef] = {}
-        self._rota = Rota(
-            WAY,
+        self._rota = ResumableRunner(
+            SOURCE,
             at_once=settings.reconcile_at_once,
             waiting=self._waiting,
             carry_out=self._carry_out,
@@ -84,7 +88,7 @@ class Reconciler:
                     Reconciliation.finished_at.is_(None),
                     Reconciliation.page_id.in_(select(Page.id).where(~Page.active)),
                 )
-                .values(finished_at=clock.now(), error=GONE)
+                .values(finished_at=clock.now(), error=PAGE_INACTIVE_TEXT)
                 .execution_options(synchronize_session=False)
             )
             if now >= self._next_at:
@@ -127,8 +131,8 @@ class Reconciler:
         )
         if due is None:
             return min(period / 10, 60.0)
-        await add(session, [Page.id == due], self._settings.reconcile_overlap_seconds)
-        old = Reconciliation.started_at < clock.now() - KEPT
+        await create_reconciliations(session, [Page.id == due], self._settings.reconcile_overlap_seconds)
+        old = Reconciliation.started_at < clock.now() - KEPT_FOR
         await session.execute(delete(Reconciliation).where(Reconciliation.page_id == due, old))
         count = await session.scalar(select(func.count()).select_from(Page).where(*followed))
         return period / max(count or 1, 1)
@@ -137,14 +141,14 @@ class Reconciler:
         row = await self._read(row_id)
         network = self._networks.get(row.page.network)
         if network is None:
-            raise NotRead(f"there is no adapter for the network «{row.page.network}»")
-        async with walking(network, row.page, row.since, row.cursor) as steps:
+            raise ReadFailed(f"there is no adapter for the network «{row.page.network}»")
+        async with closing_scan(network, row.page, row.since, row.cursor) as steps:
             async for step in steps:
                 row = await self._store(row, step)
                 self._rota.progressed(row_id)
         try:
             await self._finish(row)
-        except NotRead:
+        except ReadFailed:
             await self._begin_anew(row)
             raise
 
@@ -158,11 +162,11 @@ class Reconciler:
                 )
             ).one_or_none()
             if found is None:
-                raise Superseded
+                raise RowSuperseded
             row, page = found
             self._pages[row_id] = page_ref(page)
             await _check_tokens(session, page.id)
-            read_since = await first_reading(session, page.id)
+            read_since = await first_read_at(session, page.id)
         return _Row(
             id=row_id,
             page=self._pages[row_id],
@@ -173,13 +177,13 @@ class Reconciler:
             watched_from=None if read_since is None else max(read_since, page.live_from),
         )
 
-    async def _store(self, row: _Row, step: Walked) -> _Row:
+    async def _store(self, row: _Row, step: ScanStep) -> _Row:
         """Store a step with its count, in one transaction."""
         began = clock.now()
         compared = row.compared + len(step.parsed.items)
         gaps = 0
 
-        async def count(session: WriteSession, stored: Stored) -> None:
+        async def count(session: WriteSession, stored: StoreResult) -> None:
             nonlocal gaps
             gaps, late = await self._missing(session, row, step, began)
             moved = await session.scalar(
@@ -203,24 +207,24 @@ class Reconciler:
                 .execution_options(synchronize_session=False)
             )
             if moved is None:
-                raise Superseded
+                raise RowSuperseded
             if gaps:
                 await session.execute(
                     update(Source)
-                    .where(Source.page_id == row.page.id, Source.way == WAY)
+                    .where(Source.page_id == row.page.id, Source.way == SOURCE)
                     .values(gaps=Source.gaps + gaps, last_gap_at=clock.now())
                     .execution_options(synchronize_session=False)
                 )
 
-        await self._feed.store(row.page, WAY, step.parsed, observed_at=step.observed_at, also=count)
+        await self._feed.store(row.page, SOURCE, step.parsed, observed_at=step.observed_at, also=count)
         return replace(row, cursor=dict(step.cursor), compared=compared, gaps=row.gaps + gaps)
 
-    async def _missing(self, session: WriteSession, row: _Row, step: Walked, began: datetime) -> tuple[int, int]:
+    async def _missing(self, session: WriteSession, row: _Row, step: ScanStep, began: datetime) -> tuple[int, int]:
         """Of what this step stored newly: how much is a gap, and how much is too young to tell."""
         written = list(
             await session.scalars(
                 select(Message.written_at).where(
-                    Message.page_id == row.page.id, Message.received_at >= began, Message.way_in == WAY
+                    Message.page_id == row.page.id, Message.received_at >= began, Message.way_in == SOURCE
                 )
             )
         )
@@ -241,10 +245,10 @@ class Reconciler:
                 .execution_options(synchronize_session=False)
             )
             if done is None:
-                raise Superseded
+                raise RowSuperseded
             if row.gaps:
                 await emit(session, _gap_found(row))
-        self._feed.well(row.page, WAY)
+        self._feed.well(row.page, SOURCE)
         self._pages.pop(row.id, None)
         log.info("page compared", page_id=str(row.page.id), compared=row.compared, gaps=row.gaps)
 
@@ -267,7 +271,7 @@ class Reconciler:
                 .execution_options(synchronize_session=False)
             )
         if row_id in self._pages:
-            self._feed.failed(self._pages[row_id], WAY, why)
+            self._feed.failed(self._pages[row_id], SOURCE, why)
 
 
 async def _check_tokens(session: AsyncSession, page_id: UUID) -> None:
@@ -279,8 +283,8 @@ async def _check_tokens(session: AsyncSession, page_id: UUID) -> None:
             .order_by(NetworkToken.created_at.desc())
         )
     )
-    if own and all(token.state in DEAD for token in own):
-        raise NotRead(f"the page's token is {own[0].state}: {own[0].reason or 'no reason is known'}")
+    if own and all(token.state in UNUSABLE_TOKEN_STATES for token in own):
+        raise ReadFailed(f"the page's token is {own[0].state}: {own[0].reason or 'no reason is known'}")
 
 
 def page_ref(page: Page) -> PageRef:

@@ -7,25 +7,25 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.ingest.networks.port import Network, PageRef, Walked
-from services.ingest.networks.retry import TROUBLE, pause
+from services.ingest.networks.port import NetworkAdapter, PageRef, ScanStep
+from services.ingest.networks.retry import TRANSIENT_ERRORS, retry_delay
 from shared.logs import logger
 
 log = logger(__name__)
 
-LOOK_SECONDS = 2.0
-FIRST_REST = 5.0
-LONGEST_REST = 600.0
+POLL_SECONDS = 2.0
+FIRST_DELAY = 5.0
+MAX_DELAY = 600.0
 
 
-class Superseded(Exception):  # noqa: N818 — an outcome
+class RowSuperseded(Exception):  # noqa: N818 — an outcome
     """The row was finished, cancelled or carried on elsewhere: what was about to be stored with it is not."""
 
 
 @asynccontextmanager
-async def walking(
-    network: Network, page: PageRef, since: datetime, cursor: Mapping[str, Any]
-) -> AsyncIterator[AsyncIterator[Walked]]:
+async def closing_scan(
+    network: NetworkAdapter, page: PageRef, since: datetime, cursor: Mapping[str, Any]
+) -> AsyncIterator[AsyncIterator[ScanStep]]:
     """A walk that is closed however its reader ends."""
     steps = network.walk(page, since, cursor)
     try:
@@ -35,7 +35,7 @@ async def walking(
             await steps.aclose()
 
 
-class Rota:
+class ResumableRunner:
     """Carries out rows: `waiting` names those that are unfinished, in order, `carry_out` does one of them.
 
     A row that cannot go on now is told why by `put_off` and rests, longer each time it gets nowhere; the others
@@ -71,12 +71,12 @@ class Rota:
             while True:
                 try:
                     await self._start()
-                except TROUBLE as error:
+                except TRANSIENT_ERRORS as error:
                     failures += 1
-                    rest = pause(error, failures)
+                    rest = retry_delay(error, failures)
                     log.warning("unfinished work cannot be listed", work=self._name, error=repr(error)[:300])
                 else:
-                    failures, rest = 0, LOOK_SECONDS
+                    failures, rest = 0, POLL_SECONDS
                 await self._rest(rest)
         finally:
             tasks = list(self._tasks.values())
@@ -110,9 +110,9 @@ class Rota:
     async def _one(self, row_id: UUID) -> None:
         try:
             await self._carry_out(row_id)
-        except Superseded:
+        except RowSuperseded:
             log.info("carried on elsewhere", work=self._name, row_id=str(row_id))
-        except TROUBLE as error:
+        except TRANSIENT_ERRORS as error:
             await self._later(row_id, str(error) or repr(error))
         except Exception as bug:  # a bug in one row must not end the others
             log.exception("unfinished work failed", work=self._name, row_id=str(row_id))
@@ -120,10 +120,10 @@ class Rota:
 
     async def _later(self, row_id: UUID, why: str) -> None:
         failures = self._failures[row_id] = self._failures.get(row_id, 0) + 1
-        rest = min(FIRST_REST * 2.0 ** (failures - 1), LONGEST_REST)
+        rest = min(FIRST_DELAY * 2.0 ** (failures - 1), MAX_DELAY)
         self._not_before[row_id] = asyncio.get_running_loop().time() + rest
         log.warning("put off", work=self._name, row_id=str(row_id), error=why[:300], rest=rest)
         try:
             await self._put_off(row_id, why[:500])
-        except TROUBLE as error:
+        except TRANSIENT_ERRORS as error:
             log.warning("the reason cannot be written down", work=self._name, error=repr(error)[:300])

@@ -29,7 +29,7 @@ def decrypt(value: bytes) -> dict[str, Any]:
     return document
 
 
-def rotated(value: bytes) -> bytes | None:
+def reencrypted(value: bytes) -> bytes | None:
     """The same under the newest key; None when it lies under it already.
 
     Raises `cryptography.fernet.InvalidToken` when no key fits.

@@ -10,7 +10,7 @@ from shared.tables.ingest import NetworkToken
 
 
 @dataclass
-class PoolToken:
+class PooledToken:
     """A credential, whether it may be used, and what a call with it has to carry."""
 
     credential: Credential
@@ -50,14 +50,14 @@ class PoolToken:
             self.state, self.limited_until, self.solution = state.value, until, {}
 
 
-def read_token(row: NetworkToken, before: PoolToken | None) -> PoolToken:
+def read_token(row: NetworkToken, before: PooledToken | None) -> PooledToken:
     """A stored credential; what only this process knows of it is taken over from `before`.
 
     Raises `cryptography.fernet.InvalidToken`, `ValueError` or `KeyError` when it cannot be read.
     """
     secret = decrypt(row.secret)
     limited: dict[str, str] = row.usage.get("limited", {})
-    return PoolToken(
+    return PooledToken(
         credential=Credential(
             id=row.id,
             network=row.network,

@@ -9,17 +9,17 @@ from cryptography.fernet import InvalidToken
 from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
-from services.ingest.tokens.crypto import rotated
+from services.ingest.tokens.crypto import reencrypted
 from shared.database.sessions import Database
 from shared.logs import logger
-from shared.tables.ingest import Author, CallbackServer, NetworkToken
+from shared.tables.ingest import Author, CallbackRegistration, NetworkToken
 
 log = logger(__name__)
 
-BATCH = 500
+BATCH_SIZE = 500
 SECRETS: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], ...] = (
     (NetworkToken.id, NetworkToken.secret),
-    (CallbackServer.page_id, CallbackServer.secret),
+    (CallbackRegistration.page_id, CallbackRegistration.secret),
     (Author.author_key, Author.identity),
 )
 
@@ -45,7 +45,7 @@ async def reencrypt(database: Database) -> int:
 async def _batch(
     database: Database, key: InstrumentedAttribute[Any], column: InstrumentedAttribute[Any], after: Any
 ) -> tuple[int, Any]:
-    query = select(key, column).where(column.is_not(None)).order_by(key).limit(BATCH)
+    query = select(key, column).where(column.is_not(None)).order_by(key).limit(BATCH_SIZE)
     if after is not None:
         query = query.where(key > after)
     async with database.read() as session:
@@ -53,7 +53,7 @@ async def _batch(
     fresh = []
     for name, value in rows:
         try:
-            again = rotated(value)
+            again = reencrypted(value)
         except InvalidToken:
             log.warning("no key opens this secret", table=key.class_.__tablename__, row=str(name))
             continue
@@ -66,4 +66,4 @@ async def _batch(
                 await session.execute(
                     update(key.class_).where(key == name, column == value).values({column.key: again})
                 )
-    return len(fresh), rows[-1][0] if len(rows) == BATCH else None
+    return len(fresh), rows[-1][0] if len(rows) == BATCH_SIZE else None

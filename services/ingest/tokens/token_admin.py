@@ -11,10 +11,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.networks.port import TokenState
-from services.ingest.schemas.tokens import RecoveryIn, TokenDetail, TokenIn
+from services.ingest.schemas.tokens import NetworkTokenDetail, NetworkTokenIn, NetworkTokenRecovery
 from services.ingest.settings import ingest_settings
 from services.ingest.tokens.crypto import decrypt, encrypt, token_digest
-from services.ingest.tokens.token_states import changed, without_solution
+from services.ingest.tokens.token_states import drop_solution, emit_state_changed
 from shared import clock
 from shared.audit import recorder
 from shared.database.sessions import WriteSession
@@ -24,7 +24,7 @@ from shared.tables.ingest import CallCount, NetworkToken
 from shared.tables.registry import Page
 
 
-async def add(session: WriteSession, given: TokenIn, actor: str) -> tuple[NetworkToken, bool]:
+async def add_token(session: WriteSession, given: NetworkTokenIn, actor: str) -> tuple[NetworkToken, bool]:
     """Keep a credential; says whether it is new. One that is known already counts as healthy again.
 
     Raises `Invalid` when the page is missing, unknown or of another network.
@@ -62,11 +62,13 @@ async def add(session: WriteSession, given: TokenIn, actor: str) -> tuple[Networ
     row = await session.get_one(NetworkToken, token_id, populate_existing=True)
     await recorder.record(session, NetworkToken, [recorder.made(row)])
     if before not in {None, row.state}:
-        await changed(session, row, state=row.state, reason="it was added again", actor=actor)
+        await emit_state_changed(session, row, state=row.state, reason="it was added again", actor=actor)
     return row, token_id == new
 
 
-async def recover(session: WriteSession, token_id: UUID, given: RecoveryIn, actor: str) -> NetworkToken:
+async def recover_token(
+    session: WriteSession, token_id: UUID, given: NetworkTokenRecovery, actor: str
+) -> NetworkToken:
     """Take a credential back into use: a person has solved what the network asked for, or mended it there.
 
     The next calls carry the solution. Raises `NotFound`, `Conflict` when the credential is healthy, `Invalid` when
@@ -74,10 +76,10 @@ async def recover(session: WriteSession, token_id: UUID, given: RecoveryIn, acto
     """
     row = await _locked(session, token_id)
     now = clock.now()
-    if row.state == TokenState.HEALTHY and not resting(row, now):
+    if row.state == TokenState.HEALTHY and not limited_methods(row, now):
         raise Conflict("The credential is healthy: there is nothing to recover from")
     solution = _solution(row.challenge or {}, given)
-    without_solution(row)
+    drop_solution(row)
     if solution:
         row.secret = encrypt({**decrypt(row.secret), "solution": solution})
     else:
@@ -85,14 +87,14 @@ async def recover(session: WriteSession, token_id: UUID, given: RecoveryIn, acto
     row.state, row.reason, row.limited_until = TokenState.HEALTHY.value, None, None
     row.usage = {key: value for key, value in row.usage.items() if key != "limited"}
     row.updated_at = now
-    await changed(session, row, state=row.state, reason="a person recovered it", actor=actor)
+    await emit_state_changed(session, row, state=row.state, reason="a person recovered it", actor=actor)
     return row
 
 
-async def retire(session: WriteSession, token_id: UUID, actor: str) -> None:
+async def retire_token(session: WriteSession, token_id: UUID, actor: str) -> None:
     """Forget a credential. Raises `NotFound`."""
     row = await _locked(session, token_id)
-    await changed(session, row, state="retired", reason="a person retired it", actor=actor)
+    await emit_state_changed(session, row, state="retired", reason="a person retired it", actor=actor)
     await session.delete(row)
 
 
@@ -103,7 +105,7 @@ async def _locked(session: WriteSession, token_id: UUID) -> NetworkToken:
     return row
 
 
-def _solution(challenge: dict[str, Any], given: RecoveryIn) -> dict[str, str]:
+def _solution(challenge: dict[str, Any], given: NetworkTokenRecovery) -> dict[str, str]:
     success_token, captcha_key = _given(given.success_token), given.captcha_key
     if success_token:
         if "redirect_uri" not in challenge:
@@ -119,14 +121,14 @@ def _solution(challenge: dict[str, Any], given: RecoveryIn) -> dict[str, str]:
     return {}
 
 
-def resting(row: NetworkToken, now: datetime) -> dict[str, datetime]:
+def limited_methods(row: NetworkToken, now: datetime) -> dict[str, datetime]:
     """Methods that rest for a credential, and until when."""
     limited: dict[str, str] = row.usage.get("limited", {})
     until = {method: datetime.fromisoformat(moment) for method, moment in limited.items()}
     return {method: moment for method, moment in until.items() if moment > now}
 
 
-async def shown(session: AsyncSession, rows: Sequence[NetworkToken]) -> list[TokenDetail]:
+async def to_schemas(session: AsyncSession, rows: Sequence[NetworkToken]) -> list[NetworkTokenDetail]:
     """Credentials as far as they may be shown, with the calls of limited methods in the network's day."""
     settings, now = ingest_settings(), clock.now()
     day = timedelta(seconds=settings.network_day_seconds)
@@ -139,7 +141,7 @@ async def shown(session: AsyncSession, rows: Sequence[NetworkToken]) -> list[Tok
     for token_id, method, number in counted:
         calls[token_id][method] = int(number)
     return [
-        TokenDetail(
+        NetworkTokenDetail(
             id=row.id,
             network=row.network,
             kind=row.kind,
@@ -147,7 +149,7 @@ async def shown(session: AsyncSession, rows: Sequence[NetworkToken]) -> list[Tok
             state=row.state,
             reason=row.reason,
             limited_until=row.limited_until,
-            resting=resting(row, now),
+            resting=limited_methods(row, now),
             challenge=row.challenge,
             calls_today=calls[row.id],
             created_at=row.created_at,
@@ -157,7 +159,7 @@ async def shown(session: AsyncSession, rows: Sequence[NetworkToken]) -> list[Tok
     ]
 
 
-async def _check_page(session: AsyncSession, given: TokenIn) -> None:
+async def _check_page(session: AsyncSession, given: NetworkTokenIn) -> None:
     if given.page_id is None:
         if given.kind == "group":
             raise _wrong("/page_id", "A group's token belongs to a page: name it")
@@ -178,7 +180,7 @@ def _given(value: object) -> str | None:
     return shown() or None if shown is not None else None
 
 
-async def listed(session: AsyncSession, page_id: UUID | None = None) -> list[NetworkToken]:
+async def list_tokens(session: AsyncSession, page_id: UUID | None = None) -> list[NetworkToken]:
     """All credentials, newest first, as far as they may be shown."""
     query = select(NetworkToken).order_by(NetworkToken.created_at.desc(), NetworkToken.id.desc())
     if page_id is not None:

@@ -17,7 +17,7 @@ BUDGET_LEFT = Gauge(
 )
 
 
-def state_changed(
+def token_state_event(
     token_id: UUID,
     *,
     network: str,
@@ -47,13 +47,13 @@ def state_changed(
     )
 
 
-def show_tokens(tokens: Iterable[tuple[str, str, str]]) -> None:
+def set_token_gauge(tokens: Iterable[tuple[str, str, str]]) -> None:
     """Set the gauge of credentials by (network, kind, state)."""
     TOKENS.clear()
     for (network, kind, state), count in Tally(tokens).items():
         TOKENS.labels(network, kind, state).set(count)
 
 
-def show_budget(network: str, method: str, left: int) -> None:
+def set_calls_left_gauge(network: str, method: str, left: int) -> None:
     """Set the gauge of calls left."""
     BUDGET_LEFT.labels(network, method).set(left)

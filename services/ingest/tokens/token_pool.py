@@ -14,11 +14,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.ingest.networks.port import Credential, PageRef, TokenKind, TokenState
-from services.ingest.polling.call_budget import Budget
+from services.ingest.polling.call_budget import CallBudget
 from services.ingest.settings import IngestSettings, ingest_settings
 from services.ingest.tokens import token_metrics
-from services.ingest.tokens.pooled_token import PoolToken, read_token
-from services.ingest.tokens.token_states import Trouble, end_limits, forget_challenge, keep_trouble
+from services.ingest.tokens.pooled_token import PooledToken, read_token
+from services.ingest.tokens.token_states import TokenFailure, clear_challenge, expire_limits, save_failure
 from shared import clock
 from shared.database.sessions import Database
 from shared.logs import logger
@@ -27,31 +27,31 @@ from shared.tables.registry import Page
 
 log = logger(__name__)
 
-SWEEP = timedelta(hours=1)
+CLEANUP_INTERVAL = timedelta(hours=1)
 # What must not turn a call's outcome into another: the database is away, and the next refresh goes on.
-AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
-class AccountBook:
+class DatabaseTokenPool:
     """Implements `networks.port.Accounts` over the tables of registry and ingest."""
 
     def __init__(self, database: Database, settings: IngestSettings | None = None) -> None:
         self._database = database
         self._settings = settings or ingest_settings()
-        self.budget = Budget(database, self._settings)
+        self.budget = CallBudget(database, self._settings)
         self._pages: dict[tuple[str, str], PageRef] = {}
-        self._tokens: dict[UUID, PoolToken] = {}
+        self._tokens: dict[UUID, PooledToken] = {}
         # By network, kind and page: 2,000 pages each ask many times a minute.
-        self._pools: dict[tuple[str, TokenKind, UUID | None], list[PoolToken]] = {}
+        self._pools: dict[tuple[str, TokenKind, UUID | None], list[PooledToken]] = {}
         self._turns = count(1)
-        self._unsaved: list[Trouble] = []
+        self._unsaved: list[TokenFailure] = []
         self._saving: set[asyncio.Task[None]] = set()
         self._swept = clock.now()
 
     async def refresh(self) -> None:
         """Read pages and tokens again; what could not be decrypted is logged and left out."""
         await self._save_left_over()
-        await end_limits(self._database)
+        await expire_limits(self._database)
         async with self._database.read() as session:
             pages = await session.execute(
                 select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.live_from).where(
@@ -76,11 +76,11 @@ class AccountBook:
             self._pools[token.credential.network, token.credential.kind, token.credential.page_id].append(token)
         await self.budget.refresh()
         self._show()
-        if clock.now() - self._swept > SWEEP:
+        if clock.now() - self._swept > CLEANUP_INTERVAL:
             self._swept = clock.now()
             await self.budget.sweep()
 
-    def _renewed(self, rows: Sequence[NetworkToken]) -> Iterator[tuple[UUID, PoolToken]]:
+    def _renewed(self, rows: Sequence[NetworkToken]) -> Iterator[tuple[UUID, PooledToken]]:
         for row in rows:
             before = self._tokens.get(row.id)
             # What this process has just seen of a token is younger than the row.
@@ -94,11 +94,13 @@ class AccountBook:
 
     def _show(self) -> None:
         tokens = self._tokens.values()
-        token_metrics.show_tokens((one.credential.network, one.credential.kind.value, one.state) for one in tokens)
+        token_metrics.set_token_gauge(
+            (one.credential.network, one.credential.kind.value, one.state) for one in tokens
+        )
         for network in {one.credential.network for one in tokens}:
             for method in self._settings.calls_a_day(network):
                 if (left := self.left(network, method)) is not None:
-                    token_metrics.show_budget(network, method, left)
+                    token_metrics.set_calls_left_gauge(network, method, left)
 
     def pages(self, network: str) -> Sequence[PageRef]:
         """Active pages of a network."""
@@ -123,7 +125,9 @@ class AccountBook:
             chosen.turn = next(self._turns)
         return chosen.credential
 
-    def _usable(self, network: str, kind: TokenKind, page_id: UUID | None, method: str | None) -> PoolToken | None:
+    def _usable(
+        self, network: str, kind: TokenKind, page_id: UUID | None, method: str | None
+    ) -> PooledToken | None:
         now = clock.now()
         usable = (
             one
@@ -164,7 +168,7 @@ class AccountBook:
         days = 86_400 / self._settings.network_day_seconds
         return len(self._able(network, method)) * limit * days
 
-    def _able(self, network: str, method: str) -> list[PoolToken]:
+    def _able(self, network: str, method: str) -> list[PooledToken]:
         now = clock.now()
         kinds = {TokenKind.SERVICE, TokenKind.USER}
         return [
@@ -195,8 +199,8 @@ class AccountBook:
         if token.solution and token.solution_for in {None, method}:
             token.solution = {}
             try:
-                await forget_challenge(self._database, credential.id)
-            except AWAY as error:  # the call went well all the same
+                await clear_challenge(self._database, credential.id)
+            except DATABASE_ERRORS as error:  # the call went well all the same
                 log.warning("a solved challenge is still shown", error=type(error).__name__)
 
     async def trouble(
@@ -226,7 +230,7 @@ class AccountBook:
         log.warning(
             "token in trouble", token_id=str(credential.id), state=state.value, reason=reason, method=method
         )
-        trouble = Trouble(credential.id, state, reason, until, method, dict(challenge) if challenge else None)
+        trouble = TokenFailure(credential.id, state, reason, until, method, dict(challenge) if challenge else None)
         token.unsaved += 1
         # On its own: the supervisor ends the ways of a token it sees dead, this very call among them.
         task = asyncio.create_task(self._save(trouble))
@@ -234,10 +238,10 @@ class AccountBook:
         task.add_done_callback(self._saving.discard)
         await asyncio.shield(task)
 
-    async def _save(self, trouble: Trouble) -> None:
+    async def _save(self, trouble: TokenFailure) -> None:
         try:
-            await keep_trouble(self._database, trouble)
-        except AWAY as error:
+            await save_failure(self._database, trouble)
+        except DATABASE_ERRORS as error:
             self._unsaved.append(trouble)
             log.warning("a token's trouble is not saved yet", error=type(error).__name__)
         else:
@@ -246,10 +250,10 @@ class AccountBook:
     async def _save_left_over(self) -> None:
         while self._unsaved:
             trouble = self._unsaved[0]
-            await keep_trouble(self._database, trouble)
+            await save_failure(self._database, trouble)
             self._unsaved.pop(0)
             self._saved(trouble)
 
-    def _saved(self, trouble: Trouble) -> None:
+    def _saved(self, trouble: TokenFailure) -> None:
         if (token := self._tokens.get(trouble.token_id)) is not None:
             token.unsaved = max(token.unsaved - 1, 0)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from services.ingest.networks.port import TokenState
 from services.ingest.tokens.crypto import decrypt, encrypt
-from services.ingest.tokens.token_metrics import ACTOR, state_changed
+from services.ingest.tokens.token_metrics import ACTOR, token_state_event
 from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.events.outbox import emit
@@ -19,7 +19,7 @@ from shared.tables.registry import Page
 
 
 @dataclass(frozen=True)
-class Trouble:
+class TokenFailure:
     """What the network said of a token; with `method` and `until`, of one method of it."""
 
     token_id: UUID
@@ -30,7 +30,7 @@ class Trouble:
     challenge: Mapping[str, Any] | None
 
 
-async def changed(
+async def emit_state_changed(
     session: WriteSession,
     row: NetworkToken,
     *,
@@ -45,7 +45,7 @@ async def changed(
         organisation_id = await session.scalar(select(Page.organisation_id).where(Page.id == row.page_id))
     await emit(
         session,
-        state_changed(
+        token_state_event(
             row.id,
             network=row.network,
             kind=row.kind,
@@ -59,7 +59,7 @@ async def changed(
     )
 
 
-async def keep_trouble(database: Database, trouble: Trouble) -> None:
+async def save_failure(database: Database, trouble: TokenFailure) -> None:
     """Write it down, with the event, unless it is written already."""
     async with database.write() as session:
         row = await session.scalar(
@@ -79,14 +79,14 @@ async def keep_trouble(database: Database, trouble: Trouble) -> None:
             known = row.state == trouble.state
             row.state, row.reason, row.limited_until = trouble.state.value, trouble.reason, trouble.until
             row.challenge = dict(trouble.challenge) if trouble.challenge else None
-            without_solution(row)
+            drop_solution(row)
             state = row.state
         row.updated_at = clock.now()
         if not known:
-            await changed(session, row, state=state, reason=trouble.reason, method=trouble.method)
+            await emit_state_changed(session, row, state=state, reason=trouble.reason, method=trouble.method)
 
 
-async def end_limits(database: Database) -> None:
+async def expire_limits(database: Database) -> None:
     """What was limited until now is healthy again."""
     now = clock.now()
     over = (NetworkToken.state == TokenState.LIMITED.value, NetworkToken.limited_until <= now)
@@ -97,21 +97,21 @@ async def end_limits(database: Database) -> None:
         rows = await session.scalars(select(NetworkToken).where(*over).with_for_update(skip_locked=True))
         for row in rows:
             row.state, row.reason, row.limited_until, row.updated_at = TokenState.HEALTHY.value, None, None, now
-            await changed(session, row, state=row.state, reason="the limit is over")
+            await emit_state_changed(session, row, state=row.state, reason="the limit is over")
 
 
-async def forget_challenge(database: Database, token_id: UUID) -> None:
+async def clear_challenge(database: Database, token_id: UUID) -> None:
     """A call with the solution went well."""
     async with database.write() as session:
         row = await session.scalar(select(NetworkToken).where(NetworkToken.id == token_id).with_for_update())
         if row is None or row.state != TokenState.HEALTHY:
             return
-        without_solution(row)
+        drop_solution(row)
         row.challenge = None
         row.updated_at = clock.now()
 
 
-def without_solution(row: NetworkToken) -> None:
+def drop_solution(row: NetworkToken) -> None:
     """A solution serves once."""
     secret = decrypt(row.secret)
     if secret.pop("solution", None) is not None:

@@ -5,7 +5,7 @@ import re
 from typing import Any
 from uuid import UUID, uuid4
 
-from services.ingest.networks.catalogue import max_length
+from services.ingest.networks.catalogue import max_text_length
 from tests.conformance.behaviour_list import behaviour
 from tests.conformance.behaviours.incoming import words
 from tests.conformance.drivers.base import Answer, Kind, Written
@@ -125,7 +125,7 @@ async def answers_in_many_threads_at_once(stand: Stand) -> None:
 async def an_answer_longer_than_the_network_takes(stand: Stand) -> None:
     for kind, author in by_kind("700320", "700321"):
         written, message = await _question(stand, kind, author)
-        longest = max_length(stand.driver.network, kind)
+        longest = max_text_length(stand.driver.network, kind)
         text = " ".join(f"слово-{number}" for number in range(longest // 4))
         first = await stand.ask(message, text)
         parts = -(-len(text) // longest)
@@ -145,7 +145,7 @@ async def an_answer_longer_than_the_network_takes(stand: Stand) -> None:
 @behaviour()
 async def an_answer_as_long_as_the_network_takes(stand: Stand) -> None:
     written, message = await _question(stand, "comment", "700322")
-    text = words("Ы" * (max_length(stand.driver.network, "comment") - 13))
+    text = words("Ы" * (max_text_length(stand.driver.network, "comment") - 13))
     await _stands_once(stand, await stand.ask(message, text), written, text)
 
 

@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 
 import aiohttp
 
-from services.ingest.intake.store import DatabaseFeed
+from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks import catalogue
-from services.ingest.networks.port import Incoming, Network, Outgoing, PageRef
+from services.ingest.networks.port import IncomingItem, NetworkAdapter, OutgoingReply, PageRef
 from services.ingest.settings import ingest_settings
-from services.ingest.tokens.token_pool import AccountBook
+from services.ingest.tokens.token_pool import DatabaseTokenPool
 from tests.conformance.behaviour_list import behaviour
 from tests.conformance.behaviours.incoming import words
 from tests.conformance.drivers.base import Written
@@ -41,19 +41,21 @@ async def _a_page_in_use(stand: Stand, name: str) -> tuple[str, UUID, list[Writt
 
 
 @asynccontextmanager
-async def _adapter(stand: Stand, page_id: UUID) -> AsyncIterator[tuple[Network, PageRef]]:
+async def _adapter(stand: Stand, page_id: UUID) -> AsyncIterator[tuple[NetworkAdapter, PageRef]]:
     """An adapter of its own beside the running one, and the page as it knows it."""
     database = stand.ingest.service.database
-    accounts = AccountBook(database)
+    accounts = DatabaseTokenPool(database)
     await accounts.refresh()
     (page,) = [one for one in accounts.pages(stand.driver.network) if one.id == page_id]
     async with aiohttp.ClientSession() as http:
-        feed = DatabaseFeed(database)
-        yield catalogue.make(stand.driver.network, http, accounts, feed, ingest_settings()), page
+        feed = DatabaseIntakeStore(database)
+        yield catalogue.create_adapter(stand.driver.network, http, accounts, feed, ingest_settings()), page
 
 
-async def _walked(network: Network, page: PageRef, since: datetime) -> tuple[list[Incoming], list[dict[str, Any]]]:
-    items: list[Incoming] = []
+async def _walked(
+    network: NetworkAdapter, page: PageRef, since: datetime
+) -> tuple[list[IncomingItem], list[dict[str, Any]]]:
+    items: list[IncomingItem] = []
     cursors: list[dict[str, Any]] = []
     shares: list[float] = []
     async for step in network.walk(page, since, {}):
@@ -91,7 +93,7 @@ async def a_walk_goes_on_from_where_it_stood(stand: Stand) -> None:
     async with _adapter(stand, page_id) as (network, page):
         whole, cursors = await _walked(network, page, LONG_AGO)
         for cut in range(len(cursors)):
-            before: list[Incoming] = []
+            before: list[IncomingItem] = []
             cursor: dict[str, Any] = {}
             walk = network.walk(page, LONG_AGO, {})
             for _ in range(cut):
@@ -110,7 +112,7 @@ async def an_answer_that_stands_can_be_read_back(stand: Stand) -> None:
     async with _adapter(stand, page_id) as (network, page):
         for question in (written[1], written[3]):
             comment = question.kind == "comment"
-            outgoing = Outgoing(
+            outgoing = OutgoingReply(
                 id=uuid4(),
                 page=page,
                 kind=question.kind,
@@ -126,7 +128,7 @@ async def an_answer_that_stands_can_be_read_back(stand: Stand) -> None:
             assert (item.text, item.from_community) == (outgoing.text, True)
             assert (item.thread_key, item.reply_to) == (outgoing.thread_key, outgoing.target)
             assert len(outgoing.text) <= network.max_length(question.kind)
-            assert network.max_length(question.kind) == catalogue.max_length(network.name, question.kind)
+            assert network.max_length(question.kind) == catalogue.max_text_length(network.name, question.kind)
 
 
 async def _compared(stand: Stand, page_id: UUID) -> dict[str, Any]:

@@ -12,27 +12,33 @@ from uuid import UUID
 
 import aiohttp
 
-from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment, lost
-from services.ingest.networks.error_mapping import Words, told_plainly, words_for
-from services.ingest.networks.port import (
-    Accounts,
-    Author,
-    Feed,
-    Happened,
-    Incoming,
-    Kind,
-    NotRead,
-    Outgoing,
-    PageRef,
-    Parsed,
-    Published,
-    TokenKind,
-    TokenState,
-    Unsure,
-    Walked,
-    Way,
+from services.ingest.networks.calls import (
+    CallError,
+    ErrorTreatment,
+    NoUsableToken,
+    NoValidResponse,
+    transport_failure,
 )
-from services.ingest.networks.retry import rounds
+from services.ingest.networks.error_mapping import UserMessage, mapping_publish_errors, user_message_for
+from services.ingest.networks.port import (
+    Author,
+    ChangeKind,
+    IncomingItem,
+    IntakeStore,
+    MessageKind,
+    OutgoingReply,
+    PageRef,
+    ParsedBatch,
+    PublishedReply,
+    PublishOutcomeUnknown,
+    ReadFailed,
+    ScanStep,
+    SourceLoop,
+    TokenKind,
+    TokenPool,
+    TokenState,
+)
+from services.ingest.networks.retry import run_periodically
 from services.ingest.settings import IngestSettings
 from shared import clock
 
@@ -41,40 +47,40 @@ URL = "http://127.0.0.1:8099"  # a network in `services` has a setting for it
 WAY = "changes"
 MAX_LENGTH: dict[str, int] = {"comment": 1_000, "message": 500}
 CALL_SECONDS = 3.0
-KINDS: tuple[Kind, ...] = ("wall_post", "comment", "message")
+KINDS: tuple[MessageKind, ...] = ("wall_post", "comment", "message")
 WAIT = 5.0
 
 # What each error code means for the token and the call, and what the person who wrote the answer reads.
-T = Treatment
+T = ErrorTreatment
 TREATMENTS = {
     401: T.REVOKED, 403: T.DENIED, 404: T.GONE, 409: T.REFUSED, 410: T.GONE, 413: T.REFUSED, 429: T.SLOWER,
     451: T.REFUSED, 500: T.AGAIN,
 }  # fmt: skip
 WORDS = {
-    401: Words("Ключ доступа не принимается сетью: сообщите оператору.", False, 5.0),
-    403: Words("Страница закрыта.", True),
-    409: Words("Комментарии к этой записи закрыты.", True),
-    429: Words("Сеть просит отправлять медленнее, отправка повторится.", False, 1.0),
-    451: Words("Пользователь запретил писать ему сообщения.", True),
+    401: UserMessage("Ключ доступа не принимается сетью: сообщите оператору.", False, 5.0),
+    403: UserMessage("Страница закрыта.", True),
+    409: UserMessage("Комментарии к этой записи закрыты.", True),
+    429: UserMessage("Сеть просит отправлять медленнее, отправка повторится.", False, 1.0),
+    451: UserMessage("Пользователь запретил писать ему сообщения.", True),
 }
 HISTORY_FORGOTTEN = 410
 
 
-def treatment(code: int) -> Treatment:
+def treatment(code: int) -> ErrorTreatment:
     """What to do about a code; an unknown one is ours to look at."""
     return TREATMENTS.get(code, T.BUG)
 
 
-def words(code: int) -> Words:
+def words(code: int) -> UserMessage:
     """What to tell a person about a refused answer."""
-    return words_for(code, WORDS, treatment(code), "Сеть отказала")
+    return user_message_for(code, WORDS, treatment(code), "Сеть отказала")
 
 
-def parse(raw: dict[str, Any], page: PageRef, change: Mapping[str, Any] | None = None) -> Incoming:
+def parse(raw: dict[str, Any], page: PageRef, change: Mapping[str, Any] | None = None) -> IncomingItem:
     """An item, announced by a change or just found standing. Raises KeyError, TypeError or ValueError."""
-    what: Happened = "seen" if change is None else change["what"]
+    what: ChangeKind = "seen" if change is None else change["what"]
     by = None if change is None else change.get("by")
-    return Incoming(
+    return IncomingItem(
         happened=what,
         kind=raw["kind"],
         external_id=_id(page, int(raw["number"])),
@@ -106,14 +112,14 @@ class Example:
     name = NAME
 
     def __init__(
-        self, http: aiohttp.ClientSession, accounts: Accounts, feed: Feed, settings: IngestSettings
+        self, http: aiohttp.ClientSession, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
     ) -> None:
         self._http = http
         self._accounts = accounts
         self._feed = feed
         self._compare: set[UUID] = set()
 
-    def ways(self) -> dict[str, Way]:
+    def ways(self) -> dict[str, SourceLoop]:
         """One per page with a token: its changes."""
         return {
             f"{NAME}:{WAY}:{page.id}": partial(self._listen, page)
@@ -123,7 +129,7 @@ class Example:
 
     async def _listen(self, page: PageRef) -> None:
         failed = partial(self._feed.failed, page, WAY)
-        await rounds(f"{WAY}:{page.external_id}", partial(self._look, page), failed)
+        await run_periodically(f"{WAY}:{page.external_id}", partial(self._look, page), failed)
 
     async def _look(self, page: PageRef) -> float:
         """Take the next changes; the cursor moves in the transaction that stores them."""
@@ -141,7 +147,7 @@ class Example:
         if not answer["changes"]:
             self._feed.well(page, WAY)
             return 0
-        parsed = Parsed()
+        parsed = ParsedBatch()
         for change in answer["changes"]:
             parsed.add(lambda raw, here: parse(raw["item"], here, raw), change, page)
         await self._feed.store(page, WAY, parsed, cursor={"last": stood + len(answer["changes"])})
@@ -149,7 +155,7 @@ class Example:
 
     async def _read_all(self, page: PageRef) -> None:
         """Read what stands on the page; what we hold and it does not show any more was deleted."""
-        observed_at, last, whole = clock.now(), None, Parsed()
+        observed_at, last, whole = clock.now(), None, ParsedBatch()
         async for parsed, answer in self._standing(page):
             last = answer["last"] if last is None else last
             whole.extend(parsed)
@@ -161,18 +167,18 @@ class Example:
         await self._feed.store(page, WAY, whole, observed_at=observed_at, cursor={"last": last})
         self._compare.discard(page.id)
 
-    async def _standing(self, page: PageRef, after: int = 0) -> AsyncIterator[tuple[Parsed, dict[str, Any]]]:
+    async def _standing(self, page: PageRef, after: int = 0) -> AsyncIterator[tuple[ParsedBatch, dict[str, Any]]]:
         """What stands on the page behind a number: the items of one answer after another, and the answers."""
         more = True
         while more:
             answer = await self._call(page, "GET", "items", after=after)
-            parsed = Parsed()
+            parsed = ParsedBatch()
             for raw in answer["items"]:
                 parsed.add(parse, raw, page)
             after, more = answer["after"], answer["more"]
             yield parsed, answer
 
-    def max_length(self, kind: Kind) -> int:
+    def max_length(self, kind: MessageKind) -> int:
         """The longest text the network takes."""
         return MAX_LENGTH[kind]
 
@@ -180,7 +186,7 @@ class Example:
         """How long a publishing call may last at most."""
         return CALL_SECONDS
 
-    async def publish(self, outgoing: Outgoing) -> Published:
+    async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Write the answer as the page. Raises `Refused` or `Unsure`."""
         body = {
             "page": outgoing.page.external_id,
@@ -190,21 +196,21 @@ class Example:
             "reply_to": None if outgoing.target is None else int(outgoing.target.rpartition("/")[2]),
             "key": str(outgoing.id),
         }
-        with told_plainly(NAME, words):
+        with mapping_publish_errors(NAME, words):
             answer = await self._call(outgoing.page, "POST", "items", json=body)
             if not isinstance(answer, dict) or "number" not in answer:
-                raise Unsure("the answer names no item")
+                raise PublishOutcomeUnknown("the answer names no item")
         item = parse(answer, outgoing.page)
-        return Published(item.external_id, item.url)
+        return PublishedReply(item.external_id, item.url)
 
-    async def read_back(self, outgoing: Outgoing) -> Parsed:
+    async def read_back(self, outgoing: OutgoingReply) -> ParsedBatch:
         """What stands in the answer's thread. Raises `NotRead`."""
-        parsed = Parsed()
+        parsed = ParsedBatch()
         try:
             async for part, _ in self._standing(outgoing.page):
                 parsed.extend(part)
-        except (CallError, CallLost, NoToken) as error:
-            raise NotRead(str(error)) from error
+        except (CallError, NoValidResponse, NoUsableToken) as error:
+            raise ReadFailed(str(error)) from error
         parsed.items = [item for item in parsed.items if item.thread_key == outgoing.thread_key]
         return parsed
 
@@ -212,18 +218,18 @@ class Example:
         """Compare the page in its next round."""
         self._compare.add(page.id)
 
-    async def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    async def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """All that stands on the page since a moment, a hundred items a step."""
         observed_at = clock.now()
         async for parsed, answer in self._standing(page, int(cursor.get("after", 0))):
             parsed.items = [item for item in parsed.items if item.written_at >= since]
             here, share = {"after": answer["after"]}, 0.5 if answer["more"] else 1.0
-            yield Walked(parsed=parsed, observed_at=observed_at, cursor=here, share=share)
+            yield ScanStep(parsed=parsed, observed_at=observed_at, cursor=here, share=share)
 
     async def _call(self, page: PageRef, verb: str, path: str, json: Any = None, **query: Any) -> Any:
         credential = self._accounts.credential(NAME, TokenKind.GROUP, page.id)
         if credential is None or await self._accounts.admit(credential, path) is None:
-            raise NoToken("the page has no usable token")
+            raise NoUsableToken("the page has no usable token")
         headers = {"Authorization": f"Bearer {credential.token}"}
         query |= {} if json else {"page": page.external_id}
         timeout = aiohttp.ClientTimeout(total=WAIT + CALL_SECONDS if path == "changes" else CALL_SECONDS)
@@ -233,7 +239,7 @@ class Example:
             ) as answer:
                 body = await answer.json()
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise lost(NAME, path, error) from None
+            raise transport_failure(NAME, path, error) from None
         if answer.status != 200:
             code = int(answer.status)
             if treatment(code) is T.REVOKED:
@@ -243,8 +249,8 @@ class Example:
         return body
 
 
-def _deleted(kind: Kind, external_id: str, written_at: datetime) -> Incoming:
+def _deleted(kind: MessageKind, external_id: str, written_at: datetime) -> IncomingItem:
     thread = f"{NAME}:{external_id}"
-    return Incoming(
+    return IncomingItem(
         happened="deleted", kind=kind, external_id=external_id, thread_key=thread, written_at=written_at, raw={}
     )

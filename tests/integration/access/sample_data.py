@@ -211,13 +211,15 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
     ]
     await _add(session, *compared)
     things["reconciliation_id"] = compared[0].id
-    pushed = ingest.CallbackServer(
+    pushed = ingest.CallbackRegistration(
         page_id=page_id, network="vk", url="http://127.0.0.1:9/callbacks/vk", digest=f"callback-{mark}",
         secret=sealed,
     )  # fmt: skip
     await _add(session, pushed)
     raw = json.dumps({"type": 1, "of": mark})
-    unread = ingest.SetAside(network="vk", page_id=page_id, way_in="callback", reason=f"unknown: {mark}", raw=raw)
+    unread = ingest.QuarantinedPayload(
+        network="vk", page_id=page_id, way_in="callback", reason=f"unknown: {mark}", raw=raw
+    )
     things["item_id"] = await _add(session, unread)
 
 

@@ -18,8 +18,8 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.ingest.sync.backfill_runner import Backfiller
-from services.ingest.sync.reconciliation_runner import Reconciler
+from services.ingest.sync.backfill_runner import BackfillRunner
+from services.ingest.sync.reconciliation_runner import ReconciliationRunner
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
 from tests.integration.ingest.memory_network import Ground, age_first_reading, comment, ground, running
@@ -100,8 +100,8 @@ async def system(database: TestDatabase, keys_dir: Path, monkeypatch: pytest.Mon
     await eye.close()
 
 
-def _backfiller(here: Ground) -> Backfiller:
-    return Backfiller(here.database, here.feed, {"vk": here.network}, here.settings)
+def _backfiller(here: Ground) -> BackfillRunner:
+    return BackfillRunner(here.database, here.feed, {"vk": here.network}, here.settings)
 
 
 async def test_a_backfill_is_left_and_watched_again(system: System) -> None:
@@ -134,7 +134,7 @@ async def test_a_comparison_tells_its_gaps_and_sources_show_them(database: TestD
     here.network.items = [comment(n, n * DAY / 24) for n in range(1, 5)]
     await here.push(here.network.items[0])
     await age_first_reading(database, here.page.id, DAY)
-    work = Reconciler(here.database, here.feed, {"vk": here.network}, here.settings)
+    work = ReconciliationRunner(here.database, here.feed, {"vk": here.network}, here.settings)
     async with running(work):
         one = await system.run("reconcile", "--page", str(here.page.id))
         everything = await system.run("reconcile", "--network", "vk")

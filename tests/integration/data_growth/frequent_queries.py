@@ -18,7 +18,7 @@ from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
 from shared.database.sessions import WriteSession
-from shared.tables.ingest import SetAside
+from shared.tables.ingest import QuarantinedPayload
 from tests.integration.data_growth.large_dataset import OPEN, Region
 from tests.integration.data_growth.query_plans import MODES
 
@@ -56,7 +56,7 @@ def _appeals(name: str, *indexes: str, staff: bool = False, removed: int = 100, 
 def _messages(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> Hot:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.MESSAGES_READ, region, staff)
-        await message_queries.listed(session, caller, PAGE, message_queries.narrowed(**wanted))
+        await message_queries.list_messages(session, caller, PAGE, message_queries.list_conditions(**wanted))
 
     return Hot(f"messages: {name}", "ingest", work, frozenset(indexes))
 
@@ -64,7 +64,9 @@ def _messages(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> H
 def _publications(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> Hot:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.APPEALS_READ, region, staff)
-        await publication_requests.listed(session, caller, PAGE, publication_requests.narrowed(**wanted))
+        await publication_requests.list_publications(
+            session, caller, PAGE, publication_requests.list_conditions(**wanted)
+        )
 
     return Hot(f"publications: {name}", "ingest", work, frozenset(indexes))
 
@@ -72,8 +74,8 @@ def _publications(name: str, *indexes: str, staff: bool = False, **wanted: Any) 
 def _set_aside(name: str, *indexes: str, staff: bool = False, of_page: bool = False) -> Hot:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.SOURCES_READ, region, staff)
-        conditions = [SetAside.page_id == region.page_id] if of_page else []
-        await quarantine.listed(session, caller, PAGE, conditions)
+        conditions = [QuarantinedPayload.page_id == region.page_id] if of_page else []
+        await quarantine.list_quarantined(session, caller, PAGE, conditions)
 
     return Hot(f"set-aside: {name}", "ingest", work, frozenset(indexes))
 

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import asyncpg
 
-from services.ingest.intake.ingest import Batch, Taken, take
-from services.ingest.networks.port import Author, Incoming, PageRef
+from services.ingest.intake.ingest import BatchResult, IntakeBatch, ingest_batch
+from services.ingest.networks.port import Author, IncomingItem, PageRef
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
@@ -27,7 +27,7 @@ class Bench:
         self.eye = eye
         self.page = page
 
-    def item(self, text: str | None = "Текст", **changes: Any) -> Incoming:
+    def item(self, text: str | None = "Текст", **changes: Any) -> IncomingItem:
         """A comment of a citizen."""
         values: dict[str, Any] = {
             "happened": "new",
@@ -40,12 +40,14 @@ class Bench:
             "text": text,
             "url": "https://vk.com/wall-101_3?reply=7",
         }
-        return Incoming(**(values | changes))
+        return IncomingItem(**(values | changes))
 
-    async def take(self, *items: Incoming, page: PageRef | None = None, **more: Any) -> Taken:
+    async def take(self, *items: IncomingItem, page: PageRef | None = None, **more: Any) -> BatchResult:
         """Pass items through the intake in a transaction of their own."""
         async with self.ingest.service.database.write() as session:
-            return await take(session, Batch(page=page or self.page, way="test", items=items, **more))
+            return await ingest_batch(
+                session, IntakeBatch(page=page or self.page, way="test", items=items, **more)
+            )
 
     async def row(self, external_id: str = "-101_7") -> asyncpg.Record:
         """The stored message."""

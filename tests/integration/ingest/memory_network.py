@@ -8,20 +8,20 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.ingest.intake.store import DatabaseFeed
+from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import (
     Author,
-    Incoming,
-    Kind,
-    Network,
-    NotRead,
-    Outgoing,
+    IncomingItem,
+    MessageKind,
+    NetworkAdapter,
+    OutgoingReply,
     PageRef,
-    Parsed,
-    Published,
-    Refused,
-    Walked,
-    Way,
+    ParsedBatch,
+    PublishedReply,
+    PublishRejected,
+    ReadFailed,
+    ScanStep,
+    SourceLoop,
 )
 from services.ingest.settings import IngestSettings, ingest_settings
 from shared import clock
@@ -32,9 +32,9 @@ from tests.support.service_under_test import insert_organisation, insert_page
 STEP = 3
 
 
-def comment(number: int, age: timedelta, *, text: str | None = None, happened: Any = "seen") -> Incoming:
+def comment(number: int, age: timedelta, *, text: str | None = None, happened: Any = "seen") -> IncomingItem:
     """A citizen's comment, so old."""
-    return Incoming(
+    return IncomingItem(
         happened=happened,
         kind="comment",
         external_id=f"-101_{number}",
@@ -47,13 +47,13 @@ def comment(number: int, age: timedelta, *, text: str | None = None, happened: A
 
 
 @dataclass
-class MemoryNetwork(Network):
+class MemoryNetwork(NetworkAdapter):
     """Holds `items`; `trouble` is raised by the next steps, `gate` holds every step back until it is set.
 
     After `stop_after` steps of a walk the gate closes by itself.
     """
 
-    items: list[Incoming] = field(default_factory=list)
+    items: list[IncomingItem] = field(default_factory=list)
     name: str = "vk"
     trouble: list[Exception] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -63,11 +63,11 @@ class MemoryNetwork(Network):
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def ways(self) -> dict[str, Way]:
+    def ways(self) -> dict[str, SourceLoop]:
         """None."""
         return {}
 
-    def max_length(self, kind: Kind) -> int:
+    def max_length(self, kind: MessageKind) -> int:
         """As VK."""
         return 4_096
 
@@ -75,18 +75,18 @@ class MemoryNetwork(Network):
         """Short."""
         return 1.0
 
-    async def publish(self, outgoing: Outgoing) -> Published:
+    async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Takes nothing."""
-        raise Refused("memory", "Сеть только для чтения.", permanent=True)
+        raise PublishRejected("memory", "Сеть только для чтения.", permanent=True)
 
-    async def read_back(self, outgoing: Outgoing) -> Parsed:
+    async def read_back(self, outgoing: OutgoingReply) -> ParsedBatch:
         """Shows nothing."""
-        raise NotRead("not here")
+        raise ReadFailed("not here")
 
     def look_soon(self, page: PageRef) -> None:
         """Nothing to hurry."""
 
-    async def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    async def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """All items of the page since a moment, three at a time."""
         self.asked.append((since, dict(cursor)))
         held = [item for item in self.items if item.written_at >= since]
@@ -97,8 +97,8 @@ class MemoryNetwork(Network):
             if self.trouble:
                 raise self.trouble.pop(0)
             upto = start + STEP
-            yield Walked(
-                parsed=Parsed(held[start:upto]),
+            yield ScanStep(
+                parsed=ParsedBatch(held[start:upto]),
                 observed_at=clock.now(),
                 cursor={"at": upto},
                 share=min(upto / len(held), 1.0),
@@ -114,14 +114,14 @@ class Ground:
     """Ingest's database and feed beside a network in memory, and one page of it."""
 
     database: Database
-    feed: DatabaseFeed
+    feed: DatabaseIntakeStore
     network: MemoryNetwork
     settings: IngestSettings
     page: PageRef
 
-    async def push(self, *items: Incoming) -> None:
+    async def push(self, *items: IncomingItem) -> None:
         """An ordinary way brings these."""
-        await self.feed.store(self.page, "wall_poll", Parsed(list(items)))
+        await self.feed.store(self.page, "wall_poll", ParsedBatch(list(items)))
 
 
 @asynccontextmanager
@@ -134,7 +134,7 @@ async def ground(database: TestDatabase) -> AsyncIterator[Ground]:
     try:
         yield Ground(
             own,
-            DatabaseFeed(own),
+            DatabaseIntakeStore(own),
             MemoryNetwork(),
             ingest_settings(),
             PageRef(

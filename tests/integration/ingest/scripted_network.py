@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
-from services.ingest.intake.store import DatabaseFeed
+from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import (
     Author,
-    Incoming,
-    Kind,
-    Network,
-    NotRead,
-    Outgoing,
+    IncomingItem,
+    MessageKind,
+    NetworkAdapter,
+    OutgoingReply,
     PageRef,
-    Parsed,
-    Published,
-    Way,
+    ParsedBatch,
+    PublishedReply,
+    ReadFailed,
+    SourceLoop,
 )
 from services.ingest.publishing.publisher import Publisher
 from shared.jobs import TryLater
@@ -38,16 +38,16 @@ class ScriptedNetwork:
     def __init__(self) -> None:
         self.calls = 0
         self.seconds = 1.0
-        self.on_publish: Callable[[Outgoing], Awaitable[Published]] | None = None
-        self.thread: Parsed | None = Parsed()
+        self.on_publish: Callable[[OutgoingReply], Awaitable[PublishedReply]] | None = None
+        self.thread: ParsedBatch | None = ParsedBatch()
         self.reads = 0
-        self.on_read: Callable[[Outgoing], Awaitable[Parsed]] | None = None
+        self.on_read: Callable[[OutgoingReply], Awaitable[ParsedBatch]] | None = None
 
-    def ways(self) -> dict[str, Way]:
+    def ways(self) -> dict[str, SourceLoop]:
         """Nobody listens."""
         return {}
 
-    def max_length(self, kind: Kind) -> int:
+    def max_length(self, kind: MessageKind) -> int:
         """Short."""
         return 100
 
@@ -55,19 +55,19 @@ class ScriptedNetwork:
         """Short, unless the test says otherwise."""
         return self.seconds
 
-    async def publish(self, outgoing: Outgoing) -> Published:
+    async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """What the test says."""
         self.calls += 1
         assert self.on_publish is not None
         return await self.on_publish(outgoing)
 
-    async def read_back(self, outgoing: Outgoing) -> Parsed:
+    async def read_back(self, outgoing: OutgoingReply) -> ParsedBatch:
         """What the test says."""
         self.reads += 1
         if self.on_read is not None:
             return await self.on_read(outgoing)
         if self.thread is None:
-            raise NotRead("closed")
+            raise ReadFailed("closed")
         return self.thread
 
 
@@ -83,10 +83,10 @@ class Scene:
         self.question_id = question_id
         self.publication_id = publication_id
         database = system.ingest.service.database
-        self.feed = DatabaseFeed(database)
-        self.publisher = Publisher(database, self.feed, {"vk": cast("Network", network)}, settle=0.1)
+        self.feed = DatabaseIntakeStore(database)
+        self.publisher = Publisher(database, self.feed, {"vk": cast("NetworkAdapter", network)}, settle=0.1)
 
-    def spoken(self, number: int, text: str = "Ответ", **changes: Any) -> Incoming:
+    def spoken(self, number: int, text: str = "Ответ", **changes: Any) -> IncomingItem:
         """The community's comment in the thread, answering the question."""
         values: dict[str, Any] = {
             "happened": "new",
@@ -101,11 +101,11 @@ class Scene:
             "reply_to": "-101_7",
             "url": f"https://vk.com/wall-101_3?reply={number}",
         }
-        return Incoming(**(values | changes))
+        return IncomingItem(**(values | changes))
 
-    async def hear(self, *items: Incoming) -> None:
+    async def hear(self, *items: IncomingItem) -> None:
         """It comes in by push."""
-        await self.feed.store(self.page, "long_poll", Parsed(list(items)))
+        await self.feed.store(self.page, "long_poll", ParsedBatch(list(items)))
 
     async def carry_through(self, publication_id: UUID | None = None) -> dict[str, Any]:
         """Run the job as the queue would until it is done."""
@@ -160,7 +160,7 @@ async def made_scene(database: TestDatabase, keys_dir: Path, text: str = "Отв
             external_id="101",
             live_from=datetime(2020, 1, 1, tzinfo=UTC),
         )
-        question = Incoming(
+        question = IncomingItem(
             happened="new",
             kind="comment",
             external_id="-101_7",
@@ -170,7 +170,7 @@ async def made_scene(database: TestDatabase, keys_dir: Path, text: str = "Отв
             author=Author(native_id="5001"),
             text="Вопрос",
         )
-        await DatabaseFeed(ingest.service.database).store(page, "long_poll", Parsed([question]))
+        await DatabaseIntakeStore(ingest.service.database).store(page, "long_poll", ParsedBatch([question]))
         stored = await system.stored("-101_7")
         assert stored is not None
         asked = await system.answer(stored["id"], text)

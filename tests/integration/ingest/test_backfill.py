@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
-from services.ingest.sync.backfill_runner import Backfiller
+from services.ingest.networks.calls import CallError, ErrorTreatment, NoUsableToken, NoValidResponse
+from services.ingest.sync.backfill_runner import BackfillRunner
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in KEYS.items():
         monkeypatch.setenv(f"GOSPABLIK_{name.upper()}", value)
-    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_REST", 0.2)
+    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_DELAY", 0.2)
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ async def api(database: TestDatabase, keys_dir: Path) -> AsyncIterator[ServiceUn
         yield service
 
 
-def backfiller(here: Ground) -> Backfiller:
-    return Backfiller(here.database, here.feed, {"vk": here.network}, here.settings)
+def backfiller(here: Ground) -> BackfillRunner:
+    return BackfillRunner(here.database, here.feed, {"vk": here.network}, here.settings)
 
 
 async def ask(api: ServiceUnderTest, page_id: UUID, status: int = 202, **body: Any) -> dict[str, Any]:
@@ -129,9 +129,9 @@ async def test_a_stopped_worker_goes_on_from_its_cursor(
 @pytest.mark.parametrize(
     "trouble",
     [
-        NoToken("no calls of wall.get are left today"),
-        CallLost("vk", "wall.get", "no answer in time"),
-        CallError("vk", "wall.get", 29, "Rate limit reached", Treatment.LIMITED),
+        NoUsableToken("no calls of wall.get are left today"),
+        NoValidResponse("vk", "wall.get", "no answer in time"),
+        CallError("vk", "wall.get", 29, "Rate limit reached", ErrorTreatment.LIMITED),
     ],
 )
 async def test_what_time_mends_is_waited_for(
@@ -156,7 +156,7 @@ async def test_what_time_mends_is_waited_for(
 async def test_what_no_time_mends_fails_with_words(database: TestDatabase, api: ServiceUnderTest) -> None:
     async with ground(database) as here:
         here.network.items = [comment(1, DAY)]
-        here.network.trouble = [CallError("vk", "wall.get", 15, "Access denied", Treatment.DENIED)]
+        here.network.trouble = [CallError("vk", "wall.get", 15, "Access denied", ErrorTreatment.DENIED)]
         asked = await ask(api, here.page.id)
         async with running(backfiller(here)):
             failed = await until(api, asked["id"], "failed")

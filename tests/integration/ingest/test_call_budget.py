@@ -9,11 +9,11 @@ import asyncpg
 import pytest
 
 from services.ingest.networks.port import TokenKind
-from services.ingest.polling.call_budget import Budget
-from services.ingest.schemas.tokens import TokenIn
+from services.ingest.polling.call_budget import CallBudget
+from services.ingest.schemas.tokens import NetworkTokenIn
 from services.ingest.settings import IngestSettings
-from services.ingest.tokens.token_admin import add
-from services.ingest.tokens.token_pool import AccountBook
+from services.ingest.tokens.token_admin import add_token
+from services.ingest.tokens.token_pool import DatabaseTokenPool
 from shared.database.sessions import Database
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
@@ -30,17 +30,17 @@ async def tables(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Databa
 async def token(tables: Database, name: str = "one") -> UUID:
     """A service token of VK."""
     async with tables.write() as session:
-        given = TokenIn.model_validate({"network": "vk", "kind": "service", "token": name})
-        row, _ = await add(session, given, "test")
+        given = NetworkTokenIn.model_validate({"network": "vk", "kind": "service", "token": name})
+        row, _ = await add_token(session, given, "test")
         return row.id
 
 
-def budget(tables: Database, limit: int, day: float = 86_400) -> Budget:
+def budget(tables: Database, limit: int, day: float = 86_400) -> CallBudget:
     """A process of its own."""
-    return Budget(tables, IngestSettings(vk_wall_calls_a_day=limit, network_day_seconds=day))
+    return CallBudget(tables, IngestSettings(vk_wall_calls_a_day=limit, network_day_seconds=day))
 
 
-async def taken(one: Budget, token_id: UUID, tries: int) -> int:
+async def taken(one: CallBudget, token_id: UUID, tries: int) -> int:
     """How many of so many calls are allowed."""
     return sum([await one.take(token_id, "vk", "wall.get") for _ in range(tries)])
 
@@ -105,7 +105,7 @@ async def test_a_short_day_rolls_on_and_unused_calls_of_a_block_are_given_back(t
 async def test_the_pool_steps_over_a_spent_token_and_tells_what_is_left(tables: Database) -> None:
     spent, fresh = await token(tables, "spent"), await token(tables, "fresh")
     settings = IngestSettings(vk_wall_calls_a_day=4)
-    accounts = AccountBook(tables, settings)
+    accounts = DatabaseTokenPool(tables, settings)
     await accounts.refresh()
     assert accounts.calls_a_day("vk", "wall.get") == 8
     assert accounts.left("vk", "wall.get") == 8
@@ -126,7 +126,7 @@ async def test_a_token_that_died_leaves_the_budget(tables: Database, database: T
     await token(tables, "dead")
     await token(tables, "alive")
     eye: asyncpg.Connection = await database.connect()
-    accounts = AccountBook(tables, IngestSettings(vk_wall_calls_a_day=4))
+    accounts = DatabaseTokenPool(tables, IngestSettings(vk_wall_calls_a_day=4))
     await eye.execute(
         "UPDATE network_tokens SET state = 'revoked', updated_at = now()"
         " WHERE id = (SELECT id FROM network_tokens LIMIT 1)"

@@ -242,8 +242,10 @@ async def test_a_sender_who_is_refused_again_and_again_is_told_to_slow_down(
     database: TestDatabase, keys_dir: Path
 ) -> None:
     async with bench(database, keys_dir) as one:
-        guesses = [await one.push(comment(secret=f"guess {n}")) for n in range(sender_rate_limit.MOST + 5)]
-        assert [answer.status_code for answer in guesses] == [403] * sender_rate_limit.MOST + [429] * 5
+        guesses = [
+            await one.push(comment(secret=f"guess {n}")) for n in range(sender_rate_limit.MAX_REJECTIONS + 5)
+        ]
+        assert [answer.status_code for answer in guesses] == [403] * sender_rate_limit.MAX_REJECTIONS + [429] * 5
         assert guesses[-1].headers["retry-after"] == "60"
         assert (await one.push({"type": "confirmation", "group_id": GROUP})).status_code == 429
         # One address pushes for many pages: what is admitted is taken, and nobody else is held up.
@@ -284,7 +286,7 @@ async def test_every_json_body_that_nests_too_deep_is_refused(database: TestData
 
 async def test_an_event_that_is_too_large_is_refused(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
-        assert (await one.push(comment(text="x" * receiver.LARGEST_EVENT))).status_code == 413
+        assert (await one.push(comment(text="x" * receiver.MAX_EVENT_BYTES))).status_code == 413
 
 
 async def test_a_confirmation_is_answered_with_the_kept_code(database: TestDatabase, keys_dir: Path) -> None:
@@ -305,7 +307,7 @@ async def test_without_the_database_the_network_is_asked_to_come_again(
     async with bench(database, keys_dir) as one:
         assert taken(await one.push(comment(1)))
         admin = await database.connect()
-        monkeypatch.setattr(write_batcher, "STORE_SECONDS", 1.0)
+        monkeypatch.setattr(write_batcher, "STORE_TIMEOUT", 1.0)
         # Whoever stores waits behind this, as behind a database that does not answer.
         lock = admin.transaction()
         await lock.start()
@@ -330,7 +332,7 @@ async def test_a_database_that_is_gone_loses_nothing(database: TestDatabase, key
             ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
             await server.fetch(ended, database.name)
             await asyncio.sleep(
-                endpoint_cache.AGAIN_SECONDS + 0.1
+                endpoint_cache.MIN_REFRESH_SECONDS + 0.1
             )  # what was read a moment ago still refuses strangers
             event, stranger = comment(2), comment(3, secret="wrong")
             for answer in [await one.push(event), await one.push(event), await one.push(stranger)]:

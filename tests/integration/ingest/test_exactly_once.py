@@ -10,8 +10,16 @@ from uuid import UUID
 
 import pytest
 
-from services.ingest.networks.port import Network, NotRead, Outgoing, Parsed, Published, Refused, Unsure
-from services.ingest.publishing.publisher import JOB, Publisher
+from services.ingest.networks.port import (
+    NetworkAdapter,
+    OutgoingReply,
+    ParsedBatch,
+    PublishedReply,
+    PublishOutcomeUnknown,
+    PublishRejected,
+    ReadFailed,
+)
+from services.ingest.publishing.publisher import PUBLISH_JOB, Publisher
 from services.ingest.worker import Worker
 from shared import clock
 from shared.jobs import TryLater
@@ -34,19 +42,19 @@ class Standing:
         self.items: list[Any] = []
         self.lost = 0
         scene.network.on_publish = self.publish
-        scene.network.thread = Parsed(self.items)
+        scene.network.thread = ParsedBatch(self.items)
 
     def stands(self, number: int, text: str, **changes: Any) -> None:
         """A comment of the community stands there."""
         self.items.append(self.scene.spoken(number, text, happened="seen", **changes))
 
-    async def publish(self, outgoing: Outgoing) -> Published:
+    async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Take it; the first `lost` calls have no answer."""
         number = 30 + self.scene.network.calls
         self.stands(number, outgoing.text)
         if self.scene.network.calls <= self.lost:
-            raise Unsure("lost")
-        return Published(f"-101_{number}", "u")
+            raise PublishOutcomeUnknown("lost")
+        return PublishedReply(f"-101_{number}", "u")
 
     @property
     def texts(self) -> list[str]:
@@ -57,8 +65,8 @@ class Standing:
 async def given_up(scene: Scene) -> None:
     """All calls are lost, and the publication fails; the first one stands for the others."""
 
-    async def publish(_: Outgoing) -> Published:
-        raise Unsure("lost")
+    async def publish(_: OutgoingReply) -> PublishedReply:
+        raise PublishOutcomeUnknown("lost")
 
     scene.network.on_publish = publish
     with pytest.raises(TryLater):
@@ -97,14 +105,14 @@ async def test_answer_whose_job_is_held_is_told_of_and_stands_once_when_it_is_se
     with pytest.raises(TryLater):
         await scene.publisher.carry_out(scene.publication_id)
 
-    async def broken(_: Outgoing) -> Parsed:
+    async def broken(_: OutgoingReply) -> ParsedBatch:
         raise ValueError("a fault of ours")
 
     scene.network.on_read = broken
     with pytest.raises(ValueError, match="of ours"):
         await scene.carry_through()
     async with scene.system.ingest.service.database.write() as session:
-        await Worker().jobs.on_held[JOB](session, {"publication_id": str(scene.publication_id)}, "of ours")
+        await Worker().jobs.on_held[PUBLISH_JOB](session, {"publication_id": str(scene.publication_id)}, "of ours")
     failed = await scene.system.publication(str(scene.publication_id))
     assert (failed["status"], failed["failure"]["code"]) == ("failed", "job_held")
     assert len(await scene.system.events("publication.failed")) == 1
@@ -152,9 +160,9 @@ async def test_deleted_words_are_not_taken_for_an_answer_that_is_sent_again(scen
 async def test_lost_answer_is_found_whatever_the_networks_clock_says(scene: Scene, minutes: int) -> None:
     written_at = datetime.now(UTC) + timedelta(minutes=minutes)
 
-    async def publish(outgoing: Outgoing) -> Published:
+    async def publish(outgoing: OutgoingReply) -> PublishedReply:
         network.stands(30 + scene.network.calls, outgoing.text, written_at=written_at)
-        raise Unsure("lost")
+        raise PublishOutcomeUnknown("lost")
 
     network = Standing(scene)
     scene.network.on_publish = publish
@@ -167,7 +175,7 @@ async def test_worker_with_another_clock_waits_until_the_call_is_over(scene: Sce
     network = Standing(scene)
     publish = network.publish
 
-    async def slow(outgoing: Outgoing) -> Published:
+    async def slow(outgoing: OutgoingReply) -> PublishedReply:
         await asyncio.sleep(0.3)
         return await publish(outgoing)
 
@@ -183,11 +191,11 @@ async def test_worker_with_another_clock_waits_until_the_call_is_over(scene: Sce
 
 
 async def test_answer_is_not_sent_again_when_the_network_refuses_to_show_the_thread(scene: Scene) -> None:
-    async def publish(_: Outgoing) -> Published:
-        raise Unsure("lost")
+    async def publish(_: OutgoingReply) -> PublishedReply:
+        raise PublishOutcomeUnknown("lost")
 
-    async def refuse(_: Outgoing) -> Parsed:
-        raise NotRead("access denied", refused=True)
+    async def refuse(_: OutgoingReply) -> ParsedBatch:
+        raise ReadFailed("access denied", refused=True)
 
     scene.network.on_publish, scene.network.on_read = publish, refuse
     for _ in range(4):
@@ -211,7 +219,7 @@ async def test_thread_with_words_that_cannot_be_understood_is_not_read_whole(sce
     network = Standing(scene)
     network.lost = 1
     stood = network.items[:]
-    broken = Parsed(stood)
+    broken = ParsedBatch(stood)
     broken.add(lambda raw: raw["text"], {"id": 31})
     scene.network.thread = broken
     for _ in range(3):
@@ -219,7 +227,7 @@ async def test_thread_with_words_that_cannot_be_understood_is_not_read_whole(sce
             await scene.publisher.carry_out(scene.publication_id)
         await asyncio.sleep(0.5)
     assert scene.network.calls == 1
-    scene.network.thread = Parsed(network.items)
+    scene.network.thread = ParsedBatch(network.items)
     assert (await scene.carry_through())["external_id"] == "-101_31"
 
 
@@ -229,17 +237,17 @@ async def test_reading_made_before_anothers_call_allows_no_call(scene: Scene) ->
     network.lost = 2
     reading, go_on = asyncio.Event(), asyncio.Event()
 
-    async def nothing(_: Outgoing) -> Parsed:
-        return Parsed()
+    async def nothing(_: OutgoingReply) -> ParsedBatch:
+        return ParsedBatch()
 
-    async def stalls(_: Outgoing) -> Parsed:
+    async def stalls(_: OutgoingReply) -> ParsedBatch:
         if not reading.is_set():
             reading.set()
             await go_on.wait()
-        return Parsed()
+        return ParsedBatch()
 
-    async def lost_without_effect(_: Outgoing) -> Published:
-        raise Unsure("lost")
+    async def lost_without_effect(_: OutgoingReply) -> PublishedReply:
+        raise PublishOutcomeUnknown("lost")
 
     async def until_uncertain(calls: int) -> None:
         while scene.network.calls < calls:
@@ -266,15 +274,15 @@ async def test_reading_made_before_anothers_call_allows_no_call(scene: Scene) ->
 async def test_refusal_for_now_after_a_lost_call_does_not_spare_the_reading(scene: Scene) -> None:
     network = Standing(scene)
     publish = network.publish
-    late: list[Outgoing] = []
+    late: list[OutgoingReply] = []
 
-    async def lost_then_refused(outgoing: Outgoing) -> Published:
+    async def lost_then_refused(outgoing: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
             late.append(outgoing)
-            raise Unsure("lost")
+            raise PublishOutcomeUnknown("lost")
         if scene.network.calls == 2:
             network.stands(30, late[0].text)  # the first call takes effect now
-            raise Refused("vk:6", "Медленнее.", permanent=False, retry_in=0.1)
+            raise PublishRejected("vk:6", "Медленнее.", permanent=False, retry_in=0.1)
         return await publish(outgoing)
 
     scene.network.on_publish = lost_then_refused
@@ -290,9 +298,9 @@ async def test_what_was_certainly_not_carried_out_goes_out_where_nobody_can_read
     publish = network.publish
     scene.network.thread = None
 
-    async def refused_first(outgoing: Outgoing) -> Published:
+    async def refused_first(outgoing: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
-            raise Refused(code, "Позже.", permanent=False, retry_in=0.1, sent=sent)
+            raise PublishRejected(code, "Позже.", permanent=False, retry_in=0.1, sent=sent)
         return await publish(outgoing)
 
     scene.network.on_publish = refused_first
@@ -305,11 +313,11 @@ async def test_same_words_that_stood_before_by_hand_are_not_taken_for_a_lost_ans
     network.stands(20, "Ответ")
     await scene.hear(*network.items)
 
-    async def lost_without_effect(outgoing: Outgoing) -> Published:
+    async def lost_without_effect(outgoing: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
-            raise Unsure("lost")
+            raise PublishOutcomeUnknown("lost")
         network.stands(31, outgoing.text)
-        return Published("-101_31", "u")
+        return PublishedReply("-101_31", "u")
 
     scene.network.on_publish = lost_without_effect
     assert (await scene.carry_through())["external_id"] == "-101_31"
@@ -348,9 +356,9 @@ async def test_answer_in_a_discussion_that_tells_no_target_is_found(scene: Scene
     place: dict[str, Any] = {"thread_key": "vk:-101_board3", "reply_to": None}
     await scene.system.eye.execute("UPDATE publications SET thread_key = 'vk:-101_board3'")
 
-    async def publish(_: Outgoing) -> Published:
+    async def publish(_: OutgoingReply) -> PublishedReply:
         await scene.hear(scene.spoken(31, external_id="-101_board3_31", **place))
-        raise Unsure("lost")
+        raise PublishOutcomeUnknown("lost")
 
     scene.network.on_publish = publish
     done = await scene.carry_through()
@@ -363,7 +371,7 @@ async def test_failed_answer_waits_for_a_later_one_that_is_on_its_way(scene: Sce
     publish = network.publish
     go_on = asyncio.Event()
 
-    async def held(outgoing: Outgoing) -> Published:
+    async def held(outgoing: OutgoingReply) -> PublishedReply:
         await go_on.wait()
         return await publish(outgoing)
 
@@ -387,10 +395,10 @@ async def test_response_that_names_what_another_answer_took_is_believed(scene: S
     await given_up(scene)
     again = await scene.system.answer(scene.question_id, "Ответ")
 
-    async def publish(_: Outgoing) -> Published:
+    async def publish(_: OutgoingReply) -> PublishedReply:
         await scene.hear(scene.spoken(30))  # the failed one's, late: taken for the new one's
         await scene.hear(scene.spoken(31))  # the new one's
-        return Published("-101_31", "u")
+        return PublishedReply("-101_31", "u")
 
     scene.network.on_publish = publish
     done = await scene.carry_through(UUID(again["id"]))
@@ -404,7 +412,7 @@ async def test_worker_that_stalled_after_it_wrote_sending_calls_no_network(
 ) -> None:
     network = Standing(scene)
     moments = iter([100.0, 100.0 + scene.network.call_seconds()])
-    monkeypatch.setattr("services.ingest.publishing.publisher.ticks", lambda: next(moments))
+    monkeypatch.setattr("services.ingest.publishing.publisher.boottime_seconds", lambda: next(moments))
     with pytest.raises(TryLater):
         await scene.publisher.carry_out(scene.publication_id)
     assert (scene.network.calls, network.texts) == (0, [])
@@ -416,12 +424,12 @@ async def test_worker_that_stalled_after_it_wrote_sending_calls_no_network(
 async def test_two_workers_send_a_lost_answer_again_once(scene: Scene) -> None:
     network = Standing(scene)
 
-    async def publish(outgoing: Outgoing) -> Published:
+    async def publish(outgoing: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
-            raise Unsure("lost")
+            raise PublishOutcomeUnknown("lost")
         await asyncio.sleep(0.1)
         network.stands(31, outgoing.text)
-        return Published("-101_31", "u")
+        return PublishedReply("-101_31", "u")
 
     scene.network.on_publish = publish
     with pytest.raises(TryLater):
@@ -429,7 +437,7 @@ async def test_two_workers_send_a_lost_answer_again_once(scene: Scene) -> None:
     scene.network.seconds = 20
     await scene.system.eye.execute("UPDATE publications SET sending_since = sending_since - interval '1 minute'")
     other = Publisher(
-        scene.system.ingest.service.database, scene.feed, {"vk": cast("Network", scene.network)}, settle=0.1
+        scene.system.ingest.service.database, scene.feed, {"vk": cast("NetworkAdapter", scene.network)}, settle=0.1
     )
 
     async def work(publisher: Publisher) -> None:

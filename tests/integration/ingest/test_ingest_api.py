@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.ingest.intake.store import DatabaseFeed
-from services.ingest.networks.port import Author, Incoming, PageRef, Parsed
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
@@ -41,7 +41,7 @@ async def house(database: TestDatabase, keys_dir: Path) -> AsyncIterator[House]:
     """A filled database."""
     organisations = [await insert_organisation(database, name=f"Школа {n}") for n in range(2)]
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
-        feed = DatabaseFeed(ingest.service.database)
+        feed = DatabaseIntakeStore(ingest.service.database)
         pages = []
         for number, organisation in enumerate(organisations):
             network, external_id = ("vk", "101") if number == 0 else ("ok", "102")
@@ -54,7 +54,7 @@ async def house(database: TestDatabase, keys_dir: Path) -> AsyncIterator[House]:
                 live_from=MOMENT,
             )
             items = [
-                Incoming(
+                IncomingItem(
                     happened="new",
                     kind="comment" if n else "wall_post",
                     external_id=f"{external_id}/{n}",
@@ -67,7 +67,7 @@ async def house(database: TestDatabase, keys_dir: Path) -> AsyncIterator[House]:
                 )
                 for n in range(5)
             ]
-            await feed.store(page, "long_poll", Parsed(items))
+            await feed.store(page, "long_poll", ParsedBatch(items))
             pages.append(page_id)
         yield House(ingest, organisations, pages)
 

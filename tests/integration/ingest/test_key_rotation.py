@@ -6,13 +6,13 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.fernet import Fernet, InvalidToken
 
-from services.ingest.intake.store import DatabaseFeed
-from services.ingest.networks.port import Author, Incoming, PageRef, Parsed
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch
 from services.ingest.polling.poll_schedule import PollSchedule
-from services.ingest.polling.rate_repository import RateBook
-from services.ingest.schemas.tokens import TokenIn
+from services.ingest.polling.rate_repository import RateRepository
+from services.ingest.schemas.tokens import NetworkTokenIn
 from services.ingest.tokens.reencryption import reencrypt
-from services.ingest.tokens.token_admin import add
+from services.ingest.tokens.token_admin import add_token
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
@@ -29,7 +29,7 @@ async def test_everything_comes_under_the_new_key_and_the_old_one_may_go(
     page = PageRef(
         id=page_id, organisation_id=organisation, network="vk", external_id="101", live_from=clock.now()
     )
-    words = Incoming(
+    words = IncomingItem(
         happened="new",
         kind="comment",
         external_id="-101_1",
@@ -41,8 +41,10 @@ async def test_everything_comes_under_the_new_key_and_the_old_one_may_go(
     )
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
         async with ingest.service.database.write() as session:
-            await add(session, TokenIn.model_validate({"network": "vk", "kind": "user", "token": "abc"}), "test")
-        await DatabaseFeed(ingest.service.database).store(page, "long_poll", Parsed([words]))
+            await add_token(
+                session, NetworkTokenIn.model_validate({"network": "vk", "kind": "user", "token": "abc"}), "test"
+            )
+        await DatabaseIntakeStore(ingest.service.database).store(page, "long_poll", ParsedBatch([words]))
     new = Fernet.generate_key().decode()
     async with service_under_test(
         "ingest", database, keys_dir, process="api", **(KEYS | {"ENCRYPTION_KEYS": f"{new},{OLD}"})
@@ -64,7 +66,9 @@ async def test_everything_comes_under_the_new_key_and_the_old_one_may_go(
 async def test_a_secret_that_no_key_opens_stays_as_it_is(database: TestDatabase, keys_dir: Path) -> None:
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
         async with ingest.service.database.write() as session:
-            await add(session, TokenIn.model_validate({"network": "vk", "kind": "user", "token": "abc"}), "test")
+            await add_token(
+                session, NetworkTokenIn.model_validate({"network": "vk", "kind": "user", "token": "abc"}), "test"
+            )
         eye = await database.connect()
         await eye.execute("UPDATE network_tokens SET secret = 'broken'")
         assert await reencrypt(ingest.service.database) == 0
@@ -77,7 +81,7 @@ async def test_what_a_schedule_learnt_is_there_after_a_restart(database: TestDat
     page_id = await insert_page(database, organisation, network="vk", external_id="101")
     start = clock.now().timestamp()
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
-        book, schedule = RateBook(ingest.service.database, "wall_poll"), PollSchedule[UUID](1_000)
+        book, schedule = RateRepository(ingest.service.database, "wall_poll"), PollSchedule[UUID](1_000)
         assert await book.load() == {}
         schedule.add(page_id)
         for hour in range(5):
@@ -88,8 +92,8 @@ async def test_what_a_schedule_learnt_is_there_after_a_restart(database: TestDat
         await book.save(schedule)
         await book.save(schedule)
         again = PollSchedule[UUID](1_000)
-        for known, state in (await RateBook(ingest.service.database, "wall_poll").load()).items():
+        for known, state in (await RateRepository(ingest.service.database, "wall_poll").load()).items():
             again.add(known, state)
         assert again.expected(page_id).last_at == schedule.expected(page_id).last_at
         assert again.dump(page_id)["seen"] == schedule.dump(page_id)["seen"]
-        assert await RateBook(ingest.service.database, "another_way").load() == {}
+        assert await RateRepository(ingest.service.database, "another_way").load() == {}

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from services.ingest.intake.store import DatabaseFeed
-from services.ingest.networks.port import Author, PageRef, Parsed, ThreadMark, Unreadable
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.networks.port import Author, PageRef, ParsedBatch, ThreadState, UnparsedPayload
 from services.ingest.tokens.crypto import decrypt
 from tests.conftest import TestDatabase
 from tests.integration.ingest.ingest_harness import MOMENT, Bench, made_bench
@@ -184,36 +184,36 @@ async def test_events_go_out_in_the_order_of_writing(bench: Bench) -> None:
 
 
 async def test_the_unreadable_is_set_aside_with_its_reason(bench: Bench) -> None:
-    await bench.take(bench.item(), unreadable=[Unreadable("the field 'id' is missing", {"text": "\x00"})])
+    await bench.take(bench.item(), unreadable=[UnparsedPayload("the field 'id' is missing", {"text": "\x00"})])
     row = await bench.eye.fetchrow("SELECT * FROM set_aside")
     assert row is not None
     assert (row["reason"], json.loads(row["raw"])) == ("the field 'id' is missing", {"text": "\x00"})
 
 
 async def test_the_cursor_moves_with_its_batch_or_not_at_all(bench: Bench) -> None:
-    feed = DatabaseFeed(bench.ingest.service.database)
-    mark = ThreadMark("vk:-101_3", "1", "a")
-    await feed.store(bench.page, "long_poll", Parsed([bench.item()]), cursor={"ts": "5"}, marks=[mark])
+    feed = DatabaseIntakeStore(bench.ingest.service.database)
+    mark = ThreadState("vk:-101_3", "1", "a")
+    await feed.store(bench.page, "long_poll", ParsedBatch([bench.item()]), cursor={"ts": "5"}, marks=[mark])
     assert await feed.cursor(bench.page, "long_poll") == {"ts": "5"}
     assert await feed.marks(["vk:-101_3", "vk:-101_4"]) == {"vk:-101_3": mark}
     foreign = PageRef(id=uuid4(), organisation_id=uuid4(), network="vk", external_id="9", live_from=MOMENT)
     with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await feed.store(foreign, "long_poll", Parsed([bench.item(external_id="-9_1")]), cursor={"ts": "6"})
+        await feed.store(foreign, "long_poll", ParsedBatch([bench.item(external_id="-9_1")]), cursor={"ts": "6"})
     assert await feed.cursor(foreign, "long_poll") == {}
     assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 1
 
 
 async def test_one_item_that_the_database_refuses_does_not_hold_up_the_others(bench: Bench) -> None:
-    feed = DatabaseFeed(bench.ingest.service.database)
+    feed = DatabaseIntakeStore(bench.ingest.service.database)
     impossible = bench.item(external_id="-101_9", thread_key="vk:\x00")
-    await feed.store(bench.page, "long_poll", Parsed([impossible, bench.item()]), cursor={"ts": "7"})
+    await feed.store(bench.page, "long_poll", ParsedBatch([impossible, bench.item()]), cursor={"ts": "7"})
     assert (await bench.row())["text"] == "Текст"
     assert await bench.eye.fetchval("SELECT count(*) FROM set_aside") == 1
     assert await feed.cursor(bench.page, "long_poll") == {"ts": "7"}
 
 
 async def test_looks_are_shown_in_sources(bench: Bench) -> None:
-    feed = DatabaseFeed(bench.ingest.service.database)
+    feed = DatabaseIntakeStore(bench.ingest.service.database)
     feed.well(bench.page, "wall_poll")
     feed.failed(bench.page, "long_poll", "no answer in time")
     await feed.flush()
@@ -225,7 +225,7 @@ async def test_looks_are_shown_in_sources(bench: Bench) -> None:
     ways = {way["way"]: way for way in source["ways"]}
     assert ways["wall_poll"]["last_success_at"] is not None
     assert (ways["long_poll"]["failures"], ways["long_poll"]["last_error"]) == (2, "no answer in time")
-    await feed.store(bench.page, "long_poll", Parsed())
+    await feed.store(bench.page, "long_poll", ParsedBatch())
     answer = await bench.ingest.client.get("/api/v1/sources", headers=bench.ingest.headers("operations"))
     ways = {way["way"]: way for way in answer.json()["items"][0]["ways"]}
     assert ways["long_poll"]["failures"] == 0

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.ingest.networks import catalogue
-from services.ingest.networks.port import Outgoing, Published, Refused, Unsure
+from services.ingest.networks.port import OutgoingReply, PublishedReply, PublishOutcomeUnknown, PublishRejected
 from shared.jobs import TryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.scripted_network import Scene, made_scene
@@ -24,7 +24,7 @@ PARTS = ["Ямы засыплем завтра.", "Потом положим", "
 @pytest.fixture(autouse=True)
 def short_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network takes twenty characters."""
-    entry = catalogue.Entry(catalogue.NETWORKS["vk"].build, {"comment": LIMIT, "message": LIMIT})
+    entry = catalogue.NetworkSpec(catalogue.NETWORKS["vk"].build, {"comment": LIMIT, "message": LIMIT})
     monkeypatch.setitem(catalogue.NETWORKS, "vk", entry)
 
 
@@ -39,10 +39,10 @@ def takes(scene: Scene) -> list[str]:
     """The network takes whatever comes; answers the list of what it took."""
     taken: list[str] = []
 
-    async def publish(outgoing: Outgoing) -> Published:
+    async def publish(outgoing: OutgoingReply) -> PublishedReply:
         taken.append(outgoing.text)
         number = 30 + scene.network.calls
-        return Published(f"-101_{number}", f"https://vk.com/wall-101_3?reply={number}")
+        return PublishedReply(f"-101_{number}", f"https://vk.com/wall-101_3?reply={number}")
 
     scene.network.on_publish = publish
     return taken
@@ -54,9 +54,9 @@ def refuses(scene: Scene, words: str, code: str = "vk:222") -> list[str]:
     publish = scene.network.on_publish
     assert publish is not None
 
-    async def picky(outgoing: Outgoing) -> Published:
+    async def picky(outgoing: OutgoingReply) -> PublishedReply:
         if words in outgoing.text:
-            raise Refused(code, "Ссылки запрещены.", permanent=True)
+            raise PublishRejected(code, "Ссылки запрещены.", permanent=True)
         return await publish(outgoing)
 
     scene.network.on_publish = picky
@@ -114,7 +114,7 @@ async def test_a_later_answer_waits_for_all_parts(scene: Scene) -> None:
 async def test_lost_calls_of_parts_are_found_by_push_and_by_reading(scene: Scene) -> None:
     calls: list[str] = []
 
-    async def publish(outgoing: Outgoing) -> Published:
+    async def publish(outgoing: OutgoingReply) -> PublishedReply:
         calls.append(outgoing.text)
         heard = scene.spoken(40 + len(calls), text=outgoing.text)
         if len(calls) % 2:
@@ -122,7 +122,7 @@ async def test_lost_calls_of_parts_are_found_by_push_and_by_reading(scene: Scene
         else:
             assert scene.network.thread is not None
             scene.network.thread.items.append(heard)
-        raise Unsure("lost")
+        raise PublishOutcomeUnknown("lost")
 
     scene.network.on_publish = publish
     done = await carry_all(scene)
@@ -207,11 +207,11 @@ async def test_a_refusal_for_now_is_told_once_and_outlasts_many_attempts(scene: 
     assert publish is not None
     refusals = 0
 
-    async def without_a_key(outgoing: Outgoing) -> Published:
+    async def without_a_key(outgoing: OutgoingReply) -> PublishedReply:
         nonlocal refusals
         if refusals < 12:
             refusals += 1
-            raise Refused("no_token", "У страницы нет ключа.", permanent=False, retry_in=15, sent=False)
+            raise PublishRejected("no_token", "У страницы нет ключа.", permanent=False, retry_in=15, sent=False)
         return await publish(outgoing)
 
     scene.network.on_publish = without_a_key
@@ -234,11 +234,11 @@ async def test_a_later_answer_waits_for_one_that_is_tried_again(scene: Scene) ->
     publish = scene.network.on_publish
     assert publish is not None
 
-    async def reluctant(outgoing: Outgoing) -> Published:
+    async def reluctant(outgoing: OutgoingReply) -> PublishedReply:
         if scene.network.calls in {1, 2, 4}:
-            raise Refused("vk:6", "Медленнее.", permanent=False, retry_in=0.1)
+            raise PublishRejected("vk:6", "Медленнее.", permanent=False, retry_in=0.1)
         if scene.network.calls == 6:
-            raise Unsure("lost")
+            raise PublishOutcomeUnknown("lost")
         return await publish(outgoing)
 
     scene.network.on_publish = reluctant
@@ -254,8 +254,8 @@ async def test_a_later_answer_waits_for_one_that_is_tried_again(scene: Scene) ->
 
 
 async def test_a_refusal_for_now_that_lasts_for_days_is_final(scene: Scene) -> None:
-    async def flooded(_: Outgoing) -> Published:
-        raise Refused("vk:9", "Слишком часто.", permanent=False)
+    async def flooded(_: OutgoingReply) -> PublishedReply:
+        raise PublishRejected("vk:9", "Слишком часто.", permanent=False)
 
     scene.network.on_publish = flooded
     await scene.system.eye.execute("UPDATE publications SET created_at = created_at - interval '25 hours'")

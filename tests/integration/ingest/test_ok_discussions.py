@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from services.ingest.app import worker
-from services.ingest.networks.port import Network, PageRef
+from services.ingest.networks.port import NetworkAdapter, PageRef
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
@@ -28,7 +28,7 @@ async def _source(system: Connected, condition: str, *values: Any) -> Any:
     return await eventually(look, 60)
 
 
-def _network() -> Network:
+def _network() -> NetworkAdapter:
     runtime = worker._runtime
     assert runtime is not None
     return runtime.networks["ok"]

@@ -120,7 +120,7 @@ async def test_a_lost_subscription_comes_back_and_nothing_is_missed(
 async def test_push_that_brings_nothing_is_noticed_by_polling(
     ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chats, "PUSH_MS", 500)
+    monkeypatch.setattr(chats, "PUSH_GRACE_MS", 500)
     page = ok.page("ok_silent")
     settings = {
         "ok_api_url": ok.url,

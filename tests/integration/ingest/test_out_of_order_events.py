@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from services.ingest.intake import retention
-from services.ingest.intake.ingest import Batch, Taken, take, take_many
-from services.ingest.intake.store import DatabaseFeed
-from services.ingest.networks.port import Author, Incoming, PageRef, Parsed, Unreadable
+from services.ingest.intake.ingest import BatchResult, IntakeBatch, ingest_batch, ingest_batches
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch, UnparsedPayload
 from shared.database.purge import Terms, purge
 from shared.database.sessions import WriteSession
 from tests.conftest import TestDatabase
@@ -28,7 +28,7 @@ async def bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
         yield made
 
 
-def deletion(bench: Bench, by: str | None = None, **changes: object) -> Incoming:
+def deletion(bench: Bench, by: str | None = None, **changes: object) -> IncomingItem:
     """The announcement that the comment was deleted."""
     deleter = Author(native_id=by) if by else None
     return bench.item(None, happened="deleted", author=None, deleted_by=deleter, **changes)
@@ -74,7 +74,7 @@ async def test_the_same_event_id_of_another_page_is_another_event(bench: Bench, 
 async def test_an_event_that_was_rolled_back_is_not_seen(bench: Bench) -> None:
     with pytest.raises(ZeroDivisionError):
         async with bench.ingest.service.database.write() as session:
-            await take(session, Batch(page=bench.page, way="test", items=[bench.item(event_id="a")]))
+            await ingest_batch(session, IntakeBatch(page=bench.page, way="test", items=[bench.item(event_id="a")]))
             raise ZeroDivisionError
     assert (await bench.take(bench.item(event_id="a"))).new == 1
 
@@ -160,7 +160,7 @@ async def test_an_edit_before_the_announcement(bench: Bench) -> None:
 
 @pytest.mark.parametrize("time", ["update_time", "edited"])
 async def test_an_edit_that_was_overtaken_does_not_win(bench: Bench, time: str) -> None:
-    def edit(number: int) -> Incoming:
+    def edit(number: int) -> IncomingItem:
         return bench.item(f"Текст {number}", happened="edited", raw={time: 1_700_000_000 + number})
 
     await bench.take(bench.item("Текст 0"))
@@ -190,7 +190,7 @@ async def test_a_message_of_attachments_alone_is_stored(bench: Bench) -> None:
 
 
 async def test_many_pages_are_stored_at_once(bench: Bench, database: TestDatabase) -> None:
-    feed = DatabaseFeed(bench.ingest.service.database)
+    feed = DatabaseIntakeStore(bench.ingest.service.database)
     organisation = await insert_organisation(database, name="Больница")
     pages = []
     for number in range(3):
@@ -205,18 +205,18 @@ async def test_many_pages_are_stored_at_once(bench: Bench, database: TestDatabas
             )
         )
 
-    def comment(page: PageRef, number: int, **more: Any) -> Incoming:
+    def comment(page: PageRef, number: int, **more: Any) -> IncomingItem:
         return bench.item(
             external_id=f"-{page.external_id}_{number}", thread_key=f"vk:-{page.external_id}_1", **more
         )
 
     arrivals = [
-        (page, "callback", Parsed([comment(page, n, event_id=f"{n}")])) for n in range(5) for page in pages
+        (page, "callback", ParsedBatch([comment(page, n, event_id=f"{n}")])) for n in range(5) for page in pages
     ]
-    arrivals.append((pages[0], "callback", Parsed([comment(pages[0], 0, happened="deleted", text=None)])))
-    arrivals.append((pages[1], "callback", Parsed([comment(pages[1], 0, event_id="0")])))
+    arrivals.append((pages[0], "callback", ParsedBatch([comment(pages[0], 0, happened="deleted", text=None)])))
+    arrivals.append((pages[1], "callback", ParsedBatch([comment(pages[1], 0, event_id="0")])))
     impossible = comment(pages[2], 9, event_id="9")
-    arrivals.append((pages[2], "callback", Parsed([impossible], [Unreadable("a riddle", {})])))
+    arrivals.append((pages[2], "callback", ParsedBatch([impossible], [UnparsedPayload("a riddle", {})])))
     stored = await feed.store_many(arrivals)
     assert [one.new for one in stored] == [1] * 15 + [0, 0, 1]
     assert stored[15].deleted == 1
@@ -227,12 +227,12 @@ async def test_many_pages_are_stored_at_once(bench: Bench, database: TestDatabas
 
 
 async def test_one_bad_page_does_not_hold_up_the_others(bench: Bench, database: TestDatabase) -> None:
-    feed = DatabaseFeed(bench.ingest.service.database)
+    feed = DatabaseIntakeStore(bench.ingest.service.database)
     bad = bench.item(external_id="-101_9", thread_key="vk:\x00", event_id="bad")
     beside = bench.item(external_id="-101_10", event_id="beside")
     good = bench.item(event_id="good")
     stored = await feed.store_many(
-        [(bench.page, "callback", Parsed([bad, beside])), (bench.page, "callback", Parsed([good]))]
+        [(bench.page, "callback", ParsedBatch([bad, beside])), (bench.page, "callback", ParsedBatch([good]))]
     )
     assert [one.new for one in stored] == [1, 1]
     assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 2
@@ -240,15 +240,15 @@ async def test_one_bad_page_does_not_hold_up_the_others(bench: Bench, database: 
 
 
 async def test_deliveries_at_the_same_time_do_not_block_each_other(bench: Bench) -> None:
-    feed = DatabaseFeed(bench.ingest.service.database)
+    feed = DatabaseIntakeStore(bench.ingest.service.database)
 
-    def load(seed: int) -> list[tuple[PageRef, str, Parsed]]:
+    def load(seed: int) -> list[tuple[PageRef, str, ParsedBatch]]:
         numbers = [(seed * 7 + n * 11) % 40 for n in range(40)]
         return [
             (
                 bench.page,
                 "callback",
-                Parsed(
+                ParsedBatch(
                     [
                         bench.item(f"Текст {n}", external_id=f"-101_{n}", author=Author(native_id=str(n % 5))),
                         deletion(bench, external_id=f"-101_{n}_gone"),
@@ -267,22 +267,24 @@ async def test_a_transaction_that_the_database_ended_begins_again(
 ) -> None:
     tries = 0
 
-    async def deadlocked(session: WriteSession, batches: Sequence[Batch]) -> list[Taken]:
+    async def deadlocked(session: WriteSession, batches: Sequence[IntakeBatch]) -> list[BatchResult]:
         nonlocal tries
         tries += 1
-        taken = await take_many(session, batches)
+        taken = await ingest_batches(session, batches)
         if tries < 3:
             raise asyncpg.DeadlockDetectedError("deadlock detected")
         return taken
 
-    monkeypatch.setattr("services.ingest.intake.store.take_many", deadlocked)
-    stored = await DatabaseFeed(bench.ingest.service.database).store(bench.page, "poll", Parsed([bench.item()]))
+    monkeypatch.setattr("services.ingest.intake.store.ingest_batches", deadlocked)
+    stored = await DatabaseIntakeStore(bench.ingest.service.database).store(
+        bench.page, "poll", ParsedBatch([bench.item()])
+    )
     assert (stored.new, tries) == (1, 3)
     assert await bench.events() == ["message.received"]
 
 
 async def test_the_feed_tells_what_is_stored(bench: Bench) -> None:
-    feed = DatabaseFeed(bench.ingest.service.database)
+    feed = DatabaseIntakeStore(bench.ingest.service.database)
     later = MOMENT + timedelta(days=1)
     items = [
         bench.item(),
@@ -292,7 +294,7 @@ async def test_the_feed_tells_what_is_stored(bench: Bench) -> None:
         deletion(bench, external_id="-101_10"),
         bench.item(external_id="-101_3", kind="wall_post"),
     ]
-    stored = await feed.store(bench.page, "wall_poll", Parsed(items))
+    stored = await feed.store(bench.page, "wall_poll", ParsedBatch(items))
     assert (stored.new, stored.deleted) == (5, 1)
     assert set(await feed.stored(bench.page, "comment")) == {"-101_7", "-101_8", "-101_9"}
     assert set(await feed.stored(bench.page, "comment", thread_key="vk:-101_3")) == {"-101_7", "-101_9"}
@@ -305,9 +307,9 @@ async def test_history_that_may_open_cases_is_told_once_more(bench: Bench) -> No
     gone = bench.item("Удалён", external_id="-101_9", written_at=before)
     await bench.take(bench.item(written_at=before), community, gone)
     await bench.take(deletion(bench, external_id="-101_9"))
-    feed = DatabaseFeed(bench.ingest.service.database)
+    feed = DatabaseIntakeStore(bench.ingest.service.database)
     fresh = bench.item("Ещё один", external_id="-101_10", written_at=before)
-    found = Parsed([bench.item(written_at=before, happened="seen"), community, gone, fresh])
+    found = ParsedBatch([bench.item(written_at=before, happened="seen"), community, gone, fresh])
     for _ in range(2):
         await feed.store(bench.page, "backfill", found, open_cases=True)
     marks = {row["external_id"]: row["history"] for row in await bench.eye.fetch("SELECT * FROM messages")}

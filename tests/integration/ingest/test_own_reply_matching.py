@@ -9,8 +9,8 @@ from unittest import mock
 
 import pytest
 
-from services.ingest.networks.port import Outgoing, Parsed, Published, Unsure
-from services.ingest.publishing.publisher import MAX_SILENT_ATTEMPTS, pause_after_silence
+from services.ingest.networks.port import OutgoingReply, ParsedBatch, PublishedReply, PublishOutcomeUnknown
+from services.ingest.publishing.publisher import MAX_SILENT_ATTEMPTS, delay_after_no_response
 from shared.jobs import TryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.scripted_network import Scene, made_scene
@@ -24,9 +24,9 @@ async def scene(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Scene]:
 
 
 async def test_push_wins_the_race_with_the_response(scene: Scene) -> None:
-    async def publish(_: Outgoing) -> Published:
+    async def publish(_: OutgoingReply) -> PublishedReply:
         await scene.hear(scene.spoken(31))
-        return Published("-101_31", "u")
+        return PublishedReply("-101_31", "u")
 
     scene.network.on_publish = publish
     done = await scene.carry_through()
@@ -38,9 +38,9 @@ async def test_push_wins_the_race_with_the_response(scene: Scene) -> None:
 
 
 async def test_the_response_wins_over_a_likeness(scene: Scene) -> None:
-    async def publish(_: Outgoing) -> Published:
+    async def publish(_: OutgoingReply) -> PublishedReply:
         await scene.hear(scene.spoken(31))  # the staff wrote the same words by hand in the same moment
-        return Published("-101_32", "u")
+        return PublishedReply("-101_32", "u")
 
     scene.network.on_publish = publish
     done = await scene.carry_through()
@@ -62,9 +62,9 @@ async def test_the_response_wins_over_a_likeness(scene: Scene) -> None:
     ],
 )
 async def test_only_the_same_words_to_the_same_person_are_ours(scene: Scene, changes: dict[str, Any]) -> None:
-    async def publish(_: Outgoing) -> Published:
+    async def publish(_: OutgoingReply) -> PublishedReply:
         await scene.hear(scene.spoken(31, **changes))
-        return Published("-101_32", "u")
+        return PublishedReply("-101_32", "u")
 
     scene.network.on_publish = publish
     assert (await scene.carry_through())["external_id"] == "-101_32"
@@ -72,9 +72,9 @@ async def test_only_the_same_words_to_the_same_person_are_ours(scene: Scene, cha
 
 
 async def test_line_breaks_and_ends_that_the_network_changed_do_not_hide_ours(scene: Scene) -> None:
-    async def publish(_: Outgoing) -> Published:
+    async def publish(_: OutgoingReply) -> PublishedReply:
         await scene.hear(scene.spoken(31, text=" Ответ\r\n"))
-        raise Unsure("lost")
+        raise PublishOutcomeUnknown("lost")
 
     scene.network.on_publish = publish
     done = await scene.carry_through()
@@ -82,9 +82,9 @@ async def test_line_breaks_and_ends_that_the_network_changed_do_not_hide_ours(sc
 
 
 async def test_a_lost_call_that_worked_is_found_by_reading(scene: Scene) -> None:
-    async def publish(_: Outgoing) -> Published:
-        scene.network.thread = Parsed([scene.spoken(31, happened="seen")])
-        raise Unsure("lost")
+    async def publish(_: OutgoingReply) -> PublishedReply:
+        scene.network.thread = ParsedBatch([scene.spoken(31, happened="seen")])
+        raise PublishOutcomeUnknown("lost")
 
     scene.network.on_publish = publish
     done = await scene.carry_through()
@@ -95,11 +95,11 @@ async def test_a_lost_call_that_worked_is_found_by_reading(scene: Scene) -> None
 
 
 async def test_a_lost_call_that_did_not_work_is_made_again_only_after_reading(scene: Scene) -> None:
-    async def publish(_: Outgoing) -> Published:
+    async def publish(_: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
             scene.network.thread = None  # nobody can read now: nothing may be sent either
-            raise Unsure("lost")
-        return Published("-101_33", "u")
+            raise PublishOutcomeUnknown("lost")
+        return PublishedReply("-101_33", "u")
 
     scene.network.on_publish = publish
     for _ in range(6):
@@ -107,16 +107,16 @@ async def test_a_lost_call_that_did_not_work_is_made_again_only_after_reading(sc
             await scene.publisher.carry_out(scene.publication_id)
         await asyncio.sleep(0.2)
     assert scene.network.calls == 1
-    scene.network.thread = Parsed()
+    scene.network.thread = ParsedBatch()
     done = await scene.carry_through()
     assert (done["external_id"], scene.network.calls) == ("-101_33", 2)
 
 
 async def test_a_call_that_hangs_is_given_up_and_looked_after(scene: Scene) -> None:
-    async def publish(_: Outgoing) -> Published:
+    async def publish(_: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
             await asyncio.sleep(30)
-        return Published("-101_34", "u")
+        return PublishedReply("-101_34", "u")
 
     scene.network.on_publish = publish
     done = await scene.carry_through()
@@ -124,9 +124,9 @@ async def test_a_call_that_hangs_is_given_up_and_looked_after(scene: Scene) -> N
 
 
 async def test_two_jobs_at_once_call_once(scene: Scene) -> None:
-    async def publish(_: Outgoing) -> Published:
+    async def publish(_: OutgoingReply) -> PublishedReply:
         await asyncio.sleep(0.2)
-        return Published("-101_35", "u")
+        return PublishedReply("-101_35", "u")
 
     scene.network.on_publish, scene.network.seconds = publish, 20
     outcomes = await asyncio.gather(
@@ -137,8 +137,8 @@ async def test_two_jobs_at_once_call_once(scene: Scene) -> None:
 
 
 async def test_a_network_that_never_answers_ends_in_a_failure_that_is_shown(scene: Scene) -> None:
-    async def publish(_: Outgoing) -> Published:
-        raise Unsure("lost")
+    async def publish(_: OutgoingReply) -> PublishedReply:
+        raise PublishOutcomeUnknown("lost")
 
     scene.network.on_publish, scene.network.seconds = publish, 0.3
     with mock.patch("services.ingest.publishing.publisher.MAX_SILENT_ATTEMPTS", 5):
@@ -147,19 +147,19 @@ async def test_a_network_that_never_answers_ends_in_a_failure_that_is_shown(scen
 
 
 async def test_an_answer_goes_out_though_the_network_was_silent_nine_times(scene: Scene) -> None:
-    async def publish(_: Outgoing) -> Published:
+    async def publish(_: OutgoingReply) -> PublishedReply:
         if scene.network.calls <= 9:
-            raise Unsure("lost")
-        return Published("-101_36", "u")
+            raise PublishOutcomeUnknown("lost")
+        return PublishedReply("-101_36", "u")
 
     scene.network.on_publish, scene.network.seconds = publish, 0.3
-    with mock.patch("services.ingest.publishing.publisher.MAX_PAUSE", 0.1):
+    with mock.patch("services.ingest.publishing.publisher.MAX_DELAY", 0.1):
         done = await scene.carry_through()
     assert (done["status"], done["external_id"], scene.network.calls) == ("published", "-101_36", 10)
 
 
 def test_pauses_after_silence_grow_and_stay_within_an_hour() -> None:
-    pauses = [pause_after_silence(attempt, 20) for attempt in range(1, MAX_SILENT_ATTEMPTS)]
+    pauses = [delay_after_no_response(attempt, 20) for attempt in range(1, MAX_SILENT_ATTEMPTS)]
     assert pauses[:6] == [20, 20, 20, 20, 40, 80]
     assert max(pauses) == 300
     assert 2_400 < sum(pauses) < 3_600

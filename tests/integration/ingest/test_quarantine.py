@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.ingest.networks.port import PageRef, Unreadable
+from services.ingest.networks.port import PageRef, UnparsedPayload
 from tests.conftest import TestDatabase
 from tests.integration.ingest.ingest_harness import MOMENT, Bench, made_bench
 from tests.support.service_under_test import insert_organisation, insert_page
@@ -40,7 +40,7 @@ async def ok_page(bench: Bench, database: TestDatabase) -> PageRef:
 
 async def put_aside(bench: Bench, raw: Any, reason: str = "a riddle", page: PageRef | None = None) -> None:
     """As the intake does with what no parser understood."""
-    await bench.take(page=page, unreadable=[Unreadable(reason, raw)])
+    await bench.take(page=page, unreadable=[UnparsedPayload(reason, raw)])
 
 
 async def call(bench: Bench, path: str = "", *, method: str = "GET", role: str = "operations") -> Any:

@@ -10,22 +10,22 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from services.ingest.networks.calls import Treatment, punctual
+from services.ingest.networks.calls import ErrorTreatment, send_deadline_tracing
 from services.ingest.networks.ok import ok_errors
-from services.ingest.networks.ok.ok_network import Ok
+from services.ingest.networks.ok.ok_network import OkNetwork
 from services.ingest.networks.port import (
-    Accounts,
     Credential,
-    Feed,
-    Network,
-    NotRead,
-    Outgoing,
+    IntakeStore,
+    NetworkAdapter,
+    OutgoingReply,
     PageRef,
-    Refused,
+    PublishRejected,
+    ReadFailed,
     TokenKind,
+    TokenPool,
 )
 from services.ingest.networks.vk import vk_errors
-from services.ingest.networks.vk.vk_network import Vk
+from services.ingest.networks.vk.vk_network import VkNetwork
 from services.ingest.settings import IngestSettings
 from tests.integration.ingest.conftest import KEYS
 from tests.integration.ingest.network_double import NetworkDouble, error, network_double
@@ -38,12 +38,12 @@ THREADS: dict[str, dict[str, Any]] = {
     "ok message": {"kind": "message", "thread_key": "ok:chat:C1", "target": None},
 }
 # The network's own troubles of a moment are tried again before a reading ends.
-MOMENTARY = {Treatment.AGAIN, Treatment.SLOWER}
+MOMENTARY = {ErrorTreatment.AGAIN, ErrorTreatment.SLOWER}
 CODES = {
     "vk": sorted({code for code, kind in vk_errors.TREATMENTS.items() if kind not in MOMENTARY} | {77_777}),
     "ok": sorted({code for code, kind in ok_errors.TREATMENTS.items() if kind not in MOMENTARY} | {77_777}),
 }
-OF_US = {Treatment.DENIED, Treatment.GONE, Treatment.REFUSED, Treatment.BUG}
+OF_US = {ErrorTreatment.DENIED, ErrorTreatment.GONE, ErrorTreatment.REFUSED, ErrorTreatment.BUG}
 
 
 class Tokens:
@@ -74,19 +74,19 @@ async def double() -> AsyncIterator[NetworkDouble]:
 
 
 @pytest.fixture
-async def networks(double: NetworkDouble) -> AsyncIterator[dict[str, Network]]:
+async def networks(double: NetworkDouble) -> AsyncIterator[dict[str, NetworkAdapter]]:
     """Both adapters, connected to it."""
     keys: dict[str, Any] = {name.lower(): value for name, value in KEYS.items()}
     quick: dict[str, Any] = dict.fromkeys(
         ("vk_user_calls_a_second", "vk_group_calls_a_second", "ok_calls_a_second"), 5_000
     )
     settings = IngestSettings(vk_api_url=double.url, ok_api_url=double.url, **keys, **quick)
-    accounts, feed = cast("Accounts", Tokens()), cast("Feed", mock.Mock())
-    async with aiohttp.ClientSession(trace_configs=[punctual()]) as http:
-        yield {"vk": Vk(http, accounts, feed, settings), "ok": Ok(http, accounts, feed, settings)}
+    accounts, feed = cast("TokenPool", Tokens()), cast("IntakeStore", mock.Mock())
+    async with aiohttp.ClientSession(trace_configs=[send_deadline_tracing()]) as http:
+        yield {"vk": VkNetwork(http, accounts, feed, settings), "ok": OkNetwork(http, accounts, feed, settings)}
 
 
-def outgoing(thread: str, **more: Any) -> Outgoing:
+def outgoing(thread: str, **more: Any) -> OutgoingReply:
     """An answer in one of the threads."""
     page = PageRef(
         id=uuid4(),
@@ -95,7 +95,7 @@ def outgoing(thread: str, **more: Any) -> Outgoing:
         external_id="101",
         live_from=datetime(2020, 1, 1, tzinfo=UTC),
     )
-    return Outgoing(id=uuid4(), page=page, text="Ответ", **THREADS[thread], **more)
+    return OutgoingReply(id=uuid4(), page=page, text="Ответ", **THREADS[thread], **more)
 
 
 def _answer(answer: Any, _method: str, _params: dict[str, str]) -> Any:
@@ -104,22 +104,22 @@ def _answer(answer: Any, _method: str, _params: dict[str, str]) -> Any:
 
 @pytest.mark.parametrize("thread", THREADS)
 async def test_thread_that_is_refused_is_not_an_empty_one(
-    double: NetworkDouble, networks: dict[str, Network], thread: str
+    double: NetworkDouble, networks: dict[str, NetworkAdapter], thread: str
 ) -> None:
     network = thread[:2]
     treatment = vk_errors.treatment if network == "vk" else ok_errors.treatment
     for code in CODES[network]:
         refusal: Any = error(code) if network == "vk" else {"error_code": code, "error_msg": "refused"}
         double.answer = partial(_answer, refusal)
-        with pytest.raises(NotRead) as found:
+        with pytest.raises(ReadFailed) as found:
             await networks[network].read_back(outgoing(thread))
         # Error 7 speaks of a page's own token: another token may read.
         assert code == 7 or found.value.refused is (treatment(code) in OF_US), code
 
 
-async def test_place_that_is_not_read_is_not_an_empty_one(networks: dict[str, Network]) -> None:
+async def test_place_that_is_not_read_is_not_an_empty_one(networks: dict[str, NetworkAdapter]) -> None:
     photo = {**THREADS["vk discussion"], "thread_key": "vk:-101_photo3"}
-    with mock.patch.dict(THREADS, {"vk photo": photo}), pytest.raises(NotRead):
+    with mock.patch.dict(THREADS, {"vk photo": photo}), pytest.raises(ReadFailed):
         await networks["vk"].read_back(outgoing("vk photo"))
 
 
@@ -129,17 +129,17 @@ def _comment(number: int, ms: int) -> dict[str, Any]:
 
 
 async def test_discussion_whose_rest_cannot_be_asked_for_is_not_read(
-    double: NetworkDouble, networks: dict[str, Network]
+    double: NetworkDouble, networks: dict[str, NetworkAdapter]
 ) -> None:
     double.answer = lambda _method, _params: {"comments": [_comment(1, 5_000)], "has_more": True}
-    with pytest.raises(NotRead):
+    with pytest.raises(ReadFailed):
         await networks["ok"].read_back(outgoing("ok comment", after=4_000))
     double.answer = lambda _method, _params: {"comments": [_comment(1, 5_000)], "has_more": False}
     assert len((await networks["ok"].read_back(outgoing("ok comment", after=4_000))).items) == 1
 
 
 async def test_discussion_is_read_back_by_the_networks_own_time(
-    double: NetworkDouble, networks: dict[str, Network]
+    double: NetworkDouble, networks: dict[str, NetworkAdapter]
 ) -> None:
     """The network's clock stands years behind ours; pages of one comment each, the newest first."""
     pages = {
@@ -159,7 +159,7 @@ async def test_discussion_is_read_back_by_the_networks_own_time(
 
 
 async def test_conversation_is_read_back_to_where_it_stood(
-    double: NetworkDouble, networks: dict[str, Network]
+    double: NetworkDouble, networks: dict[str, NetworkAdapter]
 ) -> None:
     """More was written meanwhile than one answer of the network holds."""
 
@@ -178,12 +178,12 @@ async def test_conversation_is_read_back_to_where_it_stood(
 @pytest.mark.parametrize("thread", THREADS)
 @pytest.mark.parametrize("moments", [[10.0], [0.0, 10.0]])
 async def test_nothing_is_sent_when_its_time_is_over(
-    double: NetworkDouble, networks: dict[str, Network], thread: str, moments: list[float]
+    double: NetworkDouble, networks: dict[str, NetworkAdapter], thread: str, moments: list[float]
 ) -> None:
     """Over before the call, or while the connection was made."""
     with (
-        mock.patch("services.ingest.networks.calls.ticks", side_effect=moments),
-        pytest.raises(Refused) as refusal,
+        mock.patch("services.ingest.networks.calls.boottime_seconds", side_effect=moments),
+        pytest.raises(PublishRejected) as refusal,
     ):
         await networks[thread[:2]].publish(outgoing(thread, not_after=5.0))
     assert (refusal.value.sent, refusal.value.permanent) == (False, False)
@@ -191,7 +191,7 @@ async def test_nothing_is_sent_when_its_time_is_over(
 
 
 async def test_old_payload_that_nobody_understands_does_not_hide_an_answer_for_ever(
-    double: NetworkDouble, networks: dict[str, Network]
+    double: NetworkDouble, networks: dict[str, NetworkAdapter]
 ) -> None:
     broken = [{"id": 5}, {"id": 40, "from_id": 700}, {"id": 41, "from_id": -101}]
     double.answer = lambda _method, _params: {"response": {"items": broken, "current_level_count": 3}}

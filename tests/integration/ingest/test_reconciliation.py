@@ -10,9 +10,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.ingest.networks.calls import NoToken
-from services.ingest.sync.reconciliation_requests import add
-from services.ingest.sync.reconciliation_runner import Reconciler
+from services.ingest.networks.calls import NoUsableToken
+from services.ingest.sync.reconciliation_requests import create_reconciliations
+from services.ingest.sync.reconciliation_runner import ReconciliationRunner
 from shared import clock
 from shared.tables.registry import Page
 from tests.conftest import TestDatabase
@@ -36,14 +36,14 @@ async def eye(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-def reconciler(here: Ground, **settings: Any) -> Reconciler:
+def reconciler(here: Ground, **settings: Any) -> ReconciliationRunner:
     chosen = here.settings.model_copy(update=settings)
-    return Reconciler(here.database, here.feed, {"vk": here.network}, chosen)
+    return ReconciliationRunner(here.database, here.feed, {"vk": here.network}, chosen)
 
 
 async def ask(here: Ground, since: datetime | None = None) -> UUID:
     async with here.database.write() as session:
-        (row_id,) = await add(session, [Page.id == here.page.id], 2 * 86_400, since)
+        (row_id,) = await create_reconciliations(session, [Page.id == here.page.id], 2 * 86_400, since)
     return row_id
 
 
@@ -171,10 +171,10 @@ async def test_what_cannot_be_counted_is_not_stored(database: TestDatabase, eye:
 async def test_without_a_token_it_rests_with_the_reason_and_goes_on(
     database: TestDatabase, eye: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_REST", 0.2)
+    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_DELAY", 0.2)
     async with ground(database) as here:
         here.network.items = [comment(1, HOUR)]
-        here.network.trouble = [NoToken("no usable token for wall.get")]
+        here.network.trouble = [NoUsableToken("no usable token for wall.get")]
         row_id = await ask(here)
         here.network.gate.clear()
         async with running(reconciler(here)):
@@ -191,7 +191,7 @@ async def test_without_a_token_it_rests_with_the_reason_and_goes_on(
 async def test_a_page_whose_token_is_dead_is_put_off_and_read_whole_later(
     database: TestDatabase, eye: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_REST", 0.2)
+    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_DELAY", 0.2)
     async with ground(database) as here:
         await eye.execute(
             """INSERT INTO network_tokens (id, network, kind, page_id, digest, secret, state, reason, usage,
@@ -230,7 +230,7 @@ async def test_a_network_without_an_answer_holds_up_no_other_page(
     async with ground(database) as here:
         await more_pages(database, here.page, network="ok", names="5")
         async with here.database.write() as session:
-            await add(session, [], 0)
+            await create_reconciliations(session, [], 0)
         async with running(reconciler(here, reconcile_at_once=1)):
 
             async def one_is_done() -> Any:

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import event
 
-from services.ingest.sources.source_metrics import measure
+from services.ingest.sources.source_metrics import update_metrics
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
@@ -277,7 +277,7 @@ async def test_the_figures_of_all_pages(
         await way(eye, page_id, "wall_poll", seen=now - timedelta(seconds=age))
         await way(eye, page_id, "reconcile", seen=now, gaps=2)
     async with api.service.database.read() as session:
-        await measure(session)
+        await update_metrics(session)
     shown = {
         name: REGISTRY.get_sample_value(name, {"network": "vk"})
         for name in ("gospablik_source_lag_seconds", "gospablik_sources_behind", "gospablik_source_gaps")

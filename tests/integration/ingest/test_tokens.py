@@ -14,12 +14,12 @@ import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
-from services.ingest.networks.calls import CallError, NoToken, TokenUnfit, Treatment
+from services.ingest.networks.calls import CallError, ErrorTreatment, NoUsableToken, TokenNotUsable
 from services.ingest.networks.ok.ok_client import OkClient
 from services.ingest.networks.port import TokenKind
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.settings import IngestSettings
-from services.ingest.tokens.token_pool import AccountBook
+from services.ingest.tokens.token_pool import DatabaseTokenPool
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
 from tests.integration.ingest.network_double import NetworkDouble, error, inner_calls, network_double
@@ -45,7 +45,7 @@ class Pool:
     database: TestDatabase
     page_id: UUID
     organisation_id: UUID
-    accounts: AccountBook
+    accounts: DatabaseTokenPool
     vk: VkClient
     ok: OkClient
 
@@ -83,7 +83,7 @@ class Pool:
     def use(self, **settings: Any) -> None:
         """Start over as another process with these settings."""
         made = IngestSettings(vk_api_url=self.network.url, ok_api_url=self.network.url, **(FAST | settings))
-        self.accounts = AccountBook(self.ingest.service.database, made)
+        self.accounts = DatabaseTokenPool(self.ingest.service.database, made)
         self.vk = VkClient(self.vk._http, self.accounts, made)
         self.ok = OkClient(self.vk._http, self.accounts, made)
 
@@ -102,7 +102,7 @@ async def pool(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Pool]:
         eye = await database.connect()
         stack.push_async_callback(eye.close)
         settings = IngestSettings(vk_api_url=network.url, ok_api_url=network.url, **FAST)
-        accounts = AccountBook(ingest.service.database, settings)
+        accounts = DatabaseTokenPool(ingest.service.database, settings)
         vk, ok = VkClient(http, accounts, settings), OkClient(http, accounts, settings)
         yield Pool(ingest, network, eye, database, page_id, organisation, accounts, vk, ok)
 
@@ -152,7 +152,7 @@ async def test_calls_that_wait_for_their_turn_are_not_made_with_a_token_that_die
     outcomes = await asyncio.gather(
         *(pool.vk.call(credential, "wall.getById", posts=f"-1_{n}") for n in range(5)), return_exceptions=True
     )
-    assert [type(one) for one in outcomes] == [CallError] + [TokenUnfit] * 4
+    assert [type(one) for one in outcomes] == [CallError] + [TokenNotUsable] * 4
     assert len(pool.network.calls) == 1
 
 
@@ -175,7 +175,7 @@ async def test_a_refusal_while_the_database_is_away_is_kept_and_saved_later(pool
     await pool.eye.execute("REVOKE UPDATE ON network_tokens FROM gospablik_ingest")
     with pytest.raises(CallError):
         await pool.vk.call(credential, "wall.getById")
-    with pytest.raises(TokenUnfit):
+    with pytest.raises(TokenNotUsable):
         await pool.vk.call(credential, "wall.getById")
     assert (await pool.shown(token_id))["state"] == "healthy"
     await pool.eye.execute("GRANT UPDATE ON network_tokens TO gospablik_ingest")
@@ -186,18 +186,18 @@ async def test_a_refusal_while_the_database_is_away_is_kept_and_saved_later(pool
 
 
 async def test_without_a_usable_token_it_says_so(pool: Pool) -> None:
-    with pytest.raises(NoToken):
+    with pytest.raises(NoUsableToken):
         await pool.vk.ask("wall.get", SERVICE, USER)
     await pool.add("only")
     pool.network.answer = lambda *_: error(5)
-    with pytest.raises(NoToken):
+    with pytest.raises(NoUsableToken):
         await pool.vk.ask("wall.getById", SERVICE)
 
 
 async def test_a_limited_method_rests_alone_longer_each_time_and_ends_by_itself(pool: Pool) -> None:
     token_id = await pool.add("one")
     pool.network.answer = lambda method, _: error(29) if method == "wall.search" else {"response": 1}
-    with pytest.raises(NoToken):
+    with pytest.raises(NoUsableToken):
         await pool.vk.ask("wall.search", SERVICE)
     await pool.vk.ask("wall.getById", SERVICE)
     shown = await pool.shown(token_id)
@@ -209,7 +209,7 @@ async def test_a_limited_method_rests_alone_longer_each_time_and_ends_by_itself(
         rests.append(await _rest_of(pool, "wall.search"))
         await pool.eye.execute("UPDATE network_tokens SET usage = '{}', updated_at = now()")
         await pool.accounts.refresh()
-        with pytest.raises(NoToken):
+        with pytest.raises(NoUsableToken):
             await pool.vk.ask("wall.search", SERVICE)
     assert rests[1] > 1.8 * rests[0]
 
@@ -245,7 +245,7 @@ async def test_the_current_captcha_is_solved_by_a_person_and_the_call_carries_it
         return error(14, **asked)
 
     pool.network.answer = answer
-    with pytest.raises(NoToken):
+    with pytest.raises(NoUsableToken):
         await pool.vk.ask("wall.getComments", SERVICE)
     shown = await pool.shown(token_id)
     assert shown["state"] == "captcha"
@@ -276,11 +276,11 @@ async def test_the_old_captcha_takes_what_the_picture_shows(pool: Pool) -> None:
         if (params.get("captcha_sid"), params.get("captcha_key")) == ("12", "abc")
         else error(14, captcha_sid="12", captcha_img="https://example/c.png")
     )
-    with pytest.raises(NoToken):
+    with pytest.raises(NoUsableToken):
         await pool.vk.ask("wall.getById", SERVICE)
     await pool.post(f"/{token_id}/recover", 200, captcha_key="wrong")
     await pool.accounts.refresh()
-    with pytest.raises(NoToken):
+    with pytest.raises(NoUsableToken):
         await pool.vk.ask("wall.getById", SERVICE)
     assert (await pool.shown(token_id))["state"] == "captcha"
     await pool.post(f"/{token_id}/recover", 200, captcha_key="abc")
@@ -294,7 +294,7 @@ async def test_recovering_and_retiring_are_for_those_who_manage_sources(pool: Po
     await pool.post(f"/{uuid4()}/recover", 404)
     await pool.post(f"/{token_id}/recover", 403, role="head")
     pool.network.answer = lambda *_: error(5)
-    with pytest.raises(NoToken):
+    with pytest.raises(NoUsableToken):
         await pool.vk.ask("wall.getById", SERVICE)
     assert (await pool.post(f"/{token_id}/recover", 200))["state"] == "healthy"
     path = f"/api/v1/sources/tokens/{token_id}"
@@ -302,7 +302,7 @@ async def test_recovering_and_retiring_are_for_those_who_manage_sources(pool: Po
         answer = await pool.ingest.client.delete(path, headers=pool.ingest.headers(role))
         assert answer.status_code == status, answer.text
     await pool.accounts.refresh()
-    with pytest.raises(NoToken):
+    with pytest.raises(NoUsableToken):
         pool.vk.credential("wall.getById", SERVICE)
     assert [state for state, _ in await pool.events()] == ["revoked", "healthy", "retired"]
 
@@ -310,7 +310,7 @@ async def test_recovering_and_retiring_are_for_those_who_manage_sources(pool: Po
 async def test_entering_a_token_again_ends_its_trouble(pool: Pool) -> None:
     token_id = await pool.add("own", GROUP)
     pool.network.answer = lambda *_: error(27)
-    with pytest.raises(NoToken):
+    with pytest.raises(NoUsableToken):
         await pool.vk.ask("messages.getHistory", GROUP, page_id=pool.page_id)
     again = await pool.post("", 200, network="vk", kind="group", token="own", page_id=str(pool.page_id))
     assert (again["id"], again["state"]) == (token_id, "healthy")
@@ -336,7 +336,7 @@ async def test_ok_sessions_take_over_from_each_other_too(pool: Pool) -> None:
 async def test_a_flood_of_ok_rests_the_method_shortly_and_then_longer(pool: Pool) -> None:
     await pool.add("one", USER, "ok", application_key="KEY", session_secret_key="secret")
     pool.network.answer = lambda *_: {"error_code": 8, "error_msg": "FLOOD_BLOCKED"}
-    with pytest.raises(NoToken):
+    with pytest.raises(NoUsableToken):
         await pool.ok.read("discussions.getList")
     assert 4 < await _rest_of(pool, "discussions.getList") < 6
 
@@ -359,7 +359,7 @@ async def test_many_reads_go_in_batches_and_what_fails_within_is_asked_alone(poo
     found = await pool.vk.read_many("wall.getComments", [{"post_id": n} for n in range(30)], SERVICE, USER)
     assert [one for one in found if not isinstance(one, CallError)] == [n for n in range(30) if n != 7]
     assert isinstance(found[7], CallError)
-    assert found[7].treatment is Treatment.DENIED
+    assert found[7].treatment is ErrorTreatment.DENIED
     assert pool.network.methods() == ["execute", "wall.getComments", "execute"]
 
 

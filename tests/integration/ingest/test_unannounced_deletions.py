@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.ingest.app import worker
-from services.ingest.intake.store import DatabaseFeed
-from services.ingest.intake.thread_state import differing
-from services.ingest.networks.port import Author, Incoming, PageRef, Parsed, ThreadMark
-from services.ingest.networks.vk.wall_reader import Seen
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.intake.thread_state import threads_with_other_count
+from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch, ThreadState
+from services.ingest.networks.vk.wall_reader import ObservedIds
 from shared import clock
 from shared.database.sessions import WriteSession
 from tests.conftest import TestDatabase
@@ -66,9 +66,9 @@ async def _reconciled(system: Connected, page_id: UUID) -> Any:
     return await eventually(finished, PATIENCE)
 
 
-def _stored_before(external_id: str, thread_key: str) -> Incoming:
+def _stored_before(external_id: str, thread_key: str) -> IncomingItem:
     """A comment as a backfill stores it, written an hour ago: old enough that its absence tells something."""
-    return Incoming(
+    return IncomingItem(
         happened="seen",
         kind="comment",
         external_id=external_id,
@@ -120,8 +120,8 @@ async def test_ok_comment_deleted_before_the_next_look_is_deleted_here(
             gone = ok.citizen(page, f"Сгоряча {uuid4()}", thread=topic)
             ok.post("delete", page=page, id=gone["id"], by="author")
             item = _stored_before(f"{topic}/{gone['id']}", f"ok:{topic}")
-            feed = DatabaseFeed(system.ingest.service.database)
-            await feed.store(await _ref("ok", page), "backfill", Parsed([item]))
+            feed = DatabaseIntakeStore(system.ingest.service.database)
+            await feed.store(await _ref("ok", page), "backfill", ParsedBatch([item]))
             ok.door.delete("/_control/faults")
             if look == "reconciliation":
                 assert (await _reconciled(system, page_id))["deleted"] == 1
@@ -144,7 +144,7 @@ async def test_vk_comment_whose_deletion_nobody_heard_is_deleted_here(
         if look == "polls":
             await _marked(system, key)
         item = _stored_before(f"-{page}_987654", key)
-        await DatabaseFeed(system.ingest.service.database).store(ref, "long_poll", Parsed([item]))
+        await DatabaseIntakeStore(system.ingest.service.database).store(ref, "long_poll", ParsedBatch([item]))
         if look == "reconciliation":
             assert (await _reconciled(system, page_id))["deleted"] == 1
         row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", item.external_id)
@@ -161,8 +161,8 @@ async def test_vk_topic_of_a_community_loses_a_comment_that_is_gone(
         await system.connect_page("vk", vk, page)
         await _marked(system, key)
         item = _stored_before(f"-{page}_{topic['thread']}_987", key)
-        feed = DatabaseFeed(system.ingest.service.database)
-        await feed.store(await _ref("vk", page), "backfill", Parsed([item]))
+        feed = DatabaseIntakeStore(system.ingest.service.database)
+        await feed.store(await _ref("vk", page), "backfill", ParsedBatch([item]))
         await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", item.external_id)
 
 
@@ -191,14 +191,16 @@ async def test_a_difference_that_reading_does_not_mend_is_read_again_ever_more_r
     database: TestDatabase, keys_dir: Path
 ) -> None:
     async with made_bench(database, keys_dir) as bench:
-        feed = DatabaseFeed(bench.ingest.service.database)
+        feed = DatabaseIntakeStore(bench.ingest.service.database)
         key = "vk:-101_3"
         await bench.take(bench.item())
         assert await feed.differing({key: 1}) == {}
         assert await feed.differing({key: 3}) == {key: 1}
 
         async def read(count: int) -> Any:
-            await feed.store(bench.page, "wall_poll", Parsed(), marks=[ThreadMark(key, str(count), count=count)])
+            await feed.store(
+                bench.page, "wall_poll", ParsedBatch(), marks=[ThreadState(key, str(count), count=count)]
+            )
             return await bench.eye.fetchrow(
                 "SELECT difference, rechecks, (recheck_at - now()) > $2 * interval '59 seconds' AS rests"
                 " FROM threads WHERE thread_key = $1",
@@ -244,7 +246,7 @@ async def test_living_comments_are_counted_by_their_index(
         counts = {f"vk:{number}": 10 + (number == 7) for number in range(100)}
 
         async def work(session: WriteSession) -> None:
-            assert await differing(session, counts, whole=False) == {"vk:7": 10}
+            assert await threads_with_other_count(session, counts, whole=False) == {"vk:7": 10}
 
         found = await explain(bench.ingest.service.database, work, mode, {})
         (plan,) = found.plans
@@ -256,16 +258,16 @@ async def test_living_comments_are_counted_by_their_index(
 def test_a_comment_that_cannot_be_parsed_hides_no_deletion_of_another() -> None:
     old = clock.now() - timedelta(hours=1)
     stored = {"-1_5": old, "-1_6": old, "-1_7": old}
-    parsed = Parsed()
+    parsed = ParsedBatch()
     for raw in ({"id": 5}, {"id": 6, "date": "never"}):
         parsed.add(_parse, raw)
     assert [one.reason for one in parsed.unreadable] == ["no moment"]
-    assert Seen(parsed).absent(stored, clock.now()) == ["-1_7"]
+    assert ObservedIds(parsed).absent(stored, clock.now()) == ["-1_7"]
     parsed.add(_parse, "no object")
-    assert Seen(parsed).absent(stored, clock.now()) == [], "who knows which one that is"
+    assert ObservedIds(parsed).absent(stored, clock.now()) == [], "who knows which one that is"
 
 
-def _parse(raw: Any) -> Incoming:
+def _parse(raw: Any) -> IncomingItem:
     if raw["id"] == 6:
         raise ValueError("no moment")
     return _stored_before(f"-1_{raw['id']}", "vk:-1_1")

@@ -13,11 +13,11 @@ import pytest
 import uvicorn
 
 from cli.embedded.temporary_postgres import free_port
-from services.ingest.intake.store import DatabaseFeed
-from services.ingest.networks.port import PageRef, Walked
-from services.ingest.networks.vk.vk_network import Vk
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.networks.port import PageRef, ScanStep
+from services.ingest.networks.vk.vk_network import VkNetwork
 from services.ingest.settings import ingest_settings
-from services.ingest.tokens.token_pool import AccountBook
+from services.ingest.tokens.token_pool import DatabaseTokenPool
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
@@ -52,7 +52,7 @@ POLLED = {"vk_wall_calls_a_day": "50000", "vk_long_poll_wait": "1"}
 async def test_a_deleted_post_is_noticed_by_its_absence(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.YOUNG", timedelta(0))
+    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.RECENT", timedelta(0))
     page = vk.page("vk_gone")
     _deaf(vk)
     stays, goes = (vk.citizen(page, f"Запись {n} {uuid4()}", "wall_post") for n in range(2))
@@ -123,7 +123,7 @@ async def test_discussions_are_read_and_answered(vk: Emulator, database: TestDat
 async def test_suggested_posts_are_read_and_not_taken_for_deleted(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.YOUNG", timedelta(0))
+    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.RECENT", timedelta(0))
     page = vk.page("vk_suggested")
     _deaf(vk)
     offered = vk.citizen(page, f"Предлагаю {uuid4()}", "suggested_post")
@@ -141,17 +141,22 @@ async def test_suggested_posts_are_read_and_not_taken_for_deleted(
 
 
 @asynccontextmanager
-async def _adapter(database: TestDatabase, system: Connected) -> AsyncIterator[tuple[Vk, AccountBook]]:
-    accounts = AccountBook(system.ingest.service.database)
+async def _adapter(
+    database: TestDatabase, system: Connected
+) -> AsyncIterator[tuple[VkNetwork, DatabaseTokenPool]]:
+    accounts = DatabaseTokenPool(system.ingest.service.database)
     await accounts.refresh()
     async with aiohttp.ClientSession() as http:
-        yield Vk(http, accounts, DatabaseFeed(system.ingest.service.database), ingest_settings()), accounts
+        yield (
+            VkNetwork(http, accounts, DatabaseIntakeStore(system.ingest.service.database), ingest_settings()),
+            accounts,
+        )
 
 
 async def _walk(
-    network: Vk, page: PageRef, since: datetime, cursor: Any, steps: int | None = None
-) -> list[Walked]:
-    walked: list[Walked] = []
+    network: VkNetwork, page: PageRef, since: datetime, cursor: Any, steps: int | None = None
+) -> list[ScanStep]:
+    walked: list[ScanStep] = []
     async for step in network.walk(page, since, cursor):
         walked.append(step)
         if steps is not None and len(walked) >= steps:

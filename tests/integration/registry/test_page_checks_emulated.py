@@ -17,10 +17,10 @@ import time_machine
 import uvicorn
 from starlette.types import ASGIApp
 
-from emulators.ok.emulated_ok import OkDoor
+from emulators.ok.emulated_ok import EmulatedOk
 from emulators.ok.settings import OkSettings
-from emulators.ok.state.network_state import OkWorld
-from emulators.vk.emulated_vk import VkWorld
+from emulators.ok.state.network_state import OkState
+from emulators.vk.emulated_vk import EmulatedVk
 from emulators.vk.settings import VkSettings
 from services.registry.page_checks import daily_run
 from services.registry.page_checks.daily_run import Checks
@@ -43,17 +43,17 @@ FAST = {"vk_user_calls_a_second": "200", "ok_calls_a_second": "200"}
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Emulator]]:
     """Both networks with all pages of the region; their limits of a second would only cost the test time."""
     folders = {network: tmp_path_factory.mktemp(network) for network in NETWORKS}
-    _fill(VkWorld(VkSettings(data=folders["vk"] / "vk.sqlite3")))
-    _fill(OkDoor(OkWorld(OkSettings(data=folders["ok"] / "ok.sqlite3"))))
+    _fill(EmulatedVk(VkSettings(data=folders["vk"] / "vk.sqlite3")))
+    _fill(EmulatedOk(OkState(OkSettings(data=folders["ok"] / "ok.sqlite3"))))
     with running_emulator("vk", folders["vk"]) as vk, running_emulator("ok", folders["ok"]) as ok:
         vk.post("settings", user_per_second=0)
         ok.post("settings", calls_per_second=0)
         yield {"vk": vk, "ok": ok}
 
 
-def _fill(door: VkWorld | OkDoor) -> None:
+def _fill(door: EmulatedVk | EmulatedOk) -> None:
     """Write the pages into the network's file, as its control door would one by one."""
-    store = door.store if isinstance(door, VkWorld) else door.world.store
+    store = door.store if isinstance(door, EmulatedVk) else door.world.store
     with store.transaction():
         for number in range(EACH):
             door.create_page(name=f"Школа № {number}", screen_name=f"school{number}")

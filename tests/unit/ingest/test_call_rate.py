@@ -3,7 +3,7 @@
 import asyncio
 from uuid import uuid4
 
-from services.ingest.networks.calls import turn
+from services.ingest.networks.calls import wait_for_rate_limit
 
 
 async def test_two_clients_of_one_token_share_its_rate() -> None:
@@ -11,7 +11,7 @@ async def test_two_clients_of_one_token_share_its_rate() -> None:
 
     async def client() -> None:
         for _ in range(3):
-            await turn(token, 20)
+            await wait_for_rate_limit(token, 20)
 
     begun = loop.time()
     await asyncio.gather(client(), client())
@@ -21,4 +21,4 @@ async def test_two_clients_of_one_token_share_its_rate() -> None:
 
 async def test_tokens_do_not_wait_for_each_other() -> None:
     async with asyncio.timeout(30):
-        await asyncio.gather(*(turn(uuid4(), 0.01) for _ in range(20)))
+        await asyncio.gather(*(wait_for_rate_limit(uuid4(), 0.01) for _ in range(20)))

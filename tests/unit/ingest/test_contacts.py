@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.ingest.page_lookup.contact_extraction import _STREET, address_in, phone_in
+from services.ingest.page_lookup.contact_extraction import _STREET, find_address, find_phone
 from tests.support.regex_step_counter import Steps
 
 
@@ -24,7 +24,7 @@ from tests.support.regex_step_counter import Steps
     ],
 )
 def test_contacts_are_found_in_words(text: str, phone: str | None, address: str | None) -> None:
-    assert (phone_in(text), address_in(text)) == (phone, address)
+    assert (find_phone(text), find_address(text)) == (phone, address)
 
 
 def test_blanks_behind_a_street_take_no_more_than_time_in_proportion_to_their_number() -> None:

@@ -2,13 +2,13 @@
 
 import pytest
 
-from services.ingest.networks.calls import OF_THE_TOKEN, CallError, Treatment
-from services.ingest.networks.error_mapping import told_plainly
+from services.ingest.networks.calls import TOKEN_TREATMENTS, CallError, ErrorTreatment
+from services.ingest.networks.error_mapping import mapping_publish_errors
 from services.ingest.networks.ok import ok_errors as ok
-from services.ingest.networks.port import Refused, TokenKind, TokenState, Unsure
+from services.ingest.networks.port import PublishOutcomeUnknown, PublishRejected, TokenKind, TokenState
 from services.ingest.networks.vk import vk_errors as vk
 
-T = Treatment
+T = ErrorTreatment
 VK = {
     5: T.REVOKED, 6: T.SLOWER, 9: T.FLOOD, 10: T.AGAIN, 14: T.CAPTCHA, 15: T.DENIED, 17: T.CAPTCHA, 18: T.GONE,
     27: T.REVOKED, 28: T.REVOKED, 29: T.LIMITED, 30: T.DENIED, 203: T.DENIED, 212: T.DENIED, 213: T.REFUSED,
@@ -32,24 +32,26 @@ SILENT = {T.AGAIN}
 
 
 @pytest.mark.parametrize(("code", "expected"), VK.items())
-def test_vk_codes_mean_what_the_protocol_says(code: int, expected: Treatment) -> None:
+def test_vk_codes_mean_what_the_protocol_says(code: int, expected: ErrorTreatment) -> None:
     assert vk.TREATMENTS[code] is expected
 
 
 @pytest.mark.parametrize(("code", "expected"), OK.items())
-def test_ok_codes_mean_what_the_protocol_says(code: int, expected: Treatment) -> None:
+def test_ok_codes_mean_what_the_protocol_says(code: int, expected: ErrorTreatment) -> None:
     assert ok.TREATMENTS[code] is expected
 
 
-@pytest.mark.parametrize("treatment", Treatment)
+@pytest.mark.parametrize("treatment", ErrorTreatment)
 @pytest.mark.parametrize("effects", [vk.EFFECTS, ok.EFFECTS])
-def test_a_treatment_changes_the_tokens_state_or_leaves_it(effects: dict[Treatment, object], treatment: T) -> None:
+def test_a_treatment_changes_the_tokens_state_or_leaves_it(
+    effects: dict[ErrorTreatment, object], treatment: T
+) -> None:
     if effects is ok.EFFECTS and treatment is T.SCOPE:
         assert treatment not in effects  # no code of OK says so
         return
     effect = vk.EFFECTS.get(treatment) if effects is vk.EFFECTS else ok.EFFECTS.get(treatment)
     assert (effect.state if effect else None) == STATES.get(treatment)
-    assert (effect is not None) == (treatment in OF_THE_TOKEN)
+    assert (effect is not None) == (treatment in TOKEN_TREATMENTS)
     if effect is not None and effect.state is TokenState.LIMITED:
         assert effect.rest
         assert effect.longest
@@ -63,17 +65,20 @@ def test_the_author_of_an_answer_reads_plain_russian(network: str, code: int) ->
     table = vk if network == "vk" else ok
     treatment = table.treatment(code)
     error = CallError(network, "method", code, "SOME_ENGLISH text", treatment)
-    with pytest.raises((Refused, Unsure)) as caught, told_plainly(network, table.words):
+    with (
+        pytest.raises((PublishRejected, PublishOutcomeUnknown)) as caught,
+        mapping_publish_errors(network, table.words),
+    ):
         raise error
     if treatment in SILENT:
-        assert isinstance(caught.value, Unsure)
+        assert isinstance(caught.value, PublishOutcomeUnknown)
         return
     refused = caught.value
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, PublishRejected)
     assert "ENGLISH" not in refused.message
     assert "(ошибка" not in refused.message, "the code has no words of its own"
     # What mends itself or what an operator mends is tried again; what the author must change is not.
-    again = treatment in OF_THE_TOKEN or treatment is T.SLOWER
+    again = treatment in TOKEN_TREATMENTS or treatment is T.SLOWER
     assert refused.permanent is not again
 
 
@@ -91,29 +96,29 @@ def test_the_author_of_an_answer_reads_plain_russian(network: str, code: int) ->
     ],
 )
 def test_the_wrong_kind_of_token_is_our_mistake_and_no_death(
-    code: int, method: str, kind: TokenKind, expected: Treatment
+    code: int, method: str, kind: TokenKind, expected: ErrorTreatment
 ) -> None:
-    assert vk.meaning({"error_code": code}, method, kind, own=kind is TokenKind.GROUP) is expected
+    assert vk.call_treatment({"error_code": code}, method, kind, own=kind is TokenKind.GROUP) is expected
 
 
 def test_a_missing_scope_concerns_the_token_and_a_closed_wall_does_not() -> None:
     closed = {"error_code": 15, "error_msg": "Access denied: wall is disabled"}
     scope = {"error_code": 15, "error_subcode": 1133}
-    assert vk.meaning(closed, "wall.get", TokenKind.USER, own=False) is T.DENIED
-    assert vk.meaning(scope, "wall.get", TokenKind.USER, own=False) is T.SCOPE
-    assert vk.meaning({"error_code": 7}, "wall.createComment", TokenKind.GROUP, own=True) is T.SCOPE
-    assert vk.meaning({"error_code": 7}, "wall.createComment", TokenKind.USER, own=False) is T.DENIED
+    assert vk.call_treatment(closed, "wall.get", TokenKind.USER, own=False) is T.DENIED
+    assert vk.call_treatment(scope, "wall.get", TokenKind.USER, own=False) is T.SCOPE
+    assert vk.call_treatment({"error_code": 7}, "wall.createComment", TokenKind.GROUP, own=True) is T.SCOPE
+    assert vk.call_treatment({"error_code": 7}, "wall.createComment", TokenKind.USER, own=False) is T.DENIED
 
 
 def test_codes_nobody_knows_are_ours_to_look_at() -> None:
-    assert vk.meaning({"error_code": 424_242}, "wall.get", TokenKind.USER, own=False) is T.BUG
-    assert vk.meaning({"error_code": "5"}, "wall.get", TokenKind.USER, own=False) is T.BUG
+    assert vk.call_treatment({"error_code": 424_242}, "wall.get", TokenKind.USER, own=False) is T.BUG
+    assert vk.call_treatment({"error_code": "5"}, "wall.get", TokenKind.USER, own=False) is T.BUG
     assert ok.treatment(424_242) is T.BUG
 
 
 def test_a_challenge_is_kept_in_either_shape_without_losing_digits() -> None:
     now = {"error_code": 14, "redirect_uri": "https://id.example/c", "remixstlid": 9_007_199_254_740_997}
     old = {"error_code": 14, "captcha_sid": "12", "captcha_img": "https://example/c.png"}
-    assert vk.challenge(now) == {"redirect_uri": "https://id.example/c", "remixstlid": "9007199254740997"}
-    assert vk.challenge(old) == {"captcha_sid": "12", "captcha_img": "https://example/c.png"}
-    assert vk.challenge({"error_code": 5}) is None
+    assert vk.extract_challenge(now) == {"redirect_uri": "https://id.example/c", "remixstlid": "9007199254740997"}
+    assert vk.extract_challenge(old) == {"captcha_sid": "12", "captcha_img": "https://example/c.png"}
+    assert vk.extract_challenge({"error_code": 5}) is None

@@ -9,12 +9,20 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 
-from services.ingest.networks.calls import CallError, CallLost, Treatment
-from services.ingest.networks.ok.chats import WAY, Chats
+from services.ingest.networks.calls import CallError, ErrorTreatment, NoValidResponse
+from services.ingest.networks.ok.chats import SOURCE, ChatPoller
 from services.ingest.networks.ok.ok_client import OkClient
 from services.ingest.networks.ok.ok_errors import treatment
-from services.ingest.networks.ok.ok_network import Ok
-from services.ingest.networks.port import Credential, Outgoing, PageRef, Parsed, Refused, Stored, TokenKind
+from services.ingest.networks.ok.ok_network import OkNetwork
+from services.ingest.networks.port import (
+    Credential,
+    OutgoingReply,
+    PageRef,
+    ParsedBatch,
+    PublishRejected,
+    StoreResult,
+    TokenKind,
+)
 from services.ingest.settings import IngestSettings
 from tests.unit.ingest.settings_keys import KEYS
 
@@ -53,15 +61,15 @@ class Kept:
 
     async def cursor(self, page: PageRef, way: str) -> dict[str, Any]:
         """Where the way stands."""
-        assert way == WAY
+        assert way == SOURCE
         return dict(self.at)
 
-    async def store(self, page: PageRef, way: str, parsed: Parsed, **more: Any) -> Stored:
+    async def store(self, page: PageRef, way: str, parsed: ParsedBatch, **more: Any) -> StoreResult:
         """Keep a batch."""
         new = [item.external_id for item in parsed.items if item.external_id not in self.items]
         self.items += new
         self.at = dict(more["cursor"])
-        return Stored(new=len(new))
+        return StoreResult(new=len(new))
 
     def well(self, page: PageRef, way: str) -> None:
         """A good look."""
@@ -96,10 +104,10 @@ class Wire:
             rows = [{"chat_id": k, "lastEventTime": max(m["timestamp"] for m in v)} for k, v in self.chats.items()]
             return {"chats": sorted(rows, key=lambda row: -row["lastEventTime"])}
         if self.breaks_after is not None and len(self.calls) > self.breaks_after:
-            raise CallLost("ok", "graph.messages.get", "no answer in time")
+            raise NoValidResponse("ok", "graph.messages.get", "no answer in time")
         chat = path.removeprefix("messages/")
         if chat in self.closed:
-            raise CallError("ok", "graph.messages.get", 458, "PRIVACY_RESTRICTION", Treatment.DENIED)
+            raise CallError("ok", "graph.messages.get", 458, "PRIVACY_RESTRICTION", ErrorTreatment.DENIED)
         found = [m for m in self.chats[chat] if query["to"] <= m["timestamp"] <= query.get("from", 2**62)]
         return {"messages": sorted(found, key=lambda m: -m["timestamp"])[: query["count"]]}
 
@@ -116,14 +124,14 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     return wire
 
 
-def _chats(kept: Kept, *, pushed: bool = False, **more: Any) -> tuple[Chats, list[PageRef]]:
+def _chats(kept: Kept, *, pushed: bool = False, **more: Any) -> tuple[ChatPoller, list[PageRef]]:
     book: Any = Book()
     feed: Any = kept
     http: Any = None
     settings = SETTINGS.model_copy(update=more)
     doubted: list[PageRef] = []
     client = OkClient(http, book, settings)
-    chats = Chats(client, book, feed, settings, pushed=lambda _: pushed, doubt=doubted.append)
+    chats = ChatPoller(client, book, feed, settings, pushed=lambda _: pushed, doubt=doubted.append)
     return chats, doubted
 
 
@@ -176,8 +184,8 @@ async def test_nothing_new_costs_one_call(wire: Wire) -> None:
     assert wire.calls == ["chats"]
 
 
-def _outgoing(thread: str, target: str | None) -> Outgoing:
-    return Outgoing(
+def _outgoing(thread: str, target: str | None) -> OutgoingReply:
+    return OutgoingReply(
         id=uuid4(),
         page=PAGE,
         kind="comment",
@@ -208,7 +216,7 @@ async def test_an_answer_goes_to_a_discussion_of_its_type(
     async with aiohttp.ClientSession() as http:
         book: Any = Book()
         feed: Any = Kept()
-        published = await Ok(http, book, feed, SETTINGS).publish(
+        published = await OkNetwork(http, book, feed, SETTINGS).publish(
             _outgoing(f"ok:{place}", f"{place}/{answered}" if answered else None)
         )
     assert (sent["entityType"], sent["entityId"], sent["as_admin"]) == (kind, ident, True)
@@ -225,8 +233,8 @@ async def test_a_refusal_is_told_in_words_of_its_own(monkeypatch: pytest.MonkeyP
     async with aiohttp.ClientSession() as http:
         book: Any = Book()
         feed: Any = Kept()
-        with pytest.raises(Refused) as refused:
-            await Ok(http, book, feed, SETTINGS).publish(_outgoing("ok:1", "1/x"))
+        with pytest.raises(PublishRejected) as refused:
+            await OkNetwork(http, book, feed, SETTINGS).publish(_outgoing("ok:1", "1/x"))
     assert refused.value.permanent
     assert refused.value.code == f"ok:{code}"
     assert len(refused.value.message) > 25
@@ -242,7 +250,7 @@ async def test_a_first_look_that_breaks_goes_on_where_it_was_and_misses_nothing_
         wire.chats[chat] = [old, new]
     kept = Kept()
     wire.breaks_after = 30
-    with pytest.raises(CallLost):
+    with pytest.raises(NoValidResponse):
         await _chats(kept)[0].look(PAGE)
     assert 0 < len(kept.items) < 120
     wire.breaks_after = None

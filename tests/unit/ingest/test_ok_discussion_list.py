@@ -8,12 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from services.ingest.networks.calls import CallError, CallLost, Treatment
+from services.ingest.networks.calls import CallError, ErrorTreatment, NoValidResponse
 from services.ingest.networks.ok import discussion_list, discussion_poll
-from services.ingest.networks.ok.discussion_list import Listing
-from services.ingest.networks.ok.discussion_poll import Discussions
+from services.ingest.networks.ok.discussion_list import DiscussionList
+from services.ingest.networks.ok.discussion_poll import DiscussionPoller
 from services.ingest.networks.ok.ok_payloads import MOSCOW
-from services.ingest.networks.port import PageRef, Parsed, ThreadMark
+from services.ingest.networks.port import PageRef, ParsedBatch, ThreadState
 from services.ingest.settings import IngestSettings
 from shared import clock
 from tests.unit.ingest.settings_keys import KEYS
@@ -62,18 +62,18 @@ class Wire:
         rows = self.rows[start : start + PAGE_SIZE]
         return rows, str(start + PAGE_SIZE) if start + PAGE_SIZE < len(self.rows) else None
 
-    async def comments(self, page: PageRef, place: str, anchor: str | None) -> tuple[Parsed, str | None]:
+    async def comments(self, page: PageRef, place: str, anchor: str | None) -> tuple[ParsedBatch, str | None]:
         """Comments of a discussion."""
         self.read.append(place)
         if (error := self.trouble(place)) is not None:
             raise error
-        return Parsed(), "end"
+        return ParsedBatch(), "end"
 
-    async def compared(self, page: PageRef, place: str, count: int, feed: Any) -> tuple[Parsed, str | None]:
+    async def compared(self, page: PageRef, place: str, count: int, feed: Any) -> tuple[ParsedBatch, str | None]:
         """All comments of a discussion."""
         return await self.comments(page, place, None)
 
-    async def by_ids(self, wanted: dict[str, PageRef]) -> list[tuple[PageRef, Parsed]]:
+    async def by_ids(self, wanted: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
         """No topics."""
         return []
 
@@ -82,10 +82,10 @@ class Wire:
 class Memory:
     """What is stored, and what is told of the source; and the one page of the registry."""
 
-    kept: dict[str, ThreadMark] = field(default_factory=dict)
+    kept: dict[str, ThreadState] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
-    async def marks(self, keys: list[str]) -> dict[str, ThreadMark]:
+    async def marks(self, keys: list[str]) -> dict[str, ThreadState]:
         """How far threads are read."""
         return {key: self.kept[key] for key in keys if key in self.kept}
 
@@ -93,7 +93,7 @@ class Memory:
         """As many are stored as the network counts."""
         return {}
 
-    async def store(self, page: PageRef, way: str, parsed: Parsed, **more: Any) -> None:
+    async def store(self, page: PageRef, way: str, parsed: ParsedBatch, **more: Any) -> None:
         """Keep the marks."""
         self.kept |= {mark.thread_key: mark for mark in more.get("marks", ())}
 
@@ -113,22 +113,22 @@ class Memory:
         return PAGE if external_id == GROUP else None
 
 
-def _made(wire: Wire, memory: Memory, **more: Any) -> tuple[Listing, Discussions]:
+def _made(wire: Wire, memory: Memory, **more: Any) -> tuple[DiscussionList, DiscussionPoller]:
     settings = _settings(**more)
     made: Any = wire
     store: Any = memory
-    listed = Listing(made, settings)
-    return listed, Discussions(made, listed, store, store, settings)
+    listed = DiscussionList(made, settings)
+    return listed, DiscussionPoller(made, listed, store, store, settings)
 
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discussion_list, "WALK_PAGES", 2)
+    monkeypatch.setattr(discussion_list, "PASS_PAGES", 2)
     monkeypatch.setattr(discussion_list, "TOP_PAGES", 2)
-    monkeypatch.setattr(discussion_poll, "SLICE", 4)
+    monkeypatch.setattr(discussion_poll, "DISCUSSIONS_PER_ROUND", 4)
 
 
-def _refused(place: str, code: int = 458, treatment: Treatment = Treatment.REFUSED) -> CallError:
+def _refused(place: str, code: int = 458, treatment: ErrorTreatment = ErrorTreatment.REFUSED) -> CallError:
     return CallError("ok", "discussions.getComments", code, place, treatment)
 
 
@@ -180,7 +180,7 @@ async def test_a_walk_goes_on_where_a_trouble_stopped_it() -> None:
     def trouble(name: str) -> Exception | None:
         if name in stopped:
             stopped.discard(name)
-            return CallLost("ok", "discussions.getList", "cut")
+            return NoValidResponse("ok", "discussions.getList", "cut")
         return None
 
     wire.trouble = trouble
@@ -189,7 +189,7 @@ async def test_a_walk_goes_on_where_a_trouble_stopped_it() -> None:
     for _ in range(30):
         try:
             await polling._round()
-        except CallLost:
+        except NoValidResponse:
             failures += 1
     assert (failures, stopped) == (2, set())
     assert len(memory.kept) == 40
@@ -200,12 +200,12 @@ async def test_a_place_in_the_list_that_is_not_known_any_more_begins_the_walk_an
     wire, memory = Wire([_row(n, timedelta(hours=1 + n)) for n in range(40)]), Memory()
     bad = ["page 20"]
     wire.trouble = lambda name: (
-        _refused(name, 100, Treatment.BUG) if bad and bad[0] == name and bad.pop() else None
+        _refused(name, 100, ErrorTreatment.BUG) if bad and bad[0] == name and bad.pop() else None
     )
     _, polling = _made(wire, memory)
     for _ in range(30):
         try:
             await polling._round()
         except CallError as error:
-            assert error.treatment is Treatment.BUG  # noqa: PT017 — it may come once
+            assert error.treatment is ErrorTreatment.BUG  # noqa: PT017 — it may come once
     assert len(memory.kept) == 40

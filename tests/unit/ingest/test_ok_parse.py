@@ -10,7 +10,7 @@ import pytest
 from services.ingest.networks.ok import ok_payloads
 from services.ingest.networks.ok.ok_client import session_secret, signature
 from services.ingest.networks.ok.ok_network import _comment_id
-from services.ingest.networks.port import Credential, PageRef, Parsed, TokenKind, describe
+from services.ingest.networks.port import Credential, PageRef, ParsedBatch, TokenKind, describe_parse_error
 
 PAGE = PageRef(
     id=UUID(int=1),
@@ -70,8 +70,8 @@ def test_secrets_are_not_in_the_representation() -> None:
 
 
 def test_a_comment_with_and_without_its_moment() -> None:
-    dated = ok_payloads.comment(COMMENT, PAGE, TOPIC)
-    exact = ok_payloads.comment(COMMENT | {"date_ms": 1767225600123}, PAGE, TOPIC)
+    dated = ok_payloads.parse_comment(COMMENT, PAGE, TOPIC)
+    exact = ok_payloads.parse_comment(COMMENT | {"date_ms": 1767225600123}, PAGE, TOPIC)
     assert dated.written_at == datetime(2026, 1, 1, 0, 0, tzinfo=UTC)  # Moscow wall time
     assert exact.written_at == datetime(2026, 1, 1, 0, 0, 0, 123000, tzinfo=UTC)
     assert dated.external_id == f"{TOPIC}/MTc2"
@@ -81,7 +81,7 @@ def test_a_comment_with_and_without_its_moment() -> None:
 
 @pytest.mark.parametrize("year", [("2014-07-01 04:00:00", 0), ("2015-07-01 03:00:00", 0)])
 def test_moscow_was_four_hours_ahead_until_october_2014(year: tuple[str, int]) -> None:
-    assert ok_payloads.moscow(year[0]).hour == year[1]
+    assert ok_payloads.from_moscow_time(year[0]).hour == year[1]
 
 
 @pytest.mark.parametrize(
@@ -94,16 +94,19 @@ def test_moscow_was_four_hours_ahead_until_october_2014(year: tuple[str, int]) -
     ],
 )
 def test_who_speaks(who: dict[str, str], *, community: bool) -> None:
-    assert ok_payloads.comment(COMMENT | who, PAGE, TOPIC).from_community is community
+    assert ok_payloads.parse_comment(COMMENT | who, PAGE, TOPIC).from_community is community
 
 
 def test_a_removed_comment_is_a_deletion() -> None:
-    item = ok_payloads.comment(COMMENT | {"type": "REMOVED_MESSAGE", "text": ""}, PAGE, TOPIC)
+    item = ok_payloads.parse_comment(COMMENT | {"type": "REMOVED_MESSAGE", "text": ""}, PAGE, TOPIC)
     assert (item.happened, item.text, item.deleted_by) == ("deleted", None, None)
 
 
 def test_a_reply_names_what_it_answers() -> None:
-    assert ok_payloads.comment(COMMENT | {"reply_to_comment_id": "MTc1"}, PAGE, TOPIC).reply_to == f"{TOPIC}/MTc1"
+    assert (
+        ok_payloads.parse_comment(COMMENT | {"reply_to_comment_id": "MTc1"}, PAGE, TOPIC).reply_to
+        == f"{TOPIC}/MTc1"
+    )
 
 
 @pytest.mark.parametrize("kind", [{}, {"webhookType": "MESSAGE_CREATED"}])
@@ -115,7 +118,7 @@ def test_messages_of_all_years(kind: dict[str, str], *, prefix: bool) -> None:
             "recipient": {"chat_id": "C0ffee00"},
             "message": MESSAGE["message"] | {"mid": "C0ffee00.1abc"},
         }
-    item = ok_payloads.webhook(raw, PAGE)
+    item = ok_payloads.parse_webhook(raw, PAGE)
     assert item is not None
     assert (item.happened, item.event_id) == ("new", "mid:C0ffee00.1abc")
     assert item.external_id == "chat:C0ffee00/mid:C0ffee00.1abc"
@@ -125,13 +128,13 @@ def test_messages_of_all_years(kind: dict[str, str], *, prefix: bool) -> None:
 
 
 def test_the_groups_own_message() -> None:
-    item = ok_payloads.message(MESSAGE | {"sender": {"user_id": "group:50000000000001"}}, PAGE)
+    item = ok_payloads.parse_message(MESSAGE | {"sender": {"user_id": "group:50000000000001"}}, PAGE)
     assert item.from_community
 
 
 @pytest.mark.parametrize("kind", ["CHAT_SYSTEM", "MESSAGE_CALLBACK"])
 def test_an_event_without_words_is_passed_over(kind: str) -> None:
-    assert ok_payloads.webhook({"webhookType": kind, "mid": "mid:1"}, PAGE) is None
+    assert ok_payloads.parse_webhook({"webhookType": kind, "mid": "mid:1"}, PAGE) is None
 
 
 def _without(*path: str) -> dict[str, Any]:
@@ -162,8 +165,8 @@ def _without(*path: str) -> dict[str, Any]:
 )
 def test_an_incomplete_event_says_what_it_lacks(raw: Any, reason: str) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)) as caught:
-        ok_payloads.webhook(raw, PAGE)
-    assert reason in describe(caught.value)
+        ok_payloads.parse_webhook(raw, PAGE)
+    assert reason in describe_parse_error(caught.value)
 
 
 def test_a_topic_of_several_blocks() -> None:
@@ -178,11 +181,11 @@ def test_a_topic_of_several_blocks() -> None:
             {"type": "text", "text": "Два"},
         ],
     }
-    item = ok_payloads.topic(raw, PAGE, {"560000000002": "Имя"})
+    item = ok_payloads.parse_topic(raw, PAGE, {"560000000002": "Имя"})
     assert (item.text, len(item.attachments)) == ("Раз\nДва", 1)
     assert item.author is not None
     assert item.author.name == "Имя"
-    own = ok_payloads.topic(raw | {"author_ref": "group:50000000000001", "media": None}, PAGE)
+    own = ok_payloads.parse_topic(raw | {"author_ref": "group:50000000000001", "media": None}, PAGE)
     assert (own.from_community, own.text) == (True, "")
 
 
@@ -197,9 +200,9 @@ def test_a_topic_of_several_blocks() -> None:
     ],
 )
 def test_the_unreadable_is_set_aside(raw: Any, reason: str) -> None:
-    parsed = Parsed()
-    parsed.add(ok_payloads.comment, raw, PAGE, TOPIC)
-    parsed.add(ok_payloads.comment, COMMENT, PAGE, TOPIC)
+    parsed = ParsedBatch()
+    parsed.add(ok_payloads.parse_comment, raw, PAGE, TOPIC)
+    parsed.add(ok_payloads.parse_comment, COMMENT, PAGE, TOPIC)
     assert len(parsed.items) == 1
     assert reason in parsed.unreadable[0].reason
     assert parsed.unreadable[0].reason
@@ -210,7 +213,7 @@ def test_the_unreadable_is_set_aside(raw: Any, reason: str) -> None:
     [None, {}, {"object_type": "USER_PHOTO", "object_id": "1"}, {"object_type": "GROUP_TOPIC", "object_id": "1"}],
 )
 def test_discussions_of_other_things(raw: Any) -> None:
-    assert ok_payloads.discussion(raw, {"GROUP_TOPIC"}) is None
+    assert ok_payloads.parse_discussion_row(raw, {"GROUP_TOPIC"}) is None
 
 
 def test_a_discussion_of_a_groups_topic() -> None:
@@ -222,9 +225,9 @@ def test_a_discussion_of_a_groups_topic() -> None:
         "total_comments_count": 4,
     }
     active_at = datetime(2026, 1, 1, tzinfo=UTC)
-    shown = ok_payloads.Shown(TOPIC, "50000000000001", "2026-01-01 03:00:00|4", 4, active_at)
-    assert ok_payloads.discussion(raw, {"GROUP_TOPIC"}) == shown
-    undated = ok_payloads.discussion(raw | {"last_activity_date": None}, {"GROUP_TOPIC"})
+    shown = ok_payloads.DiscussionRow(TOPIC, "50000000000001", "2026-01-01 03:00:00|4", 4, active_at)
+    assert ok_payloads.parse_discussion_row(raw, {"GROUP_TOPIC"}) == shown
+    undated = ok_payloads.parse_discussion_row(raw | {"last_activity_date": None}, {"GROUP_TOPIC"})
     assert undated is not None
     assert undated.active_at is None
 
@@ -237,23 +240,23 @@ def test_a_discussion_of_a_photo_carries_its_type_in_all_keys() -> None:
         "last_activity_date": "2026-01-01 03:00:00",
         "total_comments_count": 1,
     }
-    shown = ok_payloads.discussion(raw, {"GROUP_TOPIC", "GROUP_PHOTO"})
+    shown = ok_payloads.parse_discussion_row(raw, {"GROUP_TOPIC", "GROUP_PHOTO"})
     assert shown is not None
-    item = ok_payloads.comment(COMMENT, PAGE, shown.place)
+    item = ok_payloads.parse_comment(COMMENT, PAGE, shown.place)
     assert (item.external_id, item.thread_key) == ("GROUP_PHOTO:77/MTc2", "ok:GROUP_PHOTO:77")
-    assert ok_payloads.discussion_of(shown.place) == ("GROUP_PHOTO", "77")
-    assert ok_payloads.discussion_of(TOPIC) == ("GROUP_TOPIC", TOPIC)
+    assert ok_payloads.split_discussion_key(shown.place) == ("GROUP_PHOTO", "77")
+    assert ok_payloads.split_discussion_key(TOPIC) == ("GROUP_TOPIC", TOPIC)
 
 
 @pytest.mark.parametrize("who", [{"author_id": None}, {"author_id": "0"}, {"author_id": "", "author_ref": None}])
 def test_words_of_a_person_whose_profile_is_gone_are_kept(who: dict[str, Any]) -> None:
-    item = ok_payloads.comment(COMMENT | who, PAGE, TOPIC)
+    item = ok_payloads.parse_comment(COMMENT | who, PAGE, TOPIC)
     assert (item.author, item.from_community, item.text) == (None, False, "Где автобус?")
 
 
 def test_markup_stays_in_the_text() -> None:
     text = "{group:50000000000001}Служба{group}, см. {media_topic:60000000000001}"
-    assert ok_payloads.comment(COMMENT | {"text": text}, PAGE, TOPIC).text == text
+    assert ok_payloads.parse_comment(COMMENT | {"text": text}, PAGE, TOPIC).text == text
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from services.ingest.networks.calls import CallError, CallLost, Treatment
+from services.ingest.networks.calls import CallError, ErrorTreatment, NoValidResponse
 from services.ingest.networks.ok.ok_client import OkClient
-from services.ingest.networks.ok.subscriptions import DOUBTED, MISSING, Subscriptions
-from services.ingest.networks.port import Callback, CallbackState, Credential, PageRef, TokenKind
+from services.ingest.networks.ok.subscriptions import NOT_SUBSCRIBED_TEXT, PUSH_LOSS_TEXT, SubscriptionMonitor
+from services.ingest.networks.port import CallbackState, Credential, PageRef, RegisteredCallback, TokenKind
 from services.ingest.settings import IngestSettings
 from tests.unit.ingest.settings_keys import KEYS
 
@@ -55,7 +55,7 @@ class Wire:
 class Kept:
     """The accounts, the feed and its callbacks of one page in memory."""
 
-    one: Callback | None = None
+    one: RegisteredCallback | None = None
     errors: list[str] = field(default_factory=list)
 
     @property
@@ -67,11 +67,11 @@ class Kept:
         """The token."""
         return Credential(id=UUID(int=9), network=network, kind=kind, page_id=page_id, token="t")
 
-    async def kept(self, network: str, page_ids: Sequence[UUID] | None = None) -> dict[UUID, Callback]:
+    async def kept(self, network: str, page_ids: Sequence[UUID] | None = None) -> dict[UUID, RegisteredCallback]:
         """What is kept."""
         return {} if self.one is None else {PAGE.id: self.one}
 
-    async def keep(self, network: str, callback: Callback) -> None:
+    async def keep(self, network: str, callback: RegisteredCallback) -> None:
         """Keep it."""
         self.one = callback
 
@@ -104,12 +104,12 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     return wire
 
 
-def _watch(kept: Kept, url: str = "https://push.example/") -> tuple[Subscriptions, list[PageRef]]:
+def _watch(kept: Kept, url: str = "https://push.example/") -> tuple[SubscriptionMonitor, list[PageRef]]:
     settings = IngestSettings(**KEYS, callbacks_url=url)
     missed: list[PageRef] = []
     book: Any = kept
     http: Any = None
-    return Subscriptions(OkClient(http, book, settings), book, book, settings, missed.append), missed
+    return SubscriptionMonitor(OkClient(http, book, settings), book, book, settings, missed.append), missed
 
 
 async def test_a_group_is_subscribed_once_to_an_address_nobody_can_guess(wire: Wire) -> None:
@@ -144,8 +144,8 @@ async def test_a_new_address_takes_the_place_of_ours_alone(wire: Wire) -> None:
 @pytest.mark.parametrize(
     "trouble",
     [
-        CallLost("ok", "graph.subscriptions", "cut"),
-        CallError("ok", "graph.subscriptions", 456, "closed", Treatment.DENIED),
+        NoValidResponse("ok", "graph.subscriptions", "cut"),
+        CallError("ok", "graph.subscriptions", 456, "closed", ErrorTreatment.DENIED),
     ],
 )
 async def test_after_a_failed_look_messages_are_polled(wire: Wire, trouble: Exception) -> None:
@@ -184,7 +184,7 @@ async def test_a_doubted_push_is_subscribed_again_and_trusted_after_a_while(wire
     await watch._watched(PAGE)
     assert wire.calls == ["subscriptions", "subscribe"]
     assert kept.one is not None
-    assert (kept.one.state, kept.one.reason, watch.working(PAGE)) == (CallbackState.FAILED, DOUBTED, False)
+    assert (kept.one.state, kept.one.reason, watch.working(PAGE)) == (CallbackState.FAILED, PUSH_LOSS_TEXT, False)
     await watch._watched(PAGE)
     assert not watch.working(PAGE), "the trial is not over"
     watch._on_trial[PAGE.id] = 0.0
@@ -195,7 +195,9 @@ async def test_a_doubted_push_is_subscribed_again_and_trusted_after_a_while(wire
 @pytest.mark.parametrize("there", [True, False])
 async def test_push_set_up_by_hand_is_only_looked_at(wire: Wire, *, there: bool) -> None:
     kept = Kept(
-        Callback(page_id=PAGE.id, url="https://a.example/callbacks/ok/by-hand", secret="by-hand", by_hand=True)
+        RegisteredCallback(
+            page_id=PAGE.id, url="https://a.example/callbacks/ok/by-hand", secret="by-hand", by_hand=True
+        )
     )
     wire.urls = ["https://other.example/callbacks/ok/by-hand"] if there else [FOREIGN]
     watch, _ = _watch(kept)
@@ -203,4 +205,4 @@ async def test_push_set_up_by_hand_is_only_looked_at(wire: Wire, *, there: bool)
     assert wire.calls == ["subscriptions"]
     assert watch.working(PAGE) is there
     assert kept.one is not None
-    assert kept.one.reason == (None if there else MISSING)
+    assert kept.one.reason == (None if there else NOT_SUBSCRIBED_TEXT)

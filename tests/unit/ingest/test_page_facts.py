@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.ingest.networks.lookup_port import count_of, posts_of, words
+from services.ingest.networks.lookup_port import clean_text, parse_count, post_activity
 from services.ingest.networks.ok import ok_page_lookup as ok
 from services.ingest.networks.vk import vk_page_lookup as vk
 
@@ -19,28 +19,28 @@ ODD: list[Any] = [None, True, -1, 10**30, 1.5, "", "\x00", "\ud83d", [], [[]], {
     [("  Школа № 1 ", "Школа № 1"), ("a\x00b", "ab"), ("x\ud83d", "x\ufffd"), ("", None), (7, None), (None, None)],
 )
 def test_words_are_such_as_can_be_kept(given: object, kept: str | None) -> None:
-    assert words(given) == kept
+    assert clean_text(given) == kept
 
 
 def test_words_are_bounded() -> None:
-    assert words("я" * 5_000) == "я" * 1_000
+    assert clean_text("я" * 5_000) == "я" * 1_000
 
 
 @pytest.mark.parametrize(("given", "kept"), [(5, 5), (0, 0), (-1, None), (2**60, None), (True, None), ("5", None)])
 def test_counts_are_such_as_json_holds(given: object, kept: int | None) -> None:
-    assert count_of(given) == kept
+    assert parse_count(given) == kept
 
 
 def test_posts_are_counted_from_the_times_that_are_times() -> None:
     day = NOW.timestamp()
-    found = posts_of([day - 60, day - 9 * 86_400, None, "вчера", -1, 10**30], NOW - timedelta(days=7))
+    found = post_activity([day - 60, day - 9 * 86_400, None, "вчера", -1, 10**30], NOW - timedelta(days=7))
     assert (found.last_at, found.week) == (NOW - timedelta(seconds=60), 1)
-    assert posts_of([], NOW).last_at is None
+    assert post_activity([], NOW).last_at is None
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
 def test_odd_fields_of_vk_break_nothing(odd: object) -> None:
-    fields = (*vk.FIELDS.split(","), "name")
+    fields = (*vk.PROFILE_FIELDS.split(","), "name")
     said = vk._described("1", {"id": 1} | dict.fromkeys(fields, odd))
     assert said.name is None or "\x00" not in said.name
     assert said.members is None
@@ -48,7 +48,7 @@ def test_odd_fields_of_vk_break_nothing(odd: object) -> None:
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
 def test_odd_fields_of_ok_break_nothing(odd: object) -> None:
-    said = ok._described("1", dict.fromkeys(ok.FIELDS.split(","), odd))
+    said = ok._described("1", dict.fromkeys(ok.PROFILE_FIELDS.split(","), odd))
     assert said.name is None or "\x00" not in said.name
     assert said.members is None
 

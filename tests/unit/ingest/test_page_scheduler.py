@@ -5,8 +5,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from uuid import UUID
 
-from services.ingest.networks.calls import CallLost
-from services.ingest.networks.page_scheduler import Rotation
+from services.ingest.networks.calls import NoValidResponse
+from services.ingest.networks.page_scheduler import PageScheduler
 from services.ingest.networks.port import PageRef
 
 
@@ -41,12 +41,12 @@ class Looks:
         self.at_once -= 1
         self.count[one.external_id] += 1
         if one.external_id in self.broken:
-            raise CallLost("vk", "look", "no answer in time")
+            raise NoValidResponse("vk", "look", "no answer in time")
         return self.rest
 
-    def rotation(self, at_once: int) -> Rotation:
+    def rotation(self, at_once: int) -> PageScheduler:
         """The rotation over them."""
-        return Rotation(
+        return PageScheduler(
             "look",
             lambda: self.pages,
             self.look,

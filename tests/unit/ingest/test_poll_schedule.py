@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.ingest.polling.arrival_rates import DAY, HOURS, Clock, Memory, Rates
-from services.ingest.polling.budget_pacing import Pace
+from services.ingest.polling.arrival_rates import DAY, HOURS, PageStatistics, RateModel, TimeWarp
+from services.ingest.polling.budget_pacing import BudgetPacer
 from services.ingest.polling.poll_schedule import PollSchedule
 
 Writes = Callable[[int, float, float], Sequence[float]]
@@ -158,7 +158,7 @@ def test_what_is_learnt_survives_a_restart_as_json() -> None:
 def test_a_state_it_cannot_read_is_a_page_without_a_past() -> None:
     states: list[dict[str, Any]] = [{"seen": "x"}, {"at": 5.0, "seen": [1]}, {"hours": []}]
     for state in states:
-        memory = Memory.load(state)
+        memory = PageStatistics.load(state)
         assert memory.at is None
         assert not any(memory.seen)
 
@@ -231,7 +231,7 @@ def test_a_smaller_budget_counts_from_now_on() -> None:
 
 
 def test_history_teaches_at_the_first_poll() -> None:
-    rates = Rates()
+    rates = RateModel()
     schedule = PollSchedule[str](100, rates=rates)
     schedule.add("busy")
     schedule.add("quiet")
@@ -245,13 +245,13 @@ def test_history_teaches_at_the_first_poll() -> None:
 
 @pytest.mark.parametrize("moment", [0.0, 3_599.0, 3_600.0, 86_399.0, 1.5 * DAY, START + 12_345.6])
 def test_a_clock_that_runs_unevenly_can_be_read_back(moment: float) -> None:
-    clock = Clock([1 + (hour % 5) for hour in range(HOURS)])
+    clock = TimeWarp([1 + (hour % 5) for hour in range(HOURS)])
     assert clock.moment(clock.at(moment)) == pytest.approx(moment, abs=1e-3)
     assert clock.at(moment + DAY) == pytest.approx(clock.at(moment) + 1)
 
 
 def test_the_pace_never_overspends_and_gives_back_what_was_borrowed() -> None:
-    pace, clock = Pace(100), Clock([1.0] * HOURS)
+    pace, clock = BudgetPacer(100), TimeWarp([1.0] * HOURS)
     pace.move(START, clock)
     assert not pace.may()
     assert pace.may(0.2)

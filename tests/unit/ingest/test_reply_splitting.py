@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingest.publishing.text_splitting import split, unsent
+from services.ingest.publishing.text_splitting import remaining_text, split_text
 
 WORDS = st.text(
     alphabet=st.sampled_from("абв .!?»\n\r\t\u0301\u200d\ufe0f👩🏽👨🇷🇺\u00a0\u2028zZ\x00"), max_size=300
@@ -24,7 +24,7 @@ def bare(text: str) -> str:
 @settings(max_examples=300, database=None, derandomize=True, deadline=None)
 @given(WORDS | st.text(max_size=200), st.integers(2, 60))
 def test_parts_fit_and_say_the_same(text: str, limit: int) -> None:
-    parts = split(text, limit)
+    parts = split_text(text, limit)
     assert all(units(part) <= limit for part in parts)
     assert bare("".join(parts)) == bare(text)
     if units(text) > limit:
@@ -36,20 +36,20 @@ def test_parts_fit_and_say_the_same(text: str, limit: int) -> None:
     st.lists(st.text(alphabet="абвгд,.!", min_size=1, max_size=20), min_size=1, max_size=40), st.integers(20, 60)
 )
 def test_words_that_fit_are_never_torn(words: list[str], limit: int) -> None:
-    assert " ".join(split(" ".join(words), limit)).split() == words
+    assert " ".join(split_text(" ".join(words), limit)).split() == words
 
 
 @settings(max_examples=200, database=None, derandomize=True, deadline=None)
 @given(WORDS, st.integers(2, 60), st.integers(0, 5))
 def test_what_remains_after_the_parts_that_stand(text: str, limit: int, count: int) -> None:
-    parts = split(text, limit)
-    rest = unsent(text, parts[:count])
+    parts = split_text(text, limit)
+    rest = remaining_text(text, parts[:count])
     assert rest is not None
     assert bare(rest) == bare("".join(parts[count:]))
 
 
 def test_what_fits_is_left_as_it_is() -> None:
-    assert split(" так и есть \n", 13) == [" так и есть \n"]
+    assert split_text(" так и есть \n", 13) == [" так и есть \n"]
 
 
 @pytest.mark.parametrize(
@@ -63,31 +63,31 @@ def test_what_fits_is_left_as_it_is() -> None:
     ],
 )
 def test_breaks_where_people_would(text: str, parts: list[str]) -> None:
-    assert split(text, 20) == parts
+    assert split_text(text, 20) == parts
 
 
 @pytest.mark.parametrize("cluster", ["👩‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "e\u0301\u0302", "🇷🇺"])
 def test_nothing_seen_as_one_is_torn(cluster: str) -> None:
-    parts = split(cluster * 40, 50)
+    parts = split_text(cluster * 40, 50)
     assert len(parts) > 1
     assert all(part.replace(cluster, "") == "" for part in parts)
 
 
 def test_a_cluster_longer_than_a_part_is_torn_and_not_lost() -> None:
-    assert "".join(split("а" + "\u0301" * 50, 20)) == "а" + "\u0301" * 50
+    assert "".join(split_text("а" + "\u0301" * 50, 20)) == "а" + "\u0301" * 50
 
 
 def test_emoji_count_as_the_strictest_network_counts_them() -> None:
-    assert [len(part) for part in split("😀" * 10, 10)] == [5, 5]
+    assert [len(part) for part in split_text("😀" * 10, 10)] == [5, 5]
 
 
 def test_other_words_than_those_that_stand() -> None:
-    assert unsent("Раз. Два. Три.", ["Раз.", "Два."]) == "Три."
-    assert unsent("Раз.  Два.", ["Раз.", "Два."]) == ""
-    assert unsent("Раз! Два. Три.", ["Раз.", "Два."]) is None
-    assert unsent("Раз.", ["Раз.", "Два."]) is None
+    assert remaining_text("Раз. Два. Три.", ["Раз.", "Два."]) == "Три."
+    assert remaining_text("Раз.  Два.", ["Раз.", "Два."]) == ""
+    assert remaining_text("Раз! Два. Три.", ["Раз.", "Два."]) is None
+    assert remaining_text("Раз.", ["Раз.", "Два."]) is None
 
 
 def test_a_limit_without_room_is_an_error() -> None:
     with pytest.raises(ValueError, match="room"):
-        split("а", 1)
+        split_text("а", 1)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from services.ingest.networks.port import Callback, PageRef
-from services.ingest.networks.vk.callback_servers import AWAITED, TITLE, CallbackWatch
+from services.ingest.networks.port import PageRef, RegisteredCallback
+from services.ingest.networks.vk.callback_servers import CONFIRMATION_WINDOW_SECONDS, TITLE, CallbackServerMonitor
 from services.ingest.settings import IngestSettings
 from tests.unit.ingest.settings_keys import KEYS
 
@@ -24,13 +24,13 @@ class Book:
 
     def __init__(self) -> None:
         self.callbacks = self
-        self.last: Callback | None = None
+        self.last: RegisteredCallback | None = None
 
-    async def kept(self, _network: str, _pages: Sequence[UUID] | None = None) -> dict[UUID, Callback]:
+    async def kept(self, _network: str, _pages: Sequence[UUID] | None = None) -> dict[UUID, RegisteredCallback]:
         """The server of the page."""
         return {} if self.last is None else {PAGE.id: self.last}
 
-    async def keep(self, _network: str, callback: Callback) -> None:
+    async def keep(self, _network: str, callback: RegisteredCallback) -> None:
         """Write it down."""
         self.last = callback
 
@@ -71,12 +71,12 @@ async def test_confirmation_is_awaited_whenever_a_server_was_written() -> None:
     client: Any = network
     feed: Any = book
     nobody: Any = None
-    watch = CallbackWatch(client, nobody, feed, settings, lambda _page: None)
+    watch = CallbackServerMonitor(client, nobody, feed, settings, lambda _page: None)
     await watch._look(PAGE)
-    assert network.awaited == [("groups.addCallbackServer", AWAITED)]
+    assert network.awaited == [("groups.addCallbackServer", CONFIRMATION_WINDOW_SECONDS)]
     assert book.last is not None
     # VK could not confirm it: it is written anew, and asks again.
     server = {"id": 7, "url": book.last.url, "title": TITLE, "secret_key": book.last.secret, "status": "failed"}
     network.servers.append(server)
     await watch._look(PAGE)
-    assert network.awaited[1:] == [("groups.editCallbackServer", AWAITED)]
+    assert network.awaited[1:] == [("groups.editCallbackServer", CONFIRMATION_WINDOW_SECONDS)]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from services.ingest.networks.port import PageRef, Parsed
+from services.ingest.networks.port import PageRef, ParsedBatch
 from services.ingest.networks.vk import vk_payloads, vk_push
 
 PAGE = PageRef(
@@ -31,7 +31,7 @@ COMMENT = {"id": 31, "from_id": 700001, "date": 1767225600, "text": "Когда 
 )
 @pytest.mark.parametrize("envelope", [{}, {"event_id": "0f" * 20, "v": "5.199"}])
 def test_comment_events_of_all_years(owner: dict[str, Any], envelope: dict[str, Any]) -> None:
-    item = vk_push.event(event("wall_reply_new", COMMENT | owner, **envelope), PAGE)
+    item = vk_push.parse_event(event("wall_reply_new", COMMENT | owner, **envelope), PAGE)
     assert item is not None
     assert (item.happened, item.kind) == ("new", "comment")
     assert item.external_id == "-900001_31"
@@ -45,30 +45,30 @@ def test_comment_events_of_all_years(owner: dict[str, Any], envelope: dict[str, 
 
 
 def test_a_reply_in_a_thread_names_what_it_answers() -> None:
-    deep = vk_payloads.comment(COMMENT | {"parents_stack": [20], "reply_to_comment": 25}, PAGE)
-    shallow = vk_payloads.comment(COMMENT | {"parents_stack": [20]}, PAGE)
+    deep = vk_payloads.parse_comment(COMMENT | {"parents_stack": [20], "reply_to_comment": 25}, PAGE)
+    shallow = vk_payloads.parse_comment(COMMENT | {"parents_stack": [20]}, PAGE)
     assert deep.reply_to == "-900001_25"
     assert shallow.reply_to == "-900001_20"
     assert deep.url == "https://vk.com/wall-900001_12?reply=31&thread=20"
 
 
 def test_the_community_speaks() -> None:
-    item = vk_payloads.comment(COMMENT | {"from_id": -900001}, PAGE)
-    other = vk_payloads.comment(COMMENT | {"from_id": -5}, PAGE)
+    item = vk_payloads.parse_comment(COMMENT | {"from_id": -900001}, PAGE)
+    other = vk_payloads.parse_comment(COMMENT | {"from_id": -5}, PAGE)
     assert item.from_community
     assert not other.from_community
 
 
 def test_a_deleted_comment_that_keeps_its_thread_has_neither_author_nor_text() -> None:
     bare = {"id": 31, "date": 1767225600, "parents_stack": [], "thread": {"count": 2}, "deleted": True}
-    item = vk_payloads.comment(bare, PAGE, 12, {}, "seen")
+    item = vk_payloads.parse_comment(bare, PAGE, 12, {}, "seen")
     assert (item.happened, item.text, item.external_id) == ("deleted", None, "-900001_31")
 
 
 @pytest.mark.parametrize("name", ["deleter_id", "user_id"])
 def test_a_deletion_names_who_deleted(name: str) -> None:
     content = {"owner_id": -900001, "id": 31, name: 700001, "post_id": 12}
-    item = vk_push.event(event("wall_reply_delete", content), PAGE)
+    item = vk_push.parse_event(event("wall_reply_delete", content), PAGE)
     assert item is not None
     assert item.deleted_by is not None
     assert (item.happened, item.deleted_by.native_id) == ("deleted", "700001")
@@ -89,7 +89,7 @@ MESSAGE = {
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_messages_before_and_since_5_103(*, wrapped: bool) -> None:
     content = {"message": MESSAGE, "client_info": {"lang_id": 0}} if wrapped else MESSAGE
-    item = vk_push.event(event("message_new", content, secret="x"), PAGE)
+    item = vk_push.parse_event(event("message_new", content, secret="x"), PAGE)
     assert item is not None
     assert item.external_id == "900001_700001_5578"
     assert item.thread_key == "vk:900001_700001"
@@ -98,13 +98,13 @@ def test_messages_before_and_since_5_103(*, wrapped: bool) -> None:
 
 def test_old_names_of_message_fields() -> None:
     old = {"date": 1500000000, "user_id": 700001, "body": "Старое", "out": 0, "conversation_message_id": 3}
-    item = vk_payloads.message(old, PAGE)
+    item = vk_payloads.parse_message(old, PAGE)
     assert (item.external_id, item.text) == ("900001_700001_3", "Старое")
 
 
 @pytest.mark.parametrize("author", [{"from_id": -900001}, {"from_id": 123, "admin_author_id": 123}])
 def test_the_staffs_own_message(author: dict[str, int]) -> None:
-    item = vk_push.event(event("message_reply", MESSAGE | {"out": 1} | author), PAGE)
+    item = vk_push.parse_event(event("message_reply", MESSAGE | {"out": 1} | author), PAGE)
     assert item is not None
     assert item.from_community
     assert item.author is not None
@@ -114,8 +114,8 @@ def test_the_staffs_own_message(author: dict[str, int]) -> None:
 
 def test_a_post_of_a_citizen_and_of_the_community() -> None:
     post = {"id": 6, "from_id": 700001, "owner_id": -900001, "date": 1533403316, "text": "Яма", "unknown": {}}
-    item = vk_push.event(event("wall_post_new", post), PAGE)
-    own = vk_payloads.post(post | {"from_id": -900001}, PAGE)
+    item = vk_push.parse_event(event("wall_post_new", post), PAGE)
+    own = vk_payloads.parse_post(post | {"from_id": -900001}, PAGE)
     assert item is not None
     assert (item.kind, item.external_id, item.thread_key) == ("wall_post", "-900001_6", "vk:-900001_6")
     assert not item.from_community
@@ -139,7 +139,7 @@ def test_a_post_of_a_citizen_and_of_the_community() -> None:
     ],
 )
 def test_the_unreadable_is_set_aside_and_loses_nothing_else(raw: Any, reason: str) -> None:
-    parsed = vk_push.events([raw, event("wall_reply_new", COMMENT)], PAGE)
+    parsed = vk_push.parse_events([raw, event("wall_reply_new", COMMENT)], PAGE)
     assert [item.external_id for item in parsed.items] == ["-900001_31"]
     (aside,) = parsed.unreadable
     assert reason in aside.reason
@@ -149,13 +149,13 @@ def test_the_unreadable_is_set_aside_and_loses_nothing_else(raw: Any, reason: st
 
 @pytest.mark.parametrize("kind", ["like_add", "group_join", "message_typing_state", "photo_new", "poll_vote_new"])
 def test_events_without_words_for_us_are_passed_over(kind: str) -> None:
-    parsed = vk_push.events([event(kind, {"user_id": 1})], PAGE)
-    assert parsed == Parsed()
+    parsed = vk_push.parse_events([event(kind, {"user_id": 1})], PAGE)
+    assert parsed == ParsedBatch()
 
 
 @pytest.mark.parametrize("updates", [None, {}, "x", 5])
 def test_updates_that_are_no_list(updates: Any) -> None:
-    assert vk_push.events(updates, PAGE) == Parsed()
+    assert vk_push.parse_events(updates, PAGE) == ParsedBatch()
 
 
 def test_names_of_an_extended_answer() -> None:
@@ -163,5 +163,5 @@ def test_names_of_an_extended_answer() -> None:
         "profiles": [{"id": 5, "first_name": "Имя", "last_name": "Фамилия"}, {"id": 6}, "x"],
         "groups": [{"id": 7, "name": "Группа"}],
     }
-    assert vk_payloads.names_of(answer) == {5: "Имя Фамилия", -7: "Группа"}
-    assert vk_payloads.names_of({"profiles": {}}) == {}
+    assert vk_payloads.author_names(answer) == {5: "Имя Фамилия", -7: "Группа"}
+    assert vk_payloads.author_names({"profiles": {}}) == {}

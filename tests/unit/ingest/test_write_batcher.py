@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from services.ingest.callbacks.write_batcher import Batches, NotNow
-from services.ingest.networks.port import PageRef, Parsed
+from services.ingest.callbacks.write_batcher import EventNotStored, WriteBatcher
+from services.ingest.networks.port import PageRef, ParsedBatch
 from services.ingest.networks.vk import vk_push
 
 
@@ -23,17 +23,17 @@ def page(number: int) -> PageRef:
     )
 
 
-def comment(group: int, number: int, kind: str = "wall_reply_new", **more: Any) -> Parsed:
+def comment(group: int, number: int, kind: str = "wall_reply_new", **more: Any) -> ParsedBatch:
     """What came of a comment's event."""
     content = {"id": number, "from_id": 7, "date": 1767225600, "text": "Текст", "post_id": 12}
-    return vk_push.events([{"type": kind, "group_id": group, "object": content | more}], page(group))
+    return vk_push.parse_events([{"type": kind, "group_id": group, "object": content | more}], page(group))
 
 
 class Store:
     """A feed that takes a moment, and can be away."""
 
     def __init__(self) -> None:
-        self.batches: list[list[tuple[PageRef, str, Parsed]]] = []
+        self.batches: list[list[tuple[PageRef, str, ParsedBatch]]] = []
         self.marked: list[str] = []
         self.forgotten: list[str] = []
         self.heard: list[set[UUID]] = []
@@ -41,7 +41,7 @@ class Store:
         self.free = asyncio.Event()
         self.free.set()
 
-    async def store_many(self, arrivals: list[tuple[PageRef, str, Parsed]]) -> object:
+    async def store_many(self, arrivals: list[tuple[PageRef, str, ParsedBatch]]) -> object:
         """Take a batch."""
         await asyncio.sleep(0)
         await self.free.wait()
@@ -50,7 +50,7 @@ class Store:
         self.batches.append(arrivals)
         return None
 
-    async def store(self, _page: PageRef, _way: str, _parsed: Parsed, *, marks: list[Any]) -> object:
+    async def store(self, _page: PageRef, _way: str, _parsed: ParsedBatch, *, marks: list[Any]) -> object:
         """Mark threads."""
         self.marked += [mark.thread_key for mark in marks]
         return None
@@ -66,7 +66,7 @@ class Store:
 
 async def test_what_comes_together_is_stored_together() -> None:
     store = Store()
-    batches = Batches(store, store.stored, backlog=1_000)
+    batches = WriteBatcher(store, store.stored, backlog=1_000)
     await asyncio.gather(*(batches.put(page(n % 3 + 1), comment(n % 3 + 1, n)) for n in range(1, 121)))
     assert sum(len(parsed.items) for batch in store.batches for _, _, parsed in batch) == 120
     assert len(store.batches) <= 2
@@ -76,7 +76,7 @@ async def test_what_comes_together_is_stored_together() -> None:
 
 async def test_a_change_that_was_only_announced_has_its_thread_compared() -> None:
     store = Store()
-    batches = Batches(store, store.stored, backlog=10)
+    batches = WriteBatcher(store, store.stored, backlog=10)
     await batches.put(page(1), comment(1, 5, "wall_reply_edit"))
     await batches.put(page(1), comment(1, 6))
     assert store.forgotten == ["vk:-1_12"]
@@ -84,7 +84,7 @@ async def test_a_change_that_was_only_announced_has_its_thread_compared() -> Non
 
 async def test_a_suggested_post_is_marked_as_one() -> None:
     store = Store()
-    batches = Batches(store, store.stored, backlog=10)
+    batches = WriteBatcher(store, store.stored, backlog=10)
     await batches.put(page(1), comment(1, 5, "wall_post_new", post_type="suggest"))
     assert store.marked == ["vk:-1_5"]
 
@@ -93,11 +93,11 @@ async def test_a_suggested_post_is_marked_as_one() -> None:
 async def test_whoever_waits_is_told_that_nothing_was_stored(error: Exception) -> None:
     store = Store()
     store.away = error
-    batches = Batches(store, store.stored, backlog=10)
+    batches = WriteBatcher(store, store.stored, backlog=10)
     results = await asyncio.gather(
         *(batches.put(page(1), comment(1, n)) for n in range(1, 4)), return_exceptions=True
     )
-    expected = type(error) if isinstance(error, ZeroDivisionError) else NotNow
+    expected = type(error) if isinstance(error, ZeroDivisionError) else EventNotStored
     assert {type(one) for one in results} == {expected}
     store.away = None
     await batches.put(page(1), comment(1, 9))
@@ -106,7 +106,7 @@ async def test_whoever_waits_is_told_that_nothing_was_stored(error: Exception) -
 
 async def test_a_network_that_hung_up_leaves_nothing_behind() -> None:
     store = Store()
-    batches = Batches(store, store.stored, backlog=2)
+    batches = WriteBatcher(store, store.stored, backlog=2)
     store.free.clear()
     first = asyncio.create_task(batches.put(page(1), comment(1, 1)))
     for _ in range(5):
@@ -124,20 +124,20 @@ async def test_a_network_that_hung_up_leaves_nothing_behind() -> None:
 
 async def test_more_than_the_backlog_is_postponed() -> None:
     store = Store()
-    batches = Batches(store, store.stored, backlog=2)
+    batches = WriteBatcher(store, store.stored, backlog=2)
     results = await asyncio.gather(
         *(batches.put(page(1), comment(1, n)) for n in range(1, 6)), return_exceptions=True
     )
-    assert [type(one) for one in results].count(NotNow) == 3
+    assert [type(one) for one in results].count(EventNotStored) == 3
 
 
 async def test_a_flooded_page_holds_up_no_other() -> None:
     store = Store()
     store.free.clear()
-    batches = Batches(store, store.stored, backlog=100, of_one_page=3)
+    batches = WriteBatcher(store, store.stored, backlog=100, of_one_page=3)
     flood = [asyncio.create_task(batches.put(page(1), comment(1, n))) for n in range(3)]
     await asyncio.sleep(0)
-    with pytest.raises(NotNow):
+    with pytest.raises(EventNotStored):
         await batches.put(page(1), comment(1, 9))
     other = asyncio.create_task(batches.put(page(2), comment(2, 1)))
     await asyncio.sleep(0)

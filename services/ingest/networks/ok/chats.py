@@ -9,45 +9,45 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.ingest.networks.calls import CallError, CallLost, NoToken
+from services.ingest.networks.calls import CallError, NoUsableToken, NoValidResponse
 from services.ingest.networks.ok import ok_payloads
-from services.ingest.networks.ok.cooldowns import Rests, concerns_it_alone, words
-from services.ingest.networks.ok.ok_client import OkClient, graph_method
+from services.ingest.networks.ok.cooldowns import Cooldowns, describe_closed, is_object_error
+from services.ingest.networks.ok.ok_client import OkClient, bot_method_name
 from services.ingest.networks.ok.ok_errors import NETWORK
-from services.ingest.networks.ok.subscriptions import WAY as PUSH_WAY
-from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, TokenKind
-from services.ingest.networks.retry import TROUBLE
+from services.ingest.networks.ok.subscriptions import SOURCE as PUSH_WAY
+from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, TokenKind, TokenPool
+from services.ingest.networks.retry import TRANSIENT_ERRORS
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.logs import logger
 
 log = logger(__name__)
 
-WAY = "chats_poll"
-PAGE = 100
+SOURCE = "chats_poll"
+PAGE_SIZE = 100
 MAX_PAGES = 200
-AT_ONCE = 8
+CONCURRENCY = 8
 # Of one group: so many chats are read side by side, and so many are stored together.
 CHATS_AT_ONCE = 4
-SLICE = 20
+STORE_BATCH = 20
 # Looks overlap by this much once after news: another message may carry the same millisecond.
 OVERLAP_MS = 3_000
 # A look that was asked for goes back so far: something may have been missed.
-MISSED_MS = 600_000
+LOSS_LOOKBACK_MS = 600_000
 # A chat that moved is read back so far beyond the cursor: an edited message moves nothing by itself.
-EDITS_MS = 86_400_000
+EDIT_LOOKBACK_MS = 86_400_000
 # What push has had this long for, and a poll finds, push has lost.
-PUSH_MS = 30_000
-MOST_REST = 60.0
+PUSH_GRACE_MS = 30_000
+MAX_DELAY = 60.0
 # A talk is looked at again after this share of the time since its last words: an answer by hand is seen so late.
-TALK_SHARE = 0.05
+RECHECK_FRACTION = 0.05
 # How often it is asked where talks go on, in seconds.
-TALKS_SECONDS = 2.0
+ACTIVITY_REFRESH_SECONDS = 2.0
 # How soon a group without a token is asked about again, in seconds.
-NO_TOKEN_SECONDS = 5.0
+NO_TOKEN_DELAY = 5.0
 
 
-class Chats:
+class ChatPoller:
     """Goes round all groups that have a bot's token, a few at once.
 
     `pushed` tells whether the network pushes a group's messages now; `doubt` is told of a group where it did not.
@@ -56,8 +56,8 @@ class Chats:
     def __init__(
         self,
         client: OkClient,
-        accounts: Accounts,
-        feed: Feed,
+        accounts: TokenPool,
+        feed: IntakeStore,
         settings: IngestSettings,
         *,
         pushed: Callable[[PageRef], bool],
@@ -70,7 +70,7 @@ class Chats:
         self._pushed = pushed
         self._doubt = doubt
         self._looked: dict[str, float] = {}
-        self._rests = Rests()
+        self._rests = Cooldowns()
         self._cursors: dict[str, dict[str, Any]] = {}
         self._missed: set[str] = set()
         self._busy: set[str] = set()
@@ -81,7 +81,7 @@ class Chats:
     async def run(self) -> None:
         """Look for ever."""
         self._looked.clear()
-        gate = asyncio.Semaphore(AT_ONCE)
+        gate = asyncio.Semaphore(CONCURRENCY)
         async with asyncio.TaskGroup() as group:
             while True:
                 now = asyncio.get_running_loop().time()
@@ -106,7 +106,7 @@ class Chats:
             return False
         credential = self._accounts.credential(NETWORK, TokenKind.GROUP, page.id)
         if credential is None:
-            self._rests.rest(f"{page.external_id}/token", NO_TOKEN_SECONDS)
+            self._rests.rest(f"{page.external_id}/token", NO_TOKEN_DELAY)
             return False
         if self._tokens.get(page.external_id) != credential.id:
             self._tokens[page.external_id] = credential.id
@@ -121,17 +121,17 @@ class Chats:
         spoken = self._spoken.get(page.id)
         if spoken is None:
             return rarest
-        share = (clock.now() - spoken).total_seconds() * TALK_SHARE
+        share = (clock.now() - spoken).total_seconds() * RECHECK_FRACTION
         return min(max(share, self._settings.ok_chats_seconds), rarest)
 
     async def _hear_talks(self, now: float) -> None:
-        if now < self._spoken_at + TALKS_SECONDS:
+        if now < self._spoken_at + ACTIVITY_REFRESH_SECONDS:
             return
         self._spoken_at = now
-        since = clock.now() - timedelta(seconds=self._settings.ok_chats_subscribed_seconds / TALK_SHARE)
+        since = clock.now() - timedelta(seconds=self._settings.ok_chats_subscribed_seconds / RECHECK_FRACTION)
         try:
-            self._spoken = await self._feed.spoken((WAY, PUSH_WAY), since)
-        except TROUBLE as error:  # with the database away no look can be stored either
+            self._spoken = await self._feed.spoken((SOURCE, PUSH_WAY), since)
+        except TRANSIENT_ERRORS as error:  # with the database away no look can be stored either
             log.warning("talks are not known now", error=str(error)[:200])
 
     async def _one(self, page: PageRef, gate: asyncio.Semaphore) -> None:
@@ -141,17 +141,17 @@ class Chats:
                 # Before the look: what is asked for meanwhile is not forgotten.
                 self._looked[name] = asyncio.get_running_loop().time()
                 await self.look(page)
-        except TROUBLE as error:
+        except TRANSIENT_ERRORS as error:
             self._cursors.pop(name, None)
             self._looked.pop(name, None)
             told = str(error)
-            if isinstance(error, CallError) and concerns_it_alone(error):
-                told = words(error, f"группа {name}")
+            if isinstance(error, CallError) and is_object_error(error):
+                told = describe_closed(error, f"группа {name}")
                 self._rests.rest(name, self._settings.ok_closed_seconds)
             else:
-                self._rests.stumbled(name, self._settings.ok_chats_seconds, MOST_REST)
-            self._feed.failed(page, WAY, told)
-            log.warning("a look failed", way=WAY, page=name, error=str(error)[:200])
+                self._rests.stumbled(name, self._settings.ok_chats_seconds, MAX_DELAY)
+            self._feed.failed(page, SOURCE, told)
+            log.warning("a look failed", way=SOURCE, page=name, error=str(error)[:200])
         else:
             self._rests.back(name)
         finally:
@@ -162,11 +162,11 @@ class Chats:
         name = page.external_id
         cursor = self._cursors.get(name)
         if cursor is None:
-            cursor = self._cursors[name] = await self._feed.cursor(page, WAY)
+            cursor = self._cursors[name] = await self._feed.cursor(page, SOURCE)
         missed = name in self._missed
         since = int(cursor.get("since", 0))
         settled = bool(cursor.get("settled")) and not missed
-        floor = since if settled else max(since - (MISSED_MS if missed else OVERLAP_MS), 0)
+        floor = since if settled else max(since - (LOSS_LOOKBACK_MS if missed else OVERLAP_MS), 0)
         # A look that was cut short left chats unread from further back.
         floor = min(floor, int(cursor.get("floor", floor)))
         observed_at = clock.now()
@@ -175,15 +175,15 @@ class Chats:
         again = {chat: at for chat, at in closed.items() if not self._rests.rests(f"{name}/{chat}")}
         self._missed.discard(name)
         if not moved and not again and settled:
-            self._feed.well(page, WAY)
+            self._feed.well(page, SOURCE)
             return
         # The least fresh first, and a few at a time: what an interruption leaves undone is still to be seen.
         todo = sorted((at, chat_id) for chat_id, at in {**again, **moved}.items())
         reached = since
-        for start in range(0, max(len(todo), 1), SLICE):
-            part = todo[start : start + SLICE]
+        for start in range(0, max(len(todo), 1), STORE_BATCH):
+            part = todo[start : start + STORE_BATCH]
             parsed = await self._read_part(page, [chat_id for _, chat_id in part], floor, closed)
-            last = start + SLICE >= len(todo)
+            last = start + STORE_BATCH >= len(todo)
             reached = max([reached, *(at for at, chat_id in part if chat_id in moved)])
             # A second look without anything younger settles the cursor.
             after: dict[str, Any] = {"since": reached, "settled": last and reached == since and since > 0}
@@ -191,33 +191,33 @@ class Chats:
                 after["floor"] = floor
             if closed:
                 after["closed"] = dict(closed)
-            stored = await self._feed.store(page, WAY, parsed, observed_at=observed_at, cursor=after)
+            stored = await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, cursor=after)
             self._cursors[name] = after
-            late = observed_at.timestamp() * 1000 - PUSH_MS
-            if stored.new and since and self._pushed(page) and _spoken(parsed, since, late):
+            late = observed_at.timestamp() * 1000 - PUSH_GRACE_MS
+            if stored.new and since and self._pushed(page) and _active_pages(parsed, since, late):
                 self._doubt(page)
 
-    async def _read_part(self, page: PageRef, chats: list[str], floor: int, closed: dict[str, int]) -> Parsed:
+    async def _read_part(self, page: PageRef, chats: list[str], floor: int, closed: dict[str, int]) -> ParsedBatch:
         """Histories of some chats, read side by side; one that is closed rests alone and is kept in `closed`."""
         gate = asyncio.Semaphore(CHATS_AT_ONCE)
 
-        async def one(chat_id: str) -> Parsed:
+        async def one(chat_id: str) -> ParsedBatch:
             back = min(floor, closed.get(chat_id, floor))
             async with gate:
                 try:
-                    found = await self.history(page, chat_id, max(back - EDITS_MS, 0))
+                    found = await self.history(page, chat_id, max(back - EDIT_LOOKBACK_MS, 0))
                 except CallError as error:
-                    if not concerns_it_alone(error):
+                    if not is_object_error(error):
                         raise
                     closed[chat_id] = back
                     self._rests.rest(f"{page.external_id}/{chat_id}", self._settings.ok_closed_seconds)
-                    self._feed.failed(page, WAY, words(error, f"переписка {chat_id}"))
+                    self._feed.failed(page, SOURCE, describe_closed(error, f"переписка {chat_id}"))
                     log.warning("a chat was not read", page=page.external_id, chat=chat_id, error=str(error)[:200])
-                    return Parsed()
+                    return ParsedBatch()
             closed.pop(chat_id, None)
             return found
 
-        parsed = Parsed()
+        parsed = ParsedBatch()
         for found in await asyncio.gather(*(one(chat_id) for chat_id in chats), return_exceptions=True):
             if isinstance(found, BaseException):
                 raise found
@@ -242,10 +242,10 @@ class Chats:
 
     async def listed(self, page: PageRef, marker: str | None) -> tuple[list[tuple[str, int]], str | None]:
         """A page of a group's chats, the freshest first: (chat, last event in ms), and what leads on."""
-        answer = await self._read(page, "chats", count=PAGE, marker=marker)
+        answer = await self._read(page, "chats", count=PAGE_SIZE, marker=marker)
         chats = answer.get("chats") if isinstance(answer, dict) else None
         if not isinstance(chats, list):
-            raise CallLost(NETWORK, "graph.chats", "no chats in the answer")
+            raise NoValidResponse(NETWORK, "graph.chats", "no chats in the answer")
         rows = [
             (str(chat["chat_id"]), int(chat.get("lastEventTime") or 0))
             for chat in chats
@@ -254,25 +254,25 @@ class Chats:
         after = answer.get("marker")
         return rows, str(after) if after and str(after) != marker else None
 
-    async def history(self, page: PageRef, chat_id: str, floor: int) -> Parsed:
+    async def history(self, page: PageRef, chat_id: str, floor: int) -> ParsedBatch:
         """Messages of a chat written at `floor` (ms) or later."""
-        parsed = Parsed()
+        parsed = ParsedBatch()
         newest: int | None = None
         while True:
             answer = await self._read(
                 page,
-                f"messages/{ok_payloads.prefixed('chat', chat_id)}",
-                count=PAGE,
+                f"messages/{ok_payloads.with_prefix('chat', chat_id)}",
+                count=PAGE_SIZE,
                 to=max(floor, 0),
                 **({} if newest is None else {"from": newest}),
             )
             rows = answer.get("messages") if isinstance(answer, dict) else None
             if not isinstance(rows, list):
-                raise CallLost(NETWORK, "graph.messages", "no messages in the answer")
+                raise NoValidResponse(NETWORK, "graph.messages", "no messages in the answer")
             for raw in rows:
-                parsed.add(ok_payloads.message, raw, page, chat_id)
+                parsed.add(ok_payloads.parse_message, raw, page, chat_id)
             times = [int(raw["timestamp"]) for raw in rows if isinstance(raw, dict) and raw.get("timestamp")]
-            if len(rows) < PAGE or not times:
+            if len(rows) < PAGE_SIZE or not times:
                 return parsed
             # Both bounds are included; a whole page within one millisecond cannot be asked for otherwise.
             oldest = min(times)
@@ -281,19 +281,19 @@ class Chats:
                 return parsed
 
     async def _read(self, page: PageRef, path: str, **query: Any) -> Any:
-        credential = self._client.group(page.id, graph_method(path))
+        credential = self._client.group(page.id, bot_method_name(path))
         return await self._client.read_graph(credential, path, **query)
 
     def has_token(self, page: PageRef) -> bool:
         """Whether the group's messages can be read now."""
         try:
             self._client.group(page.id, "graph.chats.get")
-        except NoToken:
+        except NoUsableToken:
             return False
         return True
 
 
-def _spoken(parsed: Parsed, since: int, late: float) -> bool:
+def _active_pages(parsed: ParsedBatch, since: int, late: float) -> bool:
     """Whether citizens wrote something after the last look that push has had time to bring."""
     return any(
         not item.from_community and since < item.written_at.timestamp() * 1000 < late for item in parsed.items

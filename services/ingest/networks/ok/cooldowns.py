@@ -2,10 +2,10 @@
 
 import asyncio
 
-from services.ingest.networks.calls import CallError, Treatment
+from services.ingest.networks.calls import CallError, ErrorTreatment
 
 # Of one group, discussion or chat alone: the others go on.
-CLOSED = {Treatment.DENIED, Treatment.GONE, Treatment.REFUSED, Treatment.BUG}
+OBJECT_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.GONE, ErrorTreatment.REFUSED, ErrorTreatment.BUG}
 
 _WORDS = {
     10: "У ключа нет права читать это в группе",
@@ -22,18 +22,18 @@ _WORDS = {
 }
 
 
-def concerns_it_alone(error: BaseException) -> bool:
+def is_object_error(error: BaseException) -> bool:
     """Whether the network refuses this object, and not us or this moment."""
-    return isinstance(error, CallError) and error.treatment in CLOSED
+    return isinstance(error, CallError) and error.treatment in OBJECT_TREATMENTS
 
 
-def words(error: CallError, what: str) -> str:
+def describe_closed(error: CallError, what: str) -> str:
     """What an operator reads at the source; `what` names the object."""
     told = _WORDS.get(error.code, f"Одноклассники не показывают это: {error.text}")
     return f"{told} ({what}, ошибка {error.code})"
 
 
-class Rests:
+class Cooldowns:
     """Until when something is left alone, by name. Kept in memory: after a restart all is asked for again."""
 
     def __init__(self) -> None:

@@ -8,31 +8,31 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from services.ingest.networks.calls import CallError, Treatment
+from services.ingest.networks.calls import CallError, ErrorTreatment
 from services.ingest.networks.ok import ok_payloads
-from services.ingest.networks.ok.discussion_reader import Reader
-from services.ingest.networks.ok.ok_payloads import Shown
+from services.ingest.networks.ok.discussion_reader import DiscussionReader
+from services.ingest.networks.ok.ok_payloads import DiscussionRow
 from services.ingest.settings import IngestSettings
 from shared import clock
 
 # Pages of the list in one look: on top until one brings nothing new, and of the walk.
 TOP_PAGES = 20
-WALK_PAGES = 10
-SOON_SECONDS = 60.0
+PASS_PAGES = 10
+MIN_PASS_INTERVAL = 60.0
 
 # Takes rows and says whether anything in them is news.
-Notice = Callable[[list[Shown]], Awaitable[bool]]
+RowHandler = Callable[[list[DiscussionRow]], Awaitable[bool]]
 
 
-class Listing:
+class DiscussionList:
     """Reads the list and shows its rows to whoever compares them with what is stored."""
 
-    def __init__(self, reader: Reader, settings: IngestSettings) -> None:
+    def __init__(self, reader: DiscussionReader, settings: IngestSettings) -> None:
         self._reader = reader
         self._settings = settings
         self.types = frozenset(one.strip() for one in settings.ok_discussion_types.split(",") if one.strip())
         self._asked = ",".join(sorted(self.types))
-        self._shown: dict[str, dict[str, Shown]] = {}
+        self._shown: dict[str, dict[str, DiscussionRow]] = {}
         self._walked_at: float | None = None
         self._walked_from: datetime | None = None
         self._wanted = True
@@ -55,12 +55,12 @@ class Listing:
             return False
         return asyncio.get_running_loop().time() - self._walked_at <= 2 * self._settings.ok_walk_seconds
 
-    def of_group(self, group: str, since: datetime) -> list[Shown]:
+    def of_group(self, group: str, since: datetime) -> list[DiscussionRow]:
         """Discussions of a group that moved since a moment, as far as they are remembered."""
         here = self._shown.get(group, {}).values()
         return [one for one in here if one.active_at is None or one.active_at >= since]
 
-    async def top(self, notice: Notice) -> None:
+    async def top(self, notice: RowHandler) -> None:
         """Show what is on top of the list, down to the first page of it without news."""
         anchor: str | None = None
         horizon = self._days_ago()
@@ -70,22 +70,22 @@ class Listing:
                 return
         self._wanted = True  # more is new than one look takes
 
-    async def walk_on(self, notice: Notice) -> None:
+    async def walk_on(self, notice: RowHandler) -> None:
         """Show the next pages of the walk; none while no walk is due."""
         now = asyncio.get_running_loop().time()
         if not self._walking:
             due = self._walked_at is None or now - self._walked_at >= self._settings.ok_walk_seconds
-            soon = self._missed and (self._walked_at is None or now - self._walked_at >= SOON_SECONDS)
+            soon = self._missed and (self._walked_at is None or now - self._walked_at >= MIN_PASS_INTERVAL)
             if not due and not soon and not self._wanted:
                 return
             self._walking, self._anchor = True, None
             self._wanted = self._missed = False
             self._horizon = self._days_ago()
-        for _ in range(WALK_PAGES):
+        for _ in range(PASS_PAGES):
             try:
                 rows, after = await self.page(self._anchor)
             except CallError as error:
-                if error.treatment is Treatment.BUG:
+                if error.treatment is ErrorTreatment.BUG:
                     self._walking, self._wanted = False, True  # the place in the list is not known any more
                 raise
             await notice(rows)
@@ -109,15 +109,17 @@ class Listing:
             recent = {k: v for k, v in here.items() if v.active_at is None or v.active_at >= self._horizon}
             self._shown[group] = recent
 
-    async def page(self, anchor: str | None) -> tuple[list[Shown], str | None]:
+    async def page(self, anchor: str | None) -> tuple[list[DiscussionRow], str | None]:
         """A page of the list, and what leads on; its rows are remembered."""
         raw_rows, after = await self._reader.discussions(self._asked, anchor)
-        rows = [shown for raw in raw_rows if (shown := ok_payloads.discussion(raw, self.types)) is not None]
+        rows = [
+            shown for raw in raw_rows if (shown := ok_payloads.parse_discussion_row(raw, self.types)) is not None
+        ]
         for one in rows:
             self._shown.setdefault(one.group, {})[one.place] = one
         return rows, after
 
 
-def _reached(rows: list[Shown], horizon: datetime) -> bool:
+def _reached(rows: list[DiscussionRow], horizon: datetime) -> bool:
     """Whether what follows these rows is older than that."""
     return any(one.active_at is not None and one.active_at < horizon for one in rows)

@@ -5,42 +5,42 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from services.ingest.networks.calls import CallError, NoToken, Treatment
+from services.ingest.networks.calls import CallError, ErrorTreatment, NoUsableToken
 from services.ingest.networks.ok import ok_payloads
-from services.ingest.networks.ok.cooldowns import Rests, concerns_it_alone, words
-from services.ingest.networks.ok.discussion_list import Listing
-from services.ingest.networks.ok.discussion_reader import Reader
+from services.ingest.networks.ok.cooldowns import Cooldowns, describe_closed, is_object_error
+from services.ingest.networks.ok.discussion_list import DiscussionList
+from services.ingest.networks.ok.discussion_reader import DiscussionReader
 from services.ingest.networks.ok.ok_errors import NETWORK
-from services.ingest.networks.ok.ok_payloads import Shown
-from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, ThreadMark
-from services.ingest.networks.retry import TROUBLE, rounds
+from services.ingest.networks.ok.ok_payloads import DiscussionRow
+from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ThreadState, TokenPool
+from services.ingest.networks.retry import TRANSIENT_ERRORS, run_periodically
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.logs import logger
 
 log = logger(__name__)
 
-WAY = "discussions_poll"
+SOURCE = "discussions_poll"
 # How many discussions are read before the top of the list is looked at again, and how many at once.
-SLICE = 50
-AT_ONCE = 4
+DISCUSSIONS_PER_ROUND = 50
+CONCURRENCY = 4
 # A mark whose second is not over: the same second may bring more without another count.
-UNSETTLED = "~"
+UNSETTLED_PREFIX = "~"
 SETTLED_AFTER = timedelta(minutes=5)
 # How long a trouble with one discussion stays at its source before the next good look replaces it, in seconds.
-TOLD_SECONDS = 10.0
-FIRST_REST, MOST_REST = 2.0, 120.0
+ERROR_SHOWN_SECONDS = 10.0
+FIRST_DELAY, MAX_DELAY = 2.0, 120.0
 # How often good looks are told of, in seconds: each is a row of every page.
-WELL_SECONDS = 10.0
+SUCCESS_REPORT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class ChangedDiscussion:
     """A discussion that differs from what is stored; `whole`: reading on from its anchor does not mend that."""
 
     page: PageRef
-    shown: Shown
-    known: ThreadMark | None
+    shown: DiscussionRow
+    known: ThreadState | None
     whole: bool = False
 
     @property
@@ -54,19 +54,24 @@ class Moved:
         return f"ok:{self.shown.place}"
 
 
-class Discussions:
+class DiscussionPoller:
     """Reads what is new in the discussions of all groups of the registry."""
 
     def __init__(
-        self, reader: Reader, listing: Listing, accounts: Accounts, feed: Feed, settings: IngestSettings
+        self,
+        reader: DiscussionReader,
+        listing: DiscussionList,
+        accounts: TokenPool,
+        feed: IntakeStore,
+        settings: IngestSettings,
     ) -> None:
         self._reader = reader
         self._listing = listing
         self._accounts = accounts
         self._feed = feed
         self._settings = settings
-        self._rests = Rests()
-        self._todo: dict[str, Moved] = {}
+        self._rests = Cooldowns()
+        self._todo: dict[str, ChangedDiscussion] = {}
         self._pages: frozenset[str] = frozenset()
         self._told: dict[UUID, tuple[float, str]] = {}
         self._welled_at = 0.0
@@ -75,7 +80,7 @@ class Discussions:
     async def run(self) -> None:
         """Look for ever."""
         self._listing.walk_now()
-        await rounds(WAY, self._round)
+        await run_periodically(SOURCE, self._round)
 
     def look_soon(self, page: PageRef) -> None:
         """Walk the list down again, and ask for what this page was refused."""
@@ -95,9 +100,9 @@ class Discussions:
             left = await self._take()  # what is put down already needs no list
             if trouble is not None:
                 raise trouble
-        except TROUBLE as error:
+        except TRANSIENT_ERRORS as error:
             for page in self._accounts.pages(NETWORK):
-                self._feed.failed(page, WAY, str(error))
+                self._feed.failed(page, SOURCE, str(error))
             self._welled = frozenset()
             raise
         self._tell(pages, now)
@@ -105,25 +110,25 @@ class Discussions:
 
     def _tell(self, pages: frozenset[str], now: float) -> None:
         """Tell how the look went: of single troubles each time, of the rest now and then."""
-        every = now - self._welled_at >= WELL_SECONDS or pages != self._welled
+        every = now - self._welled_at >= SUCCESS_REPORT_SECONDS or pages != self._welled
         if every:
             self._welled_at, self._welled = now, pages
         for page in self._accounts.pages(NETWORK):
             until, told = self._told.get(page.id, (0.0, ""))
             if until > now:
-                self._feed.failed(page, WAY, told)  # what was stored of the page meanwhile has replaced it
+                self._feed.failed(page, SOURCE, told)  # what was stored of the page meanwhile has replaced it
             elif self._told.pop(page.id, None) is not None or every:
-                self._feed.well(page, WAY)
+                self._feed.well(page, SOURCE)
 
     async def _list(self) -> Exception | None:
         try:
             await self._listing.top(self._notice)
             await self._listing.walk_on(self._notice)
-        except TROUBLE as error:
+        except TRANSIENT_ERRORS as error:
             return error
         return None
 
-    async def _notice(self, rows: list[Shown]) -> bool:
+    async def _notice(self, rows: list[DiscussionRow]) -> bool:
         """Put down the discussions that differ from what is stored; says whether there are any."""
         found = [(page, one) for one in rows if (page := self._accounts.page(NETWORK, one.group)) is not None]
         known = await self._feed.marks([f"ok:{one.place}" for _, one in found])
@@ -141,9 +146,9 @@ class Discussions:
             if waiting is not None:
                 self._rests.wake(one.place)
             # Fewer comments than we hold, or read on to here and still others than we hold.
-            here = (marker or "").removeprefix(UNSETTLED) == one.marker
+            here = (marker or "").removeprefix(UNSETTLED_PREFIX) == one.marker
             whole = living is not None and (living > one.count or here)
-            self._todo[one.place] = Moved(page, one, mark, whole)
+            self._todo[one.place] = ChangedDiscussion(page, one, mark, whole)
             news = True
         return news
 
@@ -156,51 +161,51 @@ class Discussions:
         due.sort(
             key=lambda one: "" if one.shown.active_at is None else one.shown.active_at.isoformat(), reverse=True
         )
-        now = due[:SLICE]
+        now = due[:DISCUSSIONS_PER_ROUND]
         if not now:
             return False
         await self._unknown_topics([one for one in now if one.known is None])
-        gate = asyncio.Semaphore(AT_ONCE)
+        gate = asyncio.Semaphore(CONCURRENCY)
         troubles = await asyncio.gather(*(self._one(one, gate) for one in now))
         for trouble in troubles:
             if trouble is not None:
                 raise trouble
         return len(due) > len(now)
 
-    async def _one(self, one: Moved, gate: asyncio.Semaphore) -> Exception | None:
+    async def _one(self, one: ChangedDiscussion, gate: asyncio.Semaphore) -> Exception | None:
         """Read one discussion; answers a trouble that concerns all of them."""
         async with gate:
             try:
                 await self._comments(one)
-            except TROUBLE as error:
+            except TRANSIENT_ERRORS as error:
                 return self._troubled(one, error)
         self._rests.back(one.place)
         if self._todo.get(one.place) is one:
             del self._todo[one.place]
         return None
 
-    def _troubled(self, one: Moved, error: Exception) -> Exception | None:
+    def _troubled(self, one: ChangedDiscussion, error: Exception) -> Exception | None:
         told = str(error)
-        alone = concerns_it_alone(error)
+        alone = is_object_error(error)
         if isinstance(error, CallError) and alone:
-            told = words(error, f"обсуждение {one.place}")
+            told = describe_closed(error, f"обсуждение {one.place}")
             self._rests.rest(one.place, self._settings.ok_closed_seconds)
-        elif isinstance(error, NoToken) or (
-            isinstance(error, CallError) and error.treatment is not Treatment.AGAIN
+        elif isinstance(error, NoUsableToken) or (
+            isinstance(error, CallError) and error.treatment is not ErrorTreatment.AGAIN
         ):
             return error
         else:
-            self._rests.stumbled(one.place, FIRST_REST, MOST_REST)
-        self._told[one.page.id] = asyncio.get_running_loop().time() + TOLD_SECONDS, told
+            self._rests.stumbled(one.place, FIRST_DELAY, MAX_DELAY)
+        self._told[one.page.id] = asyncio.get_running_loop().time() + ERROR_SHOWN_SECONDS, told
         log.warning("a discussion was not read", place=one.place, error=str(error)[:200], closed=alone)
         return None
 
-    async def _unknown_topics(self, moved: list[Moved]) -> None:
+    async def _unknown_topics(self, moved: list[ChangedDiscussion]) -> None:
         """Store topics that are not known yet, before their comments."""
         wanted = {
             one.place: one.page
             for one in moved
-            if ok_payloads.discussion_of(one.place)[0] == ok_payloads.GROUP_TOPIC
+            if ok_payloads.split_discussion_key(one.place)[0] == ok_payloads.GROUP_TOPIC
         }
         if not wanted:
             return
@@ -208,7 +213,7 @@ class Discussions:
         try:
             by_page = await self._reader.by_ids(wanted)
         except CallError as error:
-            if not concerns_it_alone(error):
+            if not is_object_error(error):
                 raise
             by_page = []
             # One of them spoils the answer for all; what is wrong with it its comments will tell.
@@ -216,19 +221,19 @@ class Discussions:
                 try:
                     by_page += await self._reader.by_ids({place: page})
                 except CallError as single:
-                    if not concerns_it_alone(single):
+                    if not is_object_error(single):
                         raise
                     log.warning("a topic was not read", place=place, error=str(single)[:200])
         for page, parsed in by_page:
-            await self._feed.store(page, WAY, parsed, observed_at=observed_at)
+            await self._feed.store(page, SOURCE, parsed, observed_at=observed_at)
 
-    async def _comments(self, one: Moved) -> None:
+    async def _comments(self, one: ChangedDiscussion) -> None:
         """Read a discussion on from its anchor; whole, when comments have vanished from it."""
         observed_at = clock.now()
-        before = count_of(one.known)
+        before = comment_count(one.known)
         whole = one.whole or one.known is None or one.known.anchor is None or one.shown.count < before
         anchor = None if whole or one.known is None else one.known.anchor
-        parsed, count = Parsed(), None
+        parsed, count = ParsedBatch(), None
         if one.shown.count or before or one.whole:
             if whole:
                 count = one.shown.count
@@ -237,13 +242,13 @@ class Discussions:
                 parsed, anchor = await self._reader.comments(one.page, one.place, anchor)
         marker = one.shown.marker
         old = one.shown.active_at is not None and one.shown.active_at < observed_at - SETTLED_AFTER
-        if not old and (one.known is None or one.known.marker != UNSETTLED + marker):
-            marker = UNSETTLED + marker
-        mark = ThreadMark(one.thread_key, marker, anchor, count)
-        await self._feed.store(one.page, WAY, parsed, observed_at=observed_at, marks=[mark])
+        if not old and (one.known is None or one.known.marker != UNSETTLED_PREFIX + marker):
+            marker = UNSETTLED_PREFIX + marker
+        mark = ThreadState(one.thread_key, marker, anchor, count)
+        await self._feed.store(one.page, SOURCE, parsed, observed_at=observed_at, marks=[mark])
 
 
-def count_of(mark: ThreadMark | None) -> int:
+def comment_count(mark: ThreadState | None) -> int:
     """How many comments a discussion had when it was read."""
     tail = (mark.marker or "").rpartition("|")[2] if mark is not None else ""
     return int(tail) if tail.isdigit() else 0

@@ -4,20 +4,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.ingest.networks.calls import CallLost
+from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.ok import ok_payloads
 from services.ingest.networks.ok.ok_client import OkClient
 from services.ingest.networks.ok.ok_errors import NETWORK
-from services.ingest.networks.port import Feed, Incoming, Kind, PageRef, Parsed
+from services.ingest.networks.port import IncomingItem, IntakeStore, MessageKind, PageRef, ParsedBatch
 from shared import clock
 
-PAGE = 100
-TOPICS_PAGE = 50
-FIELDS = "comment.*,date_ms"
+COMMENTS_PER_CALL = 100
+TOPICS_PER_CALL = 50
+COMMENT_FIELDS = "comment.*,date_ms"
 # Topics asked for together come with at most so many blocks each.
-BLOCKS = 3
+MAX_MEDIA_BLOCKS = 3
 # What was written a moment ago may be missing from an answer that was being made then.
-YOUNG = timedelta(seconds=60)
+RECENT = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,28 +27,28 @@ class TopicPage:
     `counts`: comments by topic; unknown ones are left out. `whole`: the group has no further topics.
     """
 
-    parsed: Parsed
+    parsed: ParsedBatch
     counts: dict[str, int]
     anchor: str | None
     whole: bool
 
 
-class Reader:
+class DiscussionReader:
     """Reads through the client; parses for a page."""
 
     def __init__(self, client: OkClient) -> None:
         self._client = client
 
-    async def comments(self, page: PageRef, place: str, anchor: str | None) -> tuple[Parsed, str | None]:
+    async def comments(self, page: PageRef, place: str, anchor: str | None) -> tuple[ParsedBatch, str | None]:
         """Comments after an anchor (all without one), the removed ones as deletions, and where reading ended."""
-        parsed = Parsed()
+        parsed = ParsedBatch()
         start = anchor or "FIRST"
         while True:
             answer = await self._comments(place, start, "FORWARD", removed=True)
             rows = _rows(answer, "comments")
-            names = ok_payloads.names_of(answer)
+            names = ok_payloads.author_names(answer)
             for raw in rows:
-                parsed.add(ok_payloads.comment, raw, page, place, names)
+                parsed.add(ok_payloads.parse_comment, raw, page, place, names)
             reached = answer.get("anchor")
             if reached:
                 anchor = str(reached)
@@ -57,8 +57,8 @@ class Reader:
             start = str(reached)
 
     async def compared(
-        self, page: PageRef, place: str, count: int | None, feed: Feed
-    ) -> tuple[Parsed, str | None]:
+        self, page: PageRef, place: str, count: int | None, feed: IntakeStore
+    ) -> tuple[ParsedBatch, str | None]:
         """All comments of a discussion, deletions of those that we hold and it has no longer, and where it ended.
 
         The network names removed comments as long as it pleases. One that it leaves out counts as removed only
@@ -74,25 +74,25 @@ class Reader:
             parsed.items += [
                 deletion(page, "comment", one, place, at)
                 for one, at in sorted(held.items())
-                if one not in named and at < observed_at - YOUNG
+                if one not in named and at < observed_at - RECENT
             ]
         return parsed, anchor
 
     async def newest(
         self, page: PageRef, place: str, since: datetime, *, removed: bool | None = None, whole: bool = False
-    ) -> Parsed:
+    ) -> ParsedBatch:
         """Comments from the newest back to a moment; with `removed`, the removed ones as deletions.
 
         With `whole`, raises `CallLost` when the network tells of more but not how to go on.
         """
-        parsed = Parsed()
+        parsed = ParsedBatch()
         anchor = "LAST"
         while True:
             answer = await self._comments(place, anchor, "BACKWARD", removed=removed)
             rows = _rows(answer, "comments")
-            here, names = Parsed(), ok_payloads.names_of(answer)
+            here, names = ParsedBatch(), ok_payloads.author_names(answer)
             for raw in rows:
-                here.add(ok_payloads.comment, raw, page, place, names)
+                here.add(ok_payloads.parse_comment, raw, page, place, names)
             parsed.extend(here)
             oldest = min((item.written_at for item in here.items), default=None)
             reached = answer.get("anchor")
@@ -101,32 +101,32 @@ class Reader:
                 return parsed
             if not reached or reached == anchor:
                 if whole:
-                    raise CallLost(NETWORK, "discussions.getComments", "no anchor leads on")
+                    raise NoValidResponse(NETWORK, "discussions.getComments", "no anchor leads on")
                 return parsed
             anchor = str(reached)
 
     async def _comments(self, place: str, anchor: str, direction: str, *, removed: bool | None = None) -> Any:
-        kind, ident = ok_payloads.discussion_of(place)
+        kind, ident = ok_payloads.split_discussion_key(place)
         return await self._client.read(
             "discussions.getComments",
             discussionId=ident,
             discussionType=kind,
             anchor=anchor,
             direction=direction,
-            count=PAGE,
-            fields=FIELDS,
+            count=COMMENTS_PER_CALL,
+            fields=COMMENT_FIELDS,
             includeRemoved=removed,
         )
 
     async def topics(self, page: PageRef, anchor: str | None = None) -> TopicPage:
         """A page of a group's topics, the newest first."""
         answer = await self._client.read(
-            "mediatopic.getTopics", gid=page.external_id, count=TOPICS_PAGE, anchor=anchor
+            "mediatopic.getTopics", gid=page.external_id, count=TOPICS_PER_CALL, anchor=anchor
         )
-        parsed, counts = Parsed(), {}
-        rows = topics_in(answer)
+        parsed, counts = ParsedBatch(), {}
+        rows = extract_topics(answer)
         for raw in rows:
-            parsed.add(ok_payloads.topic, raw, page, ok_payloads.names_of(answer))
+            parsed.add(ok_payloads.parse_topic, raw, page, ok_payloads.author_names(answer))
             summary = raw.get("discussion_summary") if isinstance(raw, dict) else None
             count = summary.get("comments_count") if isinstance(summary, dict) else None
             if isinstance(count, int):
@@ -134,23 +134,27 @@ class Reader:
         after = answer.get("anchor")
         # Whether this list has further pages is not documented: only an anchor of its own leads on.
         more = bool(rows) and after is not None and str(after) != anchor
-        whole = anchor is None and len(rows) < TOPICS_PAGE and not more
+        whole = anchor is None and len(rows) < TOPICS_PER_CALL and not more
         return TopicPage(parsed, counts, str(after) if more else None, whole)
 
-    async def by_ids(self, wanted: dict[str, PageRef]) -> list[tuple[PageRef, Parsed]]:
+    async def by_ids(self, wanted: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
         """Topics by their ids, sorted by page; those that are gone are left out."""
-        answer = await self._client.read("mediatopic.getByIds", topic_ids=",".join(wanted), media_limit=BLOCKS)
-        found: dict[str, tuple[PageRef, Parsed]] = {}
-        for raw in topics_in(answer):
+        answer = await self._client.read(
+            "mediatopic.getByIds", topic_ids=",".join(wanted), media_limit=MAX_MEDIA_BLOCKS
+        )
+        found: dict[str, tuple[PageRef, ParsedBatch]] = {}
+        for raw in extract_topics(answer):
             page = wanted.get(str(raw.get("id"))) if isinstance(raw, dict) else None
             if page is None:
                 continue
             whole = raw
-            if len(raw.get("media") or []) >= BLOCKS:  # cut off at the limit: asked for alone, it comes whole
+            if (
+                len(raw.get("media") or []) >= MAX_MEDIA_BLOCKS
+            ):  # cut off at the limit: asked for alone, it comes whole
                 single = await self._client.read("mediatopic.getByIds", topic_ids=raw["id"])
-                whole = next(iter(topics_in(single)), raw)
-            _, parsed = found.setdefault(page.external_id, (page, Parsed()))
-            parsed.add(ok_payloads.topic, whole, page, ok_payloads.names_of(answer))
+                whole = next(iter(extract_topics(single)), raw)
+            _, parsed = found.setdefault(page.external_id, (page, ParsedBatch()))
+            parsed.add(ok_payloads.parse_topic, whole, page, ok_payloads.author_names(answer))
         return list(found.values())
 
     async def discussions(self, types: str, anchor: str | None) -> tuple[list[Any], str | None]:
@@ -159,39 +163,39 @@ class Reader:
         It shows the groups of the session's user; sessions of one pool serve the same groups.
         """
         answer = await self._client.read(
-            "discussions.getList", category="GROUP", types=types, count=PAGE, anchor=anchor
+            "discussions.getList", category="GROUP", types=types, count=COMMENTS_PER_CALL, anchor=anchor
         )
         if not isinstance(answer, dict):
-            raise CallLost(NETWORK, "discussions.getList", "the answer is no object")
+            raise NoValidResponse(NETWORK, "discussions.getList", "the answer is no object")
         rows = answer.get("discussions")
         rows = rows if isinstance(rows, list) else []
         after = answer.get("anchor")
         return rows, str(after) if rows and after and str(after) != anchor else None
 
 
-def deletion(page: PageRef, kind: Kind, external_id: str, place: str, written_at: datetime) -> Incoming:
+def deletion(page: PageRef, kind: MessageKind, external_id: str, place: str, written_at: datetime) -> IncomingItem:
     """Return the deletion of an item that is gone; the network does not tell who removed it."""
-    return Incoming(
+    return IncomingItem(
         happened="deleted",
         kind=kind,
         external_id=external_id,
         thread_key=f"ok:{place}",
         written_at=written_at,
         raw={},
-        url=ok_payloads.place_url(page, place),
+        url=ok_payloads.discussion_url(page, place),
     )
 
 
-def topics_in(answer: Any) -> list[Any]:
+def extract_topics(answer: Any) -> list[Any]:
     """The topics of an answer. Raises `CallLost` when it is no such answer."""
     if not isinstance(answer, dict):
-        raise CallLost(NETWORK, "mediatopic", "the answer is no object")
+        raise NoValidResponse(NETWORK, "mediatopic", "the answer is no object")
     found = answer.get("media_topics")
     return found if isinstance(found, list) else []
 
 
 def _rows(answer: Any, name: str) -> list[Any]:
     if not isinstance(answer, dict) or not isinstance(answer.get(name), list):
-        raise CallLost(NETWORK, "discussions.getComments", f"no {name} in the answer")
+        raise NoValidResponse(NETWORK, "discussions.getComments", f"no {name} in the answer")
     rows: list[Any] = answer[name]
     return rows

@@ -10,25 +10,25 @@ import aiohttp
 import stamina
 
 from services.ingest.networks.calls import (
-    OF_THE_TOKEN,
+    TOKEN_TREATMENTS,
     CallError,
-    CallLost,
-    NoToken,
-    TokenUnfit,
-    Treatment,
-    count_call,
-    in_time,
-    lost,
-    spend,
-    tell,
-    turn,
+    ErrorTreatment,
+    NoUsableToken,
+    NoValidResponse,
+    TokenNotUsable,
+    check_send_deadline,
+    record_call,
+    report_token_effect,
+    transport_failure,
+    use_call_allowance,
+    wait_for_rate_limit,
 )
 from services.ingest.networks.ok.ok_errors import EFFECTS, NETWORK, treatment
-from services.ingest.networks.port import Accounts, Credential, TokenKind
+from services.ingest.networks.port import Credential, TokenKind, TokenPool
 from services.ingest.settings import IngestSettings
 
 # A read changes hands between tokens this often at most.
-HANDS = 8
+MAX_SESSION_SWITCHES = 8
 _UNSIGNED = {"access_token", "session_key", "sig"}
 # There is no envelope: an answer without its list is none, and is asked for again.
 _LISTS = {
@@ -52,17 +52,17 @@ def session_secret(credential: Credential) -> str:
     return hashlib.md5(material.encode(), usedforsecurity=False).hexdigest()
 
 
-def transient(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether a read is worth another try right away."""
     if isinstance(error, CallError):
-        return error.treatment is Treatment.AGAIN
-    return isinstance(error, CallLost)
+        return error.treatment is ErrorTreatment.AGAIN
+    return isinstance(error, NoValidResponse)
 
 
 class OkClient:
     """Speaks to both APIs under the tokens' limits and tells the accounts when a token is in trouble."""
 
-    def __init__(self, http: aiohttp.ClientSession, accounts: Accounts, settings: IngestSettings) -> None:
+    def __init__(self, http: aiohttp.ClientSession, accounts: TokenPool, settings: IngestSettings) -> None:
         self._http = http
         self._accounts = accounts
         self._settings = settings
@@ -72,31 +72,33 @@ class OkClient:
         """A usable user session. Raises `NoToken`."""
         found = self._accounts.credential(NETWORK, TokenKind.USER, method=method)
         if found is None:
-            raise NoToken(f"no usable user session for {method}")
+            raise NoUsableToken(f"no usable user session for {method}")
         return found
 
     def group(self, page_id: Any, method: str) -> Credential:
         """The usable token of a group. Raises `NoToken`."""
         found = self._accounts.credential(NETWORK, TokenKind.GROUP, page_id, method=method)
         if found is None:
-            raise NoToken(f"no usable token of the group for {method}")
+            raise NoUsableToken(f"no usable token of the group for {method}")
         return found
 
     async def read(self, method: str, **params: Any) -> Any:
         """Call a REST method that changes nothing: transient failures are tried again a few times, and when a
         session is refused, the next takes over.
         """
-        for _ in range(HANDS):
+        for _ in range(MAX_SESSION_SWITCHES):
             try:
-                async for attempt in stamina.retry_context(on=transient, attempts=4, wait_initial=0.3, wait_max=4):
+                async for attempt in stamina.retry_context(
+                    on=is_transient, attempts=4, wait_initial=0.3, wait_max=4
+                ):
                     with attempt:
                         return await self.call(self.user(method), method, **params)
             except CallError as error:
-                if error.treatment not in OF_THE_TOKEN:
+                if error.treatment not in TOKEN_TREATMENTS:
                     raise
-            except TokenUnfit:
+            except TokenNotUsable:
                 continue  # it died, or its budget was spent, while this call waited for its turn
-        raise NoToken(f"{HANDS} sessions in a row were refused for {method}")
+        raise NoUsableToken(f"{MAX_SESSION_SWITCHES} sessions in a row were refused for {method}")
 
     async def call(
         self, credential: Credential, method: str, *, not_after: float | None = None, **params: Any
@@ -116,7 +118,7 @@ class OkClient:
 
     async def read_graph(self, credential: Credential, path: str, **query: Any) -> Any:
         """GET of the Bot API; transient failures are tried again a few times."""
-        async for attempt in stamina.retry_context(on=transient, attempts=4, wait_initial=0.3, wait_max=4):
+        async for attempt in stamina.retry_context(on=is_transient, attempts=4, wait_initial=0.3, wait_max=4):
             with attempt:
                 return await self.graph(credential, path, query=query)
         raise AssertionError("unreachable: the retry either returns or raises")
@@ -134,7 +136,7 @@ class OkClient:
         params = {key: _plain(value) for key, value in (query or {}).items() if value is not None}
         params["access_token"] = credential.token  # this API takes it nowhere else
         url = f"{self._settings.ok_api_url}/graph/me/{path}"
-        method = graph_method(path, posting=body is not None)
+        method = bot_method_name(path, posting=body is not None)
         if body is None:
             return await self._answer(credential, method, "GET", url, not_after, params=params)
         headers = {"Content-Type": "application/json;charset=utf-8"}
@@ -145,25 +147,25 @@ class OkClient:
     async def _answer(
         self, credential: Credential, method: str, verb: str, url: str, not_after: float | None, **request: Any
     ) -> Any:
-        await turn(credential.id, self._settings.ok_calls_a_second)
+        await wait_for_rate_limit(credential.id, self._settings.ok_calls_a_second)
         if await self._accounts.admit(credential, method) is None:
-            raise TokenUnfit(f"the token may not be used for {method} now")
-        spend(NETWORK, method)
+            raise TokenNotUsable(f"the token may not be used for {method} now")
+        use_call_allowance(NETWORK, method)
         started = time.perf_counter()
         try:
-            in_time(not_after)
+            check_send_deadline(not_after)
             request |= {"timeout": self._timeout, "trace_request_ctx": {"not_after": not_after}}
             async with self._http.request(verb, url, **request) as answer:
                 body = json.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            count_call(NETWORK, method, "lost", started)
-            raise lost(NETWORK, method, error) from None
+            record_call(NETWORK, method, "lost", started)
+            raise transport_failure(NETWORK, method, error) from None
         if isinstance(body, dict) and "error_code" in body:
             raise await self._refused(credential, method, body, started)
         if (name := _LISTS.get(method)) and not (isinstance(body, dict) and isinstance(body.get(name), list)):
-            count_call(NETWORK, method, "unreadable", started)
-            raise CallLost(NETWORK, method, f"no {name} in the answer")
-        count_call(NETWORK, method, "answered", started)
+            record_call(NETWORK, method, "unreadable", started)
+            raise NoValidResponse(NETWORK, method, f"no {name} in the answer")
+        record_call(NETWORK, method, "answered", started)
         await self._accounts.answered(credential, method)
         return body
 
@@ -174,13 +176,13 @@ class OkClient:
         code = code if isinstance(code, int) else 0
         text = str(error.get("error_msg", "")).replace(credential.token, "…")[:200]
         kind = treatment(code)
-        count_call(NETWORK, method, kind.value, started)
+        record_call(NETWORK, method, kind.value, started)
         failure = CallError(NETWORK, method, code, text, kind)
-        await tell(self._accounts, credential, failure, EFFECTS.get(kind))
+        await report_token_effect(self._accounts, credential, failure, EFFECTS.get(kind))
         return failure
 
 
-def graph_method(path: str, *, posting: bool = False) -> str:
+def bot_method_name(path: str, *, posting: bool = False) -> str:
     """The name of a Bot API call, as limits are kept for it."""
     return f"graph.{path.partition('/')[0]}.{'post' if posting else 'get'}"
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from services.ingest.networks.calls import ENDS, Effect, Treatment
-from services.ingest.networks.error_mapping import Words, words_for
+from services.ingest.networks.calls import TOKEN_STOPPING_EFFECTS, ErrorTreatment, TokenEffect
+from services.ingest.networks.error_mapping import UserMessage, user_message_for
 from services.ingest.networks.port import TokenState
 
 NETWORK = "ok"
 
-T = Treatment
-TREATMENTS: dict[int, Treatment] = {
+T = ErrorTreatment
+TREATMENTS: dict[int, ErrorTreatment] = {
     # The network's own trouble.
     1: T.AGAIN, 2: T.AGAIN, 30: T.AGAIN, 31: T.AGAIN, 5000: T.AGAIN, 9999: T.AGAIN,
     # The method rests for this token: too much at once; not from here; used up.
@@ -30,48 +30,50 @@ TREATMENTS: dict[int, Treatment] = {
 }  # fmt: skip
 
 # The network publishes no numbers: a pause begins short and doubles.
-EFFECTS: Mapping[Treatment, Effect] = {
-    **ENDS,
-    T.LIMITED: Effect(TokenState.LIMITED, rest=900, longest=3 * 3_600),
-    T.FLOOD: Effect(TokenState.LIMITED, rest=5, longest=900),
+EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
+    **TOKEN_STOPPING_EFFECTS,
+    T.LIMITED: TokenEffect(TokenState.LIMITED, rest=900, longest=3 * 3_600),
+    T.FLOOD: TokenEffect(TokenState.LIMITED, rest=5, longest=900),
 }
 
 
-_DEAD_KEY = "Ключ доступа не принимается сетью: сообщите оператору, ответ уйдёт после замены ключа."
-WORDS: dict[int, Words] = {
-    7: Words("Одноклассники временно запретили это действие, отправка повторится позже.", False, 120.0),
-    8: Words("Одноклассники просят отправлять медленнее, отправка повторится.", False, 5.0),
-    9: Words("Одноклассники не принимают вызовы с этого адреса: сообщите оператору.", False, 120.0),
-    11: Words("Суточный запас вызовов сети исчерпан, отправка повторится позже.", False, 120.0),
-    10: Words("У ключа нет права отвечать от имени группы: сообщите оператору.", True),
-    50: Words("Владелец ключа не администратор этой группы: сообщите оператору.", True),
-    100: Words("Сеть не приняла запрос: проверьте текст ответа.", True),
-    101: Words("Сеть не знает приложение ключа: сообщите оператору, ответ уйдёт после исправления.", False, 60.0),
-    104: Words("Подпись вызова не принята сетью: сообщите оператору.", True),
-    160: Words("Такой группы в Одноклассниках нет: сообщите оператору.", True),
-    453: Words("Этот вызов требует ключа пользователя: сообщите оператору.", True),
-    455: Words("Настройки пользователя не позволяют этот ответ.", True),
-    457: Words(_DEAD_KEY, False, 30.0),
-    102: Words(_DEAD_KEY, False, 30.0),
-    103: Words(_DEAD_KEY, False, 30.0),
-    300: Words("Обсуждение больше не существует.", True),
-    106: Words("Обсуждение больше не существует.", True),
-    454: Words("Одноклассники отклонили текст: уберите недопустимые слова и отправьте снова.", True),
-    456: Words("Правила группы не позволяют этот ответ.", True),
-    458: Words("Пользователь не разрешил группе писать ему сообщения.", True),
-    511: Words("Одноклассники сочли текст рекламой или спамом: измените его и отправьте снова.", True),
-    514: Words("Сеть просит подтвердить аккаунт: сообщите оператору.", False, 60.0),
-    700: Words("Комментарий, на который вы отвечаете, не найден.", True),
-    702: Words("Комментарий, на который вы отвечаете, удалён.", True),
-    705: Words("Переписка с этим человеком больше не существует.", True),
+_INVALID_KEY_TEXT = "Ключ доступа не принимается сетью: сообщите оператору, ответ уйдёт после замены ключа."
+USER_MESSAGES: dict[int, UserMessage] = {
+    7: UserMessage("Одноклассники временно запретили это действие, отправка повторится позже.", False, 120.0),
+    8: UserMessage("Одноклассники просят отправлять медленнее, отправка повторится.", False, 5.0),
+    9: UserMessage("Одноклассники не принимают вызовы с этого адреса: сообщите оператору.", False, 120.0),
+    11: UserMessage("Суточный запас вызовов сети исчерпан, отправка повторится позже.", False, 120.0),
+    10: UserMessage("У ключа нет права отвечать от имени группы: сообщите оператору.", True),
+    50: UserMessage("Владелец ключа не администратор этой группы: сообщите оператору.", True),
+    100: UserMessage("Сеть не приняла запрос: проверьте текст ответа.", True),
+    101: UserMessage(
+        "Сеть не знает приложение ключа: сообщите оператору, ответ уйдёт после исправления.", False, 60.0
+    ),
+    104: UserMessage("Подпись вызова не принята сетью: сообщите оператору.", True),
+    160: UserMessage("Такой группы в Одноклассниках нет: сообщите оператору.", True),
+    453: UserMessage("Этот вызов требует ключа пользователя: сообщите оператору.", True),
+    455: UserMessage("Настройки пользователя не позволяют этот ответ.", True),
+    457: UserMessage(_INVALID_KEY_TEXT, False, 30.0),
+    102: UserMessage(_INVALID_KEY_TEXT, False, 30.0),
+    103: UserMessage(_INVALID_KEY_TEXT, False, 30.0),
+    300: UserMessage("Обсуждение больше не существует.", True),
+    106: UserMessage("Обсуждение больше не существует.", True),
+    454: UserMessage("Одноклассники отклонили текст: уберите недопустимые слова и отправьте снова.", True),
+    456: UserMessage("Правила группы не позволяют этот ответ.", True),
+    458: UserMessage("Пользователь не разрешил группе писать ему сообщения.", True),
+    511: UserMessage("Одноклассники сочли текст рекламой или спамом: измените его и отправьте снова.", True),
+    514: UserMessage("Сеть просит подтвердить аккаунт: сообщите оператору.", False, 60.0),
+    700: UserMessage("Комментарий, на который вы отвечаете, не найден.", True),
+    702: UserMessage("Комментарий, на который вы отвечаете, удалён.", True),
+    705: UserMessage("Переписка с этим человеком больше не существует.", True),
 }
 
 
-def treatment(code: int) -> Treatment:
+def treatment(code: int) -> ErrorTreatment:
     """What to do about a code; an unknown one is ours to look at."""
-    return TREATMENTS.get(code, Treatment.BUG)
+    return TREATMENTS.get(code, ErrorTreatment.BUG)
 
 
-def words(code: int) -> Words:
+def user_message(code: int) -> UserMessage:
     """What to tell a person about a refused answer."""
-    return words_for(code, WORDS, treatment(code), "Одноклассники отказали")
+    return user_message_for(code, USER_MESSAGES, treatment(code), "Одноклассники отказали")

@@ -7,55 +7,55 @@ from typing import Any
 import aiohttp
 
 from services.ingest.networks import token_probe
-from services.ingest.networks.error_mapping import read_or_not, told_plainly
+from services.ingest.networks.error_mapping import mapping_publish_errors, mapping_read_errors
 from services.ingest.networks.ok import chats, discussion_poll, ok_errors, ok_payloads, subscriptions, topic_poll
-from services.ingest.networks.ok.chats import Chats
-from services.ingest.networks.ok.discussion_list import Listing
-from services.ingest.networks.ok.discussion_poll import Discussions
-from services.ingest.networks.ok.discussion_reader import Reader
-from services.ingest.networks.ok.ok_client import OkClient, graph_method
-from services.ingest.networks.ok.ok_scan import Walk
-from services.ingest.networks.ok.subscriptions import Subscriptions
-from services.ingest.networks.ok.topic_poll import Topics
+from services.ingest.networks.ok.chats import ChatPoller
+from services.ingest.networks.ok.discussion_list import DiscussionList
+from services.ingest.networks.ok.discussion_poll import DiscussionPoller
+from services.ingest.networks.ok.discussion_reader import DiscussionReader
+from services.ingest.networks.ok.ok_client import OkClient, bot_method_name
+from services.ingest.networks.ok.ok_scan import OkPageScan
+from services.ingest.networks.ok.subscriptions import SubscriptionMonitor
+from services.ingest.networks.ok.topic_poll import TopicPoller
 from services.ingest.networks.port import (
-    Accounts,
     Credential,
-    Feed,
-    Kind,
-    Outgoing,
+    IntakeStore,
+    MessageKind,
+    OutgoingReply,
     PageRef,
-    Parsed,
-    Published,
+    ParsedBatch,
+    PublishedReply,
+    PublishOutcomeUnknown,
+    ScanStep,
+    SourceLoop,
     TokenKind,
-    Unsure,
-    Walked,
-    Way,
+    TokenPool,
 )
-from services.ingest.networks.token_probe import TokenWatch
+from services.ingest.networks.token_probe import TokenProbe
 from services.ingest.settings import IngestSettings
 
 MAX_LENGTH: dict[str, int] = {"comment": 3_000, "message": 4_000}
 
 
-class Ok:
+class OkNetwork:
     """Implements `networks.port.Network` for OK."""
 
     name = ok_errors.NETWORK
 
     def __init__(
-        self, http: aiohttp.ClientSession, accounts: Accounts, feed: Feed, settings: IngestSettings
+        self, http: aiohttp.ClientSession, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
     ) -> None:
         self._accounts = accounts
         self._feed = feed
         self._settings = settings
         self._client = OkClient(http, accounts, settings)
-        self._reader = Reader(self._client)
-        self._listing = Listing(self._reader, settings)
-        self._discussions = Discussions(self._reader, self._listing, accounts, feed, settings)
-        self._topics = Topics(self._reader, accounts, feed, settings)
-        self._subscriptions = Subscriptions(self._client, accounts, feed, settings, self._missed)
-        self._tokens = TokenWatch(self.name, accounts, self._try, settings.token_check_seconds)
-        self._chats = Chats(
+        self._reader = DiscussionReader(self._client)
+        self._listing = DiscussionList(self._reader, settings)
+        self._discussions = DiscussionPoller(self._reader, self._listing, accounts, feed, settings)
+        self._topics = TopicPoller(self._reader, accounts, feed, settings)
+        self._subscriptions = SubscriptionMonitor(self._client, accounts, feed, settings, self._missed)
+        self._tokens = TokenProbe(self.name, accounts, self._try, settings.token_check_seconds)
+        self._chats = ChatPoller(
             self._client,
             accounts,
             feed,
@@ -73,19 +73,19 @@ class Ok:
     def _missed(self, page: PageRef) -> None:
         self._chats.look_soon(page)
 
-    def ways(self) -> dict[str, Way]:
+    def ways(self) -> dict[str, SourceLoop]:
         """Discussions and topics of all groups by the user sessions; chats and their push by the groups' bots."""
-        ways: dict[str, Way] = {}
+        ways: dict[str, SourceLoop] = {}
         if not self._accounts.pages(self.name):
             return ways
-        ways[f"ok:{token_probe.WAY}"] = self._tokens.run
+        ways[f"ok:{token_probe.SOURCE}"] = self._tokens.run
         if self._accounts.credential(self.name, TokenKind.USER) is not None:
-            ways[f"ok:{discussion_poll.WAY}"] = self._discussions.run
-            ways[f"ok:{topic_poll.WAY}"] = self._topics.run
+            ways[f"ok:{discussion_poll.SOURCE}"] = self._discussions.run
+            ways[f"ok:{topic_poll.SOURCE}"] = self._topics.run
         if any(self._chats.has_token(page) for page in self._accounts.pages(self.name)):
-            ways[f"ok:{chats.WAY}"] = self._chats.run
+            ways[f"ok:{chats.SOURCE}"] = self._chats.run
             if self._subscriptions.wanted:
-                ways[f"ok:{subscriptions.WAY}"] = self._subscriptions.run
+                ways[f"ok:{subscriptions.SOURCE}"] = self._subscriptions.run
         return ways
 
     def look_soon(self, page: PageRef) -> None:
@@ -94,12 +94,14 @@ class Ok:
         self._topics.look_soon(page)
         self._chats.look_soon(page)
 
-    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """All that the network holds of a group and that was written since; see `networks.port.Network`."""
-        walk = Walk(page, since, reader=self._reader, listing=self._listing, chats=self._chats, feed=self._feed)
+        walk = OkPageScan(
+            page, since, reader=self._reader, listing=self._listing, chats=self._chats, feed=self._feed
+        )
         return walk.run(cursor)
 
-    def max_length(self, kind: Kind) -> int:
+    def max_length(self, kind: MessageKind) -> int:
         """The longest text the network takes."""
         return MAX_LENGTH[kind]
 
@@ -107,15 +109,15 @@ class Ok:
         """How long a publishing call may last at most."""
         return self._settings.ok_call_seconds
 
-    async def publish(self, outgoing: Outgoing) -> Published:
+    async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Write the answer as the community. Raises `Refused` or `Unsure`."""
         write = self._send if outgoing.kind == "message" else self._comment
-        with told_plainly(self.name, ok_errors.words):
+        with mapping_publish_errors(self.name, ok_errors.user_message):
             return await write(outgoing)
 
-    async def _comment(self, outgoing: Outgoing) -> Published:
+    async def _comment(self, outgoing: OutgoingReply) -> PublishedReply:
         place = outgoing.thread_key.removeprefix("ok:")
-        kind, ident = ok_payloads.discussion_of(place)
+        kind, ident = ok_payloads.split_discussion_key(place)
         method = "discussions.addDiscussionComment"
         answer = await self._client.call(
             self._client.user(method),
@@ -129,29 +131,31 @@ class Ok:
         )
         number = _comment_id(answer)
         if number is None:
-            raise Unsure("the answer names no comment")
-        return Published(f"{place}/{number}", ok_payloads.place_url(outgoing.page, place))
+            raise PublishOutcomeUnknown("the answer names no comment")
+        return PublishedReply(f"{place}/{number}", ok_payloads.discussion_url(outgoing.page, place))
 
-    async def _send(self, outgoing: Outgoing) -> Published:
+    async def _send(self, outgoing: OutgoingReply) -> PublishedReply:
         chat = outgoing.thread_key.removeprefix("ok:")
         path = f"messages/{chat}"
-        credential = self._client.group(outgoing.page.id, graph_method(path, posting=True))
+        credential = self._client.group(outgoing.page.id, bot_method_name(path, posting=True))
         body = {"recipient": {"chat_id": chat}, "message": {"text": outgoing.text}}
         answer = await self._client.graph(credential, path, body=body, not_after=outgoing.not_after)
         number = answer.get("message_id") if isinstance(answer, dict) else None
         if not number:
-            raise Unsure("the answer names no message")
+            raise PublishOutcomeUnknown("the answer names no message")
         url = f"https://ok.ru/group/{outgoing.page.external_id}/messages"
-        return Published(f"{chat}/{ok_payloads.prefixed('mid', number)}", url)
+        return PublishedReply(f"{chat}/{ok_payloads.with_prefix('mid', number)}", url)
 
-    async def read_back(self, outgoing: Outgoing) -> Parsed:
+    async def read_back(self, outgoing: OutgoingReply) -> ParsedBatch:
         """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
         after = outgoing.after or 0
         place = outgoing.thread_key.removeprefix("ok:")
-        with read_or_not():
+        with mapping_read_errors():
             if outgoing.kind == "message":
                 return await self._chats.history(outgoing.page, place, after)
-            return await self._reader.newest(outgoing.page, place, ok_payloads.moment(after), whole=True)
+            return await self._reader.newest(
+                outgoing.page, place, ok_payloads.from_milliseconds(after), whole=True
+            )
 
 
 def _comment_id(answer: Any) -> str | None:

@@ -9,21 +9,21 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.ingest.networks.port import Author, Happened, Incoming, PageRef
+from services.ingest.networks.port import Author, ChangeKind, IncomingItem, PageRef
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 GROUP_TOPIC = "GROUP_TOPIC"
 GROUP_MOVIE = "GROUP_MOVIE"
 # Events of the Bot API about buttons and about chats themselves: nobody says anything in them.
-WORDLESS = {"MESSAGE_CALLBACK", "CHAT_SYSTEM"}
+IGNORED_EVENTS = {"MESSAGE_CALLBACK", "CHAT_SYSTEM"}
 # Types of removed comments; the network publishes no list.
-REMOVED = ("REMOVED", "DELETED")
+REMOVED_TYPES = ("REMOVED", "DELETED")
 
 Names = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class DiscussionRow:
     """A discussion as the list of discussions shows it.
 
     `place`: its name in our keys; `marker`: differs when something in it differs; `active_at`: the last comment.
@@ -36,7 +36,7 @@ class Shown:
     active_at: datetime | None
 
 
-def moment(ms: Any) -> datetime:
+def from_milliseconds(ms: Any) -> datetime:
     """Milliseconds since the epoch. Raises ValueError when it is no moment."""
     try:
         return datetime.fromtimestamp(int(ms) / 1000, UTC)
@@ -44,52 +44,52 @@ def moment(ms: Any) -> datetime:
         raise ValueError(f"{str(ms)[:40]!r} is no moment in milliseconds") from None
 
 
-def position(_external_id: str, written_at: datetime) -> int:
+def thread_position(_external_id: str, written_at: datetime) -> int:
     """Where an item stands in its discussion or chat: ids tell no order, the network's own milliseconds do."""
     return int(written_at.timestamp() * 1000)
 
 
 # The network is many machines, whose clocks are set now and then.
-POSITION_SLACK = 3_600_000
+POSITION_TOLERANCE_MS = 3_600_000
 
 
-def moscow(value: str) -> datetime:
+def from_moscow_time(value: str) -> datetime:
     """A date without a zone is Moscow wall time, whatever zone this server is in."""
     return datetime.strptime(value, "%Y-%m-%d %H:%M:%S").replace(tzinfo=MOSCOW).astimezone(UTC)
 
 
-def bare(ref: Any) -> str:
+def without_prefix(ref: Any) -> str:
     """An id without its prefix `user:` or `group:`."""
     return str(ref).rpartition(":")[2]
 
 
-def prefixed(prefix: str, ident: Any) -> str:
+def with_prefix(prefix: str, ident: Any) -> str:
     """An id with its prefix, whether the network gave it or not."""
     text = str(ident)
     return text if text.startswith(f"{prefix}:") else f"{prefix}:{text}"
 
 
-def place_of(kind: str, ident: Any) -> str:
+def discussion_key(kind: str, ident: Any) -> str:
     """A discussion's name in our keys: the bare id of a topic, `TYPE:id` of anything else."""
     return str(ident) if kind == GROUP_TOPIC else f"{kind}:{ident}"
 
 
-def discussion_of(place: str) -> tuple[str, str]:
+def split_discussion_key(place: str) -> tuple[str, str]:
     """The inverse of `place_of`: the network's type and id of a discussion."""
     kind, _, ident = place.rpartition(":")
     return kind or GROUP_TOPIC, ident
 
 
-def place_url(page: PageRef, place: str) -> str:
+def discussion_url(page: PageRef, place: str) -> str:
     """Where people see a discussion."""
-    kind, ident = discussion_of(place)
+    kind, ident = split_discussion_key(place)
     if kind == GROUP_MOVIE:
         return f"https://ok.ru/video/{ident}"
     group = f"https://ok.ru/group/{page.external_id}"
     return f"{group}/topic/{ident}" if kind == GROUP_TOPIC else f"{group}/photos"
 
 
-def names_of(answer: Mapping[str, Any]) -> dict[str, str]:
+def author_names(answer: Mapping[str, Any]) -> dict[str, str]:
     """Names of people in an answer's `entities`."""
     entities = answer.get("entities")
     users = entities.get("users") if isinstance(entities, dict) else None
@@ -98,7 +98,7 @@ def names_of(answer: Mapping[str, Any]) -> dict[str, str]:
         if isinstance(user, dict) and user.get("uid"):
             name = user.get("name") or f"{user.get('first_name', '')} {user.get('last_name', '')}".strip()
             if name:
-                names[bare(user["uid"])] = str(name)
+                names[without_prefix(user["uid"])] = str(name)
     return names
 
 
@@ -111,23 +111,25 @@ def _author(ident: str, *, group: bool, name: Any = None) -> Author:
     )
 
 
-def topic(raw: dict[str, Any], page: PageRef, names: Names | None = None, happened: Happened = "seen") -> Incoming:
+def parse_topic(
+    raw: dict[str, Any], page: PageRef, names: Names | None = None, happened: ChangeKind = "seen"
+) -> IncomingItem:
     """A media topic of the group: a post of the community or of a citizen."""
     _object(raw, "topic")
     owner = raw.get("owner_ref")
-    if owner is not None and bare(owner) != page.external_id:
+    if owner is not None and without_prefix(owner) != page.external_id:
         raise ValueError(f"the topic belongs to {owner}")
     ref = str(raw["author_ref"])
-    writer, group = bare(ref), ref.startswith("group:")
+    writer, group = without_prefix(ref), ref.startswith("group:")
     ident = _ident(raw, "id")
     blocks = [block for block in raw.get("media") or [] if isinstance(block, dict)]
     texts = [str(block.get("text", "")) for block in blocks if block.get("type") == "text"]
-    return Incoming(
+    return IncomingItem(
         happened=happened,
         kind="wall_post",
         external_id=ident,
         thread_key=f"ok:{ident}",
-        written_at=moment(raw["created_ms"]),
+        written_at=from_milliseconds(raw["created_ms"]),
         raw=raw,
         author=_author(writer, group=group, name=None if group else (names or {}).get(writer)),
         from_community=group and writer == page.external_id,
@@ -137,18 +139,20 @@ def topic(raw: dict[str, Any], page: PageRef, names: Names | None = None, happen
     )
 
 
-def comment(
-    raw: dict[str, Any], page: PageRef, place: str, names: Names | None = None, happened: Happened = "seen"
-) -> Incoming:
+def parse_comment(
+    raw: dict[str, Any], page: PageRef, place: str, names: Names | None = None, happened: ChangeKind = "seen"
+) -> IncomingItem:
     """A comment of a discussion; a removed one is a deletion, of which the network tells no author."""
     _object(raw, "comment")
-    removed = any(word in str(raw.get("type", "")).upper() for word in REMOVED)
+    removed = any(word in str(raw.get("type", "")).upper() for word in REMOVED_TYPES)
     group, writer = _who(raw)
     answered = raw.get("reply_to_comment_id")
-    written_at = moment(raw["date_ms"]) if raw.get("date_ms") is not None else moscow(str(raw["date"]))
+    written_at = (
+        from_milliseconds(raw["date_ms"]) if raw.get("date_ms") is not None else from_moscow_time(str(raw["date"]))
+    )
     attachments = raw.get("attachments")
     name = raw.get("author_name") or (names or {}).get(writer or "")
-    return Incoming(
+    return IncomingItem(
         happened="deleted" if removed else happened,
         kind="comment",
         external_id=f"{place}/{_ident(raw, 'id')}",
@@ -160,7 +164,7 @@ def comment(
         text=None if removed else str(raw.get("text") or ""),
         reply_to=f"{place}/{answered}" if answered else None,
         attachments=attachments if isinstance(attachments, list) else (),
-        url=place_url(page, place),
+        url=discussion_url(page, place),
     )
 
 
@@ -168,9 +172,9 @@ def _who(raw: dict[str, Any]) -> tuple[bool, str | None]:
     """Whether a group wrote a comment, and who; None for people whose profile is gone, whom it shows as empty."""
     ref = raw.get("author_ref")
     group = raw.get("author_type") == "GROUP" or str(ref or "").startswith("group:")
-    writer = bare(ref) if ref else ""
+    writer = without_prefix(ref) if ref else ""
     if not writer:
-        writer = bare(raw["author_id"] or "")
+        writer = without_prefix(raw["author_id"] or "")
     return group, writer if writer not in {"", "0"} else None
 
 
@@ -190,44 +194,44 @@ def _part(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _ident(raw: Mapping[str, Any], name: str) -> str:
     """An id inside an object, as text. Raises KeyError or ValueError."""
     found = raw[name]
-    if isinstance(found, bool) or not isinstance(found, str | int) or not bare(found):
+    if isinstance(found, bool) or not isinstance(found, str | int) or not without_prefix(found):
         raise ValueError(f"the field {name!r} is no id")
     return str(found)
 
 
-def message(
+def parse_message(
     raw: dict[str, Any],
     page: PageRef,
     chat: str | None = None,
-    happened: Happened = "seen",
+    happened: ChangeKind = "seen",
     event_id: str | None = None,
-) -> Incoming:
+) -> IncomingItem:
     """A message of a chat, as lists and webhooks of all years give it; raises what `Parsed.add` takes."""
     _object(raw, "message")
     content, sender = _part(raw, "message"), _part(raw, "sender")
-    place = prefixed("chat", chat if chat is not None else _ident(_part(raw, "recipient"), "chat_id"))
+    place = with_prefix("chat", chat if chat is not None else _ident(_part(raw, "recipient"), "chat_id"))
     ref = _ident(sender, "user_id")
-    writer, group = bare(ref), ref.startswith("group:") or bare(ref) == page.external_id
+    writer, group = without_prefix(ref), ref.startswith("group:") or without_prefix(ref) == page.external_id
     attachments = content.get("attachments")
     answered = content.get("reply_to")
-    return Incoming(
+    return IncomingItem(
         happened=happened,
         kind="message",
-        external_id=f"{place}/{prefixed('mid', _ident(content, 'mid'))}",
+        external_id=f"{place}/{with_prefix('mid', _ident(content, 'mid'))}",
         thread_key=f"ok:{place}",
-        written_at=moment(raw["timestamp"]),
+        written_at=from_milliseconds(raw["timestamp"]),
         raw=raw,
         author=_author(writer, group=group, name=None if group else sender.get("name")),
         from_community=group and writer == page.external_id,
         text=str(content.get("text") or ""),
-        reply_to=f"{place}/{prefixed('mid', answered)}" if answered else None,
+        reply_to=f"{place}/{with_prefix('mid', answered)}" if answered else None,
         attachments=attachments if isinstance(attachments, list) else (),
         url=f"https://ok.ru/group/{page.external_id}/messages",
         event_id=event_id,
     )
 
 
-def webhook(raw: Any, page: PageRef) -> Incoming | None:
+def parse_webhook(raw: Any, page: PageRef) -> IncomingItem | None:
     """An event that the Bot API pushed, with or without its type; None for kinds that bring no words.
 
     Raises KeyError, TypeError or ValueError, with the reason in words, for what is incomplete or unknown.
@@ -236,16 +240,18 @@ def webhook(raw: Any, page: PageRef) -> Incoming | None:
     kind = raw.get("webhookType")
     if kind is not None and not isinstance(kind, str):
         raise ValueError("the field 'webhookType' is no text")
-    if kind in WORDLESS:
+    if kind in IGNORED_EVENTS:
         return None
     if kind not in {None, "MESSAGE_CREATED"}:
         raise ValueError(f"events of type {str(kind)[:40]!r} are unknown")
     if kind is None and "message" not in raw and ("payload" in raw or "chat" in raw):
         return None  # of 2017: a pressed button, or a change of the chat itself
-    return message(raw, page, happened="new", event_id=prefixed("mid", _ident(_part(raw, "message"), "mid")))
+    return parse_message(
+        raw, page, happened="new", event_id=with_prefix("mid", _ident(_part(raw, "message"), "mid"))
+    )
 
 
-def discussion(raw: Any, types: Collection[str]) -> Shown | None:
+def parse_discussion_row(raw: Any, types: Collection[str]) -> DiscussionRow | None:
     """A discussion of a group, as the list shows it; None for discussions of other types and of no group."""
     kind = raw.get("object_type") if isinstance(raw, dict) else None
     if not isinstance(kind, str) or kind not in types or not raw.get("object_id"):
@@ -262,8 +268,8 @@ def discussion(raw: Any, types: Collection[str]) -> Shown | None:
     count = total if isinstance(total, int) else 0
     active = raw.get("last_activity_date")
     try:
-        active_at = moscow(str(active))
+        active_at = from_moscow_time(str(active))
     except ValueError:
         active_at = None
-    place = place_of(kind, raw["object_id"])
-    return Shown(place, bare(groups[0]), f"{active}|{count}", count, active_at)
+    place = discussion_key(kind, raw["object_id"])
+    return DiscussionRow(place, without_prefix(groups[0]), f"{active}|{count}", count, active_at)

@@ -4,23 +4,23 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from services.ingest.networks.calls import CallError, NoToken
+from services.ingest.networks.calls import CallError, NoUsableToken
 from services.ingest.networks.ok import ok_payloads
-from services.ingest.networks.ok.chats import Chats
-from services.ingest.networks.ok.cooldowns import concerns_it_alone, words
-from services.ingest.networks.ok.discussion_list import Listing
-from services.ingest.networks.ok.discussion_poll import WAY
-from services.ingest.networks.ok.discussion_reader import Reader
-from services.ingest.networks.ok.ok_payloads import Shown
-from services.ingest.networks.port import Feed, PageRef, Parsed, Walked
+from services.ingest.networks.ok.chats import ChatPoller
+from services.ingest.networks.ok.cooldowns import describe_closed, is_object_error
+from services.ingest.networks.ok.discussion_list import DiscussionList
+from services.ingest.networks.ok.discussion_poll import SOURCE
+from services.ingest.networks.ok.discussion_reader import DiscussionReader
+from services.ingest.networks.ok.ok_payloads import DiscussionRow
+from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ScanStep
 from shared import clock
 
 STEPS = ("topics", "list", "chats")
 # How much of the work lies before each of them, as a rule.
-BEFORE = {"topics": 0.0, "list": 0.6, "chats": 0.85, "done": 1.0}
+PROGRESS_BEFORE_STEP = {"topics": 0.0, "list": 0.6, "chats": 0.85, "done": 1.0}
 
 
-class Walk:
+class OkPageScan:
     """One group's walk.
 
     The cursor is `{step, anchor, after}`: the page of a list that is being worked on, and what was done of it
@@ -32,10 +32,10 @@ class Walk:
         page: PageRef,
         since: datetime,
         *,
-        reader: Reader,
-        listing: Listing,
-        chats: Chats,
-        feed: Feed,
+        reader: DiscussionReader,
+        listing: DiscussionList,
+        chats: ChatPoller,
+        feed: IntakeStore,
     ) -> None:
         self._page = page
         self._since = since
@@ -46,7 +46,7 @@ class Walk:
         self._started = clock.now()
         self._share = 0.0
 
-    async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Go on from the cursor to the end."""
         ways = {"topics": self._topics, "list": self._list, "chats": self._messages}
         first = str(cursor.get("step", STEPS[0]))
@@ -56,21 +56,21 @@ class Walk:
                 async for walked in ways[step](cursor if step == first else {}):
                     yield walked
             except CallError as error:
-                if not concerns_it_alone(error):
+                if not is_object_error(error):
                     raise
-                self._feed.failed(self._page, WAY, words(error, f"группа {self._page.external_id}"))
-            except NoToken:
+                self._feed.failed(self._page, SOURCE, describe_closed(error, f"группа {self._page.external_id}"))
+            except NoUsableToken:
                 if step != "chats":
                     raise
             following = [*STEPS, "done"][STEPS.index(step) + 1]
-            yield Walked(
-                parsed=Parsed(),
+            yield ScanStep(
+                parsed=ParsedBatch(),
                 observed_at=clock.now(),
                 cursor={"step": following},
-                share=BEFORE[following],
+                share=PROGRESS_BEFORE_STEP[following],
             )
 
-    async def _topics(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    async def _topics(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Topics of the group written since, newest first, each with all its comments since."""
         anchor, after = cursor.get("anchor"), cursor.get("after")
         while True:
@@ -92,7 +92,7 @@ class Walk:
                 return
             anchor, after = found.anchor, None
 
-    async def _list(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    async def _list(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Discussions of the group that moved since, under whatever they are."""
         if self._listing.walked_since(self._since):
             shown = self._listing.of_group(self._page.external_id, self._since)
@@ -113,15 +113,17 @@ class Walk:
             if following is None or (oldest is not None and oldest < self._since):
                 return
             anchor, after = following, None
-            yield self._step("list", Parsed(), clock.now(), anchor=anchor, done=self._passed(oldest))
+            yield self._step("list", ParsedBatch(), clock.now(), anchor=anchor, done=self._passed(oldest))
 
     async def _discussions(
-        self, shown: Sequence[Shown], after: str | None, anchor: str | None
-    ) -> AsyncIterator[Walked]:
+        self, shown: Sequence[DiscussionRow], after: str | None, anchor: str | None
+    ) -> AsyncIterator[ScanStep]:
         places = sorted(one.place for one in shown)
         unread = [place for place in places if after is None or place > after]
         counts = {one.place: one.count for one in shown}
-        topics = [place for place in unread if ok_payloads.discussion_of(place)[0] == ok_payloads.GROUP_TOPIC]
+        topics = [
+            place for place in unread if ok_payloads.split_discussion_key(place)[0] == ok_payloads.GROUP_TOPIC
+        ]
         for start in range(0, len(topics), 50):
             observed_at = clock.now()
             wanted = dict.fromkeys(topics[start : start + 50], self._page)
@@ -137,19 +139,19 @@ class Walk:
 
     async def _comments(
         self, step: str, place: str, count: int | None, anchor: str | None, done: float
-    ) -> AsyncIterator[Walked]:
+    ) -> AsyncIterator[ScanStep]:
         observed_at = clock.now()
         try:
             comments, _ = await self._reader.compared(self._page, place, count, self._feed)
         except CallError as error:
-            if not concerns_it_alone(error):
+            if not is_object_error(error):
                 raise
-            self._feed.failed(self._page, WAY, words(error, f"обсуждение {place}"))
-            comments = Parsed()
+            self._feed.failed(self._page, SOURCE, describe_closed(error, f"обсуждение {place}"))
+            comments = ParsedBatch()
         fresh = _since(comments, self._since)
         yield self._step(step, fresh, observed_at, anchor=anchor, after=place, done=done)
 
-    async def _messages(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    async def _messages(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Messages since of all chats that moved since."""
         floor = int(self._since.timestamp() * 1000)
         marker, after = cursor.get("anchor"), cursor.get("after")
@@ -161,11 +163,11 @@ class Walk:
                 try:
                     parsed = await self._chats.history(self._page, chat, floor)
                 except CallError as error:
-                    if not concerns_it_alone(error):
+                    if not is_object_error(error):
                         raise
-                    self._feed.failed(self._page, WAY, words(error, f"переписка {chat}"))
+                    self._feed.failed(self._page, SOURCE, describe_closed(error, f"переписка {chat}"))
                     continue
-                done = self._passed(ok_payloads.moment(dict(moved)[chat]))
+                done = self._passed(ok_payloads.from_milliseconds(dict(moved)[chat]))
                 yield self._step("chats", parsed, observed_at, anchor=marker, after=chat, done=done)
             if following is None or len(moved) < len(rows):
                 return
@@ -174,27 +176,29 @@ class Walk:
     def _step(
         self,
         step: str,
-        parsed: Parsed,
+        parsed: ParsedBatch,
         observed_at: datetime,
         *,
         anchor: str | None,
         after: str | None = None,
         done: float,
-    ) -> Walked:
+    ) -> ScanStep:
         following = [*STEPS, "done"][STEPS.index(step) + 1]
         # An estimate by time or by number: it must not go back where one takes over from the other.
         self._share = max(
-            self._share, BEFORE[step] + (BEFORE[following] - BEFORE[step]) * min(max(done, 0.0), 1.0)
+            self._share,
+            PROGRESS_BEFORE_STEP[step]
+            + (PROGRESS_BEFORE_STEP[following] - PROGRESS_BEFORE_STEP[step]) * min(max(done, 0.0), 1.0),
         )
         at = {"step": step, "anchor": anchor, "after": after}
-        return Walked(
+        return ScanStep(
             parsed=parsed,
             observed_at=observed_at,
             cursor={key: value for key, value in at.items() if value is not None},
             share=self._share,
         )
 
-    def _by_time(self, parsed: Parsed) -> float:
+    def _by_time(self, parsed: ParsedBatch) -> float:
         return self._passed(min((item.written_at for item in parsed.items), default=None))
 
     def _passed(self, reached: datetime | None) -> float:
@@ -205,10 +209,10 @@ class Walk:
         return (self._started - reached).total_seconds() / whole
 
 
-def _since(parsed: Parsed, since: datetime) -> Parsed:
+def _since(parsed: ParsedBatch, since: datetime) -> ParsedBatch:
     """The same without what was written before; deletions stay, whenever the words were written."""
     kept = [item for item in parsed.items if item.written_at >= since or item.happened == "deleted"]
-    return Parsed(kept, parsed.unreadable)
+    return ParsedBatch(kept, parsed.unreadable)
 
 
 def _threads(counts: Mapping[str, int]) -> dict[str, int]:

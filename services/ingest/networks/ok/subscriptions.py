@@ -10,28 +10,35 @@ from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
 
-from services.ingest.networks.calls import CallError, CallLost
-from services.ingest.networks.ok.cooldowns import concerns_it_alone
-from services.ingest.networks.ok.ok_client import OkClient, graph_method
+from services.ingest.networks.calls import CallError, NoValidResponse
+from services.ingest.networks.ok.cooldowns import is_object_error
+from services.ingest.networks.ok.ok_client import OkClient, bot_method_name
 from services.ingest.networks.ok.ok_errors import NETWORK
-from services.ingest.networks.port import Accounts, Callback, CallbackState, Feed, PageRef, TokenKind
-from services.ingest.networks.retry import TROUBLE, pause
+from services.ingest.networks.port import (
+    CallbackState,
+    IntakeStore,
+    PageRef,
+    RegisteredCallback,
+    TokenKind,
+    TokenPool,
+)
+from services.ingest.networks.retry import TRANSIENT_ERRORS, retry_delay
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.logs import logger
 
 log = logger(__name__)
 
-WAY = "callback"
-AT_ONCE = 8
+SOURCE = "callback"
+CONCURRENCY = 8
 # How often a group that waits is asked whether it has a token, or another one, in seconds.
-TOKEN_SECONDS = 5.0
-TYPES = ["MESSAGE_CREATED"]
-DOUBTED = "Сообщение нашёл опрос, а уведомления о нём не было"
-MISSING = "Подписки на адрес, заданный вручную, в группе нет"
+TOKEN_CHECK_SECONDS = 5.0
+EVENT_TYPES = ["MESSAGE_CREATED"]
+PUSH_LOSS_TEXT = "Сообщение нашёл опрос, а уведомления о нём не было"
+NOT_SUBSCRIBED_TEXT = "Подписки на адрес, заданный вручную, в группе нет"
 
 
-class Subscriptions:
+class SubscriptionMonitor:
     """Subscribes every group that has a bot's token, and looks from time to time whether it still is.
 
     `missed` is told of a group whose messages may not have been pushed for a while.
@@ -40,8 +47,8 @@ class Subscriptions:
     def __init__(
         self,
         client: OkClient,
-        accounts: Accounts,
-        feed: Feed,
+        accounts: TokenPool,
+        feed: IntakeStore,
         settings: IngestSettings,
         missed: Callable[[PageRef], None],
     ) -> None:
@@ -79,7 +86,7 @@ class Subscriptions:
         """Watch for ever. What an earlier run knew is looked at anew."""
         self._working.clear()
         self._due.clear()
-        gate = asyncio.Semaphore(AT_ONCE)
+        gate = asyncio.Semaphore(CONCURRENCY)
         async with asyncio.TaskGroup() as group:
             while True:
                 now = asyncio.get_running_loop().time()
@@ -95,7 +102,7 @@ class Subscriptions:
             return False
         if self._asked.get(page.id, 0.0) > now and (waits or page.id not in self._tokens):
             return False
-        self._asked[page.id] = now + TOKEN_SECONDS
+        self._asked[page.id] = now + TOKEN_CHECK_SECONDS
         credential = self._accounts.credential(NETWORK, TokenKind.GROUP, page.id)
         if credential is None:
             self._working.discard(page.id)
@@ -119,16 +126,16 @@ class Subscriptions:
         """Look once; answers when to look again, in seconds."""
         try:
             await self.look(page)
-        except TROUBLE as error:
+        except TRANSIENT_ERRORS as error:
             if page.id in self._working:
                 self._working.discard(page.id)
                 self._missed(page)
             failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
-            self._feed.failed(page, WAY, str(error))
+            self._feed.failed(page, SOURCE, str(error))
             log.warning("a subscription was not looked at", page=page.external_id, error=str(error)[:200])
-            if isinstance(error, CallError) and concerns_it_alone(error):
+            if isinstance(error, CallError) and is_object_error(error):
                 return self._settings.ok_closed_seconds
-            return pause(error, failures)
+            return retry_delay(error, failures)
         self._failures.pop(page.id, None)
         return self._settings.ok_subscriptions_seconds
 
@@ -144,7 +151,7 @@ class Subscriptions:
             if callback.url not in there or doubted:
                 await self._subscribe(page, callback)
                 self._missed(page)
-        except TROUBLE as error:
+        except TRANSIENT_ERRORS as error:
             await self._feed.callbacks.checked(page.id, CallbackState.FAILED, str(error)[:300])
             raise
         now = asyncio.get_running_loop().time()
@@ -152,27 +159,27 @@ class Subscriptions:
             self._doubted.discard(page.id)
             self._on_trial[page.id] = now + self._settings.ok_subscriptions_seconds * 0.7
         if self._on_trial.get(page.id, 0.0) > now:
-            await self._feed.callbacks.checked(page.id, CallbackState.FAILED, DOUBTED)
-            self._feed.failed(page, WAY, DOUBTED)
+            await self._feed.callbacks.checked(page.id, CallbackState.FAILED, PUSH_LOSS_TEXT)
+            self._feed.failed(page, SOURCE, PUSH_LOSS_TEXT)
             return
         self._on_trial.pop(page.id, None)
         await self._feed.callbacks.checked(page.id, CallbackState.WORKING)
-        self._feed.well(page, WAY)
+        self._feed.well(page, SOURCE)
         self._working.add(page.id)
 
-    async def _by_hand(self, page: PageRef, callback: Callback, there: set[str]) -> None:
+    async def _by_hand(self, page: PageRef, callback: RegisteredCallback, there: set[str]) -> None:
         """Look at what a person has subscribed, and change nothing."""
         self._doubted.discard(page.id)
         if any(url.endswith(f"/callbacks/{NETWORK}/{callback.secret}") for url in there):
             await self._feed.callbacks.checked(page.id, CallbackState.WORKING)
-            self._feed.well(page, WAY)
+            self._feed.well(page, SOURCE)
             self._working.add(page.id)
             return
         self._working.discard(page.id)
-        await self._feed.callbacks.checked(page.id, CallbackState.FAILED, MISSING)
-        self._feed.failed(page, WAY, MISSING)
+        await self._feed.callbacks.checked(page.id, CallbackState.FAILED, NOT_SUBSCRIBED_TEXT)
+        self._feed.failed(page, SOURCE, NOT_SUBSCRIBED_TEXT)
 
-    async def _address(self, page: PageRef) -> Callback:
+    async def _address(self, page: PageRef) -> RegisteredCallback:
         """The group's address, made and kept before the network hears of it."""
         kept = (await self._feed.callbacks.kept(NETWORK, [page.id])).get(page.id)
         if kept is not None and kept.by_hand:
@@ -181,7 +188,7 @@ class Subscriptions:
         url = f"{(self._settings.callbacks_url or '').rstrip('/')}/callbacks/{NETWORK}/{secret}"
         if kept is not None and kept.url == url:
             return kept
-        fresh = Callback(page_id=page.id, url=url, secret=secret, checked_at=clock.now())
+        fresh = RegisteredCallback(page_id=page.id, url=url, secret=secret, checked_at=clock.now())
         if kept is not None:
             fresh = replace(kept, url=url, state=CallbackState.WAITING, reason=None)
             await self._call(page, "unsubscribe", kept.url)
@@ -189,21 +196,21 @@ class Subscriptions:
         return fresh
 
     async def _subscribed(self, page: PageRef) -> set[str]:
-        credential = self._client.group(page.id, graph_method("subscriptions"))
+        credential = self._client.group(page.id, bot_method_name("subscriptions"))
         answer = await self._client.read_graph(credential, "subscriptions")
         rows = answer.get("subscriptions") if isinstance(answer, dict) else None
         if not isinstance(rows, list):
-            raise CallLost(NETWORK, "graph.subscriptions", "no subscriptions in the answer")
+            raise NoValidResponse(NETWORK, "graph.subscriptions", "no subscriptions in the answer")
         return {str(row["url"]) for row in rows if isinstance(row, dict) and row.get("url")}
 
-    async def _subscribe(self, page: PageRef, callback: Callback) -> None:
+    async def _subscribe(self, page: PageRef, callback: RegisteredCallback) -> None:
         log.info("a group is subscribed again", page=page.external_id)
         answer = await self._call(page, "subscribe", callback.url)
         if not isinstance(answer, dict) or answer.get("success") is not True:
-            raise CallLost(NETWORK, "graph.subscribe", "the network does not confirm the subscription")
+            raise NoValidResponse(NETWORK, "graph.subscribe", "the network does not confirm the subscription")
 
     async def _call(self, page: PageRef, what: str, url: str) -> object:
-        credential = self._client.group(page.id, graph_method(what, posting=True))
-        body = {"url": url, **({"types": TYPES} if what == "subscribe" else {})}
+        credential = self._client.group(page.id, bot_method_name(what, posting=True))
+        body = {"url": url, **({"types": EVENT_TYPES} if what == "subscribe" else {})}
         answer: object = await self._client.graph(credential, what, body=body)
         return answer

@@ -6,38 +6,40 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.ingest.networks.calls import CallError, Treatment
+from services.ingest.networks.calls import CallError, ErrorTreatment
 from services.ingest.networks.ok import ok_payloads
-from services.ingest.networks.ok.cooldowns import Rests, concerns_it_alone, words
-from services.ingest.networks.ok.discussion_poll import UNSETTLED, count_of
-from services.ingest.networks.ok.discussion_reader import Reader, TopicPage, deletion
+from services.ingest.networks.ok.cooldowns import Cooldowns, describe_closed, is_object_error
+from services.ingest.networks.ok.discussion_poll import UNSETTLED_PREFIX, comment_count
+from services.ingest.networks.ok.discussion_reader import DiscussionReader, TopicPage, deletion
 from services.ingest.networks.ok.ok_errors import NETWORK
-from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, ThreadMark
-from services.ingest.networks.retry import TROUBLE, rounds
+from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ThreadState, TokenPool
+from services.ingest.networks.retry import TRANSIENT_ERRORS, run_periodically
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.logs import logger
 
 log = logger(__name__)
 
-WAY = "topics_poll"
+SOURCE = "topics_poll"
 # Of a group's newest topics with comments, the freshest are read again: edits change neither date nor count.
-LIVE = 8
+RECHECKED_TOPICS = 8
 # Those whose count tells that something came or went are read whole, at most so many at once.
-DIFFER = 20
+MAX_FULL_READS = 20
 # So far back; one of the others is read whole, in turn.
-LIVE_FOR = timedelta(days=7)
+RECHECK_PERIOD = timedelta(days=7)
 # A group where nobody wrote for so long is looked at more rarely.
 QUIET_AFTER = timedelta(days=3)
-QUIET_TIMES = 4
+QUIET_INTERVAL_FACTOR = 4
 # How many vanished topics are asked about in one look.
-ASKED = 5
+MAX_MISSING_CHECKS = 5
 
 
-class Topics:
+class TopicPoller:
     """Goes round all groups; every group is looked at once in `ok_topics_seconds`, quiet ones more rarely."""
 
-    def __init__(self, reader: Reader, accounts: Accounts, feed: Feed, settings: IngestSettings) -> None:
+    def __init__(
+        self, reader: DiscussionReader, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
+    ) -> None:
         self._reader = reader
         self._accounts = accounts
         self._feed = feed
@@ -45,11 +47,11 @@ class Topics:
         self._due: dict[str, float] = {}
         self._quiet: set[str] = set()
         self._turn: dict[UUID, int] = {}
-        self._rests = Rests()
+        self._rests = Cooldowns()
 
     async def run(self) -> None:
         """Look for ever."""
-        await rounds(WAY, self._round)
+        await run_periodically(SOURCE, self._round)
 
     def look_soon(self, page: PageRef) -> None:
         """Compare this group next."""
@@ -67,19 +69,19 @@ class Topics:
         if due > now:
             return min(due - now, 5)
         period = self._settings.ok_topics_seconds
-        self._due[name] = now + period * (QUIET_TIMES if name in self._quiet else 1)
+        self._due[name] = now + period * (QUIET_INTERVAL_FACTOR if name in self._quiet else 1)
         try:
             await self.look(pages[name])
         except CallError as error:
-            if not concerns_it_alone(error):
-                self._feed.failed(pages[name], WAY, str(error))
+            if not is_object_error(error):
+                self._feed.failed(pages[name], SOURCE, str(error))
                 raise
-            told = words(error, f"группа {name}")
-            self._feed.failed(pages[name], WAY, told)
+            told = describe_closed(error, f"группа {name}")
+            self._feed.failed(pages[name], SOURCE, told)
             log.warning("a group is closed", page=name, error=str(error)[:200])
             self._rests.rest(name, self._settings.ok_closed_seconds)
-        except TROUBLE as error:
-            self._feed.failed(pages[name], WAY, str(error))
+        except TRANSIENT_ERRORS as error:
+            self._feed.failed(pages[name], SOURCE, str(error))
             raise
         else:
             self._rests.back(name)
@@ -89,7 +91,7 @@ class Topics:
         """Compare the newest topics of a group, and the comments of those in use, with what is stored."""
         observed_at = clock.now()
         seen = await self._reader.topics(page)
-        await self._feed.store(page, WAY, seen.parsed, observed_at=observed_at)
+        await self._feed.store(page, SOURCE, seen.parsed, observed_at=observed_at)
         await self._vanished(page, seen)
         marks = await self._feed.marks([f"ok:{item.external_id}" for item in seen.parsed.items])
         others = await self._feed.differing({f"ok:{place}": count for place, count in seen.counts.items()})
@@ -97,28 +99,28 @@ class Topics:
         for place in whole:
             await self._read(page, place, marks.get(f"ok:{place}"), seen.counts.get(place))
         for place in live:
-            await self._read_back(page, place, observed_at - LIVE_FOR)
+            await self._read_back(page, place, observed_at - RECHECK_PERIOD)
 
-    async def _read(self, page: PageRef, place: str, mark: ThreadMark | None, count: int | None) -> None:
+    async def _read(self, page: PageRef, place: str, mark: ThreadState | None, count: int | None) -> None:
         """Read a discussion whole, and mark it as the list of discussions will show it."""
         observed_at = clock.now()
         try:
             comments, anchor = await self._reader.compared(page, place, count, self._feed)
         except CallError as error:
-            if concerns_it_alone(error) and count is not None:
+            if is_object_error(error) and count is not None:
                 # What stays closed is asked for ever more rarely, like any difference that reading does not mend.
-                refused = replace(mark or ThreadMark(f"ok:{place}", None), count=count)
-                await self._feed.store(page, WAY, Parsed(), marks=[refused])
+                refused = replace(mark or ThreadState(f"ok:{place}", None), count=count)
+                await self._feed.store(page, SOURCE, ParsedBatch(), marks=[refused])
             self._closed(page, place, error)
             return
         marks = []
         if count is not None:
             # One that the list of discussions has not shown yet stays to be looked at there.
             said = None if mark is None else mark.marker
-            if said is not None and count != count_of(mark):
+            if said is not None and count != comment_count(mark):
                 said = f"{_said(mark)}|{count}"
-            marks = [ThreadMark(f"ok:{place}", said, anchor, count)]
-        await self._feed.store(page, WAY, comments, observed_at=observed_at, marks=marks)
+            marks = [ThreadState(f"ok:{place}", said, anchor, count)]
+        await self._feed.store(page, SOURCE, comments, observed_at=observed_at, marks=marks)
 
     async def _read_back(self, page: PageRef, place: str, since: datetime) -> None:
         """Read what is new in a discussion."""
@@ -128,20 +130,20 @@ class Topics:
         except CallError as error:
             self._closed(page, place, error)
             return
-        await self._feed.store(page, WAY, comments, observed_at=observed_at)
+        await self._feed.store(page, SOURCE, comments, observed_at=observed_at)
 
     def _closed(self, page: PageRef, place: str, error: CallError) -> None:
         """One refused discussion stops no other. Raises what concerns all."""
-        if not concerns_it_alone(error):
+        if not is_object_error(error):
             raise error
         log.warning("a discussion was not read", place=place, error=str(error)[:200])
-        self._feed.failed(page, WAY, words(error, f"обсуждение {place}"))
+        self._feed.failed(page, SOURCE, describe_closed(error, f"обсуждение {place}"))
 
     def _chosen(
         self,
         page: PageRef,
         seen: TopicPage,
-        marks: Mapping[str, ThreadMark],
+        marks: Mapping[str, ThreadState],
         others: Collection[str],
         now: datetime,
     ) -> tuple[list[str], list[str]]:
@@ -155,10 +157,10 @@ class Topics:
         for item in seen.parsed.items:
             place, mark = item.external_id, marks.get(f"ok:{item.external_id}")
             count = seen.counts.get(place)
-            read = count_of(mark) if mark is not None and mark.marker is not None else None
+            read = comment_count(mark) if mark is not None and mark.marker is not None else None
             if f"ok:{place}" in others or (read is not None and count is not None and count != read):
                 differ.add(place)
-            elif count == 0 or (count is None and mark is not None and not count_of(mark)):
+            elif count == 0 or (count is None and mark is not None and not comment_count(mark)):
                 continue
             active[place] = max(item.written_at, _moment(_said(mark)) or item.written_at)
         order = sorted(active, key=lambda place: active[place], reverse=True)
@@ -166,8 +168,10 @@ class Topics:
         (self._quiet.add if latest is None or latest < now - QUIET_AFTER else self._quiet.discard)(
             page.external_id
         )
-        whole = [place for place in order if place in differ][:DIFFER]
-        live = [place for place in order if place not in differ and active[place] >= now - LIVE_FOR][:LIVE]
+        whole = [place for place in order if place in differ][:MAX_FULL_READS]
+        live = [place for place in order if place not in differ and active[place] >= now - RECHECK_PERIOD][
+            :RECHECKED_TOPICS
+        ]
         others = [place for place in order if place not in whole and place not in live]
         if others:
             turn = self._turn[page.id] = self._turn.get(page.id, -1) + 1
@@ -182,13 +186,13 @@ class Topics:
         shown = {item.external_id for item in seen.parsed.items}
         stored = await self._feed.stored(page, "wall_post", since=None if seen.whole else oldest)
         missing = sorted(stored.keys() - shown, key=lambda place: stored[place], reverse=True)
-        for place in missing[:ASKED]:
+        for place in missing[:MAX_MISSING_CHECKS]:
             if not await self._gone(page, place):
                 continue
-            parsed = Parsed([deletion(page, "wall_post", place, place, stored[place])])
+            parsed = ParsedBatch([deletion(page, "wall_post", place, place, stored[place])])
             comments = await self._feed.stored(page, "comment", thread_key=f"ok:{place}")
             parsed.items += [deletion(page, "comment", one, place, at) for one, at in comments.items()]
-            await self._feed.store(page, WAY, parsed)
+            await self._feed.store(page, SOURCE, parsed)
 
     async def _gone(self, page: PageRef, place: str) -> bool:
         """Whether the network says of itself that there is no such topic: an omission alone proves nothing."""
@@ -197,19 +201,19 @@ class Topics:
         try:
             await self._reader.comments(page, place, None)
         except CallError as error:
-            if error.treatment is not Treatment.GONE:
+            if error.treatment is not ErrorTreatment.GONE:
                 raise
             return True
         return False
 
 
-def _said(mark: ThreadMark | None) -> str:
+def _said(mark: ThreadState | None) -> str:
     """What the list of discussions said of the last comment's time when it was read."""
-    return "" if mark is None else (mark.marker or "").removeprefix(UNSETTLED).rpartition("|")[0]
+    return "" if mark is None else (mark.marker or "").removeprefix(UNSETTLED_PREFIX).rpartition("|")[0]
 
 
 def _moment(said: str) -> datetime | None:
     try:
-        return ok_payloads.moscow(said)
+        return ok_payloads.from_moscow_time(said)
     except ValueError:
         return None

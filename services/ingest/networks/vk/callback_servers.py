@@ -7,46 +7,46 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from services.ingest.networks.calls import CallError, CallLost, Treatment
-from services.ingest.networks.page_scheduler import Rotation
+from services.ingest.networks.calls import CallError, ErrorTreatment, NoValidResponse
+from services.ingest.networks.page_scheduler import PageScheduler
 from services.ingest.networks.port import (
-    Accounts,
-    Callback,
-    Callbacks,
+    CallbackRegistrations,
     CallbackState,
-    Feed,
+    IntakeStore,
     PageRef,
+    RegisteredCallback,
     TokenKind,
+    TokenPool,
 )
-from services.ingest.networks.retry import rounds
+from services.ingest.networks.retry import run_periodically
 from services.ingest.networks.vk import vk_push
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
-from services.ingest.networks.vk.wall_reader import items
+from services.ingest.networks.vk.wall_reader import list_items
 from services.ingest.settings import IngestSettings
 
-WAY = "callback"
+SOURCE = "callback"
 PATH = "/callbacks/vk"
 TITLE = "gospablik"
 VERSION = "5.199"
-AT_ONCE = 4
-SOON = 5.0
-KNOWN_SECONDS = 30.0
+CONCURRENCY = 4
+RECHECK_SECONDS = 5.0
+STATE_REFRESH_SECONDS = 30.0
 # A confirmation that has not come after so many looks is asked for again.
-PATIENCE = 6
-TRIES = 3
+MAX_WAITING_CHECKS = 6
+MAX_CONFIRMATION_REQUESTS = 3
 # How long after writing a server the network may ask for its confirmation, in seconds: beyond our own patience.
-AWAITED = 120.0
-FULL = "У сообщества уже десять серверов Callback API: удалите лишний в настройках сообщества."
-NOT_CONFIRMED = "Сеть не смогла подтвердить адрес: проверьте, что он доступен из интернета."
-NOT_ALLOWED = (
+CONFIRMATION_WINDOW_SECONDS = 120.0
+SERVER_LIMIT_TEXT = "У сообщества уже десять серверов Callback API: удалите лишний в настройках сообщества."
+NOT_CONFIRMED_TEXT = "Сеть не смогла подтвердить адрес: проверьте, что он доступен из интернета."
+NOT_ALLOWED_TEXT = (
     "Ключу сообщества не разрешено управлять Callback API: выпустите ключ с правом «Управление сообществом»."
 )
 TOO_MANY_SERVERS = 2000
 NOT_FOUND = 104
 
 
-async def current_code(client: VkClient, page: PageRef) -> str | None:
+async def fetch_confirmation_code(client: VkClient, page: PageRef) -> str | None:
     """The code that confirms our servers now. Raises `NoToken`, `CallError` or `CallLost`."""
     method = "groups.getCallbackConfirmationCode"
     credential = client.credential(method, TokenKind.GROUP, page_id=page.id)
@@ -55,14 +55,14 @@ async def current_code(client: VkClient, page: PageRef) -> str | None:
     return str(code) if code else None
 
 
-class CallbackWatch:
+class CallbackServerMonitor:
     """Sets servers up, mends what fails, leaves strangers' servers and those set up by hand alone."""
 
     def __init__(
         self,
         client: VkClient,
-        accounts: Accounts,
-        feed: Feed,
+        accounts: TokenPool,
+        feed: IntakeStore,
         settings: IngestSettings,
         missed: Callable[[PageRef], None],
     ) -> None:
@@ -75,10 +75,10 @@ class CallbackWatch:
         self._tried: dict[UUID, int] = {}
         self._working: set[UUID] | None = None
         self._by_hand: set[UUID] = set()
-        self._rotation = Rotation(WAY, self._pages, self._look, self._failed, at_once=AT_ONCE)
+        self._rotation = PageScheduler(SOURCE, self._pages, self._look, self._failed, at_once=CONCURRENCY)
 
     @property
-    def _callbacks(self) -> Callbacks:
+    def _callbacks(self) -> CallbackRegistrations:
         return self._feed.callbacks
 
     def works(self, page: PageRef) -> bool:
@@ -88,7 +88,7 @@ class CallbackWatch:
     async def run(self) -> None:
         """Watch for ever."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(rounds(f"{WAY}:known", self._know))
+            tasks.create_task(run_periodically(f"{SOURCE}:known", self._know))
             if self._settings.callbacks_url:
                 tasks.create_task(self._rotation.run())
 
@@ -96,7 +96,7 @@ class CallbackWatch:
         kept = await self._callbacks.kept(NETWORK)
         self._by_hand = {page_id for page_id, one in kept.items() if one.by_hand}
         self._working = {page_id for page_id, one in kept.items() if one.state is CallbackState.WORKING}
-        return min(KNOWN_SECONDS, self._settings.vk_callbacks_seconds)
+        return min(STATE_REFRESH_SECONDS, self._settings.vk_callbacks_seconds)
 
     def _pages(self) -> Sequence[PageRef]:
         return [
@@ -107,7 +107,7 @@ class CallbackWatch:
         ]
 
     def _failed(self, page: PageRef, error: str) -> None:
-        self._feed.failed(page, WAY, error)
+        self._feed.failed(page, SOURCE, error)
 
     async def _look(self, page: PageRef) -> float:
         """Compare what is kept with what the network says; answers when to look again, in seconds."""
@@ -118,7 +118,7 @@ class CallbackWatch:
         try:
             return await self._compare(page, mine)
         except CallError as error:
-            reason = _words(error)
+            reason = _reason(error)
             if reason is None:
                 raise
             if kept is None:
@@ -126,52 +126,56 @@ class CallbackWatch:
             await self._state(page, CallbackState.FAILED, reason)
             return self._settings.vk_callbacks_seconds
 
-    def _wanted(self, page: PageRef, kept: Callback | None) -> Callback:
+    def _wanted(self, page: PageRef, kept: RegisteredCallback | None) -> RegisteredCallback:
         url = f"{(self._settings.callbacks_url or '').rstrip('/')}{PATH}"
         if kept is None:
-            return Callback(page_id=page.id, url=url, secret=secrets.token_hex(20))
+            return RegisteredCallback(page_id=page.id, url=url, secret=secrets.token_hex(20))
         return kept if kept.url == url else replace(kept, url=url, state=CallbackState.WAITING)
 
-    async def _compare(self, page: PageRef, mine: Callback) -> float:
-        server = _ours(items(await self._call(page, "groups.getCallbackServers"), "getCallbackServers"), mine)
+    async def _compare(self, page: PageRef, mine: RegisteredCallback) -> float:
+        server = _ours(list_items(await self._call(page, "groups.getCallbackServers"), "getCallbackServers"), mine)
         if server is None:
             await self._add(page, mine)
-            return SOON
+            return RECHECK_SECONDS
         if server.get("url") != mine.url or server.get("secret_key") != mine.secret:
             return await self._ask_again(page, mine, server)
         match server.get("status"):
             case "ok":
                 await self._listen(page, mine, server)
                 return self._settings.vk_callbacks_seconds
-            case "wait" if self._waited.get(page.id, 0) < PATIENCE:
+            case "wait" if self._waited.get(page.id, 0) < MAX_WAITING_CHECKS:
                 self._waited[page.id] = self._waited.get(page.id, 0) + 1
-                return SOON
+                return RECHECK_SECONDS
             case _:
                 return await self._ask_again(page, mine, server)
 
-    async def _add(self, page: PageRef, mine: Callback) -> None:
+    async def _add(self, page: PageRef, mine: RegisteredCallback) -> None:
         # Kept first: the network asks for the confirmation before it answers.
         await self._callbacks.keep(
-            NETWORK, replace(mine, server_id=None, state=CallbackState.WAITING, reason=None, awaits=AWAITED)
+            NETWORK,
+            replace(
+                mine, server_id=None, state=CallbackState.WAITING, reason=None, awaits=CONFIRMATION_WINDOW_SECONDS
+            ),
         )
         answer = await self._call(
             page, "groups.addCallbackServer", url=mine.url, title=TITLE, secret_key=mine.secret
         )
         number = answer.get("server_id") if isinstance(answer, dict) else None
         if not isinstance(number, int):
-            raise CallLost(NETWORK, "groups.addCallbackServer", "the answer names no server")
+            raise NoValidResponse(NETWORK, "groups.addCallbackServer", "the answer names no server")
         await self._want(page, number)
         await self._callbacks.keep(NETWORK, replace(mine, server_id=str(number), state=CallbackState.WAITING))
         self._waited.pop(page.id, None)
 
-    async def _ask_again(self, page: PageRef, mine: Callback, server: dict[str, Any]) -> float:
+    async def _ask_again(self, page: PageRef, mine: RegisteredCallback, server: dict[str, Any]) -> float:
         """Write the server anew: the network then asks for the confirmation once more."""
         tried = self._tried[page.id] = self._tried.get(page.id, 0) + 1
-        failed = tried > TRIES
-        state, reason = (CallbackState.FAILED, NOT_CONFIRMED) if failed else (CallbackState.WAITING, None)
+        failed = tried > MAX_CONFIRMATION_REQUESTS
+        state, reason = (CallbackState.FAILED, NOT_CONFIRMED_TEXT) if failed else (CallbackState.WAITING, None)
         number = int(server["id"])
         await self._callbacks.keep(
-            NETWORK, replace(mine, server_id=str(number), state=state, reason=reason, awaits=AWAITED)
+            NETWORK,
+            replace(mine, server_id=str(number), state=state, reason=reason, awaits=CONFIRMATION_WINDOW_SECONDS),
         )
         if self._working is not None:
             self._working.discard(page.id)
@@ -185,9 +189,9 @@ class CallbackWatch:
         )
         await self._want(page, number)
         self._waited.pop(page.id, None)
-        return self._settings.vk_callbacks_seconds if failed else SOON
+        return self._settings.vk_callbacks_seconds if failed else RECHECK_SECONDS
 
-    async def _listen(self, page: PageRef, mine: Callback, server: dict[str, Any]) -> None:
+    async def _listen(self, page: PageRef, mine: RegisteredCallback, server: dict[str, Any]) -> None:
         """It works; see that it still brings what we understand."""
         number = int(server["id"])
         wanted = await self._call(page, "groups.getCallbackSettings", server_id=number)
@@ -202,7 +206,7 @@ class CallbackWatch:
             self._missed(page)  # nothing was pushed until now
 
     async def _want(self, page: PageRef, number: int) -> None:
-        flags = dict.fromkeys(vk_push.UNDERSTOOD, 1)
+        flags = dict.fromkeys(vk_push.SUPPORTED_EVENTS, 1)
         await self._call(page, "groups.setCallbackSettings", server_id=number, api_version=VERSION, **flags)
 
     async def _state(self, page: PageRef, state: CallbackState, reason: str | None) -> None:
@@ -210,18 +214,18 @@ class CallbackWatch:
         if state is CallbackState.WORKING:
             if self._working is not None:
                 self._working.add(page.id)
-            self._feed.well(page, WAY)
+            self._feed.well(page, SOURCE)
         else:
             if self._working is not None:
                 self._working.discard(page.id)
-            self._feed.failed(page, WAY, reason or state.value)
+            self._feed.failed(page, SOURCE, reason or state.value)
 
     async def _call(self, page: PageRef, method: str, **params: Any) -> Any:
         credential = self._client.credential(method, TokenKind.GROUP, page_id=page.id)
         return await self._client.call(credential, method, group_id=page.external_id, **params)
 
 
-def _ours(listed: list[Any], mine: Callback) -> dict[str, Any] | None:
+def _ours(listed: list[Any], mine: RegisteredCallback) -> dict[str, Any] | None:
     servers = [one for one in listed if isinstance(one, dict) and isinstance(one.get("id"), int)]
     by_id = next((one for one in servers if str(one["id"]) == mine.server_id), None)
     # Ours too when the answer that named it was lost.
@@ -233,10 +237,10 @@ def _brings_all(answer: Any) -> bool:
     flags = answer.get("events") if isinstance(answer, dict) else None
     if not isinstance(flags, dict) or answer.get("api_version") != VERSION:
         return False
-    return all(flags.get(name) for name in vk_push.UNDERSTOOD)
+    return all(flags.get(name) for name in vk_push.SUPPORTED_EVENTS)
 
 
-def _words(error: CallError) -> str | None:
+def _reason(error: CallError) -> str | None:
     if error.code == TOO_MANY_SERVERS:
-        return FULL
-    return NOT_ALLOWED if error.treatment in {Treatment.DENIED, Treatment.SCOPE} else None
+        return SERVER_LIMIT_TEXT
+    return NOT_ALLOWED_TEXT if error.treatment in {ErrorTreatment.DENIED, ErrorTreatment.SCOPE} else None

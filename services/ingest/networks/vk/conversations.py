@@ -5,25 +5,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from services.ingest.networks.calls import CallError, CallLost, NoToken
-from services.ingest.networks.port import Feed, PageRef, Parsed, ThreadMark, TokenKind
+from services.ingest.networks.calls import CallError, NoUsableToken, NoValidResponse
+from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ThreadState, TokenKind
 from services.ingest.networks.vk import vk_payloads
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
-from services.ingest.networks.vk.wall_reader import items, number
+from services.ingest.networks.vk.wall_reader import int_field, list_items
 from shared import clock
 
-WAY = "dialogs_poll"
-PAGE = 200
-WALK_PAGE = 20
+SOURCE = "dialogs_poll"
+PAGE_SIZE = 200
+SCAN_PAGE = 20
 # Conversations that are read and stored together.
-TOGETHER = 10
+STORE_BATCH = 10
 MAX_DEPTH = 5_000
-MAX_TALKS = 100_000
+MAX_CONVERSATIONS = 100_000
 
 
 @dataclass(frozen=True)
-class Talk:
+class Conversation:
     """A conversation and its last message."""
 
     key: str
@@ -33,19 +33,19 @@ class Talk:
 
 
 @dataclass
-class Talks:
+class ConversationPage:
     """Some conversations with their messages; `listed` of `total` in the network."""
 
-    parsed: Parsed
+    parsed: ParsedBatch
     listed: int
     total: int
     last: bool
 
 
-class Dialogs:
+class ConversationReader:
     """Reads the conversations of a page whose last message is not stored yet."""
 
-    def __init__(self, client: VkClient, feed: Feed) -> None:
+    def __init__(self, client: VkClient, feed: IntakeStore) -> None:
         self._client = client
         self._feed = feed
 
@@ -53,15 +53,15 @@ class Dialogs:
         """Whether the page has a usable token of its own."""
         try:
             self._client.credential("messages.getConversations", TokenKind.GROUP, page_id=page.id)
-        except NoToken:
+        except NoUsableToken:
             return False
         return True
 
     async def look(self, page: PageRef) -> None:
         """Compare all conversations of a page, the freshest first, until a page of them has no news."""
-        for offset in range(0, MAX_TALKS, PAGE):
-            answer = await self._conversations(page, offset, PAGE)
-            talks = _talks(items(answer, "messages.getConversations"), page)
+        for offset in range(0, MAX_CONVERSATIONS, PAGE_SIZE):
+            answer = await self._conversations(page, offset, PAGE_SIZE)
+            talks = _talks(list_items(answer, "messages.getConversations"), page)
             known = await self._feed.marks([talk.key for talk in talks])
             news = [
                 (talk, int(mark.marker or 0) if (mark := known.get(talk.key)) else 0)
@@ -70,39 +70,39 @@ class Dialogs:
             ]
             # The oldest first: what an interruption leaves undone stays on top of the list.
             news.sort(key=lambda one: one[0].last)
-            for start in range(0, len(news), TOGETHER):
-                await self._catch_up(page, news[start : start + TOGETHER])
-            if not news or len(talks) < PAGE:
+            for start in range(0, len(news), STORE_BATCH):
+                await self._catch_up(page, news[start : start + STORE_BATCH])
+            if not news or len(talks) < PAGE_SIZE:
                 break
-        self._feed.well(page, WAY)
+        self._feed.well(page, SOURCE)
 
-    async def _catch_up(self, page: PageRef, news: Sequence[tuple[Talk, int]]) -> None:
+    async def _catch_up(self, page: PageRef, news: Sequence[tuple[Conversation, int]]) -> None:
         observed_at = clock.now()
         answers = await self._first(page, [talk for talk, _ in news])
-        parsed, marks = Parsed(), []
+        parsed, marks = ParsedBatch(), []
         for (talk, after), answer in zip(news, answers, strict=True):
             if not isinstance(answer, CallError):  # closed for us, as it will be next time
                 parsed.extend(await self.history(page, talk.peer, after=after, first=answer))
-            marks.append(ThreadMark(talk.key, str(talk.last)))
-        await self._feed.store(page, WAY, parsed, observed_at=observed_at, marks=marks)
+            marks.append(ThreadState(talk.key, str(talk.last)))
+        await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, marks=marks)
 
-    async def _first(self, page: PageRef, talks: Sequence[Talk]) -> list[Any]:
+    async def _first(self, page: PageRef, talks: Sequence[Conversation]) -> list[Any]:
         """The newest messages of each, a `CallError` where they may not be read."""
         calls = [{"group_id": page.external_id} | _history(talk.peer, 0) for talk in talks]
         return await self._client.read_many("messages.getHistory", calls, TokenKind.GROUP, page_id=page.id)
 
-    async def since(self, page: PageRef, since: datetime, offset: int) -> Talks:
+    async def since(self, page: PageRef, since: datetime, offset: int) -> ConversationPage:
         """Conversations from `offset` on, the freshest first, with what was said in them at `since` or later."""
-        answer = await self._conversations(page, offset, WALK_PAGE)
-        listed = items(answer, "messages.getConversations")
-        parsed = Parsed()
+        answer = await self._conversations(page, offset, SCAN_PAGE)
+        listed = list_items(answer, "messages.getConversations")
+        parsed = ParsedBatch()
         talks = _talks(listed, page)
         fresh = [talk for talk in talks if talk.last_at is None or talk.last_at >= since]
         for talk, first in zip(fresh, await self._first(page, fresh), strict=True):
             if not isinstance(first, CallError):
                 parsed.extend(await self.history(page, talk.peer, since=since, first=first))
-        last = len(listed) < WALK_PAGE or (bool(talks) and not fresh)
-        return Talks(parsed, len(listed), number(answer, "count"), last)
+        last = len(listed) < SCAN_PAGE or (bool(talks) and not fresh)
+        return ConversationPage(parsed, len(listed), int_field(answer, "count"), last)
 
     async def history(
         self,
@@ -112,50 +112,50 @@ class Dialogs:
         after: int = 0,
         since: datetime | None = None,
         first: Any = None,
-    ) -> Parsed:
+    ) -> ParsedBatch:
         """Messages of one conversation, newest first: younger than the message `after` and than `since`.
 
         `first`: the answer to the first call, if it was made.
         """
-        parsed = Parsed()
-        for offset in range(0, MAX_DEPTH, PAGE):
+        parsed = ParsedBatch()
+        for offset in range(0, MAX_DEPTH, PAGE_SIZE):
             answer = first if offset == 0 else None
             if answer is None:
                 answer = await self._read(page, "messages.getHistory", **_history(peer, offset))
-            names = vk_payloads.names_of(answer)
-            listed = items(answer, "messages.getHistory")
-            here = Parsed()
+            names = vk_payloads.author_names(answer)
+            listed = list_items(answer, "messages.getHistory")
+            here = ParsedBatch()
             for raw in listed:
-                here.add(vk_payloads.message, raw, page, names, "seen")
+                here.add(vk_payloads.parse_message, raw, page, names, "seen")
             parsed.extend(here)
-            oldest = min((number(raw, "id") for raw in listed if isinstance(raw, dict)), default=0)
+            oldest = min((int_field(raw, "id") for raw in listed if isinstance(raw, dict)), default=0)
             earliest = min((item.written_at for item in here.items), default=None)
             if (
-                len(listed) < PAGE
+                len(listed) < PAGE_SIZE
                 or oldest <= after
                 or (since is not None and earliest is not None and earliest < since)
             ):
                 break
         return parsed
 
-    async def since_number(self, page: PageRef, peer: int, after: int) -> Parsed:
+    async def since_number(self, page: PageRef, peer: int, after: int) -> ParsedBatch:
         """All messages of one conversation whose number in it is greater than `after`, or more.
 
         Raises `CallLost` when there are more than are ever read: then they are not all.
         """
-        parsed = Parsed()
-        for offset in range(0, MAX_DEPTH, PAGE):
+        parsed = ParsedBatch()
+        for offset in range(0, MAX_DEPTH, PAGE_SIZE):
             answer = await self._read(page, "messages.getHistory", **_history(peer, offset))
-            names = vk_payloads.names_of(answer)
-            listed = items(answer, "messages.getHistory")
+            names = vk_payloads.author_names(answer)
+            listed = list_items(answer, "messages.getHistory")
             for raw in listed:
-                parsed.add(vk_payloads.message, raw, page, names, "seen")
+                parsed.add(vk_payloads.parse_message, raw, page, names, "seen")
             oldest = min(
-                (number(raw, "conversation_message_id") for raw in listed if isinstance(raw, dict)), default=0
+                (int_field(raw, "conversation_message_id") for raw in listed if isinstance(raw, dict)), default=0
             )
-            if len(listed) < PAGE or oldest <= after:
+            if len(listed) < PAGE_SIZE or oldest <= after:
                 return parsed
-        raise CallLost(NETWORK, "messages.getHistory", "the conversation is longer than is read")
+        raise NoValidResponse(NETWORK, "messages.getHistory", "the conversation is longer than is read")
 
     async def _conversations(self, page: PageRef, offset: int, count: int) -> Any:
         return await self._read(
@@ -169,10 +169,10 @@ class Dialogs:
 
 
 def _history(peer: int, offset: int) -> dict[str, Any]:
-    return {"peer_id": peer, "offset": offset, "count": PAGE, "extended": 1}
+    return {"peer_id": peer, "offset": offset, "count": PAGE_SIZE, "extended": 1}
 
 
-def _talks(listed: list[Any], page: PageRef) -> list[Talk]:
+def _talks(listed: list[Any], page: PageRef) -> list[Conversation]:
     found = []
     for item in listed:
         conversation = item.get("conversation") if isinstance(item, dict) else None
@@ -182,10 +182,10 @@ def _talks(listed: list[Any], page: PageRef) -> list[Talk]:
         latest = item.get("last_message")
         date = latest.get("date") if isinstance(latest, dict) else None
         found.append(
-            Talk(
+            Conversation(
                 key=f"vk:{page.external_id}_{peer['id']}",
                 peer=peer["id"],
-                last=number(conversation, "last_message_id"),
+                last=int_field(conversation, "last_message_id"),
                 last_at=datetime.fromtimestamp(date, UTC) if isinstance(date, int) else None,
             )
         )

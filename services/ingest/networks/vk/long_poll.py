@@ -12,9 +12,9 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from services.ingest.networks.calls import CallLost, NoToken, lost
-from services.ingest.networks.port import Feed, PageRef, Parsed, TokenKind
-from services.ingest.networks.retry import rounds
+from services.ingest.networks.calls import NoUsableToken, NoValidResponse, transport_failure
+from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, TokenKind
+from services.ingest.networks.retry import run_periodically
 from services.ingest.networks.vk import suggested_posts, vk_push
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
@@ -24,25 +24,25 @@ from shared.logs import logger
 
 log = logger(__name__)
 
-WAY = "long_poll"
+SOURCE = "long_poll"
 CHECK = "a_check"
-MAX_REST = 60.0
-WITHOUT_TOKEN = 20.0
+MAX_DELAY = 60.0
+NO_TOKEN_DELAY = 20.0
 # Keys that are asked for at once: a start must not bring thousands of calls together.
-OPEN_AT_ONCE = 16
+KEY_REQUEST_CONCURRENCY = 16
 # Silence counts as strange when it lasts so many times the usual pause between events.
-USUAL = 10
-REMEMBERED = 8
+SILENCE_FACTOR = 10
+INTERVAL_SMOOTHING = 8
 
 
-class Listening:
+class LongPollContext:
     """What all long polls share. `missed` is called when events may have been lost: a poll has to look."""
 
     def __init__(
         self,
         client: VkClient,
         http: aiohttp.ClientSession,
-        feed: Feed,
+        feed: IntakeStore,
         settings: IngestSettings,
         missed: Callable[[PageRef], None],
     ) -> None:
@@ -53,7 +53,7 @@ class Listening:
         self.missed = missed
         # The network holds a call for `wait` seconds; proxies and scheduling add a little.
         self.timeout = aiohttp.ClientTimeout(total=settings.vk_long_poll_wait + 10, connect=10)
-        self.opening = asyncio.Semaphore(OPEN_AT_ONCE)
+        self.opening = asyncio.Semaphore(KEY_REQUEST_CONCURRENCY)
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class LongPoll:
 
     __slots__ = ("_feed", "_gap", "_heard_at", "_mended", "_page", "_session", "_shared")
 
-    def __init__(self, page: PageRef, shared: Listening) -> None:
+    def __init__(self, page: PageRef, shared: LongPollContext) -> None:
         self._page = page
         self._shared = shared
         self._feed = shared.feed
@@ -85,22 +85,22 @@ class LongPoll:
 
     async def run(self) -> None:
         """Listen for ever."""
-        await rounds(f"{WAY}:{self._page.external_id}", self._round, self._failed)
+        await run_periodically(f"{SOURCE}:{self._page.external_id}", self._round, self._failed)
 
     def _failed(self, error: str) -> None:
-        self._feed.failed(self._page, WAY, error)
+        self._feed.failed(self._page, SOURCE, error)
 
     async def _round(self) -> float:
         try:
             session = self._session or await self._resume()
-        except NoToken as error:  # the page has a token, but it rests for this method
+        except NoUsableToken as error:  # the page has a token, but it rests for this method
             self._failed(str(error))
-            return WITHOUT_TOKEN
+            return NO_TOKEN_DELAY
         silent = self._is_silent()
         if silent or self._is_old(session):
             session = await self._open(session.ts)
         if silent:
-            log.warning("nothing was heard for longer than usual", page_id=str(self._page.id), way=WAY)
+            log.warning("nothing was heard for longer than usual", page_id=str(self._page.id), way=SOURCE)
             self._heard_at = clock.now().timestamp()
             self._shared.missed(self._page)
         self._session = session
@@ -109,7 +109,7 @@ class LongPoll:
             await self._mend(session, answer)
             # A page that fails for ever must not ask for keys in a tight loop.
             self._mended += 1
-            return 0 if self._mended == 1 else min(2.0**self._mended, MAX_REST)
+            return 0 if self._mended == 1 else min(2.0**self._mended, MAX_DELAY)
         self._mended = 0
         await self._take(session, answer)
         return 0
@@ -122,12 +122,14 @@ class LongPoll:
     def _is_silent(self) -> bool:
         # Some connections die without a word. Nights are silent too: hence the least length.
         least = self._shared.settings.vk_silence_seconds
-        return bool(self._gap) and clock.now().timestamp() - self._heard_at > max(least, USUAL * self._gap)
+        return bool(self._gap) and clock.now().timestamp() - self._heard_at > max(
+            least, SILENCE_FACTOR * self._gap
+        )
 
     def _heard(self) -> None:
         now = clock.now().timestamp()
         gap = now - self._heard_at
-        self._gap = gap if not self._gap else self._gap + (gap - self._gap) / REMEMBERED
+        self._gap = gap if not self._gap else self._gap + (gap - self._gap) / INTERVAL_SMOOTHING
         self._heard_at = now
 
     async def _resume(self) -> _Session:
@@ -137,13 +139,13 @@ class LongPoll:
         # A poll that only stands in for callbacks starts anew: it would bring what they have brought long ago.
         if self._shared.settings.vk_push != "callback":
             async with self._shared.opening:
-                stored = await self._feed.cursor(self._page, WAY)
+                stored = await self._feed.cursor(self._page, SOURCE)
         try:
             return _Session(stored["server"], stored["key"], str(stored["ts"]), float(stored["opened_at"]))
         except KeyError:
             pass
         session = await self._open(None)
-        await self._feed.store(self._page, WAY, Parsed(), cursor=session.cursor())
+        await self._feed.store(self._page, SOURCE, ParsedBatch(), cursor=session.cursor())
         self._shared.missed(self._page)
         return session
 
@@ -158,7 +160,7 @@ class LongPoll:
                 str(got["server"]), str(got["key"]), str(got["ts"]) if ts is None else ts, clock.now().timestamp()
             )
         except (KeyError, TypeError) as error:
-            raise CallLost(NETWORK, method, "no server in the answer") from error
+            raise NoValidResponse(NETWORK, method, "no server in the answer") from error
 
     async def _check(self, session: _Session) -> dict[str, Any]:
         query = {
@@ -172,9 +174,9 @@ class LongPoll:
             async with self._shared.http.get(url, timeout=self._shared.timeout) as response:
                 answer = json.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise lost(NETWORK, CHECK, error) from None
+            raise transport_failure(NETWORK, CHECK, error) from None
         if not isinstance(answer, dict) or not ("ts" in answer or "failed" in answer):
-            raise CallLost(NETWORK, CHECK, "neither events nor a failure in the answer")
+            raise NoValidResponse(NETWORK, CHECK, "neither events nor a failure in the answer")
         return answer
 
     async def _mend(self, session: _Session, answer: dict[str, Any]) -> None:
@@ -188,19 +190,25 @@ class LongPoll:
             case _:
                 session = await self._open(None)
                 self._shared.missed(self._page)
-        await self._feed.store(self._page, WAY, Parsed(), cursor=session.cursor())
+        await self._feed.store(self._page, SOURCE, ParsedBatch(), cursor=session.cursor())
         self._session = session
 
     async def _take(self, session: _Session, answer: dict[str, Any]) -> None:
         ts, updates = str(answer["ts"]), answer.get("updates")
         if not updates and ts == session.ts:
-            self._feed.well(self._page, WAY)
+            self._feed.well(self._page, SOURCE)
             return
         if updates:
             self._heard()
-        parsed = vk_push.events(updates, self._page)
+        parsed = vk_push.parse_events(updates, self._page)
         moved = _Session(session.server, session.key, ts, session.opened_at)
-        await self._feed.store(self._page, WAY, parsed, cursor=moved.cursor(), marks=suggested_posts.marks(parsed))
+        await self._feed.store(
+            self._page,
+            SOURCE,
+            parsed,
+            cursor=moved.cursor(),
+            marks=suggested_posts.suggested_thread_states(parsed),
+        )
         self._session = moved
-        if changed := vk_push.to_compare(parsed):
+        if changed := vk_push.threads_to_reread(parsed):
             await self._feed.forget(changed)

@@ -1,40 +1,50 @@
 """Writing as the community: under posts, in discussions, in conversations; and reading back what stands there."""
 
 from services.ingest.networks.calls import CallError
-from services.ingest.networks.port import NotRead, Outgoing, Parsed, Published, Refused, TokenKind, Unsure
+from services.ingest.networks.port import (
+    OutgoingReply,
+    ParsedBatch,
+    PublishedReply,
+    PublishOutcomeUnknown,
+    PublishRejected,
+    ReadFailed,
+    TokenKind,
+)
 from services.ingest.networks.vk import vk_errors, vk_payloads
-from services.ingest.networks.vk.boards import Boards
-from services.ingest.networks.vk.conversations import Dialogs
+from services.ingest.networks.vk.boards import BoardReader
+from services.ingest.networks.vk.conversations import ConversationReader
 from services.ingest.networks.vk.vk_client import VkClient
-from services.ingest.networks.vk.wall_reader import WallReader, last_number
+from services.ingest.networks.vk.wall_reader import WallReader, id_suffix
 
-ELSEWHERE = (
+UNSUPPORTED_THREAD_TEXT = (
     "Отсюда можно отвечать под записями, в обсуждениях и сообщениях: под фото, видео и товарами ответьте в сети."
 )
 
 
-class Publishing:
+class VkPublisher:
     """The way out. Calls raise as `VkClient.call` does; the caller turns that into words."""
 
-    def __init__(self, client: VkClient, reader: WallReader, boards: Boards, dialogs: Dialogs) -> None:
+    def __init__(
+        self, client: VkClient, reader: WallReader, boards: BoardReader, dialogs: ConversationReader
+    ) -> None:
         self._client = client
         self._reader = reader
         self._boards = boards
         self._dialogs = dialogs
 
-    async def write(self, outgoing: Outgoing) -> Published:
+    async def write(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish an answer where it belongs."""
         if outgoing.kind == "message":
             return await self._message(outgoing)
-        place = last_number(outgoing.thread_key)
+        place = id_suffix(outgoing.thread_key)
         if place.isdecimal():
             return await self._comment(outgoing, place)
-        topic_id = place.removeprefix(vk_payloads.BOARD.kind)
+        topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.kind)
         if not topic_id.isdecimal():
-            raise Refused("vk:place", ELSEWHERE, permanent=True, sent=False)
+            raise PublishRejected("vk:place", UNSUPPORTED_THREAD_TEXT, permanent=True, sent=False)
         return await self._board(outgoing, int(topic_id))
 
-    async def _comment(self, outgoing: Outgoing, post_id: str) -> Published:
+    async def _comment(self, outgoing: OutgoingReply, post_id: str) -> PublishedReply:
         page = outgoing.page.external_id
         method = "wall.createComment"
         credential = self._client.credential(method, TokenKind.GROUP, TokenKind.USER, page_id=outgoing.page.id)
@@ -45,16 +55,16 @@ class Publishing:
             post_id=post_id,
             from_group=page,
             message=outgoing.text,
-            reply_to_comment=last_number(outgoing.target) if outgoing.target else None,
+            reply_to_comment=id_suffix(outgoing.target) if outgoing.target else None,
             guid=str(outgoing.id),
             not_after=outgoing.not_after,
         )
         number = answer.get("comment_id") if isinstance(answer, dict) else None
         if not isinstance(number, int):
-            raise Unsure("the answer names no comment")
-        return Published(f"-{page}_{number}", f"https://vk.com/wall-{page}_{post_id}?reply={number}")
+            raise PublishOutcomeUnknown("the answer names no comment")
+        return PublishedReply(f"-{page}_{number}", f"https://vk.com/wall-{page}_{post_id}?reply={number}")
 
-    async def _board(self, outgoing: Outgoing, topic_id: int) -> Published:
+    async def _board(self, outgoing: OutgoingReply, topic_id: int) -> PublishedReply:
         page = outgoing.page
         method = "board.createComment"
         number = await self._client.call(
@@ -68,13 +78,14 @@ class Publishing:
             not_after=outgoing.not_after,
         )
         if not isinstance(number, int) or isinstance(number, bool):
-            raise Unsure("the answer names no comment")
-        return Published(
-            vk_payloads.BOARD.comment(page, topic_id, number), vk_payloads.BOARD.url(page, topic_id, number)
+            raise PublishOutcomeUnknown("the answer names no comment")
+        return PublishedReply(
+            vk_payloads.BOARD_THREAD.comment(page, topic_id, number),
+            vk_payloads.BOARD_THREAD.url(page, topic_id, number),
         )
 
-    async def _message(self, outgoing: Outgoing) -> Published:
-        page, peer = outgoing.page.external_id, last_number(outgoing.thread_key)
+    async def _message(self, outgoing: OutgoingReply) -> PublishedReply:
+        page, peer = outgoing.page.external_id, id_suffix(outgoing.thread_key)
         method = "messages.send"
         credential = self._client.credential(method, TokenKind.GROUP, page_id=outgoing.page.id)
         # With peer_ids, unlike peer_id, the answer tells the number within the conversation.
@@ -94,22 +105,22 @@ class Publishing:
             raise CallError(vk_errors.NETWORK, method, code, "refused for this person", vk_errors.treatment(code))
         number = sent.get("conversation_message_id")
         if not isinstance(number, int) or number <= 0:
-            raise Unsure("the answer names no message")
-        return Published(f"{page}_{peer}_{number}", f"https://vk.com/gim{page}?sel={peer}")
+            raise PublishOutcomeUnknown("the answer names no message")
+        return PublishedReply(f"{page}_{peer}_{number}", f"https://vk.com/gim{page}?sel={peer}")
 
-    async def standing(self, outgoing: Outgoing) -> Parsed:
+    async def standing(self, outgoing: OutgoingReply) -> ParsedBatch:
         """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead` too."""
-        place = last_number(outgoing.thread_key)
+        place = id_suffix(outgoing.thread_key)
         if outgoing.kind == "message":
             return await self._dialogs.since_number(outgoing.page, int(place), outgoing.after or 0)
         if place.isdecimal():
             return await self._reader.thread(outgoing.page, int(place))
-        topic_id = place.removeprefix(vk_payloads.BOARD.kind)
+        topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.kind)
         if not topic_id.isdecimal():
-            raise NotRead("comments of this place are not read", refused=True)
+            raise ReadFailed("comments of this place are not read", refused=True)
         return await self._boards.comments(outgoing.page, int(topic_id))
 
 
-def _random_id(outgoing: Outgoing) -> int:
+def _random_id(outgoing: OutgoingReply) -> int:
     """The idempotency key of a message: a positive int32 that is the same for all attempts."""
     return (outgoing.id.int & 0x7FFFFFFF) or 1

@@ -1,29 +1,29 @@
 """Suggested posts: what people offer to a wall, seen only by tokens of those who manage it."""
 
-from services.ingest.networks.calls import CallError, NoToken
-from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, ThreadMark, TokenKind
+from services.ingest.networks.calls import CallError, NoUsableToken
+from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ThreadState, TokenKind, TokenPool
 from services.ingest.networks.vk import vk_payloads
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
-from services.ingest.networks.vk.wall_reader import CLOSED, POSTS, items
+from services.ingest.networks.vk.wall_reader import CLOSED_TREATMENTS, POSTS_PER_CALL, list_items
 from shared import clock
 
-WAY = "suggests_poll"
+SOURCE = "suggests_poll"
 MAX_DEPTH = 1_000
-MARK = "suggest"
-KEPT_SHARE = 0.2
+SUGGESTED_MARKER = "suggest"
+RESERVED_SHARE = 0.2
 
 
-def marks(parsed: Parsed) -> list[ThreadMark]:
+def suggested_thread_states(parsed: ParsedBatch) -> list[ThreadState]:
     """Suggested posts among what was read, marked: their absence from the wall means nothing."""
     return [
-        ThreadMark(item.thread_key, MARK)
+        ThreadState(item.thread_key, SUGGESTED_MARKER)
         for item in parsed.items
-        if item.kind == "wall_post" and item.raw.get("post_type") == MARK
+        if item.kind == "wall_post" and item.raw.get("post_type") == SUGGESTED_MARKER
     ]
 
 
-class Suggests:
+class SuggestedPosts:
     """Reads the suggested posts of a page by a person's token."""
 
     def __init__(self, client: VkClient) -> None:
@@ -33,45 +33,45 @@ class Suggests:
         """Whether a person's token may read walls now."""
         try:
             self._client.credential("wall.get", TokenKind.USER)
-        except NoToken:
+        except NoUsableToken:
             return False
         return True
 
-    async def read(self, page: PageRef) -> Parsed:
+    async def read(self, page: PageRef) -> ParsedBatch:
         """All posts that wait for the community's decision."""
-        parsed = Parsed()
-        for offset in range(0, MAX_DEPTH, POSTS):
+        parsed = ParsedBatch()
+        for offset in range(0, MAX_DEPTH, POSTS_PER_CALL):
             answer = await self._client.ask(
                 "wall.get",
                 TokenKind.USER,
                 owner_id=f"-{page.external_id}",
                 filter="suggests",
                 offset=offset,
-                count=POSTS,
+                count=POSTS_PER_CALL,
                 extended=1,
             )
-            names = vk_payloads.names_of(answer)
-            listed = items(answer, "wall.get")
+            names = vk_payloads.author_names(answer)
+            listed = list_items(answer, "wall.get")
             for raw in listed:
-                parsed.add(vk_payloads.post, raw, page, names, "seen")
-            if len(listed) < POSTS:
+                parsed.add(vk_payloads.parse_post, raw, page, names, "seen")
+            if len(listed) < POSTS_PER_CALL:
                 break
         return parsed
 
-    async def look(self, page: PageRef, feed: Feed, accounts: Accounts) -> bool:
+    async def look(self, page: PageRef, feed: IntakeStore, accounts: TokenPool) -> bool:
         """Store what is suggested to a page; says whether our token manages it.
 
         Leaves the day's last calls to walls: this can wait.
         """
         left, allowed = accounts.left(NETWORK, "wall.get"), accounts.calls_a_day(NETWORK, "wall.get")
-        if left is not None and allowed is not None and left < allowed * KEPT_SHARE:
+        if left is not None and allowed is not None and left < allowed * RESERVED_SHARE:
             return True
         observed_at = clock.now()
         try:
             parsed = await self.read(page)
         except CallError as error:
-            if error.treatment not in CLOSED:
+            if error.treatment not in CLOSED_TREATMENTS:
                 raise
             return False
-        await feed.store(page, WAY, parsed, observed_at=observed_at, marks=marks(parsed))
+        await feed.store(page, SOURCE, parsed, observed_at=observed_at, marks=suggested_thread_states(parsed))
         return True

@@ -10,41 +10,41 @@ import aiohttp
 import stamina
 
 from services.ingest.networks.calls import (
-    OF_THE_TOKEN,
+    TOKEN_TREATMENTS,
     CallError,
-    CallLost,
-    NoToken,
-    TokenUnfit,
-    Treatment,
-    count_call,
-    in_time,
-    lost,
-    spend,
-    tell,
-    turn,
+    ErrorTreatment,
+    NoUsableToken,
+    NoValidResponse,
+    TokenNotUsable,
+    check_send_deadline,
+    record_call,
+    report_token_effect,
+    transport_failure,
+    use_call_allowance,
+    wait_for_rate_limit,
 )
-from services.ingest.networks.port import Accounts, Credential, TokenKind
-from services.ingest.networks.vk.vk_errors import EFFECTS, NETWORK, challenge, meaning
+from services.ingest.networks.port import Credential, TokenKind, TokenPool
+from services.ingest.networks.vk.vk_errors import EFFECTS, NETWORK, call_treatment, extract_challenge
 from services.ingest.settings import IngestSettings
 
-BATCH = 25
+EXECUTE_BATCH = 25
 # A read changes hands between tokens this often at most.
-HANDS = 8
+MAX_TOKEN_SWITCHES = 8
 # What another token would be told as well: it concerns what was asked for.
-OF_THE_CONTENT = {Treatment.DENIED, Treatment.GONE, Treatment.REFUSED}
+CONTENT_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.GONE, ErrorTreatment.REFUSED}
 
 
-def transient(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether a read is worth another try right away."""
     if isinstance(error, CallError):
-        return error.treatment in {Treatment.AGAIN, Treatment.SLOWER}
-    return isinstance(error, CallLost)
+        return error.treatment in {ErrorTreatment.AGAIN, ErrorTreatment.SLOWER}
+    return isinstance(error, NoValidResponse)
 
 
 class VkClient:
     """Speaks to the API under the tokens' limits and tells the accounts when a token is in trouble."""
 
-    def __init__(self, http: aiohttp.ClientSession, accounts: Accounts, settings: IngestSettings) -> None:
+    def __init__(self, http: aiohttp.ClientSession, accounts: TokenPool, settings: IngestSettings) -> None:
         self._http = http
         self._accounts = accounts
         self._settings = settings
@@ -52,16 +52,16 @@ class VkClient:
 
     async def ask(self, method: str, *kinds: TokenKind, page_id: UUID | None = None, **params: Any) -> Any:
         """Read with any usable token of these kinds: when one fails, the next takes over. Raises `NoToken` too."""
-        for _ in range(HANDS):
+        for _ in range(MAX_TOKEN_SWITCHES):
             credential = self.credential(method, *kinds, page_id=page_id)
             try:
                 return await self.read(credential, method, **params)
             except CallError as error:
-                if error.treatment not in OF_THE_TOKEN:
+                if error.treatment not in TOKEN_TREATMENTS:
                     raise
-            except TokenUnfit:
+            except TokenNotUsable:
                 continue  # it died, or its budget was spent, while this call waited for its turn
-        raise NoToken(f"{HANDS} tokens in a row were refused for {method}")
+        raise NoUsableToken(f"{MAX_TOKEN_SWITCHES} tokens in a row were refused for {method}")
 
     async def read_many(
         self, method: str, calls: Sequence[Mapping[str, Any]], *kinds: TokenKind, page_id: UUID | None = None
@@ -72,8 +72,8 @@ class VkClient:
         asked again alone. Methods with a daily limit are asked one by one: each inner call would count.
         """
         answers: list[Any] = []
-        for start in range(0, len(calls), BATCH):
-            batch = calls[start : start + BATCH]
+        for start in range(0, len(calls), EXECUTE_BATCH):
+            batch = calls[start : start + EXECUTE_BATCH]
             found = await self._execute(method, batch, kinds, page_id) if len(batch) > 1 else None
             for params, answer in zip(batch, found or [None] * len(batch), strict=True):
                 answers.append(answer if answer is not None else await self._alone(method, params, kinds, page_id))
@@ -85,7 +85,7 @@ class VkClient:
         try:
             return await self.ask(method, *kinds, page_id=page_id, **params)
         except CallError as error:
-            if error.treatment not in OF_THE_CONTENT:
+            if error.treatment not in CONTENT_TREATMENTS:
                 raise
             return error
 
@@ -103,7 +103,7 @@ class VkClient:
         )
         try:
             answer = await self.ask("execute", *able, page_id=page_id, code=f"return [{inner}];")
-        except (CallError, CallLost, NoToken):
+        except (CallError, NoValidResponse, NoUsableToken):
             return None
         if not isinstance(answer, list):
             return None
@@ -115,7 +115,7 @@ class VkClient:
 
     async def read(self, credential: Credential, method: str, **params: Any) -> Any:
         """Call a method that changes nothing; transient failures are tried again a few times."""
-        async for attempt in stamina.retry_context(on=transient, attempts=4, wait_initial=0.3, wait_max=4):
+        async for attempt in stamina.retry_context(on=is_transient, attempts=4, wait_initial=0.3, wait_max=4):
             with attempt:
                 return await self.call(credential, method, **params)
         raise AssertionError("unreachable: the retry either returns or raises")
@@ -129,28 +129,28 @@ class VkClient:
         """
         group = credential.kind is TokenKind.GROUP
         a_second = self._settings.vk_group_calls_a_second if group else self._settings.vk_user_calls_a_second
-        await turn(credential.id, a_second)
+        await wait_for_rate_limit(credential.id, a_second)
         extra = await self._accounts.admit(credential, method)
         if extra is None:
-            raise TokenUnfit(f"the token may not be used for {method} now")
-        spend(NETWORK, method)
+            raise TokenNotUsable(f"the token may not be used for {method} now")
+        use_call_allowance(NETWORK, method)
         form = _form(params) | dict(extra) | {"access_token": credential.token, "v": self._settings.vk_version}
         url = f"{self._settings.vk_api_url}/method/{method}"
         started = time.perf_counter()
         try:
-            in_time(not_after)
+            check_send_deadline(not_after)
             context = {"not_after": not_after}
             async with self._http.post(url, data=form, timeout=self._timeout, trace_request_ctx=context) as answer:
                 body = json.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            count_call(NETWORK, method, "lost", started)
-            raise lost(NETWORK, method, error) from None
+            record_call(NETWORK, method, "lost", started)
+            raise transport_failure(NETWORK, method, error) from None
         if isinstance(body, dict) and isinstance(body.get("error"), dict):
             raise await self._refused(credential, method, body["error"], started)
         if not isinstance(body, dict) or "response" not in body:
-            count_call(NETWORK, method, "unreadable", started)
-            raise CallLost(NETWORK, method, "the answer is neither a response nor an error")
-        count_call(NETWORK, method, "answered", started)
+            record_call(NETWORK, method, "unreadable", started)
+            raise NoValidResponse(NETWORK, method, "the answer is neither a response nor an error")
+        record_call(NETWORK, method, "answered", started)
         await self._accounts.answered(credential, method)
         return body["response"]
 
@@ -160,10 +160,12 @@ class VkClient:
         code = error.get("error_code")
         code = code if isinstance(code, int) else 0
         text = str(error.get("error_msg", "")).replace(credential.token, "…")[:200]
-        kind = meaning(error, method, credential.kind, own=credential.page_id is not None)
-        count_call(NETWORK, method, kind.value, started)
+        kind = call_treatment(error, method, credential.kind, own=credential.page_id is not None)
+        record_call(NETWORK, method, kind.value, started)
         failure = CallError(NETWORK, method, code, text, kind)
-        await tell(self._accounts, credential, failure, EFFECTS.get(kind), challenge=challenge(error))
+        await report_token_effect(
+            self._accounts, credential, failure, EFFECTS.get(kind), challenge=extract_challenge(error)
+        )
         return failure
 
     def credential(self, method: str, *kinds: TokenKind, page_id: UUID | None = None) -> Credential:
@@ -173,7 +175,7 @@ class VkClient:
             found = self._accounts.credential(NETWORK, kind, own, method=method)
             if found is not None:
                 return found
-        raise NoToken(f"no usable token of kind {' or '.join(kinds)} for {method}")
+        raise NoUsableToken(f"no usable token of kind {' or '.join(kinds)} for {method}")
 
 
 def _form(params: Mapping[str, Any]) -> dict[str, str]:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.ingest.networks.calls import ENDS, Effect, Treatment
-from services.ingest.networks.error_mapping import Words, words_for
+from services.ingest.networks.calls import TOKEN_STOPPING_EFFECTS, ErrorTreatment, TokenEffect
+from services.ingest.networks.error_mapping import UserMessage, user_message_for
 from services.ingest.networks.port import TokenKind, TokenState
 
 NETWORK = "vk"
 
-T = Treatment
-TREATMENTS: dict[int, Treatment] = {
+T = ErrorTreatment
+TREATMENTS: dict[int, ErrorTreatment] = {
     # The network's own trouble, and too many calls in this second.
     1: T.AGAIN, 10: T.AGAIN, 36: T.AGAIN, 43: T.AGAIN, 950: T.AGAIN,
     6: T.SLOWER,
@@ -34,15 +34,15 @@ TREATMENTS: dict[int, Treatment] = {
 }  # fmt: skip
 
 # Subcodes of "access denied" that speak of the token: its scopes, and the type of its application.
-SUBCODES: dict[tuple[int, int], Treatment] = {(15, 1133): T.SCOPE, (15, 1134): T.SCOPE}
+SUBCODES: dict[tuple[int, int], ErrorTreatment] = {(15, 1133): T.SCOPE, (15, 1134): T.SCOPE}
 
 # What the treatments do to a token beside those that wait for a person. Reported lengths of error 29 go from half
 # an hour to a day.
-EFFECTS: Mapping[Treatment, Effect] = {
-    **ENDS,
-    T.LIMITED: Effect(TokenState.LIMITED, rest=1_800, longest=3 * 3_600),
-    T.FLOOD: Effect(TokenState.LIMITED, rest=60, longest=3_600),
-    T.SCOPE: Effect(TokenState.LIMITED, rest=3_600, longest=86_400),
+EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
+    **TOKEN_STOPPING_EFFECTS,
+    T.LIMITED: TokenEffect(TokenState.LIMITED, rest=1_800, longest=3 * 3_600),
+    T.FLOOD: TokenEffect(TokenState.LIMITED, rest=60, longest=3_600),
+    T.SCOPE: TokenEffect(TokenState.LIMITED, rest=3_600, longest=86_400),
 }
 
 # What a token may call by its kind, as far as 27 and 28 can mean that it is dead: for another method they only say
@@ -62,68 +62,70 @@ _SERVICE_MAY = {
 }  # fmt: skip
 
 
-def _may(kind: TokenKind, method: str) -> bool:
+def _token_may_call(kind: TokenKind, method: str) -> bool:
     if kind is TokenKind.GROUP:
         return method.startswith(_GROUP_MAY) or method in _GROUP_MAY_TOO
     return kind is TokenKind.SERVICE and method in _SERVICE_MAY
 
 
-_DEAD_KEY = "Ключ доступа страницы не принимается сетью: сообщите оператору, ответ уйдёт после замены ключа."
-WORDS: dict[int, Words] = {
-    6: Words("Сеть просит отправлять медленнее, ответ уйдёт чуть позже.", False, 1.0),
-    9: Words("ВКонтакте считает ответы слишком частыми, отправка повторится позже.", False, 60.0),
-    223: Words("Слишком много комментариев подряд, отправка повторится позже.", False, 60.0),
-    29: Words("Суточный запас вызовов сети исчерпан, отправка повторится позже.", False, 300.0),
-    14: Words("Сеть просит ввести код с картинки: сообщите оператору.", False, 60.0),
-    17: Words("Сеть просит подтвердить вход в аккаунт: сообщите оператору.", False, 60.0),
-    5: Words(_DEAD_KEY, False, 30.0),
-    27: Words(_DEAD_KEY, False, 30.0),
-    28: Words(_DEAD_KEY, False, 30.0),
-    2: Words("Приложение отключено сетью: сообщите оператору, ответ уйдёт после исправления.", False, 60.0),
-    37: Words(
+_INVALID_KEY_TEXT = (
+    "Ключ доступа страницы не принимается сетью: сообщите оператору, ответ уйдёт после замены ключа."
+)
+USER_MESSAGES: dict[int, UserMessage] = {
+    6: UserMessage("Сеть просит отправлять медленнее, ответ уйдёт чуть позже.", False, 1.0),
+    9: UserMessage("ВКонтакте считает ответы слишком частыми, отправка повторится позже.", False, 60.0),
+    223: UserMessage("Слишком много комментариев подряд, отправка повторится позже.", False, 60.0),
+    29: UserMessage("Суточный запас вызовов сети исчерпан, отправка повторится позже.", False, 300.0),
+    14: UserMessage("Сеть просит ввести код с картинки: сообщите оператору.", False, 60.0),
+    17: UserMessage("Сеть просит подтвердить вход в аккаунт: сообщите оператору.", False, 60.0),
+    5: UserMessage(_INVALID_KEY_TEXT, False, 30.0),
+    27: UserMessage(_INVALID_KEY_TEXT, False, 30.0),
+    28: UserMessage(_INVALID_KEY_TEXT, False, 30.0),
+    2: UserMessage("Приложение отключено сетью: сообщите оператору, ответ уйдёт после исправления.", False, 60.0),
+    37: UserMessage(
         "Владелец ключа заблокирован сетью: сообщите оператору, ответ уйдёт после замены ключа.", False, 60.0
     ),
-    103: Words("Запас вызовов сети исчерпан, отправка повторится позже.", False, 300.0),
-    7: Words("У ключа страницы нет права публиковать: сообщите оператору.", True),
-    15: Words("Доступ закрыт: запись или комментарий удалены либо скрыты.", True),
-    19: Words("Сообщество заблокировано сетью.", True),
-    30: Words("Профиль пользователя закрыт.", True),
-    18: Words("Страница пользователя удалена или заблокирована.", True),
-    100: Words("Сеть не приняла запрос: проверьте текст ответа.", True),
-    104: Words("Запись или комментарий больше не существуют.", True),
-    203: Words("Доступ к сообществу закрыт.", True),
-    210: Words("Доступ к записи закрыт.", True),
-    211: Words("Комментарий, на который вы отвечаете, удалён или скрыт.", True),
-    212: Words("Комментарии к этой записи закрыты.", True),
-    213: Words("Комментировать эту запись нельзя: комментарии закрыты.", True),
-    214: Words("Публикация на этой стене запрещена.", True),
-    222: Words("Ссылки в комментариях запрещены: уберите ссылку и отправьте снова.", True),
-    900: Words("Пользователь в чёрном списке сообщества, сообщение отправить нельзя.", True),
-    901: Words("Пользователь не разрешил сообществу писать ему сообщения.", True),
-    902: Words("Настройки приватности пользователя не позволяют написать ему.", True),
-    910: Words("Сообщение слишком большое: сократите текст.", True),
-    914: Words("Сообщение слишком длинное: сократите текст.", True),
+    103: UserMessage("Запас вызовов сети исчерпан, отправка повторится позже.", False, 300.0),
+    7: UserMessage("У ключа страницы нет права публиковать: сообщите оператору.", True),
+    15: UserMessage("Доступ закрыт: запись или комментарий удалены либо скрыты.", True),
+    19: UserMessage("Сообщество заблокировано сетью.", True),
+    30: UserMessage("Профиль пользователя закрыт.", True),
+    18: UserMessage("Страница пользователя удалена или заблокирована.", True),
+    100: UserMessage("Сеть не приняла запрос: проверьте текст ответа.", True),
+    104: UserMessage("Запись или комментарий больше не существуют.", True),
+    203: UserMessage("Доступ к сообществу закрыт.", True),
+    210: UserMessage("Доступ к записи закрыт.", True),
+    211: UserMessage("Комментарий, на который вы отвечаете, удалён или скрыт.", True),
+    212: UserMessage("Комментарии к этой записи закрыты.", True),
+    213: UserMessage("Комментировать эту запись нельзя: комментарии закрыты.", True),
+    214: UserMessage("Публикация на этой стене запрещена.", True),
+    222: UserMessage("Ссылки в комментариях запрещены: уберите ссылку и отправьте снова.", True),
+    900: UserMessage("Пользователь в чёрном списке сообщества, сообщение отправить нельзя.", True),
+    901: UserMessage("Пользователь не разрешил сообществу писать ему сообщения.", True),
+    902: UserMessage("Настройки приватности пользователя не позволяют написать ему.", True),
+    910: UserMessage("Сообщение слишком большое: сократите текст.", True),
+    914: UserMessage("Сообщение слишком длинное: сократите текст.", True),
 }
 
 
-def treatment(code: int) -> Treatment:
+def treatment(code: int) -> ErrorTreatment:
     """What to do about a code; an unknown one is ours to look at."""
-    return TREATMENTS.get(code, Treatment.BUG)
+    return TREATMENTS.get(code, ErrorTreatment.BUG)
 
 
-def meaning(error: Mapping[str, Any], method: str, kind: TokenKind, *, own: bool) -> Treatment:
+def call_treatment(error: Mapping[str, Any], method: str, kind: TokenKind, *, own: bool) -> ErrorTreatment:
     """What an error object means for a call of `method` with a token of `kind`; `own`: a page's own token."""
     code, subcode = _number(error.get("error_code")), _number(error.get("error_subcode"))
     if (code, subcode) in SUBCODES:
         return SUBCODES[code, subcode]
     if code == 7 and own:
         return T.SCOPE  # with a common token it may be this page alone
-    if code in {27, 28} and not _may(kind, method):
+    if code in {27, 28} and not _token_may_call(kind, method):
         return T.SCOPE
     return treatment(code)
 
 
-def challenge(error: Mapping[str, Any]) -> dict[str, str] | None:
+def extract_challenge(error: Mapping[str, Any]) -> dict[str, str] | None:
     """What a person has to solve, in either shape the network has: as text, since numbers exceed 2^53."""
     names = ("redirect_uri", "remixstlid", "captcha_sid", "captcha_img", "confirmation_text")
     found = {name: str(error[name]) for name in names if error.get(name)}
@@ -134,6 +136,6 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def words(code: int) -> Words:
+def user_message(code: int) -> UserMessage:
     """What to tell a person about a refused answer."""
-    return words_for(code, WORDS, treatment(code), "ВКонтакте отказала")
+    return user_message_for(code, USER_MESSAGES, treatment(code), "ВКонтакте отказала")

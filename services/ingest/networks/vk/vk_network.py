@@ -7,22 +7,22 @@ from typing import Any
 import aiohttp
 
 from services.ingest.networks import token_probe
-from services.ingest.networks.error_mapping import read_or_not, told_plainly
-from services.ingest.networks.page_scheduler import Rotation
+from services.ingest.networks.error_mapping import mapping_publish_errors, mapping_read_errors
+from services.ingest.networks.page_scheduler import PageScheduler
 from services.ingest.networks.port import (
-    Accounts,
     Credential,
-    Feed,
-    Kind,
-    Outgoing,
+    IntakeStore,
+    MessageKind,
+    OutgoingReply,
     PageRef,
-    Parsed,
-    Published,
+    ParsedBatch,
+    PublishedReply,
+    ScanStep,
+    SourceLoop,
     TokenKind,
-    Walked,
-    Way,
+    TokenPool,
 )
-from services.ingest.networks.token_probe import TokenWatch
+from services.ingest.networks.token_probe import TokenProbe
 from services.ingest.networks.vk import (
     boards,
     callback_servers,
@@ -31,67 +31,71 @@ from services.ingest.networks.vk import (
     suggested_posts,
     vk_errors,
 )
-from services.ingest.networks.vk.boards import Boards
-from services.ingest.networks.vk.conversations import Dialogs
-from services.ingest.networks.vk.reply_publishing import Publishing
-from services.ingest.networks.vk.suggested_posts import Suggests
+from services.ingest.networks.vk.boards import BoardReader
+from services.ingest.networks.vk.conversations import ConversationReader
+from services.ingest.networks.vk.reply_publishing import VkPublisher
+from services.ingest.networks.vk.suggested_posts import SuggestedPosts
 from services.ingest.networks.vk.vk_client import VkClient
-from services.ingest.networks.vk.vk_scan import Walk
-from services.ingest.networks.vk.wall_poll import WAY as WALL_WAY
-from services.ingest.networks.vk.wall_poll import Walls
+from services.ingest.networks.vk.vk_scan import VkPageScan
+from services.ingest.networks.vk.wall_poll import SOURCE as WALL_WAY
+from services.ingest.networks.vk.wall_poll import WallPoller
 from services.ingest.networks.vk.wall_reader import WallReader
 from services.ingest.settings import IngestSettings
 
-DIALOGS_AT_ONCE = 8
-BOARDS_AT_ONCE = 2
+CONVERSATIONS_CONCURRENCY = 8
+BOARDS_CONCURRENCY = 2
 # How many times longer what is closed, or not ours to manage, is left alone.
-CLOSED_REST = 12
+CLOSED_INTERVAL_FACTOR = 12
 MAX_LENGTH: dict[str, int] = {"comment": 4_096, "message": 4_096}
 
 
-class Vk:
+class VkNetwork:
     """Implements `networks.port.Network` for VK."""
 
     name = vk_errors.NETWORK
 
     def __init__(
-        self, http: aiohttp.ClientSession, accounts: Accounts, feed: Feed, settings: IngestSettings
+        self, http: aiohttp.ClientSession, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
     ) -> None:
         self._accounts = accounts
         self._feed = feed
         self._settings = settings
         self._client = VkClient(http, accounts, settings)
         self._reader = WallReader(self._client)
-        self._boards = Boards(self._client)
-        self._suggests = Suggests(self._client)
-        self._walls = Walls(self._reader, accounts, feed, settings)
-        self._dialogs = Dialogs(self._client, feed)
-        self._publishing = Publishing(self._client, self._reader, self._boards, self._dialogs)
-        self._talks = self._rotation(conversations.WAY, self._compare_dialogs, self._with_token, DIALOGS_AT_ONCE)
-        self._topics = self._rotation(boards.WAY, self._compare_boards, self._readable, BOARDS_AT_ONCE)
-        self._offers = self._rotation(suggested_posts.WAY, self._compare_suggests, self._readable, 1)
-        self._watch = callback_servers.CallbackWatch(self._client, accounts, feed, settings, self.look_soon)
-        self._tokens = TokenWatch(self.name, accounts, self._try, settings.token_check_seconds)
-        self._listening = long_poll.Listening(self._client, http, feed, settings, self.look_soon)
+        self._boards = BoardReader(self._client)
+        self._suggests = SuggestedPosts(self._client)
+        self._walls = WallPoller(self._reader, accounts, feed, settings)
+        self._dialogs = ConversationReader(self._client, feed)
+        self._publishing = VkPublisher(self._client, self._reader, self._boards, self._dialogs)
+        self._talks = self._rotation(
+            conversations.SOURCE, self._compare_dialogs, self._with_token, CONVERSATIONS_CONCURRENCY
+        )
+        self._topics = self._rotation(boards.SOURCE, self._compare_boards, self._readable, BOARDS_CONCURRENCY)
+        self._offers = self._rotation(suggested_posts.SOURCE, self._compare_suggests, self._readable, 1)
+        self._watch = callback_servers.CallbackServerMonitor(
+            self._client, accounts, feed, settings, self.look_soon
+        )
+        self._tokens = TokenProbe(self.name, accounts, self._try, settings.token_check_seconds)
+        self._listening = long_poll.LongPollContext(self._client, http, feed, settings, self.look_soon)
 
-    def ways(self) -> dict[str, Way]:
+    def ways(self) -> dict[str, SourceLoop]:
         """A long poll per page with a token unless its events are pushed; one rotation for each other way."""
-        ways: dict[str, Way] = {f"vk:{token_probe.WAY}": self._tokens.run}
+        ways: dict[str, SourceLoop] = {f"vk:{token_probe.SOURCE}": self._tokens.run}
         push = self._settings.vk_push
         with_token = self._with_token()
         for page in with_token:
             if push != "callback" or not self._watch.works(page):
-                ways[f"vk:{long_poll.WAY}:{page.id}"] = self._listener(page).run
+                ways[f"vk:{long_poll.SOURCE}:{page.id}"] = self._listener(page).run
         if with_token:
-            ways[f"vk:{conversations.WAY}"] = self._talks.run
+            ways[f"vk:{conversations.SOURCE}"] = self._talks.run
         if push != "long_poll":
-            ways[f"vk:{callback_servers.WAY}"] = self._watch.run
+            ways[f"vk:{callback_servers.SOURCE}"] = self._watch.run
         if self._reader.can_read():
             ways[f"vk:{WALL_WAY}"] = self._walls.run
             if self._settings.vk_boards:
-                ways[f"vk:{boards.WAY}"] = self._topics.run
+                ways[f"vk:{boards.SOURCE}"] = self._topics.run
         if self._settings.vk_suggests_seconds and self._suggests.can_read():
-            ways[f"vk:{suggested_posts.WAY}"] = self._offers.run
+            ways[f"vk:{suggested_posts.SOURCE}"] = self._offers.run
         return ways
 
     def _rotation(
@@ -100,8 +104,10 @@ class Vk:
         look: Callable[[PageRef], Awaitable[float]],
         pages: Callable[[], Sequence[PageRef]],
         at_once: int,
-    ) -> Rotation:
-        return Rotation(way, pages, look, lambda page, error: self._feed.failed(page, way, error), at_once=at_once)
+    ) -> PageScheduler:
+        return PageScheduler(
+            way, pages, look, lambda page, error: self._feed.failed(page, way, error), at_once=at_once
+        )
 
     async def _try(self, credential: Credential) -> object:
         match credential.kind:
@@ -132,13 +138,13 @@ class Vk:
 
     async def _compare_boards(self, page: PageRef) -> float:
         opened = await self._boards.look(page, self._feed)
-        return self._settings.vk_boards_seconds * (1 if opened else CLOSED_REST)
+        return self._settings.vk_boards_seconds * (1 if opened else CLOSED_INTERVAL_FACTOR)
 
     async def _compare_suggests(self, page: PageRef) -> float:
         managed = await self._suggests.look(page, self._feed, self._accounts)
-        return self._settings.vk_suggests_seconds * (1 if managed else CLOSED_REST)
+        return self._settings.vk_suggests_seconds * (1 if managed else CLOSED_INTERVAL_FACTOR)
 
-    def max_length(self, kind: Kind) -> int:
+    def max_length(self, kind: MessageKind) -> int:
         """The longest text the network takes."""
         return MAX_LENGTH[kind]
 
@@ -146,16 +152,16 @@ class Vk:
         """How long a publishing call may last at most."""
         return self._settings.vk_call_seconds
 
-    async def publish(self, outgoing: Outgoing) -> Published:
+    async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Write the answer as the community. Raises `Refused` or `Unsure`."""
-        with told_plainly(self.name, vk_errors.words):
+        with mapping_publish_errors(self.name, vk_errors.user_message):
             return await self._publishing.write(outgoing)
 
-    async def read_back(self, outgoing: Outgoing) -> Parsed:
+    async def read_back(self, outgoing: OutgoingReply) -> ParsedBatch:
         """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
-        with read_or_not():
+        with mapping_read_errors():
             parsed = await self._publishing.standing(outgoing)
-        parsed.unreadable = [one for one in parsed.unreadable if _may_be_it(one.raw, outgoing)]
+        parsed.unreadable = [one for one in parsed.unreadable if _could_be_the_reply(one.raw, outgoing)]
         return parsed
 
     def look_soon(self, page: PageRef) -> None:
@@ -163,9 +169,9 @@ class Vk:
         self._walls.ask(page)
         self._talks.ask(page)
 
-    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Wall with threads, discussions, suggested posts, conversations; see `port.Network.walk`."""
-        one = Walk(
+        one = VkPageScan(
             page,
             since,
             reader=self._reader,
@@ -178,7 +184,7 @@ class Vk:
         return one.run(cursor)
 
 
-def _may_be_it(raw: Any, outgoing: Outgoing) -> bool:
+def _could_be_the_reply(raw: Any, outgoing: OutgoingReply) -> bool:
     """Whether a payload that no parser understood may be the answer: not what is older, nor what others wrote."""
     if not isinstance(raw, dict):
         return True

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from services.ingest.networks.port import Author, Happened, Incoming, Kind, PageRef
+from services.ingest.networks.port import Author, ChangeKind, IncomingItem, MessageKind, PageRef
 
 Names = Mapping[int, str]
-Event = dict[str, Any]
+EventObject = dict[str, Any]
 
 
-def integer(raw: Mapping[str, Any], *names: str) -> int:
+def int_field_required(raw: Mapping[str, Any], *names: str) -> int:
     """The first of these fields that is there, as a number. Raises KeyError or ValueError."""
     for name in names:
         if raw.get(name) is not None:
@@ -19,12 +19,12 @@ def integer(raw: Mapping[str, Any], *names: str) -> int:
     raise KeyError(names[0])
 
 
-def moment(raw: Mapping[str, Any]) -> datetime:
+def written_at(raw: Mapping[str, Any]) -> datetime:
     """When it was written."""
-    return datetime.fromtimestamp(integer(raw, "date"), UTC)
+    return datetime.fromtimestamp(int_field_required(raw, "date"), UTC)
 
 
-def names_of(answer: Mapping[str, Any]) -> dict[int, str]:
+def author_names(answer: Mapping[str, Any]) -> dict[int, str]:
     """Names of people and communities in an extended answer; communities are negative."""
     names: dict[int, str] = {}
     for profile in _list(answer, "profiles"):
@@ -42,7 +42,7 @@ def _list(answer: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def author(number: int, names: Names | None = None) -> Author:
+def to_author(number: int, names: Names | None = None) -> Author:
     """Who stands behind an id: a person, or a community when it is negative."""
     url = f"https://vk.com/id{number}" if number > 0 else f"https://vk.com/club{-number}"
     return Author(native_id=str(number), name=(names or {}).get(number), url=url)
@@ -67,22 +67,24 @@ def _attachments(raw: Mapping[str, Any]) -> Sequence[Any]:
     return found if isinstance(found, list) else ()
 
 
-def post(raw: Event, page: PageRef, names: Names | None = None, happened: Happened = "new") -> Incoming:
+def parse_post(
+    raw: EventObject, page: PageRef, names: Names | None = None, happened: ChangeKind = "new"
+) -> IncomingItem:
     """A post on the page's wall."""
     check_owner(raw, page)
-    number = integer(raw, "id")
+    number = int_field_required(raw, "id")
     wall = f"-{page.external_id}_{number}"
     if raw.get("is_deleted"):
         return _deleted("wall_post", wall, f"vk:{wall}", raw)
-    writer = integer(raw, "from_id")
-    return Incoming(
+    writer = int_field_required(raw, "from_id")
+    return IncomingItem(
         happened=happened,
         kind="wall_post",
         external_id=wall,
         thread_key=f"vk:{wall}",
-        written_at=moment(raw),
+        written_at=written_at(raw),
         raw=raw,
-        author=author(writer, names),
+        author=to_author(writer, names),
         from_community=writer == -int(page.external_id),
         text=_text(raw, "text"),
         attachments=_attachments(raw),
@@ -90,33 +92,33 @@ def post(raw: Event, page: PageRef, names: Names | None = None, happened: Happen
     )
 
 
-def comment(
-    raw: Event,
+def parse_comment(
+    raw: EventObject,
     page: PageRef,
     post_id: int | None = None,
     names: Names | None = None,
-    happened: Happened = "new",
-) -> Incoming:
+    happened: ChangeKind = "new",
+) -> IncomingItem:
     """A comment under a post; a deleted one that keeps its thread has neither author nor text."""
     check_owner(raw, page)
-    number = integer(raw, "id")
-    place = post_id if post_id is not None else integer(raw, "post_id")
+    number = int_field_required(raw, "id")
+    place = post_id if post_id is not None else int_field_required(raw, "post_id")
     external_id = f"-{page.external_id}_{number}"
     thread = f"vk:-{page.external_id}_{place}"
     if raw.get("deleted"):
         return _deleted("comment", external_id, thread, raw)
-    writer = integer(raw, "from_id")
+    writer = int_field_required(raw, "from_id")
     parents = raw.get("parents_stack") or []
     answered = raw.get("reply_to_comment") or (parents[-1] if parents else None)
     reply = f"?reply={number}" + (f"&thread={parents[0]}" if parents else "")
-    return Incoming(
+    return IncomingItem(
         happened=happened,
         kind="comment",
         external_id=external_id,
         thread_key=thread,
-        written_at=moment(raw),
+        written_at=written_at(raw),
         raw={key: value for key, value in raw.items() if key != "thread"},
-        author=author(writer, names),
+        author=to_author(writer, names),
         from_community=writer == -int(page.external_id),
         text=_text(raw, "text"),
         reply_to=f"-{page.external_id}_{int(answered)}" if answered else None,
@@ -125,15 +127,15 @@ def comment(
     )
 
 
-def _deleted(kind: Kind, external_id: str, thread_key: str, raw: Event) -> Incoming:
-    at = moment(raw) if raw.get("date") is not None else datetime.fromtimestamp(0, UTC)
-    return Incoming(
+def _deleted(kind: MessageKind, external_id: str, thread_key: str, raw: EventObject) -> IncomingItem:
+    at = written_at(raw) if raw.get("date") is not None else datetime.fromtimestamp(0, UTC)
+    return IncomingItem(
         happened="deleted", kind=kind, external_id=external_id, thread_key=thread_key, written_at=at, raw=raw
     )
 
 
 @dataclass(frozen=True)
-class Place:
+class ThreadType:
     """Where comments stand that hang under no post, and how the network calls it."""
 
     kind: str
@@ -154,42 +156,44 @@ class Place:
         return self.link.format(page=page.external_id, number=number, comment=comment_id)
 
 
-def tells_target(thread_key: str) -> bool:
+def reports_reply_to(thread_key: str) -> bool:
     """Whether comments of a thread name the comment they answer: under posts they do, elsewhere they do not."""
     return thread_key.rpartition("_")[2].isdecimal()
 
 
-BOARD = Place("board", "topic_id", "topic_owner_id", "https://vk.com/topic-{page}_{number}?post={comment}")
-PLACES = {
-    "board_post": BOARD,
-    "photo_comment": Place("photo", "photo_id", "photo_owner_id", "https://vk.com/photo-{page}_{number}"),
-    "video_comment": Place("video", "video_id", "video_owner_id", "https://vk.com/video-{page}_{number}"),
-    "market_comment": Place("market", "item_id", "market_owner_id", "https://vk.com/product-{page}_{number}"),
+BOARD_THREAD = ThreadType(
+    "board", "topic_id", "topic_owner_id", "https://vk.com/topic-{page}_{number}?post={comment}"
+)
+THREAD_TYPES = {
+    "board_post": BOARD_THREAD,
+    "photo_comment": ThreadType("photo", "photo_id", "photo_owner_id", "https://vk.com/photo-{page}_{number}"),
+    "video_comment": ThreadType("video", "video_id", "video_owner_id", "https://vk.com/video-{page}_{number}"),
+    "market_comment": ThreadType("market", "item_id", "market_owner_id", "https://vk.com/product-{page}_{number}"),
 }
 
 
-def placed_comment(
-    raw: Event,
+def parse_thread_comment(
+    raw: EventObject,
     page: PageRef,
     number: int | None = None,
     names: Names | None = None,
     *,
-    place: Place,
-    happened: Happened = "new",
-) -> Incoming:
+    place: ThreadType,
+    happened: ChangeKind = "new",
+) -> IncomingItem:
     """A comment in a discussion, under a photo, a video or goods."""
     check_owner(raw, page, place.owner_field)
-    at = integer(raw, place.id_field) if number is None else number
-    comment_id, writer = integer(raw, "id"), integer(raw, "from_id")
+    at = int_field_required(raw, place.id_field) if number is None else number
+    comment_id, writer = int_field_required(raw, "id"), int_field_required(raw, "from_id")
     answered = raw.get("reply_to_comment")
-    return Incoming(
+    return IncomingItem(
         happened=happened,
         kind="comment",
         external_id=place.comment(page, at, comment_id),
         thread_key=place.thread(page, at),
-        written_at=moment(raw),
+        written_at=written_at(raw),
         raw=raw,
-        author=author(writer, names),
+        author=to_author(writer, names),
         from_community=writer == -int(page.external_id),
         text=_text(raw, "text"),
         reply_to=place.comment(page, at, int(answered)) if answered else None,
@@ -198,23 +202,25 @@ def placed_comment(
     )
 
 
-def message(raw: Event, page: PageRef, names: Names | None = None, happened: Happened = "new") -> Incoming:
+def parse_message(
+    raw: EventObject, page: PageRef, names: Names | None = None, happened: ChangeKind = "new"
+) -> IncomingItem:
     """A message of a conversation, from either side."""
     group = int(page.external_id)
     out = bool(raw.get("out")) or raw.get("from_id") == -group
-    peer = integer(raw, "peer_id", "user_id")
-    writer = -group if out else integer(raw, "from_id", "user_id")
+    peer = int_field_required(raw, "peer_id", "user_id")
+    writer = -group if out else int_field_required(raw, "from_id", "user_id")
     conversation = f"{group}_{peer}"
     reply = raw.get("reply_message")
     answered = reply.get("conversation_message_id") if isinstance(reply, dict) else None
-    return Incoming(
+    return IncomingItem(
         happened=happened,
         kind="message",
-        external_id=f"{conversation}_{integer(raw, 'conversation_message_id')}",
+        external_id=f"{conversation}_{int_field_required(raw, 'conversation_message_id')}",
         thread_key=f"vk:{conversation}",
-        written_at=moment(raw),
+        written_at=written_at(raw),
         raw=raw,
-        author=author(writer, names),
+        author=to_author(writer, names),
         from_community=out,
         text=_text(raw, "text", "body"),
         reply_to=f"{conversation}_{int(answered)}" if answered else None,

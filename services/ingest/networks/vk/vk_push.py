@@ -6,49 +6,49 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from services.ingest.networks.port import Incoming, PageRef, Parsed
+from services.ingest.networks.port import IncomingItem, PageRef, ParsedBatch
 from services.ingest.networks.vk import vk_payloads
-from services.ingest.networks.vk.vk_payloads import Event, Place, integer
+from services.ingest.networks.vk.vk_payloads import EventObject, ThreadType, int_field_required
 
-NOBODY_KNOWS = datetime.fromtimestamp(0, UTC)
-CHANGED = {"edited", "deleted", "restored"}
+UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
+ANNOUNCED_CHANGES = {"edited", "deleted", "restored"}
 # Posts that nobody can see yet.
 HIDDEN_POSTS = {"postpone"}
 
 
-def deleted_comment(raw: Event, page: PageRef) -> Incoming:
+def deleted_comment(raw: EventObject, page: PageRef) -> IncomingItem:
     """The event that a comment was deleted; it names who did it, and no text."""
     vk_payloads.check_owner(raw, page)
-    name = f"-{page.external_id}_{integer(raw, 'id')}"
-    return _deleted(name, f"vk:-{page.external_id}_{integer(raw, 'post_id')}", raw)
+    name = f"-{page.external_id}_{int_field_required(raw, 'id')}"
+    return _deleted(name, f"vk:-{page.external_id}_{int_field_required(raw, 'post_id')}", raw)
 
 
-def deleted_placed(raw: Event, page: PageRef, place: Place) -> Incoming:
+def deleted_thread_comment(raw: EventObject, page: PageRef, place: ThreadType) -> IncomingItem:
     """The same for a comment that hangs under no post."""
     vk_payloads.check_owner(raw, page, place.owner_field)
-    number = integer(raw, place.id_field)
-    return _deleted(place.comment(page, number, integer(raw, "id")), place.thread(page, number), raw)
+    number = int_field_required(raw, place.id_field)
+    return _deleted(place.comment(page, number, int_field_required(raw, "id")), place.thread(page, number), raw)
 
 
-def _deleted(external_id: str, thread_key: str, raw: Event) -> Incoming:
+def _deleted(external_id: str, thread_key: str, raw: EventObject) -> IncomingItem:
     # Reality says `deleter_id`; `user_id` is the schema's name, and beside `deleter_id` it is the author.
     deleter = raw.get("deleter_id", raw.get("user_id"))
-    return Incoming(
+    return IncomingItem(
         happened="deleted",
         kind="comment",
         external_id=external_id,
         thread_key=thread_key,
-        written_at=NOBODY_KNOWS,
+        written_at=UNKNOWN_TIME,
         raw=raw,
-        deleted_by=vk_payloads.author(int(deleter)) if deleter else None,
+        deleted_by=vk_payloads.to_author(int(deleter)) if deleter else None,
     )
 
 
-def _post(raw: Event, page: PageRef) -> Incoming | None:
-    return None if raw.get("post_type") in HIDDEN_POSTS else vk_payloads.post(raw, page)
+def _post(raw: EventObject, page: PageRef) -> IncomingItem | None:
+    return None if raw.get("post_type") in HIDDEN_POSTS else vk_payloads.parse_post(raw, page)
 
 
-def _repost(raw: Event, page: PageRef) -> Incoming | None:
+def _repost(raw: EventObject, page: PageRef) -> IncomingItem | None:
     owner = raw.get("owner_id", raw.get("to_id"))
     # Mostly it stands on the wall of the person who shared it: no words on this page.
     if owner is not None and int(owner) != -int(page.external_id):
@@ -56,34 +56,34 @@ def _repost(raw: Event, page: PageRef) -> Incoming | None:
     return _post(raw, page)
 
 
-def _new_message(raw: Event, page: PageRef) -> Incoming:
+def _new_message(raw: EventObject, page: PageRef) -> IncomingItem:
     inner = raw.get("message")
-    return vk_payloads.message(inner if isinstance(inner, dict) else raw, page)
+    return vk_payloads.parse_message(inner if isinstance(inner, dict) else raw, page)
 
 
-_EVENTS: dict[str, Callable[[Event, PageRef], Incoming | None]] = {
+_EVENTS: dict[str, Callable[[EventObject, PageRef], IncomingItem | None]] = {
     "wall_post_new": _post,
     "wall_repost": _repost,
-    "wall_reply_new": vk_payloads.comment,
-    "wall_reply_edit": partial(vk_payloads.comment, happened="edited"),
-    "wall_reply_restore": partial(vk_payloads.comment, happened="restored"),
+    "wall_reply_new": vk_payloads.parse_comment,
+    "wall_reply_edit": partial(vk_payloads.parse_comment, happened="edited"),
+    "wall_reply_restore": partial(vk_payloads.parse_comment, happened="restored"),
     "wall_reply_delete": deleted_comment,
     "message_new": _new_message,
-    "message_reply": vk_payloads.message,
-    "message_edit": partial(vk_payloads.message, happened="edited"),
+    "message_reply": vk_payloads.parse_message,
+    "message_edit": partial(vk_payloads.parse_message, happened="edited"),
 }
-for _name, _place in vk_payloads.PLACES.items():
+for _name, _place in vk_payloads.THREAD_TYPES.items():
     _EVENTS |= {
-        f"{_name}_new": partial(vk_payloads.placed_comment, place=_place),
-        f"{_name}_edit": partial(vk_payloads.placed_comment, place=_place, happened="edited"),
-        f"{_name}_restore": partial(vk_payloads.placed_comment, place=_place, happened="restored"),
-        f"{_name}_delete": partial(deleted_placed, place=_place),
+        f"{_name}_new": partial(vk_payloads.parse_thread_comment, place=_place),
+        f"{_name}_edit": partial(vk_payloads.parse_thread_comment, place=_place, happened="edited"),
+        f"{_name}_restore": partial(vk_payloads.parse_thread_comment, place=_place, happened="restored"),
+        f"{_name}_delete": partial(deleted_thread_comment, place=_place),
     }
 
-UNDERSTOOD = tuple(_EVENTS)
+SUPPORTED_EVENTS = tuple(_EVENTS)
 
 
-def event(raw: Any, page: PageRef) -> Incoming | None:
+def parse_event(raw: Any, page: PageRef) -> IncomingItem | None:
     """An event; None for kinds that bring no words."""
     if not isinstance(raw, dict):
         raise TypeError("the event is not an object")
@@ -103,19 +103,19 @@ def event(raw: Any, page: PageRef) -> Incoming | None:
     return replace(found, event_id=name) if found is not None and isinstance(name, str) and name else found
 
 
-def events(updates: Any, page: PageRef) -> Parsed:
+def parse_events(updates: Any, page: PageRef) -> ParsedBatch:
     """All events of an answer; what cannot be read is set aside."""
-    parsed = Parsed()
+    parsed = ParsedBatch()
     for raw in updates if isinstance(updates, list) else []:
-        parsed.add(event, raw, page)
+        parsed.add(parse_event, raw, page)
     return parsed
 
 
-def to_compare(parsed: Parsed) -> list[str]:
+def threads_to_reread(parsed: ParsedBatch) -> list[str]:
     """Threads of which a change was announced: what became of them is compared with the network.
 
     Not conversations: an edited message comes whole, and reading all of a long one again would cost much.
     """
     return sorted(
-        {item.thread_key for item in parsed.items if item.happened in CHANGED and item.kind != "message"}
+        {item.thread_key for item in parsed.items if item.happened in ANNOUNCED_CHANGES and item.kind != "message"}
     )

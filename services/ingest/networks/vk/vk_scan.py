@@ -4,25 +4,31 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.ingest.networks.calls import CallError, NoToken
-from services.ingest.networks.port import Feed, PageRef, Parsed, Walked
+from services.ingest.networks.calls import CallError, NoUsableToken
+from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ScanStep
 from services.ingest.networks.vk import suggested_posts
-from services.ingest.networks.vk.boards import Boards
-from services.ingest.networks.vk.conversations import Dialogs
-from services.ingest.networks.vk.suggested_posts import Suggests
-from services.ingest.networks.vk.wall_reader import CLOSED, THREADS, Seen, WallReader, last_number
+from services.ingest.networks.vk.boards import BoardReader
+from services.ingest.networks.vk.conversations import ConversationReader
+from services.ingest.networks.vk.suggested_posts import SuggestedPosts
+from services.ingest.networks.vk.wall_reader import (
+    CLOSED_TREATMENTS,
+    THREADS_PER_BATCH,
+    ObservedIds,
+    WallReader,
+    id_suffix,
+)
 from services.ingest.settings import IngestSettings
 from shared import clock
 
 # Posts that come while a wall is paged through push others to the next page; those that go pull some forward.
 OVERLAP = 5
-MISSING = {3, 23}
+UNAVAILABLE_CODES = {3, 23}
 STEPS = ("wall", "boards", "suggests", "dialogs")
 # How much of the work lies before each of them, as a rule.
-BEFORE = {"wall": 0.0, "boards": 0.7, "suggests": 0.8, "dialogs": 0.82, "done": 1.0}
+PROGRESS_BEFORE_STEP = {"wall": 0.0, "boards": 0.7, "suggests": 0.8, "dialogs": 0.82, "done": 1.0}
 
 
-class Walk:
+class VkPageScan:
     """One page's walk. The cursor is `{step, offset, below}`: what is at `offset` and `below` is still to do."""
 
     def __init__(
@@ -31,10 +37,10 @@ class Walk:
         since: datetime,
         *,
         reader: WallReader,
-        boards: Boards,
-        offers: Suggests,
-        dialogs: Dialogs,
-        feed: Feed,
+        boards: BoardReader,
+        offers: SuggestedPosts,
+        dialogs: ConversationReader,
+        feed: IntakeStore,
         settings: IngestSettings,
     ) -> None:
         self._page = page
@@ -49,7 +55,7 @@ class Walk:
         # Threads of older posts are read too: people go on writing there.
         self._reach = min(since, self._started - timedelta(days=settings.vk_walk_thread_days))
 
-    async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Go on from the cursor to the end."""
         ways = {"wall": self._wall, "boards": self._topics, "suggests": self._suggested, "dialogs": self._talks}
         first = str(cursor.get("step", STEPS[0]))
@@ -61,29 +67,29 @@ class Walk:
                     yield walked
             except CallError as error:
                 # Closed, switched off, or not in this network's API: there is nothing to walk over.
-                if error.treatment not in CLOSED and error.code not in MISSING:
+                if error.treatment not in CLOSED_TREATMENTS and error.code not in UNAVAILABLE_CODES:
                     raise
-        yield Walked(parsed=Parsed(), observed_at=clock.now(), cursor={"step": "done"}, share=1.0)
+        yield ScanStep(parsed=ParsedBatch(), observed_at=clock.now(), cursor={"step": "done"}, share=1.0)
 
-    async def _wall(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    async def _wall(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         offset, below = int(cursor.get("offset", 0)), cursor.get("below")
         whole = not offset and below is None
-        seen = Seen()
+        seen = ObservedIds()
         first_look = clock.now()
         while True:
             observed_at = clock.now()
             posts = await self._reader.posts(self._page, offset)
             seen.add(posts.parsed)
-            here = Parsed(self._young(posts.parsed), posts.parsed.unreadable)
+            here = ParsedBatch(self._young(posts.parsed), posts.parsed.unreadable)
             yield self._walked(here, observed_at, posts.oldest, step="wall", offset=offset, below=below)
             done = posts.last or posts.oldest is None or posts.oldest < self._reach
             others = await self._feed.differing(posts.counts, whole=True)
-            threads = {int(last_number(key)) for key, count in posts.counts.items() if count or key in others}
+            threads = {int(id_suffix(key)) for key, count in posts.counts.items() if count or key in others}
             todo = [one for one in sorted(threads, reverse=True) if below is None or one < int(below)]
-            for start in range(0, len(todo), THREADS):
+            for start in range(0, len(todo), THREADS_PER_BATCH):
                 observed_at = clock.now()
-                batch = todo[start : start + THREADS]
-                comments = Parsed()
+                batch = todo[start : start + THREADS_PER_BATCH]
+                comments = ParsedBatch()
                 for one in (await self._reader.compared(self._page, batch, self._feed)).values():
                     comments.extend(one)
                 comments.items = self._young(comments)
@@ -96,15 +102,15 @@ class Walk:
             offset += len(posts.parsed.items) + len(posts.parsed.unreadable) - OVERLAP
         if whole:
             gone = await self._reader.gone_posts(self._page, seen, self._since, first_look, self._feed)
-            yield self._walked(Parsed(gone), first_look, self._reach, step="boards")
+            yield self._walked(ParsedBatch(gone), first_look, self._reach, step="boards")
 
-    async def _topics(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    async def _topics(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         if not self._settings.vk_boards:
             return
         done = int(cursor.get("offset", 0))
         try:
             topics = await self._boards.topics(self._page)
-        except NoToken:
+        except NoUsableToken:
             return
         fresh = [one for one in topics if one.updated_at >= self._since]
         for place, topic in enumerate(sorted(fresh, key=lambda one: one.id)):
@@ -113,22 +119,34 @@ class Walk:
             observed_at = clock.now()
             parsed = await self._boards.compared(self._page, topic.id, self._feed)
             parsed.items = self._young(parsed)
-            share = BEFORE["boards"] + (place + 1) / len(fresh) * (BEFORE["suggests"] - BEFORE["boards"])
-            yield Walked(
+            share = PROGRESS_BEFORE_STEP["boards"] + (place + 1) / len(fresh) * (
+                PROGRESS_BEFORE_STEP["suggests"] - PROGRESS_BEFORE_STEP["boards"]
+            )
+            yield ScanStep(
                 parsed=parsed, observed_at=observed_at, cursor={"step": "boards", "offset": topic.id}, share=share
             )
 
-    async def _suggested(self, _cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    async def _suggested(self, _cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         if not self._suggests.can_read():
             return
         observed_at = clock.now()
         parsed = await self._suggests.read(self._page)
         # Known as suggested before anybody misses them on the wall.
-        await self._feed.store(self._page, suggested_posts.WAY, Parsed(), marks=suggested_posts.marks(parsed))
+        await self._feed.store(
+            self._page,
+            suggested_posts.SOURCE,
+            ParsedBatch(),
+            marks=suggested_posts.suggested_thread_states(parsed),
+        )
         parsed.items = self._young(parsed)
-        yield Walked(parsed=parsed, observed_at=observed_at, cursor={"step": "dialogs"}, share=BEFORE["dialogs"])
+        yield ScanStep(
+            parsed=parsed,
+            observed_at=observed_at,
+            cursor={"step": "dialogs"},
+            share=PROGRESS_BEFORE_STEP["dialogs"],
+        )
 
-    async def _talks(self, cursor: Mapping[str, Any]) -> AsyncIterator[Walked]:
+    async def _talks(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         if not self._dialogs.can_read(self._page):
             return
         offset = int(cursor.get("offset", 0))
@@ -137,8 +155,10 @@ class Walk:
             talks = await self._dialogs.since(self._page, self._since, offset)
             talks.parsed.items = self._young(talks.parsed)
             offset += talks.listed
-            share = BEFORE["dialogs"] + (1 - BEFORE["dialogs"]) * min(offset / max(talks.total, 1), 1.0)
-            yield Walked(
+            share = PROGRESS_BEFORE_STEP["dialogs"] + (1 - PROGRESS_BEFORE_STEP["dialogs"]) * min(
+                offset / max(talks.total, 1), 1.0
+            )
+            yield ScanStep(
                 parsed=talks.parsed,
                 observed_at=observed_at,
                 cursor={"step": "dialogs", "offset": offset},
@@ -147,12 +167,14 @@ class Walk:
             if talks.last:
                 break
 
-    def _young(self, parsed: Parsed) -> list[Any]:
+    def _young(self, parsed: ParsedBatch) -> list[Any]:
         return [item for item in parsed.items if item.written_at >= self._since or item.happened == "deleted"]
 
-    def _walked(self, parsed: Parsed, observed_at: datetime, oldest: datetime | None, **cursor: Any) -> Walked:
+    def _walked(
+        self, parsed: ParsedBatch, observed_at: datetime, oldest: datetime | None, **cursor: Any
+    ) -> ScanStep:
         span = (self._started - self._reach).total_seconds()
         passed = 1.0 if oldest is None else (self._started - oldest).total_seconds() / max(span, 1.0)
-        share = BEFORE["boards"] * min(max(passed, 0.0), 1.0)
+        share = PROGRESS_BEFORE_STEP["boards"] * min(max(passed, 0.0), 1.0)
         kept = {name: value for name, value in cursor.items() if value is not None}
-        return Walked(parsed=parsed, observed_at=observed_at, cursor=kept, share=share)
+        return ScanStep(parsed=parsed, observed_at=observed_at, cursor=kept, share=share)

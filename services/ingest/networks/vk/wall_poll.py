@@ -12,10 +12,17 @@ from typing import Any
 from uuid import UUID
 
 from services.ingest.networks.calls import CallError
-from services.ingest.networks.port import Accounts, Feed, PageRef, Parsed, RateKeeper, ThreadMark
-from services.ingest.networks.retry import TROUBLE, pause, rounds
+from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, RateStore, ThreadState, TokenPool
+from services.ingest.networks.retry import TRANSIENT_ERRORS, retry_delay, run_periodically
 from services.ingest.networks.vk.vk_errors import NETWORK
-from services.ingest.networks.vk.wall_reader import CLOSED, POSTS, THREADS, Seen, WallReader, last_number
+from services.ingest.networks.vk.wall_reader import (
+    CLOSED_TREATMENTS,
+    POSTS_PER_CALL,
+    THREADS_PER_BATCH,
+    ObservedIds,
+    WallReader,
+    id_suffix,
+)
 from services.ingest.polling.poll_schedule import PollSchedule
 from services.ingest.settings import IngestSettings
 from shared import clock
@@ -23,11 +30,11 @@ from shared.logs import logger
 
 log = logger(__name__)
 
-WAY = "wall_poll"
+SOURCE = "wall_poll"
 MAX_DEPTH = 1_000
-AT_ONCE = 4
+CONCURRENCY = 4
 # What is left of the day's calls for walks, suggested posts and what people ask for.
-SCHEDULE_SHARE = 0.9
+SCHEDULED_BUDGET_SHARE = 0.9
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 1.0
 _CLOSED_WORDS = {
     15: "стена закрыта или выключена",
@@ -39,23 +46,25 @@ _CLOSED_WORDS = {
 }
 
 
-def closed_words(error: CallError) -> str:
+def closed_reason(error: CallError) -> str:
     """Why a wall cannot be read, for the people who look after the page."""
     reason = _CLOSED_WORDS.get(error.code, error.text or "доступа нет")
     return f"Стену прочитать нельзя: {reason} (ошибка {error.code})."
 
 
-class Walls:
+class WallPoller:
     """Looks at all walls, as often as it pays; those that ask come first."""
 
-    def __init__(self, reader: WallReader, accounts: Accounts, feed: Feed, settings: IngestSettings) -> None:
+    def __init__(
+        self, reader: WallReader, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
+    ) -> None:
         self._reader = reader
         self._accounts = accounts
         self._feed = feed
         self._settings = settings
         self._schedule: PollSchedule[UUID] = PollSchedule(0.0)
         reader.on_wall_get = lambda: self._schedule.spend(1)
-        self._book: RateKeeper | None = None
+        self._book: RateStore | None = None
         self._known: Mapping[UUID, dict[str, Any]] = {}
         self._pages: dict[UUID, PageRef] = {}
         self._rests: dict[UUID, float] = {}
@@ -73,7 +82,7 @@ class Walls:
     async def run(self) -> None:
         """Look for ever."""
         try:
-            await rounds(WAY, self._round)
+            await run_periodically(SOURCE, self._round)
         finally:
             running = list(self._running)
             for task in running:
@@ -82,7 +91,7 @@ class Walls:
 
     async def _round(self) -> float:
         if self._book is None:
-            book = self._feed.rates(WAY)
+            book = self._feed.rates(SOURCE)
             self._known = await book.load()
             self._book = book
         if asyncio.get_running_loop().time() >= self._aligned_at + LONGEST_WAIT:
@@ -92,7 +101,7 @@ class Walls:
         now = clock.now().timestamp()
         self._start(now)
         await self._book.save_now_and_then(self._schedule, asyncio.get_running_loop().time())
-        wait = LONGEST_WAIT if len(self._running) >= AT_ONCE else self._schedule.rest(now)
+        wait = LONGEST_WAIT if len(self._running) >= CONCURRENCY else self._schedule.rest(now)
         try:
             async with asyncio.timeout(min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)):
                 await self._woken.wait()
@@ -111,10 +120,10 @@ class Walls:
         allowed = self._accounts.calls_a_day(NETWORK, "wall.get")
         if allowed is None:
             allowed = float(self._settings.vk_wall_calls_a_day)
-        self._schedule.budget(allowed * SCHEDULE_SHARE)
+        self._schedule.budget(allowed * SCHEDULED_BUDGET_SHARE)
 
     def _start(self, now: float) -> None:
-        while len(self._running) < AT_ONCE:
+        while len(self._running) < CONCURRENCY:
             page_id = self._schedule.next(now)
             if page_id is None:
                 return
@@ -123,7 +132,7 @@ class Walls:
             if rest > 0:
                 self._schedule.failed(page_id, now, rest)
                 return
-            task = asyncio.create_task(self._one(self._pages[page_id]), name=f"{WAY}:{page_id}")
+            task = asyncio.create_task(self._one(self._pages[page_id]), name=f"{SOURCE}:{page_id}")
             self._running.add(task)
             task.add_done_callback(self._ended)
 
@@ -140,12 +149,12 @@ class Walls:
             found = await self.look(page)
             done = True
         except CallError as error:
-            if error.treatment in CLOSED:
+            if error.treatment in CLOSED_TREATMENTS:
                 rest = self._settings.vk_closed_seconds
-                self._feed.failed(page, WAY, closed_words(error))
+                self._feed.failed(page, SOURCE, closed_reason(error))
             else:
                 rest = self._trouble(page, error)
-        except TROUBLE as error:
+        except TRANSIENT_ERRORS as error:
             rest = self._trouble(page, error)
         finally:
             now = clock.now().timestamp()
@@ -161,9 +170,9 @@ class Walls:
 
     def _trouble(self, page: PageRef, error: Exception) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
-        self._feed.failed(page, WAY, str(error))
-        rest = pause(error, failures)
-        log.warning("a look failed", way=WAY, page_id=str(page.id), error=str(error)[:300], rest=rest)
+        self._feed.failed(page, SOURCE, str(error))
+        rest = retry_delay(error, failures)
+        log.warning("a look failed", way=SOURCE, page_id=str(page.id), error=str(error)[:300], rest=rest)
         return rest
 
     async def look(self, page: PageRef) -> list[datetime]:
@@ -172,12 +181,12 @@ class Walls:
         Answers when people wrote what was new, as well as it can be told.
         """
         observed_at = clock.now()
-        seen = Seen()
+        seen = ObservedIds()
         parsed, counts, back_to = await self._posts(page, seen)
         known = await self._feed.marks(list(counts))
         parsed.items += await self._reader.gone_posts(page, seen, back_to, observed_at, self._feed)
-        quiet = [ThreadMark(key, "0") for key, count in counts.items() if key not in known and count == 0]
-        stored = await self._feed.store(page, WAY, parsed, observed_at=observed_at, marks=quiet)
+        quiet = [ThreadState(key, "0") for key, count in counts.items() if key not in known and count == 0]
+        stored = await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, marks=quiet)
         found = _newest(parsed, stored.new)
         others = await self._feed.differing(counts)
         differing = [
@@ -187,17 +196,19 @@ class Walls:
         ]
         # Those that push told to have changed first, then the posts of these days.
         hinted = {key for key in differing if key in known and known[key].marker is None}
-        differing.sort(key=lambda key: (key not in hinted, -int(last_number(key))))
-        for start in range(0, len(differing), THREADS):
-            found += await self._read_threads(page, differing[start : start + THREADS], counts)
+        differing.sort(key=lambda key: (key not in hinted, -int(id_suffix(key))))
+        for start in range(0, len(differing), THREADS_PER_BATCH):
+            found += await self._read_threads(page, differing[start : start + THREADS_PER_BATCH], counts)
         return found
 
-    async def _posts(self, page: PageRef, seen: Seen) -> tuple[Parsed, dict[str, int], datetime | None]:
+    async def _posts(
+        self, page: PageRef, seen: ObservedIds
+    ) -> tuple[ParsedBatch, dict[str, int], datetime | None]:
         """Posts down to the first page of posts that brings nothing unknown; comment counts; how far back."""
-        parsed = Parsed()
+        parsed = ParsedBatch()
         counts: dict[str, int] = {}
         back_to: datetime | None = None
-        for offset in range(0, MAX_DEPTH, POSTS):
+        for offset in range(0, MAX_DEPTH, POSTS_PER_CALL):
             found = await self._reader.posts(page, offset)
             seen.add(found.parsed)
             parsed.extend(found.parsed)
@@ -212,16 +223,16 @@ class Walls:
     async def _read_threads(self, page: PageRef, keys: list[str], counts: Mapping[str, int]) -> list[datetime]:
         """Read threads whole. The mark is the count that was seen before: what came since differs from it."""
         observed_at = clock.now()
-        by_post = await self._reader.compared(page, [int(last_number(key)) for key in keys], self._feed)
-        parsed = Parsed()
+        by_post = await self._reader.compared(page, [int(id_suffix(key)) for key in keys], self._feed)
+        parsed = ParsedBatch()
         for one in by_post.values():
             parsed.extend(one)
-        marks = [ThreadMark(key, str(counts[key]), count=counts[key]) for key in keys]
-        stored = await self._feed.store(page, WAY, parsed, observed_at=observed_at, marks=marks)
+        marks = [ThreadState(key, str(counts[key]), count=counts[key]) for key in keys]
+        stored = await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, marks=marks)
         return _newest(parsed, stored.new)
 
 
-def _newest(parsed: Parsed, count: int) -> list[datetime]:
+def _newest(parsed: ParsedBatch, count: int) -> list[datetime]:
     """When people wrote the youngest of these: what is new is young."""
     written = sorted(item.written_at for item in parsed.items if not item.from_community and item.text is not None)
     return written[-count:] if count else []

@@ -5,63 +5,63 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.ingest.networks.calls import CallError, CallLost, NoToken, Treatment
-from services.ingest.networks.port import Feed, Incoming, Kind, PageRef, Parsed, TokenKind
+from services.ingest.networks.calls import CallError, ErrorTreatment, NoUsableToken, NoValidResponse
+from services.ingest.networks.port import IncomingItem, IntakeStore, MessageKind, PageRef, ParsedBatch, TokenKind
 from services.ingest.networks.vk import vk_payloads
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
 from shared import clock
 
-POSTS = 100
-COMMENTS = 100
+POSTS_PER_CALL = 100
+COMMENTS_PER_CALL = 100
 # Threads that are read and stored together.
-THREADS = 10
-READERS = (TokenKind.SERVICE, TokenKind.USER)
+THREADS_PER_BATCH = 10
+READER_TOKEN_KINDS = (TokenKind.SERVICE, TokenKind.USER)
 # What was written a moment ago may be missing from an answer that was being made then.
-YOUNG = timedelta(seconds=60)
-CLOSED = {Treatment.DENIED, Treatment.GONE}
+RECENT = timedelta(seconds=60)
+CLOSED_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.GONE}
 
 
 @dataclass
-class Posts:
+class WallPage:
     """One page of a wall: the posts, the comment counts by thread key, and where it ends."""
 
-    parsed: Parsed = field(default_factory=Parsed)
+    parsed: ParsedBatch = field(default_factory=ParsedBatch)
     counts: dict[str, int] = field(default_factory=dict)
     oldest: datetime | None = None
     last: bool = True
 
 
-def items(answer: Any, method: str) -> list[Any]:
+def list_items(answer: Any, method: str) -> list[Any]:
     """What the answer lists. Raises `CallLost` when it is no list."""
     if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
-        raise CallLost(NETWORK, method, "no items in the answer")
+        raise NoValidResponse(NETWORK, method, "no items in the answer")
     found: list[Any] = answer["items"]
     return found
 
 
-def number(answer: Mapping[str, Any], name: str, default: int = 0) -> int:
+def int_field(answer: Mapping[str, Any], name: str, default: int = 0) -> int:
     """A number of an answer; anything else counts as absent."""
     value = answer.get(name, default)
     return value if isinstance(value, int) else default
 
 
-def last_number(key: str) -> str:
+def id_suffix(key: str) -> str:
     """What stands behind the last underscore of an id or a thread key."""
     return key.rpartition("_")[2]
 
 
-class Seen:
+class ObservedIds:
     """The ids of what a reading showed, parsed or not. Once a payload shows no id, nothing counts as absent."""
 
-    def __init__(self, *parsed: Parsed) -> None:
+    def __init__(self, *parsed: ParsedBatch) -> None:
         self._ids: set[str] = set()
         self._unparsed: set[str] = set()
         self._doubtful = False
         for one in parsed:
             self.add(one)
 
-    def add(self, parsed: Parsed) -> None:
+    def add(self, parsed: ParsedBatch) -> None:
         """More of the same reading."""
         self._ids.update(item.external_id for item in parsed.items)
         for one in parsed.unreadable:
@@ -78,13 +78,13 @@ class Seen:
         return sorted(
             one
             for one, at in stored.items()
-            if one not in self._ids and last_number(one) not in self._unparsed and at < observed_at - YOUNG
+            if one not in self._ids and id_suffix(one) not in self._unparsed and at < observed_at - RECENT
         )
 
 
-def gone(kind: Kind, external_id: str, thread_key: str, written_at: datetime) -> Incoming:
+def deletion(kind: MessageKind, external_id: str, thread_key: str, written_at: datetime) -> IncomingItem:
     """The deletion of something that a complete reading no longer shows; nobody tells who deleted it."""
-    return Incoming(
+    return IncomingItem(
         happened="deleted",
         kind=kind,
         external_id=external_id,
@@ -105,79 +105,79 @@ class WallReader:
     def can_read(self) -> bool:
         """Whether there is a token that may read walls now."""
         try:
-            self._client.credential("wall.getComments", *READERS)
-        except NoToken:
+            self._client.credential("wall.getComments", *READER_TOKEN_KINDS)
+        except NoUsableToken:
             return False
         return True
 
-    async def posts(self, page: PageRef, offset: int) -> Posts:
+    async def posts(self, page: PageRef, offset: int) -> WallPage:
         """A hundred posts from `offset` on, newest first."""
         answer = await self._read(
-            "wall.get", owner_id=f"-{page.external_id}", offset=offset, count=POSTS, extended=1
+            "wall.get", owner_id=f"-{page.external_id}", offset=offset, count=POSTS_PER_CALL, extended=1
         )
-        listed = items(answer, "wall.get")
-        names = vk_payloads.names_of(answer)
-        found = Posts(last=len(listed) < POSTS)
+        listed = list_items(answer, "wall.get")
+        names = vk_payloads.author_names(answer)
+        found = WallPage(last=len(listed) < POSTS_PER_CALL)
         for raw in listed:
-            found.parsed.add(vk_payloads.post, raw, page, names, "seen")
+            found.parsed.add(vk_payloads.parse_post, raw, page, names, "seen")
         for item in found.parsed.items:
             comments = item.raw.get("comments")
-            found.counts[item.thread_key] = number(comments, "count") if isinstance(comments, dict) else 0
+            found.counts[item.thread_key] = int_field(comments, "count") if isinstance(comments, dict) else 0
         dates = [item.written_at for item in found.parsed.items if not item.raw.get("is_pinned")]
         found.oldest = min(dates, default=None)
         return found
 
-    async def thread(self, page: PageRef, post_id: int, first: Any = None) -> Parsed:
+    async def thread(self, page: PageRef, post_id: int, first: Any = None) -> ParsedBatch:
         """All comments of a post, replies included. `first`: the answer to the first call, if it was made."""
-        parsed = Parsed()
+        parsed = ParsedBatch()
         roots: list[tuple[int, int, int]] = []
         offset = 0
         answer = first
         while True:
             if answer is None:
                 answer = await self._read("wall.getComments", **_comments(page, post_id, offset))
-            names = vk_payloads.names_of(answer)
-            listed = items(answer, "wall.getComments")
+            names = vk_payloads.author_names(answer)
+            listed = list_items(answer, "wall.getComments")
             for raw in listed:
-                parsed.add(vk_payloads.comment, raw, page, post_id, names, "seen")
+                parsed.add(vk_payloads.parse_comment, raw, page, post_id, names, "seen")
                 replies = _replies(raw)
                 for reply in replies:
-                    parsed.add(vk_payloads.comment, reply, page, post_id, names, "seen")
-                if (total := number(_thread(raw), "count")) > len(replies):
+                    parsed.add(vk_payloads.parse_comment, reply, page, post_id, names, "seen")
+                if (total := int_field(_thread(raw), "count")) > len(replies):
                     roots.append((raw["id"], len(replies), total))
             offset += len(listed)
-            if not listed or offset >= number(answer, "current_level_count"):
+            if not listed or offset >= int_field(answer, "current_level_count"):
                 break
             answer = None
         for root, got, total in roots:
             parsed.extend(await self._rest_of(page, post_id, root, got=got, total=total))
         return parsed
 
-    async def _rest_of(self, page: PageRef, post_id: int, root: int, *, got: int, total: int) -> Parsed:
-        parsed = Parsed()
+    async def _rest_of(self, page: PageRef, post_id: int, root: int, *, got: int, total: int) -> ParsedBatch:
+        parsed = ParsedBatch()
         offset = got
         while offset < total:
             answer = await self._read("wall.getComments", **_comments(page, post_id, offset, comment_id=root))
-            names = vk_payloads.names_of(answer)
-            listed = items(answer, "wall.getComments")
+            names = vk_payloads.author_names(answer)
+            listed = list_items(answer, "wall.getComments")
             for raw in listed:
-                parsed.add(vk_payloads.comment, raw, page, post_id, names, "seen")
+                parsed.add(vk_payloads.parse_comment, raw, page, post_id, names, "seen")
             if not listed:
                 break
             offset += len(listed)
-            total = max(total, number(answer, "current_level_count"))
+            total = max(total, int_field(answer, "current_level_count"))
         return parsed
 
-    async def thread_if_open(self, page: PageRef, post_id: int) -> Parsed | None:
+    async def thread_if_open(self, page: PageRef, post_id: int) -> ParsedBatch | None:
         """All comments of a post; None when it is closed or gone."""
         try:
             return await self.thread(page, post_id)
         except CallError as error:
-            if error.treatment not in CLOSED:
+            if error.treatment not in CLOSED_TREATMENTS:
                 raise
             return None
 
-    async def compared(self, page: PageRef, post_ids: Sequence[int], feed: Feed) -> dict[int, Parsed]:
+    async def compared(self, page: PageRef, post_ids: Sequence[int], feed: IntakeStore) -> dict[int, ParsedBatch]:
         """By post, all comments, and deletions of those that are stored but stand there no longer.
 
         An absence is believed when a second reading shows it too: comments that move while a thread is paged
@@ -185,50 +185,50 @@ class WallReader:
         """
         observed_at = clock.now()
         first = await self._client.read_many(
-            "wall.getComments", [_comments(page, post_id, 0) for post_id in post_ids], *READERS
+            "wall.getComments", [_comments(page, post_id, 0) for post_id in post_ids], *READER_TOKEN_KINDS
         )
-        found: dict[int, Parsed] = {}
+        found: dict[int, ParsedBatch] = {}
         for post_id, answer in zip(post_ids, first, strict=True):
             if isinstance(answer, CallError):
-                found[post_id] = Parsed()
+                found[post_id] = ParsedBatch()
                 continue
             parsed = await self.thread(page, post_id, answer)
             thread_key = f"vk:-{page.external_id}_{post_id}"
             stored = await feed.stored(page, "comment", thread_key=thread_key)
-            missing = Seen(parsed).absent(stored, observed_at)
+            missing = ObservedIds(parsed).absent(stored, observed_at)
             again = await self.thread_if_open(page, post_id) if missing else None
             if again is not None:
-                missing = Seen(again).absent({one: stored[one] for one in missing}, observed_at)
-                parsed.items += [gone("comment", one, thread_key, stored[one]) for one in missing]
+                missing = ObservedIds(again).absent({one: stored[one] for one in missing}, observed_at)
+                parsed.items += [deletion("comment", one, thread_key, stored[one]) for one in missing]
             found[post_id] = parsed
         return found
 
     async def gone_posts(
-        self, page: PageRef, seen: Seen, since: datetime | None, observed_at: datetime, feed: Feed
-    ) -> list[Incoming]:
+        self, page: PageRef, seen: ObservedIds, since: datetime | None, observed_at: datetime, feed: IntakeStore
+    ) -> list[IncomingItem]:
         """Deletions of stored posts that reading the wall back to `since`, or the whole of it, did not show."""
         stored = await feed.stored(page, "wall_post", since=since)
         missing = seen.absent(stored, observed_at)
         marks = await feed.marks([f"vk:{one}" for one in missing])
         # A suggested post stands on no wall until it is taken.
         missing = [one for one in missing if (mark := marks.get(f"vk:{one}")) is None or mark.marker != "suggest"]
-        found: list[Incoming] = []
-        for start in range(0, len(missing), POSTS):
-            asked = missing[start : start + POSTS]
+        found: list[IncomingItem] = []
+        for start in range(0, len(missing), POSTS_PER_CALL):
+            asked = missing[start : start + POSTS_PER_CALL]
             standing = await self._standing(asked)
             for one in asked:
                 if one in standing:
                     continue
                 key = f"vk:{one}"
-                found.append(gone("wall_post", one, key, stored[one]))
+                found.append(deletion("wall_post", one, key, stored[one]))
                 # Its comments went with it, and no reading will show that.
                 comments = await feed.stored(page, "comment", thread_key=key)
-                found += [gone("comment", name, key, at) for name, at in comments.items()]
+                found += [deletion("comment", name, key, at) for name, at in comments.items()]
         return found
 
     async def _standing(self, names: Sequence[str]) -> set[str]:
         answer = await self._read("wall.getById", posts=",".join(names))
-        listed = answer if isinstance(answer, list) else items(answer, "wall.getById")
+        listed = answer if isinstance(answer, list) else list_items(answer, "wall.getById")
         return {
             f"{raw.get('owner_id')}_{raw.get('id')}"
             for raw in listed
@@ -238,7 +238,7 @@ class WallReader:
     async def _read(self, method: str, **params: Any) -> Any:
         if method == "wall.get":
             self.on_wall_get()
-        return await self._client.ask(method, *READERS, **params)
+        return await self._client.ask(method, *READER_TOKEN_KINDS, **params)
 
 
 def _thread(raw: Any) -> dict[str, Any]:
@@ -257,7 +257,7 @@ def _comments(page: PageRef, post_id: int, offset: int, *, comment_id: int | Non
         "owner_id": f"-{page.external_id}",
         "post_id": post_id,
         "offset": offset,
-        "count": COMMENTS,
+        "count": COMMENTS_PER_CALL,
         "sort": "asc",
         "extended": 1,
     }

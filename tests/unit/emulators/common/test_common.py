@@ -10,23 +10,23 @@ from typing import Any
 
 import pytest
 
-from emulators.common.call_limits import Calls, SecondLimit
-from emulators.common.citizens import CitizenWriter, population
-from emulators.common.clock import Clock
-from emulators.common.csv_feed import FeedPlan, feed
+from emulators.common.call_limits import CallCounter, RateLimit
+from emulators.common.citizens import CitizenWriter, generate_citizens
+from emulators.common.clock import EmulatorClock
+from emulators.common.csv_feed import CsvFeedPlan, write_csv_messages
 from emulators.common.errors import BadInputError
-from emulators.common.faults.fault_injector import Faults
+from emulators.common.faults.fault_injector import FaultInjector
 from emulators.common.faults.fault_types import Fault
-from emulators.common.sample_texts import CHATTER, ISSUES, invent
-from emulators.common.store import Store
-from emulators.vk.emulated_vk import VkWorld
+from emulators.common.sample_texts import CHATTER, ISSUES, generate_text
+from emulators.common.store import EmulatorStore
+from emulators.vk.emulated_vk import EmulatedVk
 from emulators.vk.settings import VkSettings
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[VkWorld]:
+def world(tmp_path: Path) -> Iterator[EmulatedVk]:
     """Three pages."""
-    made = VkWorld(VkSettings(data=tmp_path / "vk.sqlite3", comment_length=15))
+    made = EmulatedVk(VkSettings(data=tmp_path / "vk.sqlite3", comment_length=15))
     for number in range(3):
         made.create_page(name=f"Страница {number}", screen_name=f"page{number}")
     yield made
@@ -34,7 +34,7 @@ def world(tmp_path: Path) -> Iterator[VkWorld]:
 
 
 def test_next_is_used_up_and_keeps_to_its_method() -> None:
-    faults = Faults(1)
+    faults = FaultInjector(1)
     faults.arm(Fault("error", next=2, method="wall.get", code=10))
     assert faults.draw("users.get") == []
     assert [len(faults.draw("wall.get")) for _ in range(4)] == [1, 1, 0, 0]
@@ -43,7 +43,7 @@ def test_next_is_used_up_and_keeps_to_its_method() -> None:
 
 def test_rate_is_a_share_and_the_same_for_a_seed() -> None:
     def hits(seed: int) -> list[int]:
-        faults = Faults(seed)
+        faults = FaultInjector(seed)
         faults.arm(Fault("drop", rate=0.3))
         return [len(faults.draw("any")) for _ in range(1_000)]
 
@@ -53,7 +53,7 @@ def test_rate_is_a_share_and_the_same_for_a_seed() -> None:
 
 
 def test_mangling_touches_lists_only() -> None:
-    faults = Faults(3)
+    faults = FaultInjector(3)
     content = {"response": {"count": 3, "items": [1, 2, 3]}, "ts": "5"}
     twice = faults.mangle(content, [Fault("duplicate", next=1)])
     assert twice == {"response": {"count": 3, "items": [1, 1, 2, 2, 3, 3]}, "ts": "5"}
@@ -63,7 +63,7 @@ def test_mangling_touches_lists_only() -> None:
 
 
 def test_second_limit_slides() -> None:
-    limit = SecondLimit(window_seconds=1_000)
+    limit = RateLimit(window_seconds=1_000)
     assert [limit.allow("a", 2) for _ in range(3)] == [True, True, False]
     assert limit.allow("b", 2)
     assert all(limit.allow("a", 0) for _ in range(5))
@@ -71,16 +71,16 @@ def test_second_limit_slides() -> None:
 
 def test_daily_counts_are_kept_in_the_file_and_start_anew(tmp_path: Path) -> None:
     path = tmp_path / "calls.sqlite3"
-    store = Store(path, "")
-    calls = Calls(store, Clock())
+    store = EmulatorStore(path, "")
+    calls = CallCounter(store, EmulatorClock())
     assert calls.within_day("t", "m", 1)
     calls.count("m", "user", "t", accepted=True)
     calls.count("m", "user", "t", accepted=False)
     store.close()
-    again = Store(path, "")
-    assert not Calls(again, Clock()).within_day("t", "m", 1)
-    assert Calls(again, Clock()).within_day("other", "m", 1)
-    tomorrow = Calls(again, Clock(shift_seconds=86_400))
+    again = EmulatorStore(path, "")
+    assert not CallCounter(again, EmulatorClock()).within_day("t", "m", 1)
+    assert CallCounter(again, EmulatorClock()).within_day("other", "m", 1)
+    tomorrow = CallCounter(again, EmulatorClock(shift_seconds=86_400))
     assert tomorrow.within_day("t", "m", 1)
     total = tomorrow.totals()[0]
     assert (total["count"], total["accepted"], total["accepted_today"]) == (2, 1, 0)
@@ -88,7 +88,7 @@ def test_daily_counts_are_kept_in_the_file_and_start_anew(tmp_path: Path) -> Non
 
 
 def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path / "t.sqlite3", "CREATE TABLE IF NOT EXISTS t (n INTEGER);")
+    store = EmulatorStore(tmp_path / "t.sqlite3", "CREATE TABLE IF NOT EXISTS t (n INTEGER);")
 
     def break_inside() -> None:
         with store.transaction():
@@ -103,11 +103,11 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     store.close()
 
 
-async def test_feed_takes_every_second_row_byte_for_byte(world: VkWorld) -> None:
+async def test_feed_takes_every_second_row_byte_for_byte(world: EmulatedVk) -> None:
     texts = ["а\nб", "мимо", 'с "кавычками"', "мимо", "\u0000<br>", "мимо", "длиннее пятнадцати знаков", "мимо"]
     rows = "".join('"{}"\r\n'.format(text.replace('"', '""')) for text in texts)
-    plan = FeedPlan(kind="comment", offset=0, step=2, detail=True)
-    answer = await feed(world, ("\ufefftext\r\n" + rows).encode(), plan)
+    plan = CsvFeedPlan(kind="comment", offset=0, step=2, detail=True)
+    answer = await write_csv_messages(world, ("\ufefftext\r\n" + rows).encode(), plan)
     assert (answer["accepted"], answer["refused"]) == (3, 1)
     assert [item["row"] for item in answer["items"]] == [0, 2, 4, 6]
     assert len({item["page"] for item in answer["items"]}) == 3
@@ -118,7 +118,7 @@ async def test_feed_takes_every_second_row_byte_for_byte(world: VkWorld) -> None
 
 @pytest.mark.parametrize("pages", [1, 2, 3, 4, 6])
 def test_mixed_kinds_reach_every_page(pages: int) -> None:
-    plan = FeedPlan()
+    plan = CsvFeedPlan()
     seen = Counter((number % pages, plan.kind_of(number, pages)) for number in range(pages * 6))
     assert len(seen) == pages * 3
 
@@ -126,27 +126,27 @@ def test_mixed_kinds_reach_every_page(pages: int) -> None:
 @pytest.mark.parametrize(
     ("body", "plan", "field"),
     [
-        (b"text\n\xff\xfe", FeedPlan(), "body"),
-        (b'text\n"open', FeedPlan(), "body"),
-        (b"other\nx", FeedPlan(), "column"),
-        (b"", FeedPlan(), "column"),
+        (b"text\n\xff\xfe", CsvFeedPlan(), "body"),
+        (b'text\n"open', CsvFeedPlan(), "body"),
+        (b"other\nx", CsvFeedPlan(), "column"),
+        (b"", CsvFeedPlan(), "column"),
     ],
 )
-async def test_feed_refuses_what_is_no_csv(world: VkWorld, body: bytes, plan: FeedPlan, field: str) -> None:
+async def test_feed_refuses_what_is_no_csv(world: EmulatedVk, body: bytes, plan: CsvFeedPlan, field: str) -> None:
     with pytest.raises(BadInputError) as caught:
-        await feed(world, body, plan)
+        await write_csv_messages(world, body, plan)
     assert caught.value.field == field
 
 
 def test_citizens_are_the_same_for_a_seed() -> None:
-    assert population(50, 7) == population(50, 7)
-    assert population(50, 7) != population(50, 8)
+    assert generate_citizens(50, 7) == generate_citizens(50, 7)
+    assert generate_citizens(50, 7) != generate_citizens(50, 8)
 
 
 def test_sentences_are_many_whole_and_mostly_need_no_answer() -> None:
     assert len(set(ISSUES + CHATTER)) == len(ISSUES) + len(CHATTER) >= 60
     source = random.Random(1)
-    assert not any("{" in invent(source) for _ in range(500))
+    assert not any("{" in generate_text(source) for _ in range(500))
     literal = {next(iter(Formatter().parse(text)))[0] for text in ISSUES}
     asking = sum(any(start and text.startswith(start) for start in literal) for text in _invented(1_000))
     assert asking < 500
@@ -154,10 +154,10 @@ def test_sentences_are_many_whole_and_mostly_need_no_answer() -> None:
 
 def _invented(count: int) -> list[str]:
     source = random.Random(2)
-    return [invent(source) for _ in range(count)]
+    return [generate_text(source) for _ in range(count)]
 
 
-def test_a_citizen_writes_somewhere(world: VkWorld) -> None:
+def test_a_citizen_writes_somewhere(world: EmulatedVk) -> None:
     refused: list[Exception] = []
     writer = CitizenWriter(world, 5, 0, refused.append)
     for _ in range(40):
@@ -169,7 +169,7 @@ def test_a_citizen_writes_somewhere(world: VkWorld) -> None:
 
 
 async def test_rate_set_to_zero_as_a_pause_ends_writes_nothing_more(
-    world: VkWorld, monkeypatch: pytest.MonkeyPatch
+    world: EmulatedVk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = CitizenWriter(world, 5, 60, lambda error: None)
     pauses: list[float | None] = []

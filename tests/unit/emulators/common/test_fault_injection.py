@@ -6,35 +6,35 @@ from pathlib import Path
 
 import pytest
 
-from emulators.common.clock import Clock
+from emulators.common.clock import EmulatorClock
 from emulators.common.errors import UnknownError
-from emulators.common.faults.fault_injector import Faults
-from emulators.common.faults.fault_script import Script
-from emulators.common.faults.fault_types import Fault, Mix
-from emulators.common.store import Store
+from emulators.common.faults.fault_injector import FaultInjector
+from emulators.common.faults.fault_script import FaultScript
+from emulators.common.faults.fault_types import Fault, FaultMix
+from emulators.common.store import EmulatorStore
 
-Reopen = Callable[[], Faults]
+Reopen = Callable[[], FaultInjector]
 
 
 @pytest.fixture
 def reopen(tmp_path: Path) -> Iterator[Reopen]:
     """Opens the same file anew at each call, as after a crash."""
-    stores: list[Store] = []
+    stores: list[EmulatorStore] = []
 
-    def opened() -> Faults:
-        stores.append(Store(tmp_path / "faults.sqlite3", ""))
-        return Faults(11, store=stores[-1], clock=Clock(day_seconds=10_000_000_000))
+    def opened() -> FaultInjector:
+        stores.append(EmulatorStore(tmp_path / "faults.sqlite3", ""))
+        return FaultInjector(11, store=stores[-1], clock=EmulatorClock(day_seconds=10_000_000_000))
 
     yield opened
     for store in stores:
         store.close()
 
 
-def mix(rate: float = 0.25) -> Mix:
+def mix(rate: float = 0.25) -> FaultMix:
     """Six faults, errors twice as likely as the rest."""
     parts = [Fault("error", code=code) for code in (1, 6, 10)]
     parts += [Fault("timeout"), Fault("truncated"), Fault("lost_response")]
-    return Mix(parts, [2, 2, 2, 1, 1, 1], rate)
+    return FaultMix(parts, [2, 2, 2, 1, 1, 1], rate)
 
 
 def test_a_mix_hits_a_quarter_of_the_calls_with_one_fault_each(reopen: Reopen) -> None:
@@ -52,7 +52,7 @@ def test_a_mix_hits_a_quarter_of_the_calls_with_one_fault_each(reopen: Reopen) -
 
 
 def test_the_sequence_is_the_seeds_and_goes_on_after_a_crash(reopen: Reopen) -> None:
-    def kinds(faults: Faults, count: int) -> list[list[str]]:
+    def kinds(faults: FaultInjector, count: int) -> list[list[str]]:
         return [[fault.kind for fault in faults.draw("m")] for _ in range(count)]
 
     faults = reopen()
@@ -80,9 +80,9 @@ def test_what_is_counted_by_next_survives_a_crash(reopen: Reopen) -> None:
 
 
 def test_a_push_is_hit_by_what_names_it_and_by_the_shuffling_of_a_mix() -> None:
-    faults = Faults(1)
+    faults = FaultInjector(1)
     faults.arm(Fault("drop", next=1))
-    faults.arm(Mix([Fault("reorder"), Fault("timeout")], [1, 1], 1.0))
+    faults.arm(FaultMix([Fault("reorder"), Fault("timeout")], [1, 1], 1.0))
     kinds = Counter(fault.kind for _ in range(200) for fault in faults.draw_push("webhook"))
     assert set(kinds) == {"reorder"}
     assert 70 < kinds["reorder"] < 130
@@ -91,7 +91,7 @@ def test_a_push_is_hit_by_what_names_it_and_by_the_shuffling_of_a_mix() -> None:
     assert faults.armed()[0] == Fault("drop", next=1).shown()
 
 
-def stand(faults: Faults, code: int, until: str, methods: list[str] | None = None) -> None:
+def stand(faults: FaultInjector, code: int, until: str, methods: list[str] | None = None) -> None:
     """Something stands over the token `t` of the page 7."""
     faults.standing.arm("t", code, until, methods=methods, kind="group", page="7")  # type: ignore[arg-type]
 
@@ -138,7 +138,7 @@ def test_a_captcha_is_over_when_a_call_carries_the_solution(reopen: Reopen, fiel
 
 
 def test_a_validation_is_over_when_it_is_solved() -> None:
-    faults = Faults(1)
+    faults = FaultInjector(1)
     stand(faults, 17, "solved")
     assert faults.standing.meet("t", "any", {}) == 17
     assert faults.standing.solve("t")["ended"]
@@ -156,14 +156,14 @@ def test_the_day_ends_what_stands_until_its_end(reopen: Reopen) -> None:
 
 
 def test_calls_after_a_token_was_revoked_are_counted() -> None:
-    standing = Faults(1).standing
+    standing = FaultInjector(1).standing
     assert standing.meet("t", "any", {}) is None
     standing.revoked("t")
     assert standing.meet("t", "any", {}) is None
     assert standing.by_token()["t"] == {"calls": 2, "while_standing": 0, "after_revoked": 1}
 
 
-class SetClock(Clock):
+class SetClock(EmulatorClock):
     """A clock that the test moves."""
 
     ms = 1_000_000
@@ -175,14 +175,14 @@ class SetClock(Clock):
 def test_a_script_goes_step_by_step_and_on_after_a_crash(tmp_path: Path) -> None:
     done: list[str] = []
     clock = SetClock()
-    store = Store(tmp_path / "script.sqlite3", "")
+    store = EmulatorStore(tmp_path / "script.sqlite3", "")
 
     def carry_out(step: dict[str, str]) -> None:
         if step["name"] == "missing":
             raise UnknownError("no such token")
         done.append(step["name"])
 
-    script = Script(store, clock, carry_out)
+    script = FaultScript(store, clock, carry_out)
     script.start(
         [
             {"after_calls": 3, "do": {"name": "first"}},
@@ -194,7 +194,7 @@ def test_a_script_goes_step_by_step_and_on_after_a_crash(tmp_path: Path) -> None
     for _ in range(3):
         script.call()
     assert done == []
-    script = Script(store, clock, carry_out)
+    script = FaultScript(store, clock, carry_out)
     script.call()
     assert done == ["first"]
     clock.ms += 4_999

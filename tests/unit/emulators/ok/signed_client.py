@@ -5,13 +5,13 @@ from typing import Any
 
 import httpx
 
-from emulators.ok.state.network_state import OkWorld
+from emulators.ok.state.network_state import OkState
 
 
 class Network:
     """Both doors of the network, with the credentials of its only administrator."""
 
-    def __init__(self, http: httpx.AsyncClient, world: OkWorld) -> None:
+    def __init__(self, http: httpx.AsyncClient, world: OkState) -> None:
         self.http = http
         self.world = world
         self.page = ""

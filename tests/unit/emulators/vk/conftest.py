@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from emulators.vk.emulated_vk import VkWorld
+from emulators.vk.emulated_vk import EmulatedVk
 from emulators.vk.settings import VkSettings
 
 
@@ -16,9 +16,9 @@ def settings(tmp_path: Path) -> VkSettings:
 
 
 @pytest.fixture
-def world(settings: VkSettings) -> Iterator[VkWorld]:
+def world(settings: VkSettings) -> Iterator[EmulatedVk]:
     """A world with one page, `school1`."""
-    made = VkWorld(settings)
+    made = EmulatedVk(settings)
     made.create_page(name="Школа № 1", screen_name="school1")
     yield made
     made.store.close()

@@ -3,7 +3,7 @@
 import pytest
 
 from emulators.common.errors import RefusedError, UnknownError
-from emulators.vk.emulated_vk import VkWorld
+from emulators.vk.emulated_vk import EmulatedVk
 from emulators.vk.state.conversations import FIRST_MESSAGE
 from emulators.vk.state.tokens import check_kind
 from tests.unit.emulators.vk.test_walls import call
@@ -11,13 +11,13 @@ from tests.unit.emulators.vk.test_walls import call
 PEER = 700_000_003
 
 
-def write(world: VkWorld, text: str, author: int = PEER) -> int:
+def write(world: EmulatedVk, text: str, author: int = PEER) -> int:
     """A citizen writes to the page; gives the message's id."""
     number: int = world.citizen(page="school1", kind="message", text=text, author=str(author))["id"]
     return number
 
 
-def test_the_same_random_id_sends_once(world: VkWorld) -> None:
+def test_the_same_random_id_sends_once(world: EmulatedVk) -> None:
     write(world, "Вопрос")
     first = call(world, "messages.send", "group", peer_id=PEER, random_id=5, message="Ответ")
     assert call(world, "messages.send", "group", peer_id=PEER, random_id=5, message="Ответ") == first
@@ -26,13 +26,13 @@ def test_the_same_random_id_sends_once(world: VkWorld) -> None:
     assert [answer["text"] for answer in world.answers()] == ["Ответ", "Да", "Да"]
 
 
-def test_nobody_is_written_to_who_did_not_write_first(world: VkWorld) -> None:
+def test_nobody_is_written_to_who_did_not_write_first(world: EmulatedVk) -> None:
     with pytest.raises(RefusedError) as caught:
         call(world, "messages.send", "group", peer_id=PEER, random_id=1, message="Здравствуйте")
     assert caught.value.code == 901
 
 
-def test_numbers_in_page_and_conversation(world: VkWorld) -> None:
+def test_numbers_in_page_and_conversation(world: EmulatedVk) -> None:
     first, second = write(world, "Раз"), write(world, "Два", PEER + 1)
     third = write(world, "Три")
     assert [first, second, third] == [FIRST_MESSAGE + 1, FIRST_MESSAGE + 2, FIRST_MESSAGE + 3]
@@ -40,7 +40,7 @@ def test_numbers_in_page_and_conversation(world: VkWorld) -> None:
     assert [(item["id"], item["conversation_message_id"]) for item in items] == [(first, 1), (third, 2)]
 
 
-def test_conversations_unread_and_unanswered(world: VkWorld) -> None:
+def test_conversations_unread_and_unanswered(world: EmulatedVk) -> None:
     write(world, "Раз")
     write(world, "Два", PEER + 1)
     world.community(page="school1", thread=str(PEER), text="Ответ")
@@ -52,7 +52,7 @@ def test_conversations_unread_and_unanswered(world: VkWorld) -> None:
         assert [item["conversation"]["peer"]["id"] for item in found] == [PEER + 1]
 
 
-def test_history_both_ways(world: VkWorld) -> None:
+def test_history_both_ways(world: EmulatedVk) -> None:
     numbers = [write(world, f"Текст {number}") for number in range(5)]
 
     def ids(**params: object) -> list[int]:
@@ -66,12 +66,12 @@ def test_history_both_ways(world: VkWorld) -> None:
     assert ids(count=1) == [numbers[3]]
 
 
-def test_staff_cannot_write_where_there_is_no_thread(world: VkWorld) -> None:
+def test_staff_cannot_write_where_there_is_no_thread(world: EmulatedVk) -> None:
     with pytest.raises(UnknownError):
         world.community(page="school1", thread=str(PEER), text="Кому?")
 
 
-def test_too_long_a_message_is_error_914(world: VkWorld) -> None:
+def test_too_long_a_message_is_error_914(world: EmulatedVk) -> None:
     with pytest.raises(RefusedError) as caught:
         write(world, "я" * 4_097)
     assert caught.value.code == 914
@@ -81,7 +81,7 @@ def test_too_long_a_message_is_error_914(world: VkWorld) -> None:
     ("kind", "allowed", "code"),
     [("group", "user", 27), ("service", "group", 28), ("user", "group", 27)],
 )
-def test_the_wrong_kind_of_token(world: VkWorld, kind: str, allowed: str, code: int) -> None:
+def test_the_wrong_kind_of_token(world: EmulatedVk, kind: str, allowed: str, code: int) -> None:
     token = next(token for token in world.token_list.working() if token.kind == kind)
     with pytest.raises(RefusedError) as caught:
         check_kind(token, frozenset([allowed]))  # type: ignore[list-item]

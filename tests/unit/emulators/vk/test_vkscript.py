@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.vk.vkscript.interpreter import Limits, Script
+from emulators.vk.vkscript.interpreter import Interpreter, Limits
 from emulators.vk.vkscript.parser import CompileError, parse
 from emulators.vk.vkscript.values import ScriptError
 
 
 def run(code: str, limits: Limits | None = None, **args: str) -> Any:
     """The result of the code; calls of the API answer their own name and parameters."""
-    script = Script(lambda name, params: {"name": name, **params}, limits or Limits(), {"Args": args})
+    script = Interpreter(lambda name, params: {"name": name, **params}, limits or Limits(), {"Args": args})
     return script.run(parse(code))
 
 

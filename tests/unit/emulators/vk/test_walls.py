@@ -5,20 +5,20 @@ from typing import Any
 import pytest
 
 from emulators.common.errors import BadInputError, RefusedError, UnknownError
-from emulators.vk.emulated_vk import VkWorld
-from emulators.vk.methods import METHODS, Call
+from emulators.vk.emulated_vk import EmulatedVk
+from emulators.vk.methods import METHODS, MethodCall
 
 PAGE = 200_000_001
 POST = 1
 
 
-def call(world: VkWorld, method: str, kind: str = "user", /, **params: object) -> Any:
+def call(world: EmulatedVk, method: str, kind: str = "user", /, **params: object) -> Any:
     """An API call past the door, with a token of the kind."""
     token = next(token for token in world.token_list.working() if token.kind == kind)
-    return METHODS[method].handler(Call(world, token, {key: str(value) for key, value in params.items()}))
+    return METHODS[method].handler(MethodCall(world, token, {key: str(value) for key, value in params.items()}))
 
 
-def comment(world: VkWorld, text: str, reply_to: int | None = None) -> int:
+def comment(world: EmulatedVk, text: str, reply_to: int | None = None) -> int:
     """A citizen's comment under the first post."""
     answer = world.citizen(
         page="school1",
@@ -32,13 +32,13 @@ def comment(world: VkWorld, text: str, reply_to: int | None = None) -> int:
     return number
 
 
-def test_posts_and_comments_share_one_numbering(world: VkWorld) -> None:
+def test_posts_and_comments_share_one_numbering(world: EmulatedVk) -> None:
     first = comment(world, "Раз")
     post = world.post(page="school1", text="Новость")
     assert (first, post["id"]) == (POST + 1, POST + 2)
 
 
-def test_a_reply_to_a_reply_stays_in_the_thread_of_the_root(world: VkWorld) -> None:
+def test_a_reply_to_a_reply_stays_in_the_thread_of_the_root(world: EmulatedVk) -> None:
     root = comment(world, "Корень")
     reply = comment(world, "Ответ", root)
     deep = comment(world, "Ответ на ответ", reply)
@@ -47,7 +47,7 @@ def test_a_reply_to_a_reply_stays_in_the_thread_of_the_root(world: VkWorld) -> N
     assert (item["reply_to_comment"], item["reply_to_user"]) == (reply, 700_000_005)
 
 
-def test_a_deleted_comment_remains_only_while_it_has_replies(world: VkWorld) -> None:
+def test_a_deleted_comment_remains_only_while_it_has_replies(world: EmulatedVk) -> None:
     lone, root = comment(world, "Одинокий"), comment(world, "Корень")
     reply = comment(world, "Ответ", root)
     for number in (lone, root):
@@ -62,7 +62,7 @@ def test_a_deleted_comment_remains_only_while_it_has_replies(world: VkWorld) -> 
     assert call(world, "wall.getComments", **where)["items"] == []
 
 
-def test_paging_from_a_comment_may_go_back(world: VkWorld) -> None:
+def test_paging_from_a_comment_may_go_back(world: EmulatedVk) -> None:
     numbers = [comment(world, f"Текст {number}") for number in range(30)]
     where = {"owner_id": -PAGE, "post_id": POST}
     assert len(call(world, "wall.getComments", **where)["items"]) == 10
@@ -77,13 +77,13 @@ def test_paging_from_a_comment_may_go_back(world: VkWorld) -> None:
     "params",
     [{"thread_items_count": 11}, {"count": -1}, {"offset": -1}, {"start_comment_id": 999}, {"count": "много"}],
 )
-def test_bad_paging_is_error_100(world: VkWorld, params: dict[str, object]) -> None:
+def test_bad_paging_is_error_100(world: EmulatedVk, params: dict[str, object]) -> None:
     with pytest.raises(RefusedError) as caught:
         call(world, "wall.getComments", owner_id=-PAGE, post_id=POST, **params)
     assert caught.value.code == 100
 
 
-def test_the_same_guid_publishes_once(world: VkWorld) -> None:
+def test_the_same_guid_publishes_once(world: EmulatedVk) -> None:
     where = {"owner_id": -PAGE, "post_id": POST, "message": "Ответ"}
     first = call(world, "wall.createComment", "group", **where, guid="a")
     assert call(world, "wall.createComment", "group", **where, guid="a") == first
@@ -92,14 +92,14 @@ def test_the_same_guid_publishes_once(world: VkWorld) -> None:
     assert len(world.answers("school1")) == 3
 
 
-def test_a_forgotten_guid_publishes_again(world: VkWorld) -> None:
+def test_a_forgotten_guid_publishes_again(world: EmulatedVk) -> None:
     world.settings.dedupe_seconds = 0
     where = {"owner_id": -PAGE, "post_id": POST, "message": "Ответ", "guid": "a"}
     first = call(world, "wall.createComment", "group", **where)
     assert call(world, "wall.createComment", "group", **where) != first
 
 
-def test_a_refused_comment_leaves_neither_row_nor_key(world: VkWorld) -> None:
+def test_a_refused_comment_leaves_neither_row_nor_key(world: EmulatedVk) -> None:
     where = {"owner_id": -PAGE, "post_id": POST, "guid": "a"}
     with pytest.raises(RefusedError):
         call(world, "wall.createComment", "group", **where, message="я" * 4_097)
@@ -108,14 +108,14 @@ def test_a_refused_comment_leaves_neither_row_nor_key(world: VkWorld) -> None:
     assert len(world.answers()) == 1
 
 
-def test_closed_commenting_is_error_213(world: VkWorld) -> None:
+def test_closed_commenting_is_error_213(world: EmulatedVk) -> None:
     world.wall.close_comments(PAGE, POST, closed=True)
     with pytest.raises(RefusedError) as caught:
         comment(world, "Можно?")
     assert caught.value.code == 213
 
 
-def test_a_foreign_community_cannot_answer(world: VkWorld) -> None:
+def test_a_foreign_community_cannot_answer(world: EmulatedVk) -> None:
     other = world.create_page(name="Другая", screen_name="other")["id"]
     with pytest.raises(RefusedError) as caught:
         call(world, "wall.createComment", "group", owner_id=-other, post_id=1, message="Чужое")
@@ -125,21 +125,21 @@ def test_a_foreign_community_cannot_answer(world: VkWorld) -> None:
 @pytest.mark.parametrize(
     ("wall", "filters"), [(1, {"all": 2, "owner": 1, "others": 1, "suggests": 0}), (2, {"all": 1, "suggests": 1})]
 )
-def test_filters_of_a_wall(world: VkWorld, wall: int, filters: dict[str, int]) -> None:
+def test_filters_of_a_wall(world: EmulatedVk, wall: int, filters: dict[str, int]) -> None:
     world.store.run("UPDATE pages SET wall = ?", (wall,))
     world.citizen(page="school1", kind="wall_post", text="От гражданина")
     counts = {name: call(world, "wall.get", owner_id=-PAGE, filter=name)["count"] for name in filters}
     assert counts == filters
 
 
-def test_creating_a_page_again_changes_nothing(world: VkWorld) -> None:
+def test_creating_a_page_again_changes_nothing(world: EmulatedVk) -> None:
     again = world.create_page(name="Иначе", screen_name="school1")
     assert (again["id"], again["name"]) == (PAGE, "Школа № 1")
     assert len(world.tokens()) == 3
     assert call(world, "wall.get", owner_id=-PAGE)["count"] == 1
 
 
-def test_what_is_not_there_is_unknown(world: VkWorld) -> None:
+def test_what_is_not_there_is_unknown(world: EmulatedVk) -> None:
     with pytest.raises(UnknownError):
         world.citizen(page="nobody", kind="comment", text="Кому?")
     with pytest.raises(UnknownError):
